@@ -1,0 +1,79 @@
+"""The errors a person can cause and mend.
+
+    CnnSweepError              str(error) is the whole message: where, what was found, what is allowed, what to do
+    ├── UsageError             options that contradict each other, an unknown device               exit 2
+    │   ├── SpecError          mistakes in a sweep file, all of them at once                       exit 2
+    │   └── ModelError         a model that cannot be built, or does not fit the data              exit 2
+    ├── FolderError            a sweep folder that is locked, unwritable or cannot be resumed      exit 3
+    └── InputError             a file we read is missing or damaged                                exit 4
+        ├── DataError          a data set
+        ├── CheckpointError    a checkpoint
+        └── ResultsError       a results file or journal
+
+Only `cli.py` turns them into exit codes. Anything else that is raised is a bug of ours or of the person's own code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class CnnSweepError(Exception):
+    """Base of every error that is shown without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(CnnSweepError):
+    """The command line or the sweep asks for something that is not possible."""
+
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a sweep file. `line` and `column` count from 1; 0 means no place in the file."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{place}  {self.message}"
+
+
+class SpecError(UsageError):
+    """A sweep file with mistakes; `problems` holds all of them, in the file's order."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class ModelError(UsageError):
+    """A model is unknown, refuses its arguments, or gives outputs of the wrong shape."""
+
+
+class FolderError(CnnSweepError):
+    """A sweep folder is in use, cannot be written, or holds another sweep."""
+
+    exit_code = 3
+
+
+class InputError(CnnSweepError):
+    """A file that was to be read is missing, damaged or not what it should be."""
+
+    exit_code = 4
+
+
+class DataError(InputError):
+    """A data set is missing, incomplete or damaged."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint is missing, damaged or does not fit."""
+
+
+class ResultsError(InputError):
+    """A results file or journal cannot be read."""

@@ -1,0 +1,58 @@
+"""Stateless randomness: every random draw is made from (run seed, purpose, and where needed epoch and step).
+
+So initial weights, batch order, dropout and augmentation are the same whether a run trains alone, fused with others,
+in another process or after a resume, and no generator state is ever saved.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+# SplitMix64 (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, OOPSLA 2014), as signed 64-bit numbers.
+_GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
+_MIX_1 = 0xBF58476D1CE4E5B9 - (1 << 64)
+_MIX_2 = 0x94D049BB133111EB - (1 << 64)
+
+
+def derive_seed(seed: int, purpose: str, *counters: int) -> int:
+    """Return a seed in [0, 2**63) that depends on every argument."""
+    text = ":".join([str(seed), purpose, *map(str, counters)])
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
+    """Return a fresh CPU generator for one purpose."""
+    import torch
+
+    return torch.Generator().manual_seed(derive_seed(seed, purpose, *counters))
+
+
+def uniform_per_item(seed: int, purpose: str, epoch: int, items: Tensor, draws: int) -> Tensor:
+    """Draw numbers that depend on each item's own index, not on the batch that it is in.
+
+    Args:
+        items: (N,) int64, for example the images' positions in the data set.
+        draws: how many numbers each item gets.
+
+    Returns:
+        (N, draws) float32 in [0, 1), on the device of `items`.
+    """
+    import torch
+
+    base = derive_seed(seed, purpose, epoch)
+    counters = items[:, None] * draws + torch.arange(draws, device=items.device)  # (N, draws)
+    state = base + counters * _GOLDEN  # int64 arithmetic wraps, as the algorithm wants
+    state = (state ^ _shift_right(state, 30)) * _MIX_1
+    state = (state ^ _shift_right(state, 27)) * _MIX_2
+    state = state ^ _shift_right(state, 31)
+    return _shift_right(state, 40).to(torch.float32) * 2.0**-24  # the top 24 bits: exact in float32
+
+
+def _shift_right(values: Tensor, bits: int) -> Tensor:
+    """Shift as if the numbers were unsigned; torch's `>>` copies the sign bit down."""
+    return (values >> bits) & ((1 << (64 - bits)) - 1)

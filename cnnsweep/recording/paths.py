@@ -1,0 +1,74 @@
+"""Every file name that a sweep leaves behind, in one place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """The files of one run."""
+
+    folder: Path
+
+    @property
+    def best_weights(self) -> Path:
+        return self.folder / "best.safetensors"
+
+    @property
+    def best_description(self) -> Path:
+        return self.folder / "best.json"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        return self.folder / "last.pt"
+
+    @property
+    def batch_losses(self) -> Path:
+        return self.folder / "batch_loss.csv"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPaths:
+    """The files of one sweep."""
+
+    folder: Path
+
+    @property
+    def frozen_spec(self) -> Path:
+        return self.folder / "sweep.yaml"
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.jsonl"
+
+    @property
+    def results_json(self) -> Path:
+        return self.folder / "results.json"
+
+    @property
+    def results_csv(self) -> Path:
+        return self.folder / "results.csv"
+
+    @property
+    def runs_csv(self) -> Path:
+        return self.folder / "runs.csv"
+
+    @property
+    def lock(self) -> Path:
+        return self.folder / ".lock"
+
+    @property
+    def lock_owner(self) -> Path:
+        return self.folder / ".lock-owner.json"
+
+    def run(self, name: str) -> RunPaths:
+        """Return the paths of the run with this folder name."""
+        return RunPaths(self.folder / name)

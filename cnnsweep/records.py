@@ -1,0 +1,168 @@
+"""What passes between the layers: frozen values, without torch, so that planning and reports start at once.
+
+A *run* is one setting of the hyperparameters. A *group* is K ≥ 1 runs that train together. After each epoch the
+trainer hands one `EpochReport` a run up and gets one `Decision` a run back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. The last five are ends; an interrupted run goes on when the sweep is run again."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"  # early, by decision
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_final(self) -> bool:
+        """True for a run that `cnnsweep run` leaves alone when it is called again."""
+        return self in (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.DIVERGED, RunStatus.FAILED)
+
+
+class Decision(Enum):
+    """What becomes of a run after an epoch."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetChoice:
+    """A data set by name, with the arguments of the sweep file."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model by name, with the arguments of the sweep file. `code` is the content hash of a person's own file."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How the learning rate moves. `warmup` and `every` count epochs; see `training/schedules.py` for the formulas."""
+
+    name: str = "constant"  # constant, cosine, one_cycle, step
+    warmup: float = 0.0
+    every: int = 1  # step: epochs between two drops
+    factor: float = 0.1  # step: what each drop multiplies by
+    final: float = 0.0  # cosine: the last learning rate, as a share of lr
+    peak: float = 0.3  # one_cycle: the share of training at which lr is reached
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Random changes to training images, drawn for each image."""
+
+    flip: bool = False  # left-right, with probability 1/2
+    crop: int = 0  # pixels of padding before a random crop back to size
+    cutout: int = 0  # side of the square that is blanked, in pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """Everything about a run's training but the model. A value that the optimizer does not use is None."""
+
+    lr: float
+    batch_size: int
+    shuffle: bool
+    epochs: int
+    optimizer: str
+    momentum: float | None
+    nesterov: bool | None
+    beta1: float | None
+    beta2: float | None
+    eps: float | None
+    weight_decay: float
+    schedule: Schedule
+    label_smoothing: float
+    grad_clip: float | None  # largest norm of the whole gradient; None leaves it alone
+    augment: Augmentation
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One setting of the hyperparameters.
+
+    Attributes:
+        id: 16 hex digits, the hash of everything that determines the result; never of position or path.
+        name: a folder name, unique in the sweep, made of the axes' values and the id.
+        settings: what tables show, one entry a key of the file's `params`, in the file's order, as plain JSON values.
+    """
+
+    id: str
+    name: str
+    model: ModelChoice
+    hyperparameters: Hyperparameters
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunGroup:
+    """K runs that train in lock step as one program; equal in model, batch size, optimizer, data and precision."""
+
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One row of `results.csv`: a run after one epoch. Figures may be NaN when the run diverges.
+
+    `loss` and `accuracy` are gathered while the weights move; `val_*` are measured after the epoch and None without
+    validation. Durations are seconds; `run_duration` sums this run's epochs so far. `lr` is the rate of the last step.
+    """
+
+    run_id: str
+    epoch: int  # from 1
+    loss: float
+    accuracy: float  # 0 to 1
+    val_loss: float | None
+    val_accuracy: float | None
+    epoch_duration: float
+    run_duration: float
+    lr: float
+    steps: int  # batches in this epoch
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """What the trainer hands up for one run after an epoch.
+
+    `weights` and `optimizer` are the plain model's `state_dict` and its optimizer's; they are only valid until the
+    next step, so whoever keeps them copies them. `gradients` are those of the epoch's last batch, by parameter name.
+    """
+
+    record: EpochRecord
+    batch_losses: Tensor  # (steps,) float32 on the CPU
+    weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    gradients: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended. `cause` is one line for everything but finished; `details` may hold a traceback for the log."""
+
+    run_id: str
+    status: RunStatus
+    cause: str | None = None
+    details: str | None = None
