@@ -40,11 +40,26 @@ class Decision(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Normalization:
+    """How pixels, scaled to 0..1, are shifted and divided, for each channel.
+
+    `standard` takes mean and deviation of the images trained on, `none` leaves 0..1, `given` uses `mean` and `std`
+    (one number for all channels, or one a channel).
+    """
+
+    kind: str = "standard"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetChoice:
-    """A data set by name, with the arguments of the sweep file."""
+    """A data set by name, with the arguments of the sweep file. `code` is the content hash of a person's own file."""
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    normalize: Normalization = field(default_factory=Normalization)
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
