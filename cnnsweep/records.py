@@ -36,7 +36,8 @@ class Decision(Enum):
     """What becomes of a run after an epoch."""
 
     CONTINUE = "continue"
-    STOP = "stop"
+    STOP = "stop"  # early: the run has ended
+    INTERRUPT = "interrupt"  # now: the run goes on when the sweep is run again
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class EpochRecord:
     run_duration: float
     lr: float
     steps: int  # batches in this epoch
+    divergence: str | None = None  # what became infinite or NaN; such an epoch is never the best, and ends the run
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ class Objective:
     mode: str
 
     def is_better(self, candidate: float | None, incumbent: float | None) -> bool:
-        """True if `candidate` beats `incumbent`; what is missing or not finite never wins, and a tie keeps the first."""
+        """True if `candidate` beats `incumbent`; what is missing or not finite never wins, a tie keeps the first."""
         if candidate is None or not math.isfinite(candidate):
             return False
         if incumbent is None or not math.isfinite(incumbent):
@@ -25,7 +25,9 @@ class Objective:
         return candidate > incumbent if self.mode == "max" else candidate < incumbent
 
     def value(self, record: EpochRecord) -> float | None:
-        """Return the record's figure, or None where it was not measured."""
+        """Return the record's figure, or None where it was not measured or the run had diverged."""
+        if record.divergence is not None:
+            return None
         figure: float | None = getattr(record, self.metric)
         return figure
 

@@ -1,0 +1,1 @@
+"""Networks: the tutorials', torchvision's and a person's own."""

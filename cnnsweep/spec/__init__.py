@@ -1,0 +1,1 @@
+"""From the text of a sweep file to a checked `SweepSpec`, and from that to its runs; without torch."""

@@ -1,0 +1,101 @@
+"""Tables that fit the terminal: columns are dropped by importance, before any cell is wrapped or crushed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from rich import box
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.display.figures import align_points, figure_text, metric_header, setting_text
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.selection import Objective
+
+GAP = 2  # spaces between two columns
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        header: its title, safe to print.
+        cells: one a row.
+        drop: which column goes first where there is no room; the highest goes first, 0 stays.
+        narrowest: to how many characters long cells may be cut before the column is dropped; None forbids cutting.
+        style: of the header.
+    """
+
+    header: str
+    cells: Sequence[Text]
+    drop: int
+    justify: Literal["left", "right"] = "right"
+    narrowest: int | None = None
+    style: str = "dim"
+    width: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Text.cell_len is measured once a cell here, and by Rich again only for the rows that are printed.
+        object.__setattr__(self, "width", max([cell_len(self.header), *(cell.cell_len for cell in self.cells)]))
+
+    @property
+    def least(self) -> int:
+        """The width below which the column is dropped."""
+        return self.width if self.narrowest is None else min(self.width, self.narrowest)
+
+
+def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop: int) -> Column:
+    """Return the column of a hyperparameter: numbers aligned at their points, anything else at the left."""
+    texts = [setting_text(value) for value in values]
+    is_numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if is_numeric:
+        texts = align_points(texts)
+    cells = [Text(text, style) for text, style in zip(texts, styles, strict=True)]
+    # Short values stay whole; the header, and values longer than this, give way before the column does.
+    narrowest = min(max([5, *(cell.cell_len for cell in cells)]), 8)
+    return Column(safe_text(name), cells, drop, "right" if is_numeric else "left", narrowest)
+
+
+def figure_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
+    """Return the column of a loss or accuracy; the deciding one stands out and is kept longest."""
+    decides = metric == objective.metric
+    partner = objective.metric.replace("accuracy", "loss")
+    # Beside the deciding accuracy its own loss says most; the training figures go first.
+    drop = 2 if decides else 10 if metric == partner else 12 if metric.endswith("accuracy") else 14
+    texts = align_points([figure_text(metric, value) for value in values])
+    cells = [Text(text, f"{style} bold" if decides else style) for text, style in zip(texts, styles, strict=True)]
+    header = metric_header(metric, objective.metric, objective.mode)
+    return Column(header, cells, drop, style="bold" if decides else "dim")
+
+
+def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
+    """Return the columns that fit into `width` characters, in order, each with the width it gets.
+
+    Columns go until the rest fits at its least widths; what room is left is then given back, most important first.
+    """
+    kept = [column for column in columns if column.width]
+    while len(kept) > 1 and sum(column.least for column in kept) + GAP * (len(kept) - 1) > width:
+        # The last of equals goes, so of the settings those that the file names first stay.
+        kept.remove(max(reversed(kept), key=lambda column: column.drop))
+    room = width - sum(column.least for column in kept) - GAP * (len(kept) - 1)
+    widths = {}
+    for column in sorted(kept, key=lambda column: column.drop):
+        extra = max(min(column.width - column.least, room), 0)
+        widths[id(column)] = max(min(column.least + extra, width), 1)
+        room -= extra
+    return [(column, widths[id(column)]) for column in kept]
+
+
+def build_table(columns: Sequence[Column], width: int, sections: Sequence[int] = ()) -> Table:
+    """Return a table of the columns that fit; an empty line follows each row whose position is in `sections`."""
+    fitted = fit_columns(columns, width)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), border_style="dim")
+    for column, column_width in fitted:
+        header = Text(column.header, style=column.style)
+        table.add_column(header, justify=column.justify, no_wrap=True, overflow="ellipsis", width=column_width)
+    rows = len(fitted[0][0].cells) if fitted else 0
+    for row in range(rows):
+        table.add_row(*(column.cells[row] for column, _ in fitted), end_section=row in sections)
+    return table

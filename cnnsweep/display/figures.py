@@ -1,0 +1,105 @@
+"""How figures are written wherever a person reads them: accuracies, losses, durations and settings."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cnnsweep.display.safe_text import safe_text
+
+UNKNOWN = "–"
+
+HEADERS = {"loss": "loss", "accuracy": "acc", "val_loss": "val loss", "val_accuracy": "val acc"}
+
+
+def figure_text(metric: str, value: float | None) -> str:
+    """Return an accuracy with four decimals or a loss with four significant digits; a dash for what is missing."""
+    if value is None:
+        return UNKNOWN
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.4f}" if metric.endswith("accuracy") else _four_digits(value)
+
+
+def _four_digits(value: float) -> str:
+    if value and not 1e-4 <= abs(value) < 1e5:
+        return f"{value:.3e}"
+    return f"{value:#.4g}".rstrip(".")  # '#' keeps trailing zeros, so that a column of losses lines up
+
+
+def metric_header(metric: str, objective_metric: str, mode: str) -> str:
+    """Return a figure's column header; the deciding one carries an arrow to where better is."""
+    header = HEADERS[metric]
+    if metric != objective_metric:
+        return header
+    return f"{header} {'↑' if mode == 'max' else '↓'}"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return a duration as a person says it: `1.3 s`, `2 m 05 s`, `1 h 12 m`, `3 d 04 h`."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    seconds = max(seconds, 0.0)
+    if seconds < 0.095:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} m"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24:02d} h"
+
+
+def estimate_text(seconds: float | None) -> str:
+    """Return a duration that is only estimated, so without tenths of seconds; a dash while nothing is known."""
+    if seconds is None:
+        return UNKNOWN
+    return f"{math.ceil(seconds)} s" if seconds < 59 else duration_text(seconds)
+
+
+def setting_text(value: Any) -> str:
+    """Return a hyperparameter's value as the sweep file would write it: `true`, `0.001`, `[6, 12]`, `adam`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{safe_text(key)}: {setting_text(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(setting_text, value)) + "]"
+    return safe_text(value)
+
+
+def settings_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:
+    """Return `lr=0.01 batch_size=100`, for those of `names` that are among the settings."""
+    return separator.join(f"{safe_text(name)}={setting_text(settings[name])}" for name in names if name in settings)
+
+
+def align_points(texts: Sequence[str]) -> list[str]:
+    """Return the numbers padded at their right, so that right-justified their decimal points stand in one column.
+
+    Words (`nan`, a dash) stay as they are, and so does everything where a number is written with an exponent.
+    """
+    if any("e" in text for text in texts):
+        return list(texts)
+    tails = [len(text) - text.index(".") if "." in text else 0 for text in texts]
+    longest = max(tails, default=0)
+    return [
+        text + " " * (longest - tail) if text[-1:].isdigit() else text for text, tail in zip(texts, tails, strict=True)
+    ]
+
+
+def count_text(count: int, noun: str) -> str:
+    """Return `1 run`, `8 runs` or `10,000 runs`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def bar_text(share: float, width: int) -> str:
+    """Return a bar of `share` (0 to 1) of `width` characters, in steps of half a character."""
+    halves = round(min(max(share, 0.0), 1.0) * width * 2)
+    return "━" * (halves // 2) + "╸" * (halves % 2)

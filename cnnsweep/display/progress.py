@@ -1,0 +1,154 @@
+"""Where a sweep stands, kept up from its events; what the live table and the plain lines are written from."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cnnsweep.display.base import SweepOverview
+from cnnsweep.display.time_left import TimeLeft
+from cnnsweep.records import EpochRecord, Run, RunOutcome, RunStatus
+
+FAILURES = (RunStatus.DIVERGED, RunStatus.FAILED)
+LEADERS = 5  # how many of the best runs are kept in order
+RECENT_FAILURES = 5
+
+
+@dataclass(slots=True, eq=False)  # a run is itself, whatever its figures
+class RunProgress:
+    """Where one run stands.
+
+    Attributes:
+        number: its place in the sweep, from 1.
+        latest: its last epoch.
+        best: its best epoch, by the sweep's metric; None while no figure is finite.
+        share: how much of the epoch in progress is through, 0 to 1.
+    """
+
+    number: int
+    run: Run
+    status: RunStatus = RunStatus.WAITING
+    latest: EpochRecord | None = None
+    best: EpochRecord | None = None
+    share: float = 0.0
+
+    @property
+    def epochs_done(self) -> int:
+        return self.latest.epoch if self.latest else 0
+
+    @property
+    def shown(self) -> EpochRecord | None:
+        """The epoch that a table shows: the last one while the run trains, the best one after."""
+        return self.latest if self.status is RunStatus.RUNNING else self.best or self.latest
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCount:
+    """How far the runs that train together are in their epoch."""
+
+    run_ids: tuple[str, ...]
+    epoch: int
+    done: int
+    total: int
+
+
+class SweepProgress:
+    """The state of every run, the best of them, and the time left."""
+
+    def __init__(self, overview: SweepOverview, clock: Callable[[], float] = time.monotonic) -> None:
+        self.overview = overview
+        self.runs = {run.id: RunProgress(number, run) for number, run in enumerate(overview.runs, start=1)}
+        self.active: dict[str, RunProgress] = {}  # in the order they started
+        self.failures: list[RunProgress] = []  # the most recent last
+        self.batches: BatchCount | None = None  # the last word on it
+        self.leaders: list[RunProgress] = []  # the best first; runs that failed are not among them
+        for run_id, records in overview.history.items():
+            if records and run_id in self.runs:
+                self.runs[run_id].latest = records[-1]
+                self.runs[run_id].best = overview.objective.best_epoch(records)
+        for outcome in overview.outcomes.values():
+            if outcome.run_id in self.runs:
+                self._set_status(self.runs[outcome.run_id], outcome.status)
+        self.counts = Counter(row.status for row in self.runs.values())
+        self.time_left = TimeLeft(overview.runs, {key: row.epochs_done for key, row in self.runs.items()}, clock)
+        for row in self.runs.values():
+            if row.status.is_final:
+                self.time_left.run_ended(row.run.id)
+        self.epochs_done = sum(row.epochs_done for row in self.runs.values())
+        self._rank_all()
+
+    @property
+    def best(self) -> RunProgress | None:
+        """The run with the best epoch so far, or None while there is none."""
+        return self.leaders[0] if self.leaders else None
+
+    @property
+    def epochs_total(self) -> int:
+        """Epochs done and to do; fewer once a run has ended early."""
+        return self.epochs_done + self.time_left.epochs_left
+
+    def run_started(self, run_id: str) -> RunProgress:
+        """Mark a run as training and return it."""
+        row = self.runs[run_id]
+        self._change_status(row, RunStatus.RUNNING)
+        self.active[run_id] = row
+        self.time_left.start()
+        return row
+
+    def batches_done(self, batches: BatchCount) -> None:
+        """Note how much of the epoch in progress is through."""
+        self.batches = batches
+        for run_id in batches.run_ids:
+            self.runs[run_id].share = batches.done / batches.total if batches.total else 0.0
+
+    def epoch_ended(self, record: EpochRecord, is_best: bool) -> RunProgress:
+        """Take a run's figures in and return it."""
+        row = self.runs[record.run_id]
+        row.latest, row.share = record, 0.0
+        self.batches = None
+        self.epochs_done += 1
+        self.time_left.epoch_ended(record)
+        if is_best:
+            row.best = record
+            self._place(row)
+        return row
+
+    def run_ended(self, outcome: RunOutcome) -> RunProgress:
+        """Mark a run as ended and return it."""
+        row = self.runs[outcome.run_id]
+        row.share = 0.0
+        self.active.pop(outcome.run_id, None)
+        self._change_status(row, outcome.status)
+        if outcome.status.is_final:
+            self.time_left.run_ended(outcome.run_id)
+        if row in self.leaders and outcome.status in FAILURES:
+            self._rank_all()  # rare, so looking at every run again costs nothing
+        return row
+
+    def seconds_left(self) -> float | None:
+        """Return the estimated seconds until the sweep is through, or None while too little is known."""
+        return self.time_left.seconds({run_id: row.share for run_id, row in self.active.items()})
+
+    def _change_status(self, row: RunProgress, status: RunStatus) -> None:
+        self.counts[row.status] -= 1
+        self.counts[status] += 1
+        self._set_status(row, status)
+
+    def _set_status(self, row: RunProgress, status: RunStatus) -> None:
+        row.status = status
+        if status in FAILURES:
+            self.failures = [*self.failures, row][-RECENT_FAILURES:]
+
+    def _place(self, row: RunProgress) -> None:
+        """Put a run whose best figure has improved into its place; a best figure never gets worse again."""
+        self.leaders = self._ranked([leader for leader in self.leaders if leader is not row] + [row])
+
+    def _rank_all(self) -> None:
+        self.leaders = self._ranked([row for row in self.runs.values() if row.best and row.status not in FAILURES])
+
+    def _ranked(self, rows: list[RunProgress]) -> list[RunProgress]:
+        # By number first: equal figures keep their order, so the run that comes first in the sweep stays ahead.
+        rows = sorted(rows, key=lambda row: row.number)
+        objective = self.overview.objective
+        order = objective.rank([objective.value(row.best) if row.best else None for row in rows])
+        return [rows[position] for position in order[:LEADERS]]

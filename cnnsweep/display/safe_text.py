@@ -1,0 +1,16 @@
+"""Text of unknown origin, made safe to print: names, causes and settings come from files and other people's code."""
+
+from typing import Any
+
+
+def safe_text(value: Any) -> str:
+    r"""Return `str(value)` with everything that could steer a terminal shown as an escape, `\x1b` for ESC.
+
+    Escaped is what `str.isprintable` rejects: control characters (so newlines and tabs too), bidirectional overrides,
+    zero-width and other format characters, lone surrogates, unassigned code points, and spaces that are not U+0020.
+    Markup is left alone; put the result in a `rich.text.Text`, which does not read it.
+    """
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)

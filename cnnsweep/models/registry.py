@@ -1,0 +1,124 @@
+"""From a model's name in the sweep file to a module with random weights."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnsweep.errors import ModelError
+from cnnsweep.models.cnn import CNN, PRESETS
+from cnnsweep.randomness import derive_seed
+from cnnsweep.records import ModelChoice
+from cnnsweep.user_code import is_reference, load_object
+
+
+def build_model(
+    choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, seed: int | None = None
+) -> nn.Module:
+    """Return a fresh module on the CPU, in training mode.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        seed: of the run; equal seeds give equal weights. None leaves the caller's generator alone.
+
+    Raises:
+        ModelError: an unknown name, a wrong argument, images too small, or the person's own code raises.
+    """
+    channels, height, width = image_shape
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(derive_seed(seed, "weights"))
+        try:
+            return _construct(choice, channels, num_classes, (height, width))
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(f"model {choice.name}: {_one_line(error)}") from error
+
+
+def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> int:
+    """Send one dummy batch through a model and return its number of parameters.
+
+    Raises:
+        ModelError: it cannot be built, raises, or its output is not (batch, num_classes).
+    """
+    model = build_model(choice, image_shape, num_classes, seed=0)
+    for mode in (True, False):  # in training too: some models return a tuple or refuse a size only there
+        model.train(mode)
+        try:
+            with torch.no_grad():
+                output = model(torch.zeros(2, *image_shape))
+        except Exception as error:
+            shape = "×".join(map(str, image_shape))
+            raise ModelError(f"model {choice.name}: a batch of {shape} images raised {_one_line(error)}") from error
+        _check_output(choice.name, output, num_classes)
+    return sum(p.numel() for p in model.parameters())
+
+
+def _check_output(name: str, output: object, num_classes: int) -> None:
+    if not isinstance(output, Tensor):
+        raise ModelError(
+            f"model {name}: forward returned a {type(output).__name__}; it must return one tensor of logits "
+            f"(batch, {num_classes})"
+        )
+    if tuple(output.shape) != (2, num_classes):
+        raise ModelError(
+            f"model {name}: 2 images gave an output of shape {tuple(output.shape)}, but (2, {num_classes}) is needed: "
+            f"one logit for each of the {num_classes} classes"
+        )
+    if not output.is_floating_point():
+        raise ModelError(f"model {name}: the output is {output.dtype}; logits must be floating-point numbers")
+
+
+def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
+    available = {"in_channels": in_channels, "num_classes": num_classes, "image_size": image_size}
+    if is_reference(choice.name):
+        return _construct_own(choice, available)
+    if choice.name in PRESETS:
+        arguments = {**PRESETS[choice.name], **choice.arguments}
+        _refuse_unknown(choice.name, arguments, [n for n in _parameters(CNN) if n not in available])
+        return CNN(**available, **arguments)  # type: ignore[arg-type]  # checked above and by the sweep file's schema
+    from cnnsweep.models.vision import build_vision_model  # imports torchvision, which takes a second
+
+    try:
+        return build_vision_model(choice.name, in_channels, num_classes, image_size, dict(choice.arguments))
+    except TypeError as error:
+        raise ModelError(f"model {choice.name}: torchvision refuses its arguments: {_one_line(error)}") from error
+
+
+def _construct_own(choice: ModelChoice, available: Mapping[str, Any]) -> nn.Module:
+    factory: Callable[..., Any] = load_object(choice.name)
+    if not callable(factory):
+        raise ModelError(f"model {choice.name}: is a {type(factory).__name__}, not a class or function")
+    parameters = _parameters(factory)
+    takes_anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    accepted = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    if not takes_anything:
+        _refuse_unknown(choice.name, choice.arguments, accepted)
+    offered = {n: v for n, v in available.items() if n in accepted}
+    model = factory(**{**offered, **choice.arguments})
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model {choice.name}: returned a {type(model).__name__}, not a torch.nn.Module")
+    return model
+
+
+def _parameters(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(factory).parameters
+
+
+def _refuse_unknown(name: str, arguments: Mapping[str, Any], accepted: list[str]) -> None:
+    for argument in arguments:
+        if argument not in accepted:
+            close = difflib.get_close_matches(argument, accepted, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"it takes {', '.join(accepted) or 'none'}"
+            raise ModelError(f"model {name}: takes no argument '{argument}'; {hint}")
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

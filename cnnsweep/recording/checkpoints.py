@@ -1,0 +1,163 @@
+"""The two checkpoints of a run: `last.pt`, from which training goes on, and `best.safetensors`, which is kept for use.
+
+Both are the plain model's, however the run was trained. `best.safetensors` carries its own description (what model,
+what data, which figures) in its header, so it can be copied anywhere; `best.json` repeats it for people.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from cnnsweep.errors import CheckpointError
+from cnnsweep.recording.files import replace_file, to_json
+from cnnsweep.recording.paths import RunPaths
+from cnnsweep.records import EpochRecord
+
+VERSION = 1
+_DESCRIPTION = "cnnsweep"  # the key in the safetensors header
+
+
+@dataclass(frozen=True, slots=True)
+class LastCheckpoint:
+    """Where a run goes on: after the epoch of `record`, with these weights and this optimizer state."""
+
+    record: EpochRecord
+    weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+
+
+def encode_last(checkpoint: LastCheckpoint) -> bytes:
+    """Return the bytes of `last.pt`."""
+    buffer = io.BytesIO()
+    torch.save(
+        {
+            "version": VERSION,
+            "record": dataclasses.asdict(checkpoint.record),
+            "weights": dict(checkpoint.weights),
+            "optimizer": dict(checkpoint.optimizer),
+        },
+        buffer,
+    )
+    return buffer.getvalue()
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 that the journal keeps of a checkpoint."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_last(path: Path, known: Mapping[str, int]) -> LastCheckpoint | None:
+    """Return a run's last checkpoint, or None if there is none.
+
+    Args:
+        known: the SHA-256 of every checkpoint that the journal knows of, and its epoch. Only such a file is opened,
+            so a damaged or foreign one is never read.
+
+    Raises:
+        CheckpointError: the file is not one of those.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    if digest(content) not in known:
+        raise CheckpointError(f"{path}: is damaged (its SHA-256 is not in the journal)")
+    fields = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return LastCheckpoint(EpochRecord(**fields["record"]), fields["weights"], fields["optimizer"])
+
+
+@dataclass(frozen=True, slots=True)
+class BestCheckpoint:
+    """A run's best weights with everything that is needed to use them.
+
+    `description` holds, as plain JSON values: run, run_id, epoch, figures of that epoch, model, image_shape, classes,
+    pixels (mean, std), dataset, split, precision, the version of cnnsweep, and the digest of the weights.
+    """
+
+    description: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+
+
+def save_best(paths: RunPaths, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
+    """Replace `best.safetensors` and `best.json`.
+
+    Raises:
+        FolderError: they cannot be written.
+    """
+    # Safetensors stores no strides and refuses shared memory: tied weights are written once for each name.
+    tensors = {n: w.detach().to("cpu", copy=True).contiguous() for n, w in weights.items()}
+    whole = {"version": VERSION, **description, "weights_sha256": weights_digest(tensors)}
+    replace_file(paths.best_weights, save_safetensors(tensors, {_DESCRIPTION: to_json(whole)}))
+    replace_file(paths.best_description, to_json(whole, indent=2) + "\n")
+
+
+def load_best(path: Path) -> BestCheckpoint:
+    """Read `best.safetensors`.
+
+    Raises:
+        CheckpointError: it is missing, damaged, or was not written by cnnsweep.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    description = read_description(path)
+    try:
+        with safe_open(path, "pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: is damaged ({error})") from error
+    if weights_digest(weights) != description["weights_sha256"]:
+        raise CheckpointError(f"{path}: is damaged (the SHA-256 of its weights does not match); train the run again")
+    return BestCheckpoint(description, weights)
+
+
+def read_description(path: Path) -> Mapping[str, Any]:
+    """Read what a `best.safetensors` says of itself, without its weights.
+
+    Raises:
+        CheckpointError: it is damaged, or was not written by cnnsweep.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(_DESCRIPTION)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: is no safetensors file, or damaged ({error})") from error
+    if text is None:
+        raise CheckpointError(f"{path}: was not written by cnnsweep; give a run's best.safetensors or its folder")
+    try:
+        description = json.loads(text)
+        version = description["version"]
+        missing = _REQUIRED - description.keys()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{path}: is damaged (its description cannot be read)") from error
+    if version != VERSION:
+        raise CheckpointError(f"{path}: version {version} of a checkpoint; this cnnsweep reads {VERSION}: upgrade it")
+    if missing:
+        raise CheckpointError(f"{path}: is damaged (its description lacks {', '.join(sorted(missing))})")
+    return dict(description)
+
+
+_REQUIRED = {"run", "epoch", "model", "image_shape", "classes", "pixels", "dataset", "split", "weights_sha256"}
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 over names, types, shapes and values, in the order of the names."""
+    sha = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return sha.hexdigest()

@@ -1,0 +1,125 @@
+"""What a journal says happened: its events folded into one state a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.errors import ResultsError
+from cnnsweep.recording.journal import VERSION, read_journal
+from cnnsweep.records import EpochRecord, Run, RunOutcome, RunStatus
+from cnnsweep.selection import Objective
+
+
+@dataclass(slots=True)
+class RunHistory:
+    """One run so far. `checkpoints` maps the SHA-256 of a last checkpoint to its epoch."""
+
+    id: str
+    name: str
+    settings: Mapping[str, Any]
+    parameters: int
+    records: list[EpochRecord] = field(default_factory=list)
+    checkpoints: dict[str, int] = field(default_factory=dict)
+    outcome: RunOutcome | None = None
+
+    @property
+    def status(self) -> RunStatus:
+        if self.outcome is not None:
+            return self.outcome.status
+        return RunStatus.RUNNING if self.records else RunStatus.WAITING
+
+    def forget_after(self, epoch: int) -> None:
+        """Drop what came after an epoch, and how the run ended."""
+        self.records = [r for r in self.records if r.epoch <= epoch]
+        self.checkpoints = {sha: e for sha, e in self.checkpoints.items() if e <= epoch}
+        self.outcome = None
+
+
+@dataclass(slots=True)
+class SweepHistory:
+    """A sweep so far: the last `sweep` event, and its runs by id in the order of their announcement."""
+
+    sweep: Mapping[str, Any] | None = None
+    runs: dict[str, RunHistory] = field(default_factory=dict)
+    started: str | None = None
+    updated: str | None = None
+    status: str = "running"
+
+    @property
+    def objective(self) -> Objective:
+        assert self.sweep is not None
+        return Objective(self.sweep["metric"], self.sweep["mode"])
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Take one more event into account."""
+        kind = event["event"]
+        self.updated = event["time"]
+        if kind == "sweep":
+            self.sweep = event
+            self.started = self.started or event["time"]
+            self.status = "running"
+        elif kind == "run":
+            known = self.runs.get(event["run"])
+            if known is None:
+                known = RunHistory(event["run"], event["name"], event["settings"], event["parameters"])
+                self.runs[event["run"]] = known
+            known.settings = event["settings"]  # an edited file may show more columns; the folder's name stays
+        elif kind == "epoch":
+            run = self.runs[event["run"]]
+            run.records.append(record_from_event(event))
+            if event["checkpoint"] is not None:
+                run.checkpoints[event["checkpoint"]] = event["epoch"]
+        elif kind == "resumed":
+            self.runs[event["run"]].forget_after(event["epoch"])
+        elif kind == "ended":
+            status = RunStatus(event["status"])
+            self.runs[event["run"]].outcome = RunOutcome(event["run"], status, event["cause"])
+        elif kind == "left":
+            self.status = event["status"]
+
+
+def read_history(path: Path) -> SweepHistory:
+    """Fold a journal; a missing file gives an empty history.
+
+    Raises:
+        ResultsError: the journal is damaged, or of a later version.
+    """
+    return fold(read_journal(path), path)
+
+
+def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepHistory:
+    """Fold events; `path` is for messages only."""
+    history = SweepHistory()
+    for event in events:
+        if event["event"] == "sweep" and event["version"] > VERSION:
+            raise ResultsError(
+                f"{path}: written by a later cnnsweep (journal version {event['version']}, this one reads up to "
+                f"{VERSION}); upgrade cnnsweep"
+            )
+        history.apply(event)
+    return history
+
+
+def event_from_run(run: Run, parameters: int) -> dict[str, Any]:
+    """Return the fields of a `run` event."""
+    return {"run": run.id, "name": run.name, "settings": dict(run.settings), "parameters": parameters}
+
+
+def event_from_record(record: EpochRecord, checkpoint: str | None) -> dict[str, Any]:
+    """Return the fields of an `epoch` event; what is not finite becomes null in the file."""
+    fields = dataclasses.asdict(record)
+    return {"run": fields.pop("run_id"), **fields, "checkpoint": checkpoint}
+
+
+def record_from_event(event: Mapping[str, Any]) -> EpochRecord:
+    """Return the record of an `epoch` event; a null loss or accuracy was NaN."""
+    names = {f.name for f in dataclasses.fields(EpochRecord)} - {"run_id"}
+    fields = {name: event[name] for name in names}
+    for name in ("loss", "accuracy"):
+        fields[name] = math.nan if fields[name] is None else fields[name]
+    return EpochRecord(run_id=event["run"], **fields)

@@ -1,0 +1,117 @@
+"""The journal: the one true record of a sweep, from which every other file can be made again.
+
+One JSON object a line, each ending in a checksum of itself, appended and fsynced. A crash can tear the last line only;
+the torn tail is cut off before the next append. The events:
+
+    sweep      a command began: the frozen spec, the command line, versions, threads, the data's fingerprint
+    run        a run was announced: id, name, settings, model, number of parameters
+    epoch      a run's epoch ended: its EpochRecord, and the SHA-256 of the checkpoint that holds its weights
+    resumed    a run goes on after an epoch; records of later epochs no longer count
+    ended      a run ended: its RunOutcome
+    left       the command ended: finished or interrupted
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from cnnsweep.errors import ResultsError
+from cnnsweep.recording.files import sync_folder, to_json, unwritable
+
+VERSION = 1
+_CHECKSUM_LENGTH = len(',"crc":"00000000"}')
+
+
+class Journal:
+    """An open journal; only one process may hold it, which the folder's lock sees to."""
+
+    def __init__(self, path: Path) -> None:
+        """Open for appending, after cutting off a torn last line.
+
+        Raises:
+            ResultsError: a line before the last is damaged.
+            FolderError: the file cannot be written.
+        """
+        self.path = path
+        try:
+            is_new = not path.exists()
+            self._file: BinaryIO = path.open("ab")
+            if is_new:
+                sync_folder(path.parent)
+            whole = _length_of_whole_lines(path)
+            if whole < path.stat().st_size:
+                self._file.truncate(whole)
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+    def append(self, event: str, **fields: Any) -> None:
+        """Add one event; when this returns, it survives a power loss.
+
+        Raises:
+            FolderError: the disk is full or gone.
+        """
+        try:
+            self._file.write(_encode({"event": event, **fields}))
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
+    """Yield the events of a journal in order; a torn last line is left out, a missing file has no events.
+
+    Raises:
+        ResultsError: a line before the last is damaged.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            event = _decode(line)
+            if event is not None:
+                yield event
+            elif file.read(1):
+                raise _damaged(path, number)
+
+
+def _length_of_whole_lines(path: Path) -> int:
+    length = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if _decode(line) is None:
+                if file.read(1):
+                    raise _damaged(path, number)
+                break
+            length += len(line)
+    return length
+
+
+def _damaged(path: Path, number: int) -> ResultsError:
+    return ResultsError(
+        f"{path}:{number}: the line is damaged (its checksum does not match); "
+        "restore the file from a backup, or start over with --fresh"
+    )
+
+
+def _encode(event: Mapping[str, Any]) -> bytes:
+    body = to_json(event).encode()
+    return body[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(body)
+
+
+def _decode(line: bytes) -> Mapping[str, Any] | None:
+    """Return the event of a line, or None if the line is not whole."""
+    if not line.endswith(b'"}\n') or len(line) < _CHECKSUM_LENGTH:
+        return None
+    body, checksum = line[: -_CHECKSUM_LENGTH - 1] + b"}", line[-11:-3]
+    if b"%08x" % zlib.crc32(body) != checksum:
+        return None
+    event: Mapping[str, Any] = json.loads(body)
+    return event

@@ -1,0 +1,48 @@
+"""One process at a time in a sweep's folder."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from cnnsweep.errors import FolderError
+from cnnsweep.recording.files import unwritable
+from cnnsweep.recording.paths import SweepPaths
+
+
+@contextmanager
+def locked(paths: SweepPaths) -> Iterator[None]:
+    """Hold a sweep's folder, which is made if need be.
+
+    The operating system lets go of the lock when the process ends, however it ends, so a stale one never blocks.
+
+    Raises:
+        FolderError: another process holds it, or it cannot be written.
+    """
+    try:
+        paths.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(paths.lock)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FolderError(
+            f"{paths.folder}: is in use by {_owner(paths)}; wait for it, or choose another --out"
+        ) from None
+    except OSError as error:
+        raise unwritable(paths.folder, error) from error
+    try:
+        paths.lock_owner.write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}))
+        yield
+    finally:
+        paths.lock_owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _owner(paths: SweepPaths) -> str:
+    try:
+        owner = json.loads(paths.lock_owner.read_text())
+        return f"process {owner['pid']} on {owner['host']}"
+    except (OSError, ValueError, KeyError):  # it has just begun or just ended
+        return "another cnnsweep"

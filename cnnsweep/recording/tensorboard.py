@@ -1,0 +1,217 @@
+"""What TensorBoard shows of a run: one log directory a run, and nothing in it but the run's own events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
+from tensorboard.summary.writer.record_writer import RecordWriter
+from torch import Tensor
+from torch.utils.tensorboard.summary import hparams
+
+from cnnsweep.recording.files import replace_file_by
+from cnnsweep.records import EpochReport, RunStatus
+
+_BINS = 64
+_BATCH_TAG = "batch/loss"  # the only tag whose step counts batches; all others count epochs
+
+
+@dataclass(frozen=True, slots=True)
+class BoardContent:
+    """What a run's board records beside its epoch scalars."""
+
+    batch_loss: bool = True
+    histograms: bool = True
+    hparams: bool = True
+
+
+class RunBoard:
+    """The event file of one run."""
+
+    def __init__(self, folder: Path, content: BoardContent) -> None:
+        """Open a new event file in the run's folder.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._writer = EventFileWriter(str(folder))
+        self._content = content
+
+    def introduce(self, graph: GraphDef | None, images: Summary | None) -> None:
+        """Record the model's graph and a grid of sample images."""
+        if graph is not None:
+            self._writer.add_event(Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
+        if images is not None:
+            self._add(images, 0)
+        self._writer.flush()
+
+    def add_epoch(self, report: EpochReport) -> None:
+        """Record the scalars and histograms of an epoch, and the loss of each of its batches."""
+        record = report.record
+        figures = {
+            "epoch/loss": record.loss,
+            "epoch/accuracy": record.accuracy,
+            "epoch/val_loss": record.val_loss,
+            "epoch/val_accuracy": record.val_accuracy,
+            "epoch/lr": record.lr,
+            "epoch/duration": record.epoch_duration,
+        }
+        values = [Summary.Value(tag=tag, simple_value=v) for tag, v in figures.items() if v is not None]
+        if self._content.histograms:
+            values += _histograms("weights", report.weights) + _histograms("gradients", report.gradients)
+        self._add(Summary(value=values), record.epoch)
+        if self._content.batch_loss:
+            first = (record.epoch - 1) * record.steps + 1
+            for step, loss in enumerate(report.batch_losses.tolist(), start=first):
+                self._add(Summary(value=[Summary.Value(tag=_BATCH_TAG, simple_value=loss)]), step)
+        self._writer.flush()
+
+    def add_end(self, status: RunStatus, settings: Mapping[str, Any], best: Mapping[str, float], epoch: int) -> None:
+        """Record the hyperparameters with the figures of the best epoch, for the HParams view.
+
+        torch's `add_hparams` would make a second run; its three summaries go into this run's own file instead.
+        """
+        if not self._content.hparams:
+            return
+        scalars = {f"best/{name}": value for name, value in best.items()}
+        self._add(Summary(value=[Summary.Value(tag=t, simple_value=v) for t, v in scalars.items()]), epoch)
+        plain = {n: v if isinstance(v, bool | int | float | str) else str(v) for n, v in settings.items()}
+        for summary in hparams(plain, scalars):
+            self._add(_with_status(summary, status), 0)
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _add(self, summary: Summary, step: int) -> None:
+        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+
+def _with_status(summary: Any, status: RunStatus) -> Any:
+    """Correct the outcome in the summary that ends a session; torch always writes success."""
+    if status is RunStatus.FINISHED or status is RunStatus.STOPPED:
+        return summary
+    for value in summary.value:
+        data = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+        if data.HasField("session_end_info"):
+            data.session_end_info.status = Status.STATUS_FAILURE
+            value.metadata.plugin_data.content = data.SerializeToString()
+    return summary
+
+
+def _histograms(prefix: str, tensors: Mapping[str, Tensor]) -> list[Summary.Value]:
+    values = []
+    for name, tensor in tensors.items():
+        histogram = _histogram(tensor) if tensor.is_floating_point() and tensor.numel() else None
+        if histogram is not None:
+            values.append(Summary.Value(tag=f"{prefix}/{name}", histo=histogram))
+    return values
+
+
+def _histogram(tensor: Tensor) -> HistogramProto | None:
+    """Count values in 64 equal bins on the tensor's device; None if some are not finite.
+
+    torch's own writer counts in 1,549 bins with NumPy, which takes longer than a small network's whole epoch may.
+    """
+    flat = tensor.detach().float().reshape(-1)
+    low, high = (bound.item() for bound in flat.aminmax())
+    if not (low - low == 0.0 and high - high == 0.0):  # NaN or infinite
+        return None
+    top = high if high > low else low + max(abs(low), 1.0) * 1e-6
+    counts = torch.histc(flat, _BINS, low, top)
+    edges = torch.linspace(low, top, _BINS + 1)[1:]
+    return HistogramProto(
+        min=low,
+        max=high,
+        num=flat.numel(),
+        sum=flat.sum().item(),
+        sum_squares=flat.square().sum().item(),
+        bucket_limit=edges.tolist(),
+        bucket=counts.tolist(),
+    )
+
+
+def drop_later_events(folder: Path, epoch: int, batches: int) -> None:
+    """Keep a run's events up to an epoch, in one file; what came after, and a torn tail, is gone.
+
+    TensorBoard's own way, `purge_step`, knows one step for all tags; here batches and epochs count apart.
+
+    Args:
+        batches: up to which batch losses stay.
+    """
+    files = sorted(folder.glob("events.out.tfevents.*"))
+    if not files:
+        return
+
+    def write_kept(target: Any) -> None:
+        writer = RecordWriter(target)
+        for path in files:
+            for raw in _whole_events(path):
+                if _is_kept(Event.FromString(raw), epoch, batches):
+                    writer.write(raw)
+        writer.flush()
+
+    replace_file_by(files[0], write_kept)
+    for path in files[1:]:
+        path.unlink()
+
+
+def _whole_events(path: Path) -> Sequence[bytes]:
+    events = []
+    loader = RawEventFileLoader(str(path)).Load()
+    while True:
+        try:
+            events.append(next(loader))
+        except Exception:  # the loader's own type for a torn record differs with and without TensorFlow
+            return events
+
+
+def _is_kept(event: Event, epoch: int, batches: int) -> bool:
+    if not event.HasField("summary"):
+        return True
+    tags = [value.tag for value in event.summary.value]
+    if tags == [_BATCH_TAG]:
+        return bool(event.step <= batches)
+    if any(tag.startswith(("_hparams_/", "best/")) for tag in tags):
+        return False  # they belong to the end, which is still to come
+    return bool(event.step <= epoch)
+
+
+def make_graph(model: torch.nn.Module, image_shape: tuple[int, int, int]) -> GraphDef | None:
+    """Return a model's graph, or None for a model that cannot be traced."""
+    import warnings
+
+    from torch.utils.tensorboard._pytorch_graph import graph  # what SummaryWriter.add_graph calls; torch 2.10 to 2.15
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a tracer warns of every shape that becomes a constant
+            traced, _ = graph(model, torch.zeros(2, *image_shape))
+    except Exception:  # whatever the person's forward does under a tracer; the graph is a nicety
+        return None
+    return traced
+
+
+def make_image_grid(images: Tensor, columns: int = 8) -> Summary:
+    """Return sample images as one picture.
+
+    Args:
+        images: (N, C, H, W) uint8.
+    """
+    import torchvision
+    from torch.utils.tensorboard.summary import image
+
+    grid = torchvision.utils.make_grid(images[:, :3].float() / 255, nrow=columns, padding=1)
+    summary: Summary = image("images", grid)
+    return summary

@@ -1,0 +1,271 @@
+"""Reads YAML under rules that do what a person means, and keeps the place of every key and value.
+
+PyYAML parses the text into events; the tree is built here, because PyYAML's own construction reads `1e-3` as text,
+`012` as 10 and `1:30` as 90, lets the last of two equal keys win, runs tags, expands aliases without end, and recurses
+without bound.
+
+    null                 nothing at all, ~, null
+    true, false          in any of the cases true, True, TRUE
+    whole numbers        12, -3, 012 (is 12), 1_000, 0xff, 0o17, 0b101
+    numbers              0.1, .5, 1., 1e-3, 1_000.5, .inf, .nan
+    text                 everything else, also yes, no, 1:30 and 2024-11-05; a field that wants true or false
+                         understands yes, no, on and off by itself
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from cnnsweep.errors import Problem, SpecError
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 20
+MAX_VALUES = 20_000
+MAX_NUMBER_LENGTH = 100
+
+KeyPath = tuple[str | int, ...]
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML can be built without libyaml: slower, same events
+
+_NULL = re.compile(r"~|null|Null|NULL|")
+_BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
+_DECIMAL = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
+_BASED = re.compile(r"[-+]?0(x[0-9a-fA-F]+|o[0-7]+|b[01]+)")
+_NUMBER = re.compile(r"[-+]?([0-9]+(_[0-9]+)*\.?([0-9]+(_[0-9]+)*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+# What YAML 1.1 lets stand in a file (its c-printable), less the byte order mark, which only hides.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands. Line and column count from 1; both are 0 in what was given by `--set`."""
+
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(slots=True)
+class Document:
+    """A file's values, with the place of each by its path: keys and list positions from the top.
+
+    `texts` holds plain scalars as they were written, so that a name may be `007`.
+    """
+
+    file: str
+    value: Any = None
+    key_places: dict[KeyPath, Place] = field(default_factory=dict)
+    value_places: dict[KeyPath, Place] = field(default_factory=dict)
+    texts: dict[KeyPath, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def nearest(self, path: KeyPath) -> KeyPath:
+        """Return the part of a path that stands in the file: a list's position may be left out, a key not given."""
+        found: KeyPath = ()
+        node = self.value
+        for step in path:
+            if isinstance(node, dict) and step in node:
+                node = node[step]
+            elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+                node = node[step]
+            elif isinstance(step, int):
+                continue  # a single value that was read as a list of one
+            else:
+                break
+            found = (*found, step)
+        return found
+
+    def place(self, path: KeyPath, *, of_key: bool = False) -> Place:
+        """Return where a path's value stands, or its key, or what stands nearest to it."""
+        nearest = self.nearest(path)
+        if of_key and nearest in self.key_places:
+            return self.key_places[nearest]
+        return self.value_places[nearest]
+
+
+def read_yaml(text: str, file: str) -> Document:
+    """Return a text's values and places.
+
+    Mistakes that leave the rest readable, such as a key given twice, are in the document's `problems`.
+
+    Raises:
+        SpecError: the text is no YAML, or too large, too deep or too long to be a sweep file.
+    """
+    document = Document(file)
+    _refuse_unprintable(text, file)
+    try:
+        _TreeBuilder(document, text).build()
+    except yaml.MarkedYAMLError as error:
+        problem = _syntax_problem(error, text, file)
+        raise SpecError([*document.problems, problem]) from None
+    except SpecError as error:
+        raise SpecError([*document.problems, *error.problems]) from None
+    return document
+
+
+def scalar_value(text: str) -> Any:
+    """Return what an unquoted scalar means: None, a bool, an int, a float or the text itself."""
+    if len(text) > MAX_NUMBER_LENGTH:
+        return text
+    if _NULL.fullmatch(text):
+        return None
+    if _BOOLEAN.fullmatch(text):
+        return text.lower() == "true"
+    if _DECIMAL.fullmatch(text):
+        return int(text)
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    if _NOT_FINITE.fullmatch(text):
+        return float(text.replace(".", "", 1))
+    return text
+
+
+class _TreeBuilder:
+    """Turns PyYAML's events into dicts, lists and scalars."""
+
+    def __init__(self, document: Document, text: str) -> None:
+        self.document = document
+        self.values_read = 0
+        self.events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)  # type: ignore[no-untyped-call]
+
+    def build(self) -> None:
+        event = next(self.events)
+        while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
+            event = next(self.events)
+        if isinstance(event, yaml.StreamEndEvent):
+            self.document.value_places[()] = Place(self.document.file, 1, 1)
+            return
+        self.document.value = self._node(event, ())
+        for event in self.events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self._stop(event, "a second document begins here ('---'); a file holds one sweep")
+
+    def _node(self, event: Any, path: KeyPath) -> Any:
+        self.values_read += 1
+        if self.values_read > MAX_VALUES:
+            self._stop(event, f"more than {MAX_VALUES:,} values; a sweep file holds a few hundred at most")
+        if len(path) > MAX_DEPTH:
+            self._stop(event, f"more than {MAX_DEPTH} levels inside each other; a sweep file needs five")
+        self.document.value_places[path] = self._place(event)
+        self._refuse_references(event)
+        if isinstance(event, yaml.ScalarEvent):
+            return self._scalar(event, path)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self._list(path)
+        if isinstance(event, yaml.MappingStartEvent):
+            return self._mapping(path)
+        return None  # an alias, which is a problem already
+
+    def _scalar(self, event: Any, path: KeyPath) -> Any:
+        if event.style:  # in quotes, or a block of text
+            return event.value
+        self.document.texts[path] = event.value
+        return scalar_value(event.value)
+
+    def _list(self, path: KeyPath) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := next(self.events), yaml.SequenceEndEvent):
+            items.append(self._node(event, (*path, len(items))))
+        return items
+
+    def _mapping(self, path: KeyPath) -> dict[str, Any]:
+        entries: dict[str, Any] = {}
+        while not isinstance(event := next(self.events), yaml.MappingEndEvent):
+            key = self._key(event)
+            key_path = (*path, key)
+            first = self.document.key_places.get(key_path)
+            if first is None:
+                self.document.key_places[key_path] = self._place(event)
+            else:
+                self._add(event, f"{dotted(key_path)}: given twice, first in line {first.line}")
+            entries[key] = self._node(next(self.events), key_path)
+        return entries
+
+    def _key(self, event: Any) -> str:
+        """Return a key as it is written: `no`, `1` and `null` are names like any other."""
+        if isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
+            self._stop(event, "a list or mapping stands where a key is expected")
+        self._refuse_references(event)
+        return "*" + event.anchor if isinstance(event, yaml.AliasEvent) else event.value  # type: ignore[no-any-return]
+
+    def _refuse_references(self, event: Any) -> None:
+        if isinstance(event, yaml.AliasEvent):
+            self._add(event, f"*{event.anchor} is a YAML alias, which is not allowed; write the value out, or quote it")
+            return
+        if event.anchor is not None:
+            self._add(event, f"&{event.anchor} is a YAML anchor, which is not allowed; leave it out, or quote it")
+        if event.tag is not None:
+            self._add(event, f"the YAML tag {shown_tag(event.tag)} is not allowed; leave it out, or quote the text")
+
+    def _place(self, event: Any) -> Place:
+        return Place(self.document.file, event.start_mark.line + 1, event.start_mark.column + 1)
+
+    def _add(self, event: Any, message: str) -> None:
+        place = self._place(event)
+        self.document.problems.append(Problem(place.file, place.line, place.column, message))
+
+    def _stop(self, event: Any, message: str) -> None:
+        place = self._place(event)
+        raise SpecError([Problem(place.file, place.line, place.column, message)])
+
+
+def dotted(path: KeyPath) -> str:
+    """Return a path as people write it, without list positions, and harmless to print: `params.lr`."""
+    text = ".".join(step for step in path if isinstance(step, str))
+    if len(text) > 80:
+        text = text[:77] + "..."
+    return text if text.isprintable() else repr(text)
+
+
+def shown_tag(tag: str) -> str:
+    """Return a tag as it was written, cut where it is long."""
+    text = tag.replace("tag:yaml.org,2002:", "!!", 1)[:60]
+    return text if text.isprintable() else repr(text)
+
+
+def _refuse_unprintable(text: str, file: str) -> None:
+    if found := _UNPRINTABLE.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        column = found.start() - text.rfind("\n", 0, found.start())
+        message = f"the character U+{ord(found.group()):04X} is not allowed; this is no text file, or a damaged one"
+        raise SpecError([Problem(file, line, column, message)])
+
+
+# What PyYAML says (with libyaml and without it), what a person can do about it, and whether to point at where the
+# list, mapping or quote began.
+_SYNTAX = (
+    ("mapping values are not allowed", "a ':' too many, or a line indented too far; put text that holds ': ' in quotes", 0),
+    (r"tab character|cannot start any token.*'\\t'", "a tab; indent with spaces", 0),
+    ("cannot start any token", "no value can begin with this character; put the text in quotes", 0),
+    ("expected ':'", "a ':' is missing after this key", 1),
+    (r"expected ',' or '\]'", "this list is not closed: a ',' or ']' is missing", 1),
+    (r"expected ',' or '\}'", "this mapping is not closed: a ',' or '}' is missing", 1),
+    ("unexpected end of stream|unexpected document separator", "this quote is not closed", 1),
+    ("escape|hexadecimal", "an unknown escape; in double quotes a backslash is written \\\\", 0),
+    ("expected node content", "a value is missing here", 0),
+    ("sequence entries are not allowed", "a list written with '-' begins in a line of its own", 0),
+    ("expected '-' indicator|expected key|expected <block end>", "this does not line up with what stands above", 0),
+)  # fmt: skip
+
+
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    assert mark is not None, "PyYAML marks every syntax error"
+    problem = f"{error.problem}"
+    lines = text.splitlines()
+    if mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t":
+        problem += r" '\t'"
+    for pattern, message, at_beginning in _SYNTAX:
+        if re.search(pattern, problem):
+            mark = error.context_mark or mark if at_beginning else mark
+            break
+    else:
+        message = f"this is not YAML: {problem}"
+    return Problem(file, mark.line + 1, mark.column + 1, message)

@@ -1,0 +1,49 @@
+"""Which device a sweep trains on."""
+
+import torch
+
+from cnnsweep.errors import UsageError
+
+
+def choose_device(wish: str) -> torch.device:
+    """Return the device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto` prefers CUDA, then MPS, then the CPU.
+
+    Raises:
+        UsageError: it is not on this machine; the message says which are.
+    """
+    if wish == "auto":
+        wish = _available()[0]
+    try:
+        device = torch.device(wish)
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"device: found '{wish}', allowed are auto, cpu, cuda, cuda:N and mps")
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", 0)
+    if str(device) not in _available():
+        hint = (
+            "; this torch was installed without CUDA"
+            if device.type == "cuda" and not torch.backends.cuda.is_built()
+            else ""
+        )
+        raise UsageError(f"device: '{wish}' is not on this machine, which has {', '.join(_available())}{hint}")
+    return device
+
+
+def describe_device(device: torch.device) -> str:
+    """Return a device in a person's words."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"cpu ({threads} thread{'s' if threads != 1 else ''})"
+    return str(device)
+
+
+def _available() -> list[str]:
+    """Return the usable devices, the fastest first."""
+    devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return [*devices, "cpu"]

@@ -1,0 +1,75 @@
+"""A person's own models and data sets, named as `package.module:Name` or `path/to/file.py:Name`."""
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from cnnsweep.errors import UsageError
+
+
+def is_reference(name: str) -> bool:
+    """True if `name` points to code, and is no built-in name."""
+    return ":" in name
+
+
+def load_object(reference: str) -> Any:
+    """Import what a reference points to.
+
+    Args:
+        reference: `package.module:Name`, or `file.py:Name` with a path that is absolute or relative to the
+            current folder.
+
+    Raises:
+        UsageError: the file, module or name does not exist, or the code raises while it is imported.
+    """
+    place, _, name = reference.rpartition(":")
+    try:
+        module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
+    except UsageError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{reference}: importing it raised {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        available = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
+        raise UsageError(f"{reference}: {place} has no '{name}'; it defines {available}")
+    return getattr(module, name)
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; the part before ':' must be a Python file")
+    # Two files of one name in different folders are two modules; pickle finds the module again under this name.
+    name = f"cnnsweep_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}_{path.stem}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    # A person's file may import its neighbours, as it could when run as a script.
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+    return module
+
+
+def _import_module(name: str) -> ModuleType:
+    # `python -m` finds packages in the current folder; an installed command does not, unless told.
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+            raise UsageError(f"{name}: no such module; write package.module:Name or path/to/file.py:Name") from None
+        raise
