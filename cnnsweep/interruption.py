@@ -36,7 +36,7 @@ def stop_on_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
     """
     request = StopRequest()
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         if request.is_made:
             raise KeyboardInterrupt
         request.signal = signal.Signals(number)

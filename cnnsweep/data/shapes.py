@@ -184,7 +184,8 @@ def _star(u: Floats, v: Floats) -> Floats:
 
 
 def _crescent(u: Floats, v: Floats) -> Floats:
-    return np.maximum(_length(u, v) - 0.95, 0.75 - _length(u - 0.5, v))
+    distance: Floats = np.maximum(_length(u, v) - 0.95, 0.75 - _length(u - 0.5, v))
+    return distance
 
 
 def _frame(u: Floats, v: Floats) -> Floats:
@@ -195,13 +196,15 @@ def _frame(u: Floats, v: Floats) -> Floats:
 def _arrow(u: Floats, v: Floats) -> Floats:
     head = np.maximum(abs(u) * 0.78 - (v + 0.95) * 0.62, v)
     shaft = np.maximum(abs(u) - 0.22, abs(v - 0.35) - 0.6)
-    return np.minimum(head, shaft)
+    distance: Floats = np.minimum(head, shaft)
+    return distance
 
 
 def _corner(u: Floats, v: Floats) -> Floats:
     upright = np.maximum(abs(u + 0.5) - 0.22, abs(v) - 0.8)
     foot = np.maximum(abs(u) - 0.72, abs(v - 0.58) - 0.22)
-    return np.minimum(upright, foot)
+    distance: Floats = np.minimum(upright, foot)
+    return distance
 
 
 OUTLINES: dict[str, Callable[[Floats, Floats], Floats]] = {

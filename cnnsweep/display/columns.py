@@ -14,6 +14,7 @@ from cnnsweep.display.safe_text import safe_text
 from cnnsweep.selection import Objective
 
 GAP = 2  # spaces between two columns
+SHORTEST_CUT = 7  # characters that a cut text keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,8 @@ def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop
     if is_numeric:
         texts = align_points(texts)
     cells = [Text(text, style) for text, style in zip(texts, styles, strict=True)]
-    # Short values stay whole; the header, and values longer than this, give way before the column does.
-    narrowest = min(max([5, *(cell.cell_len for cell in cells)]), 8)
+    # Short values stay whole; long ones, and the header, are cut to this before the column is dropped.
+    narrowest = min(max([SHORTEST_CUT, *(cell.cell_len for cell in cells)]), SHORTEST_CUT + 1)
     return Column(safe_text(name), cells, drop, "right" if is_numeric else "left", narrowest)
 
 

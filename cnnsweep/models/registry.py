@@ -94,7 +94,7 @@ def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_si
 def _construct_own(choice: ModelChoice, available: Mapping[str, Any]) -> nn.Module:
     factory: Callable[..., Any] = load_object(choice.name)
     if not callable(factory):
-        raise ModelError(f"model {choice.name}: is a {type(factory).__name__}, not a class or function")
+        raise ModelError(f"model {choice.name}: is {type(factory).__name__}, neither a class nor a function")
     parameters = _parameters(factory)
     takes_anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     accepted = [n for n, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
@@ -103,7 +103,7 @@ def _construct_own(choice: ModelChoice, available: Mapping[str, Any]) -> nn.Modu
     offered = {n: v for n, v in available.items() if n in accepted}
     model = factory(**{**offered, **choice.arguments})
     if not isinstance(model, nn.Module):
-        raise ModelError(f"model {choice.name}: returned a {type(model).__name__}, not a torch.nn.Module")
+        raise ModelError(f"model {choice.name}: returned {type(model).__name__}, which is no torch.nn.Module")
     return model
 
 

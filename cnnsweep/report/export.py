@@ -6,10 +6,10 @@ import json
 import re
 from typing import Any
 
-from cnnsweep.display.figures import duration_text, figure_text, setting_text
+from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, setting_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.results import FIGURES, Results, RunResult
-from cnnsweep.report.summary import rank_runs
+from cnnsweep.report.summary import places, rank_runs
 
 # A spreadsheet runs a cell that starts with one of these (OWASP, CSV injection).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -23,7 +23,7 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
     lines = [_markdown_row(header), _markdown_row(["---:" for _ in header[:-1]] + [":---"])]
     for rank, run in _ranked(results, top, sort):
         cells = [
-            str(rank),
+            UNKNOWN if rank is None else str(rank),
             *(_markdown(setting_text(run.settings[name])) for name in columns),
             str(run.best_epoch or run.epochs_done),
             *(figure_text(metric, run.figure(metric)) for metric in metrics),
@@ -51,9 +51,10 @@ def to_json(results: Results, top: int | None = None, sort: str | None = None) -
     return json.dumps(rows, indent=2, allow_nan=False) + "\n"  # pure ASCII, so nothing in it can steer a terminal
 
 
-def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[int, RunResult]]:
-    """Return the runs with their places from 1; all of them where `top` is None or 0."""
-    return list(enumerate(rank_runs(results, sort)[: top or None], start=1))
+def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[int | None, RunResult]]:
+    """Return the runs in the order asked for, each with its place by the metric; all where `top` is None or 0."""
+    place = places(results)
+    return [(place.get(run.name), run) for run in rank_runs(results, sort)[: top or None]]
 
 
 def _column_names(results: Results) -> list[str]:
@@ -61,7 +62,7 @@ def _column_names(results: Results) -> list[str]:
     return [*names, "run_duration", "parameters", "checkpoint", *results.sweep.hyperparameters]
 
 
-def _plain_row(rank: int, run: RunResult) -> dict[str, Any]:
+def _plain_row(rank: int | None, run: RunResult) -> dict[str, Any]:
     return {
         "rank": rank,
         "run": run.name,

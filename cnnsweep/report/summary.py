@@ -59,6 +59,13 @@ def count_statuses(results: Results) -> Counter[RunStatus]:
     return Counter(run.status for run in results.runs)
 
 
+def places(results: Results) -> dict[str, int]:
+    """Return each run's place by the sweep's metric, from 1; runs without a figure and runs that failed have none."""
+    metric = results.sweep.objective.metric
+    ranked = [run for run in rank_runs(results) if not run.has_failed and run.figure(metric) is not None]
+    return {run.name: place for place, run in enumerate(ranked, start=1)}
+
+
 def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
     """Return the runs from best to worst by the sweep's metric, or ordered by the column `sort`.
 

@@ -71,7 +71,7 @@ def _in_our_words(schema: CoreSchema, allowed: str) -> CoreSchema:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
 class Number:
     """A finite number within bounds."""
 
@@ -89,7 +89,7 @@ class Number:
         return _in_our_words(number, f"a number {bounds}".rstrip())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
 class Whole:
     """A whole number within bounds; `1e4` and `3.0` are whole too."""
 
@@ -104,6 +104,22 @@ class Whole:
 
 def _as_int(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class LargestNorm:
+    """A number above 0, or `none` for no limit."""
+
+    def __get_pydantic_core_schema__(self, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        number = core_schema.float_schema(strict=True, allow_inf_nan=False, gt=0)
+        schema = core_schema.no_info_before_validator_function(_none_as_null, core_schema.nullable_schema(number))
+        return _in_our_words(schema, "a number above 0, or none")
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"enum": ["none", None]}]}
+
+
+def _none_as_null(value: object) -> object:
+    return None if value == "none" else value
 
 
 class YesNo:
@@ -125,7 +141,7 @@ class Text:
         return _in_our_words(core_schema.str_schema(strict=True), "text")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
 class OneOf:
     """One of a few names."""
 
@@ -142,7 +158,19 @@ class OneOf:
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+class OneOfNumbers:
+    """One of a few whole numbers."""
+
+    numbers: tuple[int, ...]
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        number = core_schema.literal_schema(list(self.numbers))
+        allowed = " or ".join(map(str, self.numbers))
+        return _in_our_words(core_schema.no_info_before_validator_function(_as_int, number), allowed)
+
+
+@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
 class ListOf:
     """A list of equal items, or, where `or_single`, one item that stands for itself.
 

@@ -22,11 +22,8 @@ def choose_device(wish: str) -> torch.device:
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", 0)
     if str(device) not in _available():
-        hint = (
-            "; this torch was installed without CUDA"
-            if device.type == "cuda" and not torch.backends.cuda.is_built()
-            else ""
-        )
+        no_cuda = device.type == "cuda" and torch.version.cuda is None and torch.version.hip is None
+        hint = "; this torch was installed without CUDA" if no_cuda else ""
         raise UsageError(f"device: '{wish}' is not on this machine, which has {', '.join(_available())}{hint}")
     return device
 

@@ -31,5 +31,5 @@ def build_optimizer(
         )
     assert h.beta1 is not None
     assert h.beta2 is not None
-    kind = {"adam": Adam, "adamw": AdamW}[h.optimizer]
+    kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[h.optimizer]
     return kind(parameters, lr=h.lr, betas=(h.beta1, h.beta2), eps=h.eps, weight_decay=h.weight_decay, fused=fused)

@@ -224,7 +224,7 @@ def _train_batches(
             for run, epoch in zip(runs, epochs, strict=True)
         ]
     )  # (K, images)
-    chunks = orders.split(runs[0].hyperparameters.batch_size, dim=1)
+    chunks = torch.split(orders, runs[0].hyperparameters.batch_size, dim=1)
     steps = len(chunks)
     losses: list[Tensor] = []
     correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
@@ -270,7 +270,7 @@ def _validate(program: Program, task: TrainingTask) -> tuple[list[float], list[f
         return None
     loss_sums: Tensor | float = 0.0
     correct: Tensor | int = 0
-    for images, labels in _batches(task, task.validation.split(evaluation_batch_size(task.images.image_shape))):
+    for images, labels in _batches(task, torch.split(task.validation, evaluation_batch_size(task.images.image_shape))):
         loss_sum, hits = program.measure(task.pixels.to_model_input(images), labels)
         loss_sums, correct = loss_sums + loss_sum, correct + hits
     assert isinstance(loss_sums, Tensor)

@@ -1,0 +1,359 @@
+"""The command line: read the options, make one library call, print.
+
+Nothing heavy is imported before a command needs it, so that `--help` and completion answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnnsweep import __version__
+from cnnsweep.errors import CnnSweepError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cnnsweep.records import Run
+    from cnnsweep.spec.schema import SweepSpec
+    from cnnsweep.sweep import SweepResult
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Hyperparameter sweeps of image-classification CNNs, from one YAML file.",
+    epilog="Begin with: cnnsweep init, then cnnsweep run sweep.yaml",
+)
+
+DEFAULT_DATA_ROOT = Path("data")
+
+DataRoot = Annotated[
+    Path,
+    typer.Option("--data-root", envvar="CNNSWEEP_DATA", help="Where data sets lie.", show_default="data"),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps; instead of the file's.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, for programs.")]
+
+
+class Format(StrEnum):
+    """How `report` prints."""
+
+    TABLE = "table"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    JSON = "json"
+
+
+def main() -> None:
+    """Run the command line; expected errors end with one message and their exit code."""
+    try:
+        app()
+    except CnnSweepError as error:
+        from cnnsweep.display.safe_text import safe_text
+
+        lines = "\n".join(safe_text(line) for line in str(error).split("\n"))
+        print(f"error: {lines}" if "\n" not in lines else lines, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is its right. Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"cnnsweep {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001 - handled by its callback
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    device: Device = None,
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    out: Annotated[
+        Path | None, typer.Option(help="The sweep's own folder.", show_default="runs/<name>", metavar="DIR")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", help="Override a key, such as params.lr=[0.1,0.01].", metavar="KEY=VALUE")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, train nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what the folder holds and start over.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fresh throws away.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and diverged runs again.")] = False,
+    max_runs: Annotated[int, typer.Option(min=1, help="Refuse a sweep of more runs.")] = 10_000,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train every run of a sweep that its folder does not hold yet.
+
+    Running the same command again goes on where it stopped: finished runs are kept, an interrupted one continues
+    after its last whole epoch, and an edited file adds only what is new.
+
+    \b
+    Examples:
+      cnnsweep run sweeps/quickstart.yaml
+      cnnsweep run sweeps/fashion.yaml --data-root ~/data --set params.epochs=5
+
+    Exit codes: 0 all well, 1 some runs failed or diverged, 2 wrong usage or sweep file, 3 the folder is in use or holds
+    another sweep, 4 bad data, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+    """
+    from cnnsweep.spec.load import load_sweep
+
+    changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
+    spec = load_sweep(file, changes)
+    folder = out or Path("runs") / spec.name
+    if dry_run:
+        _show_runs(spec, max_runs, as_json)
+        return
+    if fresh:
+        _clear(folder, yes)
+    result = _run_sweep(spec, folder, data_root, changes, retry_failed=retry_failed, max_runs=max_runs, quiet=quiet)
+    _show_result(result, file, as_json=as_json, quiet=quiet)
+    if result.interrupted is not None:
+        raise typer.Exit(result.interrupted)
+    if result.has_failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(
+    path: Annotated[Path, typer.Argument(help="A results.json or a sweep folder.")],
+    top: Annotated[int | None, typer.Option(min=0, help="Show so many runs; 0 shows all.", show_default="20")] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="Rank by this column.", show_default="the sweep's metric", metavar="COLUMN")
+    ] = None,
+    run_name: Annotated[
+        str | None, typer.Option("--run", help="Show one run: its epochs and the loss of every batch.", metavar="NAME")
+    ] = None,
+    style: Annotated[Format, typer.Option("--format", help="How to print the ranked runs.")] = Format.TABLE,
+) -> None:
+    """Show what a sweep found: ranked runs, best setting, effects, curves.
+
+    \b
+    Examples:
+      cnnsweep report runs/fashion
+      cnnsweep report runs/fashion/results.json --format csv --sort run_duration
+    """
+    from cnnsweep.report.results import load_results
+
+    results = load_results(path)
+    if style is not Format.TABLE:
+        from cnnsweep.report import export
+
+        if run_name is not None:
+            raise UsageError("--run shows one run as a table only; leave --format out")
+        write = {Format.MARKDOWN: export.to_markdown, Format.CSV: export.to_csv, Format.JSON: export.to_json}[style]
+        sys.stdout.write(write(results, top=top, sort=sort))
+        return
+    from cnnsweep.report import terminal
+
+    if run_name is not None:
+        terminal.render_run(results, run_name, _stdout())
+    else:
+        terminal.render_report(results, _stdout(), top=top, sort=sort)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[
+        Path,
+        typer.Option("--checkpoint", "-c", help="A best.safetensors, a run folder, or a sweep folder for its best run."),
+    ],
+    split: Annotated[str, typer.Option(help="The images to measure on: test, val or train.")] = "test",
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    device: Device = None,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Run the model or data code that the checkpoint names.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a checkpoint: accuracy, accuracy by class, confusion matrix.
+
+    \b
+    Examples:
+      cnnsweep evaluate --checkpoint runs/fashion
+      cnnsweep evaluate --checkpoint runs/fashion/<run>/best.safetensors --split val --json
+    """
+    from cnnsweep.display.loading import loading_progress
+    from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
+    from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation
+
+    with loading_progress(quiet) as loading:
+        evaluation = evaluate_checkpoint(
+            checkpoint, EvaluationOptions(data_root, split, device or "auto", allow_code, loading)
+        )
+    if as_json:
+        print(evaluation_to_json(evaluation))
+    else:
+        render_evaluation(evaluation, _stdout())
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the models that a sweep file may name.
+
+    \b
+    Examples:
+      cnnsweep models
+      cnnsweep models --json
+    """
+    from cnnsweep.report.listings import render_models
+    from cnnsweep.spec.names import PRESET_MODELS, TORCHVISION_MODELS
+
+    if as_json:
+        print(json.dumps({"presets": dict(PRESET_MODELS), "torchvision": list(TORCHVISION_MODELS)}, indent=2))
+    else:
+        render_models(_stdout())
+
+
+@app.command()
+def datasets(data_root: DataRoot = DEFAULT_DATA_ROOT, as_json: AsJson = False) -> None:
+    """List the data sets that a sweep file may name, and which are here.
+
+    \b
+    Examples:
+      cnnsweep datasets
+      cnnsweep datasets --data-root ~/data
+    """
+    import dataclasses
+
+    from cnnsweep.data.catalogue import describe_datasets
+    from cnnsweep.report.listings import render_datasets
+
+    descriptions = describe_datasets(data_root)
+    if as_json:
+        print(json.dumps([dataclasses.asdict(d) for d in descriptions], indent=2, default=str))
+    else:
+        render_datasets(descriptions, _stdout())
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of sweep files, so that editors complete and check them.
+
+    \b
+    Examples:
+      cnnsweep schema > sweep.schema.json
+      # then, as the first line of a sweep file: # yaml-language-server: $schema=sweep.schema.json
+    """
+    from cnnsweep.spec.schema import sweep_json_schema
+
+    print(json.dumps(sweep_json_schema(), indent=2))
+
+
+@app.command()
+def init(
+    file: Annotated[Path, typer.Argument(help="The file to write.", metavar="[FILE]")] = Path("sweep.yaml"),
+    dataset: Annotated[str, typer.Option(help="The data set to begin with.")] = "shapes",
+    model: Annotated[str, typer.Option(help="The model to begin with.")] = "lenet",
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Write a commented sweep file to start from.
+
+    \b
+    Examples:
+      cnnsweep init
+      cnnsweep init sweeps/cifar.yaml --dataset cifar10 --model resnet18
+    """
+    from cnnsweep.recording.files import unwritable
+    from cnnsweep.spec.load import parse_sweep
+    from cnnsweep.spec.starter import starter_file
+
+    if file.exists() and not force:
+        raise UsageError(f"{file}: is there already; choose another name, or add --force to write over it")
+    text = starter_file(file.stem, dataset, model)
+    parse_sweep(text, str(file), folder=file.parent)  # a wrong --dataset or --model must not reach the file
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise unwritable(file, error) from error
+    print(f"wrote {file}; next: cnnsweep run {file}")
+
+
+def _run_sweep(
+    spec: SweepSpec,
+    folder: Path,
+    data_root: Path,
+    changes: list[str],
+    *,
+    retry_failed: bool,
+    max_runs: int,
+    quiet: bool,
+) -> SweepResult:
+    from cnnsweep.display.choose import choose_display
+    from cnnsweep.display.loading import loading_progress
+    from cnnsweep.sweep import SweepOptions, run_sweep
+
+    display = choose_display(quiet)
+    with loading_progress(quiet) as loading:
+        options = SweepOptions(folder, data_root, tuple(changes), retry_failed, max_runs, loading)
+        try:
+            return run_sweep(spec, options, display)
+        finally:
+            display.close()
+
+
+def _show_result(result: SweepResult, file: Path, *, as_json: bool, quiet: bool) -> None:
+    from cnnsweep.report import terminal
+    from cnnsweep.report.results import load_results
+
+    if as_json:
+        tables = json.loads(result.paths.results_json.read_text(encoding="utf-8"))
+        print(json.dumps({"sweep": tables["sweep"], "runs": tables["runs"]}, indent=2, ensure_ascii=False))
+    elif not quiet:
+        terminal.final_summary(load_results(result.paths.folder), _stdout())
+    if result.interrupted is not None:
+        print(f"interrupted; go on with: cnnsweep run {file} (and the same options)", file=sys.stderr)
+
+
+def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
+    from cnnsweep.report.listings import render_runs
+    from cnnsweep.spec.expand import expand_runs
+
+    expansion = expand_runs(spec, max_runs)
+    if as_json:
+        print(json.dumps([_run_to_json(run) for run in expansion.runs], indent=2))
+    else:
+        render_runs(spec.name, expansion.runs, expansion.duplicates, _stdout())
+
+
+def _run_to_json(run: Run) -> dict[str, object]:
+    return {"run": run.name, "id": run.id, **run.settings}
+
+
+def _clear(folder: Path, yes: bool) -> None:
+    from cnnsweep.recording.clear import clear_sweep
+    from cnnsweep.recording.paths import SweepPaths
+
+    if not SweepPaths(folder).journal.exists():
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"--fresh throws away the results in {folder}; add --yes where nobody can be asked")
+        typer.confirm(f"Throw away the results in {folder} and start over?", abort=True, err=True)
+    clear_sweep(SweepPaths(folder))
+
+
+def _stdout() -> Console:
+    from rich.console import Console
+
+    return Console()

@@ -1,0 +1,41 @@
+"""What a data set is, in 64 hexadecimal digits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from cnnsweep.data.images import MemoryImages
+
+
+@dataclass(frozen=True, slots=True)
+class PartDigest:
+    """One part of a data set: its shape (N, C, H, W), and the SHA-256 of its labels and of its images."""
+
+    shape: tuple[int, int, int, int]
+    labels: str
+    images: str
+
+
+def digest_labels(labels: Tensor) -> str:
+    """Return the SHA-256 of labels (N,) as little-endian 64-bit numbers."""
+    return hashlib.sha256(labels.numpy().astype("<i8", copy=False)).hexdigest()
+
+
+def digest_part(part: MemoryImages) -> PartDigest:
+    """Return the digest of a part whose images are in memory."""
+    images = hashlib.sha256(part.images.numpy()).hexdigest()
+    return PartDigest((len(part), *part.image_shape), digest_labels(part.labels), images)
+
+
+def fingerprint(parts: Sequence[PartDigest | None], classes: Sequence[str]) -> str:
+    """Return the SHA-256 over shapes, labels and images of training and test part, and the names of the classes.
+
+    A streamed data set has the fingerprint that it would have in memory.
+    """
+    described = [part and [part.shape, part.labels, part.images] for part in parts]
+    return hashlib.sha256(json.dumps([list(classes), described]).encode()).hexdigest()

@@ -1,0 +1,76 @@
+"""IDX files, the format of MNIST and its kin, read with every field checked.
+
+The format, from LeCun's page on MNIST: two zero bytes, a type, the number of dimensions, each dimension as a big-endian
+32-bit number, then the values. torchvision only looks whether the files exist.
+"""
+
+import os
+from math import prod
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cnnsweep.errors import DataError
+
+_TYPES = {0x08: "u1", 0x0C: ">i4"}
+_UBYTE, _INT = _TYPES
+
+
+def read_idx_images(path: Path, height: int, width: int) -> Tensor:
+    """Return the images of an IDX file as uint8 (N, 1, height, width).
+
+    Raises:
+        DataError: missing, damaged, or of another size; the message says what was found and how to mend it.
+    """
+    values = _read(path, _UBYTE, dimensions=3)
+    if values.shape[1:] != (height, width):
+        raise _damaged(path, f"images of {height}×{width}", f"{values.shape[1]}×{values.shape[2]} in its header")
+    return torch.from_numpy(values)[:, None]
+
+
+def read_idx_labels(path: Path, count: int, classes: range) -> Tensor:
+    """Return the labels of an IDX file as int64 (N,), counted from the first class.
+
+    Args:
+        count: how many images there are.
+        classes: the values that are allowed; the first becomes label 0.
+    """
+    with_details = path.name.endswith("-idx2-int")  # QMNIST: eight numbers an image, of which the first is the class
+    values = _read(path, _INT, dimensions=2)[:, 0] if with_details else _read(path, _UBYTE, dimensions=1)
+    if len(values) != count:
+        raise _damaged(path, f"{count} labels, as many as there are images", f"{len(values)}")
+    outside = (values < classes.start) | (values >= classes.stop)
+    if outside.any():
+        where = int(outside.argmax())
+        raise _damaged(path, f"labels from {classes.start} to {classes.stop - 1}", f"{values[where]} for image {where}")
+    return torch.from_numpy(values.astype(np.int64) - classes.start)
+
+
+def _read(path: Path, code: int, dimensions: int) -> npt.NDArray[np.integer]:
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            header = file.read(4 + 4 * dimensions)
+            magic = bytes([0, 0, code, dimensions])
+            if header[:4] != magic:
+                raise _damaged(path, f"a file that begins with {magic.hex(' ')}", header[:4].hex(" ") or "nothing")
+            shape = np.frombuffer(header[4:].ljust(4 * dimensions, b"\0"), ">u4").tolist()
+            kind = np.dtype(_TYPES[code])
+            expected = len(header) + prod(shape) * kind.itemsize
+            if size != expected or prod(shape) == 0:
+                described = "×".join(map(str, shape))
+                raise _damaged(path, f"{expected:,} bytes, as its header says ({described})", f"{size:,}")
+            values: npt.NDArray[np.integer] = np.fromfile(file, kind).reshape(shape)
+            return values
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _damaged(path: Path, expected: str, found: str) -> DataError:
+    return DataError(
+        f"{path}: damaged: expected {expected}, found {found}; "
+        "delete it and run again to download it, or copy it again from where it came"
+    )

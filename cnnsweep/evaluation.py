@@ -1,0 +1,198 @@
+"""From a checkpoint to accuracy, by class too, and the confusion matrix, in eval mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnsweep.data.batches import PixelScale
+from cnnsweep.data.datasets import Dataset, load_dataset
+from cnnsweep.data.images import ImageSet
+from cnnsweep.data.splits import split_indices
+from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
+from cnnsweep.models.registry import build_model
+from cnnsweep.recording.checkpoints import BestCheckpoint, load_best
+from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.records import DatasetChoice, ModelChoice
+from cnnsweep.report.evaluation import Evaluation
+from cnnsweep.report.results import load_results
+from cnnsweep.training.devices import choose_device
+from cnnsweep.training.trainer import evaluation_batch_size
+from cnnsweep.user_code import is_reference
+
+SPLITS = ("test", "val", "train")
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """How a checkpoint is measured.
+
+    Attributes:
+        split: test, val or train.
+        allow_code: import the code that the checkpoint names; code can do anything, so only on a person's word.
+        loading, progress: are told of the data's loading and of the images measured, as (what, done, total).
+    """
+
+    data_root: Path
+    split: str = "test"
+    device: str = "auto"
+    allow_code: bool = False
+    loading: Callable[[str, int, int], None] | None = None
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return the `best.safetensors` for a file, a run folder, or a sweep folder (then of its best run).
+
+    Raises:
+        CheckpointError: there is none; the message says what was found and what to give.
+    """
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise CheckpointError(f"{path}: not a checkpoint to evaluate; give a best.safetensors, or a run's folder")
+        return path
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such file or folder")
+    if (weights := RunPaths(path).best_weights).is_file():
+        return weights
+    if SweepPaths(path).results_json.is_file():
+        return _best_of_sweep(path)
+    raise CheckpointError(
+        f"{path}: holds neither best.safetensors (a run's folder) nor results.json (a sweep's folder)"
+    )
+
+
+def _best_of_sweep(folder: Path) -> Path:
+    try:
+        best = load_results(folder).sweep.best
+    except ResultsError as error:
+        raise CheckpointError(str(error)) from error
+    if best is None:
+        raise CheckpointError(f"{folder}: no run of this sweep has a finished epoch yet")
+    weights = SweepPaths(folder).run(best).best_weights
+    if not weights.is_file():
+        raise CheckpointError(f"{weights}: the best run's checkpoint is missing; give another run's folder")
+    return weights
+
+
+def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
+    """Measure a checkpoint on one part of the data set it was trained on.
+
+    Args:
+        path: a `best.safetensors`, a run folder or a sweep folder.
+
+    Raises:
+        CnnSweepError: checkpoint, data set or device are missing or do not fit.
+    """
+    if options.split not in SPLITS:
+        raise UsageError(f"--split: found '{options.split}', allowed are {', '.join(SPLITS)}")
+    weights_file = find_checkpoint(path)
+    checkpoint = load_best(weights_file)
+    about = checkpoint.description
+    _refuse_code(weights_file, about, options.allow_code)
+    device = choose_device(options.device)
+    choice = DatasetChoice(about["dataset"]["name"], about["dataset"]["arguments"])
+    dataset = load_dataset(choice, options.data_root, options.loading)
+    _check_fit(weights_file, about, dataset)
+    images, positions = _part(dataset, about, options.split)
+    model = _load_model(weights_file, checkpoint).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
+    pixels = PixelScale(tuple(about["pixels"]["mean"]), tuple(about["pixels"]["std"]))
+    loss, confusion = measure(model, images, positions, pixels, len(dataset.classes), device)
+    return Evaluation(
+        checkpoint=str(weights_file),
+        run=about["run"],
+        epoch=about["epoch"],
+        split=options.split,
+        loss=loss,
+        classes=tuple(dataset.classes),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        settings=about["settings"],
+        notes=tuple(_notes(about, dataset, options.split)),
+    )
+
+
+@torch.inference_mode()
+def measure(
+    model: nn.Module,
+    images: ImageSet,
+    positions: Tensor,
+    pixels: PixelScale,
+    num_classes: int,
+    device: torch.device,
+) -> tuple[float, Tensor]:
+    """Return the mean cross-entropy and the confusion matrix (true class, predicted class) of a model in eval mode."""
+    model.eval()
+    loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+    pairs = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
+    chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
+    for batch, labels in images.batches(chunks, device):
+        logits = model(pixels.to_model_input(batch)).float()
+        loss_sum += nn.functional.cross_entropy(logits, labels, reduction="none").sum(dtype=loss_sum.dtype)
+        pairs += torch.bincount(labels * num_classes + logits.argmax(1), minlength=len(pairs))
+    return loss_sum.item() / len(positions), pairs.view(num_classes, num_classes).cpu()
+
+
+def _refuse_code(path: Path, about: Mapping[str, Any], allow_code: bool) -> None:
+    named = [about[part]["name"] for part in ("model", "dataset") if is_reference(about[part]["name"])]
+    if named and not allow_code:
+        raise CheckpointError(
+            f"{path}: names code of its own ({', '.join(named)}), which would be run; add --allow-code if you trust it"
+        )
+
+
+def _load_model(path: Path, checkpoint: BestCheckpoint) -> nn.Module:
+    about = checkpoint.description
+    choice = ModelChoice(about["model"]["name"], about["model"]["arguments"])
+    channels, height, width = about["image_shape"]
+    model = build_model(choice, (channels, height, width), len(about["classes"]), seed=0)
+    try:
+        model.load_state_dict(dict(checkpoint.weights))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: its weights do not fit the model {choice.name} any more ({reason})") from error
+    return model
+
+
+def _check_fit(path: Path, about: Mapping[str, Any], dataset: Dataset) -> None:
+    if list(dataset.train.image_shape) != about["image_shape"]:
+        raise CheckpointError(
+            f"{path}: was trained on images of {_times(about['image_shape'])}, but {dataset.name} has "
+            f"{_times(dataset.train.image_shape)} here"
+        )
+    if list(dataset.classes) != about["classes"]:
+        raise CheckpointError(
+            f"{path}: was trained on the classes {', '.join(about['classes'])}, but {dataset.name} has "
+            f"{', '.join(dataset.classes)} here"
+        )
+
+
+def _times(shape: Any) -> str:
+    return "×".join(map(str, shape))
+
+
+def _part(dataset: Dataset, about: Mapping[str, Any], split: str) -> tuple[ImageSet, Tensor]:
+    if split == "test":
+        if dataset.test is None:
+            raise DataError(f"{dataset.name}: has no test images; use --split val or --split train")
+        return dataset.test, torch.arange(len(dataset.test))
+    training, validation = split_indices(dataset.train.labels, about["split"]["validation"], about["split"]["seed"])
+    if split == "train":
+        return dataset.train, training
+    if not len(validation):
+        raise UsageError("--split val: this sweep held no images out for validation (validation: 0); use --split test")
+    return dataset.train, validation
+
+
+def _notes(about: Mapping[str, Any], dataset: Dataset, split: str) -> list[str]:
+    notes = []
+    if about.get("fingerprint") != dataset.fingerprint:
+        notes.append("the data set differs from the one that this checkpoint was trained on")
+    if split == "val":
+        notes.append("the best epoch and run were chosen on these images, so the figures flatter; --split test does not")
+    if split == "train":
+        notes.append("the model was trained on these images")
+    return notes

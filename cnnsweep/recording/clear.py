@@ -1,0 +1,43 @@
+"""Take a sweep's results away, and nothing else that lies in its folder."""
+
+import shutil
+from pathlib import Path
+
+from cnnsweep.errors import ResultsError
+from cnnsweep.recording.files import unwritable
+from cnnsweep.recording.history import read_history
+from cnnsweep.recording.lock import locked
+from cnnsweep.recording.paths import SweepPaths
+
+
+def clear_sweep(paths: SweepPaths) -> None:
+    """Delete what cnnsweep wrote into a sweep's folder; other files stay.
+
+    Raises:
+        FolderError: the sweep is running, or the folder cannot be written.
+    """
+    with locked(paths):
+        try:
+            for name in _run_names(paths):
+                shutil.rmtree(paths.folder / name, ignore_errors=False)
+            # The journal last: as long as it is there, what was interrupted here can be done again.
+            for file in (
+                paths.results_json,
+                paths.results_csv,
+                paths.runs_csv,
+                paths.environment,
+                paths.frozen_spec,
+                paths.journal,
+            ):
+                file.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(paths.folder, error) from error
+
+
+def _run_names(paths: SweepPaths) -> list[str]:
+    try:
+        names = [run.name for run in read_history(paths.journal).runs.values()]
+    except ResultsError:  # a damaged journal is a reason to start over: go by what run folders look like
+        names = [f.name for f in paths.folder.iterdir() if paths.run(f.name).log.is_file()]
+    # A name that is more than one step would lead out of the folder.
+    return [name for name in names if Path(name).name == name and (paths.folder / name).is_dir()]

@@ -1,0 +1,163 @@
+"""What an evaluation found, and how it is shown: accuracy by class, the confusion matrix, the most confused pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.display.safe_text import safe_text
+
+_WIDEST_MATRIX = 20  # classes; a larger confusion matrix is for --json
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A checkpoint measured on one part of its data set.
+
+    Attributes:
+        split: test, val or train.
+        loss: mean cross-entropy.
+        confusion: counts, one row a true class, one column a predicted class.
+        notes: what a reader should know before believing the figures.
+    """
+
+    checkpoint: str
+    run: str
+    epoch: int
+    split: str
+    loss: float
+    classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    settings: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> int:
+        return sum(map(sum, self.confusion))
+
+    @property
+    def correct(self) -> int:
+        return sum(row[position] for position, row in enumerate(self.confusion))
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.images
+
+    def class_accuracies(self) -> list[float | None]:
+        """Return the share of each class's images that were recognised; None for a class without images."""
+        return [row[k] / sum(row) if sum(row) else None for k, row in enumerate(self.confusion)]
+
+    def most_confused(self, count: int) -> list[tuple[str, str, int]]:
+        """Return (true class, predicted class, images) of the commonest mistakes, the commonest first."""
+        pairs = [
+            (self.classes[true], self.classes[predicted], images)
+            for true, row in enumerate(self.confusion)
+            for predicted, images in enumerate(row)
+            if true != predicted and images
+        ]
+        return sorted(pairs, key=lambda pair: -pair[2])[:count]
+
+
+def evaluation_to_json(evaluation: Evaluation) -> str:
+    """Return every figure as JSON."""
+    names = evaluation.classes
+    return json.dumps(
+        {
+            "checkpoint": evaluation.checkpoint,
+            "run": evaluation.run,
+            "epoch": evaluation.epoch,
+            "settings": dict(evaluation.settings),
+            "split": evaluation.split,
+            "images": evaluation.images,
+            "loss": evaluation.loss,
+            "accuracy": evaluation.accuracy,
+            "classes": list(names),
+            "class_accuracy": dict(zip(names, evaluation.class_accuracies(), strict=True)),
+            "confusion": [list(row) for row in evaluation.confusion],
+            "most_confused": [
+                {"true": true, "predicted": predicted, "images": images}
+                for true, predicted, images in evaluation.most_confused(10)
+            ],
+            "notes": list(evaluation.notes),
+        },
+        indent=2,
+        ensure_ascii=False,
+    )
+
+
+def render_evaluation(evaluation: Evaluation, console: Console) -> None:
+    """Print an evaluation for a person."""
+    part = {"test": "test images", "val": "validation images", "train": "training images"}[evaluation.split]
+    console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"))
+    console.print(
+        Text.assemble(
+            (f"{evaluation.accuracy:.2%}", "bold green"),
+            f" of {evaluation.images:,} {part} are right ({evaluation.correct:,}); loss {evaluation.loss:.4f}",
+        )
+    )
+    for note in evaluation.notes:
+        console.print(Text(f"note: {safe_text(note)}", style="yellow"))
+    console.print(_class_table(evaluation))
+    if len(evaluation.classes) <= _WIDEST_MATRIX:
+        matrix = _confusion_table(evaluation)
+        if console.measure(matrix).minimum <= console.width:
+            console.print(matrix)
+    else:
+        console.print(Text(f"The confusion matrix of {len(evaluation.classes)} classes is in the output of --json."))
+    if evaluation.most_confused(1):
+        console.print(_confused_table(evaluation))
+
+
+def _class_table(evaluation: Evaluation) -> Table:
+    table = Table(title="Accuracy by class", title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    table.add_column("class")
+    table.add_column("accuracy", justify="right")
+    table.add_column("images", justify="right")
+    table.add_column("")
+    rows = zip(evaluation.classes, evaluation.class_accuracies(), evaluation.confusion, strict=True)
+    for name, accuracy, row in rows:
+        shown = "–" if accuracy is None else f"{accuracy:.2%}"
+        bar = Text("█" * round(20 * (accuracy or 0)), style="green") + Text("░" * (20 - round(20 * (accuracy or 0))))
+        table.add_row(Text(safe_text(name)), shown, f"{sum(row):,}", bar)
+    return table
+
+
+def _confusion_table(evaluation: Evaluation) -> Table:
+    table = Table(
+        title="Confusion matrix: one row a true class, one column a predicted class",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        padding=(0, 1),
+    )
+    table.add_column("", no_wrap=True)
+    for number in range(len(evaluation.classes)):
+        table.add_column(str(number), justify="right", no_wrap=True)
+    for true, row in enumerate(evaluation.confusion):
+        cells = [_confusion_cell(images, sum(row), true == predicted) for predicted, images in enumerate(row)]
+        table.add_row(Text(f"{true} {safe_text(evaluation.classes[true])}"), *cells)
+    return table
+
+
+def _confusion_cell(images: int, of: int, is_right: bool) -> Text:
+    if is_right:
+        return Text(f"{images}", style="bold green")
+    if not images:
+        return Text("·", style="dim")
+    return Text(f"{images}", style="red" if images >= 0.05 * of else "")
+
+
+def _confused_table(evaluation: Evaluation) -> Table:
+    table = Table(title="Most confused", title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    for heading in ("true", "taken for"):
+        table.add_column(heading)
+    table.add_column("images", justify="right")
+    for true, predicted, images in evaluation.most_confused(5):
+        table.add_row(Text(safe_text(true)), Text(safe_text(predicted)), f"{images:,}")
+    return table

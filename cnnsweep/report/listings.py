@@ -1,0 +1,60 @@
+"""What may be named in a sweep file, and what a sweep would train, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.columns import Columns
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.display.figures import setting_text
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.records import Run
+from cnnsweep.spec.names import PRESET_MODELS, TORCHVISION_MODELS
+
+if TYPE_CHECKING:
+    from cnnsweep.data.catalogue import DatasetDescription
+
+
+def render_models(console: Console) -> None:
+    """Print every model name."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, description in PRESET_MODELS.items():
+        table.add_row(Text(name, style="bold"), description)
+    table.add_row(Text("package.module:Class", style="bold"), "your own, from an installed or local package")
+    table.add_row(Text("path/to/file.py:Class", style="bold"), "your own, from a file beside the sweep file")
+    console.print(table)
+    console.print("\nfrom torchvision, adapted to the images' channels and size:", style="bold")
+    console.print(Columns(TORCHVISION_MODELS, padding=(0, 2), column_first=True))
+
+
+def render_datasets(descriptions: Sequence[DatasetDescription], console: Console) -> None:
+    """Print every data set's name, what it is, and whether it is here."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("name", no_wrap=True)
+    table.add_column("here", no_wrap=True)
+    table.add_column("what it is")
+    for data in descriptions:
+        here = "–" if data.is_present is None else "yes" if data.is_present else "no"
+        table.add_row(Text(data.name, style="bold"), here, data.description)
+    console.print(table)
+    console.print("A data set that is not here is downloaded when a sweep names it.", style="dim")
+
+
+def render_runs(name: str, runs: Sequence[Run], duplicates: int, console: Console, top: int = 50) -> None:
+    """Print the runs of a sweep that is about to train."""
+    epochs = sum(run.hyperparameters.epochs for run in runs)
+    note = f"; {duplicates} more would train the same thing and are left out" if duplicates else ""
+    console.print(Text(f"{safe_text(name)}: {len(runs):,} runs, {epochs:,} epochs{note}", style="bold"))
+    columns = list(dict.fromkeys(setting for run in runs for setting in run.settings))
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("#", *columns):
+        table.add_column(Text(safe_text(heading)), justify="right")
+    for number, run in enumerate(runs[:top], start=1):
+        table.add_row(str(number), *[Text(setting_text(run.settings.get(c))) for c in columns])
+    console.print(table)
+    if len(runs) > top:
+        console.print(f"… and {len(runs) - top:,} more; --json lists all")

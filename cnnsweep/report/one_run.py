@@ -1,0 +1,162 @@
+"""The report of one run: its settings, its epochs, and the loss of every batch."""
+
+import csv
+import difflib
+import math
+from pathlib import Path
+from statistics import fmean
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.display.columns import Column, build_table, figure_column
+from cnnsweep.display.figures import count_text, duration_text, setting_text
+from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.errors import ResultsError, UsageError
+from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
+from cnnsweep.report.results import FIGURES, Results, RunResult
+
+MOST_POINTS = 400  # of the batch-loss curve; a terminal has room for no more
+
+
+def render_run(results: Results, run: str, console: Console) -> None:
+    """Print one run: how it ended, its settings, its epochs and its curves.
+
+    Args:
+        run: its name or id, or a beginning of either that no other run shares.
+
+    Raises:
+        UsageError: no run, or several, are called that.
+        ResultsError: its `batch_loss.csv` is damaged.
+    """
+    found = find_run(results, run)
+    losses = load_batch_losses(SweepPaths(results.folder).run(found.name).batch_losses)
+    console.print(_heading(results, found))
+    console.print(_settings(results, found, console.width))
+    console.print()
+    if results.epochs[found.name]:
+        console.print(_epochs(results, found, console.width))
+    plots = [*_epoch_plots(results, found), *_batch_plot(losses)]
+    if plots:
+        console.print()
+        console.print(draw_side_by_side(plots, console.width))
+
+
+def find_run(results: Results, wanted: str) -> RunResult:
+    """Return the run with this name or id, or the only one whose name or id begins so.
+
+    Raises:
+        UsageError: no run, or several, are called that.
+    """
+    exact = [run for run in results.runs if wanted in (run.name, run.id)]
+    if exact:
+        return exact[0]
+    begun = [run for run in results.runs if wanted and (run.name.startswith(wanted) or run.id.startswith(wanted))]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        listed = ", ".join(safe_text(run.name) for run in begun[:3])
+        raise UsageError(
+            f"{count_text(len(begun), 'run')} begin with '{safe_text(wanted)}': {listed}; give more of one"
+        )
+    close = difflib.get_close_matches(wanted, [run.name for run in results.runs], n=1)
+    hint = f"; did you mean '{safe_text(close[0])}'?" if close else ""
+    raise UsageError(f"there is no run '{safe_text(wanted)}' in sweep '{safe_text(results.sweep.name)}'{hint}")
+
+
+def load_batch_losses(file: Path) -> list[float]:
+    """Return the loss of each batch, NaN where it was not finite; empty where the file is not there.
+
+    Raises:
+        ResultsError: the file cannot be read; the message names the line.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            rows = csv.DictReader(stream)
+            return [float(row["loss"] or "nan") for row in rows]
+    except FileNotFoundError:
+        return []
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        line = f":{rows.line_num}" if "rows" in locals() else ""
+        raise ResultsError(f"{safe_text(file)}{line}  is not a row of epoch,step,loss ({safe_text(error)})") from None
+    except OSError as error:
+        raise ResultsError(f"{safe_text(file)}: cannot be read ({error.strerror})") from None
+
+
+def _heading(results: Results, run: RunResult) -> Text:
+    text = Text.assemble((safe_text(run.name), "bold"), "  ", (run.status.value, STATUS_STYLES[run.status]))
+    if run.cause:
+        text.append(f": {safe_text(run.cause)}")
+    if run.name == results.sweep.best:
+        text.append("  ★ best of the sweep", BEST_STYLE)
+    epochs = count_text(run.epochs_done, "epoch")
+    weights = f", {run.parameters:,} parameters" if run.parameters is not None else ""
+    text.append(f"\n{epochs} in {duration_text(run.run_duration)}{weights}\n", "dim")
+    return text
+
+
+def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
+    """Return the settings as name and value, in as many columns as fit; those that vary in the sweep are bold."""
+    cells = [
+        Text.assemble(
+            (f"{safe_text(name)} ", "dim"), (setting_text(value), "bold" if name in results.sweep.axes else "")
+        )
+        for name, value in run.settings.items()
+    ]
+    widest = max((cell.cell_len for cell in cells), default=1)
+    per_line = max(width // (widest + 3), 1)
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    for start in range(0, len(cells), per_line):
+        grid.add_row(*cells[start : start + per_line])
+    return grid
+
+
+def _epochs(results: Results, run: RunResult, width: int) -> Table:
+    rows = results.epochs[run.name]
+    styles = ["green" if row.epoch == run.best_epoch else "" for row in rows]
+    metrics = [metric for metric in FIGURES if any(row.figure(metric) is not None for row in rows)]
+    columns = [
+        Column("", [Text("★" if row.epoch == run.best_epoch else " ", BEST_STYLE) for row in rows], drop=0),
+        Column("epoch", [Text(str(row.epoch), style) for row, style in zip(rows, styles, strict=True)], drop=0),
+        *(
+            figure_column(metric, results.sweep.objective, [row.figure(metric) for row in rows], styles)
+            for metric in metrics
+        ),
+        Column("time", [Text(duration_text(row.epoch_duration), "dim") for row in rows], drop=20),
+    ]
+    return build_table(columns, width)
+
+
+def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
+    """Return accuracy and loss over the epochs, training (t) against validation (v)."""
+    rows = results.epochs[run.name]
+    plots = []
+    for name in ("accuracy", "loss"):
+        curves = []
+        for prefix, label, colour in (("val_", "v", "green"), ("", "t", "cyan")):
+            points = [(row.epoch, y) for row in rows if (y := row.figure(prefix + name)) is not None]
+            if len(points) > 1:
+                xs, ys = zip(*points, strict=True)
+                curves.append(Curve(label, xs, ys, colour))
+        if curves:
+            words = "t training, v validation" if len(curves) > 1 else "training"
+            plots.append(Plot(f"{name} by epoch ({words})", tuple(curves)))
+    return plots
+
+
+def _batch_plot(losses: list[float]) -> list[Plot]:
+    """Return the loss over the batches, means of neighbours where there are too many to draw."""
+    size = math.ceil(len(losses) / MOST_POINTS) or 1
+    points = []
+    for start in range(0, len(losses), size):
+        finite = [loss for loss in losses[start : start + size] if math.isfinite(loss)]
+        if finite:
+            points.append((start + (size + 1) / 2, fmean(finite)))
+    if len(points) < 2:
+        return []
+    xs, ys = zip(*points, strict=True)
+    words = "loss by batch" if size == 1 else f"loss by batch (means of {size})"
+    return [Plot(words, (Curve("t", xs, ys, "cyan"),))]

@@ -1,0 +1,84 @@
+"""The ranked table of a sweep's runs, for a terminal of any width."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from cnnsweep.display.columns import Column, build_table, figure_column, fit_columns, setting_column
+from cnnsweep.display.figures import UNKNOWN, count_text, duration_text, settings_text
+from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.records import RunStatus
+from cnnsweep.report.results import FIGURES, Results, RunResult
+from cnnsweep.report.summary import places, rank_runs
+
+DEFAULT_TOP = 20
+
+
+def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
+    """Return the table of the first `top` runs (20 if None, all if 0), and what it leaves out."""
+    ranked = rank_runs(results, sort)
+    shown = ranked[: (DEFAULT_TOP if top is None else top) or None]
+    columns = _columns(results, shown)
+    parts: list[RenderableType] = [build_table(columns, width)]
+    if len(shown) < len(ranked):
+        rest = len(ranked) - len(shown)
+        parts.append(Text(f"… and {rest:,} more: --top 0 shows all", "dim"))
+    fitted = {id(column) for column, _ in fit_columns(columns, width)}
+    hidden = [column.header for column in columns if column.width and id(column) not in fitted]
+    settings = set(map(safe_text, results.sweep.hyperparameters))
+    if settings.intersection(hidden):
+        parts.append(Text(f"too narrow for {', '.join(hidden)}: widen the terminal or use --format", "dim"))
+    return Group(*parts)
+
+
+def _columns(results: Results, runs: Sequence[RunResult]) -> list[Column]:
+    sweep, place = results.sweep, places(results)
+    styles = [_style(results, run) for run in runs]
+    names = [Text(safe_text(run.name), style) for run, style in zip(runs, styles, strict=True)]
+    metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
+    return [
+        Column("", [Text("★" if run.name == sweep.best else " ", BEST_STYLE) for run in runs], drop=0),
+        Column("#", [Text(str(place.get(run.name, UNKNOWN)), _style(results, run)) for run in runs], drop=0),
+        *(setting_column(axis, [run.settings[axis] for run in runs], styles, drop=3) for axis in sweep.axes),
+        *([] if sweep.axes else [Column("run", names, drop=3, justify="left", narrowest=12)]),
+        Column("epoch", [Text(_epoch(run)) for run in runs], drop=6),
+        *(figure_column(metric, sweep.objective, [run.figure(metric) for run in runs], styles) for metric in metrics),
+        Column("time", [Text(duration_text(run.run_duration), "dim") for run in runs], drop=20),
+        *_status_column(runs),
+    ]
+
+
+def _style(results: Results, run: RunResult) -> str:
+    if run.name == results.sweep.best:
+        return "green"
+    return "dim" if run.has_failed or run.status is RunStatus.WAITING else ""
+
+
+def _epoch(run: RunResult) -> str:
+    """Return the best epoch, of those done."""
+    return f"{run.best_epoch or UNKNOWN}/{run.epochs_done}"
+
+
+def _status_column(runs: Sequence[RunResult]) -> list[Column]:
+    """Return how runs ended, with the cause where there is room; no column where all of them finished."""
+    if all(run.status is RunStatus.FINISHED for run in runs):
+        return []
+    cells = []
+    for run in runs:
+        cause = f": {safe_text(run.cause)}" if run.cause else ""
+        cells.append(Text.assemble((run.status.value, STATUS_STYLES[run.status]), (cause, "dim")))
+    return [Column("status", cells, drop=5, justify="left", narrowest=max(len(run.status.value) for run in runs) + 1)]
+
+
+def counts_words(results: Results) -> str:
+    """Return `8 runs: 7 finished, 1 diverged`."""
+    counts = {status: sum(run.status is status for run in results.runs) for status in RunStatus}
+    parts = [f"{count:,} {status.value}" for status, count in counts.items() if count]
+    return f"{count_text(len(results.runs), 'run')}{': ' if parts else ''}{', '.join(parts)}"
+
+
+def run_words(results: Results, run: RunResult) -> str:
+    """Return what sets a run apart: the settings that vary, or its name where none does."""
+    return settings_text(run.settings, results.sweep.axes) or safe_text(run.name)

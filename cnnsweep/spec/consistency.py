@@ -1,0 +1,107 @@
+"""Mistakes that show only when several keys are seen together, and the keys `model.<argument>`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from cnnsweep.records import ModelChoice
+from cnnsweep.selection import METRICS
+from cnnsweep.spec.model_entry import LIST_ARGUMENTS, MODEL
+from cnnsweep.spec.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
+from cnnsweep.spec.schema import Params, SweepFile
+from cnnsweep.spec.values import Plain, found
+from cnnsweep.spec.wording import Mistake, mistakes_in
+from cnnsweep.spec.yaml_reader import KeyPath
+
+MODEL_PREFIX = "model."
+
+
+def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield what contradicts itself.
+
+    Args:
+        sweep: the file, with defaults in place of keys that are wrong in themselves.
+        given: the keys of the file's `params`, with their values as written.
+    """
+    if sweep.model is None and "model" not in given:
+        text = "missing; add for example `model: lenet`, here or under params"
+        yield Mistake(("model",), text, because_of=frozenset(["model", "params.model"]))
+    if sweep.validation == 0 and sweep.metric is not None and sweep.metric.startswith("val_"):
+        allowed = " and ".join(metric for metric in METRICS if not metric.startswith("val_"))
+        text = f"found '{sweep.metric}', but validation is 0, so nothing is held out; allowed are {allowed}"
+        yield Mistake(("metric",), text, because_of=frozenset(["validation"]))
+    if "dropout" in given and "model.dropout" in given:
+        text = "given as dropout too, which is the same; keep one of them"
+        yield Mistake(("params", "model.dropout"), text, at_key=True)
+    yield from _unused_hyperparameters(sweep.params, given)
+
+
+def _unused_hyperparameters(params: Params, given: Mapping[str, Any]) -> Iterator[Mistake]:
+    named = tuple(dict.fromkeys(params.optimizer))
+    for key in given:
+        users = [optimizer for optimizer, used in OPTIMIZER_HYPERPARAMETERS.items() if key in used]
+        if users and not set(users) & set(named):
+            text = f"used by none of the optimizers named ({', '.join(named)}), only by {', '.join(users)}"
+            yield Mistake(("params", key), text, at_key=True, because_of=frozenset(["params.optimizer"]))
+    if True in params.nesterov and "sgd" in named and not any(params.momentum):
+        text = "found true, which needs a momentum above 0"
+        yield Mistake(("params", "nesterov"), text, because_of=frozenset(["params.optimizer", "params.momentum"]))
+
+
+def check_model_arguments(
+    given: Mapping[str, Any], models: Sequence[ModelChoice]
+) -> tuple[dict[str, tuple[Any, ...]], list[Mistake]]:
+    """Return the values of each `model.<argument>`, and what no model of the sweep would take.
+
+    Args:
+        given: the keys of the file's `params`, with their values as written.
+        models: the sweep's models; empty where they are not known.
+    """
+    axes: dict[str, tuple[Any, ...]] = {}
+    mistakes: list[Mistake] = []
+    for key, value in given.items():
+        if not key.startswith(MODEL_PREFIX):
+            continue
+        items = value if isinstance(value, list) else [value]
+        early = _misused(key, value, models)
+        if early:
+            mistakes.append(early)
+            continue
+        checked = [_check_items(key, items, model) for model in models] or [_check_plain(key, items)]
+        mistakes += dict.fromkeys(mistake for _, found_mistakes in checked for mistake in found_mistakes)
+        axes[key] = checked[0][0]
+    return axes, mistakes
+
+
+def _misused(key: str, value: Any, models: Sequence[ModelChoice]) -> Mistake | None:
+    path = ("params", key)
+    argument = key.removeprefix(MODEL_PREFIX)
+    if argument in ("", "name"):
+        return Mistake(path, "to compare models, write `model` here, with a list of them", at_key=True)
+    if value == []:
+        return Mistake(path, "found an empty list, allowed is one value, or a list of one or more")
+    takes_lists = argument in LIST_ARGUMENTS and any(model.name in PRESET_MODELS for model in models)
+    if takes_lists and not (isinstance(value, list) and any(isinstance(item, list) for item in value)):
+        shown = value if isinstance(value, list) else [value]
+        numbers = all(isinstance(item, int) for item in shown) and len(shown) <= 20
+        example = ", ".join(map(str, shown)) if numbers else "6, 12"
+        return Mistake(path, f"{found(value)}; a list is an axis here, so for one setting write [[{example}]]")
+    return None
+
+
+def _check_items(key: str, items: list[Any], model: ModelChoice) -> tuple[tuple[Any, ...], list[Mistake]]:
+    """Check each item as if it stood in the model's own mapping."""
+    argument = key.removeprefix(MODEL_PREFIX)
+    values: list[Any] = []
+    mistakes: list[Mistake] = []
+    for position, item in enumerate(items):
+
+        def path_of(path: KeyPath, position: int = position) -> KeyPath:
+            return ("params", key, position, *path[1:])
+
+        try:
+            values.append(_model_adapter().validate_python({"name": model.name, argument: item}).arguments[argument])
+        except ValidationError as error:
+            mistakes += mistakes_in(error, path_of)
+    return tuple(values), mistakes

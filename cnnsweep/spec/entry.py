@@ -1,0 +1,133 @@
+"""What is written as a name, or as a mapping of a name and its arguments: the mechanism.
+
+`dataset_entry.py`, `model_entry.py` and `schedule_entry.py` say what there is; each entry is checked against a pydantic
+model of its own and becomes a value of `records.py`.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import ValidationInfo as Info
+from pydantic_core import CoreSchema, core_schema
+
+from cnnsweep.spec.values import JsonSchema, found, mistake, not_allowed, unknown_name
+
+# Built when first used: each variant once, as a part of the whole, instead of once for itself as well.
+CLOSED = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+OPEN = ConfigDict(frozen=True, extra="allow", defer_build=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A data set or model by name; `code` is the content hash of a person's own file, whose path is absolute."""
+
+    name: str
+    code: str | None = None
+
+
+@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+class NameOrCode:
+    """A known name, or a person's own `package.module:name` or `path.py:name`."""
+
+    kind: str
+    known: tuple[str, ...]
+    see: str
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(self._reference)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return self.json_schema()
+
+    def json_schema(self) -> JsonSchema:
+        """Return the JSON Schema: the known names for completion, and the pattern of a person's own code."""
+        own = {"type": "string", "pattern": r"^.+:[A-Za-z_]\w*$", "description": "package.module:name or path.py:name"}
+        return {"anyOf": [{"type": "string", "enum": list(self.known)}, own]}
+
+    def _reference(self, value: object, info: Info) -> Reference:
+        if not isinstance(value, str):
+            raise not_allowed(value, f"the name of a {self.kind} (see `{self.see}`), or path.py:name")
+        if value in self.known:
+            return Reference(value)
+        if ":" not in value:
+            raise unknown_name(value, self.known, f"`{self.see}` lists what is known; your own code is path.py:name")
+        file, _, attribute = value.rpartition(":")
+        if file.endswith(".py") and attribute.isidentifier():
+            return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
+        if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
+            return Reference(value)
+        raise not_allowed(value, "package.module:name or path.py:name")
+
+
+def _code_in_file(file: str, attribute: str, folder: Path) -> Reference:
+    path = (folder / Path(file).expanduser()).absolute()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        looked_in = "" if Path(file).is_absolute() else " in the sweep file's folder"
+        raise mistake(f"there is no file {found(file)[6:]}{looked_in}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise mistake(f"{found(file)} cannot be read: {reason}") from None
+    return Reference(f"{path}:{attribute}", hashlib.sha256(content).hexdigest())
+
+
+@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+class Entry:
+    """A name, or a mapping whose `name` decides which other keys there are.
+
+    Args:
+        names: the JSON Schema of the name.
+        variants: the pydantic models of the mapping, by a tag in angle brackets.
+        variant_of: gives the tag for a mapping; unknown and missing names need one too.
+        build: makes the record from the checked model.
+        allowed: the sentence for what is neither text nor a mapping.
+    """
+
+    names: JsonSchema
+    variants: Mapping[str, type[BaseModel]]
+    variant_of: Callable[[dict[str, Any]], str]
+    build: Callable[[Any], Any]
+    allowed: str
+
+    def __get_pydantic_core_schema__(self, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schemas = {tag: handler.generate_schema(variant) for tag, variant in self.variants.items()}
+        checked = core_schema.tagged_union_schema(dict(schemas), discriminator=self.variant_of)
+        built = core_schema.no_info_after_validator_function(self.build, checked)
+        return core_schema.no_info_before_validator_function(self._as_mapping, built)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"anyOf": [self.names, *handler(schema)["oneOf"]]}
+
+    def _as_mapping(self, value: object) -> object:
+        if isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, dict):
+            raise not_allowed(value, self.allowed)
+        return value
+
+
+@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+class Refused:
+    """An argument that may not be given; `why` says what decides it."""
+
+    why: str
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._refuse)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"not": {}, "description": self.why}
+
+    def _refuse(self, _value: object) -> None:
+        raise mistake(f"may not be given; {self.why}")
+
+
+def name_of(mapping: dict[str, Any]) -> str:
+    """Return the name that a mapping gives, or nothing where it gives none."""
+    name = mapping.get("name")
+    return name if isinstance(name, str) else ""

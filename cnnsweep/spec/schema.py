@@ -1,0 +1,172 @@
+"""What a sweep file may say (`SweepFile`, `Params`), and what a checked one means (`SweepSpec`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from cnnsweep.records import Augmentation, DatasetChoice, ModelChoice, Schedule
+from cnnsweep.selection import METRICS, Objective
+from cnnsweep.spec.augment_entry import Augment
+from cnnsweep.spec.dataset_entry import DATASET
+from cnnsweep.spec.entry import CLOSED
+from cnnsweep.spec.model_entry import MODEL
+from cnnsweep.spec.names import OPTIMIZERS, PRECISIONS
+from cnnsweep.spec.schedule_entry import SCHEDULE
+from cnnsweep.spec.values import (
+    Axis,
+    Device,
+    FolderName,
+    HeldOut,
+    LargestNorm,
+    Number,
+    OneOf,
+    Text,
+    Whole,
+    YesNo,
+    not_allowed,
+)
+
+Rate = Annotated[float, Number(above=0)]
+Share = Annotated[float, Number(least=0, below=1)]
+Flag = Annotated[bool, YesNo()]
+Seed = Annotated[int, Whole(0, 2**63 - 1)]
+
+
+def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
+    """Return the field of a key of `params`; `shown` is how a sweep file writes the default."""
+    written = default if shown is None else shown
+    extra = {} if written is None else {"default": written}
+    return Field(default=(default,), description=description, json_schema_extra=extra)
+
+
+class Params(BaseModel):
+    """The hyperparameters: a list is an axis, a single value is the same for every run.
+
+    `model.<argument>` is a key too; because it is checked against the models named, `model_arguments.py` reads it.
+    """
+
+    model_config = CLOSED
+    lr: Axis[Rate] = _axis("learning rate", 0.001)
+    batch_size: Axis[Annotated[int, Whole(1, 10_000_000)]] = _axis("images in a training step", 128)
+    shuffle: Axis[Flag] = _axis("whether each epoch takes the images in a new order", True)
+    epochs: Axis[Annotated[int, Whole(1, 1_000_000)]] = _axis("how often each training image is used", 10)
+    optimizer: Axis[Annotated[str, OneOf(OPTIMIZERS)]] = _axis("adam, sgd, adamw or rmsprop", "adam")
+    momentum: Axis[Share] = _axis("momentum of sgd and rmsprop", 0.0)
+    nesterov: Axis[Flag] = _axis("whether the momentum of sgd is Nesterov's", False)
+    beta1: Axis[Share] = _axis("how slowly adam's and adamw's mean gradient moves", 0.9)
+    beta2: Axis[Share] = _axis("how slowly adam's and adamw's mean squared gradient moves", 0.999)
+    eps: Axis[Rate] = _axis("what adam, adamw and rmsprop add to the divisor", 1e-8)
+    weight_decay: Axis[Annotated[float | None, Number(least=0)]] = _axis(
+        "how strongly weights are pulled to 0; by default 0, for adamw 0.01", None
+    )
+    schedule: Axis[Annotated[Schedule, SCHEDULE]] = _axis(
+        "how the learning rate moves, with warm-up where wanted", Schedule(), shown="constant"
+    )
+    label_smoothing: Axis[Share] = _axis("share of each label that is spread over all classes", 0.0)
+    grad_clip: Axis[Annotated[float | None, LargestNorm()]] = _axis(
+        "largest norm of the whole gradient, or none", None, shown="none"
+    )
+    dropout: Axis[Annotated[float | None, Number(least=0, below=1)]] = _axis(
+        "the model's argument `dropout`, for models that have one", None
+    )
+    augment: Axis[Annotated[Augmentation, Augment()]] = _axis(
+        "random changes to training images: flip, crop, cutout, joined with +", Augmentation(), shown="none"
+    )
+    seed: Axis[Annotated[int | None, Whole(0, 2**63 - 1)]] = _axis(
+        "seed of weights, order, dropout and augmentation; by default the sweep's seed", None
+    )
+    model: Axis[Annotated[ModelChoice | None, MODEL]] = _axis("models to compare; replaces the top-level `model`", None)
+
+
+class TensorBoard(BaseModel):
+    """What is written for TensorBoard beside the scalars of each epoch, which always are."""
+
+    model_config = CLOSED
+    batch_loss: Flag = Field(default=True, description="the loss of every batch")
+    images: Flag = Field(default=True, description="a grid of training images")
+    graph: Flag = Field(default=True, description="the model's graph")
+    histograms: Flag = Field(default=True, description="histograms of weights and gradients, each epoch")
+    hparams: Flag = Field(default=True, description="the table of hyperparameters and final figures")
+
+
+class _TensorBoardOrFlag:
+    """True or false for everything, or a mapping."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._as_mapping, handler(source))
+
+    def _as_mapping(self, value: object) -> object:
+        if isinstance(value, dict):
+            return value
+        flags = {True: True, False: False, "yes": True, "on": True, "no": False, "off": False}
+        if not isinstance(value, bool | str) or value not in flags:
+            raise not_allowed(value, f"true, false or a mapping of {', '.join(TensorBoard.model_fields)}")
+        return dict.fromkeys(TensorBoard.model_fields, flags[value])
+
+
+class SweepFile(BaseModel):
+    """The keys of a sweep file."""
+
+    model_config = CLOSED
+    name: Annotated[str, FolderName()] = Field(
+        description="the sweep's name, and its folder under runs/", examples=["my_sweep"]
+    )
+    description: Annotated[str, Text()] = Field(default="", description="what the sweep is for, in your words")
+    dataset: Annotated[DatasetChoice, DATASET] = Field(
+        description="what to train on: a name, or a mapping with name, normalize and the data set's arguments",
+        examples=["shapes"],
+    )
+    model: Annotated[ModelChoice | None, MODEL] = Field(
+        default=None, description="what to train: a name, or a mapping with name and the model's arguments"
+    )
+    params: Params = Field(default_factory=Params, description="the hyperparameters: a list is an axis of the sweep")
+    seed: Seed = Field(default=0, description="seed of the validation split, and of the runs that have none")
+    validation: Annotated[int | float, HeldOut()] = Field(
+        default=0.1, description="share or number of training images held out to choose the best epoch and run; or 0"
+    )
+    metric: Annotated[str | None, OneOf(METRICS)] = Field(
+        default=None, description="the figure that decides; val_accuracy, or accuracy where validation is 0"
+    )
+    mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
+        default=None, description="whether more or less is better; by default max for accuracies, min for losses"
+    )
+    device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
+    precision: Annotated[str, OneOf(PRECISIONS)] = Field(
+        default="fp32", description="fp32, or bf16 for mixed precision in bfloat16"
+    )
+    tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(
+        default_factory=TensorBoard, description="what TensorBoard shows beside the curves: true, false, or a mapping"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """A sweep, checked and complete.
+
+    Attributes:
+        model: the top-level model; None where `axes` has the models.
+        axes: for each key that stands in the file's `params`, in its order, one value or more. `model` has
+            `ModelChoice`s, `schedule` `Schedule`s, `augment` `Augmentation`s, `model.<argument>` plain values.
+        validation: images held out, as a number (int) or as a share (float) of the training images.
+    """
+
+    name: str
+    description: str
+    dataset_choice: DatasetChoice
+    model: ModelChoice | None
+    axes: Mapping[str, tuple[Any, ...]]
+    seed: int
+    validation: int | float
+    metric: str
+    mode: str
+    device: str
+    precision: str
+    tensorboard: TensorBoard
+
+    @property
+    def objective(self) -> Objective:
+        """What decides which epoch and which run is best."""
+        return Objective(self.metric, self.mode)

@@ -1,0 +1,126 @@
+"""Says in our words, and with a place in the file, what pydantic found wrong."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from cnnsweep.errors import Problem, SpecError
+from cnnsweep.spec.augment_entry import AugmentSizes
+from cnnsweep.spec.dataset_entry import DATASET, NORMALIZE_TAGS, NormalizationValues
+from cnnsweep.spec.model_entry import MODEL
+from cnnsweep.spec.schedule_entry import SCHEDULE
+from cnnsweep.spec.schema import Params, SweepFile, TensorBoard
+from cnnsweep.spec.values import LIST_TAG, SINGLE_TAG, found, nearest_name
+from cnnsweep.spec.yaml_reader import Document, KeyPath, dotted
+
+MAX_PROBLEMS = 100
+
+# Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "": SweepFile,
+    "params": Params,
+    "tensorboard": TensorBoard,
+    "augment": AugmentSizes,
+    NORMALIZE_TAGS[0]: NormalizationValues,
+    **DATASET.variants,
+    **MODEL.variants,
+    **SCHEDULE.variants,
+}
+_TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS, *DATASET.variants, *MODEL.variants, *SCHEDULE.variants])
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong.
+
+    Attributes:
+        path: the key; it need not stand in the file.
+        text: what is wrong with it, without the key's name.
+        at_key: whether to point at the key and not at its value.
+        because_of: other keys that it follows from, such as `params.optimizer`; where one of them is wrong itself, this
+            mistake says nothing new.
+    """
+
+    path: KeyPath
+    text: str
+    at_key: bool = False
+    because_of: frozenset[str] = frozenset()
+
+
+def key_of(path: KeyPath) -> str:
+    """Return the key that a path belongs to: `params.lr` for one of `params`, else the top-level key."""
+    return ".".join(map(str, path[:2] if path[:1] == ("params",) else path[:1]))
+
+
+def mistakes_in(error: ValidationError, path_of: Callable[[KeyPath], KeyPath] = lambda path: path) -> list[Mistake]:
+    """Return pydantic's errors as mistakes; `path_of` moves a path inside what was checked to its path in the file."""
+    mistakes = []
+    for details in error.errors(include_url=False):
+        location = details["loc"]
+        path = path_of(tuple(step for step in location if step not in _TAGS))
+        kind = details["type"]
+        section = next((step for step in reversed(location[:-1]) if isinstance(step, str)), "")
+        if kind == "extra_forbidden":
+            mistakes.append(Mistake(path, _unknown_key(str(location[-1]), section), at_key=True))
+        elif kind == "missing":
+            mistakes.append(Mistake(path, _missing_key(str(location[-1]), section)))
+        else:
+            mistakes.append(Mistake(path, _wrong_value(kind, details["input"], details.get("ctx", {}), details["msg"])))
+    return mistakes
+
+
+def _wrong_value(kind: str, value: Any, context: dict[str, Any], message: str) -> str:
+    if kind == "said":
+        return str(context["text"])
+    if kind == "allowed":
+        return f"{found(value)}, allowed is {context['allowed']}"
+    if kind == "model_type":
+        return f"{found(value)}, allowed is a mapping of keys and values"
+    return f"{found(value)}: {message}"  # not reached by any check that we know of
+
+
+def _unknown_key(key: str, section: str) -> str:
+    known = list(_SECTIONS[section].model_fields)
+    if section == "" and (key in Params.model_fields or key.startswith("model.")):
+        return "this key belongs under params"
+    if section == "params" and key in SweepFile.model_fields:
+        return "this key belongs at the top of the file, not under params"
+    if section == "params":
+        known.append("model.<argument>")
+    if any(key in variant.model_fields for tag, variant in SCHEDULE.variants.items() if section in SCHEDULE.variants):
+        return f"the schedule {section.strip('<>')} does not use it; allowed are {', '.join(known)}"
+    if key == "<<":
+        return "YAML merge keys are not allowed; write the keys out"
+    nearest = nearest_name(key, known)
+    return f"unknown key; did you mean '{nearest}'?" if nearest else f"unknown key; allowed are {', '.join(known)}"
+
+
+def _missing_key(key: str, section: str) -> str:
+    examples = _SECTIONS[section].model_fields[key].examples
+    return f"missing; add for example `{key}: {examples[0]}`" if examples else "missing"
+
+
+def problems_at_places(mistakes: Iterable[Mistake], document: Document) -> list[Problem]:
+    """Return each mistake with its place in the document."""
+    problems = []
+    for mistake in mistakes:
+        nearest = document.nearest(mistake.path)
+        place = document.place(mistake.path, of_key=mistake.at_key)
+        named = tuple(step for step in mistake.path if isinstance(step, str))
+        is_missing = mistake.text.startswith("missing")
+        where = dotted(named if is_missing else nearest)
+        text = f"{where}: {mistake.text}" if where else mistake.text
+        problems.append(Problem(place.file, place.line, place.column, text))
+    return problems
+
+
+def spec_error(problems: Iterable[Problem]) -> SpecError:
+    """Return the error for some problems: in the file's order, those of `--set` last, and not more than a few pages."""
+    ordered = sorted(problems, key=lambda problem: (problem.line == 0, problem.line, problem.column))
+    distinct = list(dict.fromkeys(ordered))
+    if len(distinct) > MAX_PROBLEMS:
+        rest = len(distinct) - MAX_PROBLEMS
+        distinct[MAX_PROBLEMS:] = [Problem(distinct[0].file, 0, 0, f"and {rest:,} more mistakes")]
+    return SpecError(distinct)
