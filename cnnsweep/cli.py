@@ -75,7 +75,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001 - handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
@@ -91,7 +91,8 @@ def run(
         Path | None, typer.Option(help="The sweep's own folder.", show_default="runs/<name>", metavar="DIR")
     ] = None,
     overrides: Annotated[
-        list[str] | None, typer.Option("--set", help="Override a key, such as params.lr=[0.1,0.01].", metavar="KEY=VALUE")
+        list[str] | None,
+        typer.Option("--set", help="Override a key, such as params.lr=[0.1,0.01].", metavar="KEY=VALUE"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, train nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what the folder holds and start over.")] = False,
@@ -174,7 +175,9 @@ def report(
 def evaluate(
     checkpoint: Annotated[
         Path,
-        typer.Option("--checkpoint", "-c", help="A best.safetensors, a run folder, or a sweep folder for its best run."),
+        typer.Option(
+            "--checkpoint", "-c", help="A best.safetensors, a run folder, or a sweep folder for its best run."
+        ),
     ],
     split: Annotated[str, typer.Option(help="The images to measure on: test, val or train.")] = "test",
     data_root: DataRoot = DEFAULT_DATA_ROOT,

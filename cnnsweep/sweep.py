@@ -1,4 +1,4 @@
-"""A whole sweep on one page: read what was done, train what is missing, write down everything.
+"""A whole sweep on one page: see what is done, train what is missing, write down everything.
 
 spec → runs → groups → training → journal → tables, checkpoints, TensorBoard, display
 """
@@ -6,41 +6,30 @@ spec → runs → groups → training → journal → tables, checkpoints, Tenso
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-import cnnsweep
-from cnnsweep.data.batches import pixel_scale
-from cnnsweep.data.datasets import Dataset, load_dataset
-from cnnsweep.data.splits import split_indices
+from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
-from cnnsweep.errors import FolderError
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.interruption import StopRequest, stop_on_signals
-from cnnsweep.models.registry import build_model, check_model
 from cnnsweep.planning.groups import plan_groups
+from cnnsweep.preparation import count_parameters, make_recording_task, make_training_task, sweep_facts
 from cnnsweep.recording.checkpoints import LastCheckpoint
-from cnnsweep.recording.environment import describe_environment
-from cnnsweep.recording.files import replace_file, to_json
+from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
+from cnnsweep.recording.files import to_json
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.recording.recorder import Recorder, RecordingTask
-from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
+from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import Decision, EpochReport, Run, RunGroup, RunOutcome, RunStatus
 from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.load import dump_spec
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.training.devices import choose_device, describe_device
 from cnnsweep.training.memory import keep_freed_memory
-from cnnsweep.training.trainer import TrainingTask
-
-_SAMPLE_IMAGES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +55,7 @@ class SweepOptions:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """How a sweep ended: the state of every run, and the signal's exit code if it was interrupted."""
+    """How a sweep ended: each run's status by its name, and the exit code of the signal that cut it short, if any."""
 
     paths: SweepPaths
     statuses: Mapping[str, RunStatus]
@@ -84,25 +73,23 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         CnnSweepError: before anything trains, if the sweep, its data, models, device or folder are not fit for it;
             later only if the folder can no longer be written.
     """
-    paths = SweepPaths(options.folder)
-    runs = expand_runs(spec, options.max_runs).runs
+    expansion = expand_runs(spec, options.max_runs)
     device = choose_device(spec.device)
+    paths = SweepPaths(options.folder)
+    keep_freed_memory()
     with locked(paths), stop_on_signals(display.message) as stop:
         history = read_history(paths.journal)
-        keep_freed_memory()
         _use_same_threads(history)
+        runs = _with_known_names(expansion.runs, history)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
-        facts = _sweep_facts(spec, dataset, device, options)
-        _refuse_other_sweep(paths, history, facts)
-        runs = _with_known_names(runs, history)
-        parameters = _check_models(runs, dataset)
-        task = _training_task(spec, dataset, device)
-        _write_down(paths, spec, dataset, device, display)
-        recorder = Recorder(paths, history, _recording_task(spec, dataset, task), display.message)
+        facts = sweep_facts(spec, runs, dataset, device, options.overrides)
+        refuse_other_sweep(paths, history, facts)
+        parameters = count_parameters(runs, dataset)
+        task = make_training_task(spec, dataset, device)
+        _say_what_is_special(expansion.duplicates, what_changed(history, facts), display)
+        recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message)
         try:
-            recorder.begin_sweep(**facts)
-            for run in runs:
-                recorder.announce(run, parameters[run.id])
+            recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in runs])
             display.sweep_started(_overview(spec, paths, device, runs, history))
             missing = [run for run in runs if _is_missing(history, run, options.retry_failed)]
             watcher = _SweepWatcher(recorder, display, stop)
@@ -133,12 +120,11 @@ class _SweepWatcher:
             return None
         checkpoints = {}
         for run in group.runs:
-            last = self._recorder.resume(run)
+            self._running[run.id] = run
+            last = self._recorder.start_run(run)
             if last is not None:
                 checkpoints[run.id] = last
-            self._recorder.start(run)
             self._display.run_started(run.id)
-            self._running[run.id] = run
         return checkpoints
 
     def epoch_ended(self, reports: Sequence[EpochReport]) -> Sequence[Decision]:
@@ -157,140 +143,28 @@ class _SweepWatcher:
             self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, "interrupted in the middle of an epoch"))
 
 
-def _is_missing(history: SweepHistory, run: Run, retry_failed: bool) -> bool:
-    status = history.runs[run.id].status
-    return not status.is_final or (retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
-
-
 def _use_same_threads(history: SweepHistory) -> None:
     """Sums depend on how many threads share them: a resumed sweep uses as many as before, to be equal bit for bit."""
     if history.sweep is not None:
         torch.set_num_threads(history.sweep["threads"])
 
 
-def _sweep_facts(spec: SweepSpec, dataset: Dataset, device: torch.device, options: SweepOptions) -> dict[str, Any]:
-    """Return what the journal says of this command; tables and later resumes read it."""
-    return {
-        "name": spec.name,
-        "description": spec.description,
-        "dataset": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "model": spec.model_name,
-        "validation": spec.validation,
-        "seed": spec.seed,
-        "metric": spec.objective.metric,
-        "mode": spec.objective.mode,
-        "precision": spec.precision,
-        "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
-        "device": str(device),
-        "threads": torch.get_num_threads(),
-        "overrides": list(options.overrides),
-        "spec": dump_spec(spec),
-    }
-
-
-# What makes the figures of two runs comparable; all else may change between two commands on one folder.
-_MUST_AGREE = ("name", "dataset", "fingerprint", "normalize", "validation", "seed", "metric", "mode", "precision")
-
-
-def _refuse_other_sweep(paths: SweepPaths, history: SweepHistory, facts: Mapping[str, Any]) -> None:
-    if history.sweep is None:
-        if paths.folder.is_dir() and any(p for p in paths.folder.iterdir() if not p.name.startswith(".lock")):
-            raise FolderError(f"{paths.folder}: holds other files and no journal; choose another folder with --out")
-        return
-    # Through JSON, since a tuple comes back from the journal as a list.
-    changed = [key for key in _MUST_AGREE if to_json(history.sweep[key]) != to_json(facts[key])]
-    if changed:
-        differences = "; ".join(f"{key} was {history.sweep[key]}, is now {facts[key]}" for key in changed)
-        raise FolderError(
-            f"{paths.folder}: holds a sweep whose results cannot be compared with this one ({differences}); choose "
-            "another folder with --out or another name, or start over with --fresh"
-        )
-
-
 def _with_known_names(runs: Sequence[Run], history: SweepHistory) -> tuple[Run, ...]:
     """A run keeps its folder, though an edited sweep file would name it differently."""
-    return tuple(
-        dataclasses.replace(run, name=history.runs[run.id].name) if run.id in history.runs else run for run in runs
-    )
+    known = history.runs
+    return tuple(dataclasses.replace(run, name=known[run.id].name) if run.id in known else run for run in runs)
 
 
-def _check_models(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
-    """Send a dummy batch through every distinct model; return each run's number of parameters."""
-    checked: dict[str, int] = {}
-    parameters = {}
-    for run in runs:
-        key = to_json(dataclasses.asdict(run.model))
-        if key not in checked:
-            checked[key] = check_model(run.model, dataset.train.image_shape, len(dataset.classes))
-        parameters[run.id] = checked[key]
-    return parameters
+def _is_missing(history: SweepHistory, run: Run, retry_failed: bool) -> bool:
+    status = history.runs[run.id].status
+    return not status.is_final or (retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
 
 
-def _training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) -> TrainingTask:
-    training, validation = split_indices(dataset.train.labels, spec.validation, spec.seed)
-    pixels = pixel_scale(spec.dataset_choice.normalize, dataset.train, training)
-    return TrainingTask(dataset.train, training, validation, pixels, len(dataset.classes), device, spec.precision)
-
-
-def _recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -> RecordingTask:
-    board = spec.tensorboard
-
-    @functools.cache
-    def graph_of(model: str) -> Any:
-        run = by_model[model]
-        return make_graph(build_model(run.model, dataset.train.image_shape, len(dataset.classes), seed=0), shape)
-
-    by_model: dict[str, Run] = {}
-    shape = dataset.train.image_shape
-
-    def graph(run: Run) -> Any:
-        if not board.graph:
-            return None
-        key = to_json(dataclasses.asdict(run.model))
-        by_model.setdefault(key, run)
-        return graph_of(key)
-
-    def describe(run: Run) -> Mapping[str, Any]:
-        return {
-            "cnnsweep": cnnsweep.__version__,
-            "sweep": spec.name,
-            "settings": dict(run.settings),
-            "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
-            "image_shape": list(shape),
-            "classes": list(dataset.classes),
-            "pixels": {"mean": list(task.pixels.mean), "std": list(task.pixels.std)},
-            "dataset": {"name": spec.dataset_choice.name, "arguments": dict(spec.dataset_choice.arguments)},
-            "fingerprint": dataset.fingerprint,
-            "split": {"validation": spec.validation, "seed": spec.seed},
-            "precision": spec.precision,
-        }
-
-    images = None
-    if board.enabled and board.images:
-        first = task.training[:_SAMPLE_IMAGES]
-        images = make_image_grid(next(dataset.train.batches([first], torch.device("cpu")))[0])
-    content = BoardContent(board.batch_loss, board.histograms, board.hparams) if board.enabled else None
-    return RecordingTask(content, describe, graph, images)
-
-
-def _write_down(
-    paths: SweepPaths, spec: SweepSpec, dataset: Dataset, device: torch.device, display: SweepDisplay
-) -> None:
-    """Freeze the spec beside the results: what is edited while a sweep runs changes nothing."""
-    frozen = dump_spec(spec)
-    if paths.frozen_spec.exists() and (before := paths.frozen_spec.read_text(encoding="utf-8")) != frozen:
-        display.message(_what_changed(before, frozen))
-    replace_file(paths.frozen_spec, frozen)
-    environment = {**describe_environment(), "device": describe_device(device), "data_sha256": dataset.fingerprint}
-    replace_file(paths.environment, to_json(environment, indent=2) + "\n")
-
-
-def _what_changed(before: str, after: str) -> str:
-    old, new = before.splitlines(), after.splitlines()
-    lines = [f"- {line.strip()}" for line in old if line not in new]
-    lines += [f"+ {line.strip()}" for line in new if line not in old]
-    return "the sweep file changed since the last time; runs that are done stay:\n" + "\n".join(lines)
+def _say_what_is_special(duplicates: int, changes: str | None, display: SweepDisplay) -> None:
+    if duplicates:
+        display.message(f"{duplicates} combinations repeat others and are trained once")
+    if changes is not None:
+        display.message(changes)
 
 
 def _overview(

@@ -19,7 +19,6 @@ Bytes = npt.NDArray[np.uint8]
 
 _BLOCK_BYTES = 32 << 20  # decoded images on their way from one thread
 _BLOCK_IMAGES = 128
-_SMALL_FILE_BYTES = 4096
 _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"))
 
 
@@ -51,9 +50,10 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Decoded neighbours: images (n, C, H, W), of which those in `broken` (place and reason) are black."""
+    """Decoded neighbours: images (n, C, H, W), of which those in `broken` (place and reason) are void."""
 
     images: Bytes
+    looks: list[Look | None]
     broken: dict[int, str]
 
 
@@ -61,10 +61,7 @@ def look_at(path: Path) -> Look | None:
     """Return what the header says, without decoding, or None where it cannot be read."""
     try:
         with path.open("rb") as file, Image.open(file) as image:
-            width, height = image.size
-            if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
-                width, height = height, width
-            return Look(height, width, image.mode in _GREY_MODES)
+            return _look(image)
     except Exception:  # decoding meets it again, and reports it
         return None
 
@@ -78,15 +75,26 @@ def decode(path: Path, form: Form) -> Bytes:
     Raises:
         Exception: whatever Pillow raises for a file that is no whole image.
     """
-    with path.open("rb") as file, Image.open(file) as opened:
-        # Lets the JPEG decoder skip detail that would be averaged away; twice the size keeps the result smooth.
-        longer = 2 * max(form.height, form.width)
-        opened.draft(None, (longer, longer))  # None keeps the mode
-        image = ImageOps.exif_transpose(opened)
-        image = _in_mode(image, "L" if form.channels == 1 else "RGB")
-        if image.size != (form.width, form.height):
-            box = _centre_box(image.width, image.height, form.width / form.height)
-            image = image.resize((form.width, form.height), Image.Resampling.BILINEAR, box)
+    with path.open("rb") as file, Image.open(file) as image:
+        return _pixels(image, form)
+
+
+def _look(image: Image.Image) -> Look:
+    width, height = image.size
+    if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
+        width, height = height, width
+    return Look(height, width, image.mode in _GREY_MODES)
+
+
+def _pixels(opened: Image.Image, form: Form) -> Bytes:
+    # Lets the JPEG decoder skip detail that would be averaged away; twice the size keeps the result smooth.
+    longer = 2 * max(form.height, form.width)
+    opened.draft(None, (longer, longer))  # None keeps the mode
+    image = ImageOps.exif_transpose(opened)
+    image = _in_mode(image, "L" if form.channels == 1 else "RGB")
+    if image.size != (form.width, form.height):
+        box = _centre_box(image.width, image.height, form.width / form.height)
+        image = image.resize((form.width, form.height), Image.Resampling.BILINEAR, box)
     pixels = np.asarray(image)
     return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)
 
@@ -112,48 +120,43 @@ def _centre_box(width: int, height: int, proportion: float) -> tuple[float, floa
     return left, top, left + kept_width, top + kept_height
 
 
-def look_at_all(paths: Sequence[Path], threads: int) -> Iterator[Look | None]:
+def look_at_all(paths: Sequence[Path]) -> Iterator[Look | None]:
     """Yield what each header says, in order."""
-    for looks in _in_threads(lambda block: list(map(look_at, block)), paths, _BLOCK_IMAGES, threads):
+    for looks in _in_threads(lambda block: list(map(look_at, block)), paths, _BLOCK_IMAGES):
         yield from looks
 
 
-def decode_all(paths: Sequence[Path], form: Form, threads: int) -> Iterator[Block]:
+def decode_all(paths: Sequence[Path], form: Form) -> Iterator[Block]:
     """Yield all images in order, block by block."""
     length = max(1, min(_BLOCK_IMAGES, _BLOCK_BYTES // form.image_bytes))
-    return _in_threads(lambda block: _decode_block(block, form), paths, length, threads)
+    return _in_threads(lambda block: _decode_block(block, form), paths, length)
 
 
-def thread_count(total_bytes: int, files: int) -> int:
-    """Return how many threads decode files of this size soonest.
+def _in_threads(work: Callable[[Sequence[Path]], T], paths: Sequence[Path], length: int) -> Iterator[T]:
+    """Yield the work's result for each block of paths, in order, while threads are a few blocks ahead.
 
-    Pillow decodes without holding the interpreter's lock, but opens a file with it: measured with JPEG files, a second
-    thread costs a third at 1 KB a file, is even at 4 KB and halves the time at 24 KB.
+    Threads suffice, since Pillow decodes and resizes without holding the interpreter's lock.
     """
-    return usable_cores() if total_bytes > _SMALL_FILE_BYTES * files else 1
-
-
-def _in_threads(work: Callable[[Sequence[Path]], T], paths: Sequence[Path], length: int, threads: int) -> Iterator[T]:
-    """Yield the work's result for each block of paths, in order, while threads are a few blocks ahead."""
     ahead: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         for start in range(0, len(paths), length):
             ahead.append(pool.submit(work, paths[start : start + length]))
-            if len(ahead) > 2 * threads:
+            if len(ahead) > 2 * usable_cores():
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
 
 
 def _decode_block(paths: Sequence[Path], form: Form) -> Block:
-    images = np.zeros((len(paths), *form.shape), np.uint8)
-    broken = {}
+    block = Block(np.zeros((len(paths), *form.shape), np.uint8), [None] * len(paths), {})
     for place, path in enumerate(paths):
         try:
-            images[place] = decode(path, form)
+            with path.open("rb") as file, Image.open(file) as image:
+                block.looks[place] = _look(image)
+                block.images[place] = _pixels(image, form)
         except Exception as error:  # Pillow's decoders raise nearly everything; the caller names file and reason
-            broken[place] = one_line(error)
-    return Block(images, broken)
+            block.broken[place] = one_line(error)
+    return block
 
 
 def one_line(error: Exception) -> str:

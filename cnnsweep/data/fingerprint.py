@@ -23,12 +23,12 @@ class PartDigest:
 
 def digest_labels(labels: Tensor) -> str:
     """Return the SHA-256 of labels (N,) as little-endian 64-bit numbers."""
-    return hashlib.sha256(labels.numpy().astype("<i8", copy=False)).hexdigest()
+    return hashlib.sha256(labels.numpy().astype("<i8", copy=False).data).hexdigest()
 
 
 def digest_part(part: MemoryImages) -> PartDigest:
     """Return the digest of a part whose images are in memory."""
-    images = hashlib.sha256(part.images.numpy()).hexdigest()
+    images = hashlib.sha256(part.images.numpy().data).hexdigest()
     return PartDigest((len(part), *part.image_shape), digest_labels(part.labels), images)
 
 

@@ -60,13 +60,13 @@ def draw_shapes(options: ShapesOptions, part: str, count: int) -> tuple[Tensor, 
     """
     images = np.empty((count, options.channels, options.size, options.size), np.uint8)
     for start in range(0, count, _BLOCK):
-        images[start : start + _BLOCK] = _draw_block(options, part, start)[: count - start]
+        images[start : start + _BLOCK] = _draw_block(options, part, start, min(_BLOCK, count - start))
     return torch.from_numpy(images), torch.arange(count) % options.classes
 
 
-def _draw_block(options: ShapesOptions, part: str, start: int) -> npt.NDArray[np.uint8]:
-    """Draw the images from `start` on: always a whole block, (B, C, size, size)."""
-    items = torch.arange(start, start + _BLOCK)
+def _draw_block(options: ShapesOptions, part: str, start: int, count: int) -> npt.NDArray[np.uint8]:
+    """Draw B images from `start` on, where a block begins: (B, C, size, size)."""
+    items = torch.arange(start, start + count)
     draws: Floats = uniform_per_item(options.seed, f"shapes {part}", 0, items, _DRAWS).numpy()
     turn, scale, left, top, polarity, contrast, *shading = draws.T[:12, :, None, None]  # (B, 1, 1) each
     ground, slope_x, slope_y, *tints = shading
@@ -83,12 +83,12 @@ def _draw_block(options: ShapesOptions, part: str, start: int) -> npt.NDArray[np
 
     sign = np.where(polarity < _DARK, -1, 1)
     grey = 128 - 40 * sign + 40 * (ground - 0.5) + 60 * ((slope_x - 0.5) * x + (slope_y - 0.5) * y)
-    for stroke in draws.T[12:, :, None, None].reshape(_STROKES, 5, _BLOCK, 1, 1):
+    for stroke in draws.T[12:, :, None, None].reshape(_STROKES, 5, count, 1, 1):
         grey += _coverage(_segment(x, y, stroke[:4]), options.size) * (_STROKE_CONTRAST * (2 * stroke[4] - 1))
     ink = _coverage(distance, options.size) * (sign * _between(contrast, _CONTRAST))
 
-    images = np.empty((_BLOCK, options.channels, options.size, options.size), np.uint8)
-    noise = _noise(options, part, start)
+    images = np.empty((count, options.channels, options.size, options.size), np.uint8)
+    noise = _noise(options, part, start)[:count]
     for channel in range(options.channels):
         value = grey + ink * (0.6 + 0.4 * tints[channel]) + noise[:, channel] * _NOISE
         images[:, channel] = np.rint(value.clip(0, 255))
@@ -96,7 +96,7 @@ def _draw_block(options: ShapesOptions, part: str, start: int) -> npt.NDArray[np
 
 
 def _noise(options: ShapesOptions, part: str, start: int) -> Floats:
-    """Draw (B, C, size, size) numbers from -255 to 255, more often small ones: differences of two bytes."""
+    """Draw for a whole block (128, C, size, size) numbers from -255 to 255, more often small ones: differences of two bytes."""
     shape = (2, _BLOCK, options.channels, options.size, options.size)
     bits = np.random.PCG64(derive_seed(options.seed, f"shapes {part} noise", start))
     # The raw stream, which numpy keeps from version to version; 128 images make it a whole number of words.

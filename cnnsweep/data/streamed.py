@@ -54,6 +54,7 @@ class StreamedImages:
             batch_size=None,
             num_workers=self._workers,
             pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # or the loader would draw from the global one
         )
         for positions, images in loader:
             if isinstance(images, str):
@@ -75,6 +76,8 @@ class _DecodedChunks(Dataset[tuple[Tensor, Tensor | str]]):
                 images[place] = decode(Path(self._paths[position]), self._form)
             except Exception as error:
                 # As a value: an exception would reach the parent wrapped in the worker's traceback.
-                reason = f"{self._paths[position]}: cannot be read any more ({one_line(error)}); run again"
+                reason = (
+                    f"{self._paths[position]}: cannot be read any more ({one_line(error)}); put it back and run again"
+                )
                 return torch.from_numpy(positions), reason
         return torch.from_numpy(positions), torch.from_numpy(images.reshape(*positions.shape, *self._form.shape))

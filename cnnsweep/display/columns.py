@@ -17,7 +17,7 @@ GAP = 2  # spaces between two columns
 SHORTEST_CUT = 7  # characters that a cut text keeps
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # two columns may look alike and are still two
 class Column:
     """One column of a table.
 

@@ -21,7 +21,7 @@ def figure_text(metric: str, value: float | None) -> str:
 
 
 def _four_digits(value: float) -> str:
-    if value and not 1e-4 <= abs(value) < 1e5:
+    if value and not 1e-4 <= abs(value) < 1e4:
         return f"{value:.3e}"
     return f"{value:#.4g}".rstrip(".")  # '#' keeps trailing zeros, so that a column of losses lines up
 

@@ -37,6 +37,10 @@ class RunProgress:
         return self.latest.epoch if self.latest else 0
 
     @property
+    def epochs_left(self) -> int:
+        return 0 if self.status.is_final else max(self.run.hyperparameters.epochs - self.epochs_done, 0)
+
+    @property
     def shown(self) -> EpochRecord | None:
         """The epoch that a table shows: the last one while the run trains, the best one after."""
         return self.latest if self.status is RunStatus.RUNNING else self.best or self.latest
@@ -70,11 +74,10 @@ class SweepProgress:
             if outcome.run_id in self.runs:
                 self._set_status(self.runs[outcome.run_id], outcome.status)
         self.counts = Counter(row.status for row in self.runs.values())
-        self.time_left = TimeLeft(overview.runs, {key: row.epochs_done for key, row in self.runs.items()}, clock)
-        for row in self.runs.values():
-            if row.status.is_final:
-                self.time_left.run_ended(row.run.id)
         self.epochs_done = sum(row.epochs_done for row in self.runs.values())
+        self.time_left = TimeLeft(overview.runs, clock)
+        for row in self.runs.values():
+            self.time_left.set_left(row.run.id, row.epochs_left)
         self._rank_all()
 
     @property
@@ -90,6 +93,7 @@ class SweepProgress:
     def run_started(self, run_id: str) -> RunProgress:
         """Mark a run as training and return it."""
         row = self.runs[run_id]
+        self.failures = [failure for failure in self.failures if failure is not row]  # it is tried again
         self._change_status(row, RunStatus.RUNNING)
         self.active[run_id] = row
         self.time_left.start()
@@ -104,10 +108,12 @@ class SweepProgress:
     def epoch_ended(self, record: EpochRecord, is_best: bool) -> RunProgress:
         """Take a run's figures in and return it."""
         row = self.runs[record.run_id]
+        # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
+        self.epochs_done += record.epoch - row.epochs_done
         row.latest, row.share = record, 0.0
         self.batches = None
-        self.epochs_done += 1
-        self.time_left.epoch_ended(record)
+        self.time_left.learn(record)
+        self.time_left.set_left(record.run_id, row.epochs_left)
         if is_best:
             row.best = record
             self._place(row)
@@ -119,8 +125,6 @@ class SweepProgress:
         row.share = 0.0
         self.active.pop(outcome.run_id, None)
         self._change_status(row, outcome.status)
-        if outcome.status.is_final:
-            self.time_left.run_ended(outcome.run_id)
         if row in self.leaders and outcome.status in FAILURES:
             self._rank_all()  # rare, so looking at every run again costs nothing
         return row
@@ -133,6 +137,7 @@ class SweepProgress:
         self.counts[row.status] -= 1
         self.counts[status] += 1
         self._set_status(row, status)
+        self.time_left.set_left(row.run.id, row.epochs_left)
 
     def _set_status(self, row: RunProgress, status: RunStatus) -> None:
         row.status = status

@@ -7,10 +7,15 @@ _ASCII = str.maketrans("★–…━╸─·×↑↓✓✗▸→", "*-.=- .x^v+x
 
 
 class ForgivingStream:
-    """A text stream that falls silent for good when it cannot be written to (EIO, a closed pipe, a full disk)."""
+    """A text stream that falls silent for good when it cannot be written to (EIO, a closed pipe, a full disk).
+
+    It may also be written to from a signal handler that interrupts a write: Python's streams refuse that with a
+    RuntimeError, so such text waits for the next write.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._waiting = ""
         self.is_broken = False
         self._is_unicode = (stream.encoding or "utf-8").lower().startswith("utf")
 
@@ -31,20 +36,27 @@ class ForgivingStream:
 
     def write(self, text: str) -> int:
         """Write `text`, or drop it where that is not possible."""
-        if not self.is_broken:
-            try:
-                self._stream.write(text if self._is_unicode else _to_ascii(text))
-            except (OSError, ValueError):  # ValueError: the stream is closed
-                self.is_broken = True
+        if self.is_broken:
+            return len(text)
+        waiting, self._waiting = self._waiting, ""
+        try:
+            self._stream.write(waiting + (text if self._is_unicode else _to_ascii(text)))
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self.is_broken = True
+        except RuntimeError:
+            self._waiting = waiting + text
         return len(text)
 
     def flush(self) -> None:
         """Flush what was written."""
-        if not self.is_broken:
-            try:
-                self._stream.flush()
-            except (OSError, ValueError):
-                self.is_broken = True
+        if self.is_broken:
+            return
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.is_broken = True
+        except RuntimeError:
+            pass  # the interrupted write flushes
 
 
 def _to_ascii(text: str) -> str:

@@ -20,16 +20,12 @@ class TimeLeft:
     start-up. So a fast kind trained first does not promise the same of a slow kind still waiting.
     """
 
-    def __init__(
-        self, runs: Iterable[Run], epochs_done: Mapping[str, int], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, runs: Iterable[Run], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._started: float | None = None
         self._kind = {run.id: _kind(run) for run in runs}
-        self._left_of = {run.id: max(run.hyperparameters.epochs - epochs_done.get(run.id, 0), 0) for run in runs}
-        self._left: Counter[str] = Counter()
-        for run_id, epochs in self._left_of.items():
-            self._left[self._kind[run_id]] += epochs
+        self._left_of = dict.fromkeys(self._kind, 0)
+        self._left: Counter[str] = Counter()  # by kind
         self._seconds: defaultdict[str, float] = defaultdict(float)  # by kind, of epochs ended in this session
         self._epochs: Counter[str] = Counter()  # by kind, the number of these
 
@@ -46,19 +42,16 @@ class TimeLeft:
         """Return the seconds since the first run started."""
         return 0.0 if self._started is None else self._clock() - self._started
 
-    def epoch_ended(self, record: EpochRecord) -> None:
-        """Count one epoch as done and learn what it took."""
+    def learn(self, record: EpochRecord) -> None:
+        """Take in what an epoch of this session took."""
         kind = self._kind[record.run_id]
         self._seconds[kind] += record.epoch_duration
         self._epochs[kind] += 1
-        if self._left_of[record.run_id]:
-            self._left_of[record.run_id] -= 1
-            self._left[kind] -= 1
 
-    def run_ended(self, run_id: str) -> None:
-        """Strike the epochs that an ended run will not train any more."""
-        self._left[self._kind[run_id]] -= self._left_of[run_id]
-        self._left_of[run_id] = 0
+    def set_left(self, run_id: str, epochs: int) -> None:
+        """Set how many epochs a run still has to train: fewer after each, none once it has ended."""
+        self._left[self._kind[run_id]] += epochs - self._left_of[run_id]
+        self._left_of[run_id] = epochs
 
     def seconds(self, shares: Mapping[str, float]) -> float | None:
         """Return the seconds left, or None while too little is known.

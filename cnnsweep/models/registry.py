@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.errors import ModelError
+from cnnsweep.errors import CnnSweepError, ModelError
 from cnnsweep.models.cnn import CNN, PRESETS
 from cnnsweep.randomness import derive_seed
 from cnnsweep.records import ModelChoice
@@ -35,7 +35,7 @@ def build_model(
             torch.manual_seed(derive_seed(seed, "weights"))
         try:
             return _construct(choice, channels, num_classes, (height, width))
-        except ModelError:
+        except CnnSweepError:
             raise
         except Exception as error:
             raise ModelError(f"model {choice.name}: {_one_line(error)}") from error

@@ -39,5 +39,6 @@ def _run_names(paths: SweepPaths) -> list[str]:
         names = [run.name for run in read_history(paths.journal).runs.values()]
     except ResultsError:  # a damaged journal is a reason to start over: go by what run folders look like
         names = [f.name for f in paths.folder.iterdir() if paths.run(f.name).log.is_file()]
-    # A name that is more than one step would lead out of the folder.
-    return [name for name in names if Path(name).name == name and (paths.folder / name).is_dir()]
+    # A name that is more than one step down would lead out of the folder.
+    plain = [name for name in names if Path(name).name == name and name not in (".", "..")]
+    return [name for name in plain if (paths.folder / name).is_dir()]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -20,7 +20,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from cnnsweep.errors import CheckpointError
 from cnnsweep.recording.checkpoints import LastCheckpoint, digest, encode_last, load_last, read_description, save_best
-from cnnsweep.recording.files import replace_file, unwritable
+from cnnsweep.recording.environment import describe_environment
+from cnnsweep.recording.files import replace_file, to_json, unwritable
 from cnnsweep.recording.history import SweepHistory, event_from_record, event_from_run
 from cnnsweep.recording.journal import VERSION, Journal
 from cnnsweep.recording.paths import RunPaths, SweepPaths
@@ -39,7 +40,7 @@ class RecordingTask:
     begins with.
     """
 
-    board: BoardContent | None  # None: no TensorBoard at all
+    board: BoardContent
     describe: Callable[[Run], Mapping[str, Any]]
     graph: Callable[[Run], GraphDef | None]
     images: Summary | None
@@ -67,51 +68,31 @@ class Recorder:
         self._journal = Journal(paths.journal)
         self._runs: dict[str, Run] = {}
         self._boards: dict[str, RunBoard] = {}
-        self._board_works = task.board is not None
+        self._board_works = True
         self._tables_due = 0.0
 
-    def begin_sweep(self, **fields: Any) -> None:
-        """Journal that a command began; `fields` are what `SweepHistory.sweep` holds."""
-        self._append("sweep", version=VERSION, **fields)
+    def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
+        """Journal that a command began, and freeze what it is to do: an edit from now on changes nothing.
 
-    def announce(self, run: Run, parameters: int) -> None:
-        """Journal a run, unless the journal has it with these settings."""
-        self._runs[run.id] = run
-        known = self.history.runs.get(run.id)
-        if known is None or known.settings != run.settings:
-            self._append("run", **event_from_run(run, parameters))
+        Args:
+            facts: see `preparation.sweep_facts`.
+            runs: every run of the sweep with its number of parameters.
+        """
+        self._append("sweep", version=VERSION, **facts)
+        for run, parameters in runs:
+            self._runs[run.id] = run
+            known = self.history.runs.get(run.id)
+            if known is None or to_json(known.settings) != to_json(run.settings):
+                self._append("run", **event_from_run(run, parameters))
+        replace_file(self.paths.frozen_spec, facts["spec"])
+        about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
+        replace_file(self.paths.environment, to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n")
 
-    def resume(self, run: Run) -> LastCheckpoint | None:
-        """Bring a run's files back to its last checkpoint and return that, or None for a run from the start."""
-        known, paths = self.history.runs[run.id], self._run_paths(run)
-        try:
-            last = load_last(paths.last_checkpoint, known.checkpoints)
-        except CheckpointError as error:
-            self._warn(f"{error}; the run starts over")
-            last = None
-        epoch = 0 if last is None else last.record.epoch
-        if known.records or known.outcome is not None:
-            self._append("resumed", run=run.id, epoch=epoch)
-        batches = 0 if last is None else epoch * last.record.steps
-        self._drop_later(paths, epoch, batches)
-        if last is not None and self._best_is_missing(run, paths, epoch):
-            self._save_best(run, last.weights)
+    def start_run(self, run: Run) -> LastCheckpoint | None:
+        """Make a run's files ready for training; return where it goes on, or None for a run from the start."""
+        last = self._resume(run)
+        self._open(run)
         return last
-
-    def start(self, run: Run) -> None:
-        """Open what a run writes to while it trains."""
-        paths = self._run_paths(run)
-        try:
-            paths.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise unwritable(paths.folder, error) from error
-        self._log(run, f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
-        with self._board_may_fail():
-            if self._board_works and self._task.board is not None:
-                is_new = not any(paths.folder.glob("events.out.tfevents.*"))
-                self._boards[run.id] = RunBoard(paths.folder, self._task.board)
-                if is_new:
-                    self._boards[run.id].introduce(self._task.graph(run), self._task.images)
 
     def record_epoch(self, report: EpochReport) -> bool:
         """Write down an epoch of a run; return whether it is the run's best so far.
@@ -163,6 +144,37 @@ class Recorder:
         for run_id in list(self._boards):
             self._close_board(run_id)
         self._journal.close()
+
+    def _resume(self, run: Run) -> LastCheckpoint | None:
+        """Bring a run's files back to its last checkpoint and return that, or None for a run from the start."""
+        known, paths = self.history.runs[run.id], self._run_paths(run)
+        try:
+            last = load_last(paths.last_checkpoint, known.checkpoints)
+        except CheckpointError as error:
+            self._warn(f"{error}; the run starts over")
+            last = None
+        epoch = 0 if last is None else last.record.epoch
+        if len(known.records) > epoch or known.outcome is not None:
+            self._append("resumed", run=run.id, epoch=epoch)
+        batches = 0 if last is None else epoch * last.record.steps
+        self._drop_later(paths, epoch, batches)
+        if last is not None and self._best_is_missing(run, paths, epoch):
+            self._save_best(run, last.weights)
+        return last
+
+    def _open(self, run: Run) -> None:
+        paths = self._run_paths(run)
+        try:
+            paths.folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise unwritable(paths.folder, error) from error
+        self._log(run, f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
+        with self._board_may_fail():
+            if self._board_works:
+                is_new = not any(paths.folder.glob("events.out.tfevents.*"))
+                self._boards[run.id] = RunBoard(paths.folder, self._task.board)
+                if is_new:
+                    self._boards[run.id].introduce(self._task.graph(run), self._task.images)
 
     def _append(self, event: str, **fields: Any) -> None:
         fields["time"] = datetime.now(UTC).isoformat(timespec="milliseconds")

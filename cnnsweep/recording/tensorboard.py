@@ -213,5 +213,5 @@ def make_image_grid(images: Tensor, columns: int = 8) -> Summary:
     from torch.utils.tensorboard.summary import image
 
     grid = torchvision.utils.make_grid(images[:, :3].float() / 255, nrow=columns, padding=1)
-    summary: Summary = image("images", grid)
+    summary: Summary = image("images", grid, dataformats="CHW")
     return summary

@@ -28,14 +28,14 @@ class _Row:
 
 
 def effects_table(results: Results, width: int) -> RenderableType | None:
-    """Return the mean of the metric for each value of each hyperparameter that varies, or None if there is no mean.
+    """Return the mean of the metric for each value of each hyperparameter that varies, or None if there are no two.
 
     Bars share one scale, from the smallest mean to the largest, so that a setting that matters shows a ragged edge.
     """
     objective = results.sweep.objective
     found = [effect for effect in effects(results) if any(value.mean is not None for value in effect.values)]
     means = [value.mean for effect in found for value in effect.values if value.mean is not None]
-    if not means:
+    if all(effect.spread is None for effect in found):
         return None
     low, high = min(means), max(means)
     scale = f"finished runs; bars from {figure_text(objective.metric, low)} to {figure_text(objective.metric, high)}"

@@ -45,7 +45,7 @@ def _columns(results: Results, runs: Sequence[RunResult]) -> list[Column]:
         *([] if sweep.axes else [Column("run", names, drop=3, justify="left", narrowest=12)]),
         Column("epoch", [Text(_epoch(run)) for run in runs], drop=6),
         *(figure_column(metric, sweep.objective, [run.figure(metric) for run in runs], styles) for metric in metrics),
-        Column("time", [Text(duration_text(run.run_duration), "dim") for run in runs], drop=20),
+        Column("time", [Text(_time(run), "dim") for run in runs], drop=20),
         *_status_column(runs),
     ]
 
@@ -61,13 +61,18 @@ def _epoch(run: RunResult) -> str:
     return f"{run.best_epoch or UNKNOWN}/{run.epochs_done}"
 
 
+def _time(run: RunResult) -> str:
+    return duration_text(run.run_duration) if run.epochs_done else UNKNOWN
+
+
 def _status_column(runs: Sequence[RunResult]) -> list[Column]:
     """Return how runs ended, with the cause where there is room; no column where all of them finished."""
     if all(run.status is RunStatus.FINISHED for run in runs):
         return []
     cells = []
     for run in runs:
-        cause = f": {safe_text(run.cause)}" if run.cause else ""
+        has_news = run.cause and run.status is not RunStatus.INTERRUPTED
+        cause = f": {safe_text(run.cause)}" if has_news else ""
         cells.append(Text.assemble((run.status.value, STATUS_STYLES[run.status]), (cause, "dim")))
     return [Column("status", cells, drop=5, justify="left", narrowest=max(len(run.status.value) for run in runs) + 1)]
 

@@ -18,9 +18,12 @@ from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
 from cnnsweep.report.effects_table import effects_table
+from cnnsweep.report.one_run import render_run
 from cnnsweep.report.ranking import counts_words, ranking, run_words
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.summary import best_run, group_failures, places
+
+__all__ = ["final_summary", "render_report", "render_run"]
 
 EXAMPLES_SHOWN = 3  # of the runs that failed in one way
 
@@ -88,7 +91,8 @@ def print_best(results: Results, console: Console) -> None:
     run = best_run(results)
     console.print()
     if run is None:
-        console.print(Text("No run has a figure yet.", "yellow"))
+        goes_on = any(not run.status.is_final for run in results.runs)
+        console.print(Text("No run has a figure yet." if goes_on else "No run has a figure to rank.", "yellow"))
         return
     sweep = results.sweep
     names = sweep.axes or [name for name in sweep.hyperparameters if run.settings[name] is not None]

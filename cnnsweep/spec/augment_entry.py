@@ -50,6 +50,8 @@ class Augment:
             return {}
         names = [name.strip() for name in value.split("+")]
         for name in names:
+            if name == "none":
+                raise not_allowed(value, _ALLOWED)
             if name not in DEFAULT_SIZES:
                 raise unknown_name(name, (*DEFAULT_SIZES, "none"), f"allowed is {_ALLOWED}")
         return {name: DEFAULT_SIZES[name] for name in names}

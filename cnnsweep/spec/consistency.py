@@ -1,18 +1,19 @@
 """Mistakes that show only when several keys are seen together, and the keys `model.<argument>`."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from cnnsweep.records import ModelChoice
 from cnnsweep.selection import METRICS
-from cnnsweep.spec.model_entry import LIST_ARGUMENTS, MODEL
+from cnnsweep.spec.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
 from cnnsweep.spec.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
 from cnnsweep.spec.schema import Params, SweepFile
-from cnnsweep.spec.values import Plain, found
+from cnnsweep.spec.values import found, nearest_name
 from cnnsweep.spec.wording import Mistake, mistakes_in
-from cnnsweep.spec.yaml_reader import KeyPath
 
 MODEL_PREFIX = "model."
 
@@ -52,40 +53,42 @@ def _unused_hyperparameters(params: Params, given: Mapping[str, Any]) -> Iterato
 def check_model_arguments(
     given: Mapping[str, Any], models: Sequence[ModelChoice]
 ) -> tuple[dict[str, tuple[Any, ...]], list[Mistake]]:
-    """Return the values of each `model.<argument>`, and what no model of the sweep would take.
+    """Return the values of each `model.<argument>`, and what some model of the sweep does not take.
 
     Args:
         given: the keys of the file's `params`, with their values as written.
-        models: the sweep's models; empty where they are not known.
+        models: the sweep's models; empty where they are wrong themselves.
     """
+    # A preset knows the types of its arguments, so its reading of a value, such as 8 for 8.0, counts for all models.
+    models = sorted(models, key=lambda model: model.name not in PRESET_MODELS)
     axes: dict[str, tuple[Any, ...]] = {}
-    mistakes: list[Mistake] = []
+    mistakes: dict[Mistake, None] = {}  # a set that keeps the order
     for key, value in given.items():
         if not key.startswith(MODEL_PREFIX):
             continue
-        items = value if isinstance(value, list) else [value]
-        early = _misused(key, value, models)
-        if early:
-            mistakes.append(early)
+        if misuse := _misuse(key, value, models):
+            mistakes[misuse] = None
             continue
-        checked = [_check_items(key, items, model) for model in models] or [_check_plain(key, items)]
-        mistakes += dict.fromkeys(mistake for _, found_mistakes in checked for mistake in found_mistakes)
-        axes[key] = checked[0][0]
-    return axes, mistakes
+        items = value if isinstance(value, list) else [value]
+        checked = [_check_items(key, items, model) for model in models]
+        for values, found_mistakes in checked:
+            axes.setdefault(key, values)
+            mistakes.update(dict.fromkeys(found_mistakes))
+    return axes, list(mistakes)
 
 
-def _misused(key: str, value: Any, models: Sequence[ModelChoice]) -> Mistake | None:
+def _misuse(key: str, value: Any, models: Sequence[ModelChoice]) -> Mistake | None:
     path = ("params", key)
     argument = key.removeprefix(MODEL_PREFIX)
     if argument in ("", "name"):
         return Mistake(path, "to compare models, write `model` here, with a list of them", at_key=True)
     if value == []:
         return Mistake(path, "found an empty list, allowed is one value, or a list of one or more")
+    items = value if isinstance(value, list) else [value]
     takes_lists = argument in LIST_ARGUMENTS and any(model.name in PRESET_MODELS for model in models)
-    if takes_lists and not (isinstance(value, list) and any(isinstance(item, list) for item in value)):
-        shown = value if isinstance(value, list) else [value]
-        numbers = all(isinstance(item, int) for item in shown) and len(shown) <= 20
-        example = ", ".join(map(str, shown)) if numbers else "6, 12"
+    if takes_lists and not any(isinstance(item, list) for item in items):
+        is_plain = len(items) <= 20 and all(isinstance(item, int) for item in items)
+        example = ", ".join(map(str, items)) if is_plain else "6, 12"
         return Mistake(path, f"{found(value)}; a list is an axis here, so for one setting write [[{example}]]")
     return None
 
@@ -96,12 +99,26 @@ def _check_items(key: str, items: list[Any], model: ModelChoice) -> tuple[tuple[
     values: list[Any] = []
     mistakes: list[Mistake] = []
     for position, item in enumerate(items):
-
-        def path_of(path: KeyPath, position: int = position) -> KeyPath:
-            return ("params", key, position, *path[1:])
-
         try:
-            values.append(_model_adapter().validate_python({"name": model.name, argument: item}).arguments[argument])
+            choice = _model_adapter().validate_python({"name": model.name, argument: item})
         except ValidationError as error:
-            mistakes += mistakes_in(error, path_of)
+            for mistake in mistakes_in(error):
+                if mistake.at_key:
+                    mistakes.append(Mistake(("params", key), _unknown_argument(argument, model), at_key=True))
+                else:
+                    mistakes.append(replace(mistake, path=("params", key, position, *mistake.path[1:])))
+        else:
+            values.append(choice.arguments[argument])
     return tuple(values), mistakes
+
+
+def _unknown_argument(argument: str, model: ModelChoice) -> str:
+    known = [name for name in PresetModel.model_fields if name != "name"]
+    nearest = nearest_name(argument, known)
+    hint = f"did you mean '{MODEL_PREFIX}{nearest}'?" if nearest else f"allowed are {', '.join(known)}"
+    return f"{model.name} has no such argument; {hint}"
+
+
+@cache
+def _model_adapter() -> TypeAdapter[ModelChoice]:
+    return TypeAdapter(Annotated[ModelChoice, MODEL])

@@ -18,11 +18,14 @@ class NormalizationValues(BaseModel):
 
     model_config = CLOSED
     mean: Annotated[Any, ListOf(Annotated[float, Number()], _PER_CHANNEL, (1, 1000), or_single=True)] = Field(
-        description="what is subtracted: one number, or one a channel"
+        description="what is subtracted: one number, or one a channel", examples=[0.5]
     )
     std: Annotated[Any, ListOf(Annotated[float, Number(above=0)], _PER_CHANNEL, (1, 1000), or_single=True)] = Field(
-        description="what the difference is divided by: one number, or one a channel"
+        description="what the difference is divided by: one number, or one a channel", examples=[0.5]
     )
+
+
+NORMALIZE_TAGS = ("<given>", "<named>")
 
 
 class Normalize:
@@ -37,9 +40,9 @@ class Normalize:
         named = core_schema.no_info_after_validator_function(
             Normalization, handler.generate_schema(Annotated[str, OneOf(self.kinds)])
         )
-        schemas = {"<given>": given, "<named>": named}
         union = core_schema.tagged_union_schema(
-            dict(schemas), discriminator=lambda value: "<given>" if isinstance(value, dict) else "<named>"
+            dict(zip(NORMALIZE_TAGS, (given, named), strict=True)),
+            discriminator=lambda value: NORMALIZE_TAGS[0] if isinstance(value, dict) else NORMALIZE_TAGS[1],
         )
         return core_schema.no_info_before_validator_function(self._text_or_mapping, union)
 
@@ -60,7 +63,9 @@ DATASET_NAME = NameOrCode("data set", tuple(DATASETS), "cnnsweep datasets")
 _NORMALIZE = Field(
     default=Normalization(),
     description="standard (mean and deviation of the training images), none, or {mean: ..., std: ...}",
+    json_schema_extra={"default": "standard"},
 )
+DOWNLOADED = tuple(name for name, dataset in DATASETS.items() if not dataset.arguments)
 _SIDE = Annotated[int, Whole(1, 10_000)]
 
 
@@ -68,7 +73,7 @@ class DownloadedDataset(BaseModel):
     """A data set of torchvision's that takes no arguments."""
 
     model_config = CLOSED
-    name: Annotated[Any, DATASET_NAME] = Field(description="the data set")
+    name: Annotated[Any, DATASET_NAME.offering(*DOWNLOADED)] = Field(description="the data set")
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
 
 
@@ -76,7 +81,7 @@ class EmnistDataset(BaseModel):
     """EMNIST, which has six splits."""
 
     model_config = CLOSED
-    name: Annotated[Any, DATASET_NAME] = Field(description="emnist")
+    name: Annotated[Any, DATASET_NAME.offering("emnist")] = Field(description="EMNIST")
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
     split: Annotated[str, OneOf(EMNIST_SPLITS)] = Field(default="balanced", description="which part of EMNIST")
 
@@ -85,7 +90,7 @@ class ImageFolderDataset(BaseModel):
     """A person's own images, one folder a class."""
 
     model_config = CLOSED
-    name: Annotated[Any, DATASET_NAME] = Field(description="image_folder")
+    name: Annotated[Any, DATASET_NAME.offering("image_folder")] = Field(description="your own images")
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
     path: Annotated[str, Text()] = Field(
         description="the folder with train/ and test/, or with one folder a class", examples=["photos"]
@@ -109,7 +114,7 @@ class ShapesDataset(BaseModel):
     """Drawn shapes, built in."""
 
     model_config = CLOSED
-    name: Annotated[Any, DATASET_NAME] = Field(description="shapes")
+    name: Annotated[Any, DATASET_NAME.offering("shapes")] = Field(description="drawn shapes, built in")
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
     size: Annotated[int, Whole(8, 512)] = Field(default=28, description="height and width in pixels")
     channels: Annotated[int, OneOfNumbers((1, 3))] = Field(default=1, description="1 for grey, 3 for colour")
@@ -144,7 +149,8 @@ def _dataset_choice(
 
 
 DATASET = Entry(
-    names=DATASET_NAME.json_schema(),
+    names=DATASET_NAME.known,
+    own_code=True,
     variants={
         "<downloaded>": DownloadedDataset,
         "<emnist>": EmnistDataset,

@@ -6,7 +6,7 @@ model of its own and becomes a value of `records.py`.
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,13 @@ CLOSED = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 OPEN = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
 
+OWN_CODE: JsonSchema = {
+    "type": "string",
+    "pattern": r"^.+:[A-Za-z_]\w*$",
+    "description": "your own code: package.module:name, or path.py:name",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A data set or model by name; `code` is the content hash of a person's own file, whose path is absolute."""
@@ -29,24 +36,31 @@ class Reference:
     code: str | None = None
 
 
-@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+@dataclass(eq=False, repr=False)
 class NameOrCode:
-    """A known name, or a person's own `package.module:name` or `path.py:name`."""
+    """A known name, or a person's own `package.module:name` or `path.py:name`.
+
+    Args:
+        kind: what it names, for messages.
+        known: all known names.
+        see: the command that lists them.
+        offered: the names that the JSON Schema offers here; without any it asks for a person's own code.
+    """
 
     kind: str
     known: tuple[str, ...]
     see: str
+    offered: tuple[str, ...] = ()
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(self._reference)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return self.json_schema()
+        return {"enum": list(self.offered)} if self.offered else OWN_CODE
 
-    def json_schema(self) -> JsonSchema:
-        """Return the JSON Schema: the known names for completion, and the pattern of a person's own code."""
-        own = {"type": "string", "pattern": r"^.+:[A-Za-z_]\w*$", "description": "package.module:name or path.py:name"}
-        return {"anyOf": [{"type": "string", "enum": list(self.known)}, own]}
+    def offering(self, *names: str) -> "NameOrCode":
+        """Return the same check with a JSON Schema for some of the names."""
+        return replace(self, offered=names)
 
     def _reference(self, value: object, info: Info) -> Reference:
         if not isinstance(value, str):
@@ -76,19 +90,21 @@ def _code_in_file(file: str, attribute: str, folder: Path) -> Reference:
     return Reference(f"{path}:{attribute}", hashlib.sha256(content).hexdigest())
 
 
-@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+@dataclass(eq=False, repr=False)
 class Entry:
     """A name, or a mapping whose `name` decides which other keys there are.
 
     Args:
-        names: the JSON Schema of the name.
+        names: the known names, for the JSON Schema.
+        own_code: whether a person's own `path.py:name` is a name too.
         variants: the pydantic models of the mapping, by a tag in angle brackets.
         variant_of: gives the tag for a mapping; unknown and missing names need one too.
         build: makes the record from the checked model.
         allowed: the sentence for what is neither text nor a mapping.
     """
 
-    names: JsonSchema
+    names: tuple[str, ...]
+    own_code: bool
     variants: Mapping[str, type[BaseModel]]
     variant_of: Callable[[dict[str, Any]], str]
     build: Callable[[Any], Any]
@@ -101,7 +117,8 @@ class Entry:
         return core_schema.no_info_before_validator_function(self._as_mapping, built)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"anyOf": [self.names, *handler(schema)["oneOf"]]}
+        names: list[JsonSchema] = [{"enum": list(self.names)}, *([OWN_CODE] if self.own_code else [])]
+        return {"anyOf": [*names, *handler(schema)["oneOf"]]}
 
     def _as_mapping(self, value: object) -> object:
         if isinstance(value, str):
@@ -111,7 +128,7 @@ class Entry:
         return value
 
 
-@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+@dataclass(eq=False, repr=False)
 class Refused:
     """An argument that may not be given; `why` says what decides it."""
 

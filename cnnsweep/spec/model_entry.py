@@ -14,20 +14,23 @@ _COUNT = Annotated[int, Whole(1, 1_000_000)]
 _DATA_DECIDES = Refused("the data set decides it")
 
 
+LIST_ARGUMENTS = ("channels", "hidden")  # a list is one value of these, not an axis
+
+
 class PresetModel(BaseModel):
     """The configurable CNN, and the presets of it; an argument replaces the preset's."""
 
     model_config = CLOSED
-    name: Annotated[Any, MODEL_NAME] = Field(description="cnn, or a preset of it")
+    name: Annotated[Any, MODEL_NAME.offering(*PRESET_MODELS)] = Field(description="cnn, or a preset of it")
     channels: Annotated[list[int] | None, ListOf(_COUNT, "a list of whole numbers such as [6, 12]", (1, 100))] = Field(
         default=None, description="output channels of each convolution"
     )
     kernel_size: Annotated[
         int | list[int] | None, ListOf(_COUNT, "a whole number above 0, or a list of them", (1, 100), or_single=True)
     ] = Field(default=None, description="side of the kernels in pixels; a list gives one a convolution")
-    hidden: Annotated[list[int] | None, ListOf(_COUNT, "a list of whole numbers such as [120, 60], or []", (0, 100))] = Field(
-        default=None, description="sizes of the linear layers before the last; may be empty"
-    )
+    hidden: Annotated[
+        list[int] | None, ListOf(_COUNT, "a list of whole numbers such as [120, 60], or []", (0, 100))
+    ] = Field(default=None, description="sizes of the linear layers before the last; may be empty")
     batch_norm: Annotated[bool | None, YesNo()] = Field(default=None, description="batch norm after each convolution")
     dropout: Annotated[float | None, Number(least=0, below=1)] = Field(
         default=None, description="probability of dropping a value before each linear layer"
@@ -35,7 +38,9 @@ class PresetModel(BaseModel):
     padding: Annotated[str | None, OneOf(("valid", "same"))] = Field(
         default=None, description="valid: a convolution shrinks the image; same: it keeps the size"
     )
-    pool: Annotated[int | None, Whole(1, 1000)] = Field(default=None, description="side of the max-pooling windows in pixels")
+    pool: Annotated[int | None, Whole(1, 1000)] = Field(
+        default=None, description="side of the max-pooling windows in pixels"
+    )
 
 
 class TorchvisionModel(BaseModel):
@@ -43,7 +48,9 @@ class TorchvisionModel(BaseModel):
 
     model_config = OPEN
     __pydantic_extra__: dict[str, Plain] = Field(init=False)
-    name: Annotated[Any, MODEL_NAME] = Field(description="a classification model of torchvision's")
+    name: Annotated[Any, MODEL_NAME.offering(*TORCHVISION_MODELS)] = Field(
+        description="a classification model of torchvision's"
+    )
     weights: Annotated[None, Refused("every run trains from fresh weights")] = None
     num_classes: Annotated[None, _DATA_DECIDES] = None
 
@@ -73,7 +80,8 @@ def _model_choice(entry: PresetModel | TorchvisionModel | OwnModel) -> ModelChoi
 
 
 MODEL = Entry(
-    names=MODEL_NAME.json_schema(),
+    names=MODEL_NAME.known,
+    own_code=True,
     variants={"<preset>": PresetModel, "<torchvision>": TorchvisionModel, "<own model>": OwnModel},
     variant_of=_model_variant,
     build=_model_choice,

@@ -65,7 +65,8 @@ def _schedule_variant(mapping: dict[str, Any]) -> str:
 
 
 SCHEDULE = Entry(
-    names={"enum": list(SCHEDULES)},
+    names=SCHEDULES,
+    own_code=False,
     variants={
         "<constant>": ConstantSchedule,
         "<cosine>": CosineSchedule,

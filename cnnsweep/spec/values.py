@@ -1,7 +1,8 @@
 """The kinds of values that keys take, each with a sentence for what is allowed.
 
-They are annotations for pydantic, as in `lr: Annotated[float, Number(above=0)]`. Whatever check of pydantic's fails, the
-error says `found ..., allowed is ...` in our words; `wording.py` adds the place.
+They are annotations for pydantic, as in `lr: Annotated[float, Number(above=0)]`. Whatever check of pydantic's fails,
+the error says `found ..., allowed is ...` in our words; `wording.py` adds the place. Nothing compares or prints them,
+and `eq=False, repr=False` makes the import faster.
 """
 
 import difflib
@@ -51,7 +52,7 @@ def nearest_name(name: str, known: Collection[str]) -> str | None:
     if len(name) > 60:  # the comparison takes the square of the length
         return None
     by_lower_case = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower().replace("-", "_"), by_lower_case, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name.lower().replace("-", "_"), by_lower_case, n=1, cutoff=0.65)
     return by_lower_case[close[0]] if close else None
 
 
@@ -71,7 +72,7 @@ def _in_our_words(schema: CoreSchema, allowed: str) -> CoreSchema:
     )
 
 
-@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+@dataclass(eq=False, repr=False)
 class Number:
     """A finite number within bounds."""
 
@@ -84,12 +85,12 @@ class Number:
         number = core_schema.float_schema(
             strict=True, allow_inf_nan=False, gt=self.above, ge=self.least, lt=self.below, le=self.most
         )
-        words = (("above", self.above), ("at least", self.least), ("below", self.below), ("at most", self.most))
+        words = (("above", self.above), ("of at least", self.least), ("below", self.below), ("at most", self.most))
         bounds = " and ".join(f"{word} {bound:g}" for word, bound in words if bound is not None)
-        return _in_our_words(number, f"a number {bounds}".rstrip())
+        return _in_our_words(number, f"a number {bounds}" if bounds else "a finite number")
 
 
-@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+@dataclass(eq=False, repr=False)
 class Whole:
     """A whole number within bounds; `1e4` and `3.0` are whole too."""
 
@@ -141,7 +142,7 @@ class Text:
         return _in_our_words(core_schema.str_schema(strict=True), "text")
 
 
-@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+@dataclass(eq=False, repr=False)
 class OneOf:
     """One of a few names."""
 
@@ -158,7 +159,7 @@ class OneOf:
         return value
 
 
-@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+@dataclass(eq=False, repr=False)
 class OneOfNumbers:
     """One of a few whole numbers."""
 
@@ -170,7 +171,7 @@ class OneOfNumbers:
         return _in_our_words(core_schema.no_info_before_validator_function(_as_int, number), allowed)
 
 
-@dataclass(eq=False, repr=False)  # an annotation: nothing compares it
+@dataclass(eq=False, repr=False)
 class ListOf:
     """A list of equal items, or, where `or_single`, one item that stands for itself.
 
@@ -189,7 +190,9 @@ class ListOf:
         item = handler.generate_schema(self.item)
         schema: CoreSchema = core_schema.list_schema(item, min_length=self.lengths[0], max_length=self.lengths[1])
         if self.or_single:
-            schema = core_schema.tagged_union_schema({LIST_TAG: schema, SINGLE_TAG: item}, discriminator=_list_or_single)
+            schema = core_schema.tagged_union_schema(
+                {LIST_TAG: schema, SINGLE_TAG: item}, discriminator=_list_or_single
+            )
         return core_schema.no_info_before_validator_function(self._of_right_length, schema)
 
     def _of_right_length(self, value: object) -> object:
@@ -306,5 +309,5 @@ class Device:
         if not isinstance(value, str):
             raise not_allowed(value, f"one of {allowed}")
         if value not in self.names and not re.fullmatch("cuda:[0-9]{1,3}", value):
-            raise unknown_name(value, self.names, f"allowed are {allowed}")
+            raise mistake(f"unknown {found(value)[6:]}; allowed are {allowed}")  # gpu resembles cpu, and means cuda
         return value

@@ -1,6 +1,6 @@
 """Says in our words, and with a place in the file, what pydantic found wrong."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +54,12 @@ def key_of(path: KeyPath) -> str:
     return ".".join(map(str, path[:2] if path[:1] == ("params",) else path[:1]))
 
 
-def mistakes_in(error: ValidationError, path_of: Callable[[KeyPath], KeyPath] = lambda path: path) -> list[Mistake]:
-    """Return pydantic's errors as mistakes; `path_of` moves a path inside what was checked to its path in the file."""
+def mistakes_in(error: ValidationError) -> list[Mistake]:
+    """Return pydantic's errors as mistakes."""
     mistakes = []
     for details in error.errors(include_url=False):
         location = details["loc"]
-        path = path_of(tuple(step for step in location if step not in _TAGS))
+        path = tuple(step for step in location if step not in _TAGS)
         kind = details["type"]
         section = next((step for step in reversed(location[:-1]) if isinstance(step, str)), "")
         if kind == "extra_forbidden":

@@ -69,9 +69,8 @@ class Document:
         found: KeyPath = ()
         node = self.value
         for step in path:
-            if isinstance(node, dict) and step in node:
-                node = node[step]
-            elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+            keys = node if isinstance(node, dict) else range(len(node) if isinstance(node, list) else 0)
+            if step in keys:
                 node = node[step]
             elif isinstance(step, int):
                 continue  # a single value that was read as a list of one
@@ -133,7 +132,7 @@ class _TreeBuilder:
     def __init__(self, document: Document, text: str) -> None:
         self.document = document
         self.values_read = 0
-        self.events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)  # type: ignore[no-untyped-call]
+        self.events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
 
     def build(self) -> None:
         event = next(self.events)
@@ -193,7 +192,7 @@ class _TreeBuilder:
         if isinstance(event, yaml.SequenceStartEvent | yaml.MappingStartEvent):
             self._stop(event, "a list or mapping stands where a key is expected")
         self._refuse_references(event)
-        return "*" + event.anchor if isinstance(event, yaml.AliasEvent) else event.value  # type: ignore[no-any-return]
+        return f"*{event.anchor}" if isinstance(event, yaml.AliasEvent) else event.value
 
     def _refuse_references(self, event: Any) -> None:
         if isinstance(event, yaml.AliasEvent):
@@ -241,17 +240,18 @@ def _refuse_unprintable(text: str, file: str) -> None:
 # What PyYAML says (with libyaml and without it), what a person can do about it, and whether to point at where the
 # list, mapping or quote began.
 _SYNTAX = (
-    ("mapping values are not allowed", "a ':' too many, or a line indented too far; put text that holds ': ' in quotes", 0),
-    (r"tab character|cannot start any token.*'\\t'", "a tab; indent with spaces", 0),
-    ("cannot start any token", "no value can begin with this character; put the text in quotes", 0),
-    ("expected ':'", "a ':' is missing after this key", 1),
-    (r"expected ',' or '\]'", "this list is not closed: a ',' or ']' is missing", 1),
-    (r"expected ',' or '\}'", "this mapping is not closed: a ',' or '}' is missing", 1),
-    ("unexpected end of stream|unexpected document separator", "this quote is not closed", 1),
-    ("escape|hexadecimal", "an unknown escape; in double quotes a backslash is written \\\\", 0),
-    ("expected node content", "a value is missing here", 0),
-    ("sequence entries are not allowed", "a list written with '-' begins in a line of its own", 0),
-    ("expected '-' indicator|expected key|expected <block end>", "this does not line up with what stands above", 0),
+    ("mapping values are not allowed", "a ':' too many, or a line indented too far; quote text that holds ': '", False),
+    (r"tab character|cannot start any token.*'\\t'", "a tab; indent with spaces", False),
+    ("cannot start any token", "no value can begin with this character; put the text in quotes", False),
+    ("expected ':'", "a ':' is missing after this key", True),
+    (r"expected ',' or '\]'", "this list is not closed: a ',' or ']' is missing", True),
+    (r"expected ',' or '\}'", "this mapping is not closed: a ',' or '}' is missing", True),
+    ("unexpected end of stream|unexpected document separator", "this quote is not closed", True),
+    ("escape|hexadecimal", "an unknown escape; in double quotes a backslash is written \\\\", False),
+    ("alphabetic or numeric", "text that begins with * or & has to stand in quotes", True),
+    ("expected node content", "a value is missing here", False),
+    ("sequence entries are not allowed", "a list written with '-' begins in a line of its own", False),
+    ("expected '-' indicator|expected key|expected <block end>", "this does not line up with what stands above", False),
 )  # fmt: skip
 
 
@@ -262,10 +262,8 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Proble
     lines = text.splitlines()
     if mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t":
         problem += r" '\t'"
-    for pattern, message, at_beginning in _SYNTAX:
-        if re.search(pattern, problem):
-            mark = error.context_mark or mark if at_beginning else mark
-            break
-    else:
-        message = f"this is not YAML: {problem}"
+    words = (entry for entry in _SYNTAX if re.search(entry[0], problem))
+    _, message, at_beginning = next(words, ("", f"this is not YAML: {problem}", False))
+    if at_beginning:
+        mark = error.context_mark or mark
     return Problem(file, mark.line + 1, mark.column + 1, message)

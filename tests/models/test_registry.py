@@ -81,7 +81,9 @@ def test_the_cnns_arguments_shape_it():
 
 
 # The smallest of the families that take different paths through the adaptation.
-@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_0", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "squeezenet1_0", "mobilenet_v3_small", "shufflenet_v2_x0_5", "mnasnet0_5"]
+)
 @pytest.mark.parametrize("shape", [FASHION, CIFAR])
 def test_torchvision_models_take_small_images_of_any_channels(name, shape):
     model = build_model(ModelChoice(name), shape, 10, seed=0).eval()
@@ -184,7 +186,7 @@ def test_a_missing_name_or_file_is_said(own):
         build_model(ModelChoice(f"{own}:Nett"), FASHION, 10)
     with pytest.raises(UsageError, match=r"gone.py: no such file"):
         build_model(ModelChoice(f"{own.parent}/gone.py:Net"), FASHION, 10)
-    with pytest.raises(UsageError, match=r"no_such_package: no such module"):
+    with pytest.raises(UsageError, match=r"no_such_package.nets: no such module"):
         build_model(ModelChoice("no_such_package.nets:Net"), FASHION, 10)
 
 

@@ -2,15 +2,14 @@
 
 import io
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyte
-import pytest
 from rich.console import Console
 
-from cnnsweep.display.base import SweepDisplay, SweepOverview
+from cnnsweep.display.base import SweepOverview
 from cnnsweep.records import (
     Augmentation,
     EpochRecord,
@@ -104,10 +103,3 @@ class Terminal:
         """What has left the screen at its top."""
         return ["".join(line[x].data for x in range(self.width)).rstrip() for line in self.screen.history.top]
 
-
-@pytest.fixture
-def terminal() -> Callable[[int, int], Terminal]:
-    return Terminal
-
-
-Play = Callable[[SweepDisplay, Sequence[Run]], None]

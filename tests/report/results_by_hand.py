@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from cnnsweep.report.results import Results, load_results
@@ -56,17 +55,11 @@ def fail_run(content: Content, number: int, status: str = "diverged", cause: str
     content["epochs"] = [row for row in content["epochs"] if row["run"] != run["run"]]
 
 
-@pytest.fixture
-def load(tmp_path: Path) -> Callable[[Content], Results]:
-    """Write content as `<tmp_path>/fashion/results.json` and load it."""
-
-    def write_and_load(content: Content) -> Results:
-        folder = tmp_path / "fashion"
-        folder.mkdir(exist_ok=True)
-        (folder / "results.json").write_text(json.dumps(content))
-        return load_results(folder)
-
-    return write_and_load
+def load(folder: Path, content: Content) -> Results:
+    """Write content as `<folder>/results.json` and load it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(content))
+    return load_results(folder)
 
 
 def show(render: Callable[[Console], None], width: int = 80) -> str:

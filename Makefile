@@ -1,0 +1,32 @@
+# Two commands do everything on a fresh machine: `make sweep` and `make test`.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: sweep test check format clean
+
+sweep: $(VENV)/.installed  ## Install, run the quickstart sweep, print its report
+	$(BIN)/cnnsweep run sweeps/quickstart.yaml
+	$(BIN)/cnnsweep report runs/quickstart
+
+test: $(VENV)/.installed  ## Run the tests, in parallel
+	$(BIN)/python -m pytest -n auto
+
+check: $(VENV)/.installed  ## Lint, check formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed  ## Mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove the environment and everything that was made
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("cnnsweep needs Python 3.11 or later, this is %d.%d; name one with make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@

@@ -1,0 +1,111 @@
+"""Decoded images on disk, so that the second start does not decode again.
+
+A data set has two files, both named by the hash of what it was made from: an index (JSON), and the raw images where
+they fit in memory. What is damaged counts as absent; what cannot be written is not missed but for time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from cnnsweep.data.decode import Bytes, Form
+from cnnsweep.data.folders import Listing
+from cnnsweep.errors import FolderError
+from cnnsweep.recording.files import replace_file, replace_file_by
+
+_VERSION = 1  # of the files, and of how images are decoded
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What decoding a folder told: broken files (path and reason), and the fingerprint of the others."""
+
+    form: Form
+    broken: dict[str, str]
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """The place of one data set in the cache."""
+
+    folder: Path
+    key: str
+
+    @property
+    def _index_file(self) -> Path:
+        return self.folder / f"{self.key}.json"
+
+    @property
+    def _images_file(self) -> Path:
+        return self.folder / f"{self.key}.images"
+
+    def read_index(self) -> Index | None:
+        """Return the index, or None where there is none or it is damaged."""
+        try:
+            wrapped = json.loads(self._index_file.read_bytes())
+            body = json.loads(wrapped["body"])
+            if wrapped["sha256"] != _sha256(wrapped["body"].encode()):
+                return None
+            return Index(Form(**body["form"]), body["broken"], body["fingerprint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def write(self, index: Index, parts: Sequence[Bytes]) -> None:
+        """Keep the images of the parts, one after the other, and then the index, which vouches for them."""
+        body = json.dumps(asdict(index))
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if parts:
+                replace_file_by(self._images_file, lambda file: [file.write(part.data) for part in parts])
+            replace_file(self._index_file, json.dumps({"sha256": _sha256(body.encode()), "body": body}))
+        except (OSError, FolderError) as error:
+            _log.warning("decoded images are not kept for the next start: %s", error)
+
+    def read_images(self, form: Form, counts: Sequence[int]) -> list[Bytes] | None:
+        """Return the images of each part (N, C, H, W), or None where they are absent or of another length."""
+        try:
+            with self._images_file.open("rb") as file:
+                if os.fstat(file.fileno()).st_size != sum(counts) * form.image_bytes:
+                    return None
+                return [
+                    np.fromfile(file, np.uint8, count * form.image_bytes).reshape(count, *form.shape)
+                    for count in counts
+                ]
+        except OSError:
+            return None
+
+
+def cache_entry(listing: Listing, asked_form: Sequence[int | None]) -> CacheEntry:
+    """Return the entry for these files, by path, size and time of change, brought to this form."""
+    files = [[(f.path, f.label, f.size, f.modified_ns) for f in part] for part in (listing.train, listing.test or ())]
+    made_from = [_VERSION, PIL.__version__, listing.classes, listing.test is None, list(asked_form), files]
+    return CacheEntry(cache_folder(), _sha256(json.dumps(made_from).encode())[:32])
+
+
+def cache_folder() -> Path:
+    """Return where decoded images are kept: CNNSWEEP_CACHE, or the platform's place for a user's caches."""
+    if chosen := os.environ.get("CNNSWEEP_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "cnnsweep"
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,92 @@
+"""Data sets by name: where their images come from, and what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.data.catalogue import PUBLISHED_NAMES
+from cnnsweep.data.fingerprint import digest_part, fingerprint
+from cnnsweep.data.image_folder import FolderOptions, load_image_folder
+from cnnsweep.data.images import ImageSet, MemoryImages
+from cnnsweep.data.memory import image_memory_bytes
+from cnnsweep.data.own import load_own
+from cnnsweep.data.published import load_published
+from cnnsweep.data.shapes import OUTLINES, ShapesOptions, draw_shapes
+from cnnsweep.errors import DataError
+from cnnsweep.records import DatasetChoice
+from cnnsweep.spec.names import DATASETS
+from cnnsweep.user_code import is_reference
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images to train on and, where there are any, to test on; `fingerprint` is a SHA-256 of all that matters."""
+
+    name: str
+    train: ImageSet
+    test: ImageSet | None
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+def load_dataset(
+    choice: DatasetChoice,
+    data_root: Path,
+    progress: Callable[[str, int, int], None] | None = None,
+    memory_bytes: int | None = None,
+) -> Dataset:
+    """Return the data set of the sweep file, downloaded or decoded if need be.
+
+    Args:
+        data_root: where data sets lie; written to only by a download.
+        progress: called with what is being done, how much of it is done, and how much there is.
+        memory_bytes: the most that images may take in memory; by default half of what is free.
+
+    Raises:
+        DataError: the data are missing, damaged or not what they should be.
+        UsageError: a person's own function does not exist.
+    """
+    tell = progress or (lambda _what, _done, _total: None)
+    limit = image_memory_bytes() if memory_bytes is None else memory_bytes
+    arguments = dict(choice.arguments)
+    if is_reference(choice.name):
+        return _in_memory(choice.name, *load_own(choice.name, arguments, limit, tell))
+    if choice.name not in DATASETS:
+        raise DataError(f"dataset: unknown '{choice.name}'; `cnnsweep datasets` lists what is known")
+    _refuse_unknown(choice.name, arguments)
+    if choice.name == "image_folder":
+        train, test, classes, digest = load_image_folder(FolderOptions.of(arguments), data_root, limit, tell)
+        return Dataset(choice.name, train, test, classes, digest)
+    if choice.name == "shapes":
+        return _shapes(ShapesOptions(**arguments))
+    assert choice.name in PUBLISHED_NAMES
+    split = arguments.get("split", "balanced")
+    return _in_memory(choice.name, *load_published(choice.name, split, data_root, tell))
+
+
+def _refuse_unknown(name: str, arguments: dict[str, Any]) -> None:
+    allowed = DATASETS[name].arguments
+    if unknown := [key for key in arguments if key not in allowed]:
+        takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
+        raise DataError(f"dataset: {name} has no argument '{unknown[0]}'; {takes}")
+
+
+def _shapes(options: ShapesOptions) -> Dataset:
+    limits = {"size": (8, 512), "classes": (2, len(OUTLINES)), "train": (1, 10**7), "test": (1, 10**7)}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        low, high = limits.get(field.name, (0, 2**63 - 1))
+        if not isinstance(value, int) or not low <= value <= high or (field.name == "channels" and value not in (1, 3)):
+            allowed = "1 or 3" if field.name == "channels" else f"a whole number from {low} to {high}"
+            raise DataError(f"dataset: shapes.{field.name} is {value!r}; allowed is {allowed}")
+    train = MemoryImages(*draw_shapes(options, "train", options.train))
+    test = MemoryImages(*draw_shapes(options, "test", options.test))
+    return _in_memory("shapes", train, test, tuple(OUTLINES)[: options.classes])
+
+
+def _in_memory(name: str, train: MemoryImages, test: MemoryImages | None, classes: tuple[str, ...]) -> Dataset:
+    digests = (digest_part(train), None if test is None else digest_part(test))
+    return Dataset(name, train, test, classes, fingerprint(digests, classes))

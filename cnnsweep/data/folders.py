@@ -1,0 +1,149 @@
+"""Finding images in class folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from cnnsweep.data.splits import hold_out
+from cnnsweep.errors import DataError
+
+IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+_TEST_FOLDERS = ("test", "val", "valid")  # the first that is there is the test part
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image by its path below the data set's folder, with what tells whether the file has changed."""
+
+    path: str
+    label: int
+    size: int
+    modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All images of a folder: class names in alphabetical order, files by class and path."""
+
+    folder: Path
+    classes: tuple[str, ...]
+    train: tuple[ImageFile, ...]
+    test: tuple[ImageFile, ...] | None
+
+    @property
+    def files(self) -> tuple[ImageFile, ...]:
+        return self.train + (self.test or ())
+
+
+def find_folder(path: str, data_root: Path) -> Path:
+    """Return the folder that `path` names: below the data root, else as it is (from the current folder)."""
+    given = Path(path).expanduser()
+    tried = [data_root / given, Path.cwd() / given]
+    for folder in tried:
+        if folder.is_dir():
+            return folder
+    places = " nor ".join(dict.fromkeys(map(str, tried)))
+    raise DataError(f"image_folder: no folder {places}; give another path, or say with --data-root where data lies")
+
+
+def list_images(folder: Path, test_share: float) -> Listing:
+    """Return the images of `train/<class>/` and `test/<class>/`, or of `<class>/` with a test part split off.
+
+    Without `test/`, `val/` or `valid/` takes its place. Hidden folders and files, and files that are no images by
+    their ending, are passed over; class folders may have folders of their own.
+
+    Args:
+        test_share: of the images of each class, where no folder says which are for testing; 0 for no test part.
+
+    Raises:
+        DataError: no images, a class without images, or classes that differ between the parts.
+    """
+    has_parts = bool(_subfolders(folder / "train"))
+    train_folder = folder / "train" if has_parts else folder
+    test_folder = next((folder / name for name in _TEST_FOLDERS if has_parts and _subfolders(folder / name)), None)
+
+    classes = tuple(_subfolders(train_folder))
+    if not classes:
+        raise DataError(f"{folder}: no class folders; expected train/<class>/ and test/<class>/, or <class>/")
+    train = tuple(_files(folder, train_folder, classes))
+    if test_folder is None:
+        return Listing(folder, classes, *_split(train, test_share))
+    in_test = tuple(_subfolders(test_folder))
+    if in_test != classes:
+        raise DataError(_difference(train_folder, set(classes), test_folder, set(in_test)))
+    return Listing(folder, classes, train, tuple(_files(folder, test_folder, classes)))
+
+
+def _subfolders(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _files(folder: Path, part: Path, classes: Sequence[str]) -> Iterator[ImageFile]:
+    """Yield the images of each class; `part` is the folder that holds the class folders."""
+    empty = []
+    for label, name in enumerate(classes):
+        found = sorted(_image_entries(part / name), key=lambda entry: entry.path)
+        if not found:
+            empty.append(name)
+        for entry in found:
+            status = entry.stat()
+            yield ImageFile(os.path.relpath(entry.path, folder), label, status.st_size, status.st_mtime_ns)
+    if empty:
+        raise DataError(
+            f"{part}: no images in {_some(empty)}; put images there ({' '.join(IMAGE_ENDINGS)}), "
+            "or remove the folder if it is no class"
+        )
+
+
+def _image_entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    for entry in os.scandir(folder):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _image_entries(entry.path)
+        elif entry.name.lower().endswith(IMAGE_ENDINGS):
+            yield entry
+
+
+def _split(
+    files: tuple[ImageFile, ...], test_share: float
+) -> tuple[tuple[ImageFile, ...], tuple[ImageFile, ...] | None]:
+    """Split off a test part, stratified by class, the same at every start."""
+    if not test_share:
+        return files, None
+    count = round(test_share * len(files))
+    if not 0 < count < len(files):
+        raise DataError(
+            f"image_folder: test: {test_share} of {len(files)} images would leave {len(files) - count} for training "
+            f"and {count} for testing; both need at least one"
+        )
+    positions: tuple[Tensor, Tensor] = hold_out(labels_of(files), count, 0, "image_folder test")
+    train, test = (tuple(files[position] for position in part.tolist()) for part in positions)
+    return train, test
+
+
+def labels_of(files: Sequence[ImageFile]) -> Tensor:
+    """Return the labels (N,) int64."""
+    return torch.tensor([file.label for file in files], dtype=torch.int64)
+
+
+def _difference(train: Path, in_train: set[str], test: Path, in_test: set[str]) -> str:
+    missing = [
+        f"{_some(sorted(names))} only in {folder}"
+        for names, folder in ((in_train - in_test, train), (in_test - in_train, test))
+        if names
+    ]
+    return f"image_folder: the class folders differ: {' and '.join(missing)}; both parts need the same classes"
+
+
+def _some(names: Sequence[str], most: int = 5) -> str:
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

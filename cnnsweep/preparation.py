@@ -1,0 +1,110 @@
+"""What a sweep needs before its first run: checked models, the split, pixel statistics, what to record."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+import cnnsweep
+from cnnsweep.data.batches import pixel_scale
+from cnnsweep.data.datasets import Dataset
+from cnnsweep.data.splits import split_indices
+from cnnsweep.models.registry import build_model, check_model
+from cnnsweep.recording.files import to_json
+from cnnsweep.recording.recorder import RecordingTask
+from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
+from cnnsweep.records import ModelChoice, Run
+from cnnsweep.spec.dump import dump_spec
+from cnnsweep.spec.schema import SweepSpec
+from cnnsweep.training.trainer import TrainingTask
+
+_SAMPLE_IMAGES = 32
+
+
+def count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
+    """Send a dummy batch through every distinct model and return each run's number of parameters, by run id.
+
+    Raises:
+        ModelError: a model cannot be built, or does not fit the images and classes.
+    """
+    counts: dict[str, int] = {}
+    parameters = {}
+    for run in runs:
+        key = _model_key(run.model)
+        if key not in counts:
+            counts[key] = check_model(run.model, dataset.train.image_shape, len(dataset.classes))
+        parameters[run.id] = counts[key]
+    return parameters
+
+
+def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) -> TrainingTask:
+    """Split the training images, and measure mean and deviation on the part that is trained on."""
+    training, validation = split_indices(dataset.train.labels, spec.validation, spec.seed)
+    pixels = pixel_scale(spec.dataset_choice.normalize, dataset.train, training)
+    return TrainingTask(dataset.train, training, validation, pixels, len(dataset.classes), device, spec.precision)
+
+
+def sweep_facts(
+    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, device: torch.device, overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return what the journal says of a command; tables and later resumes read it."""
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "model": ", ".join(dict.fromkeys(run.model.name for run in runs)),
+        "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
+        "validation": spec.validation,
+        "seed": spec.seed,
+        "metric": spec.metric,
+        "mode": spec.mode,
+        "precision": spec.precision,
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "overrides": list(overrides),
+        "spec": dump_spec(spec),
+    }
+
+
+def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -> RecordingTask:
+    """Return what the recorder writes beside what training reports."""
+    shape = dataset.train.image_shape
+    graphs: dict[str, Any] = {}
+
+    def graph(run: Run) -> Any:
+        if not spec.tensorboard.graph:
+            return None
+        key = _model_key(run.model)
+        if key not in graphs:  # traced once, written for every run that has this model
+            graphs[key] = make_graph(build_model(run.model, shape, len(dataset.classes), seed=0), shape)
+        return graphs[key]
+
+    def describe(run: Run) -> Mapping[str, Any]:
+        return {
+            "cnnsweep": cnnsweep.__version__,
+            "sweep": spec.name,
+            "settings": dict(run.settings),
+            "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
+            "image_shape": list(shape),
+            "classes": list(dataset.classes),
+            "pixels": {"mean": list(task.pixels.mean), "std": list(task.pixels.std)},
+            "dataset": {"name": spec.dataset_choice.name, "arguments": dict(spec.dataset_choice.arguments)},
+            "fingerprint": dataset.fingerprint,
+            "split": {"validation": spec.validation, "seed": spec.seed},
+            "precision": spec.precision,
+        }
+
+    board = spec.tensorboard
+    images = None
+    if board.images:
+        first = task.training[:_SAMPLE_IMAGES]
+        images = make_image_grid(next(dataset.train.batches([first], torch.device("cpu")))[0])
+    return RecordingTask(BoardContent(board.batch_loss, board.histograms, board.hparams), describe, graph, images)
+
+
+def _model_key(model: ModelChoice) -> str:
+    return to_json(dataclasses.asdict(model))

@@ -1,0 +1,52 @@
+"""Whether a folder's sweep may go on with what is asked for now, and what has changed since the last time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnnsweep.errors import FolderError
+from cnnsweep.recording.files import to_json
+from cnnsweep.recording.history import SweepHistory
+from cnnsweep.recording.paths import SweepPaths
+
+# What makes the figures of two runs comparable; all else may change between two commands on one folder.
+_MUST_AGREE = ("name", "dataset", "fingerprint", "normalize", "validation", "seed", "metric", "mode", "precision")
+
+
+def refuse_other_sweep(paths: SweepPaths, history: SweepHistory, facts: Mapping[str, Any]) -> None:
+    """Raise if results of this sweep would be mixed with others.
+
+    Raises:
+        FolderError: the folder holds another sweep, or files that no sweep wrote.
+    """
+    if history.sweep is None:
+        foreign = [p.name for p in paths.folder.iterdir() if not p.name.startswith(".")]
+        if foreign:
+            raise FolderError(
+                f"{paths.folder}: holds other files ({', '.join(sorted(foreign)[:3])}…) and no journal; "
+                "choose another folder with --out"
+            )
+        return
+    # As JSON, since a tuple comes back from the journal as a list.
+    changed = [key for key in _MUST_AGREE if to_json(history.sweep[key]) != to_json(facts[key])]
+    if changed:
+        raise FolderError(
+            f"{paths.folder}: holds a sweep whose results cannot be compared with this one: "
+            f"{'; '.join(_difference(key, history.sweep[key], facts[key]) for key in changed)}. "
+            "Choose another folder with --out, give the sweep another name, or start over with --fresh"
+        )
+
+
+def _difference(key: str, before: Any, now: Any) -> str:
+    if key == "fingerprint":
+        return f"the data changed (SHA-256 {before[:12]}…, now {now[:12]}…)"
+    return f"{key} was {to_json(before)}, is now {to_json(now)}"
+
+
+def what_changed(history: SweepHistory, facts: Mapping[str, Any]) -> str | None:
+    """Return in words how the sweep file differs from the last time, or None if it does not."""
+    if history.sweep is None or history.sweep["spec"] == facts["spec"]:
+        return None
+    before, now = history.sweep["spec"].splitlines(), facts["spec"].splitlines()
+    gone = [f"  - {line.strip()}" for line in before if line not in now]
+    new = [f"  + {line.strip()}" for line in now if line not in before]
+    return "\n".join(["the sweep file changed since the last time; runs that are done stay:", *gone, *new])

@@ -1,0 +1,148 @@
+"""Reads a sweep file and checks it; every mistake is reported at once."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cnnsweep.errors import Problem, SpecError
+from cnnsweep.records import ModelChoice
+from cnnsweep.selection import default_mode
+from cnnsweep.spec.consistency import MODEL_PREFIX, check_model_arguments, mistakes_between_keys
+from cnnsweep.spec.dump import dump_spec
+from cnnsweep.spec.overrides import apply_override
+from cnnsweep.spec.schema import SweepFile, SweepSpec
+from cnnsweep.spec.values import found
+from cnnsweep.spec.wording import Mistake, key_of, mistakes_in, problems_at_places, spec_error
+from cnnsweep.spec.yaml_reader import MAX_BYTES, Document, read_yaml
+
+__all__ = ["dump_spec", "load_sweep", "parse_sweep"]
+
+_TEXT_KEYS = ("name", "description")
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+    """Return the sweep that a file describes.
+
+    Args:
+        path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
+        overrides: `KEY=VALUE` settings from the command line, such as `params.lr=[0.1, 0.01]`.
+
+    Raises:
+        SpecError: with all mistakes, in the file's order, each with line and column.
+    """
+    return parse_sweep(_read_text(path), str(path), overrides, path.parent)
+
+
+def parse_sweep(text: str, file: str, overrides: Sequence[str] = (), folder: Path | None = None) -> SweepSpec:
+    """Return the sweep that a text describes; like `load_sweep`, with `file` as the name in messages."""
+    document = read_yaml(text, file)
+    _refuse_other_than_mapping(document)
+    for option in overrides:
+        apply_override(document, option)
+    for key in _TEXT_KEYS:
+        _keep_text(document, key)
+    return _checked(document, Path() if folder is None else folder)
+
+
+def _read_text(path: Path) -> str:
+    def stop(message: str, line: int = 0, column: int = 0) -> SpecError:
+        return SpecError([Problem(str(path), line, column, message)])
+
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise stop("there is no such file; `cnnsweep init` writes one to start from") from None
+    except IsADirectoryError:
+        raise stop("this is a folder; name the sweep file in it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise stop(f"the file cannot be read: {reason}") from None
+    if len(content) > MAX_BYTES:
+        raise stop(f"the file is larger than {MAX_BYTES:,} bytes; a sweep file has a few thousand at most")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        byte = error.object[error.start]
+        raise stop(f"the byte 0x{byte:02x} is not UTF-8; save the file as UTF-8 text", line, column) from None
+
+
+def _refuse_other_than_mapping(document: Document) -> None:
+    if isinstance(document.value, dict):
+        return
+    if document.value is None and not document.problems:
+        message = "the file is empty; `cnnsweep init` writes one to start from"
+    else:
+        message = f"{found(document.value)}, allowed is a mapping with the keys name, dataset, model and params"
+    place = document.place(())
+    raise SpecError([*document.problems, Problem(place.file, place.line, place.column, message)])
+
+
+def _keep_text(document: Document, key: str) -> None:
+    """Let a name be `007` or `2026`, as it is written."""
+    if isinstance(document.value.get(key), bool | int | float) and (key,) in document.texts:
+        document.value[key] = document.texts[(key,)]
+
+
+def _checked(document: Document, folder: Path) -> SweepSpec:
+    params = document.value.get("params")
+    given: Mapping[str, Any] = params if isinstance(params, dict) else {}
+    sweep, mistakes = _validated(document.value, given, folder)
+    wrong = {key_of(mistake.path) for mistake in mistakes}
+
+    models = [] if wrong & {"model", "params", "params.model"} else _models(sweep)
+    arguments, argument_mistakes = check_model_arguments(given, models)
+    mistakes += argument_mistakes
+    if "params" not in wrong:
+        mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
+    if mistakes or document.problems:
+        # What stands at a place where the YAML itself is wrong was not read as it was meant.
+        misread = {(problem.file, problem.line, problem.column) for problem in document.problems}
+        located = problems_at_places(mistakes, document)
+        told = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
+        raise spec_error([*document.problems, *told])
+    return _resolved(sweep, {key: arguments[key] if key in arguments else getattr(sweep.params, key) for key in given})
+
+
+def _validated(value: dict[str, Any], given: Mapping[str, Any], folder: Path) -> tuple[SweepFile, list[Mistake]]:
+    """Return the file's keys, checked one by one; where some are wrong, with defaults in their place."""
+    hyperparameters = {key: item for key, item in given.items() if not key.startswith(MODEL_PREFIX)}
+    # `params:` with nothing below it is a sweep of one run.
+    keys = {**value, "params": hyperparameters if given or value.get("params") is None else value["params"]}
+    context = {"folder": folder}
+    try:
+        return SweepFile.model_validate(keys, context=context), []
+    except ValidationError as error:
+        mistakes = mistakes_in(error)
+    wrong = {key_of(mistake.path) for mistake in mistakes}
+    right = {key: item for key, item in hyperparameters.items() if f"params.{key}" not in wrong}
+    keys = {key: item for key, item in keys.items() if key not in wrong}
+    keys = {"name": "sweep", "dataset": "shapes", **keys, "params": right}
+    return SweepFile.model_validate(keys, context=context), mistakes
+
+
+def _models(sweep: SweepFile) -> list[ModelChoice]:
+    named = [*sweep.params.model, sweep.model] if sweep.params.model == (None,) else sweep.params.model
+    return [model for model in named if model is not None]
+
+
+def _resolved(sweep: SweepFile, axes: Mapping[str, tuple[Any, ...]]) -> SweepSpec:
+    metric = sweep.metric or ("val_accuracy" if sweep.validation else "accuracy")
+    return SweepSpec(
+        name=sweep.name,
+        description=sweep.description,
+        dataset_choice=sweep.dataset,
+        model=sweep.model,
+        axes=axes,
+        seed=sweep.seed,
+        validation=sweep.validation,
+        metric=metric,
+        mode=sweep.mode or default_mode(metric),
+        device=sweep.device,
+        precision=sweep.precision,
+        tensorboard=sweep.tensorboard,
+    )

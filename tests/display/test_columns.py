@@ -1,0 +1,44 @@
+from rich.text import Text
+
+from cnnsweep.display.columns import Column, fit_columns
+
+
+def column(width: int, drop: int, narrowest: int | None = None) -> Column:
+    return Column("x" * width, [Text("y" * width)], drop, narrowest=narrowest)
+
+
+def widths(columns: list[Column], width: int) -> list[tuple[int, int]]:
+    """The position of each column that stays, and its width."""
+    positions = {id(column): position for position, column in enumerate(columns)}
+    return [(positions[id(column)], got) for column, got in fit_columns(columns, width)]
+
+
+def test_all_columns_stay_where_there_is_room() -> None:
+    # 5 + 2 + 6 + 2 + 7 = 22
+    assert widths([column(5, 0), column(6, 1), column(7, 2)], 22) == [(0, 5), (1, 6), (2, 7)]
+
+
+def test_least_important_column_goes_first() -> None:
+    assert widths([column(5, 0), column(6, 9), column(7, 2)], 21) == [(0, 5), (2, 7)]
+
+
+def test_of_equally_important_columns_the_last_goes_first() -> None:
+    assert widths([column(5, 3), column(5, 3), column(5, 3)], 18) == [(0, 5), (1, 5)]
+
+
+def test_cells_are_cut_before_a_column_goes() -> None:
+    assert widths([column(5, 0), column(20, 1, narrowest=8), column(5, 2)], 30) == [(0, 5), (1, 16), (2, 5)]
+    assert widths([column(5, 0), column(20, 1, narrowest=8), column(5, 2)], 22) == [(0, 5), (1, 8), (2, 5)]
+    assert widths([column(5, 0), column(20, 1, narrowest=8), column(5, 2)], 21) == [(0, 5), (1, 14)]
+
+
+def test_last_column_is_cut_to_the_terminal() -> None:
+    assert widths([column(50, 0), column(50, 1)], 10) == [(0, 10)]
+
+
+def test_empty_column_takes_no_room() -> None:
+    assert widths([column(0, 0), column(5, 1)], 5) == [(1, 5)]
+
+
+def test_wide_characters_count_twice() -> None:
+    assert Column("数数", [Text("a")], 0).width == 4

@@ -1,0 +1,222 @@
+import errno
+import io
+import time
+from collections.abc import Sequence
+
+import pytest
+from rich.console import Console
+from sweeps_by_hand import Terminal, make_overview, make_record, make_run, make_runs
+
+from cnnsweep.display import live as live_module
+from cnnsweep.display.live import LiveDisplay
+from cnnsweep.records import Run, RunOutcome, RunStatus
+
+
+@pytest.fixture(autouse=True)
+def no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frames are drawn when a test asks for them."""
+    monkeypatch.setattr(live_module, "SHORTEST_PAUSE_S", 60.0)
+
+
+def refresh(display: LiveDisplay) -> None:
+    assert display._live
+    display._live.refresh()
+
+
+def half_done(display: LiveDisplay, runs: Sequence[Run], active: int = 1, **overview: object) -> None:
+    """Half of the runs have ended, every seventh of them diverged; `active` are in their second epoch."""
+    done = len(runs) // 2
+    display.sweep_started(make_overview(runs, **overview))  # type: ignore[arg-type]
+    for position, run in enumerate(runs[:done]):
+        display.run_started(run.id)
+        if position % 7 == 2:
+            display.epoch_ended(make_record(run, 1, float("nan")), False)
+            display.run_ended(RunOutcome(run.id, RunStatus.DIVERGED, "loss is not finite in epoch 1"))
+            continue
+        for epoch in (1, 2, 3):
+            display.epoch_ended(make_record(run, epoch, 0.6 + 0.08 * epoch + 0.001 * (position % 11)), True)
+        display.run_ended(RunOutcome(run.id, RunStatus.FINISHED))
+    for run in runs[done : done + active]:
+        display.run_started(run.id)
+        display.epoch_ended(make_record(run, 1, 0.64), True)
+    display._noted = 0.0  # the throttle would drop what follows so soon
+    display.batches_done([run.id for run in runs[done : done + active]], 2, 270, 540)
+    refresh(display)
+
+
+def test_small_sweep_on_a_terminal_of_80_columns() -> None:
+    terminal = Terminal(80, 24)
+    display = LiveDisplay(terminal.console)
+    half_done(display, make_runs(4))
+    lines = terminal.lines
+    display.close()
+    assert lines[:10] == [
+        "fashion  4 runs · cpu · runs/fashion",
+        "",
+        "   run  status        lr  batch_si…  shuffle  epoch     acc  val loss  val acc ↑",
+        "─" * 80,
+        "     1  finished     0.1        100  true       3/3  0.8400    0.1831     0.8350",
+        "★    2  finished    0.01        100  false      3/3  0.8410    0.1818     0.8360",
+        "     3  running    0.001        100  true       1/3  0.6400    0.4686     0.6350",
+        "     4  waiting   0.0001        100  false      0/3       –         –          –",
+        "",
+        "1 waiting, 1 running, 2 finished",
+    ]
+    assert lines[10].startswith("epoch ━━━")
+    assert lines[10].endswith("50%  run 3, epoch 2/3, batch 270 of 540")
+    # 7 epochs and a half of 12
+    assert " 62%  7 of 12 epochs, " in lines[11]
+    assert lines[11].endswith(" left")
+    assert lines[12:] == [""] * 12
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120, 200])
+@pytest.mark.parametrize(("count", "active"), [(4, 1), (40, 4), (1000, 64)])
+def test_table_fits_terminals_of_any_width(width: int, count: int, active: int) -> None:
+    terminal = Terminal(width, 24)
+    display = LiveDisplay(terminal.console)
+    half_done(display, make_runs(count), active)
+    lines = terminal.lines
+    title = next(position for position, line in enumerate(lines) if line.startswith("fashion"))
+    header = lines[title + 2]
+    assert "run" in header and "epoch" in header and "val acc ↑" in header
+    assert any(line.startswith("★") for line in lines)
+    assert lines[title + 3] == "─" * len(lines[title + 3])
+    rows = [line for line in lines[title + 4 :] if "/3" in line and not line.startswith(("epoch", "sweep"))]
+    assert len(rows) >= min(count, 7)
+    # Each row is on one line of its own, with all its columns: none wrapped.
+    assert {len(row) for row in rows if "finished" in row} <= {len(lines[title + 3])}
+    last = [line for line in lines if line][-2:]
+    assert last[0].startswith("epoch ━")
+    assert last[1].startswith("sweep ━")
+    display.close()
+
+
+def test_large_sweep_shows_best_active_failed_and_counts() -> None:
+    terminal = Terminal(120, 24)
+    display = LiveDisplay(terminal.console)
+    half_done(display, make_runs(1000), active=20)
+    # 500 ended, of them 72 diverged (positions 2, 9, … 499); 3 best, 7 active and 3 failures fit in 24 lines.
+    (counts,) = [line for line in terminal.lines if line.startswith("+ ")]
+    assert counts == "+ 480 waiting, 13 running, 425 finished, 69 diverged"
+    numbers = [line.split()[0] for line in terminal.lines if line.startswith("   ") and "/3" in line]
+    assert [n for n in numbers if n in ("486", "493", "500")] == ["486", "493", "500"]  # the most recent failures
+    assert [n for n in numbers if 500 < int(n) <= 507] == [str(n) for n in range(501, 508)]
+    # Accuracy grows with position % 11, so the first of the best are at positions 10, 21 and 32.
+    (best,) = [line for line in terminal.lines if line.startswith("★")]
+    assert best.split()[1] == "11"
+    assert numbers[:2] == ["22", "33"]
+    display.close()
+
+
+def test_hostile_names_are_shown_escaped() -> None:
+    terminal = Terminal(120, 24)
+    display = LiveDisplay(terminal.console)
+    notes = ("\x1b[31mred", "[/]", "\u202eevil", "=cmd|' /C calc'!A0")
+    runs = [make_run(number, {"note": note, "[/]": 1}) for number, note in enumerate(notes, start=1)]
+    display.sweep_started(make_overview(runs, columns=("note", "[/]"), name="\x1b]0;owned\x07[bold]x"))
+    display.run_started(runs[0].id)
+    display.run_ended(RunOutcome(runs[0].id, RunStatus.FAILED, "it said \x1b[2J[/]"))
+    display.message("careful: \x1b[5m[blink]\n")
+    refresh(display)
+    for shown in (*("\\x1b[31mred", "[/]", "\\u202eevil", "=cmd|' /C calc'!A0"), "\\x1b]0;owned\\x07[bold]x"):
+        assert shown in terminal.text
+    assert "failed: it said \\x1b[2J[/]" in terminal.text
+    assert "careful: \\x1b[5m[blink]\\n" in terminal.text
+    assert terminal.screen.title == ""  # pyte would have set it
+    display.close()
+
+
+def test_closing_leaves_failures_messages_and_one_line() -> None:
+    terminal = Terminal(120, 24)
+    display = LiveDisplay(terminal.console)
+    half_done(display, make_runs(8))
+    display.message("a note")
+    display.close()
+    display.close()
+    assert [line for line in terminal.lines if line][:2] == [
+        "run 3/8 lr=0.001 batch_size=100 shuffle=true  diverged: loss is not finite in epoch 1",
+        "a note",
+    ]
+    assert terminal.lines[2].startswith("sweep fashion: 3 waiting, 1 running, 3 finished, 1 diverged, in ")
+    assert not any(terminal.lines[3:])
+    assert not terminal.screen.cursor.hidden
+
+
+def test_validation_columns_are_absent_without_validation() -> None:
+    from cnnsweep.selection import Objective
+
+    terminal = Terminal(120, 24)
+    display = LiveDisplay(terminal.console)
+    runs = make_runs(2)
+    display.sweep_started(make_overview(runs, objective=Objective("accuracy", "max")))
+    display.epoch_ended(make_record(runs[0], 1, 0.5, validated=False), True)
+    refresh(display)
+    assert "val" not in terminal.text
+    assert "acc ↑" in terminal.text
+    display.close()
+
+
+def test_time_left_is_a_dash_until_it_is_known() -> None:
+    terminal = Terminal(120, 24)
+    display = LiveDisplay(terminal.console)
+    runs = make_runs(2)
+    display.sweep_started(make_overview(runs))
+    display.run_started(runs[0].id)
+    refresh(display)
+    assert "0 of 6 epochs" in terminal.text
+    assert "– left" in terminal.text
+    display.close()
+
+
+def test_display_goes_silent_when_the_terminal_dies() -> None:
+    class Dead(io.StringIO):
+        is_dead = False
+
+        def write(self, text: str) -> int:
+            if self.is_dead:
+                raise OSError(errno.EIO, "input/output error")
+            return super().write(text)
+
+    stream = Dead()
+    display = LiveDisplay(Console(file=stream, force_terminal=True, width=80, height=24))
+    runs = make_runs(2)
+    display.sweep_started(make_overview(runs))
+    stream.is_dead = True
+    display.run_started(runs[0].id)
+    refresh(display)
+    display.epoch_ended(make_record(runs[0], 1, 0.5), True)
+    display.message("unseen")
+    display.run_ended(RunOutcome(runs[0].id, RunStatus.FAILED, "unseen"))
+    display.close()
+
+
+def test_table_redraws_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "SHORTEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(live_module, "LONGEST_PAUSE_S", 0.02)
+    terminal = Terminal(80, 24)
+    display = LiveDisplay(terminal.console)
+    runs = make_runs(2)
+    display.sweep_started(make_overview(runs))
+    display.run_started(runs[1].id)
+    deadline = time.monotonic() + 10
+    while "1 running" not in terminal.text and time.monotonic() < deadline:
+        time.sleep(0.01)
+    seen = terminal.text
+    display.close()
+    assert "1 running" in seen
+    assert "val acc" not in terminal.text  # the table is gone
+    assert not display._thread.is_alive()
+
+
+def test_batches_cost_next_to_nothing() -> None:
+    display = LiveDisplay(Terminal(80, 24).console)
+    runs = make_runs(16)
+    display.sweep_started(make_overview(runs))
+    run_ids = [run.id for run in runs]
+    before = time.thread_time()
+    for done in range(20_000):
+        display.batches_done(run_ids, 1, done, 20_000)
+    cost = (time.thread_time() - before) / 20_000
+    display.close()
+    assert cost < 5e-6  # measured 1.2e-7 s; a batch takes some 1e-2 s

@@ -1,0 +1,120 @@
+"""The journal survives a crash at any byte, and notices damage."""
+
+import json
+import math
+
+import pytest
+
+from cnnsweep.errors import FolderError, ResultsError
+from cnnsweep.recording.history import event_from_record, fold, read_history, record_from_event
+from cnnsweep.recording.journal import Journal, read_journal
+from cnnsweep.records import EpochRecord, RunStatus
+
+
+def write(path, *events):
+    journal = Journal(path)
+    for event in events:
+        journal.append(event, time="t")
+    journal.close()
+
+
+def test_events_come_back_in_order(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write(path, "a", "b")
+    write(path, "c")
+    assert [event["event"] for event in read_journal(path)] == ["a", "b", "c"]
+    assert all(json.loads(line) for line in path.read_text().splitlines())  # each line is plain JSON
+
+
+def test_a_journal_cut_at_any_byte_reads_what_is_whole_and_goes_on(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write(path, "first", "second", "third")
+    content = path.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(content) if byte == ord("\n")]
+    for length in range(len(content) + 1):
+        path.write_bytes(content[:length])
+        whole = sum(end <= length for end in ends)
+        assert len(list(read_journal(path))) == whole
+        write(path, "next")  # Optuna's journal reads a torn tail once and then never again
+        assert [e["event"] for e in read_journal(path)] == ["first", "second", "third"][:whole] + ["next"]
+
+
+def test_damage_before_the_last_line_is_an_error_that_names_the_line(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    write(path, "first", "second", "third")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1].replace(b"second", b"secund") + lines[2])
+    message = (
+        f"{path}:2: the line is damaged (its checksum does not match); restore the file from a backup, "
+        "or start over with --fresh"
+    )
+    for read in (lambda: list(read_journal(path)), lambda: Journal(path)):
+        with pytest.raises(ResultsError) as caught:
+            read()
+        assert str(caught.value) == message
+
+
+def test_nan_and_infinity_become_null(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append("epoch", loss=math.nan, more=[math.inf, {"deep": -math.inf}])
+    journal.close()
+    assert "NaN" not in path.read_text()
+    (event,) = read_journal(path)
+    assert event["loss"] is None
+    assert event["more"] == [None, {"deep": None}]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(FolderError, match=r"gone/journal.jsonl: cannot be written \(No such file or directory\)"):
+        Journal(tmp_path / "gone" / "journal.jsonl")
+
+
+RECORD = EpochRecord("r1", 1, 0.5, 0.8, None, None, 1.5, 1.5, 0.01, 10)
+
+
+def run_event(run="r1", name="run-1", settings=None):
+    return {"event": "run", "time": "2", "run": run, "name": name, "settings": settings or {"lr": 0.1}, "parameters": 9}
+
+
+def epoch_event(epoch, loss=0.5, checkpoint="sha"):
+    record = EpochRecord("r1", epoch, loss, 0.8, None, None, 1.5, 1.5 * epoch, 0.01, 10)
+    return {"event": "epoch", "time": "3", **event_from_record(record, f"{checkpoint}{epoch}")}
+
+
+def test_a_record_comes_back_from_its_event_as_it_was():
+    assert record_from_event({**event_from_record(RECORD, None), "event": "epoch"}) == RECORD
+
+
+def test_a_resume_forgets_what_came_after_its_checkpoint(tmp_path):
+    history = fold(
+        [
+            run_event(),
+            epoch_event(1),
+            epoch_event(2),
+            {"event": "ended", "time": "4", "run": "r1", "status": "interrupted", "cause": "x"},
+            {"event": "resumed", "time": "5", "run": "r1", "epoch": 1},
+            epoch_event(2, loss=0.25, checkpoint="new"),
+        ],
+        tmp_path,
+    )
+    run = history.runs["r1"]
+    assert [(r.epoch, r.loss) for r in run.records] == [(1, 0.5), (2, 0.25)]
+    assert run.checkpoints == {"sha1": 1, "new2": 2}
+    assert run.status is RunStatus.RUNNING
+
+
+def test_a_run_announced_again_keeps_its_folder_and_takes_new_settings(tmp_path):
+    history = fold([run_event(), epoch_event(1), run_event(name="other", settings={"lr": 0.1, "seed": 0})], tmp_path)
+    assert history.runs["r1"].name == "run-1"
+    assert history.runs["r1"].settings == {"lr": 0.1, "seed": 0}
+    assert len(history.runs["r1"].records) == 1
+
+
+def test_a_journal_of_a_later_version_is_refused(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append("sweep", version=99, time="t")
+    journal.close()
+    with pytest.raises(ResultsError, match=r"journal version 99, this one reads up to 1\); upgrade cnnsweep"):
+        read_history(path)

@@ -1,0 +1,86 @@
+"""One process at a time in a folder; a dead one does not block."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cnnsweep.errors import FolderError
+from cnnsweep.recording.clear import clear_sweep
+from cnnsweep.recording.journal import Journal
+from cnnsweep.recording.lock import locked
+from cnnsweep.recording.paths import SweepPaths
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from cnnsweep.recording.lock import locked
+from cnnsweep.recording.paths import SweepPaths
+with locked(SweepPaths(Path(sys.argv[1]))):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_a_second_process_is_told_who_holds_the_folder(tmp_path, holder):
+    with (
+        pytest.raises(FolderError, match=rf"is in use by process {holder.pid} on .+; wait for it"),
+        locked(SweepPaths(tmp_path)),
+    ):
+        pass
+
+
+def test_a_killed_holder_does_not_block(tmp_path, holder):
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.wait()
+    for _ in range(50):
+        try:
+            with locked(SweepPaths(tmp_path)):
+                owner = json.loads(SweepPaths(tmp_path).lock_owner.read_text())
+                assert owner["pid"] == os.getpid()
+            return
+        except FolderError:
+            time.sleep(0.1)
+    pytest.fail("the lock outlived its process")
+
+
+def test_clearing_takes_what_a_sweep_wrote_and_nothing_else(tmp_path):
+    paths = SweepPaths(tmp_path / "sweep")
+    (paths.folder / "run-1").mkdir(parents=True)
+    (paths.folder / "run-1" / "log.txt").write_text("x")
+    (paths.folder / "notes").mkdir()
+    (paths.folder / "notes.txt").write_text("mine")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    journal = Journal(paths.journal)
+    for name in ("run-1", "../outside", ".."):
+        journal.append("run", run=name, name=name, settings={}, parameters=1, time="t")
+    journal.close()
+    paths.results_json.write_text("{}")
+    clear_sweep(paths)
+    assert sorted(p.name for p in paths.folder.iterdir() if not p.name.startswith(".")) == ["notes", "notes.txt"]
+    assert outside.is_dir()
+
+
+def test_a_damaged_journal_can_be_cleared(tmp_path):
+    paths = SweepPaths(tmp_path)
+    (tmp_path / "run-1").mkdir()
+    (tmp_path / "run-1" / "log.txt").write_text("x")
+    paths.journal.write_bytes(b"rubbish\nmore\n")
+    clear_sweep(paths)
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
