@@ -89,8 +89,7 @@ class CacheEntry:
 
 def cache_entry(listing: Listing, asked_form: Sequence[int | None]) -> CacheEntry:
     """Return the entry for these files, by path, size and time of change, brought to this form."""
-    files = [[(f.path, f.label, f.size, f.modified_ns) for f in part] for part in (listing.train, listing.test or ())]
-    made_from = [_VERSION, PIL.__version__, listing.classes, listing.test is None, list(asked_form), files]
+    made_from = [_VERSION, PIL.__version__, list(asked_form), listing.classes, listing.train, listing.test]
     return CacheEntry(cache_folder(), _sha256(json.dumps(made_from).encode())[:32])
 
 

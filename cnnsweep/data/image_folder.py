@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from cnnsweep.data.cache import CacheEntry, Index, cache_entry
-from cnnsweep.data.decode import Bytes, Form, Look, decode_all, look_at_all
+from cnnsweep.data.decode import Bytes, Form, Look, decode_all, look_at_all, thread_count
 from cnnsweep.data.fingerprint import PartDigest, digest_labels, digest_part, fingerprint
 from cnnsweep.data.folders import ImageFile, Listing, find_folder, labels_of, list_images
 from cnnsweep.data.images import ImageSet, MemoryImages
@@ -111,9 +111,9 @@ def _decode_part(
     images = np.empty((len(files) if is_kept else 0, *form.shape), np.uint8)
     good: list[ImageFile] = []
     looks: list[Look | None] = []
-    broken = {}
+    broken: dict[str, str] = {}
     checksum = hashlib.sha256()
-    for block in decode_all(_paths(listing, files), form):
+    for block in decode_all(_paths(listing, files), form, _threads(files)):
         own = files[len(looks) : len(looks) + len(block.images)]
         whole = [place for place in range(len(own)) if place not in block.broken]
         pixels = block.images[whole] if block.broken else block.images
@@ -132,12 +132,12 @@ def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) ->
     """Return the form to decode to, without looking at every header where a sample of them is alike."""
     if options.size and options.channels:
         return Form(*options.size, options.channels)
-    paths = _paths(listing, listing.files)
-    sample = [look for look in look_at_all(paths[:: max(1, len(paths) // _SAMPLE)]) if look]
+    paths, threads = _paths(listing, listing.files), _threads(listing.files)
+    sample = [look for look in look_at_all(paths[:: max(1, len(paths) // _SAMPLE)], threads) if look]
     if len(set(sample)) == 1:
         return _form_of(sample, options, listing)
     looks = []
-    for done, look in enumerate(look_at_all(paths), 1):
+    for done, look in enumerate(look_at_all(paths, threads), 1):
         looks.append(look)
         if done % 512 == 0 or done == len(paths):
             progress("looking at image sizes", done, len(paths))
@@ -204,3 +204,7 @@ def _paths(listing: Listing, files: Sequence[ImageFile]) -> list[Path]:
 
 def _bytes(listing: Listing, form: Form) -> int:
     return len(listing.files) * form.image_bytes
+
+
+def _threads(files: Sequence[ImageFile]) -> int:
+    return thread_count(sum(file.size for file in files), len(files))

@@ -96,7 +96,7 @@ def _draw_block(options: ShapesOptions, part: str, start: int, count: int) -> np
 
 
 def _noise(options: ShapesOptions, part: str, start: int) -> Floats:
-    """Draw for a whole block (128, C, size, size) numbers from -255 to 255, more often small ones: differences of two bytes."""
+    """Draw differences of two bytes for a whole block: (128, C, size, size) from -255 to 255."""
     shape = (2, _BLOCK, options.channels, options.size, options.size)
     bits = np.random.PCG64(derive_seed(options.seed, f"shapes {part} noise", start))
     # The raw stream, which numpy keeps from version to version; 128 images make it a whole number of words.

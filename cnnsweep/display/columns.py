@@ -94,9 +94,19 @@ def build_table(columns: Sequence[Column], width: int, sections: Sequence[int] =
     fitted = fit_columns(columns, width)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), border_style="dim")
     for column, column_width in fitted:
-        header = Text(column.header, style=column.style)
-        table.add_column(header, justify=column.justify, no_wrap=True, overflow="ellipsis", width=column_width)
+        header = Text(column.header, style=column.style, justify=column.justify)
+        table.add_column(header, no_wrap=True, overflow="ellipsis", width=column_width)
     rows = len(fitted[0][0].cells) if fitted else 0
     for row in range(rows):
-        table.add_row(*(column.cells[row] for column, _ in fitted), end_section=row in sections)
+        cells = [_placed(column.cells[row], column.justify, column_width) for column, column_width in fitted]
+        table.add_row(*cells, end_section=row in sections)
     return table
+
+
+def _placed(cell: Text, justify: str, width: int) -> Text:
+    """Return the cell with blanks at its left that put it at the right; Rich would strip those that align points."""
+    if justify == "left" or cell.cell_len >= width:
+        return cell
+    cell = cell.copy()
+    cell.pad_left(width - cell.cell_len)
+    return cell

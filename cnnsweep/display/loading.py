@@ -1,12 +1,18 @@
 """Progress of whatever comes before the first run: downloads and the decoding of images."""
 
+from __future__ import annotations
+
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.display.stream import ForgivingStream
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 _PATIENCE_S = 0.5  # what is over sooner needs no bar
 _PLAIN_INTERVAL_S = 5.0
@@ -28,16 +34,31 @@ def _bars(stream: TextIO) -> Iterator[Callable[[str, int, int], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=stream), transient=True) as progress:
-        tasks = {}
+    console = Console(file=ForgivingStream(stream))  # type: ignore[arg-type]  # it has what Rich uses
+    # Only while something loads: two live displays on one terminal erase each other's lines.
+    progress: Progress | None = None
+    tasks: dict[str, TaskID] = {}
 
-        def show(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(safe_text(what), total=total)
-            progress.update(tasks[what], completed=done, total=total)
+    def show(what: str, done: int, total: int) -> None:
+        nonlocal progress
+        if progress is None:
+            description = TextColumn("{task.description}", markup=False)
+            columns = (description, BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+            progress = Progress(*columns, console=console, transient=True)
+            progress.start()
+            tasks.clear()
+        if what not in tasks:
+            tasks[what] = progress.add_task(safe_text(what), total=total)
+        progress.update(tasks[what], completed=done, total=total)
+        if progress.finished:
+            progress.stop()
+            progress = None
 
+    try:
         yield show
+    finally:
+        if progress is not None:
+            progress.stop()
 
 
 def _plain_lines(stream: TextIO) -> Callable[[str, int, int], None]:

@@ -12,7 +12,7 @@ from cnnsweep.report.results import Results
 from cnnsweep.report.summary import Effect, effects
 from cnnsweep.selection import Objective
 
-VALUES_SHOWN = 8  # of one hyperparameter
+VALUES_SHOWN = 8  # of one hyperparameter, the best
 WIDEST_BAR = 40
 SHORTEST_BAR = 0.1  # of the width: it stands for a mean, not for nothing
 
@@ -44,17 +44,18 @@ def effects_table(results: Results, width: int) -> RenderableType | None:
 
 
 def _rows(effect: Effect, objective: Objective) -> list[_Row]:
-    best = objective.rank([value.mean for value in effect.values])[0]
+    order = objective.rank([value.mean for value in effect.values])
     spread = "" if effect.spread is None else f"spread {figure_text(objective.metric, effect.spread)}"
     rows = []
-    for position, value in enumerate(effect.values[:VALUES_SHOWN]):
-        label = safe_text(effect.name) if position == 0 else spread if position == 1 else ""
+    for line, position in enumerate(sorted(order[:VALUES_SHOWN])):
+        value = effect.values[position]
+        label = safe_text(effect.name) if line == 0 else spread if line == 1 else ""
         failed = f", {value.failed:,} failed" if value.failed else ""
-        is_best = position == best and effect.spread is not None
+        is_best = position == order[0] and effect.spread is not None
         runs = count_text(value.runs, "run") + failed
-        rows.append(_Row(label, setting_text(value.value), value.mean, runs, position == 0, is_best))
-    if len(effect.values) > VALUES_SHOWN:
-        rows.append(_Row("", f"… {len(effect.values) - VALUES_SHOWN:,} more", None, "", False, False))
+        rows.append(_Row(label, setting_text(value.value), value.mean, runs, line == 0, is_best))
+    if len(order) > VALUES_SHOWN:
+        rows.append(_Row("", f"… {len(order) - VALUES_SHOWN:,} worse", None, "", False, False))
     return rows
 
 

@@ -19,6 +19,7 @@ from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
 from cnnsweep.report.results import FIGURES, Results, RunResult
 
+_EXPECTED = "expected rows epoch,step,loss"
 MOST_POINTS = 400  # of the batch-loss curve; a terminal has room for no more
 
 
@@ -60,7 +61,7 @@ def find_run(results: Results, wanted: str) -> RunResult:
     if begun:
         listed = ", ".join(safe_text(run.name) for run in begun[:3])
         raise UsageError(
-            f"{count_text(len(begun), 'run')} begin with '{safe_text(wanted)}': {listed}; give more of one"
+            f"{count_text(len(begun), 'run')} begin with '{safe_text(wanted)}': {listed}; give more of the name"
         )
     close = difflib.get_close_matches(wanted, [run.name for run in results.runs], n=1)
     hint = f"; did you mean '{safe_text(close[0])}'?" if close else ""
@@ -76,14 +77,22 @@ def load_batch_losses(file: Path) -> list[float]:
     try:
         with file.open(newline="", encoding="utf-8") as stream:
             rows = csv.DictReader(stream)
-            return [float(row["loss"] or "nan") for row in rows]
+            return [_loss(file, rows.line_num, row.get("loss")) for row in rows]
     except FileNotFoundError:
         return []
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        line = f":{rows.line_num}" if "rows" in locals() else ""
-        raise ResultsError(f"{safe_text(file)}{line}  is not a row of epoch,step,loss ({safe_text(error)})") from None
-    except OSError as error:
-        raise ResultsError(f"{safe_text(file)}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ResultsError(f"{safe_text(file)}: is not UTF-8 text; {_EXPECTED}") from None
+    except (OSError, csv.Error) as error:
+        raise ResultsError(f"{safe_text(file)}: cannot be read ({safe_text(error)})") from None
+
+
+def _loss(file: Path, line: int, text: str | None) -> float:
+    if text is None:
+        raise ResultsError(f"{safe_text(file)}:{line}  there is no loss; {_EXPECTED}")
+    try:
+        return float(text or "nan")
+    except ValueError:
+        raise ResultsError(f"{safe_text(file)}:{line}  '{safe_text(text)}' is not a loss; {_EXPECTED}") from None
 
 
 def _heading(results: Results, run: RunResult) -> Text:

@@ -1,24 +1,20 @@
 """The results file of a sweep, read and checked; a report works on these values and nothing else."""
 
-import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import ResultsError
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import RunStatus
+from cnnsweep.report.json_reader import REBUILD, JsonReader, joined, parse_json, shown
 from cnnsweep.selection import METRICS, Objective
 
 VERSION = 1
 DEEPEST_SETTING = 8  # lists in lists; a sweep file needs two
 FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
-REBUILD = "run the sweep again with 'cnnsweep run': it trains nothing twice and writes the file anew"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +108,8 @@ def load_results(path: Path) -> Results:
         ResultsError: there is no such file, it is damaged, or it has another form; the message names the place.
     """
     file = _find_file(path)
-    content = _parse(file, _read(file))
-    reader = _Reader(file)
+    content = parse_json(file)
+    reader = JsonReader(file)
     top = reader.mapping(content, "")
     version = reader.integer(top, "version", "")
     if version != VERSION:
@@ -126,16 +122,16 @@ def load_results(path: Path) -> Results:
     epochs: dict[str, list[EpochResult]] = {}
     for position, run in enumerate(runs):
         if run.name in epochs:
-            reader.fail(f"runs[{position}].run", f"{_found(run.name)} is there twice")
+            reader.fail(f"runs[{position}].run", f"{shown(run.name)} is there twice")
         epochs[run.name] = []
     for position, entry in enumerate(reader.sequence(top, "epochs", "")):
         where = f"epochs[{position}]"
         name, epoch = _read_epoch(reader, reader.mapping(entry, where), where)
         if name not in epochs:
-            reader.fail(f"{where}.run", f"{_found(name)} is not among the runs")
+            reader.fail(f"{where}.run", f"{shown(name)} is not among the runs")
         epochs[name].append(epoch)
     if sweep.best is not None and sweep.best not in epochs:
-        reader.fail("sweep.best", f"{_found(sweep.best)} is not among the runs")
+        reader.fail("sweep.best", f"{shown(sweep.best)} is not among the runs")
     by_run = {name: tuple(sorted(rows, key=lambda row: row.epoch)) for name, rows in epochs.items()}
     return Results(file.parent, sweep, runs, by_run)
 
@@ -146,124 +142,26 @@ def _find_file(path: Path) -> Path:
     file = SweepPaths(path).results_json
     if file.exists():
         return file
-    shown = safe_text(path)
+    place = safe_text(path)
     if SweepPaths(path).journal.exists():
-        raise ResultsError(f"{shown}: this sweep has no {file.name} yet; {REBUILD}")
+        raise ResultsError(f"{place}: this sweep has no {file.name} yet; {REBUILD}")
     sweeps = sorted(entry.parent.name for entry in path.glob(f"*/{file.name}"))
     if sweeps:
         listed = ", ".join(map(safe_text, sweeps[:5])) + (f" and {len(sweeps) - 5} more" if len(sweeps) > 5 else "")
         raise ResultsError(
-            f"{shown}: holds no {file.name}, but folders that do: {listed}; give one of them, "
+            f"{place}: holds no {file.name}, but folders that do: {listed}; give one of them, "
             f"as in: cnnsweep report {safe_text(path / sweeps[0])}"
         )
-    raise ResultsError(f"{shown}: holds no {file.name}; give the folder that 'cnnsweep run' named, runs/<sweep name>")
+    raise ResultsError(f"{place}: holds no {file.name}; give the folder that 'cnnsweep run' named, runs/<sweep name>")
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        message = "there is no such file or folder; give a results.json or the folder of a sweep"
-    except UnicodeDecodeError as error:
-        message = f"is not UTF-8 text (byte {error.start}); {REBUILD}"
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        message = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-    raise ResultsError(f"{safe_text(file)}: {message}")
-
-
-def _parse(file: Path, text: str) -> Any:
-    def refuse(constant: str) -> NoReturn:
-        raise ResultsError(f"{safe_text(file)}: holds {constant}, which is not JSON; {REBUILD}")
-
-    try:
-        return json.loads(text, parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        place = f"{safe_text(file)}:{error.lineno}:{error.colno}"
-        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
-            raise ResultsError(f"{place}  the file ends in the middle; {REBUILD}") from None
-        raise ResultsError(f"{place}  is not JSON ({error.msg}); {REBUILD}") from None
-    except (RecursionError, ValueError) as error:  # ValueError: an integer of thousands of digits
-        message = "is nested too deeply" if isinstance(error, RecursionError) else "holds a number that is too long"
-        raise ResultsError(f"{safe_text(file)}: {message}; {REBUILD}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Takes values of the right type out of parsed JSON, or says where the file is wrong."""
-
-    file: Path
-
-    def fail(self, where: str, message: str) -> NoReturn:
-        raise ResultsError(f"{safe_text(self.file)}: {safe_text(where) or 'the file'}: {message}")
-
-    def get(self, mapping: Mapping[str, Any], key: str, where: str) -> Any:
-        if key not in mapping:
-            self.fail(_join(where, key), "is missing")
-        return mapping[key]
-
-    def mapping(self, value: Any, where: str) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            self.fail(where, f"is {_found(value)}, but must be a mapping")
-        return value
-
-    def sequence(self, mapping: Mapping[str, Any], key: str, where: str) -> list[Any]:
-        value = self.get(mapping, key, where)
-        if not isinstance(value, list):
-            self.fail(_join(where, key), f"is {_found(value)}, but must be a list")
-        return value
-
-    def text(self, mapping: Mapping[str, Any], key: str, where: str) -> str:
-        value = self.get(mapping, key, where)
-        if not isinstance(value, str):
-            self.fail(_join(where, key), f"is {_found(value)}, but must be a text")
-        return value
-
-    def number(self, mapping: Mapping[str, Any], key: str, where: str) -> float:
-        value = self.get(mapping, key, where)
-        # bool is an int to Python, and 1e999 is infinite to its JSON reader.
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            self.fail(_join(where, key), f"is {_found(value)}, but must be a finite number")
-        return value
-
-    def integer(self, mapping: Mapping[str, Any], key: str, where: str) -> int:
-        value = self.get(mapping, key, where)
-        if not isinstance(value, int) or isinstance(value, bool):
-            self.fail(_join(where, key), f"is {_found(value)}, but must be a whole number")
-        return value
-
-    def optional(
-        self, read: Callable[[Mapping[str, Any], str, str], T], mapping: Mapping[str, Any], key: str, where: str
-    ) -> T | None:
-        return None if self.get(mapping, key, where) is None else read(mapping, key, where)
-
-    def choice(self, mapping: Mapping[str, Any], key: str, where: str, allowed: tuple[str, ...]) -> str:
-        value = self.text(mapping, key, where)
-        if value not in allowed:
-            self.fail(_join(where, key), f"is {_found(value)}, but must be one of {', '.join(allowed)}")
-        return value
-
-    def names(self, mapping: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-        names = self.sequence(mapping, key, where)
-        for position, name in enumerate(names):
-            if not isinstance(name, str):
-                self.fail(f"{_join(where, key)}[{position}]", f"is {_found(name)}, but must be a text")
-        return tuple(names)
-
-    def run_name(self, mapping: Mapping[str, Any], key: str, where: str) -> str:
-        # It is joined to the sweep's folder, so a foreign file must not lead out of it.
-        name = self.text(mapping, key, where)
-        if name in ("", ".", "..") or any(char in name for char in "/\\\0"):
-            self.fail(_join(where, key), f"is {_found(name)}, but must be the name of a folder")
-        return name
-
-
-def _read_sweep(reader: _Reader, entry: Mapping[str, Any]) -> SweepResult:
+def _read_sweep(reader: JsonReader, entry: Mapping[str, Any]) -> SweepResult:
     where = "sweep"
     hyperparameters = reader.names(entry, "hyperparameters", where)
     axes = reader.names(entry, "axes", where)
     for axis in axes:
         if axis not in hyperparameters:
-            reader.fail("sweep.axes", f"{_found(axis)} is not among sweep.hyperparameters")
+            reader.fail("sweep.axes", f"{shown(axis)} is not among sweep.hyperparameters")
     metric = reader.choice(entry, "metric", where, METRICS)
     return SweepResult(
         name=reader.text(entry, "name", where),
@@ -286,12 +184,12 @@ def _read_sweep(reader: _Reader, entry: Mapping[str, Any]) -> SweepResult:
     )
 
 
-def _read_run(reader: _Reader, entry: Mapping[str, Any], where: str, hyperparameters: tuple[str, ...]) -> RunResult:
+def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperparameters: tuple[str, ...]) -> RunResult:
     # A run from before a hyperparameter was added to the sweep has no such key.
     settings = {name: entry.get(name) for name in hyperparameters}
     for name, value in settings.items():
         if _depth(value) > DEEPEST_SETTING:
-            reader.fail(_join(where, name), "is nested too deeply")
+            reader.fail(joined(where, name), "is nested too deeply")
     return RunResult(
         name=reader.run_name(entry, "run", where),
         id=reader.text(entry, "id", where),
@@ -310,7 +208,7 @@ def _read_run(reader: _Reader, entry: Mapping[str, Any], where: str, hyperparame
     )
 
 
-def _read_epoch(reader: _Reader, entry: Mapping[str, Any], where: str) -> tuple[str, EpochResult]:
+def _read_epoch(reader: JsonReader, entry: Mapping[str, Any], where: str) -> tuple[str, EpochResult]:
     return reader.text(entry, "run", where), EpochResult(
         epoch=reader.integer(entry, "epoch", where),
         loss=reader.optional(reader.number, entry, "loss", where),
@@ -320,16 +218,6 @@ def _read_epoch(reader: _Reader, entry: Mapping[str, Any], where: str) -> tuple[
         epoch_duration=reader.optional(reader.number, entry, "epoch_duration", where),
         run_duration=reader.optional(reader.number, entry, "run_duration", where),
     )
-
-
-def _join(where: str, key: str) -> str:
-    return f"{where}.{key}" if where else key
-
-
-def _found(value: Any) -> str:
-    """Return a value as an error shows it: as JSON, harmless, and short."""
-    text = safe_text(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _depth(value: Any) -> int:

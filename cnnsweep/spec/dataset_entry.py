@@ -93,7 +93,8 @@ class ImageFolderDataset(BaseModel):
     name: Annotated[Any, DATASET_NAME.offering("image_folder")] = Field(description="your own images")
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
     path: Annotated[str, Text()] = Field(
-        description="the folder with train/ and test/, or with one folder a class", examples=["photos"]
+        description="the folder with train/ and test/, or with one folder a class; from the data root or current folder",
+        examples=["photos"],
     )
     size: Annotated[
         int | list[int] | None,
@@ -102,8 +103,8 @@ class ImageFolderDataset(BaseModel):
     channels: Annotated[int | None, OneOfNumbers((1, 3))] = Field(
         default=None, description="1 for grey, 3 for colour; without it what most images are"
     )
-    test: Annotated[float, Number(above=0, below=1)] = Field(
-        default=0.2, description="share of the images kept for testing, where there is no test/ folder"
+    test: Annotated[float, Number(least=0, below=1)] = Field(
+        default=0.2, description="share of the images kept for testing, where there is no test/ folder; 0 for none"
     )
     broken: Annotated[str, OneOf(("stop", "skip"))] = Field(
         default="stop", description="what to do at an image that cannot be read"
@@ -116,7 +117,7 @@ class ShapesDataset(BaseModel):
     model_config = CLOSED
     name: Annotated[Any, DATASET_NAME.offering("shapes")] = Field(description="drawn shapes, built in")
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
-    size: Annotated[int, Whole(8, 512)] = Field(default=28, description="height and width in pixels")
+    size: Annotated[int, Whole(12, 256)] = Field(default=28, description="height and width in pixels")
     channels: Annotated[int, OneOfNumbers((1, 3))] = Field(default=1, description="1 for grey, 3 for colour")
     classes: Annotated[int, Whole(2, 10)] = Field(default=10, description="how many kinds of shapes")
     train: Annotated[int, Whole(1, 10_000_000)] = Field(default=10_000, description="how many training images")

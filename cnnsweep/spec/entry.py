@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.spec.values import JsonSchema, found, mistake, not_allowed, unknown_name
+from cnnsweep.spec.values import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
 
 # Built when first used: each variant once, as a part of the whole, instead of once for itself as well.
 CLOSED = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -83,7 +83,7 @@ def _code_in_file(file: str, attribute: str, folder: Path) -> Reference:
         content = path.read_bytes()
     except FileNotFoundError:
         looked_in = "" if Path(file).is_absolute() else " in the sweep file's folder"
-        raise mistake(f"there is no file {found(file)[6:]}{looked_in}") from None
+        raise mistake(f"there is no file {quoted(file)}{looked_in}") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise mistake(f"{found(file)} cannot be read: {reason}") from None

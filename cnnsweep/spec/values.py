@@ -37,9 +37,15 @@ def found(value: object) -> str:
         return "found a list" if value else "found an empty list"
     if isinstance(value, dict):
         return "found a mapping"
-    shown = repr(value) if len(str(value)) <= 60 else repr(str(value)[:57] + "...")
-    is_quoted_number = isinstance(value, str) and isinstance(scalar_value(value), int | float)
-    return f"found {shown} in quotes" if is_quoted_number else f"found {shown}"
+    if isinstance(value, str):
+        is_number = isinstance(scalar_value(value), int | float)
+        return f"found {quoted(value)} in quotes" if is_number else f"found {quoted(value)}"
+    return f"found {value!r:.60}"
+
+
+def quoted(text: str) -> str:
+    """Return text in quotes, cut where it is long, and with escapes for what does not print."""
+    return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 def not_allowed(value: object, allowed: str) -> PydanticCustomError:
@@ -57,10 +63,9 @@ def nearest_name(name: str, known: Collection[str]) -> str | None:
 
 
 def unknown_name(name: str, known: Sequence[str], allowed: str) -> PydanticCustomError:
-    """Return the error for a name that is none of the known: the nearest, or else what is allowed."""
-    shown = found(name).removeprefix("found ")
-    nearest = nearest_name(name, known)
-    return mistake(f"unknown {shown}; did you mean '{nearest}'?" if nearest else f"unknown {shown}; {allowed}")
+    """Return the error for a name that is none of the known; `allowed` is said where no known name is near."""
+    # The nearest is looked for when the message is written: it takes time, and thousands of names may be wrong.
+    return PydanticCustomError("unknown", "{allowed}", {"name": name, "known": tuple(known), "allowed": allowed})
 
 
 def _in_our_words(schema: CoreSchema, allowed: str) -> CoreSchema:
@@ -309,5 +314,5 @@ class Device:
         if not isinstance(value, str):
             raise not_allowed(value, f"one of {allowed}")
         if value not in self.names and not re.fullmatch("cuda:[0-9]{1,3}", value):
-            raise mistake(f"unknown {found(value)[6:]}; allowed are {allowed}")  # gpu resembles cpu, and means cuda
+            raise mistake(f"unknown {quoted(value)}; allowed are {allowed}")  # gpu resembles cpu, and means cuda
         return value

@@ -12,10 +12,8 @@ from cnnsweep.spec.dataset_entry import DATASET, NORMALIZE_TAGS, NormalizationVa
 from cnnsweep.spec.model_entry import MODEL
 from cnnsweep.spec.schedule_entry import SCHEDULE
 from cnnsweep.spec.schema import Params, SweepFile, TensorBoard
-from cnnsweep.spec.values import LIST_TAG, SINGLE_TAG, found, nearest_name
-from cnnsweep.spec.yaml_reader import Document, KeyPath, dotted
-
-MAX_PROBLEMS = 100
+from cnnsweep.spec.values import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
+from cnnsweep.spec.yaml_reader import MAX_PROBLEMS, Document, KeyPath, dotted
 
 # Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -56,16 +54,18 @@ def key_of(path: KeyPath) -> str:
 
 def mistakes_in(error: ValidationError) -> list[Mistake]:
     """Return pydantic's errors as mistakes."""
+    hint = error.error_count() <= 5 * MAX_PROBLEMS  # looking for the nearest name takes time, and few are shown
     mistakes = []
     for details in error.errors(include_url=False):
-        location = details["loc"]
+        location, kind = details["loc"], details["type"]
         path = tuple(step for step in location if step not in _TAGS)
-        kind = details["type"]
         section = next((step for step in reversed(location[:-1]) if isinstance(step, str)), "")
         if kind == "extra_forbidden":
-            mistakes.append(Mistake(path, _unknown_key(str(location[-1]), section), at_key=True))
+            mistakes.append(Mistake(path, _unknown_key(str(location[-1]), section, hint=hint), at_key=True))
         elif kind == "missing":
             mistakes.append(Mistake(path, _missing_key(str(location[-1]), section)))
+        elif kind == "unknown":
+            mistakes.append(Mistake(path, _unknown_name(hint=hint, **details["ctx"])))
         else:
             mistakes.append(Mistake(path, _wrong_value(kind, details["input"], details.get("ctx", {}), details["msg"])))
     return mistakes
@@ -81,7 +81,12 @@ def _wrong_value(kind: str, value: Any, context: dict[str, Any], message: str) -
     return f"{found(value)}: {message}"  # not reached by any check that we know of
 
 
-def _unknown_key(key: str, section: str) -> str:
+def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool) -> str:
+    nearest = nearest_name(name, known) if hint else None
+    return f"unknown {quoted(name)}; " + (f"did you mean '{nearest}'?" if nearest else allowed)
+
+
+def _unknown_key(key: str, section: str, *, hint: bool) -> str:
     known = list(_SECTIONS[section].model_fields)
     if section == "" and (key in Params.model_fields or key.startswith("model.")):
         return "this key belongs under params"
@@ -93,7 +98,7 @@ def _unknown_key(key: str, section: str) -> str:
         return f"the schedule {section.strip('<>')} does not use it; allowed are {', '.join(known)}"
     if key == "<<":
         return "YAML merge keys are not allowed; write the keys out"
-    nearest = nearest_name(key, known)
+    nearest = nearest_name(key, known) if hint else None
     return f"unknown key; did you mean '{nearest}'?" if nearest else f"unknown key; allowed are {', '.join(known)}"
 
 

@@ -23,7 +23,8 @@ from cnnsweep.errors import Problem, SpecError
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
-MAX_VALUES = 20_000
+MAX_VALUES = 10_000
+MAX_PROBLEMS = 100
 MAX_NUMBER_LENGTH = 100
 
 KeyPath = tuple[str | int, ...]
@@ -207,6 +208,8 @@ class _TreeBuilder:
         return Place(self.document.file, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def _add(self, event: Any, message: str) -> None:
+        if len(self.document.problems) == MAX_PROBLEMS:
+            self._stop(event, "here the reading stopped, because of too many mistakes")
         place = self._place(event)
         self.document.problems.append(Problem(place.file, place.line, place.column, message))
 
@@ -249,7 +252,7 @@ _SYNTAX = (
     ("unexpected end of stream|unexpected document separator", "this quote is not closed", True),
     ("escape|hexadecimal", "an unknown escape; in double quotes a backslash is written \\\\", False),
     ("alphabetic or numeric", "text that begins with * or & has to stand in quotes", True),
-    ("expected node content", "a value is missing here", False),
+    ("expected (the )?node content", "a value is missing here", False),
     ("sequence entries are not allowed", "a list written with '-' begins in a line of its own", False),
     ("expected '-' indicator|expected key|expected <block end>", "this does not line up with what stands above", False),
 )  # fmt: skip

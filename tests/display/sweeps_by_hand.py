@@ -51,14 +51,10 @@ def make_overview(
     outcomes: Mapping[str, RunOutcome] | None = None,
     name: str = "fashion",
 ) -> SweepOverview:
-    return SweepOverview(
-        name, f"runs/{name}", "cpu", columns, tuple(runs), objective, history or {}, outcomes or {}
-    )
+    return SweepOverview(name, f"runs/{name}", "cpu", columns, tuple(runs), objective, history or {}, outcomes or {})
 
 
-def make_record(
-    run: Run, epoch: int, accuracy: float, validated: bool = True, seconds: float = 1.3
-) -> EpochRecord:
+def make_record(run: Run, epoch: int, accuracy: float, validated: bool = True, seconds: float = 1.3) -> EpochRecord:
     """A row whose other figures follow from `accuracy`; NaN gives NaN throughout."""
     loss = -math.log(accuracy) if accuracy > 0 else math.nan
     return EpochRecord(
@@ -102,4 +98,3 @@ class Terminal:
     def scrolled(self) -> list[str]:
         """What has left the screen at its top."""
         return ["".join(line[x].data for x in range(self.width)).rstrip() for line in self.screen.history.top]
-

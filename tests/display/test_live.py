@@ -55,9 +55,9 @@ def test_small_sweep_on_a_terminal_of_80_columns() -> None:
         "",
         "   run  status        lr  batch_si…  shuffle  epoch     acc  val loss  val acc ↑",
         "─" * 80,
-        "     1  finished     0.1        100  true       3/3  0.8400    0.1831     0.8350",
-        "★    2  finished    0.01        100  false      3/3  0.8410    0.1818     0.8360",
-        "     3  running    0.001        100  true       1/3  0.6400    0.4686     0.6350",
+        "     1  finished  0.1           100  true       3/3  0.8400    0.1831     0.8350",
+        "★    2  finished  0.01          100  false      3/3  0.8410    0.1818     0.8360",
+        "     3  running   0.001         100  true       1/3  0.6400    0.4686     0.6350",
         "     4  waiting   0.0001        100  false      0/3       –         –          –",
         "",
         "1 waiting, 1 running, 2 finished",
@@ -79,7 +79,7 @@ def test_table_fits_terminals_of_any_width(width: int, count: int, active: int) 
     lines = terminal.lines
     title = next(position for position, line in enumerate(lines) if line.startswith("fashion"))
     header = lines[title + 2]
-    assert "run" in header and "epoch" in header and "val acc ↑" in header
+    assert [word in header for word in ("run", "epoch", "val acc ↑")] == [True, True, True]
     assert any(line.startswith("★") for line in lines)
     assert lines[title + 3] == "─" * len(lines[title + 3])
     rows = [line for line in lines[title + 4 :] if "/3" in line and not line.startswith(("epoch", "sweep"))]

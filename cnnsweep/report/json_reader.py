@@ -1,0 +1,134 @@
+"""JSON files read with suspicion: every value is asked for with its type, and every error names its place."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.errors import ResultsError
+
+REBUILD = "run the sweep again with 'cnnsweep run': it trains nothing twice and writes the file anew"
+
+T = TypeVar("T")
+
+
+def parse_json(file: Path) -> Any:
+    """Return what the file holds.
+
+    Raises:
+        ResultsError: it cannot be read, or is not JSON as the standard has it, without NaN and infinities.
+    """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ResultsError(f"{safe_text(file)}: holds {constant}, which is not JSON; {REBUILD}")
+
+    text = _read(file)
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except json.JSONDecodeError as error:
+        place = f"{safe_text(file)}:{error.lineno}:{error.colno}"
+        if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
+            raise ResultsError(f"{place}  the file ends in the middle; {REBUILD}") from None
+        raise ResultsError(f"{place}  is not JSON ({error.msg}); {REBUILD}") from None
+    except (RecursionError, ValueError) as error:  # ValueError: an integer of thousands of digits
+        message = "is nested too deeply" if isinstance(error, RecursionError) else "holds a number that is too long"
+        raise ResultsError(f"{safe_text(file)}: {message}; {REBUILD}") from None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        message = "there is no such file or folder; give a results.json or the folder of a sweep"
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8 text (byte {error.start}); {REBUILD}"
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        message = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+    raise ResultsError(f"{safe_text(file)}: {message}")
+
+
+@dataclass(frozen=True, slots=True)
+class JsonReader:
+    """Takes values of the right type out of parsed JSON, or raises ResultsError with their place.
+
+    `where` is the place of the mapping that holds the key, empty for the whole file.
+    """
+
+    file: Path
+
+    def fail(self, where: str, message: str) -> NoReturn:
+        raise ResultsError(f"{safe_text(self.file)}: {safe_text(where) or 'the file'}: {message}")
+
+    def get(self, mapping: Mapping[str, Any], key: str, where: str) -> Any:
+        if key not in mapping:
+            self.fail(joined(where, key), "is missing")
+        return mapping[key]
+
+    def mapping(self, value: Any, where: str) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            self.fail(where, f"is {shown(value)}, but must be a mapping")
+        return value
+
+    def sequence(self, mapping: Mapping[str, Any], key: str, where: str) -> list[Any]:
+        value = self.get(mapping, key, where)
+        if not isinstance(value, list):
+            self.fail(joined(where, key), f"is {shown(value)}, but must be a list")
+        return value
+
+    def text(self, mapping: Mapping[str, Any], key: str, where: str) -> str:
+        value = self.get(mapping, key, where)
+        if not isinstance(value, str):
+            self.fail(joined(where, key), f"is {shown(value)}, but must be a text")
+        return value
+
+    def number(self, mapping: Mapping[str, Any], key: str, where: str) -> float:
+        value = self.get(mapping, key, where)
+        # bool is an int to Python, and 1e999 is infinite to its JSON reader.
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            self.fail(joined(where, key), f"is {shown(value)}, but must be a finite number")
+        return value
+
+    def integer(self, mapping: Mapping[str, Any], key: str, where: str) -> int:
+        value = self.get(mapping, key, where)
+        if not isinstance(value, int) or isinstance(value, bool):
+            self.fail(joined(where, key), f"is {shown(value)}, but must be a whole number")
+        return value
+
+    def optional(
+        self, read: Callable[[Mapping[str, Any], str, str], T], mapping: Mapping[str, Any], key: str, where: str
+    ) -> T | None:
+        return None if self.get(mapping, key, where) is None else read(mapping, key, where)
+
+    def choice(self, mapping: Mapping[str, Any], key: str, where: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(mapping, key, where)
+        if value not in allowed:
+            self.fail(joined(where, key), f"is {shown(value)}, but must be one of {', '.join(allowed)}")
+        return value
+
+    def names(self, mapping: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+        names = self.sequence(mapping, key, where)
+        for position, name in enumerate(names):
+            if not isinstance(name, str):
+                self.fail(f"{joined(where, key)}[{position}]", f"is {shown(name)}, but must be a text")
+        return tuple(names)
+
+    def run_name(self, mapping: Mapping[str, Any], key: str, where: str) -> str:
+        # It is joined to the sweep's folder, so a foreign file must not lead out of it.
+        name = self.text(mapping, key, where)
+        if name in ("", ".", "..") or any(char in name for char in "/\\\0"):
+            self.fail(joined(where, key), f"is {shown(name)}, but must be the name of a folder")
+        return name
+
+
+def joined(where: str, key: str) -> str:
+    """Return the place of a key: `runs[3].loss`, or just `runs` at the top."""
+    return f"{where}.{key}" if where else key
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it: as JSON, harmless, and short."""
+    text = safe_text(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= 60 else text[:57] + "..."

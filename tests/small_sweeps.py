@@ -1,0 +1,80 @@
+"""Sweeps that train in a moment, and what to ask of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.display.base import SweepOverview
+from cnnsweep.records import EpochRecord, RunOutcome
+from cnnsweep.spec.load import parse_sweep
+from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
+
+SMALL = """
+name: small
+dataset: {name: shapes, size: 12, classes: 3, train: 60, test: 30}
+model: {name: cnn, channels: [4], kernel_size: 3, hidden: [8], dropout: 0.2}
+params:
+  lr: [0.01, 0.001]
+  batch_size: 16
+  augment: flip
+  epochs: 2
+tensorboard: {graph: false}
+"""
+
+
+class SilentDisplay:
+    """Shows nothing, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.overview: SweepOverview | None = None
+        self.started: list[str] = []
+        self.records: list[EpochRecord] = []
+        self.outcomes: list[RunOutcome] = []
+        self.messages: list[str] = []
+
+    def sweep_started(self, overview: SweepOverview) -> None:
+        self.overview = overview
+
+    def run_started(self, run_id: str) -> None:
+        self.started.append(run_id)
+
+    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+        pass
+
+    def epoch_ended(self, record: EpochRecord, is_best: bool) -> None:
+        self.records.append(record)
+
+    def run_ended(self, outcome: RunOutcome) -> None:
+        self.outcomes.append(outcome)
+
+    def message(self, text: str) -> None:
+        self.messages.append(text)
+
+    def close(self) -> None:
+        pass
+
+
+def sweep(folder: Path, text: str = SMALL, display: Any = None, overrides: Sequence[str] = (), **options: Any) -> SweepResult:
+    """Run a sweep file's text in a folder."""
+    spec = parse_sweep(text, "small.yaml", overrides)
+    return run_sweep(spec, SweepOptions(folder, folder, tuple(overrides), **options), display or SilentDisplay())
+
+
+def tables(folder: Path) -> dict[str, Any]:
+    """Return the content of results.json."""
+    content: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    return content
+
+
+def untimed(folder: Path) -> dict[str, Any]:
+    """Return every figure of a sweep that must not depend on when, where and how often it was interrupted."""
+    content = tables(folder)
+    rows = [
+        {k: v for k, v in row.items() if not k.endswith("duration")} for row in [*content["runs"], *content["epochs"]]
+    ]
+    losses = {row["run"]: (folder / row["run"] / "batch_loss.csv").read_text() for row in content["runs"]}
+    best = {row["run"]: (folder / row["run"] / "best.safetensors").read_bytes() for row in content["runs"]}
+    return {"rows": rows, "batch losses": losses, "best": best, "winner": content["sweep"]["best"]}
