@@ -6,7 +6,6 @@ Nothing heavy is imported before a command needs it, so that `--help` and comple
 from __future__ import annotations
 
 import json
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -61,10 +60,6 @@ def main() -> None:
         lines = "\n".join(safe_text(line) for line in str(error).split("\n"))
         print(f"error: {lines}" if "\n" not in lines else lines, file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): that is its right. Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def _print_version(wanted: bool) -> None:
@@ -255,9 +250,9 @@ def schema() -> None:
     \b
     Examples:
       cnnsweep schema > sweep.schema.json
-      # then, as the first line of a sweep file: # yaml-language-server: $schema=sweep.schema.json
+      sed -i '1i # yaml-language-server: $schema=sweep.schema.json' sweep.yaml
     """
-    from cnnsweep.spec.schema import sweep_json_schema
+    from cnnsweep.spec.json_schema import sweep_json_schema
 
     print(json.dumps(sweep_json_schema(), indent=2))
 

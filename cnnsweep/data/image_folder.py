@@ -60,7 +60,11 @@ def load_image_folder(
     Raises:
         DataError: the folder, its layout or its images are not what they should be.
     """
-    listing = list_images(find_folder(options.path, data_root), options.test)
+    folder = find_folder(options.path, data_root)
+    try:
+        listing = list_images(folder, options.test)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend or remove it") from error
     entry = cache_entry(listing, (*(options.size or (None, None)), options.channels))
     index = entry.read_index()
     is_streamed = index is not None and _bytes(listing, index.form) > memory_bytes
@@ -91,6 +95,7 @@ def _decode(
         seen = _form_of([look for part in parts for look in part.looks if look], options, listing)
         if seen == form:
             break
+        del parts  # before as much memory is taken again
         form = seen  # rare: what a sample of the files showed is not what most of them are
     broken = {path: reason for part in parts for path, reason in part.broken.items()}
     index = Index(form, broken, _fingerprint([part.digest for part in parts], listing))
@@ -134,7 +139,7 @@ def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) ->
         return Form(*options.size, options.channels)
     paths, threads = _paths(listing, listing.files), _threads(listing.files)
     sample = [look for look in look_at_all(paths[:: max(1, len(paths) // _SAMPLE)], threads) if look]
-    if len(set(sample)) == 1:
+    if options.size or len({(look.height, look.width) for look in sample}) == 1:
         return _form_of(sample, options, listing)
     looks = []
     for done, look in enumerate(look_at_all(paths, threads), 1):

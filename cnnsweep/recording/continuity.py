@@ -19,9 +19,9 @@ def refuse_other_sweep(paths: SweepPaths, history: SweepHistory, facts: Mapping[
         FolderError: the folder holds another sweep, or files that no sweep wrote.
     """
     if history.sweep is None:
-        # An empty journal is what a crash in the very first moment leaves.
-        foreign = [p.name for p in paths.folder.iterdir() if not p.name.startswith(".") and p != paths.journal]
-        if foreign:
+        foreign = [p.name for p in paths.folder.iterdir() if not p.name.startswith(".")]
+        # An empty journal is what --fresh leaves, or a crash in the very first moment.
+        if foreign and not paths.journal.exists():
             raise FolderError(
                 f"{paths.folder}: holds other files ({', '.join(sorted(foreign)[:3])}…) and no journal; "
                 "choose another folder with --out"

@@ -27,7 +27,7 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
     """
     if sweep.model is None and "model" not in given:
         text = "missing; add for example `model: lenet`, here or under params"
-        yield Mistake(("model",), text, because_of=frozenset(["model", "params.model"]))
+        yield Mistake(("model",), text, is_missing=True, because_of=frozenset(["model", "params.model"]))
     if sweep.validation == 0 and sweep.metric is not None and sweep.metric.startswith("val_"):
         allowed = " and ".join(metric for metric in METRICS if not metric.startswith("val_"))
         text = f"found '{sweep.metric}', but validation is 0, so nothing is held out; allowed are {allowed}"

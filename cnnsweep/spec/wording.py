@@ -37,6 +37,7 @@ class Mistake:
         path: the key; it need not stand in the file.
         text: what is wrong with it, without the key's name.
         at_key: whether to point at the key and not at its value.
+        is_missing: whether the key is not there, so that what should hold it is pointed at.
         because_of: other keys that it follows from, such as `params.optimizer`; where one of them is wrong itself, this
             mistake says nothing new.
     """
@@ -44,6 +45,7 @@ class Mistake:
     path: KeyPath
     text: str
     at_key: bool = False
+    is_missing: bool = False
     because_of: frozenset[str] = frozenset()
 
 
@@ -63,7 +65,7 @@ def mistakes_in(error: ValidationError) -> list[Mistake]:
         if kind == "extra_forbidden":
             mistakes.append(Mistake(path, _unknown_key(str(location[-1]), section, hint=hint), at_key=True))
         elif kind == "missing":
-            mistakes.append(Mistake(path, _missing_key(str(location[-1]), section)))
+            mistakes.append(Mistake(path, _missing_key(str(location[-1]), section), is_missing=True))
         elif kind == "unknown":
             mistakes.append(Mistake(path, _unknown_name(hint=hint, **details["ctx"])))
         else:
@@ -114,8 +116,7 @@ def problems_at_places(mistakes: Iterable[Mistake], document: Document) -> list[
         nearest = document.nearest(mistake.path)
         place = document.place(mistake.path, of_key=mistake.at_key)
         named = tuple(step for step in mistake.path if isinstance(step, str))
-        is_missing = mistake.text.startswith("missing")
-        where = dotted(named if is_missing else nearest)
+        where = dotted(named if mistake.is_missing else nearest)
         text = f"{where}: {mistake.text}" if where else mistake.text
         problems.append(Problem(place.file, place.line, place.column, text))
     return problems

@@ -9,6 +9,8 @@ from sweeps_by_hand import Terminal, make_overview, make_record, make_run, make_
 
 from cnnsweep.display import live as live_module
 from cnnsweep.display.live import LiveDisplay
+from cnnsweep.display.live_table import choose_rows
+from cnnsweep.display.progress import SweepProgress
 from cnnsweep.records import Run, RunOutcome, RunStatus
 
 
@@ -220,3 +222,13 @@ def test_batches_cost_next_to_nothing() -> None:
     cost = (time.thread_time() - before) / 20_000
     display.close()
     assert cost < 5e-6  # measured 1.2e-7 s; a batch takes some 1e-2 s
+
+
+def test_active_run_among_the_best_is_shown_once() -> None:
+    runs = make_runs(30)
+    progress = SweepProgress(make_overview(runs))
+    for run in runs[:4]:
+        progress.run_started(run.id)
+        progress.epoch_ended(make_record(run, 1, 0.5 + progress.epochs_done / 10), True)
+    blocks = [[row.number for row in block] for block in choose_rows(progress, 15)]
+    assert blocks == [[4, 3, 2], [1]]

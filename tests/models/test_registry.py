@@ -53,7 +53,7 @@ def test_lenet_is_the_tutorials_network_in_outputs_and_gradients():
         ("lenet", FASHION, 156 + 1812 + 23160 + 7260 + 610),
         # 32·(27+1) + 64·(288+1) + 128·(576+1) + 256·(2048+1) + 10·(256+1)
         ("cifar_cnn", CIFAR, 896 + 18496 + 73856 + 524544 + 2570),
-        # The published count for 1,000 classes is 11,689,512: 513·990 less, and a 3×3 stem for a 7×7 one (64·3·40 less).
+        # Published for 1,000 classes: 11,689,512. Of that 513·990 less, and 64·3·40 for a 3×3 stem instead of 7×7.
         ("resnet18", CIFAR, 11_689_512 - 513 * 990 - 64 * 3 * 40),
     ],
 )

@@ -73,7 +73,7 @@ def test_clearing_takes_what_a_sweep_wrote_and_nothing_else(tmp_path):
     journal.close()
     paths.results_json.write_text("{}")
     clear_sweep(paths)
-    assert sorted(p.name for p in paths.folder.iterdir() if not p.name.startswith(".")) == ["notes", "notes.txt"]
+    assert sorted(p.name for p in paths.folder.iterdir() if not p.name.startswith(".")) == ["journal.jsonl", "notes", "notes.txt"]
     assert outside.is_dir()
 
 
@@ -83,4 +83,5 @@ def test_a_damaged_journal_can_be_cleared(tmp_path):
     (tmp_path / "run-1" / "log.txt").write_text("x")
     paths.journal.write_bytes(b"rubbish\nmore\n")
     clear_sweep(paths)
-    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == []
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["journal.jsonl"]
+    assert paths.journal.read_bytes() == b""

@@ -33,8 +33,8 @@ def test_scalar_means_what_it_looks_like(written: str, meant: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", ["1:30", "2024-11-05", "yes", "no", "on", "off", "1,000", "1e", "0x", "1__0", "_1", "-", ".", "tRUE", "=", "10%"]
-)  # fmt: skip
+    "written", ["1:30", "2024-11-05", "yes", "off", "1,000", "1e", "0x", "1__0", "_1", "-", ".", "tRUE", "="]
+)
 def test_everything_else_is_text(written: str) -> None:
     assert scalar_value(written) == written
 

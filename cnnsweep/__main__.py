@@ -1,0 +1,5 @@
+"""`python -m cnnsweep` is `cnnsweep`."""
+
+from cnnsweep.cli import main
+
+main()

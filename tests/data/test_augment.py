@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+import torch
+
+from cnnsweep.data.augment import augment
+from cnnsweep.randomness import uniform_per_item
+from cnnsweep.records import Augmentation
+
+PIXELS = torch.from_numpy(np.random.default_rng(0).integers(1, 256, (40, 3, 9, 7), dtype=np.uint8))
+ITEMS = torch.arange(1000, 1040)
+EVERYTHING = Augmentation(flip=True, crop=2, cutout=4)
+
+
+def slowly(images: torch.Tensor, items: torch.Tensor, how: Augmentation, seed: int, epoch: int) -> np.ndarray:
+    """The same by slicing, one image after the other."""
+    results = []
+    draws = uniform_per_item(seed, "augment", epoch, items, 5).double().numpy()
+    for image, (flip, row, column, hole_row, hole_column) in zip(images.numpy(), draws, strict=True):
+        _, height, width = image.shape
+        padded = np.pad(image, ((0, 0), (how.crop,) * 2, (how.crop,) * 2))
+        top, left = int(row * (2 * how.crop + 1)), int(column * (2 * how.crop + 1))
+        result = padded[:, top : top + height, left : left + width].copy()
+        if how.flip and flip < 0.5:
+            result = result[:, :, ::-1].copy()
+        if how.cutout:
+            top, left = int(hole_row * height) - how.cutout // 2, int(hole_column * width) - how.cutout // 2
+            result[:, max(top, 0) : top + how.cutout, max(left, 0) : left + how.cutout] = 0
+        results.append(result)
+    return np.stack(results)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        Augmentation(flip=True),
+        Augmentation(crop=2),
+        Augmentation(crop=9),
+        Augmentation(cutout=4),
+        Augmentation(cutout=3),
+        Augmentation(cutout=1),
+        Augmentation(cutout=30),
+        EVERYTHING,
+    ],
+    ids=str,
+)
+def test_augmentation_equals_slicing_image_by_image(how: Augmentation) -> None:
+    before = PIXELS.clone()
+    result = augment(PIXELS, ITEMS, how, seed=3, epoch=2)
+    assert result.dtype == torch.uint8
+    assert np.array_equal(result.numpy(), slowly(PIXELS, ITEMS, how, 3, 2))
+    assert torch.equal(PIXELS, before)
+
+
+def test_an_image_changes_alike_in_every_batch() -> None:
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    whole = augment(PIXELS, ITEMS, EVERYTHING, 3, 2)
+    parts = [augment(PIXELS[part], ITEMS[part], EVERYTHING, 3, 2) for part in order.split(7)]
+    assert torch.equal(torch.cat(parts), whole[order])
+
+
+def test_an_image_changes_differently_with_seed_epoch_and_item() -> None:
+    base = augment(PIXELS, ITEMS, EVERYTHING, 3, 2)
+    for items, seed, epoch in [(ITEMS, 4, 2), (ITEMS, 3, 3), (ITEMS + 40, 3, 2)]:
+        other = augment(PIXELS, items, EVERYTHING, seed, epoch)
+        # By chance an image gets equal changes with probability 1/2 * 1/25 * 1/63.
+        assert (base == other).flatten(1).all(1).sum() <= 1
+
+
+def test_flip_crop_and_cutout_take_all_their_places_about_equally_often() -> None:
+    many = torch.arange(20_000)
+    marked = torch.zeros(len(many), 1, 5, 5, dtype=torch.uint8)
+    marked[:, 0, 2, 1] = 1  # off the middle, so that a flip shows
+    flipped = augment(marked, many, Augmentation(flip=True), 0, 1)[:, 0, 2, 3].float().mean()
+    assert flipped == pytest.approx(0.5, abs=0.02)  # 5 standard deviations of 0.0035
+    # Pixel (2, 1) moves up to 1 in both directions: 9 places, each with probability 1/9.
+    places = augment(marked, many, Augmentation(crop=1), 0, 1).float().mean(0)[0]
+    assert places[1:4, :3].numpy() == pytest.approx(np.full((3, 3), 1 / 9), abs=0.012)  # 5 of 0.0022
+    holes = 1 - augment(torch.ones_like(marked), many, Augmentation(cutout=1), 0, 1).float().mean(0)[0]
+    assert holes.numpy() == pytest.approx(np.full((5, 5), 1 / 25), abs=0.008)  # 5 of 0.0014
+
+
+def test_nothing_asked_for_gives_back_the_images_themselves() -> None:
+    assert augment(PIXELS, ITEMS, Augmentation(), 0, 1) is PIXELS

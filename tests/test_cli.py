@@ -1,0 +1,328 @@
+"""The commands as a person types them: output, exit codes, no traceback."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from small_sweeps import SMALL, sweep, tables
+
+from cnnsweep import cli
+
+PROJECT = Path(__file__).parent.parent
+
+
+class Outcome:
+    def __init__(self, code: int, out: str, err: str) -> None:
+        self.code, self.out, self.err = code, out, err
+
+
+@pytest.fixture
+def cnnsweep(monkeypatch, capsys, tmp_path):
+    """Call the command line in a folder of its own, in this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "dumb")
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["cnnsweep", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Outcome(ended.value.code or 0, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "small"
+    sweep(folder)
+    return folder
+
+
+COMMANDS = ["run", "report", "evaluate", "models", "datasets", "schema", "init"]
+
+
+def test_help_lists_every_command_with_what_it_does(cnnsweep):
+    outcome = cnnsweep("--help")
+    assert outcome.code == 0
+    for command in COMMANDS:
+        assert re.search(rf"^  {command} +[A-Z].+", outcome.out, re.MULTILINE), command
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_two_commands_to_copy(cnnsweep, command):
+    outcome = cnnsweep(command, "--help")
+    assert outcome.code == 0
+    assert outcome.out.count(f"\n    cnnsweep {command}") >= (1 if command == "schema" else 2)
+    documented = (PROJECT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert f"## cnnsweep {command}" in documented
+    for option in re.findall(r"--[a-z-]+", outcome.out):
+        assert option in documented, f"docs/commands.md lacks {option} of {command}"
+
+
+def test_help_and_the_spec_import_nothing_heavy():
+    code = (
+        "import sys; import cnnsweep.cli, cnnsweep.spec.load, cnnsweep.report.terminal, cnnsweep.planning.groups;"
+        "print(sorted({'torch', 'pandas', 'numpy', 'torchvision', 'tensorboard'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_run_trains_prints_the_best_and_the_next_commands(cnnsweep, small):
+    outcome = cnnsweep("run", small)
+    assert outcome.code == 0
+    best = tables(Path("runs/small"))["sweep"]["best"]
+    assert f"runs/small/{best}/best.safetensors" in outcome.out
+    assert f"cnnsweep evaluate --checkpoint runs/small/{best}" in outcome.out
+    lines = outcome.err.splitlines()
+    assert sum("epoch 2/2" in line for line in lines) == 2
+    assert all("\x1b" not in line for line in lines)  # no terminal: plain lines
+
+
+def test_run_quietly_prints_nothing(cnnsweep, small):
+    outcome = cnnsweep("run", small, "--quiet", "--set", "params.epochs=1")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+
+
+def test_run_as_json_gives_the_runs_on_stdout(cnnsweep, small):
+    outcome = cnnsweep("run", small, "--json", "--out", "elsewhere", "--set", "params.epochs=1")
+    assert outcome.code == 0
+    content = json.loads(outcome.out)
+    assert [run["status"] for run in content["runs"]] == ["finished", "finished"]
+    assert content["sweep"]["best"] in [run["run"] for run in content["runs"]]
+    assert Path("elsewhere/journal.jsonl").exists()
+
+
+def test_dry_run_shows_the_runs_and_trains_nothing(cnnsweep, small):
+    outcome = cnnsweep("run", small, "--dry-run")
+    assert outcome.code == 0
+    assert "small: 2 runs, 4 epochs" in outcome.out
+    assert not Path("runs").exists()
+    listed = json.loads(cnnsweep("run", small, "--dry-run", "--json").out)
+    assert [run["lr"] for run in listed] == [0.01, 0.001]
+
+
+def test_device_and_set_override_the_file_and_are_recorded(cnnsweep, small):
+    cnnsweep("run", small, "--device", "cpu", "--set", "params.lr=0.1", "--set", "params.epochs=1", "-q")
+    frozen = yaml.safe_load(Path("runs/small/sweep.yaml").read_text())
+    assert frozen["device"] == "cpu"
+    assert frozen["params"]["lr"] == 0.1
+    (first, *_) = Path("runs/small/journal.jsonl").read_text().splitlines()
+    assert json.loads(first)["overrides"] == ["params.lr=0.1", "params.epochs=1", "device=cpu"]
+
+
+def test_a_run_that_diverges_gives_exit_code_1(cnnsweep, small):
+    outcome = cnnsweep("run", small, "--set", "params.optimizer=sgd", "--set", "params.lr=1.0e9")
+    assert outcome.code == 1
+    assert "diverged" in outcome.out
+
+
+def test_fresh_asks_and_without_anyone_to_ask_wants_yes(cnnsweep, small):
+    cnnsweep("run", small, "-q", "--set", "params.epochs=1")
+    (Path("runs/small") / "notes.txt").write_text("mine")
+    before = Path("runs/small/journal.jsonl").read_bytes()
+    refused = cnnsweep("run", small, "--fresh", "-q")
+    assert refused.code == 2
+    assert refused.err == (
+        "error: --fresh throws away the results in runs/small; add --yes where nobody can be asked\n"
+    )
+    assert Path("runs/small/journal.jsonl").read_bytes() == before
+    assert cnnsweep("run", small, "--fresh", "--yes", "-q", "--set", "validation=0.2").code == 0
+    assert (Path("runs/small") / "notes.txt").exists()
+    assert tables(Path("runs/small"))["sweep"]["validation"] == 0.2
+
+
+def test_another_sweep_in_the_folder_gives_exit_code_3(cnnsweep, small):
+    cnnsweep("run", small, "-q", "--set", "params.epochs=1")
+    outcome = cnnsweep("run", small, "--set", "validation=0.5")
+    assert outcome.code == 3
+    assert outcome.err.startswith("error: runs/small: holds a sweep whose results cannot be compared")
+
+
+def test_a_wrong_sweep_file_gives_exit_code_2_and_every_mistake(cnnsweep, tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("name: wrong\ndataset: shapes\nmodel: lenett\nparams: {lr: -1, epochs: many}\n")
+    outcome = cnnsweep("run", path)
+    assert outcome.code == 2
+    lines = outcome.err.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"{path}:") for line in lines)
+    assert "did you mean 'lenet'?" in lines[0]
+
+
+def test_missing_data_gives_exit_code_4_and_says_which_files(cnnsweep, small):
+    outcome = cnnsweep("run", small, "--set", "dataset={name: image_folder, path: nowhere}")
+    assert outcome.code == 4
+    assert "nowhere" in outcome.err
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--bogus"], ["nonsense"], ["report", "--top", "-1", "x"]])
+def test_wrong_usage_gives_exit_code_2(cnnsweep, arguments):
+    outcome = cnnsweep(*arguments)
+    assert outcome.code == 2
+    assert "Usage: cnnsweep" in outcome.err
+
+
+def test_report_of_a_folder_and_of_its_file_are_the_same(cnnsweep, trained):
+    folder, file = cnnsweep("report", trained), cnnsweep("report", trained / "results.json")
+    assert folder.code == 0
+    assert folder.out == file.out
+    assert "Mean val_accuracy by setting" in folder.out
+
+
+@pytest.mark.parametrize("style", ["markdown", "csv", "json"])
+def test_report_in_other_formats_ranks_the_same(cnnsweep, trained, style):
+    outcome = cnnsweep("report", trained, "--format", style, "--top", "1")
+    assert outcome.code == 0
+    (best,) = [run for run in tables(trained)["runs"] if run["run"] == tables(trained)["sweep"]["best"]]
+    assert str(best["lr"] if style == "markdown" else best["run"]) in outcome.out
+
+
+def test_report_of_one_run_plots_the_loss_of_every_batch(cnnsweep, trained):
+    run = tables(trained)["runs"][0]["run"]
+    outcome = cnnsweep("report", trained, "--run", run)
+    assert outcome.code == 0
+    assert "batch" in outcome.out.lower()
+    assert cnnsweep("report", trained, "--run", run, "--format", "csv").code == 2
+    assert cnnsweep("report", trained, "--run", "nonsense").code == 2
+
+
+def test_report_of_nothing_gives_exit_code_4(cnnsweep, tmp_path):
+    for path in (tmp_path, tmp_path / "gone"):
+        outcome = cnnsweep("report", path)
+        assert outcome.code == 4
+        assert outcome.err.startswith("error: ")
+
+
+@pytest.mark.parametrize("split", ["test", "val", "train"])
+def test_evaluate_agrees_with_what_training_measured(cnnsweep, trained, split):
+    best = tables(trained)["sweep"]["best"]
+    outcome = cnnsweep("evaluate", "--checkpoint", trained, "--split", split, "--json", "-q")
+    assert outcome.code == 0
+    found = json.loads(outcome.out)
+    assert found["run"] == best
+    assert found["images"] == {"test": 30, "val": 6, "train": 54}[split]
+    assert sum(map(sum, found["confusion"])) == found["images"]
+    assert found["accuracy"] == sum(found["confusion"][k][k] for k in range(3)) / found["images"]
+    if split == "val":
+        (run,) = [row for row in tables(trained)["runs"] if row["run"] == best]
+        assert found["accuracy"] == pytest.approx(run["val_accuracy"], rel=1e-12)
+        assert found["loss"] == pytest.approx(run["val_loss"], rel=1e-6)
+
+
+def test_evaluate_takes_a_file_a_run_and_a_sweep(cnnsweep, trained):
+    best = trained / tables(trained)["sweep"]["best"]
+    outputs = {cnnsweep("evaluate", "--checkpoint", p).out for p in (trained, best, best / "best.safetensors")}
+    assert len(outputs) == 1
+    (output,) = outputs
+    assert "test images are right" in output
+    assert "circle" in output
+    assert "Confusion matrix" in output
+
+
+def test_evaluate_refuses_what_is_no_checkpoint(cnnsweep, trained, tmp_path):
+    best = trained / tables(trained)["sweep"]["best"]
+    for path, message in [
+        (tmp_path / "gone", "no such file or folder"),
+        (tmp_path, "holds neither best.safetensors (a run's folder) nor results.json (a sweep's folder)"),
+        (best / "last.pt", "not a checkpoint to evaluate; give a best.safetensors, or a run's folder"),
+    ]:
+        outcome = cnnsweep("evaluate", "--checkpoint", path)
+        assert outcome.code == 4
+        assert outcome.err == f"error: {path}: {message}\n"
+    assert cnnsweep("evaluate", "--checkpoint", best, "--split", "all").code == 2
+
+
+def test_evaluate_runs_no_code_that_a_checkpoint_names_unless_allowed(cnnsweep, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "from pathlib import Path\n"
+        "Path('imported').touch()\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.layer = nn.Linear(144, 3)\n"
+        "    def forward(self, x):\n"
+        "        return self.layer(x.flatten(1))\n"
+    )
+    sweep(tmp_path / "s", overrides=[f"model={tmp_path}/net.py:Net", "params.epochs=1", "params.lr=0.01"])
+    Path("imported").unlink()
+    for name in [n for n in sys.modules if n.startswith("cnnsweep_user_")]:
+        del sys.modules[name]
+    refused = cnnsweep("evaluate", "--checkpoint", tmp_path / "s")
+    assert refused.code == 4
+    assert "names code of its own" in refused.err
+    assert not Path("imported").exists()
+    assert cnnsweep("evaluate", "--checkpoint", tmp_path / "s", "--allow-code", "-q").code == 0
+
+
+def test_init_writes_a_file_that_runs_and_never_writes_over_one(cnnsweep):
+    outcome = cnnsweep("init", "first.yaml")
+    assert outcome.code == 0
+    assert outcome.out == "wrote first.yaml; next: cnnsweep run first.yaml\n"
+    assert cnnsweep("run", "first.yaml", "--dry-run").code == 0
+    before = Path("first.yaml").read_text()
+    refused = cnnsweep("init", "first.yaml")
+    assert refused.code == 2
+    assert "is there already" in refused.err
+    assert Path("first.yaml").read_text() == before
+    assert cnnsweep("init", "first.yaml", "--force").code == 0
+    wrong = cnnsweep("init", "second.yaml", "--model", "resnt18")
+    assert wrong.code == 2
+    assert "did you mean 'resnet18'?" in wrong.err
+    assert not Path("second.yaml").exists()
+
+
+def test_models_and_datasets_are_listed(cnnsweep):
+    listed = cnnsweep("models").out
+    assert "lenet" in listed
+    assert "resnet18" in listed
+    assert "resnet18" in json.loads(cnnsweep("models", "--json").out)["torchvision"]
+    assert "fashion_mnist" in cnnsweep("datasets").out
+    assert {"shapes", "cifar10"} <= {row["name"] for row in json.loads(cnnsweep("datasets", "--json").out)}
+
+
+def test_schema_is_json(cnnsweep):
+    schema = json.loads(cnnsweep("schema").out)
+    assert {"name", "dataset", "model", "params"} <= set(schema["properties"])
+
+
+def test_the_sweeps_that_come_with_the_project_load(cnnsweep):
+    for path in sorted((PROJECT / "sweeps").glob("*.yaml")):
+        outcome = cnnsweep("run", path, "--dry-run")
+        assert outcome.code == 0, outcome.err
+
+
+def test_a_closed_pipe_is_no_error(trained):
+    command = f"'{sys.executable}' -m cnnsweep report '{trained}' --format csv | true; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout in ("0\n", "1\n")  # 1: it noticed
+
+
+def test_hostile_text_in_an_error_reaches_the_terminal_escaped(cnnsweep, tmp_path):
+    outcome = cnnsweep("report", tmp_path / "a\x1b[31mb")
+    assert "\x1b" not in outcome.err
+    assert "\\x1b[31m" in outcome.err
+
+
+def test_version(cnnsweep):
+    import cnnsweep as package
+
+    assert cnnsweep("--version").out == f"cnnsweep {package.__version__}\n"
