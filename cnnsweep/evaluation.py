@@ -192,9 +192,7 @@ def _notes(about: Mapping[str, Any], dataset: Dataset, split: str) -> list[str]:
     if about.get("fingerprint") != dataset.fingerprint:
         notes.append("the data set differs from the one that this checkpoint was trained on")
     if split == "val":
-        notes.append(
-            "epoch and run were chosen on these images, so the figures flatter; those of --split test do not"
-        )
+        notes.append("epoch and run were chosen on these images, so the figures flatter; those of --split test do not")
     if split == "train":
         notes.append("the model was trained on these images")
     return notes

@@ -57,7 +57,9 @@ class SilentDisplay:
         pass
 
 
-def sweep(folder: Path, text: str = SMALL, display: Any = None, overrides: Sequence[str] = (), **options: Any) -> SweepResult:
+def sweep(
+    folder: Path, text: str = SMALL, display: Any = None, overrides: Sequence[str] = (), **options: Any
+) -> SweepResult:
     """Run a sweep file's text in a folder."""
     spec = parse_sweep(text, "small.yaml", overrides)
     return run_sweep(spec, SweepOptions(folder, folder, tuple(overrides), **options), display or SilentDisplay())

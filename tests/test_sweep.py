@@ -229,7 +229,7 @@ def test_an_edited_file_adds_only_what_is_new_and_keeps_folders(whole, tmp_path)
     display = SilentDisplay()
     sweep(folder, display=display)
     assert len(display.started) == 1
-    assert [row["run"] for row in tables(folder)["runs"]][0] == first["run"]
+    assert tables(folder)["runs"][0]["run"] == first["run"]
     assert len(tables(folder)["runs"]) == 2
     assert any("the sweep file changed since the last time" in m and "+ lr:" in m for m in display.messages), (
         display.messages

@@ -22,8 +22,8 @@ def clear_sweep(paths: SweepPaths) -> None:
                 shutil.rmtree(paths.folder / name, ignore_errors=False)
             for file in (paths.results_json, paths.results_csv, paths.runs_csv, paths.environment, paths.frozen_spec):
                 file.unlink(missing_ok=True)
-            # Last: as long as it lists the runs, clearing that was cut short can be done again. Emptied, not deleted: it
-            # marks the folder as a sweep's, beside whatever else lies there.
+            # Last: as long as it lists the runs, clearing that was cut short can be done again. Emptied, not deleted:
+            # it marks the folder as a sweep's, beside whatever else lies there.
             paths.journal.write_bytes(b"")
         except OSError as error:
             raise unwritable(paths.folder, error) from error

@@ -36,7 +36,7 @@ def test_a_journal_cut_at_any_byte_reads_what_is_whole_and_goes_on(tmp_path):
         whole = sum(end <= length for end in ends)
         assert len(list(read_journal(path))) == whole
         write(path, "next")  # Optuna's journal reads a torn tail once and then never again
-        assert [e["event"] for e in read_journal(path)] == ["first", "second", "third"][:whole] + ["next"]
+        assert [e["event"] for e in read_journal(path)] == [*["first", "second", "third"][:whole], "next"]
 
 
 def test_damage_before_the_last_line_is_an_error_that_names_the_line(tmp_path):

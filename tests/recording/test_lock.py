@@ -73,7 +73,8 @@ def test_clearing_takes_what_a_sweep_wrote_and_nothing_else(tmp_path):
     journal.close()
     paths.results_json.write_text("{}")
     clear_sweep(paths)
-    assert sorted(p.name for p in paths.folder.iterdir() if not p.name.startswith(".")) == ["journal.jsonl", "notes", "notes.txt"]
+    left = sorted(p.name for p in paths.folder.iterdir() if not p.name.startswith("."))
+    assert left == ["journal.jsonl", "notes", "notes.txt"]
     assert outside.is_dir()
 
 
