@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: sweep test check format clean
+.PHONY: sweep test check format docs clean
 
 sweep: $(VENV)/.installed  ## Install, run the quickstart sweep, print its report
 	$(BIN)/cnnsweep run sweeps/quickstart.yaml
@@ -21,6 +21,9 @@ check: $(VENV)/.installed  ## Lint, check formatting and types
 format: $(VENV)/.installed  ## Mend what the linter can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.installed  ## Write docs/commands.md from the help texts
+	$(BIN)/python docs/commands.py
 
 clean:  ## Remove the environment and everything that was made
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -97,7 +97,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train every run of a sweep that its folder does not hold yet.
+    """Train the runs of a sweep that are not done yet.
 
     Running the same command again goes on where it stopped: finished runs are kept, an interrupted one continues
     after its last whole epoch, and an edited file adds only what is new.
@@ -130,7 +130,7 @@ def run(
 
 @app.command()
 def report(
-    path: Annotated[Path, typer.Argument(help="A results.json or a sweep folder.")],
+    path: Annotated[Path, typer.Argument(help="A results.json or a sweep folder.", metavar="PATH")],
     top: Annotated[int | None, typer.Option(min=0, help="Show so many runs; 0 shows all.", show_default="20")] = None,
     sort: Annotated[
         str | None, typer.Option(help="Rank by this column.", show_default="the sweep's metric", metavar="COLUMN")
@@ -140,7 +140,9 @@ def report(
     ] = None,
     style: Annotated[Format, typer.Option("--format", help="How to print the ranked runs.")] = Format.TABLE,
 ) -> None:
-    """Show what a sweep found: ranked runs, best setting, effects, curves.
+    """Show what a sweep found.
+
+    Ranked runs, the best setting, the mean effect of each hyperparameter, and curves.
 
     \b
     Examples:
@@ -183,7 +185,9 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a checkpoint: accuracy, accuracy by class, confusion matrix.
+    """Measure a checkpoint on test images.
+
+    Loss, accuracy, accuracy by class, the confusion matrix and the most confused pairs.
 
     \b
     Examples:
@@ -206,7 +210,7 @@ def evaluate(
 
 @app.command()
 def models(as_json: AsJson = False) -> None:
-    """List the models that a sweep file may name.
+    """List the models to choose from.
 
     \b
     Examples:
@@ -224,7 +228,7 @@ def models(as_json: AsJson = False) -> None:
 
 @app.command()
 def datasets(data_root: DataRoot = DEFAULT_DATA_ROOT, as_json: AsJson = False) -> None:
-    """List the data sets that a sweep file may name, and which are here.
+    """List the data sets to choose from, and which are here.
 
     \b
     Examples:
@@ -245,7 +249,9 @@ def datasets(data_root: DataRoot = DEFAULT_DATA_ROOT, as_json: AsJson = False) -
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of sweep files, so that editors complete and check them.
+    """Print the JSON Schema of sweep files.
+
+    With it, editors complete and check them.
 
     \b
     Examples:

@@ -53,15 +53,20 @@ def _read(path: Path, code: int, dimensions: int) -> npt.NDArray[np.integer]:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            header = file.read(4 + 4 * dimensions)
+            header_bytes = 4 + 4 * dimensions
+            header = file.read(header_bytes)
             magic = bytes([0, 0, code, dimensions])
             if header[:4] != magic:
                 raise _damaged(path, f"a file that begins with {magic.hex(' ')}", header[:4].hex(" ") or "nothing")
-            shape = np.frombuffer(header[4:].ljust(4 * dimensions, b"\0"), ">u4").tolist()
+            if len(header) < header_bytes:
+                raise _damaged(path, f"at least {header_bytes} bytes", f"{size}")
+            shape = np.frombuffer(header[4:], ">u4").tolist()
+            described = "×".join(map(str, shape))
+            if prod(shape) == 0:
+                raise _damaged(path, "values", f"{described} in its header")
             kind = np.dtype(_TYPES[code])
-            expected = len(header) + prod(shape) * kind.itemsize
-            if size != expected or prod(shape) == 0:
-                described = "×".join(map(str, shape))
+            expected = header_bytes + prod(shape) * kind.itemsize
+            if size != expected:
                 raise _damaged(path, f"{expected:,} bytes, as its header says ({described})", f"{size:,}")
             values: npt.NDArray[np.integer] = np.fromfile(file, kind).reshape(shape)
             return values

@@ -105,6 +105,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None if isinstance(scalar_value(text), str) else "'"
+    if not text.isprintable():
+        style = '"'  # with escapes, since PyYAML leaves rare line ends as they are, and reads them as others
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

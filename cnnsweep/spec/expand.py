@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from cnnsweep.errors import UsageError
@@ -50,14 +50,14 @@ def expand_runs(spec: SweepSpec, limit: int = 10_000) -> Expansion:
             f"the sweep has {count:,} combinations, allowed are {limit:,}; "
             f"shorten the lists under params, or allow more with --max-runs {count}"
         )
-    shared = _shared_identity(spec)
+    shared = _canonical(_shared_identity(spec))
     drafts: dict[str, tuple[ModelChoice, Hyperparameters, dict[str, Any]]] = {}
     for values in itertools.product(*spec.axes.values()):
         setting = dict(zip(spec.axes, values, strict=True))
         model = _model(spec, setting)
         hyperparameters = _hyperparameters(spec, setting)
-        identity = {**shared, "model": _code_identity(model), "hyperparameters": hyperparameters}
-        run_id = hashlib.sha256(_canonical_json(identity).encode()).hexdigest()[:FULL_ID]
+        own = {"model": _code_identity(model), "hyperparameters": hyperparameters}
+        run_id = hashlib.sha256(_json({**shared, **_canonical(own)}).encode()).hexdigest()[:FULL_ID]
         drafts.setdefault(run_id, (model, hyperparameters, _settings(setting, hyperparameters)))
     axes = _axes_to_name(spec)
     short_ids = _short_ids(drafts)
@@ -124,28 +124,28 @@ def _code_identity(choice: DatasetChoice | ModelChoice) -> dict[str, Any]:
     return {"name": without_folder(choice.name, choice.code), "arguments": choice.arguments, "code": choice.code}
 
 
-def _canonical_json(value: Any) -> str:
-    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+def _json(canonical: Any) -> str:
+    return json.dumps(canonical, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _canonical(value: Any) -> Any:
     """Return plain values in which equal numbers look equal: 1 and 1.0, lists and tuples."""
-    if is_dataclass(value):
-        return {field.name: _canonical(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if value is None or isinstance(value, str | int):
+        return value
     if isinstance(value, Mapping):
         return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+    return {field.name: _canonical(getattr(value, field.name)) for field in fields(value)}  # a record
 
 
 # Names
 
 
 def _axes_to_name(spec: SweepSpec) -> list[str]:
-    return [key for key, values in spec.axes.items() if len({_canonical_json(value) for value in values}) > 1]
+    return [key for key, values in spec.axes.items() if len({_json(_canonical(value)) for value in values}) > 1]
 
 
 def _short_ids(run_ids: Iterable[str]) -> dict[str, str]:

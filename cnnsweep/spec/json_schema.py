@@ -40,6 +40,6 @@ def _tidied(node: Any) -> Any:
         return node
     is_model = isinstance(node.get("properties"), dict)
     left_out = {key for key in ("title",) if isinstance(node.get(key), str)}
-    left_out |= {"default"} if "default" in node and node["default"] is None else set()
+    left_out |= {"default"} if node.get("default") in (None, [None]) else set()
     left_out |= {"description"} if is_model else set()
     return {key: _tidied(value) for key, value in node.items() if key not in left_out}

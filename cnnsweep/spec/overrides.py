@@ -32,7 +32,7 @@ def apply_override(document: Document, option: str) -> None:
     parent = _parent_of(document, path, origin)
     if parent is not None:
         parent[path[-1]] = value.value
-        _move_places(document, path, value, Place(origin, 0, 0))
+        _add_places(document, path, value, Place(origin, 0, 0))
 
 
 def _shown(option: str) -> str:
@@ -73,11 +73,8 @@ def _parent_of(document: Document, path: tuple[str, ...], origin: str) -> dict[s
     return node
 
 
-def _move_places(document: Document, path: KeyPath, value: Document, origin: Place) -> None:
-    """Forget the places at and below a path, and let those of the new value point at the option."""
-    for places in (document.key_places, document.value_places, document.texts):
-        for old in [known for known in places if known[: len(path)] == path]:
-            del places[old]
+def _add_places(document: Document, path: KeyPath, value: Document, origin: Place) -> None:
+    """Let the places of the new value point at the option; those of what it replaces are never looked up again."""
     document.key_places[path] = origin
     document.key_places.update({(*path, *inner): origin for inner in value.key_places})
     document.value_places.update({(*path, *inner): origin for inner in value.value_places})

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.records import Augmentation, DatasetChoice, ModelChoice, Schedule
@@ -20,6 +20,7 @@ from cnnsweep.spec.values import (
     Device,
     FolderName,
     HeldOut,
+    JsonSchema,
     LargestNorm,
     Number,
     OneOf,
@@ -97,6 +98,9 @@ class _TensorBoardOrFlag:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self._as_mapping, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"anyOf": [{"type": "boolean"}, handler(schema)]}
 
     def _as_mapping(self, value: object) -> object:
         if isinstance(value, dict):

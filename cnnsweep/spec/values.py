@@ -55,8 +55,6 @@ def not_allowed(value: object, allowed: str) -> PydanticCustomError:
 
 def nearest_name(name: str, known: Collection[str]) -> str | None:
     """Return the known name that a mistyped one is likely to mean."""
-    if len(name) > 60:  # the comparison takes the square of the length
-        return None
     by_lower_case = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower().replace("-", "_"), by_lower_case, n=1, cutoff=0.65)
     return by_lower_case[close[0]] if close else None
@@ -115,7 +113,7 @@ def _as_int(value: object) -> object:
 class LargestNorm:
     """A number above 0, or `none` for no limit."""
 
-    def __get_pydantic_core_schema__(self, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         number = core_schema.float_schema(strict=True, allow_inf_nan=False, gt=0)
         schema = core_schema.no_info_before_validator_function(_none_as_null, core_schema.nullable_schema(number))
         return _in_our_words(schema, "a number above 0, or none")

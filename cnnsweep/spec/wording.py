@@ -56,7 +56,7 @@ def key_of(path: KeyPath) -> str:
 
 def mistakes_in(error: ValidationError) -> list[Mistake]:
     """Return pydantic's errors as mistakes."""
-    hint = error.error_count() <= 5 * MAX_PROBLEMS  # looking for the nearest name takes time, and few are shown
+    hint = error.error_count() <= 2 * MAX_PROBLEMS  # looking for the nearest name takes time, and few are shown
     mistakes = []
     for details in error.errors(include_url=False):
         location, kind = details["loc"], details["type"]

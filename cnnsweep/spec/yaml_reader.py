@@ -252,9 +252,12 @@ _SYNTAX = (
     ("unexpected end of stream|unexpected document separator", "this quote is not closed", True),
     ("escape|hexadecimal", "an unknown escape; in double quotes a backslash is written \\\\", False),
     ("alphabetic or numeric", "text that begins with * or & has to stand in quotes", True),
+    ("expected comment or line break", "text that begins with | or > has to stand in quotes", False),
+    ("mapping keys are not allowed", "text that begins with ? has to stand in quotes", False),
+    ("non-alphabetical character", "text that begins with % has to stand in quotes", True),
     ("expected (the )?node content", "a value is missing here", False),
     ("sequence entries are not allowed", "a list written with '-' begins in a line of its own", False),
-    ("expected '-' indicator|expected key|expected <block end>", "this does not line up with what stands above", False),
+    ("expected ('-' indicator|key|<block end|<document start)", "this does not line up with what stands above", False),
 )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,8 +70,8 @@ def test_an_outline_fills_its_circle_and_stays_in_it(name: str) -> None:
     assert 0.15 < inside.sum() / (np.pi * 100**2) < 0.9  # of the unit circle, whose radius is 100 steps
 
 
-def test_shapes_are_a_data_set_by_name() -> None:
-    dataset = load_dataset(DatasetChoice("shapes", {"size": 16, "classes": 3, "train": 30, "test": 12}), None)  # type: ignore[arg-type]
+def test_shapes_are_a_data_set_by_name(tmp_path: Path) -> None:
+    dataset = load_dataset(DatasetChoice("shapes", {"size": 16, "classes": 3, "train": 30, "test": 12}), tmp_path)
     assert dataset.classes == ("circle", "square", "triangle")
     assert len(dataset.train) == 30
     assert dataset.test is not None
@@ -88,9 +89,9 @@ def test_shapes_are_a_data_set_by_name() -> None:
         ({"sides": 4}, "dataset: shapes has no argument 'sides'; it takes size, channels, classes, train, test, seed"),
     ],
 )
-def test_wrong_arguments_are_refused(arguments: dict[str, object], message: str, tmp_path: object) -> None:
+def test_wrong_arguments_are_refused(arguments: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        load_dataset(DatasetChoice("shapes", arguments), tmp_path)  # type: ignore[arg-type]
+        load_dataset(DatasetChoice("shapes", arguments), tmp_path)
     assert str(caught.value) == message
 
 

@@ -50,9 +50,9 @@ def problems_of(text: str) -> str:
 
 @pytest.mark.parametrize("title", HOSTILE)
 def test_hostile_file_is_refused_within_a_second(title: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     message = problems_of(HOSTILE[title])
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert message.startswith(("f:", "--set"))
     assert len(message) < 50_000
 
@@ -79,11 +79,11 @@ def billion_runs() -> SweepSpec:
 
 def test_billion_runs_are_counted_at_once_and_refused() -> None:
     spec = billion_runs()
-    started = time.perf_counter()
+    started = time.process_time()
     assert count_combinations(spec) == 10**9
     with pytest.raises(UsageError) as raised:
         expand_runs(spec)
-    assert time.perf_counter() - started < 0.1
+    assert time.process_time() - started < 0.1
     assert str(raised.value) == (
         "the sweep has 1,000,000,000 combinations, allowed are 10,000; "
         "shorten the lists under params, or allow more with --max-runs 1000000000"
@@ -134,12 +134,14 @@ def test_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.
     assert str(raised.value) == f"{tmp_path}/sweep.yaml  the file cannot be read: Permission denied"
 
 
-PIECES = st.sampled_from(
-    "name: s\n|dataset: shapes\n|model: lenet\n|params:\n|  lr: |[0.1, |]|{|}|- |: |  |*a|&a |!!str |>\n|'|\"|\t|1e999|.nan|"
-    "null|---\n|? |name: cnn|x.py:f|tensorboard: |model.channels: |schedule: |augment: |flip+|<<: |\x00|\x85|é|\n|#".split(
-        "|"
-    )
+PIECES = st.sampled_from(["name: s\n", "dataset: shapes\n", "model: lenet\n", "params:\n", "  lr: ", "tensorboard: "])
+PIECES |= st.sampled_from(
+    ["model.channels: ", "schedule: ", "augment: ", "flip+", "name: cnn", "x.py:f", "1e999", "null"]
 )
+PIECES |= st.sampled_from(
+    ["[0.1, ", "]", "{", "}", "- ", ": ", "\n", "  ", "? ", "|\n", "'", '"', "#", "---\n", "<<: "]
+)
+PIECES |= st.sampled_from(["*a", "&a ", "!!str ", "\t", "\x00", "\x85", "é", ".nan", "%YAML 1.1\n"])
 TEXTS = st.text(max_size=80) | st.lists(PIECES, max_size=14).map("".join)
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("cnn"),

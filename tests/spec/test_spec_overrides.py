@@ -5,7 +5,7 @@ from cnnsweep.records import ModelChoice, Schedule
 from cnnsweep.spec.load import parse_sweep
 from cnnsweep.spec.schema import SweepSpec
 
-SWEEP = "name: s\ndataset: shapes\nmodel: cnn\nparams:\n  lr: 0.1\n  epochs: [1, 2]\n"
+SWEEP = "name: s\ndataset: shapes\nprecision: fp32\nmodel: cnn\nparams:\n  lr: 0.1\n  epochs: [1, 2]\n"
 
 
 def parse(*overrides: str) -> SweepSpec:
@@ -83,7 +83,7 @@ def test_override_mends_a_mistake_of_the_file() -> None:
         ("seed=&a 1", "&a is a YAML anchor, which is not allowed; leave it out, or quote it"),
         ("params.epochs.x=1", "params.epochs is a list in the file, so it has no key 'x'"),
         ("name.x=1", "name is a single value in the file, so it has no key 'x'"),
-        ("device.x=1", "device: found a mapping, allowed is one of auto, cpu, cuda, cuda:N (the GPU number N, from 0) and mps"),
+        ("precision.x=1", "precision is a single value in the file, so it has no key 'x'"),
         ("model=resnt18", "model: unknown 'resnt18'; did you mean 'resnet18'?"),
     ],
 )  # fmt: skip
@@ -98,7 +98,7 @@ def test_override_with_a_terminal_escape_is_shown_harmless() -> None:
 
 def test_mistakes_of_overrides_come_after_those_of_the_file() -> None:
     lines = problems_of("params.epochs=0", "seed=-1", sweep=SWEEP.replace("0.1", "-0.1"))
-    assert [line.partition("  ")[0] for line in lines] == ["sweep.yaml:5:7", "--set params.epochs=0", "--set seed=-1"]
+    assert [line.partition("  ")[0] for line in lines] == ["sweep.yaml:6:7", "--set params.epochs=0", "--set seed=-1"]
 
 
 def test_unknown_argument_of_the_file_is_found_behind_an_override() -> None:

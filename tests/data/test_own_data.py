@@ -1,0 +1,215 @@
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cnnsweep.data.datasets import Dataset, load_dataset
+from cnnsweep.errors import DataError, UsageError
+from cnnsweep.records import DatasetChoice
+
+PRELUDE = """
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.data import Dataset
+
+rng = np.random.default_rng(0)
+PIXELS = rng.integers(0, 256, (6, 5, 4), dtype=np.uint8)
+COLOUR = rng.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
+LABELS = np.array([0, 1, 2, 0, 1, 2])
+
+class Items(Dataset):
+    def __init__(self, items, classes=None):
+        self.items = items
+        if classes: self.classes = classes
+    def __len__(self): return len(self.items)
+    def __getitem__(self, position): return self.items[position]
+"""
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (6, 5, 4), dtype=np.uint8)
+COLOUR = RNG.integers(0, 256, (6, 5, 4, 3), dtype=np.uint8)
+
+Load = Callable[..., Dataset]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Load what a function with this body returns."""
+
+    def load(body: str, memory_bytes: int | None = None, **arguments: object) -> Dataset:
+        file = tmp_path / "own.py"
+        file.write_text(f"{PRELUDE}\ndef data({', '.join(arguments)}):\n{textwrap.indent(body, '    ')}\n")
+        return load_dataset(DatasetChoice(f"{file}:data", arguments), tmp_path, memory_bytes=memory_bytes)
+
+    return load
+
+
+def pixels_of(dataset: Dataset) -> np.ndarray:
+    ((pixels, _),) = dataset.train.batches([torch.arange(len(dataset.train))], torch.device("cpu"))
+    return pixels.numpy()
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        ("PIXELS", PIXELS[:, None]),
+        ("torch.tensor(PIXELS)[:, None]", PIXELS[:, None]),
+        ("COLOUR", COLOUR.transpose(0, 3, 1, 2)),
+        ("COLOUR.transpose(0, 3, 1, 2)", COLOUR.transpose(0, 3, 1, 2)),
+        ("torch.tensor(COLOUR).permute(0, 3, 1, 2)", COLOUR.transpose(0, 3, 1, 2)),
+        ("PIXELS / 255", PIXELS[:, None]),
+        ("torch.tensor(COLOUR) / 255", COLOUR.transpose(0, 3, 1, 2)),
+        ("np.frombuffer(PIXELS.tobytes(), np.uint8).reshape(6, 5, 4)", PIXELS[:, None]),
+    ],
+)
+def test_images_of_every_accepted_kind_become_the_same_bytes(images: str, expected: np.ndarray, load: Load) -> None:
+    dataset = load(f"return ({images}, LABELS), None")
+    assert np.array_equal(pixels_of(dataset), expected)
+    assert dataset.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert dataset.test is None
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ("[(Image.fromarray(p), l) for p, l in zip(PIXELS, LABELS)]", PIXELS[:, None]),
+        ("[(Image.fromarray(p), int(l)) for p, l in zip(COLOUR, LABELS)]", COLOUR.transpose(0, 3, 1, 2)),
+        ("[(p, l) for p, l in zip(COLOUR, LABELS)]", COLOUR.transpose(0, 3, 1, 2)),
+        ("[[torch.tensor(p)[None] / 255, torch.tensor(l)] for p, l in zip(PIXELS, LABELS)]", PIXELS[:, None]),
+    ],
+)
+def test_torch_data_sets_are_read_item_by_item(items: str, expected: np.ndarray, load: Load) -> None:
+    dataset = load(f"return Items({items}, ['x', 'y', 'z']), None")
+    assert np.array_equal(pixels_of(dataset), expected)
+    assert dataset.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    assert dataset.classes == ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    ("returned", "classes"),
+    [
+        ("(PIXELS, LABELS), (PIXELS[:2], LABELS[:2])", ("0", "1", "2")),
+        ("(PIXELS, LABELS), (PIXELS[:2], [3, 0])", ("0", "1", "2", "3")),
+        ("[(PIXELS, LABELS), (PIXELS[:2], LABELS[:2]), ['a', 'b', 'c', 'd']]", ("a", "b", "c", "d")),
+        ("dict(train=(PIXELS, LABELS), test=(PIXELS[:2], LABELS[:2]))", ("0", "1", "2")),
+        ("dict(classes=['a', 'b', 'c'], train=(PIXELS, list(LABELS)), test=(PIXELS[:2], LABELS[:2]))", ("a", "b", "c")),
+    ],
+)
+def test_parts_and_class_names_may_come_as_tuple_or_mapping(
+    returned: str, classes: tuple[str, ...], load: Load
+) -> None:
+    dataset = load(f"return {returned}")
+    assert dataset.classes == classes
+    assert len(dataset.train) == 6
+    assert dataset.test is not None
+    assert len(dataset.test) == 2
+
+
+def test_arguments_of_the_sweep_file_reach_the_function(load: Load) -> None:
+    assert len(load("return (PIXELS[:count], LABELS[:count]), None", count=4).train) == 4
+
+
+def test_a_function_in_a_module_is_found(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load("return (PIXELS, LABELS), None")
+    monkeypatch.syspath_prepend(tmp_path)
+    dataset = load_dataset(DatasetChoice("own:data"), tmp_path)
+    assert (dataset.name, len(dataset.train)) == ("own:data", 6)
+
+
+RETURNS = (
+    "expected (train, test), (train, test, classes) or a mapping with these keys, where train and test are "
+    "(images, labels) or a torch Dataset, and test may be None"
+)
+IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W), (N, H, W, C) or (N, C, H, W)"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("return None", f": returned None; {RETURNS}"),
+        ("return 7", f": returned of type int; {RETURNS}"),
+        ("return (PIXELS,)", f": returned a tuple of 1; {RETURNS}"),
+        ("return dict(training=1)", f": returned a mapping with training; {RETURNS}"),
+        ("return PIXELS, LABELS", ": train: is a uint8 array of shape (6, 5, 4); expected (images, labels) or a torch "
+         "Dataset with a length"),
+        ("return None, None", ": train: is None; expected (images, labels) or a torch Dataset with a length"),
+        ("return (PIXELS.astype('int32'), LABELS), None",
+         f": train: the images are a int32 array of shape (6, 5, 4); {IMAGES}"),
+        ("return (PIXELS[0], LABELS), None",
+         f": train: the images are a uint8 array of shape (5, 4); {IMAGES}, C from 1 to 4"),
+        ("return (PIXELS.tolist(), LABELS), None",
+         f": train: the images are a list of 6; expected an array or tensor, {IMAGES.removeprefix('expected ')}"),
+        ("return (PIXELS.astype('float32'), LABELS), None",
+         ": train: the images' floats go from 0 to 248; expected 0 to 1, or uint8"),
+        ("return (PIXELS * np.nan, LABELS), None",
+         ": train: the images' floats go from nan to nan; expected 0 to 1, or uint8"),
+        ("return (PIXELS, LABELS[:5]), None", ": train: 6 images and 5 labels; expected as many, and at least 1"),
+        ("return (PIXELS, LABELS / 1), None",
+         ": train: the labels are a float64 array of shape (6,); expected N whole numbers from 0"),
+        ("return (PIXELS, list('abcabc')), None",
+         ": train: the labels are a <U1 array of shape (6,); expected N whole numbers from 0"),
+        ("return (PIXELS, LABELS - 1), None", ": train: labels go from -1 to 1, but must lie in 0 to 1"),
+        ("return (PIXELS, LABELS), (PIXELS, LABELS + 1), 'abc'",
+         ": test: labels go from 1 to 3, but must lie in 0 to 2"),
+        ("return (PIXELS, LABELS), (COLOUR, LABELS)",
+         ": test images are 3×5×4, but training images 1×5×4 (channels×height×width); both must be equal"),
+        ("return Items([1, 2, 3]), None", ": train: item 0 is of type int; expected (image, label)"),
+        ("return Items([('a', 0)]), None",
+         ": train: item 0: the image is of type str; expected a PIL image, an array or a tensor"),
+        ("return Items([(PIXELS[0], 0), (PIXELS[1][:4], 0)]), None",
+         ": train: image 1 is 1×4×4, but image 0 1×5×4 (channels×height×width); all must be equal"),
+        ("return Items([]), None", ": train: 0 images and 0 labels; expected as many, and at least 1"),
+    ],
+)  # fmt: skip
+def test_what_is_no_data_set_is_described(body: str, message: str, load: Load, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load(body)
+    assert str(caught.value) == f"{tmp_path / 'own.py'}:data{message}"
+
+
+def test_an_exception_in_the_function_becomes_one_line_with_its_place(load: Load, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load("raise ValueError('two\\nlines')")
+    line = len(PRELUDE.splitlines()) + 3
+    assert str(caught.value) == (
+        f"{tmp_path / 'own.py'}:data: raised ValueError: two lines ({tmp_path / 'own.py'}:{line})"
+    )
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_an_exception_in_an_item_names_the_item(load: Load) -> None:
+    body = "class Bad(Items):\n    def __getitem__(self, k): return 1 / k\nreturn Bad([(PIXELS[0], 0)] * 3), None"
+    with pytest.raises(DataError, match=r"own.py:data: train: item 0: raised ZeroDivisionError: .* \(.*own.py:\d+\)$"):
+        load(body)
+
+
+def test_a_wrong_argument_is_told(load: Load, tmp_path: Path) -> None:
+    load("return (PIXELS, LABELS), None")
+    with pytest.raises(DataError, match=r"raised TypeError: data\(\) got an unexpected keyword argument 'size'"):
+        load_dataset(DatasetChoice(f"{tmp_path / 'own.py'}:data", {"size": 3}), tmp_path)
+
+
+def test_a_torch_data_set_that_does_not_fit_is_refused_before_it_is_read(load: Load, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load("return Items([(PIXELS[0], 0)] * 100), None", memory_bytes=1999)
+    assert str(caught.value) == (
+        f"{tmp_path / 'own.py'}:data: train: the images need 0.0 GB as uint8, but 0.0 GB of memory may be used; "
+        "make them smaller, or store them as files: `image_folder` streams what does not fit"
+    )
+
+
+def test_what_is_no_function_is_refused(load: Load, tmp_path: Path) -> None:
+    load("return (PIXELS, LABELS), None")
+    with pytest.raises(DataError, match=r"own.py:PIXELS: is no function but a uint8 array of shape"):
+        load_dataset(DatasetChoice(f"{tmp_path / 'own.py'}:PIXELS"), tmp_path)
+    with pytest.raises(UsageError, match="no such file"):
+        load_dataset(DatasetChoice(f"{tmp_path / 'absent.py'}:data"), tmp_path)
+
+
+def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load_dataset(DatasetChoice("imagenet"), tmp_path)
+    assert str(caught.value) == "dataset: unknown 'imagenet'; `cnnsweep datasets` lists what is known"

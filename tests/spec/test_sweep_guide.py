@@ -1,0 +1,82 @@
+"""Every example of `docs/sweep-file.md`, the starter file, and the repository's own sweeps."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cnnsweep.spec.expand import expand_runs
+from cnnsweep.spec.load import load_sweep, parse_sweep
+from cnnsweep.spec.names import DATASETS, MODELS
+from cnnsweep.spec.schema import Params, SweepFile
+from cnnsweep.spec.starter import starter_file
+
+ROOT = Path(__file__).parent.parent.parent
+GUIDE = (ROOT / "docs" / "sweep-file.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+KEYS = [*SweepFile.model_fields, *Params.model_fields]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_of_the_guide_is_a_sweep(example: str, tmp_path: Path) -> None:
+    for own in ("data.py", "nets.py"):
+        (tmp_path / own).write_text("")
+    lines = ("name: s", "dataset: shapes", "model: lenet")
+    head = "".join(f"{line}\n" for line in lines if not re.search(f"^{line.split(' ')[0]}", example, re.MULTILINE))
+    assert expand_runs(parse_sweep(head + example, "guide", folder=tmp_path)).runs
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_key_stands_in_the_guide_and_in_an_example(key: str) -> None:
+    assert f"`{key}`" in GUIDE
+    assert any(re.search(rf"^\s*{key}:", example, re.MULTILINE) for example in EXAMPLES)
+
+
+def test_numbers_of_runs_in_the_guide_are_right() -> None:
+    assert "2 × 2 × 2 = 8" in GUIDE
+    assert len(expand_runs(parse_sweep(EXAMPLES[0], "guide")).runs) == 8
+    (optimizers,) = [example for example in EXAMPLES if "optimizer: [sgd, adam]" in example]
+    runs = expand_runs(parse_sweep(f"name: s\ndataset: shapes\nmodel: lenet\n{optimizers}", "guide")).runs
+    assert "three of `sgd` and one of `adam`" in GUIDE
+    assert sorted(run.hyperparameters.optimizer for run in runs) == ["adam", "sgd", "sgd", "sgd"]
+
+
+@pytest.mark.parametrize("name", ["s", "007", "null", "on", "Größe 1"])
+def test_starter_file_is_a_sweep_of_four_runs(name: str) -> None:
+    spec = parse_sweep(starter_file(name), "starter")
+    assert spec.name == name
+    assert len(expand_runs(spec).runs) == 4
+
+
+def test_starter_file_takes_every_data_set_and_model() -> None:
+    for dataset in set(DATASETS) - {"image_folder"}:  # which needs a path
+        assert parse_sweep(starter_file("s", dataset), "starter").dataset_choice.name == dataset
+    for model in MODELS:
+        parsed = parse_sweep(starter_file("s", model=model), "starter").model
+        assert parsed is not None
+        assert parsed.name == model
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_starter_file_shows_every_key(key: str) -> None:
+    assert re.search(rf"^[ #]*{key}:", starter_file("s"), re.MULTILINE)
+
+
+SWITCHED_OFF = re.findall(r"^((?:  )?)# ([a-z_0-9.]+):(?!  #)(.*)$", starter_file("s"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("indent", "key", "value"), SWITCHED_OFF)
+def test_what_the_starter_file_switches_off_can_be_switched_on(indent: str, key: str, value: str) -> None:
+    others = re.sub(rf"^{indent}{key}:.*\n", "", starter_file("s"), flags=re.MULTILINE)
+    text = others.replace(f"{indent}# {key}:{value}\n", f"{indent}{key}:{value}\n")
+    needed = {
+        "momentum": ["params.optimizer=sgd"],
+        "nesterov": ["params.optimizer=sgd"],
+        "model.channels": ["model=cnn"],
+    }
+    assert expand_runs(parse_sweep(text, "starter", needed.get(key, []))).runs
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda file: file.name)
+def test_sweeps_of_the_repository_are_without_mistakes(file: Path) -> None:
+    assert expand_runs(load_sweep(file)).runs
