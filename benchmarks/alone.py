@@ -70,7 +70,7 @@ def common(arguments: argparse.Namespace) -> list[str]:
 
 
 def measure(command: list[str]) -> dict[str, float]:
-    done = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, *command], check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
@@ -96,7 +96,7 @@ params: {{lr: 0.001, batch_size: {batch_sizes}, shuffle: true, epochs: {epochs}}
     start = time.perf_counter()
     run_sweep(spec, SweepOptions(folder, data_root), PlainDisplay(sys.stderr))
     seconds = time.perf_counter() - start
-    training = sum(epoch.epoch_duration or 0.0 for epoch in load_results(folder).epochs)
+    training = sum(run.run_duration or 0.0 for run in load_results(folder).runs)
     print(json.dumps({"seconds": seconds, "training_seconds": training}))
 
 

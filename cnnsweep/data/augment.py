@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from cnnsweep.randomness import uniform_per_item
 from cnnsweep.records import Augmentation
@@ -27,36 +28,41 @@ def augment(images: Tensor, items: Tensor, how: Augmentation, seed: int, epoch: 
     """
     if how == Augmentation():
         return images
-    count, channels, height, width = images.shape
     draws = uniform_per_item(seed, "augment", epoch, items, _DRAWS)
-    rows = torch.arange(height, device=images.device)
+    changed = _crop_and_flip(images, draws[:, :3], how) if how.crop or how.flip else images.clone()
+    return _cut_out(changed, draws[:, 3:], how.cutout) if how.cutout else changed
+
+
+def _crop_and_flip(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
+    """Take each pixel from where crop and flip moved it from: whole rows first, which is quick, then columns."""
+    count, channels, height, width = images.shape
     columns = torch.arange(width, device=images.device)
-
-    # Where each pixel of the result comes from, (N, H) and (N, W); outside the image there is padding.
-    is_flipped = (draws[:, :1] < 0.5) & how.flip
-    from_rows = rows + _whole(draws[:, 1:2], 2 * how.crop + 1) - how.crop
-    from_columns = torch.where(is_flipped, width - 1 - columns, columns)
-    from_columns = from_columns + _whole(draws[:, 2:3], 2 * how.crop + 1) - how.crop
-
-    source = from_rows.clamp(0, height - 1)[:, :, None] * width + from_columns.clamp(0, width - 1)[:, None, :]
-    source = source.view(count, 1, height * width).expand(-1, channels, -1)
-    changed = images.reshape(count, channels, height * width).gather(2, source).view_as(images)
+    columns = torch.where((draws[:, :1] < 0.5) & how.flip, width - 1 - columns, columns)  # (N, W)
     if how.crop:
-        is_row, is_column = (from_rows >= 0) & (from_rows < height), (from_columns >= 0) & (from_columns < width)
-        changed *= (is_row[:, :, None] & is_column[:, None, :])[:, None]
-    if how.cutout:
-        is_row = _in_square(rows, _whole(draws[:, 3:4], height), how.cutout)
-        is_column = _in_square(columns, _whole(draws[:, 4:5], width), how.cutout)
-        changed *= ~(is_row[:, :, None] & is_column[:, None, :])[:, None]
-    return changed
+        rows = torch.arange(height, device=images.device) + _whole(draws[:, 1:2], 2 * how.crop + 1) - how.crop  # (N, H)
+        columns = columns + _whole(draws[:, 2:3], 2 * how.crop + 1) - how.crop
+        # What lies outside comes from one more row and column, of zeros.
+        rows = torch.where((rows >= 0) & (rows < height), rows, height)
+        columns = torch.where((columns >= 0) & (columns < width), columns, width)
+        first_rows = torch.arange(count * channels, device=images.device).view(count, channels, 1) * (height + 1)
+        all_rows = functional.pad(images, (0, 1, 0, 1)).reshape(-1, width + 1)
+        images = all_rows.index_select(0, (first_rows + rows[:, None]).view(-1))
+        images = images.view(count, channels, height, width + 1)
+    return images.gather(3, columns[:, None, None].expand(count, channels, height, width))
+
+
+def _cut_out(images: Tensor, draws: Tensor, side: int) -> Tensor:
+    """Set a square to 0, in place."""
+    count, channels, height, width = images.shape
+    inside = torch.arange(side, device=images.device) - side // 2
+    # The centre is in the image, so what lies outside may stand for the nearest pixel of the square inside.
+    rows = (_whole(draws[:, :1], height) + inside).clamp(0, height - 1)  # (N, side)
+    columns = (_whole(draws[:, 1:], width) + inside).clamp(0, width - 1)
+    square = (rows[:, :, None] * width + columns[:, None]).view(count, 1, -1).expand(-1, channels, -1)
+    images.view(count, channels, -1).scatter_(2, square, 0)
+    return images
 
 
 def _whole(uniform: Tensor, choices: int) -> Tensor:
     """Turn numbers in [0, 1) into whole ones from 0 to choices - 1."""
     return (uniform * choices).long().clamp(max=choices - 1)  # float32 may round the product up to `choices`
-
-
-def _in_square(places: Tensor, centres: Tensor, side: int) -> Tensor:
-    """Tell for each image (N, 1) which places (L,) its square covers: (N, L)."""
-    offsets = places - centres + side // 2
-    return (offsets >= 0) & (offsets < side)

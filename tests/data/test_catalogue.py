@@ -29,6 +29,13 @@ def test_a_data_set_is_present_when_all_its_files_are(tmp_path: Path) -> None:
     assert not next(row for row in describe_datasets(tmp_path) if row.name == "fashion_mnist").is_present
 
 
+def test_emnist_is_present_when_any_of_its_splits_is(tmp_path: Path) -> None:
+    for file in published("emnist", "digits").files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    assert next(row for row in describe_datasets(tmp_path) if row.name == "emnist").is_present
+
+
 def test_describing_imports_neither_torch_nor_numpy() -> None:
     code = (
         "import sys; from pathlib import Path; from cnnsweep.data.catalogue import describe_datasets; "

@@ -93,6 +93,12 @@ def test_one_folder_is_split_by_class_and_always_alike(tmp_path: Path) -> None:
     assert load(tmp_path / "photos").test is not None
 
 
+def test_a_class_may_be_called_test(tmp_path: Path) -> None:
+    draw(tmp_path / "photos" / "test" / "more", 5)
+    draw(tmp_path / "photos" / "train", 5)
+    assert load(tmp_path / "photos").classes == ("test", "train")
+
+
 def test_hidden_and_other_files_are_passed_over_and_folders_may_be_nested(photos: Path) -> None:
     before = load(photos).fingerprint
     draw(photos / "train" / ".thumbnails", 2)
@@ -253,6 +259,20 @@ def test_broken_images_are_counted_and_named(photos: Path, caplog: pytest.LogCap
             assert dataset.train.labels.tolist() == [0] * 5 + [1] * 5
             assert np.array_equal(pixels_of(dataset.train)[5:], files_as_arrays(photos / "train" / "dog"))
     assert refusal(photos).startswith(told)  # `stop` is not fooled by the cache of `skip`
+
+
+def test_a_broken_image_shifts_none_of_those_after_it(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cnnsweep.data.decode._BLOCK_IMAGES", 2)
+    broken = [
+        photos / "train" / name / file for name, file in (("cat", "000.png"), ("cat", "003.png"), ("dog", "001.png"))
+    ]
+    for file in broken:
+        file.write_bytes(b"no image")
+    dataset = load(photos, broken="skip")
+    for file in broken:
+        file.unlink()
+    assert dataset.train.labels.tolist() == [0] * 3 + [1] * 4
+    assert np.array_equal(pixels_of(dataset.train), files_as_arrays(photos / "train"))
 
 
 def test_a_class_without_one_readable_image_is_refused(photos: Path) -> None:

@@ -72,6 +72,11 @@ def test_images_of_every_accepted_kind_become_the_same_bytes(images: str, expect
     assert dataset.test is None
 
 
+def test_floats_are_rounded_to_the_nearest_byte(load: Load) -> None:
+    dataset = load("return (np.array([[[0.0, 0.01, 0.5, 1.0]]]), [0]), None")
+    assert pixels_of(dataset).ravel().tolist() == [0, 3, 128, 255]  # 0.01 is 2.55, 0.5 is 127.5
+
+
 @pytest.mark.parametrize(
     ("items", "expected"),
     [

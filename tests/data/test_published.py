@@ -253,3 +253,26 @@ def test_a_damaged_cifar_file_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(DataError) as caught:
         load("cifar10", tmp_path)
     assert str(caught.value) == f"{file}: damaged: expected the MD5 {expected}, found {found}; {MEND}"
+
+
+def test_svhn_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_scipy(*_: object, **__: object) -> None:
+        raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
+
+    monkeypatch.setattr(torchvision.datasets, "SVHN", without_scipy)
+    for name in ("train_32x32.mat", "test_32x32.mat"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError) as caught:
+        load("svhn", tmp_path)
+    assert str(caught.value) == "svhn: reading its files needs scipy; install it with: pip install scipy"
+
+
+def test_a_damaged_svhn_file_is_named(tmp_path: Path) -> None:
+    for name in ("train_32x32.mat", "test_32x32.mat"):
+        (tmp_path / name).touch()
+    with pytest.raises(DataError) as caught:
+        load("svhn", tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / 'train_32x32.mat'}: damaged: expected the MD5 e26dedcc434d2e4c54c9b2d4a06d8373, "
+        f"found d41d8cd98f00b204e9800998ecf8427e; {MEND}"
+    )
