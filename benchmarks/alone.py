@@ -1,10 +1,10 @@
 """How much faster cnnsweep trains a run than the tutorial's loop, each run alone, everything recorded.
 
-    python benchmarks/alone.py --data-root data [--rounds 3] [--batch-sizes 100 1000] [--epochs 2]
+    python benchmarks/alone.py --data-root data [--rounds 3] [--batch-sizes 100 1000] [--epochs 3]
 
-Each round trains the same network on the same 60,000 images of Fashion-MNIST with both, one after the other, in fresh
-processes, so that both meet the same machine. Times are of the whole sweep after the imports: reading the data, all
-epochs, and everything that is written. cnnsweep writes more than the loop: the loss of every batch, checkpoints after
+Each round trains a sweep of two learning rates on the same 60,000 images of Fashion-MNIST with both, one after the other,
+in fresh processes, so that both meet the same machine. Times are of the whole sweep after the imports: reading the
+data, all epochs, and everything that is written. cnnsweep writes more than the loop: the loss of every batch, checkpoints after
 every epoch, a journal.
 """
 
@@ -22,13 +22,14 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+LEARNING_RATES = [0.01, 0.001]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data-root", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[100, 1000])
     parser.add_argument("--side", choices=["ours"], help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help=argparse.SUPPRESS)
@@ -49,14 +50,15 @@ def main() -> None:
 def compare(arguments: argparse.Namespace, batch_size: int) -> None:
     """Print the seconds a run and epoch of both, and the ratio of each round."""
     theirs, ours, recording = [], [], []
+    epochs = arguments.epochs * len(LEARNING_RATES)
     for _ in range(arguments.rounds):
         with tempfile.TemporaryDirectory() as folder:
-            axes = json.dumps({"lr": [0.001], "batch_size": [batch_size], "shuffle": [True]})
+            axes = json.dumps({"lr": LEARNING_RATES, "batch_size": [batch_size], "shuffle": [True]})
             loop = [str(HERE / "tutorial.py"), "--axes", axes, "--out", f"{folder}/theirs"]
-            theirs.append(measure([*loop, *common(arguments)])["seconds"] / arguments.epochs)
+            theirs.append(measure([*loop, *common(arguments)])["seconds"] / epochs)
             sweep = [__file__, "--side", "ours", "--out", f"{folder}/ours", "--batch-sizes", str(batch_size)]
             result = measure([*sweep, *common(arguments)])
-            ours.append(result["seconds"] / arguments.epochs)
+            ours.append(result["seconds"] / epochs)
             recording.append(1 - result["training_seconds"] / result["seconds"])
     ratios = [a / b for a, b in zip(theirs, ours, strict=True)]
     print(f"batch {batch_size}, seconds a run and epoch")
@@ -90,7 +92,7 @@ name: alone
 dataset: {{name: fashion_mnist, normalize: none}}
 model: lenet
 validation: 0
-params: {{lr: 0.001, batch_size: {batch_sizes}, shuffle: true, epochs: {epochs}}}
+params: {{lr: {LEARNING_RATES}, batch_size: {batch_sizes}, shuffle: true, epochs: {epochs}}}
 """
     spec = parse_sweep(text, "alone")
     start = time.perf_counter()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,8 @@ class Format(StrEnum):
 
 def main() -> None:
     """Run the command line; expected errors end with one message and their exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # ★ and curves, where the terminal knows ASCII only
     try:
         app()
     except CnnSweepError as error:

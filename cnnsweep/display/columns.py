@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from rich import box
 from rich.cells import cell_len
-from rich.table import Table
 from rich.text import Text
 
 from cnnsweep.display.figures import align_points, figure_text, metric_header, setting_text
@@ -89,24 +87,36 @@ def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int
     return [(column, widths[id(column)]) for column in kept]
 
 
-def build_table(columns: Sequence[Column], width: int, sections: Sequence[int] = ()) -> Table:
-    """Return a table of the columns that fit; an empty line follows each row whose position is in `sections`."""
+def build_table(columns: Sequence[Column], width: int, sections: Sequence[int] = ()) -> Text:
+    """Return a table of the columns that fit; an empty line follows each row whose position is in `sections`.
+
+    One text of many lines: widths are known by now, and a `rich.table.Table`, which would measure every cell again,
+    takes several times as long, too long for something that is drawn all the time.
+    """
     fitted = fit_columns(columns, width)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), border_style="dim")
-    for column, column_width in fitted:
-        header = Text(column.header, style=column.style, justify=column.justify)
-        table.add_column(header, no_wrap=True, overflow="ellipsis", width=column_width)
-    rows = len(fitted[0][0].cells) if fitted else 0
-    for row in range(rows):
-        cells = [_placed(column.cells[row], column.justify, column_width) for column, column_width in fitted]
-        table.add_row(*cells, end_section=row in sections)
+    header = [Text(column.header, style=column.style) for column, _ in fitted]
+    rule = "─" * (sum(column_width for _, column_width in fitted) + GAP * (len(fitted) - 1))
+    table = Text(no_wrap=True, overflow="ellipsis", end="")
+    _append_row(table, header, fitted)
+    table.append(rule + "\n", "dim")
+    for row in range(len(fitted[0][0].cells) if fitted else 0):
+        _append_row(table, [column.cells[row] for column, _ in fitted], fitted)
+        if row in sections:
+            table.append("\n")
     return table
 
 
-def _placed(cell: Text, justify: str, width: int) -> Text:
-    """Return the cell with blanks at its left that put it at the right; Rich would strip those that align points."""
-    if justify == "left" or cell.cell_len >= width:
-        return cell
-    cell = cell.copy()
-    cell.pad_left(width - cell.cell_len)
-    return cell
+def _append_row(table: Text, cells: Sequence[Text], fitted: Sequence[tuple[Column, int]]) -> None:
+    for position, (cell, (column, width)) in enumerate(zip(cells, fitted, strict=True)):
+        length = cell.cell_len
+        if length > width:
+            cell = cell.copy()
+            cell.truncate(width, overflow="ellipsis")
+            length = width
+        padding = " " * (width - length)
+        if column.justify == "right":
+            table.append(padding)
+        table.append_text(cell)
+        if column.justify == "left" and position < len(fitted) - 1:
+            table.append(padding)
+        table.append("\n" if position == len(fitted) - 1 else " " * GAP)

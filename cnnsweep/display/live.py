@@ -28,7 +28,7 @@ from cnnsweep.records import EpochRecord, RunOutcome
 NOTE_BATCHES_EVERY_S = 0.1
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
-PAUSE_PER_COST = 100  # so that drawing takes at most 1 % of one core, however large the table
+PAUSE_PER_COST = 200  # so that drawing takes at most 0.5 % of one core, however large the table
 
 
 class LiveDisplay:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from rich.table import Table
 from rich.text import Text
 
 from cnnsweep.display.columns import Column, build_table, figure_column, setting_column
@@ -49,7 +48,7 @@ def choose_rows(progress: SweepProgress, room: int) -> list[list[RunProgress]]:
     return [block for block in (best, active, failures) if block]
 
 
-def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]], width: int) -> Table:
+def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]], width: int) -> Text:
     """Return the table of the given runs, with the columns that `width` has room for."""
     rows = [row for block in blocks for row in block]
     ends, position = [], -1

@@ -11,7 +11,7 @@ import pandas as pd
 from cnnsweep.recording.files import replace_file, to_json
 from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.records import EpochRecord
+from cnnsweep.records import EpochRecord, RunStatus
 
 VERSION = 1
 _EPOCH_FIGURES = (
@@ -23,6 +23,7 @@ _EPOCH_FIGURES = (
     "epoch_duration",
     "run_duration",
 )
+_FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
 _RUN_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -41,11 +42,12 @@ def write_tables(paths: SweepPaths, history: SweepHistory) -> None:
 def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
     """Return the content of `results.json`."""
     assert history.sweep is not None
-    runs = [_run_row(paths, history, run) for run in history.runs.values()]
-    figures = [row[history.objective.metric] for row in runs]
+    hyperparameters = _columns(history.runs.values())
+    runs = [_run_row(paths, history, run, hyperparameters) for run in history.runs.values()]
+    # A good epoch before a run diverged or failed does not make it the best.
+    figures = [None if row["status"] in _FAILED else row[history.objective.metric] for row in runs]
     ranking = history.objective.rank(figures)
     best = runs[ranking[0]]["run"] if ranking and figures[ranking[0]] is not None else None
-    hyperparameters = _columns(history.runs.values())
     sweep = history.sweep
     return {
         "version": VERSION,
@@ -70,7 +72,7 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
             "duration": sum(row["run_duration"] for row in runs),
         },
         "runs": runs,
-        "epochs": [_epoch_row(run, record) for run in history.runs.values() for record in run.records],
+        "epochs": [_epoch_row(run, record, hyperparameters) for run in history.runs.values() for record in run.records],
     }
 
 
@@ -89,7 +91,9 @@ def _empty_run_row() -> dict[str, Any]:
     }
 
 
-def _run_row(paths: SweepPaths, history: SweepHistory, run: RunHistory) -> dict[str, Any]:
+def _run_row(
+    paths: SweepPaths, history: SweepHistory, run: RunHistory, hyperparameters: Sequence[str]
+) -> dict[str, Any]:
     best = history.objective.best_epoch(run.records)
     weights = paths.run(run.name).best_weights
     return {
@@ -104,12 +108,13 @@ def _run_row(paths: SweepPaths, history: SweepHistory, run: RunHistory) -> dict[
         "run_duration": run.records[-1].run_duration if run.records else 0.0,
         "parameters": run.parameters,
         "checkpoint": str(weights.relative_to(paths.folder)) if best is not None and weights.exists() else None,
-        **run.settings,
+        **{name: run.settings.get(name) for name in hyperparameters},
     }
 
 
-def _epoch_row(run: RunHistory, record: EpochRecord) -> dict[str, Any]:
-    return {"run": run.name, **{name: getattr(record, name) for name in _EPOCH_FIGURES}, **run.settings}
+def _epoch_row(run: RunHistory, record: EpochRecord, hyperparameters: Sequence[str]) -> dict[str, Any]:
+    figures = {name: getattr(record, name) for name in _EPOCH_FIGURES}
+    return {"run": run.name, **figures, **{name: run.settings.get(name) for name in hyperparameters}}
 
 
 def _columns(runs: Any) -> list[str]:

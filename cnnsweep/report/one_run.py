@@ -123,7 +123,7 @@ def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
     return grid
 
 
-def _epochs(results: Results, run: RunResult, width: int) -> Table:
+def _epochs(results: Results, run: RunResult, width: int) -> Text:
     rows = results.epochs[run.name]
     styles = ["green" if row.epoch == run.best_epoch else "" for row in rows]
     metrics = [metric for metric in FIGURES if any(row.figure(metric) is not None for row in rows)]

@@ -101,7 +101,7 @@ class ImageFolderDataset(BaseModel):
         ListOf(_SIDE, "a whole number of pixels above 0, or [height, width]", (2, 2), or_single=True),
     ] = Field(default=None, description="pixels that every image is brought to; without it the most common size")
     channels: Annotated[int | None, OneOfNumbers((1, 3))] = Field(
-        default=None, description="1 for grey, 3 for colour; without it what most images are"
+        default=None, description="1 for grey, 3 for colour; without it 1 if all images are grey, else 3"
     )
     test: Annotated[float, Number(least=0, below=1)] = Field(
         default=0.2, description="share of the images kept for testing, where there is no test/ folder; 0 for none"
