@@ -16,7 +16,7 @@ import pytest
 SHARED_DATA = Path(__file__).parent.parent.parent / "shared" / "data"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder with the real data sets; a test that needs it is skipped where it is absent."""
     if not (SHARED_DATA / "FashionMNIST").is_dir():
