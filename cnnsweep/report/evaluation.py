@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,25 +93,30 @@ def evaluation_to_json(evaluation: Evaluation) -> str:
 
 def render_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print an evaluation for a person."""
-    part = {"test": "test images", "val": "validation images", "train": "training images"}[evaluation.split]
+    images = {"test": "test images", "val": "validation images", "train": "training images"}[evaluation.split]
     console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"))
     console.print(
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", "bold green"),
-            f" of {evaluation.images:,} {part} are right ({evaluation.correct:,}); loss {evaluation.loss:.4f}",
+            f" of {evaluation.images:,} {images} are right ({evaluation.correct:,}); loss {evaluation.loss:.4f}",
         )
     )
     for note in evaluation.notes:
         console.print(Text(f"note: {safe_text(note)}", style="yellow"))
-    console.print(_class_table(evaluation))
-    if len(evaluation.classes) <= _WIDEST_MATRIX:
-        matrix = _confusion_table(evaluation)
-        if console.measure(matrix).minimum <= console.width:
-            console.print(matrix)
+    for part in _tables(evaluation, console):
+        console.print()
+        console.print(part)
+
+
+def _tables(evaluation: Evaluation, console: Console) -> Iterator[Table | Text]:
+    yield _class_table(evaluation)
+    matrix = _confusion_table(evaluation)
+    if len(evaluation.classes) <= _WIDEST_MATRIX and console.measure(matrix).minimum <= console.width:
+        yield matrix
     else:
-        console.print(Text(f"The confusion matrix of {len(evaluation.classes)} classes is in the output of --json."))
+        yield Text("The confusion matrix is wider than the terminal; --json prints it.")
     if evaluation.most_confused(1):
-        console.print(_confused_table(evaluation))
+        yield _confused_table(evaluation)
 
 
 def _class_table(evaluation: Evaluation) -> Table:
@@ -130,7 +135,7 @@ def _class_table(evaluation: Evaluation) -> Table:
 
 def _confusion_table(evaluation: Evaluation) -> Table:
     table = Table(
-        title="Confusion matrix: one row a true class, one column a predicted class",
+        title="Confusion matrix (rows: true class, columns: predicted)",
         title_justify="left",
         title_style="bold",
         box=None,
