@@ -13,7 +13,7 @@ FASHION = """
 name: fashion
 dataset: {name: fashion_mnist, normalize: none}
 model: lenet
-params: {lr: 0.01, batch_size: 1000, epochs: 2}
+params: {lr: 0.01, batch_size: 100, epochs: 1, seed: 1}
 tensorboard: {graph: false}
 """
 
@@ -31,9 +31,10 @@ def test_fashion_mnist_is_learned_as_well_as_the_tutorial_learns_it(trained):
     (run,) = content["runs"]
     assert run["status"] == "finished"
     assert run["parameters"] == 32_998
-    # The tutorial's procedure reaches 0.80 (± 0.015 between seeds) in its second epoch, of 60 steps where here are 54.
-    assert 0.75 < content["epochs"][-1]["accuracy"] < 0.85
-    assert 0.75 < run["val_accuracy"] < 0.85
+    # The tutorial's loop (benchmarks/tutorial.py) was at 0.765 to 0.782 in its first epoch, over 4 seeds, in 600 steps;
+    # here are 540.
+    assert 0.73 < content["epochs"][0]["accuracy"] < 0.80
+    assert 0.78 < run["val_accuracy"] < 0.88
 
 
 def test_its_best_weights_do_as_well_on_the_test_images(trained):

@@ -37,14 +37,10 @@ class Journal:
         """
         self.path = path
         try:
-            is_new = not path.exists()
+            if path.exists():
+                _cut_torn_tail(path)
             self._file: BinaryIO = path.open("ab")
-            if is_new:
-                sync_folder(path.parent)
-            whole = _length_of_whole_lines(path)
-            if whole < path.stat().st_size:
-                self._file.truncate(whole)
-                os.fsync(self._file.fileno())
+            sync_folder(path.parent)
         except OSError as error:
             raise unwritable(path, error) from error
 
@@ -82,16 +78,18 @@ def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
                 raise _damaged(path, number)
 
 
-def _length_of_whole_lines(path: Path) -> int:
-    length = 0
-    with path.open("rb") as file:
+def _cut_torn_tail(path: Path) -> None:
+    whole = 0
+    with path.open("r+b") as file:
         for number, line in enumerate(file, start=1):
             if _decode(line) is None:
                 if file.read(1):
                     raise _damaged(path, number)
                 break
-            length += len(line)
-    return length
+            whole += len(line)
+        if whole < path.stat().st_size:
+            file.truncate(whole)
+            os.fsync(file.fileno())
 
 
 def _damaged(path: Path, number: int) -> ResultsError:
