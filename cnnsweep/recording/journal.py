@@ -44,14 +44,14 @@ class Journal:
         except OSError as error:
             raise unwritable(path, error) from error
 
-    def append(self, event: str, **fields: Any) -> None:
-        """Add one event; when this returns, it survives a power loss.
+    def append(self, *events: Mapping[str, Any]) -> None:
+        """Add events; when this returns, they survive a power loss.
 
         Raises:
             FolderError: the disk is full or gone.
         """
         try:
-            self._file.write(_encode({"event": event, **fields}))
+            self._file.write(b"".join(map(_encode, events)))
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:

@@ -78,12 +78,15 @@ class Recorder:
             facts: see `preparation.sweep_facts`.
             runs: every run of the sweep with its number of parameters.
         """
-        self._append("sweep", version=VERSION, **facts)
-        for run, parameters in runs:
-            self._runs[run.id] = run
-            known = self.history.runs.get(run.id)
-            if known is None or to_json(known.settings) != to_json(run.settings):
-                self._append("run", **event_from_run(run, parameters))
+        self._append({"event": "sweep", "version": VERSION, **facts})
+        self._runs = {run.id: run for run, _ in runs}
+        known = self.history.runs
+        new = [
+            {"event": "run", **event_from_run(run, parameters)}
+            for run, parameters in runs
+            if run.id not in known or to_json(known[run.id].settings) != to_json(run.settings)
+        ]
+        self._append(*new)  # together: ten thousand runs are one wait for the disk
         replace_file(self.paths.frozen_spec, facts["spec"])
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         replace_file(self.paths.environment, to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n")
@@ -105,7 +108,7 @@ class Recorder:
         paths, known = self._run_paths(run), self.history.runs[run.id]
         is_sound = record.divergence is None  # the last finite checkpoint is worth more than a diverged one
         content = encode_last(LastCheckpoint(record, report.weights, report.optimizer)) if is_sound else None
-        self._append("epoch", **event_from_record(record, None if content is None else digest(content)))
+        self._append({"event": "epoch", **event_from_record(record, None if content is None else digest(content))})
         is_best = self.history.objective.best_epoch(known.records) is known.records[-1]
         self._log(run, _describe_epoch(report))
         _append_batch_losses(paths, report)
@@ -131,12 +134,12 @@ class Recorder:
                     self._boards[run.id].add_end(outcome.status, run.settings, _figures(best), epoch)
         self._log(run, f"{outcome.status}" + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
         self._close_board(run.id)
-        self._append("ended", run=run.id, status=str(outcome.status), cause=outcome.cause)
+        self._append({"event": "ended", "run": run.id, "status": str(outcome.status), "cause": outcome.cause})
         self._write_tables_if_due()
 
     def finish(self, status: str) -> None:
         """Write down that the command ends, and bring the tables up to date."""
-        self._append("left", status=status)
+        self._append({"event": "left", "status": status})
         write_tables(self.paths, self.history)
 
     def close(self) -> None:
@@ -155,7 +158,7 @@ class Recorder:
             last = None
         epoch = 0 if last is None else last.record.epoch
         if len(known.records) > epoch or known.outcome is not None:
-            self._append("resumed", run=run.id, epoch=epoch)
+            self._append({"event": "resumed", "run": run.id, "epoch": epoch})
         batches = 0 if last is None else epoch * last.record.steps
         self._drop_later(paths, epoch, batches)
         if last is not None and self._best_is_missing(run, paths, epoch):
@@ -176,10 +179,12 @@ class Recorder:
                 if is_new:
                     self._boards[run.id].introduce(self._task.graph(run), self._task.images)
 
-    def _append(self, event: str, **fields: Any) -> None:
-        fields["time"] = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._journal.append(event, **fields)
-        self.history.apply({"event": event, **fields})
+    def _append(self, *events: Mapping[str, Any]) -> None:
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        stamped = [{**event, "time": stamp} for event in events]
+        self._journal.append(*stamped)
+        for event in stamped:
+            self.history.apply(event)
 
     def _run_paths(self, run: Run) -> RunPaths:
         return self.paths.run(run.name)

@@ -14,7 +14,7 @@ from cnnsweep.records import EpochRecord, RunStatus
 def write(path, *events):
     journal = Journal(path)
     for event in events:
-        journal.append(event, time="t")
+        journal.append({"event": event, "time": "t"})
     journal.close()
 
 
@@ -39,6 +39,14 @@ def test_a_journal_cut_at_any_byte_reads_what_is_whole_and_goes_on(tmp_path):
         assert [e["event"] for e in read_journal(path)] == [*["first", "second", "third"][:whole], "next"]
 
 
+def test_events_appended_together_are_lines_like_any_other(tmp_path):
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append({"event": "a", "time": "t"}, {"event": "b", "time": "t"})
+    journal.append()
+    journal.close()
+    assert [event["event"] for event in read_journal(tmp_path / "journal.jsonl")] == ["a", "b"]
+
+
 def test_damage_before_the_last_line_is_an_error_that_names_the_line(tmp_path):
     path = tmp_path / "journal.jsonl"
     write(path, "first", "second", "third")
@@ -57,7 +65,7 @@ def test_damage_before_the_last_line_is_an_error_that_names_the_line(tmp_path):
 def test_nan_and_infinity_become_null(tmp_path):
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
-    journal.append("epoch", loss=math.nan, more=[math.inf, {"deep": -math.inf}])
+    journal.append({"event": "epoch", "loss": math.nan, "more": [math.inf, {"deep": -math.inf}]})
     journal.close()
     assert "NaN" not in path.read_text()
     (event,) = read_journal(path)
@@ -114,7 +122,7 @@ def test_a_run_announced_again_keeps_its_folder_and_takes_new_settings(tmp_path)
 def test_a_journal_of_a_later_version_is_refused(tmp_path):
     path = tmp_path / "journal.jsonl"
     journal = Journal(path)
-    journal.append("sweep", version=99, time="t")
+    journal.append({"event": "sweep", "version": 99, "time": "t"})
     journal.close()
     with pytest.raises(ResultsError, match=r"journal version 99, this one reads up to 1\); upgrade cnnsweep"):
         read_history(path)

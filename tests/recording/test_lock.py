@@ -69,7 +69,7 @@ def test_clearing_takes_what_a_sweep_wrote_and_nothing_else(tmp_path):
     outside.mkdir()
     journal = Journal(paths.journal)
     for name in ("run-1", "../outside", ".."):
-        journal.append("run", run=name, name=name, settings={}, parameters=1, time="t")
+        journal.append({"event": "run", "run": name, "name": name, "settings": {}, "parameters": 1, "time": "t"})
     journal.close()
     paths.results_json.write_text("{}")
     clear_sweep(paths)
