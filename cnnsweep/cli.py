@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it, so that `--help` and comple
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from enum import StrEnum
 from io import TextIOWrapper
@@ -124,7 +125,7 @@ def run(
     if fresh:
         _clear(folder, yes)
     result = _run_sweep(spec, folder, data_root, changes, retry_failed=retry_failed, max_runs=max_runs, quiet=quiet)
-    _show_result(result, file, as_json=as_json, quiet=quiet)
+    _show_result(result, as_json=as_json, quiet=quiet)
     if result.interrupted is not None:
         raise typer.Exit(result.interrupted)
     if result.has_failures:
@@ -319,7 +320,7 @@ def _run_sweep(
             display.close()
 
 
-def _show_result(result: SweepResult, file: Path, *, as_json: bool, quiet: bool) -> None:
+def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:
     from cnnsweep.report import terminal
     from cnnsweep.report.results import load_results
 
@@ -329,7 +330,8 @@ def _show_result(result: SweepResult, file: Path, *, as_json: bool, quiet: bool)
     elif not quiet:
         terminal.final_summary(load_results(result.paths.folder), _stdout())
     if result.interrupted is not None:
-        print(f"interrupted; go on with: cnnsweep run {file} (and the same options)", file=sys.stderr)
+        again = [argument for argument in sys.argv[1:] if argument not in ("--fresh", "--yes", "-y")]
+        print(f"interrupted; go on with: {shlex.join(['cnnsweep', *again])}", file=sys.stderr)
 
 
 def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:

@@ -35,7 +35,7 @@ class EvaluationOptions:
     Attributes:
         split: test, val or train.
         allow_code: import the code that the checkpoint names; code can do anything, so only on a person's word.
-        loading, progress: are told of the data's loading and of the images measured, as (what, done, total).
+        loading: is told of the data's loading, as (what, done, total).
     """
 
     data_root: Path

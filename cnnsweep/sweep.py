@@ -14,6 +14,7 @@ import torch
 
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
+from cnnsweep.execution.base import Executor
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.interruption import StopRequest, stop_on_signals
 from cnnsweep.planning.groups import plan_groups
@@ -93,8 +94,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             display.sweep_started(_overview(spec, paths, device, runs, history))
             missing = [run for run in runs if _is_missing(history, run, options.retry_failed)]
             watcher = _SweepWatcher(recorder, display, stop)
+            executor: Executor = InProcessExecutor()
             try:
-                InProcessExecutor().execute(plan_groups(missing), task, watcher)
+                executor.execute(plan_groups(missing), task, watcher)
             except KeyboardInterrupt:
                 watcher.interrupt_running()
             is_whole = all(history.runs[run.id].status.is_final for run in runs)

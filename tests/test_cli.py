@@ -137,6 +137,24 @@ def test_a_run_that_diverges_gives_exit_code_1(cnnsweep, small):
     assert "diverged" in outcome.out
 
 
+def test_an_interrupted_sweep_prints_the_command_that_goes_on(cnnsweep, small, monkeypatch):
+    import os
+    import signal
+
+    from cnnsweep.recording.recorder import Recorder
+
+    record = Recorder.record_epoch
+
+    def record_and_interrupt(recorder, report):
+        os.kill(os.getpid(), signal.SIGINT)
+        return record(recorder, report)
+
+    monkeypatch.setattr(Recorder, "record_epoch", record_and_interrupt)
+    outcome = cnnsweep("run", small, "--out", "my sweep", "--fresh", "--yes")
+    assert outcome.code == 130
+    assert outcome.err.endswith(f"interrupted; go on with: cnnsweep run {small} --out 'my sweep'\n")
+
+
 def test_fresh_asks_and_without_anyone_to_ask_wants_yes(cnnsweep, small):
     cnnsweep("run", small, "-q", "--set", "params.epochs=1")
     (Path("runs/small") / "notes.txt").write_text("mine")

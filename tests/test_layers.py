@@ -31,8 +31,8 @@ LIGHT = ["cli", "report", "display", "spec", "selection", "records", "errors", "
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 
 
-def imports(path: Path) -> list[tuple[str, bool]]:
-    """Return (module, is it imported when the file is) of every import outside TYPE_CHECKING blocks."""
+def imports(path: Path) -> list[str]:
+    """Return the module of every import outside TYPE_CHECKING blocks, those inside functions too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(node)
@@ -40,16 +40,15 @@ def imports(path: Path) -> list[tuple[str, bool]]:
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
-    at_top = {id(node) for node in tree.body}
-    found = []
+    found: list[str] = []
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
-            found += [(alias.name, id(node) in at_top) for alias in node.names]
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.append((node.module or "", id(node) in at_top))
+            found.append(node.module or "")
     return found
 
 
@@ -63,7 +62,7 @@ def test_imports_point_down():
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.name == "__init__.py":
             continue
-        for module, _ in imports(path):
+        for module in imports(path):
             parts = module.split(".")
             if parts[0] != "cnnsweep" or len(parts) == 1:
                 continue
@@ -82,7 +81,7 @@ def test_light_layers_import_nothing_heavy():
         f"{path.relative_to(PACKAGE)} imports {module}"
         for path in sorted(PACKAGE.rglob("*.py"))
         if layer(path) in LIGHT
-        for module, _ in imports(path)
+        for module in imports(path)
         if module.split(".")[0] in HEAVY
     ]
     assert heavy == []

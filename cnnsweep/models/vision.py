@@ -1,6 +1,5 @@
 """torchvision's classification models, adapted to small images and any number of channels and classes."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,13 +44,6 @@ def build_vision_model(
     _adapt_stem(model, in_channels, small=max(image_size) <= SMALL_IMAGE and fixed is None)
     needed = fixed or _smallest_working_size(model, in_channels, image_size)
     return model if needed == image_size else ResizedInput(model, needed)
-
-
-def accepted_arguments(name: str) -> list[str]:
-    """Return the names of the arguments that torchvision's builder and class take for this model."""
-    builder = torchvision.models.get_model_builder(name)
-    names = {p.name for p in inspect.signature(builder).parameters.values() if p.kind is not p.VAR_KEYWORD}
-    return sorted(names - {"weights", "progress"})
 
 
 def _family_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:

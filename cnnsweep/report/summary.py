@@ -2,7 +2,6 @@
 
 import difflib
 import json
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
@@ -52,11 +51,6 @@ class FailureGroup:
 def best_run(results: Results) -> RunResult | None:
     """Return the run that the sweep calls its best, or None where no run has a figure yet."""
     return next((run for run in results.runs if run.name == results.sweep.best), None)
-
-
-def count_statuses(results: Results) -> Counter[RunStatus]:
-    """Return how many runs there are of each status."""
-    return Counter(run.status for run in results.runs)
 
 
 def places(results: Results) -> dict[str, int]:

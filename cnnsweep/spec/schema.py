@@ -46,7 +46,7 @@ def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
 class Params(BaseModel):
     """The hyperparameters: a list is an axis, a single value is the same for every run.
 
-    `model.<argument>` is a key too; because it is checked against the models named, `model_arguments.py` reads it.
+    `model.<argument>` is a key too; because it is checked against the models named, `consistency.py` reads it.
     """
 
     model_config = CLOSED
