@@ -1,6 +1,6 @@
 """What passes between the layers: frozen values, without torch, so that planning and reports start at once.
 
-A *run* is one setting of the hyperparameters. A *group* is K ≥ 1 runs that train together. After each epoch the
+A *run* is one setting of the hyperparameters. A *group* is runs that train together. After each epoch the
 trainer hands one `EpochReport` a run up and gets one `Decision` a run back.
 """
 
@@ -134,9 +134,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunGroup:
-    """K runs that train in lock step as one program; equal in model, batch size, optimizer, data and precision."""
+    """Runs that train in lock step as one program; equal in model, batch size, optimizer, data and precision.
 
-    runs: tuple[Run, ...]
+    Attributes:
+        trajectories: K tuples of runs. Runs of one tuple differ in `epochs` alone, and so have the same weights at
+            every epoch: they are trained once and recorded for each.
+    """
+
+    trajectories: tuple[tuple[Run, ...], ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(run for trajectory in self.trajectories for run in trajectory)
 
 
 @dataclass(frozen=True, slots=True)

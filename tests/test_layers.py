@@ -16,7 +16,7 @@ LAYERS = [
     ["report"],
     ["planning"],
     ["training"],
-    ["data", "models"],
+    ["data", "models", "fusion"],
     ["recording"],
     ["display"],
     ["spec"],

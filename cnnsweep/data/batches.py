@@ -25,23 +25,23 @@ class PixelScale:
     std: tuple[float, ...]
 
     def to_model_input(self, images: Tensor) -> Tensor:
-        """Return (pixel / 255 - mean) / std as float32.
+        """Return (pixel / 255 - mean) / std as float32, in channels-last memory order.
 
         Args:
-            images: (..., C, H, W) uint8, on the device of the model.
+            images: (N, C, H, W) or, with G images side by side, (N, G, C, H, W) uint8, on the device of the model.
 
         Returns:
-            A new tensor of the same shape and device; (N, C, H, W) comes in channels-last memory order. A pixel's
-            value does not depend on its place in the batch, to the last bit.
+            A new tensor (N, C, H, W) or (N, G·C, H, W). A pixel's value does not depend on its place in the batch, to
+            the last bit.
         """
         # One rounding a pass and no fused multiply-add, whose use would depend on a pixel's place in the batch.
         factor, offset = _factor_and_offset(self, images.device)
-        if images.ndim != 4:
-            return images.to(torch.float32).mul_(factor).add_(offset)
-        if len(self.mean) == 1:  # both memory orders at once, but the strides have to say so
-            return images.to(torch.float32, memory_format=torch.channels_last).mul_(factor).add_(offset)
+        if len(self.mean) == 1:  # one factor for all; `to` also makes the strides of a single channel say channels-last
+            ordered = images.flatten(1, -3).to(torch.float32, memory_format=torch.channels_last)
+            return ordered.mul_(factor).add_(offset)
         # Reordered last: 3.5 times faster on a CPU than arithmetic with 3 values in the innermost dimension.
-        return images.to(torch.float32).mul_(factor).add_(offset).contiguous(memory_format=torch.channels_last)
+        scaled = images.to(torch.float32).mul_(factor).add_(offset)
+        return scaled.flatten(1, -3).contiguous(memory_format=torch.channels_last)
 
 
 @lru_cache(maxsize=32)

@@ -7,4 +7,4 @@ from cnnsweep.records import Run, RunGroup
 
 def plan_groups(runs: Sequence[Run]) -> list[RunGroup]:
     """Return the runs in their order, each a group of its own."""
-    return [RunGroup((run,)) for run in runs]
+    return [RunGroup(((run,),)) for run in runs]

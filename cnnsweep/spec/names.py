@@ -71,4 +71,4 @@ SCHEDULES = ("constant", "cosine", "one_cycle", "step")
 
 EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "letters", "digits", "mnist")
 
-PRECISIONS = ("fp32", "bf16")
+PRECISIONS = ("fp32", "bf16", "fp64")

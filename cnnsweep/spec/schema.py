@@ -139,7 +139,7 @@ class SweepFile(BaseModel):
     )
     device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
     precision: Annotated[str, OneOf(PRECISIONS)] = Field(
-        default="fp32", description="fp32, or bf16 for mixed precision in bfloat16"
+        default="fp32", description="fp32, bf16 for mixed precision in bfloat16, or fp64 for checks"
     )
     tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(
         default_factory=TensorBoard, description="what TensorBoard shows beside the curves: true, false, or a mapping"

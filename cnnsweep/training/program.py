@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.fusion.generators import seed_device
 from cnnsweep.models.registry import build_model
 from cnnsweep.randomness import derive_seed
 from cnnsweep.records import Run
-from cnnsweep.training.optimizers import build_optimizer
+from cnnsweep.training.optimizers import RunOptimizer
+from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 
 
 class Program(Protocol):
     """What the trainer drives. A position is a run's place in the program, from 0 to K - 1.
 
-    Images come as (K·N, C, H, W), run after run, in the device's fastest memory format; figures go back as (K,) tensors
-    on the device, so that nothing waits for it.
+    Runs that see the same batches share them: images of G ≤ K different batches come side by side in the channels, in
+    channels-last memory order, and batch g belongs to K/G consecutive runs. Figures go back as (K,) tensors on the
+    device, so that nothing waits for it.
     """
 
     def train_step(
@@ -28,8 +30,8 @@ class Program(Protocol):
         """Move the weights by one batch.
 
         Args:
-            images: (K·N, C, H, W) float.
-            labels: (K, N) int64.
+            images: (N, G·C, H, W) float32.
+            labels: (G, N) int64.
             rates: each run's learning rate for this step.
             seeds: each run's seed for what the forward pass draws, such as dropout.
 
@@ -67,39 +69,40 @@ class PlainProgram:
     ) -> None:
         h = run.hyperparameters
         model = build_model(run.model, image_shape, num_classes, h.seed)
-        self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
-        self.optimizer = build_optimizer(h, self.model.parameters(), device)
+        self.dtype = weight_dtype(precision)
+        self.model: nn.Module = model.to(device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
-        self.grad_clip = h.grad_clip
+        self.optimizer = RunOptimizer(h, self.parameters, device)
         self.device = device
         self.loss = nn.CrossEntropyLoss(label_smoothing=h.label_smoothing)
         self.precision = precision
+        self._gradients: list[Tensor | None] = [None] * len(self.parameters)
 
     def train_step(
         self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         targets = labels[0]
-        self.optimizer.param_groups[0]["lr"] = rates[0]
         seed_device(self.device, seeds[0])
         self.model.train()
-        with self._autocast():
-            logits = self.model(images)
+        for parameter in self.parameters:
+            parameter.grad = None
+        with autocast(self.device, self.precision):
+            logits = self.model(images.to(self.dtype))
             loss = self.loss(logits, targets)
-        self.optimizer.zero_grad()
         loss.backward()
-        if self.grad_clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.grad_clip)
-        self.optimizer.step()
+        self._gradients = [parameter.grad for parameter in self.parameters]
+        self.optimizer.step(self._gradients, rates[0])
         correct = (logits.detach().argmax(1) == targets).sum()
         return loss.detach()[None], correct[None]
 
     @torch.inference_mode()
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         self.model.eval()
-        with self._autocast():
-            logits = self.model(images)
-        losses = nn.functional.cross_entropy(logits.float(), labels, reduction="none")
-        return losses.sum(dtype=_sum_dtype(self.device))[None], (logits.argmax(1) == labels).sum()[None]
+        with autocast(self.device, self.precision):
+            logits = self.model(images.to(self.dtype))
+        scores = logits if self.precision == "fp64" else logits.float()
+        losses = nn.functional.cross_entropy(scores, labels, reduction="none")
+        return losses.sum(dtype=sum_dtype(self.device))[None], (logits.argmax(1) == labels).sum()[None]
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
         assert position == 0
@@ -107,7 +110,8 @@ class PlainProgram:
 
     def gradients(self, position: int) -> Mapping[str, Tensor]:
         assert position == 0
-        return {n: p.grad for n, p in self.model.named_parameters() if p.grad is not None}
+        named = [name for name, parameter in self.model.named_parameters() if parameter.requires_grad]
+        return {name: g for name, g in zip(named, self._gradients, strict=True) if g is not None}
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
         assert position == 0
@@ -116,34 +120,12 @@ class PlainProgram:
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         assert position == 0
         self.model.load_state_dict(weights)
-        self.optimizer.load_state_dict(dict(optimizer))
+        self.optimizer.load_state_dict(optimizer)
 
     def keep(self, positions: Sequence[int]) -> None:
         assert list(positions) == [0]
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-
-def seed_device(device: torch.device, seed: int) -> None:
-    """Seed the generator that a forward pass on this device draws from.
-
-    `torch.manual_seed` would seed every device, which costs more than a small layer.
-    """
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
 
 
 def forward_seed(run: Run, epoch: int, step: int) -> int:
     """Return the seed for what one training step of a run draws in its forward pass."""
     return derive_seed(run.hyperparameters.seed, "forward", epoch, step)
-
-
-def _sum_dtype(device: torch.device) -> torch.dtype:
-    return torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 import traceback
@@ -17,7 +18,8 @@ from cnnsweep.data.batches import PixelScale, epoch_order
 from cnnsweep.data.images import ImageSet
 from cnnsweep.errors import CnnSweepError, FolderError
 from cnnsweep.recording.checkpoints import LastCheckpoint
-from cnnsweep.records import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.records import Augmentation, Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
 from cnnsweep.training.schedules import learning_rate
 
@@ -53,8 +55,8 @@ class Watcher(Protocol):
 
 
 @dataclass(slots=True)
-class _Lane:
-    """A run on its way: how far it is."""
+class _Member:
+    """A run of a lane, and how far it is."""
 
     run: Run
     epochs_done: int = 0
@@ -65,6 +67,35 @@ class _Lane:
         return self.epochs_done >= self.run.hyperparameters.epochs
 
 
+@dataclass(slots=True)
+class _Lane:
+    """One trajectory on its way, at one position of the program.
+
+    Attributes:
+        members: the runs that it is recorded for and that have not ended.
+        epochs_done: where its weights are. Where a crash came while a group's epoch was written down, some lanes are
+            one epoch ahead of others. They wait: they train along, so that the program and with it every rounding is
+            what it would have been, and are then put back to `checkpoint`.
+    """
+
+    run: Run
+    members: list[_Member]
+    epochs_done: int = 0
+    checkpoint: LastCheckpoint | None = None
+
+
+class GroupError(Exception):
+    """A group of several runs cannot go on together; the runs are as they were after the last epoch written down.
+
+    Attributes:
+        is_memory: a smaller group may work.
+    """
+
+    def __init__(self, cause: str, *, is_memory: bool) -> None:
+        super().__init__(cause)
+        self.is_memory = is_memory
+
+
 def train_group(
     group: RunGroup, task: TrainingTask, watcher: Watcher, checkpoints: Mapping[str, LastCheckpoint]
 ) -> None:
@@ -73,20 +104,23 @@ def train_group(
     Args:
         checkpoints: by run id, where runs that were interrupted go on.
 
-    Whatever the model or the data raise becomes the outcome of the runs that were still training.
+    Whatever the model or the data raise becomes the outcome of a run that trains alone.
 
     Raises:
         FolderError: what is reported can no longer be written down.
+        GroupError: the same, where several trajectories train together; none of them has ended.
     """
-    lanes = [_Lane(run) for run in group.runs]
+    lanes = [_Lane(runs[-1], [_Member(run) for run in runs]) for runs in group.trajectories]
     try:
         with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
             _train_lanes(lanes, task, watcher, checkpoints)
     except FolderError:
         raise
     except Exception as error:
-        for lane in lanes:
-            watcher.run_ended(_failure(lane.run, error))
+        if len(group.trajectories) > 1:
+            raise GroupError(_cause(error), is_memory=_is_out_of_memory(error)) from error
+        for member in [member for lane in lanes for member in lane.members]:
+            watcher.run_ended(_failure(member.run, error))
 
 
 def _train_lanes(
@@ -95,61 +129,91 @@ def _train_lanes(
     """Train until no lane is left in `lanes`."""
     program = build_program([lane.run for lane in lanes], task)
     for position, lane in enumerate(lanes):
-        if last := checkpoints.get(lane.run.id):
-            program.restore(position, last.weights, last.optimizer)
-            lane.epochs_done, lane.seconds = last.record.epoch, last.record.run_duration
+        _resume(program, position, lane, checkpoints)
     # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
-    _let_leave(program, lanes, [_outcome_if_complete(lane) for lane in lanes], watcher)
+    _let_leave(program, lanes, {}, watcher)
     while lanes:
-        reports = _train_epoch(program, lanes, task, watcher)
+        epoch = min(lane.epochs_done for lane in lanes) + 1
+        reports = _train_epoch(program, lanes, epoch, task, watcher)
         decisions = watcher.epoch_ended(reports)
-        outcomes = [
-            _outcome(lane, report.record, decision)
-            for lane, report, decision in zip(lanes, reports, decisions, strict=True)
-        ]
+        outcomes = {
+            report.record.run_id: _outcome(report.record, decision)
+            for report, decision in zip(reports, decisions, strict=True)
+        }
         _let_leave(program, lanes, outcomes, watcher)
 
 
+def _resume(program: Program, position: int, lane: _Lane, checkpoints: Mapping[str, LastCheckpoint]) -> None:
+    """Put a lane to where the last of its members is."""
+    for member in lane.members:
+        if last := checkpoints.get(member.run.id):
+            member.epochs_done, member.seconds = last.record.epoch, last.record.run_duration
+    last_of_all = min(lane.members, key=lambda member: member.epochs_done)
+    lane.checkpoint = checkpoints.get(last_of_all.run.id)
+    if lane.checkpoint is not None:
+        lane.epochs_done = lane.checkpoint.record.epoch
+        program.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
+
+
 def build_program(runs: Sequence[Run], task: TrainingTask) -> Program:
-    """Return the program that trains these runs."""
-    assert len(runs) == 1, "groups of several runs need a fused program"
-    return PlainProgram(runs[0], task.images.image_shape, task.num_classes, task.device, task.precision)
+    """Return the program that trains these runs, one trajectory each.
+
+    Raises:
+        FusionError: there are several, and their model cannot be fused.
+    """
+    about = (task.images.image_shape, task.num_classes, task.device, task.precision)
+    return PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
 
 
-def _let_leave(program: Program, lanes: list[_Lane], outcomes: Sequence[RunOutcome | None], watcher: Watcher) -> None:
-    """Take the lanes that have an outcome out of program and list."""
-    staying = [position for position, outcome in enumerate(outcomes) if outcome is None]
+def _let_leave(
+    program: Program, lanes: list[_Lane], outcomes: Mapping[str, RunOutcome | None], watcher: Watcher
+) -> None:
+    """Take runs that have ended out of their lanes, and lanes without runs out of program and list."""
+    slowest = min(lane.epochs_done for lane in lanes)
+    ended = []
+    staying = []
+    for position, lane in enumerate(lanes):
+        if lane.epochs_done == slowest:  # those ahead keep their place until the others have caught up
+            for member in list(lane.members):
+                outcome = outcomes.get(member.run.id)
+                if outcome is None and member.is_complete:
+                    outcome = RunOutcome(member.run.id, RunStatus.FINISHED)
+                if outcome is not None:
+                    ended.append(outcome)
+                    lane.members.remove(member)
+        if lane.members:
+            staying.append(position)
     if 0 < len(staying) < len(lanes):
         program.keep(staying)
     lanes[:] = [lanes[position] for position in staying]
-    for outcome in outcomes:
-        if outcome is not None:
-            watcher.run_ended(outcome)
+    for outcome in ended:
+        watcher.run_ended(outcome)
+
+
+def _cause(error: Exception) -> str:
+    return str(error) if isinstance(error, CnnSweepError) else f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def _failure(run: Run, error: Exception) -> RunOutcome:
-    cause = f"{type(error).__name__}: {' '.join(str(error).split())}"
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in cause:
+    cause = _cause(error)
+    if _is_out_of_memory(error):
         cause = f"out of memory; use a smaller batch_size or model ({cause})"
-    elif isinstance(error, CnnSweepError):
-        cause = str(error)
     return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)))
 
 
-def _outcome_if_complete(lane: _Lane) -> RunOutcome | None:
-    return RunOutcome(lane.run.id, RunStatus.FINISHED) if lane.is_complete else None
-
-
-def _outcome(lane: _Lane, record: EpochRecord, decision: Decision) -> RunOutcome | None:
+def _outcome(record: EpochRecord, decision: Decision) -> RunOutcome | None:
+    """Return how a run ends before its last epoch, or None."""
     if record.divergence is not None:
         cause = f"epoch {record.epoch}: {record.divergence}; try a smaller lr"
-        return RunOutcome(lane.run.id, RunStatus.DIVERGED, cause)
-    if lane.is_complete:
-        return RunOutcome(lane.run.id, RunStatus.FINISHED)
+        return RunOutcome(record.run_id, RunStatus.DIVERGED, cause)
     if decision is Decision.STOP:
-        return RunOutcome(lane.run.id, RunStatus.STOPPED, f"stopped early after epoch {lane.epochs_done}")
+        return RunOutcome(record.run_id, RunStatus.STOPPED, f"stopped early after epoch {record.epoch}")
     if decision is Decision.INTERRUPT:
-        return RunOutcome(lane.run.id, RunStatus.INTERRUPTED, f"interrupted after epoch {lane.epochs_done}")
+        return RunOutcome(record.run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {record.epoch}")
     return None
 
 
@@ -175,102 +239,113 @@ def _all_finite(weights: Mapping[str, Tensor]) -> bool:
     return not sums or bool(torch.isfinite(torch.stack(sums)).all())
 
 
-def _train_epoch(program: Program, lanes: Sequence[_Lane], task: TrainingTask, watcher: Watcher) -> list[EpochReport]:
-    """Move every lane on by one epoch."""
+def _train_epoch(
+    program: Program, lanes: Sequence[_Lane], epoch: int, task: TrainingTask, watcher: Watcher
+) -> list[EpochReport]:
+    """Move every lane on by one epoch; return a report for each run that has not had this epoch yet."""
     start = time.perf_counter()
-    losses, correct, rates = _train_batches(program, lanes, task, watcher)
+    due = [[member for member in lane.members if member.epochs_done < epoch] for lane in lanes]
+    ids = [member.run.id for members in due for member in members]
+    losses, correct, rates = _train_batches(program, [lane.run for lane in lanes], epoch, task, ids, watcher)
     lengths = _batch_lengths(len(task.training), lanes[0].run.hyperparameters.batch_size).to(losses.dtype)
     mean_losses = (lengths @ losses / len(task.training)).tolist()  # weighted: the last batch may be shorter
     accuracies = (correct.cpu().double() / len(task.training)).tolist()
-    validation = _validate(program, task)
-    seconds = time.perf_counter() - start
+    validation = _validate(program, len(lanes), task)
+    seconds = (time.perf_counter() - start) / len(ids)  # of a group's time, each run has its share
     reports = []
-    for position, lane in enumerate(lanes):
-        lane.epochs_done += 1
-        lane.seconds += seconds / len(lanes)  # of a group's time, each run has its share
+    for position, (lane, members) in enumerate(zip(lanes, due, strict=True)):
+        if lane.epochs_done >= epoch:  # it waits for the others
+            assert lane.checkpoint is not None
+            program.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
+            continue
+        lane.epochs_done = epoch
         batch_losses, weights = losses[:, position].float(), program.weights(position)
         val_loss, val_accuracy = (
             (None, None) if validation is None else (validation[0][position], validation[1][position])
         )
-        record = EpochRecord(
-            run_id=lane.run.id,
-            epoch=lane.epochs_done,
-            loss=mean_losses[position],
-            accuracy=accuracies[position],
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            epoch_duration=seconds / len(lanes),
-            run_duration=lane.seconds,
-            lr=rates[position],
-            steps=len(losses),
-            divergence=_divergence(batch_losses, val_loss, weights),
-        )
-        reports.append(
-            EpochReport(record, batch_losses, weights, program.optimizer_state(position), program.gradients(position))
-        )
+        divergence = _divergence(batch_losses, val_loss, weights)
+        optimizer, gradients = program.optimizer_state(position), program.gradients(position)
+        for member in members:
+            member.epochs_done = epoch
+            member.seconds += seconds
+            record = EpochRecord(
+                run_id=member.run.id,
+                epoch=epoch,
+                loss=mean_losses[position],
+                accuracy=accuracies[position],
+                val_loss=val_loss,
+                val_accuracy=val_accuracy,
+                epoch_duration=seconds,
+                run_duration=member.seconds,
+                lr=rates[position],
+                steps=len(losses),
+                divergence=divergence,
+            )
+            reports.append(EpochReport(record, batch_losses, weights, optimizer, gradients))
     return reports
 
 
 def _train_batches(
-    program: Program, lanes: Sequence[_Lane], task: TrainingTask, watcher: Watcher
+    program: Program, runs: Sequence[Run], epoch: int, task: TrainingTask, ids: Sequence[str], watcher: Watcher
 ) -> tuple[Tensor, Tensor, list[float]]:
     """Return the loss of every batch (steps, K) float64 on the CPU, correct predictions (K,), and the last rates."""
-    runs = [lane.run for lane in lanes]
-    ids = [run.id for run in runs]
-    epochs = [lane.epochs_done + 1 for lane in lanes]  # lanes that were resumed may be at different ones
+    viewers = _one_of_each_batch(runs)
     orders = torch.stack(
-        [
-            epoch_order(task.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch)
-            for run, epoch in zip(runs, epochs, strict=True)
-        ]
-    )  # (K, images)
-    chunks = torch.split(orders, runs[0].hyperparameters.batch_size, dim=1)
+        [epoch_order(task.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch) for run in viewers], 1
+    )  # (images, G)
+    chunks = torch.split(orders, runs[0].hyperparameters.batch_size)
     steps = len(chunks)
     losses: list[Tensor] = []
     correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
     rates: list[float] = []
     for step, (items, (images, labels)) in enumerate(zip(chunks, _batches(task, chunks), strict=True)):
         rates = [
-            learning_rate(
-                run.hyperparameters.schedule,
-                run.hyperparameters.lr,
-                lane.epochs_done * steps + step,
-                steps,
-                run.hyperparameters.epochs,
-            )
-            for lane, run in zip(lanes, runs, strict=True)
+            learning_rate(h.schedule, h.lr, (epoch - 1) * steps + step, steps, h.epochs)
+            for h in (run.hyperparameters for run in runs)
         ]
-        inputs = task.pixels.to_model_input(_augmented(images, items, runs, epochs).flatten(0, 1))
-        seeds = [forward_seed(run, epoch, step) for run, epoch in zip(runs, epochs, strict=True)]
-        loss, hits = program.train_step(inputs, labels, rates, seeds)
+        inputs = task.pixels.to_model_input(_augmented(images, items, viewers, epoch))
+        seeds = [forward_seed(run, epoch, step) for run in runs]
+        loss, hits = program.train_step(inputs, labels.t(), rates, seeds)
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         correct += hits
-        watcher.batches_done(ids, epochs[0], step + 1, steps)
+        watcher.batches_done(ids, epoch, step + 1, steps)
     return torch.stack(losses).cpu().double(), correct, rates
+
+
+def _one_of_each_batch(runs: Sequence[Run]) -> Sequence[Run]:
+    """Return G of K runs, each standing for K/G consecutive ones that see the same images in the same order."""
+    lengths = [len(list(same)) for _, same in itertools.groupby(runs, _what_it_sees)]
+    return runs[:: math.gcd(*lengths)]
+
+
+def _what_it_sees(run: Run) -> tuple[int | None, Augmentation, int | None]:
+    h = run.hyperparameters
+    return h.seed if h.shuffle else None, h.augment, h.seed if h.augment != Augmentation() else None
 
 
 def _batches(task: TrainingTask, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     return task.images.batches(chunks, task.device)
 
 
-def _augmented(images: Tensor, items: Tensor, runs: Sequence[Run], epochs: Sequence[int]) -> Tensor:
-    """Return the batch (K, N, C, H, W) with each run's own augmentation."""
+def _augmented(images: Tensor, items: Tensor, runs: Sequence[Run], epoch: int) -> Tensor:
+    """Return the images (N, G, C, H, W), each batch with the augmentation of its run."""
     hows = [run.hyperparameters.augment for run in runs]
-    if not any(how.flip or how.crop or how.cutout for how in hows):
+    if all(how == Augmentation() for how in hows):
         return images
     items = items.to(images.device)
     return torch.stack(
-        [augment(images[k], items[k], hows[k], runs[k].hyperparameters.seed, epochs[k]) for k in range(len(runs))]
+        [augment(images[:, g], items[:, g], how, runs[g].hyperparameters.seed, epoch) for g, how in enumerate(hows)], 1
     )
 
 
-def _validate(program: Program, task: TrainingTask) -> tuple[list[float], list[float]] | None:
+def _validate(program: Program, runs: int, task: TrainingTask) -> tuple[list[float], list[float]] | None:
     """Return mean loss and accuracy of each run on the held-out images, or None if there are none."""
     if not len(task.validation):
         return None
     loss_sums: Tensor | float = 0.0
     correct: Tensor | int = 0
-    for images, labels in _batches(task, torch.split(task.validation, evaluation_batch_size(task.images.image_shape))):
+    batch_size = evaluation_batch_size(task.images.image_shape, runs)
+    for images, labels in _batches(task, torch.split(task.validation, batch_size)):
         loss_sum, hits = program.measure(task.pixels.to_model_input(images), labels)
         loss_sums, correct = loss_sums + loss_sum, correct + hits
     assert isinstance(loss_sums, Tensor)
@@ -279,9 +354,9 @@ def _validate(program: Program, task: TrainingTask) -> tuple[list[float], list[f
     return (loss_sums.cpu().double() / held_out).tolist(), (correct.cpu().double() / held_out).tolist()
 
 
-def evaluation_batch_size(image_shape: tuple[int, int, int]) -> int:
-    """Return how many images are measured at once: the same for every run, and little memory for large images."""
-    return max(16, min(1000, 4_000_000 // math.prod(image_shape)))
+def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:
+    """Return how many images are measured at once: little memory for large images, and for many runs."""
+    return max(16, min(1000, 4_000_000 // math.prod(image_shape)) // runs)
 
 
 def _batch_lengths(images: int, batch_size: int) -> Tensor:
