@@ -40,6 +40,16 @@ DataRoot = Annotated[
     typer.Option("--data-root", envvar="CNNSWEEP_DATA", help="Where data sets lie.", show_default="data"),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps; instead of the file's.")]
+MaxRuns = Annotated[int, typer.Option(min=1, help="Refuse a sweep of more runs.")]
+FuseWish = Annotated[
+    str,
+    typer.Option(
+        "--fuse",
+        help="How runs train together: auto measures what is fastest, off trains each alone, a number is the most "
+        "that share a program.",
+        metavar="auto|off|K",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, for programs.")]
 
 
@@ -97,11 +107,15 @@ def run(
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what the folder holds and start over.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fresh throws away.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and diverged runs again.")] = False,
-    max_runs: Annotated[int, typer.Option(min=1, help="Refuse a sweep of more runs.")] = 10_000,
+    max_runs: MaxRuns = 10_000,
+    fuse: FuseWish = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Train the runs of a sweep that are not done yet.
+
+    Runs of one model and batch size train together as one program where that is faster; each gets the results that
+    it would get alone.
 
     Running the same command again goes on where it stopped: finished runs are kept, an interrupted one continues
     after its last whole epoch, and an edited file adds only what is new.
@@ -124,7 +138,16 @@ def run(
         return
     if fresh:
         _clear(folder, yes)
-    result = _run_sweep(spec, folder, data_root, changes, retry_failed=retry_failed, max_runs=max_runs, quiet=quiet)
+    result = _run_sweep(
+        spec,
+        folder,
+        data_root,
+        changes,
+        retry_failed=retry_failed,
+        max_runs=max_runs,
+        fuse=_read_fuse(fuse),
+        quiet=quiet,
+    )
     _show_result(result, as_json=as_json, quiet=quiet)
     if result.interrupted is not None:
         raise typer.Exit(result.interrupted)
@@ -305,6 +328,7 @@ def _run_sweep(
     *,
     retry_failed: bool,
     max_runs: int,
+    fuse: str | int,
     quiet: bool,
 ) -> SweepResult:
     from cnnsweep.display.choose import choose_display
@@ -313,11 +337,20 @@ def _run_sweep(
 
     display = choose_display(quiet)
     with loading_progress(quiet) as loading:
-        options = SweepOptions(folder, data_root, tuple(changes), retry_failed, max_runs, loading)
+        options = SweepOptions(folder, data_root, tuple(changes), retry_failed, max_runs, fuse, loading)
         try:
             return run_sweep(spec, options, display)
         finally:
             display.close()
+
+
+def _read_fuse(wish: str) -> str | int:
+    """Return auto, off, or the largest number of runs in a group."""
+    if wish in ("auto", "off"):
+        return wish
+    if wish.isascii() and wish.isdigit() and int(wish) >= 1:
+        return int(wish) if int(wish) > 1 else "off"
+    raise UsageError(f"--fuse: found '{wish}', allowed are auto, off and a whole number from 1")
 
 
 def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:

@@ -22,7 +22,7 @@ from cnnsweep.records import DatasetChoice, ModelChoice
 from cnnsweep.report.evaluation import Evaluation
 from cnnsweep.report.results import load_results
 from cnnsweep.training.devices import choose_device
-from cnnsweep.training.trainer import evaluation_batch_size
+from cnnsweep.training.feeding import evaluation_batch_size
 from cnnsweep.user_code import is_reference
 
 SPLITS = ("test", "val", "train")

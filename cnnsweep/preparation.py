@@ -19,7 +19,7 @@ from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_
 from cnnsweep.records import ModelChoice, Run
 from cnnsweep.spec.dump import dump_spec
 from cnnsweep.spec.schema import SweepSpec
-from cnnsweep.training.trainer import TrainingTask
+from cnnsweep.training.feeding import TrainingTask
 
 _SAMPLE_IMAGES = 32
 

@@ -114,6 +114,17 @@ class Hyperparameters:
     augment: Augmentation
     seed: int
 
+    @property
+    def view(self) -> tuple[int, Augmentation, int]:
+        """What decides which images a run's batches hold: runs that are equal in it see the same ones."""
+        is_augmented = self.augment != Augmentation()
+        return self.seed if self.shuffle else -1, self.augment, self.seed if is_augmented else -1
+
+    @property
+    def looks_at_end(self) -> bool:
+        """True if an epoch's learning rate depends on how many there will be."""
+        return self.schedule.name in ("cosine", "one_cycle")
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,8 +17,8 @@ from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
 from cnnsweep.execution.base import Executor
 from cnnsweep.execution.in_process import InProcessExecutor
+from cnnsweep.grouping import AUTO, Fuse, PlannedGroup, choose_groups, conditions, event_from_groups
 from cnnsweep.interruption import StopRequest, stop_on_signals
-from cnnsweep.planning.groups import plan_groups
 from cnnsweep.preparation import count_parameters, make_recording_task, make_training_task, sweep_facts
 from cnnsweep.recording.checkpoints import LastCheckpoint
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
@@ -43,6 +44,7 @@ class SweepOptions:
         overrides: the `--set` texts, for the record.
         retry_failed: train failed and diverged runs again.
         max_runs: how many runs a sweep may have.
+        fuse: how runs train together: `auto` measures, `off` trains each alone, a number is the largest group.
         loading: is told of downloads and decoding, as (what, done, total).
     """
 
@@ -51,6 +53,7 @@ class SweepOptions:
     overrides: tuple[str, ...] = ()
     retry_failed: bool = False
     max_runs: int = 10_000
+    fuse: Fuse = AUTO
     loading: Callable[[str, int, int], None] | None = None
 
 
@@ -91,12 +94,15 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message)
         try:
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in runs])
-            display.sweep_started(_overview(spec, paths, device, runs, history))
             missing = [run for run in runs if _is_missing(history, run, options.retry_failed)]
-            watcher = _SweepWatcher(recorder, display, stop)
+            grouped_under = conditions(task, options.fuse)
+            watcher = _SweepWatcher(recorder, display, stop, grouped_under)
             executor: Executor = InProcessExecutor()
             try:
-                executor.execute(plan_groups(missing), task, watcher)
+                groups = choose_groups(missing, history, task, options.fuse, display.message)
+                recorder.record_groups(event_from_groups(groups, grouped_under))
+                display.sweep_started(_overview(spec, paths, device, runs, history))
+                executor.execute([planned.group for planned in groups], task, watcher)
             except KeyboardInterrupt:
                 watcher.interrupt_running()
             is_whole = all(history.runs[run.id].status.is_final for run in runs)
@@ -110,8 +116,11 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
 class _SweepWatcher:
     """Passes what training reports on to the recorder and the display, and decides when to stop."""
 
-    def __init__(self, recorder: Recorder, display: SweepDisplay, stop: StopRequest) -> None:
+    def __init__(
+        self, recorder: Recorder, display: SweepDisplay, stop: StopRequest, grouped_under: Mapping[str, Any]
+    ) -> None:
         self._recorder = recorder
+        self._grouped_under = grouped_under
         self._display = display
         self._stop = stop
         self._running: dict[str, Run] = {}
@@ -128,6 +137,13 @@ class _SweepWatcher:
                 checkpoints[run.id] = last
             self._display.run_started(run.id)
         return checkpoints
+
+    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+        planned = [PlannedGroup(part, f"a larger group failed: {cause}") for part in parts]
+        self._recorder.record_groups(event_from_groups(planned, self._grouped_under))
+        sizes = " and ".join(str(len(part.trajectories)) for part in parts)
+        how = "one by one" if all(len(part.trajectories) == 1 for part in parts) else f"in groups of {sizes}"
+        self._display.message(f"{sum(len(part.runs) for part in parts)} runs go on {how}: {cause}")
 
     def epoch_ended(self, reports: Sequence[EpochReport]) -> Sequence[Decision]:
         for report in reports:

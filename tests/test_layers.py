@@ -11,7 +11,7 @@ PACKAGE = Path(cnnsweep.__file__).parent
 LAYERS = [
     ["cli", "__main__"],
     ["sweep"],
-    ["preparation", "evaluation"],
+    ["preparation", "grouping", "evaluation"],
     ["execution"],
     ["report"],
     ["planning"],

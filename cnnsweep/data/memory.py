@@ -8,7 +8,12 @@ _SHARE = 0.5  # of the free memory; the rest is for models, activations and the 
 
 def image_memory_bytes() -> int:
     """Return how many bytes of images may be held in memory: half of what is free now."""
-    return int(_SHARE * min(_free_bytes(), _control_group_bytes()))
+    return int(_SHARE * free_memory_bytes())
+
+
+def free_memory_bytes() -> int:
+    """Return how many bytes of the machine's memory are free, for this container."""
+    return int(min(_free_bytes(), _control_group_bytes()))
 
 
 def gigabytes(count: int) -> str:

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from cnnsweep.recording.checkpoints import LastCheckpoint
 from cnnsweep.records import RunGroup
-from cnnsweep.training.trainer import TrainingTask, Watcher
+from cnnsweep.training.feeding import TrainingTask
+from cnnsweep.training.trainer import Watcher
 
 
 class SweepWatcher(Watcher, Protocol):
@@ -15,6 +16,9 @@ class SweepWatcher(Watcher, Protocol):
 
     def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
         """Return where the group's runs go on, by run id; None if no further group is to start."""
+
+    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+        """Hear that runs could not go on together; they start again, in these groups, from their last checkpoints."""
 
 
 class Executor(Protocol):

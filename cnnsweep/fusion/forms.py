@@ -21,7 +21,7 @@ FunctionForm = Callable[..., Any]
 ModuleForm = Callable[..., Any]
 
 
-def _same(_: Any, x: Stacked, *args: Any, **kwargs: Any) -> Stacked:
+def _same(_: Any, x: Stacked, **_options: Any) -> Stacked:
     """Leave values as they are: the memory order is ours to choose."""
     return x
 
@@ -68,14 +68,13 @@ _MODULES: dict[type[nn.Module], ModuleForm] = {
 }
 
 _DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-_RANDOM_NAMES = frozenset(
-    """
-    dropout dropout_ dropout1d dropout2d dropout3d alpha_dropout alpha_dropout_ feature_alpha_dropout feature_dropout
-    rrelu rrelu_ stochastic_depth drop_block2d bernoulli bernoulli_ rand randn randint randperm rand_like randn_like
-    randint_like normal normal_ uniform_ random_ exponential_ geometric_ log_normal_ cauchy_ multinomial poisson
-    gumbel_softmax fractional_max_pool2d
-    """.split()
-)
+_RANDOM_NAMES = frozenset([
+    "dropout", "dropout_", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "alpha_dropout_",
+    "feature_alpha_dropout", "feature_dropout", "rrelu", "rrelu_", "stochastic_depth", "drop_block2d", "bernoulli",
+    "bernoulli_", "rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "normal",
+    "normal_", "uniform_", "random_", "exponential_", "geometric_", "log_normal_", "cauchy_", "multinomial",
+    "poisson", "gumbel_softmax", "fractional_max_pool2d",
+])  # fmt: skip
 _RANDOM_MODULES = (*_DROPOUTS, nn.RReLU, nn.FractionalMaxPool2d)
 
 
@@ -109,7 +108,7 @@ def is_switched_off(operation: nn.Module | Callable[..., Any] | str, args: Any, 
     """True for a dropout or stochastic depth that hands its input on: in evaluation, or with probability 0."""
     if isinstance(operation, nn.Module):
         return isinstance(operation, _DROPOUTS) and (not operation.training or operation.p == 0.0)
-    if isinstance(operation, str) or "drop" not in operation.__name__ and operation.__name__ != "stochastic_depth":
+    if isinstance(operation, str) or not _is_dropout(operation.__name__):
         return False
     try:
         bound = inspect.signature(operation).bind(*args, **kwargs)
@@ -117,6 +116,10 @@ def is_switched_off(operation: nn.Module | Callable[..., Any] | str, args: Any, 
         return False
     bound.apply_defaults()
     return bound.arguments.get("training") is False or bound.arguments.get("p") == 0.0
+
+
+def _is_dropout(name: str) -> bool:
+    return "drop" in name or name == "stochastic_depth"
 
 
 def changes_in_place(operation: nn.Module | Callable[..., Any] | str) -> bool:

@@ -56,8 +56,8 @@ def one_by_one(
     """Call a function for one run after the other, each drawing its own random numbers.
 
     Args:
-        memory_order: the dimensions of the tensor arguments from the slowest to the fastest, as they lie in memory when a
-            run trains alone. Random numbers are drawn in memory order, so it decides which element gets which.
+        memory_order: the dimensions of the tensor arguments from the slowest to the fastest, as they lie in memory when
+            a run trains alone. Random numbers are drawn in memory order, so it decides which element gets which.
     """
     leaves, structure = pytree.tree_flatten((args, kwargs))
     results = []
@@ -79,7 +79,8 @@ def one_by_one(
 
 def memory_order_of(tensor: Tensor) -> tuple[int, ...]:
     """Return a tensor's dimensions from the slowest to the fastest in memory."""
-    return tuple(sorted(range(tensor.ndim), key=lambda dim: (-tensor.stride(dim), dim)))
+    strides = tensor.stride()
+    return tuple(sorted(range(tensor.ndim), key=lambda dim: (-strides[dim], dim)))
 
 
 def _laid_out(tensor: Tensor, order: Sequence[int] | None) -> Tensor:

@@ -62,8 +62,11 @@ def convolution(
 
 
 def _sums_bias_itself(x: Tensor, *sizes: Any) -> bool:
-    return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu") and all(
-        isinstance(size, tuple) for size in sizes
+    return (
+        x.device.type == "cpu"
+        and torch.is_grad_enabled()
+        and not torch.is_autocast_enabled("cpu")
+        and all(isinstance(size, tuple) for size in sizes)
     )
 
 
@@ -142,8 +145,10 @@ def batch_norm(
     if len(x.shape) < 2:
         return NotImplemented
     x = x.in_channels().own()
-    each = [None if t is None else _side_by_side(t, x.runs) for t in (running_mean, running_var, weight, bias)]
-    return Stacked.by_channels(F.batch_norm(x.tensor, *each, training, momentum, eps), x.runs)
+    mean, variance, scale, shift = (
+        None if t is None else _side_by_side(t, x.runs) for t in (running_mean, running_var, weight, bias)
+    )
+    return Stacked.by_channels(F.batch_norm(x.tensor, mean, variance, scale, shift, training, momentum, eps), x.runs)
 
 
 def batch_norm_module(module: nn.Module, tensors: Mapping[str, Stacked], x: Stacked) -> Any:
@@ -156,7 +161,9 @@ def batch_norm_module(module: nn.Module, tensors: Mapping[str, Stacked], x: Stac
         seen.tensor.add_(1)
     use_batch = norm.training or mean is None
     momentum = 0.0 if norm.momentum is None else norm.momentum
-    return batch_norm(None, x, mean, variance, tensors.get("weight"), tensors.get("bias"), use_batch, momentum, norm.eps)
+    return batch_norm(
+        None, x, mean, variance, tensors.get("weight"), tensors.get("bias"), use_batch, momentum, norm.eps
+    )
 
 
 def group_norm(
@@ -169,8 +176,8 @@ def group_norm(
 ) -> Any:
     """Normalise K times as many groups of channels."""
     x = x.in_channels().own()
-    affine = [None if t is None else _side_by_side(t, x.runs) for t in (weight, bias)]
-    return Stacked.by_channels(F.group_norm(x.tensor, x.runs * num_groups, *affine, eps), x.runs)
+    scale, shift = (None if t is None else _side_by_side(t, x.runs) for t in (weight, bias))
+    return Stacked.by_channels(F.group_norm(x.tensor, x.runs * num_groups, scale, shift, eps), x.runs)
 
 
 def group_norm_module(module: nn.Module, tensors: Mapping[str, Stacked], x: Stacked) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
+from torch.utils import _pytree as pytree  # nested arguments; torch has no public name for it
 
 from cnnsweep.errors import FusionError
 from cnnsweep.fusion import forms, general
@@ -204,9 +205,7 @@ class FusedModel:
         return step.form(step.function, *args, **kwargs)
 
     def _find_form(self, step: _Step, args: Any, kwargs: Any) -> How:
-        is_stacked = any(
-            isinstance(leaf, Stacked) for leaf in general.pytree.tree_leaves((args, kwargs))
-        )
+        is_stacked = any(isinstance(leaf, Stacked) for leaf in pytree.tree_leaves((args, kwargs)))
         if step.is_random and not step.is_identity:
             return How.EACH
         if not is_stacked and not step.names:
@@ -283,7 +282,9 @@ def _note_memory_orders(model: nn.Module, steps: Sequence[_Step], example: Tenso
 
 def _stack_all(models: Sequence[nn.Module]) -> dict[str, Stacked]:
     """Stack parameters and buffers by name; a tensor with two names in the model has one stack."""
-    named = [dict([*m.named_parameters(remove_duplicate=False), *m.named_buffers(remove_duplicate=False)]) for m in models]
+    named = [
+        dict([*m.named_parameters(remove_duplicate=False), *m.named_buffers(remove_duplicate=False)]) for m in models
+    ]
     if any(tensors.keys() != named[0].keys() for tensors in named):
         raise FusionError("its parameters have other names from run to run")
     stacks: dict[int, Stacked] = {}

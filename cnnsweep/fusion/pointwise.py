@@ -13,20 +13,29 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 from cnnsweep.fusion.stacked import Layout, Stacked
 
 # By name: functions of torch, of torch.nn.functional and methods of tensors mostly share theirs.
-_NAMES = """
-abs acos asin atan atan2 ceil celu clamp clamp_max clamp_min clip clone cos cosh detach div divide double elu eq erf exp
-expm1 float floor floor_divide fmod ge gelu gt half hardshrink hardsigmoid hardswish hardtanh heaviside isfinite
-isnan le leaky_relu lerp log log10 log1p log2 logical_and logical_not logical_or logsigmoid logit lt masked_fill maximum
-minimum mish mul multiply ne neg negative positive pow reciprocal relu relu6 remainder round rsqrt rsub selu sgn
-sigmoid sign silu sin softplus softshrink softsign sqrt square sub subtract tan tanh tanhshrink threshold to true_divide
-trunc type type_as where xlogy add bfloat16 bool int long nan_to_num addcmul addcdiv
-""".split()
-_OPERATORS = """
-add sub mul truediv floordiv mod pow neg pos abs lt le gt ge eq ne and_ or_ xor invert iadd isub imul itruediv ipow
-""".split()
+_NAMES = [
+    "abs", "acos", "asin", "atan", "atan2", "ceil", "celu", "clamp", "clamp_max", "clamp_min", "clip", "clone",
+    "cos", "cosh", "detach", "div", "divide", "double", "elu", "eq", "erf", "exp", "expm1", "float", "floor",
+    "floor_divide", "fmod", "ge", "gelu", "gt", "half", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
+    "heaviside", "isfinite", "isnan", "le", "leaky_relu", "lerp", "log", "log10", "log1p", "log2", "logical_and",
+    "logical_not", "logical_or", "logsigmoid", "logit", "lt", "masked_fill", "maximum", "minimum", "mish", "mul",
+    "multiply", "ne", "neg", "negative", "positive", "pow", "reciprocal", "relu", "relu6", "remainder", "round",
+    "rsqrt", "rsub", "selu", "sgn", "sigmoid", "sign", "silu", "sin", "softplus", "softshrink", "softsign", "sqrt",
+    "square", "sub", "subtract", "tan", "tanh", "tanhshrink", "threshold", "to", "true_divide", "trunc", "type",
+    "type_as", "where", "xlogy", "add", "bfloat16", "bool", "int", "long", "nan_to_num", "addcmul", "addcdiv",
+]  # fmt: skip
+_OPERATORS = [
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "neg", "pos", "abs", "lt", "le", "gt", "ge", "eq",
+    "ne", "and_", "or_", "xor", "invert", "iadd", "isub", "imul", "itruediv", "ipow",
+]  # fmt: skip
 
 POINTWISE_FUNCTIONS: frozenset[Any] = frozenset(
-    [getattr(home, name) for home in (torch, F) for name in [*_NAMES, *(f"{n}_" for n in _NAMES)] if hasattr(home, name)]
+    [
+        getattr(home, name)
+        for home in (torch, F)
+        for name in [*_NAMES, *(f"{n}_" for n in _NAMES)]
+        if hasattr(home, name)
+    ]
     + [getattr(operator, name) for name in _OPERATORS]
 )
 POINTWISE_METHODS: frozenset[str] = frozenset(
@@ -60,9 +69,7 @@ def _fits(first: Stacked, other: Stacked) -> bool:
     return same_rank and (first.layout is Layout.RUNS or first.tensor.shape[1] == other.tensor.shape[1])
 
 
-def _brought_together(
-    values: list[Any], stacked: list[Stacked], tensors: list[Tensor]
-) -> tuple[list[Any], Stacked]:
+def _brought_together(values: list[Any], stacked: list[Stacked], tensors: list[Tensor]) -> tuple[list[Any], Stacked]:
     """Return the operands in one layout and of one rank, and one that shows the layout."""
     runs = stacked[0].runs
     rank = max([*(len(s.shape) for s in stacked), *(t.ndim for t in tensors)])

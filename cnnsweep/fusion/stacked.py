@@ -91,4 +91,5 @@ class Stacked:
 
     def _runs_view(self) -> Tensor:
         """Return (copies, N, C, *spatial) of a value in CHANNELS layout."""
-        return self.tensor.unflatten(1, (self.copies, -1)).movedim(1, 0)
+        view: Tensor = self.tensor.unflatten(1, (self.copies, -1)).movedim(1, 0)
+        return view

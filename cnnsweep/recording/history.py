@@ -40,12 +40,23 @@ class RunHistory:
         self.outcome = None
 
 
+@dataclass(frozen=True, slots=True)
+class RememberedGroup:
+    """Runs that were to train together, by id, trajectory by trajectory, and under what that was chosen."""
+
+    trajectories: tuple[tuple[str, ...], ...]
+    why: str
+    step_s: float | None
+    conditions: Mapping[str, Any]
+
+
 @dataclass(slots=True)
 class SweepHistory:
-    """A sweep so far: the last `sweep` event, and its runs by id in the order of their announcement."""
+    """A sweep so far: the last `sweep` event, its runs by id in the order of their announcement, the last groups."""
 
     sweep: Mapping[str, Any] | None = None
     runs: dict[str, RunHistory] = field(default_factory=dict)
+    groups: list[RememberedGroup] = field(default_factory=list)
     started: str | None = None
     updated: str | None = None
     status: str = "running"
@@ -69,6 +80,8 @@ class SweepHistory:
                 known = RunHistory(event["run"], event["name"], event["settings"], event["parameters"])
                 self.runs[event["run"]] = known
             known.settings = event["settings"]  # an edited file may show more columns; the folder's name stays
+        elif kind == "planned":
+            self._remember(event)
         elif kind == "epoch":
             run = self.runs[event["run"]]
             run.records.append(record_from_event(event))
@@ -81,6 +94,18 @@ class SweepHistory:
             self.runs[event["run"]].outcome = RunOutcome(event["run"], status, event["cause"])
         elif kind == "left":
             self.status = event["status"]
+
+    def _remember(self, event: Mapping[str, Any]) -> None:
+        """Take in groups, in place of all that hold one of their runs."""
+        new = [
+            RememberedGroup(
+                tuple(tuple(ids) for ids in group["runs"]), group["why"], group["step_s"], event["conditions"]
+            )
+            for group in event["groups"]
+        ]
+        planned = {run for group in new for ids in group.trajectories for run in ids}
+        kept = [group for group in self.groups if not any(run in planned for ids in group.trajectories for run in ids)]
+        self.groups = kept + new
 
 
 def read_history(path: Path) -> SweepHistory:

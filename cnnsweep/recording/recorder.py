@@ -91,8 +91,17 @@ class Recorder:
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         replace_file(self.paths.environment, to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n")
 
+    def record_groups(self, event: Mapping[str, Any]) -> None:
+        """Journal which runs train together, so that a resume groups them alike.
+
+        Args:
+            event: see `grouping.event_from_groups`.
+        """
+        self._append({"event": "planned", **event})
+
     def start_run(self, run: Run) -> LastCheckpoint | None:
         """Make a run's files ready for training; return where it goes on, or None for a run from the start."""
+        self._close_board(run.id)  # open where its group could not go on
         last = self._resume(run)
         self._open(run)
         return last

@@ -64,9 +64,7 @@ class FusedProgram:
             targets = labels.repeat_interleave(runs // copies, 0) if copies < runs else labels  # (K, N)
             losses = self._losses(logits, targets)
         losses.sum().backward()  # the sum, so that each run's gradient is its own whole one
-        gradients = [
-            [None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves
-        ]
+        gradients = [[None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves]
         for optimizer, rate, *of_run in zip(self._optimizers, rates, *gradients, strict=True):
             optimizer.step(of_run, rate)
         correct = (logits.detach().argmax(-1) == targets).sum(1)

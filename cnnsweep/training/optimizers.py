@@ -13,9 +13,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 from cnnsweep.records import Hyperparameters
 
 
-def build_optimizer(
-    hyperparameters: Hyperparameters, parameters: Iterable[Tensor], device: torch.device
-) -> Optimizer:
+def build_optimizer(hyperparameters: Hyperparameters, parameters: Iterable[Tensor], device: torch.device) -> Optimizer:
     """Return the stock optimizer of one run, in its fastest form on this device."""
     h = hyperparameters
     fused = device.type in ("cpu", "cuda")  # one kernel over all parameters
@@ -82,7 +80,7 @@ class RunOptimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the stock optimizer's state dict."""
-        if self._state is not None and self._state.steps:
+        if self._state is not None and self._state.step is not None:
             torch._foreach_copy_(self._state.steps, [self._state.step] * len(self._state.steps))
         return self.stock.state_dict()
 

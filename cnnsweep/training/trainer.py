@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from cnnsweep.data.augment import augment
-from cnnsweep.data.batches import PixelScale, epoch_order
-from cnnsweep.data.images import ImageSet
 from cnnsweep.errors import CnnSweepError, FolderError
 from cnnsweep.recording.checkpoints import LastCheckpoint
-from cnnsweep.records import Augmentation, Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.records import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.training.feeding import TrainingTask, training_batches, validation_batches
 from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
 from cnnsweep.training.schedules import learning_rate
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingTask:
-    """What all runs of a sweep share.
-
-    Attributes:
-        training, validation: positions in `images`, int64; no validation is an empty tensor.
-    """
-
-    images: ImageSet
-    training: Tensor
-    validation: Tensor
-    pixels: PixelScale
-    num_classes: int
-    device: torch.device
-    precision: str
 
 
 class Watcher(Protocol):
@@ -88,11 +68,13 @@ class GroupError(Exception):
     """A group of several runs cannot go on together; the runs are as they were after the last epoch written down.
 
     Attributes:
+        remaining: the runs that have not ended.
         is_memory: a smaller group may work.
     """
 
-    def __init__(self, cause: str, *, is_memory: bool) -> None:
+    def __init__(self, cause: str, remaining: RunGroup, *, is_memory: bool) -> None:
         super().__init__(cause)
+        self.remaining = remaining
         self.is_memory = is_memory
 
 
@@ -108,7 +90,7 @@ def train_group(
 
     Raises:
         FolderError: what is reported can no longer be written down.
-        GroupError: the same, where several trajectories train together; none of them has ended.
+        GroupError: the same, where several trajectories train together.
     """
     lanes = [_Lane(runs[-1], [_Member(run) for run in runs]) for runs in group.trajectories]
     try:
@@ -117,8 +99,9 @@ def train_group(
     except FolderError:
         raise
     except Exception as error:
-        if len(group.trajectories) > 1:
-            raise GroupError(_cause(error), is_memory=_is_out_of_memory(error)) from error
+        if len(lanes) > 1:
+            remaining = RunGroup(tuple(tuple(member.run for member in lane.members) for lane in lanes))
+            raise GroupError(_cause(error), remaining, is_memory=_is_out_of_memory(error)) from error
         for member in [member for lane in lanes for member in lane.members]:
             watcher.run_ended(_failure(member.run, error))
 
@@ -176,7 +159,7 @@ def _let_leave(
         if lane.epochs_done == slowest:  # those ahead keep their place until the others have caught up
             for member in list(lane.members):
                 outcome = outcomes.get(member.run.id)
-                if outcome is None and member.is_complete:
+                if member.is_complete and (outcome is None or outcome.status is not RunStatus.DIVERGED):
                     outcome = RunOutcome(member.run.id, RunStatus.FINISHED)
                 if outcome is not None:
                     ended.append(outcome)
@@ -289,53 +272,21 @@ def _train_batches(
     program: Program, runs: Sequence[Run], epoch: int, task: TrainingTask, ids: Sequence[str], watcher: Watcher
 ) -> tuple[Tensor, Tensor, list[float]]:
     """Return the loss of every batch (steps, K) float64 on the CPU, correct predictions (K,), and the last rates."""
-    viewers = _one_of_each_batch(runs)
-    orders = torch.stack(
-        [epoch_order(task.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch) for run in viewers], 1
-    )  # (images, G)
-    chunks = torch.split(orders, runs[0].hyperparameters.batch_size)
-    steps = len(chunks)
+    steps = task.steps_per_epoch(runs[0].hyperparameters.batch_size)
     losses: list[Tensor] = []
     correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
     rates: list[float] = []
-    for step, (items, (images, labels)) in enumerate(zip(chunks, _batches(task, chunks), strict=True)):
+    for step, (images, labels) in enumerate(training_batches(task, runs, epoch)):
         rates = [
             learning_rate(h.schedule, h.lr, (epoch - 1) * steps + step, steps, h.epochs)
             for h in (run.hyperparameters for run in runs)
         ]
-        inputs = task.pixels.to_model_input(_augmented(images, items, viewers, epoch))
         seeds = [forward_seed(run, epoch, step) for run in runs]
-        loss, hits = program.train_step(inputs, labels.t(), rates, seeds)
+        loss, hits = program.train_step(images, labels, rates, seeds)
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         correct += hits
         watcher.batches_done(ids, epoch, step + 1, steps)
     return torch.stack(losses).cpu().double(), correct, rates
-
-
-def _one_of_each_batch(runs: Sequence[Run]) -> Sequence[Run]:
-    """Return G of K runs, each standing for K/G consecutive ones that see the same images in the same order."""
-    lengths = [len(list(same)) for _, same in itertools.groupby(runs, _what_it_sees)]
-    return runs[:: math.gcd(*lengths)]
-
-
-def _what_it_sees(run: Run) -> tuple[int | None, Augmentation, int | None]:
-    h = run.hyperparameters
-    return h.seed if h.shuffle else None, h.augment, h.seed if h.augment != Augmentation() else None
-
-
-def _batches(task: TrainingTask, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    return task.images.batches(chunks, task.device)
-
-
-def _augmented(images: Tensor, items: Tensor, runs: Sequence[Run], epoch: int) -> Tensor:
-    """Return the images (N, G, C, H, W), each batch with the augmentation of its run."""
-    hows = [run.hyperparameters.augment for run in runs]
-    if all(how == Augmentation() for how in hows):
-        return images
-    items = items.to(images.device)
-    return torch.stack(
-        [augment(images[:, g], items[:, g], how, runs[g].hyperparameters.seed, epoch) for g, how in enumerate(hows)], 1
-    )
 
 
 def _validate(program: Program, runs: int, task: TrainingTask) -> tuple[list[float], list[float]] | None:
@@ -344,19 +295,13 @@ def _validate(program: Program, runs: int, task: TrainingTask) -> tuple[list[flo
         return None
     loss_sums: Tensor | float = 0.0
     correct: Tensor | int = 0
-    batch_size = evaluation_batch_size(task.images.image_shape, runs)
-    for images, labels in _batches(task, torch.split(task.validation, batch_size)):
-        loss_sum, hits = program.measure(task.pixels.to_model_input(images), labels)
+    for images, labels in validation_batches(task, runs):
+        loss_sum, hits = program.measure(images, labels)
         loss_sums, correct = loss_sums + loss_sum, correct + hits
     assert isinstance(loss_sums, Tensor)
     assert isinstance(correct, Tensor)
     held_out = len(task.validation)
     return (loss_sums.cpu().double() / held_out).tolist(), (correct.cpu().double() / held_out).tolist()
-
-
-def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:
-    """Return how many images are measured at once: little memory for large images, and for many runs."""
-    return max(16, min(1000, 4_000_000 // math.prod(image_shape)) // runs)
 
 
 def _batch_lengths(images: int, batch_size: int) -> Tensor:

@@ -25,7 +25,7 @@ def test_model_input_is_the_normalised_pixel(shape: tuple[int, ...]) -> None:
     expected = (pixels / 255 - np.reshape(mean, (-1, 1, 1))) / np.reshape(std, (-1, 1, 1))
     assert result.dtype == torch.float32
     # Values up to 4.5: a float32 product and sum differ from float64 by a few units of 2**-23.
-    np.testing.assert_allclose(result.numpy(), expected, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(result.numpy(), expected.reshape(result.shape), rtol=0, atol=2e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

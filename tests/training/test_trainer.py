@@ -28,7 +28,8 @@ from cnnsweep.records import (
     RunStatus,
     Schedule,
 )
-from cnnsweep.training.trainer import TrainingTask, train_group
+from cnnsweep.training.feeding import TrainingTask
+from cnnsweep.training.trainer import train_group
 
 SMALL_CNN = ModelChoice("cnn", {"channels": [4], "kernel_size": 3, "hidden": [8]})
 ADAM = Hyperparameters(
@@ -93,7 +94,7 @@ class Listener:
 
 def train(task, hyperparameters, listener=None, checkpoints=None, model=SMALL_CNN) -> Listener:
     listener = listener or Listener()
-    train_group(RunGroup((make_run(hyperparameters, model),)), task, listener, checkpoints or {})
+    train_group(RunGroup(((make_run(hyperparameters, model),),)), task, listener, checkpoints or {})
     return listener
 
 

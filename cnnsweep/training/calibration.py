@@ -1,0 +1,146 @@
+"""A few seconds on the actual device decide how many runs train together, and whether that is faster than alone."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from cnnsweep.records import Run
+from cnnsweep.training.feeding import TrainingTask, training_batches
+from cnnsweep.training.program import Program, forward_seed
+from cnnsweep.training.trainer import build_program
+
+BUDGET_SHARE = 0.02  # of the time that the runs would take alone, at most, goes into measuring
+_LEAST_BUDGET_S = 0.5  # below, nothing can be measured; a sweep so short does not care
+_LEAST_GAIN = 1.05  # a fused step must be this much faster: below, noise may have decided
+_CLEAR_LOSS = 1.5  # a group this many times slower is not tried smaller
+_ROUNDS = 5
+_WARM_UP = 6  # steps until the allocator has all its pages, at most
+_HALVINGS = 2  # how often a smaller group is tried
+_IMAGES = 256  # of a batch, at most: larger batches cost their share more, alone and together alike
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was measured for runs of one kind.
+
+    Attributes:
+        size: how many train together, from 1.
+        why: in words, to follow the number of runs.
+        alone_s, fused_s: seconds a training step of one run; by the size of the group.
+    """
+
+    size: int
+    why: str
+    alone_s: float | None  # None where nothing was measured
+    fused_s: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def step_s(self) -> float | None:
+        """Seconds a training step of one run, in the way that was chosen."""
+        return self.alone_s if self.size == 1 else self.fused_s.get(self.size)
+
+
+def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> Calibration:
+    """Measure steps of training alone and together, in turn.
+
+    Args:
+        runs: those of one kind, one a trajectory; those that see the same batches side by side.
+        epochs: how many all of them have to train, in sum.
+        most: how many may train together.
+
+    Returns:
+        The fastest way.
+
+    Raises:
+        FusionError: the model cannot be fused.
+    """
+    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+        alone = _Stepper(runs[:1], task)
+        alone.seconds()  # what is done once only
+        alone_s = alone.seconds()
+        foreseen = alone_s * task.steps_per_epoch(runs[0].hyperparameters.batch_size) * epochs / alone.share
+        deadline = time.perf_counter() + max(BUDGET_SHARE * foreseen, _LEAST_BUDGET_S)
+        fused_s: dict[int, float] = {}
+        size = min(len(runs), most)
+        while size >= 2 and len(fused_s) <= _HALVINGS and time.perf_counter() + _least_cost(size, alone_s) < deadline:
+            alone_s, fused_s[size] = _compare(alone, _Stepper(runs[:size], task), size, deadline)
+            if fused_s[size] > min(*fused_s.values(), _CLEAR_LOSS * alone_s):
+                break
+            size = -(-size // 2)
+    return _decide(alone_s / alone.share, {k: seconds / alone.share for k, seconds in fused_s.items()})
+
+
+def seconds_alone(run: Run, task: TrainingTask) -> float:
+    """Return the seconds that a training step of a run takes alone."""
+    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+        alone = _Stepper([run], task)
+        alone.seconds()
+        return statistics.median(alone.seconds() for _ in range(3)) / alone.share
+
+
+def _least_cost(size: int, alone_s: float) -> float:
+    """Return the seconds that the shortest comparison takes, of a group that is no faster than its runs alone."""
+    return (2 * size + 4) * alone_s
+
+
+def _decide(alone_s: float, fused_s: dict[int, float]) -> Calibration:
+    if not fused_s:
+        return Calibration(1, "measuring whether a group is faster would take too long", alone_s)
+    best = max(fused_s)
+    for size in sorted(fused_s, reverse=True):
+        if fused_s[size] * _LEAST_GAIN < fused_s[best]:  # a smaller group has to be clearly faster
+            best = size
+    gain = alone_s / fused_s[best]
+    if gain < _LEAST_GAIN:
+        why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would be no faster"
+        return Calibration(1, why, alone_s, fused_s)
+    return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, fused_s)
+
+
+class _Stepper:
+    """A program that takes the same training step again and again.
+
+    Attributes:
+        share: how much of a whole batch the step has.
+    """
+
+    def __init__(self, runs: Sequence[Run], task: TrainingTask) -> None:
+        self._program: Program = build_program(runs, task)
+        images, labels = next(training_batches(task, runs, epoch=1))
+        self._images, self._labels = images[:_IMAGES], labels[:, :_IMAGES]
+        self.share = len(self._images) / runs[0].hyperparameters.batch_size
+        self._rates = [0.0] * len(runs)  # the weights stay where numbers are ordinary
+        self._seeds = [forward_seed(run, 1, 0) for run in runs]
+        self._wait: Callable[[], None] = {
+            "cuda": lambda: torch.cuda.synchronize(task.device),
+            "mps": torch.mps.synchronize,
+        }.get(task.device.type, lambda: None)
+
+    def seconds(self) -> float:
+        """Take a step and return how long it took."""
+        self._wait()
+        start = time.perf_counter()
+        self._program.train_step(self._images.clone(), self._labels, self._rates, self._seeds)
+        self._wait()
+        return time.perf_counter() - start
+
+
+def _compare(alone: _Stepper, fused: _Stepper, size: int, deadline: float) -> tuple[float, float]:
+    """Return the median seconds a step of one run, alone and together, measured in turn."""
+    previous = fused.seconds()
+    for _ in range(_WARM_UP):
+        seconds = fused.seconds()
+        if seconds > 0.9 * previous or time.perf_counter() > deadline:
+            break
+        previous = seconds
+    pairs: list[tuple[float, float]] = []
+    while len(pairs) < _ROUNDS and (not pairs or time.perf_counter() < deadline):
+        # A few steps alone for each one together, so that both have the caches to themselves.
+        of_alone = statistics.median(alone.seconds() for _ in range(min(size, 4)))
+        pairs.append((of_alone, fused.seconds() / size))
+    return statistics.median(a for a, _ in pairs), statistics.median(f for _, f in pairs)

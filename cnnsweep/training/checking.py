@@ -1,0 +1,69 @@
+"""Proof, before a group trains, that its fused program does what its runs would do alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from cnnsweep.errors import FusionError
+from cnnsweep.records import Run
+from cnnsweep.training.feeding import TrainingTask, training_batches
+from cnnsweep.training.fused_program import FusedProgram
+from cnnsweep.training.program import PlainProgram, Program, forward_seed
+
+_IMAGES = 8  # of a real batch, for each run
+# In float64 the two differ by rounding alone, some 1e-15; normalising a few images with almost equal values can raise
+# that to 1e-8. A wrong formula shows at 1e-5 and far above.
+_TOLERANCE = 1e-6
+_TOLERANCE_FP32 = 1e-2  # where the device has no float64
+
+
+def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
+    """Compare one step of the fused program with each run's own: losses, gradients, weights after it, evaluation.
+
+    Both compute in float64 on some images of the first real batch, dropout and augmentation included.
+
+    Raises:
+        FusionError: they differ; the message says in what.
+    """
+    precision, tolerance = ("fp32", _TOLERANCE_FP32) if task.device.type == "mps" else ("fp64", _TOLERANCE)
+    about = (task.images.image_shape, task.num_classes, task.device, precision)
+    images, labels = next(training_batches(task, runs, epoch=1))
+    images, labels = images[:_IMAGES], labels[:, :_IMAGES]
+    channels = task.images.image_shape[0]
+    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+        fused = FusedProgram(runs, *about)
+        losses = _step(fused, runs, images, labels)
+        for position, run in enumerate(runs):
+            copy = position * len(labels) // len(runs)
+            own = images[:, copy * channels : (copy + 1) * channels]
+            plain = PlainProgram(run, *about)
+            loss = _step(plain, [run], own, labels[copy : copy + 1])
+            _compare("loss", {"": losses[position]}, {"": loss[0]}, tolerance)
+            _compare("gradient", fused.gradients(position), plain.gradients(0), tolerance)
+            _compare("weight after one step", fused.weights(position), plain.weights(0), tolerance)
+            measured, expected = (program.measure(own, labels[copy])[0] for program in (fused, plain))
+            _compare("loss in evaluation", {"": measured[position]}, {"": expected[0]}, tolerance)
+
+
+def _step(program: Program, runs: Sequence[Run], images: Tensor, labels: Tensor) -> Tensor:
+    rates = [run.hyperparameters.lr for run in runs]
+    losses, _ = program.train_step(images.clone(), labels, rates, [forward_seed(run, 1, 0) for run in runs])
+    return losses
+
+
+def _compare(what: str, fused: Mapping[str, Tensor], plain: Mapping[str, Tensor], tolerance: float) -> None:
+    """Compare every element, allowing `tolerance` of the largest one anywhere: some are zero but for rounding."""
+    if fused.keys() != plain.keys():
+        raise FusionError(f"its fused form has other {what}s: {', '.join(sorted(fused.keys() ^ plain.keys())[:3])}")
+    largest = max((float(tensor.abs().max()) for tensor in plain.values() if tensor.numel()), default=0.0)
+    for name, expected in plain.items():
+        difference = (fused[name] - expected).abs()
+        if not bool((difference <= tolerance * max(largest, 1e-12)).all()):
+            of = f" of '{name}'" if name else ""
+            raise FusionError(
+                f"its fused form differs from the model itself: the {what}{of} by {float(difference.max()):.1e}, "
+                f"where the largest is {largest:.1e}"
+            )
