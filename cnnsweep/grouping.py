@@ -116,8 +116,13 @@ def _plan_kind(
         choice = Calibration(1, f"trying a step failed: {' '.join(cause.split())}", None)
     if len(kind) > 1 and fuse != OFF:
         tell(_in_words(kind, choice))
-    step_s = choice.step_s
-    return [PlannedGroup(group, choice.why, step_s) for group in split_evenly(kind, choice.size)]
+    groups = split_evenly(kind, choice.size)
+    return [
+        PlannedGroup(group, choice.why, choice.step_s)
+        if len(group.trajectories) > 1 or choice.size == 1
+        else PlannedGroup(group, "left over by the groups", choice.alone_s)
+        for group in groups
+    ]
 
 
 def _choose(kind: Sequence[Trajectory], task: TrainingTask, fuse: Fuse, *, measure_all: bool) -> Calibration:

@@ -159,6 +159,12 @@ class RunGroup:
         return tuple(run for trajectory in self.trajectories for run in trajectory)
 
 
+def even_sizes(count: int, most: int) -> list[int]:
+    """Return the sizes of as few groups as `count` members need, at most `most` in each, and as even as can be."""
+    groups = -(-count // most)
+    return [count * (number + 1) // groups - count * number // groups for number in range(groups)]
+
+
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
     """One row of `results.csv`: a run after one epoch. Figures may be NaN when the run diverges.

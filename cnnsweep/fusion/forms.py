@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from cnnsweep.fusion import layers, shapes
-from cnnsweep.fusion.pointwise import POINTWISE_FUNCTIONS, POINTWISE_METHODS, POINTWISE_MODULES, pointwise
+from cnnsweep.fusion.pointwise import POINTWISE_FUNCTIONS, POINTWISE_METHODS, POINTWISE_MODULES, converted, pointwise
 from cnnsweep.fusion.stacked import Stacked
 
 # (function, its arguments with `Stacked` for tensors) → result, or NotImplemented where the form does not apply.
@@ -46,6 +46,7 @@ _FUNCTIONS: dict[Any, FunctionForm] = {
 }
 _METHODS: dict[str, FunctionForm] = {
     **dict.fromkeys(POINTWISE_METHODS, pointwise),
+    **dict.fromkeys(["to", "type", "type_as"], converted),
     "flatten": shapes.flatten,
     "reshape": shapes.reshape,
     "view": shapes.reshape,
@@ -92,7 +93,9 @@ def method_form(name: str) -> FunctionForm | None:
 
 
 def module_form(module: nn.Module) -> ModuleForm | None:
-    """Return the fast form of a module of exactly this class: a subclass may do something else."""
+    """Return the fast form of a module of exactly this class, without hooks: others may do something else."""
+    if module._forward_hooks or module._forward_pre_hooks:
+        return None
     return _MODULES.get(type(module))
 
 

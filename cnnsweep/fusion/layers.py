@@ -47,7 +47,7 @@ def convolution(
 
     Where runs share their images, a group has one image and the filters of all runs that see it.
     """
-    if not isinstance(x, Stacked) or len(x.shape) < 3:
+    if not isinstance(x, Stacked) or len(x.shape) != len(weight.shape):  # one image without a batch
         return NotImplemented
     x = x.in_channels()
     if groups > 1:  # the filters of one group see some channels only, of their own run
@@ -99,6 +99,8 @@ class _BiasSummed(torch.autograd.Function):
 def convolution_module(module: nn.Module, tensors: Mapping[str, Stacked], x: Stacked) -> Any:
     """Convolve as a module does, its way of padding included."""
     conv = cast(nn.Conv2d, module)
+    if len(x.shape) != len(tensors["weight"].shape):
+        return NotImplemented
     padding: Any = conv.padding
     if conv.padding_mode != "zeros":
         x = x.in_channels()
@@ -214,11 +216,20 @@ def layer_norm_module(module: nn.Module, tensors: Mapping[str, Stacked], x: Stac
 
 def channelwise(function: Callable[..., Any], x: Stacked, *args: Any, **kwargs: Any) -> Any:
     """Apply what treats every channel by itself."""
-    if len(x.shape) < 3 or kwargs.get("return_indices"):
+    if len(x.shape) != _rank_of(function, x) or kwargs.get("return_indices"):
         return NotImplemented
     x = x.in_channels()
     y = function(x.tensor, *args, **kwargs)
     return x.with_tensor(y) if isinstance(y, Tensor) else NotImplemented
+
+
+def _rank_of(function: Callable[..., Any], x: Stacked) -> int:
+    """Return the rank that values with a batch have; a lower one would make channels of the images."""
+    name = type(function).__name__ if isinstance(function, nn.Module) else function.__name__
+    digits = [int(digit) for digit in name if digit in "123"]
+    if digits:
+        return digits[-1] + 2
+    return 4 if "shuffle" in name.lower() else max(3, len(x.shape))
 
 
 def pad(_: Any, x: Stacked, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:

@@ -16,7 +16,7 @@ from cnnsweep.errors import FusionError
 from cnnsweep.fusion import forms, general
 from cnnsweep.fusion.generators import RunGenerators
 from cnnsweep.fusion.stacked import Stacked
-from cnnsweep.fusion.tracing import trace
+from cnnsweep.fusion.tracing import HAS_GRADIENT, trace
 
 
 class How(StrEnum):
@@ -171,7 +171,8 @@ class FusedModel:
             else:
                 args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
                 try:
-                    values[node] = self._do(step, args, kwargs)
+                    with torch.set_grad_enabled(torch.is_grad_enabled() and node.meta[HAS_GRADIENT]):
+                        values[node] = self._do(step, args, kwargs)
                 except FusionError as error:
                     raise FusionError(f"{_words(step)}: {error}") from error
                 if step.changes is not None and step.how is not How.ONCE:
@@ -221,7 +222,7 @@ class FusedModel:
     def _is_fit(self, step: _Step, args: Any, kwargs: Any) -> bool:
         try:
             return self._fast(step, args, kwargs) is not NotImplemented
-        except (TypeError, AttributeError):  # arguments of a kind that the form does not foresee
+        except (TypeError, AttributeError, RuntimeError):  # arguments of a kind that the form does not foresee
             return False
 
     def _attribute(self, target: str) -> Any:
@@ -262,9 +263,10 @@ class _MemoryOrders(fx.Interpreter):
         self._steps = {step.node.name: step for step in steps}
 
     def run_node(self, n: fx.Node) -> Any:
-        args, _ = self.fetch_args_kwargs_from_env(n)
-        if args and isinstance(args[0], Tensor):
-            self._steps[n.name].memory_order = general.memory_order_of(args[0])
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        first = next((value for value in [*args, *kwargs.values()] if isinstance(value, Tensor)), None)
+        if first is not None:
+            self._steps[n.name].memory_order = general.memory_order_of(first)
         return super().run_node(n)
 
 

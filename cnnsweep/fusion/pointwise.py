@@ -61,6 +61,16 @@ def pointwise(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     return first.with_tensor(result)
 
 
+def converted(function: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Give values the type or device of others, whose shape does not matter."""
+    args = tuple(arg.tensor if isinstance(arg, Stacked) else arg for arg in args)
+    kwargs = {name: value.tensor if isinstance(value, Stacked) else value for name, value in kwargs.items()}
+    kwargs.pop("memory_format", None)  # the memory order is ours to choose
+    return (
+        x.with_tensor(function(x.tensor, *args, **kwargs)) if isinstance(x, Stacked) else function(x, *args, **kwargs)
+    )
+
+
 def _fits(first: Stacked, other: Stacked) -> bool:
     """True if the tensors broadcast as the runs' own would."""
     if first.layout is not other.layout or first.copies != other.copies:

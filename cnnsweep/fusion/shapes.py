@@ -68,7 +68,7 @@ def reduce_pixels(function: Any, x: Stacked, dim: Any = None, keepdim: bool = Fa
     """Reduce over pixels; other dimensions are left to the general way."""
     rank = len(x.shape)
     dims = [dim] if isinstance(dim, int) else dim
-    if kwargs or dims is None or x.layout is not Layout.CHANNELS:
+    if kwargs or not dims or x.layout is not Layout.CHANNELS:
         return NotImplemented
     if any(d % rank < 2 for d in dims):
         return NotImplemented

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import linecache
+import random
 import traceback
 from pathlib import Path
+from typing import Any
 
+import numpy
 import torch
 from torch import fx, nn
 
 from cnnsweep.errors import FusionError
+
+# In a node's `meta`: false inside `torch.no_grad()`, which the graph itself does not show.
+HAS_GRADIENT = "has_gradient"
 
 _FRAMEWORK = Path(torch.__file__).parent
 
@@ -19,6 +25,11 @@ class _Tracer(fx.Tracer):
 
     proxy_buffer_attributes = True
 
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        node = super().create_node(*args, **kwargs)
+        node.meta[HAS_GRADIENT] = torch.is_grad_enabled()
+        return node
+
 
 def trace(model: nn.Module) -> fx.Graph:
     """Return the graph of a model's forward pass in the mode, training or evaluation, that it is in.
@@ -26,10 +37,22 @@ def trace(model: nn.Module) -> fx.Graph:
     Raises:
         FusionError: its Python code depends on the values that pass through it, or cannot be recorded otherwise.
     """
+    if model._forward_hooks or model._forward_pre_hooks:
+        raise FusionError("its forward cannot be traced: it has hooks")
+    before = _random_states()
     try:
-        return _Tracer().trace(model)
+        with torch.enable_grad():
+            graph = _Tracer().trace(model)
     except Exception as error:  # whatever a person's forward does with the stand-ins for tensors
         raise FusionError(f"its forward cannot be traced: {_one_line(error)}{_place(error)}") from error
+    if _random_states() != before:  # what was drawn would stay the same in every step
+        raise FusionError("its forward cannot be traced: it draws random numbers in Python code")
+    return graph
+
+
+def _random_states() -> tuple[Any, ...]:
+    numbers = numpy.random.get_state(legacy=False)  # a person's code may draw from it
+    return torch.default_generator.get_state().tolist(), random.getstate(), str(numbers)
 
 
 def _one_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnsweep.recording.files import to_json
-from cnnsweep.records import Run, RunGroup
+from cnnsweep.records import Run, RunGroup, even_sizes
 
 Trajectory = tuple[Run, ...]
 
@@ -42,8 +42,7 @@ def trajectories(runs: Sequence[Run]) -> list[Trajectory]:
 
 def split_evenly(members: Sequence[Trajectory], size: int) -> list[RunGroup]:
     """Return as few groups of at most `size` trajectories as there can be, none much smaller than the others."""
-    count = -(-len(members) // size)
-    bounds = [len(members) * number // count for number in range(count + 1)]
+    bounds = [0, *itertools.accumulate(even_sizes(len(members), size))]
     return [RunGroup(tuple(members[start:end])) for start, end in itertools.pairwise(bounds)]
 
 

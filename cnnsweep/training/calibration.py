@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from cnnsweep.records import Run
+from cnnsweep.records import Run, even_sizes
 from cnnsweep.training.feeding import TrainingTask, training_batches
 from cnnsweep.training.program import Program, forward_seed
 from cnnsweep.training.trainer import build_program
@@ -72,7 +72,8 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
             if fused_s[size] > min(*fused_s.values(), _CLEAR_LOSS * alone_s):
                 break
             size = -(-size // 2)
-    return _decide(alone_s / alone.share, {k: seconds / alone.share for k, seconds in fused_s.items()})
+    per_step = {k: seconds / alone.share for k, seconds in fused_s.items()}
+    return decide(len(runs), alone_s / alone.share, per_step)
 
 
 def seconds_alone(run: Run, task: TrainingTask) -> float:
@@ -88,18 +89,29 @@ def _least_cost(size: int, alone_s: float) -> float:
     return (2 * size + 4) * alone_s
 
 
-def _decide(alone_s: float, fused_s: dict[int, float]) -> Calibration:
+def decide(runs: int, alone_s: float, fused_s: Mapping[int, float]) -> Calibration:
+    """Return the fastest way to train so many runs, the largest groups where it makes no clear difference.
+
+    Args:
+        alone_s, fused_s: see `Calibration`.
+    """
     if not fused_s:
         return Calibration(1, "measuring whether a group is faster would take too long", alone_s)
+
+    def seconds(size: int) -> float:
+        """Return what a step of all runs takes; a group of a size that was not measured goes like the next larger."""
+        groups = even_sizes(runs, size)
+        return sum(k * (alone_s if k == 1 else fused_s[min(m for m in fused_s if m >= k)]) for k in groups)
+
     best = max(fused_s)
     for size in sorted(fused_s, reverse=True):
-        if fused_s[size] * _LEAST_GAIN < fused_s[best]:  # a smaller group has to be clearly faster
+        if seconds(size) * _LEAST_GAIN < seconds(best):
             best = size
-    gain = alone_s / fused_s[best]
+    gain = runs * alone_s / seconds(best)
     if gain < _LEAST_GAIN:
         why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would be no faster"
-        return Calibration(1, why, alone_s, fused_s)
-    return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, fused_s)
+        return Calibration(1, why, alone_s, dict(fused_s))
+    return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, dict(fused_s))
 
 
 class _Stepper:

@@ -112,7 +112,7 @@ class FusedProgram:
             for position, run in enumerate(self._runs)
         ]
         smoothing = [run.hyperparameters.label_smoothing for run in self._runs]
-        self._smoothing = torch.tensor(smoothing, device=self._device)[:, None]
+        self._smoothing = torch.tensor(smoothing, device=self._device, dtype=self._dtype)[:, None]
         self._same_smoothing = smoothing[0] if len(set(smoothing)) == 1 else None
 
     def _losses(self, logits: Tensor, targets: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -85,9 +86,14 @@ class RunOptimizer:
         return self.stock.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a stock optimizer's state dict."""
+        """Go on from a stock optimizer's state dict, of a run alone or of one in a group."""
         self._state = None
-        self.stock.load_state_dict(dict(state))
+        self.stock.load_state_dict(copy.deepcopy(dict(state)))  # or it would go on in the caller's tensors
+        for parameter, values in self.stock.state.items():
+            for name, value in values.items():
+                # Kernels walk through memory, so the state has to lie there as its parameter does.
+                if isinstance(value, Tensor) and value.shape == parameter.shape and value.ndim:
+                    values[name] = torch.empty_like(parameter).copy_(value)
 
     def _collect_state(self) -> _KernelState | None:
         """Return the stock optimizer's state, if every parameter has all of it and the same number of steps."""

@@ -38,12 +38,17 @@ def build(make: Callable[[], nn.Module], runs: int) -> list[nn.Module]:
     models = []
     for seed in range(runs):
         torch.manual_seed(seed)
-        model = make().to(torch.float64, memory_format=torch.channels_last)
+        model = channels_last(make().to(torch.float64))
         with torch.no_grad():
             for parameter in model.parameters():  # the ones and zeros that norms begin with would hide mistakes
                 parameter.add_(0.1 * torch.randn_like(parameter))
         models.append(model)
     return models
+
+
+def channels_last(model: nn.Module) -> nn.Module:
+    """Lay out four-dimensional weights as training does; others cannot be."""
+    return model.to(memory_format=torch.channels_last) if all(p.ndim < 5 for p in model.parameters()) else model
 
 
 def random_images(copies: int, channels: int = CHANNELS, batch: int = BATCH, side: int = SIDE) -> Tensor:
@@ -81,9 +86,7 @@ def assert_near(actual: Tensor, expected: Tensor, what: str, scale: float | None
     assert actual.dtype == expected.dtype, f"{what}: {actual.dtype} instead of {expected.dtype}"
     if scale is None:
         scale = float(expected.abs().max()) if expected.numel() else 0.0
-    torch.testing.assert_close(
-        actual, expected, rtol=TOLERANCE, atol=TOLERANCE * scale, msg=lambda m: f"{what}: {m}"
-    )
+    torch.testing.assert_close(actual, expected, rtol=TOLERANCE, atol=TOLERANCE * scale, msg=lambda m: f"{what}: {m}")
 
 
 def assert_trains_as_alone(

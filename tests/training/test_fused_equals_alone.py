@@ -1,0 +1,287 @@
+"""A run in a fused group gets what it would get alone: every weight, buffer and figure, at every epoch.
+
+In float64 the two differ by the order of sums only: 1e-9, relative to the largest element of a tensor, leaves room for
+rounding to grow over a few dozen steps and for nothing else. Adam's eps is 1e-5 here: the gradient of a bias before
+batch normalisation is zero but for rounding, some 1e-17, which the usual 1e-8 would raise to 1e-9.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from cnnsweep.data.batches import PixelScale
+from cnnsweep.data.images import MemoryImages
+from cnnsweep.recording.checkpoints import LastCheckpoint
+from cnnsweep.records import (
+    Augmentation,
+    Decision,
+    EpochReport,
+    Hyperparameters,
+    ModelChoice,
+    Run,
+    RunGroup,
+    RunOutcome,
+    RunStatus,
+    Schedule,
+)
+from cnnsweep.training.feeding import TrainingTask, training_batches
+from cnnsweep.training.fused_program import FusedProgram
+from cnnsweep.training.trainer import build_program, train_group
+
+TOLERANCE = 1e-9
+CNN = ModelChoice("cnn", {"channels": [3, 4], "kernel_size": 3, "hidden": [6], "dropout": 0.3, "batch_norm": True})
+PLAIN_CNN = ModelChoice("cnn", {"channels": [3], "kernel_size": 3, "hidden": [6]})
+ADAM = Hyperparameters(
+    lr=0.01, batch_size=8, shuffle=True, epochs=2, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,
+    beta2=0.999, eps=1e-5, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
+    augment=Augmentation(), seed=1,
+)  # fmt: skip
+SGD = dataclasses.replace(ADAM, optimizer="sgd", momentum=0.9, nesterov=False, beta1=None, beta2=None, eps=None)
+RMSPROP = dataclasses.replace(ADAM, optimizer="rmsprop", momentum=0.0, beta1=None, beta2=None)
+
+
+@pytest.fixture(scope="module")
+def task() -> TrainingTask:
+    """27 training images of 3 channels, so that batches of 8 leave a last one of 3, and 9 held out."""
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(36) % 3
+    images = torch.randint(0, 256, (36, 3, 12, 12), generator=random, dtype=torch.uint8)
+    images[torch.arange(36), 0, labels * 2] = 255
+    return TrainingTask(
+        MemoryImages(images, labels), torch.arange(27), torch.arange(27, 36), PixelScale((0.5,) * 3, (0.25,) * 3), 3,
+        torch.device("cpu"), "fp64",
+    )  # fmt: skip
+
+
+class Collector:
+    """Keeps copies of all that is reported, by run; interrupts everything after an epoch if told so."""
+
+    def __init__(self, interrupt_after: int | None = None) -> None:
+        self.reports: dict[str, list[EpochReport]] = {}
+        self.checkpoints: dict[str, list[LastCheckpoint]] = {}
+        self.outcomes: dict[str, RunOutcome] = {}
+        self._interrupt_after = interrupt_after
+
+    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+        pass
+
+    def epoch_ended(self, reports: Sequence[EpochReport]) -> Sequence[Decision]:
+        for report in reports:
+            copy = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, report.optimizer)
+            weights = {name: tensor.clone() for name, tensor in report.weights.items()}
+            gradients = {name: tensor.clone() for name, tensor in report.gradients.items()}
+            kept = dataclasses.replace(report, weights=weights, gradients=gradients, optimizer=copy)
+            self.reports.setdefault(report.record.run_id, []).append(kept)
+            last = LastCheckpoint(report.record, weights, copy)
+            self.checkpoints.setdefault(report.record.run_id, []).append(last)
+        is_over = self._interrupt_after is not None and reports[0].record.epoch >= self._interrupt_after
+        return [Decision.INTERRUPT if is_over else Decision.CONTINUE] * len(reports)
+
+    def run_ended(self, outcome: RunOutcome) -> None:
+        assert outcome.run_id not in self.outcomes
+        self.outcomes[outcome.run_id] = outcome
+
+
+def make_runs(*hyperparameters: Hyperparameters, model: ModelChoice = CNN) -> list[Run]:
+    return [Run(f"run{number}", f"run{number}", model, h, {}) for number, h in enumerate(hyperparameters)]
+
+
+def train_alone(task: TrainingTask, runs: Sequence[Run]) -> Collector:
+    collector = Collector()
+    for run in runs:
+        train_group(RunGroup(((run,),)), task, collector, {})
+    return collector
+
+
+def train_together(task: TrainingTask, runs: Sequence[Run]) -> Collector:
+    collector = Collector()
+    train_group(RunGroup(tuple((run,) for run in runs)), task, collector, {})
+    return collector
+
+
+def assert_same_tensors(fused: dict[str, torch.Tensor], alone: dict[str, torch.Tensor], about: str) -> None:
+    assert fused.keys() == alone.keys(), about
+    for name, expected in alone.items():
+        scale = max(expected.abs().max().item(), 1e-30) if expected.numel() else 1.0
+        difference = (fused[name] - expected).abs().max().item() if expected.numel() else 0.0
+        assert difference <= TOLERANCE * max(scale, 1e-3), f"{about}: {name} by {difference:.1e} of {scale:.1e}"
+
+
+def assert_same_training(fused: Collector, alone: Collector) -> None:
+    assert fused.reports.keys() == alone.reports.keys()
+    assert {i: (o.status, o.cause) for i, o in fused.outcomes.items()} == {
+        i: (o.status, o.cause) for i, o in alone.outcomes.items()
+    }
+    for run_id, expected in alone.reports.items():
+        assert len(fused.reports[run_id]) == len(expected)
+        for mine, theirs in zip(fused.reports[run_id], expected, strict=True):
+            about = f"{run_id} epoch {theirs.record.epoch}"
+            untimed = {"epoch_duration", "run_duration"}
+            for field in {f.name for f in dataclasses.fields(theirs.record)} - untimed:
+                value, other = getattr(mine.record, field), getattr(theirs.record, field)
+                assert value == (pytest.approx(other, rel=TOLERANCE) if isinstance(other, float) else other), about
+            torch.testing.assert_close(mine.batch_losses, theirs.batch_losses, rtol=2e-7, atol=0)  # kept as float32
+            assert_same_tensors(mine.weights, theirs.weights, about)
+            assert_same_tensors(mine.gradients, theirs.gradients, about)
+
+
+def different_rates(h: Hyperparameters, count: int) -> list[Hyperparameters]:
+    return [dataclasses.replace(h, lr=h.lr * (1 + k / 4), seed=k % 3) for k in range(count)]
+
+
+@pytest.mark.parametrize("model", [CNN, PLAIN_CNN], ids=["batch-norm-dropout", "plain"])
+@pytest.mark.parametrize(
+    "hyperparameters",
+    [
+        ADAM,
+        dataclasses.replace(ADAM, weight_decay=0.1),
+        dataclasses.replace(ADAM, optimizer="adamw", weight_decay=0.1, beta1=0.8),
+        dataclasses.replace(SGD, momentum=0.0),
+        SGD,
+        dataclasses.replace(SGD, nesterov=True, weight_decay=0.01),
+        RMSPROP,
+        dataclasses.replace(RMSPROP, momentum=0.5, weight_decay=0.01),
+    ],
+    ids=["adam", "adam-decay", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "rmsprop-momentum"],
+)
+def test_every_optimizer_trains_a_group_as_it_trains_each_run(task, hyperparameters, model):
+    runs = make_runs(*different_rates(hyperparameters, 3), model=model)
+    assert_same_training(train_together(task, runs), train_alone(task, runs))
+
+
+@pytest.mark.parametrize("count", [2, 5, 33])
+def test_groups_of_every_size_train_alike(task, count):
+    runs = make_runs(*different_rates(dataclasses.replace(ADAM, epochs=1), count))
+    assert_same_training(train_together(task, runs), train_alone(task, runs))
+
+
+def test_runs_of_a_group_may_differ_in_everything_but_model_batch_size_and_kind_of_optimizer(task):
+    runs = make_runs(
+        ADAM,
+        dataclasses.replace(ADAM, shuffle=False, seed=5, epochs=3),
+        dataclasses.replace(ADAM, shuffle=False, seed=6, label_smoothing=0.2),
+        dataclasses.replace(ADAM, schedule=Schedule("cosine", warmup=0.5), epochs=4, beta1=0.5, beta2=0.9),
+        dataclasses.replace(ADAM, schedule=Schedule("one_cycle"), grad_clip=0.1, eps=1e-3),
+        dataclasses.replace(
+            ADAM, schedule=Schedule("step", every=1), augment=Augmentation(True, 2, 3), weight_decay=0.1
+        ),
+        dataclasses.replace(ADAM, augment=Augmentation(flip=True), grad_clip=10.0, seed=9),
+    )
+    assert_same_training(train_together(task, runs), train_alone(task, runs))
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        [(True, 0), (True, 0), (False, 0), (False, 1)],  # two by two
+        [(True, 0), (True, 0), (True, 0), (True, 0), (False, 0), (True, 1)],  # 4, 1 and 1
+        [(True, 0), (False, 0), (True, 0)],  # equal ones apart
+    ],
+)
+def test_runs_that_share_batches_train_as_those_that_do_not(task, views):
+    runs = make_runs(
+        *(
+            dataclasses.replace(ADAM, shuffle=shuffle, seed=seed, lr=0.01 / (1 + k))
+            for k, (shuffle, seed) in enumerate(views)
+        )
+    )
+    assert_same_training(train_together(task, runs), train_alone(task, runs))
+
+
+@pytest.mark.parametrize("hyperparameters", [ADAM, SGD, RMSPROP], ids=["adam", "sgd", "rmsprop"])
+def test_a_resume_in_another_grouping_equals_training_alone(task, hyperparameters):
+    first, second, third = runs = make_runs(*different_rates(dataclasses.replace(hyperparameters, epochs=4), 3))
+    collector = Collector(interrupt_after=2)
+    train_group(RunGroup(((first,), (second,), (third,))), task, collector, {})
+    assert {o.status for o in collector.outcomes.values()} == {RunStatus.INTERRUPTED}
+    last = {run_id: kept[-1] for run_id, kept in collector.checkpoints.items()}
+    collector.outcomes.clear()
+    collector._interrupt_after = None
+    train_group(RunGroup(((third,), (first,))), task, collector, last)
+    train_group(RunGroup(((second,),)), task, collector, last)
+    assert_same_training(collector, train_alone(task, runs))
+
+
+def test_runs_that_are_an_epoch_ahead_wait_for_the_others(task):
+    runs = make_runs(*different_rates(dataclasses.replace(ADAM, epochs=3), 3))
+    whole = train_together(task, runs)
+    behind, *ahead = runs
+    checkpoints = {run.id: whole.checkpoints[run.id][1] for run in ahead} | {behind.id: whole.checkpoints[behind.id][0]}
+    rest = Collector()
+    train_group(RunGroup(tuple((run,) for run in runs)), task, rest, checkpoints)
+    assert [report.record.epoch for report in rest.reports[behind.id]] == [2, 3]
+    for run in runs:
+        if run is not behind:
+            assert [report.record.epoch for report in rest.reports[run.id]] == [3]
+        for name, expected in whole.reports[run.id][-1].weights.items():
+            assert torch.equal(rest.reports[run.id][-1].weights[name], expected)  # bit for bit: the group is the same
+
+
+def test_runs_that_differ_in_epochs_alone_are_trained_once_and_recorded_for_each(task, monkeypatch):
+    short, long = runs = make_runs(dataclasses.replace(ADAM, epochs=2), dataclasses.replace(ADAM, epochs=4))
+    epochs = []
+
+    def batches(task: TrainingTask, runs: Sequence[Run], epoch: int):
+        epochs.append(epoch)
+        return training_batches(task, runs, epoch)
+
+    monkeypatch.setattr("cnnsweep.training.trainer.training_batches", batches)
+    collector = Collector()
+    train_group(RunGroup(((short, long),)), task, collector, {})
+    assert epochs == [1, 2, 3, 4]
+    assert_same_training(collector, train_alone(task, runs))
+
+
+def test_a_run_that_diverges_changes_no_bit_of_the_others_and_leaves(task):
+    good = different_rates(dataclasses.replace(SGD, epochs=3), 2)
+    wild = dataclasses.replace(SGD, lr=1e300, epochs=3)  # float64 takes a good deal
+    tame = dataclasses.replace(SGD, lr=1e-3, epochs=3)
+    model = PLAIN_CNN
+    with_wild = train_together(task, make_runs(good[0], wild, good[1], model=model))
+    with_tame = train_together(task, make_runs(good[0], tame, good[1], model=model))
+    assert with_wild.outcomes["run1"].status is RunStatus.DIVERGED
+    for run_id in ("run0", "run2"):
+        mine, theirs = with_wild.reports[run_id], with_tame.reports[run_id]
+        # Bit for bit in the epoch in which both groups have three runs; after it the one has two.
+        assert torch.equal(mine[0].batch_losses, theirs[0].batch_losses)
+        assert all(torch.equal(mine[0].weights[name], weight) for name, weight in theirs[0].weights.items())
+        assert len(mine) == 3
+        assert all(math.isfinite(report.record.loss) for report in mine)
+    alone = train_alone(task, make_runs(good[0], wild, good[1], model=model))
+    for run_id in ("run0", "run2"):
+        for mine, theirs in zip(with_wild.reports[run_id], alone.reports[run_id], strict=True):
+            assert_same_tensors(mine.weights, theirs.weights, run_id)
+    assert alone.outcomes["run1"].cause == with_wild.outcomes["run1"].cause
+
+
+def test_float32_groups_stay_within_rounding_of_runs_alone(task):
+    """One epoch of four steps at a small rate: each step adds some units of 2**-24, relative to the largest weight."""
+    single = dataclasses.replace(task, precision="fp32")
+    runs = make_runs(*different_rates(dataclasses.replace(SGD, epochs=1, lr=0.001), 4), model=PLAIN_CNN)
+    fused, alone = train_together(single, runs), train_alone(single, runs)
+    for run in runs:
+        for name, expected in alone.reports[run.id][0].weights.items():
+            difference = (fused.reports[run.id][0].weights[name] - expected).abs().max()
+            assert difference <= 20 * 2**-24 * expected.abs().max(), name
+
+
+def test_a_fused_program_checkpoints_what_a_plain_one_takes(task):
+    runs = make_runs(*different_rates(ADAM, 2))
+    fused = train_together(task, runs).checkpoints["run1"][-1]
+    plain = train_alone(task, runs).checkpoints["run1"][-1]
+    assert {n: (t.shape, t.dtype) for n, t in fused.weights.items()} == {
+        n: (t.shape, t.dtype) for n, t in plain.weights.items()
+    }
+    assert fused.optimizer["param_groups"] == plain.optimizer["param_groups"]
+    assert fused.optimizer["state"].keys() == plain.optimizer["state"].keys()
+    for number, expected in plain.optimizer["state"].items():
+        assert_same_tensors(fused.optimizer["state"][number], expected, f"state of parameter {number}")
+
+
+def test_a_group_is_one_program(task):
+    assert isinstance(build_program(make_runs(ADAM, SGD), task), FusedProgram)
