@@ -33,6 +33,7 @@ class SilentDisplay:
         self.started: list[str] = []
         self.records: list[EpochRecord] = []
         self.outcomes: list[RunOutcome] = []
+        self.notes: list[str] = []
         self.messages: list[str] = []
 
     def sweep_started(self, overview: SweepOverview) -> None:
@@ -50,6 +51,9 @@ class SilentDisplay:
     def run_ended(self, outcome: RunOutcome) -> None:
         self.outcomes.append(outcome)
 
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
     def message(self, text: str) -> None:
         self.messages.append(text)
 
@@ -60,7 +64,8 @@ class SilentDisplay:
 def sweep(
     folder: Path, text: str = SMALL, display: Any = None, overrides: Sequence[str] = (), **options: Any
 ) -> SweepResult:
-    """Run a sweep file's text in a folder."""
+    """Run a sweep file's text in a folder; each run alone if not asked otherwise, since measuring differs each time."""
+    options.setdefault("fuse", "off")
     spec = parse_sweep(text, "small.yaml", overrides)
     return run_sweep(spec, SweepOptions(folder, folder, tuple(overrides), **options), display or SilentDisplay())
 

@@ -18,11 +18,17 @@ from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import RunStatus
 
 
+@pytest.fixture(scope="module", params=["off", 2], ids=["alone", "together"])
+def fuse(request):
+    """Each run by itself, or both as one program."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, fuse):
     """An uninterrupted sweep."""
     folder = tmp_path_factory.mktemp("whole") / "small"
-    result = sweep(folder)
+    result = sweep(folder, fuse=fuse)
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
     assert result.interrupted is None
     return folder
@@ -48,6 +54,7 @@ def test_journal_json_csv_and_tensorboard_agree(whole):
     ]  # fmt: skip
     assert [[str(v) for v in row.values()] for row in content["epochs"]] == [list(row.values()) for row in rows]
     events = [e for e in read_journal(whole / "journal.jsonl") if e["event"] == "epoch"]
+    events.sort(key=lambda event: [run["id"] for run in content["runs"]].index(event["run"]))  # stable: by epoch then
     for event, row in zip(events, content["epochs"], strict=True):
         for figure in ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "epoch_duration", "run_duration"):
             assert event[figure] == row[figure]
@@ -99,10 +106,10 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(whole):
     assert content["sweep"]["best"] == winner["run"]
 
 
-def test_the_same_command_again_trains_nothing(whole, tmp_path):
+def test_the_same_command_again_trains_nothing(whole, fuse):
     before = untimed(whole)
     display = SilentDisplay()
-    sweep(whole, display=display)
+    sweep(whole, display=display, fuse=fuse)
     assert display.started == []
     assert untimed(whole) == before
 
@@ -128,28 +135,33 @@ class Interrupting(SilentDisplay):
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_a_sweep_stopped_by_sigterm_and_run_again_equals_one_left_alone(whole, tmp_path, epochs):
+def test_a_sweep_stopped_by_sigterm_and_run_again_equals_one_left_alone(whole, tmp_path, fuse, epochs):
     folder = tmp_path / "small"
     display = Interrupting(after_epochs=epochs)
-    result = sweep(folder, display=display)
-    assert result.interrupted == 143
+    result = sweep(folder, display=display, fuse=fuse)
+    if fuse == 2:  # both runs end their epoch at the same time
+        epochs += epochs % 2
     assert len(display.records) == epochs
+    if epochs == 4:
+        return
+    assert result.interrupted == 143
     assert tables(folder)["sweep"]["status"] == "interrupted"
     assert "once more (Ctrl-C) stops at once" in display.messages[0]
     again = SilentDisplay()
-    assert sweep(folder, display=again).interrupted is None
+    assert sweep(folder, display=again, fuse=fuse).interrupted is None
     assert len(again.records) == 4 - epochs
     assert untimed(folder) == untimed(whole)
 
 
-def test_ctrl_c_twice_stops_at_once_and_loses_only_the_running_epoch(whole, tmp_path):
+def test_ctrl_c_twice_stops_at_once_and_loses_only_the_running_epoch(whole, tmp_path, fuse):
     folder = tmp_path / "small"
     display = Interrupting(at_batches=(5, 6))  # the second epoch's first two batches
-    result = sweep(folder, display=display)
+    result = sweep(folder, display=display, fuse=fuse)
     assert result.interrupted == 130
-    assert [record.epoch for record in display.records] == [1]
-    assert [str(o.status) for o in display.outcomes] == ["interrupted"]
-    sweep(folder)
+    running = 1 if fuse == "off" else 2
+    assert [record.epoch for record in display.records] == [1] * running
+    assert [str(o.status) for o in display.outcomes] == ["interrupted"] * running
+    sweep(folder, fuse=fuse)
     assert untimed(folder) == untimed(whole)
 
 
@@ -185,12 +197,14 @@ def count_writes(monkeypatch, limit: int | None) -> list[int]:
 
 
 ONE_RUN = ("params.lr=0.01", "tensorboard.images=false")
+TWO_RUNS = ("tensorboard=false",)
 
 
-def test_a_crash_before_any_single_write_changes_no_figure(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("overrides", "size"), [(ONE_RUN, "off"), (TWO_RUNS, 2)], ids=["one-alone", "two-together"])
+def test_a_crash_before_any_single_write_changes_no_figure(tmp_path, monkeypatch, overrides, size):
     with monkeypatch.context() as patch:
         writes = count_writes(patch, None)
-        sweep(tmp_path / "whole", overrides=ONE_RUN)
+        sweep(tmp_path / "whole", overrides=overrides, fuse=size)
     expected = untimed(tmp_path / "whole")
     total = writes[0]
     assert total > 25
@@ -199,25 +213,26 @@ def test_a_crash_before_any_single_write_changes_no_figure(tmp_path, monkeypatch
         with monkeypatch.context() as patch:
             count_writes(patch, crash_at)
             with pytest.raises(Crash):
-                sweep(folder, overrides=ONE_RUN)
-        sweep(folder, overrides=ONE_RUN)
+                sweep(folder, overrides=overrides, fuse=size)
+        sweep(folder, overrides=overrides, fuse=size)
         assert untimed(folder) == expected, f"crash before write {crash_at} of {total}"
-        (run,) = tables(folder)["runs"]
-        board = EventAccumulator(str(folder / run["run"])).Reload()
-        assert [e.step for e in board.Scalars("epoch/loss")] == [1, 2]
-        assert [e.step for e in board.Scalars("batch/loss")] == list(range(1, 9))
-        assert len(board.Scalars("best/val_loss")) == 1
+        if overrides == ONE_RUN:
+            (run,) = tables(folder)["runs"]
+            board = EventAccumulator(str(folder / run["run"])).Reload()
+            assert [e.step for e in board.Scalars("epoch/loss")] == [1, 2]
+            assert [e.step for e in board.Scalars("batch/loss")] == list(range(1, 9))
+            assert len(board.Scalars("best/val_loss")) == 1
 
 
-def test_a_damaged_last_checkpoint_starts_the_run_over_and_says_so(whole, tmp_path):
+def test_a_damaged_last_checkpoint_starts_the_run_over_and_says_so(whole, tmp_path, fuse):
     folder = tmp_path / "small"
-    sweep(folder, display=Interrupting(after_epochs=1))
-    (last,) = folder.glob("*/last.pt")
+    sweep(folder, display=Interrupting(after_epochs=1), fuse=fuse)
+    last = min(folder.glob("*/last.pt"))
     content = bytearray(last.read_bytes())
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     display = SilentDisplay()
-    sweep(folder, display=display)
+    sweep(folder, display=display, fuse=fuse)
     assert any("is damaged (its SHA-256 is not in the journal); the run starts over" in m for m in display.messages)
     assert untimed(folder) == untimed(whole)
 

@@ -33,7 +33,7 @@ class SweepDisplay(Protocol):
     """Shows a sweep's progress on stderr. No method raises because the terminal is gone: training goes on unseen."""
 
     def sweep_started(self, overview: SweepOverview) -> None:
-        """Show what is going to happen; called once, before any other method but `message` and `close`."""
+        """Show what is going to happen; called once, before any other method but `note`, `message` and `close`."""
 
     def run_started(self, run_id: str) -> None:
         """Show that a run trains now."""
@@ -47,8 +47,11 @@ class SweepDisplay(Protocol):
     def run_ended(self, outcome: RunOutcome) -> None:
         """Show how a run ended."""
 
+    def note(self, text: str) -> None:
+        """Show what may interest a person who watches."""
+
     def message(self, text: str) -> None:
-        """Show a warning or a note."""
+        """Show what a person should know."""
 
     def close(self) -> None:
         """Leave the terminal as it was; may be called more than once, and without `sweep_started`."""

@@ -94,8 +94,12 @@ class LiveDisplay:
         if outcome.status in FAILURES:
             self._print(Text(failure_line(progress, row, outcome), style="red"))
 
+    def note(self, text: str) -> None:
+        """Print a line above the table."""
+        self._print(Text(safe_text(text), style="dim"))
+
     def message(self, text: str) -> None:
-        """Print a warning or a note above the table."""
+        """Print a line above the table that stands out."""
         self._print(Text(safe_text(text), style="yellow"))
 
     def close(self) -> None:

@@ -64,9 +64,11 @@ class PlainDisplay:
         row = progress.run_ended(outcome)
         self._write(end_line(progress, row, outcome))
 
-    def message(self, text: str) -> None:
-        """Write a warning or a note."""
+    def note(self, text: str) -> None:
+        """Write a line."""
         self._write(safe_text(text))
+
+    message = note
 
     def close(self) -> None:
         """Write how the runs stand."""
@@ -111,8 +113,11 @@ class QuietDisplay:
             self._stream.write(failure_line(self._progress, row, outcome) + "\n")
             self._stream.flush()
 
+    def note(self, text: str) -> None:
+        """Nothing."""
+
     def message(self, text: str) -> None:
-        """Write a warning or a note."""
+        """Write a line."""
         self._stream.write(safe_text(text) + "\n")
         self._stream.flush()
 

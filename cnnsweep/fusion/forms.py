@@ -113,19 +113,25 @@ def is_switched_off(operation: nn.Module | Callable[..., Any] | str, args: Any, 
         return isinstance(operation, _DROPOUTS) and (not operation.training or operation.p == 0.0)
     if isinstance(operation, str) or not _is_dropout(operation.__name__):
         return False
+    arguments = _bound(operation, args, kwargs)
+    return arguments.get("training") is False or arguments.get("p") == 0.0
+
+
+def _bound(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a call's arguments by name, defaults included; none for a built-in function, which has no signature."""
     try:
-        bound = inspect.signature(operation).bind(*args, **kwargs)
-    except (TypeError, ValueError):  # a built-in function has no signature
-        return False
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        return {}
     bound.apply_defaults()
-    return bound.arguments.get("training") is False or bound.arguments.get("p") == 0.0
+    return bound.arguments
 
 
 def _is_dropout(name: str) -> bool:
     return "drop" in name or name == "stochastic_depth"
 
 
-def changes_in_place(operation: nn.Module | Callable[..., Any] | str) -> bool:
+def changes_in_place(operation: nn.Module | Callable[..., Any] | str, args: Any, kwargs: Mapping[str, Any]) -> bool:
     """True for operations that a caller uses for what they do to their first argument."""
     if isinstance(operation, nn.Module):
         return bool(getattr(operation, "inplace", False))
@@ -134,7 +140,9 @@ def changes_in_place(operation: nn.Module | Callable[..., Any] | str) -> bool:
     if isinstance(operation, str):
         return operation.endswith("_") and not operation.endswith("__")
     name = getattr(operation, "__name__", "")
-    return (name.endswith("_") and not name.endswith("__")) or operation in _IN_PLACE_OPERATORS
+    if (name.endswith("_") and not name.endswith("__")) or operation in _IN_PLACE_OPERATORS:
+        return True
+    return _bound(operation, args, kwargs).get("inplace") is True
 
 
 _IN_PLACE_OPERATORS = frozenset(

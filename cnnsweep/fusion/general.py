@@ -69,6 +69,8 @@ def one_by_one(
     stacked = []
     for values in zip(*(found for found, _ in results), strict=True):
         if isinstance(values[0], Tensor):
+            if any(value.shape != values[0].shape for value in values):
+                raise FusionError("gives values of other shapes from run to run")
             stacked.append(Stacked.by_runs(torch.stack(values)))
         elif any(value != values[0] for value in values):
             raise FusionError(f"gives {values[0]!r} to one run and another value to others")
@@ -84,7 +86,7 @@ def memory_order_of(tensor: Tensor) -> tuple[int, ...]:
 
 
 def _laid_out(tensor: Tensor, order: Sequence[int] | None) -> Tensor:
-    if order is None or len(order) != tensor.ndim:
+    if not order or len(order) != tensor.ndim:
         return tensor
     back = sorted(range(len(order)), key=order.__getitem__)
     return tensor.permute(*order).contiguous().permute(*back)

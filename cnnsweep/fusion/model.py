@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -78,6 +79,7 @@ class FusedModel:
         self._first = models[0]
         self.tensors = _stack_all(models)
         self._programs = {mode: self._compile(training=mode) for mode in (True, False)}
+        self._refuse_other_constants(models)
         self._try_out(example)
 
     def __call__(self, images: Tensor, copies: int, *, training: bool) -> Tensor:
@@ -90,7 +92,8 @@ class FusedModel:
             self._first.train(training)
         logits = self._run(self._programs[training], Stacked.by_channels(images, self.runs, copies))
         if not isinstance(logits, Stacked):
-            raise FusionError(f"its forward returns a {type(logits).__name__} that is no tensor of logits")
+            kind = type(logits).__name__.removeprefix("immutable_")  # torch.fx has lists and dicts of its own
+            raise FusionError(f"its forward returns a {kind} that is no tensor of logits")
         return logits.in_runs().tensor
 
     def keep(self, positions: Sequence[int]) -> None:
@@ -154,7 +157,8 @@ class FusedModel:
             return _Step(node, node.op, None, lambda: None, None)
         step.is_random = forms.is_random(step.operation)
         step.is_identity = step.is_random and forms.is_switched_off(step.operation, node.args, node.kwargs)
-        if forms.changes_in_place(step.operation) and node.args and isinstance(node.args[0], fx.Node):
+        is_in_place = not step.is_identity and forms.changes_in_place(step.operation, node.args, node.kwargs)
+        if is_in_place and node.args and isinstance(node.args[0], fx.Node):
             step.changes = node.args[0]
         return step
 
@@ -176,7 +180,9 @@ class FusedModel:
                 except FusionError as error:
                     raise FusionError(f"{_words(step)}: {error}") from error
                 if step.changes is not None and step.how is not How.ONCE:
-                    values[step.changes] = args[0] if values[node] is None else values[node]
+                    changed = args[0] if values[node] is None else values[node]
+                    for other in [other for other, value in values.items() if value is args[0]]:
+                        values[other] = changed
             for used in step.last_uses:
                 del values[used]
         raise AssertionError("a graph ends in its output")
@@ -233,13 +239,24 @@ class FusedModel:
             found = getattr(found, name)
         return found
 
+    def _refuse_other_constants(self, models: Sequence[nn.Module]) -> None:
+        """Raise if a tensor that is neither parameter nor buffer differs: there is one for all runs."""
+        targets = {str(s.node.target) for steps in self._programs.values() for s in steps if s.node.op == "get_attr"}
+        for target in sorted(targets - self.tensors.keys()):
+            value, path = self._attribute(target), target.split(".")
+            for model in models[1:]:
+                other = functools.reduce(lambda found, name: getattr(found, name, None), path, model)
+                if isinstance(value, Tensor) and isinstance(other, Tensor) and not torch.equal(value, other):
+                    raise FusionError(f"'{target}' has other values from run to run, but is no parameter or buffer")
+
     def _try_out(self, example: Tensor) -> None:
         """Run both graphs once, so that every node has its form, and leave parameters and buffers as they were."""
         before = {name: stacked.tensor.detach().clone() for name, stacked in self.tensors.items()}
         try:
-            for training, steps in self._programs.items():
-                _note_memory_orders(self._first, steps, example, training=training)
-                self(example.clone(), 1, training=training)
+            with torch.random.fork_rng(devices=[example.device] if example.device.type == "cuda" else []):
+                for training, steps in self._programs.items():
+                    _note_memory_orders(self._first, steps, example, training=training)
+                    self(example.clone(), 1, training=training)
         except FusionError:
             raise
         except Exception as error:
@@ -261,20 +278,34 @@ class _MemoryOrders(fx.Interpreter):
     def __init__(self, model: nn.Module, graph: fx.Graph, steps: Sequence[_Step]) -> None:
         super().__init__(fx.GraphModule(model, graph))
         self._steps = {step.node.name: step for step in steps}
+        self.extra_traceback = False  # it makes long messages
+        self._places = {step.node.name: place for place, step in enumerate(steps)}
 
     def run_node(self, n: fx.Node) -> Any:
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         first = next((value for value in [*args, *kwargs.values()] if isinstance(value, Tensor)), None)
         if first is not None:
+            self._refuse_views(n, first)
             self._steps[n.name].memory_order = general.memory_order_of(first)
         return super().run_node(n)
+
+    def _refuse_views(self, n: fx.Node, changed: Tensor) -> None:
+        """Raise if an operation in place would change other values too: fused, they need not share their memory."""
+        if self._steps[n.name].changes is None:
+            return
+        place, memory = self._places[n.name], changed.untyped_storage().data_ptr()
+        for other, value in self.env.items():
+            is_used = any(self._places[user.name] > place for user in other.users)
+            if is_used and isinstance(value, Tensor) and value is not changed:
+                if value.untyped_storage().data_ptr() == memory:
+                    raise FusionError(f"{_words(self._steps[n.name])}: changes values in place that have several views")
 
 
 def _note_memory_orders(model: nn.Module, steps: Sequence[_Step], example: Tensor, *, training: bool) -> None:
     state = {name: tensor.detach().clone() for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
     model.train(training)
     try:
-        with torch.random.fork_rng(devices=[example.device] if example.device.type == "cuda" else []), torch.no_grad():
+        with torch.no_grad():
             _MemoryOrders(model, steps[0].node.graph, steps).run(example.clone(memory_format=torch.preserve_format))
     finally:
         with torch.no_grad():

@@ -39,15 +39,40 @@ def trace(model: nn.Module) -> fx.Graph:
     """
     if model._forward_hooks or model._forward_pre_hooks:
         raise FusionError("its forward cannot be traced: it has hooks")
-    before = _random_states()
+    before, attributes = _random_states(), _attributes(model)
     try:
         with torch.enable_grad():
             graph = _Tracer().trace(model)
     except Exception as error:  # whatever a person's forward does with the stand-ins for tensors
         raise FusionError(f"its forward cannot be traced: {_one_line(error)}{_place(error)}") from error
+    finally:
+        set_by_forward = _put_back(attributes)
+    if set_by_forward:  # the graph does not show it
+        raise FusionError(f"its forward cannot be traced: it sets the attribute '{set_by_forward[0]}'")
     if _random_states() != before:  # what was drawn would stay the same in every step
         raise FusionError("its forward cannot be traced: it draws random numbers in Python code")
     return graph
+
+
+def _attributes(model: nn.Module) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return every module's dictionaries of attributes, buffers and parameters, each with a copy."""
+    modules = [(vars(m), m._buffers, m._parameters) for m in model.modules()]
+    return [(found, dict(found)) for dictionaries in modules for found in dictionaries]
+
+
+def _put_back(attributes: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[str]:
+    """Undo what a forward pass set, and return its names."""
+    names = []
+    for found, before in attributes:
+        for name in [*found.keys() | before.keys()]:
+            if found.get(name) is before.get(name) or name.startswith("_tensor_constant"):
+                continue
+            names.append(name)
+            if name in before:
+                found[name] = before[name]
+            else:
+                del found[name]
+    return sorted(names)
 
 
 def _random_states() -> tuple[Any, ...]:

@@ -1,0 +1,124 @@
+"""The smallest member of every torchvision family trains fused as its runs train alone, and the docs say how."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from fused_and_alone import CPU, squares
+from torch import Tensor, nn
+
+from cnnsweep.errors import FusionError
+from cnnsweep.fusion.generators import seed_device
+from cnnsweep.fusion.model import FusedModel, How
+from cnnsweep.models.registry import build_model
+from cnnsweep.records import ModelChoice
+
+FAMILIES = (
+    "alexnet", "vgg11", "vgg11_bn", "resnet18", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "mobilenet_v2",
+    "mobilenet_v3_small", "squeezenet1_0", "shufflenet_v2_x0_5", "mnasnet0_5", "regnet_y_400mf", "efficientnet_b0",
+    "efficientnet_v2_s", "googlenet", "inception_v3", "convnext_tiny", "vit_b_16", "swin_t", "swin_v2_t", "maxvit_t",
+)  # fmt: skip
+HEAVY = frozenset("".split())
+RUNS, IMAGE_SHAPE, CLASSES, RATE = 2, (3, 32, 32), 10, 0.01
+# float64: rounding of 2e-16 grows through up to 200 layers, each normalised over two images. A gradient that is zero
+# but for rounding, such as that of a convolution's bias before batch normalisation, has the model's largest as its scale.
+TOLERANCE = 1e-7
+DOCS = Path(__file__).parent.parent.parent / "docs" / "families.md"
+
+
+def family_models(name: str) -> list[nn.Module]:
+    models = []
+    for seed in range(RUNS):
+        model = build_model(ModelChoice(name, {}), IMAGE_SHAPE, CLASSES, seed=seed)
+        random = torch.Generator().manual_seed(seed)
+        for module in model.modules():
+            if isinstance(module, nn.Linear) and not module.weight.any():  # ViT's head, whose zeros hide all before it
+                nn.init.normal_(module.weight, std=0.1, generator=random)
+        models.append(model.to(torch.float64, memory_format=torch.channels_last))
+    return models
+
+
+def random_images(seed: int) -> Tensor:
+    random = torch.Generator().manual_seed(seed)
+    images = torch.randn(2, *IMAGE_SHAPE, generator=random, dtype=torch.float64)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def table_line(name: str, fused: FusedModel | FusionError) -> str:
+    """Return the family's row of the table in the docs."""
+    if isinstance(fused, FusionError):
+        return f"| {name} | no: {fused} | |"
+    counts = Counter(fused.forms(training=True).values())
+    return f"| {name} | yes | {', '.join(f'{counts[how]} {how}' for how in (How.FAST, How.VMAP, How.EACH))} |"
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            name,
+            marks=pytest.mark.skipif(
+                name in HEAVY and not os.environ.get("CNNSWEEP_ALL_FAMILIES"), reason="CNNSWEEP_ALL_FAMILIES is not set"
+            ),
+        )
+        for name in FAMILIES
+    ],
+)
+def family(request) -> tuple[str, list[nn.Module], FusedModel]:
+    models = family_models(request.param)
+    return request.param, models, FusedModel(copy.deepcopy(models), random_images(seed=1))
+
+
+def assert_near(actual: Tensor, expected: Tensor, what: str, scale: float) -> None:
+    atol = TOLERANCE * scale
+    torch.testing.assert_close(actual, expected, rtol=TOLERANCE, atol=atol, msg=lambda m: f"{what}: {m}")
+
+
+def largest(tensor: Tensor) -> float:
+    return float(tensor.detach().abs().max())
+
+
+def test_family_trains_fused_as_alone(family):
+    _, models, fused = family
+    images = random_images(seed=2)
+    optimizer = torch.optim.SGD(fused.parameters.values(), RATE)
+    fused.generators.seed([10, 11])
+    outputs = fused(images.clone(), 1, training=True)
+    sum(squares(of_run) for of_run in outputs).backward()
+    optimizer.step()
+    with torch.no_grad():
+        evaluated = fused(images.clone(), 1, training=False)
+    for run, model in enumerate(models):
+        seed_device(CPU, 10 + run)
+        alone = model.train()(images.clone())
+        assert_near(outputs[run].detach(), alone.detach(), f"output of run {run}", largest(alone))
+        squares(alone).backward()
+        scale = max(largest(p.grad) for p in model.parameters() if p.grad is not None)
+        for name, p in model.named_parameters():
+            gradient = fused.parameters[name].grad
+            assert (p.grad is None) == (gradient is None), name
+            if p.grad is not None:
+                assert_near(gradient[run], p.grad, f"gradient of {name} of run {run}", scale)
+        torch.optim.SGD(model.parameters(), RATE).step()
+        state = fused.state_of(run)
+        assert list(state) == list(model.state_dict())
+        for name, value in model.state_dict().items():
+            assert_near(state[name], value, f"{name} of run {run} after a step", max(largest(value), RATE * scale))
+        with torch.no_grad():
+            alone = model.eval()(images.clone())
+        assert_near(evaluated[run], alone, f"evaluated output of run {run}", largest(alone))
+
+
+def test_docs_say_how_the_family_runs(family):
+    name, _, fused = family
+    assert table_line(name, fused) in DOCS.read_text().splitlines()
+
+
+def test_docs_list_every_family_once():
+    rows = [line.split("|")[1].strip() for line in DOCS.read_text().splitlines() if line.startswith("| ")]
+    assert rows == ["family", *FAMILIES]
