@@ -40,6 +40,11 @@ DataRoot = Annotated[
     typer.Option("--data-root", envvar="CNNSWEEP_DATA", help="Where data sets lie.", show_default="data"),
 ]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps; instead of the file's.")]
+Out = Annotated[Path | None, typer.Option(help="The sweep's own folder.", show_default="runs/<name>", metavar="DIR")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key, such as params.lr=[0.1,0.01].", metavar="KEY=VALUE"),
+]
 MaxRuns = Annotated[int, typer.Option(min=1, help="Refuse a sweep of more runs.")]
 FuseWish = Annotated[
     str,
@@ -96,13 +101,8 @@ def run(
     file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
     device: Device = None,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
-    out: Annotated[
-        Path | None, typer.Option(help="The sweep's own folder.", show_default="runs/<name>", metavar="DIR")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a key, such as params.lr=[0.1,0.01].", metavar="KEY=VALUE"),
-    ] = None,
+    out: Out = None,
+    overrides: Overrides = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, train nothing.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what the folder holds and start over.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fresh throws away.")] = False,
@@ -153,6 +153,43 @@ def run(
         raise typer.Exit(result.interrupted)
     if result.has_failures:
         raise typer.Exit(1)
+
+
+@app.command()
+def plan(
+    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    device: Device = None,
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    out: Out = None,
+    overrides: Overrides = None,
+    max_runs: MaxRuns = 10_000,
+    fuse: FuseWish = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a sweep would take, without training it.
+
+    Measures some steps of each kind of run on the device: which runs train together and why, the time left, memory and
+    disk. Nothing is written.
+
+    \b
+    Examples:
+      cnnsweep plan sweeps/fashion.yaml
+      cnnsweep plan sweeps/fashion.yaml --fuse off --json
+    """
+    from cnnsweep.display.loading import loading_progress
+    from cnnsweep.forecast import ForecastOptions, forecast_sweep
+    from cnnsweep.report.plan import plan_to_json, render_plan
+    from cnnsweep.spec.load import load_sweep
+
+    spec = load_sweep(file, [*(overrides or []), *([] if device is None else [f"device={device}"])])
+    with loading_progress(quiet) as loading:
+        options = ForecastOptions(out or Path("runs") / spec.name, data_root, _read_fuse(fuse), max_runs, loading)
+        forecast = forecast_sweep(spec, options)
+    if as_json:
+        print(plan_to_json(forecast))
+    else:
+        render_plan(forecast, _stdout())
 
 
 @app.command()

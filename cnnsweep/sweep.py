@@ -100,7 +100,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             executor: Executor = InProcessExecutor()
             try:
                 groups = choose_groups(missing, history, task, options.fuse, display.note)
-                recorder.record_groups(event_from_groups(groups, grouped_under))
+                if groups:
+                    recorder.record_groups(event_from_groups(groups, grouped_under))
                 display.sweep_started(_overview(spec, paths, device, runs, history))
                 executor.execute([planned.group for planned in groups], task, watcher)
             except KeyboardInterrupt:

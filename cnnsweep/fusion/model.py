@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -245,7 +244,9 @@ class FusedModel:
         for target in sorted(targets - self.tensors.keys()):
             value, path = self._attribute(target), target.split(".")
             for model in models[1:]:
-                other = functools.reduce(lambda found, name: getattr(found, name, None), path, model)
+                other: Any = model
+                for name in path:
+                    other = getattr(other, name, None)
                 if isinstance(value, Tensor) and isinstance(other, Tensor) and not torch.equal(value, other):
                     raise FusionError(f"'{target}' has other values from run to run, but is no parameter or buffer")
 
@@ -296,9 +297,9 @@ class _MemoryOrders(fx.Interpreter):
         place, memory = self._places[n.name], changed.untyped_storage().data_ptr()
         for other, value in self.env.items():
             is_used = any(self._places[user.name] > place for user in other.users)
-            if is_used and isinstance(value, Tensor) and value is not changed:
-                if value.untyped_storage().data_ptr() == memory:
-                    raise FusionError(f"{_words(self._steps[n.name])}: changes values in place that have several views")
+            is_other = isinstance(value, Tensor) and value is not changed
+            if is_used and is_other and value.untyped_storage().data_ptr() == memory:
+                raise FusionError(f"{_words(self._steps[n.name])}: changes values in place that have several views")
 
 
 def _note_memory_orders(model: nn.Module, steps: Sequence[_Step], example: Tensor, *, training: bool) -> None:

@@ -111,7 +111,7 @@ def decide(runs: int, alone_s: float, fused_s: Mapping[int, float]) -> Calibrati
     if gain < _LEAST_GAIN:
         why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would be no faster"
         return Calibration(1, why, alone_s, dict(fused_s))
-    return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, dict(fused_s))
+    return Calibration(best, f"{gain:.1f} times as fast", alone_s, dict(fused_s))
 
 
 class _Stepper:

@@ -1,5 +1,6 @@
 """Every operation gives K fused runs the outputs, gradients and buffers that each run has alone."""
 
+# ruff: noqa: ARG005 - every forward is given the module and its images
 from __future__ import annotations
 
 import operator
@@ -8,7 +9,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from fused_and_alone import (
-    BATCH,
     CHANNELS,
     SIDE,
     Forward,
@@ -133,7 +133,7 @@ class AttentionByHand(nn.Module):
         self.position = nn.Parameter(torch.randn(1, SIDE * SIDE, 4))
 
     def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
+        n, _, h, w = x.shape
         x = x.flatten(2).permute(0, 2, 1) + self.position
         q, k, v = self.qkv(x).reshape(n, h * w, 3, 2, 2).permute(2, 0, 3, 1, 4).unbind(0)
         weights = (q @ k.transpose(-2, -1) * 2**-0.5).softmax(dim=-1)
@@ -280,7 +280,8 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: nn.Sequential(nn.Flatten(), nn.Linear(FEATURES, 5)),
     "linear without bias": lambda: nn.Sequential(nn.Flatten(), nn.Linear(FEATURES, 5, bias=False), nn.Linear(5, 3)),
     "linear on 4-D values": lambda: nn.Linear(SIDE, 5),
-    "linear on 3-D values": lambda: nn.Sequential(nn.Flatten(2), nn.Linear(SIDE * SIDE, 5), nn.Linear(5, 2, bias=False)),
+    "linear on 3-D values": lambda: nn.Sequential(nn.Flatten(2), nn.Linear(SIDE * SIDE, 5), nn.Linear(5, 2,
+    bias=False)),
     "linear on channels": lambda: Forward(lambda m, x: m.fc(x.permute(0, 2, 3, 1)), fc=nn.Linear(CHANNELS, 3)),
     "linear on one vector": lambda: Forward(lambda m, x: m.fc(x.mean((0, 2, 3))), fc=nn.Linear(CHANNELS, 3)),
     "bilinear": lambda: Forward(lambda m, x: m.fc(x.mean((2, 3)), x.amax((2, 3))), fc=nn.Bilinear(4, 4, 3)),
@@ -352,7 +353,9 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "max_pool2d": layer(lambda: nn.MaxPool2d(2)),
     "max_pool2d overlapping": layer(lambda: nn.MaxPool2d(3, stride=2, padding=1, dilation=2, ceil_mode=True)),
     "max_pool2d with indices": after_conv(lambda m, x: F.max_pool2d(x, 2, return_indices=True)[0]),
-    "max_pool2d module with indices": after_conv(lambda m, x: m.p(x)[0], p=lambda: nn.MaxPool2d(2, return_indices=True)),
+    "max_pool2d module with indices": after_conv(
+        lambda m, x: m.p(x)[0], p=lambda: nn.MaxPool2d(2, return_indices=True),
+    ),
     "unpooling": after_conv(
         lambda m, x: m.u(*two(m.p(x))), p=lambda: nn.MaxPool2d(2, return_indices=True), u=lambda: nn.MaxUnpool2d(2)
     ),
@@ -391,7 +394,9 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "unflatten": layer(lambda: nn.Unflatten(1, (2, 2))),
     "view": after_conv(lambda m, x: x.contiguous().view(x.size(0), -1)),
     "view as": after_conv(lambda m, x: x.mul(2).contiguous().view_as(x)),
-    "reshape": after_conv(lambda m, x: x.reshape(x.shape[0], 2, -1) + torch.reshape(x, (len(m.one) * x.size()[0], 2, -1)),
+    "reshape": after_conv(
+        lambda m, x: x.reshape(x.shape[0], 2, -1) + torch.reshape(x, (len(m.one) * x.size()[0], 2, -1),
+    ),
                           one=lambda: nn.ParameterList([nn.Parameter(torch.randn(1))])),
     "reshape by keyword": after_conv(lambda m, x: x.reshape(shape=(-1, 32))),
     "size arithmetic": after_conv(lambda m, x: x.reshape(-1, x.size(1) * x.size(2) // 2, x.dim(), x.ndim).mean(-1)),
@@ -454,7 +459,8 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "type and back": after_conv(lambda m, x: x.float().double().type_as(x).to(x)),
     "type of values of another shape": after_conv(lambda m, x: x.mean((2, 3)).to(x) + x.sum((2, 3)).type_as(x)),
     "memory format": after_conv(
-        lambda m, x: x.to(memory_format=torch.channels_last) + x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2).clone(
+        lambda m, x: x.to(memory_format=torch.channels_last) + x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1,
+        2).clone(
             memory_format=torch.contiguous_format)
     ),
     "detach": after_conv(lambda m, x: x * x.detach()),
@@ -465,7 +471,9 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "outer broadcast of 3-D and 4-D": after_conv(lambda m, x: x + x.mean((1, 2))[:, None, None] + x.mean((0, 1))),
     "broadcast of features over images": after_conv(lambda m, x: x.mean((2, 3)) - x.mean((0, 2, 3))),
     # Own parameters and buffers.
-    "scale and shift": after_conv(lambda m, x: m.scale * x + m.shift, scale=parameter(4, 1, 1), shift=parameter(4, 1, 1)),
+    "scale and shift": after_conv(
+        lambda m, x: m.scale * x + m.shift, scale=parameter(4, 1, 1), shift=parameter(4, 1, 1),
+    ),
     "scale and shift of images": lambda: Forward(
         lambda m, x: m.scale * x + m.shift,
         scale=nn.Parameter(torch.randn(1, CHANNELS, 1, 1)), shift=nn.Parameter(torch.randn(CHANNELS, 1, 1)),
@@ -480,10 +488,13 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     "parameter beside last channels": after_conv(lambda m, x: x.permute(0, 2, 3, 1) * m.gamma, gamma=parameter(4)),
     "parameter alone": after_conv(lambda m, x: x * torch.softmax(m.w, 0)[1] + m.w.sum(), w=parameter(3)),
     "buffers as constants": after_conv(
-        lambda m, x: (x - m.mean) / m.spread + m.number, mean=buffer(1, 4, 1, 1), spread=lambda: torch.rand(4, 1, 1) + 1,
+        lambda m, x: (x - m.mean) / m.spread + m.number, mean=buffer(1, 4, 1, 1), spread=lambda: torch.rand(4, 1,
+        1) + 1,
         number=buffer(),
     ),
-    "constant tensors": after_conv(lambda m, x: x * torch.tensor([1.0, 2, 3, 4]).to(x)[:, None, None] + torch.tensor(2.0)),
+    "constant tensors": after_conv(
+        lambda m, x: x * torch.tensor([1.0, 2, 3, 4]).to(x)[:, None, None] + torch.tensor(2.0),
+    ),
     "constant of image shape": after_conv(lambda m, x: x + torch.arange(x.shape[-1]).to(x)[None, None, None]),
     "running mean in a buffer": RunningMean,
     # In place.
@@ -502,7 +513,9 @@ CASES: dict[str, Callable[[], nn.Module]] = {
     ),
     "iadd on zeros": after_conv(lambda m, x: changed(torch.zeros(x.shape, dtype=x.dtype), lambda y: y.add_(x))),
     "fill_": after_conv(lambda m, x: x + changed(x, lambda y: y.fill_(3.0))),
-    "dropout function in place in evaluation": after_conv(lambda m, x: changed(x, lambda y: F.dropout(y, 0.0, inplace=True))),
+    "dropout function in place in evaluation": after_conv(
+        lambda m, x: changed(x, lambda y: F.dropout(y, 0.0, inplace=True)),
+    ),
     # Whole models.
     "residual with reused layers": Residual,
     "tied weights": Tied,

@@ -1,0 +1,95 @@
+"""What a sweep will take, from what was measured of its steps: pure arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cnnsweep.records import Run, RunGroup
+
+# A held-out image goes forward only; forward and backward are about three times as much.
+_FORWARD_SHARE = 1 / 3
+_OPTIMIZER_COPIES = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 2}  # of the weights, at most
+_HISTOGRAM_BYTES = 1_200  # 64 bins and edges of 8 bytes, and the sums
+_BATCH_BYTES = 90  # an event and a line of batch_loss.csv
+_TENSORS_PER_WEIGHT_BYTES = 1 / 40_000  # how many histograms a model of some size has; small ones have a dozen
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCost:
+    """What training a group will take.
+
+    Attributes:
+        seconds: None where no step was measured.
+        memory_bytes: at its peak, foreseen from two images.
+    """
+
+    group: RunGroup
+    why: str
+    seconds: float | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What `cnnsweep run` would do now.
+
+    Attributes:
+        done: how many runs the folder holds already.
+        groups: the others, in the order of their training.
+        disk_bytes: of their files.
+    """
+
+    name: str
+    device: str
+    done: int
+    groups: tuple[GroupCost, ...]
+    disk_bytes: int
+
+    @property
+    def seconds(self) -> float | None:
+        """All groups', or None if some could not be measured."""
+        known = [cost.seconds for cost in self.groups if cost.seconds is not None]
+        return sum(known) if len(known) == len(self.groups) else None
+
+    @property
+    def memory_bytes(self) -> int:
+        return max((cost.memory_bytes or 0 for cost in self.groups), default=0)
+
+
+def group_seconds(
+    group: RunGroup, step_s: float | None, images: int, held_out: int, epochs_done: Mapping[str, int]
+) -> float | None:
+    """Return the foreseen seconds of a group.
+
+    Args:
+        step_s: of one run, in this group.
+        images: that a run trains on in an epoch.
+        epochs_done: by run id.
+    """
+    if step_s is None:
+        return None
+    batch_size = group.runs[0].hyperparameters.batch_size
+    per_epoch = step_s * -(-images // batch_size) * (1 + _FORWARD_SHARE * held_out / images)
+    return per_epoch * sum(_epochs_left(runs, epochs_done) for runs in group.trajectories)
+
+
+def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, *, histograms: bool) -> int:
+    """Return about how much disk the files of these runs will take.
+
+    Args:
+        parameters: numbers of parameters by run id.
+    """
+    total = 0
+    for run in runs:
+        h = run.hyperparameters
+        weights = 4 * parameters[run.id]
+        checkpoints = weights * (2 + _OPTIMIZER_COPIES[h.optimizer])  # last.pt and best.safetensors
+        drawn = 2 * _HISTOGRAM_BYTES * max(10, int(weights * _TENSORS_PER_WEIGHT_BYTES)) if histograms else 0
+        total += checkpoints + h.epochs * (drawn + _BATCH_BYTES * -(-images // h.batch_size))
+    return total
+
+
+def _epochs_left(runs: Sequence[Run], epochs_done: Mapping[str, int]) -> int:
+    """Return the epochs of a trajectory: those of its longest run."""
+    return max(run.hyperparameters.epochs for run in runs) - min(epochs_done.get(run.id, 0) for run in runs)

@@ -1,0 +1,80 @@
+"""What a sweep would do and take, as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.display.figures import UNKNOWN, count_text, estimate_text
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.planning.cost import Forecast, GroupCost
+
+
+def render_plan(forecast: Forecast, console: Console) -> None:
+    """Print the groups with their reasons, and what the whole sweep will take."""
+    runs = sum(len(cost.group.runs) for cost in forecast.groups)
+    done = f", {count_text(forecast.done, 'run')} done already" if forecast.done else ""
+    title = f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {safe_text(forecast.device)}{done}"
+    console.print(Text(title, style="bold"))
+    if not runs:
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("group", "runs", "time", "memory"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("model", no_wrap=True)
+    table.add_column("batch size", justify="right", no_wrap=True)
+    table.add_column("how")
+    for number, cost in enumerate(forecast.groups, start=1):
+        table.add_row(
+            str(number),
+            str(len(cost.group.runs)),
+            estimate_text(cost.seconds),
+            bytes_text(cost.memory_bytes),
+            Text(safe_text(cost.group.runs[0].model.name)),
+            str(cost.group.runs[0].hyperparameters.batch_size),
+            Text(safe_text(_how(cost))),
+        )
+    console.print(table)
+    console.print(
+        f"in all about {estimate_text(forecast.seconds)}, {bytes_text(forecast.memory_bytes)} of memory and "
+        f"{bytes_text(forecast.disk_bytes)} of disk"
+    )
+
+
+def plan_to_json(forecast: Forecast) -> str:
+    """Return the same for programs; seconds are null where nothing was measured."""
+    groups = [
+        {
+            "runs": [[run.name for run in runs] for runs in cost.group.trajectories],
+            "model": cost.group.runs[0].model.name,
+            "batch_size": cost.group.runs[0].hyperparameters.batch_size,
+            "together": len(cost.group.trajectories),
+            "why": cost.why,
+            "seconds": cost.seconds,
+            "memory_bytes": cost.memory_bytes,
+        }
+        for cost in forecast.groups
+    ]
+    whole = {"seconds": forecast.seconds, "memory_bytes": forecast.memory_bytes, "disk_bytes": forecast.disk_bytes}
+    about = {"sweep": forecast.name, "device": forecast.device, "done": forecast.done}
+    return json.dumps({**about, **whole, "groups": groups}, indent=2, ensure_ascii=False)
+
+
+def bytes_text(count: int | None) -> str:
+    """Return `120 kB`, `35 MB` or `1.2 GB`."""
+    if count is None:
+        return UNKNOWN
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
+    return f"{max(round(count / 1e3), 1)} kB"
+
+
+def _how(cost: GroupCost) -> str:
+    size = len(cost.group.trajectories)
+    together = f"{size} at once, {cost.why}" if size > 1 else f"alone: {cost.why}"
+    same = len(cost.group.runs) - size
+    return f"{together}; {count_text(same, 'run')} the same but for epochs" if same else together

@@ -1,0 +1,105 @@
+"""Runs are put into groups by what they share, and what they will take is added up."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from cnnsweep.planning.cost import disk_bytes, group_seconds
+from cnnsweep.planning.groups import runs_of_a_kind, split_evenly, trajectories
+from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, RunGroup, Schedule, even_sizes
+
+ADAM = Hyperparameters(
+    lr=0.01, batch_size=16, shuffle=True, epochs=3, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,
+    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
+    augment=Augmentation(), seed=1,
+)  # fmt: skip
+
+
+LENET = ModelChoice("lenet")
+
+
+def make_run(name: str, model: ModelChoice = LENET, **changes) -> Run:
+    return Run(name, name, model, dataclasses.replace(ADAM, **changes), {})
+
+
+def names(kinds):
+    return [[[run.id for run in runs] for runs in members] for members in kinds]
+
+
+def test_runs_of_a_kind_share_model_batch_size_and_optimizer():
+    runs = [
+        make_run("a"),
+        make_run("b", batch_size=32),
+        make_run("c", optimizer="adamw"),
+        make_run("d", model=ModelChoice("cnn")),
+        make_run("e", model=ModelChoice("lenet", {"dropout": 0.1})),
+        make_run("f", lr=0.1, beta1=0.5, weight_decay=0.1, label_smoothing=0.1, grad_clip=1.0, epochs=7),
+    ]
+    assert names(runs_of_a_kind(runs, {})) == [[["a"], ["f"]], [["b"]], [["c"]], [["d"]], [["e"]]]
+
+
+def test_runs_that_are_at_different_epochs_are_of_different_kinds():
+    runs = [make_run("a"), make_run("b", lr=0.1), make_run("c", lr=0.2)]
+    assert names(runs_of_a_kind(runs, {"b": 2})) == [[["a"], ["c"]], [["b"]]]
+
+
+def test_runs_that_see_the_same_batches_stand_side_by_side():
+    runs = [
+        make_run("a", seed=1),
+        make_run("b", seed=2),
+        make_run("c", shuffle=False, seed=1),
+        make_run("d", seed=1, lr=0.1),
+        make_run("e", shuffle=False, seed=3),
+        make_run("f", shuffle=False, seed=3, augment=Augmentation(flip=True)),
+        make_run("g", seed=2, lr=0.1),
+    ]
+    (members,) = runs_of_a_kind(runs, {})
+    assert [run.id for (run,) in members] == ["a", "d", "b", "g", "c", "e", "f"]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (Schedule(), [["short", "long"], ["other"]]),
+        (Schedule("step", every=2), [["short", "long"], ["other"]]),
+        (Schedule("constant", warmup=1.0), [["short", "long"], ["other"]]),
+        (Schedule("cosine"), [["long"], ["short"], ["other"]]),
+        (Schedule("one_cycle"), [["long"], ["short"], ["other"]]),
+    ],
+)
+def test_runs_that_differ_in_epochs_alone_are_one_trajectory_unless_their_schedule_looks_at_the_end(schedule, expected):
+    runs = [
+        make_run("long", schedule=schedule, epochs=9),
+        make_run("short", schedule=schedule, epochs=2),
+        make_run("other", schedule=schedule, seed=2),
+    ]
+    assert names([trajectories(runs)]) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("count", "most", "sizes"),
+    [(1, 1, [1]), (8, 8, [8]), (9, 8, [4, 5]), (33, 16, [11, 11, 11]), (3, 2, [1, 2]), (5, 1, [1] * 5)],
+)
+def test_groups_are_few_and_even(count, most, sizes):
+    assert even_sizes(count, most) == sizes
+    members = [(make_run(str(number)),) for number in range(count)]
+    groups = split_evenly(members, most)
+    assert [len(group.trajectories) for group in groups] == sizes
+    assert [run.id for group in groups for run in group.runs] == [str(number) for number in range(count)]
+
+
+def test_a_groups_time_counts_each_trajectory_once_and_the_held_out_images_by_a_third():
+    group = RunGroup(((make_run("a", epochs=2), make_run("b", epochs=5)), (make_run("c", epochs=4),)))
+    # 100 images in batches of 16 are 7 steps; 30 held out cost as much as 10; 5 + 4 epochs, less the one of c.
+    assert group_seconds(group, 0.5, 100, 30, {"c": 1}) == pytest.approx(0.5 * 7 * 1.1 * (5 + 3))
+    assert group_seconds(group, None, 100, 30, {}) is None
+
+
+def test_disk_holds_weights_optimizer_state_and_what_each_epoch_adds():
+    run = make_run("a", epochs=10)
+    small = disk_bytes([run], {"a": 1000}, 160, histograms=False)
+    assert small == 4 * 1000 * 4 + 10 * 10 * 90
+    assert disk_bytes([run], {"a": 1000}, 160, histograms=True) > small
+    assert disk_bytes([run, make_run("b", optimizer="sgd")], {"a": 1000, "b": 1000}, 160, histograms=False) > small

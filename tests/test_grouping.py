@@ -1,0 +1,213 @@
+"""Which runs train together in a sweep, what becomes of a group that cannot go on, and what a plan says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from small_sweeps import SMALL, SilentDisplay, sweep, tables
+
+from cnnsweep.forecast import ForecastOptions, forecast_sweep
+from cnnsweep.recording.journal import read_journal
+from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import RunStatus
+from cnnsweep.report.plan import bytes_text, plan_to_json
+from cnnsweep.spec.load import parse_sweep
+from cnnsweep.training.fused_program import FusedProgram
+from cnnsweep.training.program import PlainProgram
+
+
+def planned_groups(folder):
+    """Return the groups of the last plan in the journal, as sizes of trajectories."""
+    (*_, last) = [e for e in read_journal(SweepPaths(folder).journal) if e["event"] == "planned"]
+    return [[len(runs) for runs in group["runs"]] for group in last["groups"]]
+
+
+def figures(folder):
+    return [
+        {k: v for k, v in row.items() if k in ("run", "epoch", "loss", "val_loss", "accuracy", "val_accuracy")}
+        for row in tables(folder)["epochs"]
+    ]
+
+
+def assert_alike(rows, expected):
+    assert [(row["run"], row["epoch"]) for row in rows] == [(row["run"], row["epoch"]) for row in expected]
+    for row, other in zip(rows, expected, strict=True):
+        for name in ("loss", "val_loss", "accuracy", "val_accuracy"):
+            assert row[name] == pytest.approx(other[name], rel=1e-9)  # float64
+
+
+EIGHT = ("params.lr=[0.01, 0.001]", "params.seed=[0, 1]", "params.shuffle=[true, false]", "precision=fp64")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("alone") / "small"
+    sweep(folder, overrides=EIGHT)
+    return folder
+
+
+def test_a_sweep_trained_together_has_the_figures_of_one_trained_alone(alone, tmp_path):
+    sweep(tmp_path / "s", overrides=EIGHT, fuse=8)
+    assert planned_groups(tmp_path / "s") == [[1] * 8]
+    assert_alike(figures(tmp_path / "s"), figures(alone))
+
+
+def test_auto_trains_every_run_whatever_it_chooses(alone, tmp_path):
+    display = SilentDisplay()
+    sweep(tmp_path / "s", overrides=EIGHT, fuse="auto", display=display)
+    (note,) = display.notes
+    assert note.startswith("8 runs of cnn, batch size 16: ")
+    assert_alike(figures(tmp_path / "s"), figures(alone))
+
+
+def test_runs_of_different_models_batch_sizes_and_optimizers_train_apart(tmp_path):
+    overrides = ["params.batch_size=[16, 32]", "params.optimizer=[sgd, adam]", "params.epochs=1"]
+    sweep(tmp_path / "s", overrides=overrides, fuse=100)
+    assert planned_groups(tmp_path / "s") == [[1, 1]] * 4
+
+
+def test_runs_that_differ_in_epochs_alone_are_trained_once_if_no_schedule_looks_at_the_end(tmp_path):
+    sweep(tmp_path / "s", overrides=["params.lr=0.01", "params.epochs=[1, 3]"], fuse="auto")
+    assert planned_groups(tmp_path / "s") == [[2]]
+    short, long = (
+        [row for row in figures(tmp_path / "s") if row["run"] == run["run"]] for run in tables(tmp_path / "s")["runs"]
+    )
+    assert [row["epoch"] for row in short] == [1]
+    assert [row["epoch"] for row in long] == [1, 2, 3]
+    assert short[0]["loss"] == long[0]["loss"]
+    with_end = ["params.lr=0.01", "params.epochs=[1, 3]", "params.schedule=cosine"]
+    sweep(tmp_path / "t", overrides=with_end, fuse=2)
+    assert planned_groups(tmp_path / "t") == [[1, 1]]
+
+
+def fail_in_step(monkeypatch, program, limit, error):
+    """Let a program raise in its step number `limit`, once."""
+    steps = [0]
+    step = program.train_step
+
+    def train_step(self, *args):
+        steps[0] += 1
+        if steps[0] == limit:
+            raise error
+        return step(self, *args)
+
+    monkeypatch.setattr(program, "train_step", train_step)
+
+
+def test_a_group_out_of_memory_goes_on_in_halves_from_its_last_epoch(alone, tmp_path, monkeypatch):
+    # The check before training takes a step of its own; then 4 a epoch, so this is in the second.
+    fail_in_step(monkeypatch, FusedProgram, 7, torch.OutOfMemoryError("tried to allocate 3 GiB"))
+    display = SilentDisplay()
+    result = sweep(tmp_path / "s", overrides=EIGHT, fuse=8, display=display)
+    assert set(result.statuses.values()) == {RunStatus.FINISHED}
+    assert display.messages == [
+        "8 runs go on in groups of 4 and 4: OutOfMemoryError: tried to allocate 3 GiB",
+    ]
+    assert planned_groups(tmp_path / "s") == [[1] * 4, [1] * 4]
+    assert [record.epoch for record in display.records] == [1] * 8 + [2] * 8
+    assert_alike(figures(tmp_path / "s"), figures(alone))
+
+
+def test_a_group_that_fails_otherwise_goes_on_one_by_one(alone, tmp_path, monkeypatch):
+    fail_in_step(monkeypatch, FusedProgram, 4, ValueError("a bug"))
+    display = SilentDisplay()
+    sweep(tmp_path / "s", overrides=EIGHT, fuse=8, display=display)
+    assert display.messages == ["8 runs go on one by one: ValueError: a bug"]
+    assert_alike(figures(tmp_path / "s"), figures(alone))
+
+
+def test_one_runs_own_failure_leaves_the_others_of_its_kind_alone(tmp_path, monkeypatch):
+    fail_in_step(monkeypatch, PlainProgram, 2, ValueError("a bug"))
+    result = sweep(tmp_path / "s")
+    assert [str(status) for status in result.statuses.values()] == ["failed", "finished"]
+
+
+def test_a_fused_form_that_is_wrong_is_found_before_training(alone, tmp_path, monkeypatch):
+    right = torch.baddbmm
+    monkeypatch.setattr(torch, "baddbmm", lambda bias, a, b: right(bias, a, b) * (1 + 1e-4))
+    display = SilentDisplay()
+    sweep(tmp_path / "s", overrides=EIGHT, fuse=8, display=display)
+    (note,) = display.notes
+    assert note.startswith(
+        "8 runs of cnn, batch size 16: one by one, its fused form differs from the model itself: the loss by "
+    )
+    assert planned_groups(tmp_path / "s") == [[1]] * 8
+    monkeypatch.undo()
+    assert_alike(figures(tmp_path / "s"), figures(alone))
+
+
+def test_a_model_that_cannot_be_traced_trains_alone_and_the_note_says_where(tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.layer = nn.Linear(144, 3)\n"
+        "    def forward(self, x):\n"
+        "        if x.mean() > 0:\n"
+        "            x = -x\n"
+        "        return self.layer(x.flatten(1))\n"
+    )
+    text = SMALL.replace(
+        "model: {name: cnn, channels: [4], kernel_size: 3, hidden: [8], dropout: 0.2}", f"model: '{path}:Net'"
+    )
+    display = SilentDisplay()
+    result = sweep(tmp_path / "s", text, display=display, fuse="auto")
+    assert set(result.statuses.values()) == {RunStatus.FINISHED}
+    (note,) = display.notes
+    assert note == (
+        f"2 runs of {path}:Net, batch size 16: one by one, its forward cannot be traced: "
+        "its Python code depends on the values of tensors, at net.py:7: if x.mean() > 0:"
+    )
+
+
+def test_a_resume_groups_runs_as_before_and_another_wish_groups_them_anew(tmp_path):
+    folder = tmp_path / "s"
+    sweep(folder, overrides=["params.epochs=1"], fuse=2)
+    events = sum(event["event"] == "planned" for event in read_journal(SweepPaths(folder).journal))
+    sweep(folder, overrides=["params.epochs=1"], fuse=2)  # nothing is missing
+    sweep(folder, overrides=["params.epochs=1", "params.lr=[0.01, 0.001, 0.1, 0.2]"], fuse=2)
+    assert planned_groups(folder) == [[1, 1]]
+    assert sum(event["event"] == "planned" for event in read_journal(SweepPaths(folder).journal)) == events + 1
+
+
+def forecast(tmp_path, *overrides, fuse="auto"):
+    spec = parse_sweep(SMALL, "small.yaml", overrides)
+    return forecast_sweep(spec, ForecastOptions(tmp_path / "s", tmp_path, fuse, 100))
+
+
+def test_a_plan_foresees_time_memory_and_disk_and_writes_nothing(tmp_path):
+    plan = forecast(tmp_path, fuse="off")
+    assert not (tmp_path / "s").exists()
+    assert [(len(cost.group.runs), cost.why) for cost in plan.groups] == [(1, "--fuse off")] * 2
+    # 8 parameter tensors' worth of small files: between a kilobyte and a megabyte each.
+    assert 2_000 < plan.disk_bytes < 2_000_000
+    assert all(0 < cost.seconds < 60 for cost in plan.groups)
+    assert 10_000 < plan.memory_bytes < 10_000_000
+    content = json.loads(plan_to_json(plan))
+    assert content["seconds"] == pytest.approx(sum(group["seconds"] for group in content["groups"]))
+    assert [group["together"] for group in content["groups"]] == [1, 1]
+
+
+def test_a_plan_of_a_finished_sweep_is_empty(tmp_path):
+    sweep(tmp_path / "s", overrides=["params.epochs=1"])
+    plan = forecast(tmp_path, "params.epochs=1")
+    assert (plan.done, plan.groups, plan.seconds) == (2, (), 0)
+
+
+def test_a_plan_together_takes_as_many_epochs_as_the_longest_run_of_a_trajectory(tmp_path):
+    once = forecast(tmp_path, "params.lr=0.01", "params.epochs=4", fuse="off").groups[0]
+    both = forecast(tmp_path, "params.lr=0.01", "params.epochs=[2, 4]", fuse=2)
+    (cost,) = both.groups
+    assert [len(runs) for runs in cost.group.trajectories] == [2]
+    assert cost.seconds == pytest.approx(once.seconds, rel=5)  # two measurements of some milliseconds
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "1 kB"), (120_000, "120 kB"), (1_250_000, "1.2 MB"), (35e6, "35 MB"), (2.34e9, "2.3 GB")]
+)
+def test_bytes_are_written_as_people_read_them(count, text):
+    assert bytes_text(int(count)) == text
