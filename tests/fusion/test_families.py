@@ -129,13 +129,16 @@ def test_family_trains_fused_as_alone(family):
     _, models, fused = family
     images = random_images(seed=2)
     optimizer = torch.optim.SGD(fused.parameters.values(), RATE)
+    with torch.no_grad():
+        evaluated = fused(images.clone(), 1, training=False)
     fused.generators.seed([10, 11])
     outputs = fused(images.clone(), 1, training=True)
     sum(squares(of_run) for of_run in outputs).backward()
     optimizer.step()
-    with torch.no_grad():
-        evaluated = fused(images.clone(), 1, training=False)
     for run, model in enumerate(models):
+        with torch.no_grad():
+            alone = model.eval()(images.clone())
+        assert_near(evaluated[run], alone, f"evaluated output of run {run}", largest(alone))
         seed_device(CPU, 10 + run)
         alone = model.train()(images.clone())
         assert_near(outputs[run].detach(), alone.detach(), f"output of run {run}", largest(alone))
@@ -151,9 +154,6 @@ def test_family_trains_fused_as_alone(family):
         assert list(state) == list(model.state_dict())
         for name, value in model.state_dict().items():
             assert_near(state[name], value, f"{name} of run {run} after a step", max(largest(value), RATE * scale))
-        with torch.no_grad():
-            alone = model.eval()(images.clone())
-        assert_near(evaluated[run], alone, f"evaluated output of run {run}", largest(alone))
 
 
 def test_docs_say_how_the_family_runs(family):
