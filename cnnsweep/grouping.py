@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from cnnsweep.errors import CnnSweepError, FusionError
-from cnnsweep.planning.groups import Trajectory, runs_of_a_kind, split_evenly
+from cnnsweep.planning.groups import Trajectory, by_exact_model, runs_of_a_kind, split_evenly
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup
 from cnnsweep.training.calibration import Calibration, calibrate, seconds_alone
@@ -110,6 +110,9 @@ def _plan_kind(
     try:
         choice = _choose(kind, task, fuse, measure_all=measure_all)
     except FusionError as error:
+        exact = by_exact_model(kind)
+        if len(exact) > 1:  # its dropout changes more than what is drawn
+            return [one for part in exact for one in _plan_kind(part, task, fuse, tell, measure_all=measure_all)]
         choice = Calibration(1, str(error), None)
     except Exception as error:  # the model's own code raises: training tells the story, one run at a time
         cause = str(error) if isinstance(error, CnnSweepError) else f"{type(error).__name__}: {error}"
@@ -137,8 +140,9 @@ def _choose(kind: Sequence[Trajectory], task: TrainingTask, fuse: Fuse, *, measu
         epochs = sum(run.hyperparameters.epochs for run in runs)
         choice = _calibrate_within_memory(runs, epochs, task, most)
     if choice.size > 1:
-        first = split_evenly(kind, choice.size)[0]
-        check_fused([members[-1] for members in first.trajectories], task)
+        for group in split_evenly(kind, choice.size):
+            if len(group.trajectories) > 1:
+                check_fused([members[-1] for members in group.trajectories], task)
     return choice
 
 

@@ -82,6 +82,44 @@ def test_runs_that_differ_in_epochs_alone_are_trained_once_if_no_schedule_looks_
     assert planned_groups(tmp_path / "t") == [[1, 1]]
 
 
+OWN_NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, dropout):
+        super().__init__()
+        self.dropout = dropout
+        self.layer = nn.Sequential(nn.Flatten(), nn.Linear(144, 3)) if dropout < 0.5 else nn.Linear(144, 3)
+
+    def forward(self, x):
+        return self.layer(torch.nn.functional.dropout(x, self.dropout, self.training).flatten(1))
+"""
+
+
+def test_runs_that_differ_in_dropout_train_together_where_nothing_else_follows_from_it(tmp_path):
+    overrides = ["params.dropout=[0, 0.2, 0.5]", "params.lr=0.01", "params.epochs=1", "precision=fp64"]
+    sweep(tmp_path / "s", overrides=overrides, fuse=3)
+    assert planned_groups(tmp_path / "s") == [[1, 1, 1]]
+    sweep(tmp_path / "alone", overrides=overrides)
+    assert_alike(figures(tmp_path / "s"), figures(tmp_path / "alone"))
+    (tmp_path / "net.py").write_text(OWN_NET)
+    text = SMALL.replace(
+        "{name: cnn, channels: [4], kernel_size: 3, hidden: [8], dropout: 0.2}", f"'{tmp_path}/net.py:Net'"
+    )
+    overrides = ["params.dropout=[0.1, 0.2, 0.5]", "params.lr=[0.01, 0.1]", "params.epochs=1", "precision=fp64"]
+    display = SilentDisplay()
+    sweep(tmp_path / "own", text, overrides=overrides, fuse=6, display=display)
+    assert planned_groups(tmp_path / "own") == [[1, 1]] * 3  # the last has other names, so each goes with its own
+    sweep(tmp_path / "own-alone", text, overrides=overrides)
+    both = ["params.dropout=[0.1, 0.2]", *overrides[1:]]
+    sweep(tmp_path / "functional", text, overrides=both, fuse=6)
+    assert planned_groups(tmp_path / "functional") == [[1] * 4]
+    of_both = [row for row in figures(tmp_path / "own-alone") if "dropout=0.5" not in row["run"]]
+    assert_alike(figures(tmp_path / "functional"), of_both)
+    assert_alike(figures(tmp_path / "own"), figures(tmp_path / "own-alone"))
+
+
 def fail_in_step(monkeypatch, program, limit, error):
     """Let a program raise in its step number `limit`, once."""
     steps = [0]

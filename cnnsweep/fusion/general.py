@@ -46,22 +46,20 @@ def can_run_at_once(function: Callable[..., Any], args: Any, kwargs: Any) -> boo
 
 
 def one_by_one(
-    function: Callable[..., Any],
-    args: Any,
-    kwargs: Any,
-    runs: int,
+    calls: Sequence[tuple[Callable[..., Any], Any, Any]],
     generators: RunGenerators,
     memory_order: Sequence[int] | None = None,
 ) -> Any:
     """Call a function for one run after the other, each drawing its own random numbers.
 
     Args:
+        calls: each run's function, arguments and keyword arguments; of a `Stacked` among them it gets its own part.
         memory_order: the dimensions of the tensor arguments from the slowest to the fastest, as they lie in memory when
             a run trains alone. Random numbers are drawn in memory order, so it decides which element gets which.
     """
-    leaves, structure = pytree.tree_flatten((args, kwargs))
     results = []
-    for run in range(runs):
+    for run, (function, args, kwargs) in enumerate(calls):
+        leaves, structure = pytree.tree_flatten((args, kwargs))
         filled = [_laid_out(leaf.of_run(run), memory_order) if isinstance(leaf, Stacked) else leaf for leaf in leaves]
         one_args, one_kwargs = pytree.tree_unflatten(filled, structure)
         with generators.drawing_for(run):

@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.func import functional_call
 from torch.utils import _pytree as pytree  # nested arguments; torch has no public name for it
 
 from cnnsweep.errors import FusionError
-from cnnsweep.fusion import forms, general
+from cnnsweep.fusion import general
 from cnnsweep.fusion.generators import RunGenerators
+from cnnsweep.fusion.memory_orders import note_memory_orders
 from cnnsweep.fusion.stacked import Stacked
-from cnnsweep.fusion.tracing import HAS_GRADIENT, trace
-
-
-class How(StrEnum):
-    """How a node of the graph runs for K runs."""
-
-    FAST = "fast"  # a form of its own
-    VMAP = "vmap"  # all at once, by torch.func.vmap
-    EACH = "each"  # run after run: what draws random numbers, and what vmap cannot do
-    ONCE = "once"  # it has to do with shapes or constants only
-
-
-@dataclass(slots=True)
-class _Step:
-    """A node, ready to run.
-
-    Attributes:
-        function: for the general ways; takes one run's tensors, a module's own parameters as the first argument.
-        form: the fast form, or None.
-        names: of a module's own parameters and buffers.
-        memory_order: see `general.one_by_one`.
-        last_uses: nodes whose values nobody needs after this one.
-    """
-
-    node: fx.Node
-    what: str
-    operation: Any
-    function: Callable[..., Any]
-    form: Callable[..., Any] | None
-    names: Mapping[str, str] = field(default_factory=dict)
-    how: How | None = None
-    is_random: bool = False
-    is_identity: bool = False
-    changes: fx.Node | None = None
-    memory_order: tuple[int, ...] | None = None
-    last_uses: list[fx.Node] = field(default_factory=list)
+from cnnsweep.fusion.steps import How, Step, compile_steps
+from cnnsweep.fusion.tracing import HAS_GRADIENT
 
 
 class FusedModel:
@@ -62,11 +26,13 @@ class FusedModel:
             autograd: their gradients are (K, *shape) as well.
     """
 
-    def __init__(self, models: Sequence[nn.Module], example: Tensor) -> None:
-        """Trace the first model, stack all models' parameters and buffers, and try every node.
+    def __init__(self, models: Sequence[nn.Module], example: Tensor, variants: Sequence[int] | None = None) -> None:
+        """Trace the model, stack all models' parameters and buffers, and try every node.
 
         Args:
-            models: K modules that differ in values alone, all on one device, of one floating-point type.
+            models: K modules, all on one device, of one floating-point type.
+            variants: K numbers from 0; models of one number differ in values alone, those of different numbers also in
+                what they draw at random. By default all are of one.
             example: (N, C, H, W) images to try the nodes with, N ≥ 2.
 
         Raises:
@@ -75,9 +41,11 @@ class FusedModel:
         """
         self.runs = len(models)
         self.generators = RunGenerators(example.device)
+        self._variant_of = list(variants or [0] * len(models))
+        self._variants = [models[self._variant_of.index(number)] for number in range(max(self._variant_of) + 1)]
         self._first = models[0]
         self.tensors = _stack_all(models)
-        self._programs = {mode: self._compile(training=mode) for mode in (True, False)}
+        self._programs = {mode: compile_steps(self._variants, training=mode) for mode in (True, False)}
         self._refuse_other_constants(models)
         self._try_out(example)
 
@@ -88,7 +56,8 @@ class FusedModel:
             images: (N, copies·C, H, W); each copy is seen by K / copies consecutive runs.
         """
         if self._first.training is not training:  # some forms ask the module
-            self._first.train(training)
+            for model in self._variants:
+                model.train(training)
         logits = self._run(self._programs[training], Stacked.by_channels(images, self.runs, copies))
         if not isinstance(logits, Stacked):
             kind = type(logits).__name__.removeprefix("immutable_")  # torch.fx has lists and dicts of its own
@@ -103,6 +72,7 @@ class FusedModel:
                 stack = torch.stack([stacked.tensor.detach()[position] for position in positions])
                 kept[id(stacked)] = Stacked.by_runs(stack.requires_grad_(stacked.tensor.requires_grad))
         self.tensors = {name: kept[id(stacked)] for name, stacked in self.tensors.items()}
+        self._variant_of = [self._variant_of[position] for position in positions]
         self.runs = len(positions)
 
     def state_of(self, position: int) -> dict[str, Tensor]:
@@ -119,49 +89,7 @@ class FusedModel:
         """Return how each node of the graph runs, by what it is."""
         return {f"{step.node.name} ({step.what})": step.how or How.ONCE for step in self._programs[training]}
 
-    def _compile(self, *, training: bool) -> list[_Step]:
-        self._first.train(training)
-        graph = trace(self._first)
-        modules = dict(self._first.named_modules(remove_duplicate=False))
-        steps = [self._step(node, modules) for node in graph.nodes]
-        seen: set[fx.Node] = set()
-        for step in reversed(steps):  # the first use met from the end is the last one
-            for used in step.node.all_input_nodes:
-                if used not in seen:
-                    seen.add(used)
-                    step.last_uses.append(used)
-        return steps
-
-    def _step(self, node: fx.Node, modules: Mapping[str, nn.Module]) -> _Step:
-        if node.op == "call_module":
-            module = modules[str(node.target)]
-            prefix = f"{node.target}."
-            own = [*module.named_parameters(), *module.named_buffers()]
-            step = _Step(
-                node,
-                type(module).__name__,
-                module,
-                lambda tensors, *args, **kwargs: functional_call(module, dict(tensors), args, kwargs),
-                forms.module_form(module),
-                {name: prefix + name for name, _ in own},
-            )
-        elif node.op == "call_function":
-            assert callable(node.target)
-            name = getattr(node.target, "__name__", str(node.target))
-            step = _Step(node, name, node.target, node.target, forms.function_form(node.target))
-        elif node.op == "call_method":
-            method = str(node.target)
-            step = _Step(node, method, method, forms.tensor_method(method), forms.method_form(method))
-        else:
-            return _Step(node, node.op, None, lambda: None, None)
-        step.is_random = forms.is_random(step.operation)
-        step.is_identity = step.is_random and forms.is_switched_off(step.operation, node.args, node.kwargs)
-        is_in_place = not step.is_identity and forms.changes_in_place(step.operation, node.args, node.kwargs)
-        if is_in_place and node.args and isinstance(node.args[0], fx.Node):
-            step.changes = node.args[0]
-        return step
-
-    def _run(self, steps: Sequence[_Step], images: Stacked) -> Any:
+    def _run(self, steps: Sequence[Step], images: Stacked) -> Any:
         values: dict[fx.Node, Any] = {}
         for step in steps:
             node = step.node
@@ -175,9 +103,9 @@ class FusedModel:
                 args, kwargs = fx.node.map_arg((node.args, node.kwargs), values.__getitem__)
                 try:
                     with torch.set_grad_enabled(torch.is_grad_enabled() and node.meta[HAS_GRADIENT]):
-                        values[node] = self._do(step, args, kwargs)
+                        values[node] = self._do(step, args, kwargs, values)
                 except FusionError as error:
-                    raise FusionError(f"{_words(step)}: {error}") from error
+                    raise FusionError(f"{step.words}: {error}") from error
                 if step.changes is not None and step.how is not How.ONCE:
                     changed = args[0] if values[node] is None else values[node]
                     for other in [other for other, value in values.items() if value is args[0]]:
@@ -186,7 +114,7 @@ class FusedModel:
                 del values[used]
         raise AssertionError("a graph ends in its output")
 
-    def _do(self, step: _Step, args: Any, kwargs: Any) -> Any:
+    def _do(self, step: Step, args: Any, kwargs: Any, values: Mapping[fx.Node, Any]) -> Any:
         """Run one node; the first time, find out how."""
         if step.how is None:
             step.how = self._find_form(step, args, kwargs)
@@ -197,20 +125,28 @@ class FusedModel:
         if step.how is How.FAST:
             assert step.form is not None
             return self._fast(step, args, kwargs)
-        if step.names or isinstance(step.operation, nn.Module):
-            args = ({name: self.tensors[full] for name, full in step.names.items()}, *args)
         if step.how is How.VMAP:
-            return general.all_at_once(step.function, args, kwargs)
-        return general.one_by_one(step.function, args, kwargs, self.runs, self.generators, step.memory_order)
+            return general.all_at_once(step.function, self._with_tensors(step, args), kwargs)
+        calls = {0: (step.function, self._with_tensors(step, args), kwargs)}
+        for number, (function, own_args, own_kwargs) in step.others.items():
+            own_args, own_kwargs = fx.node.map_arg((own_args, own_kwargs), values.__getitem__)
+            calls[number] = (function, self._with_tensors(step, own_args), own_kwargs)
+        of_runs = [calls.get(number, calls[0]) for number in self._variant_of]
+        return general.one_by_one(of_runs, self.generators, step.memory_order)
 
-    def _fast(self, step: _Step, args: Any, kwargs: Any) -> Any:
+    def _fast(self, step: Step, args: Any, kwargs: Any) -> Any:
         assert step.form is not None
-        if isinstance(step.operation, nn.Module):
-            tensors = {name: self.tensors[full] for name, full in step.names.items()}
-            return step.form(step.operation, tensors, *args, **kwargs)
+        if step.is_module:
+            return step.form(step.operation, *self._with_tensors(step, args), **kwargs)
         return step.form(step.function, *args, **kwargs)
 
-    def _find_form(self, step: _Step, args: Any, kwargs: Any) -> How:
+    def _with_tensors(self, step: Step, args: Any) -> Any:
+        """Return the arguments, before them a module's own parameters and buffers."""
+        if not step.is_module:
+            return args
+        return ({name: self.tensors[full] for name, full in step.names.items()}, *args)
+
+    def _find_form(self, step: Step, args: Any, kwargs: Any) -> How:
         is_stacked = any(isinstance(leaf, Stacked) for leaf in pytree.tree_leaves((args, kwargs)))
         if step.is_random and not step.is_identity:
             return How.EACH
@@ -220,11 +156,10 @@ class FusedModel:
             return How.FAST
         if step.form is not None and self._is_fit(step, args, kwargs):
             return How.FAST
-        if isinstance(step.operation, nn.Module):
-            args = ({name: self.tensors[full] for name, full in step.names.items()}, *args)
+        args = self._with_tensors(step, args)
         return How.VMAP if general.can_run_at_once(step.function, args, kwargs) else How.EACH
 
-    def _is_fit(self, step: _Step, args: Any, kwargs: Any) -> bool:
+    def _is_fit(self, step: Step, args: Any, kwargs: Any) -> bool:
         try:
             return self._fast(step, args, kwargs) is not NotImplemented
         except (TypeError, AttributeError, RuntimeError):  # arguments of a kind that the form does not foresee
@@ -256,7 +191,7 @@ class FusedModel:
         try:
             with torch.random.fork_rng(devices=[example.device] if example.device.type == "cuda" else []):
                 for training, steps in self._programs.items():
-                    _note_memory_orders(self._first, steps, example, training=training)
+                    note_memory_orders(self._first, steps, example, training=training)
                     self(example.clone(), 1, training=training)
         except FusionError:
             raise
@@ -266,52 +201,6 @@ class FusedModel:
             with torch.no_grad():
                 for name, stacked in self.tensors.items():
                     stacked.tensor.copy_(before[name])
-
-
-def _words(step: _Step) -> str:
-    target = f" '{step.node.target}'" if step.node.op == "call_module" else ""
-    return f"{step.what}{target}"
-
-
-class _MemoryOrders(fx.Interpreter):
-    """Runs the plain model and notes how the first argument of each node lies in memory."""
-
-    def __init__(self, model: nn.Module, graph: fx.Graph, steps: Sequence[_Step]) -> None:
-        super().__init__(fx.GraphModule(model, graph))
-        self._steps = {step.node.name: step for step in steps}
-        self.extra_traceback = False  # it makes long messages
-        self._places = {step.node.name: place for place, step in enumerate(steps)}
-
-    def run_node(self, n: fx.Node) -> Any:
-        args, kwargs = self.fetch_args_kwargs_from_env(n)
-        first = next((value for value in [*args, *kwargs.values()] if isinstance(value, Tensor)), None)
-        if first is not None:
-            self._refuse_views(n, first)
-            self._steps[n.name].memory_order = general.memory_order_of(first)
-        return super().run_node(n)
-
-    def _refuse_views(self, n: fx.Node, changed: Tensor) -> None:
-        """Raise if an operation in place would change other values too: fused, they need not share their memory."""
-        if self._steps[n.name].changes is None:
-            return
-        place, memory = self._places[n.name], changed.untyped_storage().data_ptr()
-        for other, value in self.env.items():
-            is_used = any(self._places[user.name] > place for user in other.users)
-            is_other = isinstance(value, Tensor) and value is not changed
-            if is_used and is_other and value.untyped_storage().data_ptr() == memory:
-                raise FusionError(f"{_words(self._steps[n.name])}: changes values in place that have several views")
-
-
-def _note_memory_orders(model: nn.Module, steps: Sequence[_Step], example: Tensor, *, training: bool) -> None:
-    state = {name: tensor.detach().clone() for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
-    model.train(training)
-    try:
-        with torch.no_grad():
-            _MemoryOrders(model, steps[0].node.graph, steps).run(example.clone(memory_format=torch.preserve_format))
-    finally:
-        with torch.no_grad():
-            for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-                tensor.copy_(state[name])
 
 
 def _stack_all(models: Sequence[nn.Module]) -> dict[str, Stacked]:

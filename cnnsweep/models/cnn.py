@@ -76,8 +76,8 @@ class CNN(nn.Module):
         for position, (before, after) in enumerate(pairwise(widths)):
             if position:
                 layers.append(nn.ReLU(inplace=True))
-            if dropout and (position or len(widths) == 2):
-                layers.append(nn.Dropout(dropout))
+            if position or len(widths) == 2:
+                layers.append(nn.Dropout(dropout))  # also where it is 0, so that runs that differ in it can be fused
             layers.append(nn.Linear(before, after))
         self.classifier = nn.Sequential(*layers)
 

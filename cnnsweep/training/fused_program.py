@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from cnnsweep.fusion.model import FusedModel
 from cnnsweep.models.registry import build_model
-from cnnsweep.records import Run
+from cnnsweep.records import ModelChoice, Run
 from cnnsweep.training.optimizers import RunOptimizer
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 
@@ -48,7 +48,7 @@ class FusedProgram:
         example = torch.rand(_EXAMPLE_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
         example = example.to(device, self._dtype, memory_format=torch.channels_last)
         with self._autocast():
-            self.model = FusedModel(models, example)
+            self.model = FusedModel(models, example, _numbered([run.model for run in runs]))
         self._runs = list(runs)
         self._begin()
 
@@ -130,3 +130,9 @@ class FusedProgram:
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return autocast(self._device, self._precision)
+
+
+def _numbered(choices: Sequence[ModelChoice]) -> list[int]:
+    """Return for each choice the number of the first equal one, counting different ones from 0."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(repr(choice), len(numbers)) for choice in choices]

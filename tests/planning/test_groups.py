@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from cnnsweep.planning.cost import disk_bytes, group_seconds
-from cnnsweep.planning.groups import runs_of_a_kind, split_evenly, trajectories
+from cnnsweep.planning.groups import by_exact_model, runs_of_a_kind, split_evenly, trajectories
 from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, RunGroup, Schedule, even_sizes
 
 ADAM = Hyperparameters(
@@ -36,8 +36,11 @@ def test_runs_of_a_kind_share_model_batch_size_and_optimizer():
         make_run("d", model=ModelChoice("cnn")),
         make_run("e", model=ModelChoice("lenet", {"dropout": 0.1})),
         make_run("f", lr=0.1, beta1=0.5, weight_decay=0.1, label_smoothing=0.1, grad_clip=1.0, epochs=7),
+        make_run("g", model=ModelChoice("lenet", {"hidden": [9]})),
     ]
-    assert names(runs_of_a_kind(runs, {})) == [[["a"], ["f"]], [["b"]], [["c"]], [["d"]], [["e"]]]
+    kinds = runs_of_a_kind(runs, {})
+    assert names(kinds) == [[["a"], ["e"], ["f"]], [["b"]], [["c"]], [["d"]], [["g"]]]
+    assert names(by_exact_model(kinds[0])) == [[["a"], ["f"]], [["e"]]]
 
 
 def test_runs_that_are_at_different_epochs_are_of_different_kinds():

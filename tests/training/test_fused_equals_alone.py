@@ -207,6 +207,20 @@ def test_a_resume_in_another_grouping_equals_training_alone(task, hyperparameter
     assert_same_training(collector, train_alone(task, runs))
 
 
+def test_runs_of_a_group_may_differ_in_dropout(task):
+    runs = [
+        Run(
+            f"run{k}",
+            f"run{k}",
+            ModelChoice("cnn", {**CNN.arguments, "dropout": p}),
+            dataclasses.replace(ADAM, seed=k),
+            {},
+        )
+        for k, p in enumerate([0.5, 0.0, 0.2, 0.5])
+    ]
+    assert_same_training(train_together(task, runs), train_alone(task, runs))
+
+
 def test_runs_that_are_an_epoch_ahead_wait_for_the_others(task):
     runs = make_runs(*different_rates(dataclasses.replace(ADAM, epochs=3), 3))
     whole = train_together(task, runs)
