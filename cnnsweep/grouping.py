@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from cnnsweep.errors import CnnSweepError, FusionError
-from cnnsweep.planning.groups import Trajectory, by_exact_model, runs_of_a_kind, split_evenly
+from cnnsweep.planning.groups import by_exact_model, runs_of_a_kind, split_evenly
 from cnnsweep.recording.history import SweepHistory
-from cnnsweep.records import Run, RunGroup
-from cnnsweep.training.calibration import Calibration, calibrate, seconds_alone
+from cnnsweep.records import Run, RunGroup, Trajectory
+from cnnsweep.training.calibration import ALONE, Calibration, Way, calibrate, seconds_alone
 from cnnsweep.training.checking import check_fused
 from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.footprint import runs_that_fit
@@ -59,7 +59,7 @@ def choose_groups(
     new = [run for run in missing if run.id not in known]
     planned = list(remembered)
     if fuse == OFF and not measure_all:
-        planned += [PlannedGroup(RunGroup(((run,),)), "--fuse off") for run in new]
+        planned += [PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new]
     else:
         epochs_done = {run.id: len(history.runs[run.id].records) for run in new if run.id in history.runs}
         for kind in runs_of_a_kind(new, epochs_done):
@@ -82,7 +82,12 @@ def conditions(task: TrainingTask, fuse: Fuse) -> dict[str, Any]:
 def event_from_groups(planned: Sequence[PlannedGroup], under: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the journal's `planned` event."""
     groups = [
-        {"runs": [[run.id for run in runs] for runs in one.group.trajectories], "why": one.why, "step_s": one.step_s}
+        {
+            "programs": [[[run.id for run in runs] for runs in program] for program in one.group.programs],
+            "threaded": one.group.is_threaded,
+            "why": one.why,
+            "step_s": one.step_s,
+        }
         for one in planned
     ]
     return {"conditions": dict(under), "groups": groups}
@@ -94,10 +99,14 @@ def _remembered(missing: Sequence[Run], history: SweepHistory, under: Mapping[st
     for remembered in history.groups:
         if remembered.conditions != under:
             continue
-        trajectories = [tuple(by_id[i] for i in ids if i in by_id) for ids in remembered.trajectories]
-        trajectories = [runs for runs in trajectories if runs]
-        if trajectories:
-            planned.append(PlannedGroup(RunGroup(tuple(trajectories)), remembered.why, remembered.step_s))
+        # What has ended leaves its place empty, and no more: the others stay with the program that they had.
+        programs = [
+            [tuple(by_id[i] for i in ids if i in by_id) for ids in trajectories] for trajectories in remembered.programs
+        ]
+        left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
+        if any(left):
+            group = RunGroup(tuple(program for program in left if program), remembered.is_threaded)
+            planned.append(PlannedGroup(group, remembered.why, remembered.step_s))
     return planned
 
 
@@ -113,16 +122,16 @@ def _plan_kind(
         exact = by_exact_model(kind)
         if len(exact) > 1:  # its dropout changes more than what is drawn
             return [one for part in exact for one in _plan_kind(part, task, fuse, tell, measure_all=measure_all)]
-        choice = Calibration(1, str(error), None)
+        choice = Calibration(ALONE, str(error))
     except Exception as error:  # the model's own code raises: training tells the story, one run at a time
         cause = str(error) if isinstance(error, CnnSweepError) else f"{type(error).__name__}: {error}"
-        choice = Calibration(1, f"trying a step failed: {' '.join(cause.split())}", None)
+        choice = Calibration(ALONE, f"trying a step failed: {' '.join(cause.split())}")
     if len(kind) > 1 and fuse != OFF:
         tell(_in_words(kind, choice))
-    groups = split_evenly(kind, choice.size)
+    groups = split_evenly(kind, choice.way.size, choice.way.threads)
     return [
         PlannedGroup(group, choice.why, choice.step_s)
-        if len(group.trajectories) > 1 or choice.size == 1
+        if len(group.trajectories) > 1 or choice.way == ALONE
         else PlannedGroup(group, "left over by the groups", choice.alone_s)
         for group in groups
     ]
@@ -132,17 +141,17 @@ def _choose(kind: Sequence[Trajectory], task: TrainingTask, fuse: Fuse, *, measu
     runs = [members[-1] for members in kind]
     if len(kind) == 1 or fuse == OFF:
         why = "--fuse off" if fuse == OFF else "the only one of its kind"
-        return Calibration(1, why, seconds_alone(runs[0], task) if measure_all else None)
+        return Calibration(ALONE, why, seconds_alone(runs[0], task) if measure_all else None)
     most = runs_that_fit(runs[0], task)
     if isinstance(fuse, int):
-        choice = Calibration(min(fuse, len(runs), most), f"--fuse {fuse}", None)
+        choice = Calibration(Way(min(fuse, len(runs), most)), f"--fuse {fuse}")
     else:
         epochs = sum(run.hyperparameters.epochs for run in runs)
         choice = _calibrate_within_memory(runs, epochs, task, most)
-    if choice.size > 1:
-        for group in split_evenly(kind, choice.size):
-            if len(group.trajectories) > 1:
-                check_fused([members[-1] for members in group.trajectories], task)
+    for group in split_evenly(kind, choice.way.size, choice.way.threads):
+        for program in group.programs:
+            if len(program) > 1:
+                check_fused([members[-1] for members in program], task)
     return choice
 
 
@@ -151,7 +160,7 @@ def _calibrate_within_memory(runs: Sequence[Run], epochs: int, task: TrainingTas
         with contextlib.suppress(torch.OutOfMemoryError, MemoryError):
             return calibrate(runs, epochs, task, most)
         if most <= 1:
-            return Calibration(1, "a group does not fit into memory", None)
+            return Calibration(ALONE, "a group does not fit into memory")
         most = min(most, len(runs)) // 2
 
 
@@ -159,12 +168,9 @@ def _in_words(kind: Sequence[Trajectory], choice: Calibration) -> str:
     run = kind[0][0]
     count = sum(len(runs) for runs in kind)
     what = f"{count} runs of {run.model.name}, batch size {run.hyperparameters.batch_size}"
-    if choice.size == 1:
+    if choice.way == ALONE:
         return f"{what}: one by one, {choice.why}"
-    groups = split_evenly(kind, choice.size)
-    sizes = " and ".join(_distinct(str(len(group.trajectories)) for group in groups))
-    return f"{what}: {sizes} at once, {choice.why}"
-
-
-def _distinct(texts: Iterator[str]) -> list[str]:
-    return list(dict.fromkeys(texts))
+    groups = split_evenly(kind, choice.way.size)
+    sizes = " and ".join(dict.fromkeys(str(len(group.trajectories)) for group in groups))
+    threads = f" on {choice.way.threads} threads" if choice.way.threads > 1 else ""
+    return f"{what}: {sizes} at once{threads}, {choice.why}"

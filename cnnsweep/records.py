@@ -6,7 +6,8 @@ trainer hands one `EpochReport` a run up and gets one `Decision` a run back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
@@ -143,16 +144,34 @@ class Run:
     settings: Mapping[str, Any]
 
 
+Trajectory = tuple[Run, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class RunGroup:
-    """Runs that train in lock step as one program; equal in model, batch size, optimizer, data and precision.
+    """Runs that train in lock step; equal in batch size, kind of optimizer, data, precision, and model but for dropout.
 
     Attributes:
-        trajectories: K tuples of runs. Runs of one tuple differ in `epochs` alone, and so have the same weights at
-            every epoch: they are trained once and recorded for each.
+        programs: their trajectories, by the program that trains them. Runs of one trajectory differ in `epochs` alone,
+            and so have the same weights at every epoch: they are trained once and recorded for each.
+        is_threaded: each program has one thread of the CPU; otherwise there is one program, which uses them all.
     """
 
-    trajectories: tuple[tuple[Run, ...], ...]
+    programs: tuple[tuple[Trajectory, ...], ...]
+    is_threaded: bool = False
+
+    @classmethod
+    def of(cls, trajectories: Sequence[Trajectory], threads: int = 1) -> RunGroup:
+        """Return a group of one program, or of as many as there are threads for, each with as many trajectories."""
+        if threads == 1:
+            return cls((tuple(trajectories),))
+        sizes = even_sizes(len(trajectories), -(-len(trajectories) // threads))
+        bounds = itertools.pairwise([0, *itertools.accumulate(sizes)])
+        return cls(tuple(tuple(trajectories[start:end]) for start, end in bounds), is_threaded=True)
+
+    @property
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        return tuple(trajectory for program in self.programs for trajectory in program)
 
     @property
     def runs(self) -> tuple[Run, ...]:

@@ -21,7 +21,7 @@ from cnnsweep.training.program import PlainProgram
 def planned_groups(folder):
     """Return the groups of the last plan in the journal, as sizes of trajectories."""
     (*_, last) = [e for e in read_journal(SweepPaths(folder).journal) if e["event"] == "planned"]
-    return [[len(runs) for runs in group["runs"]] for group in last["groups"]]
+    return [[len(runs) for program in group["programs"] for runs in program] for group in last["groups"]]
 
 
 def figures(folder):

@@ -85,6 +85,11 @@ class FusedModel:
         named = self._first.named_parameters()
         return {name: self.tensors[name].tensor for name, parameter in named if parameter.requires_grad}
 
+    @property
+    def draws_random_numbers(self) -> bool:
+        """True if some operation may do so in training."""
+        return any(step.how is How.EACH for step in self._programs[True])
+
     def forms(self, *, training: bool) -> dict[str, How]:
         """Return how each node of the graph runs, by what it is."""
         return {f"{step.node.name} ({step.what})": step.how or How.ONCE for step in self._programs[training]}

@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnsweep.recording.files import to_json
-from cnnsweep.records import ModelChoice, Run, RunGroup, even_sizes
-
-Trajectory = tuple[Run, ...]
+from cnnsweep.records import ModelChoice, Run, RunGroup, Trajectory, even_sizes
 
 
 def runs_of_a_kind(runs: Sequence[Run], epochs_done: Mapping[str, int]) -> list[list[Trajectory]]:
@@ -49,10 +47,14 @@ def trajectories(runs: Sequence[Run]) -> list[Trajectory]:
     return [tuple(sorted(members, key=lambda run: run.hyperparameters.epochs)) for members in same.values()]
 
 
-def split_evenly(members: Sequence[Trajectory], size: int) -> list[RunGroup]:
-    """Return as few groups of at most `size` trajectories as there can be, none much smaller than the others."""
-    bounds = [0, *itertools.accumulate(even_sizes(len(members), size))]
-    return [RunGroup(tuple(members[start:end])) for start, end in itertools.pairwise(bounds)]
+def split_evenly(members: Sequence[Trajectory], size: int, threads: int = 1) -> list[RunGroup]:
+    """Return as few groups of at most `size` trajectories as there can be, none much smaller than the others.
+
+    Args:
+        threads: into how many programs a group is divided, each with a thread of its own.
+    """
+    bounds = itertools.pairwise([0, *itertools.accumulate(even_sizes(len(members), size))])
+    return [RunGroup.of(members[start:end], threads if end - start > 1 else 1) for start, end in bounds]
 
 
 def _model_key(model: ModelChoice) -> str:

@@ -42,12 +42,17 @@ class RunHistory:
 
 @dataclass(frozen=True, slots=True)
 class RememberedGroup:
-    """Runs that were to train together, by id, trajectory by trajectory, and under what that was chosen."""
+    """Runs that were to train together, by id, as `RunGroup` has them, and under what that was chosen."""
 
-    trajectories: tuple[tuple[str, ...], ...]
+    programs: tuple[tuple[tuple[str, ...], ...], ...]
+    is_threaded: bool
     why: str
     step_s: float | None
     conditions: Mapping[str, Any]
+
+    @property
+    def runs(self) -> set[str]:
+        return {run for program in self.programs for ids in program for run in ids}
 
 
 @dataclass(slots=True)
@@ -99,13 +104,16 @@ class SweepHistory:
         """Take in groups, in place of all that hold one of their runs."""
         new = [
             RememberedGroup(
-                tuple(tuple(ids) for ids in group["runs"]), group["why"], group["step_s"], event["conditions"]
+                tuple(tuple(tuple(ids) for ids in program) for program in group["programs"]),
+                group["threaded"],
+                group["why"],
+                group["step_s"],
+                event["conditions"],
             )
             for group in event["groups"]
         ]
-        planned = {run for group in new for ids in group.trajectories for run in ids}
-        kept = [group for group in self.groups if not any(run in planned for ids in group.trajectories for run in ids)]
-        self.groups = kept + new
+        planned = {run for group in new for run in group.runs}
+        self.groups = [group for group in self.groups if not group.runs & planned] + new
 
 
 def read_history(path: Path) -> SweepHistory:

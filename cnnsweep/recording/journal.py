@@ -5,7 +5,7 @@ the torn tail is cut off before the next append. The events:
 
     sweep      a command began: the frozen spec, the command line, versions, threads, the data's fingerprint
     run        a run was announced: id, name, settings, model, number of parameters
-    planned    which runs train together: their ids by group and trajectory, why, and under what conditions
+    planned    which runs train together: their ids by group, program and trajectory, why, and under what conditions
     epoch      a run's epoch ended: its EpochRecord, and the SHA-256 of the checkpoint that holds its weights
     resumed    a run goes on after an epoch; records of later epochs no longer count
     ended      a run ended: its RunOutcome

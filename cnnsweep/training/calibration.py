@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import torch
 
-from cnnsweep.records import Run, even_sizes
+from cnnsweep.records import Run, RunGroup, even_sizes
 from cnnsweep.training.feeding import TrainingTask, training_batches
-from cnnsweep.training.program import Program, forward_seed
+from cnnsweep.training.fused_program import FusedProgram
+from cnnsweep.training.program import forward_seed
 from cnnsweep.training.trainer import build_program
 
 BUDGET_SHARE = 0.02  # of the time that the runs would take alone, at most, goes into measuring
@@ -25,24 +26,40 @@ _IMAGES = 256  # of a batch, at most: larger batches cost their share more, alon
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """A way to train runs.
+
+    Attributes:
+        size: how many train together, from 1.
+        threads: in how many programs, each on one thread of the CPU; 1 is one program that uses all threads.
+    """
+
+    size: int
+    threads: int = 1
+
+
+ALONE = Way(1)
+
+
+@dataclass(frozen=True, slots=True)
 class Calibration:
     """What was measured for runs of one kind.
 
     Attributes:
-        size: how many train together, from 1.
-        why: in words, to follow the number of runs.
-        alone_s, fused_s: seconds a training step of one run; by the size of the group.
+        way: the fastest.
+        why: in words.
+        alone_s, together_s: seconds a training step of one run; by the way.
     """
 
-    size: int
+    way: Way
     why: str
-    alone_s: float | None  # None where nothing was measured
-    fused_s: dict[int, float] = field(default_factory=dict)
+    alone_s: float | None = None  # None where nothing was measured
+    together_s: Mapping[Way, float] = field(default_factory=dict)
 
     @property
     def step_s(self) -> float | None:
         """Seconds a training step of one run, in the way that was chosen."""
-        return self.alone_s if self.size == 1 else self.fused_s.get(self.size)
+        return self.alone_s if self.way.size == 1 else self.together_s.get(self.way)
 
 
 def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> Calibration:
@@ -65,15 +82,68 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
         alone_s = alone.seconds()
         foreseen = alone_s * task.steps_per_epoch(runs[0].hyperparameters.batch_size) * epochs / alone.share
         deadline = time.perf_counter() + max(BUDGET_SHARE * foreseen, _LEAST_BUDGET_S)
-        fused_s: dict[int, float] = {}
+        measured: dict[Way, float] = {}
+        threads = 1
         size = min(len(runs), most)
-        while size >= 2 and len(fused_s) <= _HALVINGS and time.perf_counter() + _least_cost(size, alone_s) < deadline:
-            alone_s, fused_s[size] = _compare(alone, _Stepper(runs[:size], task), size, deadline)
-            if fused_s[size] > min(*fused_s.values(), _CLEAR_LOSS * alone_s):
-                break
-            size = -(-size // 2)
-    per_step = {k: seconds / alone.share for k, seconds in fused_s.items()}
+
+        def measure(way: Way) -> bool:
+            """Return whether there was time."""
+            nonlocal alone_s
+            if way.size < 2 or way in measured or time.perf_counter() + _least_cost(way, alone_s) > deadline:
+                return False
+            stepper = _Stepper(runs[: way.size], task, way.threads)
+            alone_s, measured[way] = _compare(alone, stepper, way.size, deadline)
+            return True
+
+        if measure(Way(size)):
+            if task.device.type == "cpu" and not _draws_random_numbers(runs[:size], task):
+                threads = torch.get_num_threads()
+            if 1 < threads <= size:
+                if measured[Way(size)] < _CLEAR_LOSS * alone_s:
+                    measure(Way(size, threads))
+                if min(measured.values()) > alone_s:
+                    measure(Way(threads, threads))  # each run by itself, on a thread of its own
+            for _ in range(_HALVINGS):
+                best = min(measured, key=lambda way: measured[way])
+                if measured[best] > alone_s or not measure(Way(-(-best.size // 2), best.threads)):
+                    break
+    per_step = {way: seconds / alone.share for way, seconds in measured.items()}
     return decide(len(runs), alone_s / alone.share, per_step)
+
+
+def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibration:
+    """Return the fastest way to train so many runs; of ways that make no clear difference, the first measured.
+
+    Args:
+        alone_s, together_s: see `Calibration`.
+    """
+    if not together_s:
+        return Calibration(ALONE, "measuring whether a group is faster would take too long", alone_s)
+
+    def seconds(way: Way) -> float:
+        """Return what a step of all runs takes; a group of a size that was not measured goes like the next larger."""
+        total = 0.0
+        for size in even_sizes(runs, way.size):
+            larger = [w for w in together_s if w.threads == way.threads and w.size >= size]
+            total += size * (alone_s if size == 1 else together_s[min(larger, key=lambda w: w.size)])
+        return total
+
+    best, *others = together_s
+    for way in others:
+        if seconds(way) * _LEAST_GAIN < seconds(best):
+            best = way
+    gain = runs * alone_s / seconds(best)
+    if gain < _LEAST_GAIN:
+        why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would be no faster"
+        return Calibration(ALONE, why, alone_s, together_s)
+    return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, together_s)
+
+
+def _draws_random_numbers(runs: Sequence[Run], task: TrainingTask) -> bool:
+    """True if training one of these runs draws random numbers in the model."""
+    of_each_model = list({repr(run.model): run for run in runs}.values())
+    program = FusedProgram(of_each_model, task.images.image_shape, task.num_classes, task.device, task.precision)
+    return program.model.draws_random_numbers
 
 
 def seconds_alone(run: Run, task: TrainingTask) -> float:
@@ -84,34 +154,9 @@ def seconds_alone(run: Run, task: TrainingTask) -> float:
         return statistics.median(alone.seconds() for _ in range(3)) / alone.share
 
 
-def _least_cost(size: int, alone_s: float) -> float:
+def _least_cost(way: Way, alone_s: float) -> float:
     """Return the seconds that the shortest comparison takes, of a group that is no faster than its runs alone."""
-    return (2 * size + 4) * alone_s
-
-
-def decide(runs: int, alone_s: float, fused_s: Mapping[int, float]) -> Calibration:
-    """Return the fastest way to train so many runs, the largest groups where it makes no clear difference.
-
-    Args:
-        alone_s, fused_s: see `Calibration`.
-    """
-    if not fused_s:
-        return Calibration(1, "measuring whether a group is faster would take too long", alone_s)
-
-    def seconds(size: int) -> float:
-        """Return what a step of all runs takes; a group of a size that was not measured goes like the next larger."""
-        groups = even_sizes(runs, size)
-        return sum(k * (alone_s if k == 1 else fused_s[min(m for m in fused_s if m >= k)]) for k in groups)
-
-    best = max(fused_s)
-    for size in sorted(fused_s, reverse=True):
-        if seconds(size) * _LEAST_GAIN < seconds(best):
-            best = size
-    gain = runs * alone_s / seconds(best)
-    if gain < _LEAST_GAIN:
-        why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would be no faster"
-        return Calibration(1, why, alone_s, dict(fused_s))
-    return Calibration(best, f"{gain:.1f} times as fast", alone_s, dict(fused_s))
+    return (2 * way.size + 4) * alone_s
 
 
 class _Stepper:
@@ -121,8 +166,8 @@ class _Stepper:
         share: how much of a whole batch the step has.
     """
 
-    def __init__(self, runs: Sequence[Run], task: TrainingTask) -> None:
-        self._program: Program = build_program(runs, task)
+    def __init__(self, runs: Sequence[Run], task: TrainingTask, threads: int = 1) -> None:
+        self._program = build_program(RunGroup.of([(run,) for run in runs], threads), task)
         images, labels = next(training_batches(task, runs, epoch=1))
         self._images, self._labels = images[:_IMAGES], labels[:, :_IMAGES]
         self.share = len(self._images) / runs[0].hyperparameters.batch_size

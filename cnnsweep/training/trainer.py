@@ -19,6 +19,7 @@ from cnnsweep.training.feeding import TrainingTask, training_batches, validation
 from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
 from cnnsweep.training.schedules import learning_rate
+from cnnsweep.training.threaded_program import ThreadedProgram
 
 
 class Watcher(Protocol):
@@ -95,22 +96,25 @@ def train_group(
     lanes = [_Lane(runs[-1], [_Member(run) for run in runs]) for runs in group.trajectories]
     try:
         with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
-            _train_lanes(lanes, task, watcher, checkpoints)
+            _train_lanes(build_program(group, task), lanes, task, watcher, checkpoints)
     except FolderError:
         raise
     except Exception as error:
         if len(lanes) > 1:
-            remaining = RunGroup(tuple(tuple(member.run for member in lane.members) for lane in lanes))
+            remaining = RunGroup.of([tuple(member.run for member in lane.members) for lane in lanes if lane.members])
             raise GroupError(_cause(error), remaining, is_memory=_is_out_of_memory(error)) from error
         for member in [member for lane in lanes for member in lane.members]:
             watcher.run_ended(_failure(member.run, error))
 
 
 def _train_lanes(
-    lanes: list[_Lane], task: TrainingTask, watcher: Watcher, checkpoints: Mapping[str, LastCheckpoint]
+    program: Program,
+    lanes: list[_Lane],
+    task: TrainingTask,
+    watcher: Watcher,
+    checkpoints: Mapping[str, LastCheckpoint],
 ) -> None:
     """Train until no lane is left in `lanes`."""
-    program = build_program([lane.run for lane in lanes], task)
     for position, lane in enumerate(lanes):
         _resume(program, position, lane, checkpoints)
     # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
@@ -138,12 +142,18 @@ def _resume(program: Program, position: int, lane: _Lane, checkpoints: Mapping[s
         program.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
 
 
-def build_program(runs: Sequence[Run], task: TrainingTask) -> Program:
-    """Return the program that trains these runs, one trajectory each.
+def build_program(group: RunGroup, task: TrainingTask) -> Program:
+    """Return the program that trains a group, a position for each trajectory.
 
     Raises:
-        FusionError: there are several, and their model cannot be fused.
+        FusionError: it needs a fused model, and there can be none.
     """
+    runs_of = [[runs[-1] for runs in program] for program in group.programs]
+    programs = [_build_one(runs, task) for runs in runs_of]
+    return ThreadedProgram(programs, [len(runs) for runs in runs_of]) if group.is_threaded else programs[0]
+
+
+def _build_one(runs: Sequence[Run], task: TrainingTask) -> Program:
     about = (task.images.image_shape, task.num_classes, task.device, task.precision)
     return PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
 

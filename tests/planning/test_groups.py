@@ -94,7 +94,7 @@ def test_groups_are_few_and_even(count, most, sizes):
 
 
 def test_a_groups_time_counts_each_trajectory_once_and_the_held_out_images_by_a_third():
-    group = RunGroup(((make_run("a", epochs=2), make_run("b", epochs=5)), (make_run("c", epochs=4),)))
+    group = RunGroup.of(((make_run("a", epochs=2), make_run("b", epochs=5)), (make_run("c", epochs=4),)))
     # 100 images in batches of 16 are 7 steps; 30 held out cost as much as 10; 5 + 4 epochs, less the one of c.
     assert group_seconds(group, 0.5, 100, 30, {"c": 1}) == pytest.approx(0.5 * 7 * 1.1 * (5 + 3))
     assert group_seconds(group, None, 100, 30, {}) is None

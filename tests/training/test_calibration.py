@@ -6,13 +6,13 @@ import dataclasses
 
 import pytest
 import torch
-from test_fused_equals_alone import ADAM, PLAIN_CNN, make_runs
+from test_fused_equals_alone import ADAM, CNN, PLAIN_CNN, make_runs
 
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.errors import FusionError
 from cnnsweep.training import calibration
-from cnnsweep.training.calibration import calibrate, decide
+from cnnsweep.training.calibration import ALONE, Way, calibrate, decide
 from cnnsweep.training.checking import check_fused
 from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.footprint import run_bytes, runs_that_fit
@@ -28,43 +28,60 @@ def task() -> TrainingTask:
     )  # fmt: skip
 
 
+TWO = 2  # threads
+
+
 @pytest.mark.parametrize(
-    ("runs", "fused_s", "size", "why"),
+    ("runs", "together_s", "way", "why"),
     [
-        (16, {}, 1, "measuring whether a group is faster would take too long"),
-        (16, {16: 0.5}, 16, "2.0 times as fast"),
-        (16, {16: 3.0}, 1, "a group would take 3.0 times as long"),
-        (16, {16: 0.98}, 1, "a group would be no faster"),
-        (16, {16: 0.50, 8: 0.49}, 16, "2.0 times as fast"),  # no clear difference: the larger one
-        (16, {16: 0.50, 8: 0.40}, 8, "2.5 times as fast"),
-        (16, {16: 0.50, 8: 0.40, 4: 0.2}, 4, "5.0 times as fast"),
-        (3, {3: 0.7, 2: 0.6}, 3, "1.4 times as fast"),  # in twos one is left over: (1 + 2 · 0.6) / 3 is more than 0.7
+        (16, {}, ALONE, "measuring whether a group is faster would take too long"),
+        (16, {Way(16): 0.5}, Way(16), "2.0 times as fast as alone"),
+        (16, {Way(16): 3.0}, ALONE, "a group would take 3.0 times as long"),
+        (16, {Way(16): 0.98}, ALONE, "a group would be no faster"),
+        (16, {Way(16): 0.50, Way(8): 0.49}, Way(16), "2.0 times as fast as alone"),  # no clear difference
+        (16, {Way(16): 0.50, Way(8): 0.40}, Way(8), "2.5 times as fast as alone"),
+        (16, {Way(16): 0.50, Way(16, TWO): 0.40}, Way(16, TWO), "2.5 times as fast as alone"),
+        (16, {Way(16): 1.40, Way(2, TWO): 0.80}, Way(2, TWO), "1.2 times as fast as alone"),
+        (16, {Way(16): 0.50, Way(8): 0.40, Way(4): 0.2}, Way(4), "5.0 times as fast as alone"),
+        # In twos one of three is left over: (1 + 2 · 0.6) / 3 is more than 0.7.
+        (3, {Way(3): 0.7, Way(2): 0.6}, Way(3), "1.4 times as fast as alone"),
     ],
 )
-def test_the_fastest_way_is_chosen(runs, fused_s, size, why):
-    choice = decide(runs, 1.0, fused_s)
-    assert (choice.size, choice.why) == (size, why)
-    assert choice.step_s == (1.0 if size == 1 else fused_s[size])
+def test_the_fastest_way_is_chosen(runs, together_s, way, why):
+    choice = decide(runs, 1.0, together_s)
+    assert (choice.way, choice.why) == (way, why)
+    assert choice.step_s == (1.0 if way == ALONE else together_s[way])
+
+
+def four_runs(model=PLAIN_CNN):
+    return make_runs(*[dataclasses.replace(ADAM, lr=0.01 * (k + 1)) for k in range(4)], model=model)
 
 
 def test_calibration_measures_alone_and_together(task):
-    runs = make_runs(*[dataclasses.replace(ADAM, lr=0.01 * (k + 1)) for k in range(4)], model=PLAIN_CNN)
-    choice = calibrate(runs, 4000, task, most=4)
+    choice = calibrate(four_runs(), 4000, task, most=4)
     assert choice.alone_s > 0
-    assert 4 in choice.fused_s
-    assert choice.size in (1, 2, 4)
+    assert Way(4) in choice.together_s
 
 
 def test_calibration_tries_no_group_larger_than_memory_allows(task):
-    runs = make_runs(*[dataclasses.replace(ADAM, lr=0.01 * (k + 1)) for k in range(4)], model=PLAIN_CNN)
-    assert set(calibrate(runs, 4000, task, most=2).fused_s) == {2}
-    assert calibrate(runs, 4000, task, most=1).fused_s == {}
+    assert {way.size for way in calibrate(four_runs(), 4000, task, most=2).together_s} == {2}
+    assert calibrate(four_runs(), 4000, task, most=1).together_s == {}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_programs_on_a_thread_each_are_tried_where_there_are_threads_and_nothing_is_random(task, threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(calibration, "_CLEAR_LOSS", 1e9)  # whatever was measured
+    ways = calibrate(four_runs(), 100_000, task, most=4).together_s
+    assert any(way.threads == 2 for way in ways) == (threads == 2)
+    random = calibrate(four_runs(CNN), 100_000, task, most=4).together_s  # with dropout
+    assert {way.threads for way in random} == {1}
 
 
 def test_calibration_keeps_to_its_share_of_the_time(task, monkeypatch):
     monkeypatch.setattr(calibration, "_LEAST_BUDGET_S", 0.0)
     runs = make_runs(ADAM, dataclasses.replace(ADAM, lr=0.1), model=PLAIN_CNN)
-    assert calibrate(runs, 1, task, most=2).fused_s == {}  # 2 % of a few steps is less than a step
+    assert calibrate(runs, 1, task, most=2).together_s == {}  # 2 % of a few steps is less than a step
 
 
 def test_calibration_moves_no_weight_and_no_generator(task):

@@ -31,6 +31,7 @@ from cnnsweep.records import (
 )
 from cnnsweep.training.feeding import TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
+from cnnsweep.training.threaded_program import ThreadedProgram
 from cnnsweep.training.trainer import build_program, train_group
 
 TOLERANCE = 1e-9
@@ -94,13 +95,13 @@ def make_runs(*hyperparameters: Hyperparameters, model: ModelChoice = CNN) -> li
 def train_alone(task: TrainingTask, runs: Sequence[Run]) -> Collector:
     collector = Collector()
     for run in runs:
-        train_group(RunGroup(((run,),)), task, collector, {})
+        train_group(RunGroup.of(((run,),)), task, collector, {})
     return collector
 
 
 def train_together(task: TrainingTask, runs: Sequence[Run]) -> Collector:
     collector = Collector()
-    train_group(RunGroup(tuple((run,) for run in runs)), task, collector, {})
+    train_group(RunGroup.of(tuple((run,) for run in runs)), task, collector, {})
     return collector
 
 
@@ -197,13 +198,13 @@ def test_runs_that_share_batches_train_as_those_that_do_not(task, views):
 def test_a_resume_in_another_grouping_equals_training_alone(task, hyperparameters):
     first, second, third = runs = make_runs(*different_rates(dataclasses.replace(hyperparameters, epochs=4), 3))
     collector = Collector(interrupt_after=2)
-    train_group(RunGroup(((first,), (second,), (third,))), task, collector, {})
+    train_group(RunGroup.of(((first,), (second,), (third,))), task, collector, {})
     assert {o.status for o in collector.outcomes.values()} == {RunStatus.INTERRUPTED}
     last = {run_id: kept[-1] for run_id, kept in collector.checkpoints.items()}
     collector.outcomes.clear()
     collector._interrupt_after = None
-    train_group(RunGroup(((third,), (first,))), task, collector, last)
-    train_group(RunGroup(((second,),)), task, collector, last)
+    train_group(RunGroup.of(((third,), (first,))), task, collector, last)
+    train_group(RunGroup.of(((second,),)), task, collector, last)
     assert_same_training(collector, train_alone(task, runs))
 
 
@@ -227,7 +228,7 @@ def test_runs_that_are_an_epoch_ahead_wait_for_the_others(task):
     behind, *ahead = runs
     checkpoints = {run.id: whole.checkpoints[run.id][1] for run in ahead} | {behind.id: whole.checkpoints[behind.id][0]}
     rest = Collector()
-    train_group(RunGroup(tuple((run,) for run in runs)), task, rest, checkpoints)
+    train_group(RunGroup.of(tuple((run,) for run in runs)), task, rest, checkpoints)
     assert [report.record.epoch for report in rest.reports[behind.id]] == [2, 3]
     for run in runs:
         if run is not behind:
@@ -246,7 +247,7 @@ def test_runs_that_differ_in_epochs_alone_are_trained_once_and_recorded_for_each
 
     monkeypatch.setattr("cnnsweep.training.trainer.training_batches", batches)
     collector = Collector()
-    train_group(RunGroup(((short, long),)), task, collector, {})
+    train_group(RunGroup.of(((short, long),)), task, collector, {})
     assert epochs == [1, 2, 3, 4]
     assert_same_training(collector, train_alone(task, runs))
 
@@ -298,4 +299,47 @@ def test_a_fused_program_checkpoints_what_a_plain_one_takes(task):
 
 
 def test_a_group_is_one_program(task):
-    assert isinstance(build_program(make_runs(ADAM, SGD), task), FusedProgram)
+    runs = make_runs(ADAM, SGD)
+    assert isinstance(build_program(RunGroup.of([(run,) for run in runs]), task), FusedProgram)
+    assert isinstance(build_program(RunGroup.of([(run,) for run in runs], threads=2), task), ThreadedProgram)
+
+
+THREADED = [
+    [(True, 0)] * 4,  # all see the same batches
+    [(True, 0), (True, 0), (True, 1), (True, 1)],
+    [(True, 0), (True, 0), (True, 0), (False, 0), (True, 1)],  # 3 and 2 runs; the second program shares no batch
+]
+
+
+@pytest.mark.parametrize("views", THREADED)
+@pytest.mark.parametrize("threads", [2, 3])
+def test_programs_on_a_thread_each_train_as_each_run_alone(task, views, threads):
+    hyperparameters = [
+        dataclasses.replace(ADAM, shuffle=shuffle, seed=seed, lr=0.01 / (1 + k), epochs=2 + k % 2)
+        for k, (shuffle, seed) in enumerate(views)
+    ]
+    runs = make_runs(*hyperparameters, model=PLAIN_CNN)
+    collector = Collector()
+    train_group(RunGroup.of([(run,) for run in runs], threads), task, collector, {})
+    assert_same_training(collector, train_alone(task, runs))
+
+
+def test_runs_alone_on_a_thread_each_train_as_alone(task):
+    runs = make_runs(ADAM, dataclasses.replace(ADAM, seed=2), model=PLAIN_CNN)
+    group = RunGroup.of([(run,) for run in runs], threads=2)
+    assert [len(program) for program in group.programs] == [1, 1]
+    collector = Collector()
+    train_group(group, task, collector, {})
+    assert_same_training(collector, train_alone(task, runs))
+
+
+def test_a_threaded_group_resumes_bit_for_bit(task):
+    runs = make_runs(*different_rates(dataclasses.replace(SGD, epochs=3), 5), model=PLAIN_CNN)
+    group = RunGroup.of([(run,) for run in runs], threads=2)
+    whole, first, rest = Collector(), Collector(interrupt_after=1), Collector()
+    train_group(group, task, whole, {})
+    train_group(group, task, first, {})
+    train_group(group, task, rest, {run_id: kept[-1] for run_id, kept in first.checkpoints.items()})
+    for run in runs:
+        for name, expected in whole.reports[run.id][-1].weights.items():
+            assert torch.equal(rest.reports[run.id][-1].weights[name], expected)

@@ -94,7 +94,7 @@ class Listener:
 
 def train(task, hyperparameters, listener=None, checkpoints=None, model=SMALL_CNN) -> Listener:
     listener = listener or Listener()
-    train_group(RunGroup(((make_run(hyperparameters, model),),)), task, listener, checkpoints or {})
+    train_group(RunGroup.of(((make_run(hyperparameters, model),),)), task, listener, checkpoints or {})
     return listener
 
 
