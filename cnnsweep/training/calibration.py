@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
+from cnnsweep.data.images import MemoryImages
 from cnnsweep.records import Run, RunGroup, even_sizes
 from cnnsweep.training.feeding import TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import forward_seed
-from cnnsweep.training.trainer import build_program
+from cnnsweep.training.program import Program, forward_seed
+from cnnsweep.training.trainer import build_programs
 
 BUDGET_SHARE = 0.02  # of the time that the runs would take alone, at most, goes into measuring
 _LEAST_BUDGET_S = 0.5  # below, nothing can be measured; a sweep so short does not care
@@ -22,6 +24,7 @@ _CLEAR_LOSS = 1.5  # a group this many times slower is not tried smaller
 _ROUNDS = 5
 _WARM_UP = 6  # steps until the allocator has all its pages, at most
 _HALVINGS = 2  # how often a smaller group is tried
+_STEPS_ON_A_THREAD = 3
 _IMAGES = 256  # of a batch, at most: larger batches cost their share more, alone and together alike
 
 
@@ -83,7 +86,6 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
         foreseen = alone_s * task.steps_per_epoch(runs[0].hyperparameters.batch_size) * epochs / alone.share
         deadline = time.perf_counter() + max(BUDGET_SHARE * foreseen, _LEAST_BUDGET_S)
         measured: dict[Way, float] = {}
-        threads = 1
         size = min(len(runs), most)
 
         def measure(way: Way) -> bool:
@@ -96,8 +98,7 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
             return True
 
         if measure(Way(size)):
-            if task.device.type == "cpu" and not _draws_random_numbers(runs[:size], task):
-                threads = torch.get_num_threads()
+            threads = _usable_threads(runs[:size], task)
             if 1 < threads <= size:
                 if measured[Way(size)] < _CLEAR_LOSS * alone_s:
                     measure(Way(size, threads))
@@ -139,6 +140,13 @@ def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibr
     return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, together_s)
 
 
+def _usable_threads(runs: Sequence[Run], task: TrainingTask) -> int:
+    """Return how many programs may train side by side."""
+    if task.device.type != "cpu" or not isinstance(task.images, MemoryImages) or _draws_random_numbers(runs, task):
+        return 1
+    return torch.get_num_threads()
+
+
 def _draws_random_numbers(runs: Sequence[Run], task: TrainingTask) -> bool:
     """True if training one of these runs draws random numbers in the model."""
     of_each_model = list({repr(run.model): run for run in runs}.values())
@@ -156,35 +164,42 @@ def seconds_alone(run: Run, task: TrainingTask) -> float:
 
 def _least_cost(way: Way, alone_s: float) -> float:
     """Return the seconds that the shortest comparison takes, of a group that is no faster than its runs alone."""
-    return (2 * way.size + 4) * alone_s
+    steps = _STEPS_ON_A_THREAD if way.threads > 1 else 1
+    return (2 * steps * way.size + 4) * alone_s
 
 
 class _Stepper:
-    """A program that takes the same training step again and again.
+    """A group that takes the same training step again and again.
 
     Attributes:
         share: how much of a whole batch the step has.
     """
 
     def __init__(self, runs: Sequence[Run], task: TrainingTask, threads: int = 1) -> None:
-        self._program = build_program(RunGroup.of([(run,) for run in runs], threads), task)
-        images, labels = next(training_batches(task, runs, epoch=1))
-        self._images, self._labels = images[:_IMAGES], labels[:, :_IMAGES]
-        self.share = len(self._images) / runs[0].hyperparameters.batch_size
-        self._rates = [0.0] * len(runs)  # the weights stay where numbers are ordinary
-        self._seeds = [forward_seed(run, 1, 0) for run in runs]
+        self._runs = runs
+        self._programs = build_programs(RunGroup.of([(run,) for run in runs], threads), task)
+        self._batches = self._programs.on_each(lambda _, part: (*_first_batch(runs[part], task), part))
+        self._steps = _STEPS_ON_A_THREAD if threads > 1 else 1  # threads meet at the end of an epoch, not of a step
+        self.share = len(self._batches[0][0]) / runs[0].hyperparameters.batch_size
         self._wait: Callable[[], None] = {
             "cuda": lambda: torch.cuda.synchronize(task.device),
             "mps": torch.mps.synchronize,
         }.get(task.device.type, lambda: None)
 
     def seconds(self) -> float:
-        """Take a step and return how long it took."""
+        """Return how long a step of all runs takes."""
         self._wait()
         start = time.perf_counter()
-        self._program.train_step(self._images.clone(), self._labels, self._rates, self._seeds)
+        self._programs.on_each(self._train)
         self._wait()
-        return time.perf_counter() - start
+        return (time.perf_counter() - start) / self._steps
+
+    def _train(self, program: Program, part: slice) -> None:
+        runs = self._runs[part]
+        images, labels = next(batch for batch in self._batches if batch[2] == part)[:2]
+        rates = [0.0] * len(runs)  # the weights stay where numbers are ordinary
+        for _ in range(self._steps):
+            program.train_step(images.clone(), labels, rates, [forward_seed(run, 1, 0) for run in runs])
 
 
 def _compare(alone: _Stepper, fused: _Stepper, size: int, deadline: float) -> tuple[float, float]:
@@ -201,3 +216,8 @@ def _compare(alone: _Stepper, fused: _Stepper, size: int, deadline: float) -> tu
         of_alone = statistics.median(alone.seconds() for _ in range(min(size, 4)))
         pairs.append((of_alone, fused.seconds() / size))
     return statistics.median(a for a, _ in pairs), statistics.median(f for _, f in pairs)
+
+
+def _first_batch(runs: Sequence[Run], task: TrainingTask) -> tuple[Tensor, Tensor]:
+    images, labels = next(training_batches(task, runs, epoch=1))
+    return images[:_IMAGES], labels[:, :_IMAGES]

@@ -18,8 +18,8 @@ from cnnsweep.records import Decision, EpochRecord, EpochReport, Run, RunGroup, 
 from cnnsweep.training.feeding import TrainingTask, training_batches, validation_batches
 from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
+from cnnsweep.training.programs import Programs
 from cnnsweep.training.schedules import learning_rate
-from cnnsweep.training.threaded_program import ThreadedProgram
 
 
 class Watcher(Protocol):
@@ -96,7 +96,7 @@ def train_group(
     lanes = [_Lane(runs[-1], [_Member(run) for run in runs]) for runs in group.trajectories]
     try:
         with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
-            _train_lanes(build_program(group, task), lanes, task, watcher, checkpoints)
+            _train_lanes(build_programs(group, task), lanes, task, watcher, checkpoints)
     except FolderError:
         raise
     except Exception as error:
@@ -108,7 +108,7 @@ def train_group(
 
 
 def _train_lanes(
-    program: Program,
+    programs: Programs,
     lanes: list[_Lane],
     task: TrainingTask,
     watcher: Watcher,
@@ -116,21 +116,21 @@ def _train_lanes(
 ) -> None:
     """Train until no lane is left in `lanes`."""
     for position, lane in enumerate(lanes):
-        _resume(program, position, lane, checkpoints)
+        _resume(programs, position, lane, checkpoints)
     # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
-    _let_leave(program, lanes, {}, watcher)
+    _let_leave(programs, lanes, {}, watcher)
     while lanes:
         epoch = min(lane.epochs_done for lane in lanes) + 1
-        reports = _train_epoch(program, lanes, epoch, task, watcher)
+        reports = _train_epoch(programs, lanes, epoch, task, watcher)
         decisions = watcher.epoch_ended(reports)
         outcomes = {
             report.record.run_id: _outcome(report.record, decision)
             for report, decision in zip(reports, decisions, strict=True)
         }
-        _let_leave(program, lanes, outcomes, watcher)
+        _let_leave(programs, lanes, outcomes, watcher)
 
 
-def _resume(program: Program, position: int, lane: _Lane, checkpoints: Mapping[str, LastCheckpoint]) -> None:
+def _resume(programs: Programs, position: int, lane: _Lane, checkpoints: Mapping[str, LastCheckpoint]) -> None:
     """Put a lane to where the last of its members is."""
     for member in lane.members:
         if last := checkpoints.get(member.run.id):
@@ -139,18 +139,18 @@ def _resume(program: Program, position: int, lane: _Lane, checkpoints: Mapping[s
     lane.checkpoint = checkpoints.get(last_of_all.run.id)
     if lane.checkpoint is not None:
         lane.epochs_done = lane.checkpoint.record.epoch
-        program.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
+        programs.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
 
 
-def build_program(group: RunGroup, task: TrainingTask) -> Program:
-    """Return the program that trains a group, a position for each trajectory.
+def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
+    """Return what trains a group, a position for each trajectory.
 
     Raises:
         FusionError: it needs a fused model, and there can be none.
     """
     runs_of = [[runs[-1] for runs in program] for program in group.programs]
     programs = [_build_one(runs, task) for runs in runs_of]
-    return ThreadedProgram(programs, [len(runs) for runs in runs_of]) if group.is_threaded else programs[0]
+    return Programs(programs, [len(runs) for runs in runs_of], is_threaded=group.is_threaded)
 
 
 def _build_one(runs: Sequence[Run], task: TrainingTask) -> Program:
@@ -159,7 +159,7 @@ def _build_one(runs: Sequence[Run], task: TrainingTask) -> Program:
 
 
 def _let_leave(
-    program: Program, lanes: list[_Lane], outcomes: Mapping[str, RunOutcome | None], watcher: Watcher
+    programs: Programs, lanes: list[_Lane], outcomes: Mapping[str, RunOutcome | None], watcher: Watcher
 ) -> None:
     """Take runs that have ended out of their lanes, and lanes without runs out of program and list."""
     slowest = min(lane.epochs_done for lane in lanes)
@@ -177,7 +177,7 @@ def _let_leave(
         if lane.members:
             staying.append(position)
     if 0 < len(staying) < len(lanes):
-        program.keep(staying)
+        programs.keep(staying)
     lanes[:] = [lanes[position] for position in staying]
     for outcome in ended:
         watcher.run_ended(outcome)
@@ -233,31 +233,37 @@ def _all_finite(weights: Mapping[str, Tensor]) -> bool:
 
 
 def _train_epoch(
-    program: Program, lanes: Sequence[_Lane], epoch: int, task: TrainingTask, watcher: Watcher
+    programs: Programs, lanes: Sequence[_Lane], epoch: int, task: TrainingTask, watcher: Watcher
 ) -> list[EpochReport]:
     """Move every lane on by one epoch; return a report for each run that has not had this epoch yet."""
     start = time.perf_counter()
     due = [[member for member in lane.members if member.epochs_done < epoch] for lane in lanes]
-    ids = [member.run.id for members in due for member in members]
-    losses, correct, rates = _train_batches(program, [lane.run for lane in lanes], epoch, task, ids, watcher)
+
+    def train_part(program: Program, part: slice) -> _PartResult:
+        ids = [member.run.id for members in due[part] for member in members]
+        return _train_part(program, [lane.run for lane in lanes[part]], epoch, task, ids, watcher, programs)
+
+    parts = programs.on_each(train_part)
+    losses = torch.cat([part.losses for part in parts], 1)  # (steps, K)
+    rates = [rate for part in parts for rate in part.rates]
+    correct = torch.cat([part.correct for part in parts])
+    validation = [figures for part in parts for figures in part.validation]
     lengths = _batch_lengths(len(task.training), lanes[0].run.hyperparameters.batch_size).to(losses.dtype)
     mean_losses = (lengths @ losses / len(task.training)).tolist()  # weighted: the last batch may be shorter
-    accuracies = (correct.cpu().double() / len(task.training)).tolist()
-    validation = _validate(program, len(lanes), task)
-    seconds = (time.perf_counter() - start) / len(ids)  # of a group's time, each run has its share
+    accuracies = (correct.double() / len(task.training)).tolist()
+    # Of a group's time, each run has its share.
+    seconds = (time.perf_counter() - start) / sum(len(members) for members in due)
     reports = []
     for position, (lane, members) in enumerate(zip(lanes, due, strict=True)):
         if lane.epochs_done >= epoch:  # it waits for the others
             assert lane.checkpoint is not None
-            program.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
+            programs.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
             continue
         lane.epochs_done = epoch
-        batch_losses, weights = losses[:, position].float(), program.weights(position)
-        val_loss, val_accuracy = (
-            (None, None) if validation is None else (validation[0][position], validation[1][position])
-        )
+        batch_losses, weights = losses[:, position].float(), programs.weights(position)
+        val_loss, val_accuracy = validation[position]
         divergence = _divergence(batch_losses, val_loss, weights)
-        optimizer, gradients = program.optimizer_state(position), program.gradients(position)
+        optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
         for member in members:
             member.epochs_done = epoch
             member.seconds += seconds
@@ -278,15 +284,44 @@ def _train_epoch(
     return reports
 
 
-def _train_batches(
-    program: Program, runs: Sequence[Run], epoch: int, task: TrainingTask, ids: Sequence[str], watcher: Watcher
-) -> tuple[Tensor, Tensor, list[float]]:
-    """Return the loss of every batch (steps, K) float64 on the CPU, correct predictions (K,), and the last rates."""
+@dataclass(frozen=True, slots=True)
+class _PartResult:
+    """What an epoch of one program's K runs gave, on the CPU.
+
+    Attributes:
+        losses: of every batch, (steps, K) float64.
+        correct: predictions while training, (K,).
+        rates: the learning rates of the last step.
+        validation: mean loss and accuracy of each run on the held-out images; None where there are none.
+    """
+
+    losses: Tensor
+    correct: Tensor
+    rates: list[float]
+    validation: list[tuple[float, float]] | list[tuple[None, None]]
+
+
+class _CancelledError(Exception):
+    """Another program of the group has failed, or a person wants to stop."""
+
+
+def _train_part(
+    program: Program,
+    runs: Sequence[Run],
+    epoch: int,
+    task: TrainingTask,
+    ids: Sequence[str],
+    watcher: Watcher,
+    programs: Programs,
+) -> _PartResult:
+    """Train the runs of one program for an epoch and measure them on the held-out images."""
     steps = task.steps_per_epoch(runs[0].hyperparameters.batch_size)
     losses: list[Tensor] = []
     correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
     rates: list[float] = []
     for step, (images, labels) in enumerate(training_batches(task, runs, epoch)):
+        if programs.is_cancelled:
+            raise _CancelledError
         rates = [
             learning_rate(h.schedule, h.lr, (epoch - 1) * steps + step, steps, h.epochs)
             for h in (run.hyperparameters for run in runs)
@@ -296,22 +331,17 @@ def _train_batches(
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         correct += hits
         watcher.batches_done(ids, epoch, step + 1, steps)
-    return torch.stack(losses).cpu().double(), correct, rates
+    return _PartResult(torch.stack(losses).cpu().double(), correct.cpu(), rates, _validate(program, len(runs), task))
 
 
-def _validate(program: Program, runs: int, task: TrainingTask) -> tuple[list[float], list[float]] | None:
-    """Return mean loss and accuracy of each run on the held-out images, or None if there are none."""
+def _validate(program: Program, runs: int, task: TrainingTask) -> list[tuple[float, float]] | list[tuple[None, None]]:
+    """Return mean loss and accuracy of each run on the held-out images."""
     if not len(task.validation):
-        return None
-    loss_sums: Tensor | float = 0.0
-    correct: Tensor | int = 0
-    for images, labels in validation_batches(task, runs):
-        loss_sum, hits = program.measure(images, labels)
-        loss_sums, correct = loss_sums + loss_sum, correct + hits
-    assert isinstance(loss_sums, Tensor)
-    assert isinstance(correct, Tensor)
+        return [(None, None)] * runs
+    losses, hits = zip(*[program.measure(*batch) for batch in validation_batches(task, runs)], strict=True)
+    loss_sums, correct = torch.stack(losses).sum(0).cpu().double(), torch.stack(hits).sum(0).cpu().double()
     held_out = len(task.validation)
-    return (loss_sums.cpu().double() / held_out).tolist(), (correct.cpu().double() / held_out).tolist()
+    return list(zip((loss_sums / held_out).tolist(), (correct / held_out).tolist(), strict=True))
 
 
 def _batch_lengths(images: int, batch_size: int) -> Tensor:

@@ -31,8 +31,7 @@ from cnnsweep.records import (
 )
 from cnnsweep.training.feeding import TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.threaded_program import ThreadedProgram
-from cnnsweep.training.trainer import build_program, train_group
+from cnnsweep.training.trainer import build_programs, train_group
 
 TOLERANCE = 1e-9
 CNN = ModelChoice("cnn", {"channels": [3, 4], "kernel_size": 3, "hidden": [6], "dropout": 0.3, "batch_norm": True})
@@ -300,8 +299,10 @@ def test_a_fused_program_checkpoints_what_a_plain_one_takes(task):
 
 def test_a_group_is_one_program(task):
     runs = make_runs(ADAM, SGD)
-    assert isinstance(build_program(RunGroup.of([(run,) for run in runs]), task), FusedProgram)
-    assert isinstance(build_program(RunGroup.of([(run,) for run in runs], threads=2), task), ThreadedProgram)
+    group = RunGroup.of([(run,) for run in runs])
+    assert build_programs(group, task).on_each(lambda program, part: (type(program), part)) == [
+        (FusedProgram, slice(0, 2))
+    ]
 
 
 THREADED = [
