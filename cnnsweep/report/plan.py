@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -22,20 +23,21 @@ def render_plan(forecast: Forecast, console: Console) -> None:
     if not runs:
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("group", "runs", "time", "memory"):
+    for heading in ("runs", "time", "memory"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
-    table.add_column("batch size", justify="right", no_wrap=True)
+    table.add_column("batch", justify="right", no_wrap=True)
     table.add_column("how")
-    for number, cost in enumerate(forecast.groups, start=1):
+    for alike in _alike(forecast.groups):
+        first = alike[0]
+        seconds = [cost.seconds for cost in alike if cost.seconds is not None]
         table.add_row(
-            str(number),
-            str(len(cost.group.runs)),
-            estimate_text(cost.seconds),
-            bytes_text(cost.memory_bytes),
-            Text(safe_text(cost.group.runs[0].model.name)),
-            str(cost.group.runs[0].hyperparameters.batch_size),
-            Text(safe_text(_how(cost))),
+            str(sum(len(cost.group.runs) for cost in alike)),
+            estimate_text(sum(seconds) if len(seconds) == len(alike) else None),
+            bytes_text(first.memory_bytes),
+            Text(safe_text(first.group.runs[0].model.name)),
+            str(first.group.runs[0].hyperparameters.batch_size),
+            Text(safe_text(_how(first))),
         )
     console.print(table)
     console.print(
@@ -73,8 +75,25 @@ def bytes_text(count: int | None) -> str:
     return f"{max(round(count / 1e3), 1)} kB"
 
 
+def _alike(costs: Sequence[GroupCost]) -> list[list[GroupCost]]:
+    """Return the groups that one row can stand for: of one model, batch size and size, for the same reason."""
+    alike: dict[object, list[GroupCost]] = {}
+    for cost in costs:
+        run = cost.group.runs[0]
+        key = (
+            run.model.name,
+            run.hyperparameters.batch_size,
+            len(cost.group.trajectories),
+            cost.memory_bytes,
+            _how(cost),
+        )
+        alike.setdefault(key, []).append(cost)
+    return list(alike.values())
+
+
 def _how(cost: GroupCost) -> str:
-    size = len(cost.group.trajectories)
-    together = f"{size} at once, {cost.why}" if size > 1 else f"alone: {cost.why}"
+    size, threads = len(cost.group.trajectories), len(cost.group.programs)
+    on_threads = f" on {threads} threads" if cost.group.is_threaded else ""
+    together = f"{size} at once{on_threads}, {cost.why}" if size > 1 else f"one by one: {cost.why}"
     same = len(cost.group.runs) - size
     return f"{together}; {count_text(same, 'run')} the same but for epochs" if same else together

@@ -19,7 +19,8 @@ from cnnsweep.training.trainer import build_programs
 
 BUDGET_SHARE = 0.02  # of the time that the runs would take alone, at most, goes into measuring
 _LEAST_BUDGET_S = 0.5  # below, nothing can be measured; a sweep so short does not care
-_LEAST_GAIN = 1.05  # a fused step must be this much faster: below, noise may have decided
+_LEAST_GAIN = 1.1  # a group must be this much faster than its runs alone: below, noise may have decided
+_CLEAR_GAIN = 1.05  # and one way to train together than another
 _CLEAR_LOSS = 1.5  # a group this many times slower is not tried smaller
 _ROUNDS = 5
 _WARM_UP = 6  # steps until the allocator has all its pages, at most
@@ -131,11 +132,11 @@ def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibr
 
     best, *others = together_s
     for way in others:
-        if seconds(way) * _LEAST_GAIN < seconds(best):
+        if seconds(way) * _CLEAR_GAIN < seconds(best):
             best = way
     gain = runs * alone_s / seconds(best)
     if gain < _LEAST_GAIN:
-        why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would be no faster"
+        why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would hardly be faster"
         return Calibration(ALONE, why, alone_s, together_s)
     return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, together_s)
 
@@ -202,20 +203,26 @@ class _Stepper:
             program.train_step(images.clone(), labels, rates, [forward_seed(run, 1, 0) for run in runs])
 
 
-def _compare(alone: _Stepper, fused: _Stepper, size: int, deadline: float) -> tuple[float, float]:
-    """Return the median seconds a step of one run, alone and together, measured in turn."""
-    previous = fused.seconds()
+def _compare(alone: _Stepper, together: _Stepper, size: int, deadline: float) -> tuple[float, float]:
+    """Return the seconds a step of one run, alone and together, measured in turn.
+
+    Together is the median of alone, divided by a gain that three of four rounds have reached: a group that may be no
+    faster is not worth it, and on a machine with other work to do single figures mean little.
+    """
+    previous = together.seconds()
     for _ in range(_WARM_UP):
-        seconds = fused.seconds()
+        seconds = together.seconds()
         if seconds > 0.9 * previous or time.perf_counter() > deadline:
             break
         previous = seconds
-    pairs: list[tuple[float, float]] = []
-    while len(pairs) < _ROUNDS and (not pairs or time.perf_counter() < deadline):
+    of_alone: list[float] = []
+    gains: list[float] = []
+    while len(gains) < _ROUNDS and (not gains or time.perf_counter() < deadline):
         # A few steps alone for each one together, so that both have the caches to themselves.
-        of_alone = statistics.median(alone.seconds() for _ in range(min(size, 4)))
-        pairs.append((of_alone, fused.seconds() / size))
-    return statistics.median(a for a, _ in pairs), statistics.median(f for _, f in pairs)
+        of_alone.append(statistics.median(alone.seconds() for _ in range(min(size, 4))))
+        gains.append(of_alone[-1] * size / together.seconds())
+    alone_s = statistics.median(of_alone)
+    return alone_s, alone_s / sorted(gains)[len(gains) // 4]
 
 
 def _first_batch(runs: Sequence[Run], task: TrainingTask) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ TWO = 2  # threads
         (16, {}, ALONE, "measuring whether a group is faster would take too long"),
         (16, {Way(16): 0.5}, Way(16), "2.0 times as fast as alone"),
         (16, {Way(16): 3.0}, ALONE, "a group would take 3.0 times as long"),
-        (16, {Way(16): 0.98}, ALONE, "a group would be no faster"),
+        (16, {Way(16): 0.98}, ALONE, "a group would hardly be faster"),
         (16, {Way(16): 0.50, Way(8): 0.49}, Way(16), "2.0 times as fast as alone"),  # no clear difference
         (16, {Way(16): 0.50, Way(8): 0.40}, Way(8), "2.5 times as fast as alone"),
         (16, {Way(16): 0.50, Way(16, TWO): 0.40}, Way(16, TWO), "2.5 times as fast as alone"),
