@@ -150,7 +150,8 @@ def _epoch_state(progress: SweepProgress, widest: int) -> str:
     latest = progress.batches
     if latest is None or len(latest.run_ids) != len(progress.active):
         return f"{who} side by side" if len(progress.active) > 1 else who
-    where = f"{who}, epoch {latest.epoch}/{training.run.hyperparameters.epochs}"
+    epochs = max(progress.runs[run_id].run.hyperparameters.epochs for run_id in latest.run_ids)
+    where = f"{who}, epoch {latest.epoch}/{epochs}"
     return _longest_that_fits((f"{where}, batch {latest.done:,} of {latest.total:,}", where, who), widest)
 
 

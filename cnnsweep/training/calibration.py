@@ -17,7 +17,7 @@ from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import Program, forward_seed
 from cnnsweep.training.trainer import build_programs
 
-BUDGET_SHARE = 0.02  # of the time that the runs would take alone, at most, goes into measuring
+BUDGET_SHARE = 0.01  # of the time that the runs would take alone, at most, goes into measuring
 _LEAST_BUDGET_S = 0.5  # below, nothing can be measured; a sweep so short does not care
 _LEAST_GAIN = 1.1  # a group must be this much faster than its runs alone: below, noise may have decided
 _CLEAR_GAIN = 1.05  # and one way to train together than another
@@ -26,7 +26,8 @@ _ROUNDS = 5
 _WARM_UP = 6  # steps until the allocator has all its pages, at most
 _HALVINGS = 2  # how often a smaller group is tried
 _STEPS_ON_A_THREAD = 3
-_IMAGES = 256  # of a batch, at most: larger batches cost their share more, alone and together alike
+# Of a batch: larger ones cost their share more, alone and together alike; smaller ones say little of it.
+_IMAGES, _FEWEST_IMAGES, _PROBE_IMAGES = 256, 32, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +81,29 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
     Raises:
         FusionError: the model cannot be fused.
     """
+    batch_size = min(runs[0].hyperparameters.batch_size, len(task.training))
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
-        alone = _Stepper(runs[:1], task)
-        alone.seconds()  # what is done once only
-        alone_s = alone.seconds()
-        foreseen = alone_s * task.steps_per_epoch(runs[0].hyperparameters.batch_size) * epochs / alone.share
-        deadline = time.perf_counter() + max(BUDGET_SHARE * foreseen, _LEAST_BUDGET_S)
-        measured: dict[Way, float] = {}
+        image_s = _seconds_an_image(runs[0], task)
+        budget = max(BUDGET_SHARE * image_s * len(task.training) * epochs, _LEAST_BUDGET_S)
         size = min(len(runs), most)
+        fewest = min(_FEWEST_IMAGES, batch_size)
+        while size > 2 and _least_cost(Way(size), fewest * image_s) > budget:
+            size = -(-size // 2)
+        if size < 2 or _least_cost(Way(size), fewest * image_s) > budget:
+            return decide(len(runs), image_s * batch_size, {})
+        # Half of the budget buys the shortest comparison, so that there is time for some rounds.
+        images = max(fewest, min(int(budget / 2 / _least_cost(Way(size), image_s)), batch_size, _IMAGES))
+        alone = _Stepper(runs[:1], task, images)
+        alone_s = alone.seconds()
+        deadline = time.perf_counter() + budget
+        measured: dict[Way, float] = {}
 
         def measure(way: Way) -> bool:
             """Return whether there was time."""
             nonlocal alone_s
             if way.size < 2 or way in measured or time.perf_counter() + _least_cost(way, alone_s) > deadline:
                 return False
-            stepper = _Stepper(runs[: way.size], task, way.threads)
+            stepper = _Stepper(runs[: way.size], task, images, way.threads)
             alone_s, measured[way] = _compare(alone, stepper, way.size, deadline)
             return True
 
@@ -109,8 +118,8 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
                 best = min(measured, key=lambda way: measured[way])
                 if measured[best] > alone_s or not measure(Way(-(-best.size // 2), best.threads)):
                     break
-    per_step = {way: seconds / alone.share for way, seconds in measured.items()}
-    return decide(len(runs), alone_s / alone.share, per_step)
+    share = images / batch_size
+    return decide(len(runs), alone_s / share, {way: seconds / share for way, seconds in measured.items()})
 
 
 def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibration:
@@ -158,9 +167,19 @@ def _draws_random_numbers(runs: Sequence[Run], task: TrainingTask) -> bool:
 def seconds_alone(run: Run, task: TrainingTask) -> float:
     """Return the seconds that a training step of a run takes alone."""
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
-        alone = _Stepper([run], task)
+        batch_size = min(run.hyperparameters.batch_size, len(task.training))
+        images = min(batch_size, _IMAGES)
+        alone = _Stepper([run], task, images)
         alone.seconds()
-        return statistics.median(alone.seconds() for _ in range(3)) / alone.share
+        return statistics.median(alone.seconds() for _ in range(3)) * batch_size / images
+
+
+def _seconds_an_image(run: Run, task: TrainingTask) -> float:
+    """Return about how long a training step of a run takes alone, for each image: a first, cheap guess."""
+    images = min(run.hyperparameters.batch_size, len(task.training), _PROBE_IMAGES)
+    alone = _Stepper([run], task, images)
+    alone.seconds()  # what is done once only
+    return alone.seconds() / images
 
 
 def _least_cost(way: Way, alone_s: float) -> float:
@@ -170,18 +189,13 @@ def _least_cost(way: Way, alone_s: float) -> float:
 
 
 class _Stepper:
-    """A group that takes the same training step again and again.
+    """A group that takes the same training step, on some images of a batch, again and again."""
 
-    Attributes:
-        share: how much of a whole batch the step has.
-    """
-
-    def __init__(self, runs: Sequence[Run], task: TrainingTask, threads: int = 1) -> None:
+    def __init__(self, runs: Sequence[Run], task: TrainingTask, images: int, threads: int = 1) -> None:
         self._runs = runs
         self._programs = build_programs(RunGroup.of([(run,) for run in runs], threads), task)
-        self._batches = self._programs.on_each(lambda _, part: (*_first_batch(runs[part], task), part))
+        self._batches = self._programs.on_each(lambda _, part: (*_first_images(runs[part], task, images), part))
         self._steps = _STEPS_ON_A_THREAD if threads > 1 else 1  # threads meet at the end of an epoch, not of a step
-        self.share = len(self._batches[0][0]) / runs[0].hyperparameters.batch_size
         self._wait: Callable[[], None] = {
             "cuda": lambda: torch.cuda.synchronize(task.device),
             "mps": torch.mps.synchronize,
@@ -225,6 +239,6 @@ def _compare(alone: _Stepper, together: _Stepper, size: int, deadline: float) ->
     return alone_s, alone_s / sorted(gains)[len(gains) // 4]
 
 
-def _first_batch(runs: Sequence[Run], task: TrainingTask) -> tuple[Tensor, Tensor]:
+def _first_images(runs: Sequence[Run], task: TrainingTask, count: int) -> tuple[Tensor, Tensor]:
     images, labels = next(training_batches(task, runs, epoch=1))
-    return images[:_IMAGES], labels[:, :_IMAGES]
+    return images[:count], labels[:, :count]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cnnsweep.data.augment import augment
 from cnnsweep.data.batches import PixelScale, epoch_order
-from cnnsweep.data.images import ImageSet
+from cnnsweep.data.images import ImageSet, to_device
 from cnnsweep.records import Augmentation, Run
 
 
@@ -75,7 +75,7 @@ def _augmented(images: Tensor, items: Tensor, runs: Sequence[Run], epoch: int) -
     hows = [run.hyperparameters.augment for run in runs]
     if all(how == Augmentation() for how in hows):
         return images
-    items = items.to(images.device)
+    items = to_device(items, images.device)
     return torch.stack(
         [augment(images[:, g], items[:, g], how, runs[g].hyperparameters.seed, epoch) for g, how in enumerate(hows)], 1
     )

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from cnnsweep.records import Run
 from cnnsweep.training.program import Program
 
 Result = TypeVar("Result")
@@ -24,19 +25,25 @@ class Programs:
     """Programs of consecutive runs; a position counts the runs of all.
 
     Args:
-        programs: of some runs each, in the order of the runs.
-        sizes: of how many.
+        runs: of each program.
+        build: makes the program of some runs.
         is_threaded: give each a thread; otherwise there is one.
+
+    Attributes:
+        is_cancelled: another thread has failed, or a person wants to stop: what is on a thread looks here.
     """
 
-    def __init__(self, programs: Sequence[Program], sizes: Sequence[int], *, is_threaded: bool) -> None:
-        assert is_threaded or len(programs) == 1
-        self._programs = list(programs)
-        self._sizes = list(sizes)
+    def __init__(
+        self, runs: Sequence[Sequence[Run]], build: Callable[[Sequence[Run]], Program], *, is_threaded: bool
+    ) -> None:
+        assert is_threaded or len(runs) == 1
+        self._runs = [list(of_program) for of_program in runs]
+        self._build = build
+        self._programs = [build(of_program) for of_program in runs]
         self._threads = None
-        self.is_cancelled = False  # what is on a thread looks here, and stops
+        self.is_cancelled = False
         if is_threaded:
-            self._threads = ThreadPoolExecutor(len(programs), initializer=torch.set_num_threads, initargs=(1,))
+            self._threads = ThreadPoolExecutor(len(runs), initializer=torch.set_num_threads, initargs=(1,))
 
     def on_each(self, call: Callable[[Program, slice], Result]) -> list[Result]:
         """Call with every program and the positions of its runs, side by side; return the results in order.
@@ -78,17 +85,27 @@ class Programs:
         program.restore(own, weights, optimizer)
 
     def keep(self, positions: Sequence[int]) -> None:
-        kept = []
-        for program, part in zip(self._programs, self._slices(), strict=True):
+        programs, runs = [], []
+        for program, of_program, part in zip(self._programs, self._runs, self._slices(), strict=True):
             own = [position - part.start for position in positions if part.start <= position < part.stop]
-            if own and len(own) < part.stop - part.start:
-                program.keep(own)
             if own:
-                kept.append((program, len(own)))
-        self._programs, self._sizes = [program for program, _ in kept], [size for _, size in kept]
+                left = [of_program[position] for position in own]
+                programs.append(self._kept(program, own, left) if len(left) < len(of_program) else program)
+                runs.append(left)
+        self._programs, self._runs = programs, runs
+
+    def _kept(self, program: Program, positions: Sequence[int], runs: Sequence[Run]) -> Program:
+        if len(runs) > 1:
+            program.keep(positions)
+            return program
+        # The last one trains alone, as it will after an interruption: the two differ in the last bits.
+        alone = self._build(runs)
+        alone.restore(0, program.weights(positions[0]), program.optimizer_state(positions[0]))
+        return alone
 
     def _slices(self) -> list[slice]:
-        return [slice(*bounds) for bounds in itertools.pairwise([0, *itertools.accumulate(self._sizes)])]
+        sizes = [len(runs) for runs in self._runs]
+        return [slice(*bounds) for bounds in itertools.pairwise([0, *itertools.accumulate(sizes)])]
 
     def _at(self, position: int) -> tuple[Program, int]:
         number, part = next((n, part) for n, part in enumerate(self._slices()) if position < part.stop)

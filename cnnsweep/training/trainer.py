@@ -127,6 +127,8 @@ def _train_lanes(
             report.record.run_id: _outcome(report.record, decision)
             for report, decision in zip(reports, decisions, strict=True)
         }
+        if all(decision is Decision.INTERRUPT for decision in decisions):
+            outcomes = {**_interruption_of_all(lanes), **outcomes}  # those that waited had nothing to report
         _let_leave(programs, lanes, outcomes, watcher)
 
 
@@ -148,14 +150,13 @@ def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
     Raises:
         FusionError: it needs a fused model, and there can be none.
     """
-    runs_of = [[runs[-1] for runs in program] for program in group.programs]
-    programs = [_build_one(runs, task) for runs in runs_of]
-    return Programs(programs, [len(runs) for runs in runs_of], is_threaded=group.is_threaded)
-
-
-def _build_one(runs: Sequence[Run], task: TrainingTask) -> Program:
     about = (task.images.image_shape, task.num_classes, task.device, task.precision)
-    return PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
+
+    def build(runs: Sequence[Run]) -> Program:
+        return PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
+
+    runs_of = [[runs[-1] for runs in program] for program in group.programs]
+    return Programs(runs_of, build, is_threaded=group.is_threaded)
 
 
 def _let_leave(
@@ -196,6 +197,14 @@ def _failure(run: Run, error: Exception) -> RunOutcome:
     if _is_out_of_memory(error):
         cause = f"out of memory; use a smaller batch_size or model ({cause})"
     return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)))
+
+
+def _interruption_of_all(lanes: Sequence[_Lane]) -> dict[str, RunOutcome | None]:
+    return {
+        member.run.id: RunOutcome(member.run.id, RunStatus.INTERRUPTED, f"interrupted after epoch {member.epochs_done}")
+        for lane in lanes
+        for member in lane.members
+    }
 
 
 def _outcome(record: EpochRecord, decision: Decision) -> RunOutcome | None:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Sequence
 
 import pytest
 import torch
 
 from cnnsweep.data.batches import PixelScale
+from cnnsweep.data.datasets import load_dataset
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.recording.checkpoints import LastCheckpoint
 from cnnsweep.records import (
     Augmentation,
+    DatasetChoice,
     Decision,
     EpochReport,
     Hyperparameters,
@@ -31,7 +34,8 @@ from cnnsweep.records import (
 )
 from cnnsweep.training.feeding import TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.trainer import build_programs, train_group
+from cnnsweep.training.program import PlainProgram
+from cnnsweep.training.trainer import GroupError, build_programs, train_group
 
 TOLERANCE = 1e-9
 CNN = ModelChoice("cnn", {"channels": [3, 4], "kernel_size": 3, "hidden": [6], "dropout": 0.3, "batch_norm": True})
@@ -236,6 +240,19 @@ def test_runs_that_are_an_epoch_ahead_wait_for_the_others(task):
             assert torch.equal(rest.reports[run.id][-1].weights[name], expected)  # bit for bit: the group is the same
 
 
+def test_runs_that_wait_are_interrupted_with_the_others(task):
+    runs = make_runs(*different_rates(dataclasses.replace(ADAM, epochs=4), 2))
+    whole = train_together(task, runs)
+    behind, ahead = runs
+    checkpoints = {ahead.id: whole.checkpoints[ahead.id][1], behind.id: whole.checkpoints[behind.id][0]}
+    collector = Collector(interrupt_after=2)
+    train_group(RunGroup.of([(run,) for run in runs]), task, collector, checkpoints)
+    assert list(collector.reports) == [behind.id]
+    assert {i: (o.status, o.cause) for i, o in collector.outcomes.items()} == dict.fromkeys(
+        [behind.id, ahead.id], (RunStatus.INTERRUPTED, "interrupted after epoch 2")
+    )
+
+
 def test_runs_that_differ_in_epochs_alone_are_trained_once_and_recorded_for_each(task, monkeypatch):
     short, long = runs = make_runs(dataclasses.replace(ADAM, epochs=2), dataclasses.replace(ADAM, epochs=4))
     epochs = []
@@ -334,13 +351,61 @@ def test_runs_alone_on_a_thread_each_train_as_alone(task):
     assert_same_training(collector, train_alone(task, runs))
 
 
-def test_a_threaded_group_resumes_bit_for_bit(task):
-    runs = make_runs(*different_rates(dataclasses.replace(SGD, epochs=3), 5), model=PLAIN_CNN)
-    group = RunGroup.of([(run,) for run in runs], threads=2)
-    whole, first, rest = Collector(), Collector(interrupt_after=1), Collector()
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_group_whose_runs_end_one_after_the_other_resumes_bit_for_bit(task, threads, stop_after):
+    task = dataclasses.replace(task, precision="fp32")  # where sizes of groups show in the last bits
+    epochs = [2, 4, 3, 1, 4] if threads == 2 else [2, 4, 3]
+    runs = make_runs(
+        *[dataclasses.replace(h, epochs=e) for h, e in zip(different_rates(SGD, len(epochs)), epochs, strict=True)],
+        model=PLAIN_CNN,
+    )
+    group = RunGroup.of([(run,) for run in runs], threads)
+    whole, first, rest = Collector(), Collector(interrupt_after=stop_after), Collector()
     train_group(group, task, whole, {})
     train_group(group, task, first, {})
-    train_group(group, task, rest, {run_id: kept[-1] for run_id, kept in first.checkpoints.items()})
-    for run in runs:
+    left = {run.id for run in runs if run.hyperparameters.epochs > stop_after}
+    programs = [tuple(runs for runs in program if runs[0].id in left) for program in group.programs]
+    again = RunGroup(tuple(program for program in programs if program), group.is_threaded)
+    train_group(again, task, rest, {run_id: kept[-1] for run_id, kept in first.checkpoints.items()})
+    for run in (run for run in runs if run.id in left):
         for name, expected in whole.reports[run.id][-1].weights.items():
             assert torch.equal(rest.reports[run.id][-1].weights[name], expected)
+
+
+def test_a_failure_on_one_thread_stops_the_others_and_is_the_cause(task, monkeypatch):
+    steps = []
+    step = PlainProgram.train_step
+
+    def train_step(self, images, labels, rates, seeds):
+        steps.append(rates[0])
+        if rates[0] == 0.05:
+            raise ValueError("a bug")
+        time.sleep(0.05)
+        return step(self, images, labels, rates, seeds)
+
+    monkeypatch.setattr(PlainProgram, "train_step", train_step)
+    runs = make_runs(dataclasses.replace(ADAM, batch_size=1), dataclasses.replace(ADAM, lr=0.05), model=PLAIN_CNN)
+    with pytest.raises(GroupError, match="ValueError: a bug") as caught:
+        train_group(RunGroup.of([(run,) for run in runs], threads=2), task, Collector(), {})
+    assert [run.id for run in caught.value.remaining.runs] == ["run0", "run1"]
+    assert not caught.value.is_memory
+    assert steps.count(0.01) < 10  # of 27
+
+
+def test_lenet_on_real_images_trains_together_as_alone(shared_data):
+    """Fashion-MNIST in float64, two whole epochs of 2,050 images, the last batch of 50."""
+    images = load_dataset(DatasetChoice("fashion_mnist"), shared_data).train
+    task = TrainingTask(
+        images, torch.arange(2050), torch.arange(2050, 3050), PixelScale((0.286,), (0.353,)), 10,
+        torch.device("cpu"), "fp64",
+    )  # fmt: skip
+    h = dataclasses.replace(ADAM, batch_size=100, lr=0.001, eps=1e-8)
+    runs = make_runs(
+        h,
+        dataclasses.replace(h, lr=0.01, shuffle=False),
+        dataclasses.replace(h, schedule=Schedule("cosine", warmup=0.5), seed=3),
+        dataclasses.replace(h, augment=Augmentation(flip=True, crop=2), label_smoothing=0.1, grad_clip=1.0),
+        model=ModelChoice("lenet"),
+    )
+    assert_same_training(train_together(task, runs), train_alone(task, runs))
