@@ -251,6 +251,9 @@ class Recorder:
             if self._board_works:
                 self._warn(f"TensorBoard: cannot write ({error.strerror or error}); the sweep goes on without it")
             self._board_works = False
+            for board in self._boards.values():
+                with contextlib.suppress(OSError):  # what it still held goes nowhere either
+                    board.close()
             self._boards.clear()
 
     def _write_tables_if_due(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import socket
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,7 +20,6 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.compat.proto.versions_pb2 import VersionDef
 from tensorboard.plugins.hparams.api_pb2 import Status
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
@@ -26,6 +28,7 @@ from cnnsweep.recording.files import replace_file_by
 from cnnsweep.records import EpochReport, RunStatus
 
 _BINS = 64
+_NUMBERS = itertools.count()  # so that two files opened in one second have two names
 _BATCH_TAG = "batch/loss"  # the only tag whose step counts batches; all others count epochs
 
 
@@ -47,16 +50,22 @@ class RunBoard:
         Raises:
             OSError: it cannot be written.
         """
-        self._writer = EventFileWriter(str(folder))
+        # Not tensorboard's EventFileWriter: its thread and its queue of ten take longer than the writing. The name is
+        # like its own: TensorBoard reads what has `tfevents` in it.
+        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
+        self._file = (folder / name).open("wb")
+        self._writer = RecordWriter(self._file)
         self._content = content
+        self._add_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._file.flush()
 
     def introduce(self, graph: GraphDef | None, images: Summary | None) -> None:
         """Record the model's graph and a grid of sample images."""
         if graph is not None:
-            self._writer.add_event(Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
+            self._add_event(Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
         if images is not None:
             self._add(images, 0)
-        self._writer.flush()
+        self._file.flush()
 
     def add_epoch(self, report: EpochReport) -> None:
         """Record the scalars and histograms of an epoch, and the loss of each of its batches."""
@@ -77,7 +86,7 @@ class RunBoard:
             first = (record.epoch - 1) * record.steps + 1
             for step, loss in enumerate(report.batch_losses.tolist(), start=first):
                 self._add(Summary(value=[Summary.Value(tag=_BATCH_TAG, simple_value=loss)]), step)
-        self._writer.flush()
+        self._file.flush()
 
     def add_end(self, status: RunStatus, settings: Mapping[str, Any], best: Mapping[str, float], epoch: int) -> None:
         """Record the hyperparameters with the figures of the best epoch, for the HParams view.
@@ -91,13 +100,16 @@ class RunBoard:
         plain = {n: v if isinstance(v, bool | int | float | str) else str(v) for n, v in settings.items()}
         for summary in hparams(plain, scalars):
             self._add(_with_status(summary, status), 0)
-        self._writer.flush()
+        self._file.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        self._file.close()
 
     def _add(self, summary: Summary, step: int) -> None:
-        self._writer.add_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._add_event(Event(wall_time=time.time(), step=step, summary=summary))
+
+    def _add_event(self, event: Event) -> None:
+        self._writer.write(event.SerializeToString())
 
 
 def _with_status(summary: Any, status: RunStatus) -> Any:
