@@ -17,6 +17,7 @@ from cnnsweep.recording.checkpoints import LastCheckpoint
 from cnnsweep.records import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
 from cnnsweep.training.feeding import TrainingTask, training_batches, validation_batches
 from cnnsweep.training.fused_program import FusedProgram
+from cnnsweep.training.lanes import Lane, Member, interruption_of_all, let_leave, resume
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
 from cnnsweep.training.programs import Programs
 from cnnsweep.training.schedules import learning_rate
@@ -33,36 +34,6 @@ class Watcher(Protocol):
 
     def run_ended(self, outcome: RunOutcome) -> None:
         """Hear how a run ended."""
-
-
-@dataclass(slots=True)
-class _Member:
-    """A run of a lane, and how far it is."""
-
-    run: Run
-    epochs_done: int = 0
-    seconds: float = 0.0
-
-    @property
-    def is_complete(self) -> bool:
-        return self.epochs_done >= self.run.hyperparameters.epochs
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One trajectory on its way, at one position of the program.
-
-    Attributes:
-        members: the runs that it is recorded for and that have not ended.
-        epochs_done: where its weights are. Where a crash came while a group's epoch was written down, some lanes are
-            one epoch ahead of others. They wait: they train along, so that the program and with it every rounding is
-            what it would have been, and are then put back to `checkpoint`.
-    """
-
-    run: Run
-    members: list[_Member]
-    epochs_done: int = 0
-    checkpoint: LastCheckpoint | None = None
 
 
 class GroupError(Exception):
@@ -93,7 +64,7 @@ def train_group(
         FolderError: what is reported can no longer be written down.
         GroupError: the same, where several trajectories train together.
     """
-    lanes = [_Lane(runs[-1], [_Member(run) for run in runs]) for runs in group.trajectories]
+    lanes = [Lane(runs[-1], [Member(run) for run in runs]) for runs in group.trajectories]
     try:
         with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
             _train_lanes(build_programs(group, task), lanes, task, watcher, checkpoints)
@@ -109,14 +80,14 @@ def train_group(
 
 def _train_lanes(
     programs: Programs,
-    lanes: list[_Lane],
+    lanes: list[Lane],
     task: TrainingTask,
     watcher: Watcher,
     checkpoints: Mapping[str, LastCheckpoint],
 ) -> None:
     """Train until no lane is left in `lanes`."""
     for position, lane in enumerate(lanes):
-        _resume(programs, position, lane, checkpoints)
+        resume(programs, position, lane, checkpoints)
     # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
     _let_leave(programs, lanes, {}, watcher)
     while lanes:
@@ -128,20 +99,8 @@ def _train_lanes(
             for report, decision in zip(reports, decisions, strict=True)
         }
         if all(decision is Decision.INTERRUPT for decision in decisions):
-            outcomes = {**_interruption_of_all(lanes), **outcomes}  # those that waited had nothing to report
+            outcomes = {**interruption_of_all(lanes), **outcomes}  # those that waited had nothing to report
         _let_leave(programs, lanes, outcomes, watcher)
-
-
-def _resume(programs: Programs, position: int, lane: _Lane, checkpoints: Mapping[str, LastCheckpoint]) -> None:
-    """Put a lane to where the last of its members is."""
-    for member in lane.members:
-        if last := checkpoints.get(member.run.id):
-            member.epochs_done, member.seconds = last.record.epoch, last.record.run_duration
-    last_of_all = min(lane.members, key=lambda member: member.epochs_done)
-    lane.checkpoint = checkpoints.get(last_of_all.run.id)
-    if lane.checkpoint is not None:
-        lane.epochs_done = lane.checkpoint.record.epoch
-        programs.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
 
 
 def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
@@ -160,27 +119,9 @@ def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
 
 
 def _let_leave(
-    programs: Programs, lanes: list[_Lane], outcomes: Mapping[str, RunOutcome | None], watcher: Watcher
+    programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunOutcome | None], watcher: Watcher
 ) -> None:
-    """Take runs that have ended out of their lanes, and lanes without runs out of program and list."""
-    slowest = min(lane.epochs_done for lane in lanes)
-    ended = []
-    staying = []
-    for position, lane in enumerate(lanes):
-        if lane.epochs_done == slowest:  # those ahead keep their place until the others have caught up
-            for member in list(lane.members):
-                outcome = outcomes.get(member.run.id)
-                if member.is_complete and (outcome is None or outcome.status is not RunStatus.DIVERGED):
-                    outcome = RunOutcome(member.run.id, RunStatus.FINISHED)
-                if outcome is not None:
-                    ended.append(outcome)
-                    lane.members.remove(member)
-        if lane.members:
-            staying.append(position)
-    if 0 < len(staying) < len(lanes):
-        programs.keep(staying)
-    lanes[:] = [lanes[position] for position in staying]
-    for outcome in ended:
+    for outcome in let_leave(programs, lanes, outcomes):
         watcher.run_ended(outcome)
 
 
@@ -197,14 +138,6 @@ def _failure(run: Run, error: Exception) -> RunOutcome:
     if _is_out_of_memory(error):
         cause = f"out of memory; use a smaller batch_size or model ({cause})"
     return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)))
-
-
-def _interruption_of_all(lanes: Sequence[_Lane]) -> dict[str, RunOutcome | None]:
-    return {
-        member.run.id: RunOutcome(member.run.id, RunStatus.INTERRUPTED, f"interrupted after epoch {member.epochs_done}")
-        for lane in lanes
-        for member in lane.members
-    }
 
 
 def _outcome(record: EpochRecord, decision: Decision) -> RunOutcome | None:
@@ -242,7 +175,7 @@ def _all_finite(weights: Mapping[str, Tensor]) -> bool:
 
 
 def _train_epoch(
-    programs: Programs, lanes: Sequence[_Lane], epoch: int, task: TrainingTask, watcher: Watcher
+    programs: Programs, lanes: Sequence[Lane], epoch: int, task: TrainingTask, watcher: Watcher
 ) -> list[EpochReport]:
     """Move every lane on by one epoch; return a report for each run that has not had this epoch yet."""
     start = time.perf_counter()
