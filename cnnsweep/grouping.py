@@ -14,7 +14,7 @@ from cnnsweep.errors import CnnSweepError, FusionError
 from cnnsweep.planning.groups import by_exact_model, runs_of_a_kind, split_evenly
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup, Trajectory
-from cnnsweep.training.calibration import ALONE, Calibration, Way, calibrate, seconds_alone
+from cnnsweep.training.calibration import ALONE, Calibration, Way, calibrate, seconds_together
 from cnnsweep.training.checking import check_fused
 from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.footprint import runs_that_fit
@@ -141,10 +141,12 @@ def _choose(kind: Sequence[Trajectory], task: TrainingTask, fuse: Fuse, *, measu
     runs = [members[-1] for members in kind]
     if len(kind) == 1 or fuse == OFF:
         why = "--fuse off" if fuse == OFF else "the only one of its kind"
-        return Calibration(ALONE, why, seconds_alone(runs[0], task) if measure_all else None)
+        return Calibration(ALONE, why, seconds_together(runs[:1], task) if measure_all else None)
     most = runs_that_fit(runs[0], task)
     if isinstance(fuse, int):
-        choice = Calibration(Way(min(fuse, len(runs), most)), f"--fuse {fuse}")
+        way = Way(min(fuse, len(runs), most))
+        measured = {way: seconds_together(runs[: way.size], task)} if measure_all else {}
+        choice = Calibration(way, f"--fuse {fuse}", measured.get(ALONE), measured)
     else:
         epochs = sum(run.hyperparameters.epochs for run in runs)
         choice = _calibrate_within_memory(runs, epochs, task, most)

@@ -230,6 +230,12 @@ def test_a_plan_foresees_time_memory_and_disk_and_writes_nothing(tmp_path):
     assert [group["together"] for group in content["groups"]] == [1, 1]
 
 
+def test_a_plan_of_groups_of_a_given_size_foresees_their_time_too(tmp_path):
+    (cost,) = forecast(tmp_path, fuse=2).groups
+    assert (len(cost.group.trajectories), cost.why) == (2, "--fuse 2")
+    assert 0 < cost.seconds < 60
+
+
 def test_a_plan_of_a_finished_sweep_is_empty(tmp_path):
     sweep(tmp_path / "s", overrides=["params.epochs=1"])
     plan = forecast(tmp_path, "params.epochs=1")

@@ -164,14 +164,18 @@ def _draws_random_numbers(runs: Sequence[Run], task: TrainingTask) -> bool:
     return program.model.draws_random_numbers
 
 
-def seconds_alone(run: Run, task: TrainingTask) -> float:
-    """Return the seconds that a training step of a run takes alone."""
+def seconds_together(runs: Sequence[Run], task: TrainingTask) -> float:
+    """Return the seconds that a training step of one of these runs takes, all in one program, or of a run alone.
+
+    Raises:
+        FusionError: the model cannot be fused.
+    """
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
-        batch_size = min(run.hyperparameters.batch_size, len(task.training))
+        batch_size = min(runs[0].hyperparameters.batch_size, len(task.training))
         images = min(batch_size, _IMAGES)
-        alone = _Stepper([run], task, images)
-        alone.seconds()
-        return statistics.median(alone.seconds() for _ in range(3)) * batch_size / images
+        together = _Stepper(runs, task, images)
+        together.seconds()
+        return statistics.median(together.seconds() for _ in range(3)) / len(runs) * batch_size / images
 
 
 def _seconds_an_image(run: Run, task: TrainingTask) -> float:
