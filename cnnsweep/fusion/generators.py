@@ -40,24 +40,22 @@ def seed_device(device: torch.device, seed: int) -> None:
 
     `torch.manual_seed` would seed every device, which costs more than a small layer.
     """
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-    elif device.type == "mps":
+    if device.type == "mps":  # its generator is behind functions
         torch.mps.manual_seed(seed)
     else:
-        torch.default_generator.manual_seed(seed)
+        _generator(device).manual_seed(seed)
 
 
 def _get_state(device: torch.device) -> Tensor:
-    if device.type == "cuda":
-        return torch.cuda.default_generators[device.index or 0].get_state()
-    return torch.mps.get_rng_state() if device.type == "mps" else torch.default_generator.get_state()
+    return torch.mps.get_rng_state() if device.type == "mps" else _generator(device).get_state()
 
 
 def _set_state(device: torch.device, state: Tensor) -> None:
-    if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].set_state(state)
-    elif device.type == "mps":
+    if device.type == "mps":
         torch.mps.set_rng_state(state)
     else:
-        torch.default_generator.set_state(state)
+        _generator(device).set_state(state)
+
+
+def _generator(device: torch.device) -> torch.Generator:
+    return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator

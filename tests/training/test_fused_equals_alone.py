@@ -290,6 +290,22 @@ def test_a_run_that_diverges_changes_no_bit_of_the_others_and_leaves(task):
     assert alone.outcomes["run1"].cause == with_wild.outcomes["run1"].cause
 
 
+def test_a_rate_of_1e9_beside_good_ones_changes_no_bit_of_theirs_in_float32(task):
+    single = dataclasses.replace(task, precision="fp32")
+    h = dataclasses.replace(SGD, epochs=1, weight_decay=0.01)
+    good = different_rates(h, 2)
+    wild, tame = (
+        train_together(single, make_runs(good[0], dataclasses.replace(h, lr=lr), good[1], model=CNN))
+        for lr in (1e9, 1e-3)
+    )
+    assert wild.outcomes["run1"].status is RunStatus.DIVERGED
+    for run_id in ("run0", "run2"):
+        (mine,), (theirs,) = wild.reports[run_id], tame.reports[run_id]
+        assert torch.equal(mine.batch_losses, theirs.batch_losses)
+        assert all(torch.equal(mine.weights[name], weight) for name, weight in theirs.weights.items())
+        assert mine.record.val_loss == theirs.record.val_loss
+
+
 def test_float32_groups_stay_within_rounding_of_runs_alone(task):
     """One epoch of four steps at a small rate: each step adds some units of 2**-24, relative to the largest weight."""
     single = dataclasses.replace(task, precision="fp32")
