@@ -135,6 +135,8 @@ class Run:
         id: 16 hex digits, the hash of everything that determines the result; never of position or path.
         name: a folder name, unique in the sweep, made of the axes' values and the id.
         settings: what tables show, one entry a key of the file's `params`, in the file's order, as plain JSON values.
+        configuration: 16 hex digits, like `id`, but without seed and fold: runs that are equal in it are replicates.
+        fold: which of the folds is held out, from 0; None without k-fold.
     """
 
     id: str
@@ -142,6 +144,8 @@ class Run:
     model: ModelChoice
     hyperparameters: Hyperparameters
     settings: Mapping[str, Any]
+    configuration: str
+    fold: int | None = None
 
 
 Trajectory = tuple[Run, ...]
@@ -218,6 +222,27 @@ class EpochReport:
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Any]
     gradients: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an early-stopping rule found when it looked at a configuration after an epoch.
+
+    Attributes:
+        stops: whether its runs stop here.
+        value: the configuration's figure, a mean over its seeds and folds; None if it has none that is finite.
+        threshold: what it was held against.
+        compared: how many configurations the threshold comes from, this one included; 1 if it depends on no other.
+        rule: in words, such as `top 1/3 at epoch 3`.
+    """
+
+    configuration: str
+    epoch: int
+    stops: bool
+    value: float | None
+    threshold: float | None
+    compared: int
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)

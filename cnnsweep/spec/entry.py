@@ -101,6 +101,7 @@ class Entry:
         variant_of: gives the tag for a mapping; unknown and missing names need one too.
         build: makes the record from the checked model.
         allowed: the sentence for what is neither text nor a mapping.
+        key: which key of the mapping holds the name.
     """
 
     names: tuple[str, ...]
@@ -109,6 +110,7 @@ class Entry:
     variant_of: Callable[[dict[str, Any]], str]
     build: Callable[[Any], Any]
     allowed: str
+    key: str = "name"
 
     def __get_pydantic_core_schema__(self, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         schemas = {tag: handler.generate_schema(variant) for tag, variant in self.variants.items()}
@@ -122,7 +124,7 @@ class Entry:
 
     def _as_mapping(self, value: object) -> object:
         if isinstance(value, str):
-            return {"name": value}
+            return {self.key: value}
         if not isinstance(value, dict):
             raise not_allowed(value, self.allowed)
         return value
@@ -144,7 +146,7 @@ class Refused:
         raise mistake(f"may not be given; {self.why}")
 
 
-def name_of(mapping: dict[str, Any]) -> str:
+def name_of(mapping: dict[str, Any], key: str = "name") -> str:
     """Return the name that a mapping gives, or nothing where it gives none."""
-    name = mapping.get("name")
+    name = mapping.get(key)
     return name if isinstance(name, str) else ""

@@ -1,0 +1,111 @@
+"""The `early_stop` key: which rule ends a run before its last epoch."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cnnsweep.spec.entry import CLOSED, Entry, name_of
+from cnnsweep.spec.names import EARLY_STOPS
+from cnnsweep.spec.values import Number, OneOf, Whole
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyStop:
+    """A rule that ends runs early. It looks at configurations: at the mean over their seeds and folds.
+
+    Attributes:
+        method: one of `names.EARLY_STOPS`.
+        min_epochs: halving, hyperband: epochs before the first rung. The others stop nothing before so many epochs.
+        factor: halving, hyperband: one in so many goes on at each rung, for so many times as long.
+        min_settings: median: how many other configurations must have come as far.
+        epochs: patience: how many epochs may pass without a better figure.
+        min_delta: patience: by how much a figure must be better to count.
+        value: threshold: what a configuration must reach, and never be worse than again.
+    """
+
+    method: str
+    min_epochs: int = 1
+    factor: float = 3.0
+    min_settings: int = 4
+    epochs: int = 0
+    min_delta: float = 0.0
+    value: float = 0.0
+
+
+_EPOCHS = Whole(1, 1_000_000)
+_METHOD = Field(description="which rule stops runs")
+_FIRST = Field(default=1, description="epochs that every run trains")
+
+
+class Halving(BaseModel):
+    """Of the settings that come to a rung, the best 1/factor go on to the next, which is factor times as far (ASHA)."""
+
+    model_config = CLOSED
+    method: Annotated[str, OneOf(("halving", "hyperband"))] = _METHOD
+    min_epochs: Annotated[int, _EPOCHS] = _FIRST
+    factor: Annotated[float, Number(least=1.5, most=100)] = Field(default=3.0, description="one in so many goes on")
+
+
+class Median(BaseModel):
+    """Stops a setting whose best figure is worse than the median of the others' running means."""
+
+    model_config = CLOSED
+    method: Annotated[str, OneOf(("median",))] = _METHOD
+    min_epochs: Annotated[int, _EPOCHS] = _FIRST
+    min_settings: Annotated[int, _EPOCHS] = Field(
+        default=4, description="how many other settings must have come as far"
+    )
+
+
+class Patience(BaseModel):
+    """Stops a setting that has not become better for some epochs."""
+
+    model_config = CLOSED
+    method: Annotated[str, OneOf(("patience",))] = _METHOD
+    min_epochs: Annotated[int, _EPOCHS] = _FIRST
+    epochs: Annotated[int, _EPOCHS] = Field(description="epochs that may pass without a better figure", examples=[5])
+    min_delta: Annotated[float, Number(least=0)] = Field(
+        default=0.0, description="by how much a figure must be better to count"
+    )
+
+
+class Threshold(BaseModel):
+    """Stops a setting that is worse than a figure."""
+
+    model_config = CLOSED
+    method: Annotated[str, OneOf(("threshold",))] = _METHOD
+    min_epochs: Annotated[int, _EPOCHS] = _FIRST
+    value: Annotated[float, Number()] = Field(description="what the metric must reach", examples=[0.5])
+
+
+class UnknownRule(BaseModel):
+    """Takes every other key, so that a mistyped method is one mistake and not several."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True, json_schema_extra={"not": {}})
+    method: Annotated[str, OneOf(EARLY_STOPS)] = _METHOD
+
+
+_VARIANTS = {
+    "halving": "<halving>",
+    "hyperband": "<halving>",
+    "median": "<median>",
+    "patience": "<patience>",
+    "threshold": "<threshold>",
+}
+
+EARLY_STOP = Entry(
+    names=("halving", "hyperband", "median"),
+    own_code=False,
+    variants={
+        "<halving>": Halving,
+        "<median>": Median,
+        "<patience>": Patience,
+        "<threshold>": Threshold,
+        "<unknown rule>": UnknownRule,
+    },
+    variant_of=lambda mapping: _VARIANTS.get(name_of(mapping, "method"), "<unknown rule>"),
+    build=lambda entry: EarlyStop(**entry.model_dump()),
+    allowed=f"one of {', '.join(EARLY_STOPS)}, or a mapping such as {{method: halving, factor: 3}}",
+    key="method",
+)
