@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from cnnsweep.records import EpochRecord
 
@@ -56,7 +57,7 @@ class Objective:
         last = [record for record in records if _is_finite(self.value(record))][-self.window :]
         if len(last) < 2:
             return last[0] if last else None
-        means = {name: _mean([getattr(record, name) for record in last]) for name in METRICS}
+        means: dict[str, Any] = {name: _mean([getattr(record, name) for record in last]) for name in METRICS}
         return dataclasses.replace(last[-1], **means)
 
     @property

@@ -6,13 +6,16 @@ from functools import cache
 from typing import Annotated, Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 
 from cnnsweep.records import ModelChoice
 from cnnsweep.selection import METRICS
+from cnnsweep.spec.axis import Values
+from cnnsweep.spec.distributions import Interval, is_distribution, read_distribution
 from cnnsweep.spec.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
 from cnnsweep.spec.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
 from cnnsweep.spec.schema import Params, SweepFile
-from cnnsweep.spec.values import found, nearest_name
+from cnnsweep.spec.values import found, mistake, nearest_name
 from cnnsweep.spec.wording import Mistake, mistakes_in
 
 MODEL_PREFIX = "model."
@@ -38,21 +41,42 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
     yield from _unused_hyperparameters(sweep.params, given)
 
 
+def mistakes_in_search(sweep: SweepFile, axes: Mapping[str, Values]) -> list[Mistake]:
+    """Return what contradicts itself between the search and the axes, which are right in themselves."""
+    mistakes = []
+    search = sweep.search
+    intervals = [key for key, values in axes.items() if isinstance(values, Interval)]
+    if search.method == "grid":
+        text = "a distribution needs a search beside it, such as `search: {method: random, runs: 20}`"
+        mistakes += [Mistake(("params", key), text) for key in intervals]
+    if search.method == "cmaes" and len(intervals) < 2:
+        text = (
+            "found 'cmaes', which needs two distributions or more under params; lists it can only draw from at random"
+        )
+        mistakes.append(Mistake(("search", "method"), text))
+    if sweep.seeds is not None and "seed" in axes:
+        mistakes.append(Mistake(("seeds",), "params has `seed` too, which is the same; keep one of them", at_key=True))
+    if sweep.seeds is not None and any("seed" in setting for setting in sweep.include or ()):
+        mistakes.append(Mistake(("seeds",), "include has `seed` too; keep one of them", at_key=True))
+    return mistakes
+
+
 def _unused_hyperparameters(params: Params, given: Mapping[str, Any]) -> Iterator[Mistake]:
-    named = tuple(dict.fromkeys(params.optimizer))
+    named = tuple(dict.fromkeys(params.optimizer)) if isinstance(params.optimizer, tuple) else ()
     for key in given:
         users = [optimizer for optimizer, used in OPTIMIZER_HYPERPARAMETERS.items() if key in used]
         if users and not set(users) & set(named):
             text = f"used by none of the optimizers named ({', '.join(named)}), only by {', '.join(users)}"
             yield Mistake(("params", key), text, at_key=True, because_of=frozenset(["params.optimizer"]))
-    if True in params.nesterov and "sgd" in named and not any(params.momentum):
+    has_momentum = isinstance(params.momentum, Interval) or any(params.momentum)
+    if True in params.nesterov and "sgd" in named and not has_momentum:
         text = "found true, which needs a momentum above 0"
         yield Mistake(("params", "nesterov"), text, because_of=frozenset(["params.optimizer", "params.momentum"]))
 
 
 def check_model_arguments(
     given: Mapping[str, Any], models: Sequence[ModelChoice]
-) -> tuple[dict[str, tuple[Any, ...]], list[Mistake]]:
+) -> tuple[dict[str, Values], list[Mistake]]:
     """Return the values of each `model.<argument>`, and what some model of the sweep does not take.
 
     Args:
@@ -61,13 +85,19 @@ def check_model_arguments(
     """
     # A preset knows the types of its arguments, so its reading of a value, such as 8 for 8.0, counts for all models.
     models = sorted(models, key=lambda model: model.name not in PRESET_MODELS)
-    axes: dict[str, tuple[Any, ...]] = {}
+    axes: dict[str, Values] = {}
     mistakes: dict[Mistake, None] = {}  # a set that keeps the order
     for key, value in given.items():
         if not key.startswith(MODEL_PREFIX):
             continue
         if misuse := _misuse(key, value, models):
             mistakes[misuse] = None
+            continue
+        if is_distribution(value):
+            try:
+                axes[key] = _read_distribution(key, value, models)
+            except PydanticCustomError as error:
+                mistakes[Mistake(("params", key), error.message())] = None
             continue
         items = value if isinstance(value, list) else [value]
         checked = [_check_items(key, items, model) for model in models]
@@ -102,14 +132,25 @@ def _check_items(key: str, items: list[Any], model: ModelChoice) -> tuple[tuple[
         try:
             choice = _model_adapter().validate_python({"name": model.name, argument: item})
         except ValidationError as error:
-            for mistake in mistakes_in(error):
-                if mistake.at_key:
+            for one in mistakes_in(error):
+                if one.at_key:
                     mistakes.append(Mistake(("params", key), _unknown_argument(argument, model), at_key=True))
                 else:
-                    mistakes.append(replace(mistake, path=("params", key, position, *mistake.path[1:])))
+                    mistakes.append(replace(one, path=("params", key, position, *one.path[1:])))
         else:
             values.append(choice.arguments[argument])
     return tuple(values), mistakes
+
+
+def _read_distribution(key: str, value: dict[str, Any], models: Sequence[ModelChoice]) -> Values:
+    def check(items: list[Any]) -> tuple[Any, ...]:
+        checked = [_check_items(key, items, model) for model in models]
+        if wrong := [one for _, mistakes in checked for one in mistakes]:
+            raise mistake(wrong[0].text)
+        return checked[0][0] if checked else tuple(items)
+
+    read: Values = read_distribution(value, check)
+    return read
 
 
 def _unknown_argument(argument: str, model: ModelChoice) -> str:

@@ -7,8 +7,9 @@ from statistics import NormalDist
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
-from cnnsweep.spec.values import found, mistake, nearest_name
+from cnnsweep.spec.values import JsonSchema, found, mistake, nearest_name
 
 CHOICE = "choice"
 KINDS = ("uniform", "log_uniform", "integer", "log_integer", "normal")
@@ -98,6 +99,15 @@ def is_distribution(value: object) -> bool:
     return isinstance(value, dict) and any(key in value for key in DISTRIBUTIONS)
 
 
+def distribution_schema(values: JsonSchema) -> JsonSchema:
+    """Return the JSON Schema of a distribution over a key's values."""
+    number = {"type": "number"}
+    ends = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+    others = {"step": number, "min": number, "max": number}
+    kinds = {**dict.fromkeys(KINDS, ends), CHOICE: values}
+    return {"type": "object", "properties": {**kinds, **others}, "additionalProperties": False}
+
+
 def read_distribution(mapping: dict[str, Any], check: Callable[[list[Any]], Any]) -> Any:
     """Return an `Interval`, or the checked values of a `choice`.
 
@@ -112,7 +122,9 @@ def read_distribution(mapping: dict[str, Any], check: Callable[[list[Any]], Any]
     for key in mapping:
         if key != kind and key not in others:
             near = nearest_name(str(key), sorted(others))
-            hint = f"did you mean '{near}'?" if near else f"beside it is allowed: {', '.join(sorted(others)) or 'nothing'}"
+            hint = (
+                f"did you mean '{near}'?" if near else f"beside it is allowed: {', '.join(sorted(others)) or 'nothing'}"
+            )
             raise mistake(f"{kind} has no key '{key}'; {hint}")
     if kind == CHOICE:
         if not isinstance(mapping[kind], list) or not mapping[kind]:
@@ -159,15 +171,17 @@ def _check_values(interval: Interval, check: Callable[[list[Any]], Any]) -> None
     between = interval.at(0.381966)
     try:
         check([interval.low, interval.high])
-    except ValidationError:
+    except (ValidationError, PydanticCustomError):
         if interval.kind != "normal":
             raise
         reach = f"normal reaches from {interval.low:g} to {interval.high:g}"
         raise mistake(f"{reach}, not all of which is allowed; add min and max") from None
     try:
         check([between])
-    except ValidationError:
-        raise mistake(f"{interval.kind} draws numbers such as {between:g}; for whole ones use integer or log_integer") from None
+    except (ValidationError, PydanticCustomError):
+        raise mistake(
+            f"{interval.kind} draws numbers such as {between:g}; for whole ones use integer or log_integer"
+        ) from None
 
 
 def _is_number(value: object) -> bool:

@@ -10,8 +10,13 @@ import yaml
 
 from cnnsweep.records import Augmentation, DatasetChoice, ModelChoice, Normalization, Schedule
 from cnnsweep.spec.augment_entry import DEFAULT_SIZES
+from cnnsweep.spec.axis import Values
+from cnnsweep.spec.distributions import Interval
+from cnnsweep.spec.early_stop_entry import EARLY_STOP, EarlyStop
+from cnnsweep.spec.entry import Entry
 from cnnsweep.spec.names import OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.spec.schema import Params, SweepSpec
+from cnnsweep.spec.search_entry import SEARCH, Search
 from cnnsweep.spec.yaml_reader import scalar_value
 
 
@@ -64,10 +69,34 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     entries["dataset"] = _written_dataset(spec.dataset_choice)
     if spec.model is not None:
         entries["model"] = as_written(spec.model)
-    for key in ("seed", "validation", "metric", "mode", "device", "precision"):
+    entries |= _space(spec)
+    entries["seed"] = spec.seed
+    if spec.seeds:
+        entries["seeds"] = list(spec.seeds)
+    entries["validation"] = spec.validation if spec.folds is None else {"folds": spec.folds}
+    for key in ("metric", "mode", "scope"):
         entries[key] = getattr(spec, key)
-    entries["tensorboard"] = spec.tensorboard.model_dump()
+    if spec.early_stop is not None:
+        entries["early_stop"] = written_entry(spec.early_stop, EARLY_STOP)
+    entries |= {"device": spec.device, "precision": spec.precision, "tensorboard": spec.tensorboard.model_dump()}
     return entries
+
+
+def _space(spec: SweepSpec) -> dict[str, Any]:
+    entries = {
+        "zip": [list(names) for names in spec.zips],
+        "when": {key: condition.as_written() for key, condition in spec.when.items()},
+        "exclude": [condition.as_written() for condition in spec.exclude],
+        "include": [{key: as_written(value) for key, value in one.items()} for one in spec.include],
+        "search": {} if spec.search.method == "grid" else written_entry(spec.search, SEARCH),
+    }
+    return {key: value for key, value in entries.items() if value}
+
+
+def written_entry(value: Search | EarlyStop, entry: Entry) -> dict[str, Any]:
+    """Return the mapping that a sweep file has for a record with a `method`: the fields that this method uses."""
+    used = entry.variants[entry.variant_of({"method": value.method})].model_fields
+    return {name: item for name in used if (item := getattr(value, name)) is not None}
 
 
 def _written_dataset(dataset: DatasetChoice) -> dict[str, Any]:
@@ -80,7 +109,9 @@ def _written_normalization(normalize: Normalization) -> str | Mapping[str, Any]:
     return {"mean": list(normalize.mean or ()), "std": list(normalize.std or ())}
 
 
-def _written_axis(values: tuple[Any, ...]) -> Any:
+def _written_axis(values: Values) -> Any:
+    if isinstance(values, Interval):
+        return values.as_written()
     written = [as_written(value) for value in values]
     is_list_of_one = len(written) == 1 and not isinstance(written[0], list)
     return written[0] if is_list_of_one else written

@@ -1,7 +1,7 @@
 """The `early_stop` key: which rule ends a run before its last epoch."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -87,8 +87,8 @@ class UnknownRule(BaseModel):
 
 
 _VARIANTS = {
-    "halving": "<halving>",
-    "hyperband": "<halving>",
+    "halving": "<halving or hyperband>",
+    "hyperband": "<halving or hyperband>",
     "median": "<median>",
     "patience": "<patience>",
     "threshold": "<threshold>",
@@ -98,7 +98,7 @@ EARLY_STOP = Entry(
     names=("halving", "hyperband", "median"),
     own_code=False,
     variants={
-        "<halving>": Halving,
+        "<halving or hyperband>": Halving,
         "<median>": Median,
         "<patience>": Patience,
         "<threshold>": Threshold,

@@ -1,21 +1,23 @@
-"""Makes the runs of a sweep: every combination of the values of its axes."""
+"""Makes the runs of a sweep: its settings, each with every seed and fold."""
 
 import hashlib
 import itertools
 import json
-import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from cnnsweep.errors import UsageError
 from cnnsweep.records import DatasetChoice, Hyperparameters, ModelChoice, Run
+from cnnsweep.selection import BEST
 from cnnsweep.spec.consistency import MODEL_PREFIX
+from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import as_written, without_folder
 from cnnsweep.spec.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.spec.schema import Params, SweepSpec
+from cnnsweep.spec.settings import Setting, count_runs, grid_settings
 
 MAX_NAME_LENGTH = 120
 SHORT_ID, FULL_ID = 6, 16  # hex digits
@@ -33,42 +35,112 @@ class Expansion:
     duplicates: int
 
 
-def count_combinations(spec: SweepSpec) -> int:
-    """Return the product of the axes' lengths, without making the runs."""
-    return math.prod(map(len, spec.axes.values()))
-
-
 def expand_runs(spec: SweepSpec, limit: int = 10_000) -> Expansion:
-    """Return the runs in the order of `itertools.product`: the axes in the file's order, the last one fastest.
+    """Return the runs of a grid, in the order of `itertools.product`, then those of `include`.
+
+    The axes come in the file's order, the last one fastest, but for the seed, which is faster, and the fold, which is
+    fastest. Of a search, whose settings are not known beforehand, these are the runs of `include` alone.
 
     Raises:
-        UsageError: there are more combinations than `limit`.
+        UsageError: there are more than `limit`, or conditions leave none.
     """
-    count = count_combinations(spec)
-    if count > limit:
+    refuse_too_many(spec, limit)
+    settings: Iterable[Setting] = grid_settings(spec) if spec.search.method == "grid" else ()
+    expansion = make_runs(spec, itertools.chain(settings, spec.include))
+    if not expansion.runs and spec.search.method == "grid":
+        raise UsageError("exclude: its conditions leave no combination to train")
+    return expansion
+
+
+def refuse_too_many(spec: SweepSpec, limit: int) -> None:
+    """Raise if a sweep has more runs than allowed; they are counted, not made.
+
+    Raises:
+        UsageError: there are more than `limit`.
+    """
+    count = count_runs(spec)
+    if count.runs > limit:
+        about = "" if count.is_exact else "up to "
+        times = f" ({count.settings + count.included:,} settings × {count.replicates})" if count.replicates > 1 else ""
         raise UsageError(
-            f"the sweep has {count:,} combinations, allowed are {limit:,}; "
-            f"shorten the lists under params, or allow more with --max-runs {count}"
+            f"the sweep has {about}{count.runs:,} combinations{times}, allowed are {limit:,}; "
+            f"shorten the lists under params, or allow more with --max-runs {count.runs}"
         )
+
+
+def make_runs(spec: SweepSpec, settings: Iterable[Setting], taken: Collection[str] = ()) -> Expansion:
+    """Return the runs of some settings, with every seed and fold; equal ones once.
+
+    Args:
+        taken: names of other runs in the folder.
+    """
     shared = _canonical(_shared_identity(spec))
-    drafts: dict[str, tuple[ModelChoice, Hyperparameters, dict[str, Any]]] = {}
-    for values in itertools.product(*spec.axes.values()):
-        setting = dict(zip(spec.axes, values, strict=True))
+    shown_keys = columns(spec)
+    drafts: dict[str, _Draft] = {}
+    count = 0
+    for setting in settings:
         model = _model(spec, setting)
-        hyperparameters = _hyperparameters(spec, setting)
-        own = {"model": _code_identity(model), "hyperparameters": hyperparameters}
-        run_id = hashlib.sha256(_json({**shared, **_canonical(own)}).encode()).hexdigest()[:FULL_ID]
-        drafts.setdefault(run_id, (model, hyperparameters, _settings(setting, hyperparameters)))
-    axes = _axes_to_name(spec)
+        canonical_model = _canonical(_code_identity(model))
+        for seed in spec.seeds or (setting.get("seed"),):
+            hyperparameters = _hyperparameters(spec, setting, seed)
+            own = {**shared, "model": canonical_model, "hyperparameters": _canonical(hyperparameters)}
+            without_seed = {key: value for key, value in own["hyperparameters"].items() if key != "seed"}
+            configuration = _hash({**own, "hyperparameters": without_seed})
+            shown = _settings(shown_keys, setting, hyperparameters)
+            for fold in range(spec.folds) if spec.folds else (None,):
+                count += 1
+                run_id = _hash(own if fold is None else {**own, "fold": fold})
+                shown_here = shown if fold is None else {**shown, "fold": fold}
+                drafts.setdefault(run_id, _Draft(model, hyperparameters, shown_here, configuration, fold))
+    return Expansion(tuple(_named(spec, drafts, taken)), duplicates=count - len(drafts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A run without a name."""
+
+    model: ModelChoice
+    hyperparameters: Hyperparameters
+    settings: dict[str, Any]
+    configuration: str
+    fold: int | None
+
+
+def _named(spec: SweepSpec, drafts: Mapping[str, _Draft], taken: Collection[str]) -> Iterable[Run]:
+    axes = columns_that_vary(spec)
     short_ids = _short_ids(drafts)
-    runs = []
-    for run_id, (model, hyperparameters, settings) in drafts.items():
-        name = _run_name({key: settings[key] for key in axes}, short_ids[run_id])
-        runs.append(Run(run_id, name, model, hyperparameters, settings))
-    return Expansion(tuple(runs), duplicates=count - len(runs))
+    for run_id, draft in drafts.items():
+        shown = {key: draft.settings[key] for key in axes}
+        name = _run_name(shown, short_ids[run_id])
+        if name in taken:
+            name = _run_name(shown, run_id)
+        yield Run(run_id, name, draft.model, draft.hyperparameters, draft.settings, draft.configuration, draft.fold)
 
 
-def _model(spec: SweepSpec, setting: Mapping[str, Any]) -> ModelChoice:
+def columns(spec: SweepSpec) -> list[str]:
+    """Return the settings that tables show, in the file's order: keys of `params`, then those that `include` adds."""
+    names = [*spec.axes, *(key for setting in spec.include for key in setting)]
+    replicates = [*(["seed"] if spec.seeds else []), *(["fold"] if spec.folds else [])]
+    return list(dict.fromkeys([*names, *replicates]))
+
+
+def columns_that_vary(spec: SweepSpec) -> list[str]:
+    """Return the settings in which runs of the sweep can differ."""
+    several = {"seed": len(spec.seeds) > 1, "fold": spec.folds is not None}
+    varying = []
+    for key in columns(spec):
+        values = spec.axes.get(key, ())
+        if isinstance(values, Interval) or several.get(key):
+            varying.append(key)
+            continue
+        possible = [*values, *(setting[key] for setting in spec.include if key in setting)]
+        absent = key not in spec.axes and any(key not in setting for setting in spec.include)
+        if len({_json(_canonical(value)) for value in possible}) > 1 or key in spec.when or absent:
+            varying.append(key)
+    return varying
+
+
+def _model(spec: SweepSpec, setting: Setting) -> ModelChoice:
     base: ModelChoice | None = setting.get("model", spec.model)
     assert base is not None, "a checked sweep names a model"
     arguments = dict(base.arguments)
@@ -80,8 +152,8 @@ def _model(spec: SweepSpec, setting: Mapping[str, Any]) -> ModelChoice:
     return ModelChoice(base.name, arguments, base.code)
 
 
-def _hyperparameters(spec: SweepSpec, setting: Mapping[str, Any]) -> Hyperparameters:
-    values = {**_DEFAULTS, **setting}
+def _hyperparameters(spec: SweepSpec, setting: Setting, seed: int | None) -> Hyperparameters:
+    values = {**_DEFAULTS, **setting, "seed": spec.seed if seed is None else seed}
     optimizer = values["optimizer"]
     # What an optimizer does not use is None, so that runs that differ in nothing else are one run.
     values.update(dict.fromkeys(_OPTIONAL - set(OPTIMIZER_HYPERPARAMETERS[optimizer])))
@@ -89,15 +161,14 @@ def _hyperparameters(spec: SweepSpec, setting: Mapping[str, Any]) -> Hyperparame
         values["nesterov"] = False  # without momentum it is plain SGD, and torch refuses the pair
     if values["weight_decay"] is None:
         values["weight_decay"] = DEFAULT_WEIGHT_DECAY[optimizer]
-    if values["seed"] is None:
-        values["seed"] = spec.seed
     return Hyperparameters(**{name: values[name] for name in _HYPERPARAMETERS})
 
 
-def _settings(setting: Mapping[str, Any], hyperparameters: Hyperparameters) -> dict[str, Any]:
+def _settings(keys: Iterable[str], setting: Setting, hyperparameters: Hyperparameters) -> dict[str, Any]:
     """Return what tables show: the values that count, not those that the optimizer leaves unused."""
     settings = {}
-    for key, value in setting.items():
+    for key in keys:
+        value = setting.get(key)
         if isinstance(value, ModelChoice):
             value = ModelChoice(without_folder(value.name, value.code), value.arguments)
         settings[key] = as_written(getattr(hyperparameters, key, value))
@@ -109,7 +180,7 @@ def _settings(setting: Mapping[str, Any], hyperparameters: Hyperparameters) -> d
 
 def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
     """Return what determines every run's result beside its own setting."""
-    return {
+    identity = {
         "dataset": {**_code_identity(spec.dataset_choice), "normalize": spec.dataset_choice.normalize},
         "validation": spec.validation,
         "sweep_seed": spec.seed,  # it makes the split
@@ -117,11 +188,16 @@ def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
         "metric": spec.metric,  # with the mode it chooses the best epoch
         "mode": spec.mode,
     }
+    return identity if spec.scope == BEST else {**identity, "scope": spec.scope}
 
 
 def _code_identity(choice: DatasetChoice | ModelChoice) -> dict[str, Any]:
     """Return name, arguments and code; a person's own file counts by its content, not by the folder that it lies in."""
     return {"name": without_folder(choice.name, choice.code), "arguments": choice.arguments, "code": choice.code}
+
+
+def _hash(canonical: Any) -> str:
+    return hashlib.sha256(_json(canonical).encode()).hexdigest()[:FULL_ID]
 
 
 def _json(canonical: Any) -> str:
@@ -142,10 +218,6 @@ def _canonical(value: Any) -> Any:
 
 
 # Names
-
-
-def _axes_to_name(spec: SweepSpec) -> list[str]:
-    return [key for key, values in spec.axes.items() if len({_json(_canonical(value)) for value in values}) > 1]
 
 
 def _short_ids(run_ids: Iterable[str]) -> dict[str, str]:

@@ -9,11 +9,18 @@ from pydantic import ValidationError
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.records import ModelChoice
 from cnnsweep.selection import default_mode
-from cnnsweep.spec.consistency import MODEL_PREFIX, check_model_arguments, mistakes_between_keys
+from cnnsweep.spec.axis import Values
+from cnnsweep.spec.consistency import (
+    MODEL_PREFIX,
+    check_model_arguments,
+    mistakes_between_keys,
+    mistakes_in_search,
+)
 from cnnsweep.spec.dump import dump_spec
 from cnnsweep.spec.overrides import apply_override
 from cnnsweep.spec.schema import SweepFile, SweepSpec
-from cnnsweep.spec.values import found
+from cnnsweep.spec.space_rules import SpaceRules, read_space_rules
+from cnnsweep.spec.values import Folds, found
 from cnnsweep.spec.wording import Mistake, key_of, mistakes_in, problems_at_places, spec_error
 from cnnsweep.spec.yaml_reader import MAX_BYTES, Document, read_yaml
 
@@ -99,13 +106,18 @@ def _checked(document: Document, folder: Path) -> SweepSpec:
     mistakes += argument_mistakes
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
+    axes = {key: arguments[key] if key in arguments else getattr(sweep.params, key, ()) for key in given}
+    rules = SpaceRules((), {}, (), ())
+    if not mistakes:  # conditions on values that are wrong themselves would be wrong again
+        rules, mistakes = read_space_rules(sweep, axes, sweep.model, folder)
+        mistakes += mistakes_in_search(sweep, axes)
     if mistakes or document.problems:
         # What stands at a place where the YAML itself is wrong was not read as it was meant.
         misread = {(problem.file, problem.line, problem.column) for problem in document.problems}
         located = problems_at_places(mistakes, document)
         told = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
         raise spec_error([*document.problems, *told])
-    return _resolved(sweep, {key: arguments[key] if key in arguments else getattr(sweep.params, key) for key in given})
+    return _resolved(sweep, axes, rules)
 
 
 def _validated(value: dict[str, Any], given: Mapping[str, Any], folder: Path) -> tuple[SweepFile, list[Mistake]]:
@@ -130,19 +142,37 @@ def _models(sweep: SweepFile) -> list[ModelChoice]:
     return [model for model in named if model is not None]
 
 
-def _resolved(sweep: SweepFile, axes: Mapping[str, tuple[Any, ...]]) -> SweepSpec:
-    metric = sweep.metric or ("val_accuracy" if sweep.validation else "accuracy")
+def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -> SweepSpec:
+    folds = sweep.validation.count if isinstance(sweep.validation, Folds) else None
+    validation = 1 / folds if folds is not None else sweep.validation
+    assert not isinstance(validation, Folds)
+    metric = sweep.metric or ("val_accuracy" if validation else "accuracy")
     return SweepSpec(
         name=sweep.name,
         description=sweep.description,
         dataset_choice=sweep.dataset,
         model=sweep.model,
         axes=axes,
+        zips=rules.zips,
+        when=rules.when,
+        exclude=rules.exclude,
+        include=rules.include,
+        search=sweep.search,
         seed=sweep.seed,
-        validation=sweep.validation,
+        seeds=_seeds(sweep),
+        validation=validation,
+        folds=folds,
         metric=metric,
         mode=sweep.mode or default_mode(metric),
+        scope=sweep.scope,
+        early_stop=sweep.early_stop,
         device=sweep.device,
         precision=sweep.precision,
         tensorboard=sweep.tensorboard,
     )
+
+
+def _seeds(sweep: SweepFile) -> tuple[int, ...]:
+    if isinstance(sweep.seeds, int):
+        return tuple(range(sweep.seed, sweep.seed + sweep.seeds))
+    return sweep.seeds or ()

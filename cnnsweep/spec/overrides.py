@@ -7,7 +7,7 @@ from cnnsweep.spec.schema import TensorBoard
 from cnnsweep.spec.yaml_reader import Document, KeyPath, Place, dotted, read_yaml
 
 # A name here stands for a mapping with that name, so `model.channels=[8, 16]` works where the file says `model: cnn`.
-_NAMED = ("model", "dataset", "schedule")
+_NAMED = {"model": "name", "dataset": "name", "schedule": "name", "search": "method", "early_stop": "method"}
 
 
 def apply_override(document: Document, option: str) -> None:
@@ -59,8 +59,8 @@ def _parent_of(document: Document, path: tuple[str, ...], origin: str) -> dict[s
             document.key_places.setdefault(here, Place(origin, 0, 0))
             document.value_places[here] = Place(origin, 0, 0)
         elif isinstance(child, str) and step in _NAMED:
-            child = {"name": child}
-            document.value_places[(*here, "name")] = document.value_places[here]
+            child = {_NAMED[step]: child}
+            document.value_places[(*here, _NAMED[step])] = document.value_places[here]
         elif isinstance(child, bool) and step == "tensorboard":
             child = dict.fromkeys(TensorBoard.model_fields, child)
         elif not isinstance(child, dict):

@@ -10,20 +10,27 @@ from pydantic_core import CoreSchema, core_schema
 from cnnsweep.records import Augmentation, DatasetChoice, ModelChoice, Schedule
 from cnnsweep.selection import METRICS, Objective
 from cnnsweep.spec.augment_entry import Augment
+from cnnsweep.spec.axis import Axis, Values
+from cnnsweep.spec.conditions import Condition
 from cnnsweep.spec.dataset_entry import DATASET
+from cnnsweep.spec.early_stop_entry import EARLY_STOP, EarlyStop
 from cnnsweep.spec.entry import CLOSED
 from cnnsweep.spec.model_entry import MODEL
 from cnnsweep.spec.names import OPTIMIZERS, PRECISIONS
 from cnnsweep.spec.schedule_entry import SCHEDULE
+from cnnsweep.spec.search_entry import SEARCH, Search
 from cnnsweep.spec.values import (
-    Axis,
     Device,
     FolderName,
+    Folds,
     HeldOut,
     JsonSchema,
     LargestNorm,
     Number,
     OneOf,
+    Plain,
+    Scope,
+    Seeds,
     Text,
     Whole,
     YesNo,
@@ -44,7 +51,7 @@ def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
 
 
 class Params(BaseModel):
-    """The hyperparameters: a list is an axis, a single value is the same for every run.
+    """The hyperparameters: a list is an axis, a mapping may be a distribution, a single value is the same for all runs.
 
     `model.<argument>` is a key too; because it is checked against the models named, `consistency.py` reads it.
     """
@@ -127,15 +134,34 @@ class SweepFile(BaseModel):
         default=None, description="what to train: a name, or a mapping with name and the model's arguments"
     )
     params: Params = Field(default_factory=Params, description="the hyperparameters: a list is an axis of the sweep")
+    zip: Plain = Field(default=None, description="axes that move together, as a list of names, or a list of such lists")
+    when: Plain = Field(
+        default=None, description="for axes that count only under a condition on others, that condition"
+    )
+    exclude: Plain = Field(default=None, description="combinations to leave out, a list of conditions")
+    include: Plain = Field(default=None, description="settings to train beside those, a list of mappings")
+    search: Annotated[Search, SEARCH] = Field(
+        default=Search(), description="how settings are chosen: grid, random, sobol, tpe, gp or cmaes"
+    )
     seed: Seed = Field(default=0, description="seed of the validation split, and of the runs that have none")
-    validation: Annotated[int | float, HeldOut()] = Field(
-        default=0.1, description="share or number of training images held out to choose the best epoch and run; or 0"
+    seeds: Annotated[int | tuple[int, ...] | None, Seeds()] = Field(
+        default=None, description="with how many seeds each setting is trained, or a list of them"
+    )
+    validation: Annotated[int | float | Folds, HeldOut()] = Field(
+        default=0.1,
+        description="share or number of training images held out to choose the best epoch and run; 0, or {folds: 5}",
     )
     metric: Annotated[str | None, OneOf(METRICS)] = Field(
         default=None, description="the figure that decides; val_accuracy, or accuracy where validation is 0"
     )
     mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
         default=None, description="whether more or less is better; by default max for accuracies, min for losses"
+    )
+    scope: Annotated[str, Scope()] = Field(
+        default="best", description="which epochs of a run count: best, last or mean of last K"
+    )
+    early_stop: Annotated[EarlyStop | None, EARLY_STOP] = Field(
+        default=None, description="which rule ends runs early: halving, hyperband, median, patience or threshold"
     )
     device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
     precision: Annotated[str, OneOf(PRECISIONS)] = Field(
@@ -152,20 +178,36 @@ class SweepSpec:
 
     Attributes:
         model: the top-level model; None where `axes` has the models.
-        axes: for each key that stands in the file's `params`, in its order, one value or more. `model` has
-            `ModelChoice`s, `schedule` `Schedule`s, `augment` `Augmentation`s, `model.<argument>` plain values.
+        axes: for each key that stands in the file's `params`, in its order, one value or more, or an `Interval`.
+            `model` has `ModelChoice`s, `schedule` `Schedule`s, `augment` `Augmentation`s, `model.<argument>` plain
+            values.
+        zips: axes that move together; an axis stands in one of them at most.
+        when: for axes that count only under a condition, that condition.
+        exclude: settings for which one of these holds are left out.
+        include: settings beside the others; each has a value for every axis.
+        seeds: what each setting is trained with; none means that `params` or `seed` say it.
         validation: images held out, as a number (int) or as a share (float) of the training images.
+        folds: into how many parts the training images are divided, each held out once; None for a single split.
     """
 
     name: str
     description: str
     dataset_choice: DatasetChoice
     model: ModelChoice | None
-    axes: Mapping[str, tuple[Any, ...]]
+    axes: Mapping[str, Values]
+    zips: tuple[tuple[str, ...], ...]
+    when: Mapping[str, Condition]
+    exclude: tuple[Condition, ...]
+    include: tuple[Mapping[str, Any], ...]
+    search: Search
     seed: int
+    seeds: tuple[int, ...]
     validation: int | float
+    folds: int | None
     metric: str
     mode: str
+    scope: str
+    early_stop: EarlyStop | None
     device: str
     precision: str
     tensorboard: TensorBoard
@@ -173,4 +215,4 @@ class SweepSpec:
     @property
     def objective(self) -> Objective:
         """What decides which epoch and which run is best."""
-        return Objective(self.metric, self.mode)
+        return Objective(self.metric, self.mode, self.scope)

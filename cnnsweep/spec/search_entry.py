@@ -73,12 +73,12 @@ class UnknownSearch(BaseModel):
     method: Annotated[str, OneOf(SEARCHES)] = _METHOD
 
 
-_VARIANTS = {"grid": "<grid>", "random": "<drawn>", "sobol": "<drawn>"}
+_VARIANTS = {"grid": "<grid>", "random": "<random or sobol>", "sobol": "<random or sobol>"}
 
 
 def _search_variant(mapping: dict[str, Any]) -> str:
     method = name_of(mapping, "method")
-    return _VARIANTS.get(method, "<learning>") if method in SEARCHES else "<unknown search>"
+    return _VARIANTS.get(method, "<tpe, gp or cmaes>") if method in SEARCHES else "<unknown search>"
 
 
 SEARCH = Entry(
@@ -86,8 +86,8 @@ SEARCH = Entry(
     own_code=False,
     variants={
         "<grid>": GridSearch,
-        "<drawn>": DrawnSearch,
-        "<learning>": LearningSearch,
+        "<random or sobol>": DrawnSearch,
+        "<tpe, gp or cmaes>": LearningSearch,
         "<unknown search>": UnknownSearch,
     },
     variant_of=_search_variant,

@@ -10,11 +10,12 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from cnnsweep.selection import BEST, LAST, mean_of_last
 from cnnsweep.spec.yaml_reader import scalar_value
 
 JsonSchema = dict[str, Any]
@@ -214,29 +215,6 @@ def _list_or_single(value: object) -> str:
     return LIST_TAG if isinstance(value, list) else SINGLE_TAG
 
 
-class _AsAxis:
-    """Reads a single value as a list of one."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(axis_values, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        items = handler(schema)["items"]
-        return {"anyOf": [items, {"type": "array", "items": items, "minItems": 1}]}
-
-
-def axis_values(value: object) -> list[Any]:
-    """Return the values of a key of `params`: a list's items, or the one value."""
-    if value == []:
-        raise not_allowed(value, "one value, or a list of one or more")
-    return value if isinstance(value, list) else [value]
-
-
-_T = TypeVar("_T")
-
-Axis = Annotated[tuple[_T, ...], _AsAxis()]
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(item) for item in value]
@@ -275,24 +253,93 @@ class FolderName:
         return value
 
 
-class HeldOut:
-    """A share of the training images (0 to 1), or a whole number of them."""
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """K-fold: the training images in so many parts, each held out once."""
 
-    allowed = "a share of the training images of at least 0 and below 1, or a whole number of images"
+    count: int
+
+
+class HeldOut:
+    """A share of the training images (0 to 1), a whole number of them, or `{folds: K}`."""
+
+    allowed = (
+        "a share of the training images of at least 0 and below 1, a whole number of images, or {folds: K} "
+        "with K from 2 to 100"
+    )
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"anyOf": [{"type": "number", "minimum": 0, "exclusiveMaximum": 1}, {"type": "integer", "minimum": 0}]}
+        folds = {"folds": {"type": "integer", "minimum": 2, "maximum": 100, "description": "parts, each held out once"}}
+        return {
+            "anyOf": [
+                {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
+                {"type": "integer", "minimum": 0},
+                {"type": "object", "properties": folds, "required": ["folds"], "additionalProperties": False},
+            ]
+        }
 
-    def _check(self, value: object) -> int | float:
+    def _check(self, value: object) -> int | float | Folds:
+        if isinstance(value, dict) and list(value) == ["folds"]:
+            count = _as_int(value["folds"])
+            if isinstance(count, int) and not isinstance(count, bool) and 2 <= count <= 100:
+                return Folds(count)
+            raise mistake(f"folds: {found(value['folds'])}, allowed is a whole number from 2 to 100")
         if isinstance(value, float) and 0 < value < 1:
             return value
         # 1.0 is refused: it may be meant as everything or as one image.
         whole = None if value == 1.0 and isinstance(value, float) else _as_int(value)
         if isinstance(whole, int) and not isinstance(whole, bool) and 0 <= whole <= 1_000_000_000:
             return whole
+        raise not_allowed(value, self.allowed)
+
+
+class Scope:
+    """Which epochs of a run count: `best`, `last` or `mean of last K`."""
+
+    pattern = r"mean of last ([1-9][0-9]{0,5})"
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"anyOf": [{"enum": [BEST, LAST]}, {"type": "string", "pattern": f"^{self.pattern}$"}]}
+
+    def _check(self, value: object) -> str:
+        if value in (BEST, LAST):
+            return str(value)
+        window = re.fullmatch(self.pattern, value) if isinstance(value, str) else None
+        if window is None:
+            raise not_allowed(value, "best, last, or mean of last K, such as mean of last 3")
+        return mean_of_last(int(window[1]))
+
+
+class Seeds:
+    """How many seeds each setting is trained with, or which."""
+
+    allowed = "a whole number from 1 to 1,000, or a list of different seeds (whole numbers from 0)"
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        seeds = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True}
+        return {"anyOf": [{"type": "integer", "minimum": 1, "maximum": 1000}, seeds]}
+
+    def _check(self, value: object) -> int | tuple[int, ...]:
+        if isinstance(value, list):
+            seeds = [_as_int(seed) for seed in value]
+            right = [
+                seed for seed in seeds if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63
+            ]
+            if right and len(right) == len(seeds) == len(set(right)) and len(right) <= 1000:
+                return tuple(right)
+        else:
+            count = _as_int(value)
+            if isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= 1000:
+                return count
         raise not_allowed(value, self.allowed)
 
 

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ValidationError
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.spec.augment_entry import AugmentSizes
 from cnnsweep.spec.dataset_entry import DATASET, NORMALIZE_TAGS, NormalizationValues
+from cnnsweep.spec.early_stop_entry import EARLY_STOP
 from cnnsweep.spec.model_entry import MODEL
 from cnnsweep.spec.schedule_entry import SCHEDULE
 from cnnsweep.spec.schema import Params, SweepFile, TensorBoard
+from cnnsweep.spec.search_entry import SEARCH
 from cnnsweep.spec.values import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
 from cnnsweep.spec.yaml_reader import MAX_PROBLEMS, Document, KeyPath, dotted
 
@@ -25,8 +27,12 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     **DATASET.variants,
     **MODEL.variants,
     **SCHEDULE.variants,
+    **SEARCH.variants,
+    **EARLY_STOP.variants,
 }
-_TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS, *DATASET.variants, *MODEL.variants, *SCHEDULE.variants])
+_ENTRIES = {"schedule": SCHEDULE, "search": SEARCH, "rule": EARLY_STOP}
+_VARIANTS = {tag for entry in (DATASET, MODEL, *_ENTRIES.values()) for tag in entry.variants}
+_TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS, *_VARIANTS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +60,14 @@ def key_of(path: KeyPath) -> str:
     return ".".join(map(str, path[:2] if path[:1] == ("params",) else path[:1]))
 
 
-def mistakes_in(error: ValidationError) -> list[Mistake]:
-    """Return pydantic's errors as mistakes."""
+def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
+    """Return pydantic's errors as mistakes; `top` is the section that was checked: the whole file, or `params`."""
     hint = error.error_count() <= 2 * MAX_PROBLEMS  # looking for the nearest name takes time, and few are shown
     mistakes = []
     for details in error.errors(include_url=False):
         location, kind = details["loc"], details["type"]
         path = tuple(step for step in location if step not in _TAGS)
-        section = next((step for step in reversed(location[:-1]) if isinstance(step, str)), "")
+        section = next((step for step in reversed(location[:-1]) if isinstance(step, str)), top)
         if kind == "extra_forbidden":
             mistakes.append(Mistake(path, _unknown_key(str(location[-1]), section, hint=hint), at_key=True))
         elif kind == "missing":
@@ -96,8 +102,9 @@ def _unknown_key(key: str, section: str, *, hint: bool) -> str:
         return "this key belongs at the top of the file, not under params"
     if section == "params":
         known.append("model.<argument>")
-    if any(key in variant.model_fields for tag, variant in SCHEDULE.variants.items() if section in SCHEDULE.variants):
-        return f"the schedule {section.strip('<>')} does not use it; allowed are {', '.join(known)}"
+    for kind, entry in _ENTRIES.items():
+        if section in entry.variants and any(key in variant.model_fields for variant in entry.variants.values()):
+            return f"the {kind} {section.strip('<>')} does not use it; allowed are {', '.join(known)}"
     if key == "<<":
         return "YAML merge keys are not allowed; write the keys out"
     nearest = nearest_name(key, known) if hint else None

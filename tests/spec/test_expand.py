@@ -7,7 +7,8 @@ import pytest
 from cnnsweep.errors import UsageError
 from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
 from cnnsweep.spec import expand
-from cnnsweep.spec.expand import Expansion, count_combinations, expand_runs
+from cnnsweep.spec.expand import Expansion, expand_runs
+from cnnsweep.spec.settings import count_runs
 from cnnsweep.spec.load import load_sweep, parse_sweep
 from cnnsweep.spec.names import OPTIMIZERS
 
@@ -271,7 +272,7 @@ def test_names_are_unique() -> None:
 
 def test_limit_can_be_raised() -> None:
     spec = parse_sweep(FASHION, "f")
-    assert count_combinations(spec) == 8
+    assert count_runs(spec).runs == 8
     with pytest.raises(UsageError, match=r"the sweep has 8 combinations, allowed are 7; .* --max-runs 8"):
         expand_runs(spec, limit=7)
     assert len(expand_runs(spec, limit=8).runs) == 8
