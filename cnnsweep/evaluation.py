@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.datasets import Dataset, load_dataset
 from cnnsweep.data.images import ImageSet
-from cnnsweep.data.splits import split_indices
+from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
 from cnnsweep.models.registry import build_model
 from cnnsweep.recording.checkpoints import BestCheckpoint, load_best
@@ -179,7 +179,11 @@ def _part(dataset: Dataset, about: Mapping[str, Any], split: str) -> tuple[Image
         if dataset.test is None:
             raise DataError(f"{dataset.name}: has no test images; use --split val or --split train")
         return dataset.test, torch.arange(len(dataset.test))
-    training, validation = split_indices(dataset.train.labels, about["split"]["validation"], about["split"]["seed"])
+    how, labels = about["split"], dataset.train.labels
+    if (folds := how.get("folds")) is not None:
+        training, validation = fold_indices(labels, folds, how["fold"], how["seed"])
+    else:
+        training, validation = split_indices(labels, how["validation"], how["seed"])
     if split == "train":
         return dataset.train, training
     if not len(validation):

@@ -51,13 +51,17 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
     missing = [run for run in runs if run.id not in history.runs or not history.runs[run.id].status.is_final]
     epochs_done = {run.id: len(history.runs[run.id].records) for run in missing if run.id in history.runs}
     costs = []
-    for planned in choose_groups(missing, history, task, options.fuse, lambda _: None, measure_all=True):
+    in_step = spec.early_stop is not None
+    for planned in choose_groups(
+        missing, history, task, options.fuse, lambda _: None, measure_all=True, in_step=in_step
+    ):
         group = planned.group
-        seconds = group_seconds(group, planned.step_s, len(task.training), len(task.validation), epochs_done)
+        part = task.part(group.runs[0])  # of several folds, others may have an image less
+        seconds = group_seconds(group, planned.step_s, len(part.training), len(part.validation), epochs_done)
         try:
             memory = len(group.trajectories) * run_bytes(group.runs[0], task)
         except Exception as error:  # the model's own code: the sweep itself would make a row of it
             raise ModelError(f"model {group.runs[0].model.name}: {type(error).__name__}: {error}") from error
         costs.append(GroupCost(group, planned.why, seconds, memory))
-    disk = disk_bytes(missing, parameters, len(task.training), histograms=spec.tensorboard.histograms)
+    disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
     return Forecast(spec.name, describe_device(device), len(runs) - len(missing), tuple(costs), disk)

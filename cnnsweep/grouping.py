@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import itertools
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +13,8 @@ from typing import Any
 import torch
 
 from cnnsweep.errors import CnnSweepError, FusionError
-from cnnsweep.planning.groups import by_exact_model, runs_of_a_kind, split_evenly
-from cnnsweep.recording.history import SweepHistory
+from cnnsweep.planning.groups import by_exact_model, family, runs_of_a_kind, split_evenly, split_in_step
+from cnnsweep.recording.history import RememberedWay, SweepHistory
 from cnnsweep.records import Run, RunGroup, Trajectory
 from cnnsweep.training.calibration import ALONE, Calibration, Way, calibrate, seconds_together
 from cnnsweep.training.checking import check_fused
@@ -21,6 +23,7 @@ from cnnsweep.training.footprint import runs_that_fit
 
 AUTO, OFF = "auto", "off"
 Fuse = str | int  # auto, off, or the largest number of runs in a group
+_REUSED_FOR = 2  # times as many trajectories as a way was chosen for: beyond, another may be faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +32,13 @@ class PlannedGroup:
 
     Attributes:
         step_s: seconds a training step of one run, where that was measured.
+        way: what was measured of runs of this family, where it was.
     """
 
     group: RunGroup
     why: str
     step_s: float | None = None
+    way: RememberedWay | None = None
 
 
 def choose_groups(
@@ -44,33 +49,52 @@ def choose_groups(
     tell: Callable[[str], None],
     *,
     measure_all: bool = False,
+    in_step: bool = False,
 ) -> list[PlannedGroup]:
     """Return the groups to train, in the order of their first runs.
 
     A group that the journal remembers stays as it was, if it was chosen under the same conditions: how runs are grouped
-    shows in the last bits of their results, and a resumed sweep shall equal an uninterrupted one.
+    shows in the last bits of their results, and a resumed sweep shall equal an uninterrupted one. So does a way that
+    was measured before for runs of the same family, if those to train now are at most twice as many.
 
     Args:
         tell: is told in a line what was chosen for each kind of run, where there was something to choose.
         measure_all: measure runs that have to train alone too, to foresee their time.
+        in_step: keep all runs of a configuration in one group, so that they go on epoch by epoch together, in several
+            programs if need be: whoever stops configurations early compares them over their seeds and folds.
     """
-    remembered = _remembered(missing, history, conditions(task, fuse))
+    under = conditions(task, fuse, in_step=in_step)
+    remembered = _remembered(missing, history, under)
+    if in_step:
+        remembered = _without_torn(remembered, missing)
     known = {run.id for planned in remembered for run in planned.group.runs}
     new = [run for run in missing if run.id not in known]
     planned = list(remembered)
-    if fuse == OFF and not measure_all:
+    if fuse == OFF and not measure_all and not in_step:
         planned += [PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new]
     else:
         epochs_done = {run.id: len(history.runs[run.id].records) for run in new if run.id in history.runs}
-        for kind in runs_of_a_kind(new, epochs_done):
-            planned += _plan_kind(kind, task, fuse, tell, measure_all=measure_all)
+        planner = _Planner(task, fuse, under, tell, dict(history.ways), measure_all, in_step)
+        kinds = runs_of_a_kind(new, epochs_done)
+        if in_step:
+            families: dict[str, list[list[Trajectory]]] = {}
+            for kind in kinds:
+                families.setdefault(family(kind[0][0]), []).append(kind)
+            planned += [one for of_family in families.values() for one in planner.plan(of_family)]
+        else:
+            planned += [one for kind in kinds for one in planner.plan([kind])]
     place = {run.id: number for number, run in enumerate(missing)}
     return sorted(planned, key=lambda one: min(place[run.id] for run in one.group.runs))
 
 
-def conditions(task: TrainingTask, fuse: Fuse) -> dict[str, Any]:
-    """Return under what a choice of groups holds."""
+def conditions(task: TrainingTask, fuse: Fuse, *, in_step: bool = False) -> dict[str, Any]:
+    """Return under what a choice of groups holds.
+
+    Args:
+        in_step: as it is given to `choose_groups`.
+    """
     return {
+        **({"in_step": True} if in_step else {}),
         "fuse": fuse,
         "device": str(task.device),
         "machine": platform.machine(),
@@ -87,10 +111,18 @@ def event_from_groups(planned: Sequence[PlannedGroup], under: Mapping[str, Any])
             "threaded": one.group.is_threaded,
             "why": one.why,
             "step_s": one.step_s,
+            "kind": family(one.group.runs[0]),
+            "way": None if one.way is None else _way_to_json(one.way),
         }
         for one in planned
     ]
     return {"conditions": dict(under), "groups": groups}
+
+
+def _way_to_json(way: RememberedWay) -> dict[str, Any]:
+    fields = dataclasses.asdict(way)
+    del fields["conditions"]  # the event has them, once for all its groups
+    return fields
 
 
 def _remembered(missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any]) -> list[PlannedGroup]:
@@ -110,51 +142,118 @@ def _remembered(missing: Sequence[Run], history: SweepHistory, under: Mapping[st
     return planned
 
 
-def _plan_kind(
-    kind: Sequence[Trajectory], task: TrainingTask, fuse: Fuse, tell: Callable[[str], None], *, measure_all: bool
-) -> list[PlannedGroup]:
-    """Choose the groups of runs that could all train together."""
-    if fuse == OFF:
-        kind = [(run,) for runs in kind for run in runs]
-    try:
-        choice = _choose(kind, task, fuse, measure_all=measure_all)
-    except FusionError as error:
-        exact = by_exact_model(kind)
-        if len(exact) > 1:  # its dropout changes more than what is drawn
-            return [one for part in exact for one in _plan_kind(part, task, fuse, tell, measure_all=measure_all)]
-        choice = Calibration(ALONE, str(error))
-    except Exception as error:  # the model's own code raises: training tells the story, one run at a time
-        cause = str(error) if isinstance(error, CnnSweepError) else f"{type(error).__name__}: {error}"
-        choice = Calibration(ALONE, f"trying a step failed: {' '.join(cause.split())}")
-    if len(kind) > 1 and fuse != OFF:
-        tell(_in_words(kind, choice))
-    groups = split_evenly(kind, choice.way.size, choice.way.threads)
-    return [
-        PlannedGroup(group, choice.why, choice.step_s)
-        if len(group.trajectories) > 1 or choice.way == ALONE
-        else PlannedGroup(group, "left over by the groups", choice.alone_s)
-        for group in groups
-    ]
+def _without_torn(remembered: Sequence[PlannedGroup], missing: Sequence[Run]) -> list[PlannedGroup]:
+    """Return the groups without those whose configurations have runs that no group has, such as new seeds."""
+    kept = list(remembered)
+    while True:
+        known = {run.id for one in kept for run in one.group.runs}
+        torn = {run.configuration for run in missing if run.id not in known}
+        whole = [one for one in kept if not any(run.configuration in torn for run in one.group.runs)]
+        if len(whole) == len(kept):
+            return kept
+        kept = whole
 
 
-def _choose(kind: Sequence[Trajectory], task: TrainingTask, fuse: Fuse, *, measure_all: bool) -> Calibration:
-    runs = [members[-1] for members in kind]
-    if len(kind) == 1 or fuse == OFF:
-        why = "--fuse off" if fuse == OFF else "the only one of its kind"
-        return Calibration(ALONE, why, seconds_together(runs[:1], task) if measure_all else None)
-    most = runs_that_fit(runs[0], task)
-    if isinstance(fuse, int):
-        way = Way(min(fuse, len(runs), most))
-        measured = {way: seconds_together(runs[: way.size], task)} if measure_all else {}
-        choice = Calibration(way, f"--fuse {fuse}", measured.get(ALONE), measured)
-    else:
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """How runs of a family train, what was measured of it, if anything, and whether that is new."""
+
+    calibration: Calibration
+    most: int | None = None  # as many trajectories fit into memory
+    way: RememberedWay | None = None
+    is_new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Chooses groups; see `choose_groups`. `ways` grows with each family that is measured."""
+
+    task: TrainingTask
+    fuse: Fuse
+    under: Mapping[str, Any]
+    tell: Callable[[str], None]
+    ways: dict[str, RememberedWay]
+    measure_all: bool
+    in_step: bool
+
+    def plan(self, kinds: Sequence[Sequence[Trajectory]]) -> list[PlannedGroup]:
+        """Choose the groups of runs that could all train together; of several kinds only where they go on in step."""
+        if self.fuse == OFF:
+            kinds = [[(run,) for runs in kind for run in runs] for kind in kinds]
+        try:
+            choice = self._choose(max(kinds, key=len))
+            groups = self._divide(kinds, choice)
+            self._check(groups)
+        except FusionError as error:
+            exact = by_exact_model(list(itertools.chain(*kinds)))
+            if len(exact) > 1:  # its dropout changes more than what is drawn
+                return [one for part in exact for one in self.plan(_of_each_kind(kinds, part))]
+            choice = _Choice(Calibration(ALONE, str(error)))
+            groups = self._divide(kinds, choice)
+        except Exception as error:  # the model's own code raises: training tells the story, one run at a time
+            cause = str(error) if isinstance(error, CnnSweepError) else f"{type(error).__name__}: {error}"
+            choice = _Choice(Calibration(ALONE, f"trying a step failed: {' '.join(cause.split())}"))
+            groups = self._divide(kinds, choice)
+        if choice.way is not None:
+            self.ways[family(kinds[0][0][0])] = choice.way
+        if choice.is_new and self.fuse != OFF and sum(map(len, kinds)) > 1:
+            self.tell(_in_words(groups, choice.calibration))
+        return [self._planned(group, choice) for group in groups]
+
+    def _planned(self, group: RunGroup, choice: _Choice) -> PlannedGroup:
+        calibration = choice.calibration
+        why, step_s = calibration.why, calibration.step_s
+        if calibration.way == ALONE and len(group.programs) > 1:
+            why = f"one by one, epoch by epoch, to be compared: {why}"
+        elif calibration.way != ALONE and not group.is_threaded and all(len(runs) == 1 for runs in group.programs):
+            why, step_s = "left over by the groups", calibration.alone_s
+        return PlannedGroup(group, why, step_s, choice.way)
+
+    def _divide(self, kinds: Sequence[Sequence[Trajectory]], choice: _Choice) -> list[RunGroup]:
+        way = choice.calibration.way
+        if self.in_step:
+            return split_in_step(kinds, way.size, way.threads, choice.most)
+        (kind,) = kinds
+        return split_evenly(kind, way.size, way.threads)
+
+    def _check(self, groups: Sequence[RunGroup]) -> None:
+        for group in groups:
+            for program in group.programs:
+                if len(program) > 1:
+                    check_fused([members[-1] for members in program], self.task)
+
+    def _choose(self, kind: Sequence[Trajectory]) -> _Choice:
+        runs = [members[-1] for members in kind]
+        if len(kind) == 1 or self.fuse == OFF:
+            why = "--fuse off" if self.fuse == OFF else "the only one of its kind"
+            step_s = seconds_together(runs[:1], self.task) if self.measure_all else None
+            return _Choice(Calibration(ALONE, why, step_s))
+        if isinstance(self.fuse, int):
+            most = runs_that_fit(runs[0], self.task)
+            way = Way(min(self.fuse, len(runs), most))
+            measured = {way: seconds_together(runs[: way.size], self.task)} if self.measure_all else {}
+            return _Choice(Calibration(way, f"--fuse {self.fuse}", measured.get(ALONE), measured), most)
+        known = self.ways.get(family(runs[0]))
+        if known is not None and known.conditions == self.under and len(kind) <= _REUSED_FOR * known.of:
+            way = Way(known.size, known.threads)
+            measured = {} if way == ALONE or known.step_s is None else {way: known.step_s}
+            return _Choice(Calibration(way, known.why, known.alone_s, measured), known.most, known, is_new=False)
+        most = runs_that_fit(runs[0], self.task)
         epochs = sum(run.hyperparameters.epochs for run in runs)
-        choice = _calibrate_within_memory(runs, epochs, task, most)
-    for group in split_evenly(kind, choice.way.size, choice.way.threads):
-        for program in group.programs:
-            if len(program) > 1:
-                check_fused([members[-1] for members in program], task)
-    return choice
+        chosen = _calibrate_within_memory(runs, epochs, self.task, most)
+        way, alone_s = chosen.way, chosen.alone_s
+        if alone_s is None:
+            return _Choice(chosen, most)  # nothing was measured: the next time is the first
+        of = len(kind)
+        remembered = RememberedWay(way.size, way.threads, of, most, chosen.why, alone_s, chosen.step_s, self.under)
+        return _Choice(chosen, most, remembered)
+
+
+def _of_each_kind(kinds: Sequence[Sequence[Trajectory]], part: Sequence[Trajectory]) -> list[list[Trajectory]]:
+    """Return the kinds with what is in a part only."""
+    ids = {runs[0].id for runs in part}
+    left = [[runs for runs in kind if runs[0].id in ids] for kind in kinds]
+    return [kind for kind in left if kind]
 
 
 def _calibrate_within_memory(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> Calibration:
@@ -166,13 +265,17 @@ def _calibrate_within_memory(runs: Sequence[Run], epochs: int, task: TrainingTas
         most = min(most, len(runs)) // 2
 
 
-def _in_words(kind: Sequence[Trajectory], choice: Calibration) -> str:
-    run = kind[0][0]
-    count = sum(len(runs) for runs in kind)
+def _in_words(groups: Sequence[RunGroup], choice: Calibration) -> str:
+    run = groups[0].runs[0]
+    count = sum(len(group.runs) for group in groups)
     what = f"{count} runs of {run.model.name}, batch size {run.hyperparameters.batch_size}"
     if choice.way == ALONE:
         return f"{what}: one by one, {choice.why}"
-    groups = split_evenly(kind, choice.way.size)
-    sizes = " and ".join(dict.fromkeys(str(len(group.trajectories)) for group in groups))
+    at_once = [
+        size
+        for group in groups
+        for size in ([len(group.trajectories)] if group.is_threaded else map(len, group.programs))
+    ]
+    sizes = " and ".join(map(str, dict.fromkeys(at_once)))
     threads = f" on {choice.way.threads} threads" if choice.way.threads > 1 else ""
     return f"{what}: {sizes} at once{threads}, {choice.why}"

@@ -11,15 +11,17 @@ import torch
 import cnnsweep
 from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
-from cnnsweep.data.splits import split_indices
+from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.models.registry import build_model, check_model
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
 from cnnsweep.records import ModelChoice, Run
-from cnnsweep.spec.dump import dump_spec
+from cnnsweep.spec.dump import dump_spec, written_entry
+from cnnsweep.spec.early_stop_entry import EARLY_STOP
 from cnnsweep.spec.schema import SweepSpec
-from cnnsweep.training.feeding import TrainingTask
+from cnnsweep.spec.search_entry import SEARCH
+from cnnsweep.training.feeding import Part, TrainingTask
 
 _SAMPLE_IMAGES = 32
 
@@ -41,10 +43,17 @@ def count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
 
 
 def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) -> TrainingTask:
-    """Split the training images, and measure mean and deviation on the part that is trained on."""
-    training, validation = split_indices(dataset.train.labels, spec.validation, spec.seed)
-    pixels = pixel_scale(spec.dataset_choice.normalize, dataset.train, training)
-    return TrainingTask(dataset.train, training, validation, pixels, len(dataset.classes), device, spec.precision)
+    """Split the training images, and measure mean and deviation on what is trained on, in each fold its own."""
+    images = dataset.train
+    if spec.folds is None:
+        splits = [split_indices(images.labels, spec.validation, spec.seed)]
+    else:
+        splits = [fold_indices(images.labels, spec.folds, fold, spec.seed) for fold in range(spec.folds)]
+    parts = tuple(
+        Part(training, validation, pixel_scale(spec.dataset_choice.normalize, images, training))
+        for training, validation in splits
+    )
+    return TrainingTask(images, parts, len(dataset.classes), device, spec.precision)
 
 
 def sweep_facts(
@@ -59,9 +68,13 @@ def sweep_facts(
         "model": ", ".join(dict.fromkeys(run.model.name for run in runs)),
         "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
         "validation": spec.validation,
+        "folds": spec.folds,
         "seed": spec.seed,
         "metric": spec.metric,
         "mode": spec.mode,
+        "scope": spec.scope,
+        "search": written_entry(spec.search, SEARCH),
+        "early_stop": None if spec.early_stop is None else written_entry(spec.early_stop, EARLY_STOP),
         "precision": spec.precision,
         "device": str(device),
         "threads": torch.get_num_threads(),
@@ -84,6 +97,7 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
         return graphs[key]
 
     def describe(run: Run) -> Mapping[str, Any]:
+        pixels = task.part(run).pixels
         return {
             "cnnsweep": cnnsweep.__version__,
             "sweep": spec.name,
@@ -91,17 +105,22 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
             "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
             "image_shape": list(shape),
             "classes": list(dataset.classes),
-            "pixels": {"mean": list(task.pixels.mean), "std": list(task.pixels.std)},
+            "pixels": {"mean": list(pixels.mean), "std": list(pixels.std)},
             "dataset": {"name": spec.dataset_choice.name, "arguments": dict(spec.dataset_choice.arguments)},
             "fingerprint": dataset.fingerprint,
-            "split": {"validation": spec.validation, "seed": spec.seed},
+            "split": {
+                "validation": spec.validation,
+                "seed": spec.seed,
+                "folds": spec.folds,
+                "fold": run.fold,
+            },
             "precision": spec.precision,
         }
 
     board = spec.tensorboard
     images = None
     if board.images:
-        first = task.training[:_SAMPLE_IMAGES]
+        first = task.parts[0].training[:_SAMPLE_IMAGES]
         images = make_image_grid(next(dataset.train.batches([first], torch.device("cpu")))[0])
     return RecordingTask(BoardContent(board.batch_loss, board.histograms, board.hparams), describe, graph, images)
 

@@ -1,6 +1,7 @@
 """A whole sweep on one page: see what is done, train what is missing, write down everything.
 
-spec → runs → groups → training → journal → tables, checkpoints, TensorBoard, display
+spec → settings (all of a grid, or round by round as a search asks for them) → runs → groups → training
+     → journal → tables, checkpoints, TensorBoard, display
 """
 
 from __future__ import annotations
@@ -13,22 +14,23 @@ from typing import Any
 
 import torch
 
+from cnnsweep.asking import Asker
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
 from cnnsweep.execution.base import Executor
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.grouping import AUTO, Fuse, PlannedGroup, choose_groups, conditions, event_from_groups
 from cnnsweep.interruption import StopRequest, stop_on_signals
+from cnnsweep.judging import Judge
 from cnnsweep.preparation import count_parameters, make_recording_task, make_training_task, sweep_facts
 from cnnsweep.recording.checkpoints import LastCheckpoint
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
-from cnnsweep.recording.files import to_json
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import Decision, EpochReport, Run, RunGroup, RunOutcome, RunStatus
-from cnnsweep.spec.expand import expand_runs
+from cnnsweep.spec.expand import columns, columns_that_vary, expand_runs
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.training.devices import choose_device, describe_device
 from cnnsweep.training.memory import keep_freed_memory
@@ -78,13 +80,14 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             later only if the folder can no longer be written.
     """
     expansion = expand_runs(spec, options.max_runs)
+    asker = Asker(spec)
     device = choose_device(spec.device)
     paths = SweepPaths(options.folder)
     keep_freed_memory()
     with locked(paths), stop_on_signals(display.message) as stop:
         history = read_history(paths.journal)
         _use_same_threads(history)
-        runs = _with_known_names(expansion.runs, history)
+        runs = _with_known_names([*expansion.runs, *asker.known_runs(history)], history)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
         facts = sweep_facts(spec, runs, dataset, device, options.overrides)
         refuse_other_sweep(paths, history, facts)
@@ -94,19 +97,32 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message)
         try:
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in runs])
-            missing = [run for run in runs if _is_missing(history, run, options.retry_failed)]
-            grouped_under = conditions(task, options.fuse)
-            watcher = _SweepWatcher(recorder, display, stop, grouped_under)
+            judge = Judge(spec.early_stop, history)
+            has_replicates = bool({"seed", "fold"} & set(columns_that_vary(spec)))
+            in_step = spec.early_stop is not None and has_replicates
+            grouped_under = conditions(task, options.fuse, in_step=in_step)
+            watcher = _SweepWatcher(recorder, display, stop, judge, grouped_under)
             executor: Executor = InProcessExecutor()
+            display.sweep_started(_overview(spec, paths, device, runs, history, asker.runs_to_come(history)))
             try:
-                groups = choose_groups(missing, history, task, options.fuse, display.note)
-                if groups:
+                while not stop.is_made:
+                    asked = asker.ask(history, runs)
+                    if asked is not None:
+                        parameters = count_parameters(asked.runs, dataset)
+                        recorder.record_round(asked.event, [(run, parameters[run.id]) for run in asked.runs])
+                        display.runs_added(asked.runs, asker.runs_to_come(history))
+                        runs = (*runs, *asked.runs)
+                    missing = [run for run in runs if _is_missing(history, run, spec, options.retry_failed)]
+                    if not missing:
+                        break
+                    judge.add_runs(runs)
+                    groups = choose_groups(missing, history, task, options.fuse, display.note, in_step=in_step)
                     recorder.record_groups(event_from_groups(groups, grouped_under))
-                display.sweep_started(_overview(spec, paths, device, runs, history))
-                executor.execute([planned.group for planned in groups], task, watcher)
+                    executor.execute([planned.group for planned in groups], task, watcher)
+                    options = dataclasses.replace(options, retry_failed=False)  # once each
             except KeyboardInterrupt:
                 watcher.interrupt_running()
-            is_whole = all(history.runs[run.id].status.is_final for run in runs)
+            is_whole = not asker.runs_to_come(history) and all(history.runs[run.id].status.is_final for run in runs)
             recorder.finish("finished" if is_whole else "interrupted")
         finally:
             recorder.close()
@@ -118,12 +134,18 @@ class _SweepWatcher:
     """Passes what training reports on to the recorder and the display, and decides when to stop."""
 
     def __init__(
-        self, recorder: Recorder, display: SweepDisplay, stop: StopRequest, grouped_under: Mapping[str, Any]
+        self,
+        recorder: Recorder,
+        display: SweepDisplay,
+        stop: StopRequest,
+        judge: Judge,
+        grouped_under: Mapping[str, Any],
     ) -> None:
         self._recorder = recorder
         self._grouped_under = grouped_under
         self._display = display
         self._stop = stop
+        self._judge = judge
         self._running: dict[str, Run] = {}
         self.batches_done = display.batches_done
 
@@ -146,14 +168,28 @@ class _SweepWatcher:
         how = "one by one" if all(len(part.trajectories) == 1 for part in parts) else f"in groups of {sizes}"
         self._display.message(f"{sum(len(part.runs) for part in parts)} runs go on {how}: {cause}")
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Sequence[Decision]:
+    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        return self._decide(run_ids)
+
+    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         for report in reports:
-            is_best = self._recorder.record_epoch(report)
-            self._display.epoch_ended(report.record, is_best)
-        return [Decision.INTERRUPT if self._stop.is_made else Decision.CONTINUE] * len(reports)
+            standing = self._recorder.record_epoch(report)
+            self._display.epoch_ended(report.record, standing)
+        run_ids = [report.record.run_id for report in reports]
+        if self._stop.is_made:
+            return dict.fromkeys(run_ids, Decision.INTERRUPT)
+        return self._decide(run_ids)
+
+    def _decide(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        verdicts = self._judge.new_verdicts(run_ids)
+        if verdicts:
+            self._recorder.record_verdicts(verdicts)
+        return dict.fromkeys(self._judge.stopped(run_ids), Decision.STOP)
 
     def run_ended(self, outcome: RunOutcome) -> None:
         self._running.pop(outcome.run_id, None)
+        if outcome.status is RunStatus.STOPPED:
+            outcome = dataclasses.replace(outcome, cause=self._judge.why_stopped(outcome.run_id))
         self._recorder.end_run(outcome)
         self._display.run_ended(outcome)
 
@@ -174,8 +210,10 @@ def _with_known_names(runs: Sequence[Run], history: SweepHistory) -> tuple[Run, 
     return tuple(dataclasses.replace(run, name=known[run.id].name) if run.id in known else run for run in runs)
 
 
-def _is_missing(history: SweepHistory, run: Run, retry_failed: bool) -> bool:
+def _is_missing(history: SweepHistory, run: Run, spec: SweepSpec, retry_failed: bool) -> bool:
     status = history.runs[run.id].status
+    if status is RunStatus.STOPPED:
+        return spec.early_stop is None  # who takes the rule out of the file wants them to go on
     return not status.is_final or (retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
 
 
@@ -187,18 +225,22 @@ def _say_what_is_special(duplicates: int, changes: str | None, display: SweepDis
 
 
 def _overview(
-    spec: SweepSpec, paths: SweepPaths, device: torch.device, runs: Sequence[Run], history: SweepHistory
+    spec: SweepSpec,
+    paths: SweepPaths,
+    device: torch.device,
+    runs: Sequence[Run],
+    history: SweepHistory,
+    runs_to_come: int,
 ) -> SweepOverview:
-    names = list(dict.fromkeys(name for run in runs for name in run.settings))
-    varying = [name for name in names if len({to_json(run.settings.get(name)) for run in runs}) > 1]
     known = [history.runs[run.id] for run in runs]
     return SweepOverview(
         name=spec.name,
         folder=str(paths.folder),
         device=describe_device(device),
-        columns=tuple(varying or names),
+        columns=tuple(columns_that_vary(spec) or columns(spec)),
         runs=tuple(runs),
         objective=spec.objective,
         history={run.id: tuple(run.records) for run in known if run.records},
         outcomes={run.id: run.outcome for run in known if run.outcome is not None},
+        runs_to_come=runs_to_come,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.display.base import SweepOverview
-from cnnsweep.records import EpochRecord, RunOutcome
+from cnnsweep.records import EpochRecord, Run, RunOutcome
 from cnnsweep.spec.load import parse_sweep
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
 
@@ -30,6 +30,7 @@ class SilentDisplay:
 
     def __init__(self) -> None:
         self.overview: SweepOverview | None = None
+        self.added: list[tuple[tuple[Run, ...], int]] = []
         self.started: list[str] = []
         self.records: list[EpochRecord] = []
         self.outcomes: list[RunOutcome] = []
@@ -39,13 +40,16 @@ class SilentDisplay:
     def sweep_started(self, overview: SweepOverview) -> None:
         self.overview = overview
 
+    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+        self.added.append((tuple(runs), to_come))
+
     def run_started(self, run_id: str) -> None:
         self.started.append(run_id)
 
     def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         pass
 
-    def epoch_ended(self, record: EpochRecord, is_best: bool) -> None:
+    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
         self.records.append(record)
 
     def run_ended(self, outcome: RunOutcome) -> None:

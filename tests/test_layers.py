@@ -11,7 +11,8 @@ PACKAGE = Path(cnnsweep.__file__).parent
 LAYERS = [
     ["cli", "__main__"],
     ["sweep", "forecast"],
-    ["preparation", "grouping", "evaluation"],
+    ["preparation", "grouping", "evaluation", "asking"],
+    ["judging"],
     ["execution"],
     ["report"],
     ["planning"],
@@ -19,6 +20,7 @@ LAYERS = [
     ["data", "models", "fusion"],
     ["recording"],
     ["display"],
+    ["search", "stopping"],
     ["spec"],
     ["randomness", "selection", "user_code", "interruption"],
     ["records"],
@@ -27,7 +29,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Torch-free as a whole, so that --help, reports, spec checks and plans answer at once.
-LIGHT = ["cli", "report", "display", "spec", "selection", "records", "errors", "planning"]
+LIGHT = ["cli", "report", "display", "spec", "selection", "records", "errors", "planning", "stopping"]
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 
 

@@ -33,6 +33,35 @@ def split_indices(labels: Tensor, validation: float | int, seed: int) -> tuple[T
     return hold_out(labels, count, seed, "split")
 
 
+def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the positions to train on and those held out, where each image is held out in one of the folds.
+
+    Each class's images are dealt to the folds in turn, in a random order, going on from class to class: so in no class,
+    and not in all, has a fold over one image more than another.
+
+    Args:
+        labels: (N,) int64 classes.
+        folds: how many there are, at least 2.
+        fold: which of them is held out, from 0.
+        seed: the sweep's seed; equal labels, folds and seeds give equal parts.
+
+    Returns:
+        Two sorted int64 tensors that share no position and together hold all N.
+
+    Raises:
+        DataError: there are fewer images than folds.
+    """
+    if len(labels) < folds:
+        raise DataError(
+            f"validation: {folds} folds of {len(labels)} training images would leave some empty; "
+            "each needs at least one image: give fewer folds"
+        )
+    order = torch.randperm(len(labels), generator=generator(seed, "folds"))
+    by_class = order[torch.argsort(labels[order], stable=True)]
+    is_held_out = torch.arange(len(labels)) % folds == fold
+    return by_class[~is_held_out].sort().values, by_class[is_held_out].sort().values
+
+
 def hold_out(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
     """Split off `count` positions, as near to every class's share as whole images allow (largest remainder).
 

@@ -13,10 +13,11 @@ class SweepOverview:
     """What is known before the first run starts.
 
     Attributes:
-        columns: the settings to show, those that vary; all of them where none does.
-        runs: every run of the sweep, in order, also those that are done.
+        columns: the settings to show, those that vary; all of them where none does. A run may lack some.
+        runs: every run that is known, in order, also those that are done.
         history: epochs trained before this session, by run id.
         outcomes: how runs ended before this session, by run id.
+        runs_to_come: how many further runs a search will ask for at most; 0 where all are known.
     """
 
     name: str
@@ -27,6 +28,7 @@ class SweepOverview:
     objective: Objective
     history: Mapping[str, Sequence[EpochRecord]]
     outcomes: Mapping[str, RunOutcome]
+    runs_to_come: int = 0
 
 
 class SweepDisplay(Protocol):
@@ -35,17 +37,29 @@ class SweepDisplay(Protocol):
     def sweep_started(self, overview: SweepOverview) -> None:
         """Show what is going to happen; called once, before any other method but `note`, `message` and `close`."""
 
+    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+        """Take in the runs of a search's next round, after those that are there; known ones are left as they are.
+
+        Args:
+            runs: the round's runs, in order; none of them where only the number to come has changed.
+            to_come: how many further runs the search will ask for at most; takes the place of the number before.
+        """
+
     def run_started(self, run_id: str) -> None:
         """Show that a run trains now."""
 
     def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         """Note that `done` of an epoch's `total` batches are through; cheap, so that it can be called for each."""
 
-    def epoch_ended(self, record: EpochRecord, is_best: bool) -> None:
-        """Show a run's figures; `is_best` if this is its own best epoch so far, whose weights are kept."""
+    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
+        """Show a run's figures.
+
+        Args:
+            standing: what stands for the run now (`Objective.standing`); None while no epoch has a finite figure.
+        """
 
     def run_ended(self, outcome: RunOutcome) -> None:
-        """Show how a run ended."""
+        """Show how a run ended; one that was stopped early may end without having started."""
 
     def note(self, text: str) -> None:
         """Show what may interest a person who watches."""

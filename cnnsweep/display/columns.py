@@ -7,7 +7,7 @@ from typing import Any, Literal
 from rich.cells import cell_len
 from rich.text import Text
 
-from cnnsweep.display.figures import align_points, figure_text, metric_header, setting_text
+from cnnsweep.display.figures import UNKNOWN, align_points, figure_text, is_unused, metric_header, setting_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.selection import Objective
 
@@ -46,9 +46,13 @@ class Column:
 
 
 def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop: int) -> Column:
-    """Return the column of a hyperparameter: numbers aligned at their points, anything else at the left."""
-    texts = [setting_text(value) for value in values]
-    is_numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    """Return the column of a hyperparameter: numbers aligned at their points, anything else at the left.
+
+    A dash stands where a run has no use for it; as a value `UNKNOWN` says so too.
+    """
+    texts = [UNKNOWN if is_unused(name, value) else setting_text(value) for value in values]
+    known = [value for value, text in zip(values, texts, strict=True) if text != UNKNOWN]
+    is_numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
     if is_numeric:
         texts = align_points(texts)
     cells = [Text(text, style) for text, style in zip(texts, styles, strict=True)]

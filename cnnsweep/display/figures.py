@@ -75,9 +75,18 @@ def setting_text(value: Any) -> str:
     return safe_text(value)
 
 
+def is_unused(name: str, value: Any) -> bool:
+    """True if `value` says that a run has no use for a hyperparameter, such as an optimizer without momentum."""
+    return value is None and name != "grad_clip"  # there `none` is a setting: the gradient is left alone
+
+
 def settings_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:
-    """Return `lr=0.01 batch_size=100`, for those of `names` that are among the settings."""
-    return separator.join(f"{safe_text(name)}={setting_text(settings[name])}" for name in names if name in settings)
+    """Return `lr=0.01 batch_size=100`, for those of `names` that the run has and makes use of."""
+    return separator.join(
+        f"{safe_text(name)}={setting_text(settings[name])}"
+        for name in names
+        if name in settings and not is_unused(name, settings[name])
+    )
 
 
 def align_points(texts: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ from cnnsweep.display.live_table import (
 from cnnsweep.display.progress import FAILURES, BatchCount, SweepProgress
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.display.stream import ForgivingStream
-from cnnsweep.records import EpochRecord, RunOutcome
+from cnnsweep.records import EpochRecord, Run, RunOutcome
 
 NOTE_BATCHES_EVERY_S = 0.1
 SHORTEST_PAUSE_S = 0.2
@@ -64,6 +64,12 @@ class LiveDisplay:
         self._live.start(refresh=True)
         self._thread.start()
 
+    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+        """Add rows to the table."""
+        with self._lock:
+            self._now().runs_added(runs, to_come)
+            self._table = None
+
     def run_started(self, run_id: str) -> None:
         """Mark a run as training."""
         with self._lock:
@@ -79,14 +85,14 @@ class LiveDisplay:
         with self._lock:
             self._now().batches_done(BatchCount(tuple(run_ids), epoch, done, total))
 
-    def epoch_ended(self, record: EpochRecord, is_best: bool) -> None:
-        """Update the run's row, and the best run."""
+    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
+        """Update the run's row, and which run leads."""
         with self._lock:
-            self._now().epoch_ended(record, is_best)
+            self._now().epoch_ended(record, standing)
             self._table = None
 
     def run_ended(self, outcome: RunOutcome) -> None:
-        """Update the run's row; a failure also leaves a line above the table."""
+        """Update the run's row; a failure also leaves a line above the table, which an early stop does not."""
         with self._lock:
             progress = self._now()
             row = progress.run_ended(outcome)

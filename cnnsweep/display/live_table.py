@@ -8,10 +8,10 @@ from cnnsweep.display.columns import Column, build_table, figure_column, setting
 from cnnsweep.display.figures import (
     UNKNOWN,
     bar_text,
-    count_text,
     duration_text,
     estimate_text,
 )
+from cnnsweep.display.lines import runs_words
 from cnnsweep.display.progress import RunProgress, SweepProgress
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import RunStatus
@@ -74,7 +74,7 @@ def _row_style(progress: SweepProgress, row: RunProgress) -> str:
 def _setting_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
     styles = ["dim" if row.status is RunStatus.WAITING else "" for row in rows]
     return [
-        setting_column(name, [row.run.settings.get(name) for row in rows], styles, drop=3)
+        setting_column(name, [row.run.settings.get(name, UNKNOWN) for row in rows], styles, drop=3)
         for name in progress.overview.columns
     ]
 
@@ -97,7 +97,7 @@ def _time_cell(row: RunProgress) -> Text:
 def title_line(progress: SweepProgress) -> Text:
     """Return the sweep's name, size, device and folder."""
     overview = progress.overview
-    facts = [count_text(len(overview.runs), "run"), safe_text(overview.device), safe_text(overview.folder)]
+    facts = [runs_words(progress), safe_text(overview.device), safe_text(overview.folder)]
     return Text.assemble((safe_text(overview.name), "bold"), (f"  {' · '.join(facts)}", "dim"), no_wrap=True)
 
 
@@ -113,6 +113,8 @@ def counts_line(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]]
     for status in RunStatus:
         if counts[status]:
             parts += [(", ", "dim"), (f"{counts[status]:,} {status.value}", STATUS_STYLES[status] or "dim")]
+    if progress.runs_to_come:
+        parts += [(", ", "dim"), (f"{progress.runs_to_come:,} to come", "dim")]
     return Text.assemble(("+ " if is_partial else "", "dim"), *parts[1:], no_wrap=True, overflow="ellipsis")
 
 
@@ -121,12 +123,15 @@ def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
     widest_state = max(width - 32, 20)  # leaves a bar of some length
     left = estimate_text(progress.seconds_left())
     done, total = progress.epochs_done, progress.epochs_total
+    # Without any epochs there is nothing to do, or a search has not asked for its first run yet.
+    is_unknown = not total and progress.runs_to_come > 0
+    of = UNKNOWN if is_unknown else f"{total:,}"
     begun = sum(row.share for row in progress.active.values())
     elapsed = duration_text(progress.time_left.elapsed())
     sweep_state = _longest_that_fits(
         (
-            f"{done:,} of {total:,} epochs, {elapsed} so far, {left} left",
-            f"{done:,}/{total:,} epochs, {left} left",
+            f"{done:,} of {of} epochs, {elapsed} so far, {left} left",
+            f"{done:,}/{of} epochs, {left} left",
             f"{left} left",
         ),
         widest_state,
@@ -134,7 +139,7 @@ def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
     epoch_state = _epoch_state(progress, widest_state)
     state_width = max(len(sweep_state), len(epoch_state))
     epoch_share = begun / len(progress.active) if progress.active else 0.0
-    sweep_share = (done + begun) / total if total else 1.0
+    sweep_share = (done + begun) / total if total else 0.0 if is_unknown else 1.0
     return [
         _bar_line("epoch", epoch_share, epoch_state, state_width, width),
         _bar_line("sweep", sweep_share, sweep_state, state_width, width),

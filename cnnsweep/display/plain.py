@@ -9,7 +9,7 @@ from cnnsweep.display.lines import end_line, failure_line, run_words, start_line
 from cnnsweep.display.progress import FAILURES, SweepProgress
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.display.stream import ForgivingStream
-from cnnsweep.records import EpochRecord, RunOutcome
+from cnnsweep.records import EpochRecord, Run, RunOutcome
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 NAMES = {"accuracy": "acc", "val_accuracy": "val_acc"}
@@ -28,6 +28,10 @@ class PlainDisplay:
         self._progress = SweepProgress(overview)
         self._write(start_line(self._progress))
 
+    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+        """Remember the runs; each has its line when it starts."""
+        self._now().runs_added(runs, to_come)
+
     def run_started(self, run_id: str) -> None:
         """Write which run starts."""
         progress = self._now()
@@ -38,10 +42,10 @@ class PlainDisplay:
     def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         """Nothing: a log holds one line an epoch."""
 
-    def epoch_ended(self, record: EpochRecord, is_best: bool) -> None:
-        """Write the run's figures; the line ends in `best` if no run has been better so far."""
+    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
+        """Write the run's figures; the line ends in `best` if by this epoch the run leads the sweep."""
         progress = self._now()
-        row = progress.epoch_ended(record, is_best)
+        row = progress.epoch_ended(record, standing)
         digits = len(str(progress.epochs_total))
         figures = [
             f"{NAMES.get(metric, metric)} {figure_text(metric, value)}"
@@ -54,7 +58,7 @@ class PlainDisplay:
             *figures,
             duration_text(record.epoch_duration),
         ]
-        if is_best and row is progress.best:
+        if standing is not None and standing.epoch == record.epoch and row is progress.best:
             parts.append("best")
         self._write("  ".join(parts))
 
@@ -96,13 +100,18 @@ class QuietDisplay:
         """Remember the runs, to name one that fails."""
         self._progress = SweepProgress(overview)
 
+    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+        """Remember the runs, to name one that fails."""
+        assert self._progress, "sweep_started comes first"
+        self._progress.runs_added(runs, to_come)
+
     def run_started(self, run_id: str) -> None:
         """Nothing."""
 
     def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         """Nothing."""
 
-    def epoch_ended(self, record: EpochRecord, is_best: bool) -> None:
+    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
         """Nothing."""
 
     def run_ended(self, outcome: RunOutcome) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from cnnsweep.display.base import SweepOverview
@@ -21,7 +21,7 @@ class RunProgress:
     Attributes:
         number: its place in the sweep, from 1.
         latest: its last epoch.
-        best: its best epoch, by the sweep's metric; None while no figure is finite.
+        standing: what stands for it by the sweep's objective; None while no figure is finite.
         share: how much of the epoch in progress is through, 0 to 1.
     """
 
@@ -29,7 +29,7 @@ class RunProgress:
     run: Run
     status: RunStatus = RunStatus.WAITING
     latest: EpochRecord | None = None
-    best: EpochRecord | None = None
+    standing: EpochRecord | None = None
     share: float = 0.0
 
     @property
@@ -42,8 +42,8 @@ class RunProgress:
 
     @property
     def shown(self) -> EpochRecord | None:
-        """The epoch that a table shows: the last one while the run trains, the best one after."""
-        return self.latest if self.status is RunStatus.RUNNING else self.best or self.latest
+        """What a table shows: the last epoch while the run trains, what stands for the run after."""
+        return self.latest if self.status is RunStatus.RUNNING else self.standing or self.latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ class SweepProgress:
     def __init__(self, overview: SweepOverview, clock: Callable[[], float] = time.monotonic) -> None:
         self.overview = overview
         self.runs = {run.id: RunProgress(number, run) for number, run in enumerate(overview.runs, start=1)}
+        self.runs_to_come = overview.runs_to_come
         self.active: dict[str, RunProgress] = {}  # in the order they started
         self.failures: list[RunProgress] = []  # the most recent last
         self.batches: BatchCount | None = None  # the last word on it
@@ -69,7 +70,7 @@ class SweepProgress:
         for run_id, records in overview.history.items():
             if records and run_id in self.runs:
                 self.runs[run_id].latest = records[-1]
-                self.runs[run_id].best = overview.objective.best_epoch(records)
+                self.runs[run_id].standing = overview.objective.standing(records)
         for outcome in overview.outcomes.values():
             if outcome.run_id in self.runs:
                 self._set_status(self.runs[outcome.run_id], outcome.status)
@@ -82,13 +83,42 @@ class SweepProgress:
 
     @property
     def best(self) -> RunProgress | None:
-        """The run with the best epoch so far, or None while there is none."""
+        """The run that leads, or None while there is none."""
         return self.leaders[0] if self.leaders else None
 
     @property
+    def size(self) -> int:
+        """How many runs there are, with those to come."""
+        return len(self.runs) + self.runs_to_come
+
+    @property
+    def epochs_to_come(self) -> int:
+        """How many epochs the runs to come will train, if they train as many as the known ones do in the mean.
+
+        Known runs count with what they have trained and still will: where many are stopped early, more will be.
+        """
+        known = self.epochs_done + self.time_left.epochs_left
+        return round(self.runs_to_come * known / len(self.runs)) if self.runs else 0
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs to do; fewer once a run has ended early."""
+        return self.time_left.epochs_left + self.epochs_to_come
+
+    @property
     def epochs_total(self) -> int:
-        """Epochs done and to do; fewer once a run has ended early."""
-        return self.epochs_done + self.time_left.epochs_left
+        """Epochs done and to do."""
+        return self.epochs_done + self.epochs_left
+
+    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+        """Add the runs that are not known yet, and note how many will follow."""
+        self.runs_to_come = to_come
+        for run in runs:
+            if run.id not in self.runs:
+                row = self.runs[run.id] = RunProgress(len(self.runs) + 1, run)
+                self.counts[row.status] += 1
+                self.time_left.add(run)
+                self.time_left.set_left(run.id, row.epochs_left)
 
     def run_started(self, run_id: str) -> RunProgress:
         """Mark a run as training and return it."""
@@ -105,7 +135,7 @@ class SweepProgress:
         for run_id in batches.run_ids:
             self.runs[run_id].share = batches.done / batches.total if batches.total else 0.0
 
-    def epoch_ended(self, record: EpochRecord, is_best: bool) -> RunProgress:
+    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> RunProgress:
         """Take a run's figures in and return it."""
         row = self.runs[record.run_id]
         # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
@@ -114,8 +144,10 @@ class SweepProgress:
         self.batches = None
         self.time_left.learn(record)
         self.time_left.set_left(record.run_id, row.epochs_left)
-        if is_best:
-            row.best = record
+        before, row.standing = row.standing, standing
+        if row in self.leaders and self.overview.objective.is_better(self._value(before), self._value(standing)):
+            self._rank_all()  # a run that was not among the leaders may be ahead of it now
+        elif standing is not None:
             self._place(row)
         return row
 
@@ -131,7 +163,7 @@ class SweepProgress:
 
     def seconds_left(self) -> float | None:
         """Return the estimated seconds until the sweep is through, or None while too little is known."""
-        return self.time_left.seconds({run_id: row.share for run_id, row in self.active.items()})
+        return self.time_left.seconds({run_id: row.share for run_id, row in self.active.items()}, self.epochs_to_come)
 
     def _change_status(self, row: RunProgress, status: RunStatus) -> None:
         self.counts[row.status] -= 1
@@ -145,15 +177,17 @@ class SweepProgress:
             self.failures = [*self.failures, row][-RECENT_FAILURES:]
 
     def _place(self, row: RunProgress) -> None:
-        """Put a run whose best figure has improved into its place; a best figure never gets worse again."""
+        """Put a run into its place; no other can rise by it, so those that do not lead are not looked at."""
         self.leaders = self._ranked([leader for leader in self.leaders if leader is not row] + [row])
 
     def _rank_all(self) -> None:
-        self.leaders = self._ranked([row for row in self.runs.values() if row.best and row.status not in FAILURES])
+        self.leaders = self._ranked([row for row in self.runs.values() if row.standing and row.status not in FAILURES])
 
     def _ranked(self, rows: list[RunProgress]) -> list[RunProgress]:
         # By number first: equal figures keep their order, so the run that comes first in the sweep stays ahead.
         rows = sorted(rows, key=lambda row: row.number)
-        objective = self.overview.objective
-        order = objective.rank([objective.value(row.best) if row.best else None for row in rows])
+        order = self.overview.objective.rank([self._value(row.standing) for row in rows])
         return [rows[position] for position in order[:LEADERS]]
+
+    def _value(self, standing: EpochRecord | None) -> float | None:
+        return None if standing is None else self.overview.objective.value(standing)

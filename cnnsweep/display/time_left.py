@@ -23,15 +23,22 @@ class TimeLeft:
     def __init__(self, runs: Iterable[Run], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._started: float | None = None
-        self._kind = {run.id: _kind(run) for run in runs}
-        self._left_of = dict.fromkeys(self._kind, 0)
+        self._kind: dict[str, str] = {}
+        self._left_of: dict[str, int] = {}
         self._left: Counter[str] = Counter()  # by kind
         self._seconds: defaultdict[str, float] = defaultdict(float)  # by kind, of epochs ended in this session
         self._epochs: Counter[str] = Counter()  # by kind, the number of these
+        for run in runs:
+            self.add(run)
 
     @property
     def epochs_left(self) -> int:
         return self._left.total()
+
+    def add(self, run: Run) -> None:
+        """Take in a run that was not known before; nothing of it is left until `set_left` says so."""
+        self._kind[run.id] = _kind(run)
+        self._left_of[run.id] = 0
 
     def start(self) -> None:
         """Start the clock; call it when the first run starts, so that loading data does not count."""
@@ -53,11 +60,12 @@ class TimeLeft:
         self._left[self._kind[run_id]] += epochs - self._left_of[run_id]
         self._left_of[run_id] = epochs
 
-    def seconds(self, shares: Mapping[str, float]) -> float | None:
+    def seconds(self, shares: Mapping[str, float], epochs_to_come: float = 0.0) -> float | None:
         """Return the seconds left, or None while too little is known.
 
         Args:
             shares: by id of a run that trains now, the share of its present epoch that is through (0 to 1).
+            epochs_to_come: of runs that are not known yet; each is taken to cost what epochs cost in the mean.
         """
         elapsed = self.elapsed()
         begun = sum(shares.values())
@@ -66,12 +74,15 @@ class TimeLeft:
         in_progress = sum(share * self._cost(self._kind[run_id]) for run_id, share in shares.items())
         done = sum(self._seconds.values()) + in_progress
         left = sum(epochs * self._cost(kind) for kind, epochs in self._left.items()) - in_progress
+        left += epochs_to_come * self._mean_cost()
         return max(left, 0.0) * elapsed / done if done > 0 else None
 
     def _cost(self, kind: str) -> float:
-        """Return the mean seconds of an epoch of this kind, of all epochs if none was seen, or 1 if there are none."""
-        if self._epochs[kind]:
-            return self._seconds[kind] / self._epochs[kind]
+        """Return the mean seconds of an epoch of this kind, or of all epochs if none was seen."""
+        return self._seconds[kind] / self._epochs[kind] if self._epochs[kind] else self._mean_cost()
+
+    def _mean_cost(self) -> float:
+        """Return the mean seconds of all epochs, or 1 if there are none."""
         epochs = self._epochs.total()
         return sum(self._seconds.values()) / epochs if epochs else 1.0
 

@@ -7,9 +7,14 @@ from cnnsweep.errors import FolderError
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.selection import BEST
 
 # What makes the figures of two runs comparable; all else may change between two commands on one folder.
-_MUST_AGREE = ("name", "dataset", "fingerprint", "normalize", "validation", "seed", "metric", "mode", "precision")
+_MUST_AGREE = (
+    *("name", "dataset", "fingerprint", "normalize", "validation", "folds", "seed", "metric", "mode", "scope"),
+    "precision",
+)
+_SINCE = {"folds": None, "scope": BEST}  # what a journal from before these were written means
 
 
 def refuse_other_sweep(paths: SweepPaths, history: SweepHistory, facts: Mapping[str, Any]) -> None:
@@ -28,13 +33,18 @@ def refuse_other_sweep(paths: SweepPaths, history: SweepHistory, facts: Mapping[
             )
         return
     # As JSON, since a tuple comes back from the journal as a list.
-    changed = [key for key in _MUST_AGREE if to_json(history.sweep[key]) != to_json(facts[key])]
+    changed = [key for key in _MUST_AGREE if to_json(_before(history, key)) != to_json(facts[key])]
     if changed:
         raise FolderError(
             f"{paths.folder}: holds a sweep whose results cannot be compared with this one: "
-            f"{'; '.join(_difference(key, history.sweep[key], facts[key]) for key in changed)}. "
+            f"{'; '.join(_difference(key, _before(history, key), facts[key]) for key in changed)}. "
             "Choose another folder with --out, give the sweep another name, or start over with --fresh"
         )
+
+
+def _before(history: SweepHistory, key: str) -> Any:
+    assert history.sweep is not None
+    return history.sweep.get(key, _SINCE[key]) if key in _SINCE else history.sweep[key]
 
 
 def _difference(key: str, before: Any, now: Any) -> str:

@@ -11,18 +11,26 @@ from typing import Any
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.recording.journal import VERSION, read_journal
-from cnnsweep.records import EpochRecord, Run, RunOutcome, RunStatus
-from cnnsweep.selection import Objective
+from cnnsweep.records import EpochRecord, Run, RunOutcome, RunStatus, Verdict
+from cnnsweep.selection import BEST, Objective
 
 
 @dataclass(slots=True)
 class RunHistory:
-    """One run so far. `checkpoints` maps the SHA-256 of a last checkpoint to its epoch."""
+    """One run so far; see `Run` for most of its fields.
+
+    Attributes:
+        epochs: how many it is to train; None where a journal of an earlier version does not say.
+        checkpoints: the SHA-256 of each last checkpoint, with its epoch.
+    """
 
     id: str
     name: str
     settings: Mapping[str, Any]
     parameters: int
+    configuration: str
+    fold: int | None = None
+    epochs: int | None = None
     records: list[EpochRecord] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
     outcome: RunOutcome | None = None
@@ -55,13 +63,65 @@ class RememberedGroup:
         return {run for program in self.programs for ids in program for run in ids}
 
 
+@dataclass(frozen=True, slots=True)
+class RememberedWay:
+    """What was measured of runs of one family, which `planning.groups.family` names, and under what conditions.
+
+    Attributes:
+        size, threads, why, alone_s, step_s: see `training.calibration`: the way that was chosen, and what it takes.
+        of: how many trajectories it was chosen for.
+        most: how many of them memory had room for.
+    """
+
+    size: int
+    threads: int
+    of: int
+    most: int
+    why: str
+    alone_s: float | None
+    step_s: float | None
+    conditions: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRound:
+    """Settings that a search chose at once.
+
+    Attributes:
+        space: a hash of the space and the search; picks mean something in that space only.
+        drawn: how many picks the search had drawn by then, in all rounds, those that were refused included.
+        picks: by dimension, see `search.base.Picks`.
+        configurations: the settings' ids, one for each of `picks`.
+    """
+
+    space: str
+    drawn: int
+    picks: tuple[Mapping[str, float | int], ...]
+    configurations: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class SweepHistory:
-    """A sweep so far: the last `sweep` event, its runs by id in the order of their announcement, the last groups."""
+    """A sweep so far.
+
+    Attributes:
+        sweep: the last `sweep` event.
+        runs: by id, in the order of their announcement.
+        groups: which runs train together, as it was chosen last.
+        largest_group: the most trajectories that ever were to train together.
+        rounds: what a search has asked for.
+        verdicts: what an early-stopping rule found, by configuration and epoch.
+        tests: the `tested` events, one for each look at the test set.
+    """
 
     sweep: Mapping[str, Any] | None = None
     runs: dict[str, RunHistory] = field(default_factory=dict)
     groups: list[RememberedGroup] = field(default_factory=list)
+    ways: dict[str, RememberedWay] = field(default_factory=dict)  # by family; they outlast the groups
+    largest_group: int = 0
+    rounds: list[AskedRound] = field(default_factory=list)
+    verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
+    tests: list[Mapping[str, Any]] = field(default_factory=list)
     started: str | None = None
     updated: str | None = None
     status: str = "running"
@@ -69,7 +129,14 @@ class SweepHistory:
     @property
     def objective(self) -> Objective:
         assert self.sweep is not None
-        return Objective(self.sweep["metric"], self.sweep["mode"])
+        return Objective(self.sweep["metric"], self.sweep["mode"], self.sweep.get("scope", BEST))
+
+    def verdict_that_stopped(self, run: RunHistory) -> Verdict | None:
+        """Return why a rule ended a run early, or None if none did."""
+        if run.status is not RunStatus.STOPPED or not run.records:
+            return None
+        verdict = self.verdicts.get((run.configuration, run.records[-1].epoch))
+        return verdict if verdict is not None and verdict.stops else None
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take one more event into account."""
@@ -82,11 +149,30 @@ class SweepHistory:
         elif kind == "run":
             known = self.runs.get(event["run"])
             if known is None:
-                known = RunHistory(event["run"], event["name"], event["settings"], event["parameters"])
+                known = RunHistory(
+                    event["run"],
+                    event["name"],
+                    event["settings"],
+                    event["parameters"],
+                    event.get("configuration", event["run"]),
+                    event.get("fold"),
+                    event.get("epochs"),
+                )
                 self.runs[event["run"]] = known
             known.settings = event["settings"]  # an edited file may show more columns; the folder's name stays
         elif kind == "planned":
             self._remember(event)
+            sizes = [sum(len(program) for program in group["programs"]) for group in event["groups"]]
+            self.largest_group = max([self.largest_group, *sizes])
+        elif kind == "asked":
+            picks = tuple(dict(one) for one in event["picks"])
+            self.rounds.append(AskedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
+        elif kind == "judged":
+            for fields in event["verdicts"]:
+                verdict = Verdict(**fields)
+                self.verdicts[verdict.configuration, verdict.epoch] = verdict
+        elif kind == "tested":
+            self.tests.append(event)
         elif kind == "epoch":
             run = self.runs[event["run"]]
             run.records.append(record_from_event(event))
@@ -112,6 +198,9 @@ class SweepHistory:
             )
             for group in event["groups"]
         ]
+        for group in event["groups"]:
+            if group.get("way") is not None:
+                self.ways[group["kind"]] = RememberedWay(**group["way"], conditions=event["conditions"])
         planned = {run for group in new for run in group.runs}
         self.groups = [group for group in self.groups if not group.runs & planned] + new
 
@@ -140,7 +229,15 @@ def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepHistory:
 
 def event_from_run(run: Run, parameters: int) -> dict[str, Any]:
     """Return the fields of a `run` event."""
-    return {"run": run.id, "name": run.name, "settings": dict(run.settings), "parameters": parameters}
+    return {
+        "run": run.id,
+        "name": run.name,
+        "settings": dict(run.settings),
+        "parameters": parameters,
+        "configuration": run.configuration,
+        "fold": run.fold,
+        "epochs": run.hyperparameters.epochs,
+    }
 
 
 def event_from_record(record: EpochRecord, checkpoint: str | None) -> dict[str, Any]:

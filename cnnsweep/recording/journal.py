@@ -5,11 +5,14 @@ the torn tail is cut off before the next append. The events:
 
     sweep      a command began: the frozen spec, the command line, versions, threads, the data's fingerprint
     run        a run was announced: id, name, settings, model, number of parameters
+    asked      a search chose settings: its picks, and how many it has drawn so far
     planned    which runs train together: their ids by group, program and trajectory, why, and under what conditions
     epoch      a run's epoch ended: its EpochRecord, and the SHA-256 of the checkpoint that holds its weights
+    judged     what an early-stopping rule found about configurations after an epoch: its Verdicts
     resumed    a run goes on after an epoch; records of later epochs no longer count
     ended      a run ended: its RunOutcome
     left       the command ended: finished or interrupted
+    tested     a run's checkpoint was measured on the test set: accuracy, loss, number of images
 """
 
 import json

@@ -9,6 +9,7 @@ best are then still in `last.pt`.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ from cnnsweep.recording.journal import VERSION, Journal
 from cnnsweep.recording.paths import RunPaths, SweepPaths
 from cnnsweep.recording.tables import write_tables
 from cnnsweep.recording.tensorboard import BoardContent, RunBoard, drop_later_events
-from cnnsweep.records import EpochRecord, EpochReport, Run, RunOutcome, RunStatus
+from cnnsweep.records import EpochRecord, EpochReport, Run, RunOutcome, RunStatus, Verdict
 
 _TABLES_SHARE = 0.01  # of the time, at most, goes into tables while a sweep runs
 
@@ -79,17 +80,22 @@ class Recorder:
             runs: every run of the sweep with its number of parameters.
         """
         self._append({"event": "sweep", "version": VERSION, **facts})
-        self._runs = {run.id: run for run, _ in runs}
-        known = self.history.runs
-        new = [
-            {"event": "run", **event_from_run(run, parameters)}
-            for run, parameters in runs
-            if run.id not in known or to_json(known[run.id].settings) != to_json(run.settings)
-        ]
-        self._append(*new)  # together: ten thousand runs are one wait for the disk
+        self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
         replace_file(self.paths.frozen_spec, facts["spec"])
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         replace_file(self.paths.environment, to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n")
+
+    def record_round(self, event: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
+        """Journal what a search chose, and announce the runs that it comes to.
+
+        Args:
+            event: see `asking.Round`.
+        """
+        self._append({"event": "asked", **event}, *self._announcements(runs))
+
+    def record_verdicts(self, verdicts: Sequence[Verdict]) -> None:
+        """Journal what an early-stopping rule found, before anything follows from it."""
+        self._append({"event": "judged", "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts]})
 
     def record_groups(self, event: Mapping[str, Any]) -> None:
         """Journal which runs train together, so that a resume groups them alike.
@@ -106,8 +112,8 @@ class Recorder:
         self._open(run)
         return last
 
-    def record_epoch(self, report: EpochReport) -> bool:
-        """Write down an epoch of a run; return whether it is the run's best so far.
+    def record_epoch(self, report: EpochReport) -> EpochRecord | None:
+        """Write down an epoch of a run; return the record that stands for the run now.
 
         Raises:
             FolderError: the disk is full or gone; what was written before stays whole.
@@ -118,7 +124,7 @@ class Recorder:
         is_sound = record.divergence is None  # the last finite checkpoint is worth more than a diverged one
         content = encode_last(LastCheckpoint(record, report.weights, report.optimizer)) if is_sound else None
         self._append({"event": "epoch", **event_from_record(record, None if content is None else digest(content))})
-        is_best = self.history.objective.best_epoch(known.records) is known.records[-1]
+        standing = self.history.objective.standing(known.records)
         self._log(run, _describe_epoch(report))
         _append_batch_losses(paths, report)
         with self._board_may_fail():
@@ -126,17 +132,17 @@ class Recorder:
                 self._boards[run.id].add_epoch(report)
         if content is not None:
             replace_file(paths.last_checkpoint, content)
-        if is_best:
+        if standing is not None and standing.epoch == record.epoch:
             self._save_best(run, report.weights)
         self._write_tables_if_due()
-        return is_best
+        return standing
 
     def end_run(self, outcome: RunOutcome) -> None:
         """Write down how a run ended."""
         run = self._runs[outcome.run_id]
         known = self.history.runs[run.id]
         if outcome.status is not RunStatus.INTERRUPTED:
-            best = self.history.objective.best_epoch(known.records)
+            best = self.history.objective.standing(known.records)
             epoch = known.records[-1].epoch if known.records else 0
             with self._board_may_fail():
                 if run.id in self._boards:
@@ -188,6 +194,16 @@ class Recorder:
                 if is_new:
                     self._boards[run.id].introduce(self._task.graph(run), self._task.images)
 
+    def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
+        """Return the events for runs that the journal does not know, or knows with other columns."""
+        self._runs.update((run.id, run) for run, _ in runs)
+        known = self.history.runs
+        return [
+            {"event": "run", **event_from_run(run, parameters)}
+            for run, parameters in runs
+            if run.id not in known or to_json(known[run.id].settings) != to_json(run.settings)
+        ]
+
     def _append(self, *events: Mapping[str, Any]) -> None:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         stamped = [{**event, "time": stamp} for event in events]
@@ -199,7 +215,7 @@ class Recorder:
         return self.paths.run(run.name)
 
     def _save_best(self, run: Run, weights: Mapping[str, Any]) -> None:
-        best = self.history.objective.best_epoch(self.history.runs[run.id].records)
+        best = self.history.objective.standing(self.history.runs[run.id].records)
         assert best is not None
         about = {"run": run.name, "run_id": run.id, "epoch": best.epoch, "figures": _figures(best)}
         description = {**about, **self._task.describe(run)}
@@ -207,7 +223,7 @@ class Recorder:
 
     def _best_is_missing(self, run: Run, paths: RunPaths, epoch: int) -> bool:
         """True if the epoch of `last.pt` is the best, and a crash came before `best.safetensors`."""
-        best = self.history.objective.best_epoch(self.history.runs[run.id].records)
+        best = self.history.objective.standing(self.history.runs[run.id].records)
         if best is None or best.epoch != epoch:
             return False
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from cnnsweep.recording.files import replace_file, to_json
 from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import EpochRecord, RunStatus
+from cnnsweep.selection import Objective
 
 VERSION = 1
 _EPOCH_FIGURES = (
@@ -23,6 +25,8 @@ _EPOCH_FIGURES = (
     "epoch_duration",
     "run_duration",
 )
+_STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
+TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "correct", "time", "refit")
 _FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
 _RUN_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -44,10 +48,6 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
     assert history.sweep is not None
     hyperparameters = _columns(history.runs.values())
     runs = [_run_row(paths, history, run, hyperparameters) for run in history.runs.values()]
-    # A good epoch before a run diverged or failed does not make it the best.
-    figures = [None if row["status"] in _FAILED else row[history.objective.metric] for row in runs]
-    ranking = history.objective.rank(figures)
-    best = runs[ranking[0]]["run"] if ranking and figures[ranking[0]] is not None else None
     sweep = history.sweep
     return {
         "version": VERSION,
@@ -59,27 +59,62 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
             "model": sweep["model"],
             "metric": sweep["metric"],
             "mode": sweep["mode"],
+            "scope": history.objective.scope,
             "validation": sweep["validation"],
+            "folds": sweep.get("folds"),
+            "search": sweep.get("search"),
+            "early_stop": sweep.get("early_stop"),
             "seed": sweep["seed"],
             "precision": sweep["precision"],
             "device": sweep["device"],
             "threads": sweep["threads"],
             "hyperparameters": hyperparameters,
             "axes": [name for name in hyperparameters if _varies(name, history.runs.values())],
-            "best": best,
+            "best": best_run(runs, history.objective),
             "started": history.started,
             "updated": history.updated,
             "duration": sum(row["run_duration"] for row in runs),
         },
         "runs": runs,
         "epochs": [_epoch_row(run, record, hyperparameters) for run in history.runs.values() for record in run.records],
+        "tests": [{key: test[key] for key in TEST_FIELDS} for test in history.tests],
     }
+
+
+def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | None:
+    """Return the name of the best run of the best setting, or None where no run has a figure.
+
+    A setting counts by the mean over its runs. One of which a run diverged or failed comes after all others, whatever
+    it reached before: its other seeds and folds were lucky.
+
+    Args:
+        rows: of the table of runs.
+    """
+    settings: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        settings.setdefault(row["configuration"], []).append(row)
+    candidates = list(settings.values())
+    means = [_mean_figure(candidate, objective.metric) for candidate in candidates]
+    order = objective.rank(means)
+    if not order or means[order[0]] is None:
+        return None
+    best = candidates[order[0]]
+    return str(best[objective.rank([row[objective.metric] for row in best])[0]]["run"])
+
+
+def _mean_figure(rows: Sequence[Mapping[str, Any]], metric: str) -> float | None:
+    if any(row["status"] in _FAILED for row in rows):
+        return None
+    figures = [row[metric] for row in rows if row[metric] is not None]
+    return fmean(figures) if figures else None
 
 
 def _empty_run_row() -> dict[str, Any]:
     return {
         "run": None,
         "id": None,
+        "configuration": None,
+        "fold": None,
         "status": None,
         "cause": None,
         "epochs_done": 0,
@@ -88,18 +123,21 @@ def _empty_run_row() -> dict[str, Any]:
         "run_duration": 0.0,
         "parameters": None,
         "checkpoint": None,
+        "stop": None,
     }
 
 
 def _run_row(
     paths: SweepPaths, history: SweepHistory, run: RunHistory, hyperparameters: Sequence[str]
 ) -> dict[str, Any]:
-    best = history.objective.best_epoch(run.records)
+    best = history.objective.standing(run.records)
     weights = paths.run(run.name).best_weights
     return {
         **_empty_run_row(),
         "run": run.name,
         "id": run.id,
+        "configuration": run.configuration,
+        "fold": run.fold,
         "status": str(run.status),
         "cause": None if run.outcome is None else run.outcome.cause,
         "epochs_done": run.records[-1].epoch if run.records else 0,
@@ -108,8 +146,15 @@ def _run_row(
         "run_duration": run.records[-1].run_duration if run.records else 0.0,
         "parameters": run.parameters,
         "checkpoint": str(weights.relative_to(paths.folder)) if best is not None and weights.exists() else None,
+        "stop": _stop(history, run),
         **{name: run.settings.get(name) for name in hyperparameters},
     }
+
+
+def _stop(history: SweepHistory, run: RunHistory) -> dict[str, Any] | None:
+    """Return why a rule ended a run early, or None if none did."""
+    verdict = history.verdict_that_stopped(run)
+    return None if verdict is None else {name: getattr(verdict, name) for name in _STOP_FIELDS}
 
 
 def _epoch_row(run: RunHistory, record: EpochRecord, hyperparameters: Sequence[str]) -> dict[str, Any]:
@@ -118,7 +163,8 @@ def _epoch_row(run: RunHistory, record: EpochRecord, hyperparameters: Sequence[s
 
 
 def _columns(runs: Any) -> list[str]:
-    return list(dict.fromkeys(name for run in runs for name in run.settings))
+    """Return the hyperparameters; the fold is none, and has a column of its own."""
+    return list(dict.fromkeys(name for run in runs for name in run.settings if name != "fold"))
 
 
 def _varies(name: str, runs: Any) -> bool:

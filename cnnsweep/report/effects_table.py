@@ -1,5 +1,6 @@
 """The mean effect of each hyperparameter, with a bar a value."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -8,12 +9,16 @@ from rich.text import Text
 
 from cnnsweep.display.figures import bar_text, count_text, figure_text, setting_text
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.report.effects import Effect, effects
 from cnnsweep.report.results import Results
-from cnnsweep.report.summary import Effect, effects
+from cnnsweep.report.settings import Setting
+from cnnsweep.report.statistics import Difference, pooled_deviation
 from cnnsweep.selection import Objective
 
 VALUES_SHOWN = 8  # of one hyperparameter, the best
 WIDEST_BAR = 40
+SHORT_BARS = 8  # characters that bars keep beside differences
+UNPAIRED = "~"
 SHORTEST_BAR = 0.1  # of the width: it stands for a mean, not for nothing
 
 
@@ -23,24 +28,56 @@ class _Row:
     value: str
     mean: float | None
     runs: str
+    difference: str
     is_first: bool
     is_best: bool
 
 
-def effects_table(results: Results, width: int) -> RenderableType | None:
+def effects_table(results: Results, settings: Sequence[Setting], width: int) -> RenderableType | None:
     """Return the mean of the metric for each value of each hyperparameter that varies, or None if there are no two.
 
     Bars share one scale, from the smallest mean to the largest, so that a setting that matters shows a ragged edge.
+    Where seeds make replicates, a line says how far they lie apart: what differs by less may be noise.
     """
     objective = results.sweep.objective
     found = [effect for effect in effects(results) if any(value.mean is not None for value in effect.values)]
-    means = [value.mean for effect in found for value in effect.values if value.mean is not None]
+    noise = _noise(objective, settings)
     if all(effect.spread is None for effect in found):
-        return None
+        return Text(noise) if noise else None
+    means = [value.mean for effect in found for value in effect.values if value.mean is not None]
     low, high = min(means), max(means)
     scale = f"finished runs; bars from {figure_text(objective.metric, low)} to {figure_text(objective.metric, high)}"
     title = Text.assemble((f"Mean {objective.metric} by setting", "bold"), (f"  {scale}; ◂ best", "dim"))
-    return Group(title, Text(), _draw([row for effect in found for row in _rows(effect, objective)], objective, width))
+    rows = [row for effect in found for row in _rows(effect, objective)]
+    parts: list[RenderableType] = [title, Text(), _draw(rows, objective, width)]
+    if any(row.difference for row in rows):
+        legend = "difference to the best, with its 95 % interval, between runs that are equal in all else"
+        if any(row.difference.endswith(UNPAIRED) for row in rows):
+            legend += f"; {UNPAIRED} not in pairs, for lack of such runs: other settings differ too"
+        parts += [Text(), Text(legend, "dim")]
+    if noise:
+        parts += [Text(), Text(noise)]
+    return Group(*parts)
+
+
+def _noise(objective: Objective, settings: Sequence[Setting]) -> str | None:
+    samples = [list(setting.figures.values()) for setting in settings if len(setting.figures) > 1]
+    deviation = pooled_deviation(samples)
+    if deviation is None:
+        return None
+    folds = any(fold is not None for setting in settings for _, fold in setting.figures)
+    return (
+        f"Noise: runs of one setting lie apart by a standard deviation of {figure_text(objective.metric, deviation)}, "
+        f"by {'seed and fold' if folds else 'seed'} alone (pooled over {count_text(len(samples), 'setting')})."
+    )
+
+
+def _difference(objective: Objective, found: Difference | None) -> str:
+    if found is None or found.low is None or found.high is None:
+        return ""
+    figures = [figure_text(objective.metric, value).replace("-", "−") for value in (found.mean, found.low, found.high)]
+    sign = "" if found.mean < 0 else "+"
+    return f"{sign}{figures[0]} ({figures[1]} to {figures[2]})" + ("" if found.pairs is not None else f" {UNPAIRED}")
 
 
 def _rows(effect: Effect, objective: Objective) -> list[_Row]:
@@ -53,9 +90,10 @@ def _rows(effect: Effect, objective: Objective) -> list[_Row]:
         failed = f", {value.failed:,} failed" if value.failed else ""
         is_best = position == order[0] and effect.spread is not None
         runs = count_text(value.runs, "run") + failed
-        rows.append(_Row(label, setting_text(value.value), value.mean, runs, line == 0, is_best))
+        difference = _difference(objective, value.difference)
+        rows.append(_Row(label, setting_text(value.value), value.mean, runs, difference, line == 0, is_best))
     if len(order) > VALUES_SHOWN:
-        rows.append(_Row("", f"… {len(order) - VALUES_SHOWN:,} worse", None, "", False, False))
+        rows.append(_Row("", f"… {len(order) - VALUES_SHOWN:,} worse", None, "", "", False, False))
     return rows
 
 
@@ -65,9 +103,14 @@ def _draw(rows: list[_Row], objective: Objective, width: int) -> Table:
     labels = min(max(Text(row.label).cell_len for row in rows), width // 4)
     values = min(max(Text(row.value).cell_len for row in rows), width // 5)
     figures = max(len(figure_text(objective.metric, mean)) for mean in means) + 2
-    bars = min(max(width - labels - values - figures - max(len(row.runs) for row in rows) - 8, 4), WIDEST_BAR)
+    runs = max(len(row.runs) for row in rows)
+    differences = max(len(row.difference) for row in rows)
+    room = width - labels - values - figures - runs - 8
+    if room - differences - 2 < SHORT_BARS:  # too narrow for both
+        differences = 0
+    bars = min(max(room - differences - (2 if differences else 0), 4), WIDEST_BAR)
     table = Table.grid(padding=(0, 2, 0, 0))
-    for column_width in (labels, values, figures, bars, None):
+    for column_width in (labels, values, figures, *([differences] if differences else []), bars, None):
         table.add_column(width=column_width, no_wrap=True)
     for position, row in enumerate(rows):
         if row.is_first and position:
@@ -80,6 +123,7 @@ def _draw(rows: list[_Row], objective: Objective, width: int) -> Table:
             Text(row.label, "bold" if row.is_first else "dim"),
             Text(row.value),  # never a string: Rich would read markup in it
             Text(figure + (" ◂" if row.is_best else ""), style),
+            *([Text(row.difference, "dim")] if differences else []),
             Text(bar_text(length, bars), style or "cyan"),
             Text(row.runs, "dim"),
         )

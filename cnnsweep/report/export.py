@@ -1,25 +1,34 @@
 """The ranked table as text for other programs: Markdown, CSV and JSON."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, setting_text
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.report.axes import has_replicates
 from cnnsweep.report.results import FIGURES, Results, RunResult
+from cnnsweep.report.settings import Setting, group_settings
 from cnnsweep.report.summary import places, rank_runs
 
 # A spreadsheet runs a cell that starts with one of these (OWASP, CSV injection).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
+_STOP_COLUMNS = tuple(f"stop_{name}" for name in _STOP_FIELDS)
+_SETTING_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "low", "high", "runs", "place", "tied"))
 
 
 def to_markdown(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return a table with the settings that vary, figures rounded; the best run is in bold."""
     columns = results.sweep.axes or results.sweep.hyperparameters
     metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
-    header = ["#", *map(_markdown, columns), "epoch", *metrics, "time", "status"]
+    settings = _settings(results)
+    means = [f"mean {results.sweep.objective.metric}", "95 %", "tied with best"] if settings else []
+    header = ["#", *map(_markdown, columns), "epoch", *metrics, *means, "time", "status"]
     lines = [_markdown_row(header), _markdown_row(["---:" for _ in header[:-1]] + [":---"])]
     for rank, run in _ranked(results, top, sort):
         cells = [
@@ -27,6 +36,7 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
             *(_markdown(setting_text(run.settings[name])) for name in columns),
             str(run.best_epoch or run.epochs_done),
             *(figure_text(metric, run.figure(metric)) for metric in metrics),
+            *(_mean_cells(results, settings[run.configuration]) if settings else ()),
             duration_text(run.run_duration),
             _markdown(f"{run.status.value}: {run.cause}" if run.cause else run.status.value),
         ]
@@ -37,17 +47,19 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
 
 def to_csv(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return all columns of the runs; texts that a spreadsheet would run as formulas get a leading apostrophe."""
-    rows = [_plain_row(rank, run) for rank, run in _ranked(results, top, sort)]
+    settings = _settings(results)
+    rows = [_plain_row(rank, run, settings) for rank, run in _ranked(results, top, sort)]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_csv_cell(name) for name in _column_names(results)])
+    writer.writerow([_csv_cell(name) for name in _column_names(results, settings)])
     writer.writerows([_csv_cell(value) for value in row.values()] for row in rows)
     return stream.getvalue()
 
 
 def to_json(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return a list with one mapping a run, best first, with the values of `results.json` and a rank."""
-    rows = [_plain_row(rank, run) for rank, run in _ranked(results, top, sort)]
+    settings = _settings(results)
+    rows = [_plain_row(rank, run, settings) for rank, run in _ranked(results, top, sort)]
     return json.dumps(rows, indent=2, allow_nan=False) + "\n"  # pure ASCII, so nothing in it can steer a terminal
 
 
@@ -57,16 +69,33 @@ def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[i
     return [(place.get(run.name), run) for run in rank_runs(results, sort)[: top or None]]
 
 
-def _column_names(results: Results) -> list[str]:
-    names = ["rank", "run", "id", "status", "cause", "epochs_done", "best_epoch", *FIGURES]
-    return [*names, "run_duration", "parameters", "checkpoint", *results.sweep.hyperparameters]
+def _settings(results: Results) -> dict[str, Setting]:
+    """Return the settings by configuration, none where each has one run, of which its row says all."""
+    return {setting.configuration: setting for setting in group_settings(results)} if has_replicates(results) else {}
 
 
-def _plain_row(rank: int | None, run: RunResult) -> dict[str, Any]:
+def _mean_cells(results: Results, setting: Setting) -> list[str]:
+    metric, found = results.sweep.objective.metric, setting.estimate
+    low, high = (None, None) if found is None else (found.low, found.high)
+    interval = UNKNOWN if low is None else f"{figure_text(metric, low)} to {figure_text(metric, high)}"
+    tied = UNKNOWN if setting.tied is None else "yes" if setting.tied else "no"
+    return [figure_text(metric, None if found is None else found.mean), interval, tied]
+
+
+def _column_names(results: Results, settings: Mapping[str, Setting]) -> list[str]:
+    names = ["rank", "run", "id", "configuration", "fold", "status", "cause", "epochs_done", "best_epoch", *FIGURES]
+    names += ["run_duration", "parameters", "checkpoint", *_STOP_COLUMNS, *(_SETTING_COLUMNS if settings else ())]
+    return [*names, *results.sweep.hyperparameters]
+
+
+def _plain_row(rank: int | None, run: RunResult, settings: Mapping[str, Setting]) -> dict[str, Any]:
+    stop = run.stop
     return {
         "rank": rank,
         "run": run.name,
         "id": run.id,
+        "configuration": run.configuration,
+        "fold": run.fold,
         "status": run.status.value,
         "cause": run.cause,
         "epochs_done": run.epochs_done,
@@ -75,8 +104,18 @@ def _plain_row(rank: int | None, run: RunResult) -> dict[str, Any]:
         "run_duration": run.run_duration,
         "parameters": run.parameters,
         "checkpoint": run.checkpoint,
+        **{f"stop_{name}": None if stop is None else getattr(stop, name) for name in _STOP_FIELDS},
+        **(_setting_cells(settings[run.configuration]) if settings else {}),
         **run.settings,
     }
+
+
+def _setting_cells(setting: Setting) -> dict[str, Any]:
+    found = setting.estimate
+    figures = (None, None, None, None, 0) if found is None else dataclasses.astuple(found)
+    mean, deviation, low, high, count = figures
+    cells = (mean, deviation, low, high, count, setting.place, setting.tied)
+    return dict(zip(_SETTING_COLUMNS, cells, strict=True))
 
 
 def _csv_cell(value: Any) -> Any:

@@ -102,6 +102,21 @@ class JsonReader:
     ) -> T | None:
         return None if self.get(mapping, key, where) is None else read(mapping, key, where)
 
+    def maybe(
+        self, read: Callable[[Mapping[str, Any], str, str], T], mapping: Mapping[str, Any], key: str, where: str
+    ) -> T | None:
+        """As `optional`, for a key that files of an earlier cnnsweep do not have."""
+        return None if mapping.get(key) is None else read(mapping, key, where)
+
+    def submapping(self, mapping: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+        return self.mapping(self.get(mapping, key, where), joined(where, key))
+
+    def boolean(self, mapping: Mapping[str, Any], key: str, where: str) -> bool:
+        value = self.get(mapping, key, where)
+        if not isinstance(value, bool):
+            self.fail(joined(where, key), f"is {shown(value)}, but must be true or false")
+        return value
+
     def choice(self, mapping: Mapping[str, Any], key: str, where: str, allowed: tuple[str, ...]) -> str:
         value = self.text(mapping, key, where)
         if value not in allowed:

@@ -11,13 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnsweep.display.columns import Column, build_table, figure_column
-from cnnsweep.display.figures import count_text, duration_text, setting_text
+from cnnsweep.display.figures import count_text, duration_text, figure_text, setting_text
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
 from cnnsweep.report.results import FIGURES, Results, RunResult
+from cnnsweep.report.settings import group_settings, replicate_words
+from cnnsweep.report.stopping import stop_words
+from cnnsweep.report.tested import test_words
 
 _EXPECTED = "expected rows epoch,step,loss"
 MOST_POINTS = 400  # of the batch-loss curve; a terminal has room for no more
@@ -104,7 +107,29 @@ def _heading(results: Results, run: RunResult) -> Text:
     epochs = count_text(run.epochs_done, "epoch")
     weights = f", {run.parameters:,} parameters" if run.parameters is not None else ""
     text.append(f"\n{epochs} in {duration_text(run.run_duration)}{weights}\n", "dim")
+    if run.stop:
+        text.append(f"stopped early: {stop_words(results, run.stop)}\n")
+    replicates = _replicate_words(results, run)
+    if replicates:
+        text.append(f"{replicates}\n", "dim")
+    for test in results.tests:
+        if test.run == run.name:
+            text.append(f"tested: {test_words(test)}\n")
     return text
+
+
+def _replicate_words(results: Results, run: RunResult) -> str:
+    """Return how the run stands among those of its setting, empty where it is the only one."""
+    if not any(other.configuration == run.configuration and other is not run for other in results.runs):
+        return ""
+    setting = next(part for part in group_settings(results) if part.configuration == run.configuration)
+    metric, found = results.sweep.objective.metric, setting.estimate
+    fold = "" if run.fold is None else f"fold {run.fold}, "
+    mean = ""
+    if found is not None:
+        half = "" if found.half is None else f" ± {figure_text(metric, found.half)}"
+        mean = f": mean {metric} {figure_text(metric, found.mean)}{half} over {replicate_words(setting.figures)}"
+    return f"{fold}one of {count_text(len(setting.runs), 'run')} of its setting{mean}"
 
 
 def _settings(results: Results, run: RunResult, width: int) -> RenderableType:

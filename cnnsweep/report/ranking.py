@@ -1,4 +1,4 @@
-"""The ranked table of a sweep's runs, for a terminal of any width."""
+"""The ranked table of a sweep's runs, where each setting has one run, for a terminal of any width."""
 
 from collections.abc import Sequence
 
@@ -14,23 +14,30 @@ from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.summary import places, rank_runs
 
 DEFAULT_TOP = 20
+ONE_RUN = "One run a setting: differences may be noise of the seed; `seeds: 5` in the sweep file tells."
 
 
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
     """Return the table of the first `top` runs (20 if None, all if 0), and what it leaves out."""
     ranked = rank_runs(results, sort)
     shown = ranked[: (DEFAULT_TOP if top is None else top) or None]
-    columns = _columns(results, shown)
+    parts = table_parts(results, _columns(results, shown), len(ranked) - len(shown), width)
+    if len({run.configuration for run in results.runs}) > 1:
+        parts.append(Text(ONE_RUN, "dim"))
+    return Group(*parts)
+
+
+def table_parts(results: Results, columns: Sequence[Column], rest: int, width: int) -> list[RenderableType]:
+    """Return the table, how many rows it leaves out, and which settings it has no room for."""
     parts: list[RenderableType] = [build_table(columns, width)]
-    if len(shown) < len(ranked):
-        rest = len(ranked) - len(shown)
+    if rest:
         parts.append(Text(f"… and {rest:,} more: --top 0 shows all", "dim"))
     fitted = {id(column) for column, _ in fit_columns(columns, width)}
     hidden = [column.header for column in columns if column.width and id(column) not in fitted]
     settings = set(map(safe_text, results.sweep.hyperparameters))
     if settings.intersection(hidden):
         parts.append(Text(f"too narrow for {', '.join(hidden)}: widen the terminal or use --format", "dim"))
-    return Group(*parts)
+    return parts
 
 
 def _columns(results: Results, runs: Sequence[RunResult]) -> list[Column]:
@@ -77,11 +84,11 @@ def _status_column(runs: Sequence[RunResult]) -> list[Column]:
     return [Column("status", cells, drop=5, justify="left", narrowest=max(len(run.status.value) for run in runs) + 1)]
 
 
-def counts_words(results: Results) -> str:
-    """Return `8 runs: 7 finished, 1 diverged`."""
+def counts_words(results: Results, of: str = "") -> str:
+    """Return `8 runs: 7 finished, 1 diverged`; `of` follows the first two words."""
     counts = {status: sum(run.status is status for run in results.runs) for status in RunStatus}
     parts = [f"{count:,} {status.value}" for status, count in counts.items() if count]
-    return f"{count_text(len(results.runs), 'run')}{': ' if parts else ''}{', '.join(parts)}"
+    return f"{count_text(len(results.runs), 'run')}{of}{': ' if parts else ''}{', '.join(parts)}"
 
 
 def run_words(results: Results, run: RunResult) -> str:

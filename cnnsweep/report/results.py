@@ -1,5 +1,6 @@
 """The results file of a sweep, read and checked; a report works on these values and nothing else."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from cnnsweep.errors import ResultsError
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import RunStatus
 from cnnsweep.report.json_reader import REBUILD, JsonReader, joined, parse_json, shown
-from cnnsweep.selection import METRICS, Objective
+from cnnsweep.selection import BEST, LAST, METRICS, Objective
 
 VERSION = 1
 DEEPEST_SETTING = 8  # lists in lists; a sweep file needs two
@@ -19,7 +20,15 @@ FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What holds for the whole sweep. `axes` are the hyperparameters that vary, `best` is the best run's name."""
+    """What holds for the whole sweep.
+
+    Attributes:
+        axes: the hyperparameters that vary.
+        best: the best run's name.
+        folds: of cross-validation, or None.
+        search: how settings were drawn ("method", "runs", "seed" and more), None for a grid.
+        early_stop: the rule that ended runs early ("method" and more), or None.
+    """
 
     name: str
     description: str
@@ -38,11 +47,29 @@ class SweepResult:
     started: str
     updated: str
     duration: float  # seconds
+    folds: int | None
+    search: Mapping[str, Any] | None
+    early_stop: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a rule ended a run early: after `epoch`, its setting's figure was held against a threshold."""
+
+    epoch: int
+    value: float | None
+    threshold: float | None
+    compared: int  # how many settings the threshold comes from; 1 if it depends on no other
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """One run, with the figures of its best epoch. A figure is None where it was not measured or not finite."""
+    """One run, with the figures that stand for it. A figure is None where it was not measured or not finite.
+
+    `configuration` is the same for runs that differ by seed or fold alone; `best_epoch` is the one whose weights
+    were kept.
+    """
 
     name: str
     id: str
@@ -58,9 +85,12 @@ class RunResult:
     parameters: int | None  # how many weights the model has
     checkpoint: str | None  # relative to the sweep's folder
     settings: Mapping[str, Any]  # one a hyperparameter
+    configuration: str
+    fold: int | None
+    stop: Stop | None
 
     def figure(self, metric: str) -> float | None:
-        """Return the best epoch's figure by its name, one of `selection.METRICS`."""
+        """Return the figure that stands for the run by its name, one of `selection.METRICS`."""
         figure: float | None = getattr(self, metric)
         return figure
 
@@ -92,13 +122,30 @@ class EpochResult:
 
 
 @dataclass(frozen=True, slots=True)
+class TestResult:
+    """What a run reached on the test set. `refit` says that it was trained anew, on all training images."""
+
+    __test__ = False  # pytest takes the name for a class of tests
+
+    run: str
+    configuration: str
+    accuracy: float
+    loss: float | None
+    images: int
+    correct: int
+    time: str  # ISO
+    refit: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Results:
-    """A results file: the sweep, its runs in the file's order, and the epochs of each run by its name."""
+    """A results file: the sweep, its runs in the file's order, the epochs of each run by its name, and its tests."""
 
     folder: Path
     sweep: SweepResult
     runs: tuple[RunResult, ...]
     epochs: Mapping[str, tuple[EpochResult, ...]]
+    tests: tuple[TestResult, ...] = ()
 
 
 def load_results(path: Path) -> Results:
@@ -133,7 +180,11 @@ def load_results(path: Path) -> Results:
     if sweep.best is not None and sweep.best not in epochs:
         reader.fail("sweep.best", f"{shown(sweep.best)} is not among the runs")
     by_run = {name: tuple(sorted(rows, key=lambda row: row.epoch)) for name, rows in epochs.items()}
-    return Results(file.parent, sweep, runs, by_run)
+    tests = tuple(
+        _read_test(reader, reader.mapping(entry, f"tests[{position}]"), f"tests[{position}]")
+        for position, entry in enumerate(reader.maybe(reader.sequence, top, "tests", "") or ())
+    )
+    return Results(file.parent, sweep, runs, by_run, tests)
 
 
 def _find_file(path: Path) -> Path:
@@ -162,14 +213,18 @@ def _read_sweep(reader: JsonReader, entry: Mapping[str, Any]) -> SweepResult:
     for axis in axes:
         if axis not in hyperparameters:
             reader.fail("sweep.axes", f"{shown(axis)} is not among sweep.hyperparameters")
-    metric = reader.choice(entry, "metric", where, METRICS)
+    objective = Objective(
+        reader.choice(entry, "metric", where, METRICS),
+        reader.choice(entry, "mode", where, ("max", "min")),
+        _read_scope(reader, entry, where),
+    )
     return SweepResult(
         name=reader.text(entry, "name", where),
         description=reader.optional(reader.text, entry, "description", where) or "",
         status=reader.choice(entry, "status", where, ("running", "finished", "interrupted")),
         dataset=reader.text(entry, "dataset", where),
         model=reader.text(entry, "model", where),
-        objective=Objective(metric, reader.choice(entry, "mode", where, ("max", "min"))),
+        objective=objective,
         validation=reader.number(entry, "validation", where),
         seed=reader.integer(entry, "seed", where),
         precision=reader.text(entry, "precision", where),
@@ -181,7 +236,17 @@ def _read_sweep(reader: JsonReader, entry: Mapping[str, Any]) -> SweepResult:
         started=reader.text(entry, "started", where),
         updated=reader.text(entry, "updated", where),
         duration=reader.number(entry, "duration", where),
+        folds=reader.maybe(reader.integer, entry, "folds", where),
+        search=reader.maybe(reader.submapping, entry, "search", where),
+        early_stop=reader.maybe(reader.submapping, entry, "early_stop", where),
     )
+
+
+def _read_scope(reader: JsonReader, entry: Mapping[str, Any], where: str) -> str:
+    scope = reader.maybe(reader.text, entry, "scope", where) or BEST
+    if scope not in (BEST, LAST) and not re.fullmatch(r"mean of last [1-9][0-9]{0,8}", scope):
+        reader.fail(joined(where, "scope"), f"is {shown(scope)}, but must be best, last or mean of last K")
+    return scope
 
 
 def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperparameters: tuple[str, ...]) -> RunResult:
@@ -190,9 +255,11 @@ def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperpar
     for name, value in settings.items():
         if _depth(value) > DEEPEST_SETTING:
             reader.fail(joined(where, name), "is nested too deeply")
+    run_id = reader.text(entry, "id", where)
+    stop = reader.maybe(reader.submapping, entry, "stop", where)
     return RunResult(
         name=reader.run_name(entry, "run", where),
-        id=reader.text(entry, "id", where),
+        id=run_id,
         status=RunStatus(reader.choice(entry, "status", where, tuple(RunStatus))),
         cause=reader.optional(reader.text, entry, "cause", where),
         epochs_done=reader.integer(entry, "epochs_done", where),
@@ -205,6 +272,35 @@ def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperpar
         parameters=reader.optional(reader.integer, entry, "parameters", where),
         checkpoint=reader.optional(reader.text, entry, "checkpoint", where),
         settings=settings,
+        configuration=reader.maybe(reader.text, entry, "configuration", where) or run_id,
+        fold=reader.maybe(reader.integer, entry, "fold", where),
+        stop=None if stop is None else _read_stop(reader, stop, joined(where, "stop")),
+    )
+
+
+def _read_stop(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Stop:
+    return Stop(
+        epoch=reader.integer(entry, "epoch", where),
+        value=reader.optional(reader.number, entry, "value", where),
+        threshold=reader.optional(reader.number, entry, "threshold", where),
+        compared=reader.integer(entry, "compared", where),
+        rule=reader.text(entry, "rule", where),
+    )
+
+
+def _read_test(reader: JsonReader, entry: Mapping[str, Any], where: str) -> TestResult:
+    images, correct = reader.integer(entry, "images", where), reader.integer(entry, "correct", where)
+    if not 0 <= correct <= images or not images:
+        reader.fail(joined(where, "correct"), f"is {correct:,} of {images:,} images, which cannot be")
+    return TestResult(
+        run=reader.run_name(entry, "run", where),
+        configuration=reader.text(entry, "configuration", where),
+        accuracy=reader.number(entry, "accuracy", where),
+        loss=reader.optional(reader.number, entry, "loss", where),
+        images=images,
+        correct=correct,
+        time=reader.text(entry, "time", where),
+        refit=reader.maybe(reader.boolean, entry, "refit", where) or False,
     )
 
 

@@ -1,42 +1,22 @@
-"""What a sweep's results amount to: ranking, effects of the hyperparameters, failures. Pure functions of `Results`."""
+"""What a sweep's results amount to, run by run: ranking, places, failures. Pure functions of `Results`."""
 
 import difflib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import UsageError
 from cnnsweep.records import RunStatus
+from cnnsweep.report.axes import canonical
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.selection import Objective, default_mode
 
-RUN_COLUMNS = ("run", "id", "status", "epochs_done", "best_epoch", *FIGURES, "run_duration", "parameters")
-
-
-@dataclass(frozen=True, slots=True)
-class ValueEffect:
-    """The runs with one value of a hyperparameter; `mean` is of the sweep's metric, None if no run has a figure."""
-
-    value: Any
-    mean: float | None
-    runs: int  # that the mean is of: finished or stopped early
-    failed: int  # diverged or failed, not in the mean
-
-
-@dataclass(frozen=True, slots=True)
-class Effect:
-    """How the metric's mean differs between the values of one hyperparameter.
-
-    A main effect in the sense of a factorial design: fair where every combination was trained, as in a grid. Where
-    runs failed or combinations are missing, differences between other settings leak in; `runs` and `failed` tell.
-    """
-
-    name: str
-    values: tuple[ValueEffect, ...]  # numbers ascending, others in the order of the file
-    spread: float | None  # largest mean minus smallest; None with fewer than two means
+RUN_COLUMNS = (
+    *("run", "id", "configuration", "fold", "status", "epochs_done", "best_epoch"),
+    *FIGURES,
+    *("run_duration", "parameters"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +53,8 @@ def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
         return _rank_by_figure(results.runs, results.sweep.objective)
     if sort in FIGURES:
         return _rank_by_figure(results.runs, Objective(sort, default_mode(sort)))
-    value = _column(results, sort)
-    return sorted(results.runs, key=lambda run: _sort_key(value(run)))
+    value = column(results, sort)
+    return sorted(results.runs, key=lambda run: sort_key(value(run)))
 
 
 def _rank_by_figure(runs: tuple[RunResult, ...], objective: Objective) -> list[RunResult]:
@@ -82,7 +62,12 @@ def _rank_by_figure(runs: tuple[RunResult, ...], objective: Objective) -> list[R
     return sorted((runs[position] for position in order), key=lambda run: run.has_failed)  # sorting is stable
 
 
-def _column(results: Results, name: str) -> Callable[[RunResult], Any]:
+def column(results: Results, name: str) -> Callable[[RunResult], Any]:
+    """Return what takes a column's value out of a run.
+
+    Raises:
+        UsageError: there is no such column.
+    """
     if name in results.sweep.hyperparameters:
         return lambda run: run.settings[name]
     if name == "run":
@@ -97,7 +82,7 @@ def _column(results: Results, name: str) -> Callable[[RunResult], Any]:
     )
 
 
-def _sort_key(value: Any) -> tuple[int, float, str]:
+def sort_key(value: Any) -> tuple[int, float, str]:
     """Order values of any type: numbers, false and true, texts, lists and mappings, nothing."""
     if value is None:
         return 4, 0.0, ""
@@ -105,35 +90,7 @@ def _sort_key(value: Any) -> tuple[int, float, str]:
         return 1, float(value), ""
     if isinstance(value, int | float):
         return 0, value, ""
-    return (2, 0.0, value) if isinstance(value, str) else (3, 0.0, _canonical(value))
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def effects(results: Results) -> list[Effect]:
-    """Return the effect of each hyperparameter that varies, the largest spread first, unknown ones last."""
-    found = [_effect(results, axis) for axis in results.sweep.axes]
-    found = [effect for effect in found if len(effect.values) > 1]
-    return sorted(found, key=lambda effect: (effect.spread is None, -(effect.spread or 0.0)))
-
-
-def _effect(results: Results, axis: str) -> Effect:
-    groups: dict[str, list[RunResult]] = {}
-    for run in results.runs:
-        groups.setdefault(_canonical(run.settings[axis]), []).append(run)
-    values = [_value_effect(runs[0].settings[axis], runs, results.sweep.objective.metric) for runs in groups.values()]
-    if all(isinstance(value.value, int | float) for value in values):
-        values.sort(key=lambda value: _sort_key(value.value))
-    means = [value.mean for value in values if value.mean is not None]
-    return Effect(axis, tuple(values), max(means) - min(means) if len(means) > 1 else None)
-
-
-def _value_effect(value: Any, runs: list[RunResult], metric: str) -> ValueEffect:
-    figures = [figure for run in runs if run.is_complete and (figure := run.figure(metric)) is not None]
-    failed = sum(run.has_failed for run in runs)
-    return ValueEffect(value, fmean(figures) if figures else None, len(figures), failed)
+    return (2, 0.0, value) if isinstance(value, str) else (3, 0.0, canonical(value))
 
 
 def group_failures(results: Results) -> list[FailureGroup]:

@@ -1,6 +1,7 @@
 """A sweep's report for people: in words, tables and curves, as wide as the terminal."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
@@ -12,16 +13,25 @@ from cnnsweep.display.figures import (
     count_text,
     duration_text,
     figure_text,
+    setting_text,
     settings_text,
 )
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.report.axes import has_replicates, setting_axes
 from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
 from cnnsweep.report.effects_table import effects_table
+from cnnsweep.report.frontier import frontiers
+from cnnsweep.report.importance_table import importance_section
 from cnnsweep.report.one_run import render_run
 from cnnsweep.report.ranking import counts_words, ranking, run_words
-from cnnsweep.report.results import FIGURES, Results, RunResult
-from cnnsweep.report.summary import best_run, group_failures, places
+from cnnsweep.report.results import FIGURES, EpochResult, Results, RunResult
+from cnnsweep.report.settings import Setting, best_of, group_settings, mean_of, replicate_words, setting_words
+from cnnsweep.report.settings_table import settings_table
+from cnnsweep.report.stopping import stopping
+from cnnsweep.report.summary import best_run, group_failures
+from cnnsweep.report.tested import tested, tests_by_setting
+from cnnsweep.selection import BEST, LAST
 
 __all__ = ["final_summary", "render_report", "render_run"]
 
@@ -38,24 +48,42 @@ def render_report(results: Results, console: Console, top: int | None = None, so
     Raises:
         UsageError: there is no column `sort`; nothing is printed then.
     """
-    table = ranking(results, top, sort, console.width)
+    settings = group_settings(results)
+    table = _table(results, settings, top, sort, console.width)
     console.print(heading(results))
     console.print(table)
-    print_best(results, console)
-    for section in (failures(results), effects_table(results, console.width), best_curves(results, console.width)):
+    print_best(results, settings, console)
+    for section in (
+        tested(results, settings),
+        failures(results),
+        stopping(results),
+        effects_table(results, settings, console.width),
+        importance_section(results, settings, console.width),
+        frontiers(results, settings, console.width),
+        best_curves(results, settings, console.width),
+    ):
         if section is not None:
             console.print()
             console.print(section)
 
 
+def _table(
+    results: Results, settings: Sequence[Setting], top: int | None, sort: str | None, width: int
+) -> RenderableType:
+    if has_replicates(results):
+        return settings_table(results, settings, top, sort, width)
+    return ranking(results, top, sort, width)
+
+
 def final_summary(results: Results, console: Console) -> None:
     """Print what `cnnsweep run` ends with: the ranked table, the best run, failures, and the next commands to type."""
-    console.print(ranking(results, None, None, console.width))
-    print_best(results, console)
-    failed = failures(results)
-    if failed is not None:
-        console.print()
-        console.print(failed)
+    settings = group_settings(results)
+    console.print(_table(results, settings, None, None, console.width))
+    print_best(results, settings, console)
+    for section in (failures(results), stopping(results)):
+        if section is not None:
+            console.print()
+            console.print(section)
     console.print()
     print_fact(console, "report", f"cnnsweep report {_quoted(results.folder)}")
     print_fact(console, "curves", f"tensorboard --logdir {_quoted(results.folder)}")
@@ -68,7 +96,8 @@ def heading(results: Results) -> Text:
     text = Text.assemble((safe_text(sweep.name), "bold"), f"  {safe_text(sweep.model)} on {safe_text(sweep.dataset)}")
     if sweep.description:
         text.append(f"\n{safe_text(sweep.description)}")
-    text.append(f"\n{counts_words(results)}")
+    replicated = f" of {count_text(len({run.configuration for run in results.runs}), 'setting')}"
+    text.append(f"\n{counts_words(results, replicated if has_replicates(results) else '')}{_search_words(results)}")
     if sweep.status != "finished":
         go_on = "; the same 'cnnsweep run' command goes on" if sweep.status == "interrupted" else ""
         text.append(f"; the sweep is {sweep.status}{go_on}", "yellow")
@@ -77,7 +106,7 @@ def heading(results: Results) -> Text:
         f"{safe_text(sweep.precision)}\n"
     )
     better = "higher" if objective.mode == "max" else "lower"
-    text.append(f"Ranked by {objective.metric}, {better} is better; each run at its best epoch.\n")
+    text.append(f"Ranked by {objective.metric}, {better} is better; {_scope_words(results)}.\n")
     if not objective.metric.startswith("val_"):
         text.append(
             "Selected on training figures, gathered while the weights moved: new images may rank the runs otherwise.\n",
@@ -86,22 +115,70 @@ def heading(results: Results) -> Text:
     return text
 
 
-def print_best(results: Results, console: Console) -> None:
+def _scope_words(results: Results) -> str:
+    scope = results.sweep.objective.scope
+    if scope == BEST:
+        return "each run at its best epoch"
+    return "each run at its last epoch" if scope == LAST else f"of each run the {scope} epochs"
+
+
+def _search_words(results: Results) -> str:
+    """Return how settings were drawn and images split, ` (random search, 200 runs, seed 0; 5 folds)`."""
+    parts = []
+    if results.sweep.search is not None:
+        search = results.sweep.search
+        known = {"runs": "{} runs", "seed": "seed {}"}
+        words = [f"{setting_text(search.get('method', 'a'))} search"]
+        words += [text.format(setting_text(search[key])) for key, text in known.items() if search.get(key) is not None]
+        parts.append(", ".join(words))
+    if results.sweep.folds:
+        parts.append(f"cross-validation in {count_text(results.sweep.folds, 'fold')}")
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def print_best(results: Results, settings: Sequence[Setting], console: Console) -> None:
     """Print the best setting in words, its checkpoint, and the command that tests it."""
-    run = best_run(results)
     console.print()
-    if run is None:
+    best = best_run(results)
+    if best is None:
         goes_on = any(not run.status.is_final for run in results.runs)
         console.print(Text("No run has a figure yet." if goes_on else "No run has a figure to rank.", "yellow"))
         return
-    sweep = results.sweep
-    names = sweep.axes or [name for name in sweep.hyperparameters if run.settings[name] is not None]
+    sweep, setting = results.sweep, settings[0]
+    if not has_replicates(results):
+        setting = next(part for part in settings if best in part.runs)
+    run = best_of(results, setting)
+    axes = setting_axes(results)
+    names = axes or [name for name in sweep.hyperparameters if run.settings[name] is not None]
+    known = {name: value for name, value in run.settings.items() if name in setting.settings}
+    print_fact(console, "best", settings_text(known, names, ", ") or safe_text(run.name), BEST_STYLE)
     figures = [f"{metric} {figure_text(metric, run.figure(metric))}" for metric in _metric_first(results, run)]
-    print_fact(console, "best", settings_text(run.settings, names, ", ") or safe_text(run.name), BEST_STYLE)
-    print_fact(console, "", f"{', '.join(figures)} in epoch {run.best_epoch or UNKNOWN} of {run.epochs_done}")
+    in_epoch = f"{', '.join(figures)} {_epoch_words(results, run)}"
+    if len(setting.runs) > 1:
+        print_fact(console, "", _mean_words(results, setting))
+        print_fact(console, "best run", in_epoch)
+    else:
+        print_fact(console, "", in_epoch)
     if run.checkpoint:
         print_fact(console, "checkpoint", safe_text(results.folder / run.checkpoint))
-        print_fact(console, "test it", f"cnnsweep evaluate --checkpoint {_quoted(results.folder / run.name)}")
+        if setting.configuration not in tests_by_setting(results):
+            print_fact(console, "test it", f"cnnsweep evaluate {_quoted(results.folder)}")
+
+
+def _mean_words(results: Results, setting: Setting) -> str:
+    metric, found = results.sweep.objective.metric, setting.estimate
+    if found is None:
+        return f"{metric} {UNKNOWN}"
+    half = "" if found.half is None else f" ± {figure_text(metric, found.half)} (95 %)"
+    of = f", mean of {replicate_words(setting.figures)}" if found.count > 1 else f" of {count_text(found.count, 'run')}"
+    return f"{metric} {figure_text(metric, found.mean)}{half}{of}"
+
+
+def _epoch_words(results: Results, run: RunResult) -> str:
+    scope = results.sweep.objective.scope
+    if scope in (BEST, LAST):
+        return f"in epoch {run.best_epoch or UNKNOWN} of {run.epochs_done}"
+    return f"as {scope} of {count_text(run.epochs_done, 'epoch')}"
 
 
 def print_fact(console: Console, label: str, text: str, style: str = "") -> None:
@@ -135,26 +212,40 @@ def failures(results: Results) -> RenderableType | None:
     return Group(*lines)
 
 
-def best_curves(results: Results, width: int) -> RenderableType | None:
-    """Return accuracy and loss of the best few runs over the epochs, or None where no run has two epochs."""
+def best_curves(results: Results, settings: Sequence[Setting], width: int) -> RenderableType | None:
+    """Return accuracy and loss of the best few settings over the epochs, or None where none has two epochs.
+
+    Where a setting has several runs, an epoch's figure is the mean of those that went furthest.
+    """
     prefix = "val_" if results.sweep.objective.metric.startswith("val_") else ""
-    by_name = {run.name: run for run in results.runs}
-    place = places(results)
-    runs = [by_name[name] for name in list(place)[: len(COLOURS)] if len(results.epochs[name]) > 1]
+    placed = [setting for setting in settings if setting.place is not None][: len(COLOURS)]
+    shown = [setting for setting in placed if len(_sound_epochs(results, setting)[0]) > 1]
     plots = []
     for metric in (f"{prefix}accuracy", f"{prefix}loss"):
         curves = []
-        for run, colour in zip(runs, COLOURS, strict=False):
-            points = [(row.epoch, y) for row in results.epochs[run.name] if (y := row.figure(metric)) is not None]
+        for setting, colour in zip(shown, COLOURS, strict=False):
+            rows = zip(*_sound_epochs(results, setting), strict=False)
+            points = [
+                (row[0].epoch, y) for row in rows if (y := mean_of(part.figure(metric) for part in row)) is not None
+            ]
             if points:
                 xs, ys = zip(*points, strict=True)
-                curves.append(Curve(str(place[run.name]), xs, ys, colour))
+                curves.append(Curve(str(setting.place), xs, ys, colour))
         if curves:
             plots.append(Plot(f"{metric} by epoch", tuple(curves)))
     if not plots:
         return None
     legend = [
-        Text.assemble((f"{place[run.name]} ━━ ", colour), run_words(results, run), no_wrap=True, overflow="ellipsis")
-        for run, colour in zip(runs, COLOURS, strict=False)
+        Text.assemble(
+            (f"{setting.place} ━━ ", colour), setting_words(results, setting), no_wrap=True, overflow="ellipsis"
+        )
+        for setting, colour in zip(shown, COLOURS, strict=False)
     ]
     return Group(draw_side_by_side(plots, width), *legend)
+
+
+def _sound_epochs(results: Results, setting: Setting) -> list[tuple[EpochResult, ...]]:
+    """Return the epochs of each run that did not fail; of the longest runs alone where they differ in length."""
+    sound = [results.epochs[run.name] for run in setting.runs if not run.has_failed] or [()]
+    longest = max(map(len, sound))
+    return [rows for rows in sound if len(rows) == longest]

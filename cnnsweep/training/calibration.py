@@ -81,10 +81,11 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
     Raises:
         FusionError: the model cannot be fused.
     """
-    batch_size = min(runs[0].hyperparameters.batch_size, len(task.training))
+    images_trained_on = len(task.part(runs[0]).training)
+    batch_size = min(runs[0].hyperparameters.batch_size, images_trained_on)
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
         image_s = _seconds_an_image(runs[0], task)
-        budget = max(BUDGET_SHARE * image_s * len(task.training) * epochs, _LEAST_BUDGET_S)
+        budget = max(BUDGET_SHARE * image_s * images_trained_on * epochs, _LEAST_BUDGET_S)
         size = min(len(runs), most)
         fewest = min(_FEWEST_IMAGES, batch_size)
         while size > 2 and _least_cost(Way(size), fewest * image_s) > budget:
@@ -171,7 +172,7 @@ def seconds_together(runs: Sequence[Run], task: TrainingTask) -> float:
         FusionError: the model cannot be fused.
     """
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
-        batch_size = min(runs[0].hyperparameters.batch_size, len(task.training))
+        batch_size = min(runs[0].hyperparameters.batch_size, len(task.part(runs[0]).training))
         images = min(batch_size, _IMAGES)
         together = _Stepper(runs, task, images)
         together.seconds()
@@ -180,7 +181,7 @@ def seconds_together(runs: Sequence[Run], task: TrainingTask) -> float:
 
 def _seconds_an_image(run: Run, task: TrainingTask) -> float:
     """Return about how long a training step of a run takes alone, for each image: a first, cheap guess."""
-    images = min(run.hyperparameters.batch_size, len(task.training), _PROBE_IMAGES)
+    images = min(run.hyperparameters.batch_size, len(task.part(run).training), _PROBE_IMAGES)
     alone = _Stepper([run], task, images)
     alone.seconds()  # what is done once only
     return alone.seconds() / images

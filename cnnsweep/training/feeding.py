@@ -17,46 +17,68 @@ from cnnsweep.records import Augmentation, Run
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingTask:
-    """What all runs of a sweep share.
+class Part:
+    """What is trained on and what is held out: of the sweep, or of one fold.
 
     Attributes:
-        training, validation: positions in `images`, int64; no validation is an empty tensor.
+        training, validation: positions in the images, int64; no validation is an empty tensor.
+        pixels: how pixels become numbers, as measured on the images trained on.
     """
 
-    images: ImageSet
     training: Tensor
     validation: Tensor
     pixels: PixelScale
-    num_classes: int
-    device: torch.device
-    precision: str
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches; the last may be shorter."""
         return -(-len(self.training) // batch_size)
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingTask:
+    """What all runs of a sweep share.
+
+    Attributes:
+        parts: one for each fold, in their order; without k-fold a single one.
+    """
+
+    images: ImageSet
+    parts: tuple[Part, ...]
+    num_classes: int
+    device: torch.device
+    precision: str
+
+    def part(self, run: Run) -> Part:
+        """Return what a run trains on and is measured on."""
+        if run.fold is not None:
+            return self.parts[run.fold]
+        (only,) = self.parts
+        return only
+
+
 def training_batches(task: TrainingTask, runs: Sequence[Run], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of an epoch for runs that train together.
+    """Yield the batches of an epoch for runs that train as one program, and so are of one fold.
 
     Yields:
         Images (N, G·C, H, W) float32 and labels (G, N), on the device; batch g belongs to K/G consecutive runs.
     """
+    assert len({run.fold for run in runs}) == 1
+    part = task.part(runs[0])
     viewers = _one_of_each_batch(runs)
     orders = torch.stack(
-        [epoch_order(task.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch) for run in viewers], 1
+        [epoch_order(part.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch) for run in viewers], 1
     )  # (images, G)
     chunks = torch.split(orders, runs[0].hyperparameters.batch_size)
     for items, (images, labels) in zip(chunks, task.images.batches(chunks, task.device), strict=True):
-        yield task.pixels.to_model_input(_augmented(images, items, viewers, epoch)), labels.t()
+        yield part.pixels.to_model_input(_augmented(images, items, viewers, epoch)), labels.t()
 
 
-def validation_batches(task: TrainingTask, runs: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the held-out images (N, C, H, W) and labels (N,), in batches that suit so many runs at once."""
-    chunks = torch.split(task.validation, evaluation_batch_size(task.images.image_shape, runs))
+def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit so many runs at once."""
+    part = task.part(runs[0])
+    chunks = torch.split(part.validation, evaluation_batch_size(task.images.image_shape, len(runs)))
     for images, labels in task.images.batches(chunks, task.device):
-        yield task.pixels.to_model_input(images), labels
+        yield part.pixels.to_model_input(images), labels
 
 
 def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:

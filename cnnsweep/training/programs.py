@@ -1,4 +1,4 @@
-"""The programs of a group: one that uses all threads, or several side by side, each on one thread of the CPU.
+"""The programs of a group: one or several in turn that use all threads, or several side by side on one thread each.
 
 Where layers are small, threads that share every operation wait for each other at the end of each; programs on a thread
 of their own meet at the end of an epoch only. What draws random numbers cannot be trained so: all threads draw from one
@@ -27,7 +27,8 @@ class Programs:
     Args:
         runs: of each program.
         build: makes the program of some runs.
-        is_threaded: give each a thread; otherwise there is one.
+        is_threaded: give each a thread of the CPU; otherwise they take turns, each with all threads. Where there are
+            more programs than threads, they wait for a free one.
 
     Attributes:
         is_cancelled: another thread has failed, or a person wants to stop: what is on a thread looks here.
@@ -36,17 +37,17 @@ class Programs:
     def __init__(
         self, runs: Sequence[Sequence[Run]], build: Callable[[Sequence[Run]], Program], *, is_threaded: bool
     ) -> None:
-        assert is_threaded or len(runs) == 1
         self._runs = [list(of_program) for of_program in runs]
         self._build = build
         self._programs = [build(of_program) for of_program in runs]
         self._threads = None
         self.is_cancelled = False
         if is_threaded:
-            self._threads = ThreadPoolExecutor(len(runs), initializer=torch.set_num_threads, initargs=(1,))
+            workers = min(len(runs), max(2, torch.get_num_threads()))
+            self._threads = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
 
     def on_each(self, call: Callable[[Program, slice], Result]) -> list[Result]:
-        """Call with every program and the positions of its runs, side by side; return the results in order.
+        """Call with every program and the positions of its runs, side by side or in turn; return the results in order.
 
         When one raises, or a person interrupts, the others are cancelled and waited for.
         """

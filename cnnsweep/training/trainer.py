@@ -17,7 +17,7 @@ from cnnsweep.recording.checkpoints import LastCheckpoint
 from cnnsweep.records import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
 from cnnsweep.training.feeding import TrainingTask, training_batches, validation_batches
 from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.lanes import Lane, Member, interruption_of_all, let_leave, resume
+from cnnsweep.training.lanes import Lane, Member, at_epoch, common_epoch, interruption_of_all, let_leave, only, resume
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
 from cnnsweep.training.programs import Programs
 from cnnsweep.training.schedules import learning_rate
@@ -29,8 +29,24 @@ class Watcher(Protocol):
     def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         """Hear of progress inside an epoch; called after every batch, so it must be quick."""
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Sequence[Decision]:
-        """Record what was measured and return one decision a report, in their order."""
+    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+        """Record what was measured, and return what becomes of runs, by id; one that is not in it goes on.
+
+        Args:
+            reports: of one epoch; at least one. Runs that were ahead after a crash have reported it before.
+
+        Returns:
+            Decisions about any runs of the group that are at this epoch, also those without a report. About other
+            runs they have no effect. If every run reported is interrupted, so is the whole group.
+        """
+
+    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        """Return what becomes of runs that go on from their checkpoints, as `epoch_ended` does, before they train.
+
+        A crash may have come between an epoch's record and the decision about it. Called once for a group whose runs
+        have all trained for equally many epochs, at least one; where some are ahead, the next `epoch_ended` is to
+        decide for all. A group that goes on in parts asks again, about an epoch that may have been decided about.
+        """
 
     def run_ended(self, outcome: RunOutcome) -> None:
         """Hear how a run ended."""
@@ -72,7 +88,7 @@ def train_group(
         raise
     except Exception as error:
         if len(lanes) > 1:
-            remaining = RunGroup.of([tuple(member.run for member in lane.members) for lane in lanes if lane.members])
+            remaining = only(group, {member.run.id for lane in lanes for member in lane.members})
             raise GroupError(_cause(error), remaining, is_memory=_is_out_of_memory(error)) from error
         for member in [member for lane in lanes for member in lane.members]:
             watcher.run_ended(_failure(member.run, error))
@@ -88,18 +104,20 @@ def _train_lanes(
     """Train until no lane is left in `lanes`."""
     for position, lane in enumerate(lanes):
         resume(programs, position, lane, checkpoints)
+    outcomes: dict[str, RunOutcome] = {}
+    if epoch := common_epoch(lanes):
+        decisions = watcher.resumed([run.id for run in at_epoch(lanes, epoch)])
+        outcomes = _outcomes(lanes, epoch, decisions, {})
     # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
-    _let_leave(programs, lanes, {}, watcher)
+    _let_leave(programs, lanes, outcomes, watcher)
     while lanes:
         epoch = min(lane.epochs_done for lane in lanes) + 1
         reports = _train_epoch(programs, lanes, epoch, task, watcher)
-        decisions = watcher.epoch_ended(reports)
-        outcomes = {
-            report.record.run_id: _outcome(report.record, decision)
-            for report, decision in zip(reports, decisions, strict=True)
-        }
-        if all(decision is Decision.INTERRUPT for decision in decisions):
-            outcomes = {**interruption_of_all(lanes), **outcomes}  # those that waited had nothing to report
+        decisions = watcher.epoch_ended(reports) if reports else {}
+        divergences = {report.record.run_id: report.record.divergence for report in reports}
+        outcomes = _outcomes(lanes, epoch, decisions, divergences)
+        if reports and all(decisions.get(run_id) is Decision.INTERRUPT for run_id in divergences):
+            outcomes = {**interruption_of_all(lanes), **outcomes}  # those that wait have nothing to report
         _let_leave(programs, lanes, outcomes, watcher)
 
 
@@ -118,9 +136,7 @@ def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
     return Programs(runs_of, build, is_threaded=group.is_threaded)
 
 
-def _let_leave(
-    programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunOutcome | None], watcher: Watcher
-) -> None:
+def _let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunOutcome], watcher: Watcher) -> None:
     for outcome in let_leave(programs, lanes, outcomes):
         watcher.run_ended(outcome)
 
@@ -140,15 +156,23 @@ def _failure(run: Run, error: Exception) -> RunOutcome:
     return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)))
 
 
-def _outcome(record: EpochRecord, decision: Decision) -> RunOutcome | None:
+def _outcomes(
+    lanes: Sequence[Lane], epoch: int, decisions: Mapping[str, Decision], divergences: Mapping[str, str | None]
+) -> dict[str, RunOutcome]:
+    """Return how runs end that are at an epoch, which may not be their last."""
+    ids = [run.id for run in at_epoch(lanes, epoch)]
+    outcomes = [_outcome(run_id, epoch, decisions.get(run_id), divergences.get(run_id)) for run_id in ids]
+    return {outcome.run_id: outcome for outcome in outcomes if outcome is not None}
+
+
+def _outcome(run_id: str, epoch: int, decision: Decision | None, divergence: str | None = None) -> RunOutcome | None:
     """Return how a run ends before its last epoch, or None."""
-    if record.divergence is not None:
-        cause = f"epoch {record.epoch}: {record.divergence}; try a smaller lr"
-        return RunOutcome(record.run_id, RunStatus.DIVERGED, cause)
+    if divergence is not None:
+        return RunOutcome(run_id, RunStatus.DIVERGED, f"epoch {epoch}: {divergence}; try a smaller lr")
     if decision is Decision.STOP:
-        return RunOutcome(record.run_id, RunStatus.STOPPED, f"stopped early after epoch {record.epoch}")
+        return RunOutcome(run_id, RunStatus.STOPPED, f"stopped early after epoch {epoch}")
     if decision is Decision.INTERRUPT:
-        return RunOutcome(record.run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {record.epoch}")
+        return RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epoch}")
     return None
 
 
@@ -181,30 +205,26 @@ def _train_epoch(
     start = time.perf_counter()
     due = [[member for member in lane.members if member.epochs_done < epoch] for lane in lanes]
 
-    def train_part(program: Program, part: slice) -> _PartResult:
+    def train_part(program: Program, part: slice) -> list[_Figures | None]:
+        if all(lane.epochs_done >= epoch for lane in lanes[part]):
+            return [None] * len(lanes[part])  # no one's figures depend on it: it just waits
         ids = [member.run.id for members in due[part] for member in members]
-        return _train_part(program, [lane.run for lane in lanes[part]], epoch, task, ids, watcher, programs)
+        return [*_train_part(program, [lane.run for lane in lanes[part]], epoch, task, ids, watcher, programs)]
 
-    parts = programs.on_each(train_part)
-    losses = torch.cat([part.losses for part in parts], 1)  # (steps, K)
-    rates = [rate for part in parts for rate in part.rates]
-    correct = torch.cat([part.correct for part in parts])
-    validation = [figures for part in parts for figures in part.validation]
-    lengths = _batch_lengths(len(task.training), lanes[0].run.hyperparameters.batch_size).to(losses.dtype)
-    mean_losses = (lengths @ losses / len(task.training)).tolist()  # weighted: the last batch may be shorter
-    accuracies = (correct.double() / len(task.training)).tolist()
+    figures = [of_run for of_part in programs.on_each(train_part) for of_run in of_part]
     # Of a group's time, each run has its share.
-    seconds = (time.perf_counter() - start) / sum(len(members) for members in due)
+    seconds = (time.perf_counter() - start) / max(1, sum(len(members) for members in due))
     reports = []
-    for position, (lane, members) in enumerate(zip(lanes, due, strict=True)):
+    for position, (lane, members, measured) in enumerate(zip(lanes, due, figures, strict=True)):
+        if measured is None:
+            continue
         if lane.epochs_done >= epoch:  # it waits for the others
             assert lane.checkpoint is not None
             programs.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
             continue
         lane.epochs_done = epoch
-        batch_losses, weights = losses[:, position].float(), programs.weights(position)
-        val_loss, val_accuracy = validation[position]
-        divergence = _divergence(batch_losses, val_loss, weights)
+        batch_losses, weights = measured.batch_losses.float(), programs.weights(position)
+        divergence = _divergence(batch_losses, measured.val_loss, weights)
         optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
         for member in members:
             member.epochs_done = epoch
@@ -212,14 +232,14 @@ def _train_epoch(
             record = EpochRecord(
                 run_id=member.run.id,
                 epoch=epoch,
-                loss=mean_losses[position],
-                accuracy=accuracies[position],
-                val_loss=val_loss,
-                val_accuracy=val_accuracy,
+                loss=measured.loss,
+                accuracy=measured.accuracy,
+                val_loss=measured.val_loss,
+                val_accuracy=measured.val_accuracy,
                 epoch_duration=seconds,
                 run_duration=member.seconds,
-                lr=rates[position],
-                steps=len(losses),
+                lr=measured.rate,
+                steps=len(batch_losses),
                 divergence=divergence,
             )
             reports.append(EpochReport(record, batch_losses, weights, optimizer, gradients))
@@ -227,20 +247,22 @@ def _train_epoch(
 
 
 @dataclass(frozen=True, slots=True)
-class _PartResult:
-    """What an epoch of one program's K runs gave, on the CPU.
+class _Figures:
+    """What an epoch of one run gave, on the CPU.
 
     Attributes:
-        losses: of every batch, (steps, K) float64.
-        correct: predictions while training, (K,).
-        rates: the learning rates of the last step.
-        validation: mean loss and accuracy of each run on the held-out images; None where there are none.
+        batch_losses: (steps,) float64.
+        loss, accuracy: while training, over all its images.
+        rate: the learning rate of the last step.
+        val_loss, val_accuracy: on the held-out images; None where there are none.
     """
 
-    losses: Tensor
-    correct: Tensor
-    rates: list[float]
-    validation: list[tuple[float, float]] | list[tuple[None, None]]
+    batch_losses: Tensor
+    loss: float
+    accuracy: float
+    rate: float
+    val_loss: float | None
+    val_accuracy: float | None
 
 
 class _CancelledError(Exception):
@@ -255,9 +277,10 @@ def _train_part(
     ids: Sequence[str],
     watcher: Watcher,
     programs: Programs,
-) -> _PartResult:
-    """Train the runs of one program for an epoch and measure them on the held-out images."""
-    steps = task.steps_per_epoch(runs[0].hyperparameters.batch_size)
+) -> list[_Figures]:
+    """Train the runs of one program for an epoch and measure them on the held-out images of their fold."""
+    part, batch_size = task.part(runs[0]), runs[0].hyperparameters.batch_size
+    steps = part.steps_per_epoch(batch_size)
     losses: list[Tensor] = []
     correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
     rates: list[float] = []
@@ -273,16 +296,26 @@ def _train_part(
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         correct += hits
         watcher.batches_done(ids, epoch, step + 1, steps)
-    return _PartResult(torch.stack(losses).cpu().double(), correct.cpu(), rates, _validate(program, len(runs), task))
+    validation = _validate(program, runs, task)
+    all_losses = torch.stack(losses).cpu().double()  # (steps, K)
+    lengths = _batch_lengths(len(part.training), batch_size).double()
+    mean_losses = (lengths @ all_losses / len(part.training)).tolist()  # weighted: the last batch may be shorter
+    accuracies = (correct.cpu().double() / len(part.training)).tolist()
+    return [
+        _Figures(all_losses[:, position], mean_losses[position], accuracies[position], rates[position], *held_out)
+        for position, held_out in enumerate(validation)
+    ]
 
 
-def _validate(program: Program, runs: int, task: TrainingTask) -> list[tuple[float, float]] | list[tuple[None, None]]:
+def _validate(
+    program: Program, runs: Sequence[Run], task: TrainingTask
+) -> list[tuple[float, float]] | list[tuple[None, None]]:
     """Return mean loss and accuracy of each run on the held-out images."""
-    if not len(task.validation):
-        return [(None, None)] * runs
+    held_out = len(task.part(runs[0]).validation)
+    if not held_out:
+        return [(None, None)] * len(runs)
     losses, hits = zip(*[program.measure(*batch) for batch in validation_batches(task, runs)], strict=True)
     loss_sums, correct = torch.stack(losses).sum(0).cpu().double(), torch.stack(hits).sum(0).cpu().double()
-    held_out = len(task.validation)
     return list(zip((loss_sums / held_out).tolist(), (correct / held_out).tolist(), strict=True))
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cnnsweep.data.splits import hold_out, split_indices
+from cnnsweep.data.splits import fold_indices, hold_out, split_indices
 from cnnsweep.errors import DataError
 
 
@@ -64,4 +64,43 @@ def test_a_split_that_leaves_a_part_empty_is_refused(validation: float, held_out
     assert str(caught.value) == (
         f"validation: {validation} of 6 training images would hold out {held_out}; both parts need at least one image: "
         "give a share or count that leaves 1 to 5, or 0 for no validation"
+    )
+
+
+def all_folds(labels: torch.Tensor, folds: int, seed: int = 0) -> list[list[int]]:
+    return [fold_indices(labels, folds, fold, seed)[1].tolist() for fold in range(folds)]
+
+
+@pytest.mark.parametrize(("sizes", "folds"), [((50, 30, 20), 5), ((7, 8, 1), 3), ((1, 1, 1, 1), 4), ((13,), 2)])
+def test_every_image_is_held_out_in_one_fold_and_trained_on_in_the_others(sizes: tuple[int, ...], folds: int) -> None:
+    labels = labels_with(*sizes)
+    held_out = all_folds(labels, folds)
+    assert sorted(position for fold in held_out for position in fold) == list(range(len(labels)))
+    for fold in range(folds):
+        training, validation = fold_indices(labels, folds, fold, 0)
+        assert training.dtype == validation.dtype == torch.int64
+        assert training.tolist() == sorted(set(range(len(labels))) - set(validation.tolist()))
+        assert validation.tolist() == sorted(validation.tolist())
+
+
+@pytest.mark.parametrize(("sizes", "folds"), [((50, 31, 22), 5), ((7, 8, 1), 3), ((4, 4, 4, 4), 3), ((1,) * 8, 3)])
+def test_folds_differ_by_one_image_at_most_in_all_and_in_every_class(sizes: tuple[int, ...], folds: int) -> None:
+    labels = labels_with(*sizes)
+    counts = torch.stack([torch.bincount(labels[fold], minlength=len(sizes)) for fold in all_folds(labels, folds)])
+    assert (counts.max(0).values - counts.min(0).values).max() <= 1
+    assert counts.sum(1).max() - counts.sum(1).min() <= 1
+
+
+def test_folds_depend_on_the_seed_alone() -> None:
+    labels = labels_with(40, 60)
+    assert all_folds(labels, 4, 7) == all_folds(labels, 4, 7)
+    assert all_folds(labels, 4, 7) != all_folds(labels, 4, 8)
+
+
+def test_more_folds_than_images_are_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        fold_indices(labels_with(2, 1), 5, 0, 0)
+    assert str(caught.value) == (
+        "validation: 5 folds of 3 training images would leave some empty; each needs at least one image: "
+        "give fewer folds"
     )

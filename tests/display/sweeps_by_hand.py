@@ -21,6 +21,8 @@ from cnnsweep.records import (
 )
 from cnnsweep.selection import Objective
 
+VAL_ACCURACY = Objective("val_accuracy", "max")
+
 
 def make_run(number: int, settings: Mapping[str, Any], epochs: int = 3, model: str = "lenet") -> Run:
     hyperparameters = Hyperparameters(
@@ -28,7 +30,8 @@ def make_run(number: int, settings: Mapping[str, Any], epochs: int = 3, model: s
         momentum=None, nesterov=None, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(),
         label_smoothing=0.0, grad_clip=None, augment=Augmentation(), seed=0,
     )  # fmt: skip
-    return Run(f"{number:016x}", f"run-{number}", ModelChoice(model), hyperparameters, settings)
+    run_id = f"{number:016x}"
+    return Run(run_id, f"run-{number}", ModelChoice(model), hyperparameters, settings, configuration=run_id)
 
 
 def make_runs(count: int, epochs: int = 3) -> tuple[Run, ...]:
@@ -46,12 +49,15 @@ def make_runs(count: int, epochs: int = 3) -> tuple[Run, ...]:
 def make_overview(
     runs: Sequence[Run],
     columns: tuple[str, ...] = ("lr", "batch_size", "shuffle"),
-    objective: Objective = Objective("val_accuracy", "max"),  # noqa: B008  # frozen
+    objective: Objective = VAL_ACCURACY,
     history: Mapping[str, Sequence[EpochRecord]] | None = None,
     outcomes: Mapping[str, RunOutcome] | None = None,
     name: str = "fashion",
+    to_come: int = 0,
 ) -> SweepOverview:
-    return SweepOverview(name, f"runs/{name}", "cpu", columns, tuple(runs), objective, history or {}, outcomes or {})
+    return SweepOverview(
+        name, f"runs/{name}", "cpu", columns, tuple(runs), objective, history or {}, outcomes or {}, to_come
+    )
 
 
 def make_record(run: Run, epoch: int, accuracy: float, validated: bool = True, seconds: float = 1.3) -> EpochRecord:
@@ -61,6 +67,24 @@ def make_record(run: Run, epoch: int, accuracy: float, validated: bool = True, s
         run.id, epoch, loss, accuracy, loss * 1.05 if validated else None, accuracy - 0.005 if validated else None,
         seconds, seconds * epoch, 0.01, 540,
     )  # fmt: skip
+
+
+def train(
+    watcher: Any, run: Run, accuracies: Sequence[float], objective: Objective = VAL_ACCURACY, validated: bool = True
+) -> None:
+    """Tell a display, or its progress, of a run's epochs from the first, as the sweep does."""
+    records: list[EpochRecord] = []
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        records.append(make_record(run, epoch, accuracy, validated))
+        watcher.epoch_ended(records[-1], objective.standing(records))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @dataclass

@@ -1,6 +1,7 @@
 from rich.text import Text
 
-from cnnsweep.display.columns import Column, fit_columns
+from cnnsweep.display.columns import Column, fit_columns, setting_column
+from cnnsweep.display.figures import UNKNOWN
 
 
 def column(width: int, drop: int, narrowest: int | None = None) -> Column:
@@ -42,3 +43,10 @@ def test_empty_column_takes_no_room() -> None:
 
 def test_wide_characters_count_twice() -> None:
     assert Column("数数", [Text("a")], 0).width == 4
+
+
+def test_setting_that_is_not_used_is_a_dash_and_numbers_stay_aligned() -> None:
+    values = [0.9, None, UNKNOWN, 10]
+    column = setting_column("momentum", values, [""] * 4, 0)
+    assert (column.justify, [cell.plain for cell in column.cells]) == ("right", ["0.9", "–", "–", "10  "])
+    assert [cell.plain for cell in setting_column("grad_clip", [None, UNKNOWN], [""] * 2, 0).cells] == ["none", "–"]

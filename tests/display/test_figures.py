@@ -88,6 +88,11 @@ def test_settings_text_skips_names_that_a_run_does_not_have() -> None:
     assert settings_text({"lr": 0.1, "shuffle": False}, ["shuffle", "momentum", "lr"]) == "shuffle=false lr=0.1"
 
 
+def test_settings_text_skips_what_a_run_has_no_use_for() -> None:
+    settings = {"momentum": None, "lr": 0.1, "grad_clip": None}
+    assert settings_text(settings, settings) == "lr=0.1 grad_clip=none"
+
+
 def test_decimal_points_stand_in_one_column() -> None:
     texts = align_points(["0.1", "10", "0.001", "nan", "–"])
     assert [text.rjust(6) for text in texts] == [" 0.1  ", "10    ", " 0.001", "   nan", "     –"]

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
-from sweeps_by_hand import Terminal, make_overview, make_record, make_run, make_runs
+from sweeps_by_hand import Terminal, make_overview, make_run, make_runs, train
 
 from cnnsweep.display import live as live_module
 from cnnsweep.display.live import LiveDisplay
 from cnnsweep.display.live_table import choose_rows
 from cnnsweep.display.progress import SweepProgress
 from cnnsweep.records import Run, RunOutcome, RunStatus
+from cnnsweep.selection import Objective
 
 
 @pytest.fixture(autouse=True)
@@ -32,15 +33,14 @@ def half_done(display: LiveDisplay, runs: Sequence[Run], active: int = 1, **over
     for position, run in enumerate(runs[:done]):
         display.run_started(run.id)
         if position % 7 == 2:
-            display.epoch_ended(make_record(run, 1, float("nan")), False)
+            train(display, run, [float("nan")])
             display.run_ended(RunOutcome(run.id, RunStatus.DIVERGED, "loss is not finite in epoch 1"))
             continue
-        for epoch in (1, 2, 3):
-            display.epoch_ended(make_record(run, epoch, 0.6 + 0.08 * epoch + 0.001 * (position % 11)), True)
+        train(display, run, [0.6 + 0.08 * epoch + 0.001 * (position % 11) for epoch in (1, 2, 3)])
         display.run_ended(RunOutcome(run.id, RunStatus.FINISHED))
     for run in runs[done : done + active]:
         display.run_started(run.id)
-        display.epoch_ended(make_record(run, 1, 0.64), True)
+        train(display, run, [0.64])
     display._noted = 0.0  # the throttle would drop what follows so soon
     display.batches_done([run.id for run in runs[done : done + active]], 2, 270, 540)
     refresh(display)
@@ -146,13 +146,12 @@ def test_closing_leaves_failures_messages_and_one_line() -> None:
 
 
 def test_validation_columns_are_absent_without_validation() -> None:
-    from cnnsweep.selection import Objective
-
     terminal = Terminal(120, 24)
     display = LiveDisplay(terminal.console)
     runs = make_runs(2)
-    display.sweep_started(make_overview(runs, objective=Objective("accuracy", "max")))
-    display.epoch_ended(make_record(runs[0], 1, 0.5, validated=False), True)
+    accuracy = Objective("accuracy", "max")
+    display.sweep_started(make_overview(runs, objective=accuracy))
+    train(display, runs[0], [0.5], accuracy, validated=False)
     refresh(display)
     assert "val" not in terminal.text
     assert "acc ↑" in terminal.text
@@ -187,7 +186,7 @@ def test_display_goes_silent_when_the_terminal_dies() -> None:
     stream.is_dead = True
     display.run_started(runs[0].id)
     refresh(display)
-    display.epoch_ended(make_record(runs[0], 1, 0.5), True)
+    train(display, runs[0], [0.5])
     display.message("unseen")
     display.run_ended(RunOutcome(runs[0].id, RunStatus.FAILED, "unseen"))
     display.close()
@@ -229,6 +228,97 @@ def test_active_run_among_the_best_is_shown_once() -> None:
     progress = SweepProgress(make_overview(runs))
     for run in runs[:4]:
         progress.run_started(run.id)
-        progress.epoch_ended(make_record(run, 1, 0.5 + progress.epochs_done / 10), True)
+        train(progress, run, [0.5 + progress.epochs_done / 10])
     blocks = [[row.number for row in block] for block in choose_rows(progress, 15)]
     assert blocks == [[4, 3, 2], [1]]
+
+
+def test_rows_of_a_search_are_added_round_by_round() -> None:
+    terminal = Terminal(100, 24)
+    display = LiveDisplay(terminal.console)
+    runs = make_runs(4)
+    display.sweep_started(make_overview([], to_come=40))
+    refresh(display)
+    assert terminal.lines[0] == "fashion  0 of 40 runs · cpu · runs/fashion"
+    assert terminal.lines[5] == "40 to come"
+    assert "  0%  0 of – epochs, 0.00 s so far, – left" in terminal.lines[7]
+    display.runs_added(runs[:2], 38)
+    train(display, runs[0], [0.6, 0.7, 0.8])
+    display.run_ended(RunOutcome(runs[0].id, RunStatus.FINISHED))
+    refresh(display)
+    assert terminal.lines[0] == "fashion  2 of 40 runs · cpu · runs/fashion"
+    assert [line.split()[:2] for line in terminal.lines[4:6]] == [["★", "1"], ["2", "waiting"]]
+    assert terminal.lines[7] == "1 waiting, 1 finished, 38 to come"
+    display.runs_added(runs, 36)
+    refresh(display)
+    assert [line.split()[:2] for line in terminal.lines[4:8]] == [
+        ["★", "1"],  # known already, and left as it is
+        *(["2", "waiting"], ["3", "waiting"], ["4", "waiting"]),
+    ]
+    assert terminal.lines[9] == "3 waiting, 1 finished, 36 to come"
+    assert " 3 of 120 epochs" in terminal.lines[11]
+    display.runs_added([], 0)  # the search ends sooner
+    refresh(display)
+    assert terminal.lines[0] == "fashion  4 runs · cpu · runs/fashion"
+    assert " 3 of 12 epochs" in terminal.lines[11]
+    display.close()
+
+
+def test_rows_are_not_added_while_a_frame_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    display = LiveDisplay(Terminal(80, 24).console)
+    display.sweep_started(make_overview([], to_come=2))
+    seen: list[tuple[int, bool]] = []
+    monkeypatch.setattr(
+        display._progress, "runs_added", lambda _runs, to_come: seen.append((to_come, display._lock.locked()))
+    )
+    display.runs_added(make_runs(1), 1)
+    display.close()
+    assert seen == [(1, True)]
+
+
+def test_runs_that_are_stopped_early_end_calmly() -> None:
+    terminal = Terminal(100, 24)
+    display = LiveDisplay(terminal.console)
+    runs = make_runs(100)
+    display.sweep_started(make_overview(runs))
+    for position, run in enumerate(runs[:60]):
+        if position < 50:
+            display.run_started(run.id)
+            train(display, run, [0.6, 0.5])
+        display.run_ended(RunOutcome(run.id, RunStatus.STOPPED, "epoch 2: val_accuracy 0.495 is below 0.72"))
+    refresh(display)
+    # No line above the table, no block of its own within: the best, and how many there are beside them.
+    assert terminal.lines[0].startswith("fashion")
+    shown = [line.split()[:3] for line in terminal.lines[4:] if "/3" in line and "epoch" not in line]
+    assert shown == [["★", "1", "stopped"], ["2", "stopped", "0.01"], ["3", "stopped", "0.001"]]
+    assert "+ 40 waiting, 57 stopped" in terminal.lines
+    # 50 stopped after 2 epochs, 10 before the first; 40 with 3 to come
+    assert " 100 of 220 epochs" in terminal.text
+    assert "below" not in terminal.text
+    display.close()
+    assert terminal.lines[0].startswith("sweep fashion: 40 waiting, 60 stopped, in ")
+
+
+def test_setting_that_a_run_has_no_use_for_is_a_dash() -> None:
+    terminal = Terminal(100, 24)
+    display = LiveDisplay(terminal.console)
+    settings = (
+        {"optimizer": "sgd", "momentum": 0.9, "grad_clip": None},
+        {"optimizer": "sgd", "momentum": 0.95, "grad_clip": 1.0},
+        {"optimizer": "adam", "momentum": None, "grad_clip": 1.0},
+        {"optimizer": "adam"},
+    )
+    runs = [make_run(number, setting) for number, setting in enumerate(settings, start=1)]
+    display.sweep_started(make_overview(runs, columns=("optimizer", "momentum", "grad_clip")))
+    refresh(display)
+    # Numbers are aligned as if the dashes were not there.
+    assert [line[:49] for line in terminal.lines[2:8] if "─" not in line] == [
+        "   run  status   optimizer  momentum  grad_clip  ",
+        "     1  waiting  sgd            0.9   none       ",
+        "     2  waiting  sgd            0.95  1          ",
+        "     3  waiting  adam              –  1          ",
+        "     4  waiting  adam              –  –          ",
+    ]
+    display.run_ended(RunOutcome(runs[3].id, RunStatus.FAILED, "killed"))
+    assert terminal.lines[0] == "run 4/4 optimizer=adam  failed: killed"
+    display.close()

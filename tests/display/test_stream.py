@@ -2,7 +2,7 @@ import errno
 import io
 
 import pytest
-from sweeps_by_hand import make_overview, make_record, make_runs
+from sweeps_by_hand import make_overview, make_runs, train
 
 from cnnsweep.display.plain import PlainDisplay
 from cnnsweep.display.stream import ForgivingStream
@@ -30,7 +30,7 @@ def test_display_falls_silent_when_the_terminal_is_gone(error: Exception) -> Non
     display = PlainDisplay(stream)
     display.sweep_started(make_overview(runs))
     display.run_started(runs[0].id)
-    display.epoch_ended(make_record(runs[0], 1, 0.5), True)
+    train(display, runs[0], [0.5])
     display.message("unseen")
     display.close()
     assert stream.getvalue().count("\n") == 1

@@ -1,15 +1,7 @@
 import pytest
-from sweeps_by_hand import make_record, make_run
+from sweeps_by_hand import Clock, make_record, make_run
 
 from cnnsweep.display.time_left import TimeLeft
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def start(*runs, epochs: int = 3) -> tuple[TimeLeft, Clock]:
@@ -78,3 +70,23 @@ def test_nothing_is_left_when_all_runs_have_ended() -> None:
     time_left.learn(make_record(run, 1, 0.5, seconds=10))
     time_left.set_left(run.id, 0)
     assert (time_left.epochs_left, time_left.seconds({})) == (0, 0)
+
+
+def test_epochs_of_runs_to_come_cost_the_mean_of_all_kinds() -> None:
+    fast, slow = make_run(1, {"batch_size": 1000}), make_run(2, {"batch_size": 10})
+    time_left, clock = start(fast, slow, epochs=1)
+    for run, seconds in ((fast, 1), (fast, 1), (slow, 10)):
+        clock.now += seconds
+        time_left.learn(make_record(run, 1, 0.5, seconds=seconds))
+    assert time_left.seconds({}, 10) == pytest.approx(1 + 10 + 10 * 12 / 3)
+
+
+def test_added_run_counts_as_soon_as_it_has_epochs_left() -> None:
+    run, later = make_run(1, {}), make_run(2, {})
+    time_left, clock = start(run, epochs=1)
+    clock.now += 10
+    time_left.learn(make_record(run, 1, 0.5, seconds=10))
+    time_left.add(later)
+    assert time_left.epochs_left == 1
+    time_left.set_left(later.id, 4)
+    assert (time_left.epochs_left, time_left.seconds({})) == (5, pytest.approx(50))

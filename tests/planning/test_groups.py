@@ -7,7 +7,15 @@ import dataclasses
 import pytest
 
 from cnnsweep.planning.cost import disk_bytes, group_seconds
-from cnnsweep.planning.groups import by_exact_model, runs_of_a_kind, split_evenly, trajectories
+from cnnsweep.planning.groups import (
+    by_exact_model,
+    family,
+    runs_of_a_kind,
+    split_evenly,
+    split_in_step,
+    trajectories,
+    whole_configurations,
+)
 from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, RunGroup, Schedule, even_sizes
 
 ADAM = Hyperparameters(
@@ -20,8 +28,8 @@ ADAM = Hyperparameters(
 LENET = ModelChoice("lenet")
 
 
-def make_run(name: str, model: ModelChoice = LENET, **changes) -> Run:
-    return Run(name, name, model, dataclasses.replace(ADAM, **changes), {})
+def make_run(name: str, model: ModelChoice = LENET, configuration: str = "", fold: int | None = None, **changes) -> Run:
+    return Run(name, name, model, dataclasses.replace(ADAM, **changes), {}, configuration or name, fold)
 
 
 def names(kinds):
@@ -91,6 +99,69 @@ def test_groups_are_few_and_even(count, most, sizes):
     groups = split_evenly(members, most)
     assert [len(group.trajectories) for group in groups] == sizes
     assert [run.id for group in groups for run in group.runs] == [str(number) for number in range(count)]
+
+
+def test_runs_of_different_folds_are_of_different_kinds_and_trajectories_but_of_one_family():
+    runs = [make_run(f"{epochs}{fold}", fold=fold, epochs=epochs) for epochs in (2, 3) for fold in (0, 1)]
+    assert names(runs_of_a_kind(runs, {})) == [[["20", "30"]], [["21", "31"]]]
+    assert names([trajectories(runs)]) == [[["20", "30"], ["21", "31"]]]
+    assert len({family(run) for run in runs}) == 1
+    others = [make_run("a", batch_size=32), make_run("b", optimizer="sgd"), make_run("c", ModelChoice("cnn"))]
+    assert len({family(run) for run in [*runs, *others]}) == 4
+    assert family(make_run("d", ModelChoice("lenet", {"dropout": 0.5}))) == family(runs[0])
+
+
+def test_configurations_are_kept_whole_with_those_that_share_a_trajectory():
+    def run(configuration, seed):
+        return make_run(f"{configuration}{seed}", configuration=configuration, seed=seed)
+
+    members = [(run("a", 0),), (run("b", 0), run("c", 0)), (run("d", 0),), (run("a", 1),), (run("c", 1), run("d", 1))]
+    members.append((run("e", 0),))
+    assert names(whole_configurations(members)) == [[["a0"], ["a1"]], [["b0", "c0"], ["d0"], ["c1", "d1"]], [["e0"]]]
+    many = [(make_run(str(number)),) for number in range(3000)]
+    assert whole_configurations(many) == [[runs] for runs in many]
+
+
+def replicates(configurations, seeds, folds=(None,)):
+    """Return the kinds of configurations that are repeated with seeds and folds."""
+    runs = [
+        make_run(f"{c}{seed}{'' if fold is None else fold}", configuration=c, lr=n + 1.0, seed=seed, fold=fold)
+        for n, c in enumerate(configurations)
+        for seed in range(seeds)
+        for fold in folds
+    ]
+    return runs_of_a_kind(runs, {})
+
+
+def programs(groups):
+    return [[" ".join(run.id for (run,) in program) for program in group.programs] for group in groups]
+
+
+def test_as_many_configurations_as_fit_are_a_group_in_step():
+    kinds = replicates("abcde", seeds=2)
+    assert programs(split_in_step(kinds, 10)) == [["a0 b0 c0 d0 e0 a1 b1 c1 d1 e1"]]
+    assert programs(split_in_step(kinds, 7)) == [["a0 b0 a1 b1"], ["c0 d0 e0 c1 d1 e1"]]
+    assert programs(split_in_step(kinds, 10, most=4)) == [["a0 a1"], ["b0 c0 b1 c1"], ["d0 e0 d1 e1"]]
+    assert programs(split_in_step(kinds[:1], 1)) == [[f"{c}0", f"{c}1"] for c in "abcde"]
+    assert not any(group.is_threaded for group in split_in_step(kinds, 7))
+
+
+def test_a_configuration_larger_than_a_program_is_several_in_one_group():
+    assert programs(split_in_step(replicates("ab", seeds=5), 3)) == [["a0 a1", "a2 a3 a4"], ["b0 b1", "b2 b3 b4"]]
+    three_folds = replicates("ab", seeds=2, folds=(0, 1, 2))
+    assert programs(split_in_step(three_folds, 4)) == [["a00 b00 a10 b10", "a01 b01 a11 b11", "a02 b02 a12 b12"]]
+    assert programs(split_in_step(three_folds, 4, most=11)) == [
+        ["a00 a10", "a01 a11", "a02 a12"],
+        ["b00 b10", "b01 b11", "b02 b12"],
+    ]
+    assert programs(split_in_step(three_folds, 1))[0] == ["a00", "a10", "a01", "a11", "a02", "a12"]
+
+
+def test_a_group_in_step_is_divided_among_threads():
+    (group,) = split_in_step(replicates("ab", seeds=3), 6, threads=2)
+    assert (programs([group]), group.is_threaded) == ([["a0 b0 a1", "b1 a2 b2"]], True)
+    (group,) = split_in_step(replicates("a", seeds=4, folds=(0, 1)), 4, threads=2)
+    assert (programs([group]), group.is_threaded) == ([["a00 a10", "a20 a30", "a01 a11", "a21 a31"]], True)
 
 
 def test_a_groups_time_counts_each_trajectory_once_and_the_held_out_images_by_a_third():

@@ -67,3 +67,39 @@ def show(render: Callable[[Console], None], width: int = 80) -> str:
     stream = io.StringIO()
     render(Console(file=stream, width=width, no_color=True))
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def make_replicates(axes: dict[str, list[Any]], figures: dict[int, list[float]], folds: int | None = None) -> Content:
+    """A grid whose settings have several runs: `figures` holds a setting's validation accuracies by its number, from 1.
+
+    With `folds` they are of these folds in turn, of seed 0 first; otherwise each has a seed of its own, from 0.
+    """
+    replicates = len(next(iter(figures.values())))
+    each = list(range(replicates // folds if folds else replicates))
+    content = make_content({**axes, "seed": each}, epochs=2)
+    runs, rows = [], []
+    for position, run in enumerate(content["runs"]):
+        setting, seed = divmod(position, len(each))
+        for fold in range(folds) if folds else [None]:
+            name = run["run"] if fold is None else f"{run['run']}-fold{fold}"
+            accuracy = figures[setting + 1][seed * (folds or 1) + (fold or 0)]
+            own = {"run": name, "id": f"{len(runs) + 1:016x}", "configuration": f"c{setting + 1}", "fold": fold,
+                   "stop": None, "checkpoint": f"{name}/best.safetensors", "val_accuracy": accuracy}  # fmt: skip
+            runs.append({**run, **own})
+            rows += [{**row, "run": name, "val_accuracy": accuracy - 0.05 * (2 - row["epoch"])}
+                     for row in content["epochs"] if row["run"] == run["run"]]  # fmt: skip
+    best = max(figures, key=lambda number: sum(figures[number]))
+    kept = [run for run in runs if run["configuration"] == f"c{best}"]
+    content["sweep"].update(best=max(kept, key=lambda run: run["val_accuracy"])["run"], folds=folds)
+    return {**content, "runs": runs, "epochs": rows, "tests": []}
+
+
+def stop_run(content: Content, number: int, epoch: int, value: float, threshold: float | None, compared: int) -> None:
+    """Turn run `number` into one that a rule stopped after `epoch`."""
+    run = content["runs"][number - 1]
+    rule = f"top 1/3 at epoch {epoch}" if compared > 1 else "no improvement in 2 epochs"
+    stop = {"epoch": epoch, "value": value, "threshold": threshold, "compared": compared, "rule": rule}
+    run.update(status="stopped", cause=rule, epochs_done=epoch, best_epoch=epoch, stop=stop, val_accuracy=value)
+    run["run_duration"] = 1.25 * epoch
+    name = run["run"]
+    content["epochs"] = [row for row in content["epochs"] if row["run"] != name or row["epoch"] <= epoch]

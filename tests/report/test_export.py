@@ -38,8 +38,9 @@ def test_csv_holds_every_column_of_the_ranked_runs(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(load(tmp_path, content)))))
     assert [row["run"] for row in rows] == ["run-2", "run-1"]
     assert list(rows[0]) == [
-        "rank", "run", "id", "status", "cause", "epochs_done", "best_epoch", "loss", "accuracy", "val_loss",
-        "val_accuracy", "run_duration", "parameters", "checkpoint", "lr", "channels", "epochs", "optimizer",
+        "rank", "run", "id", "configuration", "fold", "status", "cause", "epochs_done", "best_epoch", "loss",
+        "accuracy", "val_loss", "val_accuracy", "run_duration", "parameters", "checkpoint", "stop_epoch", "stop_value",
+        "stop_threshold", "stop_compared", "stop_rule", "lr", "channels", "epochs", "optimizer",
     ]  # fmt: skip
     assert (rows[1]["rank"], rows[1]["val_accuracy"], rows[1]["cause"], rows[1]["lr"]) == ("2", "0.1", "", "0.01")
     assert rows[0]["channels"] == "[6, 12]"
@@ -60,7 +61,8 @@ def test_json_holds_the_plain_values(tmp_path: Path) -> None:
     rows = json.loads(text)
     assert [row["note"] for row in rows] == [*HOSTILE, "\x9b数\u202e"]
     expected = content["runs"][0]
-    assert rows[0] == {"rank": 1, **expected}
+    stop = dict.fromkeys(["stop_epoch", "stop_value", "stop_threshold", "stop_compared", "stop_rule"])
+    assert rows[0] == {"rank": 1, "configuration": expected["id"], "fold": None, **stop, **expected}
     assert rows[0]["loss"] is None
 
 

@@ -4,7 +4,8 @@ import pytest
 from results_by_hand import fail_run, load, make_content
 
 from cnnsweep.errors import UsageError
-from cnnsweep.report.summary import best_run, effects, group_failures, places, rank_runs
+from cnnsweep.report.effects import effects
+from cnnsweep.report.summary import best_run, group_failures, places, rank_runs
 
 
 def names(runs: list) -> list[str]:
@@ -66,7 +67,8 @@ def test_unknown_column_is_refused_with_a_suggestion(tmp_path: Path) -> None:
         rank_runs(results, "val_acuracy")
     assert str(caught.value) == (
         "--sort: there is no column 'val_acuracy'; did you mean 'val_accuracy'? allowed: lr, epochs, optimizer, run, "
-        "id, status, epochs_done, best_epoch, loss, accuracy, val_loss, val_accuracy, run_duration, parameters"
+        "id, configuration, fold, status, epochs_done, best_epoch, loss, accuracy, val_loss, val_accuracy, "
+        "run_duration, parameters"
     )
 
 

@@ -37,11 +37,13 @@ Ranked by val_accuracy, higher is better; each run at its best epoch.
    2  0.01   false      1/1  0.5005  0.8090    0.6005     0.7990  finished
    3  0.001  true       1/1  0.5050  0.8000    0.6050     0.7900  finished
    –  0.001  false      –/1       –       –         –          –  diverged: los…
+One run a setting: differences may be noise of the seed; `seeds: 5` in the sweep
+file tells.
 
 best        lr=0.01, shuffle=true
             val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 1 of 1
 checkpoint  fashion/run-1/best.safetensors
-test it     cnnsweep evaluate --checkpoint fashion/run-1
+test it     cnnsweep evaluate fashion
 
 Failures
 1 diverged: loss is not finite in epoch 1, batch 12
@@ -67,11 +69,13 @@ def test_final_summary_names_the_next_commands(folder: Path) -> None:
 ──────────────────────────────────────────────────────────────
 ★  1  0.01     3/3  0.5000  0.8100    0.6000     0.8000  3.8 s
    2  0.001    3/3  0.5050  0.8000    0.6050     0.7900  3.8 s
+One run a setting: differences may be noise of the seed; `seeds: 5` in the sweep
+file tells.
 
 best        lr=0.01
             val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 3 of 3
 checkpoint  fashion/run-1/best.safetensors
-test it     cnnsweep evaluate --checkpoint fashion/run-1
+test it     cnnsweep evaluate fashion
 
 report      cnnsweep report fashion
 curves      tensorboard --logdir fashion
@@ -186,7 +190,7 @@ def test_hostile_names_and_causes_are_shown_escaped(folder: Path) -> None:
     report = show(lambda console: render_report(results, console), 120)
     assert "\\x1b]0;owned\\x07[bold]x  \\x9b31m on fashion_mnist" in report
     assert "diverged: \\x1b[2J[/] boom" in report
-    assert "cnnsweep evaluate --checkpoint 'fashion/[x]\\x1b[5m ;rm'" in report  # quoted for the shell
+    assert "checkpoint  fashion/[x]\\x1b[5m ;rm/best.safetensors" in report
 
 
 def test_ten_thousand_runs_are_read_ranked_and_shown_in_two_seconds(folder: Path) -> None:

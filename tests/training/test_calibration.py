@@ -14,7 +14,7 @@ from cnnsweep.errors import FusionError
 from cnnsweep.training import calibration
 from cnnsweep.training.calibration import ALONE, Way, calibrate, decide
 from cnnsweep.training.checking import check_fused
-from cnnsweep.training.feeding import TrainingTask
+from cnnsweep.training.feeding import Part, TrainingTask
 from cnnsweep.training.footprint import run_bytes, runs_that_fit
 from cnnsweep.training.fused_program import FusedProgram
 
@@ -22,10 +22,8 @@ from cnnsweep.training.fused_program import FusedProgram
 @pytest.fixture(scope="module")
 def task() -> TrainingTask:
     images = torch.randint(0, 256, (64, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return TrainingTask(
-        MemoryImages(images, torch.arange(64) % 3), torch.arange(64), torch.arange(0), PixelScale((0.5,), (0.25,)), 3,
-        torch.device("cpu"), "fp32",
-    )  # fmt: skip
+    part = Part(torch.arange(64), torch.arange(0), PixelScale((0.5,), (0.25,)))
+    return TrainingTask(MemoryImages(images, torch.arange(64) % 3), (part,), 3, torch.device("cpu"), "fp32")
 
 
 TWO = 2  # threads

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ from cnnsweep.records import (
     RunStatus,
     Schedule,
 )
-from cnnsweep.training.feeding import TrainingTask, training_batches
+from cnnsweep.training.feeding import Part, TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram
 from cnnsweep.training.trainer import GroupError, build_programs, train_group
@@ -56,16 +56,22 @@ def task() -> TrainingTask:
     labels = torch.arange(36) % 3
     images = torch.randint(0, 256, (36, 3, 12, 12), generator=random, dtype=torch.uint8)
     images[torch.arange(36), 0, labels * 2] = 255
-    return TrainingTask(
-        MemoryImages(images, labels), torch.arange(27), torch.arange(27, 36), PixelScale((0.5,) * 3, (0.25,) * 3), 3,
-        torch.device("cpu"), "fp64",
-    )  # fmt: skip
+    part = Part(torch.arange(27), torch.arange(27, 36), PixelScale((0.5,) * 3, (0.25,) * 3))
+    return TrainingTask(MemoryImages(images, labels), (part,), 3, torch.device("cpu"), "fp64")
 
 
 class Collector:
-    """Keeps copies of all that is reported, by run; interrupts everything after an epoch if told so."""
+    """Keeps copies of all that is reported, by run; interrupts everything after an epoch if told so.
 
-    def __init__(self, interrupt_after: int | None = None) -> None:
+    Args:
+        decisions: by epoch; 0 for a group that goes on.
+    """
+
+    def __init__(
+        self, interrupt_after: int | None = None, decisions: Mapping[int, Mapping[str, Decision]] | None = None
+    ) -> None:
+        self.decisions = decisions or {}
+        self.resumptions: list[list[str]] = []
         self.reports: dict[str, list[EpochReport]] = {}
         self.checkpoints: dict[str, list[LastCheckpoint]] = {}
         self.outcomes: dict[str, RunOutcome] = {}
@@ -74,7 +80,7 @@ class Collector:
     def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         pass
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Sequence[Decision]:
+    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         for report in reports:
             copy = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, report.optimizer)
             weights = {name: tensor.clone() for name, tensor in report.weights.items()}
@@ -83,8 +89,14 @@ class Collector:
             self.reports.setdefault(report.record.run_id, []).append(kept)
             last = LastCheckpoint(report.record, weights, copy)
             self.checkpoints.setdefault(report.record.run_id, []).append(last)
-        is_over = self._interrupt_after is not None and reports[0].record.epoch >= self._interrupt_after
-        return [Decision.INTERRUPT if is_over else Decision.CONTINUE] * len(reports)
+        epoch = reports[0].record.epoch
+        if self._interrupt_after is not None and epoch >= self._interrupt_after:
+            return {report.record.run_id: Decision.INTERRUPT for report in reports}
+        return self.decisions.get(epoch, {})
+
+    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        self.resumptions.append(list(run_ids))
+        return self.decisions.get(0, {})
 
     def run_ended(self, outcome: RunOutcome) -> None:
         assert outcome.run_id not in self.outcomes
@@ -92,7 +104,7 @@ class Collector:
 
 
 def make_runs(*hyperparameters: Hyperparameters, model: ModelChoice = CNN) -> list[Run]:
-    return [Run(f"run{number}", f"run{number}", model, h, {}) for number, h in enumerate(hyperparameters)]
+    return [Run(f"run{number}", f"run{number}", model, h, {}, f"c{number}") for number, h in enumerate(hyperparameters)]
 
 
 def train_alone(task: TrainingTask, runs: Sequence[Run]) -> Collector:
@@ -219,6 +231,7 @@ def test_runs_of_a_group_may_differ_in_dropout(task):
             ModelChoice("cnn", {**CNN.arguments, "dropout": p}),
             dataclasses.replace(ADAM, seed=k),
             {},
+            f"c{k}",
         )
         for k, p in enumerate([0.5, 0.0, 0.2, 0.5])
     ]
@@ -412,10 +425,8 @@ def test_a_failure_on_one_thread_stops_the_others_and_is_the_cause(task, monkeyp
 def test_lenet_on_real_images_trains_together_as_alone(shared_data):
     """Fashion-MNIST in float64, two whole epochs of 2,050 images, the last batch of 50."""
     images = load_dataset(DatasetChoice("fashion_mnist"), shared_data).train
-    task = TrainingTask(
-        images, torch.arange(2050), torch.arange(2050, 3050), PixelScale((0.286,), (0.353,)), 10,
-        torch.device("cpu"), "fp64",
-    )  # fmt: skip
+    part = Part(torch.arange(2050), torch.arange(2050, 3050), PixelScale((0.286,), (0.353,)))
+    task = TrainingTask(images, (part,), 10, torch.device("cpu"), "fp64")
     h = dataclasses.replace(ADAM, batch_size=100, lr=0.001, eps=1e-8)
     runs = make_runs(
         h,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
@@ -28,7 +28,7 @@ from cnnsweep.records import (
     RunStatus,
     Schedule,
 )
-from cnnsweep.training.feeding import TrainingTask
+from cnnsweep.training.feeding import Part, TrainingTask
 from cnnsweep.training.trainer import train_group
 
 SMALL_CNN = ModelChoice("cnn", {"channels": [4], "kernel_size": 3, "hidden": [8]})
@@ -42,7 +42,7 @@ RMSPROP = dataclasses.replace(ADAM, optimizer="rmsprop", momentum=0.0, beta1=Non
 
 
 def make_run(hyperparameters: Hyperparameters, model: ModelChoice = SMALL_CNN) -> Run:
-    return Run("0123456789abcdef", "run-012345", model, hyperparameters, {})
+    return Run("0123456789abcdef", "run-012345", model, hyperparameters, {}, "configuration")
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,16 @@ def task() -> TrainingTask:
     images[torch.arange(60), 0, labels * 2] = 255  # a row that gives the class away
     return TrainingTask(
         images=MemoryImages(images, labels),
-        training=torch.arange(50),
-        validation=torch.arange(50, 60),
-        pixels=PixelScale((0.5,), (0.25,)),
+        parts=(Part(torch.arange(50), torch.arange(50, 60), PixelScale((0.5,), (0.25,))),),
         num_classes=3,
         device=torch.device("cpu"),
         precision="fp32",
     )
+
+
+def without_validation(task: TrainingTask) -> TrainingTask:
+    (part,) = task.parts
+    return dataclasses.replace(task, parts=(dataclasses.replace(part, validation=torch.arange(0)),))
 
 
 class Listener:
@@ -77,7 +80,7 @@ class Listener:
     def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         self.batches.append((epoch, done, total))
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Sequence[Decision]:
+    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         (report,) = reports
         weights = {name: tensor.clone() for name, tensor in report.weights.items()}
         self.reports.append(report)
@@ -86,7 +89,10 @@ class Listener:
             lambda leaf: leaf.clone() if isinstance(leaf, torch.Tensor) else leaf, report.optimizer
         )
         self.checkpoints.append(LastCheckpoint(report.record, weights, optimizer))
-        return [self._decisions.pop(0) if self._decisions else Decision.CONTINUE]
+        return {report.record.run_id: self._decisions.pop(0)} if self._decisions else {}
+
+    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        return {}
 
     def run_ended(self, outcome: RunOutcome) -> None:
         self.outcomes.append(outcome)
@@ -246,14 +252,14 @@ def test_a_diverging_run_ends_with_the_place_where_it_did(task):
 
 def test_weights_that_overflow_in_the_very_last_batch_are_noticed(task):
     one_batch = dataclasses.replace(SGD, lr=1e45, batch_size=50, epochs=1, momentum=0.0, nesterov=False)
-    listener = train(dataclasses.replace(task, validation=torch.arange(0)), one_batch)
+    listener = train(without_validation(task), one_batch)
     assert math.isfinite(listener.reports[0].record.loss)
     assert [o.status for o in listener.outcomes] == [RunStatus.DIVERGED]
     assert "a weight became infinite or NaN in the last batch" in str(listener.outcomes[0].cause)
 
 
 def test_without_validation_there_are_no_validation_figures(task):
-    listener = train(dataclasses.replace(task, validation=torch.arange(0)), ADAM)
+    listener = train(without_validation(task), ADAM)
     assert listener.reports[0].record.val_loss is None
     assert listener.reports[0].record.val_accuracy is None
 
@@ -297,7 +303,7 @@ def test_running_out_of_memory_says_what_to_do(task, monkeypatch):
 
 def test_an_error_of_the_recorder_stops_the_sweep(task):
     class Full(Listener):
-        def epoch_ended(self, reports: Sequence[EpochReport]) -> Sequence[Decision]:
+        def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
             raise FolderError("disk full")
 
     listener = Full()

@@ -1,0 +1,221 @@
+"""Which settings a search tries next: asked for in rounds, from nothing but the sweep file and the journal.
+
+So a resumed sweep goes on with the very settings that an uninterrupted one would have asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnsweep.judging import average_curve
+from cnnsweep.recording.files import to_json
+from cnnsweep.recording.history import SweepHistory
+from cnnsweep.records import Run, RunStatus
+from cnnsweep.search.base import Dimension as SearchDimension
+from cnnsweep.search.base import Picks, Suggester, Told, make_suggester
+from cnnsweep.spec.conditions import is_number
+from cnnsweep.spec.dump import as_written
+from cnnsweep.spec.expand import make_runs
+from cnnsweep.spec.schema import SweepSpec
+from cnnsweep.spec.search_entry import Search
+from cnnsweep.spec.settings import Dimension, Setting, apply_conditions, count_runs, dimensions, is_excluded
+
+FIRST_ROUND = 10  # before anything is known: as many as Optuna's TPE draws at random
+_PATIENCE = 20  # refused one after the other, before a search that learns draws at random
+_MOST_REFUSED = 2_000  # one after the other: nothing new is left in the space
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """Settings chosen at once.
+
+    Attributes:
+        event: the fields of the journal's `asked` event.
+        runs: the new runs that they come to, with every seed and fold.
+    """
+
+    event: Mapping[str, Any]
+    runs: tuple[Run, ...]
+
+
+class Asker:
+    """Asks a search for settings; for a grid there is nothing to ask."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        """Take the space from a sweep.
+
+        Raises:
+            UsageError: what the method needs is not installed.
+        """
+        self._spec = spec
+        self._search = spec.search
+        self._replicates = count_runs(spec).replicates
+        every = [] if self._is_grid else dimensions(spec)
+        self._dimensions = {one.name: one for one in every if one.interval is not None or len(one.options) > 1}
+        self._fixed: dict[str, Any] = {}
+        for one in every:
+            if one.name not in self._dimensions:
+                self._fixed |= one.at(0)
+        self._space = _hash_of(self._dimensions.values(), spec)
+        self._suggester = None if self._is_grid else self._make_suggester(self._search)
+
+    def known_runs(self, history: SweepHistory) -> tuple[Run, ...]:
+        """Return the runs of all rounds that the journal holds."""
+        settings = [self._setting(picks) for asked in self._rounds(history) for picks in asked.picks]
+        return make_runs(self._spec, settings).runs
+
+    def runs_to_come(self, history: SweepHistory) -> int:
+        """Return how many runs are still to be asked for, at most."""
+        return self._left(history) * self._replicates
+
+    def ask(self, history: SweepHistory, runs: Sequence[Run]) -> Round | None:
+        """Return the next settings to try, or None where none is due: for a grid, at the end, and while a search
+        that learns has runs under way.
+
+        Args:
+            runs: all of the sweep so far.
+        """
+        under_way = any(not history.runs[run.id].status.is_final for run in runs if run.id in history.runs)
+        left = self._left(history)
+        if not left or self._suggester is None or (self._search.learns and under_way):
+            return None
+        return self._choose(min(left, self._size(history)), history, runs)
+
+    @property
+    def _is_grid(self) -> bool:
+        return self._search.method == "grid"
+
+    def _make_suggester(self, search: Search) -> Suggester:
+        space = [
+            SearchDimension(one.name, interval=one.interval)
+            if one.interval is not None
+            else SearchDimension(one.name, options=len(one.options))
+            for one in self._dimensions.values()
+        ]
+        return make_suggester(search, space, self._spec.mode)
+
+    def _rounds(self, history: SweepHistory) -> list[Any]:
+        """Return the rounds of this search; picks of another space mean nothing here."""
+        return [asked for asked in history.rounds if asked.space == self._space]
+
+    def _left(self, history: SweepHistory) -> int:
+        rounds = self._rounds(history)
+        if self._is_grid or (rounds and not rounds[-1].picks):  # nothing new was left in the space
+            return 0
+        return max(self._search.runs - sum(len(asked.picks) for asked in rounds), 0)
+
+    def _size(self, history: SweepHistory) -> int:
+        """Return how many settings to ask for at once: all, or, where results count, as many as train together."""
+        if not self._search.learns:
+            return self._search.runs
+        if self._search.round is not None:
+            return self._search.round
+        if not self._rounds(history):
+            return FIRST_ROUND
+        return max(history.largest_group // self._replicates, 1)
+
+    def _choose(self, count: int, history: SweepHistory, runs: Sequence[Run]) -> Round:
+        """Draw until there are `count` settings that are neither excluded nor known."""
+        assert self._suggester is not None
+        rounds = self._rounds(history)
+        told = self._told(history)
+        drawn = rounds[-1].drawn if rounds else 0
+        known = {run.configuration for run in runs}
+        at_random = self._make_suggester(Search("random", self._search.runs, self._search.seed))
+        chosen: list[Picks] = []
+        settings: list[Setting] = []
+        configurations: list[str] = []
+        refused = 0
+        while len(chosen) < count and refused < _MOST_REFUSED:
+            pending = [Told(picks, None, is_pending=True) for picks in chosen]
+            suggester = self._suggester if refused < _PATIENCE or not self._search.learns else at_random
+            for picks in suggester.suggest([*told, *pending], drawn, count - len(chosen)):
+                drawn += 1
+                setting = self._setting(picks)
+                configuration = None if is_excluded(self._spec, setting) else self._configuration(setting)
+                if configuration is None or configuration in known:
+                    refused += 1
+                    continue
+                refused = 0
+                known.add(configuration)
+                chosen.append(picks)
+                settings.append(setting)
+                configurations.append(configuration)
+        names = {known_run.name for known_run in history.runs.values()}
+        new = make_runs(self._spec, settings, names).runs
+        event = {"space": self._space, "drawn": drawn, "picks": chosen, "configurations": configurations}
+        return Round(event, new)
+
+    def _setting(self, picks: Picks) -> Setting:
+        values = dict(self._fixed)
+        for name, pick in picks.items():
+            values |= self._dimensions[name].at(pick)
+        ordered = {key: values[key] for key in self._spec.axes if key in values}
+        return apply_conditions(self._spec, ordered)
+
+    def _configuration(self, setting: Setting) -> str:
+        return make_runs(self._spec, [setting]).runs[0].configuration
+
+    def _told(self, history: SweepHistory) -> list[Told]:
+        """Return what became of the settings asked for, in their order, after those of `include`."""
+        by_configuration: dict[str, list[Any]] = {}
+        for run in history.runs.values():
+            by_configuration.setdefault(run.configuration, []).append(run)
+        included = [
+            (picks, self._configuration(setting))
+            for setting in self._spec.include
+            if (picks := self._picks(setting)) is not None
+        ]
+        asked = [pair for one in self._rounds(history) for pair in zip(one.picks, one.configurations, strict=True)]
+        told = []
+        for picks, configuration in itertools.chain(included, asked):
+            curve = average_curve(configuration, by_configuration.get(configuration, []), history.objective)
+            is_stopped = any(run.status is RunStatus.STOPPED for run in by_configuration.get(configuration, []))
+            by_epoch = {epoch: value for epoch, value in enumerate(curve.standing, start=1) if value is not None}
+            value = curve.standing[-1] if curve.standing else None
+            told.append(Told(picks, value, by_epoch if is_stopped else {}))
+        return told
+
+    def _picks(self, setting: Setting) -> Picks | None:
+        """Return the picks that would give a setting, or None if none do."""
+        picks: dict[str, float | int] = {}
+        for name, dimension in self._dimensions.items():
+            pick = _pick(dimension, setting)
+            if pick is None:
+                return None
+            picks[name] = pick
+        return picks if to_json(_written(self._setting(picks))) == to_json(_written(setting)) else None
+
+
+def _pick(dimension: Dimension, setting: Setting) -> float | int | None:
+    values = [setting.get(key) for key in dimension.keys]
+    if dimension.interval is not None:
+        value: Any = values[0]
+        inside = is_number(value) and dimension.interval.low <= value <= dimension.interval.high
+        return dimension.interval.nearest(value) if inside else None
+    return next((n for n, option in enumerate(dimension.options) if list(option) == values), None)
+
+
+def _written(setting: Setting) -> dict[str, Any]:
+    return {key: as_written(value) for key, value in setting.items()}
+
+
+def _hash_of(space: Any, spec: SweepSpec) -> str:
+    """Return what two commands must agree in for picks of one to mean the same in the other; `runs` may differ."""
+    options = {
+        one.name: one.interval.as_written()
+        if one.interval is not None
+        else [[as_written(value) for value in option] for option in one.options]
+        for one in space
+    }
+    shape = {
+        "when": {key: condition.as_written() for key, condition in spec.when.items()},
+        "exclude": [condition.as_written() for condition in spec.exclude],
+        "method": spec.search.method,
+        "seed": spec.search.seed,
+    }
+    return hashlib.sha256(to_json([options, shape]).encode()).hexdigest()[:16]

@@ -1,0 +1,144 @@
+"""Early stopping in a sweep: what the rule is asked about, from the records of all runs so far."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from cnnsweep.recording.history import RunHistory, SweepHistory
+from cnnsweep.records import Run, RunStatus, Verdict
+from cnnsweep.selection import BEST, Objective
+from cnnsweep.spec.early_stop_entry import EarlyStop
+from cnnsweep.stopping import Curve, judge
+
+
+class Judge:
+    """Asks an early-stopping rule about configurations whose runs have all come to an epoch.
+
+    Its verdicts follow from the journal alone: which runs are known, how far they are, and what was found before.
+    """
+
+    def __init__(self, rule: EarlyStop | None, history: SweepHistory) -> None:
+        self._rule = rule
+        self._history = history
+        self._runs: dict[str, list[Run]] = {}
+        self._curves: dict[str, Curve] = {}
+
+    def add_runs(self, runs: Iterable[Run]) -> None:
+        """Take in runs of the sweep, and what the journal knows of them."""
+        new = set()
+        for run in runs:
+            known = self._runs.setdefault(run.configuration, [])
+            if all(run.id != other.id for other in known):
+                known.append(run)
+                new.add(run.configuration)
+        for configuration in sorted(new):
+            self._update(configuration)
+
+    def new_verdicts(self, run_ids: Sequence[str]) -> list[Verdict]:
+        """Return what the rule finds about the configurations of these runs, which have just ended an epoch.
+
+        A configuration is judged once an epoch, when the last of its runs has come there.
+        """
+        if self._rule is None:
+            return []
+        due: dict[int, list[str]] = {}
+        for configuration in self._configurations(run_ids):
+            self._update(configuration)
+            epoch = self._epoch(configuration)
+            if epoch and (configuration, epoch) not in self._history.verdicts:
+                due.setdefault(epoch, []).append(configuration)
+        longest = max(run.hyperparameters.epochs for runs in self._runs.values() for run in runs)
+        objective = self._history.objective
+        found = [judge(self._rule, objective, names, self._curves, longest) for _, names in sorted(due.items())]
+        return list(itertools.chain.from_iterable(found))
+
+    def stopped(self, run_ids: Sequence[str]) -> list[str]:
+        """Return which runs end here, by what the journal holds of verdicts: all of a configuration that are under way.
+
+        Args:
+            run_ids: runs that have just ended an epoch.
+        """
+        ended = []
+        for configuration in self._configurations(run_ids):
+            for run in self._under_way(configuration):
+                verdict = self._history.verdicts.get((configuration, len(self._history.runs[run.id].records)))
+                if verdict is not None and verdict.stops:
+                    ended.append(run.id)
+        return ended
+
+    def why_stopped(self, run_id: str) -> str:
+        """Return in one line why a run ends after its last epoch."""
+        run = self._history.runs[run_id]
+        verdict = self._history.verdicts[run.configuration, len(run.records)]
+        metric = self._history.objective.metric
+        reached = "has no finite figure" if verdict.value is None else f"is {verdict.value:.4g}"
+        needed = "" if verdict.threshold is None else f", needed was {verdict.threshold:.4g}"
+        return f"epoch {verdict.epoch}: {metric} {reached}{needed} ({verdict.rule})"
+
+    def _configurations(self, run_ids: Sequence[str]) -> list[str]:
+        return list(dict.fromkeys(self._history.runs[run_id].configuration for run_id in run_ids))
+
+    def _under_way(self, configuration: str) -> list[Run]:
+        runs = [run for run in self._runs[configuration] if not self._history.runs[run.id].status.is_final]
+        return [run for run in runs if not _has_diverged(self._history.runs[run.id])]
+
+    def _epoch(self, configuration: str) -> int:
+        """Return the epoch to which all runs that go on have come; 0 if one has not begun, or none goes on."""
+        lengths = [len(self._history.runs[run.id].records) for run in self._under_way(configuration)]
+        return min(lengths, default=0)
+
+    def _update(self, configuration: str) -> None:
+        runs = [self._history.runs[run.id] for run in self._runs[configuration] if run.id in self._history.runs]
+        self._curves[configuration] = average_curve(configuration, runs, self._history.objective)
+
+
+def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Objective) -> Curve:
+    """Return the mean over a configuration's runs, as far as all of them have come.
+
+    From the epoch in which a run diverged, the mean is not finite: its other seeds and folds were lucky. A run that
+    failed, which may not be the setting's fault, is left out.
+    """
+    counted = [run for run in runs if run.status is not RunStatus.FAILED]
+    going = [run for run in counted if not _has_diverged(run)]
+    epochs = max((run.epochs or len(run.records) for run in runs), default=0)
+    length = min((len(run.records) for run in going or counted), default=0)
+    figures, standing = [], []
+    for run in counted:
+        values = [objective.value(record) for record in run.records[:length]]
+        values += [None] * (length - len(values))
+        finite = [value if value is not None and math.isfinite(value) else None for value in values]
+        figures.append(finite)
+        standing.append(_standing(finite, objective, diverged_after=len(run.records) if _has_diverged(run) else None))
+    return Curve(configuration, _means(figures), _means(standing), epochs)
+
+
+def _standing(figures: Sequence[float | None], objective: Objective, diverged_after: int | None) -> list[float | None]:
+    """Return what stands for a run after each epoch, by the objective's scope."""
+    result: list[float | None] = []
+    best: float | None = None
+    window: deque[float] = deque(maxlen=objective.window)
+    for position, figure in enumerate(figures):
+        best = figure if objective.is_better(figure, best) else best
+        if figure is not None:
+            window.append(figure)
+        last = fmean(window) if window else None
+        has_diverged = diverged_after is not None and position + 1 >= diverged_after
+        result.append(None if has_diverged else best if objective.scope == BEST else last)
+    return result
+
+
+def _means(columns: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
+    """Return the mean of each epoch; None where one of the runs has no finite figure."""
+    means = []
+    for figures in zip(*columns, strict=True):
+        known = [figure for figure in figures if figure is not None]
+        means.append(fmean(known) if len(known) == len(figures) else None)
+    return tuple(means)
+
+
+def _has_diverged(run: RunHistory) -> bool:
+    return bool(run.records) and run.records[-1].divergence is not None

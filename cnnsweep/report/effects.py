@@ -1,0 +1,101 @@
+"""The effect of each hyperparameter on the sweep's metric: means, and differences between matched runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from cnnsweep.report.axes import canonical, levels_of, setting_axes
+from cnnsweep.report.results import Results, RunResult
+from cnnsweep.report.settings import fold_overlap
+from cnnsweep.report.statistics import Difference, difference
+from cnnsweep.selection import Objective
+
+Block = tuple[Any, ...]  # all that two runs must share to be compared
+
+
+@dataclass(frozen=True, slots=True)
+class ValueEffect:
+    """The runs with one value (or bin) of a hyperparameter.
+
+    Attributes:
+        value: as JSON has it; of a bin the text of its ends.
+        mean: of the sweep's metric; None if no run has a figure.
+        runs: that the mean is of: finished or stopped early.
+        failed: diverged or failed, not in the mean.
+        difference: to the value with the best mean, this less the best; None for the best itself and without a mean.
+    """
+
+    value: Any
+    mean: float | None
+    runs: int
+    failed: int
+    difference: Difference | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How the metric's mean differs between the values of one hyperparameter.
+
+    A main effect in the sense of a factorial design. The means are fair where every combination was trained, as in a
+    grid; where runs failed or combinations are missing, other settings leak in. The differences are fair in either
+    case where they are in pairs: over runs that are equal in all else, seed and fold included.
+    """
+
+    name: str
+    values: tuple[ValueEffect, ...]  # numbers ascending, others in the order of the file
+    spread: float | None  # largest mean minus smallest; None with fewer than two means
+
+
+def effects(results: Results) -> list[Effect]:
+    """Return the effect of each hyperparameter that varies, the largest spread first, unknown ones last.
+
+    The seed is not among them where it makes replicates. With k-fold the differences' intervals are widened as those
+    of means are, so they are cautious where several settings are averaged.
+    """
+    blocks = _blocks(results)
+    found = [_effect(results, axis, blocks[axis]) for axis in setting_axes(results)]
+    found = [effect for effect in found if len(effect.values) > 1]
+    return sorted(found, key=lambda effect: (effect.spread is None, -(effect.spread or 0.0)))
+
+
+def _blocks(results: Results) -> dict[str, list[Block]]:
+    """Return, by axis, for each run everything else about it."""
+    axes = results.sweep.axes
+    codes = [(*(canonical(run.settings[axis]) for axis in axes), run.fold) for run in results.runs]
+    return {axis: [code[:n] + code[n + 1 :] for code in codes] for n, axis in enumerate(axes)}
+
+
+def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
+    objective = results.sweep.objective
+    levels = levels_of(axis, results.runs)
+    members: list[list[tuple[RunResult, Block]]] = [[] for _ in levels.values]
+    for run, block in zip(results.runs, blocks, strict=True):
+        members[levels.of[canonical(run.settings[axis])]].append((run, block))
+    figures = [_figures(objective, part) for part in members]
+    means = [fmean(found for part in by.values() for found in part) if by else None for by in figures]
+    best = objective.rank(means)[0]
+    matched = [{block: fmean(part) for block, part in by.items()} for by in figures]
+    overlap = fold_overlap(results)
+    values = tuple(
+        ValueEffect(
+            value,
+            means[n],
+            sum(map(len, figures[n].values())),
+            sum(run.has_failed for run, _ in members[n]),
+            None if n == best or not matched[n] else difference(matched[n], matched[best], overlap),
+        )
+        for n, value in enumerate(levels.values)
+    )
+    known = [mean for mean in means if mean is not None]
+    return Effect(axis, values, max(known) - min(known) if len(known) > 1 else None)
+
+
+def _figures(objective: Objective, runs: Sequence[tuple[RunResult, Block]]) -> Mapping[Block, list[float]]:
+    """Return the figures of complete runs by what they share with others; several where a bin holds several values."""
+    found: dict[Block, list[float]] = {}
+    for run, block in runs:
+        figure = run.figure(objective.metric)
+        if run.is_complete and figure is not None:
+            found.setdefault(block, []).append(figure)
+    return found

@@ -1,0 +1,164 @@
+"""How much each hyperparameter, and each pair of them, matters for the sweep's metric."""
+
+import importlib.util
+import itertools
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from cnnsweep.report.axes import MANY_VALUES, Levels, canonical, is_number, levels_of, setting_axes
+from cnnsweep.report.results import Results
+from cnnsweep.report.settings import Setting
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+NEEDS_OPTUNA = "importance needs Optuna: pip install 'cnnsweep[search]'"
+FEWEST_SETTINGS = 10  # below, the effects can be read off one by one
+SETTINGS_PER_AXIS = 10  # below, importance is a guess
+MOST_SETTINGS = 2000  # more make it slower, not better
+BEST_SHARE, FEWEST_BEST = 0.1, 5  # what counts as good: the best tenth, but five settings at least
+LOG_SPAN = 100  # a positive axis that spans as much is taken by its logarithm
+_CLOSE_ENOUGH = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """How far the effect of one hyperparameter depends on another.
+
+    Attributes:
+        share: of the variance of the cells' means, what the two main effects together leave unexplained, 0 to 1.
+        cells: combinations of values (or bins) that have settings; of `possible` ones.
+        per_cell: settings in a cell, on average.
+    """
+
+    first: str
+    second: str
+    share: float
+    cells: int
+    possible: int
+    per_cell: float
+
+
+def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float] | None:
+    """Return the share of each hyperparameter in what tells good settings from the rest, largest first; they sum to 1.
+
+    By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) as Optuna has it, on the settings' means: how differently the
+    best tenth of the settings is distributed along each axis. Texts, lists, truth values, axes of few numbers and
+    those that some settings lack are categories; others are numbers, by their logarithm where they span two decades.
+
+    Returns:
+        None if Optuna is not installed; empty with fewer than two axes or `FEWEST_SETTINGS` settings, or where all
+        settings are equally good.
+    """
+    known = _thinned([setting for setting in settings if setting.estimate is not None])
+    axes = [axis for axis in setting_axes(results) if len({canonical(s.settings.get(axis)) for s in known}) > 1]
+    figures = [setting.estimate.mean for setting in known if setting.estimate is not None]
+    if len(axes) < 2 or len(known) < FEWEST_SETTINGS or min(figures) == max(figures):
+        return {}
+    if importlib.util.find_spec("optuna") is None:
+        return None
+    import optuna
+
+    columns = {f"{axis}": _parameter([setting.settings.get(axis) for setting in known]) for axis in axes}
+    distributions = {axis: distribution for axis, (distribution, _) in columns.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it calls itself experimental
+        before = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+        try:
+            study = optuna.create_study(direction="maximize" if results.sweep.objective.mode == "max" else "minimize")
+            study.add_trials(
+                optuna.trial.create_trial(
+                    params={axis: values[n] for axis, (_, values) in columns.items()},
+                    distributions=distributions,
+                    value=figure,
+                )
+                for n, figure in enumerate(figures)
+            )
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator(
+                target_quantile=min(max(BEST_SHARE, FEWEST_BEST / len(known)), 0.5)
+            )
+            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        finally:
+            optuna.logging.set_verbosity(before)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _thinned(settings: Sequence[Setting]) -> Sequence[Setting]:
+    """Return evenly spaced ones of too many; they come ranked, so good and bad ones keep their shares."""
+    return settings if len(settings) <= MOST_SETTINGS else settings[:: math.ceil(len(settings) / MOST_SETTINGS)]
+
+
+def _parameter(values: Sequence[Any]) -> tuple["BaseDistribution", list[Any]]:
+    """Return an axis as Optuna knows it: its distribution, and one value a setting."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if all(map(is_number, values)) and len(set(values)) > MANY_VALUES:
+        numbers = [float(value) for value in values]
+        low, high = min(numbers), max(numbers)
+        return FloatDistribution(low, high, log=0 < low <= high / LOG_SPAN), numbers
+    texts = [canonical(value) for value in values]
+    return CategoricalDistribution(tuple(dict.fromkeys(texts))), texts
+
+
+def interactions(results: Results, settings: Sequence[Setting]) -> list[Interaction]:
+    """Return the pairs of hyperparameters that do more together than one by one, the strongest first.
+
+    An additive model (one effect a value of either, by least squares) is fitted to the mean of each combination
+    that has settings. Numbers of many values are binned. A pair is left out where the model has as many effects as
+    there are cells, so that it would explain anything, and where cells do not differ.
+    """
+    known = [setting for setting in settings if setting.estimate is not None]
+    runs = [setting.runs[0] for setting in known]
+    levels = [levels_of(axis, runs, always=True) for axis in setting_axes(results)]
+    found = [_interaction(a, b, known) for a, b in itertools.combinations(levels, 2)]
+    return sorted((pair for pair in found if pair is not None and pair.share > 0), key=lambda pair: -pair.share)
+
+
+def _interaction(first: Levels, second: Levels, settings: Sequence[Setting]) -> Interaction | None:
+    cells: dict[tuple[int, int], list[float]] = {}
+    for setting in settings:
+        assert setting.estimate is not None
+        cell = tuple(axis.of[canonical(setting.runs[0].settings[axis.name])] for axis in (first, second))
+        cells.setdefault((cell[0], cell[1]), []).append(setting.estimate.mean)
+    means = {cell: fmean(figures) for cell, figures in cells.items()}
+    if not means or len(means) <= len({row for row, _ in means}) + len({column for _, column in means}) - 1:
+        return None
+    share = unexplained(means)
+    if share is None:
+        return None
+    return Interaction(
+        *(first.name, second.name, share, len(means), len(first.values) * len(second.values)),
+        per_cell=len(settings) / len(means),
+    )
+
+
+def unexplained(cells: Mapping[tuple[int, int], float]) -> float | None:
+    """Return the share of the variance between cells that row and column effects leave; None if there is none.
+
+    Least squares by turns: each pass takes the mean of what is left out of every row, then out of every column, until
+    the squares no longer shrink. With all cells there, the first pass is exact.
+    """
+    middle = fmean(cells.values())
+    left = {cell: value - middle for cell, value in cells.items()}
+    total = math.fsum(value**2 for value in left.values())
+    if total <= (_CLOSE_ENOUGH * (abs(middle) + 1)) ** 2 * len(cells):
+        return None
+    before = total
+    for _ in range(200):
+        for side in (0, 1):
+            lines: dict[int, list[float]] = {}
+            for cell, value in left.items():
+                lines.setdefault(cell[side], []).append(value)
+            means = {line: fmean(values) for line, values in lines.items()}
+            left = {cell: value - means[cell[side]] for cell, value in left.items()}
+        rest = math.fsum(value**2 for value in left.values())
+        if before - rest <= 1e-9 * total:
+            break
+        before = rest
+    share = rest / total
+    return share if share > _CLOSE_ENOUGH else 0.0

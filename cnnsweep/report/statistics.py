@@ -1,0 +1,226 @@
+"""Means with intervals, differences between settings, and how sure they are. Pure functions of numbers.
+
+SciPy takes a third of a second to import, so it is imported where a quantile is needed.
+"""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TypeVar
+
+CONFIDENCE = 0.95
+MOST_SEEDS = 1000  # that anyone would train to separate two settings
+
+Key = TypeVar("Key", bound=Hashable)  # tells replicates apart: a seed, a fold, or both
+Name = TypeVar("Name", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over replicates, with its interval by Student's t; `deviation` and interval are None for one value."""
+
+    mean: float
+    deviation: float | None  # of the sample: with n - 1
+    low: float | None
+    high: float | None
+    count: int
+
+    @property
+    def half(self) -> float | None:
+        """Half the interval's width: what stands behind ±."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first's mean less the second's. What cannot be known from so few replicates is None.
+
+    Attributes:
+        low, high: its 95 % interval.
+        sure: the probability that the first's true mean is the larger one, 0 to 1; 0.5 says nothing.
+        pairs: how many replicates both have, where the difference is between these; None if all were taken unpaired.
+        freedom: degrees of freedom of the t distribution.
+        error: standard error of `mean`.
+        overlap: the ratio of held-out to training images that `error` was corrected by.
+    """
+
+    mean: float
+    low: float | None = None
+    high: float | None = None
+    sure: float | None = None
+    pairs: int | None = None
+    freedom: float | None = None
+    error: float | None = None
+    overlap: float = 0.0
+
+
+def estimate(values: Sequence[float], overlap: float = 0.0, confidence: float = CONFIDENCE) -> Estimate:
+    """Return mean, sample standard deviation and t interval of the mean.
+
+    Args:
+        values: one a replicate, finite.
+        overlap: with k-fold cross-validation the ratio of held-out to training images, 1 / (k - 1). Folds share
+            training images, so their figures are not independent; the variance of their mean is then taken as
+            s² (1 / n + overlap), as Nadeau and Bengio (2003) correct it. 0 for independent replicates.
+        confidence: how often such an interval holds the true mean.
+
+    Raises:
+        ValueError: there are no values.
+    """
+    mean, deviation = _moments(values)
+    if deviation is None:
+        return Estimate(mean, None, None, None, len(values))
+    half = _quantile((1 + confidence) / 2, len(values) - 1) * deviation * math.sqrt(1 / len(values) + overlap)
+    return Estimate(mean, deviation, mean - half, mean + half, len(values))
+
+
+def difference(first: Mapping[Key, float], second: Mapping[Key, float], overlap: float = 0.0) -> Difference:
+    """Return how far the first's mean lies above the second's, and how sure that is.
+
+    Replicates with the same key saw the same seed and images, so what they have in common cancels in pairs: where at
+    least two keys are shared, this is the paired t test over them, and what only one side has is left out. Otherwise
+    it is Welch's t test over all values, which needs two on each side.
+
+    Args:
+        first: the figures of one setting, by replicate.
+        second: those of the other.
+        overlap: as in `estimate`.
+
+    Raises:
+        ValueError: one side has no figures.
+    """
+    shared = [key for key in first if key in second]
+    if len(shared) >= 2:
+        mean, deviation = _moments([first[key] - second[key] for key in shared])
+        assert deviation is not None
+        error = deviation * math.sqrt(1 / len(shared) + overlap)
+        return _judged(mean, error, len(shared) - 1, len(shared), overlap)
+    (a, a_deviation), (b, b_deviation) = _moments(list(first.values())), _moments(list(second.values()))
+    if a_deviation is None or b_deviation is None:
+        return Difference(a - b, overlap=overlap)
+    parts = [
+        (deviation**2 * (1 / len(side) + overlap), len(side) - 1)
+        for deviation, side in ((a_deviation, first), (b_deviation, second))
+    ]
+    total = sum(variance for variance, _ in parts)
+    # Welch and Satterthwaite's degrees of freedom, from shares: variances themselves may underflow when squared.
+    freedom = 1 / sum((variance / total) ** 2 / n for variance, n in parts) if total else float(len(first) - 1)
+    return _judged(a - b, math.sqrt(total), freedom, None, overlap)
+
+
+def _judged(mean: float, error: float, freedom: float, pairs: int | None, overlap: float) -> Difference:
+    if error == 0:  # replicates that agree to the last bit leave no doubt
+        sure = 0.5 if mean == 0 else float(mean > 0)
+        return Difference(mean, mean, mean, sure, pairs, freedom, 0.0, overlap)
+    half = _quantile((1 + CONFIDENCE) / 2, freedom) * error
+    return Difference(
+        mean, mean - half, mean + half, _probability(mean / error, freedom), pairs, freedom, error, overlap
+    )
+
+
+def tied_with_best(
+    figures: Mapping[Name, Mapping[Key, float]], mode: str, overlap: float = 0.0
+) -> dict[Name, bool | None]:
+    """Return for each setting whether it may be the best one: True for the best mean and all that are tied with it.
+
+    A setting is not tied if a one-sided test (paired or Welch's, as in `difference`) says that the best by mean beats
+    it, at a level of 0.05 / (K - 1), where K settings have two replicates or more. So the truly best of these K is
+    among those that are True in at least 95 % of sweeps (as far as figures are normally distributed): whichever
+    setting came out best, by chance or not, the K - 1 tests that could rule the truly best one out do so wrongly with
+    0.05 at most, all together (Bonferroni). None stands for a setting with one replicate or none: nobody knows.
+
+    Args:
+        figures: by setting, its figures by replicate.
+        mode: `max` if more is better, else `min`.
+        overlap: as in `estimate`.
+    """
+    sign = 1.0 if mode == "max" else -1.0
+    judged = {name: values for name, values in figures.items() if len(values) >= 2}
+    tied: dict[Name, bool | None] = dict.fromkeys(figures)
+    if not judged:
+        return tied
+    best = max(judged, key=lambda name: sign * fmean(judged[name].values()))
+    level = 0.05 / max(len(judged) - 1, 1)
+    for name, values in judged.items():
+        # The doubt is a tail of its own, since 1 - sure has no digits left where K is large.
+        tied[name] = name == best or _doubt(difference(judged[best], values, overlap), sign) > level
+    return tied
+
+
+def _doubt(found: Difference, sign: float) -> float:
+    """Return the one-sided p value of 'the first is better'."""
+    if not found.error or found.freedom is None:
+        return 0.0 if sign * found.mean > 0 else 1.0
+    return _probability(-sign * found.mean / found.error, found.freedom)
+
+
+def more_seeds(found: Difference, count: int) -> int | None:
+    """Return how many more replicates of each would make the 95 % interval exclude 0, if mean and spread stay.
+
+    Args:
+        found: the difference now.
+        count: how many replicates each side has now; of pairs, how many.
+
+    Returns:
+        0 if it excludes 0 already; None if more than `MOST_SEEDS` are needed, or nothing can be said.
+    """
+    if found.error is None or found.freedom is None or found.mean == 0:
+        return None
+    now = 1 / count + found.overlap
+    for more in range(MOST_SEEDS + 1):
+        total = count + more
+        error = found.error * math.sqrt((1 / total + found.overlap) / now)
+        freedom = found.freedom * (total - 1) / (count - 1)
+        if abs(found.mean) > _quantile((1 + CONFIDENCE) / 2, freedom) * error:
+            return more
+    return None
+
+
+def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return Wilson's interval for an accuracy of `correct` of `images` (at least one).
+
+    It says how far other test images might move the figure; not how far another seed would.
+    """
+    from scipy.special import ndtri
+
+    z = float(ndtri((1 + confidence) / 2))
+    share, squared = correct / images, z * z / images
+    middle = (share + squared / 2) / (1 + squared)
+    half = math.sqrt(share * (1 - share) * squared + squared * squared / 4) / (1 + squared)
+    return min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share)  # rounding must not exclude it
+
+
+def pooled_deviation(samples: Sequence[Sequence[float]]) -> float | None:
+    """Return the standard deviation within samples, pooled over them; None if none has two values."""
+    squares, freedom = 0.0, 0
+    for sample in samples:
+        _, deviation = _moments(sample)
+        if deviation is not None:
+            squares += deviation**2 * (len(sample) - 1)
+            freedom += len(sample) - 1
+    return math.sqrt(squares / freedom) if freedom else None
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return mean and sample standard deviation, exactly 0 where all are equal; no deviation for one value."""
+    if not values:
+        raise ValueError("there are no values to take the mean of")
+    if len(values) < 2:
+        return values[0], None
+    if min(values) == max(values):  # a rounded mean would leave a deviation
+        return values[0], 0.0
+    mean = fmean(values)
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def _quantile(probability: float, freedom: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, probability))
+
+
+def _probability(t: float, freedom: float) -> float:
+    from scipy.special import stdtr
+
+    return float(stdtr(freedom, t))

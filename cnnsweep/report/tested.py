@@ -1,0 +1,71 @@
+"""What was measured on the test set, apart from the figures that settings were selected by."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from cnnsweep.display.figures import count_text, figure_text
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.report.results import Results, TestResult
+from cnnsweep.report.settings import Setting, replicate_words, setting_words
+from cnnsweep.report.statistics import wilson
+
+SETTINGS_SHOWN = 5
+
+
+def tests_by_setting(results: Results) -> dict[str, list[TestResult]]:
+    """Return the tests that were made, by configuration, in the file's order."""
+    found: dict[str, list[TestResult]] = {}
+    for test in results.tests:
+        found.setdefault(test.configuration, []).append(test)
+    return found
+
+
+def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | None:
+    """Return what was tested, the best setting first, or None if nothing was."""
+    tests = tests_by_setting(results)
+    if not tests:
+        return None
+    ranked = [setting for setting in settings if setting.configuration in tests]
+    lines = [Text("Tested", "bold")]
+    for setting in ranked[:SETTINGS_SHOWN]:
+        place = "" if setting.place is None else f"{setting.place}  "
+        lines.append(Text(f"{place}{setting_words(results, setting)}"))
+        lines.append(Text(f"   selected on {_selected(results, setting)}"))
+        lines += [Text(f"   tested: {test_words(test)}") for test in _latest(tests[setting.configuration])]
+    if len(ranked) > SETTINGS_SHOWN:
+        lines.append(Text(f"… and {count_text(len(ranked) - SETTINGS_SHOWN, 'setting')} more", "dim"))
+    unknown = len(tests) - len(ranked)
+    if unknown:
+        lines.append(Text(f"{count_text(unknown, 'tested setting')} no longer in the sweep", "dim"))
+    if len(tests) > 1:
+        warning = (
+            f"{len(tests):,} settings were tested: the best of several tests flatters; report that of the best by "
+        )
+        lines.append(Text(f"{warning}validation, whatever the others reached.", "yellow"))
+    return Group(*lines)
+
+
+def _latest(tests: Sequence[TestResult]) -> list[TestResult]:
+    """Return each run's last test; the same weights tested again say nothing new."""
+    return list({(test.run, test.refit): test for test in tests}.values())
+
+
+def _selected(results: Results, setting: Setting) -> str:
+    metric = results.sweep.objective.metric
+    if setting.estimate is None:
+        return f"{metric}, of which it has none"
+    images = "validation images" if metric.startswith("val_") else "training images"
+    over = f", {replicate_words(setting.figures)}" if setting.estimate.count > 1 else ""
+    return f"{metric} {figure_text(metric, setting.estimate.mean)} ({images}{over})"
+
+
+def test_words(test: TestResult) -> str:
+    """Return `accuracy 0.9050 (95 % 0.8991 to 0.9106, 10,000 test images, weights of run-1), looked at 2026-11-21`."""
+    low, high = wilson(test.correct, test.images)
+    interval = f"95 % {figure_text('accuracy', low)} to {figure_text('accuracy', high)}"
+    refit = ", trained anew on all training images" if test.refit else f", weights of {safe_text(test.run)}"
+    day = safe_text(test.time.partition("T")[0])
+    accuracy = figure_text("accuracy", test.accuracy)
+    return f"accuracy {accuracy} ({interval}, {test.images:,} test images{refit}), looked at {day}"

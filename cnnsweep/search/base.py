@@ -1,0 +1,124 @@
+"""What a search is asked and what it answers.
+
+A search gives *picks*: one value for each dimension of the space. It keeps no state. All that it knows is handed to
+it each time, so a resumed sweep, which has it from its journal, goes on with the very picks that it would have had.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cnnsweep.errors import UsageError
+from cnnsweep.spec.distributions import Interval
+from cnnsweep.spec.search_entry import Search
+
+_BELOW_ONE = math.nextafter(
+    1.0, 0.0
+)  # an interval takes shares up to here; CMA-ES and Optuna may choose the end itself
+
+Picks = Mapping[str, float | int]  # by dimension: the index of a choice, or a number of the interval
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """One thing to choose: by index among `options` choices, or a number of `interval`. One of the two is None."""
+
+    name: str
+    options: int | None = None
+    interval: Interval | None = None
+
+    def __post_init__(self) -> None:
+        if (self.options is None) == (self.interval is None):
+            raise ValueError(f"dimension {self.name}: give either options or an interval")
+
+    def at(self, share: float) -> float | int:
+        """Return the index or number below which a share (0 to 1) of all draws lie."""
+        share = min(share, _BELOW_ONE)
+        if self.interval is not None:
+            return self.interval.at(share)
+        assert self.options is not None
+        return min(int(share * self.options), self.options - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a setting.
+
+    Attributes:
+        value: what it reached; None if nothing that is finite (it diverged or failed), or nothing yet.
+        curve: the figure by epoch, where a rule ended it early; empty otherwise.
+        is_pending: it is asked for in this round, and not trained yet.
+    """
+
+    picks: Picks
+    value: float | None
+    curve: Mapping[int, float] = field(default_factory=dict)
+    is_pending: bool = False
+
+
+class Suggester(Protocol):
+    """A way of choosing settings."""
+
+    def suggest(self, told: Sequence[Told], drawn: int, count: int) -> list[Picks]:
+        """Return `count` picks; a pure function of what the suggester was made from, and of `told` and `drawn`.
+
+        Args:
+            told: what became of the settings tried so far, in the order in which they were drawn.
+            drawn: how many picks were drawn before, those included that were never tried.
+        """
+
+
+def make_suggester(search: Search, dimensions: Sequence[Dimension], mode: str) -> Suggester:
+    """Return the suggester of a search over these dimensions; `mode` is `max` or `min`.
+
+    Raises:
+        UsageError: what the method needs is not installed.
+        ValueError: the method does not choose (`grid`), or two dimensions have one name.
+    """
+    # Each method imports what it stands on, so that a grid needs neither SciPy nor Optuna.
+    ordered = tuple(sorted(dimensions, key=lambda dimension: dimension.name))
+    if len({dimension.name for dimension in ordered}) < len(ordered):
+        raise ValueError("two dimensions have one name")
+    if search.method == "random":
+        from cnnsweep.search.drawn import RandomSuggester
+
+        return RandomSuggester(search.seed, ordered)
+    if search.method == "sobol":
+        from cnnsweep.search.drawn import SobolSuggester
+
+        return SobolSuggester(search.seed, ordered)
+    if search.method == "cmaes":
+        _require("cmaes", search.method)
+        from cnnsweep.search.evolution import EvolutionSuggester
+
+        return EvolutionSuggester(search, ordered, mode)
+    if search.method in ("tpe", "gp"):
+        _require("optuna", search.method)
+        from cnnsweep.search.learned import LearnedSuggester
+
+        return LearnedSuggester(search, ordered, mode)
+    raise ValueError(f"search method {search.method} draws nothing")
+
+
+def text_seed(text: str) -> int:
+    """Return 32 bits, which is what NumPy's older generators take, that depend on every character of a text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def worst_value(told: Sequence[Told], mode: str) -> float | None:
+    """Return the worst value that any setting has reached: what one that diverged counts as. None if there is none."""
+    values = [one.value for one in told if one.value is not None]
+    return (min if mode == "max" else max)(values, default=None)
+
+
+def _require(package: str, method: str) -> None:
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        name = "Optuna" if package == "optuna" else f"the package {package}"
+        raise UsageError(f"search: method {method} needs {name}: pip install 'cnnsweep[search]'") from None
