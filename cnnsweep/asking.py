@@ -173,7 +173,7 @@ class Asker:
         asked = [pair for one in self._rounds(history) for pair in zip(one.picks, one.configurations, strict=True)]
         told = []
         for picks, configuration in itertools.chain(included, asked):
-            curve = average_curve(configuration, by_configuration.get(configuration, []), history.objective)
+            curve = average_curve(configuration, by_configuration.get(configuration, []), self._spec.objective)
             is_stopped = any(run.status is RunStatus.STOPPED for run in by_configuration.get(configuration, []))
             by_epoch = {epoch: value for epoch, value in enumerate(curve.standing, start=1) if value is not None}
             value = curve.standing[-1] if curve.standing else None

@@ -34,6 +34,7 @@ app = typer.Typer(
 )
 
 DEFAULT_DATA_ROOT = Path("data")
+_MOST_RUNS = 1_000_000  # beyond it is nothing to ask about
 
 DataRoot = Annotated[
     Path,
@@ -133,6 +134,7 @@ def run(
     changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
     spec = load_sweep(file, changes)
     folder = out or Path("runs") / spec.name
+    max_runs = _confirmed_limit(spec, max_runs)
     if dry_run:
         _show_runs(spec, max_runs, as_json)
         return
@@ -234,13 +236,21 @@ def report(
 
 @app.command()
 def evaluate(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="A sweep folder: its best setting, all seeds. Or a run folder.", metavar="[PATH]"),
+    ] = None,
     checkpoint: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--checkpoint", "-c", help="A best.safetensors, a run folder, or a sweep folder for its best run."
         ),
-    ],
+    ] = None,
     split: Annotated[str, typer.Option(help="The images to measure on: test, val or train.")] = "test",
+    refit: Annotated[
+        bool,
+        typer.Option("--refit", help="First train the best setting on training and validation images together."),
+    ] = False,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
     device: Device = None,
     allow_code: Annotated[
@@ -249,27 +259,45 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a checkpoint on test images.
+    """Measure the setting that a sweep chose, or one checkpoint, on test images.
 
-    Loss, accuracy, accuracy by class, the confusion matrix and the most confused pairs.
+    Accuracy with its 95 % interval, loss, accuracy by class, the confusion matrix and the most confused pairs. That the
+    test set was looked at is written down in the sweep, so that its report tells selected figures from tested ones.
 
     \b
     Examples:
-      cnnsweep evaluate --checkpoint runs/fashion
+      cnnsweep evaluate runs/fashion
+      cnnsweep evaluate runs/fashion --refit
       cnnsweep evaluate --checkpoint runs/fashion/<run>/best.safetensors --split val --json
     """
     from cnnsweep.display.loading import loading_progress
-    from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
-    from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation
+    from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep, note_tests
+    from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation, render_setting, setting_to_json
 
+    target = path if path is not None else checkpoint
+    if target is None or (path is not None and checkpoint is not None):
+        raise UsageError("give a sweep folder, or one checkpoint with --checkpoint")
+    if refit and (path is None or not is_sweep(path)):
+        raise UsageError("--refit: needs a sweep folder, as in: cnnsweep evaluate runs/fashion --refit")
+    measured = _refit(path, data_root, device, allow_code, quiet) if refit and path is not None else target
     with loading_progress(quiet) as loading:
-        evaluation = evaluate_checkpoint(
-            checkpoint, EvaluationOptions(data_root, split, device or "auto", allow_code, loading)
-        )
-    if as_json:
-        print(evaluation_to_json(evaluation))
-    else:
-        render_evaluation(evaluation, _stdout())
+        options = EvaluationOptions(data_root, split, device or "auto", allow_code, loading)
+        if path is not None and is_sweep(path):
+            chosen = evaluate_chosen(measured, options, refit_of=path if refit else None)
+            problem = note_tests(path, chosen.evaluations, chosen.configuration, refit=refit)
+            if as_json:
+                print(setting_to_json(chosen))
+            else:
+                render_setting(chosen, _stdout())
+        else:
+            one = evaluate_checkpoint(target, options)
+            problem = note_tests(Path(one.checkpoint).parent.parent, [one])
+            if as_json:
+                print(evaluation_to_json(one))
+            else:
+                render_evaluation(one, _stdout())
+    if problem is not None:
+        print(f"note: that the test set was looked at could not be written down: {problem}", file=sys.stderr)
 
 
 @app.command()
@@ -381,6 +409,25 @@ def _run_sweep(
             display.close()
 
 
+def _refit(folder: Path, data_root: Path, device: str | None, allow_code: bool, quiet: bool) -> Path:
+    """Train the chosen setting on all training images and return the folder of that small sweep."""
+    from cnnsweep.display.choose import choose_display
+    from cnnsweep.display.loading import loading_progress
+    from cnnsweep.refit import refit_chosen
+    from cnnsweep.sweep import SweepOptions
+
+    display = choose_display(quiet)
+    with loading_progress(quiet) as loading:
+        options = SweepOptions(folder, data_root, (), loading=loading)
+        try:
+            result = refit_chosen(folder, options, display, device=device, allow_code=allow_code)
+        finally:
+            display.close()
+    if result.interrupted is not None:
+        raise typer.Exit(result.interrupted)
+    return result.paths.folder
+
+
 def _read_fuse(wish: str) -> str | int:
     """Return auto, off, or the largest number of runs in a group."""
     if wish in ("auto", "off"):
@@ -404,15 +451,35 @@ def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:
         print(f"interrupted; go on with: {shlex.join(['cnnsweep', *again])}", file=sys.stderr)
 
 
+def _confirmed_limit(spec: SweepSpec, max_runs: int) -> int:
+    """Return how many runs the sweep may have: a person at a terminal is asked about more than the limit."""
+    from cnnsweep.spec.settings import count_runs
+
+    count = count_runs(spec).runs
+    if max_runs < count <= _MOST_RUNS and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(f"The sweep has {count:,} runs. Train them all?", abort=True, err=True)
+        return count
+    return max_runs
+
+
 def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
     from cnnsweep.report.listings import render_runs
     from cnnsweep.spec.expand import expand_runs
 
     expansion = expand_runs(spec, max_runs)
+    runs, to_come = expansion.runs, 0
+    if spec.search.method != "grid":
+        from cnnsweep.asking import Asker
+        from cnnsweep.recording.history import SweepHistory
+
+        asker = Asker(spec)
+        first = asker.ask(SweepHistory(), runs)
+        new = () if first is None else first.runs
+        runs, to_come = (*runs, *new), asker.runs_to_come(SweepHistory()) - len(new)
     if as_json:
-        print(json.dumps([_run_to_json(run) for run in expansion.runs], indent=2))
+        print(json.dumps([_run_to_json(run) for run in runs], indent=2))
     else:
-        render_runs(spec.name, expansion.runs, expansion.duplicates, _stdout())
+        render_runs(spec.name, runs, expansion.duplicates, _stdout(), to_come)
 
 
 def _run_to_json(run: Run) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,17 @@ from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.datasets import Dataset, load_dataset
 from cnnsweep.data.images import ImageSet
 from cnnsweep.data.splits import fold_indices, split_indices
-from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
+from cnnsweep.errors import CheckpointError, CnnSweepError, DataError, ResultsError, UsageError
 from cnnsweep.models.registry import build_model
 from cnnsweep.recording.checkpoints import BestCheckpoint, load_best
+from cnnsweep.recording.history import read_history
 from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.tested import record_tests
 from cnnsweep.records import DatasetChoice, ModelChoice
-from cnnsweep.report.evaluation import Evaluation
+from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
 from cnnsweep.report.results import load_results
+from cnnsweep.report.settings import fold_overlap
+from cnnsweep.report.summary import best_run
 from cnnsweep.training.devices import choose_device
 from cnnsweep.training.feeding import evaluation_batch_size
 from cnnsweep.user_code import is_reference
@@ -43,6 +47,12 @@ class EvaluationOptions:
     device: str = "auto"
     allow_code: bool = False
     loading: Callable[[str, int, int], None] | None = None
+
+
+def is_sweep(path: Path) -> bool:
+    """True for the folder of a sweep, or its results.json."""
+    folder = path.parent if path.name == SweepPaths(path.parent).results_json.name else path
+    return SweepPaths(folder).results_json.is_file() and not RunPaths(folder).best_weights.is_file()
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -88,17 +98,98 @@ def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
     Raises:
         CnnSweepError: checkpoint, data set or device are missing or do not fit.
     """
+    (evaluation,) = _evaluate([find_checkpoint(path)], options)
+    return evaluation
+
+
+def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | None = None) -> SettingEvaluation:
+    """Measure the setting that a sweep chose: the best checkpoints of all its seeds and folds.
+
+    Args:
+        path: a sweep folder or its results.json.
+        refit_of: the sweep that chose the setting, where `path` has it trained on all training images.
+
+    Raises:
+        CnnSweepError: as for `evaluate_checkpoint`.
+    """
+    results = load_results(path)
+    best = best_run(results)
+    if best is None:
+        raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
+    runs = [run for run in results.runs if run.configuration == best.configuration and run.checkpoint is not None]
+    evaluations = _evaluate([SweepPaths(results.folder).run(run.name).best_weights for run in runs], options)
+    notes = (
+        [] if results.sweep.status == "finished" else ["the sweep is not finished, so another setting may be chosen"]
+    )
+    chooser = best if refit_of is None else best_run(load_results(refit_of))
+    assert chooser is not None, "a sweep that was refitted has a best run"
+    overlap = fold_overlap(results)
+    return SettingEvaluation(
+        chooser.configuration, tuple(evaluations), overlap, tuple(notes), is_refit=refit_of is not None
+    )
+
+
+def note_tests(
+    sweep: Path, evaluations: Sequence[Evaluation], configuration: str | None = None, *, refit: bool = False
+) -> str | None:
+    """Write down in a sweep that its test set was looked at; return what kept that from being done, in words.
+
+    Args:
+        sweep: the folder of a sweep, its results.json, or any other folder, about which nothing is written.
+        configuration: the setting, where it is not that of the run of this name.
+    """
+    folder = sweep if sweep.is_dir() else sweep.parent
+    paths = SweepPaths(folder)
+    tested = [one for one in evaluations if one.split == "test"]
+    if not tested or not paths.journal.is_file():
+        return None
+    try:
+        names = {run.name: run.configuration for run in read_history(paths.journal).runs.values()}
+        tests = [
+            {
+                "run": one.run,
+                "configuration": configuration or names[one.run],
+                "split": one.split,
+                "accuracy": one.accuracy,
+                "loss": one.loss,
+                "images": one.images,
+                "correct": one.correct,
+                "refit": refit,
+            }
+            for one in tested
+            if configuration is not None or one.run in names
+        ]
+        if tests:
+            record_tests(paths, tests)
+    except CnnSweepError as error:
+        return str(error)
+    return None
+
+
+def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list[Evaluation]:
+    """Measure checkpoints of one sweep; its data are loaded once."""
     if options.split not in SPLITS:
         raise UsageError(f"--split: found '{options.split}', allowed are {', '.join(SPLITS)}")
-    weights_file = find_checkpoint(path)
-    checkpoint = load_best(weights_file)
-    about = checkpoint.description
-    _refuse_code(weights_file, about, options.allow_code)
     device = choose_device(options.device)
-    choice = DatasetChoice(about["dataset"]["name"], about["dataset"]["arguments"])
-    dataset = load_dataset(choice, options.data_root, options.loading)
-    _check_fit(weights_file, about, dataset)
-    images, positions = _part(dataset, about, options.split)
+    dataset: Dataset | None = None
+    evaluations = []
+    for weights_file in weights_files:
+        checkpoint = load_best(weights_file)
+        about = checkpoint.description
+        _refuse_code(weights_file, about, options.allow_code)
+        if dataset is None:
+            choice = DatasetChoice(about["dataset"]["name"], about["dataset"]["arguments"])
+            dataset = load_dataset(choice, options.data_root, options.loading)
+        _check_fit(weights_file, about, dataset)
+        evaluations.append(_evaluate_one(weights_file, checkpoint, dataset, options.split, device))
+    return evaluations
+
+
+def _evaluate_one(
+    weights_file: Path, checkpoint: BestCheckpoint, dataset: Dataset, split: str, device: torch.device
+) -> Evaluation:
+    about = checkpoint.description
+    images, positions = _part(dataset, about, split)
     model = _load_model(weights_file, checkpoint).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
     pixels = PixelScale(tuple(about["pixels"]["mean"]), tuple(about["pixels"]["std"]))
     loss, confusion = measure(model, images, positions, pixels, len(dataset.classes), device)
@@ -106,12 +197,12 @@ def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
         checkpoint=str(weights_file),
         run=about["run"],
         epoch=about["epoch"],
-        split=options.split,
+        split=split,
         loss=loss,
         classes=tuple(dataset.classes),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         settings=about["settings"],
-        notes=tuple(_notes(about, dataset, options.split)),
+        notes=tuple(_notes(about, dataset, split)),
     )
 
 

@@ -10,6 +10,7 @@ PACKAGE = Path(cnnsweep.__file__).parent
 # From top to bottom; what stands on one line may import each other.
 LAYERS = [
     ["cli", "__main__"],
+    ["refit"],
     ["sweep", "forecast"],
     ["preparation", "grouping", "evaluation", "asking"],
     ["judging"],

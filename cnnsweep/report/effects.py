@@ -12,6 +12,7 @@ from cnnsweep.report.statistics import Difference, difference
 from cnnsweep.selection import Objective
 
 Block = tuple[Any, ...]  # all that two runs must share to be compared
+Figures = Mapping[Block, Sequence[tuple[RunResult, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,8 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
     for run, block in zip(results.runs, blocks, strict=True):
         members[levels.of[canonical(run.settings[axis])]].append((run, block))
     figures = [_figures(objective, part) for part in members]
-    means = [fmean(found for part in by.values() for found in part) if by else None for by in figures]
+    means = [fmean(found for part in by.values() for _, found in part) if by else None for by in figures]
     best = objective.rank(means)[0]
-    matched = [{block: fmean(part) for block, part in by.items()} for by in figures]
     overlap = fold_overlap(results)
     values = tuple(
         ValueEffect(
@@ -83,7 +83,7 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
             means[n],
             sum(map(len, figures[n].values())),
             sum(run.has_failed for run, _ in members[n]),
-            None if n == best or not matched[n] else difference(matched[n], matched[best], overlap),
+            None if n == best or not figures[n] else _difference(figures[n], figures[best], overlap),
         )
         for n, value in enumerate(levels.values)
     )
@@ -91,11 +91,32 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
     return Effect(axis, values, max(known) - min(known) if len(known) > 1 else None)
 
 
-def _figures(objective: Objective, runs: Sequence[tuple[RunResult, Block]]) -> Mapping[Block, list[float]]:
-    """Return the figures of complete runs by what they share with others; several where a bin holds several values."""
-    found: dict[Block, list[float]] = {}
+def _difference(first: Figures, second: Figures, overlap: float) -> Difference:
+    """Return how far the first's runs lie above the second's: in pairs where two can be matched, else by setting.
+
+    Several runs of one block, where a bin holds several values, count by their mean. Unpaired, a setting counts once,
+    by the mean of its replicates: they share all its other hyperparameters, so they are no evidence of their own.
+    """
+    blocks = [{block: fmean(figure for _, figure in part) for block, part in side.items()} for side in (first, second)]
+    if len(blocks[0].keys() & blocks[1].keys()) >= 2:
+        return difference(blocks[0], blocks[1], overlap)
+    settings = [_by_setting(side) for side in (first, second)]
+    return difference(settings[0], settings[1], overlap)
+
+
+def _by_setting(figures: Figures) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for part in figures.values():
+        for run, figure in part:
+            found.setdefault(run.configuration, []).append(figure)
+    return {configuration: fmean(values) for configuration, values in found.items()}
+
+
+def _figures(objective: Objective, runs: Sequence[tuple[RunResult, Block]]) -> Figures:
+    """Return the figures of complete runs by what they share with others."""
+    found: dict[Block, list[tuple[RunResult, float]]] = {}
     for run, block in runs:
         figure = run.figure(objective.metric)
         if run.is_complete and figure is not None:
-            found.setdefault(block, []).append(figure)
+            found.setdefault(block, []).append((run, figure))
     return found

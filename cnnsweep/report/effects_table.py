@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,7 +13,7 @@ from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.effects import Effect, effects
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting
-from cnnsweep.report.statistics import Difference, pooled_deviation
+from cnnsweep.report.statistics import Difference
 from cnnsweep.selection import Objective
 
 VALUES_SHOWN = 8  # of one hyperparameter, the best
@@ -46,11 +47,12 @@ def effects_table(results: Results, settings: Sequence[Setting], width: int) -> 
         return Text(noise) if noise else None
     means = [value.mean for effect in found for value in effect.values if value.mean is not None]
     low, high = min(means), max(means)
-    scale = f"finished runs; bars from {figure_text(objective.metric, low)} to {figure_text(objective.metric, high)}"
+    runs = "finished and stopped runs" if any(run.stop for run in results.runs) else "finished runs"
+    scale = f"{runs}; bars from {figure_text(objective.metric, low)} to {figure_text(objective.metric, high)}"
     title = Text.assemble((f"Mean {objective.metric} by setting", "bold"), (f"  {scale}; ◂ best", "dim"))
     rows = [row for effect in found for row in _rows(effect, objective)]
     parts: list[RenderableType] = [title, Text(), _draw(rows, objective, width)]
-    if any(row.difference for row in rows):
+    if _layout(rows, objective, width).differences:
         legend = "difference to the best, with its 95 % interval, between runs that are equal in all else"
         if any(row.difference.endswith(UNPAIRED) for row in rows):
             legend += f"; {UNPAIRED} not in pairs, for lack of such runs: other settings differ too"
@@ -61,15 +63,18 @@ def effects_table(results: Results, settings: Sequence[Setting], width: int) -> 
 
 
 def _noise(objective: Objective, settings: Sequence[Setting]) -> str | None:
-    samples = [list(setting.figures.values()) for setting in settings if len(setting.figures) > 1]
-    deviation = pooled_deviation(samples)
-    if deviation is None:
+    """Return how far replicates lie apart: the median, since a setting on the brink of diverging says little."""
+    known = [setting.estimate.deviation for setting in settings if setting.estimate is not None]
+    deviations = [deviation for deviation in known if deviation is not None]
+    if not deviations:
         return None
     folds = any(fold is not None for setting in settings for _, fold in setting.figures)
-    return (
-        f"Noise: runs of one setting lie apart by a standard deviation of {figure_text(objective.metric, deviation)}, "
-        f"by {'seed and fold' if folds else 'seed'} alone (pooled over {count_text(len(samples), 'setting')})."
+    middle, low, high = (
+        figure_text(objective.metric, value) for value in (median(deviations), min(deviations), max(deviations))
     )
+    over = f"; median of {count_text(len(deviations), 'setting')}, {low} to {high}" if len(deviations) > 1 else ""
+    by = "seed and fold" if folds else "seed"
+    return f"Noise: runs that differ by {by} alone have a standard deviation of {middle}{over}"
 
 
 def _difference(objective: Objective, found: Difference | None) -> str:
@@ -97,20 +102,35 @@ def _rows(effect: Effect, objective: Objective) -> list[_Row]:
     return rows
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How many characters each column gets; 0 leaves it out."""
+
+    labels: int
+    values: int
+    figures: int
+    differences: int
+    bars: int
+
+
+def _layout(rows: Sequence[_Row], objective: Objective, width: int) -> _Layout:
+    labels = min(max(Text(row.label).cell_len for row in rows), width // 4)
+    values = min(max(Text(row.value).cell_len for row in rows), width // 5)
+    figures = max(len(figure_text(objective.metric, row.mean)) for row in rows) + 2
+    differences = max(len(row.difference) for row in rows)
+    room = width - labels - values - figures - max(len(row.runs) for row in rows) - 8
+    if differences and room - differences - 2 >= SHORT_BARS:
+        return _Layout(labels, values, figures, differences, min(room - differences - 2, WIDEST_BAR))
+    return _Layout(labels, values, figures, 0, min(max(room, 4), WIDEST_BAR))
+
+
 def _draw(rows: list[_Row], objective: Objective, width: int) -> Table:
     means = [row.mean for row in rows if row.mean is not None]
     low, high = min(means), max(means)
-    labels = min(max(Text(row.label).cell_len for row in rows), width // 4)
-    values = min(max(Text(row.value).cell_len for row in rows), width // 5)
-    figures = max(len(figure_text(objective.metric, mean)) for mean in means) + 2
-    runs = max(len(row.runs) for row in rows)
-    differences = max(len(row.difference) for row in rows)
-    room = width - labels - values - figures - runs - 8
-    if room - differences - 2 < SHORT_BARS:  # too narrow for both
-        differences = 0
-    bars = min(max(room - differences - (2 if differences else 0), 4), WIDEST_BAR)
+    layout = _layout(rows, objective, width)
+    widths = [layout.labels, layout.values, layout.figures, layout.differences or None, layout.bars]
     table = Table.grid(padding=(0, 2, 0, 0))
-    for column_width in (labels, values, figures, *([differences] if differences else []), bars, None):
+    for column_width in (*(known for known in widths if known is not None), None):
         table.add_column(width=column_width, no_wrap=True)
     for position, row in enumerate(rows):
         if row.is_first and position:
@@ -123,8 +143,8 @@ def _draw(rows: list[_Row], objective: Objective, width: int) -> Table:
             Text(row.label, "bold" if row.is_first else "dim"),
             Text(row.value),  # never a string: Rich would read markup in it
             Text(figure + (" ◂" if row.is_best else ""), style),
-            *([Text(row.difference, "dim")] if differences else []),
-            Text(bar_text(length, bars), style or "cyan"),
+            *([Text(row.difference, "dim")] if layout.differences else []),
+            Text(bar_text(length, layout.bars), style or "cyan"),
             Text(row.runs, "dim"),
         )
     return table

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cnnsweep.display.figures import settings_text
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.report.statistics import Estimate, estimate, wilson
 
+_IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
 _WIDEST_MATRIX = 20  # classes; a larger confusion matrix is for --json
 
 
@@ -64,41 +68,131 @@ class Evaluation:
         return sorted(pairs, key=lambda pair: -pair[2])[:count]
 
 
+@dataclass(frozen=True, slots=True)
+class SettingEvaluation:
+    """A setting measured by the checkpoints of all its seeds and folds.
+
+    Attributes:
+        evaluations: one a run, all on the same images.
+        overlap: of the training images of folds, see `statistics.estimate`.
+        is_refit: these were trained on training and validation images together.
+    """
+
+    configuration: str
+    evaluations: tuple[Evaluation, ...]
+    overlap: float = 0.0
+    notes: tuple[str, ...] = ()
+    is_refit: bool = False
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The mean over the runs, with the interval in which the mean over all seeds lies; no accuracy is beyond 0 or 1."""
+        found = estimate([one.accuracy for one in self.evaluations], self.overlap)
+        if found.low is None or found.high is None:
+            return found
+        return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0))
+
+    @property
+    def together(self) -> Evaluation:
+        """All runs as one evaluation: their counts summed, their losses averaged."""
+        first = self.evaluations[0]
+        tables = zip(*(one.confusion for one in self.evaluations), strict=True)
+        confusion = tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in tables)
+        loss = fmean(one.loss for one in self.evaluations)
+        return replace(first, loss=loss, confusion=confusion, notes=(*self.notes, *first.notes))
+
+
+def setting_to_json(setting: SettingEvaluation) -> str:
+    """Return every figure of every run as JSON, and the mean accuracy with its interval."""
+    accuracy = setting.accuracy
+    mean = {"mean": accuracy.mean, "low": accuracy.low, "high": accuracy.high, "runs": accuracy.count}
+    content = {
+        "configuration": setting.configuration,
+        "refit": setting.is_refit,
+        "accuracy": mean,
+        "notes": list(setting.notes),
+        "runs": [_to_mapping(one) for one in setting.evaluations],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
 def evaluation_to_json(evaluation: Evaluation) -> str:
     """Return every figure as JSON."""
+    return json.dumps(_to_mapping(evaluation), indent=2, ensure_ascii=False)
+
+
+def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
     names = evaluation.classes
-    return json.dumps(
-        {
-            "checkpoint": evaluation.checkpoint,
-            "run": evaluation.run,
-            "epoch": evaluation.epoch,
-            "settings": dict(evaluation.settings),
-            "split": evaluation.split,
-            "images": evaluation.images,
-            "loss": evaluation.loss,
-            "accuracy": evaluation.accuracy,
-            "classes": list(names),
-            "class_accuracy": dict(zip(names, evaluation.class_accuracies(), strict=True)),
-            "confusion": [list(row) for row in evaluation.confusion],
-            "most_confused": [
-                {"true": true, "predicted": predicted, "images": images}
-                for true, predicted, images in evaluation.most_confused(10)
-            ],
-            "notes": list(evaluation.notes),
-        },
-        indent=2,
-        ensure_ascii=False,
+    low, high = wilson(evaluation.correct, evaluation.images)
+    return {
+        "checkpoint": evaluation.checkpoint,
+        "run": evaluation.run,
+        "epoch": evaluation.epoch,
+        "settings": dict(evaluation.settings),
+        "split": evaluation.split,
+        "images": evaluation.images,
+        "loss": evaluation.loss,
+        "accuracy": evaluation.accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "classes": list(names),
+        "class_accuracy": dict(zip(names, evaluation.class_accuracies(), strict=True)),
+        "confusion": [list(row) for row in evaluation.confusion],
+        "most_confused": [
+            {"true": true, "predicted": predicted, "images": images}
+            for true, predicted, images in evaluation.most_confused(10)
+        ],
+        "notes": list(evaluation.notes),
+    }
+
+
+def render_setting(setting: SettingEvaluation, console: Console) -> None:
+    """Print the evaluation of a setting for a person: each run in a line, then all together."""
+    if len(setting.evaluations) == 1:
+        render_evaluation(setting.together, console)
+        return
+    together, accuracy = setting.together, setting.accuracy
+    words = settings_text(together.settings, [name for name in together.settings if name not in ("seed", "fold")])
+    refit = ", trained on training and validation images" if setting.is_refit else ""
+    console.print(Text(safe_text(words), style="bold"))
+    console.print(
+        Text.assemble(
+            (f"{accuracy.mean:.2%}", "bold green"),
+            f" of {setting.evaluations[0].images:,} {_IMAGES[together.split]} are right, the mean of "
+            f"{accuracy.count} runs{refit}; 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}; "
+            f"loss {together.loss:.4f}",
+        )
     )
+    for note in together.notes:
+        console.print(Text(f"note: {safe_text(note)}", style="yellow"))
+    console.print()
+    console.print(_runs_table(setting))
+    for part in _tables(together, console):
+        console.print()
+        console.print(part)
+
+
+def _runs_table(setting: SettingEvaluation) -> Table:
+    table = Table(box=None, padding=(0, 1))
+    for heading in ("run", "epoch", "accuracy", "95 %", "loss"):
+        table.add_column(heading, justify="left" if heading == "run" else "right")
+    for one in setting.evaluations:
+        low, high = wilson(one.correct, one.images)
+        name = Text(safe_text(one.run), no_wrap=True, overflow="ellipsis")
+        table.add_row(name, str(one.epoch), f"{one.accuracy:.2%}", f"{low:.2%} to {high:.2%}", f"{one.loss:.4f}")
+    return table
 
 
 def render_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print an evaluation for a person."""
-    images = {"test": "test images", "val": "validation images", "train": "training images"}[evaluation.split]
+    images = _IMAGES[evaluation.split]
+    low, high = wilson(evaluation.correct, evaluation.images)
     console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"))
     console.print(
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", "bold green"),
-            f" of {evaluation.images:,} {images} are right ({evaluation.correct:,}); loss {evaluation.loss:.4f}",
+            f" of {evaluation.images:,} {images} are right ({evaluation.correct:,}), 95 % interval {low:.2%} to "
+            f"{high:.2%}; loss {evaluation.loss:.4f}",
         )
     )
     for note in evaluation.notes:

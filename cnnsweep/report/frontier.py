@@ -89,7 +89,10 @@ def _table(
         Column("setting", words, drop=1, justify="left", narrowest=12),
     ]
     title = f"  {superlative} first; no other setting is both better and {superlative.replace('est', 'er')}"
-    left = [Text(f"… and {len(found) - MOST_SHOWN:,} {superlative} ones", "dim")] if len(found) > MOST_SHOWN else []
+    left = (
+        [Text(f"… and {len(found) - MOST_SHOWN:,} {superlative.replace('est', 'er')}", "dim")]
+        if len(found) > MOST_SHOWN
+        else []
+    )
     table = build_table(columns, width)
-    table.rstrip()
     return [Text.assemble((f"Best for its {header}", "bold"), (title, "dim")), table, *left, Text(legend, "dim")]

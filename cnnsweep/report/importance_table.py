@@ -15,6 +15,8 @@ from cnnsweep.report.settings import Setting
 
 PAIRS_SHOWN = 3
 AXES_SHOWN = 10
+LEAST_SHARE = 0.005  # less is printed as 0 %
+LEAST_SHARE = 0.005  # less is printed as 0 %
 FEW_PER_CELL = 3  # settings; below, noise looks like interaction
 WIDEST_BAR = 40
 
@@ -43,9 +45,11 @@ def _importance(results: Results, settings: Sequence[Setting], width: int) -> li
 
 
 def _interactions(pairs: Sequence[Interaction], width: int) -> list[RenderableType]:
+    pairs = [pair for pair in pairs if pair.share >= LEAST_SHARE]
+    pairs = [pair for pair in pairs if pair.share >= LEAST_SHARE]
     if not pairs:
         return []
-    legend = "  share of the differences between combinations that two settings make only together"
+    legend = "  share of the differences between combinations that two hyperparameters make only together"
     shown = pairs[:PAIRS_SHOWN]
     rows = [(f"{safe_text(pair.first)} × {safe_text(pair.second)}", pair.share) for pair in shown]
     parts: list[RenderableType] = [Text.assemble(("Interaction", "bold"), (legend, "dim")), Text(), _bars(rows, width)]

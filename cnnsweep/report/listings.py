@@ -44,10 +44,13 @@ def render_datasets(descriptions: Sequence[DatasetDescription], console: Console
     console.print("A data set that is not here is downloaded when a sweep names it.", style="dim")
 
 
-def render_runs(name: str, runs: Sequence[Run], duplicates: int, console: Console, top: int = 50) -> None:
-    """Print the runs of a sweep that is about to train."""
+def render_runs(
+    name: str, runs: Sequence[Run], duplicates: int, console: Console, to_come: int = 0, top: int = 50
+) -> None:
+    """Print the runs of a sweep that is about to train; `to_come` are those that a search will choose later."""
     epochs = sum(run.hyperparameters.epochs for run in runs)
     note = f"; {duplicates} more would train the same thing and are left out" if duplicates else ""
+    note += f"; {to_come:,} more follow, chosen by what these show" if to_come > 0 else ""
     console.print(Text(f"{safe_text(name)}: {len(runs):,} runs, {epochs:,} epochs{note}", style="bold"))
     columns = list(dict.fromkeys(setting for run in runs for setting in run.settings))
     table = Table(box=None, padding=(0, 2, 0, 0))

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.errors import ResultsError
-from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import RunStatus
-from cnnsweep.report.json_reader import REBUILD, JsonReader, joined, parse_json, shown
+from cnnsweep.report.finding import find_results_file
+from cnnsweep.report.json_reader import JsonReader, joined, parse_json, shown
 from cnnsweep.selection import BEST, LAST, METRICS, Objective
 
 VERSION = 1
@@ -154,7 +152,7 @@ def load_results(path: Path) -> Results:
     Raises:
         ResultsError: there is no such file, it is damaged, or it has another form; the message names the place.
     """
-    file = _find_file(path)
+    file = find_results_file(path)
     content = parse_json(file)
     reader = JsonReader(file)
     top = reader.mapping(content, "")
@@ -185,25 +183,6 @@ def load_results(path: Path) -> Results:
         for position, entry in enumerate(reader.maybe(reader.sequence, top, "tests", "") or ())
     )
     return Results(file.parent, sweep, runs, by_run, tests)
-
-
-def _find_file(path: Path) -> Path:
-    if not path.is_dir():
-        return path
-    file = SweepPaths(path).results_json
-    if file.exists():
-        return file
-    place = safe_text(path)
-    if SweepPaths(path).journal.exists():
-        raise ResultsError(f"{place}: this sweep has no {file.name} yet; {REBUILD}")
-    sweeps = sorted(entry.parent.name for entry in path.glob(f"*/{file.name}"))
-    if sweeps:
-        listed = ", ".join(map(safe_text, sweeps[:5])) + (f" and {len(sweeps) - 5} more" if len(sweeps) > 5 else "")
-        raise ResultsError(
-            f"{place}: holds no {file.name}, but folders that do: {listed}; give one of them, "
-            f"as in: cnnsweep report {safe_text(path / sweeps[0])}"
-        )
-    raise ResultsError(f"{place}: holds no {file.name}; give the folder that 'cnnsweep run' named, runs/<sweep name>")
 
 
 def _read_sweep(reader: JsonReader, entry: Mapping[str, Any]) -> SweepResult:

@@ -40,7 +40,8 @@ def settings_table(
     parts.append(Text(legend, "dim"))
     if any(setting.failed for setting in settings):
         parts.append(Text("Settings of which a run failed come last: the other seeds are a lucky choice.", "dim"))
-    return Group(*parts, *(Text("\n" + words, end="") for words in sure_words(results, settings)))
+    words = sure_words(results, settings)
+    return Group(*parts, *([Text()] if words else []), *map(Text, words))
 
 
 def _columns(results: Results, shown: Sequence[Setting], settings: Sequence[Setting]) -> list[Column]:
@@ -100,9 +101,12 @@ def _status_column(shown: Sequence[Setting]) -> list[Column]:
         return []
     cells = []
     for count in counts:
-        parts = [(f"{count[status]:,} {status.value}", STATUS_STYLES[status]) for status in RunStatus if count[status]]
-        if len(parts) > 1:
-            parts = [part for part in parts if not part[0].endswith(RunStatus.FINISHED.value)]
+        known = [status for status in RunStatus if count[status]]
+        if len(known) == 1:
+            cells.append(Text(known[0].value, STATUS_STYLES[known[0]]))
+            continue
+        rest = [status for status in known if status is not RunStatus.FINISHED]
+        parts = [(f"{count[status]:,} {status.value}", STATUS_STYLES[status]) for status in rest]
         cells.append(Text(", ").join(Text(*part) for part in parts))
     return [Column("status", cells, drop=5, justify="left", narrowest=11)]
 
@@ -143,7 +147,8 @@ def _ahead_words(results: Results, best: Setting, second: Setting, found: Differ
         basis = f"{len(best.figures):,} and {len(second.figures):,} runs, not in pairs"
     else:
         basis = f"{replicate_words(key for key in best.figures if key in second.figures)} in pairs"
-    interval = f"95 % interval {figure_text(objective.metric, low)} to {figure_text(objective.metric, high)}"
+    ends = [figure_text(objective.metric, value).replace("-", "−", 1) for value in (low, high)]
+    interval = f"95 % interval {ends[0]} to {ends[1]}"
     return f"{words} ({interval}, {basis}): {_percent(found.sure if sign > 0 else 1 - found.sure)} sure"
 
 

@@ -191,17 +191,6 @@ def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[f
     return min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share)  # rounding must not exclude it
 
 
-def pooled_deviation(samples: Sequence[Sequence[float]]) -> float | None:
-    """Return the standard deviation within samples, pooled over them; None if none has two values."""
-    squares, freedom = 0.0, 0
-    for sample in samples:
-        _, deviation = _moments(sample)
-        if deviation is not None:
-            squares += deviation**2 * (len(sample) - 1)
-            freedom += len(sample) - 1
-    return math.sqrt(squares / freedom) if freedom else None
-
-
 def _moments(values: Sequence[float]) -> tuple[float, float | None]:
     """Return mean and sample standard deviation, exactly 0 where all are equal; no deviation for one value."""
     if not values:

@@ -1,6 +1,6 @@
 """What an early-stopping rule ended: when, against which threshold, and what that saved."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,17 +59,25 @@ def stopping(results: Results) -> RenderableType | None:
         stops = [stop for _, stop in by_epoch[epoch]]
         rules = list(dict.fromkeys(safe_text(stop.rule) for stop in stops))
         rule = f", by {rules[0]}" if len(rules) == 1 else ""
-        lines.append(Text(f"{len(stops):,} stopped after epoch {epoch}{_thresholds(results, stops)}{rule}"))
+        lines.append(Text(f"{_count(by_epoch[epoch])} stopped after epoch {epoch}{_thresholds(results, stops)}{rule}"))
     if len(epochs) > EPOCHS_SHOWN:
-        rest = sum(len(by_epoch[epoch]) for epoch in epochs[EPOCHS_SHOWN:])
-        lines.append(Text(f"{rest:,} stopped later, after epochs {epochs[EPOCHS_SHOWN]} to {epochs[-1]}"))
+        rest = [entry for epoch in epochs[EPOCHS_SHOWN:] for entry in by_epoch[epoch]]
+        lines.append(Text(f"{_count(rest)} stopped later, after epochs {epochs[EPOCHS_SHOWN]} to {epochs[-1]}"))
     saved = saving(results)
     time = f", about {duration_text(saved.seconds)}" if saved.seconds else ""
     lines.append(Text(f"saved {saved.epochs:,} of {count_text(saved.planned, 'epoch')}{time}"))
-    examples = [f"{run_words(results, run)}: {stop_words(results, stop)}" for run, stop in stopped[:EXAMPLES_SHOWN]]
-    if len(stopped) > EXAMPLES_SHOWN:
-        examples.append(f"… and {len(stopped) - EXAMPLES_SHOWN:,} more: --run NAME tells of each")
+    first = list({(run.configuration, stop.epoch): (run, stop) for run, stop in reversed(stopped)}.values())[::-1]
+    examples = [f"{run_words(results, run)}: {stop_words(results, stop)}" for run, stop in first[:EXAMPLES_SHOWN]]
+    if len(stopped) > len(examples):
+        examples.append(f"… and {len(stopped) - len(examples):,} more: --run NAME tells of each")
     return Group(*lines, *(Padding(Text(example, "dim"), (0, 0, 0, 2)) for example in examples))
+
+
+def _count(stopped: Sequence[tuple[RunResult, Stop]]) -> str:
+    """Return `12 runs`, or `15 runs of 3 settings` where settings have several."""
+    settings = len({run.configuration for run, _ in stopped})
+    of = f" of {count_text(settings, 'setting')}" if settings < len(stopped) else ""
+    return f"{count_text(len(stopped), 'run')}{of}"
 
 
 def stop_words(results: Results, stop: Stop) -> str:

@@ -127,7 +127,7 @@ def _search_words(results: Results) -> str:
     parts = []
     if results.sweep.search is not None:
         search = results.sweep.search
-        known = {"runs": "{} runs", "seed": "seed {}"}
+        known = {"runs": "{} draws", "seed": "seed {}"}
         words = [f"{setting_text(search.get('method', 'a'))} search"]
         words += [text.format(setting_text(search[key])) for key, text in known.items() if search.get(key) is not None]
         parts.append(", ".join(words))

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from cnnsweep.display.figures import count_text, figure_text
@@ -28,12 +29,13 @@ def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | No
     if not tests:
         return None
     ranked = [setting for setting in settings if setting.configuration in tests]
-    lines = [Text("Tested", "bold")]
+    lines: list[RenderableType] = [Text("Tested", "bold")]
     for setting in ranked[:SETTINGS_SHOWN]:
         place = "" if setting.place is None else f"{setting.place}  "
         lines.append(Text(f"{place}{setting_words(results, setting)}"))
-        lines.append(Text(f"   selected on {_selected(results, setting)}"))
-        lines += [Text(f"   tested: {test_words(test)}") for test in _latest(tests[setting.configuration])]
+        facts = [f"selected on {_selected(results, setting)}"]
+        facts += [f"tested: {test_words(test)}" for test in _latest(tests[setting.configuration])]
+        lines += [Padding(Text(fact), (0, 0, 0, 3)) for fact in facts]
     if len(ranked) > SETTINGS_SHOWN:
         lines.append(Text(f"… and {count_text(len(ranked) - SETTINGS_SHOWN, 'setting')} more", "dim"))
     unknown = len(tests) - len(ranked)

@@ -68,7 +68,8 @@ class Suggester(Protocol):
         """Return `count` picks; a pure function of what the suggester was made from, and of `told` and `drawn`.
 
         Args:
-            told: what became of the settings tried so far, in the order in which they were drawn.
+            told: what became of the settings tried so far, in the order in which they were drawn. Picks of this round
+                that were refused belong there too, as pending: a Gaussian process would propose them again.
             drawn: how many picks were drawn before, those included that were never tried.
         """
 

@@ -2,11 +2,17 @@
 
 from typing import Annotated, Any, TypeVar
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from cnnsweep.spec.distributions import Interval, distribution_schema, is_distribution, read_distribution
-from cnnsweep.spec.values import JsonSchema, not_allowed
+from cnnsweep.spec.distributions import (
+    Interval,
+    distribution_schema,
+    is_distribution,
+    misspelt_distribution,
+    read_distribution,
+)
+from cnnsweep.spec.values import JsonSchema, mistake, not_allowed
 
 Values = tuple[Any, ...] | Interval  # what an axis comes to: its values, or the numbers that a search draws from
 
@@ -26,7 +32,12 @@ class _AsAxis:
 def _read_axis(value: Any, check: core_schema.ValidatorFunctionWrapHandler) -> Any:
     if is_distribution(value):
         return read_distribution(value, check)
-    return check(axis_values(value))
+    try:
+        return check(axis_values(value))
+    except (ValidationError, PydanticCustomError):
+        if text := misspelt_distribution(value):
+            raise mistake(text) from None
+        raise
 
 
 def axis_values(value: object) -> list[Any]:

@@ -1,5 +1,7 @@
 """Conditions on settings: `{optimizer: sgd, momentum: "> 0"}`, for `exclude` and `when`."""
 
+import json
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -16,6 +18,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
     "!=": operator.ne,
 }
+_MOST_ALTERNATIVES = 1_000
 _COMPARISON = re.compile(r"(>=|<=|==|!=|>|<)\s*(.+)")
 
 
@@ -39,7 +42,12 @@ class Comparison:
 
     def as_written(self) -> Any:
         """Return what a sweep file has."""
-        return self.value if self.operator == "==" else f"{self.operator} {self.value}"
+        return self.value if self.operator == "==" else self.as_text()
+
+    def as_text(self) -> str:
+        """Return it with its sign, as it stands in a text of several."""
+        is_text = isinstance(self.value, str)
+        return f"{self.operator} {self.value if is_text else json.dumps(self.value)}"
 
 
 Alternative = tuple[Comparison, ...]  # all of them must hold, such as `> 0.01 and < 0.1`
@@ -53,17 +61,18 @@ class Condition:
 
     def holds(self, written: Mapping[str, Any]) -> bool:
         """Say whether a setting, with values in their written form, passes; a key that it lacks never does."""
-        return all(
-            key in written and any(all(one.holds(written[key]) for one in alternative) for alternative in alternatives)
-            for key, alternatives in self.tests.items()
-        )
+        return all(key in written and self.allows(key, written[key]) for key in self.tests)
+
+    def allows(self, key: str, value: Any) -> bool:
+        """Say whether the value of one of its keys passes."""
+        return any(all(one.holds(value) for one in alternative) for alternative in self.tests[key])
 
     def as_written(self) -> dict[str, Any]:
         """Return the mapping that a sweep file has."""
         written = {}
         for key, alternatives in self.tests.items():
             texts = [
-                one[0].as_written() if len(one) == 1 else " and ".join(f"{c.operator} {c.value}" for c in one)
+                one[0].as_written() if len(one) == 1 else " and ".join(part.as_text() for part in one)
                 for one in alternatives
             ]
             written[key] = texts[0] if len(texts) == 1 else texts
@@ -78,6 +87,8 @@ def read_alternatives(value: Any) -> tuple[Alternative, ...]:
     """
     if value == []:
         raise ValueError("found an empty list, allowed is a value, a comparison such as '> 0.1', or a list of them")
+    if isinstance(value, list) and len(value) > _MOST_ALTERNATIVES:
+        raise ValueError(f"found a list of {len(value):,}, allowed are {_MOST_ALTERNATIVES:,} values at most")
     return tuple(map(_read_alternative, value)) if isinstance(value, list) else (_read_alternative(value),)
 
 
@@ -90,7 +101,7 @@ def _read_alternative(value: Any) -> Alternative:
         if match is None:
             raise ValueError(f"found {part!r}, allowed is a comparison such as '> 0.1', '<= 3', '!= adam'")
         sign, right = match[1], scalar_value(match[2])
-        if sign in ("<", "<=", ">", ">=") and not is_number(right):
+        if sign in ("<", "<=", ">", ">=") and not (is_number(right) and math.isfinite(right)):
             raise ValueError(f"found {part!r}, but only numbers are larger or smaller than others")
         comparisons.append(Comparison(sign, right))
     return tuple(comparisons)

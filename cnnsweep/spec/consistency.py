@@ -41,10 +41,14 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
     yield from _unused_hyperparameters(sweep.params, given)
 
 
-def mistakes_in_search(sweep: SweepFile, axes: Mapping[str, Values]) -> list[Mistake]:
+def mistakes_in_search(
+    sweep: SweepFile, axes: Mapping[str, Values], include: Sequence[Mapping[str, Any]]
+) -> list[Mistake]:
     """Return what contradicts itself between the search and the axes, which are right in themselves."""
     mistakes = []
     search = sweep.search
+    if isinstance(sweep.seeds, int) and sweep.seed + sweep.seeds > 2**63:
+        mistakes.append(Mistake(("seeds",), f"found {sweep.seeds}, which from seed {sweep.seed} on leads beyond 2**63"))
     intervals = [key for key, values in axes.items() if isinstance(values, Interval)]
     if search.method == "grid":
         text = "a distribution needs a search beside it, such as `search: {method: random, runs: 20}`"
@@ -56,7 +60,7 @@ def mistakes_in_search(sweep: SweepFile, axes: Mapping[str, Values]) -> list[Mis
         mistakes.append(Mistake(("search", "method"), text))
     if sweep.seeds is not None and "seed" in axes:
         mistakes.append(Mistake(("seeds",), "params has `seed` too, which is the same; keep one of them", at_key=True))
-    if sweep.seeds is not None and any("seed" in setting for setting in sweep.include or ()):
+    if sweep.seeds is not None and any("seed" in setting for setting in include):
         mistakes.append(Mistake(("seeds",), "include has `seed` too; keep one of them", at_key=True))
     return mistakes
 
@@ -114,6 +118,8 @@ def _misuse(key: str, value: Any, models: Sequence[ModelChoice]) -> Mistake | No
         return Mistake(path, "to compare models, write `model` here, with a list of them", at_key=True)
     if value == []:
         return Mistake(path, "found an empty list, allowed is one value, or a list of one or more")
+    if is_distribution(value):
+        return None
     items = value if isinstance(value, list) else [value]
     takes_lists = argument in LIST_ARGUMENTS and any(model.name in PRESET_MODELS for model in models)
     if takes_lists and not any(isinstance(item, list) for item in items):

@@ -2,23 +2,31 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from cnnsweep.spec.values import JsonSchema, found, mistake, nearest_name
+from cnnsweep.spec.values import JsonSchema, found, mistake, nearest_name, quoted
 
 CHOICE = "choice"
 KINDS = ("uniform", "log_uniform", "integer", "log_integer", "normal")
 DISTRIBUTIONS = (*KINDS, CHOICE)
+_ALL_KINDS = ", ".join(DISTRIBUTIONS)
 
 _STEPPED = ("uniform", "integer")
 _WHOLE = ("integer", "log_integer")
 _DEVIATIONS = 4  # how far a normal distribution reaches without `min` and `max`
+_LEAST_SHARE = 1e-9  # of a normal distribution, between `min` and `max`: floats cannot tell the quantiles of less apart
 _DIGITS = 5  # of a drawn number: it stands in names and tables, and is what is trained with
+_MOST_DIGITS = 12  # of those in steps, and where the bounds agree in their first digits; the rest may be noise
+_MOST_STEPS = 1e9
+_MOST_KEYS_SEARCHED = 5  # for a misspelt distribution
+
+# What other tools have in the mapping of a distribution.
+_FOREIGN = frozenset(["min", "max", "step", "low", "high", "values", "value", "distribution", "type"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,15 @@ class Interval:
         inside = min(max(value, self.low), self.high)
         if self.is_whole:
             return round(inside)
-        return min(max(float(f"{inside:.{_DIGITS}g}"), self.low), self.high)
+        return min(max(float(f"{inside:.{self._digits}g}"), self.low), self.high)
+
+    @property
+    def _digits(self) -> int:
+        if self.step is not None:
+            return _MOST_DIGITS
+        # Between 0.99999 and 0.999999 five digits would leave the two ends and nothing else.
+        alike = math.log10(max(abs(self.low), abs(self.high)) / (self.high - self.low))
+        return min(_DIGITS + max(math.floor(alike) - 1, 0), _MOST_DIGITS)
 
     def as_written(self) -> dict[str, Any]:
         """Return the mapping that a sweep file has."""
@@ -95,8 +111,22 @@ class Interval:
 
 
 def is_distribution(value: object) -> bool:
-    """True for a mapping that means values to draw from, and not a value itself."""
-    return isinstance(value, dict) and any(key in value for key in DISTRIBUTIONS)
+    """True for a mapping that means values to draw from, and not a value itself, such as a model with arguments."""
+    return isinstance(value, dict) and "name" not in value and any(key in value for key in DISTRIBUTIONS)
+
+
+def misspelt_distribution(value: object) -> str | None:
+    """Say how a value that a key does not take may have been meant as a distribution."""
+    if isinstance(value, list) and any(map(is_distribution, value)):
+        return "a distribution stands in place of the list, not in it"
+    if not isinstance(value, dict) or "name" in value:
+        return None
+    for key in list(value)[:_MOST_KEYS_SEARCHED]:
+        if nearest := nearest_name(key, DISTRIBUTIONS):
+            return f"unknown distribution {quoted(key)}; did you mean '{nearest}'?"
+    if value and value.keys() <= _FOREIGN:
+        return f"a distribution begins with its kind, such as {{uniform: [0.1, 0.9]}}; there are {_ALL_KINDS}"
+    return None
 
 
 def distribution_schema(values: JsonSchema) -> JsonSchema:
@@ -121,18 +151,21 @@ def read_distribution(mapping: dict[str, Any], check: Callable[[list[Any]], Any]
     others = {"step"} if kind in _STEPPED else {"min", "max"} if kind == "normal" else set()
     for key in mapping:
         if key != kind and key not in others:
-            near = nearest_name(str(key), sorted(others))
-            hint = (
-                f"did you mean '{near}'?" if near else f"beside it is allowed: {', '.join(sorted(others)) or 'nothing'}"
-            )
-            raise mistake(f"{kind} has no key '{key}'; {hint}")
+            raise mistake(_unknown_key(kind, key, sorted(others)))
     if kind == CHOICE:
         if not isinstance(mapping[kind], list) or not mapping[kind]:
             raise mistake(f"choice: {found(mapping[kind])}, allowed is a list of one or more values")
         return check(mapping[kind])
-    interval = _read_interval(kind, mapping)
-    _check_values(interval, check)
-    return interval
+    return _checked(_read_interval(kind, mapping), check)
+
+
+def _unknown_key(kind: str, key: str, others: list[str]) -> str:
+    if key in DISTRIBUTIONS:
+        return f"{kind} and {key} are two distributions; keep one of them"
+    nearest = nearest_name(key, others)
+    allowed = f"beside it may stand {' and '.join(others)}" if others else "it has no other"
+    hint = f"did you mean '{nearest}'?" if nearest else allowed
+    return f"{kind} has no key {quoted(key)}; {hint}"
 
 
 def _read_interval(kind: str, mapping: dict[str, Any]) -> Interval:
@@ -154,6 +187,8 @@ def _read_interval(kind: str, mapping: dict[str, Any]) -> Interval:
         low, high = ends
     if not low < high:
         raise mistake(f"{kind}: the lowest ({low:g}) must be below the highest ({high:g})")
+    if not math.isfinite(high - low):
+        raise mistake(f"{kind}: found {low:g} to {high:g}, which is too far apart to compute with")
     if kind in _WHOLE and not all(float(end).is_integer() for end in (low, high, mapping.get("step", 1))):
         raise mistake(f"{kind}: bounds and step must be whole numbers")
     if kind.startswith("log_") and low <= 0:
@@ -161,27 +196,50 @@ def _read_interval(kind: str, mapping: dict[str, Any]) -> Interval:
     step = mapping.get("step")
     if step is not None and not 0 < step <= high - low:
         raise mistake(f"step: found {step:g}, allowed is a number above 0, up to {high - low:g}")
+    if step is not None and (high - low) / step > _MOST_STEPS:
+        raise mistake(f"step: found {step:g}, which makes more than {_MOST_STEPS:,.0f} steps; leave it out")
+    if kind == "normal" and _share_within(mean, deviation, low, high) < _LEAST_SHARE:
+        raise mistake(
+            f"normal: nearly nothing of it lies between {low:g} and {high:g}; choose min and max around {mean:g}"
+        )
     if kind in _WHOLE:
         low, high, step = int(low), int(high), None if step is None else int(step)
     return Interval(kind, low, high, step, mean, deviation)
 
 
-def _check_values(interval: Interval, check: Callable[[list[Any]], Any]) -> None:
-    """Let the key check both ends and a value between them, which tells whether it takes fractions."""
-    between = interval.at(0.381966)
+def _share_within(mean: float, deviation: float, low: float, high: float) -> float:
+    normal = NormalDist(mean, deviation)
+    return normal.cdf(high) - normal.cdf(low)
+
+
+def _checked(interval: Interval, check: Callable[[list[Any]], Any]) -> Interval:
+    """Let the key check both ends and a fraction between them; return the interval as the key's values are."""
     try:
-        check([interval.low, interval.high])
+        for end in (interval.low, interval.high):
+            check([end])
     except (ValidationError, PydanticCustomError):
         if interval.kind != "normal":
             raise
         reach = f"normal reaches from {interval.low:g} to {interval.high:g}"
         raise mistake(f"{reach}, not all of which is allowed; add min and max") from None
+    if interval.is_whole:
+        return interval
+    fraction = _fraction_in(interval)
     try:
-        check([between])
+        check([fraction])
     except (ValidationError, PydanticCustomError):
-        raise mistake(
-            f"{interval.kind} draws numbers such as {between:g}; for whole ones use integer or log_integer"
-        ) from None
+        low, high, step = interval.low, interval.high, interval.step
+        if step is not None and all(float(number).is_integer() for number in (low, high, step)):
+            return replace(interval, kind="integer", low=int(low), high=int(high), step=int(step))
+        text = f"{interval.kind} draws fractions, which are not allowed here; use integer or log_integer"
+        raise mistake(text) from None
+    return interval
+
+
+def _fraction_in(interval: Interval) -> float:
+    """Return a number between the bounds that is not whole, to see whether a key takes such."""
+    between = [interval.low + share * (interval.high - interval.low) for share in (0.381966, 0.5, 0.7071)]
+    return next((number for number in between if not float(number).is_integer()), between[0])
 
 
 def _is_number(value: object) -> bool:

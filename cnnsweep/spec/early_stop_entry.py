@@ -1,7 +1,8 @@
 """The `early_stop` key: which rule ends a run before its last epoch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,7 +35,7 @@ class EarlyStop:
 
 
 _EPOCHS = Whole(1, 1_000_000)
-_METHOD = Field(description="which rule stops runs")
+_METHOD = Field(description="which rule stops runs", examples=["halving"])
 _FIRST = Field(default=1, description="epochs that every run trains")
 
 
@@ -86,25 +87,24 @@ class UnknownRule(BaseModel):
     method: Annotated[str, OneOf(EARLY_STOPS)] = _METHOD
 
 
-_VARIANTS = {
-    "halving": "<halving or hyperband>",
-    "hyperband": "<halving or hyperband>",
-    "median": "<median>",
-    "patience": "<patience>",
-    "threshold": "<threshold>",
+_VARIANTS: Mapping[str, type[BaseModel]] = {
+    **dict.fromkeys(("halving", "hyperband"), Halving),
+    "median": Median,
+    "patience": Patience,
+    "threshold": Threshold,
 }
+
+
+def _rule_variant(mapping: dict[str, Any]) -> str:
+    method = name_of(mapping, "method")
+    return f"<{method}>" if method in _VARIANTS else "<unknown rule>"
+
 
 EARLY_STOP = Entry(
     names=("halving", "hyperband", "median"),
     own_code=False,
-    variants={
-        "<halving or hyperband>": Halving,
-        "<median>": Median,
-        "<patience>": Patience,
-        "<threshold>": Threshold,
-        "<unknown rule>": UnknownRule,
-    },
-    variant_of=lambda mapping: _VARIANTS.get(name_of(mapping, "method"), "<unknown rule>"),
+    variants={**{f"<{method}>": variant for method, variant in _VARIANTS.items()}, "<unknown rule>": UnknownRule},
+    variant_of=_rule_variant,
     build=lambda entry: EarlyStop(**entry.model_dump()),
     allowed=f"one of {', '.join(EARLY_STOPS)}, or a mapping such as {{method: halving, factor: 3}}",
     key="method",

@@ -120,7 +120,11 @@ class Entry:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         names: list[JsonSchema] = [{"enum": list(self.names)}, *([OWN_CODE] if self.own_code else [])]
-        return {"anyOf": [*names, *handler(schema)["oneOf"]]}
+        variants: list[JsonSchema] = []
+        for variant in handler(schema)["oneOf"]:
+            if variant not in variants:  # one of several names stands for all of them
+                variants.append(variant)
+        return {"anyOf": [*names, *variants]}
 
     def _as_mapping(self, value: object) -> object:
         if isinstance(value, str):

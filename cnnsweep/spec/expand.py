@@ -3,14 +3,16 @@
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any
 
 from cnnsweep.errors import UsageError
-from cnnsweep.records import DatasetChoice, Hyperparameters, ModelChoice, Run
+from cnnsweep.records import Augmentation, DatasetChoice, Hyperparameters, ModelChoice, Run, Schedule
 from cnnsweep.selection import BEST
 from cnnsweep.spec.consistency import MODEL_PREFIX
 from cnnsweep.spec.distributions import Interval
@@ -24,6 +26,7 @@ SHORT_ID, FULL_ID = 6, 16  # hex digits
 
 _DEFAULTS: Mapping[str, Any] = {key: field.default[0] for key, field in Params.model_fields.items()}
 _OPTIONAL = frozenset(key for keys in OPTIMIZER_HYPERPARAMETERS.values() for key in keys)
+_CONSTANTS: Mapping[Any, str] = {None: "null", True: "true", False: "false"}
 _HYPERPARAMETERS = tuple(field.name for field in fields(Hyperparameters))
 
 
@@ -74,22 +77,26 @@ def make_runs(spec: SweepSpec, settings: Iterable[Setting], taken: Collection[st
     Args:
         taken: names of other runs in the folder.
     """
-    shared = _canonical(_shared_identity(spec))
+    shared = {key: _text(value) for key, value in _shared_identity(spec).items()}
+    model_texts: dict[int, str] = {}  # by identity, as most settings have the same model
     shown_keys = columns(spec)
     drafts: dict[str, _Draft] = {}
     count = 0
     for setting in settings:
         model = _model(spec, setting)
-        canonical_model = _canonical(_code_identity(model))
+        if id(model) not in model_texts or model is not setting.get("model", spec.model):
+            model_texts[id(model)] = _text(_code_identity(model))
+        identity = {**shared, "model": model_texts[id(model)]}
         for seed in spec.seeds or (setting.get("seed"),):
             hyperparameters = _hyperparameters(spec, setting, seed)
-            own = {**shared, "model": canonical_model, "hyperparameters": _canonical(hyperparameters)}
-            without_seed = {key: value for key, value in own["hyperparameters"].items() if key != "seed"}
-            configuration = _hash({**own, "hyperparameters": without_seed})
-            shown = _settings(shown_keys, setting, hyperparameters)
+            texts = {name: _text(getattr(hyperparameters, name)) for name in _HYPERPARAMETERS}
+            own = {**identity, "hyperparameters": _object(texts)}
+            without_seed = _object({name: text for name, text in texts.items() if name != "seed"})
+            configuration = _hash({**identity, "hyperparameters": without_seed})
+            shown = _settings(shown_keys, {"model": spec.model, **setting}, hyperparameters)
             for fold in range(spec.folds) if spec.folds else (None,):
                 count += 1
-                run_id = _hash(own if fold is None else {**own, "fold": fold})
+                run_id = _hash(own if fold is None else {**own, "fold": _text(fold)})
                 shown_here = shown if fold is None else {**shown, "fold": fold}
                 drafts.setdefault(run_id, _Draft(model, hyperparameters, shown_here, configuration, fold))
     return Expansion(tuple(_named(spec, drafts, taken)), duplicates=count - len(drafts))
@@ -135,7 +142,7 @@ def columns_that_vary(spec: SweepSpec) -> list[str]:
             continue
         possible = [*values, *(setting[key] for setting in spec.include if key in setting)]
         absent = key not in spec.axes and any(key not in setting for setting in spec.include)
-        if len({_json(_canonical(value)) for value in possible}) > 1 or key in spec.when or absent:
+        if len(set(map(_text, possible))) > 1 or key in spec.when or absent:
             varying.append(key)
     return varying
 
@@ -149,7 +156,7 @@ def _model(spec: SweepSpec, setting: Setting) -> ModelChoice:
             arguments["dropout"] = value
         elif key.startswith(MODEL_PREFIX):
             arguments[key.removeprefix(MODEL_PREFIX)] = value
-    return ModelChoice(base.name, arguments, base.code)
+    return base if arguments == base.arguments else ModelChoice(base.name, arguments, base.code)
 
 
 def _hyperparameters(spec: SweepSpec, setting: Setting, seed: int | None) -> Hyperparameters:
@@ -175,7 +182,7 @@ def _settings(keys: Iterable[str], setting: Setting, hyperparameters: Hyperparam
     return settings
 
 
-# Ids
+# Ids; the JSON of each part is made by itself, since of thousands of runs most parts are the same
 
 
 def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
@@ -196,8 +203,29 @@ def _code_identity(choice: DatasetChoice | ModelChoice) -> dict[str, Any]:
     return {"name": without_folder(choice.name, choice.code), "arguments": choice.arguments, "code": choice.code}
 
 
-def _hash(canonical: Any) -> str:
-    return hashlib.sha256(_json(canonical).encode()).hexdigest()[:FULL_ID]
+def _hash(texts: Mapping[str, str]) -> str:
+    return hashlib.sha256(_object(texts).encode()).hexdigest()[:FULL_ID]
+
+
+def _object(texts: Mapping[str, str]) -> str:
+    """Return a JSON object made of the JSON texts of its values; all keys are plain names."""
+    return "{" + ",".join([f'"{key}":{texts[key]}' for key in sorted(texts)]) + "}"
+
+
+def _text(value: Any) -> str:
+    """Return a value as JSON, always the same for equal values."""
+    if value is None or isinstance(value, bool):
+        return _CONSTANTS[value]
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(int(value) if value.is_integer() else value)
+    if isinstance(value, int):
+        return repr(value)
+    return _text_of_record(value) if isinstance(value, Schedule | Augmentation) else _json(_canonical(value))
+
+
+@cache
+def _text_of_record(record: Schedule | Augmentation) -> str:
+    return _json(_canonical(record))
 
 
 def _json(canonical: Any) -> str:

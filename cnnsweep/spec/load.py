@@ -110,7 +110,7 @@ def _checked(document: Document, folder: Path) -> SweepSpec:
     rules = SpaceRules((), {}, (), ())
     if not mistakes:  # conditions on values that are wrong themselves would be wrong again
         rules, mistakes = read_space_rules(sweep, axes, sweep.model, folder)
-        mistakes += mistakes_in_search(sweep, axes)
+        mistakes += mistakes_in_search(sweep, axes, rules.include)
     if mistakes or document.problems:
         # What stands at a place where the YAML itself is wrong was not read as it was meant.
         misread = {(problem.file, problem.line, problem.column) for problem in document.problems}

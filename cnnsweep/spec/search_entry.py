@@ -1,5 +1,6 @@
 """The `search` key: how settings are chosen from the space that `params` describes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -32,7 +33,7 @@ class Search:
         return self.method in ("tpe", "gp", "cmaes")
 
 
-_METHOD = Field(description="how settings are chosen")
+_METHOD = Field(description="how settings are chosen", examples=["random"])
 _RUNS = Field(description="how many settings are tried", examples=[20])
 _SEED = Field(default=0, description="seed of the search itself; the runs have their own")
 _COUNT = Whole(1, 1_000_000)
@@ -73,23 +74,22 @@ class UnknownSearch(BaseModel):
     method: Annotated[str, OneOf(SEARCHES)] = _METHOD
 
 
-_VARIANTS = {"grid": "<grid>", "random": "<random or sobol>", "sobol": "<random or sobol>"}
+_VARIANTS: Mapping[str, type[BaseModel]] = {
+    "grid": GridSearch,
+    **dict.fromkeys(("random", "sobol"), DrawnSearch),
+    **dict.fromkeys(("tpe", "gp", "cmaes"), LearningSearch),
+}
 
 
 def _search_variant(mapping: dict[str, Any]) -> str:
     method = name_of(mapping, "method")
-    return _VARIANTS.get(method, "<tpe, gp or cmaes>") if method in SEARCHES else "<unknown search>"
+    return f"<{method}>" if method in _VARIANTS else "<unknown search>"
 
 
 SEARCH = Entry(
     names=("grid",),
     own_code=False,
-    variants={
-        "<grid>": GridSearch,
-        "<random or sobol>": DrawnSearch,
-        "<tpe, gp or cmaes>": LearningSearch,
-        "<unknown search>": UnknownSearch,
-    },
+    variants={**{f"<{method}>": variant for method, variant in _VARIANTS.items()}, "<unknown search>": UnknownSearch},
     variant_of=_search_variant,
     build=lambda entry: Search(**entry.model_dump()),
     allowed=f"one of {', '.join(SEARCHES)}, or a mapping such as {{method: random, runs: 20}}",

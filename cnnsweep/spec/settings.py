@@ -14,6 +14,11 @@ from cnnsweep.spec.schema import SweepSpec
 
 Setting = Mapping[str, Any]  # values by key of `params`, typed; a key that does not apply is left out
 
+Places = tuple[int, ...]  # of each dimension the number of its option, or `_ABSENT`
+Passing = Sequence[tuple[int, Sequence[bool]]]  # of a condition: by the number of a dimension, which options pass
+
+_ABSENT = -1  # a key whose condition does not hold; in the order of settings it comes first
+
 # So many combinations of the axes that conditions name are looked at to count exactly; more are counted without them.
 _MOST_COUNTED = 100_000
 
@@ -85,13 +90,17 @@ def count_runs(spec: SweepSpec) -> RunCount:
     most = math.prod(len(dimension.options) for dimension in involved)
     if most > _MOST_COUNTED:
         return RunCount(others * most, len(spec.include), replicates, is_exact=False)
-    count = sum(1 for _ in _settings(spec, involved)) if involved else 1
+    count = sum(1 for _ in _allowed_places(spec, involved)) if involved else 1
     return RunCount(others * count, len(spec.include), replicates, is_exact=True)
 
 
 def grid_settings(spec: SweepSpec) -> Iterator[Setting]:
     """Yield every combination that the conditions allow, in the file's order, the last axis fastest."""
-    return _settings(spec, dimensions(spec))
+    of = dimensions(spec)
+    places: Iterable[Places] = _allowed_places(spec, of)
+    if any(key in spec.when for dimension in of for key in dimension.keys):
+        places = sorted(places)  # an axis may be asked for before the one that its condition names
+    return (_setting_at(each, of) for each in places)
 
 
 def apply_conditions(spec: SweepSpec, setting: Setting) -> Setting:
@@ -114,50 +123,62 @@ def is_excluded(spec: SweepSpec, setting: Setting) -> bool:
     return any(condition.holds(written) for condition in spec.exclude)
 
 
-def _settings(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[Setting]:
-    """Yield the settings of some dimensions; all that conditions name must be among them."""
-    always = [dimension for dimension in of if dimension.keys[0] not in spec.when]
-    optional = {dimension.keys[0]: dimension for dimension in of if dimension.keys[0] in spec.when}
-    combinations = _combinations(always)
-    if optional:
-        ordered = [optional[key] for key in _in_order_of_need(spec.when) if key in optional]
-        extended = (whole for setting in combinations for whole in _extended(spec.when, setting, ordered))
-        combinations = iter(_in_file_order(extended, of))
-    return (setting for setting in combinations if not is_excluded(spec, setting))
+def _setting_at(places: Places, of: Sequence[Dimension]) -> Setting:
+    setting: dict[str, Any] = {}
+    for place, dimension in zip(places, of, strict=True):
+        if place != _ABSENT:
+            setting.update(zip(dimension.keys, dimension.options[place], strict=True))
+    return setting
 
 
-def _combinations(of: Sequence[Dimension]) -> Iterator[Setting]:
-    keys = [key for dimension in of for key in dimension.keys]
-    for options in itertools.product(*(dimension.options for dimension in of)):
-        yield dict(zip(keys, itertools.chain.from_iterable(options), strict=True))
+def _allowed_places(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[Places]:
+    """Yield the settings of some dimensions, as places; all that conditions name must be among them."""
+    numbers = {dimension.keys[0]: number for number, dimension in enumerate(of)}
+    optional = [(numbers[key], _passing(spec.when[key], of)) for key in _in_order_of_need(spec.when) if key in numbers]
+    numbers_optional = {number for number, _ in optional}
+    excluded = [_passing(condition, of) for condition in spec.exclude]
+    choices = [
+        (_ABSENT,) if number in numbers_optional else range(len(dimension.options))
+        for number, dimension in enumerate(of)
+    ]
+    for always in itertools.product(*choices):
+        for places in _extended(always, optional, of):
+            if not any(_hold(condition, places) for condition in excluded):
+                yield places
 
 
-def _extended(when: Mapping[str, Condition], setting: Setting, optional: Sequence[Dimension]) -> Iterator[Setting]:
-    """Yield a setting with every value of the optional keys that apply to it."""
+def _extended(
+    places: Places, optional: Sequence[tuple[int, Passing | None]], of: Sequence[Dimension]
+) -> Iterator[Places]:
+    """Yield a setting with every option of the optional dimensions that apply to it."""
     if not optional:
-        yield setting
+        yield places
         return
-    first, rest = optional[0], optional[1:]
-    key = first.keys[0]
-    if not when[key].holds({name: as_written(value) for name, value in setting.items()}):
-        yield from _extended(when, setting, rest)
+    (number, condition), rest = optional[0], optional[1:]
+    if not _hold(condition, places):
+        yield from _extended(places, rest, of)
         return
-    for (value,) in first.options:
-        yield from _extended(when, {**setting, key: value}, rest)
+    for place in range(len(of[number].options)):
+        yield from _extended((*places[:number], place, *places[number + 1 :]), rest, of)
 
 
-def _in_file_order(settings: Iterable[Setting], of: Sequence[Dimension]) -> list[Setting]:
-    """Return settings as `itertools.product` would order them, each with its keys in the file's order."""
-    keys = [key for dimension in of for key in dimension.keys]
-    # By identity: the values are the very objects of the axes, and a model or schedule has no order of its own.
-    place = {
-        (key, id(option[n])): position
-        for dimension in of
-        for n, key in enumerate(dimension.keys)
-        for position, option in reversed(list(enumerate(dimension.options)))
-    }
-    ordered = [{key: setting[key] for key in keys if key in setting} for setting in settings]
-    return sorted(ordered, key=lambda one: [place.get((key, id(one.get(key))), -1) for key in keys])
+def _passing(condition: Condition, of: Sequence[Dimension]) -> Passing | None:
+    """Return which options pass, by the number of the dimension; None where a key is none of theirs."""
+    passing = []
+    for key in condition.tests:
+        number = next((number for number, dimension in enumerate(of) if key in dimension.keys), None)
+        if number is None:
+            return None  # only settings of `include` have it
+        position = of[number].keys.index(key)
+        passes = [condition.allows(key, as_written(option[position])) for option in of[number].options]
+        passing.append((number, passes))
+    return passing
+
+
+def _hold(condition: Passing | None, places: Places) -> bool:
+    return condition is not None and all(
+        places[number] != _ABSENT and passes[places[number]] for number, passes in condition
+    )
 
 
 def _in_order_of_need(when: Mapping[str, Condition]) -> list[str]:

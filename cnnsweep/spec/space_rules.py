@@ -1,5 +1,6 @@
 """The keys that shape the space of settings: `zip`, `when`, `exclude`, `include`; checked against the axes."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,17 @@ from pydantic import ValidationError
 
 from cnnsweep.records import ModelChoice
 from cnnsweep.spec.axis import Values
-from cnnsweep.spec.conditions import Alternative, Condition, is_number, read_alternatives
+from cnnsweep.spec.conditions import Alternative, Comparison, Condition, is_number, read_alternatives
 from cnnsweep.spec.consistency import MODEL_PREFIX, check_model_arguments
-from cnnsweep.spec.distributions import Interval
-from cnnsweep.spec.dump import as_written
+from cnnsweep.spec.distributions import Interval, is_distribution
+from cnnsweep.spec.dump import as_written, flow_yaml
+from cnnsweep.spec.names import OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.spec.schema import Params, SweepFile
 from cnnsweep.spec.values import found, nearest_name
 from cnnsweep.spec.wording import Mistake, mistakes_in
 from cnnsweep.spec.yaml_reader import KeyPath
+
+_MOST_SHOWN = 8  # values of a key, in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +45,16 @@ def read_space_rules(
         folder: where a person's own code is looked for.
     """
     mistakes: list[Mistake] = []
-    include = _read_include(sweep.include, axes, model, folder, mistakes)
+    zips = tuple(_read_zips(sweep.zip, axes, mistakes))
+    when = _Reader(axes, folder, mistakes).read_when(sweep.when, model, zips)
+    include = _Included(axes, when, model, folder).read(sweep.include, mistakes)
     # A setting beside the space may bring keys that no axis has; conditions may name them too.
     columns = dict(axes)
     for setting in include:
         for key, value in setting.items():
             known = columns.get(key, ())
             columns[key] = known if isinstance(known, Interval) else (*known, value)
-    zips = tuple(_read_zips(sweep.zip, axes, mistakes))
-    when = _read_when(sweep.when, axes, model, mistakes)
-    exclude = _read_exclude(sweep.exclude, columns, mistakes)
+    exclude = _Reader(columns, folder, mistakes).read_exclude(sweep.exclude)
     return SpaceRules(zips, when, exclude, include), mistakes
 
 
@@ -91,32 +95,147 @@ def _zip_problem(names: Sequence[str], axes: Mapping[str, Values], seen: set[str
     return None
 
 
-def _read_when(
-    value: Any, axes: Mapping[str, Values], model: ModelChoice | None, mistakes: list[Mistake]
-) -> dict[str, Condition]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        text = f"{found(value)}, allowed is a mapping such as {{momentum: {{optimizer: sgd}}}}"
-        mistakes.append(Mistake(("when",), text))
-        return {}
-    when: dict[str, Condition] = {}
-    for key, tests in value.items():
-        if key not in axes:
-            mistakes.append(Mistake(("when", key), _no_axis(key, axes), at_key=True))
-        elif key == "model" and model is None:
-            text = "there is no model for the other settings; add a `model` at the top of the file"
-            mistakes.append(Mistake(("when", key), text, at_key=True))
-        elif isinstance(tests, dict) and key in tests:
-            mistakes.append(Mistake(("when", key, key), "a key cannot depend on itself", at_key=True))
-        else:
-            condition = _read_condition(tests, ("when", key), axes, mistakes)
-            if condition is not None:
+class _Reader:
+    """Reads conditions on some keys.
+
+    Args:
+        values: what each key that may be named can be.
+        mistakes: what is wrong is added to these.
+    """
+
+    def __init__(self, values: Mapping[str, Values], folder: Path, mistakes: list[Mistake]) -> None:
+        self._values = values
+        self._folder = folder
+        self._mistakes = mistakes
+        self._known: dict[str, frozenset[str]] = {}
+
+    def read_when(
+        self, value: Any, model: ModelChoice | None, zips: Sequence[tuple[str, ...]]
+    ) -> Mapping[str, Condition]:
+        """Return the condition of each key that has one."""
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            text = f"{found(value)}, allowed is a mapping such as {{momentum: {{optimizer: sgd}}}}"
+            self._mistakes.append(Mistake(("when",), text))
+            return {}
+        when: dict[str, Condition] = {}
+        for key, tests in value.items():
+            problem = self._no_condition(key, model, zips)
+            if problem is not None:
+                self._mistakes.append(Mistake(("when", key), problem, at_key=True))
+            elif isinstance(tests, dict) and key in tests:
+                self._mistakes.append(Mistake(("when", key, key), "a key cannot depend on itself", at_key=True))
+            elif (condition := self._read(tests, ("when", key))) is not None:
                 when[key] = condition
-    for key in when:
-        if key in _needed(key, when):
-            mistakes.append(Mistake(("when", key), "depends on itself by way of others", at_key=True))
-    return when
+        in_circles = [key for key in when if key in _needed(key, when)]
+        for key in in_circles:
+            text = f"depends on itself by way of others ({', '.join(in_circles)})"
+            self._mistakes.append(Mistake(("when", key), text, at_key=True))
+        return when
+
+    def _no_condition(self, key: str, model: ModelChoice | None, zips: Sequence[tuple[str, ...]]) -> str | None:
+        """Say why a key cannot have a condition."""
+        if key not in self._values:
+            return _no_axis(key, self._values)
+        if key == "model" and model is None:
+            return "there is no model for the other settings; add a `model` at the top of the file"
+        for names in zips:
+            if key in names:
+                others = ", ".join(name for name in names if name != key)
+                return f"moves together with {others} (zip), so it has no condition of its own; leave one of them out"
+        return None
+
+    def read_exclude(self, value: Any) -> tuple[Condition, ...]:
+        """Return the conditions of a list."""
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not value:
+            text = f"{found(value)}, allowed is a list of conditions such as [{{lr: '> 0.1', optimizer: adam}}]"
+            self._mistakes.append(Mistake(("exclude",), text))
+            return ()
+        conditions = [self._read(tests, ("exclude", position)) for position, tests in enumerate(value)]
+        return tuple(condition for condition in conditions if condition is not None)
+
+    def _read(self, tests: Any, path: KeyPath) -> Condition | None:
+        if not isinstance(tests, dict) or not tests:
+            text = f"{found(tests)}, allowed is a mapping of keys and values such as {{optimizer: sgd, lr: '> 0.1'}}"
+            self._mistakes.append(Mistake(path, text))
+            return None
+        read: dict[str, tuple[Alternative, ...]] = {}
+        for key, value in tests.items():
+            here = (*path, key)
+            if key not in self._values:
+                self._mistakes.append(Mistake(here, _no_axis(key, self._values), at_key=True))
+                continue
+            try:
+                alternatives = tuple(self._as_key_reads(key, one) for one in read_alternatives(value))
+            except ValueError as error:
+                self._mistakes.append(Mistake(here, str(error)))
+                continue
+            problem = self._value_problem(key, value, alternatives)
+            if problem is None:
+                read[key] = alternatives
+            else:
+                self._mistakes.append(Mistake(here, problem))
+        return Condition(read) if len(read) == len(tests) else None
+
+    def _as_key_reads(self, key: str, alternative: Alternative) -> Alternative:
+        """Return a comparison as the key itself reads its value: `yes` is true, `crop+flip` is `flip+crop`."""
+        return tuple(
+            one if one.is_order else Comparison(one.operator, _read_as(key, one.value, self._folder))
+            for one in alternative
+        )
+
+    def _value_problem(self, key: str, written: Any, alternatives: Sequence[Alternative]) -> str | None:
+        """Say what is wrong with values that a key never has: such a condition is a slip, and would never hold."""
+        values = self._values[key]
+        for one in (one for alternative in alternatives for one in alternative):
+            if isinstance(values, Interval):
+                if not is_number(one.value):
+                    return f"{found(one.value)}, but {key} is a number"
+            elif one.is_order:
+                if not any(map(is_number, values)):
+                    return f"{key} is not a number, so nothing is larger or smaller"
+            elif _token(one.value) not in self._known_values(key, values):
+                return self._no_value(key, written, one.value, values)
+        return None
+
+    def _known_values(self, key: str, values: Sequence[Any]) -> frozenset[str]:
+        """Return the values of a key, and the bare names of those with arguments."""
+        if key not in self._known:
+            written = [as_written(value) for value in values]
+            names = [value["name"] for value in written if isinstance(value, dict) and "name" in value]
+            self._known[key] = frozenset(map(_token, [*written, *names]))
+        return self._known[key]
+
+    def _no_value(self, key: str, written: Any, value: Any, values: Sequence[Any]) -> str:
+        if isinstance(value, str) and value.endswith("\n"):
+            return "found a block of text; a comparison has to stand in quotes, such as '> 0.1'"
+        if isinstance(written, list) and _token(written) in self._known_values(key, values):
+            return f"a list means one of its values here; for the list itself write {flow_yaml([written])}"
+        shown = [flow_yaml(as_written(one)) for one in values[:_MOST_SHOWN]]
+        rest = f" and {len(values) - len(shown):,} more" if len(values) > len(shown) else ""
+        return f"{found(value)}, which is none of the values of {key}: {', '.join(dict.fromkeys(shown))}{rest}"
+
+
+def _read_as(key: str, value: Any, folder: Path) -> Any:
+    if key not in Params.model_fields:
+        return value
+    try:
+        params = Params.model_validate({key: [value]}, context={"folder": folder})
+    except ValidationError:
+        return value  # which will be none of the key's values, and is said so
+    return as_written(getattr(params, key)[0])
+
+
+def _token(value: Any) -> str:
+    """Return text that is the same for equal values: 1 and 1.0, but not 1 and true."""
+    return json.dumps(value if not isinstance(value, int) or isinstance(value, bool) else _as_float(value), default=str)
+
+
+def _as_float(value: int) -> float | int:
+    return float(value) if abs(value) < 2**53 else value
 
 
 def _needed(key: str, when: Mapping[str, Condition]) -> set[str]:
@@ -131,121 +250,104 @@ def _needed(key: str, when: Mapping[str, Condition]) -> set[str]:
     return needed
 
 
-def _read_exclude(value: Any, axes: Mapping[str, Values], mistakes: list[Mistake]) -> tuple[Condition, ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not value:
-        text = f"{found(value)}, allowed is a list of conditions such as [{{lr: '> 0.1', optimizer: adam}}]"
-        mistakes.append(Mistake(("exclude",), text))
-        return ()
-    conditions = [_read_condition(tests, ("exclude", n), axes, mistakes) for n, tests in enumerate(value)]
-    return tuple(condition for condition in conditions if condition is not None)
+class _Included:
+    """Reads the settings of `include`.
 
+    Args:
+        axes: the checked axes, in the file's order.
+        when: the conditions of those that have one.
+        model: the top-level model.
+        folder: where a person's own code is looked for.
+    """
 
-def _read_condition(tests: Any, path: KeyPath, axes: Mapping[str, Values], mistakes: list[Mistake]) -> Condition | None:
-    if not isinstance(tests, dict) or not tests:
-        text = f"{found(tests)}, allowed is a mapping of keys and values such as {{optimizer: sgd, lr: '> 0.1'}}"
-        mistakes.append(Mistake(path, text))
-        return None
-    read: dict[str, tuple[Alternative, ...]] = {}
-    for key, value in tests.items():
-        here = (*path, key)
-        if key not in axes:
-            mistakes.append(Mistake(here, _no_axis(key, axes), at_key=True))
-            continue
+    def __init__(
+        self, axes: Mapping[str, Values], when: Mapping[str, Condition], model: ModelChoice | None, folder: Path
+    ) -> None:
+        self._axes = axes
+        self._when = when
+        self._model = model
+        self._folder = folder
+        self._single = {
+            key: values[0] for key, values in axes.items() if isinstance(values, tuple) and len(values) == 1
+        }
+
+    def read(self, value: Any, mistakes: list[Mistake]) -> tuple[Mapping[str, Any], ...]:
+        """Return the settings, each with a value for every axis that applies to it."""
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not value:
+            text = f"{found(value)}, allowed is a list of settings such as [{{lr: 0.5, batch_size: 64}}]"
+            mistakes.append(Mistake(("include",), text))
+            return ()
+        settings = []
+        for position, given in enumerate(value):
+            path: KeyPath = ("include", position)
+            if not isinstance(given, dict) or not given:
+                mistakes.append(Mistake(path, f"{found(given)}, allowed is a mapping of keys and values"))
+                continue
+            setting, wrong = self._setting(given)
+            mistakes += [Mistake((*path, *one.path[1:]), one.text, one.at_key) for one in wrong]
+            if not wrong:
+                settings.append(setting)
+        return tuple(settings)
+
+    def _setting(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+        """Return one setting; mistakes have paths that begin with `params`."""
+        setting, mistakes = self._checked(given)
+        if mistakes:
+            return setting, mistakes
+        written = {key: as_written(value) for key, value in {**self._single, **setting}.items()}
+        for key in self._axes:
+            if key in given or (key in self._when and not self._when[key].holds(written)):
+                continue
+            if key not in self._single:
+                text = f"does not say which {key}, of which params has several; name one"
+                return setting, [Mistake(("params",), text)]
+            setting[key] = self._single[key]
+        mistakes = list(self._contradictions(setting, given))
+        return {key: setting[key] for key in dict.fromkeys([*self._axes, *given]) if key in setting}, mistakes
+
+    def _contradictions(self, setting: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Mistake]:
+        if "dropout" in setting and "model.dropout" in setting:
+            key = "model.dropout" if "model.dropout" in given else "dropout"
+            yield Mistake(("params", key), "dropout and model.dropout are the same; keep one of them", at_key=True)
+        optimizer = setting.get("optimizer", Params.model_fields["optimizer"].default[0])
+        for key in given:
+            users = [name for name, used in OPTIMIZER_HYPERPARAMETERS.items() if key in used]
+            if users and optimizer not in users and key not in self._axes:
+                yield Mistake(("params", key), f"not used by {optimizer}, only by {', '.join(users)}", at_key=True)
+
+    def _checked(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+        """Return the values given, checked as those under `params` are."""
+        plain = {key: value for key, value in given.items() if not key.startswith(MODEL_PREFIX)}
+        mistakes = [
+            Mistake(("params", key), f"{found(value)}, allowed is one value")
+            for key, value in plain.items()
+            if isinstance(value, list)
+        ]
+        # The same for arguments: what a distribution means as a value, only the model could tell.
+        mistakes += [
+            Mistake(("params", key), "found a distribution, allowed is one value")
+            for key, value in given.items()
+            if is_distribution(value)
+        ]
+        wrong = {one.path[1] for one in mistakes}
+        single = {key: value for key, value in plain.items() if key not in wrong}
+        setting: dict[str, Any] = {}
         try:
-            read[key] = read_alternatives(value)
-        except ValueError as error:
-            mistakes.append(Mistake(here, str(error)))
-            continue
-        problem = _value_problem(key, read[key], axes[key])
-        if problem is not None:
-            mistakes.append(Mistake(here, problem))
-    return Condition(read) if len(read) == len(tests) else None
-
-
-def _value_problem(key: str, alternatives: Sequence[Alternative], values: Values) -> str | None:
-    """Say what is wrong with values that a key never has: such a condition is a slip, and would never hold."""
-    for comparison in [one for alternative in alternatives for one in alternative]:
-        if isinstance(values, Interval):
-            if not is_number(comparison.value):
-                return f"{found(comparison.value)}, but {key} is a number"
-            continue
-        written = [as_written(value) for value in values]
-        if comparison.is_order:
-            if not any(map(is_number, written)):
-                return f"{key} is not a number, so nothing is larger or smaller"
-        elif not any(comparison.holds(value) == (comparison.operator == "==") for value in written):
-            known = ", ".join(_shown(value) for value in written[:8])
-            return f"{found(comparison.value)}, which is none of the values of {key}: {known}"
-    return None
-
-
-def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _read_include(
-    value: Any, axes: Mapping[str, Values], model: ModelChoice | None, folder: Path, mistakes: list[Mistake]
-) -> tuple[Mapping[str, Any], ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, list) or not value:
-        text = f"{found(value)}, allowed is a list of settings such as [{{lr: 0.5, batch_size: 64}}]"
-        mistakes.append(Mistake(("include",), text))
-        return ()
-    settings = []
-    for position, given in enumerate(value):
-        path: KeyPath = ("include", position)
-        if not isinstance(given, dict) or not given:
-            mistakes.append(Mistake(path, f"{found(given)}, allowed is a mapping of keys and values"))
-            continue
-        setting, wrong = _read_setting(given, axes, model, folder)
-        mistakes += [Mistake((*path, *one.path[1:]), one.text, one.at_key) for one in wrong]
-        open_axes = [key for key, values in axes.items() if key not in given and not _is_single(values)]
-        if open_axes:
-            text = f"does not say which {open_axes[0]}, of which params has several; name one"
-            mistakes.append(Mistake(path, text))
-        elif not wrong:
-            single = {key: values[0] for key, values in axes.items() if key not in given and isinstance(values, tuple)}
-            settings.append({key: setting.get(key, single.get(key)) for key in dict.fromkeys([*axes, *setting])})
-    return tuple(settings)
-
-
-def _is_single(values: Values) -> bool:
-    return isinstance(values, tuple) and len(values) == 1
-
-
-def _read_setting(
-    given: Mapping[str, Any], axes: Mapping[str, Values], model: ModelChoice | None, folder: Path
-) -> tuple[dict[str, Any], list[Mistake]]:
-    """Return one setting, checked as the values under `params` are; mistakes have paths that begin with `params`."""
-    plain = {key: value for key, value in given.items() if not str(key).startswith(MODEL_PREFIX)}
-    mistakes = []
-    for key, value in plain.items():
-        if isinstance(value, list):
-            mistakes.append(Mistake(("params", key), f"{found(value)}, allowed is one value"))
-    single = {key: value for key, value in plain.items() if not isinstance(value, list)}
-    setting: dict[str, Any] = {}
-    try:
-        params = Params.model_validate(single, context={"folder": folder})
-    except ValidationError as error:
-        mistakes += [Mistake(("params", *one.path), one.text, one.at_key) for one in mistakes_in(error, "params")]
-    else:
-        for key in single:
-            values = getattr(params, key)
-            if isinstance(values, Interval):
-                mistakes.append(Mistake(("params", key), "found a distribution, allowed is one value"))
-            else:
-                setting[key] = values[0]
-    models: Any = setting.get("model") or axes.get("model") or model
-    chosen = models if isinstance(models, tuple) else () if models is None else (models,)
-    # A list of one, since a list as such is an axis there.
-    arguments = {key: [value] for key, value in given.items() if key not in plain}
-    checked, wrong = check_model_arguments(arguments, chosen)
-    mistakes += [Mistake(one.path[:2], one.text, one.at_key) for one in wrong]
-    setting.update({key: values[0] for key, values in checked.items() if isinstance(values, tuple) and values})
-    return {key: setting[key] for key in given if key in setting}, mistakes
+            params = Params.model_validate(single, context={"folder": self._folder})
+        except ValidationError as error:
+            mistakes += [Mistake(("params", *one.path), one.text, one.at_key) for one in mistakes_in(error, "params")]
+        else:
+            setting = {key: getattr(params, key)[0] for key in single}
+        models: Any = setting.get("model") or self._axes.get("model") or self._model
+        chosen = models if isinstance(models, tuple) else () if models is None else (models,)
+        # A list of one, since a list as such is an axis there.
+        arguments = {key: [value] for key, value in given.items() if key not in plain and key not in wrong}
+        checked, wrong_arguments = check_model_arguments(arguments, chosen)
+        mistakes += [Mistake(one.path[:2], one.text, one.at_key) for one in wrong_arguments]
+        setting.update({key: values[0] for key, values in checked.items() if isinstance(values, tuple) and values})
+        return setting, mistakes
 
 
 def _no_axis(name: str, axes: Mapping[str, Values]) -> str:

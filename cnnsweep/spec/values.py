@@ -8,6 +8,7 @@ and `eq=False, repr=False` makes the import faster.
 import difflib
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -331,10 +332,14 @@ class Seeds:
     def _check(self, value: object) -> int | tuple[int, ...]:
         if isinstance(value, list):
             seeds = [_as_int(seed) for seed in value]
-            right = [
-                seed for seed in seeds if isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**63
-            ]
-            if right and len(right) == len(seeds) == len(set(right)) and len(right) <= 1000:
+            right: list[int] = []
+            for seed in seeds[:1001]:
+                if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63:
+                    raise not_allowed(seed, self.allowed)
+                right.append(seed)
+            if repeated := [seed for seed, count in Counter(right).items() if count > 1]:
+                raise mistake(f"found {repeated[0]} twice, allowed is {self.allowed}")
+            if 1 <= len(right) <= 1000:
                 return tuple(right)
         else:
             count = _as_int(value)

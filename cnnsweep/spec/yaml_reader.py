@@ -201,7 +201,9 @@ class _TreeBuilder:
             return
         if event.anchor is not None:
             self._add(event, f"&{event.anchor} is a YAML anchor, which is not allowed; leave it out, or quote it")
-        if event.tag is not None:
+        if event.tag == "!=":
+            self._add(event, "a comparison has to stand in quotes, such as '!= adam'")
+        elif event.tag is not None:
             self._add(event, f"the YAML tag {shown_tag(event.tag)} is not allowed; leave it out, or quote the text")
 
     def _place(self, event: Any) -> Place:

@@ -9,7 +9,6 @@ from cnnsweep.report.statistics import (
     difference,
     estimate,
     more_seeds,
-    pooled_deviation,
     tied_with_best,
     wilson,
 )
@@ -170,8 +169,3 @@ def test_interval_of_an_accuracy_equals_scipys_wilson(correct: int, images: int)
     expected = stats.binomtest(correct, images).proportion_ci(method="wilson")
     assert wilson(correct, images) == pytest.approx((expected.low, expected.high))
     assert 0 <= wilson(correct, images)[0] <= correct / images <= wilson(correct, images)[1] <= 1
-
-
-def test_deviation_within_samples_is_pooled() -> None:
-    assert pooled_deviation([[1.0, 3.0], [5.0, 5.0, 5.0], [9.0]]) == pytest.approx(math.sqrt(2 / 3))
-    assert pooled_deviation([[1.0], [2.0]]) is None

@@ -137,7 +137,8 @@ def test_pending_settings_change_what_is_chosen(method: str):
     suggester = make_suggester(search(method), space(method), "max")
     asked = suggester.suggest(told, 12, 1)
     pending = [Told({**told[0].picks, **asked[0]}, None, is_pending=True)]
-    assert suggester.suggest([*told, *pending * 3], 12, 1) != asked
+    assert suggester.suggest([*told, *pending], 12, 1) != asked
+    assert suggester.suggest([*told, *pending], 13, 1) != asked  # as one does with a pick that was refused
 
 
 @pytest.mark.parametrize("method", METHODS)

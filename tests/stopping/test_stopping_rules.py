@@ -227,6 +227,7 @@ def test_patience_waits_for_its_first_epoch_and_for_a_figure():
     falling = [0.5 - 0.01 * n for n in range(5)]
     assert judged(EarlyStop("patience", epochs=2, min_epochs=6), curves_of(falling), [0]) == []
     assert len(judged(EarlyStop("patience", epochs=2, min_epochs=5), curves_of(falling), [0])) == 1
+    assert judged(EarlyStop("patience", epochs=2), curves_of([None, None]), [0]) == []  # none before them to beat
     one = EarlyStop("patience", epochs=1)
     assert judged(one, curves_of([None, 0.3]), [0]) == []
     assert judged(one, curves_of([0.3, None]), [0])[0] == Verdict(name(0), 2, True, None, 0.3, 1, "no gain in 1 epoch")

@@ -9,7 +9,6 @@ import pytest
 import torch
 from test_fused_equals_alone import (
     ADAM,
-    CNN,
     PLAIN_CNN,
     SGD,
     Collector,
@@ -25,11 +24,11 @@ from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.splits import fold_indices
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.recording.checkpoints import LastCheckpoint
-from cnnsweep.records import Decision, Run, RunGroup, RunStatus
-from cnnsweep.training.feeding import Part, TrainingTask
+from cnnsweep.records import Decision, ModelChoice, Run, RunGroup, RunStatus
+from cnnsweep.training.feeding import Part, TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram
-from cnnsweep.training.trainer import build_programs, train_group
+from cnnsweep.training.trainer import train_group
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +44,9 @@ def task() -> TrainingTask:
     return TrainingTask(MemoryImages(images, labels), parts, 3, torch.device("cpu"), "fp64")
 
 
-def make_folded(count: int, folds: Sequence[int] = (0, 1, 2), model=PLAIN_CNN, **changes) -> list[Run]:
+def make_folded(count: int, folds: Sequence[int] = (0, 1, 2), model: ModelChoice = PLAIN_CNN) -> list[Run]:
     """Return so many runs of each fold."""
-    h = dataclasses.replace(ADAM, batch_size=9, epochs=3, **changes)
+    h = dataclasses.replace(ADAM, batch_size=9, epochs=3)
     return [
         dataclasses.replace(run, id=f"{run.id}-{fold}", fold=fold)
         for fold in folds
@@ -85,7 +84,7 @@ def test_programs_of_several_folds_train_as_each_run_alone(task, is_threaded):
 def test_random_operations_are_drawn_alike_in_programs_that_take_turns(task):
     dropout = dataclasses.replace(PLAIN_CNN, arguments={**PLAIN_CNN.arguments, "dropout": 0.4})
     runs = make_folded(2, model=dropout)
-    assert_same_training(train(task, in_turn(runs[:2], runs[2:3], runs[3:])), train_alone(task, runs))
+    assert_same_training(train(task, in_turn(runs[:2], runs[2:3], runs[3:4], runs[4:])), train_alone(task, runs))
 
 
 def test_a_run_of_a_fold_trains_as_one_whose_split_it_is(task):
@@ -186,14 +185,9 @@ def test_a_run_that_is_stopped_leaves_and_those_without_a_decision_go_on(single)
         "run2": FINISHED,
         "run3": STOPPED_AFTER_1,
     }
-    alone = train_alone(single, [runs[0], runs[2]])
-    for run_id in ("run0", "run2"):
-        collector.outcomes, collector.reports = (
-            {i: kept for i, kept in of_runs.items() if i in ("run0", "run2")}
-            for of_runs in (collector.outcomes, collector.reports)
-        )
-        assert collector.reports[run_id]
-    assert_same_training(collector, alone)
+    for gone in ("run1", "run3"):
+        del collector.reports[gone], collector.outcomes[gone]
+    assert_same_training(collector, train_alone(single, [runs[0], runs[2]]))
 
 
 @pytest.mark.parametrize("stopped", ["run0", "run1", "run2"])
@@ -278,7 +272,11 @@ def as_groups(group: RunGroup) -> list[RunGroup]:
 
 def replicates(*configurations: str, seeds: int = 2) -> list[Run]:
     runs = make_runs(
-        *(dataclasses.replace(SGD, lr=0.01 * (1 + n), seed=s) for n in range(len(configurations)) for s in range(seeds)),
+        *(
+            dataclasses.replace(SGD, lr=0.01 * (1 + n), seed=s)
+            for n in range(len(configurations))
+            for s in range(seeds)
+        ),
         model=PLAIN_CNN,
     )
     names = [(c, s) for c in configurations for s in range(seeds)]
@@ -319,7 +317,7 @@ def test_out_of_memory_configurations_stay_whole_and_then_become_smaller_program
 
 def test_a_bug_leaves_configurations_whole_with_each_run_a_program(single, monkeypatch):
     runs = replicates("a", "b")
-    fail_where(monkeypatch, FusedProgram, ValueError("a bug"), lambda rates: True)
+    fail_where(monkeypatch, FusedProgram, ValueError("a bug"), bool)
     sweep = execute(single, in_turn(runs))
     assert sweep.programs == [["a0 a1 b0 b1"], ["a0", "a1"], ["b0", "b1"]]
     monkeypatch.undo()
@@ -338,10 +336,13 @@ def test_a_run_that_fails_alone_tears_only_its_own_configuration_apart(single, m
 
 def test_threads_are_given_up_before_a_configuration_is_torn_apart(single, monkeypatch):
     runs = replicates("a")
-    failures = [True]
-    fail_where(
-        monkeypatch, PlainProgram, torch.OutOfMemoryError("full"), lambda rates: bool(failures and failures.pop())
-    )
+    calls: list[float] = []
+
+    def is_first(rates: Sequence[float]) -> bool:
+        calls.extend(rates)
+        return len(calls) == 1
+
+    fail_where(monkeypatch, PlainProgram, torch.OutOfMemoryError("full"), is_first)
     sweep = execute(single, in_turn(*([run] for run in runs), is_threaded=True))
     assert sweep.programs == [["a0", "a1"], ["a0", "a1"]]
     assert [group.is_threaded for group in sweep.groups] == [True, False]
@@ -356,12 +357,4 @@ def test_out_of_step_a_group_is_halved_as_its_runs_come(single, monkeypatch):
 
 def test_a_program_trains_runs_of_one_fold(task):
     with pytest.raises(AssertionError):
-        train_group(in_turn(make_folded(1)), task, Collector(), {}) if False else list(
-            build_batches(task, make_folded(1))
-        )
-
-
-def build_batches(task, runs):
-    from cnnsweep.training.feeding import training_batches
-
-    return training_batches(task, runs, 1)
+        next(training_batches(task, make_folded(1), 1))

@@ -1,0 +1,103 @@
+"""Trains the setting that a sweep chose once more, on training and validation images together."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+from cnnsweep.asking import Asker
+from cnnsweep.display.base import SweepDisplay
+from cnnsweep.errors import CheckpointError, UsageError
+from cnnsweep.recording.history import read_history
+from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import Run
+from cnnsweep.report.results import RunResult, load_results
+from cnnsweep.report.summary import best_run
+from cnnsweep.selection import BEST, LAST, default_mode
+from cnnsweep.spec.expand import columns, expand_runs
+from cnnsweep.spec.load import load_sweep
+from cnnsweep.spec.schema import Params, SweepSpec
+from cnnsweep.spec.search_entry import Search
+from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
+from cnnsweep.user_code import is_reference
+
+_NO_LIMIT = 10**9  # the sweep was trained, so its size was agreed to
+
+
+def refit_chosen(
+    folder: Path, options: SweepOptions, display: SweepDisplay, *, device: str | None, allow_code: bool
+) -> SweepResult:
+    """Train the best setting of a sweep, with the seeds that it had, on all training images.
+
+    There is nothing left to choose an epoch by, so each run trains for as many epochs as were best before: the median
+    over its seeds and folds, or all of them where the learning rate's schedule needs its end.
+
+    Args:
+        folder: the sweep's.
+        options: of the new sweep, but for its folder, which is `refit/<setting>` in the sweep's.
+        device: where to train, instead of where the sweep file says.
+        allow_code: import the code that the sweep file names.
+
+    Raises:
+        CnnSweepError: nothing was chosen yet, or the sweep cannot be trained.
+    """
+    results = load_results(folder)
+    best = best_run(results)
+    if best is None:
+        raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
+    paths = SweepPaths(results.folder)
+    spec = load_sweep(paths.frozen_spec)
+    if not spec.validation:
+        raise UsageError(f"--refit: {results.folder} held no images out, so its runs have trained on all of them")
+    history = read_history(paths.journal)
+    every_run = [*expand_runs(spec, _NO_LIMIT).runs, *Asker(spec).known_runs(history)]
+    runs = [run for run in every_run if run.configuration == best.configuration]
+    if not runs:
+        raise UsageError(f"--refit: {paths.frozen_spec} no longer holds the best setting; run the sweep once more")
+    if not allow_code and any(is_reference(name) for name in (runs[0].model.name, spec.dataset_choice.name)):
+        raise UsageError(
+            "--refit: the sweep names code of its own, which would be run; add --allow-code if you trust it"
+        )
+    chosen = [run for run in results.runs if run.configuration == best.configuration]
+    refit = _refit_spec(spec, runs, _epochs(spec, runs[0], chosen))
+    refit = refit if device is None else dataclasses.replace(refit, device=device)
+    target = results.folder / "refit" / best.configuration
+    target.parent.mkdir(exist_ok=True)
+    return run_sweep(refit, dataclasses.replace(options, folder=target), display)
+
+
+def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
+    epochs = [result.best_epoch for result in results if result.best_epoch is not None]
+    if spec.scope != BEST or run.hyperparameters.looks_at_end or not epochs:
+        return run.hyperparameters.epochs
+    return round(median(epochs))
+
+
+def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
+    """Return a sweep of the one setting, without validation, that keeps the last epoch."""
+    hyperparameters = dataclasses.replace(runs[0].hyperparameters, epochs=epochs)
+    named = [key for key in dict.fromkeys([*columns(spec), "epochs"]) if key in Params.model_fields and key != "seed"]
+    values = {key: getattr(hyperparameters, key, None) for key in named}  # the model's arguments are in the model
+    # What the optimizer does not use is None; of the others only `grad_clip` may be.
+    axes = {key: (value,) for key, value in values.items() if value is not None or key == "grad_clip"}
+    metric = spec.metric.removeprefix("val_")
+    return dataclasses.replace(
+        spec,
+        description=f"the best setting of {spec.name}, trained on training and validation images",
+        model=runs[0].model,
+        axes=axes,
+        zips=(),
+        when={},
+        exclude=(),
+        include=(),
+        search=Search(),
+        seeds=tuple(dict.fromkeys(run.hyperparameters.seed for run in runs)),
+        validation=0,
+        folds=None,
+        metric=metric,
+        mode=default_mode(metric),
+        scope=LAST,
+        early_stop=None,
+    )
