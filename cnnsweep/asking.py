@@ -26,7 +26,7 @@ from cnnsweep.spec.settings import Dimension, Setting, apply_conditions, count_r
 
 FIRST_ROUND = 10  # before anything is known: as many as Optuna's TPE draws at random
 _PATIENCE = 20  # refused one after the other, before a search that learns draws at random
-_MOST_REFUSED = 2_000  # one after the other: nothing new is left in the space
+_MOST_REFUSED = 1_000  # one after the other: nothing new is left in the space
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,10 @@ class Asker:
         chosen: list[Picks] = []
         settings: list[Setting] = []
         configurations: list[str] = []
+        useless: list[Picks] = []  # told as well, or a search may insist on them
         refused = 0
         while len(chosen) < count and refused < _MOST_REFUSED:
-            pending = [Told(picks, None, is_pending=True) for picks in chosen]
+            pending = [Told(picks, None, is_pending=True) for picks in [*chosen, *useless]]
             suggester = self._suggester if refused < _PATIENCE or not self._search.learns else at_random
             for picks in suggester.suggest([*told, *pending], drawn, count - len(chosen)):
                 drawn += 1
@@ -139,6 +140,7 @@ class Asker:
                 configuration = None if is_excluded(self._spec, setting) else self._configuration(setting)
                 if configuration is None or configuration in known:
                     refused += 1
+                    useless.append(picks)
                     continue
                 refused = 0
                 known.add(configuration)

@@ -235,6 +235,39 @@ def report(
 
 
 @app.command()
+def compare(
+    paths: Annotated[list[Path], typer.Argument(help="Two sweep folders or results.json, or more.", metavar="PATH...")],
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Rank by this figure.", show_default="the sweeps' common metric", metavar="METRIC"),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=0, help="Show so many rows; 0 shows all.", show_default="20")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show several sweeps beside each other.
+
+    All settings in one ranked table, the settings that several sweeps have with the difference between them, and in
+    what the sweeps differ: data, settings, seeds, device, versions.
+
+    \b
+    Examples:
+      cnnsweep compare runs/first runs/second
+      cnnsweep compare runs/lenet runs/resnet/results.json --metric val_accuracy --json
+    """
+    from cnnsweep.report.compare import compare_sweeps
+
+    comparison = compare_sweeps(paths, metric)
+    if as_json:
+        from cnnsweep.report.compare_json import compare_to_json
+
+        sys.stdout.write(compare_to_json(comparison, top))
+        return
+    from cnnsweep.report.compare_table import render_comparison
+
+    render_comparison(comparison, _stdout(), top)
+
+
+@app.command()
 def evaluate(
     path: Annotated[
         Path | None,

@@ -10,7 +10,7 @@ import torch
 
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.errors import ModelError
-from cnnsweep.grouping import Fuse, choose_groups
+from cnnsweep.grouping import Fuse, choose_groups, keeps_in_step
 from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
 from cnnsweep.preparation import count_parameters, make_training_task
 from cnnsweep.recording.history import read_history
@@ -51,7 +51,7 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
     missing = [run for run in runs if run.id not in history.runs or not history.runs[run.id].status.is_final]
     epochs_done = {run.id: len(history.runs[run.id].records) for run in missing if run.id in history.runs}
     costs = []
-    in_step = spec.early_stop is not None
+    in_step = keeps_in_step(spec)
     for planned in choose_groups(
         missing, history, task, options.fuse, lambda _: None, measure_all=True, in_step=in_step
     ):

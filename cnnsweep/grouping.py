@@ -16,6 +16,8 @@ from cnnsweep.errors import CnnSweepError, FusionError
 from cnnsweep.planning.groups import by_exact_model, family, runs_of_a_kind, split_evenly, split_in_step
 from cnnsweep.recording.history import RememberedWay, SweepHistory
 from cnnsweep.records import Run, RunGroup, Trajectory
+from cnnsweep.spec.expand import columns_that_vary
+from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.training.calibration import ALONE, Calibration, Way, calibrate, seconds_together
 from cnnsweep.training.checking import check_fused
 from cnnsweep.training.feeding import TrainingTask
@@ -85,6 +87,11 @@ def choose_groups(
             planned += [one for kind in kinds for one in planner.plan([kind])]
     place = {run.id: number for number, run in enumerate(missing)}
     return sorted(planned, key=lambda one: min(place[run.id] for run in one.group.runs))
+
+
+def keeps_in_step(spec: SweepSpec) -> bool:
+    """True for a sweep whose settings are stopped early by what several runs of each have come to."""
+    return spec.early_stop is not None and bool({"seed", "fold"} & set(columns_that_vary(spec)))
 
 
 def conditions(task: TrainingTask, fuse: Fuse, *, in_step: bool = False) -> dict[str, Any]:

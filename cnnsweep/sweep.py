@@ -19,7 +19,7 @@ from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
 from cnnsweep.execution.base import Executor
 from cnnsweep.execution.in_process import InProcessExecutor
-from cnnsweep.grouping import AUTO, Fuse, PlannedGroup, choose_groups, conditions, event_from_groups
+from cnnsweep.grouping import AUTO, Fuse, PlannedGroup, choose_groups, conditions, event_from_groups, keeps_in_step
 from cnnsweep.interruption import StopRequest, stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.preparation import count_parameters, make_recording_task, make_training_task, sweep_facts
@@ -98,11 +98,10 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         try:
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in runs])
             judge = Judge(spec.early_stop, history)
-            has_replicates = bool({"seed", "fold"} & set(columns_that_vary(spec)))
-            in_step = spec.early_stop is not None and has_replicates
+            in_step = keeps_in_step(spec)
             grouped_under = conditions(task, options.fuse, in_step=in_step)
             watcher = _SweepWatcher(recorder, display, stop, judge, grouped_under)
-            executor: Executor = InProcessExecutor()
+            executor: Executor = InProcessExecutor(in_step=in_step)
             display.sweep_started(_overview(spec, paths, device, runs, history, asker.runs_to_come(history)))
             try:
                 while not stop.is_made:
@@ -112,6 +111,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
                         recorder.record_round(asked.event, [(run, parameters[run.id]) for run in asked.runs])
                         display.runs_added(asked.runs, asker.runs_to_come(history))
                         runs = (*runs, *asked.runs)
+                        if not asked.runs:
+                            display.message("every setting of the space that is not excluded has been tried")
                     missing = [run for run in runs if _is_missing(history, run, spec, options.retry_failed)]
                     if not missing:
                         break
@@ -175,10 +176,10 @@ class _SweepWatcher:
         for report in reports:
             standing = self._recorder.record_epoch(report)
             self._display.epoch_ended(report.record, standing)
-        run_ids = [report.record.run_id for report in reports]
         if self._stop.is_made:
-            return dict.fromkeys(run_ids, Decision.INTERRUPT)
-        return self._decide(run_ids)
+            return {report.record.run_id: Decision.INTERRUPT for report in reports}
+        # After a crash some of the group may have been there before, and have nothing to report.
+        return self._decide(self._recorder.history.at_epoch(reports[0].record.epoch, self._running))
 
     def _decide(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         verdicts = self._judge.new_verdicts(run_ids)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import os
+import signal
 
 import pytest
 import torch
-from small_sweeps import SMALL, SilentDisplay, sweep, tables
+from small_sweeps import SMALL, SilentDisplay, sweep, tables, untimed
 
+from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
 from cnnsweep.forecast import ForecastOptions, forecast_sweep
+from cnnsweep.recording.checkpoints import load_best
 from cnnsweep.recording.journal import read_journal
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import RunStatus
@@ -210,6 +215,68 @@ def test_a_resume_groups_runs_as_before_and_another_wish_groups_them_anew(tmp_pa
     sweep(folder, overrides=["params.epochs=1", "params.lr=[0.01, 0.001, 0.1, 0.2]"], fuse=2)
     assert planned_groups(folder) == [[1, 1]]
     assert sum(event["event"] == "planned" for event in read_journal(SweepPaths(folder).journal)) == events + 1
+
+
+STOPPED_EARLY = SMALL.replace("lr: [0.01, 0.001]", "lr: [0.01, 0.001, 0.1, 0.03]").replace(
+    "epochs: 2", "epochs: 3"
+) + (
+    "validation: {folds: 2}\nseeds: 2\nearly_stop: {method: halving, min_epochs: 1, factor: 2}\n"
+)  # fmt: skip
+
+
+class InterruptingAfter(SilentDisplay):
+    """Asks for an end after so many records."""
+
+    def __init__(self, records):
+        super().__init__()
+        self._limit = records
+
+    def epoch_ended(self, record, standing):
+        super().epoch_ended(record, standing)
+        if len(self.records) == self._limit:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def sizes_of_programs(folder):
+    planned = [event for event in read_journal(SweepPaths(folder).journal) if event["event"] == "planned"]
+    return [[len(program) for program in group["programs"]] for group in planned[-1]["groups"]]
+
+
+@pytest.mark.parametrize(
+    ("fuse", "sizes"), [("off", [[1] * 4] * 4), (2, [[2, 2]] * 4), (5, [[4, 4]] * 2)], ids=["off", "2", "5"]
+)
+def test_settings_that_are_stopped_early_go_on_in_step_and_resume_alike(tmp_path, fuse, sizes):
+    whole, parted = tmp_path / "whole" / "small", tmp_path / "parted" / "small"
+    sweep(whole, STOPPED_EARLY, fuse=fuse)
+    assert sizes_of_programs(whole) == sizes
+    stopped = {run["run"] for run in tables(whole)["runs"] if run["status"] == "stopped"}
+    assert 0 < len(stopped) < 16
+    assert len(stopped) % 4 == 0  # whole settings
+    for records in (3, 9):
+        sweep(parted, STOPPED_EARLY, display=InterruptingAfter(records), fuse=fuse)
+    sweep(parted, STOPPED_EARLY, fuse=fuse)
+    assert untimed(parted) == untimed(whole)
+
+
+def test_a_checkpoint_of_a_fold_is_measured_on_what_its_fold_held_out(tmp_path):
+    sweep(tmp_path / "s", overrides=["params.lr=0.01", "params.epochs=1", "validation={folds: 3}"])
+    held_out = []
+    for run in tables(tmp_path / "s")["runs"]:
+        about = load_best(tmp_path / "s" / run["checkpoint"]).description
+        assert about["split"] == {"validation": pytest.approx(1 / 3), "seed": 0, "folds": 3, "fold": len(held_out)}
+        options = EvaluationOptions(tmp_path, split="val", device="cpu")
+        evaluation = evaluate_checkpoint(tmp_path / "s" / run["checkpoint"], options)
+        assert evaluation.loss == pytest.approx(run["val_loss"], rel=1e-5)  # float32
+        held_out.append(sum(map(sum, evaluation.confusion)))
+        rest = evaluate_checkpoint(tmp_path / "s" / run["checkpoint"], dataclasses.replace(options, split="train"))
+        assert sum(map(sum, rest.confusion)) == 60 - held_out[-1]
+    assert held_out == [20, 20, 20]
+
+
+def test_a_plan_keeps_settings_that_are_stopped_early_whole(tmp_path):
+    overrides = ["seeds=2", "early_stop={method: median}", "params.epochs=1"]
+    assert [len(cost.group.programs) for cost in forecast(tmp_path, *overrides, fuse="off").groups] == [2, 2]
+    assert [len(cost.group.programs) for cost in forecast(tmp_path, *overrides[1:], fuse="off").groups] == [1, 1]
 
 
 def forecast(tmp_path, *overrides, fuse="auto"):

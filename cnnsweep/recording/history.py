@@ -131,6 +131,10 @@ class SweepHistory:
         assert self.sweep is not None
         return Objective(self.sweep["metric"], self.sweep["mode"], self.sweep.get("scope", BEST))
 
+    def at_epoch(self, epoch: int, run_ids: Iterable[str]) -> list[str]:
+        """Return those of some runs whose last record is of an epoch."""
+        return [run_id for run_id in run_ids if len(self.runs[run_id].records) == epoch]
+
     def verdict_that_stopped(self, run: RunHistory) -> Verdict | None:
         """Return why a rule ended a run early, or None if none did."""
         if run.status is not RunStatus.STOPPED or not run.records:

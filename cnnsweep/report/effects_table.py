@@ -68,12 +68,13 @@ def _noise(objective: Objective, settings: Sequence[Setting]) -> str | None:
     deviations = [deviation for deviation in known if deviation is not None]
     if not deviations:
         return None
-    folds = any(fold is not None for setting in settings for _, fold in setting.figures)
+    keys = [key for setting in settings for key in setting.figures]
+    has_folds, has_seeds = any(fold is not None for _, fold in keys), len({seed for seed, _ in keys}) > 1
     middle, low, high = (
         figure_text(objective.metric, value) for value in (median(deviations), min(deviations), max(deviations))
     )
     over = f"; median of {count_text(len(deviations), 'setting')}, {low} to {high}" if len(deviations) > 1 else ""
-    by = "seed and fold" if folds else "seed"
+    by = ("seed and fold" if has_seeds else "fold") if has_folds else "seed"
     return f"Noise: runs that differ by {by} alone have a standard deviation of {middle}{over}"
 
 

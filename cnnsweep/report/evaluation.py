@@ -86,7 +86,7 @@ class SettingEvaluation:
 
     @property
     def accuracy(self) -> Estimate:
-        """The mean over the runs, with the interval in which the mean over all seeds lies; no accuracy is beyond 0 or 1."""
+        """The mean over the runs, with the interval in which the mean over all seeds lies, within 0 and 1."""
         found = estimate([one.accuracy for one in self.evaluations], self.overlap)
         if found.low is None or found.high is None:
             return found

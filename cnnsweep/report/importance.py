@@ -66,7 +66,7 @@ def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float
     columns = {f"{axis}": _parameter([setting.settings.get(axis) for setting in known]) for axis in axes}
     distributions = {axis: distribution for axis, (distribution, _) in columns.items()}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it calls itself experimental
+        warnings.simplefilter("ignore")  # versions differ in what they call experimental
         before = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)
         try:

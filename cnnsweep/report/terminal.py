@@ -119,7 +119,9 @@ def _scope_words(results: Results) -> str:
     scope = results.sweep.objective.scope
     if scope == BEST:
         return "each run at its best epoch"
-    return "each run at its last epoch" if scope == LAST else f"of each run the {scope} epochs"
+    if scope == LAST:
+        return "each run at its last epoch"
+    return f"each run by the mean of its last {results.sweep.objective.window} epochs"
 
 
 def _search_words(results: Results) -> str:

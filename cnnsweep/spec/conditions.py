@@ -42,7 +42,7 @@ class Comparison:
 
     def as_written(self) -> Any:
         """Return what a sweep file has."""
-        return self.value if self.operator == "==" else self.as_text()
+        return self.as_text() if self.operator != "==" or _has_sign(self.value) else self.value
 
     def as_text(self) -> str:
         """Return it with its sign, as it stands in a text of several."""
@@ -75,7 +75,7 @@ class Condition:
                 one[0].as_written() if len(one) == 1 else " and ".join(part.as_text() for part in one)
                 for one in alternatives
             ]
-            written[key] = texts[0] if len(texts) == 1 else texts
+            written[key] = texts[0] if len(texts) == 1 and not isinstance(texts[0], list) else texts
         return written
 
 
@@ -93,10 +93,10 @@ def read_alternatives(value: Any) -> tuple[Alternative, ...]:
 
 
 def _read_alternative(value: Any) -> Alternative:
-    if not isinstance(value, str) or not value.lstrip().startswith(("<", ">", "=", "!")):
+    if not _has_sign(value):
         return (Comparison("==", value),)
     comparisons = []
-    for part in re.split(r"\s+and\s+", value.strip()):
+    for part in re.split(r"\s+and\s+(?=[<>=!])", value.strip()):
         match = _COMPARISON.fullmatch(part)
         if match is None:
             raise ValueError(f"found {part!r}, allowed is a comparison such as '> 0.1', '<= 3', '!= adam'")
@@ -105,6 +105,10 @@ def _read_alternative(value: Any) -> Alternative:
             raise ValueError(f"found {part!r}, but only numbers are larger or smaller than others")
         comparisons.append(Comparison(sign, right))
     return tuple(comparisons)
+
+
+def _has_sign(value: Any) -> bool:
+    return isinstance(value, str) and value.lstrip().startswith(("<", ">", "=", "!"))
 
 
 def is_number(value: Any) -> bool:

@@ -85,7 +85,8 @@ class Interval:
         """Return the value of this interval that is nearest to a number."""
         if self.kind in _STEPPED and self.count < math.inf:
             step = self.step or 1
-            value = self.low + round((value - self.low) / step) * step
+            place = min(max(round((value - self.low) / step), 0), int(self.count) - 1)
+            value = self.low + place * step
         return self._rounded(value)
 
     def _rounded(self, value: float) -> float | int:
@@ -163,7 +164,7 @@ def _unknown_key(kind: str, key: str, others: list[str]) -> str:
     if key in DISTRIBUTIONS:
         return f"{kind} and {key} are two distributions; keep one of them"
     nearest = nearest_name(key, others)
-    allowed = f"beside it may stand {' and '.join(others)}" if others else "it has no other"
+    allowed = f"beside it may stand {' and '.join(others)}" if others else "it stands alone"
     hint = f"did you mean '{nearest}'?" if nearest else allowed
     return f"{kind} has no key {quoted(key)}; {hint}"
 
@@ -172,7 +173,10 @@ def _read_interval(kind: str, mapping: dict[str, Any]) -> Interval:
     names = "mean and deviation" if kind == "normal" else "lowest and highest"
     ends = mapping[kind]
     if not isinstance(ends, list) or len(ends) != 2 or not all(map(_is_number, ends)):
-        raise mistake(f"{kind}: {found(ends)}, allowed is a list of two numbers, {names}")
+        is_pair = isinstance(ends, list) and len(ends) == 2
+        wrong = next((end for end in ends if not _is_number(end)), None) if is_pair else ends
+        count = f" of {len(wrong)}" if isinstance(wrong, list) and wrong else ""
+        raise mistake(f"{kind}: {found(wrong)}{count}, allowed is a list of two numbers, {names}")
     for key in ("step", "min", "max"):
         if key in mapping and not _is_number(mapping[key]):
             raise mistake(f"{key}: {found(mapping[key])}, allowed is a number")

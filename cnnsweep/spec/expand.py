@@ -150,13 +150,12 @@ def columns_that_vary(spec: SweepSpec) -> list[str]:
 def _model(spec: SweepSpec, setting: Setting) -> ModelChoice:
     base: ModelChoice | None = setting.get("model", spec.model)
     assert base is not None, "a checked sweep names a model"
-    arguments = dict(base.arguments)
-    for key, value in setting.items():
-        if key == "dropout":
-            arguments["dropout"] = value
-        elif key.startswith(MODEL_PREFIX):
-            arguments[key.removeprefix(MODEL_PREFIX)] = value
-    return base if arguments == base.arguments else ModelChoice(base.name, arguments, base.code)
+    own = {
+        key.removeprefix(MODEL_PREFIX): value
+        for key, value in setting.items()
+        if key == "dropout" or key.startswith(MODEL_PREFIX)
+    }
+    return ModelChoice(base.name, {**base.arguments, **own}, base.code) if own else base
 
 
 def _hyperparameters(spec: SweepSpec, setting: Setting, seed: int | None) -> Hyperparameters:

@@ -159,7 +159,8 @@ class _Reader:
 
     def _read(self, tests: Any, path: KeyPath) -> Condition | None:
         if not isinstance(tests, dict) or not tests:
-            text = f"{found(tests)}, allowed is a mapping of keys and values such as {{optimizer: sgd, lr: '> 0.1'}}"
+            what = "found an empty mapping" if tests == {} else found(tests)
+            text = f"{what}, allowed is a mapping of keys and values such as {{optimizer: sgd, lr: '> 0.1'}}"
             self._mistakes.append(Mistake(path, text))
             return None
         read: dict[str, tuple[Alternative, ...]] = {}
@@ -283,7 +284,8 @@ class _Included:
         for position, given in enumerate(value):
             path: KeyPath = ("include", position)
             if not isinstance(given, dict) or not given:
-                mistakes.append(Mistake(path, f"{found(given)}, allowed is a mapping of keys and values"))
+                what = "found an empty mapping" if given == {} else found(given)
+                mistakes.append(Mistake(path, f"{what}, allowed is a mapping of keys and values such as {{lr: 0.5}}"))
                 continue
             setting, wrong = self._setting(given)
             mistakes += [Mistake((*path, *one.path[1:]), one.text, one.at_key) for one in wrong]

@@ -84,14 +84,8 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
 
 
 def at_epoch(lanes: Sequence[Lane], epoch: int) -> list[Run]:
-    """Return the runs whose weights are where this epoch left them, and who have been told of it."""
-    return [
-        member.run
-        for lane in lanes
-        if lane.epochs_done == epoch
-        for member in lane.members
-        if member.epochs_done == epoch
-    ]
+    """Return the runs that have trained for so many epochs, no more and no less."""
+    return [member.run for lane in lanes for member in lane.members if member.epochs_done == epoch]
 
 
 def common_epoch(lanes: Sequence[Lane]) -> int | None:

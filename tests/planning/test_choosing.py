@@ -199,10 +199,14 @@ def test_in_step_models_that_do_not_fuse_with_others_dropout_stay_whole(task, me
             raise FusionError("dropout changes more")
 
     monkeypatch.setattr(grouping, "check_fused", check)
-    runs = settings("ab", seeds=2, folds=(0, 1)) + settings("cd", seeds=2, folds=(0, 1), model=WITH_DROPOUT)
+    runs = [
+        run
+        for name, model in zip("abcd", [NET, WITH_DROPOUT] * 2, strict=True)
+        for run in settings(name, seeds=2, folds=(0, 1), model=model)
+    ]
     assert Journal(task, in_step=True).choose(runs) == [
-        ["a00 b00 a10 b10", "a01 b01 a11 b11"],
-        ["c00 d00 c10 d10", "c01 d01 c11 d11"],
+        ["a00 c00 a10 c10", "a01 c01 a11 c11"],
+        ["b00 d00 b10 d10", "b01 d01 b11 d11"],
     ]
 
 

@@ -3,7 +3,8 @@ import io
 import json
 from pathlib import Path
 
-from results_by_hand import fail_run, load, make_content
+import pytest
+from results_by_hand import fail_run, load, make_content, make_replicates, stop_run
 
 from cnnsweep.report.export import to_csv, to_json, to_markdown
 
@@ -74,3 +75,23 @@ def test_top_and_sort_hold_for_every_format(tmp_path: Path) -> None:
     assert len(to_csv(results, top=2, sort="lr").splitlines()) == 3
     assert len(to_markdown(results, top=2, sort="lr").splitlines()) == 4
     assert len(json.loads(to_json(results, top=0))) == 3
+
+
+def test_replicates_have_a_row_each_with_what_their_setting_reached(tmp_path: Path) -> None:
+    content = make_replicates({"lr": [0.1, 0.01]}, {1: [0.9, 0.92], 2: [0.5, 0.51]})
+    stop_run(content, 4, 1, 0.51, 0.6, 2)
+    results = load(tmp_path, content)
+    rows = json.loads(to_json(results))
+    assert [(row["run"], row["configuration"], row["setting_place"], row["setting_tied"]) for row in rows] == [
+        ("run-2", "c1", 1, True), ("run-1", "c1", 1, True), ("run-4", "c2", 2, False), ("run-3", "c2", 2, False),
+    ]  # fmt: skip
+    best = rows[0]
+    assert (best["setting_mean"], best["setting_runs"]) == (pytest.approx(0.91), 2)
+    assert best["setting_low"] == pytest.approx(0.91 - 12.7062 * 0.01, abs=1e-5)  # t with 1 degree of freedom
+    assert best["setting_high"] == pytest.approx(0.91 + 12.7062 * 0.01, abs=1e-5)
+    assert (rows[2]["stop_epoch"], rows[2]["stop_threshold"], rows[2]["stop_rule"]) == (1, 0.6, "top 1/3 at epoch 1")
+    assert next(csv.DictReader(io.StringIO(to_csv(results)))).keys() == best.keys()
+    lines = to_markdown(results).splitlines()
+    assert "| mean val_accuracy | 95 % | tied with best |" in lines[0]
+    assert "| **0.9100** | **0.7829 to 1.0371** | **yes** |" in lines[2]
+    assert "| no | 1.2 s | stopped: top 1/3 at epoch 1 |" in lines[4]

@@ -10,7 +10,8 @@ from results_by_hand import load, make_content
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.records import RunStatus
-from cnnsweep.report.results import load_results
+from cnnsweep.report.results import Stop, TestResult, load_results
+from cnnsweep.selection import Objective
 
 REBUILD = "run the sweep again with 'cnnsweep run': it trains nothing twice and writes the file anew"
 
@@ -95,6 +96,18 @@ def edit(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("runs.3.epochs_done", 1.5, "runs[3].epochs_done: is 1.5, but must be a whole number"),
         ("runs.3.cause", ["x" * 100], f'runs[3].cause: is ["{"x" * 55}..., but must be a text'),
         ("runs.3.lr", [[[[[[[[[1]]]]]]]]], "runs[3].lr: is nested too deeply"),
+        ("sweep.scope", "first", 'sweep.scope: is "first", but must be best, last or mean of last K'),
+        ("sweep.scope", "mean of last 0", 'sweep.scope: is "mean of last 0", but must be best, last or mean of last K'),
+        ("sweep.folds", "5", 'sweep.folds: is "5", but must be a whole number'),
+        ("sweep.search", "tpe", 'sweep.search: is "tpe", but must be a mapping'),
+        ("runs.3.configuration", 3, "runs[3].configuration: is 3, but must be a text"),
+        ("runs.3.fold", "1", 'runs[3].fold: is "1", but must be a whole number'),
+        ("runs.3.stop", [], "runs[3].stop: is [], but must be a mapping"),
+        ("runs.3.stop", {"epoch": 1}, "runs[3].stop.value: is missing"),
+        ("tests", {}, "tests: is {}, but must be a list"),
+        ("tests", [1], "tests[0]: is 1, but must be a mapping"),
+        ("tests", [{"images": 10, "correct": 11}], "tests[0].correct: is 11 of 10 images, which cannot be"),
+        ("tests", [{"images": 0, "correct": 0}], "tests[0].correct: is 0 of 0 images, which cannot be"),
         ("epochs", ..., "epochs: is missing"),
         ("epochs.5.epoch", "2", 'epochs[5].epoch: is "2", but must be a whole number'),
         ("epochs.5.run", "other", 'epochs[5].run: "other" is not among the runs'),
@@ -183,3 +196,34 @@ def test_every_truncation_and_flipped_byte_gives_results_or_an_error(
         load_results(file)
     except ResultsError as error:
         assert str(error).isprintable()  # noqa: PT017  # both outcomes are right
+
+
+def test_replicates_stops_searches_and_tests_are_read(tmp_path: Path) -> None:
+    content = make_content({"lr": [1, 2]})
+    content["sweep"].update(scope="mean of last 3", folds=5, search={"method": "random", "runs": 2, "seed": 0},
+                            early_stop={"method": "median"})  # fmt: skip
+    stop = {"epoch": 2, "value": None, "threshold": 0.5, "compared": 9, "rule": "median at epoch 2"}
+    content["runs"][1].update(configuration="c", fold=4, stop=stop, status="stopped")
+    test = {"run": "run-1", "configuration": "c", "split": "test", "accuracy": 0.9, "loss": 0.3, "images": 10,
+            "correct": 9, "time": "2026-11-21T10:00:00+00:00", "refit": True}  # fmt: skip
+    results = load(tmp_path, {**content, "tests": [test]})
+    assert results.sweep.objective == Objective("val_accuracy", "max", "mean of last 3")
+    assert (results.sweep.folds, results.sweep.search["method"], results.sweep.early_stop) == (
+        5, "random", {"method": "median"},
+    )  # fmt: skip
+    assert results.runs[1].stop == Stop(**stop)
+    assert (results.runs[1].configuration, results.runs[1].fold) == ("c", 4)
+    del test["split"]
+    assert results.tests == (TestResult(**test),)
+
+
+def test_files_of_an_earlier_cnnsweep_have_one_run_a_setting(tmp_path: Path) -> None:
+    results = load(tmp_path, make_content({"lr": [1, 2]}))
+    assert [(run.configuration, run.fold, run.stop) for run in results.runs] == [
+        ("0000000000000001", None, None),
+        ("0000000000000002", None, None),
+    ]
+    assert (results.sweep.objective.scope, results.sweep.folds, results.sweep.search, results.sweep.early_stop) == (
+        "best", None, None, None,
+    )  # fmt: skip
+    assert results.tests == ()

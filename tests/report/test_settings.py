@@ -137,9 +137,14 @@ def test_frontier_keeps_what_nothing_beats_in_both(tmp_path: Path) -> None:
     objective = results.sweep.objective
     found = frontier(objective, group_settings(results), lambda setting: setting.run_duration)
     assert [(s.settings["lr"], cost) for s, cost in found] == [(2, 2), (1, 5), (4, 9)]
+
+
+def test_frontier_leaves_settings_out_of_which_a_run_failed(tmp_path: Path) -> None:
+    content = make_replicates({"lr": [1, 2]}, {1: [0.8, 0.8], 2: [0.9, 0.9]})
     fail_run(content, 4)
     results = load(tmp_path, content)
-    assert len(frontier(objective, group_settings(results), lambda setting: setting.run_duration)) == 2
+    found = frontier(results.sweep.objective, group_settings(results), lambda _: 1.0)
+    assert [setting.settings["lr"] for setting, _ in found] == [1]
 
 
 def test_saving_counts_epochs_not_trained_at_each_runs_own_pace(tmp_path: Path) -> None:

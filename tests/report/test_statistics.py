@@ -118,7 +118,7 @@ def marked(sweep: np.ndarray, mode: str = "max") -> list[bool | None]:
 
 def test_truly_best_of_8_equal_settings_is_kept_in_95_percent_of_1000_sweeps() -> None:
     kept = np.mean([marked(sweep)[3] for sweep in sweeps(1000, np.zeros(8), seed=1)])  # any of them is the best
-    assert kept >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / 1000)  # measured 0.996: the bound is not tight
+    assert kept >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / 1000)  # measured 0.979: the bound is not tight
 
 
 def test_truly_best_of_8_is_kept_where_others_are_close() -> None:
@@ -126,18 +126,18 @@ def test_truly_best_of_8_is_kept_where_others_are_close() -> None:
     assert kept >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / 500)
 
 
-def test_best_that_is_4_deviations_ahead_stands_alone_against_7_in_most_of_200_sweeps() -> None:
+def test_best_that_is_4_deviations_ahead_rules_85_percent_of_the_others_out() -> None:
     """Seeds move all settings together by 10 deviations, which pairs cancel and an unpaired test drowns in."""
     means = np.array([4.0] + [0.0] * 7)
     drawn = sweeps(200, means, seed=3, shared=10.0)
     ruled_out = np.mean([[not tied for tied in marked(sweep)[1:]] for sweep in drawn])
-    assert ruled_out > 0.7  # measured below; by t with 4 degrees of freedom at 0.05/7
+    assert ruled_out > 0.85  # measured 0.90, by t with 4 degrees of freedom at a level of 0.05/7
     assert np.mean([marked(sweep)[0] for sweep in drawn]) == 1
 
 
-def test_difference_of_6_deviations_is_nearly_always_found() -> None:
+def test_difference_of_6_deviations_is_found_in_95_percent() -> None:
     drawn = sweeps(200, np.array([6.0] + [0.0] * 7), seed=4)
-    assert np.mean([[not tied for tied in marked(sweep)[1:]] for sweep in drawn]) > 0.95
+    assert np.mean([[not tied for tied in marked(sweep)[1:]] for sweep in drawn]) > 0.95  # measured 1.00
 
 
 @pytest.mark.parametrize("paired", [True, False])

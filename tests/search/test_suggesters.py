@@ -79,7 +79,7 @@ def test_same_answers_give_the_same_picks(method: str, known: int):
 def test_another_seed_gives_other_picks(method: str):
     told = [] if method == "gp" else first(method, 12)  # later it may well find the same best point
     one, other = (make_suggester(search(method, seed), space(method), "max").suggest(told, 12, 2) for seed in (1, 2))
-    assert one != other
+    assert [picks["uniform"] for picks in one] != [picks["uniform"] for picks in other]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -204,6 +204,16 @@ def test_names_of_dimensions_differ():
         Dimension("a")
 
 
+def test_a_step_is_in_the_middle_of_its_share():
+    from cnnsweep.search.coding import share_below
+
+    assert share_below(Dimension("n", interval=Interval("integer", 3, 6)), 4) == 0.375
+    assert share_below(Dimension("x", interval=Interval("uniform", 0.1, 0.95, 0.1)), 0.9) == pytest.approx(17 / 18)
+    assert share_below(Dimension("m", interval=Interval("log_integer", 1, 4)), 2) == pytest.approx(
+        math.log(4) / math.log(9)
+    )
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(INTERVALS)), st.floats(1e-9, 1 - 1e-9))
 def test_both_codings_lead_back(name: str, share: float):
@@ -217,3 +227,10 @@ def test_both_codings_lead_back(name: str, share: float):
     # In the tails of a normal distribution, the last digit of a share moves the number visibly.
     for back in (decode(dimension, code), dimension.at(share_below(dimension, value))):
         assert math.isclose(back, value, rel_tol=1e-4, abs_tol=1e-5)
+
+
+def test_the_share_of_all_is_the_highest():
+    for name in INTERVALS.keys() - {"wide normal", "stepped", "stepped whole"}:
+        assert Dimension(name, interval=INTERVALS[name]).at(1.0) == INTERVALS[name].high
+    assert Dimension("wide", interval=INTERVALS["wide normal"]).at(1.0) > 8
+    assert Dimension("kind", options=3).at(1.0) == 2

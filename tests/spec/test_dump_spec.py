@@ -37,10 +37,64 @@ params:
 """
 
 
+SEARCHED = """\
+name: searched
+dataset: shapes
+model: cnn
+zip: [[weight_decay, label_smoothing]]
+when:
+  momentum: {optimizer: [sgd, rmsprop]}
+  nesterov: {optimizer: sgd, momentum: '> 0.5 and != 0.9'}
+exclude:
+  - {lr: '>= 0.01 and < 0.1', shuffle: yes}
+  - {grad_clip: ['!= none', none], optimizer: '== adam', lr: ['> 1e-2', '< 1e-3']}
+  - {schedule: '!= cosine', model.channels: [[6, 12]]}
+  - {augment: crop+flip, schedule: {name: step, every: 3}}
+include:
+  - {lr: 3, optimizer: adam, weight_decay: 0, label_smoothing: 0.3, shuffle: no, grad_clip: none, schedule: step,
+     augment: {crop: 3}, model.channels: [3, 4], batch_size: 7, epochs: 40, dropout: 0, beta1: 0.5}
+search: {method: tpe, runs: 40, seed: 3, round: 4}
+seeds: [3, 1]
+validation: {folds: 4}
+scope: mean of last 3
+early_stop: {method: patience, epochs: 3, min_delta: 1e-3, min_epochs: 2}
+params:
+  optimizer: {choice: [sgd, rmsprop, adam]}
+  momentum: {normal: [0.5, 0.1]}
+  nesterov: [true, false]
+  lr: {log_uniform: [1e-4, 1e-1]}
+  weight_decay: [0, 1e-3]
+  label_smoothing: [0, 0.1]
+  shuffle: [yes, no]
+  grad_clip: [none, 1]
+  schedule: [cosine, {name: step, every: 3}]
+  augment: [none, flip+crop]
+  model.channels: [[6, 12], [8]]
+  batch_size: {log_integer: [16, 256]}
+  epochs: {integer: [2, 20], step: 3}
+  dropout: {uniform: [0, 0.5], step: 0.1}
+  beta1: {uniform: [0.8, 0.99]}
+"""
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        *("halving", "hyperband", "median", "{method: threshold, value: -0.5, min_epochs: 4}"),
+        *("{method: hyperband, factor: 1.5, min_epochs: 2}", "{method: median, min_settings: 2}", "null"),
+    ],
+)
+def test_every_rule_survives(rule: str) -> None:
+    text = "name: s\ndataset: shapes\nmodel: cnn\n" + ("" if rule == "null" else f"early_stop: {rule}\n")
+    spec = parse_sweep(text, "f")
+    assert parse_sweep(dump_spec(spec), "dumped") == spec
+
+
 @pytest.mark.parametrize(
     "text",
     [
         RICH,
+        SEARCHED,
         "name: s\ndataset: shapes\nmodel: lenet\n",
         "name: 'null'\ndataset: {name: image_folder, path: '007', size: [3, 4]}\nparams: {model: [lenet, resnet18]}\n",
         "name: s\ndataset: emnist\nmodel: {name: 'a.b:C', x: ['1e-3', no, null, {'1': ['']}], y: 1.0}\nvalidation: 0\n",
@@ -77,6 +131,7 @@ def test_dump_holds_every_default() -> None:
         "validation: 0.1\n"
         "metric: val_accuracy\n"
         "mode: max\n"
+        "scope: best\n"
         "device: auto\n"
         "precision: fp32\n"
         "tensorboard: {batch_loss: true, images: true, graph: true, histograms: true, hparams: true}\n"

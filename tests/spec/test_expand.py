@@ -8,9 +8,9 @@ from cnnsweep.errors import UsageError
 from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
 from cnnsweep.spec import expand
 from cnnsweep.spec.expand import Expansion, expand_runs
-from cnnsweep.spec.settings import count_runs
 from cnnsweep.spec.load import load_sweep, parse_sweep
 from cnnsweep.spec.names import OPTIMIZERS
+from cnnsweep.spec.settings import count_runs
 
 FASHION = """\
 name: fashion

@@ -1,18 +1,23 @@
 """Files that are made to hurt: an error in under a second, with bounded memory."""
 
+import contextlib
+import copy
 import time
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnsweep.errors import SpecError, UsageError
+from cnnsweep.spec.dump import flow_yaml
 from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.settings import count_runs
-from cnnsweep.spec.load import load_sweep, parse_sweep
+from cnnsweep.spec.load import dump_spec, load_sweep, parse_sweep
 from cnnsweep.spec.schema import SweepSpec
+from cnnsweep.spec.settings import count_runs, dimensions
 
 ALIAS_BOMB = "a: &a [x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24)
@@ -153,6 +158,8 @@ VALUES = st.recursive(
     max_leaves=6,
 )
 KEYS = ["dataset", "model", "seed", "validation", "metric", "device", "tensorboard", "params.lr", "params.model"]
+KEYS += ["zip", "when", "exclude", "include", "search", "seeds", "scope", "early_stop", "when.lr", "search.runs"]
+KEYS += ["early_stop.method", "search.method", "params.batch_size", "params.model.pool", "when.lr.epochs"]
 KEYS += [
     "params.schedule",
     "params.augment",
@@ -162,6 +169,85 @@ KEYS += [
     "params.seed",
     "a.b.c",
 ]
+
+
+WORDS = "lr,batch_size,optimizer,shuffle,adam,sgd,> 0.1,!= adam,<= 3 and > 1,> x,==,yes,none,random,cmaes,halving"
+NUMBERS = (None, True, 0, 1, -1, 0.1, 1e308, -1e308, 5e-324, 64, 10**30, float("inf"))
+LEAVES = st.sampled_from([*WORDS.split(","), *NUMBERS])
+SOME_KEYS = """
+lr batch_size optimizer momentum shuffle augment model model.channels dropout seed zzz name folds method runs round 0
+uniform log_uniform integer log_integer normal choice step min max factor epochs value min_delta min_epochs
+"""
+NAMES = st.sampled_from(SOME_KEYS.split())
+TREES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+)
+SEARCHED = {
+    "name": "s",
+    "dataset": "shapes",
+    "model": "cnn",
+    "params": {
+        "lr": {"log_uniform": [1e-4, 0.1]},
+        "batch_size": {"integer": [16, 64], "step": 16},
+        "momentum": {"normal": [0.5, 0.1], "min": 0, "max": 0.9},
+        "optimizer": ["adam", "sgd"],
+        "shuffle": [True, False],
+        "augment": ["none", {"flip": True}],
+        "model.channels": [[6, 12], [8]],
+    },
+    "zip": [["shuffle", "augment"]],
+    "when": {"momentum": {"optimizer": "sgd"}, "batch_size": {"lr": ["> 0.01 and < 0.05", 0.1]}},
+    "exclude": [{"lr": "> 0.05", "optimizer": "!= sgd"}, {"model.channels": [[8]]}],
+    "include": [{"lr": 1, "optimizer": "adam", "shuffle": False, "augment": "flip", "model.channels": [3]}],
+    "search": {"method": "tpe", "runs": 8, "seed": 1, "round": 2},
+    "seeds": [1, 2],
+    "validation": {"folds": 3},
+    "scope": "mean of last 3",
+    "early_stop": {"method": "patience", "epochs": 3, "min_delta": 0.1},
+}
+
+
+def places_in(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in items:
+        yield (*path, key)
+        yield from places_in(value, (*path, key))
+
+
+def has(node: Any, step: Any) -> bool:
+    return step in node if isinstance(node, dict) else isinstance(node, list) and step in range(len(node))
+
+
+PLACES = list(places_in(SEARCHED))
+
+
+@settings(max_examples=500, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(changes=st.lists(st.tuples(st.sampled_from(PLACES), TREES | st.just(...)), min_size=1, max_size=3))
+def test_changed_searches_raise_nothing_but_spec_errors(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    sweep = copy.deepcopy(SEARCHED)
+    for path, value in changes:
+        node: Any = sweep
+        for step in path[:-1]:
+            node = node[step] if has(node, step) else None
+        if has(node, path[-1]) and value is ...:
+            del node[path[-1]]
+        elif has(node, path[-1]):
+            node[path[-1]] = value
+    text = "".join(f"{flow_yaml(key)}: {flow_yaml(value)}\n" for key, value in sweep.items())
+    try:
+        spec = parse_sweep(text, "f")
+    except SpecError as error:
+        assert_in_our_words(str(error))
+        return
+    assert parse_sweep(dump_spec(spec), "dumped") == spec
+    assert count_runs(spec).runs >= 0
+    for dimension in dimensions(spec):
+        if dimension.interval is not None:
+            assert dimension.interval.low <= dimension.interval.at(0.7) <= dimension.interval.high
+    with contextlib.suppress(UsageError):
+        expand_runs(spec)
 
 
 def problems_or_none(text: str, *overrides: str) -> str | None:

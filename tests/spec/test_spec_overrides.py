@@ -2,8 +2,11 @@ import pytest
 
 from cnnsweep.errors import SpecError
 from cnnsweep.records import ModelChoice, Schedule
+from cnnsweep.spec.distributions import Interval
+from cnnsweep.spec.early_stop_entry import EarlyStop
 from cnnsweep.spec.load import parse_sweep
 from cnnsweep.spec.schema import SweepSpec
+from cnnsweep.spec.search_entry import Search
 
 SWEEP = "name: s\ndataset: shapes\nprecision: fp32\nmodel: cnn\nparams:\n  lr: 0.1\n  epochs: [1, 2]\n"
 
@@ -56,6 +59,29 @@ def test_model_arguments_are_keys_of_params() -> None:
     assert parse("params.model=lenet").axes["model"] == (ModelChoice("lenet"),)
 
 
+def test_override_reaches_into_a_search_and_a_rule() -> None:
+    for search in ("", "search: grid\n", "search: {method: tpe, runs: 3, round: 2}\n"):
+        spec = parse_sweep(SWEEP + search, "f", ["search.method=tpe", "search.runs=20"])
+        assert (spec.search.method, spec.search.runs) == ("tpe", 20)
+    assert parse_sweep(SWEEP + "search: {method: random, runs: 3}\n", "f", ["search.runs=20"]).search.runs == 20
+    rule = parse_sweep(SWEEP + "early_stop: halving\n", "f", ["early_stop.factor=4"]).early_stop
+    assert rule == EarlyStop("halving", factor=4)
+    assert parse("search={method: random, runs: 5}").search == Search("random", 5)
+    assert parse("early_stop=median").early_stop == EarlyStop("median")
+
+
+def test_override_shapes_the_space() -> None:
+    spec = parse("params.lr=[0.1, 1]", "exclude=[{lr: '> 0.1'}]", "when.epochs={lr: 1}")
+    assert spec.exclude[0].holds({"lr": 1})
+    assert list(spec.when) == ["epochs"]
+    assert parse("params.lr=[0.1, 1]", "zip=[lr, epochs]").zips == (("lr", "epochs"),)
+    assert parse("include=[{epochs: 3}]").include == ({"lr": 0.1, "epochs": 3},)
+    assert parse("search={method: random, runs: 3}", "params.lr={log_uniform: [1e-4, 1]}").axes["lr"] == Interval(
+        "log_uniform", 1e-4, 1
+    )
+    assert parse("seeds=3", "seed=4", "validation.folds=3", "scope=last").seeds == (4, 5, 6)
+
+
 def test_override_of_a_name_is_what_is_written() -> None:
     assert parse("name=007").name == "007"
 
@@ -84,6 +110,13 @@ def test_override_mends_a_mistake_of_the_file() -> None:
         ("params.epochs.x=1", "params.epochs is a list in the file, so it has no key 'x'"),
         ("name.x=1", "name is a single value in the file, so it has no key 'x'"),
         ("precision.x=1", "precision is a single value in the file, so it has no key 'x'"),
+        ("search.runs=20", "search.method: missing; add for example `method: random`"),
+        ("search=random", "search.runs: missing; add for example `runs: 20`"),
+        ("early_stop.factor=4", "early_stop.method: missing; add for example `method: halving`"),
+        ("exclude=[{lr: '> adam'}]", "exclude.lr: found '> adam', but only numbers are larger or smaller than others"),
+        ("exclude=[{lr: > 0.1}]", "no value can begin with this character; put the text in quotes"),
+        ("zip=[lr, epochs]", "zip: axes that move together need equally many values, but lr has 1, epochs has 2"),
+        ("scope=first", "scope: found 'first', allowed is best, last, or mean of last K, such as mean of last 3"),
         ("model=resnt18", "model: unknown 'resnt18'; did you mean 'resnet18'?"),
     ],
 )  # fmt: skip

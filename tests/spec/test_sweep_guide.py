@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from cnnsweep.spec.distributions import DISTRIBUTIONS
+from cnnsweep.spec.early_stop_entry import EarlyStop
 from cnnsweep.spec.expand import expand_runs
 from cnnsweep.spec.load import load_sweep, parse_sweep
-from cnnsweep.spec.names import DATASETS, MODELS
-from cnnsweep.spec.schema import Params, SweepFile
+from cnnsweep.spec.names import DATASETS, EARLY_STOPS, MODELS, SEARCHES
+from cnnsweep.spec.schema import Params, SweepFile, SweepSpec
+from cnnsweep.spec.settings import count_runs
 from cnnsweep.spec.starter import starter_file
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,7 +26,12 @@ def test_example_of_the_guide_is_a_sweep(example: str, tmp_path: Path) -> None:
         (tmp_path / own).write_text("")
     lines = ("name: s", "dataset: shapes", "model: lenet")
     head = "".join(f"{line}\n" for line in lines if not re.search(f"^{line.split(' ')[0]}", example, re.MULTILINE))
-    assert expand_runs(parse_sweep(head + example, "guide", folder=tmp_path)).runs
+    assert_has_runs(parse_sweep(head + example, "guide", folder=tmp_path))
+
+
+def assert_has_runs(spec: SweepSpec) -> None:
+    # Which runs a search has is known only while it trains.
+    assert count_runs(spec).runs if spec.search.method != "grid" else expand_runs(spec).runs
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -39,6 +47,37 @@ def test_numbers_of_runs_in_the_guide_are_right() -> None:
     runs = expand_runs(parse_sweep(f"name: s\ndataset: shapes\nmodel: lenet\n{optimizers}", "guide")).runs
     assert "three of `sgd` and one of `adam`" in GUIDE
     assert sorted(run.hyperparameters.optimizer for run in runs) == ["adam", "sgd", "sgd", "sgd"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "part", "count"),
+    [
+        ("Here are 3 settings, not 9", "zip: [lr, batch_size]", 3),
+        ("Here are 4 settings: `adam`, and `sgd`", "nesterov: {momentum: '> 0'}", 4),
+        ("10, 11, 12, 13, 14", "seeds: 5", 5),
+    ],
+)
+def test_numbers_of_settings_in_the_guide_are_right(claim: str, part: str, count: int) -> None:
+    assert claim in GUIDE
+    (example,) = [example for example in EXAMPLES if part in example]
+    expansion = expand_runs(parse_sweep(f"name: s\ndataset: shapes\nmodel: lenet\n{example}", "guide"))
+    assert (len(expansion.runs), expansion.duplicates) == (count, 0)
+
+
+@pytest.mark.parametrize("method", [*SEARCHES, *EARLY_STOPS, *DISTRIBUTIONS])
+def test_every_method_and_distribution_stands_in_the_guide(method: str) -> None:
+    assert f"`{method}`" in GUIDE
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_every_distribution_stands_in_an_example(distribution: str) -> None:
+    assert any(f"{{{distribution}: [" in example for example in EXAMPLES)
+
+
+def test_every_key_of_the_rules_and_searches_stands_in_the_guide_with_its_default() -> None:
+    assert EarlyStop("halving") == EarlyStop("halving", min_epochs=1, factor=3, min_settings=4, min_delta=0)
+    for key in ("min_epochs: 1", "factor: 3", "min_settings: 4", "min_delta: 0", "epochs", "value", "seed", "round"):
+        assert f"`{key}`" in GUIDE
 
 
 @pytest.mark.parametrize("name", ["s", "007", "null", "on", "Größe 1"])
@@ -74,7 +113,7 @@ def test_what_the_starter_file_switches_off_can_be_switched_on(indent: str, key:
         "nesterov": ["params.optimizer=sgd"],
         "model.channels": ["model=cnn"],
     }
-    assert expand_runs(parse_sweep(text, "starter", needed.get(key, []))).runs
+    assert_has_runs(parse_sweep(text, "starter", needed.get(key, [])))
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda file: file.name)

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from cnnsweep.errors import SpecError
 from cnnsweep.spec.json_schema import sweep_json_schema
+from cnnsweep.spec.load import parse_sweep
 from cnnsweep.spec.model_entry import PresetModel
 from cnnsweep.spec.names import DATASETS, MODELS
+from cnnsweep.spec.names import SEARCHES as SEARCH_NAMES
 from cnnsweep.spec.schema import Params, SweepFile
 from cnnsweep.spec.starter import starter_file
 from cnnsweep.spec.yaml_reader import read_yaml
@@ -62,11 +65,13 @@ def holds(keyword: str, value: Any, schema: dict[str, Any]) -> bool:
         case "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum":
             checks = {"minimum": value >= rule, "maximum": value <= rule} if is_number else {}
             checks |= {"exclusiveMinimum": value > rule, "exclusiveMaximum": value < rule} if is_number else {}
-            return checks.get(keyword, True)
+            return bool(checks.get(keyword, True))
         case "items":
             return not isinstance(value, list) or all(is_valid(item, rule) for item in value)
         case "minItems" | "maxItems":
             return not isinstance(value, list) or (len(value) >= rule if keyword == "minItems" else len(value) <= rule)
+        case "uniqueItems":
+            return not isinstance(value, list) or all(item not in value[:n] for n, item in enumerate(value))
         case "required":
             return all(key in value for key in rule)
         case "properties":
@@ -128,6 +133,85 @@ HEAD = "name: s\ndataset: shapes\nmodel: lenet\n"
 def test_mistakes_are_not_valid(text: str) -> None:
     assert is_valid_sweep(HEAD)
     assert not is_valid_sweep(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params: {lr: {uniform: [0.1]}}\n",
+        "params: {lr: {uniform: [0.1, 1], steps: 0.1}}\n",
+        "params: {lr: {choice: []}}\n",
+        "params: {lr: {choice: [0.1, x]}}\n",
+        "search: random\n",
+        "search: {method: random}\n",
+        "search: {method: bayes, runs: 3}\n",
+        "search: {method: random, runs: 3, round: 2}\n",
+        "seeds: 0\n",
+        "seeds: [1, 1]\n",
+        "scope: first\n",
+        "scope: mean of last 0\n",
+        "early_stop: patience\n",
+        "early_stop: {method: patience, epochs: 3, factor: 2}\n",
+        "validation: {folds: 1}\n",
+    ],
+)
+def test_mistakes_in_the_search_are_not_valid(text: str) -> None:
+    assert not is_valid_sweep(HEAD + text)
+    with pytest.raises(SpecError):
+        parse_sweep(HEAD + text, "f")
+
+
+SEARCHES = [
+    *(f"search: {{method: {method}, runs: 3, seed: 1}}\n" for method in SEARCH_NAMES if method != "grid"),
+    *(f"search: {{method: {method}, runs: 3, round: 2}}\n" for method in ("tpe", "gp", "cmaes")),
+    "search: grid\n",
+    "search: {method: grid}\n",
+]
+RULES = [
+    *(f"early_stop: {method}\n" for method in ("halving", "hyperband", "median")),
+    *(f"early_stop: {{method: {method}, min_epochs: 2, factor: 2.5}}\n" for method in ("halving", "hyperband")),
+    "early_stop: {method: median, min_epochs: 2, min_settings: 1}\n",
+    "early_stop: {method: patience, min_epochs: 2, epochs: 1, min_delta: 0}\n",
+    "early_stop: {method: threshold, min_epochs: 2, value: -1}\n",
+]
+DISTRIBUTED = [
+    "lr: {uniform: [0.1, 1]}",
+    "lr: {uniform: [0.1, 1], step: 0.1}",
+    "lr: {log_uniform: [0.1, 1]}",
+    "batch_size: {integer: [1, 9], step: 2}",
+    "batch_size: {log_integer: [1, 9]}",
+    "lr: {normal: [0.1, 0.01]}",
+    "lr: {normal: [0.1, 1], min: 0.01, max: 1}",
+    "augment: {choice: [none, flip+crop, {crop: 2}]}",
+    "model.channels: {choice: [[6, 12], [3, 4]]}",
+]
+SHAPED = [
+    *("seeds: 3\n", "seeds: [0, 7]\n", "validation: {folds: 5}\n"),
+    *("scope: best\n", "scope: last\n", "scope: mean of last 12\n"),
+    "zip: [lr, epochs]\nparams: {lr: [1, 2], epochs: [1, 2]}\n",
+    "when: {epochs: {lr: ['> 1', 2]}}\nparams: {lr: [1, 2], epochs: [1, 2]}\n",
+    "exclude: [{lr: '> 1'}]\ninclude: [{lr: 3}]\nparams: {lr: [1, 2]}\n",
+]
+
+
+@pytest.mark.parametrize("text", [*RULES, *SHAPED])
+def test_what_the_loader_accepts_is_valid(text: str) -> None:
+    parse_sweep(HEAD + text, "f")
+    assert is_valid_sweep(HEAD + text)
+
+
+@pytest.mark.parametrize("text", SEARCHES)
+def test_every_search_that_the_loader_accepts_is_valid(text: str) -> None:
+    drawn = "" if "grid" in text else "params: {lr: {uniform: [0.1, 1]}, eps: {log_uniform: [1e-9, 1e-7]}}\n"
+    parse_sweep(HEAD + drawn + text, "f")
+    assert is_valid_sweep(HEAD + drawn + text)
+
+
+@pytest.mark.parametrize("axis", DISTRIBUTED)
+def test_every_distribution_that_the_loader_accepts_is_valid(axis: str) -> None:
+    text = f"{HEAD}search: {{method: random, runs: 3}}\nparams: {{{axis}}}\n"
+    parse_sweep(text, "f")
+    assert is_valid_sweep(text)
 
 
 def test_own_code_is_valid_beside_the_known_names() -> None:

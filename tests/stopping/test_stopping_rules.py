@@ -1,53 +1,16 @@
-"""Early stopping: each rule on an example worked by hand, and what holds for any curves."""
+"""Early stopping: each rule on examples worked by hand."""
 
-import math
 from collections import Counter
-from collections.abc import Sequence
-from hashlib import sha256
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from curves_by_hand import LONGEST, LOSS, curves_of, judged, name, stopped
 
 from cnnsweep.records import Verdict
-from cnnsweep.selection import Objective
 from cnnsweep.spec.early_stop_entry import EarlyStop
-from cnnsweep.stopping import Curve, bracket_of, bracket_sizes, judge, rungs
+from cnnsweep.stopping import Curve, bracket_of, bracket_sizes, rungs
 
-ACCURACY = Objective("val_accuracy", "max")
-LOSS = Objective("val_loss", "min")
 HALVING = EarlyStop("halving")
 HYPERBAND = EarlyStop("hyperband")
-LONGEST = 27
-
-
-def best_so_far(figures: Sequence[float | None], mode: str = "max") -> tuple[float | None, ...]:
-    better = max if mode == "max" else min
-    return tuple(better((f for f in figures[: n + 1] if f is not None), default=None) for n in range(len(figures)))
-
-
-def name(number: int) -> str:
-    return sha256(str(number).encode()).hexdigest()[:16]
-
-
-def curves_of(*figures: Sequence[float | None], epochs: int = LONGEST, mode: str = "max") -> dict[str, Curve]:
-    """Curves named 0, 1, ... in order; by the scope `best`."""
-    return {name(n): Curve(name(n), tuple(some), best_so_far(some, mode), epochs) for n, some in enumerate(figures)}
-
-
-def judged(
-    rule: EarlyStop,
-    curves: dict[str, Curve],
-    due: Sequence[int],
-    objective: Objective = ACCURACY,
-    longest: int = LONGEST,
-) -> list[Verdict]:
-    return judge(rule, objective, [name(number) for number in due], curves, longest)
-
-
-def stopped(verdicts: Sequence[Verdict], among: int) -> list[int]:
-    names = {name(number): number for number in range(among)}
-    return [names[verdict.configuration] for verdict in verdicts if verdict.stops]
 
 
 # halving
@@ -244,81 +207,3 @@ def test_threshold_by_hand():
     assert judged(rule, curves_of([0.6, 0.1]), [0]) == []  # the best so far stands
     assert judged(rule, curves_of([None, None]), [0])[0].value is None
     assert stopped(judged(rule, curves_of([0.6, 0.6], [0.6, 0.4], mode="min"), [0, 1], LOSS), 2) == [0]
-
-
-# any rule
-
-
-RULES = [
-    EarlyStop("halving", 1, 2),
-    EarlyStop("hyperband", 1, 2),
-    EarlyStop("median", 1, min_settings=2),
-    EarlyStop("patience", 1, epochs=1, min_delta=0.25),
-    EarlyStop("threshold", 1, value=0.5),
-]
-FIGURES = st.sampled_from([None, 0.0, 0.25, 0.5, 0.75, 1.0])
-
-
-@st.composite
-def some_curves(draw: st.DrawFn) -> tuple[list[list[float | None]], list[int]]:
-    """Curves at several epochs, and those of them that are due: all that are at the same one."""
-    count = draw(st.integers(1, 9))
-    lengths = [draw(st.integers(1, 8)) for _ in range(count)]
-    figures = [draw(st.lists(FIGURES, min_size=length, max_size=length)) for length in lengths]
-    return figures, [number for number in range(count) if lengths[number] == lengths[0]]
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.method)
-@settings(max_examples=60, deadline=None)
-@given(drawn=some_curves())
-def test_less_of_a_loss_is_as_more_of_a_figure(rule: EarlyStop, drawn: tuple[list[list[float | None]], list[int]]):
-    figures, due = drawn
-    negative = [[None if figure is None else -figure for figure in some] for some in figures]
-    mirrored = EarlyStop(**{f: getattr(rule, f) for f in rule.__slots__} | {"value": -rule.value})
-    most = judged(rule, curves_of(*figures), due, longest=16)
-    least = judged(mirrored, curves_of(*negative, mode="min"), due, LOSS, longest=16)
-    assert [(v.configuration, v.stops, v.compared, v.value, v.threshold) for v in most] == [
-        (v.configuration, v.stops, v.compared, _minus(v.value), _minus(v.threshold)) for v in least
-    ]
-
-
-def _minus(figure: float | None) -> float | None:
-    return None if figure is None else -figure
-
-
-@pytest.mark.parametrize("rule", RULES[:3], ids=lambda rule: rule.method)
-@settings(max_examples=60, deadline=None)
-@given(drawn=some_curves())
-def test_the_best_goes_on(rule: EarlyStop, drawn: tuple[list[list[float | None]], list[int]]):
-    figures, due = drawn
-    curves = curves_of(*figures)
-    epoch = len(figures[0])
-    standing = {n: curves[name(n)].standing[epoch - 1] for n in range(len(figures)) if len(figures[n]) >= epoch}
-    best = max((value for value in standing.values() if value is not None), default=math.inf)
-    verdicts = judged(rule, curves, due, longest=16)
-    assert [n for n in stopped(verdicts, len(figures)) if standing[n] == best] == []
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.method)
-@settings(max_examples=40, deadline=None)
-@given(drawn=some_curves())
-def test_a_rule_is_pure_and_heeds_no_order(rule: EarlyStop, drawn: tuple[list[list[float | None]], list[int]]):
-    figures, due = drawn
-    curves = curves_of(*figures)
-    verdicts = judged(rule, curves, due, longest=16)
-    backwards = judged(rule, dict(reversed(curves.items())), due[::-1], longest=16)
-    assert verdicts == backwards[::-1]
-    one_by_one = [verdict for number in due for verdict in judged(rule, curves, [number], longest=16)]
-    assert verdicts == one_by_one
-
-
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.method)
-def test_nothing_is_said_at_the_end_or_about_nobody(rule: EarlyStop):
-    curves = curves_of([0.1] * 4, [0.9] * 4, [0.9] * 4, epochs=4)
-    assert judged(rule, curves, [0, 1, 2]) == []
-    assert judged(rule, curves, []) == []
-
-
-def test_an_unknown_rule_is_refused():
-    with pytest.raises(ValueError, match="oracle"):
-        judged(EarlyStop("oracle"), curves_of([0.1]), [0])

@@ -226,6 +226,16 @@ def test_a_decision_about_a_run_that_is_further_has_no_effect(single):
     assert epochs_of(collector) == {"run0-0": [1, 2, 3], "run0": [3]}
 
 
+def test_a_decision_about_a_member_that_is_further_than_its_lane_has_no_effect(single):
+    runs = make_runs(dataclasses.replace(ADAM, epochs=3), dataclasses.replace(ADAM, epochs=4), model=PLAIN_CNN)
+    group = RunGroup.of((tuple(runs),))
+    whole = train(single, group)
+    collector = train(single, group, {"run1": whole.checkpoints["run1"][1]}, decisions={1: stop("run1")})
+    assert epochs_of(collector) == {"run0": [1, 2, 3], "run1": [3, 4]}
+    assert endings(collector) == {"run0": FINISHED, "run1": FINISHED}
+    assert collector.resumptions == []
+
+
 def test_what_was_not_decided_before_a_crash_is_decided_at_the_resume(single):
     runs = make_runs(*different_rates(dataclasses.replace(SGD, epochs=3), 3), model=PLAIN_CNN)
     first = train(single, in_turn(runs), interrupt_after=1)

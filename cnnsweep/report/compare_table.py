@@ -1,0 +1,300 @@
+"""A comparison of sweeps for people: who they are, all settings in one ranked table, what they share, what differed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.display.columns import Column, build_table, figure_column, fit_columns, setting_column
+from cnnsweep.display.figures import UNKNOWN, align_points, count_text, figure_text, setting_text, settings_text
+from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.records import RunStatus
+from cnnsweep.report.axes import has_replicates
+from cnnsweep.report.compare import Comparison, RankedSetting, SharedSetting, mean_difference
+from cnnsweep.report.compare_differences import UNKNOWN_FACT, Distinction
+from cnnsweep.report.compare_sources import Source
+from cnnsweep.report.ranking import DEFAULT_TOP, counts_words
+from cnnsweep.report.settings import replicate_words
+
+LONGEST_VALUE = 160  # characters of one value among the differences
+SHORT_HASH = 12
+
+
+def render_comparison(comparison: Comparison, console: Console, top: int | None = None) -> None:
+    """Print a comparison.
+
+    Args:
+        top: how many settings the tables show; 20 if None, all if 0.
+    """
+    rows = (DEFAULT_TOP if top is None else top) or None
+    console.print(_legend(comparison))
+    for warning in comparison.warnings:
+        console.print(Text(warning, "yellow"))
+    console.print()
+    console.print(_ranked(comparison, rows, console.width))
+    for section in (_shared(comparison, rows, console.width), _differences(comparison)):
+        if section is not None:
+            console.print()
+            console.print(section)
+
+
+def _legend(comparison: Comparison) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for source in comparison.sources:
+        sweep, results = source.results.sweep, source.results
+        of = f" of {count_text(len({run.configuration for run in results.runs}), 'setting')}"
+        text = Text.assemble(
+            (safe_text(source.name), "bold"),
+            f"  {safe_text(sweep.model) or 'several models'} on {safe_text(sweep.dataset)}  ",
+            (safe_text(source.path), "dim"),
+            f"\n{counts_words(results, of if has_replicates(results) else '')}",
+        )
+        if sweep.status != "finished":
+            text.append(f"; the sweep is {sweep.status}", "yellow")
+        best = next((one for one in comparison.settings if one.source is source and one.place is not None), None)
+        if best is not None:
+            text.append(f"; its best is #{best.place}, {_mean_text(comparison, best)}")
+        grid.add_row(Text(source.letter, "bold"), text)
+    return grid
+
+
+def _mean_text(comparison: Comparison, one: RankedSetting) -> str:
+    metric, found = comparison.objective.metric, one.setting.estimate
+    if found is None:
+        return f"{metric} {UNKNOWN}"
+    half = "" if found.half is None else f" ± {figure_text(metric, found.half)}"
+    of = f", mean of {replicate_words(one.setting.figures)}" if found.count > 1 else ""
+    return f"{metric} {figure_text(metric, found.mean)}{half}{of}"
+
+
+# The ranked table.
+
+
+def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableType:
+    shown, settings = comparison.settings[:rows], comparison.settings
+    if not settings:
+        return Text("No run has a figure yet.", "yellow")
+    columns = _columns(comparison, shown)
+    parts: list[RenderableType] = [build_table(columns, width)]
+    if len(settings) > len(shown):
+        parts.append(Text(f"… and {len(settings) - len(shown):,} more: --top 0 shows all", "dim"))
+    parts += _hidden(columns, comparison.axes, width)
+    has_intervals = any(one.setting.estimate is not None and one.setting.estimate.half is not None for one in shown)
+    legend = "mean ± half its 95 % interval; ★ best mean" if has_intervals else "★ best"
+    legend += ", ≈ statistically tied with it" if sum(one.tied is True for one in settings) > 1 else ""
+    parts.append(Text(legend, "dim"))
+    if any(one.setting.failed for one in settings):
+        parts.append(Text("Settings of which a run failed come last: the other seeds are a lucky choice.", "dim"))
+    known = [one for one in settings if one.figures]
+    if len(known) > 1 and sum(one.tied is not None for one in known) < 2:
+        parts.append(
+            Text(
+                "How sure the best is cannot be told: that takes two settings with two seeds each, none failed.", "dim"
+            )
+        )
+    return Group(*parts)
+
+
+def _hidden(columns: Sequence[Column], names: Sequence[str], width: int) -> list[RenderableType]:
+    """Return which hyperparameters the table has no room for."""
+    fitted = {id(column) for column, _ in fit_columns(columns, width)}
+    settings = set(map(safe_text, names))
+    hidden = [column.header for column in columns if id(column) not in fitted and column.header in settings]
+    return [Text(f"too narrow for {', '.join(hidden)}: widen the terminal or use --json", "dim")] if hidden else []
+
+
+def _columns(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[Column]:
+    objective, metric = comparison.objective, comparison.objective.metric
+    styles = [_style(one) for one in shown]
+
+    def texts(written: Sequence[str]) -> list[Text]:
+        return [Text(text, style) for text, style in zip(align_points(written), styles, strict=True)]
+
+    means = [None if one.setting.estimate is None else one.setting.estimate.mean for one in shown]
+    halves = [None if one.setting.estimate is None else one.setting.estimate.half for one in shown]
+    names = [Text(safe_text(one.setting.runs[0].name), style) for one, style in zip(shown, styles, strict=True)]
+    interval = [UNKNOWN if half is None else f"± {figure_text(metric, half)}" for half in halves]
+    return [
+        Column("", [Text(_mark(one), BEST_STYLE) for one in shown], drop=0),
+        Column("#", texts([str(one.place or UNKNOWN) for one in shown]), drop=0),
+        Column(
+            "sweep",
+            [Text(one.source.letter, style) for one, style in zip(shown, styles, strict=True)],
+            drop=1,
+            justify="left",
+        ),
+        *(setting_column(axis, [one.values.get(axis) for one in shown], styles, drop=4) for axis in comparison.axes),
+        *([] if comparison.axes else [Column("run", names, drop=4, justify="left", narrowest=12)]),
+        figure_column(metric, objective, means, styles),
+        *([Column("95 %", texts(interval), drop=3)] if any(half is not None for half in halves) else []),
+        Column("runs", texts([str(len(one.figures)) for one in shown]), drop=7),
+        *_status_column(shown),
+    ]
+
+
+def _mark(one: RankedSetting) -> str:
+    return "★" if one.place == 1 else "≈" if one.tied else " "
+
+
+def _style(one: RankedSetting) -> str:
+    if one.place == 1:
+        return "green"
+    return "dim" if one.setting.failed or one.place is None else ""
+
+
+def _status_column(shown: Sequence[RankedSetting]) -> list[Column]:
+    """Return how many runs ended otherwise than planned; no column where all finished."""
+    counts = [Counter(run.status for run in one.setting.runs) for one in shown]
+    if all(set(count) <= {RunStatus.FINISHED} for count in counts):
+        return []
+    cells = []
+    for count in counts:
+        parts = [(f"{count[status]:,} {status.value}", STATUS_STYLES[status]) for status in RunStatus if count[status]]
+        cells.append(Text(", ").join(Text(*part) for part in parts))
+    return [Column("status", cells, drop=5, justify="left", narrowest=11)]
+
+
+# What several sweeps have.
+
+
+def _shared(comparison: Comparison, rows: int | None, width: int) -> RenderableType | None:
+    """Return the settings that several sweeps have, with the difference, or None if there is none."""
+    if not comparison.shared:
+        return Text("No setting stands in two of the sweeps.", "dim") if comparison.settings else None
+    shown = comparison.shared[:rows]
+    columns = _shared_columns(comparison, shown)
+    parts: list[RenderableType] = [Text("Settings that several sweeps have", "bold"), Text()]
+    parts.append(build_table(columns, width))
+    if len(comparison.shared) > len(shown):
+        parts.append(Text(f"… and {len(comparison.shared) - len(shown):,} more: --top 0 shows all", "dim"))
+    parts += _hidden(columns, comparison.axes, width)
+    if any(one.difference.low is not None for one in comparison.shared):
+        legend = "difference with its 95 % interval, of each alone: by chance one in 20 excludes 0"
+        if any(one.difference.pairs is None for one in comparison.shared):
+            legend += "; – not in pairs, for lack of common seeds on the same images"
+        parts.append(Text(legend, "dim"))
+    return Group(*parts, *_shared_words(comparison))
+
+
+def _shared_columns(comparison: Comparison, shown: Sequence[SharedSetting]) -> list[Column]:
+    metric = comparison.objective.metric
+    axes = [axis for axis in comparison.axes if len({repr(one.first.values.get(axis)) for one in shown}) > 1]
+    words = comparison.axes or [key for key in shown[0].first.values if not key.startswith("model.")]
+    styles = [""] * len(shown)
+    names = [Text(settings_text(one.first.values, words)) for one in shown]
+
+    def texts(written: Sequence[str]) -> list[Text]:
+        return [Text(text) for text in align_points(written)]
+
+    def mean(one: RankedSetting) -> str:
+        return figure_text(metric, None if one.setting.estimate is None else one.setting.estimate.mean)
+
+    found = [one.difference for one in shown]
+    intervals = [UNKNOWN if f.low is None else f"{signed(metric, f.low)} to {signed(metric, f.high)}" for f in found]
+    return [
+        *(setting_column(axis, [one.first.values.get(axis) for one in shown], styles, drop=4) for axis in axes),
+        *([] if axes else [Column("setting", names, drop=4, justify="left", narrowest=12)]),
+        *_mean_columns(comparison, shown, mean),
+        Column("difference", [Text(text, "bold") for text in align_points([signed(metric, f.mean) for f in found])], 1),
+        *([Column("95 % interval", [Text(i, "dim") for i in intervals], drop=3)] if {*intervals} - {UNKNOWN} else []),
+        Column("pairs", texts([UNKNOWN if f.pairs is None else str(f.pairs) for f in found]), drop=7),
+    ]
+
+
+def _mean_columns(comparison: Comparison, shown: Sequence[SharedSetting], mean: Any) -> list[Column]:
+    """Return both means: of two sweeps under their letters, else behind a column that says which sweeps a row holds."""
+    firsts, seconds = [mean(one.first) for one in shown], [mean(one.second) for one in shown]
+    if len(comparison.sources) == 2:
+        headers = [source.letter for source in comparison.sources]
+        pairs = []
+    else:
+        headers = ["first", "second"]
+        words = [Text(f"{one.second.source.letter} − {one.first.source.letter}") for one in shown]
+        pairs = [Column("sweeps", words, drop=0, justify="left")]
+    return [
+        *pairs,
+        Column(headers[0], [Text(text) for text in align_points(firsts)], drop=5),
+        Column(headers[1], [Text(text) for text in align_points(seconds)], drop=5),
+    ]
+
+
+def signed(metric: str, value: float | None) -> str:
+    """Return a difference with its sign, `+0.0120` or `−0.0031`."""
+    if value is None:
+        return UNKNOWN
+    text = figure_text(metric, abs(value))
+    return text if value == 0 else f"{'+' if value > 0 else '−'}{text}"
+
+
+def _shared_words(comparison: Comparison) -> list[Text]:
+    """Return in a sentence for each pair of sweeps how the settings that both have moved."""
+    groups: dict[tuple[str, str], list[SharedSetting]] = {}
+    for one in comparison.shared:
+        groups.setdefault((one.first.source.letter, one.second.source.letter), []).append(one)
+    lines = []
+    for (first, second), shared in groups.items():
+        signs = [comparison.objective.is_better(one.difference.mean, 0.0) for one in shared]
+        better = sum(signs)
+        equal = sum(one.difference.mean == 0 for one in shared)
+        counts = [f"better in {better:,}", f"worse in {len(shared) - better - equal:,}"]
+        counts += [f"equal in {equal:,}"] if equal else []
+        words = f"{second} against {first}, {count_text(len(shared), 'setting')}: {', '.join(counts)}; "
+        words += f"on average {signed(comparison.objective.metric, mean_difference(shared))}."
+        identical = sum(one.are_identical for one in shared)
+        if identical:
+            words += f" Figures are the same to the last bit in {identical:,}."
+        lines.append(Text(words))
+    return lines
+
+
+# What differed.
+
+
+def _differences(comparison: Comparison) -> RenderableType:
+    parts: list[RenderableType] = []
+    if comparison.distinctions:
+        parts.append(Text("What differs between the sweeps", "bold"))
+        if len(comparison.sources) == 2:
+            parts[0] = Text.assemble(("What differs between the sweeps", "bold"), ("  A → B", "dim"))
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for one in comparison.distinctions:
+            grid.add_row(Text(safe_text(one.name), "dim"), Text(_distinction_words(one, len(comparison.sources) == 2)))
+        parts += [Text(), grid]
+    else:
+        parts.append(Text("Nothing that is recorded differs between the sweeps.", "dim"))
+    parts += [Text(_missing_words(source), "dim") for source in comparison.sources if source.missing]
+    return Group(*parts)
+
+
+def _distinction_words(one: Distinction, are_two: bool) -> str:
+    """Return `[32] → [64]`, or with more than two sweeps `A, C: [32]; B: [64]`."""
+    written = {letter: _value_text(one.name, value) for letter, value in one.values.items()}
+    if are_two:
+        return " → ".join(written.values())
+    letters: dict[str, list[str]] = {}
+    for letter, text in written.items():
+        letters.setdefault(text, []).append(letter)
+    return "; ".join(f"{', '.join(group)}: {text}" for text, group in letters.items())
+
+
+def _value_text(name: str, value: Any) -> str:
+    if value is UNKNOWN_FACT:
+        return "not known"
+    if value is None:
+        return UNKNOWN
+    text = setting_text(value)
+    if name == "data SHA-256":
+        return f"{text[:SHORT_HASH]}…"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _missing_words(source: Source) -> str:
+    return f"Of {source.letter} less is known: {'; '.join(map(safe_text, source.missing))}."

@@ -1,0 +1,271 @@
+"""What the terminal shows of sweeps whose settings have several runs, of early stopping and of tests."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from results_by_hand import Content, fail_run, load, make_content, make_replicates, show, stop_run
+
+from cnnsweep.report.settings import group_settings
+from cnnsweep.report.settings_table import sure_words
+from cnnsweep.report.terminal import final_summary, render_report, render_run
+
+AHEAD = {1: [0.90, 0.92, 0.87, 0.89, 0.91], 2: [0.885, 0.906, 0.859, 0.872, 0.894], 3: [0.70, 0.72, 0.68, 0.7, 0.71]}
+TIED = {1: [0.90, 0.92, 0.87], 2: [0.91, 0.92, 0.88], 3: [0.70, 0.72, 0.68]}
+LR = {"lr": [0.1, 0.01, 0.001]}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Reports name files as they were given, so they are given relative to here."""
+    monkeypatch.chdir(tmp_path)
+    return Path("fashion")
+
+
+def report(content: Content, width: int = 120, **options: Any) -> str:
+    results = load(Path("fashion"), content)
+    return show(lambda console: render_report(results, console, **options), width)
+
+
+def made_test(run: str, configuration: str, accuracy: float, **others: Any) -> dict[str, Any]:
+    figures = {"accuracy": accuracy, "loss": 0.3, "images": 10_000, "correct": round(accuracy * 10_000)}
+    place = {"run": run, "configuration": configuration, "split": "test", "time": "2026-11-21T10:00:00+00:00"}
+    return {**place, **figures, "refit": False, **others}
+
+
+def test_whole_summary_of_settings_with_five_seeds(folder: Path) -> None:
+    content = make_replicates(LR, AHEAD)
+    fail_run(content, 13)
+    results = load(folder, content)
+    text = show(lambda console: final_summary(results, console), 120)
+    assert (
+        text
+        == """\
+   #     lr  val acc ↑      95 %      sd  runs     worst..best    loss     acc  val loss   time  status
+───────────────────────────────────────────────────────────────────────────────────────────────────────────
+★  1  0.1       0.8980  ± 0.0239  0.0192     5  0.8700..0.9200  0.5010  0.8080    0.6010  2.5 s  finished
+   2  0.01      0.8832  ± 0.0228  0.0184     5  0.8590..0.9060  0.5060  0.7980    0.6060  2.5 s  finished
+   3  0.001     0.7075  ± 0.0152  0.0096     4  0.7000..0.7200  0.5110  0.7880    0.6110  2.5 s  1 diverged
+mean ± half its 95 % interval; sd: deviation of a run; ★ best mean
+Settings of which a run failed come last: the other seeds are a lucky choice.
+
+lr=0.1 is ahead of the second, lr=0.01, by 0.0148 (95 % interval 0.0116 to 0.0180, 5 seeds in pairs): over 99.9 % sure.
+
+best        lr=0.1
+            val_accuracy 0.8980 ± 0.0239 (95 %), mean of 5 seeds
+best run    val_accuracy 0.9200, loss 0.5005, accuracy 0.8090, val_loss 0.6005 in epoch 2 of 2
+checkpoint  fashion/run-2/best.safetensors
+test it     cnnsweep evaluate fashion
+
+Failures
+1 diverged: loss is not finite
+  lr=0.001 seed=2
+
+report      cnnsweep report fashion
+curves      tensorboard --logdir fashion
+"""
+    )
+
+
+def test_winner_that_is_ahead_is_said_to_be_with_how_sure(folder: Path) -> None:
+    results = load(folder, make_replicates(LR, AHEAD))
+    # By scipy's ttest_rel: t = 12.8 with 4 degrees of freedom.
+    assert sure_words(results, group_settings(results)) == [
+        "lr=0.1 is ahead of the second, lr=0.01, by 0.0148 (95 % interval 0.0116 to 0.0180, 5 seeds in pairs): "
+        "over 99.9 % sure."
+    ]
+
+
+def test_winner_that_is_tied_is_said_to_be_with_the_seeds_it_takes(folder: Path) -> None:
+    results = load(folder, make_replicates(LR, TIED))
+    assert sure_words(results, group_settings(results)) == [
+        "lr=0.01 is statistically tied with 1 other: lr=0.1.",
+        "It is ahead of the second, lr=0.1, by 0.0067 (95 % interval −0.0077 to 0.0210, 3 seeds in pairs): 91 % sure; "
+        "about 3 more seeds would separate the first two.",
+    ]
+
+
+def test_how_sure_turns_round_where_less_is_better(folder: Path) -> None:
+    content = make_replicates(LR, {number: [1 - value for value in values] for number, values in AHEAD.items()})
+    content["sweep"].update(metric="val_loss", mode="min")
+    for run in content["runs"]:
+        run["val_loss"] = run["val_accuracy"]
+    results = load(folder, content)
+    (words,) = sure_words(results, group_settings(results))
+    assert words.startswith("lr=0.1 is ahead of the second, lr=0.01, by 0.01480 (95 % interval 0.01159 to 0.01801, ")
+    assert words.endswith("over 99.9 % sure.")
+
+
+def test_seeds_that_are_too_few_to_tell_are_said_to_be(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    content["runs"] = content["runs"][:2] + content["runs"][3:4]
+    content["epochs"] = []
+    content["sweep"]["best"] = "run-1"
+    results = load(folder, content)
+    assert sure_words(results, group_settings(results)) == [
+        "How sure the best is cannot be told: that takes two settings with two seeds each, none failed."
+    ]
+
+
+def test_report_of_replicates_shows_settings_and_their_marks(folder: Path) -> None:
+    text = report(make_replicates(LR, TIED))
+    assert "9 runs of 3 settings: 9 finished" in text
+    assert "★  1  0.01      0.9033  ± 0.0517  0.0208     3  0.8800..0.9200" in text
+    assert "≈  2  0.1       0.8967  ± 0.0625  0.0252     3  0.8700..0.9200" in text
+    assert "   3  0.001     0.7000  ± 0.0497  0.0200     3  0.6800..0.7200" in text
+    assert "            val_accuracy 0.9033 ± 0.0517 (95 %), mean of 3 seeds\n" in text
+    assert "checkpoint  fashion/run-5/best.safetensors\ntest it     cnnsweep evaluate fashion\n" in text
+    assert "seed " not in text.split("Mean val_accuracy by setting")[1].split("Noise")[0]
+    assert "Noise: runs that differ by seed alone have a standard deviation of 0.0208; median of 3 settings" in text
+    assert "1 ━━ lr=0.01\n2 ━━ lr=0.1\n3 ━━ lr=0.001\n" in text
+    assert "One run a setting" not in text
+
+
+def test_top_and_sort_hold_for_settings(folder: Path) -> None:
+    text = report(make_replicates(LR, TIED), top=1, sort="lr")
+    assert "   3  0.001" in text
+    assert "★" not in text.split("mean ±")[0]
+    assert "… and 2 more: --top 0 shows all" in text
+
+
+def test_failed_seed_is_counted_and_its_setting_comes_last(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    fail_run(content, 5)
+    text = report(content)
+    assert "1 diverged\n" in text
+    assert "   3  0.01 " in text
+    assert "Settings of which a run failed come last: the other seeds are a lucky choice." in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 160])
+def test_no_line_is_wider_than_the_terminal(folder: Path, width: int) -> None:
+    content = make_replicates({**LR, "channels": [[6, 12], [16, 32]]}, {n: [0.9, 0.91 + n / 100] for n in range(1, 7)})
+    for number, run in enumerate(content["runs"]):
+        run.update(parameters=number % 4 * 1000, run_duration=float(number))
+    fail_run(content, 3)
+    stop_run(content, 6, 1, 0.5, 0.61, 6)
+    content["tests"] = [made_test("run-11", "c6", 0.905), made_test("run-1", "c1", 0.9, refit=True)]
+    lines = report(content, width).splitlines()
+    unbroken = ("best  ", "best run  ", "checkpoint  ", "test it  ", " " * 12 + "val_accuracy 0")
+    assert all(len(line) <= width for line in lines if not line.startswith(unbroken))
+    for title in (
+        "Tested",
+        "Failures",
+        "Early stopping",
+        "Interaction",
+        "Best for its time",
+        "Best for its parameters",
+    ):
+        assert any(line.startswith(title) for line in lines)
+    assert "time: training time of a run, of runs that train together" in " ".join(lines)
+
+
+def test_one_run_a_setting_is_said_to_be_little(folder: Path) -> None:
+    text = report(make_content({"lr": [1, 2]}))
+    assert "One run a setting: differences may be noise of the seed; `seeds: 5` in the sweep file tells.\n" in text
+    assert "One run a setting" not in report(make_content({"lr": [1]}))
+
+
+def test_test_figures_stand_apart_from_those_selected_on(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    content["tests"] = [made_test("run-5", "c2", 0.5), made_test("run-5", "c2", 0.905)]
+    text = report(content, 140)
+    assert (
+        """\
+Tested
+1  lr=0.01
+   selected on val_accuracy 0.9033 (validation images, 3 seeds)
+   tested: accuracy 0.9050 (95 % 0.8991 to 0.9106, 10,000 test images, weights of run-5), looked at 2026-11-21
+"""
+        in text
+    )
+    assert "test it" not in text
+    assert "flatters" not in text
+
+
+def test_several_tested_settings_are_warned_of_and_the_best_is_still_to_be_tested(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    content["tests"] = [made_test("run-1", "c1", 0.9), made_test("run-7", "c3", 0.7), made_test("old", "gone", 0.7)]
+    text = report(content, 140)
+    assert "3 settings were tested: the best of several tests flatters" in text
+    assert "1 tested setting no longer in the sweep" in text
+    assert "test it     cnnsweep evaluate fashion\n" in text
+
+
+def test_folder_is_quoted_for_the_shell(folder: Path) -> None:
+    results = load(Path("my runs"), make_content({"lr": [1, 2]}))
+    text = show(lambda console: final_summary(results, console))
+    assert "test it     cnnsweep evaluate 'my runs'\n" in text
+
+
+def test_early_stopping_is_summed_up_by_epoch(folder: Path) -> None:
+    content = make_content({"lr": [1, 2, 3, 4, 5, 6]}, epochs=10)
+    content["sweep"]["early_stop"] = {"method": "halving", "factor": 3, "patience": None}
+    stop_run(content, 2, 1, 0.5, 0.61, 3)
+    stop_run(content, 3, 1, 0.5, 0.71, 6)
+    stop_run(content, 4, 3, 0.6, None, 1)
+    text = report(content, 140)
+    assert (
+        """\
+Early stopping  halving factor=3
+2 runs stopped after epoch 1 (val_accuracy below 0.6100 to 0.7100), by top 1/3 at epoch 1
+1 run stopped after epoch 3, by no improvement in 2 epochs
+saved 25 of 60 epochs, about 31.2 s
+  lr=2: val_accuracy 0.5000 after epoch 1, below 0.6100 (top 1/3 at epoch 1, 3 settings compared)
+  lr=3: val_accuracy 0.5000 after epoch 1, below 0.7100 (top 1/3 at epoch 1, 6 settings compared)
+  lr=4: val_accuracy 0.6000 after epoch 3 (no improvement in 2 epochs)
+"""
+        in text
+    )
+
+
+def test_one_run_tells_why_it_was_stopped_and_of_its_setting(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    stop_run(content, 8, 1, 0.5, 0.61, 3)
+    content["tests"] = [made_test("run-8", "c3", 0.7)]
+    results = load(folder, content)
+    assert show(lambda console: render_run(results, "run-8", console), 120).startswith("""\
+run-8  stopped: top 1/3 at epoch 1
+1 epoch in 1.2 s, 44,426 parameters
+stopped early: val_accuracy 0.5000 after epoch 1, below 0.6100 (top 1/3 at epoch 1, 3 settings compared)
+one of 3 runs of its setting: mean val_accuracy 0.6267 ± 0.2736 over 3 seeds
+tested: accuracy 0.7000 (95 % 0.6909 to 0.7089, 10,000 test images, weights of run-8), looked at 2026-11-21
+""")
+
+
+@pytest.mark.parametrize(
+    ("scope", "heading", "epoch"),
+    [
+        ("best", "each run at its best epoch", "in epoch 3 of 3"),
+        ("last", "each run at its last epoch", "in epoch 3 of 3"),
+        ("mean of last 2", "each run by the mean of its last 2 epochs", "as mean of last 2 of 3 epochs"),
+    ],
+)
+def test_scope_is_said(folder: Path, scope: str, heading: str, epoch: str) -> None:
+    content = make_content({"lr": [1, 2]})
+    content["sweep"].update(scope=scope, folds=5, search={"method": "random", "runs": 2, "seed": 7})
+    text = report(content)
+    assert heading in text
+    assert epoch in text
+    assert "2 runs: 2 finished (random search, 2 draws, seed 7; cross-validation in 5 folds)" in text
+
+
+@pytest.mark.parametrize("status", ["waiting", "running", "diverged"])
+def test_replicates_without_a_figure_can_be_shown(folder: Path, status: str) -> None:
+    content = make_replicates({**LR, "channels": [[6], [16]]}, {n: [0.9, 0.9] for n in range(1, 7)})
+    for number in range(1, 13):
+        fail_run(content, number, status, "loss is not finite" if status == "diverged" else "")
+    content["sweep"].update(best=None, status="running")
+    text = report(content)
+    assert f"12 runs of 6 settings: 12 {status}" in text
+    assert "No run has a figure" in text
+    assert "Mean" not in text
+
+
+def test_interrupted_replicates_are_ranked_by_what_they_reached(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    for run in content["runs"]:
+        run.update(status="interrupted", cause="Ctrl-C")
+    text = report(content)
+    assert "★  1  0.01      0.9033  ± 0.0517" in text
+    assert "interrupted" in text
