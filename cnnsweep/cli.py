@@ -236,7 +236,9 @@ def report(
 
 @app.command()
 def compare(
-    paths: Annotated[list[Path], typer.Argument(help="Two sweep folders or results.json, or more.", metavar="PATH...")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Sweep folders or results.json files, at least two.", metavar="PATH")
+    ],
     metric: Annotated[
         str | None,
         typer.Option(help="Rank by this figure.", show_default="the sweeps' common metric", metavar="METRIC"),

@@ -55,7 +55,7 @@ def trained(tmp_path_factory):
     return folder
 
 
-COMMANDS = ["run", "report", "evaluate", "models", "datasets", "schema", "init"]
+COMMANDS = ["run", "plan", "report", "compare", "evaluate", "models", "datasets", "schema", "init"]
 
 
 def test_help_lists_every_command_with_what_it_does(cnnsweep):
@@ -93,7 +93,7 @@ def test_run_trains_prints_the_best_and_the_next_commands(cnnsweep, small):
     assert outcome.code == 0
     best = tables(Path("runs/small"))["sweep"]["best"]
     assert f"runs/small/{best}/best.safetensors" in outcome.out
-    assert f"cnnsweep evaluate --checkpoint runs/small/{best}" in outcome.out
+    assert "cnnsweep evaluate runs/small" in outcome.out
     lines = outcome.err.splitlines()
     assert sum("epoch 2/2" in line for line in lines) == 2
     assert all("\x1b" not in line for line in lines)  # no terminal: plain lines

@@ -189,7 +189,7 @@ def test_nothing_is_shared_by_different_models(two, tmp_path):
 
 
 def test_models_may_vary_within_a_sweep(tmp_path, two):
-    content = make_content({"lr": [0.01, 0.001], "model": ["lenet", {"name": "cnn", "channels": [4, 8]}]})
+    content = make_content({"lr": [0.01, 0.001], "model": ["lenet", {"name": "cnn", "channels": [4, 8]}]}, epochs=2)
     content["sweep"]["model"] = ""
     spec = frozen("models", "[0.01, 0.001]").replace("model: lenet\n", "")
     spec = spec.replace("  optimizer", "  model: [lenet, {name: cnn, channels: [4, 8]}]\n  optimizer")

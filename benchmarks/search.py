@@ -1,0 +1,97 @@
+"""How many training epochs a search needs to reach what a grid reaches, on real Fashion-MNIST.
+
+A grid over lr × weight_decay × batch_size × optimizer trains every setting to the end. Random search and TPE draw from
+the same ranges, with halving, once for each seed of the search. What counts is the number of epochs, in the order of
+the journal, until the best validation accuracy so far is at least the grid's best, as a share of the grid's epochs.
+
+    python benchmarks/search.py --data-root ../shared/data --out /tmp/search
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+from cnnsweep.recording.journal import read_journal
+
+SHARED = """
+dataset: fashion_mnist
+model: lenet
+seed: {model_seed}
+validation: 0.75
+tensorboard: false
+"""
+
+GRID = """
+name: grid
+params:
+  lr: [0.1, 0.03, 0.01, 0.003, 0.001]
+  weight_decay: [1e-5, 1e-3]
+  batch_size: [64, 256]
+  optimizer: [adam, sgd]
+  epochs: 9
+"""
+
+SEARCH = """
+name: {method}{seed}
+params:
+  lr: {{log_uniform: [1e-3, 1e-1]}}
+  weight_decay: {{log_uniform: [1e-5, 1e-3]}}
+  batch_size: [64, 256]
+  optimizer: [adam, sgd]
+  epochs: 9
+search: {{method: {method}, runs: 40, seed: {seed}}}
+early_stop: halving
+"""
+
+
+def figures(folder: Path) -> list[float]:
+    """Return the validation accuracy of every epoch, in the order in which they were trained."""
+    events = read_journal(folder / "journal.jsonl")
+    return [event["val_accuracy"] for event in events if event["event"] == "epoch"]
+
+
+def train(name: str, text: str, args: argparse.Namespace) -> list[float]:
+    folder = args.out / name
+    file = args.out / f"{name}.yaml"
+    file.write_text(text + SHARED.format(model_seed=args.model_seed))
+    command = [sys.executable, "-m", "cnnsweep", "run", str(file), "--data-root", str(args.data_root), "--quiet"]
+    subprocess.run([*command, "--out", str(folder)], check=True)
+    return figures(folder)
+
+
+def epochs_to_reach(goal: float, reached: list[float]) -> int | None:
+    return next((number for number, figure in enumerate(reached, start=1) if figure >= goal), None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=5, help="of the search")
+    parser.add_argument("--model-seed", type=int, default=0)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    grid = train("grid", GRID, args)
+    goal = max(grid)
+    print(f"grid: {len(grid)} epochs, best {goal:.4f}", flush=True)
+    for method in ("random", "tpe"):
+        shares = []
+        for seed in range(args.seeds):
+            found = train(f"{method}{seed}", SEARCH.format(method=method, seed=seed), args)
+            needed = epochs_to_reach(goal, found)
+            # A search that never gets there counts as infinitely long: a median over those that do would flatter.
+            shares.append(float("inf") if needed is None else needed / len(grid))
+            print(
+                f"{method} seed {seed}: {len(found)} epochs, best {max(found):.4f}, "
+                f"grid's best after {needed or '–'} epochs",
+                flush=True,
+            )
+        print(f"{method}: median share of the grid's epochs {median(shares):.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
