@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from cnnsweep.asking import Asker
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.errors import ModelError
 from cnnsweep.grouping import Fuse, choose_groups, keeps_in_step
@@ -40,11 +41,17 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
         CnnSweepError: the sweep, its data, models or device are not fit for training.
     """
     runs = expand_runs(spec, options.max_runs).runs
+    asker = Asker(spec)
     device = choose_device(spec.device)
     keep_freed_memory()
     history = read_history(SweepPaths(options.folder).journal)
     if history.sweep is not None:
         torch.set_num_threads(history.sweep["threads"])
+    runs = (*runs, *asker.known_runs(history))
+    asked = asker.ask(history, runs)  # what a search would begin with stands for what it will ask for later
+    to_come = asker.runs_to_come(history)
+    if asked is not None:
+        runs, to_come = (*runs, *asked.runs), to_come - len(asked.runs)
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
     parameters = count_parameters(runs, dataset)
     task = make_training_task(spec, dataset, device)
@@ -64,4 +71,12 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
             raise ModelError(f"model {group.runs[0].model.name}: {type(error).__name__}: {error}") from error
         costs.append(GroupCost(group, planned.why, seconds, memory))
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    return Forecast(spec.name, describe_device(device), len(runs) - len(missing), tuple(costs), disk)
+    return Forecast(
+        name=spec.name,
+        device=describe_device(device),
+        done=len(runs) - len(missing),
+        to_come=to_come,
+        stops_early=spec.early_stop is not None,
+        groups=tuple(costs),
+        measured_disk_bytes=disk,
+    )

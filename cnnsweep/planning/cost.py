@@ -36,21 +36,35 @@ class Forecast:
 
     Attributes:
         done: how many runs the folder holds already.
-        groups: the others, in the order of their training.
-        disk_bytes: of their files.
+        to_come: how many runs a search will choose later; they count like the mean of those in `groups`.
+        stops_early: a rule will end some runs early; that is not foreseen.
+        groups: the runs that are known and not done, in the order of their training.
+        measured_disk_bytes: of the files of the runs in `groups`.
     """
 
     name: str
     device: str
     done: int
+    to_come: int
+    stops_early: bool
     groups: tuple[GroupCost, ...]
-    disk_bytes: int
+    measured_disk_bytes: int
+
+    @property
+    def _scale(self) -> float:
+        """By how much the whole is more than the runs that are known."""
+        known = sum(len(cost.group.runs) for cost in self.groups)
+        return 1 + self.to_come / known if known else 1.0
+
+    @property
+    def disk_bytes(self) -> int:
+        return round(self.measured_disk_bytes * self._scale)
 
     @property
     def seconds(self) -> float | None:
         """All groups', or None if some could not be measured."""
         known = [cost.seconds for cost in self.groups if cost.seconds is not None]
-        return sum(known) if len(known) == len(self.groups) else None
+        return sum(known) * self._scale if len(known) == len(self.groups) else None
 
     @property
     def memory_bytes(self) -> int:

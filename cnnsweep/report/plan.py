@@ -18,7 +18,10 @@ def render_plan(forecast: Forecast, console: Console) -> None:
     """Print the groups with their reasons, and what the whole sweep will take."""
     runs = sum(len(cost.group.runs) for cost in forecast.groups)
     done = f", {count_text(forecast.done, 'run')} done already" if forecast.done else ""
-    title = f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {safe_text(forecast.device)}{done}"
+    to_come = f", {count_text(forecast.to_come, 'run')} to be chosen later" if forecast.to_come else ""
+    title = (
+        f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {safe_text(forecast.device)}{done}{to_come}"
+    )
     console.print(Text(title, style="bold"))
     if not runs:
         return
@@ -43,6 +46,7 @@ def render_plan(forecast: Forecast, console: Console) -> None:
     console.print(
         f"in all about {estimate_text(forecast.seconds)}, {bytes_text(forecast.memory_bytes)} of memory and "
         f"{bytes_text(forecast.disk_bytes)} of disk"
+        + (", less what early stopping saves" if forecast.stops_early else "")
     )
 
 
@@ -61,7 +65,13 @@ def plan_to_json(forecast: Forecast) -> str:
         for cost in forecast.groups
     ]
     whole = {"seconds": forecast.seconds, "memory_bytes": forecast.memory_bytes, "disk_bytes": forecast.disk_bytes}
-    about = {"sweep": forecast.name, "device": forecast.device, "done": forecast.done}
+    about = {
+        "sweep": forecast.name,
+        "device": forecast.device,
+        "done": forecast.done,
+        "to_come": forecast.to_come,
+        "stops_early": forecast.stops_early,
+    }
     return json.dumps({**about, **whole, "groups": groups}, indent=2, ensure_ascii=False)
 
 

@@ -21,6 +21,7 @@ _ABSENT = -1  # a key whose condition does not hold; in the order of settings it
 
 # So many combinations of the axes that conditions name are looked at to count exactly; more are counted without them.
 _MOST_COUNTED = 100_000
+_MOST_CHECKED = 1_000_000  # times that a condition, or a part of one, is looked at for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,10 @@ def count_runs(spec: SweepSpec) -> RunCount:
     involved = [dimension for dimension in all_dimensions if named & set(dimension.keys)]
     others = math.prod(len(dimension.options) for dimension in all_dimensions if dimension not in involved)
     most = math.prod(len(dimension.options) for dimension in involved)
-    if most > _MOST_COUNTED:
+    conditions = [*spec.exclude, *spec.when.values()]
+    checks = sum(len(alternatives) for condition in conditions for alternatives in condition.tests.values())
+    longest = max((len(dimension.options) for dimension in involved), default=0)
+    if most > _MOST_COUNTED or max(most * len(conditions), longest * checks) > _MOST_CHECKED:
         return RunCount(others * most, len(spec.include), replicates, is_exact=False)
     count = sum(1 for _ in _allowed_places(spec, involved)) if involved else 1
     return RunCount(others * count, len(spec.include), replicates, is_exact=True)
