@@ -186,7 +186,10 @@ class Asker:
         """Return the picks that would give a setting, or None if none do."""
         picks: dict[str, float | int] = {}
         for name, dimension in self._dimensions.items():
-            pick = _pick(dimension, setting)
+            does_not_apply = not any(key in setting for key in dimension.keys) and dimension.keys[0] in self._spec.when
+            pick = 0 if does_not_apply and dimension.interval is None else _pick(dimension, setting)
+            if does_not_apply and dimension.interval is not None:
+                pick = dimension.interval.at(0.5)  # any will do: it is left out of the setting again
             if pick is None:
                 return None
             picks[name] = pick

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.spec.entry import CLOSED, Entry, name_of
 from cnnsweep.spec.names import EARLY_STOPS
-from cnnsweep.spec.values import Number, OneOf, Whole
+from cnnsweep.spec.values import JsonSchema, Number, OneOf, Whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,19 @@ _VARIANTS: Mapping[str, type[BaseModel]] = {
 def _rule_variant(mapping: dict[str, Any]) -> str:
     method = name_of(mapping, "method")
     return f"<{method}>" if method in _VARIANTS else "<unknown rule>"
+
+
+class OrNone:
+    """A rule, or `none`, with which `--set early_stop=none` takes the file's rule back."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        rule = handler(source)
+        return core_schema.no_info_wrap_validator_function(
+            lambda value, check: None if value in ("none", None) else check(value), rule
+        )
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"anyOf": [{"enum": ["none", None]}, handler(schema)]}
 
 
 EARLY_STOP = Entry(

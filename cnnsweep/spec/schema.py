@@ -13,7 +13,7 @@ from cnnsweep.spec.augment_entry import Augment
 from cnnsweep.spec.axis import Axis, Values
 from cnnsweep.spec.conditions import Condition
 from cnnsweep.spec.dataset_entry import DATASET
-from cnnsweep.spec.early_stop_entry import EARLY_STOP, EarlyStop
+from cnnsweep.spec.early_stop_entry import EARLY_STOP, EarlyStop, OrNone
 from cnnsweep.spec.entry import CLOSED
 from cnnsweep.spec.model_entry import MODEL
 from cnnsweep.spec.names import OPTIMIZERS, PRECISIONS
@@ -160,7 +160,7 @@ class SweepFile(BaseModel):
     scope: Annotated[str, Scope()] = Field(
         default="best", description="which epochs of a run count: best, last or mean of last K"
     )
-    early_stop: Annotated[EarlyStop | None, EARLY_STOP] = Field(
+    early_stop: Annotated[EarlyStop | None, EARLY_STOP, OrNone()] = Field(
         default=None, description="which rule ends runs early: halving, hyperband, median, patience or threshold"
     )
     device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
