@@ -19,7 +19,7 @@ from cnnsweep.search.base import Dimension as SearchDimension
 from cnnsweep.search.base import Picks, Suggester, Told, make_suggester
 from cnnsweep.spec.conditions import is_number
 from cnnsweep.spec.dump import as_written
-from cnnsweep.spec.expand import make_runs
+from cnnsweep.spec.expand import Identities, make_runs
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.spec.search_entry import Search
 from cnnsweep.spec.settings import Dimension, Setting, apply_conditions, count_runs, dimensions, is_excluded
@@ -53,6 +53,7 @@ class Asker:
         """
         self._spec = spec
         self._search = spec.search
+        self._identities = Identities(spec)
         self._replicates = count_runs(spec).replicates
         every = [] if self._is_grid else dimensions(spec)
         self._dimensions = {one.name: one for one in every if one.interval is not None or len(one.options) > 1}
@@ -137,7 +138,7 @@ class Asker:
             for picks in suggester.suggest([*told, *pending], drawn, count - len(chosen)):
                 drawn += 1
                 setting = self._setting(picks)
-                configuration = None if is_excluded(self._spec, setting) else self._configuration(setting)
+                configuration = None if is_excluded(self._spec, setting) else self._identities.configuration(setting)
                 if configuration is None or configuration in known:
                     refused += 1
                     useless.append(picks)
@@ -159,16 +160,13 @@ class Asker:
         ordered = {key: values[key] for key in self._spec.axes if key in values}
         return apply_conditions(self._spec, ordered)
 
-    def _configuration(self, setting: Setting) -> str:
-        return make_runs(self._spec, [setting]).runs[0].configuration
-
     def _told(self, history: SweepHistory) -> list[Told]:
         """Return what became of the settings asked for, in their order, after those of `include`."""
         by_configuration: dict[str, list[Any]] = {}
         for run in history.runs.values():
             by_configuration.setdefault(run.configuration, []).append(run)
         included = [
-            (picks, self._configuration(setting))
+            (picks, self._identities.configuration(setting))
             for setting in self._spec.include
             if (picks := self._picks(setting)) is not None
         ]

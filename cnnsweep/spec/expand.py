@@ -77,22 +77,16 @@ def make_runs(spec: SweepSpec, settings: Iterable[Setting], taken: Collection[st
     Args:
         taken: names of other runs in the folder.
     """
-    shared = {key: _text(value) for key, value in _shared_identity(spec).items()}
-    model_texts: dict[int, str] = {}  # by identity, as most settings have the same model
+    identities = Identities(spec)
     shown_keys = columns(spec)
     drafts: dict[str, _Draft] = {}
     count = 0
     for setting in settings:
         model = _model(spec, setting)
-        if id(model) not in model_texts or model is not setting.get("model", spec.model):
-            model_texts[id(model)] = _text(_code_identity(model))
-        identity = {**shared, "model": model_texts[id(model)]}
+        configuration = identities.configuration(setting)
         for seed in spec.seeds or (setting.get("seed"),):
             hyperparameters = _hyperparameters(spec, setting, seed)
-            texts = {name: _text(getattr(hyperparameters, name)) for name in _HYPERPARAMETERS}
-            own = {**identity, "hyperparameters": _object(texts)}
-            without_seed = _object({name: text for name, text in texts.items() if name != "seed"})
-            configuration = _hash({**identity, "hyperparameters": without_seed})
+            own = identities.texts(model, hyperparameters)
             shown = _settings(shown_keys, {"model": spec.model, **setting}, hyperparameters)
             for fold in range(spec.folds) if spec.folds else (None,):
                 count += 1
@@ -100,6 +94,32 @@ def make_runs(spec: SweepSpec, settings: Iterable[Setting], taken: Collection[st
                 shown_here = shown if fold is None else {**shown, "fold": fold}
                 drafts.setdefault(run_id, _Draft(model, hyperparameters, shown_here, configuration, fold))
     return Expansion(tuple(_named(spec, drafts, taken)), duplicates=count - len(drafts))
+
+
+class Identities:
+    """Makes the ids of a sweep's settings and runs; see `docs/sweep-file.md` for what they are made from."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        self._spec = spec
+        self._shared = {key: _text(value) for key, value in _shared_identity(spec).items()}
+        self._models: dict[str, str] = {}  # of models without arguments of their own, by name
+
+    def configuration(self, setting: Setting) -> str:
+        """Return the id of a setting, in which its seed does not count."""
+        hyperparameters = _hyperparameters(self._spec, setting, None)
+        return _hash(self.texts(_model(self._spec, setting), hyperparameters, without="seed"))
+
+    def texts(self, model: ModelChoice, hyperparameters: Hyperparameters, without: str = "") -> dict[str, str]:
+        """Return what makes an id, as JSON texts; `without` is a hyperparameter to leave out."""
+        texts = {name: _text(getattr(hyperparameters, name)) for name in _HYPERPARAMETERS if name != without}
+        return {**self._shared, "model": self._model(model), "hyperparameters": _object(texts)}
+
+    def _model(self, model: ModelChoice) -> str:
+        if model.arguments:
+            return _text(_code_identity(model))
+        if model.name not in self._models:
+            self._models[model.name] = _text(_code_identity(model))
+        return self._models[model.name]
 
 
 @dataclass(frozen=True, slots=True)
