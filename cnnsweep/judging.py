@@ -24,19 +24,25 @@ class Judge:
     def __init__(self, rule: EarlyStop | None, history: SweepHistory) -> None:
         self._rule = rule
         self._history = history
-        self._runs: dict[str, list[Run]] = {}
+        self._configuration_of: dict[str, str] = {}  # by run id
+        self._runs: dict[str, list[Run]] = {}  # by configuration
         self._curves: dict[str, Curve] = {}
+        self._changed: dict[str, None] = {}  # a set that keeps the order: their curves have to be made anew
 
     def add_runs(self, runs: Iterable[Run]) -> None:
         """Take in runs of the sweep, and what the journal knows of them."""
-        new = set()
         for run in runs:
-            known = self._runs.setdefault(run.configuration, [])
-            if all(run.id != other.id for other in known):
-                known.append(run)
-                new.add(run.configuration)
-        for configuration in sorted(new):
-            self._update(configuration)
+            if run.id not in self._configuration_of:
+                self._configuration_of[run.id] = run.configuration
+                self._runs.setdefault(run.configuration, []).append(run)
+                self._changed[run.configuration] = None
+
+    def run_changed(self, run_id: str) -> None:
+        """Note that the journal says something new of a run: an epoch, an end, or that it goes on from before.
+
+        Who forgets to say so judges by what a resumed sweep would not see.
+        """
+        self._changed[self._configuration_of[run_id]] = None
 
     def new_verdicts(self, run_ids: Sequence[str]) -> list[Verdict]:
         """Return what the rule finds about the configurations of these runs, which have just ended an epoch.
@@ -47,10 +53,14 @@ class Judge:
             return []
         due: dict[int, list[str]] = {}
         for configuration in self._configurations(run_ids):
-            self._update(configuration)
             epoch = self._epoch(configuration)
             if epoch and (configuration, epoch) not in self._history.verdicts:
                 due.setdefault(epoch, []).append(configuration)
+        if not due:
+            return []
+        for configuration in self._changed:
+            self._curves[configuration] = self._curve(configuration)
+        self._changed.clear()
         longest = max(run.hyperparameters.epochs for runs in self._runs.values() for run in runs)
         objective = self._history.objective
         found = [judge(self._rule, objective, names, self._curves, longest) for _, names in sorted(due.items())]
@@ -75,14 +85,14 @@ class Judge:
     def why_stopped(self, run_id: str) -> str:
         """Return in one line why a run ends after its last epoch."""
         run = self._history.runs[run_id]
-        verdict = self._history.verdicts[run.configuration, len(run.records)]
+        verdict = self._history.verdicts[self._configuration_of[run_id], len(run.records)]
         metric = self._history.objective.metric
         reached = "has no finite figure" if verdict.value is None else f"is {verdict.value:.4g}"
         needed = "" if verdict.threshold is None else f", needed was {verdict.threshold:.4g}"
         return f"epoch {verdict.epoch}: {metric} {reached}{needed} ({verdict.rule})"
 
     def _configurations(self, run_ids: Sequence[str]) -> list[str]:
-        return list(dict.fromkeys(self._history.runs[run_id].configuration for run_id in run_ids))
+        return list(dict.fromkeys(self._configuration_of[run_id] for run_id in run_ids))
 
     def _under_way(self, configuration: str) -> list[Run]:
         runs = [run for run in self._runs[configuration] if not self._history.runs[run.id].status.is_final]
@@ -93,9 +103,9 @@ class Judge:
         lengths = [len(self._history.runs[run.id].records) for run in self._under_way(configuration)]
         return min(lengths, default=0)
 
-    def _update(self, configuration: str) -> None:
+    def _curve(self, configuration: str) -> Curve:
         runs = [self._history.runs[run.id] for run in self._runs[configuration] if run.id in self._history.runs]
-        self._curves[configuration] = average_curve(configuration, runs, self._history.objective)
+        return average_curve(configuration, runs, self._history.objective)
 
 
 def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Objective) -> Curve:
