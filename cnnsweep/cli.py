@@ -129,12 +129,14 @@ def run(
     Exit codes: 0 all well, 1 some runs failed or diverged, 2 wrong usage or sweep file, 3 the folder is in use or holds
     another sweep, 4 bad data, 130 interrupted by Ctrl-C, 143 by SIGTERM.
     """
+    from cnnsweep.spec.expand import refuse_too_many
     from cnnsweep.spec.load import load_sweep
 
     changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
     spec = load_sweep(file, changes)
     folder = out or Path("runs") / spec.name
     max_runs = _confirmed_limit(spec, max_runs)
+    refuse_too_many(spec, max_runs)  # before anything heavy is imported
     if dry_run:
         _show_runs(spec, max_runs, as_json)
         return
@@ -179,12 +181,15 @@ def plan(
       cnnsweep plan sweeps/fashion.yaml
       cnnsweep plan sweeps/fashion.yaml --fuse off --json
     """
-    from cnnsweep.display.loading import loading_progress
-    from cnnsweep.forecast import ForecastOptions, forecast_sweep
-    from cnnsweep.report.plan import plan_to_json, render_plan
+    from cnnsweep.spec.expand import refuse_too_many
     from cnnsweep.spec.load import load_sweep
 
     spec = load_sweep(file, [*(overrides or []), *([] if device is None else [f"device={device}"])])
+    refuse_too_many(spec, max_runs)  # before anything heavy is imported
+    from cnnsweep.display.loading import loading_progress
+    from cnnsweep.forecast import ForecastOptions, forecast_sweep
+    from cnnsweep.report.plan import plan_to_json, render_plan
+
     with loading_progress(quiet) as loading:
         options = ForecastOptions(out or Path("runs") / spec.name, data_root, _read_fuse(fuse), max_runs, loading)
         forecast = forecast_sweep(spec, options)
@@ -311,7 +316,7 @@ def evaluate(
 
     target = path if path is not None else checkpoint
     if target is None or (path is not None and checkpoint is not None):
-        raise UsageError("give a sweep folder, or one checkpoint with --checkpoint")
+        raise UsageError("evaluate: give a sweep folder or, with --checkpoint, one checkpoint, and not both")
     if refit and (path is None or not is_sweep(path)):
         raise UsageError("--refit: needs a sweep folder, as in: cnnsweep evaluate runs/fashion --refit")
     measured = _refit(path, data_root, device, allow_code, quiet) if refit and path is not None else target

@@ -23,7 +23,7 @@ from cnnsweep.recording.tested import record_tests
 from cnnsweep.records import DatasetChoice, ModelChoice
 from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
 from cnnsweep.report.results import load_results
-from cnnsweep.report.settings import fold_overlap
+from cnnsweep.report.settings import chosen_setting, fold_overlap, group_settings
 from cnnsweep.report.summary import best_run
 from cnnsweep.training.devices import choose_device
 from cnnsweep.training.feeding import evaluation_batch_size
@@ -113,19 +113,18 @@ def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | Non
         CnnSweepError: as for `evaluate_checkpoint`.
     """
     results = load_results(path)
-    best = best_run(results)
+    best = chosen_setting(results, group_settings(results))
     if best is None:
         raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
-    runs = [run for run in results.runs if run.configuration == best.configuration and run.checkpoint is not None]
+    runs = [run for run in best.runs if run.checkpoint is not None]
     evaluations = _evaluate([SweepPaths(results.folder).run(run.name).best_weights for run in runs], options)
     notes = (
         [] if results.sweep.status == "finished" else ["the sweep is not finished, so another setting may be chosen"]
     )
-    chooser = best if refit_of is None else best_run(load_results(refit_of))
-    assert chooser is not None, "a sweep that was refitted has a best run"
+    chooser = best_run(load_results(refit_of)) if refit_of is not None else None
     overlap = fold_overlap(results)
     return SettingEvaluation(
-        chooser.configuration, tuple(evaluations), overlap, tuple(notes), is_refit=refit_of is not None
+        (chooser or best).configuration, tuple(evaluations), overlap, tuple(notes), is_refit=refit_of is not None
     )
 
 

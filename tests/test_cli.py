@@ -348,3 +348,36 @@ def test_version(cnnsweep):
     import cnnsweep as package
 
     assert cnnsweep("--version").out == f"cnnsweep {package.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [["run"], ["run", "--dry-run"], ["plan"]])
+def test_sweep_of_too_many_runs_is_refused_before_torch_is_imported(tmp_path, command):
+    numbers = list(range(1, 1001))
+    (tmp_path / "huge.yaml").write_text(
+        "name: huge\ndataset: shapes\nmodel: lenet\n"
+        f"params: {{batch_size: {numbers}, seed: {numbers}, epochs: {numbers}}}\n"
+    )
+    script = (
+        "import sys; from cnnsweep.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)\n"
+    )
+    outcome = subprocess.run(
+        [sys.executable, "-c", script, *command, "huge.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert "error: the sweep has 1,000,000,000 combinations, allowed are 10,000" in outcome.stderr
+    assert outcome.stdout == "2 False\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["runs/a", "--checkpoint", "runs/b"]])
+def test_evaluate_takes_one_path_in_one_way(cnnsweep, arguments):
+    outcome = cnnsweep("evaluate", *arguments)
+    assert (outcome.code, outcome.err) == (
+        2,
+        "error: evaluate: give a sweep folder or, with --checkpoint, one checkpoint, and not both\n",
+    )

@@ -12,10 +12,14 @@ PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readmes_sweep_file_loads_and_is_the_one_that_comes_along():
-    (example,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    spec = parse_sweep(example, "README.md")
+def test_the_readmes_sweep_files_load_and_are_those_that_come_along():
+    grid, search = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    spec = parse_sweep(grid, "README.md")
     assert spec.axes == load_sweep(PROJECT / "sweeps" / "fashion.yaml").axes
+    spec = parse_sweep(f"name: s\ndataset: fashion_mnist\nmodel: lenet\n{search}", "README.md")
+    along = load_sweep(PROJECT / "sweeps" / "search.yaml")
+    assert (spec.search, spec.when, spec.early_stop) == (along.search, along.when, along.early_stop)
+    assert all(along.axes[key] == values for key, values in spec.axes.items())
 
 
 def test_every_file_the_readme_names_exists():

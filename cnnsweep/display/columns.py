@@ -1,18 +1,28 @@
 """Tables that fit the terminal: columns are dropped by importance, before any cell is wrapped or crushed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from cnnsweep.display.figures import UNKNOWN, align_points, figure_text, is_unused, metric_header, setting_text
+from cnnsweep.display.figures import (
+    UNKNOWN,
+    align_points,
+    figure_text,
+    is_unused,
+    metric_header,
+    setting_text,
+    short_setting_text,
+)
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.selection import Objective
 
 GAP = 2  # spaces between two columns
 SHORTEST_CUT = 7  # characters that a cut text keeps
+SHORTEST_COMFORTABLE = 12  # characters of a text that are worth more than columns of little importance
+LITTLE_IMPORTANCE = 6  # of `Column.drop`, from here on: such columns go before others are crushed
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # two columns may look alike and are still two
@@ -25,6 +35,8 @@ class Column:
         drop: which column goes first where there is no room; the highest goes first, 0 stays.
         narrowest: to how many characters long cells may be cut before the column is dropped; None forbids cutting.
         style: of the header.
+        short: the cells as they are written where `cells` do not fit; None if there is no other way.
+        comfortable: the width that the column keeps as long as columns of little importance can go instead.
     """
 
     header: str
@@ -33,6 +45,8 @@ class Column:
     justify: Literal["left", "right"] = "right"
     narrowest: int | None = None
     style: str = "dim"
+    short: Sequence[Text] | None = None
+    comfortable: int | None = None
     width: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,11 +58,25 @@ class Column:
         """The width below which the column is dropped."""
         return self.width if self.narrowest is None else min(self.width, self.narrowest)
 
+    @property
+    def wanted(self) -> int:
+        """The width below which columns of little importance are dropped instead."""
+        return self.least if self.comfortable is None else max(min(self.width, self.comfortable), self.least)
+
+    def cells_for(self, width: int) -> Sequence[Text]:
+        """Return the cells as they are written in so many characters."""
+        return self.cells if self.short is None or width >= self.width_of_cells else self.short
+
+    @property
+    def width_of_cells(self) -> int:
+        return max((cell.cell_len for cell in self.cells), default=0)
+
 
 def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop: int) -> Column:
     """Return the column of a hyperparameter: numbers aligned at their points, anything else at the left.
 
-    A dash stands where a run has no use for it; as a value `UNKNOWN` says so too.
+    A dash stands where a run has no use for it; as a value `UNKNOWN` says so too. Where there is little room, numbers
+    are written with fewer digits, and only then is the header cut; numbers themselves never are.
     """
     texts = [UNKNOWN if is_unused(name, value) else setting_text(value) for value in values]
     known = [value for value, text in zip(values, texts, strict=True) if text != UNKNOWN]
@@ -56,9 +84,20 @@ def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop
     if is_numeric:
         texts = align_points(texts)
     cells = [Text(text, style) for text, style in zip(texts, styles, strict=True)]
+    header = safe_text(name)
+    if is_numeric:
+        written = [UNKNOWN if text == UNKNOWN else short_setting_text(v) for v, text in zip(values, texts, strict=True)]
+        short = [Text(text, style) for text, style in zip(align_points(written), styles, strict=True)]
+        if max((cell.cell_len for cell in short), default=0) >= max((cell.cell_len for cell in cells), default=0):
+            short = cells
+        longest = max((cell.cell_len for cell in short), default=0)
+        narrowest = max(longest, min(SHORTEST_CUT, cell_len(header)))
+        return Column(header, cells, drop, "right", narrowest, short=short, comfortable=max(longest, cell_len(header)))
     # Short values stay whole; long ones, and the header, are cut to this before the column is dropped.
-    narrowest = min(max([SHORTEST_CUT, *(cell.cell_len for cell in cells)]), SHORTEST_CUT + 1)
-    return Column(safe_text(name), cells, drop, "right" if is_numeric else "left", narrowest)
+    longest = max((cell.cell_len for cell in cells), default=0)
+    narrowest = min(max(SHORTEST_CUT, longest), SHORTEST_CUT + 1)
+    comfortable = max(cell_len(header), min(longest, SHORTEST_COMFORTABLE))
+    return Column(header, cells, drop, "left", narrowest, comfortable=comfortable)
 
 
 def figure_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
@@ -76,18 +115,30 @@ def figure_column(metric: str, objective: Objective, values: Sequence[float | No
 def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
     """Return the columns that fit into `width` characters, in order, each with the width it gets.
 
-    Columns go until the rest fits at its least widths; what room is left is then given back, most important first.
+    Columns of little importance go until the rest fits at its comfortable widths, then any until it fits at its least
+    widths. What room is left is given back, most important first: up to comfortable widths, then to full ones.
     """
     kept = [column for column in columns if column.width]
-    while len(kept) > 1 and sum(column.least for column in kept) + GAP * (len(kept) - 1) > width:
+
+    def last_dropped() -> Column:
         # The last of equals goes, so of the settings those that the file names first stay.
-        kept.remove(max(reversed(kept), key=lambda column: column.drop))
-    room = width - sum(column.least for column in kept) - GAP * (len(kept) - 1)
-    widths = {}
-    for column in sorted(kept, key=lambda column: column.drop):
-        extra = max(min(column.width - column.least, room), 0)
-        widths[id(column)] = max(min(column.least + extra, width), 1)
-        room -= extra
+        return max(reversed(kept), key=lambda column: column.drop)
+
+    def needed(widths: Iterable[int]) -> int:
+        return sum(widths) + GAP * (len(kept) - 1)
+
+    while len(kept) > 1 and last_dropped().drop >= LITTLE_IMPORTANCE and needed(c.wanted for c in kept) > width:
+        kept.remove(last_dropped())
+    while len(kept) > 1 and needed(column.least for column in kept) > width:
+        kept.remove(last_dropped())
+    room = max(width - needed(column.least for column in kept), 0)
+    widths = {id(column): max(min(column.least, width), 1) for column in kept}
+    goals: tuple[Callable[[Column], int], ...] = (lambda column: column.wanted, lambda column: column.width)
+    for goal in goals:
+        for column in sorted(kept, key=lambda column: column.drop):
+            extra = max(min(goal(column) - widths[id(column)], room), 0)
+            widths[id(column)] += extra
+            room -= extra
     return [(column, widths[id(column)]) for column in kept]
 
 
@@ -103,8 +154,9 @@ def build_table(columns: Sequence[Column], width: int, sections: Sequence[int] =
     table = Text(no_wrap=True, overflow="ellipsis", end="")
     _append_row(table, header, fitted)
     table.append(rule + "\n", "dim")
+    cells = [column.cells_for(column_width) for column, column_width in fitted]
     for row in range(len(fitted[0][0].cells) if fitted else 0):
-        _append_row(table, [column.cells[row] for column, _ in fitted], fitted)
+        _append_row(table, [column[row] for column in cells], fitted)
         if row in sections:
             table.append("\n")
     return table

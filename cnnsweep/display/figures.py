@@ -75,6 +75,11 @@ def setting_text(value: Any) -> str:
     return safe_text(value)
 
 
+def short_setting_text(value: Any) -> str:
+    """Return `setting_text`, of a number with four significant digits at most, for where there is little room."""
+    return f"{value:.4g}" if isinstance(value, float) else setting_text(value)
+
+
 def is_unused(name: str, value: Any) -> bool:
     """True if `value` says that a run has no use for a hyperparameter, such as an optimizer without momentum."""
     return value is None and name != "grad_clip"  # there `none` is a setting: the gradient is left alone

@@ -32,6 +32,8 @@ def end_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome) -> 
     else:
         took = f" in {duration_text(row.latest.run_duration)}" if row.latest else ""
         cause = f": {safe_text(outcome.cause)}" if outcome.cause else ""
+        if outcome.status is RunStatus.STOPPED and cause.startswith(": epoch "):
+            cause = f"; after {cause[2:]}"  # else the epoch would stand beside that of the figure
         standing = f", {standing_words(progress, row.standing)}" if row.standing else ""
         # The cause last: it may hold figures and commas of its own.
         line = f"{run_words(progress, row)}  {outcome.status.value}{took}{standing}{cause}"

@@ -9,7 +9,7 @@ from cnnsweep.display.lines import end_line, failure_line, run_words, start_line
 from cnnsweep.display.progress import FAILURES, SweepProgress
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.display.stream import ForgivingStream
-from cnnsweep.records import EpochRecord, Run, RunOutcome
+from cnnsweep.records import EpochRecord, Run, RunOutcome, RunStatus
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 NAMES = {"accuracy": "acc", "val_accuracy": "val_acc"}
@@ -66,7 +66,8 @@ class PlainDisplay:
         """Write how the run ended and how long the rest will take."""
         progress = self._now()
         row = progress.run_ended(outcome)
-        self._write(end_line(progress, row, outcome))
+        if outcome.status is not RunStatus.WAITING:  # at a rung: what becomes of it is told after
+            self._write(end_line(progress, row, outcome))
 
     def note(self, text: str) -> None:
         """Write a line."""

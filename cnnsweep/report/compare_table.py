@@ -8,15 +8,17 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.columns import Column, build_table, figure_column, fit_columns, setting_column
-from cnnsweep.display.figures import UNKNOWN, align_points, count_text, figure_text, setting_text, settings_text
+from cnnsweep.display.columns import Column, build_table, figure_column, setting_column
+from cnnsweep.display.figures import UNKNOWN, align_points, count_text, setting_text
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import RunStatus
 from cnnsweep.report.axes import has_replicates
-from cnnsweep.report.compare import Comparison, RankedSetting, SharedSetting, mean_difference
+from cnnsweep.report.compare import Comparison, RankedSetting
 from cnnsweep.report.compare_differences import UNKNOWN_FACT, Distinction
+from cnnsweep.report.compare_shared import hidden_words, shared_section
 from cnnsweep.report.compare_sources import Source
+from cnnsweep.report.intervals import interval_cells, mean_text
 from cnnsweep.report.ranking import DEFAULT_TOP, counts_words
 from cnnsweep.report.settings import replicate_words
 
@@ -36,7 +38,7 @@ def render_comparison(comparison: Comparison, console: Console, top: int | None 
         console.print(Text(warning, "yellow"))
     console.print()
     console.print(_ranked(comparison, rows, console.width))
-    for section in (_shared(comparison, rows, console.width), _differences(comparison)):
+    for section in (shared_section(comparison, rows, console.width), _differences(comparison)):
         if section is not None:
             console.print()
             console.print(section)
@@ -68,9 +70,8 @@ def _mean_text(comparison: Comparison, one: RankedSetting) -> str:
     metric, found = comparison.objective.metric, one.setting.estimate
     if found is None:
         return f"{metric} {UNKNOWN}"
-    half = "" if found.half is None else f" ± {figure_text(metric, found.half)}"
     of = f", mean of {replicate_words(one.setting.figures)}" if found.count > 1 else ""
-    return f"{metric} {figure_text(metric, found.mean)}{half}{of}"
+    return f"{metric} {mean_text(metric, found)}{of}"
 
 
 # The ranked table.
@@ -84,10 +85,17 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     parts: list[RenderableType] = [build_table(columns, width)]
     if len(settings) > len(shown):
         parts.append(Text(f"… and {len(settings) - len(shown):,} more: --top 0 shows all", "dim"))
-    parts += _hidden(columns, comparison.axes, width)
+    parts += hidden_words(columns, comparison.axes, width)
     has_intervals = any(one.setting.estimate is not None and one.setting.estimate.half is not None for one in shown)
-    legend = "mean ± half its 95 % interval; ★ best mean" if has_intervals else "★ best"
-    legend += ", ≈ statistically tied with it" if sum(one.tied is True for one in settings) > 1 else ""
+    has_ends = any(".." in cell for cell in _interval_cells(comparison, shown))
+    legend = "95 %: interval of the mean; " if has_ends else "mean ± half its 95 % interval; " if has_intervals else ""
+    tied = [one for one in settings if one.tied]
+    is_best_judged = any(one.place == 1 for one in tied)
+    legend += "★ best mean" if has_intervals else "★ best"
+    if tied and not is_best_judged:
+        legend += ", ≈ may be the best of those with several runs"
+    elif len(tied) > 1:
+        legend += ", ≈ tied with it"
     parts.append(Text(legend, "dim"))
     if any(one.setting.failed for one in settings):
         parts.append(Text("Settings of which a run failed come last: the other seeds are a lucky choice.", "dim"))
@@ -101,14 +109,6 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     return Group(*parts)
 
 
-def _hidden(columns: Sequence[Column], names: Sequence[str], width: int) -> list[RenderableType]:
-    """Return which hyperparameters the table has no room for."""
-    fitted = {id(column) for column, _ in fit_columns(columns, width)}
-    settings = set(map(safe_text, names))
-    hidden = [column.header for column in columns if id(column) not in fitted and column.header in settings]
-    return [Text(f"too narrow for {', '.join(hidden)}: widen the terminal or use --json", "dim")] if hidden else []
-
-
 def _columns(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[Column]:
     objective, metric = comparison.objective, comparison.objective.metric
     styles = [_style(one) for one in shown]
@@ -119,7 +119,7 @@ def _columns(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[Col
     means = [None if one.setting.estimate is None else one.setting.estimate.mean for one in shown]
     halves = [None if one.setting.estimate is None else one.setting.estimate.half for one in shown]
     names = [Text(safe_text(one.setting.runs[0].name), style) for one, style in zip(shown, styles, strict=True)]
-    interval = [UNKNOWN if half is None else f"± {figure_text(metric, half)}" for half in halves]
+    interval = _interval_cells(comparison, shown)
     return [
         Column("", [Text(_mark(one), BEST_STYLE) for one in shown], drop=0),
         Column("#", texts([str(one.place or UNKNOWN) for one in shown]), drop=0),
@@ -136,6 +136,10 @@ def _columns(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[Col
         Column("runs", texts([str(len(one.figures)) for one in shown]), drop=7),
         *_status_column(shown),
     ]
+
+
+def _interval_cells(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[str]:
+    return interval_cells(comparison.objective.metric, [one.setting.estimate for one in shown])
 
 
 def _mark(one: RankedSetting) -> str:
@@ -158,99 +162,6 @@ def _status_column(shown: Sequence[RankedSetting]) -> list[Column]:
         parts = [(f"{count[status]:,} {status.value}", STATUS_STYLES[status]) for status in RunStatus if count[status]]
         cells.append(Text(", ").join(Text(*part) for part in parts))
     return [Column("status", cells, drop=5, justify="left", narrowest=11)]
-
-
-# What several sweeps have.
-
-
-def _shared(comparison: Comparison, rows: int | None, width: int) -> RenderableType | None:
-    """Return the settings that several sweeps have, with the difference, or None if there is none."""
-    if not comparison.shared:
-        return Text("No setting stands in two of the sweeps.", "dim") if comparison.settings else None
-    shown = comparison.shared[:rows]
-    columns = _shared_columns(comparison, shown)
-    parts: list[RenderableType] = [Text("Settings that several sweeps have", "bold"), Text()]
-    parts.append(build_table(columns, width))
-    if len(comparison.shared) > len(shown):
-        parts.append(Text(f"… and {len(comparison.shared) - len(shown):,} more: --top 0 shows all", "dim"))
-    parts += _hidden(columns, comparison.axes, width)
-    if any(one.difference.low is not None for one in comparison.shared):
-        legend = "difference with its 95 % interval, of each alone: by chance one in 20 excludes 0"
-        if any(one.difference.pairs is None for one in comparison.shared):
-            legend += "; – not in pairs, for lack of common seeds on the same images"
-        parts.append(Text(legend, "dim"))
-    return Group(*parts, *_shared_words(comparison))
-
-
-def _shared_columns(comparison: Comparison, shown: Sequence[SharedSetting]) -> list[Column]:
-    metric = comparison.objective.metric
-    axes = [axis for axis in comparison.axes if len({repr(one.first.values.get(axis)) for one in shown}) > 1]
-    words = comparison.axes or [key for key in shown[0].first.values if not key.startswith("model.")]
-    styles = [""] * len(shown)
-    names = [Text(settings_text(one.first.values, words)) for one in shown]
-
-    def texts(written: Sequence[str]) -> list[Text]:
-        return [Text(text) for text in align_points(written)]
-
-    def mean(one: RankedSetting) -> str:
-        return figure_text(metric, None if one.setting.estimate is None else one.setting.estimate.mean)
-
-    found = [one.difference for one in shown]
-    intervals = [UNKNOWN if f.low is None else f"{signed(metric, f.low)} to {signed(metric, f.high)}" for f in found]
-    return [
-        *(setting_column(axis, [one.first.values.get(axis) for one in shown], styles, drop=4) for axis in axes),
-        *([] if axes else [Column("setting", names, drop=4, justify="left", narrowest=12)]),
-        *_mean_columns(comparison, shown, mean),
-        Column("difference", [Text(text, "bold") for text in align_points([signed(metric, f.mean) for f in found])], 1),
-        *([Column("95 % interval", [Text(i, "dim") for i in intervals], drop=3)] if {*intervals} - {UNKNOWN} else []),
-        Column("pairs", texts([UNKNOWN if f.pairs is None else str(f.pairs) for f in found]), drop=7),
-    ]
-
-
-def _mean_columns(comparison: Comparison, shown: Sequence[SharedSetting], mean: Any) -> list[Column]:
-    """Return both means: of two sweeps under their letters, else behind a column that says which sweeps a row holds."""
-    firsts, seconds = [mean(one.first) for one in shown], [mean(one.second) for one in shown]
-    if len(comparison.sources) == 2:
-        headers = [source.letter for source in comparison.sources]
-        pairs = []
-    else:
-        headers = ["first", "second"]
-        words = [Text(f"{one.second.source.letter} − {one.first.source.letter}") for one in shown]
-        pairs = [Column("sweeps", words, drop=0, justify="left")]
-    return [
-        *pairs,
-        Column(headers[0], [Text(text) for text in align_points(firsts)], drop=5),
-        Column(headers[1], [Text(text) for text in align_points(seconds)], drop=5),
-    ]
-
-
-def signed(metric: str, value: float | None) -> str:
-    """Return a difference with its sign, `+0.0120` or `−0.0031`."""
-    if value is None:
-        return UNKNOWN
-    text = figure_text(metric, abs(value))
-    return text if value == 0 else f"{'+' if value > 0 else '−'}{text}"
-
-
-def _shared_words(comparison: Comparison) -> list[Text]:
-    """Return in a sentence for each pair of sweeps how the settings that both have moved."""
-    groups: dict[tuple[str, str], list[SharedSetting]] = {}
-    for one in comparison.shared:
-        groups.setdefault((one.first.source.letter, one.second.source.letter), []).append(one)
-    lines = []
-    for (first, second), shared in groups.items():
-        signs = [comparison.objective.is_better(one.difference.mean, 0.0) for one in shared]
-        better = sum(signs)
-        equal = sum(one.difference.mean == 0 for one in shared)
-        counts = [f"better in {better:,}", f"worse in {len(shared) - better - equal:,}"]
-        counts += [f"equal in {equal:,}"] if equal else []
-        words = f"{second} against {first}, {count_text(len(shared), 'setting')}: {', '.join(counts)}; "
-        words += f"on average {signed(comparison.objective.metric, mean_difference(shared))}."
-        identical = sum(one.are_identical for one in shared)
-        if identical:
-            words += f" Figures are the same to the last bit in {identical:,}."
-        lines.append(Text(words))
-    return lines
 
 
 # What differed.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from cnnsweep.display.figures import is_unused
 from cnnsweep.report.axes import canonical, levels_of, setting_axes
 from cnnsweep.report.results import Results, RunResult
 from cnnsweep.report.settings import fold_overlap
@@ -25,6 +26,8 @@ class ValueEffect:
         runs: that the mean is of: finished or stopped early.
         failed: diverged or failed, not in the mean.
         difference: to the value with the best mean, this less the best; None for the best itself and without a mean.
+        applies: False for the runs that have no use for the hyperparameter. These are no choice of a value, so they
+            count neither as the best nor in the spread, and stand last.
     """
 
     value: Any
@@ -32,6 +35,7 @@ class ValueEffect:
     runs: int
     failed: int
     difference: Difference | None = None
+    applies: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,7 @@ class Effect:
 
     name: str
     values: tuple[ValueEffect, ...]  # numbers ascending, others in the order of the file
-    spread: float | None  # largest mean minus smallest; None with fewer than two means
+    spread: float | None  # largest mean minus smallest, where it applies; None with fewer than two means
 
 
 def effects(results: Results) -> list[Effect]:
@@ -56,7 +60,7 @@ def effects(results: Results) -> list[Effect]:
     """
     blocks = _blocks(results)
     found = [_effect(results, axis, blocks[axis]) for axis in setting_axes(results)]
-    found = [effect for effect in found if len(effect.values) > 1]
+    found = [effect for effect in found if sum(value.applies for value in effect.values) > 1]
     return sorted(found, key=lambda effect: (effect.spread is None, -(effect.spread or 0.0)))
 
 
@@ -75,7 +79,8 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
         members[levels.of[canonical(run.settings[axis])]].append((run, block))
     figures = [_figures(objective, part) for part in members]
     means = [fmean(found for part in by.values() for _, found in part) if by else None for by in figures]
-    best = objective.rank(means)[0]
+    applies = [not is_unused(axis, value) for value in levels.values]
+    best = next((n for n in objective.rank(means) if applies[n]), -1)
     overlap = fold_overlap(results)
     values = tuple(
         ValueEffect(
@@ -83,11 +88,13 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
             means[n],
             sum(map(len, figures[n].values())),
             sum(run.has_failed for run, _ in members[n]),
-            None if n == best or not figures[n] else _difference(figures[n], figures[best], overlap),
+            None if n == best or not (figures[n] and applies[n]) else _difference(figures[n], figures[best], overlap),
+            applies[n],
         )
         for n, value in enumerate(levels.values)
     )
-    known = [mean for mean in means if mean is not None]
+    known = [mean for mean, counts in zip(means, applies, strict=True) if mean is not None and counts]
+    values = tuple(sorted(values, key=lambda value: not value.applies))  # stable
     return Effect(axis, values, max(known) - min(known) if len(known) > 1 else None)
 
 

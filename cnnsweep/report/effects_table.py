@@ -8,9 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import bar_text, count_text, figure_text, setting_text
+from cnnsweep.display.figures import UNKNOWN, bar_text, count_text, figure_text, setting_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.effects import Effect, effects
+from cnnsweep.report.intervals import ends_text
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting
 from cnnsweep.report.statistics import Difference
@@ -48,6 +49,7 @@ def effects_table(results: Results, settings: Sequence[Setting], width: int) -> 
     means = [value.mean for effect in found for value in effect.values if value.mean is not None]
     low, high = min(means), max(means)
     runs = "finished and stopped runs" if any(run.stop for run in results.runs) else "finished runs"
+    runs += " alone" if any(run.has_failed for run in results.runs) else ""
     scale = f"{runs}; bars from {figure_text(objective.metric, low)} to {figure_text(objective.metric, high)}"
     title = Text.assemble((f"Mean {objective.metric} by setting", "bold"), (f"  {scale}; ◂ best", "dim"))
     rows = [row for effect in found for row in _rows(effect, objective)]
@@ -81,13 +83,15 @@ def _noise(objective: Objective, settings: Sequence[Setting]) -> str | None:
 def _difference(objective: Objective, found: Difference | None) -> str:
     if found is None or found.low is None or found.high is None:
         return ""
-    figures = [figure_text(objective.metric, value).replace("-", "−") for value in (found.mean, found.low, found.high)]
-    sign = "" if found.mean < 0 else "+"
-    return f"{sign}{figures[0]} ({figures[1]} to {figures[2]})" + ("" if found.pairs is not None else f" {UNPAIRED}")
+    metric = objective.metric
+    mean = ("" if found.mean < 0 else "+") + figure_text(metric, found.mean).replace("-", "−", 1)
+    return f"{mean} ({ends_text(metric, found.low, found.high, -1.0)})" + (
+        "" if found.pairs is not None else f" {UNPAIRED}"
+    )
 
 
 def _rows(effect: Effect, objective: Objective) -> list[_Row]:
-    order = objective.rank([value.mean for value in effect.values])
+    order = objective.rank([value.mean if value.applies else None for value in effect.values])
     spread = "" if effect.spread is None else f"spread {figure_text(objective.metric, effect.spread)}"
     rows = []
     for line, position in enumerate(sorted(order[:VALUES_SHOWN])):
@@ -95,9 +99,10 @@ def _rows(effect: Effect, objective: Objective) -> list[_Row]:
         label = safe_text(effect.name) if line == 0 else spread if line == 1 else ""
         failed = f", {value.failed:,} failed" if value.failed else ""
         is_best = position == order[0] and effect.spread is not None
-        runs = count_text(value.runs, "run") + failed
+        runs = count_text(value.runs, "run") + failed + ("" if value.applies else " without")
         difference = _difference(objective, value.difference)
-        rows.append(_Row(label, setting_text(value.value), value.mean, runs, difference, line == 0, is_best))
+        text = setting_text(value.value) if value.applies else UNKNOWN
+        rows.append(_Row(label, text, value.mean, runs, difference, line == 0, is_best))
     if len(order) > VALUES_SHOWN:
         rows.append(_Row("", f"… {len(order) - VALUES_SHOWN:,} worse", None, "", "", False, False))
     return rows
@@ -116,7 +121,7 @@ class _Layout:
 
 def _layout(rows: Sequence[_Row], objective: Objective, width: int) -> _Layout:
     labels = min(max(Text(row.label).cell_len for row in rows), width // 4)
-    values = min(max(Text(row.value).cell_len for row in rows), width // 5)
+    values = min(max(Text(row.value).cell_len for row in rows), width // 3)
     figures = max(len(figure_text(objective.metric, row.mean)) for row in rows) + 2
     differences = max(len(row.difference) for row in rows)
     room = width - labels - values - figures - max(len(row.runs) for row in rows) - 8

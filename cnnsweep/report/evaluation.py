@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -175,19 +175,25 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
 def _runs_table(setting: SettingEvaluation) -> Table:
     table = Table(box=None, padding=(0, 1))
     for heading in ("run", "epoch", "accuracy", "95 %", "loss"):
-        table.add_column(heading, justify="left" if heading == "run" else "right")
+        table.add_column(heading, justify="left" if heading == "run" else "right", no_wrap=True)
     for one in setting.evaluations:
         low, high = wilson(one.correct, one.images)
-        name = Text(safe_text(one.run), no_wrap=True, overflow="ellipsis")
+        name = Text(_replicate_words(one), no_wrap=True, overflow="ellipsis")
         table.add_row(name, str(one.epoch), f"{one.accuracy:.2%}", f"{low:.2%} to {high:.2%}", f"{one.loss:.4f}")
     return table
+
+
+def _replicate_words(one: Evaluation) -> str:
+    """Return `seed 0`, `fold 1` or `seed 0, fold 1`, which tell runs apart; the name where neither is known."""
+    known = [f"{key} {one.settings[key]}" for key in ("seed", "fold") if one.settings.get(key) is not None]
+    return ", ".join(known) or safe_text(one.run)
 
 
 def render_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print an evaluation for a person."""
     images = _IMAGES[evaluation.split]
     low, high = wilson(evaluation.correct, evaluation.images)
-    console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"))
+    console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"), soft_wrap=True)
     console.print(
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", "bold green"),
@@ -202,19 +208,21 @@ def render_evaluation(evaluation: Evaluation, console: Console) -> None:
         console.print(part)
 
 
-def _tables(evaluation: Evaluation, console: Console) -> Iterator[Table | Text]:
-    yield _class_table(evaluation)
+def _tables(evaluation: Evaluation, console: Console) -> Iterator[RenderableType]:
+    # Titles are texts of their own: a table's would be wrapped to its width, which may be small.
+    yield Group(Text("Accuracy by class", "bold"), _class_table(evaluation))
     matrix = _confusion_table(evaluation)
     if len(evaluation.classes) <= _WIDEST_MATRIX and console.measure(matrix).minimum <= console.width:
-        yield matrix
+        title = Text.assemble(("Confusion matrix", "bold"), ("  rows: true class, columns: predicted", "dim"))
+        yield Group(title, matrix)
     else:
         yield Text("The confusion matrix is wider than the terminal; --json prints it.")
     if evaluation.most_confused(1):
-        yield _confused_table(evaluation)
+        yield Group(Text("Most confused", "bold"), _confused_table(evaluation))
 
 
 def _class_table(evaluation: Evaluation) -> Table:
-    table = Table(title="Accuracy by class", title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    table = Table(box=None, padding=(0, 1))
     table.add_column("class")
     table.add_column("accuracy", justify="right")
     table.add_column("images", justify="right")
@@ -228,13 +236,7 @@ def _class_table(evaluation: Evaluation) -> Table:
 
 
 def _confusion_table(evaluation: Evaluation) -> Table:
-    table = Table(
-        title="Confusion matrix (rows: true class, columns: predicted)",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        padding=(0, 1),
-    )
+    table = Table(box=None, padding=(0, 1))
     table.add_column("", no_wrap=True)
     for number in range(len(evaluation.classes)):
         table.add_column(str(number), justify="right", no_wrap=True)
@@ -253,7 +255,7 @@ def _confusion_cell(images: int, of: int, is_right: bool) -> Text:
 
 
 def _confused_table(evaluation: Evaluation) -> Table:
-    table = Table(title="Most confused", title_justify="left", title_style="bold", box=None, padding=(0, 1))
+    table = Table(box=None, padding=(0, 1))
     for heading in ("true", "taken for"):
         table.add_column(heading)
     table.add_column("images", justify="right")

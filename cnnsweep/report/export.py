@@ -11,6 +11,7 @@ from typing import Any
 from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, setting_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.axes import has_replicates
+from cnnsweep.report.intervals import ends_text
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.settings import Setting, group_settings
 from cnnsweep.report.summary import places, rank_runs
@@ -77,7 +78,7 @@ def _settings(results: Results) -> dict[str, Setting]:
 def _mean_cells(results: Results, setting: Setting) -> list[str]:
     metric, found = results.sweep.objective.metric, setting.estimate
     low, high = (None, None) if found is None else (found.low, found.high)
-    interval = UNKNOWN if low is None else f"{figure_text(metric, low)} to {figure_text(metric, high)}"
+    interval = UNKNOWN if low is None or high is None else ends_text(metric, low, high)
     tied = UNKNOWN if setting.tied is None else "yes" if setting.tied else "no"
     return [figure_text(metric, None if found is None else found.mean), interval, tied]
 

@@ -13,6 +13,7 @@ from cnnsweep.report.settings import Setting, setting_words
 from cnnsweep.selection import Objective
 
 MOST_SHOWN = 8
+SHORTEST_TIME = 0.01  # seconds; what is shorter differs by chance
 
 
 def frontier(
@@ -44,7 +45,7 @@ def frontiers(results: Results, settings: Sequence[Setting], width: int) -> Rend
         _table(
             *(results, "time", "fastest", width),
             # One that was stopped in favour of others is not fast.
-            frontier(results.sweep.objective, [s for s in settings if not s.was_cut_short], lambda s: s.run_duration),
+            frontier(results.sweep.objective, [s for s in settings if not s.was_cut_short], _time),
             duration_text,
             "time: training time of a run, of runs that train together each one's share",
         ),
@@ -57,6 +58,12 @@ def frontiers(results: Results, settings: Sequence[Setting], width: int) -> Rend
     ]
     parts = [part for table in tables if table for part in (*table, Text())]
     return Group(*parts[:-1]) if parts else None
+
+
+def _time(setting: Setting) -> float | None:
+    """Return the training time as it is shown: what looks equal is no trade-off, and measured no better than that."""
+    seconds = setting.run_duration
+    return None if seconds is None else round(max(seconds, SHORTEST_TIME), 2 if seconds < 0.095 else 1)
 
 
 def _parameters(setting: Setting) -> float | None:

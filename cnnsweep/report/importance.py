@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from cnnsweep.display.figures import is_unused
 from cnnsweep.report.axes import MANY_VALUES, Levels, canonical, is_number, levels_of, setting_axes
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting
+from cnnsweep.report.summary import sort_key
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -23,6 +25,7 @@ MOST_SETTINGS = 2000  # more make it slower, not better
 BEST_SHARE, FEWEST_BEST = 0.1, 5  # what counts as good: the best tenth, but five settings at least
 LOG_SPAN = 100  # a positive axis that spans as much is taken by its logarithm
 _CLOSE_ENOUGH = 1e-12
+_GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,8 @@ class Interaction:
     """How far the effect of one hyperparameter depends on another.
 
     Attributes:
-        share: of the variance of the cells' means, what the two main effects together leave unexplained, 0 to 1.
+        share: of the variance of the cells' means, what the two main effects together leave unexplained, 0 to 1, less
+            what noise leaves on average, as far as replicates or several settings in a cell tell.
         cells: combinations of values (or bins) that have settings; of `possible` ones.
         per_cell: settings in a cell, on average.
     """
@@ -47,15 +51,16 @@ def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float
     """Return the share of each hyperparameter in what tells good settings from the rest, largest first; they sum to 1.
 
     By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) as Optuna has it, on the settings' means: how differently the
-    best tenth of the settings is distributed along each axis. Texts, lists, truth values, axes of few numbers and
-    those that some settings lack are categories; others are numbers, by their logarithm where they span two decades.
+    best tenth of the settings is distributed along each axis. Texts, lists, truth values and axes of few numbers are
+    categories; others are numbers, by their logarithm where they span two decades. Settings that have no use for an
+    axis are spread over its values evenly, so that they say nothing about it.
 
     Returns:
         None if Optuna is not installed; empty with fewer than two axes or `FEWEST_SETTINGS` settings, or where all
         settings are equally good.
     """
     known = _thinned([setting for setting in settings if setting.estimate is not None])
-    axes = [axis for axis in setting_axes(results) if len({canonical(s.settings.get(axis)) for s in known}) > 1]
+    axes = [axis for axis in setting_axes(results) if len({canonical(v) for v in _used(axis, known)}) > 1]
     figures = [setting.estimate.mean for setting in known if setting.estimate is not None]
     if len(axes) < 2 or len(known) < FEWEST_SETTINGS or min(figures) == max(figures):
         return {}
@@ -63,7 +68,7 @@ def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float
         return None
     import optuna
 
-    columns = {f"{axis}": _parameter([setting.settings.get(axis) for setting in known]) for axis in axes}
+    columns = {axis: _parameter(_filled(axis, [setting.settings.get(axis) for setting in known])) for axis in axes}
     distributions = {axis: distribution for axis, (distribution, _) in columns.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # versions differ in what they call experimental
@@ -93,6 +98,23 @@ def _thinned(settings: Sequence[Setting]) -> Sequence[Setting]:
     return settings if len(settings) <= MOST_SETTINGS else settings[:: math.ceil(len(settings) / MOST_SETTINGS)]
 
 
+def _used(axis: str, settings: Sequence[Setting]) -> list[Any]:
+    """Return an axis's values in those settings that have a use for it."""
+    values = [setting.settings.get(axis) for setting in settings]
+    return [value for value in values if not is_unused(axis, value)]
+
+
+def _filled(axis: str, values: Sequence[Any]) -> list[Any]:
+    """Return the values of ranked settings, those that do not use the axis spread over the values of the others.
+
+    As a value of its own, "does not apply" would tell how good the settings are that lack the axis: that is the
+    importance of what it depends on. Steps by the golden ratio reach all values evenly at every stage of the ranking.
+    """
+    used = sorted((value for value in values if not is_unused(axis, value)), key=sort_key)
+    count = itertools.count(1)
+    return [used[int(next(count) * _GOLDEN % 1 * len(used))] if is_unused(axis, v) else v for v in values]
+
+
 def _parameter(values: Sequence[Any]) -> tuple["BaseDistribution", list[Any]]:
     """Return an axis as Optuna knows it: its distribution, and one value a setting."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -110,31 +132,50 @@ def interactions(results: Results, settings: Sequence[Setting]) -> list[Interact
 
     An additive model (one effect a value of either, by least squares) is fitted to the mean of each combination
     that has settings. Numbers of many values are binned. A pair is left out where the model has as many effects as
-    there are cells, so that it would explain anything, and where cells do not differ.
+    there are cells, so that it would explain anything, and where cells do not differ. Settings that have no use for
+    one of the two are left out: they cannot show how it works together with anything.
     """
     known = [setting for setting in settings if setting.estimate is not None]
     runs = [setting.runs[0] for setting in known]
     levels = [levels_of(axis, runs, always=True) for axis in setting_axes(results)]
-    found = [_interaction(a, b, known) for a, b in itertools.combinations(levels, 2)]
+    is_drawn = results.sweep.search is not None and results.sweep.search.get("method") != "grid"
+    found = [_interaction(a, b, known, is_drawn) for a, b in itertools.combinations(levels, 2)]
     return sorted((pair for pair in found if pair is not None and pair.share > 0), key=lambda pair: -pair.share)
 
 
-def _interaction(first: Levels, second: Levels, settings: Sequence[Setting]) -> Interaction | None:
+def _interaction(first: Levels, second: Levels, settings: Sequence[Setting], is_drawn: bool) -> Interaction | None:
     cells: dict[tuple[int, int], list[float]] = {}
+    errors: list[float] = []  # squared, of the settings' means, where they have replicates
     for setting in settings:
         assert setting.estimate is not None
+        if any(is_unused(axis.name, setting.runs[0].settings[axis.name]) for axis in (first, second)):
+            continue
         cell = tuple(axis.of[canonical(setting.runs[0].settings[axis.name])] for axis in (first, second))
         cells.setdefault((cell[0], cell[1]), []).append(setting.estimate.mean)
+        if setting.estimate.deviation is not None:
+            errors.append(setting.estimate.deviation**2 / setting.estimate.count)
     means = {cell: fmean(figures) for cell, figures in cells.items()}
     if not means or len(means) <= len({row for row, _ in means}) + len({column for _, column in means}) - 1:
         return None
     share = unexplained(means)
     if share is None:
         return None
-    return Interaction(
-        *(first.name, second.name, share, len(means), len(first.values) * len(second.values)),
-        per_cell=len(settings) / len(means),
-    )
+    # In drawn settings all other hyperparameters differ within a cell, in a grid they are the same in every cell.
+    noise = _within(cells) if is_drawn else fmean(errors) if errors else 0.0
+    freedom = len(means) - len({row for row, _ in means}) - len({column for _, column in means}) + 1
+    total = math.fsum((value - fmean(means.values())) ** 2 for value in means.values())
+    by_chance = freedom * noise * fmean(1 / len(figures) for figures in cells.values())
+    share = max(share - by_chance / total, 0.0)
+    possible = math.prod(sum(not is_unused(axis.name, v) for v in axis.values) for axis in (first, second))
+    per_cell = sum(map(len, cells.values())) / len(means)
+    return Interaction(first.name, second.name, share, len(means), possible, per_cell)
+
+
+def _within(cells: Mapping[tuple[int, int], Sequence[float]]) -> float:
+    """Return the variance of figures within their cells, 0 where no cell has two."""
+    squares = math.fsum((value - fmean(values)) ** 2 for values in cells.values() for value in values)
+    freedom = sum(len(values) - 1 for values in cells.values())
+    return squares / freedom if freedom else 0.0
 
 
 def unexplained(cells: Mapping[tuple[int, int], float]) -> float | None:

@@ -16,7 +16,6 @@ from cnnsweep.report.settings import Setting
 PAIRS_SHOWN = 3
 AXES_SHOWN = 10
 LEAST_SHARE = 0.005  # less is printed as 0 %
-LEAST_SHARE = 0.005  # less is printed as 0 %
 FEW_PER_CELL = 3  # settings; below, noise looks like interaction
 WIDEST_BAR = 40
 
@@ -45,7 +44,6 @@ def _importance(results: Results, settings: Sequence[Setting], width: int) -> li
 
 
 def _interactions(pairs: Sequence[Interaction], width: int) -> list[RenderableType]:
-    pairs = [pair for pair in pairs if pair.share >= LEAST_SHARE]
     pairs = [pair for pair in pairs if pair.share >= LEAST_SHARE]
     if not pairs:
         return []

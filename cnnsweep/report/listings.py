@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import setting_text
+from cnnsweep.display.figures import UNKNOWN, is_unused, setting_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import Run
 from cnnsweep.spec.names import PRESET_MODELS, TORCHVISION_MODELS
@@ -57,7 +57,11 @@ def render_runs(
     for heading in ("#", *columns):
         table.add_column(Text(safe_text(heading)), justify="right")
     for number, run in enumerate(runs[:top], start=1):
-        table.add_row(str(number), *[Text(setting_text(run.settings.get(c))) for c in columns])
+        table.add_row(str(number), *[Text(_value_text(c, run.settings.get(c))) for c in columns])
     console.print(table)
     if len(runs) > top:
         console.print(f"… and {len(runs) - top:,} more; --json lists all")
+
+
+def _value_text(name: str, value: object) -> str:
+    return UNKNOWN if is_unused(name, value) else setting_text(value)

@@ -100,7 +100,7 @@ def _loss(file: Path, line: int, text: str | None) -> float:
 
 def _heading(results: Results, run: RunResult) -> Text:
     text = Text.assemble((safe_text(run.name), "bold"), "  ", (run.status.value, STATUS_STYLES[run.status]))
-    if run.cause:
+    if run.cause and not run.stop:  # of a stopped run a line of its own says more
         text.append(f": {safe_text(run.cause)}")
     if run.name == results.sweep.best:
         text.append("  ★ best of the sweep", BEST_STYLE)

@@ -14,7 +14,7 @@ from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.summary import places, rank_runs
 
 DEFAULT_TOP = 20
-ONE_RUN = "One run a setting: differences may be noise of the seed; `seeds: 5` in the sweep file tells."
+ONE_RUN = "One run a setting: differences may be noise of the seed; `seeds: 5` tells."
 
 
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
@@ -33,9 +33,9 @@ def table_parts(results: Results, columns: Sequence[Column], rest: int, width: i
     if rest:
         parts.append(Text(f"… and {rest:,} more: --top 0 shows all", "dim"))
     fitted = {id(column) for column, _ in fit_columns(columns, width)}
-    hidden = [column.header for column in columns if column.width and id(column) not in fitted]
     settings = set(map(safe_text, results.sweep.hyperparameters))
-    if settings.intersection(hidden):
+    hidden = [column.header for column in columns if column.header in settings and id(column) not in fitted]
+    if hidden:
         parts.append(Text(f"too narrow for {', '.join(hidden)}: widen the terminal or use --format", "dim"))
     return parts
 

@@ -2,148 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnsweep.records import RunStatus
 from cnnsweep.report.finding import find_results_file
 from cnnsweep.report.json_reader import JsonReader, joined, parse_json, shown
+from cnnsweep.report.result_values import FIGURES, EpochResult, Results, RunResult, Stop, SweepResult, TestResult
 from cnnsweep.selection import BEST, LAST, METRICS, Objective
+
+__all__ = ["FIGURES", "EpochResult", "Results", "RunResult", "Stop", "SweepResult", "TestResult", "load_results"]
 
 VERSION = 1
 DEEPEST_SETTING = 8  # lists in lists; a sweep file needs two
-FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
-@dataclass(frozen=True, slots=True)
-class SweepResult:
-    """What holds for the whole sweep.
-
-    Attributes:
-        axes: the hyperparameters that vary.
-        best: the best run's name.
-        folds: of cross-validation, or None.
-        search: how settings were drawn ("method", "runs", "seed" and more), None for a grid.
-        early_stop: the rule that ended runs early ("method" and more), or None.
-    """
-
-    name: str
-    description: str
-    status: str
-    dataset: str
-    model: str
-    objective: Objective
-    validation: float
-    seed: int
-    precision: str
-    device: str
-    threads: int | None
-    hyperparameters: tuple[str, ...]
-    axes: tuple[str, ...]
-    best: str | None
-    started: str
-    updated: str
-    duration: float  # seconds
-    folds: int | None
-    search: Mapping[str, Any] | None
-    early_stop: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Why a rule ended a run early: after `epoch`, its setting's figure was held against a threshold."""
-
-    epoch: int
-    value: float | None
-    threshold: float | None
-    compared: int  # how many settings the threshold comes from; 1 if it depends on no other
-    rule: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """One run, with the figures that stand for it. A figure is None where it was not measured or not finite.
-
-    `configuration` is the same for runs that differ by seed or fold alone; `best_epoch` is the one whose weights
-    were kept.
-    """
-
-    name: str
-    id: str
-    status: RunStatus
-    cause: str | None
-    epochs_done: int
-    best_epoch: int | None
-    loss: float | None
-    accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None
-    run_duration: float | None  # seconds
-    parameters: int | None  # how many weights the model has
-    checkpoint: str | None  # relative to the sweep's folder
-    settings: Mapping[str, Any]  # one a hyperparameter
-    configuration: str
-    fold: int | None
-    stop: Stop | None
-
-    def figure(self, metric: str) -> float | None:
-        """Return the figure that stands for the run by its name, one of `selection.METRICS`."""
-        figure: float | None = getattr(self, metric)
-        return figure
-
-    @property
-    def has_failed(self) -> bool:
-        return self.status in (RunStatus.DIVERGED, RunStatus.FAILED)
-
-    @property
-    def is_complete(self) -> bool:
-        return self.status in (RunStatus.FINISHED, RunStatus.STOPPED)
-
-
-@dataclass(frozen=True, slots=True)
-class EpochResult:
-    """One run after one epoch."""
-
-    epoch: int
-    loss: float | None
-    accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None
-    epoch_duration: float | None  # seconds
-    run_duration: float | None  # seconds
-
-    def figure(self, metric: str) -> float | None:
-        """Return the figure by its name, one of `selection.METRICS`."""
-        figure: float | None = getattr(self, metric)
-        return figure
-
-
-@dataclass(frozen=True, slots=True)
-class TestResult:
-    """What a run reached on the test set. `refit` says that it was trained anew, on all training images."""
-
-    __test__ = False  # pytest takes the name for a class of tests
-
-    run: str
-    configuration: str
-    accuracy: float
-    loss: float | None
-    images: int
-    correct: int
-    time: str  # ISO
-    refit: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """A results file: the sweep, its runs in the file's order, the epochs of each run by its name, and its tests."""
-
-    folder: Path
-    sweep: SweepResult
-    runs: tuple[RunResult, ...]
-    epochs: Mapping[str, tuple[EpochResult, ...]]
-    tests: tuple[TestResult, ...] = ()
 
 
 def load_results(path: Path) -> Results:

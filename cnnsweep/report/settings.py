@@ -8,13 +8,13 @@ from typing import Any
 
 from cnnsweep.display.figures import count_text, settings_text
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.axes import REPLICATE_AXES, canonical, setting_axes
+from cnnsweep.report.axes import REPLICATE_AXES, canonical, has_replicates, setting_axes
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.statistics import Estimate, estimate, tied_with_best
 from cnnsweep.report.summary import column, sort_key
 from cnnsweep.selection import Objective, default_mode
 
-Replicate = tuple[str, int | None]  # seed (as text, or a run's id where no seed is told) and fold
+Replicate = tuple[str, int | None]  # seed (as text; empty where all runs have the sweep's) and fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool,
 def replicate_of(run: RunResult, taken: Mapping[Replicate, float]) -> Replicate:
     """Return what tells a run from the others of its setting, and pairs it with those of other settings."""
     seed = run.settings.get("seed")
-    key = (run.id if seed is None else canonical(seed), run.fold)
+    key = ("" if seed is None else canonical(seed), run.fold)
     return key if key not in taken else (run.id, run.fold)
 
 
@@ -123,6 +123,17 @@ def sort_settings(results: Results, settings: Sequence[Setting], sort: str | Non
         return fmean(numbers) if len(numbers) == len(values) else values[0]
 
     return sorted(settings, key=lambda setting: sort_key(mean_or_first(setting)))
+
+
+def chosen_setting(results: Results, settings: Sequence[Setting]) -> Setting | None:
+    """Return the setting that the report calls the best and that is to be tested; None where no run has a figure.
+
+    With replicates it is the first of `settings` (as `group_settings` returns them), which has complete runs where any
+    setting does; else the one of the sweep's best run.
+    """
+    if has_replicates(results) and settings and settings[0].place is not None:
+        return settings[0]
+    return next((part for part in settings if any(run.name == results.sweep.best for run in part.runs)), None)
 
 
 def best_of(results: Results, setting: Setting) -> RunResult:

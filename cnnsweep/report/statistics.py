@@ -10,7 +10,10 @@ from statistics import fmean
 from typing import TypeVar
 
 CONFIDENCE = 0.95
+FEWEST_EQUAL = 5  # replicates; fewer that agree do so because accuracies are coarse, and their spread is unknown
 MOST_SEEDS = 1000  # that anyone would train to separate two settings
+
+_ROUNDING = 1e-12
 
 Key = TypeVar("Key", bound=Hashable)  # tells replicates apart: a seed, a fold, or both
 Name = TypeVar("Name", bound=Hashable)
@@ -18,7 +21,10 @@ Name = TypeVar("Name", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over replicates, with its interval by Student's t; `deviation` and interval are None for one value."""
+    """A mean over replicates, with its interval by Student's t.
+
+    `deviation` and interval are None for one value, the interval also where fewer than `FEWEST_EQUAL` are all equal.
+    """
 
     mean: float
     deviation: float | None  # of the sample: with n - 1
@@ -69,8 +75,8 @@ def estimate(values: Sequence[float], overlap: float = 0.0, confidence: float = 
         ValueError: there are no values.
     """
     mean, deviation = _moments(values)
-    if deviation is None:
-        return Estimate(mean, None, None, None, len(values))
+    if deviation is None or (deviation == 0 and len(values) < FEWEST_EQUAL):
+        return Estimate(mean, deviation, None, None, len(values))
     half = _quantile((1 + confidence) / 2, len(values) - 1) * deviation * math.sqrt(1 / len(values) + overlap)
     return Estimate(mean, deviation, mean - half, mean + half, len(values))
 
@@ -94,10 +100,12 @@ def difference(first: Mapping[Key, float], second: Mapping[Key, float], overlap:
     if len(shared) >= 2:
         mean, deviation = _moments([first[key] - second[key] for key in shared])
         assert deviation is not None
+        if deviation == 0 and len(shared) < FEWEST_EQUAL:
+            return Difference(mean, pairs=len(shared), overlap=overlap)
         error = deviation * math.sqrt(1 / len(shared) + overlap)
         return _judged(mean, error, len(shared) - 1, len(shared), overlap)
     (a, a_deviation), (b, b_deviation) = _moments(list(first.values())), _moments(list(second.values()))
-    if a_deviation is None or b_deviation is None:
+    if a_deviation is None or b_deviation is None or (a_deviation == b_deviation == 0 and _are_few(first, second)):
         return Difference(a - b, overlap=overlap)
     parts = [
         (deviation**2 * (1 / len(side) + overlap), len(side) - 1)
@@ -107,6 +115,10 @@ def difference(first: Mapping[Key, float], second: Mapping[Key, float], overlap:
     # Welch and Satterthwaite's degrees of freedom, from shares: variances themselves may underflow when squared.
     freedom = 1 / sum((variance / total) ** 2 / n for variance, n in parts) if total else float(len(first) - 1)
     return _judged(a - b, math.sqrt(total), freedom, None, overlap)
+
+
+def _are_few(first: Mapping[Key, float], second: Mapping[Key, float]) -> bool:
+    return min(len(first), len(second)) < FEWEST_EQUAL
 
 
 def _judged(mean: float, error: float, freedom: float, pairs: int | None, overlap: float) -> Difference:
@@ -150,6 +162,8 @@ def tied_with_best(
 
 def _doubt(found: Difference, sign: float) -> float:
     """Return the one-sided p value of 'the first is better'."""
+    if found.error is None:
+        return 1.0
     if not found.error or found.freedom is None:
         return 0.0 if sign * found.mean > 0 else 1.0
     return _probability(-sign * found.mean / found.error, found.freedom)
@@ -197,7 +211,7 @@ def _moments(values: Sequence[float]) -> tuple[float, float | None]:
         raise ValueError("there are no values to take the mean of")
     if len(values) < 2:
         return values[0], None
-    if min(values) == max(values):  # a rounded mean would leave a deviation
+    if max(values) - min(values) <= _ROUNDING * max(map(abs, values)):  # differences of equal accuracies differ by bits
         return values[0], 0.0
     mean = fmean(values)
     return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))

@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
-from cnnsweep.display.figures import count_text, duration_text, figure_text, setting_text
+from cnnsweep.display.columns import Column, build_table
+from cnnsweep.display.figures import HEADERS, align_points, count_text, duration_text, figure_text, setting_text
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.ranking import run_words
-from cnnsweep.report.results import Results, RunResult, Stop
+from cnnsweep.report.results import Results, Stop
+from cnnsweep.report.settings import Setting, setting_words
 
-EXAMPLES_SHOWN = 3
-EPOCHS_SHOWN = 6  # lines, one an epoch after which runs were stopped
+SETTINGS_SHOWN = 3  # of those stopped, the best
+COMFORTABLE_SETTING = 40  # characters, for which the rule's own words go
+EPOCHS_SHOWN = 6  # lines, one an epoch after which settings were stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,51 +45,79 @@ def saving(results: Results) -> Saving:
     return Saving(epochs, planned, seconds)
 
 
-def stopping(results: Results) -> RenderableType | None:
-    """Return what was stopped early, by epoch, with a few examples, or None if nothing was."""
-    stopped = [(run, run.stop) for run in results.runs if run.stop]
+def stopping(results: Results, settings: Sequence[Setting], width: int) -> RenderableType | None:
+    """Return what was stopped early: what that saved, by epoch, and the best settings among them; None if nothing was.
+
+    Args:
+        settings: as `group_settings` returns them.
+    """
+    stopped = [(setting, run.stop) for setting in settings for run in setting.runs[::-1] if run.stop]
     if not stopped:
         return None
-    by_epoch: dict[int, list[tuple[RunResult, Stop]]] = {}
-    for run, stop in stopped:
-        by_epoch.setdefault(stop.epoch, []).append((run, stop))
     title = Text.assemble(("Early stopping", "bold"), (_rule_words(results.sweep.early_stop), "dim"))
-    lines: list[RenderableType] = [title]
+    lines: list[RenderableType] = [title, Text(saving_words(results))]
+    by_epoch: dict[int, dict[str, Stop]] = {}
+    for setting, stop in stopped:
+        by_epoch.setdefault(stop.epoch, {})[setting.configuration] = stop
     epochs = sorted(by_epoch)
     for epoch in epochs[:EPOCHS_SHOWN]:
-        stops = [stop for _, stop in by_epoch[epoch]]
-        rules = list(dict.fromkeys(safe_text(stop.rule) for stop in stops))
-        rule = f", by {rules[0]}" if len(rules) == 1 else ""
-        lines.append(Text(f"{_count(by_epoch[epoch])} stopped after epoch {epoch}{_thresholds(results, stops)}{rule}"))
+        stops = list(by_epoch[epoch].values())
+        count = count_text(len(stops), "setting")
+        lines.append(Text(f"{count} stopped after epoch {epoch}{_thresholds(results, stops)}"))
     if len(epochs) > EPOCHS_SHOWN:
-        rest = [entry for epoch in epochs[EPOCHS_SHOWN:] for entry in by_epoch[epoch]]
-        lines.append(Text(f"{_count(rest)} stopped later, after epochs {epochs[EPOCHS_SHOWN]} to {epochs[-1]}"))
+        rest = {configuration for epoch in epochs[EPOCHS_SHOWN:] for configuration in by_epoch[epoch]}
+        later = f"stopped later, after epochs {epochs[EPOCHS_SHOWN]} to {epochs[-1]}"
+        lines.append(Text(f"{count_text(len(rest), 'setting')} {later}"))
+    shown = list({setting.configuration: (setting, stop) for setting, stop in stopped}.values())
+    lines += [Text(), build_table(_columns(results, shown[:SETTINGS_SHOWN]), width)]
+    if len(shown) > SETTINGS_SHOWN:
+        lines.append(Text(f"… and {len(shown) - SETTINGS_SHOWN:,} more: --run NAME tells of each", "dim"))
+    return Group(*lines)
+
+
+def _columns(results: Results, shown: Sequence[tuple[Setting, Stop]]) -> list[Column]:
+    """Return one row a setting: its runs are judged together, so they stop together and for one reason."""
+    metric = results.sweep.objective.metric
+
+    def right(header: str, texts: Sequence[str], drop: int) -> Column:
+        return Column(header, [Text(text) for text in align_points(texts)], drop)
+
+    words = [Text(setting_words(results, setting)) for setting, _ in shown]
+    rules = [Text(_short_rule(stop), "dim") for _, stop in shown]
+    return [
+        right("epoch", [str(stop.epoch) for _, stop in shown], 1),
+        right(HEADERS[metric], [figure_text(metric, stop.value) for _, stop in shown], 0),
+        right("needed", [figure_text(metric, stop.threshold) for _, stop in shown], 2),
+        Column("setting", words, drop=1, justify="left", narrowest=12, comfortable=COMFORTABLE_SETTING),
+        Column("rule", rules, drop=7, justify="left"),
+    ]
+
+
+def _short_rule(stop: Stop) -> str:
+    """Return the rule without the epoch, which stands beside it."""
+    return safe_text(stop.rule).removesuffix(f" at epoch {stop.epoch}")
+
+
+def saving_words(results: Results) -> str:
+    """Return `saved 148 of 252 epochs (59 %), about 2.0 s`."""
     saved = saving(results)
+    share = f" ({saved.epochs / saved.planned:.0%})".replace("%", " %") if saved.planned else ""
     time = f", about {duration_text(saved.seconds)}" if saved.seconds else ""
-    lines.append(Text(f"saved {saved.epochs:,} of {count_text(saved.planned, 'epoch')}{time}"))
-    first = list({(run.configuration, stop.epoch): (run, stop) for run, stop in reversed(stopped)}.values())[::-1]
-    examples = [f"{run_words(results, run)}: {stop_words(results, stop)}" for run, stop in first[:EXAMPLES_SHOWN]]
-    if len(stopped) > len(examples):
-        examples.append(f"… and {len(stopped) - len(examples):,} more: --run NAME tells of each")
-    return Group(*lines, *(Padding(Text(example, "dim"), (0, 0, 0, 2)) for example in examples))
-
-
-def _count(stopped: Sequence[tuple[RunResult, Stop]]) -> str:
-    """Return `12 runs`, or `15 runs of 3 settings` where settings have several."""
-    settings = len({run.configuration for run, _ in stopped})
-    of = f" of {count_text(settings, 'setting')}" if settings < len(stopped) else ""
-    return f"{count_text(len(stopped), 'run')}{of}"
+    return f"saved {saved.epochs:,} of {count_text(saved.planned, 'epoch')}{share}{time}"
 
 
 def stop_words(results: Results, stop: Stop) -> str:
-    """Return why one run was stopped: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 at epoch 1 of 9)`."""
+    """Return why one run was stopped: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
     metric = results.sweep.objective.metric
     figure = "no finite figure" if stop.value is None else f"{metric} {figure_text(metric, stop.value)}"
     against = ""
     if stop.threshold is not None and stop.value is not None:
         against = f", {_side(results, stop)} {figure_text(metric, stop.threshold)}"
-    compared = f", {count_text(stop.compared, 'setting')} compared" if stop.compared > 1 else ""
-    return f"{figure} after epoch {stop.epoch}{against} ({safe_text(stop.rule)}{compared})"
+    rule = _short_rule(stop)
+    # A rule's own words may say already how many settings it looked at.
+    is_told = stop.compared <= 1 or "settings" in rule
+    compared = "" if is_told else f", {count_text(stop.compared, 'setting')} compared"
+    return f"{figure} after epoch {stop.epoch}{against} ({rule}{compared})"
 
 
 def _side(results: Results, stop: Stop) -> str:

@@ -23,18 +23,29 @@ from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
 from cnnsweep.report.effects_table import effects_table
 from cnnsweep.report.frontier import frontiers
 from cnnsweep.report.importance_table import importance_section
+from cnnsweep.report.intervals import mean_text
 from cnnsweep.report.one_run import render_run
 from cnnsweep.report.ranking import counts_words, ranking, run_words
 from cnnsweep.report.results import FIGURES, EpochResult, Results, RunResult
-from cnnsweep.report.settings import Setting, best_of, group_settings, mean_of, replicate_words, setting_words
+from cnnsweep.report.settings import (
+    Setting,
+    best_of,
+    chosen_setting,
+    group_settings,
+    mean_of,
+    replicate_words,
+    setting_words,
+)
 from cnnsweep.report.settings_table import settings_table
-from cnnsweep.report.stopping import stopping
-from cnnsweep.report.summary import best_run, group_failures
+from cnnsweep.report.stopping import saving_words, stopping
+from cnnsweep.report.summary import group_failures
+from cnnsweep.report.sureness import short_sure_words
 from cnnsweep.report.tested import tested, tests_by_setting
 from cnnsweep.selection import BEST, LAST
 
 __all__ = ["final_summary", "render_report", "render_run"]
 
+SUMMARY_TOP = 10  # rows of the table at the end of a run
 EXAMPLES_SHOWN = 3  # of the runs that failed in one way
 
 
@@ -56,7 +67,7 @@ def render_report(results: Results, console: Console, top: int | None = None, so
     for section in (
         tested(results, settings),
         failures(results),
-        stopping(results),
+        stopping(results, settings, console.width),
         effects_table(results, settings, console.width),
         importance_section(results, settings, console.width),
         frontiers(results, settings, console.width),
@@ -76,14 +87,24 @@ def _table(
 
 
 def final_summary(results: Results, console: Console) -> None:
-    """Print what `cnnsweep run` ends with: the ranked table, the best run, failures, and the next commands to type."""
+    """Print what `cnnsweep run` ends with: the best few, failures, and the next commands. `report` has the rest."""
     settings = group_settings(results)
-    console.print(_table(results, settings, None, None, console.width))
+    if has_replicates(results):
+        # Of an interrupted sweep, what has no figure yet makes no rows.
+        top = min(sum(setting.place is not None or setting.failed > 0 for setting in settings) or 1, SUMMARY_TOP)
+        console.print(settings_table(results, settings, top, None, console.width, brief=True))
+    else:
+        console.print(ranking(results, SUMMARY_TOP, None, console.width))
     print_best(results, settings, console)
-    for section in (failures(results), stopping(results)):
-        if section is not None:
-            console.print()
-            console.print(section)
+    sure = short_sure_words(results, settings)
+    if sure is not None:
+        print_fact(console, "how sure", sure)
+    if any(run.stop for run in results.runs):
+        print_fact(console, "stopped", saving_words(results))
+    failed = failures(results)
+    if failed is not None:
+        console.print()
+        console.print(failed)
     console.print()
     print_fact(console, "report", f"cnnsweep report {_quoted(results.folder)}")
     print_fact(console, "curves", f"tensorboard --logdir {_quoted(results.folder)}")
@@ -92,8 +113,11 @@ def final_summary(results: Results, console: Console) -> None:
 def heading(results: Results) -> Text:
     """Return the sweep in words: what was trained on what, how it stands, and what decides."""
     sweep, objective = results.sweep, results.sweep.objective
+    model = safe_text(sweep.model)  # none where models are compared
     threads = f", {count_text(sweep.threads, 'thread')}" if sweep.threads else ""
-    text = Text.assemble((safe_text(sweep.name), "bold"), f"  {safe_text(sweep.model)} on {safe_text(sweep.dataset)}")
+    text = Text.assemble(
+        (safe_text(sweep.name), "bold"), f"  {f'{model} on ' if model else ''}{safe_text(sweep.dataset)}"
+    )
     if sweep.description:
         text.append(f"\n{safe_text(sweep.description)}")
     replicated = f" of {count_text(len({run.configuration for run in results.runs}), 'setting')}"
@@ -141,14 +165,12 @@ def _search_words(results: Results) -> str:
 def print_best(results: Results, settings: Sequence[Setting], console: Console) -> None:
     """Print the best setting in words, its checkpoint, and the command that tests it."""
     console.print()
-    best = best_run(results)
-    if best is None:
+    setting = chosen_setting(results, settings)
+    if setting is None:
         goes_on = any(not run.status.is_final for run in results.runs)
         console.print(Text("No run has a figure yet." if goes_on else "No run has a figure to rank.", "yellow"))
         return
-    sweep, setting = results.sweep, settings[0]
-    if not has_replicates(results):
-        setting = next(part for part in settings if best in part.runs)
+    sweep = results.sweep
     run = best_of(results, setting)
     axes = setting_axes(results)
     names = axes or [name for name in sweep.hyperparameters if run.settings[name] is not None]
@@ -171,9 +193,8 @@ def _mean_words(results: Results, setting: Setting) -> str:
     metric, found = results.sweep.objective.metric, setting.estimate
     if found is None:
         return f"{metric} {UNKNOWN}"
-    half = "" if found.half is None else f" ± {figure_text(metric, found.half)} (95 %)"
     of = f", mean of {replicate_words(setting.figures)}" if found.count > 1 else f" of {count_text(found.count, 'run')}"
-    return f"{metric} {figure_text(metric, found.mean)}{half}{of}"
+    return f"{metric} {mean_text(metric, found)}{of}"
 
 
 def _epoch_words(results: Results, run: RunResult) -> str:

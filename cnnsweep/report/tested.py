@@ -8,11 +8,13 @@ from rich.text import Text
 
 from cnnsweep.display.figures import count_text, figure_text
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.report.intervals import mean_text
 from cnnsweep.report.results import Results, TestResult
-from cnnsweep.report.settings import Setting, replicate_words, setting_words
-from cnnsweep.report.statistics import wilson
+from cnnsweep.report.settings import Setting, fold_overlap, replicate_words, setting_words
+from cnnsweep.report.statistics import estimate, wilson
 
 SETTINGS_SHOWN = 5
+_REFIT = ", trained anew on all training images"
 
 
 def tests_by_setting(results: Results) -> dict[str, list[TestResult]]:
@@ -34,7 +36,7 @@ def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | No
         place = "" if setting.place is None else f"{setting.place}  "
         lines.append(Text(f"{place}{setting_words(results, setting)}"))
         facts = [f"selected on {_selected(results, setting)}"]
-        facts += [f"tested: {test_words(test)}" for test in _latest(tests[setting.configuration])]
+        facts += _tested_words(results, _latest(tests[setting.configuration]))
         lines += [Padding(Text(fact), (0, 0, 0, 3)) for fact in facts]
     if len(ranked) > SETTINGS_SHOWN:
         lines.append(Text(f"… and {count_text(len(ranked) - SETTINGS_SHOWN, 'setting')} more", "dim"))
@@ -54,6 +56,23 @@ def _latest(tests: Sequence[TestResult]) -> list[TestResult]:
     return list({(test.run, test.refit): test for test in tests}.values())
 
 
+def _tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
+    """Return one line for what was measured, and one for what was trained anew; of several runs their mean."""
+    facts = []
+    for part in ([test for test in tests if not test.refit], [test for test in tests if test.refit]):
+        if len(part) < 2 or len({test.images for test in part}) > 1:
+            facts += [f"tested: {test_words(test)}" for test in part]
+            continue
+        found = estimate([test.accuracy for test in part], fold_overlap(results))
+        low, high = (figure_text("accuracy", end([test.accuracy for test in part])) for end in (min, max))
+        days = sorted({safe_text(test.time.partition("T")[0]) for test in part})
+        facts.append(
+            f"tested: accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to "
+            f"{high}; {part[0].images:,} test images{_REFIT if part[0].refit else ''}, looked at {days[-1]}"
+        )
+    return facts
+
+
 def _selected(results: Results, setting: Setting) -> str:
     metric = results.sweep.objective.metric
     if setting.estimate is None:
@@ -67,7 +86,7 @@ def test_words(test: TestResult) -> str:
     """Return `accuracy 0.9050 (95 % 0.8991 to 0.9106, 10,000 test images, weights of run-1), looked at 2026-11-21`."""
     low, high = wilson(test.correct, test.images)
     interval = f"95 % {figure_text('accuracy', low)} to {figure_text('accuracy', high)}"
-    refit = ", trained anew on all training images" if test.refit else f", weights of {safe_text(test.run)}"
+    refit = _REFIT if test.refit else f", weights of {safe_text(test.run)}"
     day = safe_text(test.time.partition("T")[0])
     accuracy = figure_text("accuracy", test.accuracy)
     return f"accuracy {accuracy} ({interval}, {test.images:,} test images{refit}), looked at {day}"

@@ -50,3 +50,19 @@ def test_setting_that_is_not_used_is_a_dash_and_numbers_stay_aligned() -> None:
     column = setting_column("momentum", values, [""] * 4, 0)
     assert (column.justify, [cell.plain for cell in column.cells]) == ("right", ["0.9", "–", "–", "10  "])
     assert [cell.plain for cell in setting_column("grad_clip", [None, UNKNOWN], [""] * 2, 0).cells] == ["none", "–"]
+
+
+def test_headers_and_numbers_stay_whole_while_columns_of_little_importance_can_go() -> None:
+    settings = setting_column("batch_size_of_all", [16, 256], [""] * 2, 3)
+    other = Column("acc", [Text("0.5000")] * 2, 14)
+    assert [column.header for column, _ in fit_columns([settings, other], 22)] == ["batch_size_of_all"]
+    assert [width for _, width in fit_columns([settings, other], 25)] == [17, 6]
+    important = Column("val acc", [Text("0.5000")] * 2, 2)
+    assert [width for _, width in fit_columns([settings, important], 18)] == [9, 7]  # then the header is cut
+
+
+def test_numbers_are_written_shorter_where_there_is_little_room_but_never_cut() -> None:
+    column = setting_column("lr", [0.024263, 8.7412e-05, None], [""] * 3, 3)
+    assert [cell.plain for cell in column.cells_for(10)] == ["0.024263", "8.7412e-05", "–"]
+    assert [cell.plain for cell in column.cells_for(9)] == ["0.02426", "8.741e-05", "–"]
+    assert column.least == 9

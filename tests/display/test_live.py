@@ -55,12 +55,12 @@ def test_small_sweep_on_a_terminal_of_80_columns() -> None:
     assert lines[:10] == [
         "fashion  4 runs · cpu · runs/fashion",
         "",
-        "   run  status        lr  batch_si…  shuffle  epoch     acc  val loss  val acc ↑",
-        "─" * 80,
-        "     1  finished  0.1           100  true       3/3  0.8400    0.1831     0.8350",
-        "★    2  finished  0.01          100  false      3/3  0.8410    0.1818     0.8360",
-        "     3  running   0.001         100  true       1/3  0.6400    0.4686     0.6350",
-        "     4  waiting   0.0001        100  false      0/3       –         –          –",
+        "   run  status        lr  batch_size  shuffle  epoch  val loss  val acc ↑",
+        "─" * 73,
+        "     1  finished  0.1            100  true       3/3    0.1831     0.8350",
+        "★    2  finished  0.01           100  false      3/3    0.1818     0.8360",
+        "     3  running   0.001          100  true       1/3    0.4686     0.6350",
+        "     4  waiting   0.0001         100  false      0/3         –          –",
         "",
         "1 waiting, 1 running, 2 finished",
     ]

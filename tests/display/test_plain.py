@@ -158,8 +158,8 @@ def test_run_that_is_stopped_early_says_why() -> None:
     display.close()
     lines = stream.getvalue().splitlines()
     assert lines[4].startswith(
-        f"run 1/3 lr=0.1 batch_size=100 shuffle=true  stopped in 2.6 s, best val_accuracy 0.6150 in epoch 1: {cause}  "
-        "(about "
+        f"run 1/3 lr=0.1 batch_size=100 shuffle=true  stopped in 2.6 s, best val_accuracy 0.6150 in epoch 1; "
+        f"after {cause}  (about "
     )
     assert lines[5].startswith("run 2/3 lr=0.01 batch_size=100 shuffle=false  stopped: the budget is used up  (about ")
     # Nothing is left.

@@ -42,7 +42,7 @@ params:
   # beta1: 0.9 (default)
   # eps: 1.0e-08 (default)
 """
-BETTER, CLOSE, WORSE = [0.91, 0.92, 0.93], [0.909, 0.921, 0.928], [0.80, 0.81, 0.82]
+BETTER, CLOSE, WORSE = [0.91, 0.92, 0.93], [0.909, 0.921, 0.928], [0.80, 0.811, 0.819]
 
 
 def put(
@@ -245,13 +245,13 @@ def test_defaults_are_those_of_the_setting_s_own_optimizer(tmp_path):
 def test_lower_losses_are_better(two, tmp_path):
     content = json.loads((two[0] / "results.json").read_text())
     for run in content["runs"]:
-        run["val_loss"] -= 0.125
+        run["val_loss"] -= 0.125 + 0.001 * (run["seed"] - 1)  # by scipy: half the interval is 0.002484
     found = compare_sweeps([two[0], put(tmp_path / "lower", content)], "val_loss")
     text = table(found)
     assert "B against A, 2 settings: better in 2, worse in 0; on average −0.1250." in " ".join(text.split())
-    assert text.count("−0.1250 to −0.1250") == 2
+    assert text.count("−0.1275 to −0.1225") == 2
     other_way = table(compare_sweeps([tmp_path / "lower", two[0]], "val_loss"))
-    assert other_way.count("+0.1250 to +0.1250") == 2
+    assert other_way.count("+0.1225 to +0.1275") == 2
     assert "better in 0, worse in 2" in other_way
 
 
@@ -351,7 +351,7 @@ def test_the_table(two):
     assert lines[start].split() == ["#", "sweep", "lr", "val", "acc", "↑", "95", "%", "runs"]
     assert lines[start + 2].split() == ["★", "1", "A", "0.01", "0.9200", "±", "0.0248", "3"]
     assert lines[start + 3].split()[:4] == ["≈", "2", "B", "0.01"]
-    assert lines[start + 6].startswith("mean ± half its 95 % interval; ★ best mean, ≈ statistically tied with it")
+    assert lines[start + 6].startswith("mean ± half its 95 % interval; ★ best mean, ≈ tied with it")
 
 
 @pytest.mark.parametrize("width", [40, 60, 100, 160])

@@ -93,5 +93,5 @@ def test_replicates_have_a_row_each_with_what_their_setting_reached(tmp_path: Pa
     assert next(csv.DictReader(io.StringIO(to_csv(results)))).keys() == best.keys()
     lines = to_markdown(results).splitlines()
     assert "| mean val_accuracy | 95 % | tied with best |" in lines[0]
-    assert "| **0.9100** | **0.7829 to 1.0371** | **yes** |" in lines[2]
+    assert "| **0.9100** | **0.7829 to 1.0000** | **yes** |" in lines[2]
     assert "| no | 1.2 s | stopped: top 1/3 at epoch 1 |" in lines[4]

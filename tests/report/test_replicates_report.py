@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from results_by_hand import Content, fail_run, load, make_content, make_replicates, show, stop_run
 
-from cnnsweep.report.settings import group_settings
-from cnnsweep.report.settings_table import sure_words
+from cnnsweep.report.settings import chosen_setting, group_settings
+from cnnsweep.report.sureness import short_sure_words, sure_words
 from cnnsweep.report.terminal import final_summary, render_report, render_run
 
 AHEAD = {1: [0.90, 0.92, 0.87, 0.89, 0.91], 2: [0.885, 0.906, 0.859, 0.872, 0.894], 3: [0.70, 0.72, 0.68, 0.7, 0.71]}
@@ -46,16 +46,15 @@ def test_whole_summary_of_settings_with_five_seeds(folder: Path) -> None:
 ★  1  0.1       0.8980  ± 0.0239  0.0192     5  0.8700..0.9200  0.5010  0.8080    0.6010  2.5 s  finished
    2  0.01      0.8832  ± 0.0228  0.0184     5  0.8590..0.9060  0.5060  0.7980    0.6060  2.5 s  finished
    3  0.001     0.7075  ± 0.0152  0.0096     4  0.7000..0.7200  0.5110  0.7880    0.6110  2.5 s  1 diverged
-mean ± half its 95 % interval; sd: deviation of a run; ★ best mean
+mean ± half its 95 % interval; sd: of a run; ★ best mean
 Settings of which a run failed come last: the other seeds are a lucky choice.
-
-lr=0.1 is ahead of the second, lr=0.01, by 0.0148 (95 % interval 0.0116 to 0.0180, 5 seeds in pairs): over 99.9 % sure.
 
 best        lr=0.1
             val_accuracy 0.8980 ± 0.0239 (95 %), mean of 5 seeds
 best run    val_accuracy 0.9200, loss 0.5005, accuracy 0.8090, val_loss 0.6005 in epoch 2 of 2
 checkpoint  fashion/run-2/best.safetensors
 test it     cnnsweep evaluate fashion
+how sure    ahead of all others; over 99.9 % sure to beat the second
 
 Failures
 1 diverged: loss is not finite
@@ -139,7 +138,8 @@ def test_failed_seed_is_counted_and_its_setting_comes_last(folder: Path) -> None
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
 def test_no_line_is_wider_than_the_terminal(folder: Path, width: int) -> None:
-    content = make_replicates({**LR, "channels": [[6, 12], [16, 32]]}, {n: [0.9, 0.91 + n / 100] for n in range(1, 7)})
+    crossed = {n: [0.7 + n / 50 * (-1) ** n, 0.71 + n / 50 * (-1) ** n] for n in range(1, 7)}
+    content = make_replicates({**LR, "channels": [[6, 12], [16, 32]]}, crossed)
     for number, run in enumerate(content["runs"]):
         run.update(parameters=number % 4 * 1000, run_duration=float(number))
     fail_run(content, 3)
@@ -162,7 +162,7 @@ def test_no_line_is_wider_than_the_terminal(folder: Path, width: int) -> None:
 
 def test_one_run_a_setting_is_said_to_be_little(folder: Path) -> None:
     text = report(make_content({"lr": [1, 2]}))
-    assert "One run a setting: differences may be noise of the seed; `seeds: 5` in the sweep file tells.\n" in text
+    assert "One run a setting: differences may be noise of the seed; `seeds: 5` tells.\n" in text
     assert "One run a setting" not in report(make_content({"lr": [1]}))
 
 
@@ -208,12 +208,15 @@ def test_early_stopping_is_summed_up_by_epoch(folder: Path) -> None:
     assert (
         """\
 Early stopping  halving factor=3
-2 runs stopped after epoch 1 (val_accuracy below 0.6100 to 0.7100), by top 1/3 at epoch 1
-1 run stopped after epoch 3, by no improvement in 2 epochs
-saved 25 of 60 epochs, about 31.2 s
-  lr=2: val_accuracy 0.5000 after epoch 1, below 0.6100 (top 1/3 at epoch 1, 3 settings compared)
-  lr=3: val_accuracy 0.5000 after epoch 1, below 0.7100 (top 1/3 at epoch 1, 6 settings compared)
-  lr=4: val_accuracy 0.6000 after epoch 3 (no improvement in 2 epochs)
+saved 25 of 60 epochs (42 %), about 31.2 s
+2 settings stopped after epoch 1 (val_accuracy below 0.6100 to 0.7100)
+1 setting stopped after epoch 3
+
+epoch  val acc  needed  setting  rule
+───────────────────────────────────────────────────────────
+    3   0.6000       –  lr=4     no improvement in 2 epochs
+    1   0.5000  0.6100  lr=2     top 1/3
+    1   0.5000  0.7100  lr=3     top 1/3
 """
         in text
     )
@@ -225,9 +228,9 @@ def test_one_run_tells_why_it_was_stopped_and_of_its_setting(folder: Path) -> No
     content["tests"] = [made_test("run-8", "c3", 0.7)]
     results = load(folder, content)
     assert show(lambda console: render_run(results, "run-8", console), 120).startswith("""\
-run-8  stopped: top 1/3 at epoch 1
+run-8  stopped
 1 epoch in 1.2 s, 44,426 parameters
-stopped early: val_accuracy 0.5000 after epoch 1, below 0.6100 (top 1/3 at epoch 1, 3 settings compared)
+stopped early: val_accuracy 0.5000 after epoch 1, below 0.6100 (top 1/3, 3 settings compared)
 one of 3 runs of its setting: mean val_accuracy 0.6267 ± 0.2736 over 3 seeds
 tested: accuracy 0.7000 (95 % 0.6909 to 0.7089, 10,000 test images, weights of run-8), looked at 2026-11-21
 """)
@@ -269,3 +272,101 @@ def test_interrupted_replicates_are_ranked_by_what_they_reached(folder: Path) ->
     text = report(content)
     assert "★  1  0.01      0.9033  ± 0.0517" in text
     assert "interrupted" in text
+
+
+def test_folds_are_compared_in_pairs_where_the_seed_is_no_axis(folder: Path) -> None:
+    content = make_replicates(LR, AHEAD, folds=5)
+    for run in content["runs"]:
+        del run["seed"]
+    content["sweep"].update(hyperparameters=["lr", "epochs", "optimizer"], axes=["lr"])
+    results = load(folder, content)
+    (words,) = sure_words(results, group_settings(results))
+    assert "5 folds in pairs" in words
+    text = report(content)
+    assert ", mean of 5 folds\n" in text
+    assert "runs that differ by fold alone" in text
+
+
+def test_two_seeds_claim_no_accuracy_outside_0_and_1_and_foretell_nothing(folder: Path) -> None:
+    content = make_replicates(LR, {1: [0.7, 0.9], 2: [0.65, 0.75], 3: [0.6, 0.6]})
+    text = report(content)
+    assert "95 %: interval of the mean; sd: of a run; ★ best mean, ≈ tied with it\n" in text
+    assert "★  1  0.1       0.8000  0.000..1.000" in text
+    assert "≈  3  0.001     0.6000             –" in text  # two equal accuracies say nothing about the spread
+    assert "val_accuracy 0.8000 (95 % 0.0000 to 1.0000), mean of 2 seeds\n" in text
+    assert "(95 % interval −0.5353 to 0.7353, 2 seeds in pairs)" in text
+    assert "2 are too few to say how many more would separate the first two." in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ([0.88, 0.93, 0.85, 0.88, 0.90], "about 4 more seeds would separate"),
+        ([0.89, 0.93, 0.85, 0.88, 0.92], "about 50 more seeds would separate"),
+        ([0.89, 0.93, 0.86, 0.88, 0.92], "it would take hundreds of seeds to separate"),
+    ],
+)
+def test_more_seeds_are_told_as_exactly_as_they_can_be(folder: Path, second: list[float], words: str) -> None:
+    results = load(folder, make_replicates(LR, {**AHEAD, 2: second}))
+    assert words in " ".join(sure_words(results, group_settings(results)))
+
+
+def test_end_of_a_run_says_in_half_a_line_how_sure_the_best_is_and_what_stopping_saved(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    stop_run(content, 8, 1, 0.5, 0.61, 3)
+    results = load(folder, content)
+    settings = group_settings(results)
+    assert short_sure_words(results, settings) == "statistically tied with both others; 91 % sure to beat the second"
+    text = show(lambda console: final_summary(results, console))
+    assert "\nhow sure    statistically tied with both others; 91 % sure to beat the second\n" in text
+    assert "\nstopped     saved 1 of 18 epochs (6 %), about 1.2 s\n" in text
+    assert "Early stopping" not in text
+
+
+def test_several_tested_runs_are_one_line(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    content["tests"] = [made_test(f"run-{n}", "c2", 0.88 + n / 100) for n in (4, 5, 6)]
+    words = " ".join(report(content).split())
+    assert "tested: accuracy 0.9300 ± 0.0248 (95 %), mean of 3 runs from 0.9200 to 0.9400; 10,000 test images" in words
+
+
+def test_hyperparameter_that_some_settings_have_no_use_for_does_not_lead_for_that(folder: Path) -> None:
+    content = make_content({"method": ["adam", "sgd"], "momentum": [None, 0.0, 0.9]}, epochs=1)
+    content["runs"] = [run for run in content["runs"] if (run["method"] == "adam") == (run["momentum"] is None)]
+    content["epochs"] = []
+    for run, accuracy in zip(content["runs"], [0.9, 0.5, 0.52], strict=True):
+        run["val_accuracy"] = accuracy
+    effects = report(content).split("Mean val_accuracy by setting")[1]
+    assert effects.index("method") < effects.index("momentum")
+    assert "spread 0.0200" in effects
+    assert "0.5200 ◂" in effects
+    assert "–     0.9000   " in effects
+    assert "1 run without" in effects
+    assert "none" not in effects
+
+
+def test_unfinished_sweep_has_a_winner_so_far_only(folder: Path) -> None:
+    content = make_replicates(LR, AHEAD)
+    for run in content["runs"][10:]:
+        run.update(status="waiting", val_accuracy=None, epochs_done=0, checkpoint=None)
+    content["sweep"].update(status="interrupted")
+    results = load(folder, content)
+    settings = group_settings(results)
+    assert short_sure_words(results, settings) == "ahead of all others so far; over 99.9 % sure to beat the second"
+    assert sure_words(results, settings)[0].startswith("lr=0.1 so far is ahead of the second, lr=0.01, by 0.0148 (")
+    text = show(lambda console: final_summary(results, console))
+    assert "… and 1 more: --top 0 shows all" in text
+    assert "   –  0.001" not in text
+
+
+def test_setting_that_is_complete_stands_for_the_sweep_before_one_that_still_trains(folder: Path) -> None:
+    content = make_replicates(LR, TIED)
+    for run in content["runs"][3:6]:
+        run.update(status="running")
+    content["sweep"].update(status="running")
+    results = load(folder, content)
+    settings = group_settings(results)
+    chosen = chosen_setting(results, settings)
+    assert chosen is not None
+    assert chosen.settings["lr"] == 0.1
+    assert "best        lr=0.1\n" in report(content)

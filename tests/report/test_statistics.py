@@ -76,16 +76,27 @@ def test_too_few_replicates_give_a_difference_without_an_interval() -> None:
         difference({}, FIRST)
 
 
-def test_replicates_that_agree_exactly_leave_no_doubt() -> None:
+def test_five_replicates_that_agree_exactly_leave_no_doubt() -> None:
     same = difference(FIRST, FIRST)
     assert (same.mean, same.low, same.high, same.sure, same.error) == (0, 0, 0, 0.5, 0)
-    shifted = {key: value / 4 for key, value in {0: 1, 1: 2, 2: 3}.items()}
+    shifted = {key: value / 4 for key, value in enumerate([1, 2, 3, 5, 8])}
     ahead = difference({key: value + 0.25 for key, value in shifted.items()}, shifted)
     assert (ahead.mean, ahead.low, ahead.high, ahead.sure) == (0.25, 0.25, 0.25, 1)
     assert difference(shifted, {key: value + 0.25 for key, value in shifted.items()}).sure == 0
-    welch = difference({0: 0.1, 1: 0.1, 2: 0.1}, {3: 0.1, 4: 0.1})
+    welch = difference(dict.fromkeys(range(5), 0.1), dict.fromkeys(range(5, 10), 0.1))
     assert (welch.mean, welch.sure, welch.pairs) == (0, 0.5, None)
     assert estimate([0.1] * 3).deviation == 0  # whose rounded mean is not 0.1
+
+
+def test_fewer_replicates_that_agree_say_nothing_about_their_spread() -> None:
+    """Accuracies of few images are coarse: two seeds are often equal, and so are two differences."""
+    found = estimate([0.5, 0.5])
+    assert (found.deviation, found.low, found.high) == (0, None, None)
+    # 0.55 - 0.4 and 0.4 - 0.25 differ in the last bit only.
+    ahead = difference({0: 0.55, 1: 0.4}, {0: 0.4, 1: 0.25})
+    assert (ahead.mean, ahead.sure, ahead.low, ahead.pairs) == (pytest.approx(0.15), None, None, 2)
+    assert tied_with_best({"a": {0: 0.55, 1: 0.4}, "b": {0: 0.4, 1: 0.25}}, "max") == {"a": True, "b": True}
+    assert difference({0: 0.5, 1: 0.5}, {2: 0.4, 3: 0.4}).sure is None
 
 
 def test_settings_without_two_replicates_are_not_judged() -> None:
