@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cnnsweep.judging import average_curve
 from cnnsweep.recording.files import to_json
-from cnnsweep.recording.history import SweepHistory
-from cnnsweep.records import Run, RunStatus
+from cnnsweep.recording.history import AskedRound, RunHistory, SweepHistory
+from cnnsweep.records import ModelChoice, Run, RunStatus
 from cnnsweep.search.base import Dimension as SearchDimension
 from cnnsweep.search.base import Picks, Suggester, Told, make_suggester
 from cnnsweep.spec.conditions import is_number
@@ -26,7 +27,8 @@ from cnnsweep.spec.settings import Dimension, Setting, apply_conditions, count_r
 
 FIRST_ROUND = 10  # before anything is known: as many as Optuna's TPE draws at random
 _PATIENCE = 20  # refused one after the other, before a search that learns draws at random
-_MOST_REFUSED = 1_000  # one after the other: nothing new is left in the space
+_MOST_REFUSED = 1_000  # one after the other: little or nothing new is left in the space
+_MOST_LISTED = 10_000  # settings of a space that are gone through for what is left, which takes some seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Asker:
         for one in every:
             if one.name not in self._dimensions:
                 self._fixed |= one.at(0)
-        self._space = _hash_of(self._dimensions.values(), spec)
+        self._space = "" if self._is_grid else self._hash_of_space()
         self._suggester = None if self._is_grid else self._make_suggester(self._search)
 
     def known_runs(self, history: SweepHistory) -> tuple[Run, ...]:
@@ -99,7 +101,7 @@ class Asker:
         ]
         return make_suggester(search, space, self._spec.mode)
 
-    def _rounds(self, history: SweepHistory) -> list[Any]:
+    def _rounds(self, history: SweepHistory) -> list[AskedRound]:
         """Return the rounds of this search; picks of another space mean nothing here."""
         return [asked for asked in history.rounds if asked.space == self._space]
 
@@ -123,7 +125,7 @@ class Asker:
         """Draw until there are `count` settings that are neither excluded nor known."""
         assert self._suggester is not None
         rounds = self._rounds(history)
-        told = self._told(history)
+        told = self._told(history, runs)
         drawn = rounds[-1].drawn if rounds else 0
         known = {run.configuration for run in runs}
         at_random = self._make_suggester(Search("random", self._search.runs, self._search.seed))
@@ -132,26 +134,62 @@ class Asker:
         configurations: list[str] = []
         useless: list[Picks] = []  # told as well, or a search may insist on them
         refused = 0
+
+        def take(picks: Picks) -> bool:
+            """Choose a setting, unless it is excluded or known."""
+            setting = self._setting(picks)
+            configuration = None if is_excluded(self._spec, setting) else self._identities.configuration(setting)
+            if configuration is None or configuration in known:
+                return False
+            known.add(configuration)
+            chosen.append(picks)
+            settings.append(setting)
+            configurations.append(configuration)
+            return True
+
         while len(chosen) < count and refused < _MOST_REFUSED:
             pending = [Told(picks, None, is_pending=True) for picks in [*chosen, *useless]]
             suggester = self._suggester if refused < _PATIENCE or not self._search.learns else at_random
             for picks in suggester.suggest([*told, *pending], drawn, count - len(chosen)):
                 drawn += 1
-                setting = self._setting(picks)
-                configuration = None if is_excluded(self._spec, setting) else self._identities.configuration(setting)
-                if configuration is None or configuration in known:
+                if take(picks):
+                    refused = 0
+                else:
                     refused += 1
                     useless.append(picks)
-                    continue
-                refused = 0
-                known.add(configuration)
-                chosen.append(picks)
-                settings.append(setting)
-                configurations.append(configuration)
-        names = {known_run.name for known_run in history.runs.values()}
-        new = make_runs(self._spec, settings, names).runs
+        for picks in self._every_pick() if refused >= _MOST_REFUSED else ():
+            if len(chosen) < count:
+                take(picks)
+        new = make_runs(self._spec, settings, {one.name for one in history.runs.values()}).runs
         event = {"space": self._space, "drawn": drawn, "picks": chosen, "configurations": configurations}
         return Round(event, new)
+
+    def _hash_of_space(self) -> str:
+        """Return what two commands must agree in for picks of one to mean the same in the other; `runs` may differ."""
+        options = {
+            one.name: one.interval.as_written()
+            if one.interval is not None
+            else [[_identity(value) for value in option] for option in one.options]
+            for one in self._dimensions.values()
+        }
+        # One setting stands for what all have in common, such as data, model, and what the file does not vary.
+        some = {name: 0 if one.interval is None else one.interval.at(0.5) for name, one in self._dimensions.items()}
+        shape = {
+            "common": self._identities.configuration(self._setting(some)),
+            "fixed": {key: _identity(value) for key, value in self._fixed.items() if key in self._spec.when},
+            "when": {key: condition.as_written() for key, condition in self._spec.when.items()},
+            "exclude": [condition.as_written() for condition in self._spec.exclude],
+            "method": self._search.method,
+            "seed": self._search.seed,
+        }
+        return hashlib.sha256(to_json([options, shape]).encode()).hexdigest()[:16]
+
+    def _every_pick(self) -> Iterable[Picks]:
+        """Return all picks of a small space without intervals; none of another."""
+        counts = [len(one.options) for one in self._dimensions.values()]  # of an interval 0
+        if math.prod(counts) > _MOST_LISTED:
+            return ()
+        return (dict(zip(self._dimensions, places, strict=True)) for places in itertools.product(*map(range, counts)))
 
     def _setting(self, picks: Picks) -> Setting:
         values = dict(self._fixed)
@@ -160,21 +198,26 @@ class Asker:
         ordered = {key: values[key] for key in self._spec.axes if key in values}
         return apply_conditions(self._spec, ordered)
 
-    def _told(self, history: SweepHistory) -> list[Told]:
-        """Return what became of the settings asked for, in their order, after those of `include`."""
-        by_configuration: dict[str, list[Any]] = {}
-        for run in history.runs.values():
-            by_configuration.setdefault(run.configuration, []).append(run)
-        included = [
-            (picks, self._identities.configuration(setting))
-            for setting in self._spec.include
-            if (picks := self._picks(setting)) is not None
-        ]
-        asked = [pair for one in self._rounds(history) for pair in zip(one.picks, one.configurations, strict=True)]
+    def _told(self, history: SweepHistory, runs: Sequence[Run]) -> list[Told]:
+        """Return what became of the settings asked for, in their order, after those of `include`; each once.
+
+        A setting is what the sweep has now: seeds that an edited file no longer names may never have been trained.
+        """
+        by_configuration: dict[str, list[RunHistory]] = {}
+        for run in runs:
+            by_configuration.setdefault(run.configuration, []).append(history.runs[run.id])
+        picks_of: dict[str, Picks] = {}
+        for setting in self._spec.include:
+            if (picks := self._picks(setting)) is not None:
+                picks_of.setdefault(self._identities.configuration(setting), picks)
+        for asked in self._rounds(history):
+            for picks, configuration in zip(asked.picks, asked.configurations, strict=True):
+                picks_of.setdefault(configuration, picks)
         told = []
-        for picks, configuration in itertools.chain(included, asked):
-            curve = average_curve(configuration, by_configuration.get(configuration, []), self._spec.objective)
-            is_stopped = any(run.status is RunStatus.STOPPED for run in by_configuration.get(configuration, []))
+        for configuration, picks in picks_of.items():
+            of_setting = by_configuration.get(configuration, [])
+            curve = average_curve(configuration, of_setting, self._spec.objective)
+            is_stopped = any(run.status is RunStatus.STOPPED for run in of_setting)
             by_epoch = {epoch: value for epoch, value in enumerate(curve.standing, start=1) if value is not None}
             value = curve.standing[-1] if curve.standing else None
             told.append(Told(picks, value, by_epoch if is_stopped else {}))
@@ -207,18 +250,6 @@ def _written(setting: Setting) -> dict[str, Any]:
     return {key: as_written(value) for key, value in setting.items()}
 
 
-def _hash_of(space: Any, spec: SweepSpec) -> str:
-    """Return what two commands must agree in for picks of one to mean the same in the other; `runs` may differ."""
-    options = {
-        one.name: one.interval.as_written()
-        if one.interval is not None
-        else [[as_written(value) for value in option] for option in one.options]
-        for one in space
-    }
-    shape = {
-        "when": {key: condition.as_written() for key, condition in spec.when.items()},
-        "exclude": [condition.as_written() for condition in spec.exclude],
-        "method": spec.search.method,
-        "seed": spec.search.seed,
-    }
-    return hashlib.sha256(to_json([options, shape]).encode()).hexdigest()[:16]
+def _identity(value: Any) -> Any:
+    """Return what a value of a setting is, as plain JSON; a person's own model counts by its content too."""
+    return [as_written(value), value.code] if isinstance(value, ModelChoice) else as_written(value)

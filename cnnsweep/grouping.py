@@ -52,8 +52,9 @@ def choose_groups(
     *,
     measure_all: bool = False,
     in_step: bool = False,
+    rung: int | None = None,
 ) -> list[PlannedGroup]:
-    """Return the groups to train, in the order of their first runs.
+    """Return the groups to train, in the order of their first runs; those that the journal remembers keep its order.
 
     A group that the journal remembers stays as it was, if it was chosen under the same conditions: how runs are grouped
     shows in the last bits of their results, and a resumed sweep shall equal an uninterrupted one. So does a way that
@@ -64,16 +65,17 @@ def choose_groups(
         measure_all: measure runs that have to train alone too, to foresee their time.
         in_step: keep all runs of a configuration in one group, so that they go on epoch by epoch together, in several
             programs if need be: whoever stops configurations early compares them over their seeds and folds.
+        rung: the epoch up to which these groups train; beyond it, those that go on are grouped anew.
     """
-    under = conditions(task, fuse, in_step=in_step)
+    under = conditions(task, fuse, in_step=in_step, rung=rung)
     remembered = _remembered(missing, history, under)
     if in_step:
         remembered = _without_torn(remembered, missing)
     known = {run.id for planned in remembered for run in planned.group.runs}
     new = [run for run in missing if run.id not in known]
-    planned = list(remembered)
+    planned: list[PlannedGroup] = []
     if fuse == OFF and not measure_all and not in_step:
-        planned += [PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new]
+        planned = [PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new]
     else:
         epochs_done = {run.id: len(history.runs[run.id].records) for run in new if run.id in history.runs}
         planner = _Planner(task, fuse, under, tell, dict(history.ways), measure_all, in_step)
@@ -86,28 +88,41 @@ def choose_groups(
         else:
             planned += [one for kind in kinds for one in planner.plan([kind])]
     place = {run.id: number for number, run in enumerate(missing)}
-    return sorted(planned, key=lambda one: min(place[run.id] for run in one.group.runs))
+    first_places = [min(place[run.id] for run in one.group.runs) for one in [*remembered, *planned]]
+    # A group whose first runs have ended keeps its turn: what a rule finds depends on who trains before whom.
+    turns = [*itertools.accumulate(first_places[: len(remembered)], max), *first_places[len(remembered) :]]
+    return [one for _, one in sorted(zip(turns, [*remembered, *planned], strict=True), key=lambda pair: pair[0])]
 
 
 def keeps_in_step(spec: SweepSpec) -> bool:
-    """True for a sweep whose settings are stopped early by what several runs of each have come to."""
-    return spec.early_stop is not None and bool({"seed", "fold"} & set(columns_that_vary(spec)))
+    """True for a sweep whose settings are judged after every epoch by what several runs of each have come to.
+
+    At rungs they wait for each other anyway.
+    """
+    judges_every_epoch = spec.early_stop is not None and not spec.early_stop.has_rungs
+    return judges_every_epoch and bool({"seed", "fold"} & set(columns_that_vary(spec)))
 
 
-def conditions(task: TrainingTask, fuse: Fuse, *, in_step: bool = False) -> dict[str, Any]:
+def conditions(task: TrainingTask, fuse: Fuse, *, in_step: bool = False, rung: int | None = None) -> dict[str, Any]:
     """Return under what a choice of groups holds.
 
     Args:
-        in_step: as it is given to `choose_groups`.
+        in_step, rung: as they are given to `choose_groups`.
     """
     return {
         **({"in_step": True} if in_step else {}),
+        **({} if rung is None else {"rung": rung}),
         "fuse": fuse,
         "device": str(task.device),
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }
+
+
+def _but_rung(under: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the conditions under which a measured way holds: up to which epoch it was to be used is none of them."""
+    return {name: value for name, value in under.items() if name != "rung"}
 
 
 def event_from_groups(planned: Sequence[PlannedGroup], under: Mapping[str, Any]) -> dict[str, Any]:
@@ -241,7 +256,11 @@ class _Planner:
             measured = {way: seconds_together(runs[: way.size], self.task)} if self.measure_all else {}
             return _Choice(Calibration(way, f"--fuse {self.fuse}", measured.get(ALONE), measured), most)
         known = self.ways.get(family(runs[0]))
-        if known is not None and known.conditions == self.under and len(kind) <= _REUSED_FOR * known.of:
+        if (
+            known is not None
+            and _but_rung(known.conditions) == _but_rung(self.under)
+            and len(kind) <= _REUSED_FOR * known.of
+        ):
             way = Way(known.size, known.threads)
             measured = {} if way == ALONE or known.step_s is None else {way: known.step_s}
             return _Choice(Calibration(way, known.why, known.alone_s, measured), known.most, known, is_new=False)

@@ -12,7 +12,7 @@ from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.records import Run, RunStatus, Verdict
 from cnnsweep.selection import BEST, Objective
 from cnnsweep.spec.early_stop_entry import EarlyStop
-from cnnsweep.stopping import Curve, judge
+from cnnsweep.stopping import Curve, judge, rungs_of
 
 
 class Judge:
@@ -27,6 +27,7 @@ class Judge:
         self._configuration_of: dict[str, str] = {}  # by run id
         self._runs: dict[str, list[Run]] = {}  # by configuration
         self._curves: dict[str, Curve] = {}
+        self._longest = 0  # the most epochs that any run is to train
         self._changed: dict[str, None] = {}  # a set that keeps the order: their curves have to be made anew
 
     def add_runs(self, runs: Iterable[Run]) -> None:
@@ -36,6 +37,7 @@ class Judge:
                 self._configuration_of[run.id] = run.configuration
                 self._runs.setdefault(run.configuration, []).append(run)
                 self._changed[run.configuration] = None
+                self._longest = max(self._longest, run.hyperparameters.epochs)
 
     def run_changed(self, run_id: str) -> None:
         """Note that the journal says something new of a run: an epoch, an end, or that it goes on from before.
@@ -43,6 +45,29 @@ class Judge:
         Who forgets to say so judges by what a resumed sweep would not see.
         """
         self._changed[self._configuration_of[run_id]] = None
+
+    def next_rung(self, run_ids: Iterable[str]) -> int | None:
+        """Return up to which epoch runs train before their settings are held against each other.
+
+        None if there is no such epoch left for them, or the rule judges each setting after every epoch.
+        """
+        if self._rule is None or not self._rule.has_rungs:
+            return None
+        found = []
+        for configuration in self._configurations(run_ids):
+            under_way = self._under_way(configuration)
+            done, epochs = self._epoch(configuration), max((run.hyperparameters.epochs for run in under_way), default=0)
+            found += [
+                rung
+                for rung in rungs_of(self._rule, configuration, self._longest)
+                if done <= rung < epochs and (configuration, rung) not in self._history.verdicts
+            ][:1]
+        return min(found, default=None)
+
+    @property
+    def judges_every_epoch(self) -> bool:
+        """True for a rule that does not wait for a rung."""
+        return self._rule is not None and not self._rule.has_rungs
 
     def new_verdicts(self, run_ids: Sequence[str]) -> list[Verdict]:
         """Return what the rule finds about the configurations of these runs, which have just ended an epoch.
@@ -61,9 +86,8 @@ class Judge:
         for configuration in self._changed:
             self._curves[configuration] = self._curve(configuration)
         self._changed.clear()
-        longest = max(run.hyperparameters.epochs for runs in self._runs.values() for run in runs)
         objective = self._history.objective
-        found = [judge(self._rule, objective, names, self._curves, longest) for _, names in sorted(due.items())]
+        found = [judge(self._rule, objective, names, self._curves, self._longest) for _, names in sorted(due.items())]
         return list(itertools.chain.from_iterable(found))
 
     def stopped(self, run_ids: Sequence[str]) -> list[str]:
@@ -91,7 +115,7 @@ class Judge:
         needed = "" if verdict.threshold is None else f", needed was {verdict.threshold:.4g}"
         return f"epoch {verdict.epoch}: {metric} {reached}{needed} ({verdict.rule})"
 
-    def _configurations(self, run_ids: Sequence[str]) -> list[str]:
+    def _configurations(self, run_ids: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(self._configuration_of[run_id] for run_id in run_ids))
 
     def _under_way(self, configuration: str) -> list[Run]:

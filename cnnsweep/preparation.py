@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,11 +13,13 @@ import cnnsweep
 from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.data.splits import fold_indices, split_indices
+from cnnsweep.errors import ModelError
 from cnnsweep.models.registry import build_model, check_model
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
 from cnnsweep.records import ModelChoice, Run
+from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import dump_spec, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
 from cnnsweep.spec.schema import SweepSpec
@@ -65,7 +68,7 @@ def sweep_facts(
         "description": spec.description,
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
-        "model": ", ".join(dict.fromkeys(run.model.name for run in runs)),
+        "model": ", ".join(_model_names(spec, runs)),
         "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
         "validation": spec.validation,
         "folds": spec.folds,
@@ -83,6 +86,16 @@ def sweep_facts(
     }
 
 
+def _model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
+    """Return the models' names; of a search, all that it may choose, since nothing is chosen as it begins."""
+    chosen = [run.model for run in runs]
+    if spec.search.method != "grid":
+        axis = spec.axes.get("model", ())
+        possible = [spec.model] if isinstance(axis, Interval) or not axis else axis
+        chosen = [one for one in possible if isinstance(one, ModelChoice)] + chosen
+    return list(dict.fromkeys(model.name for model in chosen))
+
+
 def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -> RecordingTask:
     """Return what the recorder writes beside what training reports."""
     shape = dataset.train.image_shape
@@ -93,7 +106,9 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
             return None
         key = _model_key(run.model)
         if key not in graphs:  # traced once, written for every run that has this model
-            graphs[key] = make_graph(build_model(run.model, shape, len(dataset.classes), seed=0), shape)
+            graphs[key] = None
+            with contextlib.suppress(ModelError):  # one that a search chose may not fit: training says so
+                graphs[key] = make_graph(build_model(run.model, shape, len(dataset.classes), seed=0), shape)
         return graphs[key]
 
     def describe(run: Run) -> Mapping[str, Any]:

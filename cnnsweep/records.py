@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class RunStatus(StrEnum):
     """Where a run stands. The last five are ends; an interrupted run goes on when the sweep is run again."""
 
-    WAITING = "waiting"
+    WAITING = "waiting"  # to begin, or at a rung of early stopping for the other settings to come there
     RUNNING = "running"
     FINISHED = "finished"
     STOPPED = "stopped"  # early, by decision
@@ -38,6 +38,7 @@ class Decision(Enum):
 
     CONTINUE = "continue"
     STOP = "stop"  # early: the run has ended
+    PAUSE = "pause"  # at a rung: the run waits there for the other settings
     INTERRUPT = "interrupt"  # now: the run goes on when the sweep is run again
 
 

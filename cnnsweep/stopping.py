@@ -78,6 +78,14 @@ def rungs(rule: EarlyStop, longest: int, bracket: int = 0) -> list[int]:
     return epochs
 
 
+def rungs_of(rule: EarlyStop, configuration: str, longest: int) -> list[int]:
+    """Return the epochs at which a rule holds a configuration against others; none for a rule without rungs."""
+    if not rule.has_rungs:
+        return []
+    sizes = bracket_sizes(rule, longest)
+    return rungs(rule, longest, bracket_of(configuration, sizes) if rule.method == "hyperband" else 0)
+
+
 def bracket_sizes(rule: EarlyStop, longest: int) -> list[int]:
     """Return how many settings Hyperband gives each bracket; the first one stops earliest.
 
@@ -126,8 +134,8 @@ def _halved(
 ) -> list[Verdict]:
     """Stop all but the best 1/factor of those that have come as far, now or earlier (ASHA, Li et al. 2020).
 
-    What comes first finds few to be compared with, and goes on; nothing waits for the others. Those that came to
-    their own end at this epoch count, those that came to it earlier have no figure here.
+    Those that are due are judged at once, so it does not matter who of them trained first. Those that came to their
+    own end at this epoch count, those that came to it earlier have no figure here.
     """
     figures = [curve.standing[epoch - 1] for curve in curves if len(curve.figures) >= epoch]
     rivals = [figure for figure in figures if figure is not None and math.isfinite(figure)]

@@ -7,7 +7,7 @@ spec â†’ settings (all of a grid, or round by round as a search asks for them) â
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from typing import Any
 import torch
 
 from cnnsweep.asking import Asker
-from cnnsweep.data.datasets import load_dataset
+from cnnsweep.data.datasets import Dataset, load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
+from cnnsweep.errors import ModelError
 from cnnsweep.execution.base import Executor
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.grouping import AUTO, Fuse, PlannedGroup, choose_groups, conditions, event_from_groups, keeps_in_step
@@ -87,48 +88,105 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     with locked(paths), stop_on_signals(display.message) as stop:
         history = read_history(paths.journal)
         _use_same_threads(history)
-        runs = _with_known_names([*expansion.runs, *asker.known_runs(history)], history)
+        roster = _Roster(spec, options.retry_failed, expansion.runs, asker, history)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
-        facts = sweep_facts(spec, runs, dataset, device, options.overrides)
+        facts = sweep_facts(spec, roster.runs, dataset, device, options.overrides)
         refuse_other_sweep(paths, history, facts)
-        parameters = count_parameters(runs, dataset)
+        parameters = roster.count_parameters(dataset)
         task = make_training_task(spec, dataset, device)
         _say_what_is_special(expansion.duplicates, what_changed(history, facts), display)
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message)
         try:
-            recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in runs])
+            recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
             judge = Judge(spec.early_stop, history)
             in_step = keeps_in_step(spec)
             grouped_under = conditions(task, options.fuse, in_step=in_step)
             watcher = _SweepWatcher(recorder, display, stop, judge, grouped_under)
             executor: Executor = InProcessExecutor(in_step=in_step)
-            display.sweep_started(_overview(spec, paths, device, runs, history, asker.runs_to_come(history)))
+            display.sweep_started(_overview(spec, paths, device, roster.runs, history, asker.runs_to_come(history)))
             try:
                 while not stop.is_made:
-                    asked = asker.ask(history, runs)
-                    if asked is not None:
-                        parameters = count_parameters(asked.runs, dataset)
-                        recorder.record_round(asked.event, [(run, parameters[run.id]) for run in asked.runs])
-                        display.runs_added(asked.runs, asker.runs_to_come(history))
-                        runs = (*runs, *asked.runs)
-                        if not asked.runs:
-                            display.message("every setting of the space that is not excluded has been tried")
-                    missing = [run for run in runs if _is_missing(history, run, spec, options.retry_failed)]
-                    if not missing:
+                    is_asked = roster.ask(dataset, recorder, display)
+                    missing = roster.take_missing()
+                    if missing:
+                        judge.add_runs(roster.runs)
+                        groups = choose_groups(missing, history, task, options.fuse, display.note, in_step=in_step)
+                        recorder.record_groups(event_from_groups(groups, grouped_under))
+                        executor.execute([planned.group for planned in groups], task, watcher)
+                    elif not is_asked:
                         break
-                    judge.add_runs(runs)
-                    groups = choose_groups(missing, history, task, options.fuse, display.note, in_step=in_step)
-                    recorder.record_groups(event_from_groups(groups, grouped_under))
-                    executor.execute([planned.group for planned in groups], task, watcher)
-                    options = dataclasses.replace(options, retry_failed=False)  # once each
             except KeyboardInterrupt:
                 watcher.interrupt_running()
-            is_whole = not asker.runs_to_come(history) and all(history.runs[run.id].status.is_final for run in runs)
+            is_whole = roster.is_whole
             recorder.finish("finished" if is_whole else "interrupted")
         finally:
             recorder.close()
-    statuses = {run.name: history.runs[run.id].status for run in runs}
+    statuses = {run.name: history.runs[run.id].status for run in roster.runs}
     return SweepResult(paths, statuses, None if is_whole else stop.exit_code)
+
+
+class _Roster:
+    """The runs of a sweep: those that its file names, and those that a search has asked for so far."""
+
+    def __init__(
+        self, spec: SweepSpec, retry_failed: bool, named: Sequence[Run], asker: Asker, history: SweepHistory
+    ) -> None:
+        self._early_stop = spec.early_stop
+        self._retry_failed = retry_failed
+        self._asker = asker
+        self._history = history
+        self._named = tuple(named)
+        self._taken: set[str] = set()  # a command trains each run once, whatever becomes of it, and so comes to an end
+        asked = asker.known_runs(history)
+        # A file that was edited may name what a search had asked for before.
+        self.runs = _with_known_names({run.id: run for run in (*named, *asked)}.values(), history)
+
+    def count_parameters(self, dataset: Dataset) -> Mapping[str, int]:
+        """Check the models, and return each run's number of parameters by its id.
+
+        Raises:
+            ModelError: one that the file names does not fit. A search may choose some that do not: such a run fails.
+        """
+        named = count_parameters(self._named, dataset)
+        return named | _parameters_if_built([run for run in self.runs if run.id not in named], dataset)
+
+    def ask(self, dataset: Dataset, recorder: Recorder, display: SweepDisplay) -> bool:
+        """Take in the next round of a search, if one is due now; return whether one was.
+
+        Raises:
+            ModelError: no model of the sweep fits.
+        """
+        asked = self._asker.ask(self._history, self.runs)
+        if asked is None:
+            return False
+        new = _with_known_names(asked.runs, self._history)  # known from before the space was edited
+        parameters = _parameters_if_built(new, dataset)
+        if new and not self.runs and not any(parameters.values()):
+            count_parameters(new, dataset)  # raises: nothing would ever train
+        recorder.record_round(asked.event, [(run, parameters[run.id]) for run in new])
+        self.runs = (*self.runs, *new)
+        display.runs_added(new, self._asker.runs_to_come(self._history))
+        if not new:
+            display.message("every setting of the space that is not excluded has been tried")
+        return True
+
+    def take_missing(self) -> list[Run]:
+        """Return the runs that are to be trained now; none of them twice."""
+        missing = [run for run in self.runs if run.id not in self._taken and self._is_missing(run)]
+        self._taken.update(run.id for run in missing)
+        return missing
+
+    @property
+    def is_whole(self) -> bool:
+        """True if all runs have ended, and no further ones are to be asked for."""
+        have_ended = all(self._history.runs[run.id].status.is_final for run in self.runs)
+        return have_ended and not self._asker.runs_to_come(self._history)
+
+    def _is_missing(self, run: Run) -> bool:
+        status = self._history.runs[run.id].status
+        if status is RunStatus.STOPPED:
+            return self._early_stop is None  # who takes the rule out of the file wants them to go on
+        return not status.is_final or (self._retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
 
 
 class _SweepWatcher:
@@ -157,6 +215,7 @@ class _SweepWatcher:
         for run in group.runs:
             self._running[run.id] = run
             last = self._recorder.start_run(run)
+            self._judge.run_changed(run.id)
             if last is not None:
                 checkpoints[run.id] = last
             self._display.run_started(run.id)
@@ -175,6 +234,7 @@ class _SweepWatcher:
     def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         for report in reports:
             standing = self._recorder.record_epoch(report)
+            self._judge.run_changed(report.record.run_id)
             self._display.epoch_ended(report.record, standing)
         if self._stop.is_made:
             return {report.record.run_id: Decision.INTERRUPT for report in reports}
@@ -192,6 +252,7 @@ class _SweepWatcher:
         if outcome.status is RunStatus.STOPPED:
             outcome = dataclasses.replace(outcome, cause=self._judge.why_stopped(outcome.run_id))
         self._recorder.end_run(outcome)
+        self._judge.run_changed(outcome.run_id)
         self._display.run_ended(outcome)
 
     def interrupt_running(self) -> None:
@@ -205,17 +266,21 @@ def _use_same_threads(history: SweepHistory) -> None:
         torch.set_num_threads(history.sweep["threads"])
 
 
-def _with_known_names(runs: Sequence[Run], history: SweepHistory) -> tuple[Run, ...]:
+def _with_known_names(runs: Iterable[Run], history: SweepHistory) -> tuple[Run, ...]:
     """A run keeps its folder, though an edited sweep file would name it differently."""
     known = history.runs
     return tuple(dataclasses.replace(run, name=known[run.id].name) if run.id in known else run for run in runs)
 
 
-def _is_missing(history: SweepHistory, run: Run, spec: SweepSpec, retry_failed: bool) -> bool:
-    status = history.runs[run.id].status
-    if status is RunStatus.STOPPED:
-        return spec.early_stop is None  # who takes the rule out of the file wants them to go on
-    return not status.is_final or (retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
+def _parameters_if_built(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
+    """Return each run's number of parameters, by its id; 0 for a model that does not fit, which fails as it starts."""
+    try:
+        return count_parameters(runs, dataset)
+    except ModelError:
+        if len(runs) == 1:
+            return {runs[0].id: 0}
+        half = len(runs) // 2
+        return _parameters_if_built(runs[:half], dataset) | _parameters_if_built(runs[half:], dataset)
 
 
 def _say_what_is_special(duplicates: int, changes: str | None, display: SweepDisplay) -> None:

@@ -164,6 +164,9 @@ class SweepHistory:
                 )
                 self.runs[event["run"]] = known
             known.settings = event["settings"]  # an edited file may show more columns; the folder's name stays
+            # A journal of an earlier version has these where a later command said them again.
+            known.configuration = event.get("configuration", known.configuration)
+            known.epochs = event.get("epochs", known.epochs)
         elif kind == "planned":
             self._remember(event)
             sizes = [sum(len(program) for program in group["programs"]) for group in event["groups"]]
@@ -191,7 +194,7 @@ class SweepHistory:
             self.status = event["status"]
 
     def _remember(self, event: Mapping[str, Any]) -> None:
-        """Take in groups, in place of all that hold one of their runs."""
+        """Take in groups, in place of all that hold one of their runs: parts of a group have its turn."""
         new = [
             RememberedGroup(
                 tuple(tuple(tuple(ids) for ids in program) for program in group["programs"]),
@@ -206,7 +209,10 @@ class SweepHistory:
             if group.get("way") is not None:
                 self.ways[group["kind"]] = RememberedWay(**group["way"], conditions=event["conditions"])
         planned = {run for group in new for run in group.runs}
-        self.groups = [group for group in self.groups if not group.runs & planned] + new
+        is_kept = [not group.runs & planned for group in self.groups]
+        turn = is_kept.index(False) if False in is_kept else len(is_kept)
+        kept = [group for group, stays in zip(self.groups, is_kept, strict=True) if stays]
+        self.groups = [*kept[:turn], *new, *kept[turn:]]  # before the first that goes, all are kept
 
 
 def read_history(path: Path) -> SweepHistory:

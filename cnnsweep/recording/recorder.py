@@ -137,6 +137,11 @@ class Recorder:
         self._write_tables_if_due()
         return standing
 
+    def pause_run(self, run_id: str) -> None:
+        """Close the files of a run that waits at a rung; to the journal it is under way."""
+        self._log(self._runs[run_id], "waits for the other settings")
+        self._close_board(run_id)
+
     def end_run(self, outcome: RunOutcome) -> None:
         """Write down how a run ended."""
         run = self._runs[outcome.run_id]
@@ -145,6 +150,8 @@ class Recorder:
             best = self.history.objective.standing(known.records)
             epoch = known.records[-1].epoch if known.records else 0
             with self._board_may_fail():
+                if run.id not in self._boards and self._board_works:  # it was waiting
+                    self._boards[run.id] = RunBoard(self._run_paths(run).folder, self._task.board)
                 if run.id in self._boards:
                     self._boards[run.id].add_end(outcome.status, run.settings, _figures(best), epoch)
         self._log(run, f"{outcome.status}" + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
@@ -195,14 +202,14 @@ class Recorder:
                     self._boards[run.id].introduce(self._task.graph(run), self._task.images)
 
     def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
-        """Return the events for runs that the journal does not know, or knows with other columns."""
+        """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""
         self._runs.update((run.id, run) for run, _ in runs)
-        known = self.history.runs
-        return [
-            {"event": "run", **event_from_run(run, parameters)}
-            for run, parameters in runs
-            if run.id not in known or to_json(known[run.id].settings) != to_json(run.settings)
-        ]
+
+        def is_known(run: Run) -> bool:
+            known = self.history.runs.get(run.id)
+            return known is not None and known.epochs is not None and to_json(known.settings) == to_json(run.settings)
+
+        return [{"event": "run", **event_from_run(run, parameters)} for run, parameters in runs if not is_known(run)]
 
     def _append(self, *events: Mapping[str, Any]) -> None:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -58,6 +58,9 @@ def mistakes_in_search(
             "found 'cmaes', which needs two distributions or more under params; lists it can only draw from at random"
         )
         mistakes.append(Mistake(("search", "method"), text))
+    if search.method != "grid" and len(sweep.params.seed) > 1:
+        text = "a search tries every setting with the same seeds: name them with the key `seeds`, beside `params`"
+        mistakes.append(Mistake(("params", "seed"), text, at_key=True))
     if sweep.seeds is not None and "seed" in axes:
         mistakes.append(Mistake(("seeds",), "params has `seed` too, which is the same; keep one of them", at_key=True))
     if sweep.seeds is not None and any("seed" in setting for setting in include):

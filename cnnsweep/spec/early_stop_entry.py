@@ -34,6 +34,11 @@ class EarlyStop:
     min_delta: float = 0.0
     value: float = 0.0
 
+    @property
+    def has_rungs(self) -> bool:
+        """True if it judges all settings together, at a few epochs; the others judge each after every epoch."""
+        return self.method in ("halving", "hyperband")
+
 
 _EPOCHS = Whole(1, 1_000_000)
 _METHOD = Field(description="which rule stops runs", examples=["halving"])

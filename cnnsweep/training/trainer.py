@@ -171,6 +171,8 @@ def _outcome(run_id: str, epoch: int, decision: Decision | None, divergence: str
         return RunOutcome(run_id, RunStatus.DIVERGED, f"epoch {epoch}: {divergence}; try a smaller lr")
     if decision is Decision.STOP:
         return RunOutcome(run_id, RunStatus.STOPPED, f"stopped early after epoch {epoch}")
+    if decision is Decision.PAUSE:
+        return RunOutcome(run_id, RunStatus.WAITING)
     if decision is Decision.INTERRUPT:
         return RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epoch}")
     return None
