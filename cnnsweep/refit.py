@@ -14,7 +14,7 @@ from cnnsweep.recording.history import read_history
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Run
 from cnnsweep.report.results import RunResult, load_results
-from cnnsweep.report.summary import best_run
+from cnnsweep.report.settings import chosen_setting, group_settings
 from cnnsweep.selection import BEST, LAST, default_mode
 from cnnsweep.spec.expand import columns, expand_runs
 from cnnsweep.spec.load import load_sweep
@@ -44,7 +44,7 @@ def refit_chosen(
         CnnSweepError: nothing was chosen yet, or the sweep cannot be trained.
     """
     results = load_results(folder)
-    best = best_run(results)
+    best = chosen_setting(results, group_settings(results))
     if best is None:
         raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
     paths = SweepPaths(results.folder)

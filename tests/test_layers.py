@@ -12,6 +12,8 @@ LAYERS = [
     ["cli", "__main__"],
     ["refit"],
     ["sweep", "forecast"],
+    ["legs", "roster"],
+    ["supervision"],
     ["preparation", "grouping", "evaluation", "asking"],
     ["judging"],
     ["execution"],

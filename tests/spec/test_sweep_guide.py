@@ -118,4 +118,4 @@ def test_what_the_starter_file_switches_off_can_be_switched_on(indent: str, key:
 
 @pytest.mark.parametrize("file", sorted((ROOT / "sweeps").glob("*.yaml")), ids=lambda file: file.name)
 def test_sweeps_of_the_repository_are_without_mistakes(file: Path) -> None:
-    assert expand_runs(load_sweep(file)).runs
+    assert count_runs(load_sweep(file)).runs

@@ -1,0 +1,70 @@
+"""Training in legs: under a rule with rungs, all runs train to the next one, the losers leave, the others go on.
+
+Between two legs those that are left are grouped anew, so that what trains together is never half empty, and a setting
+is judged against all others, whichever trained first. Without such a rule there is one leg, to the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnnsweep.execution.base import Executor
+from cnnsweep.grouping import Fuse, choose_groups, conditions
+from cnnsweep.recording.history import SweepHistory
+from cnnsweep.records import Run, RunGroup
+from cnnsweep.supervision import Supervisor
+from cnnsweep.training.feeding import TrainingTask
+
+
+@dataclass(frozen=True, slots=True)
+class LegTrainer:
+    """Trains runs of a sweep to their ends.
+
+    Attributes:
+        in_step: see `choose_groups`.
+    """
+
+    task: TrainingTask
+    fuse: Fuse
+    in_step: bool
+    history: SweepHistory
+    executor: Executor
+    supervisor: Supervisor
+
+    def train(self, runs: Sequence[Run]) -> None:
+        """Train runs until all have ended, or a person stops the sweep.
+
+        Raises:
+            FolderError: what is reported can no longer be written down.
+            KeyboardInterrupt: a person wants to stop at once.
+        """
+        judge, supervisor = self.supervisor.judge, self.supervisor
+        last_rung = 0
+        while runs:
+            ids = [run.id for run in runs]
+            supervisor.end_losers(ids)
+            rung = judge.next_rung(ids)
+            assert rung is None or rung > last_rung, "every setting was judged at the last rung"
+            last_rung = rung or 0
+            self._train_leg([run for run in runs if rung is None or self._epochs_done(run) <= rung], rung)
+            if rung is None or supervisor.stop.is_made:
+                return
+            supervisor.judge_waiting(ids)
+            runs = [run for run in runs if not self.history.runs[run.id].status.is_final]
+
+    def _train_leg(self, runs: Sequence[Run], rung: int | None) -> None:
+        """Train runs up to a rung, or to their ends."""
+        tell = self.supervisor.display.note
+        planned = choose_groups(runs, self.history, self.task, self.fuse, tell, in_step=self.in_step, rung=rung)
+        under = conditions(self.task, self.fuse, in_step=self.in_step, rung=rung)
+        self.supervisor.begin_leg(planned, under, rung)
+        groups = [one.group for one in planned]
+        self.executor.execute([group for group in groups if self._is_behind(group, rung)], self.task, self.supervisor)
+
+    def _is_behind(self, group: RunGroup, rung: int | None) -> bool:
+        """True if some of a group have not come to the rung; after a crash, some others may be there already."""
+        return rung is None or any(self._epochs_done(run) < rung for run in group.runs)
+
+    def _epochs_done(self, run: Run) -> int:
+        return len(self.history.runs[run.id].records)

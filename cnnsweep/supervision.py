@@ -1,0 +1,112 @@
+"""Hears how training goes, has it written down and shown, and decides what becomes of each run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cnnsweep.display.base import SweepDisplay
+from cnnsweep.grouping import PlannedGroup, event_from_groups
+from cnnsweep.interruption import StopRequest
+from cnnsweep.judging import Judge
+from cnnsweep.recording.checkpoints import LastCheckpoint
+from cnnsweep.recording.recorder import Recorder
+from cnnsweep.records import Decision, EpochReport, Run, RunGroup, RunOutcome, RunStatus
+
+
+class Supervisor:
+    """The `SweepWatcher` of a sweep: passes on what training reports, and stops what is not worth going on with."""
+
+    def __init__(self, recorder: Recorder, display: SweepDisplay, stop: StopRequest, judge: Judge) -> None:
+        self.recorder = recorder
+        self.display = display
+        self.stop = stop
+        self.judge = judge
+        self._running: dict[str, Run] = {}
+        self._waiting: dict[str, int] = {}  # at a rung, by run id, after so many epochs
+        self._rung: int | None = None
+        self._grouped_under: Mapping[str, Any] = {}
+        self.batches_done = display.batches_done
+
+    def begin_leg(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], rung: int | None) -> None:
+        """Write down which runs are going to train together, up to which epoch; None is to their ends."""
+        self._rung = rung
+        self._grouped_under = under
+        self.recorder.record_groups(event_from_groups(planned, under))
+
+    def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
+        if self.stop.is_made:
+            return None
+        checkpoints = {}
+        for run in group.runs:
+            self._running[run.id] = run
+            self._waiting.pop(run.id, None)
+            last = self.recorder.start_run(run)
+            self.judge.run_changed(run.id)
+            if last is not None:
+                checkpoints[run.id] = last
+            self.display.run_started(run.id)
+        return checkpoints
+
+    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+        planned = [PlannedGroup(part, f"a larger group failed: {cause}") for part in parts]
+        self.recorder.record_groups(event_from_groups(planned, self._grouped_under))
+        sizes = " and ".join(str(len(part.trajectories)) for part in parts)
+        how = "one by one" if all(len(part.trajectories) == 1 for part in parts) else f"in groups of {sizes}"
+        self.display.message(f"{sum(len(part.runs) for part in parts)} runs go on {how}: {cause}")
+
+    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        return self._stops(run_ids) if self.judge.judges_every_epoch else {}
+
+    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+        for report in reports:
+            standing = self.recorder.record_epoch(report)
+            self.judge.run_changed(report.record.run_id)
+            self.display.epoch_ended(report.record, standing)
+        if self.stop.is_made:
+            return {report.record.run_id: Decision.INTERRUPT for report in reports}
+        epoch = reports[0].record.epoch
+        # After a crash some of the group may have been there before, and have nothing to report.
+        there = self.recorder.history.at_epoch(epoch, self._running)
+        if epoch == self._rung:
+            return dict.fromkeys(there, Decision.PAUSE)
+        return self._stops(there) if self.judge.judges_every_epoch else {}
+
+    def run_ended(self, outcome: RunOutcome) -> None:
+        self._running.pop(outcome.run_id, None)
+        if outcome.status is RunStatus.WAITING:
+            self._waiting[outcome.run_id] = len(self.recorder.history.runs[outcome.run_id].records)
+            self.recorder.pause_run(outcome.run_id)
+            self.display.run_ended(outcome)
+            return
+        if outcome.status is RunStatus.STOPPED:
+            outcome = dataclasses.replace(outcome, cause=self.judge.why_stopped(outcome.run_id))
+        self.recorder.end_run(outcome)
+        self.judge.run_changed(outcome.run_id)
+        self.display.run_ended(outcome)
+
+    def judge_waiting(self, run_ids: Sequence[str]) -> None:
+        """Hold the settings of runs that have come to a rung against each other, and end those that lose."""
+        self._stops(run_ids)
+        self.end_losers(run_ids)
+
+    def end_losers(self, run_ids: Sequence[str]) -> None:
+        """End what the journal has a verdict against; a crash may have come before its end was written down."""
+        for run_id in self.judge.stopped(run_ids):
+            self._waiting.pop(run_id, None)
+            self.run_ended(RunOutcome(run_id, RunStatus.STOPPED))
+
+    def interrupt(self) -> None:
+        """End what trains or waits, because a person stops the sweep; it goes on when the sweep is run again."""
+        for run_id in list(self._running):
+            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, "interrupted in the middle of an epoch"))
+        for run_id, epochs in self._waiting.items():
+            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
+        self._waiting.clear()
+
+    def _stops(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        verdicts = self.judge.new_verdicts(run_ids)
+        if verdicts:
+            self.recorder.record_verdicts(verdicts)
+        return dict.fromkeys(self.judge.stopped(run_ids), Decision.STOP)
