@@ -66,7 +66,8 @@ def train(name: str, text: str, args: argparse.Namespace, goal: float = float("i
     while process.poll() is None:
         time.sleep(3)
         if (folder / "journal.jsonl").exists() and max(figures(folder), default=0.0) >= goal:
-            process.terminate()
+            process.terminate()  # once: the second time it would not wait for the epoch's end
+            process.wait()
     if process.returncode not in (0, 143):
         sys.exit(f"{name}: exit code {process.returncode}")
     return figures(folder)

@@ -11,7 +11,7 @@
         ├── CheckpointError    a checkpoint
         └── ResultsError       a results file or journal
 
-Only `cli.py` turns them into exit codes. Anything else that is raised is a bug of ours or of the person's own code.
+Only `cli/` turns them into exit codes. Anything else that is raised is a bug of ours or of the person's own code.
 """
 
 from collections.abc import Sequence

@@ -22,9 +22,8 @@ from cnnsweep.recording.paths import RunPaths, SweepPaths
 from cnnsweep.recording.tested import record_tests
 from cnnsweep.records import DatasetChoice, ModelChoice
 from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
-from cnnsweep.report.results import load_results
-from cnnsweep.report.settings import chosen_setting, fold_overlap, group_settings
-from cnnsweep.report.summary import best_run
+from cnnsweep.report.results import Results, load_results
+from cnnsweep.report.settings import Setting, chosen_setting, fold_overlap, group_settings
 from cnnsweep.training.devices import choose_device
 from cnnsweep.training.feeding import evaluation_batch_size
 from cnnsweep.user_code import is_reference
@@ -113,19 +112,24 @@ def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | Non
         CnnSweepError: as for `evaluate_checkpoint`.
     """
     results = load_results(path)
-    best = chosen_setting(results, group_settings(results))
-    if best is None:
-        raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
+    best = _chosen(results)
     runs = [run for run in best.runs if run.checkpoint is not None]
     evaluations = _evaluate([SweepPaths(results.folder).run(run.name).best_weights for run in runs], options)
     notes = (
         [] if results.sweep.status == "finished" else ["the sweep is not finished, so another setting may be chosen"]
     )
-    chooser = best_run(load_results(refit_of)) if refit_of is not None else None
-    overlap = fold_overlap(results)
+    chosen = best if refit_of is None else _chosen(load_results(refit_of))
+    is_refit = refit_of is not None
     return SettingEvaluation(
-        (chooser or best).configuration, tuple(evaluations), overlap, tuple(notes), is_refit=refit_of is not None
+        chosen.configuration, tuple(evaluations), fold_overlap(results), tuple(notes), is_refit=is_refit
     )
+
+
+def _chosen(results: Results) -> Setting:
+    setting = chosen_setting(results, group_settings(results))
+    if setting is None:
+        raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
+    return setting
 
 
 def note_tests(

@@ -1,0 +1,42 @@
+"""Options that several commands have, and where they print to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DEFAULT_DATA_ROOT = Path("data")
+
+DataRoot = Annotated[
+    Path,
+    typer.Option("--data-root", envvar="CNNSWEEP_DATA", help="Where data sets lie.", show_default="data"),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps; instead of the file's.")]
+Out = Annotated[Path | None, typer.Option(help="The sweep's own folder.", show_default="runs/<name>", metavar="DIR")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Override a key, such as params.lr=[0.1,0.01].", metavar="KEY=VALUE"),
+]
+MaxRuns = Annotated[int, typer.Option(min=1, help="Refuse a sweep of more runs.")]
+FuseWish = Annotated[
+    str,
+    typer.Option(
+        "--fuse",
+        help="How runs train together: auto measures what is fastest, off trains each alone, a number is the most "
+        "that share a program.",
+        metavar="auto|off|K",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, for programs.")]
+
+
+def stdout() -> Console:
+    """Return where results are printed; progress and messages go to stderr."""
+    from rich.console import Console
+
+    return Console()

@@ -1,0 +1,216 @@
+"""Commands that train, or say what training would take: run, plan."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, Device, FuseWish, MaxRuns, Out, Overrides, stdout
+from cnnsweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnnsweep.records import Run
+    from cnnsweep.spec.schema import SweepSpec
+    from cnnsweep.sweep import SweepResult
+
+_MOST_RUNS = 1_000_000  # beyond it is nothing to ask about
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    device: Device = None,
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    out: Out = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, train nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what the folder holds and start over.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fresh throws away.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and diverged runs again.")] = False,
+    max_runs: MaxRuns = 10_000,
+    fuse: FuseWish = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the runs of a sweep that are not done yet.
+
+    Runs of one model and batch size train together as one program where that is faster; each gets the results that
+    it would get alone.
+
+    Running the same command again goes on where it stopped: finished runs are kept, an interrupted one continues
+    after its last whole epoch, and an edited file adds only what is new.
+
+    \b
+    Examples:
+      cnnsweep run sweeps/quickstart.yaml
+      cnnsweep run sweeps/fashion.yaml --data-root ~/data --set params.epochs=5
+
+    Exit codes: 0 all well, 1 some runs failed or diverged, 2 wrong usage or sweep file, 3 the folder is in use or holds
+    another sweep, 4 bad data, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+    """
+    from cnnsweep.spec.expand import refuse_too_many
+    from cnnsweep.spec.load import load_sweep
+
+    changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
+    spec = load_sweep(file, changes)
+    folder = out or Path("runs") / spec.name
+    max_runs = _confirmed_limit(spec, max_runs)
+    refuse_too_many(spec, max_runs)  # before anything heavy is imported
+    if dry_run:
+        _show_runs(spec, max_runs, as_json)
+        return
+    if fresh:
+        _clear(folder, yes)
+    result = _run_sweep(
+        spec,
+        folder,
+        data_root,
+        changes,
+        retry_failed=retry_failed,
+        max_runs=max_runs,
+        fuse=_read_fuse(fuse),
+        quiet=quiet,
+    )
+    _show_result(result, as_json=as_json, quiet=quiet)
+    if result.interrupted is not None:
+        raise typer.Exit(result.interrupted)
+    if result.has_failures:
+        raise typer.Exit(1)
+
+
+def plan(
+    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    device: Device = None,
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    out: Out = None,
+    overrides: Overrides = None,
+    max_runs: MaxRuns = 10_000,
+    fuse: FuseWish = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a sweep would take, without training it.
+
+    Measures some steps of each kind of run on the device: which runs train together and why, the time left, memory and
+    disk. Nothing is written.
+
+    \b
+    Examples:
+      cnnsweep plan sweeps/fashion.yaml
+      cnnsweep plan sweeps/fashion.yaml --fuse off --json
+    """
+    from cnnsweep.spec.expand import refuse_too_many
+    from cnnsweep.spec.load import load_sweep
+
+    spec = load_sweep(file, [*(overrides or []), *([] if device is None else [f"device={device}"])])
+    refuse_too_many(spec, max_runs)  # before anything heavy is imported
+    from cnnsweep.display.loading import loading_progress
+    from cnnsweep.forecast import ForecastOptions, forecast_sweep
+    from cnnsweep.report.plan import plan_to_json, render_plan
+
+    with loading_progress(quiet) as loading:
+        options = ForecastOptions(out or Path("runs") / spec.name, data_root, _read_fuse(fuse), max_runs, loading)
+        forecast = forecast_sweep(spec, options)
+    if as_json:
+        print(plan_to_json(forecast))
+    else:
+        render_plan(forecast, stdout())
+
+
+def _run_sweep(
+    spec: SweepSpec,
+    folder: Path,
+    data_root: Path,
+    changes: list[str],
+    *,
+    retry_failed: bool,
+    max_runs: int,
+    fuse: str | int,
+    quiet: bool,
+) -> SweepResult:
+    from cnnsweep.display.choose import choose_display
+    from cnnsweep.display.loading import loading_progress
+    from cnnsweep.sweep import SweepOptions, run_sweep
+
+    display = choose_display(quiet)
+    with loading_progress(quiet) as loading:
+        options = SweepOptions(folder, data_root, tuple(changes), retry_failed, max_runs, fuse, loading)
+        try:
+            return run_sweep(spec, options, display)
+        finally:
+            display.close()
+
+
+def _read_fuse(wish: str) -> str | int:
+    """Return auto, off, or the largest number of runs in a group."""
+    if wish in ("auto", "off"):
+        return wish
+    if wish.isascii() and wish.isdigit() and int(wish) >= 1:
+        return int(wish) if int(wish) > 1 else "off"
+    raise UsageError(f"--fuse: found '{wish}', allowed are auto, off and a whole number from 1")
+
+
+def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:
+    from cnnsweep.report import terminal
+    from cnnsweep.report.results import load_results
+
+    if as_json:
+        tables = json.loads(result.paths.results_json.read_text(encoding="utf-8"))
+        print(json.dumps({"sweep": tables["sweep"], "runs": tables["runs"]}, indent=2, ensure_ascii=False))
+    elif not quiet:
+        terminal.final_summary(load_results(result.paths.folder), stdout())
+    if result.interrupted is not None:
+        again = [argument for argument in sys.argv[1:] if argument not in ("--fresh", "--yes", "-y")]
+        print(f"interrupted; go on with: {shlex.join(['cnnsweep', *again])}", file=sys.stderr)
+
+
+def _confirmed_limit(spec: SweepSpec, max_runs: int) -> int:
+    """Return how many runs the sweep may have: a person at a terminal is asked about more than the limit."""
+    from cnnsweep.spec.settings import count_runs
+
+    count = count_runs(spec).runs
+    if max_runs < count <= _MOST_RUNS and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(f"The sweep has {count:,} runs. Train them all?", abort=True, err=True)
+        return count
+    return max_runs
+
+
+def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
+    from cnnsweep.report.listings import render_runs
+    from cnnsweep.spec.expand import expand_runs
+
+    expansion = expand_runs(spec, max_runs)
+    runs, to_come = expansion.runs, 0
+    if spec.search.method != "grid":
+        from cnnsweep.asking import Asker
+        from cnnsweep.recording.history import SweepHistory
+
+        asker = Asker(spec)
+        first = asker.ask(SweepHistory(), runs)
+        new = () if first is None else first.runs
+        runs, to_come = (*runs, *new), asker.runs_to_come(SweepHistory()) - len(new)
+    if as_json:
+        print(json.dumps([_run_to_json(run) for run in runs], indent=2))
+    else:
+        render_runs(spec.name, runs, expansion.duplicates, stdout(), to_come)
+
+
+def _run_to_json(run: Run) -> dict[str, object]:
+    return {"run": run.name, "id": run.id, **run.settings}
+
+
+def _clear(folder: Path, yes: bool) -> None:
+    from cnnsweep.recording.clear import clear_sweep
+    from cnnsweep.recording.paths import SweepPaths
+
+    if not SweepPaths(folder).journal.exists():
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"--fresh throws away the results in {folder}; add --yes where nobody can be asked")
+        typer.confirm(f"Throw away the results in {folder} and start over?", abort=True, err=True)
+    clear_sweep(SweepPaths(folder))
