@@ -17,6 +17,7 @@ LAYERS = [
     ["preparation", "grouping", "evaluation", "asking"],
     ["judging"],
     ["execution"],
+    ["comparison"],
     ["report"],
     ["planning"],
     ["training"],
@@ -32,7 +33,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Torch-free as a whole, so that --help, reports, spec checks and plans answer at once.
-LIGHT = ["cli", "report", "display", "spec", "selection", "records", "errors", "planning", "stopping"]
+LIGHT = ["cli", "comparison", "report", "display", "spec", "selection", "records", "errors", "planning", "stopping"]
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 
 

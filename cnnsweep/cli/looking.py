@@ -82,15 +82,15 @@ def compare(
       cnnsweep compare runs/first runs/second
       cnnsweep compare runs/lenet runs/resnet/results.json --metric val_accuracy --json
     """
-    from cnnsweep.report.compare import compare_sweeps
+    from cnnsweep.comparison.ranking import compare_sweeps
 
     comparison = compare_sweeps(paths, metric)
     if as_json:
-        from cnnsweep.report.compare_json import compare_to_json
+        from cnnsweep.comparison.as_json import compare_to_json
 
         sys.stdout.write(compare_to_json(comparison, top))
         return
-    from cnnsweep.report.compare_table import render_comparison
+    from cnnsweep.comparison.table import render_comparison
 
     render_comparison(comparison, stdout(), top)
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnnsweep.comparison.sources import Source
 from cnnsweep.report.axes import canonical
-from cnnsweep.report.compare_sources import Source
 from cnnsweep.selection import BEST, LAST, Objective
 
 # Keys of a sweep file that do not bear on figures, or of which results.json tells.

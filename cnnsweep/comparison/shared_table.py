@@ -6,10 +6,10 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cnnsweep.comparison.ranking import Comparison, RankedSetting, SharedSetting, mean_difference
 from cnnsweep.display.columns import Column, build_table, fit_columns, setting_column
 from cnnsweep.display.figures import UNKNOWN, align_points, count_text, figure_text, settings_text
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.compare import Comparison, RankedSetting, SharedSetting, mean_difference
 from cnnsweep.report.intervals import within
 from cnnsweep.report.statistics import Difference
 

@@ -12,14 +12,14 @@ import pytest
 from results_by_hand import Content, fail_run, load, make_content, make_replicates, show
 from scipy import stats
 
+from cnnsweep.comparison.as_json import compare_to_json
+from cnnsweep.comparison.differences import UNKNOWN_FACT
+from cnnsweep.comparison.ranking import Comparison, compare_sweeps
+from cnnsweep.comparison.sources import letters, load_sources
+from cnnsweep.comparison.table import render_comparison
 from cnnsweep.display.figures import UNKNOWN
 from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.recording.journal import Journal
-from cnnsweep.report.compare import Comparison, compare_sweeps
-from cnnsweep.report.compare_differences import UNKNOWN_FACT
-from cnnsweep.report.compare_json import compare_to_json
-from cnnsweep.report.compare_sources import letters, load_sources
-from cnnsweep.report.compare_table import render_comparison
 
 SPEC = """\
 name: {name}
@@ -505,8 +505,8 @@ def test_the_command_and_its_exit_codes(two, tmp_path):
 def test_comparing_loads_nothing_heavy(two):
     code = (
         "import sys; from pathlib import Path; from rich.console import Console;"
-        "from cnnsweep.report import compare, compare_json, compare_table;"
-        "sources = compare.load_sources([Path(path) for path in sys.argv[1:]]);"
+        "from cnnsweep.comparison import as_json, ranking, table;"
+        "sources = ranking.load_sources([Path(path) for path in sys.argv[1:]]);"
         "print({'torch', 'pandas', 'numpy', 'tensorboard'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code, *map(str, two)], capture_output=True, text=True, check=True)

@@ -4,10 +4,10 @@ import json
 from collections import Counter
 from typing import Any
 
+from cnnsweep.comparison.differences import UNKNOWN_FACT, facts_of
+from cnnsweep.comparison.ranking import Comparison, RankedSetting, SharedSetting
+from cnnsweep.comparison.sources import Source
 from cnnsweep.recording.files import to_json
-from cnnsweep.report.compare import Comparison, RankedSetting, SharedSetting
-from cnnsweep.report.compare_differences import UNKNOWN_FACT, facts_of
-from cnnsweep.report.compare_sources import Source
 from cnnsweep.report.results import FIGURES
 
 

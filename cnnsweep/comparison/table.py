@@ -8,16 +8,16 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cnnsweep.comparison.differences import UNKNOWN_FACT, Distinction
+from cnnsweep.comparison.ranking import Comparison, RankedSetting
+from cnnsweep.comparison.shared_table import hidden_words, shared_section
+from cnnsweep.comparison.sources import Source
 from cnnsweep.display.columns import Column, build_table, figure_column, setting_column
 from cnnsweep.display.figures import UNKNOWN, align_points, count_text, setting_text
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import RunStatus
 from cnnsweep.report.axes import has_replicates
-from cnnsweep.report.compare import Comparison, RankedSetting
-from cnnsweep.report.compare_differences import UNKNOWN_FACT, Distinction
-from cnnsweep.report.compare_shared import hidden_words, shared_section
-from cnnsweep.report.compare_sources import Source
 from cnnsweep.report.intervals import interval_cells, mean_text
 from cnnsweep.report.ranking import DEFAULT_TOP, counts_words
 from cnnsweep.report.settings import replicate_words

@@ -10,10 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.errors import UsageError
-from cnnsweep.report.axes import REPLICATE_AXES, canonical
-from cnnsweep.report.compare_differences import (
+from cnnsweep.comparison.differences import (
     Distinction,
     choice_warnings,
     distinctions,
@@ -21,7 +18,10 @@ from cnnsweep.report.compare_differences import (
     same_text,
     scope_words,
 )
-from cnnsweep.report.compare_sources import Source, load_sources
+from cnnsweep.comparison.sources import Source, load_sources
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.errors import UsageError
+from cnnsweep.report.axes import REPLICATE_AXES, canonical
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting, fold_overlap, group_settings
 from cnnsweep.report.statistics import Difference, difference, tied_with_best

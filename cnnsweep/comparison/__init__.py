@@ -1,0 +1,1 @@
+"""Several sweeps beside each other: their settings ranked, what they share, in what they differ."""
