@@ -41,9 +41,11 @@ class LegTrainer:
         """
         judge, supervisor = self.supervisor.judge, self.supervisor
         last_rung = 0
+        # A crash may have come between a verdict and the end that it means.
+        losers = supervisor.end_losers([run.id for run in runs])
+        runs = [run for run in runs if run.id not in losers]
         while runs:
             ids = [run.id for run in runs]
-            supervisor.end_losers(ids)
             rung = judge.next_rung(ids)
             assert rung is None or rung > last_rung, "every setting was judged at the last rung"
             last_rung = rung or 0

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from cnnsweep.asking import Asker
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.display.base import SweepDisplay
-from cnnsweep.errors import ModelError
+from cnnsweep.errors import ModelError, UsageError
 from cnnsweep.preparation import count_parameters
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.recording.recorder import Recorder
@@ -46,6 +46,7 @@ class Roster:
 
         Raises:
             ModelError: no model of the sweep fits.
+            UsageError: conditions leave nothing to train.
         """
         asked = self._asker.ask(self._history, self.runs)
         if asked is None:
@@ -57,8 +58,10 @@ class Roster:
         recorder.record_round(asked.event, [(run, parameters[run.id]) for run in new])
         self.runs = (*self.runs, *new)
         display.runs_added(new, self._asker.runs_to_come(self._history))
+        if not self.runs:
+            raise UsageError("exclude: its conditions leave the search no setting to train")
         if not new:
-            display.message("every setting of the space that is not excluded has been tried")
+            display.message("no further setting was found that is not excluded: the search ends here")
         return True
 
     def take_missing(self) -> list[Run]:

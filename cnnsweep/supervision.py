@@ -91,11 +91,13 @@ class Supervisor:
         self._stops(run_ids)
         self.end_losers(run_ids)
 
-    def end_losers(self, run_ids: Sequence[str]) -> None:
-        """End what the journal has a verdict against; a crash may have come before its end was written down."""
-        for run_id in self.judge.stopped(run_ids):
+    def end_losers(self, run_ids: Sequence[str]) -> list[str]:
+        """End those of some runs that the journal has a verdict against, and return them."""
+        losers = self.judge.stopped(run_ids)
+        for run_id in losers:
             self._waiting.pop(run_id, None)
             self.run_ended(RunOutcome(run_id, RunStatus.STOPPED))
+        return losers
 
     def interrupt(self) -> None:
         """End what trains or waits, because a person stops the sweep; it goes on when the sweep is run again."""

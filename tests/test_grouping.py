@@ -220,7 +220,7 @@ def test_a_resume_groups_runs_as_before_and_another_wish_groups_them_anew(tmp_pa
 STOPPED_EARLY = SMALL.replace("lr: [0.01, 0.001]", "lr: [0.01, 0.001, 0.1, 0.03]").replace(
     "epochs: 2", "epochs: 3"
 ) + (
-    "validation: {folds: 2}\nseeds: 2\nearly_stop: {method: halving, min_epochs: 1, factor: 2}\n"
+    "validation: {folds: 2}\nseeds: 2\nearly_stop: {method: median, min_settings: 1}\n"
 )  # fmt: skip
 
 

@@ -163,7 +163,7 @@ def test_a_small_space_is_searched_to_its_end_and_no_further(tmp_path):
     # 2 rates × (adam, sgd with 2 momenta); the one included is among them
     assert len(settings) == len(result.statuses) == 6
     assert tables(tmp_path / "s")["sweep"]["status"] == "finished"
-    assert any("every setting of the space" in message for message in display.messages)
+    assert any("the search ends here" in message for message in display.messages)
 
 
 def test_every_fold_trains_without_its_own_images(tmp_path):
@@ -481,3 +481,26 @@ def test_a_round_whose_runs_were_written_down_in_part_is_announced_whole(whole, 
     (folder / "journal.jsonl").write_bytes(b"".join(kept) + lines[asked + 1 + runs_left][:40])  # a torn line
     sweep(folder, SEARCH, fuse=fuse)
     assert (chosen(folder), untimed(folder)) == (chosen(whole), untimed(whole))
+
+
+def test_at_a_rung_every_setting_waits_and_those_that_go_on_are_grouped_anew(tmp_path):
+    text = TINY.replace("search:", "#").replace("{log_uniform: [1e-3, 0.3]}", "[0.1, 0.03, 0.01, 0.003]")
+    text = text.replace("epochs: 2", "epochs: 4") + RULE + "metric: val_loss\n"
+    sweep(tmp_path / "s", text, fuse=2)
+    history = read_history(tmp_path / "s" / "journal.jsonl")
+    first = [verdict for (_, epoch), verdict in history.verdicts.items() if epoch == 1]
+    assert {verdict.compared for verdict in first} == {8}  # all of them, whichever trained first
+    assert len({verdict.threshold for verdict in first}) == 1
+    assert sum(not verdict.stops for verdict in first) == 4
+    planned = [e for e in read_journal(tmp_path / "s" / "journal.jsonl") if e["event"] == "planned"]
+    assert [event["conditions"].get("rung") for event in planned] == [1, 2, None]
+    left = [
+        len([run for one in event["groups"] for program in one["programs"] for run in program]) for event in planned
+    ]
+    assert left == [8, 4, 2]
+    # What is left of two groups of one optimizer trains as one again.
+    families = [{one["kind"] for one in event["groups"]} for event in planned]
+    for event, kinds in zip(planned[1:], families[1:], strict=True):
+        for kind in kinds:
+            sizes = [sum(map(len, one["programs"])) for one in event["groups"] if one["kind"] == kind]
+            assert sizes.count(1) <= 1
