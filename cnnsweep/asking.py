@@ -17,7 +17,8 @@ from cnnsweep.recording.files import to_json
 from cnnsweep.recording.history import AskedRound, RunHistory, SweepHistory
 from cnnsweep.records import ModelChoice, Run, RunStatus
 from cnnsweep.search.base import Dimension as SearchDimension
-from cnnsweep.search.base import Picks, Suggester, Told, make_suggester
+from cnnsweep.search.base import Picks, Suggester, Told
+from cnnsweep.search.methods import make_suggester
 from cnnsweep.spec.conditions import is_number
 from cnnsweep.spec.consistency import MODEL_PREFIX
 from cnnsweep.spec.dump import as_written

@@ -7,15 +7,12 @@ it each time, so a resumed sweep, which has it from its journal, goes on with th
 from __future__ import annotations
 
 import hashlib
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cnnsweep.errors import UsageError
 from cnnsweep.spec.distributions import Interval
-from cnnsweep.spec.search_entry import Search
 
 _BELOW_ONE = math.nextafter(
     1.0, 0.0
@@ -74,38 +71,6 @@ class Suggester(Protocol):
         """
 
 
-def make_suggester(search: Search, dimensions: Sequence[Dimension], mode: str) -> Suggester:
-    """Return the suggester of a search over these dimensions; `mode` is `max` or `min`.
-
-    Raises:
-        UsageError: what the method needs is not installed.
-        ValueError: the method does not choose (`grid`), or two dimensions have one name.
-    """
-    # Each method imports what it stands on, so that a grid needs neither SciPy nor Optuna.
-    ordered = tuple(sorted(dimensions, key=lambda dimension: dimension.name))
-    if len({dimension.name for dimension in ordered}) < len(ordered):
-        raise ValueError("two dimensions have one name")
-    if search.method == "random":
-        from cnnsweep.search.drawn import RandomSuggester
-
-        return RandomSuggester(search.seed, ordered)
-    if search.method == "sobol":
-        from cnnsweep.search.drawn import SobolSuggester
-
-        return SobolSuggester(search.seed, ordered)
-    if search.method == "cmaes":
-        _require("cmaes", search.method)
-        from cnnsweep.search.evolution import EvolutionSuggester
-
-        return EvolutionSuggester(search, ordered, mode)
-    if search.method in ("tpe", "gp"):
-        _require("optuna", search.method)
-        from cnnsweep.search.learned import LearnedSuggester
-
-        return LearnedSuggester(search, ordered, mode)
-    raise ValueError(f"search method {search.method} draws nothing")
-
-
 def text_seed(text: str) -> int:
     """Return 32 bits, which is what NumPy's older generators take, that depend on every character of a text."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
@@ -115,11 +80,3 @@ def worst_value(told: Sequence[Told], mode: str) -> float | None:
     """Return the worst value that any setting has reached: what one that diverged counts as. None if there is none."""
     values = [one.value for one in told if one.value is not None]
     return (min if mode == "max" else max)(values, default=None)
-
-
-def _require(package: str, method: str) -> None:
-    try:
-        importlib.import_module(package)
-    except ImportError:
-        name = "Optuna" if package == "optuna" else f"the package {package}"
-        raise UsageError(f"search: method {method} needs {name}: pip install 'cnnsweep[search]'") from None

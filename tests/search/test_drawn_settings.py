@@ -2,7 +2,8 @@
 
 import pytest
 
-from cnnsweep.search.base import Dimension, make_suggester
+from cnnsweep.search.base import Dimension
+from cnnsweep.search.methods import make_suggester
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.search_entry import Search
 

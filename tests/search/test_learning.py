@@ -5,7 +5,8 @@ from statistics import median
 
 import pytest
 
-from cnnsweep.search.base import Dimension, Picks, Told, make_suggester, worst_value
+from cnnsweep.search.base import Dimension, Picks, Told, worst_value
+from cnnsweep.search.methods import make_suggester
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.search_entry import Search
 

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnsweep.errors import UsageError
-from cnnsweep.search.base import Dimension, Picks, Told, make_suggester
+from cnnsweep.search.base import Dimension, Picks, Told
+from cnnsweep.search.methods import make_suggester
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.search_entry import Search
 
