@@ -139,7 +139,7 @@ def _overview(
     history: SweepHistory,
     runs_to_come: int,
 ) -> SweepOverview:
-    known = [history.runs[run.id] for run in runs]
+    known = history.runs.values()  # all in the folder: a search may ask again for what an earlier one had
     return SweepOverview(
         name=spec.name,
         folder=str(paths.folder),

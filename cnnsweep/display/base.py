@@ -15,8 +15,8 @@ class SweepOverview:
     Attributes:
         columns: the settings to show, those that vary; all of them where none does. A run may lack some.
         runs: every run that is known, in order, also those that are done.
-        history: epochs trained before this session, by run id.
-        outcomes: how runs ended before this session, by run id.
+        history: epochs trained before this session, by run id; also of runs that only a later round will name.
+        outcomes: how runs ended before this session, the same.
         runs_to_come: how many further runs a search will ask for at most; 0 where all are known.
     """
 

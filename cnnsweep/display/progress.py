@@ -67,13 +67,8 @@ class SweepProgress:
         self.failures: list[RunProgress] = []  # the most recent last
         self.batches: BatchCount | None = None  # the last word on it
         self.leaders: list[RunProgress] = []  # the best first; runs that failed are not among them
-        for run_id, records in overview.history.items():
-            if records and run_id in self.runs:
-                self.runs[run_id].latest = records[-1]
-                self.runs[run_id].standing = overview.objective.standing(records)
-        for outcome in overview.outcomes.values():
-            if outcome.run_id in self.runs:
-                self._set_status(self.runs[outcome.run_id], outcome.status)
+        for row in self.runs.values():
+            self._recall(row)
         self.counts = Counter(row.status for row in self.runs.values())
         self.epochs_done = sum(row.epochs_done for row in self.runs.values())
         self.time_left = TimeLeft(overview.runs, clock)
@@ -116,9 +111,22 @@ class SweepProgress:
         for run in runs:
             if run.id not in self.runs:
                 row = self.runs[run.id] = RunProgress(len(self.runs) + 1, run)
+                self._recall(row)
                 self.counts[row.status] += 1
+                self.epochs_done += row.epochs_done
                 self.time_left.add(run)
                 self.time_left.set_left(run.id, row.epochs_left)
+                if row.standing is not None and row.status not in FAILURES:
+                    self._rank_all()
+
+    def _recall(self, row: RunProgress) -> None:
+        """Take in what a run came to before this session."""
+        records = self.overview.history.get(row.run.id)
+        if records:
+            row.latest = records[-1]
+            row.standing = self.overview.objective.standing(records)
+        if row.run.id in self.overview.outcomes:
+            self._set_status(row, self.overview.outcomes[row.run.id].status)
 
     def run_started(self, run_id: str) -> RunProgress:
         """Mark a run as training and return it."""

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,3 +200,20 @@ def test_resumed_sweep_trains_no_more_of_what_was_stopped() -> None:
     outcomes = {run.id: RunOutcome(run.id, RunStatus.STOPPED, "early") for run in runs}
     progress = SweepProgress(make_overview(runs, history=history, outcomes=outcomes))
     assert (progress.epochs_done, progress.epochs_total, progress.counts[RunStatus.STOPPED]) == (1, 1, 2)
+
+
+def test_a_run_added_later_brings_what_it_came_to_in_an_earlier_session() -> None:
+    runs = make_runs(3)
+    ended = RunOutcome(runs[1].id, RunStatus.FINISHED)
+    overview = dataclasses.replace(
+        make_overview(runs[:1], to_come=2),
+        history={runs[1].id: [make_record(runs[1], 1, 0.6), make_record(runs[1], 2, 0.8)]},
+        outcomes={runs[1].id: ended},
+    )
+    progress = SweepProgress(overview)
+    train(progress, runs[0], [0.7])
+    assert (progress.epochs_done, progress.best.number) == (1, 1)
+    progress.runs_added(runs[1:], 0)
+    assert (progress.epochs_done, progress.best.number) == (3, 2)
+    assert progress.counts[RunStatus.FINISHED] == 1
+    assert progress.runs[runs[1].id].epochs_left == 0
