@@ -97,6 +97,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message)
         try:
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
+            recorder.settle(roster.runs)
             supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history))
             in_step = keeps_in_step(spec)
             trainer = LegTrainer(task, options.fuse, in_step, history, InProcessExecutor(in_step=in_step), supervisor)

@@ -504,3 +504,30 @@ def test_at_a_rung_every_setting_waits_and_those_that_go_on_are_grouped_anew(tmp
         for kind in kinds:
             sizes = [sum(map(len, one["programs"])) for one in event["groups"] if one["kind"] == kind]
             assert sizes.count(1) <= 1
+
+
+def test_an_epoch_without_its_checkpoint_is_trained_again_in_the_group_that_it_had(tmp_path, monkeypatch):
+    # The journal has the last epoch of the first group before the rung, the run's last checkpoint is not written yet.
+    import cnnsweep.recording.recorder as recorder
+
+    text = TINY.replace("search:", "#").replace("{log_uniform: [1e-3, 0.3]}", "[9, 3, 0.1, 0.03]")
+    text = text.replace("epochs: 2", "epochs: 3") + RULE + "metric: val_loss\n"
+    sweep(tmp_path / "whole", text, fuse=4)
+    calls = []
+    write = recorder._append_batch_losses
+
+    def crashing(*arguments):
+        calls.append(arguments)
+        if len(calls) == 4:
+            raise Crash
+        write(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recorder, "_append_batch_losses", crashing)
+        with pytest.raises(Crash):
+            sweep(tmp_path / "s", text, fuse=4)
+    sweep(tmp_path / "s", text, fuse=4)
+    assert (chosen(tmp_path / "s"), untimed(tmp_path / "s")) == (
+        chosen(tmp_path / "whole"),
+        untimed(tmp_path / "whole"),
+    )

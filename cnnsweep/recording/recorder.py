@@ -85,6 +85,16 @@ class Recorder:
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         replace_file(self.paths.environment, to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n")
 
+    def settle(self, runs: Sequence[Run]) -> None:
+        """Take back epochs that a crash left in the journal without their checkpoints.
+
+        Whoever asks how far runs are, to judge them or to choose what trains together, asks after this.
+        """
+        for run in runs:
+            known = self.history.runs[run.id]
+            if known.records and known.outcome is None:
+                self._resume(run)
+
     def record_round(self, event: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
         """Journal what a search chose, and announce the runs that it comes to.
 
