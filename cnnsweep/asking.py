@@ -20,7 +20,6 @@ from cnnsweep.search.base import Dimension as SearchDimension
 from cnnsweep.search.base import Picks, Suggester, Told
 from cnnsweep.search.methods import make_suggester
 from cnnsweep.spec.conditions import is_number
-from cnnsweep.spec.consistency import MODEL_PREFIX
 from cnnsweep.spec.dump import as_written
 from cnnsweep.spec.expand import Identities, make_runs
 from cnnsweep.spec.schema import SweepSpec
@@ -28,7 +27,6 @@ from cnnsweep.spec.search_entry import Search
 from cnnsweep.spec.settings import Dimension, Setting, apply_conditions, count_runs, dimensions, is_excluded
 
 FIRST_ROUND = 10  # before anything is known: as many as Optuna's TPE draws at random
-_STRUCTURAL = ("model", "batch_size", "optimizer")
 _PATIENCE = 20  # refused one after the other, before a search that learns draws at random
 _MOST_REFUSED = 1_000  # one after the other: little or nothing new is left in the space
 _MOST_LISTED = 10_000  # settings of a space that are gone through for what is left, which takes some seconds
@@ -122,21 +120,7 @@ class Asker:
             return self._search.round
         if not self._rounds(history):
             return FIRST_ROUND
-        together = history.largest_group // self._replicates
-        if together <= 1:
-            return 1
-        # Settings of several families do not train together: each family should fill a group.
-        return max(together, min(together * self._families, FIRST_ROUND))
-
-    @property
-    def _families(self) -> int:
-        """How many combinations there are of what must be equal for runs to train together."""
-        structural = [
-            len(one.options) or FIRST_ROUND
-            for one in self._dimensions.values()
-            if any(key in _STRUCTURAL or key.startswith(MODEL_PREFIX) for key in one.keys)
-        ]
-        return math.prod(structural)
+        return max(history.largest_group // self._replicates, 1)
 
     def _choose(self, count: int, history: SweepHistory, runs: Sequence[Run]) -> Round:
         """Draw until there are `count` settings that are neither excluded nor known."""
