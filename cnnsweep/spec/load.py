@@ -20,7 +20,8 @@ from cnnsweep.spec.dump import dump_spec
 from cnnsweep.spec.overrides import apply_override
 from cnnsweep.spec.schema import SweepFile, SweepSpec
 from cnnsweep.spec.space_rules import SpaceRules, read_space_rules
-from cnnsweep.spec.values import Folds, found
+from cnnsweep.spec.top_values import Folds
+from cnnsweep.spec.values import found
 from cnnsweep.spec.wording import Mistake, key_of, mistakes_in, problems_at_places, spec_error
 from cnnsweep.spec.yaml_reader import MAX_BYTES, Document, read_yaml
 

@@ -19,18 +19,13 @@ from cnnsweep.spec.model_entry import MODEL
 from cnnsweep.spec.names import OPTIMIZERS, PRECISIONS
 from cnnsweep.spec.schedule_entry import SCHEDULE
 from cnnsweep.spec.search_entry import SEARCH, Search
+from cnnsweep.spec.top_values import Device, FolderName, Folds, HeldOut, Scope, Seeds
 from cnnsweep.spec.values import (
-    Device,
-    FolderName,
-    Folds,
-    HeldOut,
     JsonSchema,
     LargestNorm,
     Number,
     OneOf,
     Plain,
-    Scope,
-    Seeds,
     Text,
     Whole,
     YesNo,
