@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cnnsweep.spec.schema import SweepSpec
     from cnnsweep.sweep import SweepResult
 
-_MOST_RUNS = 1_000_000  # beyond it is nothing to ask about
-
 
 def run(
     file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
@@ -170,10 +168,11 @@ def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:
 
 def _confirmed_limit(spec: SweepSpec, max_runs: int) -> int:
     """Return how many runs the sweep may have: a person at a terminal is asked about more than the limit."""
+    from cnnsweep.spec.expand import MOST_RUNS
     from cnnsweep.spec.settings import count_runs
 
     count = count_runs(spec).runs
-    if max_runs < count <= _MOST_RUNS and sys.stdin.isatty() and sys.stderr.isatty():
+    if max_runs < count <= MOST_RUNS and sys.stdin.isatty() and sys.stderr.isatty():
         typer.confirm(f"The sweep has {count:,} runs. Train them all?", abort=True, err=True)
         return count
     return max_runs

@@ -22,6 +22,7 @@ from cnnsweep.spec.schema import Params, SweepSpec
 from cnnsweep.spec.settings import Setting, count_runs, grid_settings
 
 MAX_NAME_LENGTH = 120
+MOST_RUNS = 1_000_000  # more are a slip, or a case for a search
 SHORT_ID, FULL_ID = 6, 16  # hex digits
 
 _DEFAULTS: Mapping[str, Any] = {key: field.default[0] for key, field in Params.model_fields.items()}
@@ -66,9 +67,14 @@ def refuse_too_many(spec: SweepSpec, limit: int) -> None:
         about = "" if count.is_exact else "up to "
         times = f" ({count.settings + count.included:,} settings × {count.replicates})" if count.replicates > 1 else ""
         raise UsageError(
-            f"the sweep has {about}{count.runs:,} combinations{times}, allowed are {limit:,}; "
-            f"shorten the lists under params, or allow more with --max-runs {count.runs}"
+            f"the sweep has {about}{count.runs:,} combinations{times}, allowed are {limit:,}; {_way_out(count.runs)}"
         )
+
+
+def _way_out(runs: int) -> str:
+    if runs > MOST_RUNS:
+        return "shorten the lists under params, or try some of them with `search: {method: random, runs: 100}`"
+    return f"shorten the lists under params, or allow more with --max-runs {runs}"
 
 
 def make_runs(spec: SweepSpec, settings: Iterable[Setting], taken: Collection[str] = ()) -> Expansion:
