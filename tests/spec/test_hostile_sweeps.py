@@ -55,10 +55,11 @@ def problems_of(text: str) -> str:
 
 
 @pytest.mark.parametrize("title", HOSTILE)
-def test_hostile_file_is_refused_within_a_second(title: str) -> None:
+def test_hostile_file_is_refused_before_a_person_would_wonder(title: str) -> None:
     started = time.process_time()
     message = problems_of(HOSTILE[title])
-    assert time.process_time() - started < 1.0
+    # Some take a quarter of a second; what grows out of bounds takes minutes. Busy machines vary by several times.
+    assert time.process_time() - started < 5.0
     assert message.startswith(("f:", "--set"))
     assert len(message) < 50_000
 
