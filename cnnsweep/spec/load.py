@@ -109,8 +109,11 @@ def _checked(document: Document, folder: Path) -> SweepSpec:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
     axes = {key: arguments[key] if key in arguments else getattr(sweep.params, key, ()) for key in given}
     rules = SpaceRules((), {}, (), ())
-    if not mistakes:  # conditions on values that are wrong themselves would be wrong again
-        rules, mistakes = read_space_rules(sweep, axes, sweep.model, folder)
+    # Conditions on values that are wrong themselves would be wrong again, and so would what a wrong search needs.
+    if not any(key_of(mistake.path).startswith(("params", "model")) for mistake in mistakes):
+        rules, rule_mistakes = read_space_rules(sweep, axes, sweep.model, folder)
+        mistakes += rule_mistakes
+    if not mistakes:
         mistakes += mistakes_in_search(sweep, axes, rules.include)
     if mistakes or document.problems:
         # What stands at a place where the YAML itself is wrong was not read as it was meant.
