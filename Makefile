@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: sweep test check format docs clean
+.PHONY: sweep test test-faults check format docs clean
 
 sweep: $(VENV)/.installed  ## Install, run the quickstart sweep, print its report
 	$(BIN)/cnnsweep run sweeps/quickstart.yaml
@@ -12,6 +12,9 @@ sweep: $(VENV)/.installed  ## Install, run the quickstart sweep, print its repor
 
 test: $(VENV)/.installed  ## Run the tests, in parallel
 	$(BIN)/python -m pytest -n auto
+
+test-faults: $(VENV)/.installed  ## Kill it, fill its disk, feed it damaged files: all of it, half an hour on two cores
+	$(BIN)/python -m pytest -n auto -m faults
 
 check: $(VENV)/.installed  ## Lint, check formatting and types
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@
     │   ├── SpecError          mistakes in a sweep file, all of them at once                       exit 2
     │   └── ModelError         a model that cannot be built, or does not fit the data              exit 2
     ├── FolderError            a sweep folder that is locked, unwritable or cannot be resumed      exit 3
+    │   └── DiskFullError      no room is left for what was to be written                          exit 3
     ├── FusionError            runs that cannot train as one program; they train alone             never leaves
     └── InputError             a file we read is missing or damaged                                exit 4
         ├── DataError          a data set
@@ -60,6 +61,10 @@ class FolderError(CnnSweepError):
     """A sweep folder is in use, cannot be written, or holds another sweep."""
 
     exit_code = 3
+
+
+class DiskFullError(FolderError):
+    """No room is left on the disk, in the quota, or under the limit on file sizes."""
 
 
 class FusionError(CnnSweepError):

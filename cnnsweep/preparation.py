@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import shutil
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,16 +15,18 @@ import cnnsweep
 from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.data.splits import fold_indices, split_indices
-from cnnsweep.errors import ModelError
+from cnnsweep.errors import DiskFullError, ModelError
 from cnnsweep.models.registry import build_model, check_model
+from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
 from cnnsweep.records import ModelChoice, Run
+from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import dump_spec, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
-from cnnsweep.spec.schema import SweepSpec
+from cnnsweep.spec.schema import SweepSpec, TensorBoard
 from cnnsweep.spec.search_entry import SEARCH
 from cnnsweep.training.feeding import Part, TrainingTask
 
@@ -43,6 +47,35 @@ def count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
             counts[key] = check_model(run.model, dataset.train.image_shape, len(dataset.classes))
         parameters[run.id] = counts[key]
     return parameters
+
+
+def refuse_full_disk(
+    folder: Path, runs: Sequence[Run], parameters: Mapping[str, int], task: TrainingTask, board: TensorBoard
+) -> str | None:
+    """Return in words that the disk will not do for all of these runs; None where it will.
+
+    Args:
+        folder: the sweep's, which is there.
+        parameters: numbers of parameters by run id.
+
+    Raises:
+        DiskFullError: it will not do for a single one.
+    """
+    images = len(task.parts[0].training)
+    needed = [disk_bytes([run], parameters, images, histograms=board.histograms) for run in runs]
+    free = shutil.disk_usage(folder).free
+    place = f"{folder}: {bytes_text(free)} of disk are free"
+    if free < max(needed, default=0):
+        raise DiskFullError(
+            f"{place}, and one run alone needs about {bytes_text(max(needed))}; free some space, or choose another "
+            "folder with --out"
+        )
+    if free < sum(needed):
+        return (
+            f"{place}, and the runs to come need about {bytes_text(sum(needed))}: free some space meanwhile. Should it "
+            "run out, the sweep stops and loses nothing"
+        )
+    return None
 
 
 def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) -> TrainingTask:

@@ -71,6 +71,12 @@ class Roster:
         return missing
 
     @property
+    def not_done(self) -> list[Run]:
+        """Runs that are known and have not ended."""
+        known = self._history.runs
+        return [run for run in self.runs if run.id not in known or not known[run.id].status.is_final]
+
+    @property
     def is_whole(self) -> bool:
         """True if all runs have ended, and no further ones are to be asked for."""
         have_ended = all(self._history.runs[run.id].status.is_final for run in self.runs)

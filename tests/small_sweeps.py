@@ -87,5 +87,6 @@ def untimed(folder: Path) -> dict[str, Any]:
         {k: v for k, v in row.items() if not k.endswith("duration")} for row in [*content["runs"], *content["epochs"]]
     ]
     losses = {row["run"]: (folder / row["run"] / "batch_loss.csv").read_text() for row in content["runs"]}
-    best = {row["run"]: (folder / row["run"] / "best.safetensors").read_bytes() for row in content["runs"]}
+    weights = {row["run"]: folder / row["run"] / "best.safetensors" for row in content["runs"]}
+    best = {run: path.read_bytes() if path.exists() else None for run, path in weights.items()}
     return {"rows": rows, "batch losses": losses, "best": best, "winner": content["sweep"]["best"]}

@@ -55,7 +55,7 @@ def trained(tmp_path_factory):
     return folder
 
 
-COMMANDS = ["run", "plan", "report", "compare", "evaluate", "models", "datasets", "schema", "init"]
+COMMANDS = ["run", "plan", "report", "compare", "evaluate", "logs", "models", "datasets", "schema", "init"]
 
 
 def test_help_lists_every_command_with_what_it_does(cnnsweep):
@@ -143,13 +143,13 @@ def test_an_interrupted_sweep_prints_the_command_that_goes_on(cnnsweep, small, m
 
     from cnnsweep.recording.recorder import Recorder
 
-    record = Recorder.record_epoch
+    record = Recorder.record_epochs
 
     def record_and_interrupt(recorder, report):
         os.kill(os.getpid(), signal.SIGINT)
         return record(recorder, report)
 
-    monkeypatch.setattr(Recorder, "record_epoch", record_and_interrupt)
+    monkeypatch.setattr(Recorder, "record_epochs", record_and_interrupt)
     outcome = cnnsweep("run", small, "--out", "my sweep", "--fresh", "--yes")
     assert outcome.code == 130
     assert outcome.err.endswith(f"interrupted; go on with: cnnsweep run {small} --out 'my sweep'\n")
@@ -263,7 +263,7 @@ def test_evaluate_refuses_what_is_no_checkpoint(cnnsweep, trained, tmp_path):
     for path, message in [
         (tmp_path / "gone", "no such file or folder"),
         (tmp_path, "holds neither best.safetensors (a run's folder) nor results.json (a sweep's folder)"),
-        (best / "last.pt", "not a checkpoint to evaluate; give a best.safetensors, or a run's folder"),
+        (best / "log.txt", "not a checkpoint to evaluate; give a best.safetensors, or a run's folder"),
     ]:
         outcome = cnnsweep("evaluate", "--checkpoint", path)
         assert outcome.code == 4

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
+from types import SimpleNamespace
 
 import pytest
 from small_sweeps import SMALL, SilentDisplay, sweep, tables, untimed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cnnsweep.errors import DataError, FolderError, ModelError, UsageError
+from cnnsweep.errors import DataError, DiskFullError, FolderError, ModelError, UsageError
 from cnnsweep.recording.checkpoints import load_best
 from cnnsweep.recording.journal import read_journal
-from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import RunStatus
 
 
@@ -41,7 +42,10 @@ def test_a_sweep_leaves_the_files_of_the_design(whole):
     assert visible == sorted([*files, *runs])
     for run in runs:
         names = sorted(p.name.split(".1")[0] if "tfevents" in p.name else p.name for p in (whole / run).iterdir())
-        assert names == ["batch_loss.csv", "best.json", "best.safetensors", "events.out.tfevents", "last.pt", "log.txt"]
+        assert names == [
+            *("batch_loss.csv", "best.json", "best.safetensors", "events.out.tfevents"),
+            *("last.safetensors", "log.txt"),
+        ]
 
 
 def test_journal_json_csv_and_tensorboard_agree(whole):
@@ -165,76 +169,56 @@ def test_ctrl_c_twice_stops_at_once_and_loses_only_the_running_epoch(whole, tmp_
     assert untimed(folder) == untimed(whole)
 
 
-class Crash(BaseException):
-    """What a kill is to the code: nothing catches it."""
-
-
-def count_writes(monkeypatch, limit: int | None) -> list[int]:
-    """Count every write of the recorder, and crash instead of doing number `limit`."""
-    import cnnsweep.recording.checkpoints as checkpoints
-    import cnnsweep.recording.recorder as recorder
-    import cnnsweep.recording.tables as tables_module
-    from cnnsweep.recording.journal import Journal
-    from cnnsweep.recording.tensorboard import RunBoard
-
-    done = [0]
-
-    def counted(function):
-        def call(*args, **kwargs):
-            done[0] += 1
-            if done[0] == limit:
-                raise Crash
-            return function(*args, **kwargs)
-
-        return call
-
-    for module in (checkpoints, recorder, tables_module):
-        monkeypatch.setattr(module, "replace_file", counted(module.replace_file))
-    monkeypatch.setattr(recorder, "_append_batch_losses", counted(recorder._append_batch_losses))
-    for cls, name in ((Journal, "append"), (RunBoard, "add_epoch"), (RunBoard, "add_end"), (Recorder, "_log")):
-        monkeypatch.setattr(cls, name, counted(getattr(cls, name)))
-    return done
-
-
-ONE_RUN = ("params.lr=0.01", "tensorboard.images=false")
-TWO_RUNS = ("tensorboard=false",)
-
-
-@pytest.mark.parametrize(("overrides", "size"), [(ONE_RUN, "off"), (TWO_RUNS, 2)], ids=["one-alone", "two-together"])
-def test_a_crash_before_any_single_write_changes_no_figure(tmp_path, monkeypatch, overrides, size):
-    with monkeypatch.context() as patch:
-        writes = count_writes(patch, None)
-        sweep(tmp_path / "whole", overrides=overrides, fuse=size)
-    expected = untimed(tmp_path / "whole")
-    total = writes[0]
-    assert total > 25
-    for crash_at in range(1, total + 1):
-        folder = tmp_path / f"crash-{crash_at}"
-        with monkeypatch.context() as patch:
-            count_writes(patch, crash_at)
-            with pytest.raises(Crash):
-                sweep(folder, overrides=overrides, fuse=size)
-        sweep(folder, overrides=overrides, fuse=size)
-        assert untimed(folder) == expected, f"crash before write {crash_at} of {total}"
-        if overrides == ONE_RUN:
-            (run,) = tables(folder)["runs"]
-            board = EventAccumulator(str(folder / run["run"])).Reload()
-            assert [e.step for e in board.Scalars("epoch/loss")] == [1, 2]
-            assert [e.step for e in board.Scalars("batch/loss")] == list(range(1, 9))
-            assert len(board.Scalars("best/val_loss")) == 1
-
-
-def test_a_damaged_last_checkpoint_starts_the_run_over_and_says_so(whole, tmp_path, fuse):
-    folder = tmp_path / "small"
-    sweep(folder, display=Interrupting(after_epochs=1), fuse=fuse)
-    last = min(folder.glob("*/last.pt"))
-    content = bytearray(last.read_bytes())
+def damage(path):
+    content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    last.write_bytes(content)
+    path.write_bytes(content)
+
+
+def interrupted(folder, fuse, epochs=1):
+    sweep(folder, display=Interrupting(after_epochs=epochs), fuse=fuse, overrides=["params.epochs=3"])
+
+
+def go_on(folder, fuse):
     display = SilentDisplay()
-    sweep(folder, display=display, fuse=fuse)
-    assert any("is damaged (its SHA-256 is not in the journal); the run starts over" in m for m in display.messages)
-    assert untimed(folder) == untimed(whole)
+    sweep(folder, display=display, fuse=fuse, overrides=["params.epochs=3"])
+    return display
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory, fuse):
+    folder = tmp_path_factory.mktemp("longer") / "small"
+    sweep(folder, fuse=fuse, overrides=["params.epochs=3"])
+    return folder
+
+
+def test_of_a_damaged_last_checkpoint_the_one_before_counts_and_that_is_said(longer, tmp_path, fuse):
+    folder = tmp_path / "small"
+    interrupted(folder, fuse, epochs=2 if fuse == "off" else 4)
+    damage(min(folder.glob("*/last.safetensors")))
+    display = go_on(folder, fuse)
+    assert [m for m in display.messages if "is damaged (its SHA-256 is not in the journal); the run goes on after" in m]
+    assert untimed(folder) == untimed(longer)
+    assert len(display.records) == (5 if fuse == "off" else 3)  # of 6: one epoch was trained again
+
+
+def test_a_run_none_of_whose_checkpoints_is_whole_starts_over_and_says_so(longer, tmp_path, fuse):
+    folder = tmp_path / "small"
+    interrupted(folder, fuse, epochs=2 if fuse == "off" else 4)
+    for path in folder.glob("*/*.safetensors"):
+        damage(path)
+    display = go_on(folder, fuse)
+    assert [m for m in display.messages if "is damaged" in m and m.endswith("the run starts over")]
+    assert untimed(folder) == untimed(longer)
+
+
+def test_a_damaged_best_checkpoint_of_a_run_under_way_is_made_again(longer, tmp_path, fuse):
+    folder = tmp_path / "small"
+    interrupted(folder, fuse, epochs=2 if fuse == "off" else 4)
+    for path in folder.glob("*/best.safetensors"):
+        damage(path)
+    go_on(folder, fuse)
+    assert untimed(folder) == untimed(longer)
 
 
 def test_an_edited_file_adds_only_what_is_new_and_keeps_folders(whole, tmp_path):
@@ -400,3 +384,19 @@ def test_the_environment_says_what_it_ran_on(whole):
     assert torch.__version__.startswith(environment["packages"]["torch"])
     assert environment["device"] == "cpu"
     assert len(environment["data_sha256"]) == 64
+
+
+def test_a_disk_too_small_for_one_run_is_an_error_before_training_and_for_all_a_warning(tmp_path, monkeypatch):
+    def free(count):
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=count))
+
+    display = SilentDisplay()
+    free(1000)
+    with pytest.raises(DiskFullError, match="small: 1 kB of disk are free, and one run alone needs about") as caught:
+        sweep(tmp_path / "small", display=display)
+    assert display.started == []
+    one = int(re.search(r"needs about (\d+) kB", str(caught.value))[1])  # both need as much
+    free(round(1500 * one))
+    sweep(tmp_path / "small", display=display)
+    assert "of disk are free, and the runs to come need about" in display.messages[0]
+    assert len(display.started) == 2

@@ -98,7 +98,7 @@ def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, 
     for run in runs:
         h = run.hyperparameters
         weights = 4 * parameters[run.id]
-        checkpoints = weights * (2 + _OPTIMIZER_COPIES[h.optimizer])  # last.pt and best.safetensors
+        checkpoints = weights * (2 + _OPTIMIZER_COPIES[h.optimizer])  # last.safetensors and best.safetensors
         drawn = 2 * _HISTOGRAM_BYTES * max(10, int(weights * _TENSORS_PER_WEIGHT_BYTES)) if histograms else 0
         total += checkpoints + h.epochs * (drawn + _BATCH_BYTES * -(-images // h.batch_size))
     return total

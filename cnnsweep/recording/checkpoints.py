@@ -1,14 +1,12 @@
-"""The two checkpoints of a run: `last.pt`, from which training goes on, and `best.safetensors`, which is kept for use.
+"""`best.safetensors`: a run's best weights, for use.
 
-Both are the plain model's, however the run was trained. `best.safetensors` carries its own description (what model,
-what data, which figures) in its header, so it can be copied anywhere; `best.json` repeats it for people.
+It carries its own description (what model, what data, which figures) in its header, so it can be copied anywhere;
+`best.json` repeats it for people. The weights are the plain model's, however the run was trained.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,63 +19,11 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from cnnsweep.errors import CheckpointError
-from cnnsweep.recording.files import replace_file, to_json
+from cnnsweep.recording.files import replace_files, to_json
 from cnnsweep.recording.paths import RunPaths
-from cnnsweep.records import EpochRecord
 
 VERSION = 1
 _DESCRIPTION = "cnnsweep"  # the key in the safetensors header
-
-
-@dataclass(frozen=True, slots=True)
-class LastCheckpoint:
-    """Where a run goes on: after the epoch of `record`, with these weights and this optimizer state."""
-
-    record: EpochRecord
-    weights: Mapping[str, Tensor]
-    optimizer: Mapping[str, Any]
-
-
-def encode_last(checkpoint: LastCheckpoint) -> bytes:
-    """Return the bytes of `last.pt`."""
-    buffer = io.BytesIO()
-    torch.save(
-        {
-            "version": VERSION,
-            "record": dataclasses.asdict(checkpoint.record),
-            "weights": dict(checkpoint.weights),
-            "optimizer": dict(checkpoint.optimizer),
-        },
-        buffer,
-    )
-    return buffer.getvalue()
-
-
-def digest(content: bytes) -> str:
-    """Return the SHA-256 that the journal keeps of a checkpoint."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def load_last(path: Path, known: Mapping[str, int]) -> LastCheckpoint | None:
-    """Return a run's last checkpoint, or None if there is none.
-
-    Args:
-        known: the SHA-256 of every checkpoint that the journal knows of, and its epoch. Only such a file is opened,
-            so a damaged or foreign one is never read.
-
-    Raises:
-        CheckpointError: the file is not one of those.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    if digest(content) not in known:
-        raise CheckpointError(f"{path}: is damaged (its SHA-256 is not in the journal)")
-    fields = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return LastCheckpoint(EpochRecord(**fields["record"]), fields["weights"], fields["optimizer"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +41,20 @@ class BestCheckpoint:
 def save_best(paths: RunPaths, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
     """Replace `best.safetensors` and `best.json`.
 
+    Args:
+        weights: as `last_checkpoint.on_cpu` returns them.
+
     Raises:
         FolderError: they cannot be written.
     """
-    # Safetensors stores no strides and refuses shared memory: tied weights are written once for each name.
-    tensors = {n: w.detach().to("cpu", copy=True).contiguous() for n, w in weights.items()}
-    whole = {"version": VERSION, **description, "weights_sha256": weights_digest(tensors)}
-    replace_file(paths.best_weights, save_safetensors(tensors, {_DESCRIPTION: to_json(whole)}))
-    replace_file(paths.best_description, to_json(whole, indent=2) + "\n")
+    whole = {"version": VERSION, **description, "weights_sha256": weights_digest(weights)}
+    content = save_safetensors(dict(weights), {_DESCRIPTION: to_json(whole)})
+    replace_files({paths.best_weights: content, paths.best_description: describe_best(whole)})
+
+
+def describe_best(description: Mapping[str, Any]) -> str:
+    """Return the text of `best.json`."""
+    return to_json(description, indent=2) + "\n"
 
 
 def load_best(path: Path) -> BestCheckpoint:
@@ -141,7 +93,7 @@ def read_description(path: Path) -> Mapping[str, Any]:
         description = json.loads(text)
         version = description["version"]
         missing = _REQUIRED - description.keys()
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: is damaged (its description cannot be read)") from error
     if version != VERSION:
         raise CheckpointError(f"{path}: version {version} of a checkpoint; this cnnsweep reads {VERSION}: upgrade it")

@@ -1,10 +1,9 @@
 """Take a sweep's results away, and nothing else that lies in its folder."""
 
-import shutil
 from pathlib import Path
 
 from cnnsweep.errors import ResultsError
-from cnnsweep.recording.files import unwritable
+from cnnsweep.recording.files import cut_file, remove_file, remove_folder, unwritable
 from cnnsweep.recording.history import read_history
 from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths
@@ -19,12 +18,12 @@ def clear_sweep(paths: SweepPaths) -> None:
     with locked(paths):
         try:
             for name in _run_names(paths):
-                shutil.rmtree(paths.folder / name, ignore_errors=False)
+                remove_folder(paths.folder / name)
             for file in (paths.results_json, paths.results_csv, paths.runs_csv, paths.environment, paths.frozen_spec):
-                file.unlink(missing_ok=True)
+                remove_file(file)
             # Last: as long as it lists the runs, clearing that was cut short can be done again. Emptied, not deleted:
             # it marks the folder as a sweep's, beside whatever else lies there.
-            paths.journal.write_bytes(b"")
+            cut_file(paths.journal, 0)
         except OSError as error:
             raise unwritable(paths.folder, error) from error
 
@@ -36,4 +35,4 @@ def _run_names(paths: SweepPaths) -> list[str]:
         names = [f.name for f in paths.folder.iterdir() if paths.run(f.name).log.is_file()]
     # A name that is more than one step down would lead out of the folder.
     plain = [name for name in names if Path(name).name == name and name not in (".", "..")]
-    return [name for name in plain if (paths.folder / name).is_dir()]
+    return [name for name in plain if (paths.folder / name).is_dir() and not (paths.folder / name).is_symlink()]

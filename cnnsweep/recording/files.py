@@ -1,13 +1,95 @@
-"""The write protocol: a file is replaced whole or not at all, whatever happens in between."""
+"""The write protocol: every change to a sweep's folder is made here, by single system calls.
 
+A file is either *replaced*, whole or not at all (temporary file in the same folder, fsync, rename, fsync of the
+folder), or *grows* at its end, where a crash tears the tail at most. `tests/faults/test_crash_points.py` kills the
+process before and after every one of these calls, and drops what was not synced.
+"""
+
+from __future__ import annotations
+
+import errno
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import TracebackType
+from typing import Any
 
-from cnnsweep.errors import FolderError
+from cnnsweep.errors import DiskFullError, FolderError
+
+_KEPT_BYTES = 1 << 20  # of a file that is written piece by piece, in memory
+# A symbolic link in the place of one of our files would lead what we write to somewhere else.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK
+_AT_END = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_LINK
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class OutputFile:
+    """A file that is written from its beginning or at its end, as `shutil` and TensorBoard's writer expect one.
+
+    What is written lies in memory until `flush`, or until there is a megabyte of it.
+    """
+
+    def __init__(self, path: Path, *, append: bool = False) -> None:
+        """Open a file.
+
+        Raises:
+            OSError: that is not possible, or a symbolic link lies there.
+        """
+        self._descriptor: int | None = os.open(path, _AT_END if append else _NEW, 0o666)
+        self._waiting = bytearray()
+
+    def write(self, data: Any) -> int:
+        """Take bytes in, or anything with their buffer."""
+        view = memoryview(data).cast("B")
+        self._waiting += view
+        if len(self._waiting) >= _KEPT_BYTES:
+            self.flush()
+        return len(view)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system.
+
+        Raises:
+            OSError: the disk is full or gone; what was not written is forgotten, so that `close` cannot fail again.
+        """
+        waiting, self._waiting = self._waiting, bytearray()
+        assert self._descriptor is not None
+        rest = memoryview(waiting)
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def sync(self) -> None:
+        """Return when everything would survive a power loss."""
+        self.flush()
+        assert self._descriptor is not None
+        os.fsync(self._descriptor)
+
+    def cut(self, length: int) -> None:
+        """Keep the first bytes only."""
+        assert self._descriptor is not None
+        os.ftruncate(self._descriptor, length)
+
+    def close(self) -> None:
+        """Flush and close; may be called again."""
+        if self._descriptor is None:
+            return
+        try:
+            self.flush()
+        finally:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
+
+    def __enter__(self) -> OutputFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
@@ -16,23 +98,117 @@ def replace_file(path: Path, content: bytes | str) -> None:
     Raises:
         FolderError: the disk is full, or the folder cannot be written.
     """
-    data = content.encode() if isinstance(content, str) else content
-    replace_file_by(path, lambda file: file.write(data))
+    replace_files({path: content})
 
 
-def replace_file_by(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def replace_files(contents: Mapping[Path, bytes | str]) -> None:
+    """As `replace_file`, for files of one folder, in this order; each by itself is old or new."""
+    with _all_or_rubbish(contents) as temporaries:
+        for path, content in contents.items():
+            with OutputFile(temporaries[path]) as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.sync()
+
+
+def replace_file_by(path: Path, write: Callable[[OutputFile], object]) -> None:
     """As `replace_file`, for content that is written piece by piece."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _all_or_rubbish([path]) as temporaries, OutputFile(temporaries[path]) as file:
+        write(file)
+        file.sync()
+
+
+def replace_and_keep(path: Path, previous: Path, content: bytes) -> None:
+    """As `replace_file`, but the file that was there stays under another name; in between only that one is there."""
+    with _all_or_rubbish([path], {path: previous}) as temporaries, OutputFile(temporaries[path]) as file:
+        file.write(content)
+        file.sync()
+
+
+@contextmanager
+def _all_or_rubbish(paths: Any, kept: Mapping[Path, Path] | None = None) -> Iterator[Mapping[Path, Path]]:
+    """Give a temporary name for each path; rename when all are written, or remove what was begun."""
+    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}") for path in paths}
+    path = next(iter(temporaries))
     try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        yield temporaries
+        for path, temporary in temporaries.items():
+            if kept is not None:
+                with suppress(FileNotFoundError):
+                    os.replace(path, kept[path])
+            os.replace(temporary, path)
         sync_folder(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries.values():
+            with suppress(OSError):
+                os.unlink(temporary)
         raise unwritable(path, error) from error
+
+
+TEMPORARY = ".tmp"  # how names of files end that are not whole yet
+
+
+def append_to(path: Path, text: str, heading: str = "", *, sync: bool = False) -> None:
+    """Add text at the end of a file; a new one begins with the heading.
+
+    Raises:
+        FolderError: the disk is full, or the file cannot be written.
+    """
+    try:
+        is_new = not (path.exists() and path.stat().st_size)
+        with OutputFile(path, append=True) as file:
+            file.write(((heading if is_new else "") + text).encode())
+            if sync:
+                file.sync()
+        if sync and is_new:
+            sync_folder(path.parent)  # or the name is lost, and the content with it
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def cut_file(path: Path, length: int) -> None:
+    """Keep the first bytes of a file, for good."""
+    with OutputFile(path, append=True) as file:
+        file.cut(length)
+        file.sync()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where there are none; they survive a power loss.
+
+    Raises:
+        FolderError: one cannot be made.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        for folder in reversed(missing):
+            os.mkdir(folder)
+            sync_folder(folder.parent)
+        if not path.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file, if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that is in it; symbolic links are removed, never followed."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_dir() and not entry.is_symlink():
+            remove_folder(entry)
+        else:
+            remove_file(entry)
+    os.rmdir(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process had begun to write into a folder; for who alone writes there."""
+    for path in folder.glob(f".*{TEMPORARY}"):
+        remove_file(path)
 
 
 def sync_folder(folder: Path) -> None:
@@ -48,11 +224,14 @@ def sync_folder(folder: Path) -> None:
 
 def unwritable(path: Path, error: OSError) -> FolderError:
     """Return the error that says why a file could not be written, and what to do."""
-    remedy = "free some space and run the same command again; nothing that was saved is lost"
-    if not isinstance(error, PermissionError) and error.errno not in (28, 122):  # ENOSPC, EDQUOT
-        remedy = "check that the folder is there and can be written, then run the same command again"
-    elif isinstance(error, PermissionError):
+    again = "run the same command again; nothing that was saved is lost"
+    if error.errno in _FULL:
+        what = "the limit on the size of files" if error.errno == errno.EFBIG else str(error.strerror)
+        return DiskFullError(f"{path}: disk full ({what}); free some space and {again}")
+    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         remedy = "make the folder writable, or choose another with --out"
+    else:
+        remedy = f"check that the folder is there and can be written, then {again}"
     return FolderError(f"{path}: cannot be written ({error.strerror or error}); {remedy}")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.recording.journal import VERSION, read_journal
-from cnnsweep.records import EpochRecord, Run, RunOutcome, RunStatus, Verdict
+from cnnsweep.records import EpochRecord, FailureKind, Run, RunOutcome, RunStatus, Verdict
 from cnnsweep.selection import BEST, Objective
 
 
@@ -22,6 +22,7 @@ class RunHistory:
     Attributes:
         epochs: how many it is to train; None where a journal of an earlier version does not say.
         checkpoints: the SHA-256 of each last checkpoint, with its epoch.
+        best_weights: by epoch that was the best as it ended, the digest of its weights.
     """
 
     id: str
@@ -33,6 +34,7 @@ class RunHistory:
     epochs: int | None = None
     records: list[EpochRecord] = field(default_factory=list)
     checkpoints: dict[str, int] = field(default_factory=dict)
+    best_weights: dict[int, str] = field(default_factory=dict)
     outcome: RunOutcome | None = None
 
     @property
@@ -45,6 +47,7 @@ class RunHistory:
         """Drop what came after an epoch, and how the run ended."""
         self.records = [r for r in self.records if r.epoch <= epoch]
         self.checkpoints = {sha: e for sha, e in self.checkpoints.items() if e <= epoch}
+        self.best_weights = {e: sha for e, sha in self.best_weights.items() if e <= epoch}
         self.outcome = None
 
 
@@ -185,11 +188,15 @@ class SweepHistory:
             run.records.append(record_from_event(event))
             if event["checkpoint"] is not None:
                 run.checkpoints[event["checkpoint"]] = event["epoch"]
+            if event.get("best") is not None:  # earlier journals do not have it
+                run.best_weights[event["epoch"]] = event["best"]
         elif kind == "resumed":
             self.runs[event["run"]].forget_after(event["epoch"])
         elif kind == "ended":
             status = RunStatus(event["status"])
-            self.runs[event["run"]].outcome = RunOutcome(event["run"], status, event["cause"])
+            # Earlier journals do not have a kind.
+            failure = None if event.get("kind") is None else FailureKind(event["kind"])
+            self.runs[event["run"]].outcome = RunOutcome(event["run"], status, event["cause"], failure=failure)
         elif kind == "left":
             self.status = event["status"]
 
@@ -227,13 +234,19 @@ def read_history(path: Path) -> SweepHistory:
 def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepHistory:
     """Fold events; `path` is for messages only."""
     history = SweepHistory()
-    for event in events:
-        if event["event"] == "sweep" and event["version"] > VERSION:
+    for number, event in enumerate(events, start=1):
+        try:
+            if event["event"] == "sweep" and event["version"] > VERSION:
+                raise ResultsError(
+                    f"{path}: written by a later cnnsweep (journal version {event['version']}, this one reads up to "
+                    f"{VERSION}); upgrade cnnsweep"
+                )
+            history.apply(event)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # its checksum is right all the same
             raise ResultsError(
-                f"{path}: written by a later cnnsweep (journal version {event['version']}, this one reads up to "
-                f"{VERSION}); upgrade cnnsweep"
-            )
-        history.apply(event)
+                f"{path}:{number}: is no event of a sweep ({type(error).__name__}: {error}); "
+                "cnnsweep did not write it: restore the file from a backup, or start over with --fresh"
+            ) from error
     return history
 
 
@@ -250,10 +263,15 @@ def event_from_run(run: Run, parameters: int) -> dict[str, Any]:
     }
 
 
-def event_from_record(record: EpochRecord, checkpoint: str | None) -> dict[str, Any]:
-    """Return the fields of an `epoch` event; what is not finite becomes null in the file."""
+def event_from_record(record: EpochRecord, checkpoint: str | None, best: str | None = None) -> dict[str, Any]:
+    """Return the fields of an `epoch` event; what is not finite becomes null in the file.
+
+    Args:
+        checkpoint: the SHA-256 of the last checkpoint.
+        best: the digest of the weights, where they are the best so far.
+    """
     fields = dataclasses.asdict(record)
-    return {"run": fields.pop("run_id"), **fields, "checkpoint": checkpoint}
+    return {"run": fields.pop("run_id"), **fields, "checkpoint": checkpoint, "best": best}
 
 
 def record_from_event(event: Mapping[str, Any]) -> EpochRecord:

@@ -7,7 +7,8 @@ the torn tail is cut off before the next append. The events:
     run        a run was announced: id, name, settings, model, number of parameters
     asked      a search chose settings: its picks, and how many it has drawn so far
     planned    which runs train together: their ids by group, program and trajectory, why, and under what conditions
-    epoch      a run's epoch ended: its EpochRecord, and the SHA-256 of the checkpoint that holds its weights
+    epoch      a run's epoch ended: its EpochRecord, the SHA-256 of the checkpoint that holds its weights, and, where it
+               is the best so far, that of the best weights
     judged     what an early-stopping rule found about configurations after an epoch: its Verdicts
     resumed    a run goes on after an epoch; records of later epochs no longer count
     ended      a run ended: its RunOutcome
@@ -16,14 +17,14 @@ the torn tail is cut off before the next append. The events:
 """
 
 import json
-import os
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from cnnsweep.errors import ResultsError
-from cnnsweep.recording.files import sync_folder, to_json, unwritable
+from cnnsweep.recording.files import OutputFile, cut_file, sync_folder, to_json, unwritable
 
 VERSION = 1
 _CHECKSUM_LENGTH = len(',"crc":"00000000"}')
@@ -41,9 +42,8 @@ class Journal:
         """
         self.path = path
         try:
-            if path.exists():
-                _cut_torn_tail(path)
-            self._file: BinaryIO = path.open("ab")
+            self._length = _cut_torn_tail(path) if path.exists() else 0
+            self._file = OutputFile(path, append=True)
             sync_folder(path.parent)
         except OSError as error:
             raise unwritable(path, error) from error
@@ -52,14 +52,17 @@ class Journal:
         """Add events; when this returns, they survive a power loss.
 
         Raises:
-            FolderError: the disk is full or gone.
+            FolderError: the disk is full or gone; none of the events is added.
         """
+        lines = b"".join(map(encode_event, events))
         try:
-            self._file.write(b"".join(map(_encode, events)))
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            self._file.write(lines)
+            self._file.sync()
         except OSError as error:
+            with suppress(OSError):  # a part of a line must not be followed by others
+                self._file.cut(self._length)
             raise unwritable(self.path, error) from error
+        self._length += len(lines)
 
     def close(self) -> None:
         self._file.close()
@@ -82,18 +85,29 @@ def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
                 raise _damaged(path, number)
 
 
-def _cut_torn_tail(path: Path) -> None:
+def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
+    """Return every line of a journal with its event, None where the line is not whole.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return [(line, _decode(line)) for line in file]
+
+
+def _cut_torn_tail(path: Path) -> int:
+    """Cut off a torn last line; return how long the journal is without it."""
     whole = 0
-    with path.open("r+b") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if _decode(line) is None:
                 if file.read(1):
                     raise _damaged(path, number)
                 break
             whole += len(line)
-        if whole < path.stat().st_size:
-            file.truncate(whole)
-            os.fsync(file.fileno())
+    if whole < path.stat().st_size:
+        cut_file(path, whole)
+    return whole
 
 
 def _damaged(path: Path, number: int) -> ResultsError:
@@ -103,7 +117,8 @@ def _damaged(path: Path, number: int) -> ResultsError:
     )
 
 
-def _encode(event: Mapping[str, Any]) -> bytes:
+def encode_event(event: Mapping[str, Any]) -> bytes:
+    """Return the line of an event, with its checksum."""
     body = to_json(event).encode()
     return body[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
@@ -115,5 +130,8 @@ def _decode(line: bytes) -> Mapping[str, Any] | None:
     body, checksum = line[: -_CHECKSUM_LENGTH - 1] + b"}", line[-11:-3]
     if b"%08x" % zlib.crc32(body) != checksum:
         return None
-    event: Mapping[str, Any] = json.loads(body)
-    return event
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None

@@ -4,12 +4,12 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from filelock import FileLock, Timeout
 
 from cnnsweep.errors import FolderError
-from cnnsweep.recording.files import unwritable
+from cnnsweep.recording.files import make_folder, remove_file, replace_file, unwritable
 from cnnsweep.recording.paths import SweepPaths
 
 
@@ -23,7 +23,7 @@ def locked(paths: SweepPaths) -> Iterator[None]:
         FolderError: another process holds it, or it cannot be written.
     """
     try:
-        paths.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(paths.folder)
         lock = FileLock(paths.lock)
         lock.acquire(timeout=0)
     except Timeout:
@@ -33,10 +33,11 @@ def locked(paths: SweepPaths) -> Iterator[None]:
     except OSError as error:
         raise unwritable(paths.folder, error) from error
     try:
-        paths.lock_owner.write_text(json.dumps({"pid": os.getpid(), "host": platform.node()}))
+        replace_file(paths.lock_owner, json.dumps({"pid": os.getpid(), "host": platform.node()}))
         yield
     finally:
-        paths.lock_owner.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder is gone, or cannot be written any more
+            remove_file(paths.lock_owner)
         lock.release()
 
 

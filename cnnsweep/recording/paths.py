@@ -20,6 +20,14 @@ class RunPaths:
 
     @property
     def last_checkpoint(self) -> Path:
+        return self.folder / "last.safetensors"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        return self.folder / "previous.safetensors"
+
+    @property
+    def pickled_checkpoint(self) -> Path:  # of cnnsweep before it wrote safetensors
         return self.folder / "last.pt"
 
     @property
@@ -29,6 +37,10 @@ class RunPaths:
     @property
     def log(self) -> Path:
         return self.folder / "log.txt"
+
+    @property
+    def event_files(self) -> list[Path]:  # TensorBoard's, in the order in which they were begun
+        return sorted(self.folder.glob("events.out.tfevents.*"))
 
 
 @dataclass(frozen=True, slots=True)

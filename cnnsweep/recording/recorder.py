@@ -1,35 +1,42 @@
 """Writes down what happens in a sweep: the journal first, then everything that follows from it.
 
 The order within an epoch decides what a crash leaves behind. The journal names the checkpoint before it exists, the
-event file and batch losses follow, and `last.pt` comes last: it is the epoch's commit. On a resume whatever is newer
-than `last.pt` is dropped. `best.safetensors` follows it, since the weights of the epoch that should have become the
-best are then still in `last.pt`.
+event file and batch losses follow, and `last.safetensors` comes last: it is the epoch's commit. On a resume whatever is
+newer than it is dropped. `best.safetensors` follows it, since the weights of the epoch that should have become the best
+are then still in `last.safetensors`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import Summary
+from torch import Tensor
 
-from cnnsweep.errors import CheckpointError
-from cnnsweep.recording.checkpoints import LastCheckpoint, digest, encode_last, load_last, read_description, save_best
+from cnnsweep.errors import FolderError
+from cnnsweep.recording.checkpoints import weights_digest
 from cnnsweep.recording.environment import describe_environment
-from cnnsweep.recording.files import replace_file, to_json, unwritable
+from cnnsweep.recording.files import remove_leftovers, replace_files, to_json
 from cnnsweep.recording.history import SweepHistory, event_from_record, event_from_run
 from cnnsweep.recording.journal import VERSION, Journal
-from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.last_checkpoint import LastCheckpoint, digest, encode_last, on_cpu
+from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.recording.run_files import RunFiles
 from cnnsweep.recording.tables import write_tables
 from cnnsweep.recording.tensorboard import BoardContent, RunBoard, drop_later_events
-from cnnsweep.records import EpochRecord, EpochReport, Run, RunOutcome, RunStatus, Verdict
+from cnnsweep.records import EpochRecord, EpochReport, Run, RunOutcome, RunStatus, Verdict, end_words
 
+P = ParamSpec("P")
+R = TypeVar("R")
 _TABLES_SHARE = 0.01  # of the time, at most, goes into tables while a sweep runs
 
 
@@ -47,17 +54,52 @@ class RecordingTask:
     images: Summary | None
 
 
+@dataclass(frozen=True, slots=True)
+class _EncodedEpoch:
+    """An epoch of a run as it is going to be written: what the journal says names what follows.
+
+    Attributes:
+        last: the last checkpoint; None for an epoch that diverged.
+        standing: the record that stands for the run after this epoch.
+        is_best: it is this epoch's, so these weights are the best.
+    """
+
+    report: EpochReport
+    event: Mapping[str, Any]
+    weights: Mapping[str, Tensor]  # as `on_cpu` returns them
+    last: bytes | None
+    standing: EpochRecord | None
+    is_best: bool
+
+
+def _undisturbed(method: Callable[Concatenate[Recorder, P], R]) -> Callable[Concatenate[Recorder, P], R]:
+    """Have a method of the recorder finish what it writes, whatever a person presses meanwhile."""
+
+    @functools.wraps(method)
+    def call(recorder: Recorder, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with recorder._deferred():
+            return method(recorder, *args, **kwargs)
+
+    return call
+
+
 class Recorder:
     """The one writer of a sweep's folder."""
 
     def __init__(
-        self, paths: SweepPaths, history: SweepHistory, task: RecordingTask, warn: Callable[[str], None]
+        self,
+        paths: SweepPaths,
+        history: SweepHistory,
+        task: RecordingTask,
+        warn: Callable[[str], None],
+        deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Open the journal.
 
         Args:
             history: what the journal holds already; it is kept up to date.
             warn: is told, once, of what goes wrong without stopping the sweep.
+            deferred: gives a context that a second Ctrl-C does not cut short, see `StopRequest.deferred`.
 
         Raises:
             FolderError: the journal cannot be written.
@@ -66,12 +108,14 @@ class Recorder:
         self.history = history
         self._task = task
         self._warn = warn
+        self._deferred = deferred
         self._journal = Journal(paths.journal)
         self._runs: dict[str, Run] = {}
         self._boards: dict[str, RunBoard] = {}
         self._board_works = True
         self._tables_due = 0.0
 
+    @_undisturbed
     def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
         """Journal that a command began, and freeze what it is to do: an edit from now on changes nothing.
 
@@ -81,10 +125,12 @@ class Recorder:
         """
         self._append({"event": "sweep", "version": VERSION, **facts})
         self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
-        replace_file(self.paths.frozen_spec, facts["spec"])
+        remove_leftovers(self.paths.folder)
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
-        replace_file(self.paths.environment, to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n")
+        environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
+        replace_files({self.paths.frozen_spec: facts["spec"], self.paths.environment: environment})
 
+    @_undisturbed
     def settle(self, runs: Sequence[Run]) -> None:
         """Take back epochs that a crash left in the journal without their checkpoints.
 
@@ -95,6 +141,7 @@ class Recorder:
             if known.records and known.outcome is None:
                 self._resume(run)
 
+    @_undisturbed
     def record_round(self, event: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
         """Journal what a search chose, and announce the runs that it comes to.
 
@@ -103,10 +150,12 @@ class Recorder:
         """
         self._append({"event": "asked", **event}, *self._announcements(runs))
 
+    @_undisturbed
     def record_verdicts(self, verdicts: Sequence[Verdict]) -> None:
         """Journal what an early-stopping rule found, before anything follows from it."""
         self._append({"event": "judged", "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts]})
 
+    @_undisturbed
     def record_groups(self, event: Mapping[str, Any]) -> None:
         """Journal which runs train together, so that a resume groups them alike.
 
@@ -115,6 +164,7 @@ class Recorder:
         """
         self._append({"event": "planned", **event})
 
+    @_undisturbed
     def start_run(self, run: Run) -> LastCheckpoint | None:
         """Make a run's files ready for training; return where it goes on, or None for a run from the start."""
         self._close_board(run.id)  # open where its group could not go on
@@ -122,36 +172,52 @@ class Recorder:
         self._open(run)
         return last
 
-    def record_epoch(self, report: EpochReport) -> EpochRecord | None:
-        """Write down an epoch of a run; return the record that stands for the run now.
+    @_undisturbed
+    def record_epochs(self, reports: Sequence[EpochReport]) -> list[EpochRecord | None]:
+        """Write down an epoch of the runs of a group; return, for each, the record that stands for the run now.
 
         Raises:
             FolderError: the disk is full or gone; what was written before stays whole.
         """
+        epochs = [self._encode(report) for report in reports]
+        self._append(*(epoch.event for epoch in epochs))  # together: a group is one wait for the disk
+        for epoch in epochs:
+            self._write_epoch(epoch)
+        self._write_tables_if_due()
+        return [epoch.standing for epoch in epochs]
+
+    def _encode(self, report: EpochReport) -> _EncodedEpoch:
         record = report.record
-        run = self._runs[record.run_id]
-        paths, known = self._run_paths(run), self.history.runs[run.id]
-        is_sound = record.divergence is None  # the last finite checkpoint is worth more than a diverged one
-        content = encode_last(LastCheckpoint(record, report.weights, report.optimizer)) if is_sound else None
-        self._append({"event": "epoch", **event_from_record(record, None if content is None else digest(content))})
-        standing = self.history.objective.standing(known.records)
-        self._log(run, _describe_epoch(report))
-        _append_batch_losses(paths, report)
+        # The last finite checkpoint is worth more than a diverged one.
+        is_sound = record.divergence is None
+        weights = on_cpu(report.weights) if is_sound else {}
+        last = encode_last(record, weights, report.optimizer) if is_sound else None
+        standing = self.history.objective.standing([*self.history.runs[record.run_id].records, record])
+        is_best = standing is not None and standing.epoch == record.epoch
+        best_sha256 = weights_digest(weights) if is_best else None
+        fields = event_from_record(record, None if last is None else digest(last), best_sha256)
+        return _EncodedEpoch(report, {"event": "epoch", **fields}, weights, last, standing, is_best)
+
+    def _write_epoch(self, epoch: _EncodedEpoch) -> None:
+        run = self._runs[epoch.report.record.run_id]
+        files = self._files(run)
+        files.log(_describe_epoch(epoch.report))
+        files.add_batch_losses(epoch.report)
         with self._board_may_fail():
             if run.id in self._boards:
-                self._boards[run.id].add_epoch(report)
-        if content is not None:
-            replace_file(paths.last_checkpoint, content)
-        if standing is not None and standing.epoch == record.epoch:
-            self._save_best(run, report.weights)
-        self._write_tables_if_due()
-        return standing
+                self._boards[run.id].add_epoch(epoch.report)
+        if epoch.last is not None:
+            files.save_last(epoch.last)
+        if epoch.is_best and epoch.standing is not None:
+            self._save_best(run, epoch.standing, epoch.weights)
 
+    @_undisturbed
     def pause_run(self, run_id: str) -> None:
         """Close the files of a run that waits at a rung; to the journal it is under way."""
-        self._log(self._runs[run_id], "waits for the other settings")
+        self._files(self._runs[run_id]).log("waits for the other settings")
         self._close_board(run_id)
 
+    @_undisturbed
     def end_run(self, outcome: RunOutcome) -> None:
         """Write down how a run ended."""
         run = self._runs[outcome.run_id]
@@ -161,14 +227,30 @@ class Recorder:
             epoch = known.records[-1].epoch if known.records else 0
             with self._board_may_fail():
                 if run.id not in self._boards and self._board_works:  # it was waiting
-                    self._boards[run.id] = RunBoard(self._run_paths(run).folder, self._task.board)
+                    self._boards[run.id] = RunBoard(self.paths.run(run.name), self._task.board)
                 if run.id in self._boards:
                     self._boards[run.id].add_end(outcome.status, run.settings, _figures(best), epoch)
-        self._log(run, f"{outcome.status}" + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
+        words = end_words(outcome.status, outcome.failure)
+        self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
         self._close_board(run.id)
-        self._append({"event": "ended", "run": run.id, "status": str(outcome.status), "cause": outcome.cause})
+        how = {"status": str(outcome.status), "kind": outcome.failure, "cause": outcome.cause}
+        self._append({"event": "ended", "run": run.id, **how})
+        if outcome.status is RunStatus.FINISHED:  # nothing will go on from there
+            self._files(run).remove_previous()
         self._write_tables_if_due()
 
+    def abandon(self, run_ids: Sequence[str], cause: str) -> None:
+        """Write down, as far as that still works, that the folder can no longer be written.
+
+        Runs that train are left as a crash leaves them: an epoch may be in the journal without its checkpoint.
+        """
+        with contextlib.suppress(FolderError, OSError):
+            for run_id in run_ids:
+                self._files(self._runs[run_id]).log(f"{RunStatus.INTERRUPTED}: {cause}")
+        with contextlib.suppress(FolderError, OSError):
+            self.finish("interrupted")
+
+    @_undisturbed
     def finish(self, status: str) -> None:
         """Write down that the command ends, and bring the tables up to date."""
         self._append({"event": "left", "status": status})
@@ -181,33 +263,41 @@ class Recorder:
         self._journal.close()
 
     def _resume(self, run: Run) -> LastCheckpoint | None:
-        """Bring a run's files back to its last checkpoint and return that, or None for a run from the start."""
-        known, paths = self.history.runs[run.id], self._run_paths(run)
-        try:
-            last = load_last(paths.last_checkpoint, known.checkpoints)
-        except CheckpointError as error:
-            self._warn(f"{error}; the run starts over")
-            last = None
+        """Bring a run's files back to its last whole checkpoint and return that, or None for a run from the start."""
+        known, files = self.history.runs[run.id], self._files(run)
+        last, damaged = files.load_last(known.checkpoints)
+        problems = [*damaged.values()] if known.records else []  # where none should be, a restart was cut short
+        records = [record for record in known.records if last is not None and record.epoch <= last.record.epoch]
+        standing = self.history.objective.standing(records)
+        is_best_due = False
+        if last is not None and standing is not None:
+            problem = files.problem_of_best(standing.epoch, known.best_weights.get(standing.epoch))
+            is_best_due = problem is not None and standing.epoch == last.record.epoch
+            if problem is not None and not is_best_due:  # the best epoch's weights are nowhere
+                problems.append(problem)
+                last = None
         epoch = 0 if last is None else last.record.epoch
+        goes_on = "starts over" if last is None else f"goes on after epoch {epoch}"
+        for problem in problems:
+            self._warn(f"{problem}; the run {goes_on}")
         if len(known.records) > epoch or known.outcome is not None:
             self._append({"event": "resumed", "run": run.id, "epoch": epoch})
-        batches = 0 if last is None else epoch * last.record.steps
-        self._drop_later(paths, epoch, batches)
-        if last is not None and self._best_is_missing(run, paths, epoch):
-            self._save_best(run, last.weights)
+        files.go_back(last, damaged)
+        if last is not None:
+            with self._board_may_fail():
+                drop_later_events(files.paths, epoch, epoch * last.record.steps)
+            if is_best_due and standing is not None:
+                self._save_best(run, standing, on_cpu(last.weights))
         return last
 
     def _open(self, run: Run) -> None:
-        paths = self._run_paths(run)
-        try:
-            paths.folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise unwritable(paths.folder, error) from error
-        self._log(run, f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
+        files = self._files(run)
+        files.make_folder()
+        files.log(f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
         with self._board_may_fail():
             if self._board_works:
-                is_new = not any(paths.folder.glob("events.out.tfevents.*"))
-                self._boards[run.id] = RunBoard(paths.folder, self._task.board)
+                is_new = not files.paths.event_files
+                self._boards[run.id] = RunBoard(files.paths, self._task.board)
                 if is_new:
                     self._boards[run.id].introduce(self._task.graph(run), self._task.images)
 
@@ -228,47 +318,12 @@ class Recorder:
         for event in stamped:
             self.history.apply(event)
 
-    def _run_paths(self, run: Run) -> RunPaths:
-        return self.paths.run(run.name)
+    def _files(self, run: Run) -> RunFiles:
+        return RunFiles(self.paths.run(run.name))
 
-    def _save_best(self, run: Run, weights: Mapping[str, Any]) -> None:
-        best = self.history.objective.standing(self.history.runs[run.id].records)
-        assert best is not None
-        about = {"run": run.name, "run_id": run.id, "epoch": best.epoch, "figures": _figures(best)}
-        description = {**about, **self._task.describe(run)}
-        save_best(self._run_paths(run), weights, description)
-
-    def _best_is_missing(self, run: Run, paths: RunPaths, epoch: int) -> bool:
-        """True if the epoch of `last.pt` is the best, and a crash came before `best.safetensors`."""
-        best = self.history.objective.standing(self.history.runs[run.id].records)
-        if best is None or best.epoch != epoch:
-            return False
-        try:
-            return bool(read_description(paths.best_weights)["epoch"] != epoch)
-        except CheckpointError:
-            return True
-
-    def _drop_later(self, paths: RunPaths, epoch: int, batches: int) -> None:
-        """Take back from a run's files what is newer than an epoch."""
-        if epoch == 0:
-            for path in (paths.last_checkpoint, paths.best_weights, paths.best_description, paths.batch_losses):
-                path.unlink(missing_ok=True)
-            for path in paths.folder.glob("events.out.tfevents.*"):
-                path.unlink()
-            return
-        if paths.batch_losses.exists():
-            lines = paths.batch_losses.read_text().splitlines(keepends=True)
-            replace_file(paths.batch_losses, "".join(lines[: batches + 1]))  # and the heading
-        with self._board_may_fail():
-            drop_later_events(paths.folder, epoch, batches)
-
-    def _log(self, run: Run, line: str, details: str | None = None) -> None:
-        stamp = datetime.now(UTC).isoformat(timespec="seconds")
-        try:
-            with self._run_paths(run).log.open("a", encoding="utf-8") as file:
-                file.write(f"{stamp}  {line}\n" + (f"{details}\n" if details else ""))
-        except OSError as error:
-            raise unwritable(self._run_paths(run).log, error) from error
+    def _save_best(self, run: Run, standing: EpochRecord, weights: Mapping[str, Tensor]) -> None:
+        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _figures(standing)}
+        self._files(run).save_best(weights, {**about, **self._task.describe(run)})
 
     def _close_board(self, run_id: str) -> None:
         with self._board_may_fail():
@@ -280,9 +335,10 @@ class Recorder:
         """TensorBoard is a view: when its file cannot be written, the sweep goes on without it and says so once."""
         try:
             yield
-        except OSError as error:
+        except (OSError, FolderError) as error:
             if self._board_works:
-                self._warn(f"TensorBoard: cannot write ({error.strerror or error}); the sweep goes on without it")
+                cause = getattr(error.__cause__ or error, "strerror", None) or error
+                self._warn(f"TensorBoard: cannot write ({cause}); the sweep goes on without it")
             self._board_works = False
             for board in self._boards.values():
                 with contextlib.suppress(OSError):  # what it still held goes nowhere either
@@ -307,19 +363,6 @@ def _figures(record: EpochRecord | None) -> dict[str, float]:
     if record is None:
         return {}
     return {name: value for name in _FIGURES if (value := getattr(record, name)) is not None}
-
-
-def _append_batch_losses(paths: RunPaths, report: EpochReport) -> None:
-    record = report.record
-    first = (record.epoch - 1) * record.steps + 1
-    lines = [f"{record.epoch},{step},{loss!r}\n" for step, loss in enumerate(report.batch_losses.tolist(), start=first)]
-    try:
-        with paths.batch_losses.open("a", encoding="ascii") as file:
-            if file.tell() == 0:
-                file.write("epoch,step,loss\n")
-            file.writelines(lines)
-    except OSError as error:
-        raise unwritable(paths.batch_losses, error) from error
 
 
 def _describe_epoch(report: EpochReport) -> str:

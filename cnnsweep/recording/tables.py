@@ -116,6 +116,7 @@ def _empty_run_row() -> dict[str, Any]:
         "configuration": None,
         "fold": None,
         "status": None,
+        "failure": None,
         "cause": None,
         "epochs_done": 0,
         "best_epoch": None,
@@ -138,7 +139,8 @@ def _run_row(
         "id": run.id,
         "configuration": run.configuration,
         "fold": run.fold,
-        "status": str(run.status),
+        "status": str(_status(history, run)),
+        "failure": None if run.outcome is None else run.outcome.failure,
         "cause": None if run.outcome is None else run.outcome.cause,
         "epochs_done": run.records[-1].epoch if run.records else 0,
         "best_epoch": None if best is None else best.epoch,
@@ -149,6 +151,12 @@ def _run_row(
         "stop": _stop(history, run),
         **{name: run.settings.get(name) for name in hyperparameters},
     }
+
+
+def _status(history: SweepHistory, run: RunHistory) -> RunStatus:
+    """Return where a run stands: nothing trains after a command has ended, though it could not write down more."""
+    is_over = history.status != "running"
+    return RunStatus.INTERRUPTED if is_over and run.status is RunStatus.RUNNING else run.status
 
 
 def _stop(history: SweepHistory, run: RunHistory) -> dict[str, Any] | None:

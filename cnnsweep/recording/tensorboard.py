@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
-from cnnsweep.recording.files import replace_file_by
+from cnnsweep.recording.files import OutputFile, remove_file, replace_file_by, sync_folder
+from cnnsweep.recording.paths import RunPaths
 from cnnsweep.records import EpochReport, RunStatus
 
+_PREFIX = "events.out.tfevents."
+_RECORD_OVERHEAD = 16  # bytes: a record's length and two checksums
 _BINS = 64
 _NUMBERS = itertools.count()  # so that two files opened in one second have two names
 _BATCH_TAG = "batch/loss"  # the only tag whose step counts batches; all others count epochs
@@ -44,16 +48,17 @@ class BoardContent:
 class RunBoard:
     """The event file of one run."""
 
-    def __init__(self, folder: Path, content: BoardContent) -> None:
+    def __init__(self, paths: RunPaths, content: BoardContent) -> None:
         """Open a new event file in the run's folder.
 
         Raises:
             OSError: it cannot be written.
         """
         # Not tensorboard's EventFileWriter: its thread and its queue of ten take longer than the writing. The name is
-        # like its own: TensorBoard reads what has `tfevents` in it.
-        name = f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
-        self._file = (folder / name).open("wb")
+        # like its own: TensorBoard reads what has `tfevents` in it, in the order of the names.
+        name = f"{_PREFIX}{_next_stamp(paths):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
+        self._file = OutputFile(paths.folder / name)
+        sync_folder(paths.folder)
         self._writer = RecordWriter(self._file)
         self._content = content
         self._add_event(Event(wall_time=time.time(), file_version="brain.Event:2"))
@@ -86,7 +91,7 @@ class RunBoard:
             first = (record.epoch - 1) * record.steps + 1
             for step, loss in enumerate(report.batch_losses.tolist(), start=first):
                 self._add(Summary(value=[Summary.Value(tag=_BATCH_TAG, simple_value=loss)]), step)
-        self._file.flush()
+        self._file.sync()  # what the checkpoint says is there, is there
 
     def add_end(self, status: RunStatus, settings: Mapping[str, Any], best: Mapping[str, float], epoch: int) -> None:
         """Record the hyperparameters with the figures of the best epoch, for the HParams view.
@@ -100,7 +105,7 @@ class RunBoard:
         plain = {n: v if isinstance(v, bool | int | float | str) else str(v) for n, v in settings.items()}
         for summary in hparams(plain, scalars):
             self._add(_with_status(summary, status), 0)
-        self._file.flush()
+        self._file.sync()
 
     def close(self) -> None:
         self._file.close()
@@ -156,29 +161,37 @@ def _histogram(tensor: Tensor) -> HistogramProto | None:
     )
 
 
-def drop_later_events(folder: Path, epoch: int, batches: int) -> None:
-    """Keep a run's events up to an epoch, in one file; what came after, and a torn tail, is gone.
+def drop_later_events(paths: RunPaths, epoch: int, batches: int) -> None:
+    """Keep a run's events up to an epoch; what came after, and a torn tail, is gone.
 
-    TensorBoard's own way, `purge_step`, knows one step for all tags; here batches and epochs count apart.
+    TensorBoard's own way, `purge_step`, knows one step for all tags; here batches and epochs count apart. Each file is
+    replaced by itself, so that it does no harm to be interrupted and done again.
 
     Args:
         batches: up to which batch losses stay.
+
+    Raises:
+        OSError, FolderError: a file cannot be read or written.
     """
-    files = sorted(folder.glob("events.out.tfevents.*"))
-    if not files:
-        return
+    for path in paths.event_files:
+        events = _whole_events(path)
+        kept = [raw for raw in events if _is_kept(Event.FromString(raw), epoch, batches)]
+        if all(Event.FromString(raw).HasField("file_version") for raw in kept):
+            remove_file(path)
+        elif len(kept) < len(events) or path.stat().st_size > sum(len(raw) + _RECORD_OVERHEAD for raw in events):
+            replace_file_by(path, partial(_write_events, kept))
 
-    def write_kept(target: Any) -> None:
-        writer = RecordWriter(target)
-        for path in files:
-            for raw in _whole_events(path):
-                if _is_kept(Event.FromString(raw), epoch, batches):
-                    writer.write(raw)
-        writer.flush()
 
-    replace_file_by(files[0], write_kept)
-    for path in files[1:]:
-        path.unlink()
+def _write_events(events: Sequence[bytes], file: OutputFile) -> None:
+    writer = RecordWriter(file)
+    for raw in events:
+        writer.write(raw)
+
+
+def _next_stamp(paths: RunPaths) -> int:
+    """Return the time, or more than every file's, should the clock have been set back."""
+    stamps = [path.name.removeprefix(_PREFIX).partition(".")[0] for path in paths.event_files]
+    return max([int(time.time()), *(int(stamp) + 1 for stamp in stamps if stamp.isdigit())])
 
 
 def _whole_events(path: Path) -> Sequence[bytes]:

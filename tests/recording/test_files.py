@@ -5,8 +5,15 @@ import os
 
 import pytest
 
-from cnnsweep.errors import FolderError
-from cnnsweep.recording.files import replace_file, to_json
+from cnnsweep.errors import DiskFullError, FolderError
+from cnnsweep.recording.files import (
+    append_to,
+    remove_folder,
+    remove_leftovers,
+    replace_and_keep,
+    replace_file,
+    to_json,
+)
 
 
 def test_content_is_replaced(tmp_path):
@@ -18,35 +25,70 @@ def test_content_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
-def test_a_failure_at_any_step_leaves_the_old_content_and_no_rubbish(tmp_path, monkeypatch, step):
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_failure_at_any_step_leaves_the_old_content_and_no_rubbish(tmp_path, monkeypatch, step, code):
     path = tmp_path / "file"
     replace_file(path, "old")
 
     def fail(*_args):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(code, os.strerror(code))
 
-    if step == "fsync":
-        monkeypatch.setattr(os, "fsync", fail)
-    elif step == "replace":
-        monkeypatch.setattr(type(path), "replace", fail)
-    else:
-        real_open = type(path).open
-
-        def open_failing(self, *args, **kwargs):
-            file = real_open(self, *args, **kwargs)
-            file.close()
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-        monkeypatch.setattr(type(path), "open", open_failing)
-    with pytest.raises(FolderError) as caught:
-        replace_file(path, "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, step, fail)
+        with pytest.raises(DiskFullError) as caught:
+            replace_file(path, "new")
+    what = "the limit on the size of files" if code == errno.EFBIG else os.strerror(code)
     assert str(caught.value) == (
-        f"{path}: cannot be written (No space left on device); free some space and run the same command again; "
-        "nothing that was saved is lost"
+        f"{path}: disk full ({what}); free some space and run the same command again; nothing that was saved is lost"
     )
-    monkeypatch.undo()
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_all_of_them(tmp_path, monkeypatch):
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, bytes(data)[:7]))
+    replace_file(tmp_path / "file", "0123456789" * 10)
+    append_to(tmp_path / "file", "more than seven")
+    assert (tmp_path / "file").read_text() == "0123456789" * 10 + "more than seven"
+
+
+def test_the_file_before_stays_under_another_name(tmp_path):
+    last, previous = tmp_path / "last", tmp_path / "previous"
+    for content in (b"1", b"2", b"3"):
+        replace_and_keep(last, previous, content)
+    assert (last.read_bytes(), previous.read_bytes()) == (b"3", b"2")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_grows_and_has_its_heading_once(tmp_path):
+    path = tmp_path / "file"
+    path.touch()  # a crash came before the first line
+    for line in ("a\n", "b\n"):
+        append_to(path, line, heading="heading\n")
+    assert path.read_text() == "heading\na\nb\n"
+
+
+def test_what_is_written_never_follows_a_symbolic_link(tmp_path):
+    outside, link = tmp_path / "outside", tmp_path / "link"
+    outside.write_text("mine")
+    link.symlink_to(outside)
+    with pytest.raises(FolderError, match="link: cannot be written"):
+        append_to(link, "hostile")
+    replace_file(link, "new")  # the link itself is replaced
+    assert outside.read_text() == "mine"
+    assert link.read_text() == "new"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link").symlink_to(tmp_path)
+    remove_folder(tmp_path / "folder")
+    assert outside.exists()
+
+
+def test_what_a_killed_process_had_begun_is_removed_and_nothing_else(tmp_path):
+    for name in (".last.safetensors.123.tmp", ".lock", "mine.tmp", "log.txt"):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "log.txt", "mine.tmp"]
 
 
 def test_json_never_holds_nan():
