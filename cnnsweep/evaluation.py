@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,20 @@ from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.datasets import Dataset, load_dataset
 from cnnsweep.data.images import ImageSet
 from cnnsweep.data.splits import fold_indices, split_indices
+from cnnsweep.descriptions import Description, Split, describe
 from cnnsweep.errors import CheckpointError, CnnSweepError, DataError, ResultsError, UsageError
-from cnnsweep.models.registry import build_model
-from cnnsweep.recording.checkpoints import BestCheckpoint, load_best
 from cnnsweep.recording.history import read_history
 from cnnsweep.recording.paths import RunPaths, SweepPaths
 from cnnsweep.recording.tested import record_tests
-from cnnsweep.records import DatasetChoice, ModelChoice
 from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
 from cnnsweep.report.results import Results, load_results
 from cnnsweep.report.settings import Setting, chosen_setting, fold_overlap, group_settings
+from cnnsweep.restoring import restore_model
 from cnnsweep.training.devices import choose_device
 from cnnsweep.training.feeding import evaluation_batch_size
-from cnnsweep.user_code import is_reference
 
 SPLITS = ("test", "val", "train")
+_MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # class names in a message, and characters of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,34 +176,30 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
     dataset: Dataset | None = None
     evaluations = []
     for weights_file in weights_files:
-        checkpoint = load_best(weights_file)
-        about = checkpoint.description
-        _refuse_code(weights_file, about, options.allow_code)
+        about = describe(weights_file, options.data_root, allow_code=options.allow_code)
+        model = restore_model(weights_file, about)  # before data are loaded, which can take a while
         if dataset is None:
-            choice = DatasetChoice(about["dataset"]["name"], about["dataset"]["arguments"])
-            dataset = load_dataset(choice, options.data_root, options.loading)
+            dataset = load_dataset(about.dataset, options.data_root, options.loading)
         _check_fit(weights_file, about, dataset)
-        evaluations.append(_evaluate_one(weights_file, checkpoint, dataset, options.split, device))
+        evaluations.append(_evaluate_one(weights_file, about, model, dataset, options.split, device))
     return evaluations
 
 
 def _evaluate_one(
-    weights_file: Path, checkpoint: BestCheckpoint, dataset: Dataset, split: str, device: torch.device
+    weights_file: Path, about: Description, model: nn.Module, dataset: Dataset, split: str, device: torch.device
 ) -> Evaluation:
-    about = checkpoint.description
-    images, positions = _part(dataset, about, split)
-    model = _load_model(weights_file, checkpoint).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
-    pixels = PixelScale(tuple(about["pixels"]["mean"]), tuple(about["pixels"]["std"]))
-    loss, confusion = measure(model, images, positions, pixels, len(dataset.classes), device)
+    images, positions = _part(dataset, about.split, split)
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
+    loss, confusion = measure(model, images, positions, about.pixels, len(dataset.classes), device)
     return Evaluation(
         checkpoint=str(weights_file),
-        run=about["run"],
-        epoch=about["epoch"],
+        run=about.run,
+        epoch=about.epoch,
         split=split,
         loss=loss,
         classes=tuple(dataset.classes),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
-        settings=about["settings"],
+        settings=about.settings,
         notes=tuple(_notes(about, dataset, split)),
     )
 
@@ -230,54 +225,38 @@ def measure(
     return loss_sum.item() / len(positions), pairs.view(num_classes, num_classes).cpu()
 
 
-def _refuse_code(path: Path, about: Mapping[str, Any], allow_code: bool) -> None:
-    named = [about[part]["name"] for part in ("model", "dataset") if is_reference(about[part]["name"])]
-    if named and not allow_code:
+def _check_fit(path: Path, about: Description, dataset: Dataset) -> None:
+    if dataset.train.image_shape != about.image_shape:
         raise CheckpointError(
-            f"{path}: names code of its own ({', '.join(named)}), which would be run; add --allow-code if you trust it"
-        )
-
-
-def _load_model(path: Path, checkpoint: BestCheckpoint) -> nn.Module:
-    about = checkpoint.description
-    choice = ModelChoice(about["model"]["name"], about["model"]["arguments"])
-    channels, height, width = about["image_shape"]
-    model = build_model(choice, (channels, height, width), len(about["classes"]), seed=0)
-    try:
-        model.load_state_dict(dict(checkpoint.weights))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: its weights do not fit the model {choice.name} any more ({reason})") from error
-    return model
-
-
-def _check_fit(path: Path, about: Mapping[str, Any], dataset: Dataset) -> None:
-    if list(dataset.train.image_shape) != about["image_shape"]:
-        raise CheckpointError(
-            f"{path}: was trained on images of {_times(about['image_shape'])}, but {dataset.name} has "
+            f"{path}: was trained on images of {_times(about.image_shape)}, but {dataset.name} has "
             f"{_times(dataset.train.image_shape)} here"
         )
-    if list(dataset.classes) != about["classes"]:
+    if dataset.classes != about.classes:
         raise CheckpointError(
-            f"{path}: was trained on the classes {', '.join(about['classes'])}, but {dataset.name} has "
-            f"{', '.join(dataset.classes)} here"
+            f"{path}: was trained on the classes {_listed(about.classes)}, but {dataset.name} has "
+            f"{_listed(dataset.classes)} here"
         )
+
+
+def _listed(classes: Sequence[str]) -> str:
+    names = [name[:_LONGEST_SHOWN] for name in classes[:_MOST_SHOWN]]
+    return ", ".join(names) + (f" and {len(classes) - _MOST_SHOWN:,} more" if len(classes) > _MOST_SHOWN else "")
 
 
 def _times(shape: Any) -> str:
     return "×".join(map(str, shape))
 
 
-def _part(dataset: Dataset, about: Mapping[str, Any], split: str) -> tuple[ImageSet, Tensor]:
+def _part(dataset: Dataset, how: Split, split: str) -> tuple[ImageSet, Tensor]:
     if split == "test":
         if dataset.test is None:
             raise DataError(f"{dataset.name}: has no test images; use --split val or --split train")
         return dataset.test, torch.arange(len(dataset.test))
-    how, labels = about["split"], dataset.train.labels
-    if (folds := how.get("folds")) is not None:
-        training, validation = fold_indices(labels, folds, how["fold"], how["seed"])
+    labels = dataset.train.labels
+    if how.folds is not None and how.fold is not None:
+        training, validation = fold_indices(labels, how.folds, how.fold, how.seed)
     else:
-        training, validation = split_indices(labels, how["validation"], how["seed"])
+        training, validation = split_indices(labels, how.validation, how.seed)
     if split == "train":
         return dataset.train, training
     if not len(validation):
@@ -285,9 +264,9 @@ def _part(dataset: Dataset, about: Mapping[str, Any], split: str) -> tuple[Image
     return dataset.train, validation
 
 
-def _notes(about: Mapping[str, Any], dataset: Dataset, split: str) -> list[str]:
+def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:
     notes = []
-    if about.get("fingerprint") != dataset.fingerprint:
+    if about.fingerprint != dataset.fingerprint:
         notes.append("the data set differs from the one that this checkpoint was trained on")
     if split == "val":
         notes.append("epoch and run were chosen on these images, so the figures flatter; those of --split test do not")

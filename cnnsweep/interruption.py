@@ -1,18 +1,52 @@
-"""Stopping on request: the first signal asks to stop at the next epoch's end, the second stops at once."""
+"""Stopping on request: the first signal asks to stop at the next epoch's end, a second Ctrl-C stops at once."""
 
 from __future__ import annotations
 
+import math
+import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from types import FrameType
+
+from cnnsweep.errors import UsageError
+
+GRACE_VARIABLE = "CNNSWEEP_GRACE_S"
+DEFAULT_GRACE_S = 20.0  # Slurm and Kubernetes kill 30 s after SIGTERM
+
+Handler = Callable[[int, FrameType | None], None]
+
+
+class StoppedAtOnce(KeyboardInterrupt):
+    """A person, or who runs the machine, wants the sweep to stop now.
+
+    Attributes:
+        exit_code: 128 + the first signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__()
+        self.exit_code = exit_code
 
 
 class StopRequest:
-    """Whether somebody asked the sweep to stop."""
+    """Whether somebody asked the sweep to stop.
 
-    def __init__(self) -> None:
+    Attributes:
+        signal: the first signal that came.
+        running: the runs that train, whose epochs the first signal waits for. Without any it stops at once.
+    """
+
+    def __init__(self, grace_s: float = DEFAULT_GRACE_S) -> None:
         self.signal: signal.Signals | None = None
+        self.running: Collection[object] = ()
+        self._grace_s = grace_s
+        self._grace_began = False
+        self._deferrals = 0
+        self._is_due = False
+        self._was_hurried = False
 
     @property
     def is_made(self) -> bool:
@@ -23,36 +57,136 @@ class StopRequest:
         """128 + the signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + (self.signal or signal.SIGINT)
 
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Keep what stops at once out of a piece of work that must be done whole, such as writing an epoch down.
+
+        A third signal comes through all the same: a dead network disk must not hold a person up.
+
+        Raises:
+            StoppedAtOnce: when the outermost of such contexts is left, if a signal came meanwhile.
+        """
+        self._deferrals += 1
+        try:
+            yield
+        finally:
+            self._deferrals -= 1
+        # Not in `finally`: an error on its way out says more than that a person wanted to stop.
+        if self._is_due and not self._deferrals:
+            self._is_due = False
+            raise StoppedAtOnce(self.exit_code)
+
+    def receive(self, number: int, say: Callable[[str], None]) -> None:
+        """Take a signal in.
+
+        Only Ctrl-C is in a hurry when it comes second: shells, `timeout` and systemd send the others twice for one
+        request, and those have an end of their own.
+
+        Args:
+            say: is told what the signal does and what a second one would.
+
+        Raises:
+            StoppedAtOnce: to the program, wherever it is.
+        """
+        # SIGALRM is the end of the grace. Windows lacks it.
+        is_hurry = number == getattr(signal, "SIGALRM", None) or (self.is_made and number == signal.SIGINT)
+        if is_hurry:
+            must_raise = self._was_hurried
+            self._was_hurried = True
+            self._stop_at_once(even_if_deferred=must_raise)
+            return
+        is_first = not self.is_made
+        if is_first:
+            self.signal = signal.Signals(number)
+        if is_first and not self.running:
+            say(f"{signal.Signals(number).name}: stopping")
+            self._stop_at_once()
+            return
+        begins_grace = number != signal.SIGINT and not self._grace_began and hasattr(signal, "setitimer")
+        if begins_grace:
+            self._grace_began = True
+            signal.setitimer(signal.ITIMER_REAL, max(self._grace_s, 1e-6))  # 0 would be never
+        if is_first or begins_grace:
+            bound = f", in {self._grace_s:g} s at the latest" if begins_grace else ""
+            say(
+                f"{signal.Signals(number).name}: stopping after the epochs that are running now{bound}; "
+                "once more (Ctrl-C) stops at once and loses only those epochs"
+            )
+
+    def _stop_at_once(self, *, even_if_deferred: bool = False) -> None:
+        if self._deferrals and not even_if_deferred:
+            self._is_due = True
+        else:
+            raise StoppedAtOnce(self.exit_code)
+
 
 @contextmanager
 def stop_on_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
     """Turn SIGINT, SIGTERM and SIGHUP into a request while the context lasts.
 
+    In a thread other than the main one, which gets no signals, there is never a request.
+
     Args:
-        say: is told at once what the signal does and what a second one would.
+        say: is told at once, by another thread, what the signal does and what a second one would.
 
     Raises:
-        KeyboardInterrupt: on the second signal, wherever the program is.
+        StoppedAtOnce: a KeyboardInterrupt, wherever the program is: on the first signal while no epoch is running, on
+            a second Ctrl-C, and when epochs outlast the grace after SIGTERM or SIGHUP.
+        UsageError: the environment's grace is no number.
     """
-    request = StopRequest()
+    request = StopRequest(_grace())
+    with _announcing(say) as announce:
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if request.is_made:
-            raise KeyboardInterrupt
-        request.signal = signal.Signals(number)
-        say(
-            f"{request.signal.name}: stopping after the epochs that are running now; "
-            "once more (Ctrl-C) stops at once and loses only those epochs"
-        )
+        def handle(number: int, _frame: FrameType | None) -> None:
+            request.receive(number, announce)
 
+        with handled(("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM"), handle):
+            try:
+                yield request
+            finally:
+                if hasattr(signal, "setitimer"):
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+@contextmanager
+def handled(names: tuple[str, ...], handler: Handler) -> Iterator[None]:
+    """Handle the signals that the system has and that are not ignored, as SIGHUP is under nohup."""
     previous = {}
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        # Under nohup SIGHUP is ignored, and stays so.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            previous[number] = signal.signal(number, handle)
+    if threading.current_thread() is threading.main_thread():
+        for name in names:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, handler)
     try:
-        yield request
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)
+
+
+@contextmanager
+def _announcing(say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """Yield a function for signal handlers to speak by: what they interrupt may hold the locks that `say` needs."""
+    texts: SimpleQueue[str | None] = SimpleQueue()  # the one queue that a signal handler may put into
+
+    def speak() -> None:
+        for text in iter(texts.get, None):
+            say(text)
+
+    speaker = threading.Thread(target=speak, name="announcer", daemon=True)
+    speaker.start()
+    try:
+        yield texts.put
+    finally:
+        texts.put(None)
+        speaker.join(1)  # no longer: the terminal may be stuck
+
+
+def _grace() -> float:
+    text = os.environ.get(GRACE_VARIABLE, "")
+    seconds = DEFAULT_GRACE_S if not text else -1.0
+    with suppress(ValueError):
+        seconds = float(text or seconds)
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"{GRACE_VARIABLE}: found '{text}', allowed is a number of seconds from 0")
+    return seconds

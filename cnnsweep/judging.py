@@ -60,9 +60,14 @@ class Judge:
             found += [
                 rung
                 for rung in rungs_of(self._rule, configuration, self._longest)
-                if done <= rung < epochs and (configuration, rung) not in self._history.verdicts
+                if done <= rung < epochs and self._is_open(configuration, rung, done)
             ][:1]
         return min(found, default=None)
+
+    def _is_open(self, configuration: str, rung: int, done: int) -> bool:
+        """True if a rung has no verdict, or one that ends runs which, having started over, are yet to come there."""
+        verdict = self._history.verdicts.get((configuration, rung))
+        return verdict is None or (verdict.stops and done < rung)
 
     @property
     def judges_every_epoch(self) -> bool:

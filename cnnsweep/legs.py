@@ -50,7 +50,7 @@ class LegTrainer:
             assert rung is None or rung > last_rung, "every setting was judged at the last rung"
             last_rung = rung or 0
             self._train_leg([run for run in runs if rung is None or self._epochs_done(run) <= rung], rung)
-            if rung is None or supervisor.stop.is_made:
+            if rung is None or supervisor.is_stopping:
                 return
             supervisor.judge_waiting(ids)
             runs = [run for run in runs if not self.history.runs[run.id].status.is_final]

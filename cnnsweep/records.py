@@ -33,6 +33,19 @@ class RunStatus(StrEnum):
         return self in (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.DIVERGED, RunStatus.FAILED)
 
 
+class FailureKind(StrEnum):
+    """What a failure comes from, and so who can mend it."""
+
+    DIVERGED = "diverged"
+    MEMORY = "out of memory"
+    DATA = "data"  # a data set's files
+    SETTINGS = "settings"  # values that a model of ours cannot be built with
+    USER_CODE = "your code"
+    KILLED = "killed"  # the process that trained it, from outside
+    DISK = "disk"  # full or gone; such runs are interrupted, and go on
+    CNNSWEEP = "cnnsweep"  # a fault of ours
+
+
 class Decision(Enum):
     """What becomes of a run after an epoch."""
 
@@ -248,9 +261,21 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended. `cause` is one line for everything but finished; `details` may hold a traceback for the log."""
+    """How a run ended.
+
+    Attributes:
+        cause: one line for everything but finished.
+        details: a traceback, for the log.
+        failure: of every run that failed or diverged; None in a journal of an earlier version.
+    """
 
     run_id: str
     status: RunStatus
     cause: str | None = None
     details: str | None = None
+    failure: FailureKind | None = None
+
+
+def end_words(status: RunStatus, failure: FailureKind | None) -> str:
+    """Return how a run stands: `failed (out of memory)`, or the status alone where that says it all."""
+    return f"{status} ({failure})" if status is RunStatus.FAILED and failure is not None else str(status)

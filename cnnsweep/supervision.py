@@ -3,31 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from cnnsweep.display.base import SweepDisplay
+from cnnsweep.errors import DiskFullError, FolderError
+from cnnsweep.failures import FailureStreak
 from cnnsweep.grouping import PlannedGroup, event_from_groups
 from cnnsweep.interruption import StopRequest
 from cnnsweep.judging import Judge
-from cnnsweep.recording.checkpoints import LastCheckpoint
+from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.recording.recorder import Recorder
-from cnnsweep.records import Decision, EpochReport, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.records import Decision, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
 
 
 class Supervisor:
     """The `SweepWatcher` of a sweep: passes on what training reports, and stops what is not worth going on with."""
 
-    def __init__(self, recorder: Recorder, display: SweepDisplay, stop: StopRequest, judge: Judge) -> None:
+    def __init__(
+        self, recorder: Recorder, display: SweepDisplay, stop: StopRequest, judge: Judge, failures: FailureStreak
+    ) -> None:
         self.recorder = recorder
         self.display = display
         self.stop = stop
         self.judge = judge
+        self.failures = failures
         self._running: dict[str, Run] = {}
+        stop.running = self._running
         self._waiting: dict[str, int] = {}  # at a rung, by run id, after so many epochs
         self._rung: int | None = None
         self._grouped_under: Mapping[str, Any] = {}
         self.batches_done = display.batches_done
+
+    @property
+    def is_stopping(self) -> bool:
+        """True if nothing further is to start: a person stops the sweep, or it gives up."""
+        return self.stop.is_made or self.failures.reason is not None
 
     def begin_leg(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], rung: int | None) -> None:
         """Write down which runs are going to train together, up to which epoch; None is to their ends."""
@@ -36,13 +48,14 @@ class Supervisor:
         self.recorder.record_groups(event_from_groups(planned, under))
 
     def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
-        if self.stop.is_made:
+        if self.is_stopping:
             return None
         checkpoints = {}
         for run in group.runs:
-            self._running[run.id] = run
-            self._waiting.pop(run.id, None)
-            last = self.recorder.start_run(run)
+            with self.stop.deferred():  # a run that counts as running has its files
+                self._running[run.id] = run
+                self._waiting.pop(run.id, None)
+                last = self.recorder.start_run(run)
             self.judge.run_changed(run.id)
             if last is not None:
                 checkpoints[run.id] = last
@@ -50,6 +63,9 @@ class Supervisor:
         return checkpoints
 
     def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+        for run in (run for part in parts for run in part.runs):  # until their part's turn comes
+            self._running.pop(run.id, None)
+            self.display.run_ended(RunOutcome(run.id, RunStatus.WAITING))
         planned = [PlannedGroup(part, f"a larger group failed: {cause}") for part in parts]
         self.recorder.record_groups(event_from_groups(planned, self._grouped_under))
         sizes = " and ".join(str(len(part.trajectories)) for part in parts)
@@ -60,8 +76,7 @@ class Supervisor:
         return self._stops(run_ids) if self.judge.judges_every_epoch else {}
 
     def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
-        for report in reports:
-            standing = self.recorder.record_epoch(report)
+        for report, standing in zip(reports, self.recorder.record_epochs(reports), strict=True):
             self.judge.run_changed(report.record.run_id)
             self.display.epoch_ended(report.record, standing)
         if self.stop.is_made:
@@ -74,7 +89,12 @@ class Supervisor:
         return self._stops(there) if self.judge.judges_every_epoch else {}
 
     def run_ended(self, outcome: RunOutcome) -> None:
+        with self.stop.deferred():
+            self._run_ended(outcome)
+
+    def _run_ended(self, outcome: RunOutcome) -> None:
         self._running.pop(outcome.run_id, None)
+        self.failures.note(outcome)
         if outcome.status is RunStatus.WAITING:
             self._waiting[outcome.run_id] = len(self.recorder.history.runs[outcome.run_id].records)
             self.recorder.pause_run(outcome.run_id)
@@ -106,6 +126,19 @@ class Supervisor:
         for run_id, epochs in self._waiting.items():
             self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
         self._waiting.clear()
+
+    @contextmanager
+    def folder_may_fail(self) -> Iterator[None]:
+        """Where the folder can no longer be written, say so of every run that trains or waits, and raise on."""
+        try:
+            yield
+        except FolderError as error:
+            cause = "disk full" if isinstance(error, DiskFullError) else "its folder cannot be written"
+            cut_short = [*self._running, *self._waiting]
+            for run_id in cut_short:
+                self.display.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, cause, failure=FailureKind.DISK))
+            self.recorder.abandon(cut_short, cause)
+            raise
 
     def _stops(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         verdicts = self.judge.new_verdicts(run_ids)

@@ -17,11 +17,12 @@ from cnnsweep.asking import Asker
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
 from cnnsweep.execution.in_process import InProcessExecutor
+from cnnsweep.failures import MOST_ALIKE, FailureStreak
 from cnnsweep.grouping import AUTO, Fuse, keeps_in_step
 from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
-from cnnsweep.preparation import make_recording_task, make_training_task, sweep_facts
+from cnnsweep.preparation import make_recording_task, make_training_task, refuse_full_disk, sweep_facts
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.lock import locked
@@ -47,6 +48,7 @@ class SweepOptions:
         retry_failed: train failed and diverged runs again.
         max_runs: how many runs a sweep may have.
         fuse: how runs train together: `auto` measures, `off` trains each alone, a number is the largest group.
+        max_failures: after how many runs in a row that fail alike the sweep gives up; 0 is never.
         loading: is told of downloads and decoding, as (what, done, total).
     """
 
@@ -56,16 +58,24 @@ class SweepOptions:
     retry_failed: bool = False
     max_runs: int = 10_000
     fuse: Fuse = AUTO
+    max_failures: int = MOST_ALIKE
     loading: Callable[[str, int, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """How a sweep ended: each run's status by its name, and the exit code of the signal that cut it short, if any."""
+    """How a sweep ended.
+
+    Attributes:
+        statuses: by the runs' names.
+        interrupted: the exit code, where a signal cut the sweep short or it gave up.
+        gave_up: why it did, in words.
+    """
 
     paths: SweepPaths
     statuses: Mapping[str, RunStatus]
     interrupted: int | None
+    gave_up: str | None = None
 
     @property
     def has_failures(self) -> bool:
@@ -93,30 +103,38 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         refuse_other_sweep(paths, history, facts)
         parameters = roster.count_parameters(dataset)
         task = make_training_task(spec, dataset, device)
-        _say_what_is_special(expansion.duplicates, what_changed(history, facts), display)
-        recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message)
+        _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
+        if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
+            display.message(warning)
+        recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)
         try:
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
             recorder.settle(roster.runs)
-            supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history))
+            failures = FailureStreak(options.max_failures)
+            supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history), failures)
             in_step = keeps_in_step(spec)
             trainer = LegTrainer(task, options.fuse, in_step, history, InProcessExecutor(in_step=in_step), supervisor)
             display.sweep_started(_overview(spec, paths, device, roster.runs, history, asker.runs_to_come(history)))
-            with contextlib.suppress(KeyboardInterrupt):
-                while not stop.is_made:
+            with supervisor.folder_may_fail(), contextlib.suppress(KeyboardInterrupt):
+                while not supervisor.is_stopping:
                     is_asked = roster.ask(dataset, recorder, display)
                     missing = roster.take_missing()
                     if not missing and not is_asked:
                         break
                     supervisor.judge.add_runs(roster.runs)
                     trainer.train(missing)
-            supervisor.interrupt()
-            is_whole = roster.is_whole
-            recorder.finish("finished" if is_whole else "interrupted")
+            with stop.deferred():
+                supervisor.interrupt()
+                is_whole = roster.is_whole
+                recorder.finish("finished" if is_whole else "interrupted")
         finally:
             recorder.close()
     statuses = {run.name: history.runs[run.id].status for run in roster.runs}
-    return SweepResult(paths, statuses, None if is_whole else stop.exit_code)
+    if is_whole:
+        return SweepResult(paths, statuses, None)
+    if stop.is_made or failures.reason is None:
+        return SweepResult(paths, statuses, stop.exit_code)
+    return SweepResult(paths, statuses, 1, failures.reason)
 
 
 def _use_same_threads(history: SweepHistory) -> None:
@@ -125,7 +143,12 @@ def _use_same_threads(history: SweepHistory) -> None:
         torch.set_num_threads(history.sweep["threads"])
 
 
-def _say_what_is_special(duplicates: int, changes: str | None, display: SweepDisplay) -> None:
+def _say_what_is_special(duplicates: int, history: SweepHistory, changes: str | None, display: SweepDisplay) -> None:
+    if history.sweep is not None and history.status == "running":
+        display.message(
+            "the last command in this folder was cut off (killed, or the machine went down); "
+            "every run goes on after its last saved epoch"
+        )
     if duplicates:
         display.message(f"{duplicates} combinations repeat others and are trained once")
     if changes is not None:

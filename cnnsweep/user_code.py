@@ -4,6 +4,8 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,6 +39,26 @@ def load_object(reference: str) -> Any:
         available = ", ".join(n for n in vars(module) if not n.startswith("_")) or "nothing"
         raise UsageError(f"{reference}: {place} has no '{name}'; it defines {available}")
     return getattr(module, name)
+
+
+def module_file(name: str) -> Path | None:
+    """Return the Python file of a module, or None where there is none; nothing is imported, not even its packages."""
+    top, *rest = name.split(".")
+    found = PathFinder.find_spec(top, [str(Path.cwd())]) or _find_spec(top, None)
+    for part in rest:
+        if found is None or found.submodule_search_locations is None:
+            return None
+        found = _find_spec(f"{found.name}.{part}", found.submodule_search_locations)
+    if found is None or found.origin is None or not found.origin.endswith(".py"):
+        return None
+    return Path(found.origin)
+
+
+def _find_spec(name: str, places: Sequence[str] | None) -> ModuleSpec | None:
+    try:
+        return next(filter(None, (finder.find_spec(name, places) for finder in sys.meta_path)), None)
+    except KeyError:  # a folder without __init__.py inside another: Python asks for the outer one, which is not there
+        return None
 
 
 def _import_file(path: Path) -> ModuleType:

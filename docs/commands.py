@@ -5,7 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-COMMANDS = ["run", "plan", "report", "compare", "evaluate", "models", "datasets", "schema", "init"]
+COMMANDS = [
+    "run",
+    "plan",
+    "report",
+    "compare",
+    "evaluate",
+    "logs",
+    "doctor",
+    "clean",
+    "models",
+    "datasets",
+    "schema",
+    "init",
+]
 TARGET = Path(__file__).with_name("commands.md")
 
 

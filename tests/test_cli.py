@@ -55,7 +55,20 @@ def trained(tmp_path_factory):
     return folder
 
 
-COMMANDS = ["run", "plan", "report", "compare", "evaluate", "logs", "models", "datasets", "schema", "init"]
+COMMANDS = [
+    "run",
+    "plan",
+    "report",
+    "compare",
+    "evaluate",
+    "logs",
+    "doctor",
+    "clean",
+    "models",
+    "datasets",
+    "schema",
+    "init",
+]
 
 
 def test_help_lists_every_command_with_what_it_does(cnnsweep):
@@ -225,6 +238,43 @@ def test_report_of_one_run_plots_the_loss_of_every_batch(cnnsweep, trained):
     assert cnnsweep("report", trained, "--run", "nonsense").code == 2
 
 
+def test_a_sweep_that_gives_up_says_why_and_how_to_go_on(cnnsweep, small, monkeypatch):
+    from cnnsweep.training.program import PlainProgram
+
+    def fail(*_arguments):
+        raise KeyError("x")
+
+    monkeypatch.setattr(PlainProgram, "train_step", fail)
+    outcome = cnnsweep("run", small, "--max-failures", 1, "--fuse", "off", "-q")
+    assert outcome.code == 1
+    assert outcome.err.splitlines()[1:] == [
+        "gave up: the run failed (cnnsweep: KeyError: 'x'); 1 run did not end",
+        f"mend that, then go on with: cnnsweep run {small} --max-failures 1 --fuse off -q --retry-failed",
+        "(--max-failures 0 goes on whatever fails)",
+    ]
+    shown = cnnsweep("logs", "runs/small")
+    assert shown.code == 0
+    assert re.match(r"lr=0.01-\w+  failed \(cnnsweep\): KeyError: 'x'\n\n", shown.out)
+    assert "Traceback (most recent call last):\n  File " in shown.out
+    assert json.loads(cnnsweep("logs", "runs/small", "--json").out)[0]["failure"] == "cnnsweep"
+    assert "Traceback" in cnnsweep("logs", "runs/small", "lr=0.01", "--follow").out
+    assert cnnsweep("run", small, "--max-failures", 0, "--retry-failed", "--fuse", "off", "-q").code == 1
+    listed = cnnsweep("logs", "runs/small").out.splitlines()
+    ends = [re.split("  |/", line)[-1] for line in listed]
+    assert ends == ["failed (cnnsweep): KeyError: 'x'", "log.txt"] * 2
+
+
+def test_logs_of_a_run_that_is_not_there_names_the_nearest(cnnsweep, trained):
+    outcome = cnnsweep("logs", trained, "lr=0.02")
+    assert outcome.code == 2
+    assert "there is no run 'lr=0.02' in sweep 'small'; did you mean 'lr=0.0" in outcome.err
+    assert cnnsweep("logs", trained).out.startswith("no run failed or diverged")
+    (lines,) = [json.loads(cnnsweep("logs", trained, "lr=0.01", "--json").out)["lines"]]
+    assert lines[-1].endswith("  finished")
+    for wrong in (["--follow"], ["lr=0.01", "--follow", "--json"]):
+        assert cnnsweep("logs", trained, *wrong).code == 2
+
+
 def test_report_of_nothing_gives_exit_code_4(cnnsweep, tmp_path):
     for path in (tmp_path, tmp_path / "gone"):
         outcome = cnnsweep("report", path)
@@ -335,7 +385,7 @@ def test_a_closed_pipe_is_no_error(trained):
     command = f"'{sys.executable}' -m cnnsweep report '{trained}' --format csv | true; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    assert done.stdout in ("0\n", "1\n")  # 1: it noticed
+    assert done.stdout in ("0\n", "141\n")  # 141: it noticed
 
 
 def test_hostile_text_in_an_error_reaches_the_terminal_escaped(cnnsweep, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from small_sweeps import SilentDisplay, sweep, tables, untimed
@@ -10,6 +11,7 @@ from small_sweeps import SilentDisplay, sweep, tables, untimed
 from cnnsweep.errors import ModelError, SpecError, UsageError
 from cnnsweep.recording.history import read_history
 from cnnsweep.recording.journal import Journal, read_journal
+from cnnsweep.recording.run_files import RunFiles
 from cnnsweep.records import RunStatus
 from cnnsweep.spec.load import parse_sweep
 
@@ -43,11 +45,23 @@ def fuse(request):
     return request.param
 
 
+APPENDED: dict[Path, list[str | None]] = {}  # by the sweep's folder: of each append to the journal, the first event
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, fuse):
     """An uninterrupted search."""
     folder = tmp_path_factory.mktemp("search") / "small"
-    result = sweep(folder, SEARCH, fuse=fuse)
+    APPENDED[folder] = []
+    append = Journal.append
+
+    def noted(self, *events):
+        APPENDED[folder].append(events[0]["event"] if events else None)
+        append(self, *events)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Journal, "append", noted)
+        result = sweep(folder, SEARCH, fuse=fuse)
     assert result.interrupted is None
     assert set(result.statuses.values()) == {RunStatus.FINISHED, RunStatus.STOPPED}
     return folder
@@ -111,10 +125,9 @@ def crash_at_append(monkeypatch, limit):
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.4, 0.5, 0.6, 0.75, 0.9, 0.97])
 def test_a_search_that_crashed_goes_on_with_the_same_settings_and_verdicts(whole, tmp_path, monkeypatch, fuse, share):
-    appends = sum(event["event"] != "run" for event in read_journal(whole / "journal.jsonl"))
     folder = tmp_path / "small"
     with monkeypatch.context() as patched:
-        crash_at_append(patched, int(appends * share))
+        crash_at_append(patched, int(len(APPENDED[whole]) * share))
         with pytest.raises(Crash):
             sweep(folder, SEARCH, fuse=fuse)
     assert sweep(folder, SEARCH, fuse=fuse).interrupted is None
@@ -469,9 +482,8 @@ def test_a_search_has_its_seeds_beside_params():
 @pytest.mark.parametrize("runs_left", [0, 1, 5])
 def test_a_round_whose_runs_were_written_down_in_part_is_announced_whole(whole, tmp_path, monkeypatch, fuse, runs_left):
     folder = tmp_path / "small"
-    appends = [event["event"] for event in read_journal(whole / "journal.jsonl") if event["event"] != "run"]
     with monkeypatch.context() as patched:
-        crash_at_append(patched, appends.index("asked") + 3)  # counted from 1; runs of the file have an append too
+        crash_at_append(patched, APPENDED[whole].index("asked") + 2)  # counted from 1
         with pytest.raises(Crash):
             sweep(folder, SEARCH, fuse=fuse)
     lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
@@ -508,13 +520,11 @@ def test_at_a_rung_every_setting_waits_and_those_that_go_on_are_grouped_anew(tmp
 
 def test_an_epoch_without_its_checkpoint_is_trained_again_in_the_group_that_it_had(tmp_path, monkeypatch):
     # The journal has the last epoch of the first group before the rung, the run's last checkpoint is not written yet.
-    import cnnsweep.recording.recorder as recorder
-
     text = TINY.replace("search:", "#").replace("{log_uniform: [1e-3, 0.3]}", "[9, 3, 0.1, 0.03]")
     text = text.replace("epochs: 2", "epochs: 3") + RULE + "metric: val_loss\n"
     sweep(tmp_path / "whole", text, fuse=4)
     calls = []
-    write = recorder._append_batch_losses
+    write = RunFiles.add_batch_losses
 
     def crashing(*arguments):
         calls.append(arguments)
@@ -523,7 +533,7 @@ def test_an_epoch_without_its_checkpoint_is_trained_again_in_the_group_that_it_h
         write(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(recorder, "_append_batch_losses", crashing)
+        patched.setattr(RunFiles, "add_batch_losses", crashing)
         with pytest.raises(Crash):
             sweep(tmp_path / "s", text, fuse=4)
     sweep(tmp_path / "s", text, fuse=4)

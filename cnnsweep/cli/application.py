@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from cnnsweep import __version__
-from cnnsweep.cli import looking, starting, training
+from cnnsweep.cli import looking, starting, tending, training
+from cnnsweep.cli.ending import exit_code_with_output
+from cnnsweep.display.stream import ForgivingStream
 from cnnsweep.errors import CnnSweepError
 
 app = typer.Typer(
@@ -21,18 +22,27 @@ app = typer.Typer(
 )
 
 
-def main() -> None:
-    """Run the command line; expected errors end with one message and their exit code."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # ★ and curves, where the terminal knows ASCII only
+def run_command(out: ForgivingStream) -> int:
+    """Run the command that the arguments name and return its exit code; expected errors give one message.
+
+    Args:
+        out: where its output goes.
+    """
+    return exit_code_with_output(_exit_code(), out)
+
+
+def _exit_code() -> int:
     try:
         app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except CnnSweepError as error:
         from cnnsweep.display.safe_text import safe_text
 
         lines = "\n".join(safe_text(line) for line in str(error).split("\n"))
         print(f"error: {lines}" if "\n" not in lines else lines, file=sys.stderr)
-        sys.exit(error.exit_code)
+        return error.exit_code
+    return 0
 
 
 def _print_version(wanted: bool) -> None:
@@ -53,6 +63,7 @@ def _root(
 for command in (
     *(training.run, training.plan),
     *(looking.report, looking.compare, looking.evaluate),
+    *(tending.logs, tending.doctor, tending.clean),
     *(starting.models, starting.datasets, starting.schema, starting.init),
 ):
     app.command()(command)

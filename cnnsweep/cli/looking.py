@@ -11,6 +11,7 @@ import typer
 
 from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, Device, stdout
 from cnnsweep.errors import UsageError
+from cnnsweep.interruption import StoppedAtOnce
 
 
 class Format(StrEnum):
@@ -172,6 +173,8 @@ def _refit(folder: Path, data_root: Path, device: str | None, allow_code: bool, 
         options = SweepOptions(folder, data_root, (), loading=loading)
         try:
             result = refit_chosen(folder, options, display, device=device, allow_code=allow_code)
+        except StoppedAtOnce as stopped:
+            raise typer.Exit(stopped.exit_code) from None
         finally:
             display.close()
     if result.interrupted is not None:

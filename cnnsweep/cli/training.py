@@ -12,6 +12,7 @@ import typer
 
 from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, Device, FuseWish, MaxRuns, Out, Overrides, stdout
 from cnnsweep.errors import UsageError
+from cnnsweep.interruption import StoppedAtOnce
 
 if TYPE_CHECKING:
     from cnnsweep.records import Run
@@ -30,6 +31,9 @@ def run(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fresh throws away.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and diverged runs again.")] = False,
     max_runs: MaxRuns = 10_000,
+    max_failures: Annotated[
+        int, typer.Option(min=0, help="Give up after so many runs in a row that fail alike; 0 never does.")
+    ] = 5,
     fuse: FuseWish = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
     as_json: AsJson = False,
@@ -48,7 +52,10 @@ def run(
       cnnsweep run sweeps/fashion.yaml --data-root ~/data --set params.epochs=5
 
     Exit codes: 0 all well, 1 some runs failed or diverged, 2 wrong usage or sweep file, 3 the folder is in use or holds
-    another sweep, 4 bad data, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+    another sweep, 4 bad data, 129, 130, 143 interrupted by SIGHUP, Ctrl-C, SIGTERM, 141 nobody read the output.
+
+    Ctrl-C stops after the epochs that are running, a second one at once. So does SIGTERM, and SIGHUP when the terminal
+    is gone, but waits no longer than CNNSWEEP_GRACE_S seconds (20).
     """
     from cnnsweep.spec.expand import refuse_too_many
     from cnnsweep.spec.load import load_sweep
@@ -71,6 +78,7 @@ def run(
         retry_failed=retry_failed,
         max_runs=max_runs,
         fuse=_read_fuse(fuse),
+        max_failures=max_failures,
         quiet=quiet,
     )
     _show_result(result, as_json=as_json, quiet=quiet)
@@ -128,6 +136,7 @@ def _run_sweep(
     retry_failed: bool,
     max_runs: int,
     fuse: str | int,
+    max_failures: int,
     quiet: bool,
 ) -> SweepResult:
     from cnnsweep.display.choose import choose_display
@@ -136,9 +145,13 @@ def _run_sweep(
 
     display = choose_display(quiet)
     with loading_progress(quiet) as loading:
-        options = SweepOptions(folder, data_root, tuple(changes), retry_failed, max_runs, fuse, loading)
+        options = SweepOptions(folder, data_root, tuple(changes), retry_failed, max_runs, fuse, max_failures, loading)
         try:
             return run_sweep(spec, options, display)
+        except StoppedAtOnce as stopped:
+            display.close()
+            _say_how_to_go_on()
+            raise typer.Exit(stopped.exit_code) from None
         finally:
             display.close()
 
@@ -161,9 +174,33 @@ def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:
         print(json.dumps({"sweep": tables["sweep"], "runs": tables["runs"]}, indent=2, ensure_ascii=False))
     elif not quiet:
         terminal.final_summary(load_results(result.paths.folder), stdout())
-    if result.interrupted is not None:
-        again = [argument for argument in sys.argv[1:] if argument not in ("--fresh", "--yes", "-y")]
-        print(f"interrupted; go on with: {shlex.join(['cnnsweep', *again])}", file=sys.stderr)
+    if result.gave_up is not None:
+        _say_why_it_gave_up(result, result.gave_up)
+    elif result.interrupted is not None:
+        _say_how_to_go_on()
+
+
+def _arguments_to_go_on() -> list[str]:
+    return [argument for argument in sys.argv[1:] if argument not in ("--fresh", "--yes", "-y")]
+
+
+def _say_how_to_go_on() -> None:
+    print(f"interrupted; go on with: {shlex.join(['cnnsweep', *_arguments_to_go_on()])}", file=sys.stderr)
+
+
+def _say_why_it_gave_up(result: SweepResult, reason: str) -> None:
+    from cnnsweep.display.figures import count_text
+    from cnnsweep.display.safe_text import safe_text
+
+    left = sum(not status.is_final for status in result.statuses.values())
+    again = _arguments_to_go_on()
+    retry = again if "--retry-failed" in again else [*again, "--retry-failed"]
+    print(
+        f"gave up: {safe_text(reason)}; {count_text(left, 'run')} did not end\n"
+        f"mend that, then go on with: {shlex.join(['cnnsweep', *retry])}\n"
+        "(--max-failures 0 goes on whatever fails)",
+        file=sys.stderr,
+    )
 
 
 def _confirmed_limit(spec: SweepSpec, max_runs: int) -> int:

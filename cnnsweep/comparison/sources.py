@@ -3,12 +3,14 @@
 Only results.json is needed. What the other files would have told is left open where they are missing.
 """
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.bounded_files import read_bounded
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import ResultsError, SpecError, UsageError
 from cnnsweep.recording.journal import read_journal
@@ -66,7 +68,7 @@ def load_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
         )
     given: dict[Path, Path] = {}
     for path in paths:
-        file = _results_file(path).resolve()
+        file = Path(os.path.realpath(_results_file(path)))  # unlike `resolve`, at peace with links in a circle
         if file in given:
             both = f"{given[file]} and {path}" if str(given[file]) != str(path) else str(path)
             raise UsageError(f"compare: {safe_text(both)}: the same sweep is there twice; give each of them once")
@@ -138,8 +140,10 @@ def _commit(git: Any) -> str:
 
 
 def _read_text(file: Path, missing: list[str]) -> str | None:
+    from cnnsweep.spec.yaml_reader import MAX_BYTES
+
     try:
-        return file.read_bytes().decode("utf-8")
+        return read_bounded(file, MAX_BYTES).decode("utf-8")
     except FileNotFoundError:
         missing.append(f"there is no {file.name}")
     except (OSError, UnicodeDecodeError):
@@ -150,6 +154,9 @@ def _read_text(file: Path, missing: list[str]) -> str | None:
 def _last_sweep_event(paths: SweepPaths, missing: list[str]) -> Mapping[str, Any]:
     """Return what the journal says of the sweep, which stands in for the files that are missing."""
     found: Mapping[str, Any] = {}
+    if paths.journal.exists() and not paths.journal.is_file():
+        missing.append(f"{paths.journal.name} is no file")
+        return found
     try:
         for event in read_journal(paths.journal):
             if event.get("event") == "sweep":

@@ -1,101 +1,44 @@
-"""Decoded images on disk, so that the second start does not decode again.
+"""The folder of decoded images: where it is, how large it may grow, what is in it, and what goes first.
 
-A data set has two files, both named by the hash of what it was made from: an index (JSON), and the raw images where
-they fit in memory. What is damaged counts as absent; what cannot be written is not missed but for time.
+Every data set has two files, named by a key: an index (JSON) and, where they fit in memory, its images. Other files in
+the folder are never touched.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
+import math
 import os
+import re
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import PIL
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.errors import UsageError
 
-from cnnsweep.data.decode import Bytes, Form
-from cnnsweep.data.folders import Listing
-from cnnsweep.errors import FolderError
-from cnnsweep.recording.files import replace_file, replace_file_by
-
-_VERSION = 1  # of the files, and of how images are decoded
-_log = logging.getLogger(__name__)
+_FOLDER_VARIABLE, _LIMIT_VARIABLE = "CNNSWEEP_CACHE", "CNNSWEEP_CACHE_GB"
+_DEFAULT_GB = 20.0
+_ENTRY_FILE = re.compile(r"([0-9a-f]{32})\.(?:json|images)")
+_LEFTOVER_FILE = re.compile(r"\.[0-9a-f]{32}\.(?:json|images)\.\d+\.tmp")
+_ABANDONED_S = 3600.0  # without a change, before a half-written file is taken for one of a killed process
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
-    """What decoding a folder told: broken files (path and reason), and the fingerprint of the others."""
+class CachedImages:
+    """The decoded images of one data set: their key, what they take on disk, and when they were last used."""
 
-    form: Form
-    broken: dict[str, str]
-    fingerprint: str
-
-
-@dataclass(frozen=True, slots=True)
-class CacheEntry:
-    """The place of one data set in the cache."""
-
-    folder: Path
     key: str
-
-    @property
-    def _index_file(self) -> Path:
-        return self.folder / f"{self.key}.json"
-
-    @property
-    def _images_file(self) -> Path:
-        return self.folder / f"{self.key}.images"
-
-    def read_index(self) -> Index | None:
-        """Return the index, or None where there is none or it is damaged."""
-        try:
-            wrapped = json.loads(self._index_file.read_bytes())
-            body = json.loads(wrapped["body"])
-            if wrapped["sha256"] != _sha256(wrapped["body"].encode()):
-                return None
-            return Index(Form(**body["form"]), body["broken"], body["fingerprint"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def write(self, index: Index, parts: Sequence[Bytes]) -> None:
-        """Keep the images of the parts, one after the other, and then the index, which vouches for them."""
-        body = json.dumps(asdict(index))
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if parts:
-                replace_file_by(self._images_file, lambda file: [file.write(part.data) for part in parts])
-            replace_file(self._index_file, json.dumps({"sha256": _sha256(body.encode()), "body": body}))
-        except (OSError, FolderError) as error:
-            _log.warning("decoded images are not kept for the next start: %s", error)
-
-    def read_images(self, form: Form, counts: Sequence[int]) -> list[Bytes] | None:
-        """Return the images of each part (N, C, H, W), or None where they are absent or of another length."""
-        try:
-            with self._images_file.open("rb") as file:
-                if os.fstat(file.fileno()).st_size != sum(counts) * form.image_bytes:
-                    return None
-                return [
-                    np.fromfile(file, np.uint8, count * form.image_bytes).reshape(count, *form.shape)
-                    for count in counts
-                ]
-        except OSError:
-            return None
-
-
-def cache_entry(listing: Listing, asked_form: Sequence[int | None]) -> CacheEntry:
-    """Return the entry for these files, by path, size and time of change, brought to this form."""
-    made_from = [_VERSION, PIL.__version__, list(asked_form), listing.classes, listing.train, listing.test]
-    return CacheEntry(cache_folder(), _sha256(json.dumps(made_from).encode())[:32])
+    size_bytes: int
+    last_used: float  # seconds since the epoch
 
 
 def cache_folder() -> Path:
     """Return where decoded images are kept: CNNSWEEP_CACHE, or the platform's place for a user's caches."""
-    if chosen := os.environ.get("CNNSWEEP_CACHE"):
+    if chosen := os.environ.get(_FOLDER_VARIABLE):
         return Path(chosen).expanduser()
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
@@ -106,5 +49,109 @@ def cache_folder() -> Path:
     return Path(base) / "cnnsweep"
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def cache_limit_bytes() -> float:
+    """Return how large the cache may grow: CNNSWEEP_CACHE_GB in gigabytes, or 20; 0 keeps nothing, inf everything.
+
+    Raises:
+        UsageError: it is no such number.
+    """
+    text = os.environ.get(_LIMIT_VARIABLE) or str(_DEFAULT_GB)
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not limit >= 0:
+        raise UsageError(
+            f"{_LIMIT_VARIABLE}: found '{safe_text(text)}', allowed is a number of gigabytes from 0 to inf"
+        )
+    return limit * 1e9
+
+
+def cache_entries() -> list[CachedImages]:
+    """Return what is in the cache, the least recently used first; nothing where there is no cache."""
+    sizes: dict[str, int] = {}
+    used: dict[str, float] = {}
+    for path, key in _entry_files():
+        with suppress(OSError):  # another process has just removed it
+            status = path.stat()
+            sizes[key] = sizes.get(key, 0) + status.st_size
+            used[key] = max(used.get(key, 0.0), status.st_mtime)
+    return sorted((CachedImages(key, sizes[key], used[key]) for key in sizes), key=lambda entry: entry.last_used)
+
+
+def remove_cache_entries(keys: Collection[str]) -> int:
+    """Remove entries, and what killed processes had begun to write; return how many bytes that freed.
+
+    A sweep that has read its images is not disturbed: they are in its memory.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    freed = 0
+    for path, key in _entry_files():
+        if key in keys:
+            freed += _remove(path)
+    now = time.time()
+    for path in _files():
+        with suppress(FileNotFoundError):
+            if _LEFTOVER_FILE.fullmatch(path.name) and now - path.stat().st_mtime > _ABANDONED_S:
+                freed += _remove(path)
+    return freed
+
+
+def make_room(needed_bytes: int, key: str) -> bool:
+    """Remove the least recently used entries until an entry of this size fits; return False where it never will.
+
+    Args:
+        key: of the entry to come, which replaces one of the same key.
+
+    Raises:
+        OSError: a file cannot be removed.
+        UsageError: the limit is no number.
+    """
+    limit = cache_limit_bytes()
+    if needed_bytes > limit:
+        return False
+    others = [entry for entry in cache_entries() if entry.key != key]
+    excess = sum(entry.size_bytes for entry in others) + needed_bytes - limit
+    removed = []
+    for entry in others:
+        if excess <= 0:
+            break
+        removed.append(entry.key)
+        excess -= entry.size_bytes
+    remove_cache_entries(removed)
+    return True
+
+
+def cache_problem() -> str | None:
+    """Return why nothing can be kept in the cache, or None where all is well; its folder is made if need be."""
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return f"{safe_text(folder)}: cannot be written ({error.strerror}); say with {_FOLDER_VARIABLE} where it can"
+
+
+def _files() -> Iterator[Path]:
+    try:
+        yield from cache_folder().iterdir()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+
+
+def _entry_files() -> Iterator[tuple[Path, str]]:
+    for path in _files():
+        if match := _ENTRY_FILE.fullmatch(path.name):
+            yield path, match[1]
+
+
+def _remove(path: Path) -> int:
+    try:
+        size = path.lstat().st_size
+        path.unlink()
+    except FileNotFoundError:  # another process was faster
+        return 0
+    return size

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnnsweep.spec.names import DATASETS, EMNIST_SPLITS
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedContent:
+    """What a published file is."""
+
+    size_bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,8 @@ class Published:
         classes: by label; empty where the files themselves say it.
         counts: training and test images.
         train_files, test_files: below the data root. Of the MNIST family: images, then labels.
+        contents: of the files whose content is known beforehand; that of the others torchvision knows (CIFAR, SVHN), or
+            is noted when they are downloaded.
     """
 
     reader: str
@@ -29,6 +39,7 @@ class Published:
     counts: tuple[int, int]
     train_files: tuple[str, ...]
     test_files: tuple[str, ...]
+    contents: Mapping[str, PublishedContent] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -43,9 +54,14 @@ def _idx_pair(folder: str, part: str, labels: str = "labels-idx1-ubyte") -> tupl
     return f"{folder}/raw/{part}-images-idx3-ubyte", f"{folder}/raw/{part}-{labels}"
 
 
-def _mnist_like(reader: str, classes: tuple[str, ...]) -> Published:
+def _mnist_like(reader: str, classes: tuple[str, ...], checksums: Sequence[str] = ()) -> Published:
+    """Return the facts of a set with MNIST's files; `checksums` are their SHA-256, in the order of the files."""
     files = _idx_pair(reader, "train"), _idx_pair(reader, "t10k")
-    return Published(reader, (1, 28, 28), len(classes), classes, (60_000, 10_000), *files)
+    counts = 60_000, 10_000
+    sizes = [size for count in counts for size in (16 + count * 28 * 28, 8 + count)]  # header and values
+    names = [name for pair in files for name in pair]
+    contents = dict(zip(names, map(PublishedContent, sizes, checksums), strict=False))
+    return Published(reader, (1, 28, 28), len(classes), classes, counts, *files, contents)
 
 
 def _emnist(split: str) -> Published:
@@ -79,8 +95,23 @@ _PUBLISHED: Mapping[str, Published] = {
     "fashion_mnist": _mnist_like(
         "FashionMNIST",
         ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
     ),
-    "mnist": _mnist_like("MNIST", _DIGITS),
+    "mnist": _mnist_like(
+        "MNIST",
+        _DIGITS,
+        (
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+    ),
     "kmnist": _mnist_like("KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")),
     "qmnist": Published(
         "QMNIST",

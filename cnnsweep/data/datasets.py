@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,16 +10,20 @@ from typing import Any
 
 from cnnsweep.data.catalogue import PUBLISHED_NAMES
 from cnnsweep.data.fingerprint import digest_part, fingerprint
-from cnnsweep.data.image_folder import FolderOptions, load_image_folder
+from cnnsweep.data.folder_options import FolderOptions
+from cnnsweep.data.image_folder import load_image_folder
 from cnnsweep.data.images import ImageSet, MemoryImages
-from cnnsweep.data.memory import image_memory_bytes
+from cnnsweep.data.memory import gigabytes, image_memory_bytes
 from cnnsweep.data.own import load_own
 from cnnsweep.data.published import load_published
 from cnnsweep.data.shapes import OUTLINES, ShapesOptions, draw_shapes
+from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 from cnnsweep.records import DatasetChoice
-from cnnsweep.spec.names import DATASETS
+from cnnsweep.spec.names import DATASETS, EMNIST_SPLITS
 from cnnsweep.user_code import is_reference
+
+_MOST_DRAWN_BYTES = 8 * 10**9  # of shapes, a set to try things out; ten million images of the usual size
 
 
 @dataclass(frozen=True)
@@ -55,15 +60,17 @@ def load_dataset(
     if is_reference(choice.name):
         return _in_memory(choice.name, *load_own(choice.name, arguments, limit, tell))
     if choice.name not in DATASETS:
-        raise DataError(f"dataset: unknown '{choice.name}'; `cnnsweep datasets` lists what is known")
+        raise DataError(f"dataset: unknown '{safe_text(choice.name)}'; `cnnsweep datasets` lists what is known")
     _refuse_unknown(choice.name, arguments)
     if choice.name == "image_folder":
         train, test, classes, digest = load_image_folder(FolderOptions.of(arguments), data_root, limit, tell)
         return Dataset(choice.name, train, test, classes, digest)
     if choice.name == "shapes":
-        return _shapes(ShapesOptions(**arguments))
+        return _shapes(ShapesOptions(**arguments), limit, tell)
     assert choice.name in PUBLISHED_NAMES
     split = arguments.get("split", "balanced")
+    if split not in EMNIST_SPLITS:
+        raise DataError(f"dataset: emnist.split is {reprlib.repr(split)}; allowed is {', '.join(EMNIST_SPLITS)}")
     return _in_memory(choice.name, *load_published(choice.name, split, data_root, tell))
 
 
@@ -71,19 +78,25 @@ def _refuse_unknown(name: str, arguments: dict[str, Any]) -> None:
     allowed = DATASETS[name].arguments
     if unknown := [key for key in arguments if key not in allowed]:
         takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
-        raise DataError(f"dataset: {name} has no argument '{unknown[0]}'; {takes}")
+        raise DataError(f"dataset: {name} has no argument '{safe_text(unknown[0])}'; {takes}")
 
 
-def _shapes(options: ShapesOptions) -> Dataset:
+def _shapes(options: ShapesOptions, memory_bytes: int, tell: Callable[[str, int, int], None]) -> Dataset:
     limits = {"size": (8, 512), "classes": (2, len(OUTLINES)), "train": (1, 10**7), "test": (1, 10**7)}
     for field in fields(options):
         value = getattr(options, field.name)
         low, high = limits.get(field.name, (0, 2**63 - 1))
-        if not isinstance(value, int) or not low <= value <= high or (field.name == "channels" and value not in (1, 3)):
+        if type(value) is not int or not low <= value <= high or (field.name == "channels" and value not in (1, 3)):
             allowed = "1 or 3" if field.name == "channels" else f"a whole number from {low} to {high}"
-            raise DataError(f"dataset: shapes.{field.name} is {value!r}; allowed is {allowed}")
-    train = MemoryImages(*draw_shapes(options, "train", options.train))
-    test = MemoryImages(*draw_shapes(options, "test", options.test))
+            raise DataError(f"dataset: shapes.{field.name} is {reprlib.repr(value)}; allowed is {allowed}")
+    needed = (options.train + options.test) * options.channels * options.size**2
+    if needed > (most := min(memory_bytes, _MOST_DRAWN_BYTES)):
+        raise DataError(
+            f"dataset: shapes of {options.train:,} + {options.test:,} images take {gigabytes(needed)}; allowed are "
+            f"{gigabytes(most)}: give fewer (train, test) or smaller ones (size)"
+        )
+    train = MemoryImages(*draw_shapes(options, "train", options.train, tell))
+    test = MemoryImages(*draw_shapes(options, "test", options.test, tell))
     return _in_memory("shapes", train, test, tuple(OUTLINES)[: options.classes])
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +23,12 @@ Bytes = npt.NDArray[np.uint8]
 _BLOCK_BYTES = 32 << 20  # decoded images on their way from one thread
 _BLOCK_IMAGES = 128
 _SMALL_FILE_BYTES = 4096
+# What the endings stand for and no more: a file is opened as what it is, and for some formats Pillow starts programs.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+_MOST_FILE_BYTES = 1 << 30
+_MOST_PIXELS = 89_478_485  # where Pillow begins to warn; with transparency 1.3 GB while it is decoded
+_LARGE_PIXELS = 1 << 24
+_one_large_image = threading.Lock()  # or as many as there are threads would lie in memory at once
 _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"))
 
 
@@ -58,10 +67,26 @@ class Block:
     broken: dict[int, str]
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file whose header is read and nothing more; what could take the memory is refused."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        raise ValueError("not a regular file")
+    if status.st_size > _MOST_FILE_BYTES:
+        raise ValueError(f"{status.st_size:,} bytes; at most {_MOST_FILE_BYTES:,} are read")
+    with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+        if image.width * image.height > _MOST_PIXELS:
+            raise Image.DecompressionBombError
+        is_large = image.width * image.height > _LARGE_PIXELS
+        with _one_large_image if is_large else nullcontext():  # from here on: of a PNG, even EXIF data lie at the end
+            yield image
+
+
 def look_at(path: Path) -> Look | None:
     """Return what the header says, without decoding, or None where it cannot be read."""
     try:
-        with path.open("rb") as file, Image.open(file) as image:
+        with _opened(path) as image:
             return _look(image)
     except Exception:  # decoding meets it again, and reports it
         return None
@@ -76,7 +101,7 @@ def decode(path: Path, form: Form) -> Bytes:
     Raises:
         Exception: whatever Pillow raises for a file that is no whole image.
     """
-    with path.open("rb") as file, Image.open(file) as image:
+    with _opened(path) as image:
         return _pixels(image, form)
 
 
@@ -164,7 +189,7 @@ def _decode_block(paths: Sequence[Path], form: Form) -> Block:
     block = Block(np.zeros((len(paths), *form.shape), np.uint8), [None] * len(paths), {})
     for place, path in enumerate(paths):
         try:
-            with path.open("rb") as file, Image.open(file) as image:
+            with _opened(path) as image:
                 block.looks[place] = _look(image)
                 block.images[place] = _pixels(image, form)
         except Exception as error:  # Pillow's decoders raise nearly everything; the caller names file and reason
@@ -178,6 +203,8 @@ def one_line(error: Exception) -> str:
         return error.strerror
     if type(error).__name__ == "UnidentifiedImageError":
         return "not an image that Pillow knows"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more than {_MOST_PIXELS:,} pixels"
     text = " ".join(str(error).split())
     return text or type(error).__name__
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import hashlib
 import http.client
@@ -11,7 +12,7 @@ import tarfile
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,13 +20,19 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
+from filelock import FileLock, Timeout
+
+from cnnsweep.data.checksums import RECORD_NAME, note_checksum
 from cnnsweep.errors import DataError, FolderError
-from cnnsweep.recording.files import replace_file_by
+from cnnsweep.recording.files import OutputFile, replace_file_by
 
 Progress = Callable[[str, int, int], None]
 
 _TIMEOUT_S = 20.0  # without a byte
+_WAITING_INTERVAL_S = 1.0  # between two signs of life
 _PIECE_BYTES = 1 << 18
+_MOST_BYTES = 4 << 30  # of one file, packed or unpacked: several times the largest that there is
+_PREFIX = ".cnnsweep-download"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,32 +42,81 @@ class Parcel:
     Attributes:
         urls: places that hold the same file, tried in order.
         contents: by path below the data root, the member of the archive; empty for a parcel that is one file.
+        is_noted: whether the SHA-256 of what is unpacked is noted beside it, because nobody publishes one.
     """
 
     urls: tuple[str, ...]
     md5: str
     contents: Mapping[str, str]
+    is_noted: bool = False
 
 
-def fetch(parcel: Parcel, data_root: Path, progress: Progress) -> None:
-    """Download the parcel and put its contents below the data root, each by a rename once it is whole.
+def fetch_missing(parcels: Iterable[Parcel], data_root: Path, progress: Progress) -> None:
+    """Download what is not below the data root yet; each file appears there by a rename, once it is whole.
+
+    One process does so at a time; another one waits, and then finds the files. The operating system lets go of the lock
+    when the process ends, however it ends, and what a killed one left is removed by the next.
 
     Raises:
         DataError: no place could be reached, the checksum differs, or the files cannot be written.
     """
     try:
         data_root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".cnnsweep-download-", dir=data_root) as folder:
-            archive = Path(folder) / parcel.urls[0].rpartition("/")[2]
-            _download(parcel, archive, progress)
-            for target, member in parcel.contents.items():
-                (data_root / target).parent.mkdir(parents=True, exist_ok=True)
-                with _opened(archive, member) as source:
-                    replace_file_by(data_root / target, partial(shutil.copyfileobj, source))
+        with _only_downloader(data_root, progress):
+            for parcel in parcels:
+                wanted = {
+                    target: member for target, member in parcel.contents.items() if _is_missing(data_root, target)
+                }
+                if wanted:
+                    _remove_leftovers(data_root, wanted)
+                    _fetch(parcel, wanted, data_root, progress)
     except FolderError as error:
         raise DataError(f"{data_root}: cannot be written ({error.__cause__}); choose another --data-root") from error
     except OSError as error:
         raise DataError(f"{data_root}: {error.strerror or error}; choose another --data-root") from error
+
+
+def _is_missing(data_root: Path, target: str) -> bool:
+    return not (data_root / target).is_file()
+
+
+@contextmanager
+def _only_downloader(data_root: Path, progress: Progress) -> Iterator[None]:
+    lock = FileLock(data_root / f"{_PREFIX}.lock")
+    waiting = "waiting for another process that downloads"
+    has_waited = False
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_WAITING_INTERVAL_S)
+        except Timeout:
+            progress(waiting, 0, 1)
+            has_waited = True
+    if has_waited:
+        progress(waiting, 1, 1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_leftovers(data_root: Path, wanted: Iterable[str]) -> None:
+    """Remove what killed downloads left; only for the holder of the lock, who knows that nobody needs it."""
+    for folder in data_root.glob(f"{_PREFIX}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for target in map(data_root.joinpath, wanted):
+        for name in (target.name, RECORD_NAME):
+            for leftover in target.parent.glob(f".{glob.escape(name)}.*.tmp"):
+                leftover.unlink(missing_ok=True)
+
+
+def _fetch(parcel: Parcel, wanted: Mapping[str, str], data_root: Path, progress: Progress) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}-", dir=data_root) as folder:
+        archive = Path(folder) / parcel.urls[0].rpartition("/")[2]
+        _download(parcel, archive, progress)
+        for target, member in wanted.items():
+            path = data_root / target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file_by(path, partial(_unpack, archive, member, path if parcel.is_noted else None))
 
 
 def _download(parcel: Parcel, file: Path, progress: Progress) -> None:
@@ -88,11 +144,28 @@ def _save(url: str, file: Path, progress: Progress) -> str:
             raise OSError(f"leads to {response.url}, which is not protected")
         total, done = int(response.headers.get("Content-Length") or 0), 0
         while piece := response.read(_PIECE_BYTES):
+            done += len(piece)
+            if done > _MOST_BYTES:
+                raise OSError(f"sends more than {_MOST_BYTES:,} bytes, more than any data set has")
             output.write(piece)
             checksum.update(piece)
-            done += len(piece)
             progress(f"downloading {file.name}", done, max(done, total))
     return checksum.hexdigest()
+
+
+def _unpack(archive: Path, member: str, noted: Path | None, output: OutputFile) -> None:
+    """Write what an archive holds, and note its checksum: before the rename, so that no file is ever there without."""
+    checksum = hashlib.sha256()
+    done = 0
+    with _opened(archive, member) as source:
+        while piece := source.read(_PIECE_BYTES):
+            done += len(piece)
+            if done > _MOST_BYTES:
+                raise DataError(f"{archive.name}: holds more than {_MOST_BYTES:,} bytes, more than any data set has")
+            output.write(piece)
+            checksum.update(piece)
+    if noted is not None:
+        note_checksum(noted, checksum.hexdigest())
 
 
 @contextmanager

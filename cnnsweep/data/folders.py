@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnsweep.data.splits import hold_out
+from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
 IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -43,12 +44,15 @@ class Listing:
 
 def find_folder(path: str, data_root: Path) -> Path:
     """Return the folder that `path` names: below the data root, else as it is (from the current folder)."""
-    given = Path(path).expanduser()
+    try:
+        given = Path(path).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"image_folder: {safe_text(path)}: there is no such user; give another path") from error
     tried = [data_root / given, Path.cwd() / given]
     for folder in tried:
         if folder.is_dir():
             return folder
-    places = " nor ".join(dict.fromkeys(map(str, tried)))
+    places = " nor ".join(dict.fromkeys(map(safe_text, tried)))
     raise DataError(f"image_folder: no folder {places}; give another path, or say with --data-root where data lies")
 
 
@@ -70,7 +74,9 @@ def list_images(folder: Path, test_share: float) -> Listing:
 
     classes = tuple(_subfolders(train_folder))
     if not classes:
-        raise DataError(f"{folder}: no class folders; expected train/<class>/ and test/<class>/, or <class>/")
+        raise DataError(
+            f"{safe_text(folder)}: no class folders; expected train/<class>/ and test/<class>/, or <class>/"
+        )
     train = tuple(_files(folder, train_folder, classes))
     if test_folder is None:
         return Listing(folder, classes, *_split(train, test_share))
@@ -83,7 +89,8 @@ def list_images(folder: Path, test_share: float) -> Listing:
 def _subfolders(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _files(folder: Path, part: Path, classes: Sequence[str]) -> Iterator[ImageFile]:
@@ -91,7 +98,7 @@ def _files(folder: Path, part: Path, classes: Sequence[str]) -> Iterator[ImageFi
     empty = []
     beginning = len(os.path.join(folder, ""))  # noqa: PTH118  # as scandir joins, many times faster than relative_to
     for label, name in enumerate(classes):
-        found = sorted(_image_entries(part / name), key=lambda entry: entry.path)
+        found = sorted(_image_entries(part, name), key=lambda entry: entry.path)
         if not found:
             empty.append(name)
         for entry in found:
@@ -99,19 +106,32 @@ def _files(folder: Path, part: Path, classes: Sequence[str]) -> Iterator[ImageFi
             yield ImageFile(entry.path[beginning:], label, status.st_size, status.st_mtime_ns)
     if empty:
         raise DataError(
-            f"{part}: no images in {_some(empty)}; put images there ({' '.join(IMAGE_ENDINGS)}), "
+            f"{safe_text(part)}: no images in {_some(empty)}; put images there ({' '.join(IMAGE_ENDINGS)}), "
             "or remove the folder if it is no class"
         )
 
 
-def _image_entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    for entry in os.scandir(folder):
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _image_entries(entry.path)
-        elif entry.name.lower().endswith(IMAGE_ENDINGS):
-            yield entry
+def _image_entries(part: Path, name: str) -> Iterator[os.DirEntry[str]]:
+    """Yield the images of a class, from the folders of its folder too; links are followed."""
+    waiting = [os.path.join(part, name)]  # noqa: PTH118  # a list rather than recursion: folders may lie a thousand deep
+    seen: dict[tuple[int, int], str] = {}
+    while waiting:
+        folder = waiting.pop()
+        status = os.stat(folder)  # noqa: PTH116
+        first = seen.setdefault((status.st_dev, status.st_ino), folder)
+        if first is not folder:
+            raise DataError(
+                f"{safe_text(folder)}: is the same folder as {safe_text(first)}, so its images would count twice; "
+                "remove the link"
+            )
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                elif entry.name.lower().endswith(IMAGE_ENDINGS):
+                    yield entry
 
 
 def _split(
@@ -138,7 +158,7 @@ def labels_of(files: Sequence[ImageFile]) -> Tensor:
 
 def _difference(train: Path, in_train: set[str], test: Path, in_test: set[str]) -> str:
     missing = [
-        f"{_some(sorted(names))} only in {folder}"
+        f"{_some(sorted(names))} only in {safe_text(folder)}"
         for names, folder in ((in_train - in_test, train), (in_test - in_train, test))
         if names
     ]
@@ -146,5 +166,5 @@ def _difference(train: Path, in_train: set[str], test: Path, in_test: set[str]) 
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:
-    shown = ", ".join(names[:most])
+    shown = ", ".join(map(safe_text, names[:most]))
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

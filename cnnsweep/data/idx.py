@@ -4,6 +4,7 @@ The format, from LeCun's page on MNIST: two zero bytes, a type, the number of di
 32-bit number, then the values. torchvision only looks whether the files exist.
 """
 
+import hashlib
 import os
 from math import prod
 from pathlib import Path
@@ -13,33 +14,38 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cnnsweep.data.checksums import Checksum
 from cnnsweep.errors import DataError
 
 _TYPES = {0x08: "u1", 0x0C: ">i4"}
 _UBYTE, _INT = _TYPES
 
 
-def read_idx_images(path: Path, height: int, width: int) -> Tensor:
+def read_idx_images(path: Path, height: int, width: int, checksum: Checksum | None = None) -> Tensor:
     """Return the images of an IDX file as uint8 (N, 1, height, width).
+
+    Args:
+        checksum: what the file's content must be, where that is known.
 
     Raises:
         DataError: missing, damaged, or of another size; the message says what was found and how to mend it.
     """
-    values = _read(path, _UBYTE, dimensions=3)
+    values = _read(path, _UBYTE, 3, checksum)
     if values.shape[1:] != (height, width):
         raise _damaged(path, f"images of {height}×{width}", f"{values.shape[1]}×{values.shape[2]} in its header")
     return torch.from_numpy(values)[:, None]
 
 
-def read_idx_labels(path: Path, count: int, classes: range) -> Tensor:
+def read_idx_labels(path: Path, count: int, classes: range, checksum: Checksum | None = None) -> Tensor:
     """Return the labels of an IDX file as int64 (N,), counted from the first class.
 
     Args:
         count: how many images there are.
         classes: the values that are allowed; the first becomes label 0.
+        checksum: what the file's content must be, where that is known.
     """
     with_details = path.name.endswith("-idx2-int")  # QMNIST: eight numbers an image, of which the first is the class
-    values = _read(path, _INT, dimensions=2)[:, 0] if with_details else _read(path, _UBYTE, dimensions=1)
+    values = _read(path, _INT, 2, checksum)[:, 0] if with_details else _read(path, _UBYTE, 1, checksum)
     if len(values) != count:
         raise _damaged(path, f"{count} labels, as many as there are images", f"{len(values)}")
     outside = (values < classes.start) | (values >= classes.stop)
@@ -49,7 +55,7 @@ def read_idx_labels(path: Path, count: int, classes: range) -> Tensor:
     return torch.from_numpy(values.astype(np.int64) - classes.start)
 
 
-def _read(path: Path, code: int, dimensions: int) -> npt.NDArray[np.integer]:
+def _read(path: Path, code: int, dimensions: int, checksum: Checksum | None) -> npt.NDArray[np.integer]:
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -69,9 +75,15 @@ def _read(path: Path, code: int, dimensions: int) -> npt.NDArray[np.integer]:
             if size != expected:
                 raise _damaged(path, f"{expected:,} bytes, as its header says ({described})", f"{size:,}")
             values: npt.NDArray[np.integer] = np.fromfile(file, kind).reshape(shape)
-            return values
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    if checksum is not None:
+        content = hashlib.sha256(header)
+        content.update(values.view(np.uint8).data)
+        if content.hexdigest() != checksum.sha256:
+            expected_content = f"the SHA-256 {checksum.sha256} ({checksum.source})"
+            raise _damaged(path, expected_content, content.hexdigest())
+    return values
 
 
 def _damaged(path: Path, expected: str, found: str) -> DataError:

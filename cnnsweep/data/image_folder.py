@@ -5,48 +5,30 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from cnnsweep.data.cache import CacheEntry, Index, cache_entry
+from cnnsweep.data.cache import cache_limit_bytes
 from cnnsweep.data.decode import Bytes, Form, Look, decode_all, look_at_all, thread_count
+from cnnsweep.data.decoded import CacheEntry, Index, cache_entry
 from cnnsweep.data.fingerprint import PartDigest, digest_labels, digest_part, fingerprint
+from cnnsweep.data.folder_options import FolderOptions
 from cnnsweep.data.folders import ImageFile, Listing, find_folder, labels_of, list_images
 from cnnsweep.data.images import ImageSet, MemoryImages
 from cnnsweep.data.streamed import StreamedImages
+from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
 Progress = Callable[[str, int, int], None]
 
 _NAMED = 3  # broken files named in a message
 _SAMPLE = 200  # headers
+_MOST_IMAGE_BYTES = 64 << 20  # of one image as it is trained on; some are held for every thread that decodes
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class FolderOptions:
-    """The arguments of the sweep file."""
-
-    path: str
-    size: tuple[int, int] | None = None  # height, width; None is the most common size
-    channels: int | None = None  # 1 or 3; None is 1 if all images are grey, else 3
-    test: float = 0.2
-    broken: str = "stop"
-
-    @classmethod
-    def of(cls, arguments: Mapping[str, Any]) -> FolderOptions:
-        """Return the options that a sweep file's arguments give."""
-        options = dict(arguments)
-        size = options.pop("size", None)
-        if size is not None:
-            height, width = (size, size) if isinstance(size, int) else size
-            options["size"] = (height, width)
-        return cls(**options)
 
 
 def load_image_folder(
@@ -60,11 +42,11 @@ def load_image_folder(
     Raises:
         DataError: the folder, its layout or its images are not what they should be.
     """
-    folder = find_folder(options.path, data_root)
     try:
-        listing = list_images(folder, options.test)
+        listing = list_images(find_folder(options.path, data_root), options.test)
     except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror}); mend or remove it") from error
+        raise DataError(f"{safe_text(error.filename)}: cannot be read ({error.strerror}); mend or remove it") from error
+    cache_limit_bytes()  # a mistake in it is told now, not after everything is decoded
     entry = cache_entry(listing, (*(options.size or (None, None)), options.channels))
     index = entry.read_index()
     is_streamed = index is not None and _bytes(listing, index.form) > memory_bytes
@@ -81,7 +63,12 @@ def load_image_folder(
         sets: list[ImageSet] = [_in_memory(files, array) for files, array in zip(parts, arrays, strict=True)]
     else:
         sets = [StreamedImages(_paths(listing, files), labels_of(files), index.form) for files in parts]
-    return sets[0], sets[1] if len(sets) > 1 else None, listing.classes, index.fingerprint
+    return sets[0], sets[1] if len(sets) > 1 else None, _writable_names(listing.classes), index.fingerprint
+
+
+def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the names with bytes that are no UTF-8 as escapes, since result files hold UTF-8."""
+    return tuple(name.encode("utf-8", "backslashreplace").decode() for name in classes)
 
 
 def _decode(
@@ -136,7 +123,7 @@ def _decode_part(
 def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) -> Form:
     """Return the form to decode to, without looking at every header where a sample of them is alike."""
     if options.size and options.channels:
-        return Form(*options.size, options.channels)
+        return _of_bounded_size(Form(*options.size, options.channels), listing)
     paths, threads = _paths(listing, listing.files), _threads(listing.files)
     sample = [look for look in look_at_all(paths[:: max(1, len(paths) // _SAMPLE)], threads) if look]
     if options.size or len({(look.height, look.width) for look in sample}) == 1:
@@ -152,12 +139,24 @@ def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) ->
 def _form_of(looks: Sequence[Look], options: FolderOptions, listing: Listing) -> Form:
     """Return what the options say, and where they say nothing the most common size and the fewest channels."""
     if not looks:
-        first = listing.folder / listing.files[0].path
-        raise DataError(f"{listing.folder}: none of its {len(listing.files)} files is an image, such as {first}")
+        first = safe_text(listing.folder / listing.files[0].path)
+        raise DataError(
+            f"{safe_text(listing.folder)}: none of its {len(listing.files)} files is an image, such as {first}"
+        )
     sizes = Counter((look.height, look.width) for look in looks)
     # Of equally common sizes the smallest, so that the order of the files does not matter.
     height, width = options.size or min(sizes, key=lambda size: (-sizes[size], size))
-    return Form(height, width, options.channels or (1 if all(look.is_grey for look in looks) else 3))
+    channels = options.channels or (1 if all(look.is_grey for look in looks) else 3)
+    return _of_bounded_size(Form(height, width, channels), listing)
+
+
+def _of_bounded_size(form: Form, listing: Listing) -> Form:
+    if form.image_bytes > _MOST_IMAGE_BYTES:
+        raise DataError(
+            f"{safe_text(listing.folder)}: images of {form.height:,}×{form.width:,} with {form.channels} channels take "
+            f"{form.image_bytes:,} bytes each; allowed are {_MOST_IMAGE_BYTES:,}: give a smaller `size`"
+        )
+    return form
 
 
 def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Bytes] | None:
@@ -174,14 +173,16 @@ def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> No
     """Stop at broken images, or say that they are skipped."""
     if not index.broken:
         return
-    named = "; ".join(f"{listing.folder / path} ({reason})" for path, reason in [*index.broken.items()][:_NAMED])
+    named = "; ".join(
+        f"{safe_text(listing.folder / path)} ({safe_text(reason)})" for path, reason in [*index.broken.items()][:_NAMED]
+    )
     more = f"; and {len(index.broken) - _NAMED} more" if len(index.broken) > _NAMED else ""
     count = f"{len(index.broken)} of {len(listing.files)} images cannot be read: {named}{more}"
     if options.broken != "skip":
         raise DataError(f"{count}. Replace or remove them, or write `broken: skip` to go on without them")
     for files in _good_files(listing, index):
         if missing := set(range(len(listing.classes))) - {file.label for file in files}:
-            names = ", ".join(listing.classes[label] for label in sorted(missing))
+            names = ", ".join(safe_text(listing.classes[label]) for label in sorted(missing))
             raise DataError(f"{count}. Without them no images are left of: {names}")
     _log.warning("%s. They are skipped.", count)
 

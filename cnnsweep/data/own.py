@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,8 @@ _RETURNS = (
 )
 _IMAGES = "uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W), (N, H, W, C) or (N, C, H, W)"
 _CHANNELS = range(1, 5)
+_LABEL_BYTES = 8
+_PIECE_IMAGES = 256
 _WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -86,7 +89,7 @@ class _Reader:
     def part(self, name: str, part: Any) -> MemoryImages:
         where = f"{self._reference}: {name}"
         if isinstance(part, Sequence) and len(part) == 2:
-            images, labels = _images(where, part[0]), _labels(where, part[1])
+            images, labels = _images(where, part[0], self._check_memory), _labels(where, part[1], self._check_memory)
         elif hasattr(part, "__getitem__") and hasattr(part, "__len__") and not _is_array(part):
             images, labels = self._read_items(where, part)
         else:
@@ -98,6 +101,7 @@ class _Reader:
     def _read_items(self, where: str, items: Any) -> tuple[Tensor, Tensor]:
         """Read a map-style data set one item after the other."""
         count = len(items)
+        self._check_memory(where, count * _LABEL_BYTES)
         images, labels = torch.empty(0), torch.empty(count, dtype=torch.int64)
         for position in range(count):
             with _persons_code(f"{where}: item {position}"):
@@ -140,29 +144,38 @@ def _one_image(where: str, image: Any) -> Tensor:
     return _images(where, image[None])[0]
 
 
-def _images(where: str, images: Any) -> Tensor:
-    """Return images as contiguous uint8 (N, C, H, W)."""
+def _images(where: str, images: Any, check_memory: Callable[[str, int], None] | None = None) -> Tensor:
+    """Return images as contiguous uint8 (N, C, H, W).
+
+    Args:
+        check_memory: called with the bytes that they will take before they are copied; an array may be a view that
+            says to be larger than the memory it lies in.
+    """
     if not _is_array(images):
         raise DataError(f"{where}: the images are {_kind(images)}; expected an array or tensor, {_IMAGES}")
+    if check_memory is not None:
+        check_memory(where, prod(images.shape) * (images.dtype.itemsize if _must_be_copied(images) else 1))
     pixels = _tensor(images)
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     elif pixels.ndim == 4 and pixels.shape[1] not in _CHANNELS and pixels.shape[3] in _CHANNELS:
         pixels = pixels.permute(0, 3, 1, 2)
-    if pixels.ndim != 4 or pixels.shape[1] not in _CHANNELS:
+    if pixels.ndim != 4 or pixels.shape[1] not in _CHANNELS or 0 in pixels.shape[2:]:
         raise DataError(f"{where}: the images are {_kind(images)}; expected {_IMAGES}, C from 1 to 4")
     if pixels.is_floating_point():
         low, high = (float(pixels.min()), float(pixels.max())) if pixels.numel() else (0.0, 1.0)
         if not (low >= 0 and high <= 1):  # also when one is NaN
             raise DataError(f"{where}: the images' floats go from {low:g} to {high:g}; expected 0 to 1, or uint8")
-        pixels = (pixels * 255).round().to(torch.uint8)
+        pixels = _rounded(pixels)
     if pixels.dtype != torch.uint8:
         raise DataError(f"{where}: the images are {_kind(images)}; expected {_IMAGES}")
     return pixels.contiguous()
 
 
-def _labels(where: str, labels: Any) -> Tensor:
+def _labels(where: str, labels: Any, check_memory: Callable[[str, int], None]) -> Tensor:
     """Return labels as int64 (N,)."""
+    if _is_array(labels):
+        check_memory(where, prod(labels.shape) * _LABEL_BYTES)
     values = labels if isinstance(labels, Tensor) else np.asarray(labels)
     is_whole = values.dtype.kind in "iu" if isinstance(values, np.ndarray) else values.dtype in _WHOLE
     if values.ndim != 1 or not is_whole:
@@ -172,9 +185,22 @@ def _labels(where: str, labels: Any) -> Tensor:
 
 def _tensor(values: Any) -> Tensor:
     """Return an array or tensor as a tensor on the CPU, sharing memory where that is safe."""
-    if isinstance(values, np.ndarray) and not (values.flags.writeable and values.dtype.isnative):
+    if _must_be_copied(values):
         values = values.astype(values.dtype.newbyteorder("="))
     return torch.as_tensor(values).detach().cpu()
+
+
+def _must_be_copied(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and not (values.flags.writeable and values.dtype.isnative)
+
+
+def _rounded(pixels: Tensor) -> Tensor:
+    """Return floats from 0 to 1 as bytes; piece by piece, or there would be two more copies of the floats."""
+    rounded = torch.empty(pixels.shape, dtype=torch.uint8)
+    for start in range(0, len(pixels), _PIECE_IMAGES):
+        piece = slice(start, start + _PIECE_IMAGES)
+        rounded[piece] = (pixels[piece] * 255).round()
+    return rounded
 
 
 def _class_names(given: Any, train: MemoryImages, test: MemoryImages | None) -> tuple[str, ...]:

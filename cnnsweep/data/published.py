@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from cnnsweep.data.catalogue import Published, published
-from cnnsweep.data.download import Parcel, Progress, fetch
+from cnnsweep.data.checksums import expected_checksum
+from cnnsweep.data.download import Parcel, Progress, fetch_missing
 from cnnsweep.data.idx import read_idx_images, read_idx_labels
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.errors import DataError
@@ -40,10 +41,8 @@ def _fetch_missing(name: str, facts: Published, data_root: Path, progress: Progr
     missing = facts.missing_files(data_root)
     if not missing:
         return
-    wanted = [parcel for parcel in _parcels(facts) if not parcel.contents.keys().isdisjoint(missing)]
     try:
-        for parcel in wanted:
-            fetch(parcel, data_root, progress)
+        fetch_missing(_parcels(facts), data_root, progress)
     except DataError as error:
         files = ", ".join(str(data_root / file) for file in missing)
         raise DataError(
@@ -60,25 +59,29 @@ def _parcels(facts: Published) -> Iterator[Parcel]:
     if facts.reader in ("CIFAR10", "CIFAR100"):
         yield Parcel((reader.url,), reader.tgz_md5, {file: file for file in facts.files})
     elif facts.reader == "EMNIST":
-        yield Parcel((reader.url,), reader.md5, {file: f"gzip/{Path(file).name}.gz" for file in facts.files})
+        yield Parcel(
+            (reader.url,), reader.md5, {file: f"gzip/{Path(file).name}.gz" for file in facts.files}, is_noted=True
+        )
     elif facts.reader == "SVHN":
         for url, file, md5 in (reader.split_list["train"], reader.split_list["test"]):
             yield Parcel((url,), md5, {file: ""})
     elif facts.reader == "QMNIST":
         for url, md5 in (*reader.resources["train"], *reader.resources["test"]):
-            yield Parcel((url,), md5, {f"QMNIST/raw/{Path(url).stem}": ""})
+            yield Parcel((url,), md5, {f"QMNIST/raw/{Path(url).stem}": ""}, is_noted=True)
     else:
         for file, md5 in reader.resources:
             urls = tuple(f"{mirror}{file}" for mirror in reader.mirrors)
-            yield Parcel(urls, md5, {f"{facts.reader}/raw/{Path(file).stem}": ""})
+            yield Parcel(urls, md5, {f"{facts.reader}/raw/{Path(file).stem}": ""}, is_noted=True)
 
 
 def _read_idx(facts: Published, data_root: Path, files: tuple[str, ...]) -> MemoryImages:
     _, height, width = facts.image_shape
-    images = read_idx_images(data_root / files[0], height, width)
+    image_file, label_file = (data_root / file for file in files)
+    checksums = [expected_checksum(data_root / file, facts.contents.get(file)) for file in files]
+    images = read_idx_images(image_file, height, width, checksums[0])
     is_letters = files[0].startswith("EMNIST/raw/emnist-letters")  # the one set whose labels begin at 1
     first = 1 if is_letters else 0
-    labels = read_idx_labels(data_root / files[1], len(images), range(first, first + facts.class_count))
+    labels = read_idx_labels(label_file, len(images), range(first, first + facts.class_count), checksums[1])
     if facts.reader == "EMNIST":
         images = images.transpose(2, 3).contiguous()  # its files hold every image mirrored on the diagonal
     return MemoryImages(images, labels)
@@ -119,6 +122,8 @@ def _from_torchvision(facts: Published, data_root: Path, **part: Any) -> Any:
     reader = getattr(datasets, facts.reader)
     try:
         return reader(data_root, **part)
+    except OSError as error:
+        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
     except RuntimeError as error:
         raise DataError(_damage(reader, facts, data_root) or f"{data_root}: {error}") from error
 

@@ -20,6 +20,7 @@ from cnnsweep.randomness import derive_seed, uniform_per_item
 Floats: TypeAlias = npt.NDArray[np.floating]  # float32 throughout; the stubs of numpy lose track of it
 
 _BLOCK = 128  # images drawn at once; part of the definition, since noise is drawn by the block
+_TOLD = 64 * _BLOCK  # images between two reports of progress; a few seconds
 _STROKES = 3
 _DRAWS = 12 + 5 * _STROKES
 
@@ -45,7 +46,9 @@ class ShapesOptions:
     seed: int = 0
 
 
-def draw_shapes(options: ShapesOptions, part: str, count: int) -> tuple[Tensor, Tensor]:
+def draw_shapes(
+    options: ShapesOptions, part: str, count: int, progress: Callable[[str, int, int], None] | None = None
+) -> tuple[Tensor, Tensor]:
     """Draw one part of the data set.
 
     Each image has one shape of its class, moved, turned, scaled, lighter or darker than a shaded ground, among short
@@ -54,6 +57,7 @@ def draw_shapes(options: ShapesOptions, part: str, count: int) -> tuple[Tensor, 
 
     Args:
         part: `train` or `test`; they are drawn apart.
+        progress: called with what is being done, how much of it is done, and how much there is.
 
     Returns:
         (count, channels, size, size) uint8 and (count,) int64; the classes take turns.
@@ -61,6 +65,10 @@ def draw_shapes(options: ShapesOptions, part: str, count: int) -> tuple[Tensor, 
     images = np.empty((count, options.channels, options.size, options.size), np.uint8)
     for start in range(0, count, _BLOCK):
         images[start : start + _BLOCK] = _draw_block(options, part, start, min(_BLOCK, count - start))
+        if progress and start % _TOLD == 0 < start:
+            progress(f"drawing {part} shapes", start, count)
+    if progress and count > _TOLD:
+        progress(f"drawing {part} shapes", count, count)
     return torch.from_numpy(images), torch.arange(count) % options.classes
 
 

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnnsweep.data.decode import Form, decode, one_line, usable_cores
 from cnnsweep.data.images import to_device
+from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
 _MOST_WORKERS = 16
@@ -77,7 +78,8 @@ class _DecodedChunks(Dataset[tuple[Tensor, Tensor | str]]):
             except Exception as error:
                 # As a value: an exception would reach the parent wrapped in the worker's traceback.
                 reason = (
-                    f"{self._paths[position]}: cannot be read any more ({one_line(error)}); put it back and run again"
+                    f"{safe_text(self._paths[position])}: cannot be read any more ({safe_text(one_line(error))}); "
+                    "put it back and run again"
                 )
                 return torch.from_numpy(positions), reason
         return torch.from_numpy(positions), torch.from_numpy(images.reshape(*positions.shape, *self._form.shape))

@@ -1,11 +1,11 @@
 """Which display a sweep gets."""
 
-import os
 import sys
 from typing import TextIO
 
 from cnnsweep.display.base import SweepDisplay
 from cnnsweep.display.plain import PlainDisplay, QuietDisplay
+from cnnsweep.display.stream import is_dumb_terminal
 
 
 def choose_display(quiet: bool, stream: TextIO | None = None) -> SweepDisplay:
@@ -17,7 +17,7 @@ def choose_display(quiet: bool, stream: TextIO | None = None) -> SweepDisplay:
     stream = sys.stderr if stream is None else stream
     if quiet:
         return QuietDisplay(stream)
-    if not stream.isatty() or os.environ.get("TERM", "").lower() in ("dumb", "unknown"):
+    if not stream.isatty() or is_dumb_terminal():
         return PlainDisplay(stream)
     from rich.console import Console  # only where there is a terminal to draw on
 

@@ -3,7 +3,7 @@
 from cnnsweep.display.figures import count_text, duration_text, estimate_text, figure_text, settings_text
 from cnnsweep.display.progress import FAILURES, RunProgress, SweepProgress
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.records import EpochRecord, RunOutcome, RunStatus
+from cnnsweep.records import EpochRecord, RunOutcome, RunStatus, end_words
 from cnnsweep.selection import BEST, LAST
 
 
@@ -22,7 +22,7 @@ def runs_words(progress: SweepProgress) -> str:
 def failure_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome) -> str:
     """Return one line that says which run failed and why."""
     cause = f": {safe_text(outcome.cause)}" if outcome.cause else ""
-    return f"{run_words(progress, row)}  {outcome.status.value}{cause}"
+    return f"{run_words(progress, row)}  {end_words(outcome.status, outcome.failure)}{cause}"
 
 
 def end_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome) -> str:

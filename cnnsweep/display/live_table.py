@@ -14,7 +14,7 @@ from cnnsweep.display.figures import (
 from cnnsweep.display.lines import runs_words
 from cnnsweep.display.progress import RunProgress, SweepProgress
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.records import RunStatus
+from cnnsweep.records import RunStatus, end_words
 
 STATUS_STYLES = {
     RunStatus.WAITING: "dim",
@@ -58,13 +58,19 @@ def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]],
     columns = [
         Column("", [Text("★" if row is progress.best else " ", BEST_STYLE) for row in rows], drop=0),
         Column("run", [Text(str(row.number), _row_style(progress, row)) for row in rows], drop=0),
-        Column("status", [Text(row.status.value, STATUS_STYLES[row.status]) for row in rows], drop=5, justify="left"),
+        _status_column(rows),
         *_setting_columns(progress, rows),
         Column("epoch", [Text(f"{row.epochs_done}/{row.run.hyperparameters.epochs}") for row in rows], drop=1),
         *_figure_columns(progress, rows),
         Column("time", [_time_cell(row) for row in rows], drop=20),
     ]
     return build_table(columns, width, ends)
+
+
+def _status_column(rows: Sequence[RunProgress]) -> Column:
+    cells = [Text(end_words(row.status, row.failure), STATUS_STYLES[row.status]) for row in rows]
+    narrowest = max((len(row.status.value) for row in rows), default=0) + 1  # the kind of a failure may be cut
+    return Column("status", cells, drop=5, justify="left", narrowest=narrowest)
 
 
 def _row_style(progress: SweepProgress, row: RunProgress) -> str:

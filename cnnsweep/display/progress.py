@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cnnsweep.display.base import SweepOverview
 from cnnsweep.display.time_left import TimeLeft
-from cnnsweep.records import EpochRecord, Run, RunOutcome, RunStatus
+from cnnsweep.records import EpochRecord, FailureKind, Run, RunOutcome, RunStatus
 
 FAILURES = (RunStatus.DIVERGED, RunStatus.FAILED)
 LEADERS = 5  # how many of the best runs are kept in order
@@ -23,6 +23,7 @@ class RunProgress:
         latest: its last epoch.
         standing: what stands for it by the sweep's objective; None while no figure is finite.
         share: how much of the epoch in progress is through, 0 to 1.
+        failure: of what kind, for a run that failed.
     """
 
     number: int
@@ -31,6 +32,7 @@ class RunProgress:
     latest: EpochRecord | None = None
     standing: EpochRecord | None = None
     share: float = 0.0
+    failure: FailureKind | None = None
 
     @property
     def epochs_done(self) -> int:
@@ -126,7 +128,8 @@ class SweepProgress:
             row.latest = records[-1]
             row.standing = self.overview.objective.standing(records)
         if row.run.id in self.overview.outcomes:
-            self._set_status(row, self.overview.outcomes[row.run.id].status)
+            outcome = self.overview.outcomes[row.run.id]
+            self._set_status(row, outcome.status, outcome.failure)
 
     def run_started(self, run_id: str) -> RunProgress:
         """Mark a run as training and return it."""
@@ -164,7 +167,7 @@ class SweepProgress:
         row = self.runs[outcome.run_id]
         row.share = 0.0
         self.active.pop(outcome.run_id, None)
-        self._change_status(row, outcome.status)
+        self._change_status(row, outcome.status, outcome.failure)
         if row in self.leaders and outcome.status in FAILURES:
             self._rank_all()  # rare, so looking at every run again costs nothing
         return row
@@ -173,14 +176,14 @@ class SweepProgress:
         """Return the estimated seconds until the sweep is through, or None while too little is known."""
         return self.time_left.seconds({run_id: row.share for run_id, row in self.active.items()}, self.epochs_to_come)
 
-    def _change_status(self, row: RunProgress, status: RunStatus) -> None:
+    def _change_status(self, row: RunProgress, status: RunStatus, failure: FailureKind | None = None) -> None:
         self.counts[row.status] -= 1
         self.counts[status] += 1
-        self._set_status(row, status)
+        self._set_status(row, status, failure)
         self.time_left.set_left(row.run.id, row.epochs_left)
 
-    def _set_status(self, row: RunProgress, status: RunStatus) -> None:
-        row.status = status
+    def _set_status(self, row: RunProgress, status: RunStatus, failure: FailureKind | None) -> None:
+        row.status, row.failure = status, failure
         if status in FAILURES:
             self.failures = [*self.failures, row][-RECENT_FAILURES:]
 

@@ -1,9 +1,17 @@
 """A terminal may vanish in the middle of a night of training; nobody should lose the night to it."""
 
-from typing import TextIO
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TextIO, cast
 
 # For terminals that cannot show Unicode: one character for one, so that columns stay aligned.
 _ASCII = str.maketrans("★–…━╸─·×↑↓✓✗▸→", "*-.=- .x^v+x>>")
+_SHOW_CURSOR = b"\x1b[?25h"
 
 
 class ForgivingStream:
@@ -11,17 +19,32 @@ class ForgivingStream:
 
     It may also be written to from a signal handler that interrupts a write: Python's streams refuse that with a
     RuntimeError, so such text waits for the next write.
+
+    Attributes:
+        failure: why it fell silent.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._waiting = ""
-        self.is_broken = False
-        self._is_unicode = (stream.encoding or "utf-8").lower().startswith("utf")
+        self.failure: OSError | ValueError | None = None
+
+    @property
+    def is_broken(self) -> bool:
+        return self.failure is not None
+
+    @property
+    def has_lost_its_reader(self) -> bool:
+        """A pipe was closed at its other end, or a terminal is gone."""
+        return isinstance(self.failure, OSError) and self.failure.errno in (errno.EPIPE, errno.EIO)
 
     @property
     def encoding(self) -> str:
         return self._stream.encoding or "utf-8"
+
+    def __getattr__(self, name: str) -> Any:
+        """Return whatever else a person's own code or a library asks a standard stream for."""
+        return getattr(self._stream, name)
 
     def isatty(self) -> bool:
         """Return what the stream says about itself; False once it is broken or closed."""
@@ -40,9 +63,9 @@ class ForgivingStream:
             return len(text)
         waiting, self._waiting = self._waiting, ""
         try:
-            self._stream.write(waiting + (text if self._is_unicode else _to_ascii(text)))
-        except (OSError, ValueError):  # ValueError: the stream is closed
-            self.is_broken = True
+            self._stream.write(waiting + self._showable(text))
+        except (OSError, ValueError) as error:  # ValueError: the stream is closed
+            self.failure = error
         except RuntimeError:
             self._waiting = waiting + text
         return len(text)
@@ -53,11 +76,59 @@ class ForgivingStream:
             return
         try:
             self._stream.flush()
-        except (OSError, ValueError):
-            self.is_broken = True
+        except (OSError, ValueError) as error:
+            self.failure = error
         except RuntimeError:
             pass  # the interrupted write flushes
 
+    def _showable(self, text: str) -> str:
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            return text.translate(_ASCII).encode(self.encoding, "replace").decode(self.encoding)
+        return text
 
-def _to_ascii(text: str) -> str:
-    return text.translate(_ASCII).encode("ascii", "replace").decode("ascii")
+
+@contextmanager
+def forgiving_standard_streams() -> Iterator[tuple[ForgivingStream, ForgivingStream]]:
+    """Let nothing fail that prints, a library or a person's model included; yield stdout and stderr."""
+    _open_closed_streams()
+    out, err = sys.stdout, sys.stderr
+    forgiving = ForgivingStream(out), ForgivingStream(err)
+    sys.stdout, sys.stderr = cast(TextIO, forgiving[0]), cast(TextIO, forgiving[1])
+    try:
+        yield forgiving
+    finally:
+        for stream in forgiving:
+            stream.flush()
+        sys.stdout, sys.stderr = out, err
+
+
+def show_cursor() -> None:
+    """Give a terminal its cursor back, from wherever the program is cut short."""
+    with suppress(OSError, ValueError):
+        if sys.stderr.isatty() and not is_dumb_terminal():
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+
+
+def is_dumb_terminal() -> bool:
+    """True if the environment says that the terminal cannot move its cursor."""
+    return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
+
+
+def _open_closed_streams() -> None:
+    """Give what the shell has closed (`2>&-`) a place.
+
+    The next file to be opened, a journal say, would get the free number, and then what libraries print.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    if sys.stdin is None:
+        sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)

@@ -8,7 +8,7 @@ import torch
 
 from cnnsweep.execution.base import SweepWatcher
 from cnnsweep.planning.groups import split_evenly, whole_configurations
-from cnnsweep.recording.checkpoints import LastCheckpoint
+from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.records import RunGroup, even_sizes
 from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.lanes import only

@@ -14,6 +14,7 @@ from cnnsweep.errors import CnnSweepError, ModelError
 from cnnsweep.models.cnn import CNN, PRESETS
 from cnnsweep.randomness import derive_seed
 from cnnsweep.records import ModelChoice
+from cnnsweep.spec.names import TORCHVISION_MODELS
 from cnnsweep.user_code import is_reference, load_object
 
 
@@ -83,6 +84,8 @@ def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_si
         arguments = {**PRESETS[choice.name], **choice.arguments}
         _refuse_unknown(choice.name, arguments, [n for n in _parameters(CNN) if n not in available])
         return CNN(**available, **arguments)  # type: ignore[arg-type]  # checked above and by the sweep file's schema
+    if choice.name not in TORCHVISION_MODELS:  # torchvision has others too, some of which download weights
+        raise ModelError(f"model: unknown '{choice.name}'; `cnnsweep models` lists what is known")
     from cnnsweep.models.vision import build_vision_model  # imports torchvision, which takes a second
 
     try:

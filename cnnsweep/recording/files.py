@@ -30,7 +30,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class OutputFile:
     """A file that is written from its beginning or at its end, as `shutil` and TensorBoard's writer expect one.
 
-    What is written lies in memory until `flush`, or until there is a megabyte of it.
+    What is written lies in memory until `flush`, unless there is a megabyte of it.
     """
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
@@ -45,9 +45,11 @@ class OutputFile:
     def write(self, data: Any) -> int:
         """Take bytes in, or anything with their buffer."""
         view = memoryview(data).cast("B")
-        self._waiting += view
-        if len(self._waiting) >= _KEPT_BYTES:
+        if len(self._waiting) + len(view) < _KEPT_BYTES:
+            self._waiting += view
+        else:
             self.flush()
+            self._write_out(view)
         return len(view)
 
     def flush(self) -> None:
@@ -57,8 +59,10 @@ class OutputFile:
             OSError: the disk is full or gone; what was not written is forgotten, so that `close` cannot fail again.
         """
         waiting, self._waiting = self._waiting, bytearray()
+        self._write_out(memoryview(waiting))
+
+    def _write_out(self, rest: memoryview) -> None:
         assert self._descriptor is not None
-        rest = memoryview(waiting)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
 

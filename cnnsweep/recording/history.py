@@ -115,6 +115,7 @@ class SweepHistory:
         rounds: what a search has asked for.
         verdicts: what an early-stopping rule found, by configuration and epoch.
         tests: the `tested` events, one for each look at the test set.
+        cleaned: runs whose best weights a person had removed.
     """
 
     sweep: Mapping[str, Any] | None = None
@@ -125,6 +126,7 @@ class SweepHistory:
     rounds: list[AskedRound] = field(default_factory=list)
     verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
     tests: list[Mapping[str, Any]] = field(default_factory=list)
+    cleaned: set[str] = field(default_factory=set)
     started: str | None = None
     updated: str | None = None
     status: str = "running"
@@ -192,11 +194,14 @@ class SweepHistory:
                 run.best_weights[event["epoch"]] = event["best"]
         elif kind == "resumed":
             self.runs[event["run"]].forget_after(event["epoch"])
+            self.cleaned.discard(event["run"])
         elif kind == "ended":
             status = RunStatus(event["status"])
             # Earlier journals do not have a kind.
             failure = None if event.get("kind") is None else FailureKind(event["kind"])
             self.runs[event["run"]].outcome = RunOutcome(event["run"], status, event["cause"], failure=failure)
+        elif kind == "cleaned":
+            self.cleaned.update(event["runs"])
         elif kind == "left":
             self.status = event["status"]
 
@@ -245,7 +250,7 @@ def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepHistory:
         except (LookupError, TypeError, ValueError, AttributeError) as error:  # its checksum is right all the same
             raise ResultsError(
                 f"{path}:{number}: is no event of a sweep ({type(error).__name__}: {error}); "
-                "cnnsweep did not write it: restore the file from a backup, or start over with --fresh"
+                f"keep what is whole with: cnnsweep doctor {path.parent} --repair"
             ) from error
     return history
 

@@ -13,6 +13,7 @@ the torn tail is cut off before the next append. The events:
     resumed    a run goes on after an epoch; records of later epochs no longer count
     ended      a run ended: its RunOutcome
     left       the command ended: finished or interrupted
+    cleaned    best weights of runs were removed, since a person asked for that
     tested     a run's checkpoint was measured on the test set: accuracy, loss, number of images
 """
 
@@ -113,7 +114,7 @@ def _cut_torn_tail(path: Path) -> int:
 def _damaged(path: Path, number: int) -> ResultsError:
     return ResultsError(
         f"{path}:{number}: the line is damaged (its checksum does not match); "
-        "restore the file from a backup, or start over with --fresh"
+        f"keep what is whole with: cnnsweep doctor {path.parent} --repair"
     )
 
 

@@ -41,6 +41,21 @@ def locked(paths: SweepPaths) -> Iterator[None]:
         lock.release()
 
 
+def holder(paths: SweepPaths) -> str | None:
+    """Return in words who holds a sweep's folder, or None where nobody does, or it cannot be told."""
+    if not paths.lock.exists():
+        return None
+    lock = FileLock(paths.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _owner(paths)
+    except OSError:  # a folder that cannot be written holds no running sweep of ours
+        return None
+    lock.release()
+    return None
+
+
 def _owner(paths: SweepPaths) -> str:
     try:
         owner = json.loads(paths.lock_owner.read_text())

@@ -138,7 +138,8 @@ class Recorder:
         """
         for run in runs:
             known = self.history.runs[run.id]
-            if known.records and known.outcome is None:
+            # An interrupted one may lack it too, where a person pressed Ctrl-C thrice.
+            if known.records and (known.outcome is None or known.outcome.status is RunStatus.INTERRUPTED):
                 self._resume(run)
 
     @_undisturbed

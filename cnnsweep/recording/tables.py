@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -37,10 +38,18 @@ def write_tables(paths: SweepPaths, history: SweepHistory) -> None:
     Raises:
         FolderError: they cannot be written.
     """
+    for path, text in table_texts(paths, history).items():
+        replace_file(path, text)
+
+
+def table_texts(paths: SweepPaths, history: SweepHistory) -> dict[Path, str]:
+    """Return what the three tables hold, in the order in which they are written."""
     tables = make_tables(paths, history)
-    replace_file(paths.results_csv, _csv(tables["epochs"], ["run", *_EPOCH_FIGURES]))
-    replace_file(paths.runs_csv, _csv(tables["runs"], list(_empty_run_row())))
-    replace_file(paths.results_json, to_json(tables, indent=1) + "\n")
+    return {
+        paths.results_csv: _csv(tables["epochs"], ["run", *_EPOCH_FIGURES]),
+        paths.runs_csv: _csv(tables["runs"], list(_empty_run_row())),
+        paths.results_json: to_json(tables, indent=1) + "\n",
+    }
 
 
 def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
@@ -90,16 +99,21 @@ def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | N
     Args:
         rows: of the table of runs.
     """
+    ranked = rank_settings(rows, objective)
+    if not ranked or _mean_figure(ranked[0], objective.metric) is None:
+        return None
+    best = ranked[0]
+    return str(best[objective.rank([row[objective.metric] for row in best])[0]]["run"])
+
+
+def rank_settings(rows: Sequence[Mapping[str, Any]], objective: Objective) -> list[list[Mapping[str, Any]]]:
+    """Return the rows by setting, the best setting first; see `best_run`."""
     settings: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         settings.setdefault(row["configuration"], []).append(row)
     candidates = list(settings.values())
-    means = [_mean_figure(candidate, objective.metric) for candidate in candidates]
-    order = objective.rank(means)
-    if not order or means[order[0]] is None:
-        return None
-    best = candidates[order[0]]
-    return str(best[objective.rank([row[objective.metric] for row in best])[0]]["run"])
+    order = objective.rank([_mean_figure(candidate, objective.metric) for candidate in candidates])
+    return [candidates[position] for position in order]
 
 
 def _mean_figure(rows: Sequence[Mapping[str, Any]], metric: str) -> float | None:

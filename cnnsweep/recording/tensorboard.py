@@ -194,6 +194,32 @@ def _next_stamp(paths: RunPaths) -> int:
     return max([int(time.time()), *(int(stamp) + 1 for stamp in stamps if stamp.isdigit())])
 
 
+@dataclass(frozen=True, slots=True)
+class EventFile:
+    """What an event file holds, as far as it can be read.
+
+    Attributes:
+        whole_bytes: from its beginning to the first damaged event.
+        batch_losses: the loss of batches, by their number from 1.
+    """
+
+    whole_bytes: int
+    batch_losses: Mapping[int, float]
+
+
+def read_event_file(path: Path) -> EventFile:
+    """Read an event file, up to the first event whose checksum does not match.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    raw_events = _whole_events(path)
+    losses: dict[int, float] = {}
+    for event in map(Event.FromString, raw_events):
+        losses.update((event.step, value.simple_value) for value in event.summary.value if value.tag == _BATCH_TAG)
+    return EventFile(sum(len(raw) + _RECORD_OVERHEAD for raw in raw_events), losses)
+
+
 def _whole_events(path: Path) -> Sequence[bytes]:
     events = []
     loader = RawEventFileLoader(str(path)).Load()

@@ -113,12 +113,12 @@ def setting_to_json(setting: SettingEvaluation) -> str:
         "notes": list(setting.notes),
         "runs": [_to_mapping(one) for one in setting.evaluations],
     }
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=2)  # ASCII: nothing in it steers a terminal
 
 
 def evaluation_to_json(evaluation: Evaluation) -> str:
     """Return every figure as JSON."""
-    return json.dumps(_to_mapping(evaluation), indent=2, ensure_ascii=False)
+    return json.dumps(_to_mapping(evaluation), indent=2)  # ASCII: nothing in it steers a terminal
 
 
 def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
@@ -159,8 +159,7 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
         Text.assemble(
             (f"{accuracy.mean:.2%}", "bold green"),
             f" of {setting.evaluations[0].images:,} {_IMAGES[together.split]} are right, the mean of "
-            f"{accuracy.count} runs{refit}; 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}; "
-            f"loss {together.loss:.4f}",
+            f"{accuracy.count} runs{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}",
         )
     )
     for note in together.notes:
@@ -170,6 +169,12 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
     for part in _tables(together, console):
         console.print()
         console.print(part)
+
+
+def _interval_words(accuracy: Estimate) -> str:
+    if accuracy.low is None or accuracy.high is None:
+        return ""  # all runs are right about as many images, from which no spread can be told
+    return f"; 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}"
 
 
 def _runs_table(setting: SettingEvaluation) -> Table:
@@ -185,7 +190,7 @@ def _runs_table(setting: SettingEvaluation) -> Table:
 
 def _replicate_words(one: Evaluation) -> str:
     """Return `seed 0`, `fold 1` or `seed 0, fold 1`, which tell runs apart; the name where neither is known."""
-    known = [f"{key} {one.settings[key]}" for key in ("seed", "fold") if one.settings.get(key) is not None]
+    known = [f"{key} {safe_text(one.settings[key])}" for key in ("seed", "fold") if one.settings.get(key) is not None]
     return ", ".join(known) or safe_text(one.run)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, setting_text
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.records import end_words
 from cnnsweep.report.axes import has_replicates
 from cnnsweep.report.intervals import ends_text
 from cnnsweep.report.results import FIGURES, Results, RunResult
@@ -39,7 +40,7 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
             *(figure_text(metric, run.figure(metric)) for metric in metrics),
             *(_mean_cells(results, settings[run.configuration]) if settings else ()),
             duration_text(run.run_duration),
-            _markdown(f"{run.status.value}: {run.cause}" if run.cause else run.status.value),
+            _markdown(end_words(run.status, run.failure) + (f": {run.cause}" if run.cause else "")),
         ]
         is_best = run.name == results.sweep.best
         lines.append(_markdown_row([f"**{cell}**" for cell in cells] if is_best else cells))
@@ -84,7 +85,19 @@ def _mean_cells(results: Results, setting: Setting) -> list[str]:
 
 
 def _column_names(results: Results, settings: Mapping[str, Setting]) -> list[str]:
-    names = ["rank", "run", "id", "configuration", "fold", "status", "cause", "epochs_done", "best_epoch", *FIGURES]
+    names = [
+        "rank",
+        "run",
+        "id",
+        "configuration",
+        "fold",
+        "status",
+        "failure",
+        "cause",
+        "epochs_done",
+        "best_epoch",
+        *FIGURES,
+    ]
     names += ["run_duration", "parameters", "checkpoint", *_STOP_COLUMNS, *(_SETTING_COLUMNS if settings else ())]
     return [*names, *results.sweep.hyperparameters]
 
@@ -98,6 +111,7 @@ def _plain_row(rank: int | None, run: RunResult, settings: Mapping[str, Setting]
         "configuration": run.configuration,
         "fold": run.fold,
         "status": run.status.value,
+        "failure": run.failure,
         "cause": run.cause,
         "epochs_done": run.epochs_done,
         "best_epoch": run.best_epoch,

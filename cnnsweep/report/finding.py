@@ -1,11 +1,48 @@
-"""Where a sweep's results are: a `results.json`, or the folder that holds one."""
+"""Where a sweep's results are, and which of its runs a person means."""
 
+import difflib
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, TypeVar
 
+from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.errors import ResultsError
+from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.report.json_reader import REBUILD
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def id(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=_Named)
+
+
+def find_named(runs: Sequence[Named], wanted: str, sweep: str) -> Named:
+    """Return the run with this name or id, or the only one whose name or id begins so.
+
+    Raises:
+        UsageError: no run, or several, are called that; the message names the nearest.
+    """
+    exact = [run for run in runs if wanted in (run.name, run.id)]
+    if exact:
+        return exact[0]
+    begun = [run for run in runs if wanted and (run.name.startswith(wanted) or run.id.startswith(wanted))]
+    if len(begun) == 1:
+        return begun[0]
+    if begun:
+        listed = ", ".join(safe_text(run.name) for run in begun[:3])
+        raise UsageError(
+            f"{count_text(len(begun), 'run')} begin with '{safe_text(wanted)}': {listed}; give more of the name"
+        )
+    close = difflib.get_close_matches(wanted, [run.name for run in runs], n=1)
+    hint = f"; did you mean '{safe_text(close[0])}'?" if close else ""
+    raise UsageError(f"there is no run '{safe_text(wanted)}' in sweep '{safe_text(sweep)}'{hint}")
 
 
 def find_results_file(path: Path) -> Path:

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from cnnsweep.bounded_files import read_bounded
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.errors import ResultsError
+from cnnsweep.errors import InputError, ResultsError
+
+MOST_BYTES = 256 << 20  # ten thousand runs of a hundred epochs; a stranger's may take forty times as much in memory
+LARGEST_FIGURE = 1e100  # so that squares and sums stay finite
+LARGEST_INTEGER = 2**63 - 1
+DEEPEST_VALUE = 8  # lists in lists, where any value may stand; a sweep file needs two
 
 REBUILD = "run the sweep again with 'cnnsweep run': it trains nothing twice and writes the file anew"
+_NO_MEMORY = "takes more memory to read than there is; close other programs"
+_MOST_SHOWN = 60  # characters of a wrong value
 
 T = TypeVar("T")
 
@@ -28,6 +36,8 @@ def parse_json(file: Path) -> Any:
     text = _read(file)
     try:
         return json.loads(text, parse_constant=refuse)
+    except MemoryError:
+        raise ResultsError(f"{safe_text(file)}: {_NO_MEMORY}") from None
     except json.JSONDecodeError as error:
         place = f"{safe_text(file)}:{error.lineno}:{error.colno}"
         if error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string"):
@@ -40,11 +50,13 @@ def parse_json(file: Path) -> Any:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_bytes().decode("utf-8")
+        return read_bounded(file, MOST_BYTES).decode("utf-8")
     except FileNotFoundError:
         message = "there is no such file or folder; give a results.json or the folder of a sweep"
     except UnicodeDecodeError as error:
         message = f"is not UTF-8 text (byte {error.start}); {REBUILD}"
+    except MemoryError:
+        message = _NO_MEMORY
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         message = f"cannot be read ({getattr(error, 'strerror', None) or error})"
     raise ResultsError(f"{safe_text(file)}: {message}")
@@ -52,15 +64,16 @@ def _read(file: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class JsonReader:
-    """Takes values of the right type out of parsed JSON, or raises ResultsError with their place.
+    """Takes values of the right type out of parsed JSON, or raises an error with their place.
 
-    `where` is the place of the mapping that holds the key, empty for the whole file.
+    `where` is the place of the mapping that holds the key, empty for the whole file; `error` is what is raised.
     """
 
     file: Path
+    error: type[InputError] = ResultsError
 
     def fail(self, where: str, message: str) -> NoReturn:
-        raise ResultsError(f"{safe_text(self.file)}: {safe_text(where) or 'the file'}: {message}")
+        raise self.error(f"{safe_text(self.file)}: {safe_text(where) or 'the file'}: {message}")
 
     def get(self, mapping: Mapping[str, Any], key: str, where: str) -> Any:
         if key not in mapping:
@@ -87,14 +100,23 @@ class JsonReader:
     def number(self, mapping: Mapping[str, Any], key: str, where: str) -> float:
         value = self.get(mapping, key, where)
         # bool is an int to Python, and 1e999 is infinite to its JSON reader.
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < LARGEST_FIGURE:
             self.fail(joined(where, key), f"is {shown(value)}, but must be a finite number")
         return value
+
+    def figure(self, mapping: Mapping[str, Any], key: str, where: str) -> float | None:
+        """Return what was measured, None where nothing was, or where it went out of all bounds."""
+        value = self.get(mapping, key, where)
+        if isinstance(value, float) and math.isfinite(value) and abs(value) >= LARGEST_FIGURE:
+            return None
+        return None if value is None else self.number(mapping, key, where)
 
     def integer(self, mapping: Mapping[str, Any], key: str, where: str) -> int:
         value = self.get(mapping, key, where)
         if not isinstance(value, int) or isinstance(value, bool):
             self.fail(joined(where, key), f"is {shown(value)}, but must be a whole number")
+        if abs(value) > LARGEST_INTEGER:
+            self.fail(joined(where, key), f"is {shown(value)}, but must be at most {LARGEST_INTEGER}")
         return value
 
     def optional(
@@ -117,6 +139,18 @@ class JsonReader:
             self.fail(joined(where, key), f"is {shown(value)}, but must be true or false")
         return value
 
+    def plain(self, mapping: Mapping[str, Any], key: str, where: str) -> Any:
+        """Return any value that is not nested deeper than what shows it can bear; None where there is none."""
+        value = mapping.get(key)
+        if is_deeper(value, DEEPEST_VALUE):
+            self.fail(joined(where, key), "is nested too deeply")
+        return value
+
+    def plain_mapping(self, mapping: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
+        """As `submapping`, for one of which any value is taken as it is."""
+        self.plain(mapping, key, where)
+        return self.submapping(mapping, key, where)
+
     def choice(self, mapping: Mapping[str, Any], key: str, where: str, allowed: tuple[str, ...]) -> str:
         value = self.text(mapping, key, where)
         if value not in allowed:
@@ -133,7 +167,7 @@ class JsonReader:
     def run_name(self, mapping: Mapping[str, Any], key: str, where: str) -> str:
         # It is joined to the sweep's folder, so a foreign file must not lead out of it.
         name = self.text(mapping, key, where)
-        if name in ("", ".", "..") or any(char in name for char in "/\\\0"):
+        if name in ("", ".", "..") or any(char in name for char in "/\\:\0"):
             self.fail(joined(where, key), f"is {shown(name)}, but must be the name of a folder")
         return name
 
@@ -143,7 +177,19 @@ def joined(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
 
 
+def is_deeper(value: Any, levels: int) -> bool:
+    """True if there are more than so many lists and mappings inside each other."""
+    if not isinstance(value, dict | list):
+        return False
+    parts = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(is_deeper(part, levels - 1) for part in parts)
+
+
 def shown(value: Any) -> str:
     """Return a value as an error shows it: as JSON, harmless, and short."""
+    if isinstance(value, dict | list) and (len(value) > _MOST_SHOWN or is_deeper(value, 2)):
+        return f"a {'mapping' if isinstance(value, dict) else 'list'} of {len(value):,}"
+    if isinstance(value, str):
+        value = value[:_MOST_SHOWN]
     text = safe_text(json.dumps(value, ensure_ascii=False))
-    return text if len(text) <= 60 else text[:57] + "..."
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."

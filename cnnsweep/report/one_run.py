@@ -1,7 +1,6 @@
 """The report of one run: its settings, its epochs, and the loss of every batch."""
 
 import csv
-import difflib
 import math
 from pathlib import Path
 from statistics import fmean
@@ -14,9 +13,11 @@ from cnnsweep.display.columns import Column, build_table, figure_column
 from cnnsweep.display.figures import count_text, duration_text, figure_text, setting_text
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.errors import ResultsError, UsageError
+from cnnsweep.errors import ResultsError
 from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import end_words
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
+from cnnsweep.report.finding import find_named
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.settings import group_settings, replicate_words
 from cnnsweep.report.stopping import stop_words
@@ -55,20 +56,7 @@ def find_run(results: Results, wanted: str) -> RunResult:
     Raises:
         UsageError: no run, or several, are called that.
     """
-    exact = [run for run in results.runs if wanted in (run.name, run.id)]
-    if exact:
-        return exact[0]
-    begun = [run for run in results.runs if wanted and (run.name.startswith(wanted) or run.id.startswith(wanted))]
-    if len(begun) == 1:
-        return begun[0]
-    if begun:
-        listed = ", ".join(safe_text(run.name) for run in begun[:3])
-        raise UsageError(
-            f"{count_text(len(begun), 'run')} begin with '{safe_text(wanted)}': {listed}; give more of the name"
-        )
-    close = difflib.get_close_matches(wanted, [run.name for run in results.runs], n=1)
-    hint = f"; did you mean '{safe_text(close[0])}'?" if close else ""
-    raise UsageError(f"there is no run '{safe_text(wanted)}' in sweep '{safe_text(results.sweep.name)}'{hint}")
+    return find_named(results.runs, wanted, results.sweep.name)
 
 
 def load_batch_losses(file: Path) -> list[float]:
@@ -99,7 +87,9 @@ def _loss(file: Path, line: int, text: str | None) -> float:
 
 
 def _heading(results: Results, run: RunResult) -> Text:
-    text = Text.assemble((safe_text(run.name), "bold"), "  ", (run.status.value, STATUS_STYLES[run.status]))
+    text = Text.assemble(
+        (safe_text(run.name), "bold"), "  ", (end_words(run.status, run.failure), STATUS_STYLES[run.status])
+    )
     if run.cause and not run.stop:  # of a stopped run a line of its own says more
         text.append(f": {safe_text(run.cause)}")
     if run.name == results.sweep.best:

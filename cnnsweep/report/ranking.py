@@ -9,7 +9,7 @@ from cnnsweep.display.columns import Column, build_table, figure_column, fit_col
 from cnnsweep.display.figures import UNKNOWN, count_text, duration_text, settings_text
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.records import RunStatus
+from cnnsweep.records import RunStatus, end_words
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.summary import places, rank_runs
 
@@ -80,7 +80,8 @@ def _status_column(runs: Sequence[RunResult]) -> list[Column]:
     for run in runs:
         has_news = run.cause and run.status is not RunStatus.INTERRUPTED
         cause = f": {safe_text(run.cause)}" if has_news else ""
-        cells.append(Text.assemble((run.status.value, STATUS_STYLES[run.status]), (cause, "dim")))
+        words = end_words(run.status, run.failure)
+        cells.append(Text.assemble((words, STATUS_STYLES[run.status]), (cause, "dim")))
     return [Column("status", cells, drop=5, justify="left", narrowest=max(len(run.status.value) for run in runs) + 1)]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.records import RunStatus
+from cnnsweep.records import FailureKind, RunStatus
 from cnnsweep.selection import Objective
 
 FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -67,6 +67,7 @@ class RunResult:
     name: str
     id: str
     status: RunStatus
+    failure: FailureKind | None
     cause: str | None
     epochs_done: int
     best_epoch: int | None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.records import RunStatus
+from cnnsweep.records import FailureKind, RunStatus
 from cnnsweep.report.finding import find_results_file
 from cnnsweep.report.json_reader import JsonReader, joined, parse_json, shown
 from cnnsweep.report.result_values import FIGURES, EpochResult, Results, RunResult, Stop, SweepResult, TestResult
@@ -14,7 +14,6 @@ from cnnsweep.selection import BEST, LAST, METRICS, Objective
 __all__ = ["FIGURES", "EpochResult", "Results", "RunResult", "Stop", "SweepResult", "TestResult", "load_results"]
 
 VERSION = 1
-DEEPEST_SETTING = 8  # lists in lists; a sweep file needs two
 
 
 def load_results(path: Path) -> Results:
@@ -101,23 +100,21 @@ def _read_scope(reader: JsonReader, entry: Mapping[str, Any], where: str) -> str
 
 def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperparameters: tuple[str, ...]) -> RunResult:
     # A run from before a hyperparameter was added to the sweep has no such key.
-    settings = {name: entry.get(name) for name in hyperparameters}
-    for name, value in settings.items():
-        if _depth(value) > DEEPEST_SETTING:
-            reader.fail(joined(where, name), "is nested too deeply")
+    settings = {name: reader.plain(entry, name, where) for name in hyperparameters}
     run_id = reader.text(entry, "id", where)
     stop = reader.maybe(reader.submapping, entry, "stop", where)
     return RunResult(
         name=reader.run_name(entry, "run", where),
         id=run_id,
         status=RunStatus(reader.choice(entry, "status", where, tuple(RunStatus))),
+        failure=_read_failure(reader, entry, where),
         cause=reader.optional(reader.text, entry, "cause", where),
         epochs_done=reader.integer(entry, "epochs_done", where),
         best_epoch=reader.optional(reader.integer, entry, "best_epoch", where),
-        loss=reader.optional(reader.number, entry, "loss", where),
-        accuracy=reader.optional(reader.number, entry, "accuracy", where),
-        val_loss=reader.optional(reader.number, entry, "val_loss", where),
-        val_accuracy=reader.optional(reader.number, entry, "val_accuracy", where),
+        loss=reader.figure(entry, "loss", where),
+        accuracy=reader.figure(entry, "accuracy", where),
+        val_loss=reader.figure(entry, "val_loss", where),
+        val_accuracy=reader.figure(entry, "val_accuracy", where),
         run_duration=reader.optional(reader.number, entry, "run_duration", where),
         parameters=reader.optional(reader.integer, entry, "parameters", where),
         checkpoint=reader.optional(reader.text, entry, "checkpoint", where),
@@ -128,11 +125,17 @@ def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperpar
     )
 
 
+def _read_failure(reader: JsonReader, entry: Mapping[str, Any], where: str) -> FailureKind | None:
+    if entry.get("failure") is None:  # or from before failures had a kind
+        return None
+    return FailureKind(reader.choice(entry, "failure", where, tuple(FailureKind)))
+
+
 def _read_stop(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Stop:
     return Stop(
         epoch=reader.integer(entry, "epoch", where),
-        value=reader.optional(reader.number, entry, "value", where),
-        threshold=reader.optional(reader.number, entry, "threshold", where),
+        value=reader.figure(entry, "value", where),
+        threshold=reader.figure(entry, "threshold", where),
         compared=reader.integer(entry, "compared", where),
         rule=reader.text(entry, "rule", where),
     )
@@ -146,7 +149,7 @@ def _read_test(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Test
         run=reader.run_name(entry, "run", where),
         configuration=reader.text(entry, "configuration", where),
         accuracy=reader.number(entry, "accuracy", where),
-        loss=reader.optional(reader.number, entry, "loss", where),
+        loss=reader.figure(entry, "loss", where),
         images=images,
         correct=correct,
         time=reader.text(entry, "time", where),
@@ -157,17 +160,10 @@ def _read_test(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Test
 def _read_epoch(reader: JsonReader, entry: Mapping[str, Any], where: str) -> tuple[str, EpochResult]:
     return reader.text(entry, "run", where), EpochResult(
         epoch=reader.integer(entry, "epoch", where),
-        loss=reader.optional(reader.number, entry, "loss", where),
-        accuracy=reader.optional(reader.number, entry, "accuracy", where),
-        val_loss=reader.optional(reader.number, entry, "val_loss", where),
-        val_accuracy=reader.optional(reader.number, entry, "val_accuracy", where),
+        loss=reader.figure(entry, "loss", where),
+        accuracy=reader.figure(entry, "accuracy", where),
+        val_loss=reader.figure(entry, "val_loss", where),
+        val_accuracy=reader.figure(entry, "val_accuracy", where),
         epoch_duration=reader.optional(reader.number, entry, "epoch_duration", where),
         run_duration=reader.optional(reader.number, entry, "run_duration", where),
     )
-
-
-def _depth(value: Any) -> int:
-    if not isinstance(value, dict | list):
-        return 0
-    parts = value.values() if isinstance(value, dict) else value
-    return 1 + max(map(_depth, parts), default=0)

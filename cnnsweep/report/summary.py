@@ -1,19 +1,19 @@
 """What a sweep's results amount to, run by run: ranking, places, failures. Pure functions of `Results`."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import UsageError
-from cnnsweep.records import RunStatus
+from cnnsweep.records import FailureKind, RunStatus
 from cnnsweep.report.axes import canonical
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.selection import Objective, default_mode
 
 RUN_COLUMNS = (
-    *("run", "id", "configuration", "fold", "status", "epochs_done", "best_epoch"),
+    *("run", "id", "configuration", "fold", "status", "failure", "epochs_done", "best_epoch"),
     *FIGURES,
     *("run_duration", "parameters"),
 )
@@ -21,10 +21,17 @@ RUN_COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Runs that failed in the same way, in the order of the file."""
+    """Runs that failed alike, in the order of the file.
+
+    Attributes:
+        cause: in words that hold for all of them.
+        shared: the settings that vary in the sweep and are the same for all of them.
+    """
 
     status: RunStatus
+    failure: FailureKind | None
     cause: str
+    shared: Mapping[str, Any]
     runs: tuple[RunResult, ...]
 
 
@@ -94,10 +101,28 @@ def sort_key(value: Any) -> tuple[int, float, str]:
 
 
 def group_failures(results: Results) -> list[FailureGroup]:
-    """Return the runs that failed, grouped by status and cause, the largest group first."""
-    groups: dict[tuple[RunStatus, str], list[RunResult]] = {}
+    """Return the runs that failed, grouped by kind and cause, the largest group first; those that diverged are one."""
+    groups: dict[tuple[RunStatus, FailureKind | None, str | None], list[RunResult]] = {}
     for run in results.runs:
         if run.has_failed:
-            groups.setdefault((run.status, run.cause or "no cause was recorded"), []).append(run)
-    found = [FailureGroup(status, cause, tuple(runs)) for (status, cause), runs in groups.items()]
+            # Where a loss became infinite differs from run to run, and is of little interest.
+            has_diverged = run.status is RunStatus.DIVERGED
+            alike = (FailureKind.DIVERGED, None) if has_diverged else (run.failure, run.cause)
+            groups.setdefault((run.status, *alike), []).append(run)
+    found = [
+        FailureGroup(status, failure, _common_cause(runs), _shared_settings(results, runs), tuple(runs))
+        for (status, failure, _), runs in groups.items()
+    ]
     return sorted(found, key=lambda group: -len(group.runs))
+
+
+def _common_cause(runs: Sequence[RunResult]) -> str:
+    causes = {run.cause for run in runs}
+    if len(causes) > 1:
+        return "a loss or a weight became infinite or NaN; try a smaller lr"
+    return runs[0].cause or "no cause was recorded"
+
+
+def _shared_settings(results: Results, runs: Sequence[RunResult]) -> dict[str, Any]:
+    values = {axis: [run.settings[axis] for run in runs] for axis in results.sweep.axes}
+    return {axis: of_runs[0] for axis, of_runs in values.items() if len(set(map(canonical, of_runs))) == 1}

@@ -1,11 +1,8 @@
 """A sweep's report for people: in words, tables and curves, as wide as the terminal."""
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from cnnsweep.display.figures import (
@@ -16,16 +13,18 @@ from cnnsweep.display.figures import (
     setting_text,
     settings_text,
 )
-from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.display.live_table import BEST_STYLE
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.axes import has_replicates, setting_axes
 from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
 from cnnsweep.report.effects_table import effects_table
+from cnnsweep.report.facts import print_fact, quoted
+from cnnsweep.report.failures import print_failures
 from cnnsweep.report.frontier import frontiers
 from cnnsweep.report.importance_table import importance_section
 from cnnsweep.report.intervals import mean_text
 from cnnsweep.report.one_run import render_run
-from cnnsweep.report.ranking import counts_words, ranking, run_words
+from cnnsweep.report.ranking import counts_words, ranking
 from cnnsweep.report.results import FIGURES, EpochResult, Results, RunResult
 from cnnsweep.report.settings import (
     Setting,
@@ -38,7 +37,6 @@ from cnnsweep.report.settings import (
 )
 from cnnsweep.report.settings_table import settings_table
 from cnnsweep.report.stopping import saving_words, stopping
-from cnnsweep.report.summary import group_failures
 from cnnsweep.report.sureness import short_sure_words
 from cnnsweep.report.tested import tested, tests_by_setting
 from cnnsweep.selection import BEST, LAST
@@ -46,7 +44,6 @@ from cnnsweep.selection import BEST, LAST
 __all__ = ["final_summary", "render_report", "render_run"]
 
 SUMMARY_TOP = 10  # rows of the table at the end of a run
-EXAMPLES_SHOWN = 3  # of the runs that failed in one way
 
 
 def render_report(results: Results, console: Console, top: int | None = None, sort: str | None = None) -> None:
@@ -64,9 +61,12 @@ def render_report(results: Results, console: Console, top: int | None = None, so
     console.print(heading(results))
     console.print(table)
     print_best(results, settings, console)
+    in_tests = tested(results, settings)
+    if in_tests is not None:
+        console.print()
+        console.print(in_tests)
+    print_failures(results, console)
     for section in (
-        tested(results, settings),
-        failures(results),
         stopping(results, settings, console.width),
         effects_table(results, settings, console.width),
         importance_section(results, settings, console.width),
@@ -101,13 +101,10 @@ def final_summary(results: Results, console: Console) -> None:
         print_fact(console, "how sure", sure)
     if any(run.stop for run in results.runs):
         print_fact(console, "stopped", saving_words(results))
-    failed = failures(results)
-    if failed is not None:
-        console.print()
-        console.print(failed)
+    print_failures(results, console)
     console.print()
-    print_fact(console, "report", f"cnnsweep report {_quoted(results.folder)}")
-    print_fact(console, "curves", f"tensorboard --logdir {_quoted(results.folder)}")
+    print_fact(console, "report", f"cnnsweep report {quoted(results.folder)}")
+    print_fact(console, "curves", f"tensorboard --logdir {quoted(results.folder)}")
 
 
 def heading(results: Results) -> Text:
@@ -186,7 +183,7 @@ def print_best(results: Results, settings: Sequence[Setting], console: Console) 
     if run.checkpoint:
         print_fact(console, "checkpoint", safe_text(results.folder / run.checkpoint))
         if setting.configuration not in tests_by_setting(results):
-            print_fact(console, "test it", f"cnnsweep evaluate {_quoted(results.folder)}")
+            print_fact(console, "test it", f"cnnsweep evaluate {quoted(results.folder)}")
 
 
 def _mean_words(results: Results, setting: Setting) -> str:
@@ -204,35 +201,10 @@ def _epoch_words(results: Results, run: RunResult) -> str:
     return f"as {scope} of {count_text(run.epochs_done, 'epoch')}"
 
 
-def print_fact(console: Console, label: str, text: str, style: str = "") -> None:
-    """Print one labelled line, unbroken so that paths and commands can be copied."""
-    console.print(Text.assemble((label.ljust(12), "dim"), (text, style)), soft_wrap=True)
-
-
 def _metric_first(results: Results, run: RunResult) -> list[str]:
     """Return the measured figures' names, the deciding one first."""
     measured = [metric for metric in FIGURES if run.figure(metric) is not None]
     return sorted(measured, key=lambda metric: metric != results.sweep.objective.metric)
-
-
-def _quoted(path: Path) -> str:
-    return safe_text(shlex.quote(str(path)))
-
-
-def failures(results: Results) -> RenderableType | None:
-    """Return why runs failed, with a few examples of each cause, or None if none did."""
-    groups = group_failures(results)
-    if not groups:
-        return None
-    lines: list[RenderableType] = [Text("Failures", "bold")]
-    for group in groups:
-        status = (f"{len(group.runs):,} {group.status.value}", STATUS_STYLES[group.status])
-        lines.append(Text.assemble(status, f": {safe_text(group.cause)}"))
-        examples = [run_words(results, run) for run in group.runs[:EXAMPLES_SHOWN]]
-        if len(group.runs) > EXAMPLES_SHOWN:
-            examples.append(f"… and {len(group.runs) - EXAMPLES_SHOWN:,} more")
-        lines += [Padding(Text(example, "dim"), (0, 0, 0, 2)) for example in examples]
-    return Group(*lines)
 
 
 def best_curves(results: Results, settings: Sequence[Setting], width: int) -> RenderableType | None:

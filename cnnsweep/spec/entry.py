@@ -14,12 +14,15 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
+from cnnsweep.bounded_files import read_bounded
 from cnnsweep.spec.values import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
+from cnnsweep.user_code import module_file
 
 # Built when first used: each variant once, as a part of the whole, instead of once for itself as well.
 CLOSED = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 OPEN = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
+_LONGEST_CODE = 10 << 20  # bytes of a Python file
 
 OWN_CODE: JsonSchema = {
     "type": "string",
@@ -30,7 +33,7 @@ OWN_CODE: JsonSchema = {
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A data set or model by name; `code` is the content hash of a person's own file, whose path is absolute."""
+    """A data set or model by name; `code` is the content hash of a person's own file or module. A path is absolute."""
 
     name: str
     code: str | None = None
@@ -73,14 +76,14 @@ class NameOrCode:
         if file.endswith(".py") and attribute.isidentifier():
             return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
         if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
-            return Reference(value)
+            return _code_in_module(file, value)
         raise not_allowed(value, "package.module:name or path.py:name")
 
 
 def _code_in_file(file: str, attribute: str, folder: Path) -> Reference:
     path = (folder / Path(file).expanduser()).absolute()
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, _LONGEST_CODE)
     except FileNotFoundError:
         looked_in = "" if Path(file).is_absolute() else " in the sweep file's folder"
         raise mistake(f"there is no file {quoted(file)}{looked_in}") from None
@@ -88,6 +91,14 @@ def _code_in_file(file: str, attribute: str, folder: Path) -> Reference:
         reason = error.strerror if isinstance(error, OSError) else error
         raise mistake(f"{found(file)} cannot be read: {reason}") from None
     return Reference(f"{path}:{attribute}", hashlib.sha256(content).hexdigest())
+
+
+def _code_in_module(module: str, name: str) -> Reference:
+    file = module_file(module)
+    try:
+        return Reference(name, None if file is None else hashlib.sha256(read_bounded(file, _LONGEST_CODE)).hexdigest())
+    except OSError:
+        return Reference(name)  # importing it will say what is wrong
 
 
 @dataclass(eq=False, repr=False)

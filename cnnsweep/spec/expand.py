@@ -142,10 +142,11 @@ class _Draft:
 def _named(spec: SweepSpec, drafts: Mapping[str, _Draft], taken: Collection[str]) -> Iterable[Run]:
     axes = columns_that_vary(spec)
     short_ids = _short_ids(drafts)
+    taken = {name.casefold() for name in taken}  # on many disks A and a are the same folder
     for run_id, draft in drafts.items():
         shown = {key: draft.settings[key] for key in axes}
         name = _run_name(shown, short_ids[run_id])
-        if name in taken:
+        if name.casefold() in taken:
             name = _run_name(shown, run_id)
         yield Run(run_id, name, draft.model, draft.hyperparameters, draft.settings, draft.configuration, draft.fold)
 

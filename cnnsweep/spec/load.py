@@ -1,11 +1,13 @@
 """Reads a sweep file and checks it; every mistake is reported at once."""
 
+import errno
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from cnnsweep.bounded_files import read_bounded
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.records import ModelChoice
 from cnnsweep.selection import default_mode
@@ -59,17 +61,17 @@ def _read_text(path: Path) -> str:
         return SpecError([Problem(str(path), line, column, message)])
 
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = read_bounded(path, MAX_BYTES)
     except FileNotFoundError:
         raise stop("there is no such file; `cnnsweep init` writes one to start from") from None
     except IsADirectoryError:
         raise stop("this is a folder; name the sweep file in it") from None
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            message = f"the file is larger than {MAX_BYTES:,} bytes; a sweep file has a few thousand at most"
+            raise stop(message) from None
         reason = error.strerror if isinstance(error, OSError) else error
         raise stop(f"the file cannot be read: {reason}") from None
-    if len(content) > MAX_BYTES:
-        raise stop(f"the file is larger than {MAX_BYTES:,} bytes; a sweep file has a few thousand at most")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

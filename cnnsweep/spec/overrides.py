@@ -20,6 +20,9 @@ def apply_override(document: Document, option: str) -> None:
     origin = _shown(option)
     key, equals, text = option.partition("=")
     path = _path_of(key.strip())
+    if any("\ud800" <= char <= "\udfff" for char in option):  # what Python makes of bytes in arguments
+        document.problems.append(Problem(origin, 0, 0, "it has bytes that are not UTF-8 text"))
+        return
     if not equals or not all(path):
         document.problems.append(Problem(origin, 0, 0, "allowed is KEY=VALUE, such as --set params.lr=0.01"))
         return

@@ -17,7 +17,7 @@ class FolderName:
     pattern = r"[\w][\w .-]{0,99}"
     allowed = "a plain folder name: letters, digits, spaces and . _ -, at most 100, beginning with a letter or digit"
     reserved = frozenset(
-        ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))]
+        ["con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³")]
     )
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:

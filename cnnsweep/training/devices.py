@@ -12,7 +12,7 @@ def choose_device(wish: str) -> torch.device:
         UsageError: it is not on this machine; the message says which are.
     """
     if wish == "auto":
-        wish = _available()[0]
+        wish = available_devices()[0]
     try:
         device = torch.device(wish)
     except RuntimeError:
@@ -21,10 +21,10 @@ def choose_device(wish: str) -> torch.device:
         raise UsageError(f"device: found '{wish}', allowed are auto, cpu, cuda, cuda:N and mps")
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", 0)
-    if str(device) not in _available():
+    if str(device) not in available_devices():
         no_cuda = device.type == "cuda" and torch.version.cuda is None and torch.version.hip is None
         hint = "; this torch was installed without CUDA" if no_cuda else ""
-        raise UsageError(f"device: '{wish}' is not on this machine, which has {', '.join(_available())}{hint}")
+        raise UsageError(f"device: '{wish}' is not on this machine, which has {', '.join(available_devices())}{hint}")
     return device
 
 
@@ -38,8 +38,8 @@ def describe_device(device: torch.device) -> str:
     return str(device)
 
 
-def _available() -> list[str]:
-    """Return the usable devices, the fastest first."""
+def available_devices() -> list[str]:
+    """Return the names of the usable devices, the fastest first."""
     devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         devices.append("mps")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from cnnsweep.recording.checkpoints import LastCheckpoint
+from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.records import Run, RunGroup, RunOutcome, RunStatus
 from cnnsweep.training.programs import Programs
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,9 +11,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cnnsweep.errors import CnnSweepError, FolderError
-from cnnsweep.recording.checkpoints import LastCheckpoint
-from cnnsweep.records import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.errors import FolderError
+from cnnsweep.recording.last_checkpoint import LastCheckpoint
+from cnnsweep.records import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.training.failing import failed_outcome, is_out_of_memory, one_line
 from cnnsweep.training.feeding import TrainingTask, training_batches, validation_batches
 from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.lanes import Lane, Member, at_epoch, common_epoch, interruption_of_all, let_leave, only, resume
@@ -89,9 +89,9 @@ def train_group(
     except Exception as error:
         if len(lanes) > 1:
             remaining = only(group, {member.run.id for lane in lanes for member in lane.members})
-            raise GroupError(_cause(error), remaining, is_memory=_is_out_of_memory(error)) from error
+            raise GroupError(one_line(error), remaining, is_memory=is_out_of_memory(error)) from error
         for member in [member for lane in lanes for member in lane.members]:
-            watcher.run_ended(_failure(member.run, error))
+            watcher.run_ended(failed_outcome(member.run, error))
 
 
 def _train_lanes(
@@ -141,21 +141,6 @@ def _let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, Run
         watcher.run_ended(outcome)
 
 
-def _cause(error: Exception) -> str:
-    return str(error) if isinstance(error, CnnSweepError) else f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def _failure(run: Run, error: Exception) -> RunOutcome:
-    cause = _cause(error)
-    if _is_out_of_memory(error):
-        cause = f"out of memory; use a smaller batch_size or model ({cause})"
-    return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)))
-
-
 def _outcomes(
     lanes: Sequence[Lane], epoch: int, decisions: Mapping[str, Decision], divergences: Mapping[str, str | None]
 ) -> dict[str, RunOutcome]:
@@ -168,7 +153,8 @@ def _outcomes(
 def _outcome(run_id: str, epoch: int, decision: Decision | None, divergence: str | None = None) -> RunOutcome | None:
     """Return how a run ends before its last epoch, or None."""
     if divergence is not None:
-        return RunOutcome(run_id, RunStatus.DIVERGED, f"epoch {epoch}: {divergence}; try a smaller lr")
+        cause = f"epoch {epoch}: {divergence}; try a smaller lr"
+        return RunOutcome(run_id, RunStatus.DIVERGED, cause, failure=FailureKind.DIVERGED)
     if decision is Decision.STOP:
         return RunOutcome(run_id, RunStatus.STOPPED, f"stopped early after epoch {epoch}")
     if decision is Decision.PAUSE:

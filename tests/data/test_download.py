@@ -1,20 +1,34 @@
+import dataclasses
 import gzip
 import hashlib
 import io
+import json
+import os
 import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from cnnsweep.data import download
-from cnnsweep.data.download import Parcel, fetch
+from cnnsweep.data.download import Parcel, Progress, fetch_missing
 from cnnsweep.errors import DataError
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB, several pieces
+
+
+def fetch(parcel: Parcel, root: Path, progress: Progress) -> None:
+    fetch_missing([parcel], root, progress)
+
+
+def files_in(root: Path) -> list[str]:
+    """Return every file below the root but the lock, which stays."""
+    found = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return [name for name in found if name != ".cnnsweep-download.lock"]
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
@@ -90,8 +104,8 @@ def test_a_parcel_is_unpacked_and_nothing_else_is_left(
 ) -> None:
     fetch(parcel_of(server, name, content, {"set/raw/values": member}), tmp_path / "root", silent)
     assert (tmp_path / "root/set/raw/values").read_bytes() == CONTENT
-    assert [path for path in (tmp_path / "root").rglob("*") if path.is_file()] == [tmp_path / "root/set/raw/values"]
-    assert len(list((tmp_path / "root").iterdir())) == 1
+    assert files_in(tmp_path / "root") == ["set/raw/values"]
+    assert {path.name for path in (tmp_path / "root").iterdir()} == {"set", ".cnnsweep-download.lock"}
 
 
 def test_progress_counts_the_bytes(server: HTTPServer, tmp_path: Path) -> None:
@@ -110,7 +124,7 @@ def test_an_interrupted_download_leaves_nothing_behind(server: HTTPServer, tmp_p
         fetch(parcel, tmp_path, silent)
     half = hashlib.md5(CONTENT[: len(CONTENT) // 2]).hexdigest()
     assert str(caught.value) == (f"{parcel.urls[0]}: interrupted or damaged: the MD5 is {half}, expected {parcel.md5}")
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 def test_the_next_place_is_tried_and_all_failures_are_told(server: HTTPServer, tmp_path: Path) -> None:
@@ -118,6 +132,7 @@ def test_the_next_place_is_tried_and_all_failures_are_told(server: HTTPServer, t
     absent = url_of(server, "absent.mat")
     fetch(Parcel((absent, *good.urls), good.md5, good.contents), tmp_path, silent)
     assert (tmp_path / "values").read_bytes() == CONTENT
+    (tmp_path / "values").unlink()
     with pytest.raises(DataError) as caught:
         fetch(Parcel((absent, absent), good.md5, good.contents), tmp_path, silent)
     assert str(caught.value) == f"{absent}: Not Found; {absent}: Not Found"
@@ -128,7 +143,7 @@ def test_without_protection_there_is_no_second_choice(server: HTTPServer, tmp_pa
     protected = url_of(server, "values.mat").replace("http:", "https:")
     with pytest.raises(DataError, match=f"^{protected}: [^;]*$"):
         fetch(Parcel((protected, *plain.urls), plain.md5, plain.contents), tmp_path, silent)
-    assert list(tmp_path.iterdir()) == []
+    assert files_in(tmp_path) == []
 
 
 def test_a_root_that_cannot_be_written_is_named(server: HTTPServer, tmp_path: Path) -> None:
@@ -142,10 +157,51 @@ def test_a_root_that_cannot_be_written_is_named(server: HTTPServer, tmp_path: Pa
 def test_a_full_disk_is_told_and_leaves_nothing_behind(
     server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_source: object, _target: object) -> None:
+    def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(download.shutil, "copyfileobj", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match="No space left on device"):
         fetch(parcel_of(server, "values.mat", CONTENT, {"values": ""}), tmp_path, silent)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert files_in(tmp_path) == []
+
+
+def test_only_files_that_are_missing_are_written(server: HTTPServer, tmp_path: Path) -> None:
+    (tmp_path / "own").write_bytes(b"a person's own")
+    contents = {"own": "gzip/values.gz", "values": "gzip/values.gz"}
+    fetch(parcel_of(server, "bundle.zip", zipped(), contents), tmp_path, silent)
+    assert (tmp_path / "own").read_bytes() == b"a person's own"
+    assert (tmp_path / "values").read_bytes() == CONTENT
+
+
+def test_checksums_are_noted_beside_the_files_and_added_to_those_before(server: HTTPServer, tmp_path: Path) -> None:
+    for name, content in (("one", CONTENT), ("two", b"two")):
+        parcel = parcel_of(server, f"{name}.gz", gzip.compress(content), {f"raw/{name}": ""})
+        fetch(dataclasses.replace(parcel, is_noted=True), tmp_path, silent)
+    assert json.loads((tmp_path / "raw/.cnnsweep-sha256.json").read_text()) == {
+        "sha256": {"one": hashlib.sha256(CONTENT).hexdigest(), "two": hashlib.sha256(b"two").hexdigest()}
+    }
+
+
+def test_more_bytes_than_any_data_set_has_are_refused(
+    server: HTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_MOST_BYTES", len(CONTENT) - 1)
+    with pytest.raises(DataError, match=r"values\.mat: sends more than 1,023,999 bytes"):
+        fetch(parcel_of(server, "values.mat", CONTENT, {"values": ""}), tmp_path, silent)
+    with pytest.raises(DataError, match=r"^values\.gz: holds more than 1,023,999 bytes"):
+        fetch(parcel_of(server, "values.gz", gzip.compress(CONTENT), {"values": ""}), tmp_path, silent)
+    assert "values" not in files_in(tmp_path)
+    monkeypatch.undo()
+    fetch(parcel_of(server, "values.gz", gzip.compress(CONTENT), {"values": ""}), tmp_path, silent)
+    assert files_in(tmp_path) == ["values"]
+
+
+def test_a_protected_place_that_leads_to_an_unprotected_one_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Response(io.BytesIO):
+        url = "http://elsewhere/values"
+        headers: ClassVar[dict[str, str]] = {}
+
+    monkeypatch.setattr(download.urllib.request, "urlopen", lambda *_args, **_more: Response(CONTENT))
+    with pytest.raises(OSError, match="leads to http://elsewhere/values, which is not protected"):
+        download._save("https://here/values", Path("/dev/null"), silent)

@@ -206,6 +206,32 @@ def test_a_torch_data_set_that_does_not_fit_is_refused_before_it_is_read(load: L
     )
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return (np.broadcast_to(PIXELS[:1], (10**12, 5, 4)), LABELS), None",
+        "return (torch.tensor(PIXELS)[:1].expand(10**12, 5, 4), LABELS), None",
+        "return (torch.zeros(1, 1, 1).expand(10**12, 5, 4), LABELS), None",
+        "return (np.broadcast_to(np.float64(0), (200, 5, 4)), LABELS), None",  # 4 KB as bytes, 32 KB to copy
+        "return (PIXELS, np.broadcast_to(LABELS[:1], 10**12)), None",
+        "class Long(Items):\n    def __len__(self): return 10**12\nreturn Long([(PIXELS[0], 0)]), None",
+    ],
+)
+def test_arrays_that_say_to_be_larger_than_their_memory_are_refused(body: str, load: Load) -> None:
+    with pytest.raises(DataError, match=r"the images need .* but 0\.0 GB of memory may be used"):
+        load(body, memory_bytes=10_000)
+
+
+def test_images_without_pixels_are_refused(load: Load) -> None:
+    with pytest.raises(DataError, match=r"the images are a uint8 array of shape \(6, 0, 4\); expected"):
+        load("return (PIXELS[:, :0], LABELS), None")
+
+
+def test_many_floats_are_rounded_as_few_are(load: Load) -> None:
+    dataset = load("return (np.tile(PIXELS, (100, 1, 1)) / 255, np.tile(LABELS, 100)), None")
+    assert np.array_equal(pixels_of(dataset)[:, 0], np.tile(PIXELS, (100, 1, 1)))
+
+
 def test_what_is_no_function_is_refused(load: Load, tmp_path: Path) -> None:
     load("return (PIXELS, LABELS), None")
     with pytest.raises(DataError, match=r"own.py:PIXELS: is no function but a uint8 array of shape"):

@@ -8,8 +8,10 @@ import torch
 import torchvision.datasets
 from idx_by_hand import write_idx, write_mnist_like
 
+from cnnsweep.data import download
 from cnnsweep.data import published as published_module
 from cnnsweep.data.datasets import Dataset, load_dataset
+from cnnsweep.data.download import Parcel
 from cnnsweep.errors import DataError
 from cnnsweep.records import DatasetChoice
 
@@ -185,7 +187,7 @@ def test_missing_files_are_all_named_when_they_cannot_be_fetched(
     def no_network(*_: object) -> None:
         raise DataError("somewhere: no network")
 
-    monkeypatch.setattr(published_module, "fetch", no_network)
+    monkeypatch.setattr(published_module, "fetch_missing", no_network)
     with pytest.raises(DataError) as caught:
         load("kmnist", tmp_path)
     assert str(caught.value) == (
@@ -202,11 +204,11 @@ def test_only_what_is_missing_is_fetched(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / name).unlink()
     fetched = []
 
-    def fetch(parcel: published_module.Parcel, data_root: Path, _progress: object) -> None:
-        fetched.append((*parcel.contents, parcel.md5))
+    def fetch(parcel: Parcel, wanted: dict[str, str], data_root: Path, _progress: object) -> None:
+        fetched.append((*wanted, parcel.md5))
         (data_root / name).write_bytes((tmp_path / "elsewhere" / name).read_bytes())
 
-    monkeypatch.setattr(published_module, "fetch", fetch)
+    monkeypatch.setattr(download, "_fetch", fetch)
     load("mnist", tmp_path)
     assert fetched == [(name, dict(torchvision.datasets.MNIST.resources)["t10k-labels-idx1-ubyte.gz"])]
 
@@ -276,3 +278,11 @@ def test_a_damaged_svhn_file_is_named(tmp_path: Path) -> None:
         f"{tmp_path / 'train_32x32.mat'}: damaged: expected the MD5 e26dedcc434d2e4c54c9b2d4a06d8373, "
         f"found d41d8cd98f00b204e9800998ecf8427e; {MEND}"
     )
+
+
+@pytest.mark.parametrize("split", ["capitals", ["letters"], None])
+def test_a_split_that_emnist_does_not_have_is_told(split: object, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        load("emnist", tmp_path, split=split)
+    allowed = "balanced, byclass, bymerge, letters, digits, mnist"
+    assert str(caught.value) == f"dataset: emnist.split is {split!r}; allowed is {allowed}"

@@ -86,13 +86,35 @@ def test_shapes_are_a_data_set_by_name(tmp_path: Path) -> None:
         ({"channels": 2}, "dataset: shapes.channels is 2; allowed is 1 or 3"),
         ({"classes": 11}, "dataset: shapes.classes is 11; allowed is a whole number from 2 to 10"),
         ({"train": "many"}, "dataset: shapes.train is 'many'; allowed is a whole number from 1 to 10000000"),
+        ({"seed": 2**63}, f"dataset: shapes.seed is {2**63}; allowed is a whole number from 0 to {2**63 - 1}"),
+        ({"classes": True}, "dataset: shapes.classes is True; allowed is a whole number from 2 to 10"),
+        (
+            {"train": 10**7, "size": 512, "channels": 3},
+            "dataset: shapes of 10,000,000 + 2,000 images take 7865.9 GB; allowed are 1.0 GB: "
+            "give fewer (train, test) or smaller ones (size)",
+        ),
         ({"sides": 4}, "dataset: shapes has no argument 'sides'; it takes size, channels, classes, train, test, seed"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        load_dataset(DatasetChoice("shapes", arguments), tmp_path)
+        load_dataset(DatasetChoice("shapes", arguments), tmp_path, memory_bytes=10**9)
     assert str(caught.value) == message
+
+
+def test_shapes_are_bounded_however_much_memory_there_is(tmp_path: Path) -> None:
+    arguments = {"train": 10**7, "size": 29}
+    with pytest.raises(DataError, match=r"take 8\.4 GB; allowed are 8\.0 GB"):
+        load_dataset(DatasetChoice("shapes", arguments), tmp_path, memory_bytes=1 << 50)
+
+
+def test_drawing_many_tells_how_far_it_is() -> None:
+    told: list[tuple[str, int, int]] = []
+    options = ShapesOptions(size=12)
+    draw_shapes(options, "train", 8192, lambda *what: told.append(what))
+    assert told == []  # over in a moment
+    draw_shapes(options, "train", 8193, lambda *what: told.append(what))
+    assert told == [("drawing train shapes", 8192, 8193), ("drawing train shapes", 8193, 8193)]
 
 
 def test_a_small_network_learns_them_at_a_good_learning_rate_only() -> None:

@@ -193,6 +193,10 @@ def test_a_missing_name_or_file_is_said(own):
     [
         (ModelChoice("cnn", {"chanels": [3]}), "model cnn: takes no argument 'chanels'; did you mean 'channels'?"),
         (
+            ModelChoice("fasterrcnn_resnet50_fpn"),  # torchvision has it, and would download weights
+            "model: unknown 'fasterrcnn_resnet50_fpn'; `cnnsweep models` lists what is known",
+        ),
+        (
             ModelChoice("cnn", {"channels": [4, 4, 4, 4], "kernel_size": 5}),
             "model cnn: ValueError: images of 28×28 have no pixel left after convolution 3 of 4 (kernel_size 5, "
             "pool 2); use fewer channels, a smaller kernel_size, pool: 1 or padding: same",

@@ -53,8 +53,8 @@ def test_damage_before_the_last_line_is_an_error_that_names_the_line(tmp_path):
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[1].replace(b"second", b"secund") + lines[2])
     message = (
-        f"{path}:2: the line is damaged (its checksum does not match); restore the file from a backup, "
-        "or start over with --fresh"
+        f"{path}:2: the line is damaged (its checksum does not match); "
+        f"keep what is whole with: cnnsweep doctor {tmp_path} --repair"
     )
     for read in (lambda: list(read_journal(path)), lambda: Journal(path)):
         with pytest.raises(ResultsError) as caught:

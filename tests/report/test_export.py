@@ -39,7 +39,7 @@ def test_csv_holds_every_column_of_the_ranked_runs(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(load(tmp_path, content)))))
     assert [row["run"] for row in rows] == ["run-2", "run-1"]
     assert list(rows[0]) == [
-        "rank", "run", "id", "configuration", "fold", "status", "cause", "epochs_done", "best_epoch", "loss",
+        "rank", "run", "id", "configuration", "fold", "status", "failure", "cause", "epochs_done", "best_epoch", "loss",
         "accuracy", "val_loss", "val_accuracy", "run_duration", "parameters", "checkpoint", "stop_epoch", "stop_value",
         "stop_threshold", "stop_compared", "stop_rule", "lr", "channels", "epochs", "optimizer",
     ]  # fmt: skip
@@ -63,7 +63,7 @@ def test_json_holds_the_plain_values(tmp_path: Path) -> None:
     assert [row["note"] for row in rows] == [*HOSTILE, "\x9b数\u202e"]
     expected = content["runs"][0]
     stop = dict.fromkeys(["stop_epoch", "stop_value", "stop_threshold", "stop_compared", "stop_rule"])
-    assert rows[0] == {"rank": 1, "configuration": expected["id"], "fold": None, **stop, **expected}
+    assert rows[0] == {"rank": 1, "configuration": expected["id"], "fold": None, "failure": None, **stop, **expected}
     assert rows[0]["loss"] is None
 
 

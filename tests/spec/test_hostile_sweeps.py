@@ -2,27 +2,33 @@
 
 import contextlib
 import copy
+import os
+import random
 import time
 import tracemalloc
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import pytest
+from hostile_values import mutate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnsweep.errors import SpecError, UsageError
 from cnnsweep.spec.dump import flow_yaml
-from cnnsweep.spec.expand import expand_runs
+from cnnsweep.spec.expand import expand_runs, make_runs
 from cnnsweep.spec.load import dump_spec, load_sweep, parse_sweep
 from cnnsweep.spec.schema import SweepSpec
-from cnnsweep.spec.settings import count_runs, dimensions
+from cnnsweep.spec.settings import count_runs, dimensions, grid_settings
 
 ALIAS_BOMB = "a: &a [x, x]\n" + "".join(
     f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)}, *{chr(97 + n)}]\n" for n in range(24)
 )
 MERGE_BOMB = "x: &a {k: 1}\n" + "".join(f"y{n}: &b{n} {{<<: [*a, *a, *a, *a]}}\n" for n in range(10))
+
+BAD_NAMES = ["", ".", "..", "../x", "a/b", "a\\b", "a\0b", "x" * 300, "CON", "nul.txt", "com1", "lpt².x", "a.", "a "]
+BAD_NAMES += [" a", "-x", ".hidden", "a:b", "C:", "a*", "a\nb", "\x1b[2J", "~", "é" * 101, "\u202e", "a|b", "\x85"]
 
 HOSTILE = {
     "alias bomb": ALIAS_BOMB,
@@ -135,6 +141,7 @@ def test_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")  # simulated, since a test may run as root
 
+    (tmp_path / "sweep.yaml").touch()
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(SpecError) as raised:
         load_sweep(tmp_path / "sweep.yaml")
@@ -277,3 +284,177 @@ def test_random_text_raises_nothing_but_spec_errors(text: str) -> None:
 def test_random_values_raise_nothing_but_spec_errors(key: str, value: object) -> None:
     option = f"{key}={value!r}"  # Python's notation of lists, mappings and numbers is nearly YAML's
     assert_in_our_words(problems_or_none("name: s\ndataset: shapes\nmodel: lenet\n", option))
+
+
+GRID = {
+    "name": "g",
+    "description": "x",
+    "dataset": {"name": "shapes", "size": 28},
+    "model": "lenet",
+    "params": {
+        "lr": [0.1, 0.01],
+        "batch_size": [16, 32],
+        "epochs": 2,
+        "optimizer": ["adam", "sgd"],
+        "augment": ["none", {"flip": True}],
+        "schedule": {"name": "cosine", "warmup": 1},
+        "model.channels": [[6, 12]],
+    },
+    "exclude": [{"lr": "> 0.05"}],
+    "seeds": 3,
+    "validation": 0.1,
+    "metric": "val_loss",
+    "tensorboard": {"graph": False},
+}
+SPLICES = (
+    "[;];{;}; ;: ;- ;\n;&a ;*a;!!python/object:os.system ;<<: ;';\";|;\t;1e999;---\n;? ;%YAML 1.1\n;\x00;x.py:f;\x85"
+)
+
+
+def written(sweep: Any) -> str:
+    if not isinstance(sweep, dict):
+        return flow_yaml(sweep)
+    return "".join(f"{flow_yaml(key)}: {flow_yaml(value)}\n" for key, value in sweep.items())
+
+
+def mangled(text: str, chance: random.Random) -> str:
+    """Return a text with bytes left out, put in, changed and repeated."""
+    content = bytearray(text.encode())
+    for _ in range(chance.choice((1, 1, 2, 4, 8))):
+        place = chance.randrange(len(content))
+        how = chance.randrange(4)
+        if how == 0:
+            del content[place : place + chance.choice((1, 1, 3, 20))]
+        elif how == 1:
+            content[place] = chance.randrange(256)
+        elif how == 2:
+            content[place:place] = chance.choice(SPLICES.split(";")).encode()
+        else:
+            other = chance.randrange(len(content))
+            content[place:place] = content[other : other + chance.choice((4, 30, 100))]
+    return content.decode("utf-8", "replace")
+
+
+def check_mutants(seed: int, count: int) -> dict[str, float]:
+    """Read changed sweep files; return how many were right and wrong, and the longest time that one took."""
+    chance = random.Random(seed)
+    texts = [written(GRID), written(SEARCHED)]
+    found = {"right": 0, "wrong": 0, "longest": 0.0}
+    for _ in range(count):
+        is_mangled = chance.random() < 0.6
+        text = (
+            mangled(chance.choice(texts), chance)
+            if is_mangled
+            else written(mutate(chance.choice([GRID, SEARCHED]), chance))
+        )
+        started = time.process_time()
+        try:
+            spec = parse_sweep(text, "f")
+        except SpecError as error:
+            message = str(error)
+            found["wrong"] += 1
+        else:
+            message = ""
+            found["right"] += 1
+            with contextlib.suppress(UsageError):
+                for run in expand_runs(spec, 1000).runs:
+                    assert_is_one_folder(run.name)
+            assert_is_one_folder(spec.name)
+        found["longest"] = max(found["longest"], time.process_time() - started)
+        assert len(message) < 50_000
+        assert "Input should" not in message
+    assert found["longest"] < 5.0  # see above
+    return found
+
+
+def assert_is_one_folder(name: str) -> None:
+    """A name that is a folder below the one that it is put into, and not some other, on every system."""
+    assert PurePosixPath("root", name).relative_to("root").parts == (name,)
+    assert PureWindowsPath("root", name).relative_to("root").parts == (name,)
+    assert name not in (".", "..")
+    assert name[-1] not in ". "
+    assert len(name.encode()) <= 200
+    assert name.isprintable()
+
+
+def test_changed_files_are_right_or_refused() -> None:
+    found = check_mutants(8, 600)
+    assert found["right"] > 10
+
+
+@pytest.mark.faults
+def test_a_hundred_thousand_changed_files_are_right_or_refused() -> None:
+    print(f"100,000 changed sweep files: {check_mutants(9, 100_000)}")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "the file cannot be read: it is a pipe or a device, not a file"),
+        (lambda path: path.symlink_to("/dev/zero"), "the file cannot be read: it is a pipe or a device, not a file"),
+        (lambda path: path.symlink_to(path.name), "the file cannot be read: Too many levels of symbolic links"),
+        (Path.mkdir, "this is a folder; name the sweep file in it"),
+        (
+            lambda path: path.touch() or os.truncate(path, 100 << 20),
+            "the file is larger than 1,000,000 bytes; a sweep file has a few thousand at most",
+        ),
+    ],
+)
+def test_what_is_no_sweep_file_is_refused_at_once(make: Callable[[Path], object], message: str, tmp_path: Path) -> None:
+    file = tmp_path / "sweep.yaml"
+    make(file)
+    with pytest.raises(SpecError) as raised:
+        load_sweep(file)
+    assert str(raised.value) == f"{file}  {message}"
+
+
+def test_code_that_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "net.py")
+    text = f"name: s\ndataset: shapes\nmodel: {tmp_path}/net.py:Net\n"
+    assert "cannot be read: it is a pipe or a device, not a file" in problems_of(text)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(name=st.text(max_size=120) | st.from_regex(r"[\w .-]{1,120}", fullmatch=True) | st.sampled_from(BAD_NAMES))
+def test_a_sweeps_name_is_one_folder_or_refused(name: str) -> None:
+    try:
+        spec = parse_sweep(f"name: {flow_yaml(name)}\ndataset: shapes\nmodel: lenet\n", "f")
+    except SpecError as error:
+        assert_in_our_words(str(error))
+        return
+    assert_is_one_folder(spec.name)
+    assert name not in BAD_NAMES
+
+
+@settings(max_examples=200, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@given(values=st.lists(st.text(max_size=300) | st.sampled_from(BAD_NAMES), min_size=1, max_size=4, unique=True))
+def test_runs_have_folders_of_their_own_whatever_their_settings(values: list[str]) -> None:
+    params = {"model.text": values, "lr": [0.1, 0.01]}
+    sweep = {"name": "s", "dataset": "shapes", "model": "resnet18", "params": params}
+    try:
+        runs = expand_runs(parse_sweep(written(sweep), "f")).runs
+    except SpecError as error:
+        assert_in_our_words(str(error))
+        return
+    for run in runs:
+        assert_is_one_folder(run.name)
+    assert len({run.name.casefold() for run in runs}) == len(runs) == 2 * len(values)
+
+
+def test_a_name_that_is_taken_in_other_letters_is_not_given_again() -> None:
+    spec = parse_sweep("name: s\ndataset: shapes\nmodel: resnet18\nparams: {model.text: [A, B]}\n", "f")
+    first, second = make_runs(spec, grid_settings(spec)).runs
+    again = make_runs(spec, grid_settings(spec), {first.name.lower()}).runs
+    assert again[1].name == second.name
+    assert again[0].name == f"model.text=A-{first.id}"
+
+
+def test_bytes_that_are_no_text_are_refused_in_options() -> None:
+    for option in ("params.a\udcff=1", "model=\udcff", "x\udcff"):
+        assert "it has bytes that are not UTF-8 text" in str(problems_or_none("name: s\ndataset: shapes\n", option))
+
+
+def test_a_long_name_is_shown_in_part() -> None:
+    long = "x" * 100_000
+    for key in (f"zip: [[{long}, lr]]", f"exclude: [{{{long}: 1}}]", f"when: {{lr: {{{long}: 1}}}}"):
+        assert len(problems_of(f"name: s\ndataset: shapes\nmodel: lenet\nparams: {{lr: [1, 2]}}\n{key}\n")) < 1000

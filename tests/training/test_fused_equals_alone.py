@@ -18,7 +18,7 @@ import torch
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.data.images import MemoryImages
-from cnnsweep.recording.checkpoints import LastCheckpoint
+from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.records import (
     Augmentation,
     DatasetChoice,

@@ -23,7 +23,7 @@ from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.splits import fold_indices
 from cnnsweep.execution.in_process import InProcessExecutor
-from cnnsweep.recording.checkpoints import LastCheckpoint
+from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.records import Decision, ModelChoice, Run, RunGroup, RunStatus
 from cnnsweep.training.feeding import Part, TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram

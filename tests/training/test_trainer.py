@@ -15,7 +15,7 @@ from cnnsweep.data.images import MemoryImages
 from cnnsweep.errors import FolderError
 from cnnsweep.models.registry import build_model
 from cnnsweep.randomness import derive_seed, generator
-from cnnsweep.recording.checkpoints import LastCheckpoint
+from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.records import (
     Augmentation,
     Decision,
@@ -289,16 +289,6 @@ def test_an_error_in_a_persons_model_becomes_the_runs_outcome(task, tmp_path):
     assert outcome.status is RunStatus.FAILED
     assert outcome.cause == "ValueError: two images are too few"
     assert "net.py" in str(outcome.details)
-
-
-def test_running_out_of_memory_says_what_to_do(task, monkeypatch):
-    def refuse(*_args, **_kwargs):
-        raise torch.OutOfMemoryError("tried to allocate 20 GiB")
-
-    monkeypatch.setattr(nn.CrossEntropyLoss, "forward", refuse)
-    (outcome,) = train(task, ADAM).outcomes
-    assert outcome.status is RunStatus.FAILED
-    assert str(outcome.cause).startswith("out of memory; use a smaller batch_size or model (OutOfMemoryError")
 
 
 def test_an_error_of_the_recorder_stops_the_sweep(task):

@@ -1,0 +1,52 @@
+"""Why runs failed: one line for all that failed alike, and what to do next."""
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from cnnsweep.display.figures import settings_text
+from cnnsweep.display.live_table import STATUS_STYLES
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import FailureKind, RunStatus, end_words
+from cnnsweep.report.facts import print_fact, quoted
+from cnnsweep.report.ranking import run_words
+from cnnsweep.report.results import Results
+from cnnsweep.report.summary import FailureGroup, group_failures
+
+EXAMPLES_SHOWN = 3  # of runs that failed alike and have no setting in common
+LONGEST_SHARED = 100  # characters of the settings that they have in common
+
+
+def print_failures(results: Results, console: Console) -> None:
+    """Print, after an empty line, why runs failed and what to do; nothing where none did."""
+    groups = group_failures(results)
+    if not groups:
+        return
+    console.print()
+    console.print(Text("Failures", "bold"))
+    for group in groups:
+        what = f"{len(group.runs):,} {end_words(group.status, group.failure)}"
+        console.print(Text.assemble((what, STATUS_STYLES[group.status]), f": {safe_text(group.cause)}"))
+        for line in _which(results, group):
+            console.print(Padding(Text(line, "dim"), (0, 0, 0, 2)))
+    failed = [group for group in groups if group.status is RunStatus.FAILED]
+    for group in failed:
+        if group.failure is FailureKind.CNNSWEEP:
+            log = safe_text(SweepPaths(results.folder).run(group.runs[0].name).log)
+            print_fact(console, "our fault", f"please report it, with {log}")
+    if failed:
+        which = f" {quoted(failed[0].runs[0].name)}" if len(failed) == 1 else ""
+        print_fact(console, "logs", f"cnnsweep logs {quoted(results.folder)}{which}")
+        print_fact(console, "once mended", "the same 'cnnsweep run' command, with --retry-failed")
+
+
+def _which(results: Results, group: FailureGroup) -> list[str]:
+    """Return what the runs have in common; examples where that is nothing, or too much."""
+    if len(group.runs) > 1:
+        shared = settings_text(group.shared, results.sweep.axes)
+        if shared and len(shared) <= LONGEST_SHARED:
+            return [f"all with {shared}"]
+    examples = [run_words(results, run) for run in group.runs[:EXAMPLES_SHOWN]]
+    rest = len(group.runs) - len(examples)
+    return [*examples, f"… and {rest:,} more"] if rest else examples

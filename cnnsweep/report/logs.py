@@ -1,0 +1,182 @@
+"""The logs of a sweep's runs: which run a person means, what the log says, and what follows while the run trains."""
+
+from __future__ import annotations
+
+import json
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.errors import ResultsError, UsageError
+from cnnsweep.recording.history import RunHistory, SweepHistory, read_history
+from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import RunStatus, end_words
+from cnnsweep.report.finding import find_named
+
+LOOK_EVERY_S = 0.5
+_FAILED = (RunStatus.FAILED, RunStatus.DIVERGED)
+
+
+@dataclass(frozen=True, slots=True)
+class RunLog:
+    """Where a run's log lies, and how the run ended."""
+
+    run: RunHistory
+    path: Path
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        outcome = self.run.outcome
+        return {
+            "run": self.run.name,
+            "id": self.run.id,
+            "status": str(self.run.status),
+            "failure": None if outcome is None else outcome.failure,
+            "cause": None if outcome is None else outcome.cause,
+            "log": str(self.path),
+        }
+
+    @property
+    def words(self) -> str:
+        """How the run stands, of what kind a failure is, and its cause; safe to print."""
+        outcome = self.run.outcome
+        if outcome is None:
+            return str(self.run.status)
+        cause = f": {safe_text(outcome.cause)}" if outcome.cause else ""
+        return end_words(outcome.status, outcome.failure) + cause
+
+
+@dataclass(frozen=True, slots=True)
+class SweepLogs:
+    """The logs of a sweep, by what its journal says."""
+
+    paths: SweepPaths
+    history: SweepHistory
+    journal_bytes: int  # of which `history` knows at least
+
+    def of(self, wanted: str) -> RunLog:
+        """Return the log of the run of that name or id, or of the only one that begins so.
+
+        Raises:
+            UsageError: no run, or several, are called that.
+        """
+        sweep = self.history.sweep or {}
+        run = find_named(tuple(self.history.runs.values()), wanted, str(sweep.get("name", self.paths.folder.name)))
+        return self._log(run)
+
+    @property
+    def failed(self) -> list[RunLog]:
+        """Of the runs that failed or diverged."""
+        return [self._log(run) for run in self.history.runs.values() if run.status in _FAILED]
+
+    def is_open(self, log: RunLog) -> bool:
+        """True if there may be more to come into a run's log."""
+        return self.history.status == "running" and log.run.outcome is None
+
+    def _log(self, run: RunHistory) -> RunLog:
+        if run.name in ("", ".", "..") or any(char in run.name for char in "/\\\0"):
+            raise ResultsError(f"{safe_text(self.paths.journal)}: '{safe_text(run.name)}' is no name of a run's folder")
+        return RunLog(run, self.paths.run(run.name).log)
+
+
+def find_logs(path: Path, wanted: str | None) -> tuple[SweepLogs, RunLog | None]:
+    """Return the logs of the sweep in a folder, and that of the run that is wanted, or whose folder it is.
+
+    Raises:
+        UsageError: no run, or several, are called so, or a run is named twice.
+        ResultsError: there is no sweep, or its journal is damaged.
+    """
+    folder = path.parent if path.is_file() else path  # of a run's log.txt
+    if not SweepPaths(folder).journal.exists() and SweepPaths(folder.absolute().parent).journal.exists():
+        if wanted is not None:
+            raise UsageError(f"{safe_text(path)}: is a run's folder already; leave '{safe_text(wanted)}' out")
+        folder, wanted = folder.absolute().parent, folder.absolute().name
+    logs = _read(SweepPaths(folder))
+    return logs, None if wanted is None else logs.of(wanted)
+
+
+def _read(paths: SweepPaths) -> SweepLogs:
+    if not paths.journal.is_file():
+        raise ResultsError(
+            f"{safe_text(paths.folder)}: holds no sweep; give the folder that 'cnnsweep run' named, "
+            "runs/<sweep name>, or that of one of its runs"
+        )
+    size = paths.journal.stat().st_size
+    return SweepLogs(paths, read_history(paths.journal), size)
+
+
+def log_lines(log: RunLog) -> Iterator[str]:
+    """Yield the lines of a log that is there, safe to print.
+
+    Raises:
+        ResultsError: there is none, or it cannot be read.
+    """
+    if not log.path.exists():
+        raise ResultsError(f"{safe_text(log.path)}: there is no log; the run has not begun")
+    yield from map(_safe_line, _Tail(log.path).new_lines(whole=False))
+
+
+def follow(
+    logs: SweepLogs, log: RunLog, write: Callable[[str], bool], wait: Callable[[float], None] = time.sleep
+) -> None:
+    """Write the lines of a log, and those that come, until the run or its sweep ends.
+
+    Args:
+        write: takes a line, safe to print, and returns whether anybody still reads.
+
+    Raises:
+        ResultsError: log or journal cannot be read.
+    """
+    journal, text = _Tail(logs.paths.journal, logs.journal_bytes), _Tail(log.path)
+    is_open = logs.is_open(log)
+    while True:
+        # The journal before the log: when it says that the run ended, all that the run had to say is in the log.
+        is_open = is_open and not any(_ends(line, log.run.id) for line in journal.new_lines())
+        for line in text.new_lines(whole=is_open):
+            if not write(_safe_line(line)):
+                return
+        if not is_open:
+            return
+        wait(LOOK_EVERY_S)
+
+
+class _Tail:
+    """What comes to the end of a file; one that is not there yet has nothing."""
+
+    def __init__(self, path: Path, start: int = 0) -> None:
+        self._path = path
+        self._position = start
+
+    def new_lines(self, *, whole: bool = True) -> Iterator[bytes]:
+        """Yield the lines since the last time; with `whole` none that is still being written."""
+        try:
+            if self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode):
+                raise ResultsError(f"{safe_text(self._path)}: is no file")
+            with self._path.open("rb") as file:
+                file.seek(self._position)
+                for line in file:
+                    if whole and not line.endswith(b"\n"):
+                        return
+                    self._position += len(line)
+                    yield line
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise ResultsError(f"{safe_text(self._path)}: cannot be read ({error.strerror})") from error
+
+
+def _ends(line: bytes, run_id: str) -> bool:
+    """True if a line of the journal says that a run, or the command that trains it, ended."""
+    try:
+        event = json.loads(line)
+        return bool(event["event"] == "left" or (event["event"] == "ended" and event["run"] == run_id))
+    except (ValueError, LookupError, TypeError):  # damaged: the next command will say so
+        return False
+
+
+def _safe_line(line: bytes) -> str:
+    return safe_text(line.decode(errors="replace").rstrip("\r\n").expandtabs(4))

@@ -1,0 +1,90 @@
+"""From what was raised to how a run failed: of which kind, and in one line why."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+
+import torch
+
+from cnnsweep.errors import CnnSweepError, DataError, ModelError
+from cnnsweep.records import FailureKind, Run, RunOutcome, RunStatus
+from cnnsweep.user_code import is_reference
+
+# What a CPU's allocators say; torch has a type for those of accelerators only.
+_MEMORY_WORDS = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "std::bad_alloc")
+_CALL_THE_MODEL = ("cnnsweep.training.", "cnnsweep.models.", "cnnsweep.fusion.")
+_ASKED_FOR = re.compile(r"tried to allocate (?P<amount>[\d.]+ ?\w+)", re.IGNORECASE)
+
+
+def failed_outcome(run: Run, error: Exception) -> RunOutcome:
+    """Return how a run ended in which something was raised."""
+    kind = failure_kind(run, error)
+    cause = one_line(error)
+    if kind is FailureKind.MEMORY:
+        cause = f"{_memory_words(error)}; use a batch_size below {run.hyperparameters.batch_size}, or a smaller model"
+    elif kind is FailureKind.SETTINGS:
+        own = {name: value for name, value in run.settings.items() if name == "model" or name.startswith("model.")}
+        cause += f" (settings: {', '.join(f'{name}={value}' for name, value in own.items())})" if own else ""
+    return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)), kind)
+
+
+def failure_kind(run: Run, error: Exception) -> FailureKind:
+    """Return what an error comes from that was raised while a run trained alone."""
+    if is_out_of_memory(error):
+        return FailureKind.MEMORY
+    if isinstance(error, DataError):
+        return FailureKind.DATA
+    has_own_model = is_reference(run.model.name)
+    if isinstance(error, ModelError):
+        return FailureKind.USER_CODE if has_own_model else FailureKind.SETTINGS
+    place, is_ours = _innermost_of_ours(error)
+    if place.startswith("cnnsweep.data."):
+        return FailureKind.DATA if isinstance(error, OSError) else FailureKind.CNNSWEEP
+    # What torch raises on behalf of a person's model, in a loss or a backward pass, is the model's as well.
+    is_models = place.startswith(_CALL_THE_MODEL) and not is_ours
+    return FailureKind.USER_CODE if has_own_model and is_models else FailureKind.CNNSWEEP
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True if memory ran out, also where another error was made of that."""
+    for one in _with_causes(error):
+        if isinstance(one, torch.OutOfMemoryError | MemoryError):
+            return True
+        if isinstance(one, RuntimeError) and any(words in str(one) for words in _MEMORY_WORDS):
+            return True
+    return False
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line; our own are sentences by themselves."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CnnSweepError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _memory_words(error: BaseException) -> str:
+    """Return how much was asked for: without what was free then, so that equal failures have equal causes."""
+    for one in _with_causes(error):
+        if found := _ASKED_FOR.search(str(one)):
+            return f"tried to allocate {found['amount']}"
+    return "memory ran out"
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__
+
+
+def _innermost_of_ours(error: BaseException) -> tuple[str, bool]:
+    """Return the last module of ours that an error passed, and whether it was raised in there."""
+    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [name.startswith("cnnsweep.") for name in names]
+    if not any(ours):
+        return "", False
+    last = len(ours) - 1 - ours[::-1].index(True)
+    return names[last], last == len(names) - 1

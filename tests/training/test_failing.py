@@ -1,0 +1,222 @@
+"""Every failure gets the kind that says who can mend it, and one line of cause."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+import torch
+from test_trainer import ADAM, SMALL_CNN, Listener, make_run, train
+from test_trainer import task as task
+from torch import nn
+
+from cnnsweep.data.images import MemoryImages
+from cnnsweep.errors import DataError
+from cnnsweep.records import FailureKind, ModelChoice, RunGroup, RunOutcome, RunStatus
+from cnnsweep.training.failing import failed_outcome, is_out_of_memory
+from cnnsweep.training.program import PlainProgram
+from cnnsweep.training.trainer import train_group
+
+NET = """
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Cut(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+    @staticmethod
+    def backward(context, gradient):
+        raise RuntimeError("no way back")
+
+class Net(nn.Module):
+    def __init__(self, how="well"):
+        super().__init__()
+        if how == "build":
+            raise ValueError("cannot be built")
+        if how == "huge":
+            torch.empty(1 << 50)
+        self.how, self.layer = how, nn.Linear(64, 3)
+    def forward(self, x):
+        x = self.layer(x.flatten(1))
+        if self.how == "python":
+            return {}["x"]
+        if self.how == "torch":
+            return F.linear(x, x)  # gives one logit an image of the batch
+        if self.how == "shape":
+            return x.flatten()
+        if self.how == "backward":
+            return Cut.apply(x)
+        if self.how == "file":
+            open("/no/such/file")
+        return x
+"""
+
+
+def own(folder: Path, how: str) -> ModelChoice:
+    path = folder / "net.py"
+    path.write_text(NET)
+    return ModelChoice(f"{path}:Net", {"how": how})
+
+
+def moved(function: FunctionType, module: str) -> FunctionType:
+    """Return a function that lies in another module, to a traceback."""
+    return FunctionType(function.__code__, {**globals(), "__name__": module}, closure=function.__closure__)
+
+
+def failure(listener: Listener) -> RunOutcome:
+    (outcome,) = listener.outcomes
+    assert outcome.status is RunStatus.FAILED
+    assert outcome.cause
+    assert "\n" not in outcome.cause
+    assert "Traceback (most recent call last)" in str(outcome.details)
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("how", "cause"),
+    [
+        ("build", "ValueError: cannot be built"),
+        ("python", "KeyError: 'x'"),
+        ("shape", "ValueError"),  # raised by torch's loss
+        ("backward", "RuntimeError: no way back"),
+        ("file", "FileNotFoundError"),
+    ],
+)
+def test_what_a_persons_model_raises_or_makes_torch_raise_is_their_code(task, tmp_path, how, cause):
+    outcome = failure(train(task, ADAM, model=own(tmp_path, how)))
+    assert outcome.failure is FailureKind.USER_CODE
+    assert cause in str(outcome.cause)
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp_path, monkeypatch, is_own):
+    def broken(*_arguments):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(PlainProgram, "measure", moved(broken, "cnnsweep.training.program"))
+    outcome = failure(train(task, ADAM, model=own(tmp_path, "well") if is_own else SMALL_CNN))
+    assert (outcome.failure, outcome.cause) == (FailureKind.CNNSWEEP, "KeyError: 'a bug'")
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_own):
+    def unforeseen(_reports):
+        Path("/no/such/file").read_text()
+
+    listener = Listener()
+    listener.epoch_ended = moved(unforeseen, "cnnsweep.recording.recorder")
+    model = own(tmp_path, "well") if is_own else SMALL_CNN
+    assert failure(train(task, ADAM, listener, model=model)).failure is FailureKind.CNNSWEEP
+
+
+@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("error", [DataError("a.png: cannot be read any more; put it back"), OSError(5, "I/O error")])
+def test_images_that_cannot_be_read_are_the_datas_fault(task, tmp_path, monkeypatch, error, is_own):
+    def gone(_chunks, _device):
+        raise error
+
+    monkeypatch.setattr(
+        MemoryImages, "batches", lambda _images, *arguments: moved(gone, "cnnsweep.data.streamed")(*arguments)
+    )
+    model = own(tmp_path, "well") if is_own else SMALL_CNN
+    outcome = failure(train(task, ADAM, model=model))
+    assert outcome.failure is FailureKind.DATA
+    assert str(error) in str(outcome.cause)
+
+
+def test_a_model_of_ours_that_does_not_fit_names_the_settings(task):
+    choice = ModelChoice("cnn", {"channels": [4, 4, 4, 4]})
+    run = dataclasses.replace(make_run(ADAM, choice), settings={"lr": 0.1, "model.channels": [4, 4, 4, 4]})
+    listener = Listener()
+    train_group(RunGroup.of(((run,),)), task, listener, {})
+    outcome = failure(listener)
+    assert outcome.failure is FailureKind.SETTINGS
+    assert "no pixel left" in str(outcome.cause)
+    assert str(outcome.cause).endswith("(settings: model.channels=[4, 4, 4, 4])")
+
+
+def test_divergence_is_a_kind_of_its_own(task):
+    (outcome,) = train(task, dataclasses.replace(ADAM, lr=1e38, optimizer="sgd", momentum=0.0, nesterov=False)).outcomes
+    assert (outcome.status, outcome.failure) == (RunStatus.DIVERGED, FailureKind.DIVERGED)
+
+
+@pytest.mark.parametrize(
+    ("error", "amount"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 1 GiB free"), "20.00 GiB"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes. Error"),
+         "8 bytes"),
+        (MemoryError(), None),
+    ],
+)  # fmt: skip
+def test_running_out_of_memory_says_how_much_was_asked_for_and_what_to_do(task, monkeypatch, error, amount):
+    def refuse(*_args, **_kwargs):
+        raise error
+
+    monkeypatch.setattr(nn.CrossEntropyLoss, "forward", refuse)
+    outcome = failure(train(task, ADAM))
+    assert outcome.failure is FailureKind.MEMORY
+    what = "memory ran out" if amount is None else f"tried to allocate {amount}"
+    assert outcome.cause == f"{what}; use a batch_size below 16, or a smaller model"
+
+
+def test_memory_that_runs_out_while_a_persons_model_is_built_is_memory_too(task, tmp_path):
+    outcome = failure(train(task, ADAM, model=own(tmp_path, "huge")))
+    assert outcome.failure is FailureKind.MEMORY
+
+
+def test_another_runtime_error_is_not_taken_for_memory():
+    assert not is_out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not is_out_of_memory(ValueError("can't allocate memory"))
+    run = make_run(ADAM)
+    assert failed_outcome(run, RuntimeError()).cause == "RuntimeError"
+
+
+WIDE = """
+import torch
+from torch import nn
+
+class Wide(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(144, 3)
+    def forward(self, x):
+        x.new_empty(len(x), 2**22)  # 16 MiB an image
+        return self.layer(x.flatten(1))
+"""
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from small_sweeps import SMALL, sweep, tables
+import cnnsweep.recording.tables
+
+folder = Path(sys.argv[1])
+text = SMALL.replace("model: {name: cnn, channels: [4], kernel_size: 3, hidden: [8], dropout: 0.2}",
+                     f"model: {folder}/wide.py:Wide")
+text = text.replace("train: 60", "train: 200").replace("lr: [0.01, 0.001]", "lr: 0.01")
+text = text.replace("batch_size: 16", "batch_size: [128, 16]").replace("epochs: 2", "epochs: 1")
+taken = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (int(taken.split()[1]) * 1024 + (1 << 30),) * 2)
+sweep(folder / "s", text)
+for run in tables(folder / "s")["runs"]:
+    print(run["batch_size"], run["status"], run["failure"], run["cause"])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to see how much memory is taken")
+def test_a_real_lack_of_memory_fails_the_run_that_needs_it_and_no_other(tmp_path):
+    (tmp_path / "wide.py").write_text(WIDE)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parent.parent)}
+    call = [sys.executable, "-c", LIMITED, str(tmp_path)]
+    done = subprocess.run(call, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    cause = f"tried to allocate {128 * 2**24} bytes; use a batch_size below 128, or a smaller model"
+    assert done.stdout.splitlines() == [f"128 failed out of memory {cause}", "16 finished None None"]
