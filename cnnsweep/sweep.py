@@ -143,7 +143,7 @@ def _use_same_threads(history: SweepHistory) -> None:
         torch.set_num_threads(history.sweep["threads"])
 
 
-def _say_what_is_special(duplicates: int, history: SweepHistory, changes: str | None, display: SweepDisplay) -> None:
+def _say_what_is_special(duplicates: int, history: SweepHistory, changes: Sequence[str], display: SweepDisplay) -> None:
     if history.sweep is not None and history.status == "running":
         display.message(
             "the last command in this folder was cut off (killed, or the machine went down); "
@@ -151,8 +151,8 @@ def _say_what_is_special(duplicates: int, history: SweepHistory, changes: str | 
         )
     if duplicates:
         display.message(f"{duplicates} combinations repeat others and are trained once")
-    if changes is not None:
-        display.message(changes)
+    for line in changes:
+        display.message(line)
 
 
 def _overview(

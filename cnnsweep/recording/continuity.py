@@ -53,11 +53,11 @@ def _difference(key: str, before: Any, now: Any) -> str:
     return f"{key} was {to_json(before)}, is now {to_json(now)}"
 
 
-def what_changed(history: SweepHistory, facts: Mapping[str, Any]) -> str | None:
-    """Return in words how the sweep file differs from the last time, or None if it does not."""
+def what_changed(history: SweepHistory, facts: Mapping[str, Any]) -> list[str]:
+    """Return in lines how the sweep file differs from the last time; none if it does not."""
     if history.sweep is None or history.sweep["spec"] == facts["spec"]:
-        return None
+        return []
     before, now = history.sweep["spec"].splitlines(), facts["spec"].splitlines()
     gone = [f"  - {line.strip()}" for line in before if line not in now]
     new = [f"  + {line.strip()}" for line in now if line not in before]
-    return "\n".join(["the sweep file changed since the last time; runs that are done stay:", *gone, *new])
+    return ["the sweep file changed since the last time; runs that are done stay:", *gone, *new]

@@ -77,6 +77,8 @@ def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
     """
     if not path.exists():
         return
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise ResultsError(f"{path}: is not a file, so it is no journal; give a sweep's folder")
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             event = _decode(line)

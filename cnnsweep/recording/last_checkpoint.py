@@ -8,9 +8,11 @@ is a pickle; it is still read, with torch's restricted reader.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -78,10 +80,12 @@ def load_last(paths: RunPaths, known: Mapping[str, int]) -> tuple[LastCheckpoint
     whole: list[tuple[int, Path, bytes]] = []
     damaged: dict[Path, str] = {}
     for path in (paths.last_checkpoint, paths.previous_checkpoint, paths.pickled_checkpoint):
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
+        if not os.path.lexists(path):
             continue
+        try:
+            if not path.is_file():  # reading a FIFO would wait for ever
+                raise OSError(errno.EINVAL, "not a file")
+            content = path.read_bytes()
         except OSError as error:
             damaged[path] = f"{path}: cannot be read ({error.strerror})"
             continue

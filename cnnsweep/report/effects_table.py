@@ -43,7 +43,7 @@ def effects_table(results: Results, settings: Sequence[Setting], width: int) -> 
     """
     objective = results.sweep.objective
     found = [effect for effect in effects(results) if any(value.mean is not None for value in effect.values)]
-    noise = _noise(objective, settings)
+    noise = noise_words(objective, settings)
     if all(effect.spread is None for effect in found):
         return Text(noise) if noise else None
     means = [value.mean for effect in found for value in effect.values if value.mean is not None]
@@ -64,7 +64,7 @@ def effects_table(results: Results, settings: Sequence[Setting], width: int) -> 
     return Group(*parts)
 
 
-def _noise(objective: Objective, settings: Sequence[Setting]) -> str | None:
+def noise_words(objective: Objective, settings: Sequence[Setting]) -> str | None:
     """Return how far replicates lie apart: the median, since a setting on the brink of diverging says little."""
     known = [setting.estimate.deviation for setting in settings if setting.estimate is not None]
     deviations = [deviation for deviation in known if deviation is not None]
@@ -80,7 +80,8 @@ def _noise(objective: Objective, settings: Sequence[Setting]) -> str | None:
     return f"Noise: runs that differ by {by} alone have a standard deviation of {middle}{over}"
 
 
-def _difference(objective: Objective, found: Difference | None) -> str:
+def difference_text(objective: Objective, found: Difference | None) -> str:
+    """Return `−0.0110 (−0.0160 to −0.0060)`, with a sign where it is not in pairs; empty where it is not known."""
     if found is None or found.low is None or found.high is None:
         return ""
     metric = objective.metric
@@ -100,7 +101,7 @@ def _rows(effect: Effect, objective: Objective) -> list[_Row]:
         failed = f", {value.failed:,} failed" if value.failed else ""
         is_best = position == order[0] and effect.spread is not None
         runs = count_text(value.runs, "run") + failed + ("" if value.applies else " without")
-        difference = _difference(objective, value.difference)
+        difference = difference_text(objective, value.difference)
         text = setting_text(value.value) if value.applies else UNKNOWN
         rows.append(_Row(label, text, value.mean, runs, difference, line == 0, is_best))
     if len(order) > VALUES_SHOWN:

@@ -45,13 +45,13 @@ def frontiers(results: Results, settings: Sequence[Setting], width: int) -> Rend
         _table(
             *(results, "time", "fastest", width),
             # One that was stopped in favour of others is not fast.
-            frontier(results.sweep.objective, [s for s in settings if not s.was_cut_short], _time),
+            frontier(results.sweep.objective, [s for s in settings if not s.was_cut_short], training_time),
             duration_text,
             "time: training time of a run, of runs that train together each one's share",
         ),
         _table(
             *(results, "parameters", "smallest", width),
-            frontier(results.sweep.objective, settings, _parameters),
+            frontier(results.sweep.objective, settings, parameters),
             lambda count: f"{count:,.0f}",
             "parameters: how many weights the model has",
         ),
@@ -60,13 +60,14 @@ def frontiers(results: Results, settings: Sequence[Setting], width: int) -> Rend
     return Group(*parts[:-1]) if parts else None
 
 
-def _time(setting: Setting) -> float | None:
+def training_time(setting: Setting) -> float | None:
     """Return the training time as it is shown: what looks equal is no trade-off, and measured no better than that."""
     seconds = setting.run_duration
     return None if seconds is None else round(max(seconds, SHORTEST_TIME), 2 if seconds < 0.095 else 1)
 
 
-def _parameters(setting: Setting) -> float | None:
+def parameters(setting: Setting) -> float | None:
+    """Return how many weights the model has, the mean over the runs."""
     known = [run.parameters for run in setting.runs if run.parameters is not None]
     return fmean(known) if known else None
 

@@ -13,6 +13,7 @@ from cnnsweep.display.figures import is_unused
 from cnnsweep.report.axes import MANY_VALUES, Levels, canonical, is_number, levels_of, setting_axes
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting
+from cnnsweep.report.statistics import Estimate
 from cnnsweep.report.summary import sort_key
 
 if TYPE_CHECKING:
@@ -143,17 +144,30 @@ def interactions(results: Results, settings: Sequence[Setting]) -> list[Interact
     return sorted((pair for pair in found if pair is not None and pair.share > 0), key=lambda pair: -pair.share)
 
 
-def _interaction(first: Levels, second: Levels, settings: Sequence[Setting], is_drawn: bool) -> Interaction | None:
-    cells: dict[tuple[int, int], list[float]] = {}
-    errors: list[float] = []  # squared, of the settings' means, where they have replicates
+def estimates_by_cell(
+    first: Levels, second: Levels, settings: Sequence[Setting]
+) -> dict[tuple[int, int], list[Estimate]]:
+    """Return the estimates of the settings in each combination of two hyperparameters' levels that has any.
+
+    Settings that have no use for one of the two are left out, and those without a figure.
+    """
+    cells: dict[tuple[int, int], list[Estimate]] = {}
     for setting in settings:
-        assert setting.estimate is not None
-        if any(is_unused(axis.name, setting.runs[0].settings[axis.name]) for axis in (first, second)):
+        values = [setting.runs[0].settings[axis.name] for axis in (first, second)]
+        if setting.estimate is None or is_unused(first.name, values[0]) or is_unused(second.name, values[1]):
             continue
-        cell = tuple(axis.of[canonical(setting.runs[0].settings[axis.name])] for axis in (first, second))
-        cells.setdefault((cell[0], cell[1]), []).append(setting.estimate.mean)
-        if setting.estimate.deviation is not None:
-            errors.append(setting.estimate.deviation**2 / setting.estimate.count)
+        cell = (first.of[canonical(values[0])], second.of[canonical(values[1])])
+        cells.setdefault(cell, []).append(setting.estimate)
+    return cells
+
+
+def _interaction(first: Levels, second: Levels, settings: Sequence[Setting], is_drawn: bool) -> Interaction | None:
+    estimates = estimates_by_cell(first, second, settings)
+    cells = {cell: [found.mean for found in part] for cell, part in estimates.items()}
+    # Squared, of the settings' means, where they have replicates.
+    errors = [
+        found.deviation**2 / found.count for part in estimates.values() for found in part if found.deviation is not None
+    ]
     means = {cell: fmean(figures) for cell, figures in cells.items()}
     if not means or len(means) <= len({row for row, _ in means}) + len({column for _, column in means}) - 1:
         return None

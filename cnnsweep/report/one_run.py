@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -171,14 +172,23 @@ def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
     return plots
 
 
-def _batch_plot(losses: list[float]) -> list[Plot]:
-    """Return the loss over the batches, means of neighbours where there are too many to draw."""
-    size = math.ceil(len(losses) / MOST_POINTS) or 1
+def smooth_losses(losses: Sequence[float], most: int = MOST_POINTS) -> tuple[int, list[tuple[float, float]]]:
+    """Return the loss over the batches as at most `most` points (batch, loss), each the mean of so many neighbours.
+
+    Losses that are not finite are left out.
+    """
+    size = math.ceil(len(losses) / most) or 1
     points = []
     for start in range(0, len(losses), size):
         finite = [loss for loss in losses[start : start + size] if math.isfinite(loss)]
         if finite:
             points.append((start + (size + 1) / 2, fmean(finite)))
+    return size, points
+
+
+def _batch_plot(losses: list[float]) -> list[Plot]:
+    """Return the loss over the batches, means of neighbours where there are too many to draw."""
+    size, points = smooth_losses(losses)
     if len(points) < 2:
         return []
     xs, ys = zip(*points, strict=True)

@@ -54,7 +54,7 @@ def stopping(results: Results, settings: Sequence[Setting], width: int) -> Rende
     stopped = [(setting, run.stop) for setting in settings for run in setting.runs[::-1] if run.stop]
     if not stopped:
         return None
-    title = Text.assemble(("Early stopping", "bold"), (_rule_words(results.sweep.early_stop), "dim"))
+    title = Text.assemble(("Early stopping", "bold"), (rule_words(results.sweep.early_stop), "dim"))
     lines: list[RenderableType] = [title, Text(saving_words(results))]
     by_epoch: dict[int, dict[str, Stop]] = {}
     for setting, stop in stopped:
@@ -137,7 +137,8 @@ def _thresholds(results: Results, stops: list[Stop]) -> str:
     return f" ({metric} {side} {low}{'' if low == high else f' to {high}'})"
 
 
-def _rule_words(rule: Mapping[str, Any] | None) -> str:
+def rule_words(rule: Mapping[str, Any] | None) -> str:
+    """Return the rule with its settings, `  halving factor=3`, with two spaces before; empty without one."""
     if not rule:
         return ""
     rest = " ".join(f"{safe_text(k)}={setting_text(v)}" for k, v in rule.items() if k != "method" and v is not None)

@@ -35,8 +35,8 @@ def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | No
     for setting in ranked[:SETTINGS_SHOWN]:
         place = "" if setting.place is None else f"{setting.place}  "
         lines.append(Text(f"{place}{setting_words(results, setting)}"))
-        facts = [f"selected on {_selected(results, setting)}"]
-        facts += _tested_words(results, _latest(tests[setting.configuration]))
+        facts = [f"selected on {selected_words(results, setting)}"]
+        facts += tested_words(results, latest_tests(tests[setting.configuration]))
         lines += [Padding(Text(fact), (0, 0, 0, 3)) for fact in facts]
     if len(ranked) > SETTINGS_SHOWN:
         lines.append(Text(f"… and {count_text(len(ranked) - SETTINGS_SHOWN, 'setting')} more", "dim"))
@@ -51,12 +51,12 @@ def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | No
     return Group(*lines)
 
 
-def _latest(tests: Sequence[TestResult]) -> list[TestResult]:
+def latest_tests(tests: Sequence[TestResult]) -> list[TestResult]:
     """Return each run's last test; the same weights tested again say nothing new."""
     return list({(test.run, test.refit): test for test in tests}.values())
 
 
-def _tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
+def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
     """Return one line for what was measured, and one for what was trained anew; of several runs their mean."""
     facts = []
     for part in ([test for test in tests if not test.refit], [test for test in tests if test.refit]):
@@ -73,7 +73,8 @@ def _tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
     return facts
 
 
-def _selected(results: Results, setting: Setting) -> str:
+def selected_words(results: Results, setting: Setting) -> str:
+    """Return by which figure the setting was selected, `val_accuracy 0.8941 (validation images, 5 seeds)`."""
     metric = results.sweep.objective.metric
     if setting.estimate is None:
         return f"{metric}, of which it has none"

@@ -89,7 +89,8 @@ def check_mutant(good: BestCheckpoint, path: Path, chance: random.Random) -> boo
     """Evaluate a changed checkpoint, which gives figures (then True is returned) or a clear error."""
     about = mutate(dict(good.description), chance)
     if chance.random() < 0.95:  # else few would come to anything
-        about |= {"version": 1, "weights_sha256": good.description["weights_sha256"]}
+        about |= {"weights_sha256": good.description["weights_sha256"]}
+    about["version"] = 1
     path.write_bytes(save(dict(good.weights), {"cnnsweep": json.dumps(about)}))
     started = time.process_time()
     try:

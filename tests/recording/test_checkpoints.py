@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -223,3 +224,11 @@ def test_the_digest_depends_on_names_types_shapes_and_values():
     ]
     assert weights_digest(base) == weights_digest({"a": torch.arange(8.0)[:4]})
     assert len({weights_digest(w) for w in [base, *others]}) == 5
+
+
+def test_a_pipe_in_the_place_of_a_checkpoint_is_not_waited_for(tmp_path):
+    paths = RunPaths(tmp_path)
+    os.mkfifo(paths.last_checkpoint)
+    last, damaged = load_last(paths, {})
+    assert last is None
+    assert damaged[paths.last_checkpoint] == f"{paths.last_checkpoint}: cannot be read (not a file)"

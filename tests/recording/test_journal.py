@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import zlib
 
 import pytest
 
@@ -126,3 +128,27 @@ def test_a_journal_of_a_later_version_is_refused(tmp_path):
     journal.close()
     with pytest.raises(ResultsError, match=r"journal version 99, this one reads up to 1\); upgrade cnnsweep"):
         read_history(path)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_no_journal(tmp_path, make):
+    make(tmp_path / "journal.jsonl")
+    with pytest.raises(ResultsError, match="is not a file, so it is no journal"):
+        read_history(tmp_path / "journal.jsonl")
+
+
+def with_checksum(text):
+    return text[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"{}", b'{"event": 3}', b'{"event": "epoch", "time": "t"}', b'{"event": "ended", "run": "gone", "time": "t"}',
+     b'{"event": "sweep", "version": "x", "time": "t"}', b'{"event": "run", "run": [], "time": "t"}',
+     b'{"event": "asked", "space": 1, "drawn": 1, "picks": 3, "time": "t"}',
+     b'{"event": "judged", "verdicts": [{}], "time": "t"}', b'{"event": "planned", "groups": [1], "time": "t"}'],
+)  # fmt: skip
+def test_an_event_that_no_cnnsweep_wrote_is_an_error_though_its_checksum_is_right(tmp_path, text):
+    (tmp_path / "journal.jsonl").write_bytes(with_checksum(text))
+    with pytest.raises(ResultsError, match=r"journal.jsonl:1: is no event of a sweep"):
+        read_history(tmp_path / "journal.jsonl")

@@ -1,0 +1,56 @@
+"""What a check found, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Level(StrEnum):
+    """How a finding is to be taken."""
+
+    GOOD = "good"
+    NOTE = "note"  # worth knowing; nothing has to be done, or the next command does it
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: what was looked at: a package, a file, a run.
+        words: what was found.
+        remedy: what to do about it.
+    """
+
+    level: Level
+    subject: str
+    words: str
+    remedy: str | None = None
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return it as plain JSON values."""
+        return {**asdict(self), "level": str(self.level)}
+
+
+def good(subject: str, words: str) -> Finding:
+    """Return a finding that asks for nothing."""
+    return Finding(Level.GOOD, subject, words)
+
+
+def note(subject: str, words: str, remedy: str | None = None) -> Finding:
+    """Return a finding that is worth knowing."""
+    return Finding(Level.NOTE, subject, words, remedy)
+
+
+def problem(subject: str, words: str, remedy: str) -> Finding:
+    """Return a finding that somebody has to do something about."""
+    return Finding(Level.PROBLEM, subject, words, remedy)
+
+
+def has_problems(findings: Iterable[Finding]) -> bool:
+    """True if something is wrong."""
+    return any(finding.level is Level.PROBLEM for finding in findings)

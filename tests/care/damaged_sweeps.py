@@ -1,0 +1,63 @@
+"""A small sweep to damage, and what must be true of it after a repair."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from small_sweeps import SilentDisplay, sweep, untimed
+
+from cnnsweep.care.findings import Finding, has_problems
+from cnnsweep.care.repairs import repair_sweep
+from cnnsweep.care.sweep_folder import check_sweep, find_sweep
+
+# By its loss the best epoch is the last one, so that the last checkpoint has the best weights too.
+OVERRIDES = ("metric=val_loss", "tensorboard.histograms=false", "tensorboard.images=false")
+
+
+def make_sweep(folder: Path) -> Path:
+    sweep(folder, overrides=OVERRIDES)
+    return folder
+
+
+def copy_of(folder: Path, target: Path) -> Path:
+    if target.exists():
+        shutil.rmtree(target)
+    return Path(shutil.copytree(folder, target))
+
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    pass
+
+
+def check(folder: Path) -> list[Finding]:
+    return check_sweep(find_sweep(folder), silent)
+
+
+def repair(folder: Path) -> list[str]:
+    return repair_sweep(find_sweep(folder), silent)
+
+
+def lines_of(folder: Path) -> list[bytes]:
+    return (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def write_lines(folder: Path, lines: list[bytes]) -> None:
+    (folder / "journal.jsonl").write_bytes(b"".join(lines))
+
+
+def flipped(data: bytes, place: float = 0.5) -> bytes:
+    changed = bytearray(data)
+    changed[int(place * (len(data) - 1))] ^= 1
+    return bytes(changed)
+
+
+def assert_repairs(folder: Path, whole: Path, label: object, overrides: tuple[str, ...] = OVERRIDES) -> int:
+    """Repair, run again, compare with the undamaged sweep; return how many epochs were trained anew."""
+    repair(folder)
+    assert not has_problems(check(folder)), (label, check(folder))
+    display = SilentDisplay()
+    sweep(folder, display=display, overrides=overrides)
+    assert untimed(folder) == untimed(whole), label
+    assert not has_problems(check(folder)), (label, check(folder))
+    return len(display.records)
