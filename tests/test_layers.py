@@ -21,6 +21,7 @@ LAYERS = [
     ["execution"],
     ["care"],
     ["comparison"],
+    ["html"],
     ["report"],
     ["planning"],
     ["training"],
@@ -36,7 +37,7 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Torch-free as a whole, so that --help, reports, spec checks and plans answer at once.
-LIGHT = ["cli", "comparison", "report", "display", "spec", "selection", "records", "errors", "planning", "stopping"]
+LIGHT = ["cli", "comparison", "html", "report", "display", "spec", "selection", "records", "errors", "planning", "stopping"]
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, Device, stdout
 from cnnsweep.errors import UsageError
 from cnnsweep.interruption import StoppedAtOnce
+
+if TYPE_CHECKING:
+    from cnnsweep.report.results import Results
 
 
 class Format(StrEnum):
@@ -33,6 +36,10 @@ def report(
         str | None, typer.Option("--run", help="Show one run: its epochs and the loss of every batch.", metavar="NAME")
     ] = None,
     style: Annotated[Format, typer.Option("--format", help="How to print the ranked runs.")] = Format.TABLE,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write the whole report as one page for a browser, with charts.", metavar="FILE"),
+    ] = None,
 ) -> None:
     """Show what a sweep found.
 
@@ -42,10 +49,14 @@ def report(
     Examples:
       cnnsweep report runs/fashion
       cnnsweep report runs/fashion/results.json --format csv --sort run_duration
+      cnnsweep report runs/fashion --html report.html
     """
     from cnnsweep.report.results import load_results
 
     results = load_results(path)
+    if html is not None:
+        _write_html(results, html, run_name, style)
+        return
     if style is not Format.TABLE:
         from cnnsweep.report import export
 
@@ -60,6 +71,18 @@ def report(
         terminal.render_run(results, run_name, stdout())
     else:
         terminal.render_report(results, stdout(), top=top, sort=sort)
+
+
+def _write_html(results: Results, file: Path, run_name: str | None, style: Format) -> None:
+    from cnnsweep.display.safe_text import safe_text
+    from cnnsweep.html.page import write_page
+
+    if run_name is not None or style is not Format.TABLE:
+        raise UsageError("--html writes the whole report as a page; leave --run and --format out")
+    if file.is_dir():
+        raise UsageError(f"--html: {safe_text(file)} is a folder; name a file, as in: --html report.html")
+    write_page(results, file)
+    print(f"wrote {safe_text(file)}", file=sys.stderr)
 
 
 def compare(

@@ -12,8 +12,9 @@ from cnnsweep.display.figures import (
     estimate_text,
 )
 from cnnsweep.display.lines import runs_words
-from cnnsweep.display.progress import RunProgress, SweepProgress
+from cnnsweep.display.progress import FAILURES, RunProgress, SweepProgress
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.display.sparkline import curve_column
 from cnnsweep.records import RunStatus, end_words
 
 STATUS_STYLES = {
@@ -25,6 +26,7 @@ STATUS_STYLES = {
     RunStatus.FAILED: "red",
     RunStatus.INTERRUPTED: "yellow",
 }
+SIGNS = {RunStatus.RUNNING: "▸", RunStatus.DIVERGED: "✗", RunStatus.FAILED: "✗"}
 BEST_STYLE = "bold green"
 WIDEST_BARS = 100
 LINES_AROUND = 9  # title, header and its rule, counts, two bars, two empty lines, and one to spare
@@ -56,15 +58,29 @@ def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]],
         position += len(block)
         ends.append(position)
     columns = [
-        Column("", [Text("★" if row is progress.best else " ", BEST_STYLE) for row in rows], drop=0),
+        Column("", [_sign(progress, row) for row in rows], drop=0),
         Column("run", [Text(str(row.number), _row_style(progress, row)) for row in rows], drop=0),
         _status_column(rows),
         *_setting_columns(progress, rows),
         Column("epoch", [Text(f"{row.epochs_done}/{row.run.hyperparameters.epochs}") for row in rows], drop=1),
         *_figure_columns(progress, rows),
+        *_curve_column(progress, rows),
         Column("time", [_time_cell(row) for row in rows], drop=20),
     ]
     return build_table(columns, width, ends)
+
+
+def _sign(progress: SweepProgress, row: RunProgress) -> Text:
+    """Return what stands out of a row without colours, and where there is no room for the status."""
+    if row is progress.best:
+        return Text("★", BEST_STYLE)
+    return Text(SIGNS.get(row.status, " "), STATUS_STYLES[row.status])
+
+
+def _curve_column(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
+    epochs = max((row.run.hyperparameters.epochs for row in rows), default=0)
+    styles = ["green" if row is progress.best else "red" if row.status in FAILURES else "" for row in rows]
+    return curve_column([row.curve for row in rows], epochs, styles)
 
 
 def _status_column(rows: Sequence[RunProgress]) -> Column:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnnsweep.display.base import SweepOverview
 from cnnsweep.display.time_left import TimeLeft
@@ -24,6 +24,7 @@ class RunProgress:
         standing: what stands for it by the sweep's objective; None while no figure is finite.
         share: how much of the epoch in progress is through, 0 to 1.
         failure: of what kind, for a run that failed.
+        curve: the deciding figure of each epoch, from the first; None or NaN where it is not finite.
     """
 
     number: int
@@ -33,6 +34,7 @@ class RunProgress:
     standing: EpochRecord | None = None
     share: float = 0.0
     failure: FailureKind | None = None
+    curve: list[float | None] = field(default_factory=list)
 
     @property
     def epochs_done(self) -> int:
@@ -126,6 +128,7 @@ class SweepProgress:
         records = self.overview.history.get(row.run.id)
         if records:
             row.latest = records[-1]
+            row.curve = [getattr(record, self.overview.objective.metric) for record in records]
             row.standing = self.overview.objective.standing(records)
         if row.run.id in self.overview.outcomes:
             outcome = self.overview.outcomes[row.run.id]
@@ -152,6 +155,7 @@ class SweepProgress:
         # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
         self.epochs_done += record.epoch - row.epochs_done
         row.latest, row.share = record, 0.0
+        row.curve[record.epoch - 1 :] = [getattr(record, self.overview.objective.metric)]
         self.batches = None
         self.time_left.learn(record)
         self.time_left.set_left(record.run_id, row.epochs_left)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 # For terminals that cannot show Unicode: one character for one, so that columns stay aligned.
-_ASCII = str.maketrans("★–…━╸─·×↑↓✓✗▸→", "*-.=- .x^v+x>>")
+_ASCII = str.maketrans("★–…━╸─·×↑↓✓✗▸→▁▂▃▄▅▆▇█", "*-.=- .x^v+x>>_.,-~=+#")
 _SHOW_CURSOR = b"\x1b[?25h"
 
 

@@ -96,7 +96,9 @@ def read_description(path: Path) -> Mapping[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: is damaged (its description cannot be read)") from error
     if version != VERSION:
-        raise CheckpointError(f"{path}: version {version} of a checkpoint; this cnnsweep reads {VERSION}: upgrade it")
+        raise CheckpointError(
+            f"{path}: version {str(version)[:20]} of a checkpoint; this cnnsweep reads {VERSION}: upgrade it"
+        )
     if missing:
         raise CheckpointError(f"{path}: is damaged (its description lacks {', '.join(sorted(missing))})")
     return dict(description)

@@ -1,7 +1,5 @@
 """Take a sweep's results away, and nothing else that lies in its folder."""
 
-from pathlib import Path
-
 from cnnsweep.errors import ResultsError
 from cnnsweep.recording.files import cut_file, remove_file, remove_folder, unwritable
 from cnnsweep.recording.history import read_history
@@ -33,6 +31,4 @@ def _run_names(paths: SweepPaths) -> list[str]:
         names = [run.name for run in read_history(paths.journal).runs.values()]
     except ResultsError:  # a damaged journal is a reason to start over: go by what run folders look like
         names = [f.name for f in paths.folder.iterdir() if paths.run(f.name).log.is_file()]
-    # A name that is more than one step down would lead out of the folder.
-    plain = [name for name in names if Path(name).name == name and name not in (".", "..")]
-    return [name for name in plain if (paths.folder / name).is_dir() and not (paths.folder / name).is_symlink()]
+    return [name for name in names if (paths.folder / name).is_dir() and not (paths.folder / name).is_symlink()]

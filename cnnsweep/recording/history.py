@@ -11,6 +11,7 @@ from typing import Any
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.recording.journal import VERSION, read_journal
+from cnnsweep.recording.paths import is_folder_name
 from cnnsweep.records import EpochRecord, FailureKind, Run, RunOutcome, RunStatus, Verdict
 from cnnsweep.selection import BEST, Objective
 
@@ -156,6 +157,8 @@ class SweepHistory:
             self.started = self.started or event["time"]
             self.status = "running"
         elif kind == "run":
+            if not is_folder_name(event["name"]):
+                raise ValueError("the run's name is not that of a folder")
             known = self.runs.get(event["run"])
             if known is None:
                 known = RunHistory(

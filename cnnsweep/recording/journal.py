@@ -22,12 +22,13 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.recording.files import OutputFile, cut_file, sync_folder, to_json, unwritable
 
 VERSION = 1
+_LONGEST_LINE = 1 << 26  # bytes; the groups of 10,000 runs take less than one of these 64 MB
 _CHECKSUM_LENGTH = len(',"crc":"00000000"}')
 
 
@@ -80,7 +81,7 @@ def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
     if not path.is_file():  # opening a pipe would wait for ever
         raise ResultsError(f"{path}: is not a file, so it is no journal; give a sweep's folder")
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(_lines(file), start=1):
             event = _decode(line)
             if event is not None:
                 yield event
@@ -95,14 +96,19 @@ def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        return [(line, _decode(line)) for line in file]
+        return [(line, _decode(line)) for line in _lines(file)]
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yield lines; one that is longer than any of ours comes in pieces, which are not whole."""
+    return iter(lambda: file.readline(_LONGEST_LINE), b"")
 
 
 def _cut_torn_tail(path: Path) -> int:
     """Cut off a torn last line; return how long the journal is without it."""
     whole = 0
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(_lines(file), start=1):
             if _decode(line) is None:
                 if file.read(1):
                     raise _damaged(path, number)

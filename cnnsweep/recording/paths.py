@@ -4,6 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def is_folder_name(name: object) -> bool:
+    """True for the name of one folder: what comes from a file of a stranger must not lead out of the sweep's."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not any(char in name for char in "/\\:\0")
+
+
 @dataclass(frozen=True, slots=True)
 class RunPaths:
     """The files of one run."""

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, TypeVar
 from cnnsweep.bounded_files import read_bounded
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import InputError, ResultsError
+from cnnsweep.recording.paths import is_folder_name
 
 MOST_BYTES = 256 << 20  # ten thousand runs of a hundred epochs; a stranger's may take forty times as much in memory
 LARGEST_FIGURE = 1e100  # so that squares and sums stay finite
@@ -165,9 +166,8 @@ class JsonReader:
         return tuple(names)
 
     def run_name(self, mapping: Mapping[str, Any], key: str, where: str) -> str:
-        # It is joined to the sweep's folder, so a foreign file must not lead out of it.
         name = self.text(mapping, key, where)
-        if name in ("", ".", "..") or any(char in name for char in "/\\:\0"):
+        if not is_folder_name(name):
             self.fail(joined(where, key), f"is {shown(name)}, but must be the name of a folder")
         return name
 

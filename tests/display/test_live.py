@@ -55,11 +55,11 @@ def test_small_sweep_on_a_terminal_of_80_columns() -> None:
     assert lines[:10] == [
         "fashion  4 runs · cpu · runs/fashion",
         "",
-        "   run  status        lr  batch_size  shuffle  epoch  val loss  val acc ↑",
-        "─" * 73,
-        "     1  finished  0.1            100  true       3/3    0.1831     0.8350",
-        "★    2  finished  0.01           100  false      3/3    0.1818     0.8360",
-        "     3  running   0.001          100  true       1/3    0.4686     0.6350",
+        "   run  status        lr  batch_size  shuffle  epoch  val loss  val acc ↑  curve",
+        "─" * 80,
+        "     1  finished  0.1            100  true       3/3    0.1831     0.8350  ▂▅█",
+        "★    2  finished  0.01           100  false      3/3    0.1818     0.8360  ▂▅█",
+        "▸    3  running   0.001          100  true       1/3    0.4686     0.6350  ▁",
         "     4  waiting   0.0001         100  false      0/3         –          –",
         "",
         "1 waiting, 1 running, 2 finished",
@@ -87,7 +87,8 @@ def test_table_fits_terminals_of_any_width(width: int, count: int, active: int) 
     rows = [line for line in lines[title + 4 :] if "/3" in line and not line.startswith(("epoch", "sweep"))]
     assert len(rows) >= min(count, 7)
     # Each row is on one line of its own, with all its columns: none wrapped.
-    assert {len(row) for row in rows if "finished" in row} <= {len(lines[title + 3])}
+    curve = 2 if "curve" in header and "time" not in header else 0  # of three epochs, under a longer heading
+    assert {len(row) for row in rows if "finished" in row} <= {len(lines[title + 3]) - curve}
     last = [line for line in lines if line][-2:]
     assert last[0].startswith("epoch ━")
     assert last[1].startswith("sweep ━")
@@ -101,7 +102,7 @@ def test_large_sweep_shows_best_active_failed_and_counts() -> None:
     # 500 ended, of them 72 diverged (positions 2, 9, … 499); 3 best, 7 active and 3 failures fit in 24 lines.
     (counts,) = [line for line in terminal.lines if line.startswith("+ ")]
     assert counts == "+ 480 waiting, 13 running, 425 finished, 69 diverged"
-    numbers = [line.split()[0] for line in terminal.lines if line.startswith("   ") and "/3" in line]
+    numbers = [line[1:7].strip() for line in terminal.lines if line[:1] in " ▸✗" and "/3" in line]
     assert [n for n in numbers if n in ("486", "493", "500")] == ["486", "493", "500"]  # the most recent failures
     assert [n for n in numbers if 500 < int(n) <= 507] == [str(n) for n in range(501, 508)]
     # Accuracy grows with position % 11, so the first of the best are at positions 10, 21 and 32.

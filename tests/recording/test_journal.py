@@ -152,3 +152,16 @@ def test_an_event_that_no_cnnsweep_wrote_is_an_error_though_its_checksum_is_righ
     (tmp_path / "journal.jsonl").write_bytes(with_checksum(text))
     with pytest.raises(ResultsError, match=r"journal.jsonl:1: is no event of a sweep"):
         read_history(tmp_path / "journal.jsonl")
+
+
+@pytest.mark.parametrize("name", ["../../evil", "..", ".", "", "a/b", "a\\b", "C:evil", "/etc", "nul\0", 3, None])
+def test_a_run_whose_folder_would_lie_elsewhere_is_refused(tmp_path, name):
+    with pytest.raises(ResultsError, match="the run's name is not that of a folder"):
+        fold([{**run_event(name=name), "time": "t"}], tmp_path / "journal.jsonl")
+
+
+def test_a_line_without_an_end_is_not_read_into_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnnsweep.recording.journal._LONGEST_LINE", 1000)
+    write(tmp_path / "journal.jsonl", {"event": "left", "text": "x" * 2000}, {"event": "left"})
+    with pytest.raises(ResultsError, match="journal.jsonl:1: the line is damaged"):
+        list(read_journal(tmp_path / "journal.jsonl"))
