@@ -20,7 +20,9 @@ LAYERS = [
     ["judging"],
     ["execution"],
     ["care"],
+    ["watching"],
     ["comparison"],
+    ["figures"],
     ["html"],
     ["report"],
     ["planning"],
@@ -37,7 +39,10 @@ LAYERS = [
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Torch-free as a whole, so that --help, reports, spec checks and plans answer at once.
-LIGHT = ["cli", "comparison", "html", "report", "display", "spec", "selection", "records", "errors", "planning", "stopping"]
+LIGHT = [
+    *("cli", "watching", "comparison", "html", "report", "display"),
+    *("spec", "selection", "records", "errors", "planning", "stopping"),
+]
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 
 

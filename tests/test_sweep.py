@@ -230,9 +230,8 @@ def test_an_edited_file_adds_only_what_is_new_and_keeps_folders(whole, tmp_path)
     assert len(display.started) == 1
     assert tables(folder)["runs"][0]["run"] == first["run"]
     assert len(tables(folder)["runs"]) == 2
-    assert any("the sweep file changed since the last time" in m and "+ lr:" in m for m in display.messages), (
-        display.messages
-    )
+    assert "the sweep file changed since the last time; runs that are done stay:" in display.messages
+    assert "  + lr: [0.01, 0.001]" in display.messages
 
 
 def test_runs_no_longer_asked_for_stay_in_the_tables(whole, tmp_path):

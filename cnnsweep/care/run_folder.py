@@ -199,7 +199,7 @@ def _is_loss(line: str, pair: tuple[int, int]) -> bool:
 def _is_ours(paths: RunPaths, name: str) -> bool:
     ours = (
         *(paths.best_weights, paths.best_description, paths.last_checkpoint, paths.previous_checkpoint),
-        *(paths.pickled_checkpoint, paths.batch_losses, paths.log),
+        *(paths.pickled_checkpoint, paths.batch_losses, paths.log, paths.evaluation),
     )
     return name in {path.name for path in ours} or name.startswith(_EVENTS)
 

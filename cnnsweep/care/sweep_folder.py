@@ -53,9 +53,8 @@ def read_salvage(paths: SweepPaths) -> Salvage:
         found = salvage(read_lines(paths.journal), read_known_results(paths))
     except OSError as error:
         raise ResultsError(f"{safe_text(paths.journal)}: cannot be read ({error.strerror})") from error
-    for run in found.history.runs.values():
-        if run.name in ("", ".", "..") or any(char in run.name for char in "/\\\0"):
-            raise ResultsError(f"{safe_text(paths.journal)}: '{safe_text(run.name)}' is no name of a run's folder")
+    except ValueError as error:  # what results.json says of a lost line
+        raise ResultsError(f"{safe_text(paths.results_json)}: {error}") from error
     return found
 
 

@@ -1,11 +1,26 @@
 """What a sweep tells whoever watches it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from cnnsweep.records import EpochRecord, Run, RunOutcome
 from cnnsweep.selection import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A sweep that somebody else trains, and that began before it is shown. Of batches nothing is known.
+
+    Attributes:
+        elapsed_s: since the first run of the present command started.
+        records: epochs of the present command so far.
+        source: says in words who trains, and when there was news; asked whenever it is shown, so it must be quick.
+    """
+
+    elapsed_s: float
+    records: Sequence[EpochRecord]
+    source: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +33,7 @@ class SweepOverview:
         history: epochs trained before this session, by run id; also of runs that only a later round will name.
         outcomes: how runs ended before this session, the same.
         runs_to_come: how many further runs a search will ask for at most; 0 where all are known.
+        under_way: of a sweep that is only watched.
     """
 
     name: str
@@ -29,6 +45,7 @@ class SweepOverview:
     history: Mapping[str, Sequence[EpochRecord]]
     outcomes: Mapping[str, RunOutcome]
     runs_to_come: int = 0
+    under_way: UnderWay | None = None
 
 
 class SweepDisplay(Protocol):

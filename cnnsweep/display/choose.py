@@ -8,11 +8,12 @@ from cnnsweep.display.plain import PlainDisplay, QuietDisplay
 from cnnsweep.display.stream import is_dumb_terminal
 
 
-def choose_display(quiet: bool, stream: TextIO | None = None) -> SweepDisplay:
+def choose_display(quiet: bool, stream: TextIO | None = None, *, keeps_table: bool = False) -> SweepDisplay:
     """Return the live table for a terminal, plain lines for anything else, and little at all if `quiet`.
 
     Args:
         stream: where to write; stderr by default, so that stdout stays free for data.
+        keeps_table: leave the last live table on the screen, for who prints no other.
     """
     stream = sys.stderr if stream is None else stream
     if quiet:
@@ -23,4 +24,4 @@ def choose_display(quiet: bool, stream: TextIO | None = None) -> SweepDisplay:
 
     from cnnsweep.display.live import LiveDisplay
 
-    return LiveDisplay(Console(file=stream))
+    return LiveDisplay(Console(file=stream), keeps_table=keeps_table)

@@ -12,14 +12,7 @@ from rich.text import Text
 
 from cnnsweep.display.base import SweepOverview
 from cnnsweep.display.lines import failure_line, summary_line
-from cnnsweep.display.live_table import (
-    LINES_AROUND,
-    choose_rows,
-    counts_line,
-    progress_lines,
-    runs_table,
-    title_line,
-)
+from cnnsweep.display.live_table import picture, progress_lines
 from cnnsweep.display.progress import FAILURES, BatchCount, SweepProgress
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.display.stream import ForgivingStream
@@ -38,9 +31,15 @@ class LiveDisplay:
     kept and only the two progress lines are new until a run or an epoch ends.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, keeps_table: bool = False) -> None:
+        """Prepare to draw on a console.
+
+        Args:
+            keeps_table: leave the last table on the screen, for who prints no other.
+        """
         console.file = ForgivingStream(console.file)  # type: ignore[arg-type, assignment]  # it has what Rich uses
         self._console = console
+        self._keeps_table = keeps_table
         self._progress: SweepProgress | None = None
         self._live: Live | None = None
         self._lock = Lock()  # between the trainer's thread and the one that draws
@@ -56,7 +55,7 @@ class LiveDisplay:
             console=self._console,
             get_renderable=self._frame,
             auto_refresh=False,
-            transient=True,  # the final table takes its place
+            transient=not self._keeps_table,
             # What libraries print would tear the table; but what goes to a file or a pipe must get there.
             redirect_stderr=sys.stderr.isatty(),
             redirect_stdout=sys.stdout.isatty(),
@@ -109,7 +108,7 @@ class LiveDisplay:
         self._print(Text(safe_text(text), style="yellow"))
 
     def close(self) -> None:
-        """Take the table away, give the cursor back and leave one line on how the runs stand."""
+        """Take the table away unless it is kept, give the cursor back and leave one line on how the runs stand."""
         if self._live is not None:
             self._stop.set()
             self._thread.join()
@@ -139,11 +138,7 @@ class LiveDisplay:
         with self._lock:
             progress = self._now()
             if self._table is None or self._table.size != (width, height):
-                blocks = choose_rows(progress, max(height - LINES_AROUND, 1))
-                table = Group(
-                    title_line(progress), "", runs_table(progress, blocks, width), "", counts_line(progress, blocks)
-                )
-                self._table = _Lines(self._console, table, (width, height))
+                self._table = _Lines(self._console, picture(progress, width, height), (width, height))
             return Group(self._table, *progress_lines(progress, width))
 
 

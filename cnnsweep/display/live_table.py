@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.console import Group
 from rich.text import Text
 
 from cnnsweep.display.columns import Column, build_table, figure_column, setting_column
@@ -32,6 +33,12 @@ WIDEST_BARS = 100
 LINES_AROUND = 9  # title, header and its rule, counts, two bars, two empty lines, and one to spare
 BEST_SHOWN = 3
 FAILURES_SHOWN = 3
+
+
+def picture(progress: SweepProgress, width: int, height: int) -> Group:
+    """Return all that is drawn but the lines that move from frame to frame, see `progress_lines`."""
+    blocks = choose_rows(progress, max(height - LINES_AROUND, 1))
+    return Group(title_line(progress), "", runs_table(progress, blocks, width), "", counts_line(progress, blocks))
 
 
 def choose_rows(progress: SweepProgress, room: int) -> list[list[RunProgress]]:
@@ -141,7 +148,10 @@ def counts_line(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]]
 
 
 def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
-    """Return the bar of the epoch in progress and the bar of the whole sweep, with the time left."""
+    """Return the bar of the epoch in progress and the bar of the whole sweep, with the time left.
+
+    Of a sweep that is only watched, who trains it takes the place of the epoch.
+    """
     widest_state = max(width - 32, 20)  # leaves a bar of some length
     left = estimate_text(progress.seconds_left())
     done, total = progress.epochs_done, progress.epochs_total
@@ -150,18 +160,25 @@ def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
     of = UNKNOWN if is_unknown else f"{total:,}"
     begun = sum(row.share for row in progress.active.values())
     elapsed = duration_text(progress.time_left.elapsed())
+    is_through = not is_unknown and done == total and not progress.active
     sweep_state = _longest_that_fits(
-        (
+        (f"{done:,} of {of} epochs in {elapsed}", f"{done:,} epochs")
+        if is_through
+        else (
             f"{done:,} of {of} epochs, {elapsed} so far, {left} left",
             f"{done:,}/{of} epochs, {left} left",
             f"{left} left",
         ),
         widest_state,
     )
+    sweep_share = (done + begun) / total if total else 0.0 if is_unknown else 1.0
+    under_way = progress.overview.under_way
+    if under_way is not None:
+        source = Text(under_way.source(), "dim", no_wrap=True, overflow="ellipsis")
+        return [source, _bar_line("sweep", sweep_share, sweep_state, len(sweep_state), width)]
     epoch_state = _epoch_state(progress, widest_state)
     state_width = max(len(sweep_state), len(epoch_state))
     epoch_share = begun / len(progress.active) if progress.active else 0.0
-    sweep_share = (done + begun) / total if total else 0.0 if is_unknown else 1.0
     return [
         _bar_line("epoch", epoch_share, epoch_state, state_width, width),
         _bar_line("sweep", sweep_share, sweep_state, state_width, width),

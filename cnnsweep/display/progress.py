@@ -78,6 +78,10 @@ class SweepProgress:
         self.time_left = TimeLeft(overview.runs, clock)
         for row in self.runs.values():
             self.time_left.set_left(row.run.id, row.epochs_left)
+        if overview.under_way is not None:
+            self.time_left.start(overview.under_way.elapsed_s)
+            for record in overview.under_way.records:
+                self.time_left.learn(record)
         self._rank_all()
 
     @property

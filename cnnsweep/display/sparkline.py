@@ -1,5 +1,6 @@
 """Learning curves of one line's height: a block a few epochs, the higher the larger the figure."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from statistics import fmean, quantiles
@@ -44,7 +45,7 @@ def sparkline(curve: Curve, low: float, high: float, width: int, epochs: int) ->
     length = math.ceil(len(curve) * width / epochs)
     bounds = [min(round(position * epochs / width), len(curve)) for position in range(length + 1)]
     # The last part may hold no epoch of its own yet.
-    parts = [curve[start : max(end, start + 1)] for start, end in zip(bounds, bounds[1:], strict=False)]
+    parts = [curve[start : max(end, start + 1)] for start, end in itertools.pairwise(bounds)]
     return "".join(_block(part, low, high) for part in parts if part)
 
 
@@ -57,7 +58,7 @@ def _block(part: Curve, low: float, high: float) -> str:
 
 
 def _scale(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the lowest and highest figure, without the few that would flatten all others: a loss before it diverges."""
+    """Return the lowest and highest figure, without those that would flatten all others: a loss that diverges."""
     known = sorted(figure for curve in curves for figure in _finite(curve))
     if len(known) < 2:
         return (known[0], known[0]) if known else (0.0, 0.0)

@@ -40,10 +40,14 @@ class TimeLeft:
         self._kind[run.id] = _kind(run)
         self._left_of[run.id] = 0
 
-    def start(self) -> None:
-        """Start the clock; call it when the first run starts, so that loading data does not count."""
+    def start(self, already: float = 0.0) -> None:
+        """Start the clock; call it when the first run starts, so that loading data does not count.
+
+        Args:
+            already: seconds for which it ran before.
+        """
         if self._started is None:
-            self._started = self._clock()
+            self._started = self._clock() - already
 
     def elapsed(self) -> float:
         """Return the seconds since the first run started."""

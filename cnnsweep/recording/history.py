@@ -243,19 +243,28 @@ def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepHistory:
     """Fold events; `path` is for messages only."""
     history = SweepHistory()
     for number, event in enumerate(events, start=1):
-        try:
-            if event["event"] == "sweep" and event["version"] > VERSION:
-                raise ResultsError(
-                    f"{path}: written by a later cnnsweep (journal version {event['version']}, this one reads up to "
-                    f"{VERSION}); upgrade cnnsweep"
-                )
-            history.apply(event)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:  # its checksum is right all the same
-            raise ResultsError(
-                f"{path}:{number}: is no event of a sweep ({type(error).__name__}: {error}); "
-                f"keep what is whole with: cnnsweep doctor {path.parent} --repair"
-            ) from error
+        apply_checked(history, event, path, number)
     return history
+
+
+def apply_checked(history: SweepHistory, event: Mapping[str, Any], path: Path, number: int) -> None:
+    """Take one more event of a file into account, whatever the file holds.
+
+    Raises:
+        ResultsError: it is none of a sweep, or of a later version; the message names the file and the line.
+    """
+    try:
+        if event["event"] == "sweep" and event["version"] > VERSION:
+            raise ResultsError(
+                f"{path}: written by a later cnnsweep (journal version {event['version']}, this one reads up to "
+                f"{VERSION}); upgrade cnnsweep"
+            )
+        history.apply(event)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # its checksum is right all the same
+        raise ResultsError(
+            f"{path}:{number}: is no event of a sweep ({type(error).__name__}: {error}); "
+            f"keep what is whole with: cnnsweep doctor {path.parent} --repair"
+        ) from error
 
 
 def event_from_run(run: Run, parameters: int) -> dict[str, Any]:

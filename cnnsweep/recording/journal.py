@@ -81,12 +81,12 @@ def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
     if not path.is_file():  # opening a pipe would wait for ever
         raise ResultsError(f"{path}: is not a file, so it is no journal; give a sweep's folder")
     with path.open("rb") as file:
-        for number, line in enumerate(_lines(file), start=1):
-            event = _decode(line)
+        for number, line in enumerate(lines_of(file), start=1):
+            event = decode_event(line)
             if event is not None:
                 yield event
             elif file.read(1):
-                raise _damaged(path, number)
+                raise damaged_line(path, number)
 
 
 def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
@@ -96,10 +96,10 @@ def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        return [(line, _decode(line)) for line in _lines(file)]
+        return [(line, decode_event(line)) for line in lines_of(file)]
 
 
-def _lines(file: BinaryIO) -> Iterator[bytes]:
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Yield lines; one that is longer than any of ours comes in pieces, which are not whole."""
     return iter(lambda: file.readline(_LONGEST_LINE), b"")
 
@@ -108,10 +108,10 @@ def _cut_torn_tail(path: Path) -> int:
     """Cut off a torn last line; return how long the journal is without it."""
     whole = 0
     with path.open("rb") as file:
-        for number, line in enumerate(_lines(file), start=1):
-            if _decode(line) is None:
+        for number, line in enumerate(lines_of(file), start=1):
+            if decode_event(line) is None:
                 if file.read(1):
-                    raise _damaged(path, number)
+                    raise damaged_line(path, number)
                 break
             whole += len(line)
     if whole < path.stat().st_size:
@@ -119,7 +119,8 @@ def _cut_torn_tail(path: Path) -> int:
     return whole
 
 
-def _damaged(path: Path, number: int) -> ResultsError:
+def damaged_line(path: Path, number: int) -> ResultsError:
+    """Return the error that says which line of a journal is damaged, and what to do."""
     return ResultsError(
         f"{path}:{number}: the line is damaged (its checksum does not match); "
         f"keep what is whole with: cnnsweep doctor {path.parent} --repair"
@@ -132,8 +133,8 @@ def encode_event(event: Mapping[str, Any]) -> bytes:
     return body[:-1] + b',"crc":"%08x"}\n' % zlib.crc32(body)
 
 
-def _decode(line: bytes) -> Mapping[str, Any] | None:
-    """Return the event of a line, or None if the line is not whole."""
+def decode_event(line: bytes) -> Mapping[str, Any] | None:
+    """Return the event of a line, or None where the line is torn, damaged or no event."""
     if not line.endswith(b'"}\n') or len(line) < _CHECKSUM_LENGTH:
         return None
     body, checksum = line[: -_CHECKSUM_LENGTH - 1] + b"}", line[-11:-3]

@@ -44,6 +44,10 @@ class RunPaths:
         return self.folder / "log.txt"
 
     @property
+    def evaluation(self) -> Path:
+        return self.folder / "evaluation.json"
+
+    @property
     def event_files(self) -> list[Path]:  # TensorBoard's, in the order in which they were begun
         return sorted(self.folder.glob("events.out.tfevents.*"))
 

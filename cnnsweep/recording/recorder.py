@@ -230,7 +230,7 @@ class Recorder:
                 if run.id not in self._boards and self._board_works:  # it was waiting
                     self._boards[run.id] = RunBoard(self.paths.run(run.name), self._task.board)
                 if run.id in self._boards:
-                    self._boards[run.id].add_end(outcome.status, run.settings, _figures(best), epoch)
+                    self._boards[run.id].add_end(outcome.status, _figures(best), epoch)
         words = end_words(outcome.status, outcome.failure)
         self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
         self._close_board(run.id)
@@ -301,6 +301,7 @@ class Recorder:
                 self._boards[run.id] = RunBoard(files.paths, self._task.board)
                 if is_new:
                     self._boards[run.id].introduce(self._task.graph(run), self._task.images)
+                self._boards[run.id].add_start(run.settings)
 
     def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
         """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""

@@ -99,6 +99,7 @@ class RunFiles:
         """
         try:
             remove_leftovers(self.paths.folder)
+            remove_file(self.paths.evaluation)  # the run trains on, and may find better weights
             if last is None:
                 self._start_over()
                 return

@@ -19,12 +19,11 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.compat.proto.versions_pb2 import VersionDef
-from tensorboard.plugins.hparams.api_pb2 import Status
-from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
-from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard.summary import custom_scalars
 
+from cnnsweep.recording.board_hparams import BEST, HPARAMS, end_of_session, start_of_session
 from cnnsweep.recording.files import OutputFile, remove_file, replace_file_by, sync_folder
 from cnnsweep.recording.paths import RunPaths
 from cnnsweep.records import EpochReport, RunStatus
@@ -34,15 +33,27 @@ _RECORD_OVERHEAD = 16  # bytes: a record's length and two checksums
 _BINS = 64
 _NUMBERS = itertools.count()  # so that two files opened in one second have two names
 _BATCH_TAG = "batch/loss"  # the only tag whose step counts batches; all others count epochs
+_EVALUATION = "evaluation_"  # how the tags of an evaluation begin, and the name of its file after the prefix
+_CHARTS = {
+    "training and validation": {
+        "loss": ["Multiline", ["^epoch/loss$", "^epoch/val_loss$"]],
+        "accuracy": ["Multiline", ["^epoch/accuracy$", "^epoch/val_accuracy$"]],
+    }
+}
 
 
 @dataclass(frozen=True, slots=True)
 class BoardContent:
-    """What a run's board records beside its epoch scalars."""
+    """What a run's board records beside its epoch scalars.
+
+    Attributes:
+        columns: the settings that runs of the sweep have; TensorBoard shows those that the first run names.
+    """
 
     batch_loss: bool = True
     histograms: bool = True
     hparams: bool = True
+    columns: tuple[str, ...] = ()
 
 
 class RunBoard:
@@ -65,7 +76,8 @@ class RunBoard:
         self._file.flush()
 
     def introduce(self, graph: GraphDef | None, images: Summary | None) -> None:
-        """Record the model's graph and a grid of sample images."""
+        """Record which curves share a chart, the model's graph, and a grid of sample images."""
+        self._add(custom_scalars(_CHARTS), 0)
         if graph is not None:
             self._add_event(Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
         if images is not None:
@@ -93,18 +105,23 @@ class RunBoard:
                 self._add(Summary(value=[Summary.Value(tag=_BATCH_TAG, simple_value=loss)]), step)
         self._file.sync()  # what the checkpoint says is there, is there
 
-    def add_end(self, status: RunStatus, settings: Mapping[str, Any], best: Mapping[str, float], epoch: int) -> None:
-        """Record the hyperparameters with the figures of the best epoch, for the HParams view.
+    def add_start(self, settings: Mapping[str, Any]) -> None:
+        """Record the hyperparameters, for the row of a run that trains in the HParams view.
 
-        torch's `add_hparams` would make a second run; its three summaries go into this run's own file instead.
+        torch's `add_hparams` would make a second run, and hide what the first of the sweep's runs lacks.
         """
+        if self._content.hparams:
+            for summary in start_of_session(settings, self._content.columns):
+                self._add(summary, 0)
+            self._file.flush()
+
+    def add_end(self, status: RunStatus, best: Mapping[str, float], epoch: int) -> None:
+        """Record how the run ended, and the figures of the best epoch, for the HParams view."""
         if not self._content.hparams:
             return
-        scalars = {f"best/{name}": value for name, value in best.items()}
-        self._add(Summary(value=[Summary.Value(tag=t, simple_value=v) for t, v in scalars.items()]), epoch)
-        plain = {n: v if isinstance(v, bool | int | float | str) else str(v) for n, v in settings.items()}
-        for summary in hparams(plain, scalars):
-            self._add(_with_status(summary, status), 0)
+        values = [Summary.Value(tag=f"{BEST}{name}", simple_value=value) for name, value in best.items()]
+        self._add(Summary(value=values), epoch)
+        self._add(end_of_session(status), 0)
         self._file.sync()
 
     def close(self) -> None:
@@ -115,18 +132,6 @@ class RunBoard:
 
     def _add_event(self, event: Event) -> None:
         self._writer.write(event.SerializeToString())
-
-
-def _with_status(summary: Any, status: RunStatus) -> Any:
-    """Correct the outcome in the summary that ends a session; torch always writes success."""
-    if status is RunStatus.FINISHED or status is RunStatus.STOPPED:
-        return summary
-    for value in summary.value:
-        data = HParamsPluginData.FromString(value.metadata.plugin_data.content)
-        if data.HasField("session_end_info"):
-            data.session_end_info.status = Status.STATUS_FAILURE
-            value.metadata.plugin_data.content = data.SerializeToString()
-    return summary
 
 
 def _histograms(prefix: str, tensors: Mapping[str, Tensor]) -> list[Summary.Value]:
@@ -180,6 +185,22 @@ def drop_later_events(paths: RunPaths, epoch: int, batches: int) -> None:
             remove_file(path)
         elif len(kept) < len(events) or path.stat().st_size > sum(len(raw) + _RECORD_OVERHEAD for raw in events):
             replace_file_by(path, partial(_write_events, kept))
+
+
+def replace_evaluation_events(paths: RunPaths, summary: Summary, split: str, step: int) -> None:
+    """Have a run's board show an evaluation, in a file of its own, which replaces that of an earlier one.
+
+    It has one name for each split, so that neither a crash nor a second evaluation can show anything twice.
+
+    Raises:
+        FolderError: it cannot be written.
+    """
+    events = [
+        Event(wall_time=time.time(), file_version="brain.Event:2"),
+        Event(wall_time=time.time(), step=step, summary=summary),
+    ]
+    path = paths.folder / f"{_PREFIX}{_EVALUATION}{split}"
+    replace_file_by(path, partial(_write_events, [event.SerializeToString() for event in events]))
 
 
 def _write_events(events: Sequence[bytes], file: OutputFile) -> None:
@@ -236,8 +257,8 @@ def _is_kept(event: Event, epoch: int, batches: int) -> bool:
     tags = [value.tag for value in event.summary.value]
     if tags == [_BATCH_TAG]:
         return bool(event.step <= batches)
-    if any(tag.startswith(("_hparams_/", "best/")) for tag in tags):
-        return False  # they belong to the end, which is still to come
+    if any(tag.startswith((HPARAMS, BEST, _EVALUATION)) for tag in tags):
+        return False  # they belong to the end, which is still to come, or are written whenever a run starts
     return bool(event.step <= epoch)
 
 

@@ -78,8 +78,6 @@ class SweepLogs:
         return self.history.status == "running" and log.run.outcome is None
 
     def _log(self, run: RunHistory) -> RunLog:
-        if run.name in ("", ".", "..") or any(char in run.name for char in "/\\\0"):
-            raise ResultsError(f"{safe_text(self.paths.journal)}: '{safe_text(run.name)}' is no name of a run's folder")
         return RunLog(run, self.paths.run(run.name).log)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import random
@@ -250,9 +251,21 @@ def test_a_journal_of_a_later_version_is_refused(whole, tmp_path):
         repair(folder)
 
 
-def test_a_run_name_that_leads_out_of_the_folder_is_refused(whole, tmp_path):
+def test_a_run_name_that_leads_out_of_the_folder_counts_as_damage(whole, tmp_path):
     lines = lines_of(whole)
     run = {key: value for key, value in json.loads(lines[1]).items() if key != "crc"}
     folder = with_lines(whole, tmp_path / "d", [lines[0], encode_event({**run, "name": "../out"}), *lines[2:]])
-    with pytest.raises(ResultsError, match="is no name of a run's folder"):
+    repair(folder)
+    assert all(run.name != "../out" for run in read_history(folder / "journal.jsonl").runs.values())
+
+
+def test_a_results_file_whose_run_leads_out_of_the_folder_is_not_believed(whole, tmp_path):
+    lines = lines_of(whole)
+    folder = with_lines(whole, tmp_path / "d", [lines[0], *lines[2:]])  # an announcement is lost
+    results = json.loads((folder / "results.json").read_text())
+    results["runs"][0]["run"] = "../out"
+    (folder / "results.json").write_text(json.dumps(results))
+    with contextlib.suppress(ResultsError):
         repair(folder)
+    assert not (tmp_path / "out").exists()
+    assert b"../out" not in (folder / "journal.jsonl").read_bytes()

@@ -1,0 +1,177 @@
+"""What a journal says of a sweep, told to a display as the sweep itself would tell it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from cnnsweep.display.base import SweepDisplay, SweepOverview, UnderWay
+from cnnsweep.recording.history import RunHistory, SweepHistory
+from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
+from cnnsweep.report.axes import canonical
+
+CUT_OFF = "the process that trained it is gone"
+
+
+class Replay:
+    """A sweep's history with what a display needs beside it: which runs the present command trains, and since when.
+
+    Attributes:
+        history: of all events so far; whoever calls `take` has applied the event to it before.
+    """
+
+    def __init__(self) -> None:
+        self.history = SweepHistory()
+        self._planned: set[str] = set()  # by the present command, since it has chosen what trains together
+        self._left_out: set[str] = set()  # of an earlier sweep file: not ended, and nobody trains them now
+        self._began: str | None = None  # when its first run started
+        self._before: dict[str, int] = {}  # epochs of each run as the present command began
+        self._shown: list[str] = []  # the runs that train, as the display knows it
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Note what an event means for the present command."""
+        kind, runs = event["event"], self.history.runs
+        if kind == "sweep":
+            self._planned, self._left_out, self._began = set(), set(), None
+            self._before = {run.id: len(run.records) for run in runs.values()}
+        elif kind == "resumed":
+            self._before[event["run"]] = min(self._before.get(event["run"], 0), event["epoch"])
+        elif kind == "planned":
+            chosen = {
+                run for group in event["groups"] for program in group["programs"] for ids in program for run in ids
+            }
+            if self._began is None:
+                self._began = event["time"]
+                self._left_out = {run.id for run in runs.values() if not run.status.is_final} - chosen
+            self._planned |= chosen
+            self._left_out -= chosen
+        elif kind == "epoch":
+            self._left_out.discard(event["run"])
+
+    def active(self) -> list[str]:
+        """Return the runs that train now: those of the first group that is not through."""
+        if self.history.status != "running":
+            return []
+        for group in self.history.groups:
+            rung = group.conditions.get("rung")
+            ids = [run for program in group.programs for trajectory in program for run in trajectory]
+            known = [self.history.runs[run] for run in ids if run in self._planned and run in self.history.runs]
+            behind = [run.id for run in known if run.outcome is None and (rung is None or len(run.records) < rung)]
+            if behind:
+                return behind
+        return []
+
+    def open(self, display: SweepDisplay, paths: SweepPaths, source: Callable[[], str]) -> None:
+        """Show all that was read so far; see `overview`."""
+        display.sweep_started(self.overview(paths, source))
+        self._shown = []
+        self.show_active(display)
+
+    def show(self, event: Mapping[str, Any], display: SweepDisplay) -> None:
+        """Pass on one event after `take`."""
+        kind = event["event"]
+        if kind == "asked":
+            display.runs_added((), runs_to_come(self.history))
+        elif kind == "run":
+            display.runs_added((_run(self.history.runs[event["run"]]),), runs_to_come(self.history))
+        elif kind == "epoch":
+            records = self.history.runs[event["run"]].records
+            self._start(event["run"], display)
+            display.epoch_ended(records[-1], self.history.objective.standing(records))
+        elif kind == "ended":
+            self._end(event["run"], self.history.runs[event["run"]].outcome, display)
+
+    def show_active(self, display: SweepDisplay) -> None:
+        """Show which runs train now, as far as no event said it: those before their first epoch, and at a rung."""
+        active = self.active()
+        for run in [run for run in self._shown if run not in active]:
+            self._end(run, RunOutcome(run, RunStatus.WAITING), display)
+        for run in active:
+            self._start(run, display)
+
+    def cut_off(self, display: SweepDisplay) -> None:
+        """Show that what trained does so no more."""
+        for run in list(self._shown):
+            self._end(run, RunOutcome(run, RunStatus.INTERRUPTED, CUT_OFF), display)
+
+    def _start(self, run: str, display: SweepDisplay) -> None:
+        if run not in self._shown:
+            display.run_started(run)
+            self._shown.append(run)
+
+    def _end(self, run: str, outcome: RunOutcome | None, display: SweepDisplay) -> None:
+        if run in self._shown:
+            self._shown.remove(run)
+        if outcome is not None:
+            display.run_ended(outcome)
+
+    def overview(self, paths: SweepPaths, source: Callable[[], str], *, is_cut_off: bool = False) -> SweepOverview:
+        """Return all that was read so far, but for which runs train now.
+
+        Args:
+            source: says who trains; see `UnderWay`.
+            is_cut_off: nobody trains any more, though the journal does not say so.
+        """
+        history, sweep = self.history, self.history.sweep
+        assert sweep is not None, "the journal has begun"
+        known = [run for run in history.runs.values() if run.id not in self._left_out]
+        outcomes = {run.id: run.outcome for run in known if run.outcome is not None}
+        if is_cut_off:
+            outcomes |= {run: RunOutcome(run, RunStatus.INTERRUPTED, CUT_OFF) for run in self.active()}
+        return SweepOverview(
+            name=str(sweep["name"]),
+            folder=str(paths.folder),
+            device=str(sweep["device"]),
+            columns=_columns(known),
+            runs=tuple(map(_run, known)),
+            objective=history.objective,
+            history={run.id: tuple(run.records) for run in known if run.records},
+            outcomes=outcomes,
+            runs_to_come=runs_to_come(history),
+            under_way=UnderWay(self._elapsed(), self._session_records(known), source),
+        )
+
+    def _elapsed(self) -> float:
+        """Return for how long the present command has trained, by the journal's own clock."""
+        if self._began is None or self.history.updated is None:
+            return 0.0
+        begun, last = datetime.fromisoformat(self._began), datetime.fromisoformat(self.history.updated)
+        return max((last - begun).total_seconds(), 0.0)
+
+    def _session_records(self, runs: list[RunHistory]) -> tuple[Any, ...]:
+        return tuple(record for run in runs for record in run.records[self._before.get(run.id, 0) :])
+
+
+def runs_to_come(history: SweepHistory) -> int:
+    """Return how many runs a search is still to ask for, at most, by its journal alone."""
+    search = (history.sweep or {}).get("search")
+    if not isinstance(search, Mapping) or not isinstance(search.get("runs"), int):
+        return 0  # a grid
+    rounds = [asked for asked in history.rounds if asked.space == history.rounds[-1].space]
+    if rounds and not rounds[-1].picks:  # nothing new was left in the space
+        return 0
+    replicates = Counter(run.configuration for run in history.runs.values()).most_common(1)
+    left = int(search["runs"]) - sum(len(asked.picks) for asked in rounds)
+    return max(left, 0) * (replicates[0][1] if replicates else 1)
+
+
+def _columns(runs: list[RunHistory]) -> tuple[str, ...]:
+    """Return the settings that vary, all of them where none does."""
+    names = list(dict.fromkeys(name for run in runs for name in run.settings))
+    varying = [name for name in names if len({canonical(run.settings.get(name)) for run in runs}) > 1]
+    return tuple(varying or names)
+
+
+def _run(known: RunHistory) -> Run:
+    """Return a run as a display needs it: of its hyperparameters it looks at epochs and batch size alone."""
+    epochs = max(len(known.records), 1) if known.epochs is None else known.epochs
+    hyperparameters = Hyperparameters(
+        lr=0.0, batch_size=known.settings.get("batch_size", 0), shuffle=True, epochs=epochs, optimizer="",
+        momentum=None, nesterov=None, beta1=None, beta2=None, eps=None, weight_decay=0.0, schedule=Schedule(),
+        label_smoothing=0.0, grad_clip=None, augment=Augmentation(), seed=0,
+    )  # fmt: skip
+    model = ModelChoice(canonical(known.settings.get("model")))
+    return Run(known.id, known.name, model, hyperparameters, known.settings, known.configuration, known.fold)
