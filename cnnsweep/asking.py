@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnnsweep.errors import ResultsError
 from cnnsweep.judging import average_curve
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.history import AskedRound, RunHistory, SweepHistory
@@ -68,9 +69,24 @@ class Asker:
         self._suggester = None if self._is_grid else self._make_suggester(self._search)
 
     def known_runs(self, history: SweepHistory) -> tuple[Run, ...]:
-        """Return the runs of all rounds that the journal holds."""
-        settings = [self._setting(picks) for asked in self._rounds(history) for picks in asked.picks]
-        return make_runs(self._spec, settings).runs
+        """Return the runs of all rounds that the journal holds.
+
+        Raises:
+            ResultsError: a round holds what no search in this space asks for.
+        """
+        every = [picks for asked in self._rounds(history) for picks in asked.picks]
+        if not all(self._is_of_space(picks) for picks in every):
+            raise ResultsError(
+                "journal.jsonl: a round of the search holds settings that this sweep file has none of, so cnnsweep did "
+                "not write it; restore it from a backup, or start over with --fresh"
+            )
+        return make_runs(self._spec, [self._setting(picks) for picks in every]).runs
+
+    def _is_of_space(self, picks: Picks) -> bool:
+        return picks.keys() == self._dimensions.keys() and all(
+            one.interval is not None or (isinstance(picks[name], int) and 0 <= picks[name] < len(one.options))
+            for name, one in self._dimensions.items()
+        )
 
     def runs_to_come(self, history: SweepHistory) -> int:
         """Return how many runs are still to be asked for, at most."""

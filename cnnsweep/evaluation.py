@@ -1,4 +1,4 @@
-"""From a checkpoint to accuracy, by class too, and the confusion matrix, in eval mode."""
+"""From a checkpoint to accuracy, by class too, and the confusion matrix; and what is written down of it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.datasets import Dataset, load_dataset
 from cnnsweep.data.images import ImageSet
 from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.descriptions import Description, Split, describe
 from cnnsweep.errors import CheckpointError, CnnSweepError, DataError, ResultsError, UsageError
+from cnnsweep.evaluation_board import evaluation_summary
+from cnnsweep.measuring import measure
+from cnnsweep.recording.evaluated import record_evaluation
 from cnnsweep.recording.history import read_history
+from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import RunPaths, SweepPaths
 from cnnsweep.recording.tested import record_tests
-from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
+from cnnsweep.report.evaluation import Evaluation, SettingEvaluation, evaluation_file
 from cnnsweep.report.results import Results, load_results
 from cnnsweep.report.settings import Setting, chosen_setting, fold_overlap, group_settings
 from cnnsweep.restoring import restore_model
 from cnnsweep.training.devices import choose_device
-from cnnsweep.training.feeding import evaluation_batch_size
 
 SPLITS = ("test", "val", "train")
 _MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # class names in a message, and characters of each
@@ -168,6 +170,42 @@ def note_tests(
     return None
 
 
+def note_evaluations(evaluations: Sequence[Evaluation]) -> str | None:
+    """Write an evaluation into the folder of each run that was measured; return what kept that from being done.
+
+    Of a checkpoint that lies in no sweep's folder nothing is written.
+    """
+    by_sweep: dict[Path, list[Evaluation]] = {}
+    for one in evaluations:
+        by_sweep.setdefault(Path(one.checkpoint).absolute().parent.parent, []).append(one)
+    problems = []
+    for folder, of_sweep in by_sweep.items():
+        paths = SweepPaths(folder)
+        if not paths.journal.is_file():
+            continue
+        try:
+            with locked(paths):
+                names = {run.name for run in read_history(paths.journal).runs.values()}
+                for one in of_sweep:
+                    files = paths.run(Path(one.checkpoint).absolute().parent.name)
+                    is_its_own = files.folder.name in names and Path(one.checkpoint).name == files.best_weights.name
+                    if is_its_own and not files.folder.is_symlink():
+                        write_evaluation(files, one)
+        except CnnSweepError as error:
+            problems.append(str(error))
+    return "; ".join(problems) or None
+
+
+def write_evaluation(paths: RunPaths, evaluation: Evaluation) -> None:
+    """Write what was measured of a run into its folder, for reports and TensorBoard; for who holds the sweep's lock.
+
+    Raises:
+        FolderError: it cannot be written.
+    """
+    summary = evaluation_summary(evaluation)
+    record_evaluation(paths, evaluation_file(evaluation), summary, evaluation.split, evaluation.epoch)
+
+
 def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list[Evaluation]:
     """Measure checkpoints of one sweep; its data are loaded once."""
     if options.split not in SPLITS:
@@ -190,39 +228,19 @@ def _evaluate_one(
 ) -> Evaluation:
     images, positions = _part(dataset, about.split, split)
     model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
-    loss, confusion = measure(model, images, positions, about.pixels, len(dataset.classes), device)
+    found = measure(model, images, positions, about.pixels, dataset.classes, device)
     return Evaluation(
         checkpoint=str(weights_file),
         run=about.run,
         epoch=about.epoch,
         split=split,
-        loss=loss,
+        loss=found.loss,
         classes=tuple(dataset.classes),
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        confusion=found.confusion,
         settings=about.settings,
         notes=tuple(_notes(about, dataset, split)),
+        wrong=found.wrong,
     )
-
-
-@torch.inference_mode()
-def measure(
-    model: nn.Module,
-    images: ImageSet,
-    positions: Tensor,
-    pixels: PixelScale,
-    num_classes: int,
-    device: torch.device,
-) -> tuple[float, Tensor]:
-    """Return the mean cross-entropy and the confusion matrix (true class, predicted class) of a model in eval mode."""
-    model.eval()
-    loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-    pairs = torch.zeros(num_classes * num_classes, dtype=torch.int64, device=device)
-    chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
-    for batch, labels in images.batches(chunks, device):
-        logits = model(pixels.to_model_input(batch)).float()
-        loss_sum += nn.functional.cross_entropy(logits, labels, reduction="none").sum(dtype=loss_sum.dtype)
-        pairs += torch.bincount(labels * num_classes + logits.argmax(1), minlength=len(pairs))
-    return loss_sum.item() / len(positions), pairs.view(num_classes, num_classes).cpu()
 
 
 def _check_fit(path: Path, about: Description, dataset: Dataset) -> None:

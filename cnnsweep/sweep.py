@@ -7,13 +7,14 @@ spec â†’ settings (all of a grid, or round by round as a search asks for them) â
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from cnnsweep.asking import Asker
+from cnnsweep.closing import measure_best_run
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
 from cnnsweep.execution.in_process import InProcessExecutor
@@ -127,6 +128,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
                 supervisor.interrupt()
                 is_whole = roster.is_whole
                 recorder.finish("finished" if is_whole else "interrupted")
+            if is_whole and not stop.is_made:
+                with _may_fail(display), contextlib.suppress(KeyboardInterrupt):
+                    measure_best_run(paths, roster.runs, dataset, task, stop.deferred)
         finally:
             recorder.close()
     statuses = {run.name: history.runs[run.id].status for run in roster.runs}
@@ -135,6 +139,15 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     if stop.is_made or failures.reason is None:
         return SweepResult(paths, statuses, stop.exit_code)
     return SweepResult(paths, statuses, 1, failures.reason)
+
+
+@contextlib.contextmanager
+def _may_fail(display: SweepDisplay) -> Iterator[None]:
+    """Let a sweep whose results are safe end well, whatever becomes of what is made of them."""
+    try:
+        yield
+    except Exception as error:  # a person's own model may raise anything, and memory may run out
+        display.message(f"the best run was not measured by class ({type(error).__name__}: {error})")
 
 
 def _use_same_threads(history: SweepHistory) -> None:

@@ -89,4 +89,6 @@ def untimed(folder: Path) -> dict[str, Any]:
     losses = {row["run"]: (folder / row["run"] / "batch_loss.csv").read_text() for row in content["runs"]}
     weights = {row["run"]: folder / row["run"] / "best.safetensors" for row in content["runs"]}
     best = {run: path.read_bytes() if path.exists() else None for run, path in weights.items()}
-    return {"rows": rows, "batch losses": losses, "best": best, "winner": content["sweep"]["best"]}
+    evaluations = {path.parent.name: path.read_bytes() for path in folder.glob("*/evaluation.json")}
+    winner = content["sweep"]["best"]
+    return {"rows": rows, "batch losses": losses, "best": best, "winner": winner, "evaluations": evaluations}

@@ -10,12 +10,15 @@ PACKAGE = Path(cnnsweep.__file__).parent
 # From top to bottom; what stands on one line may import each other.
 LAYERS = [
     ["cli", "__main__"],
+    ["api", "hearing"],
     ["refit"],
     ["sweep", "forecast"],
     ["legs", "roster"],
     ["supervision"],
+    ["closing", "exporting", "predicting"],
     ["preparation", "grouping", "evaluation", "asking"],
-    ["restoring"],
+    ["measuring", "evaluation_board"],
+    ["restoring", "sample_images"],
     ["descriptions"],
     ["judging"],
     ["execution"],

@@ -42,8 +42,10 @@ def test_a_sweep_leaves_the_files_of_the_design(whole):
     assert visible == sorted([*files, *runs])
     for run in runs:
         names = sorted(p.name.split(".1")[0] if "tfevents" in p.name else p.name for p in (whole / run).iterdir())
+        is_best = run == tables(whole)["sweep"]["best"]
         assert names == [
-            *("batch_loss.csv", "best.json", "best.safetensors", "events.out.tfevents"),
+            *("batch_loss.csv", "best.json", "best.safetensors", *(["evaluation.json"] if is_best else [])),
+            *("events.out.tfevents", *(["events.out.tfevents.evaluation_val"] if is_best else [])),
             *("last.safetensors", "log.txt"),
         ]
 
@@ -80,7 +82,8 @@ def test_tensorboard_shows_losses_images_histograms_and_hparams_of_every_run(who
         assert len(losses) == 2 * 4  # 54 images in batches of 16
         assert [(e.step, e.value) for e in board.Scalars("batch/loss")] == losses
         tags = board.Tags()
-        assert tags["images"] == ["images"]
+        pictures = ["evaluation_val/confusion_matrix", "evaluation_val/mistakes"]
+        assert sorted(tags["images"]) == [*(pictures if run["run"] == tables(whole)["sweep"]["best"] else []), "images"]
         layers = ["classifier.1.weight", "classifier.4.bias", "features.0.weight", "features.0.bias"]
         assert {f"{kind}/{name}" for kind in ("weights", "gradients") for name in layers} <= set(tags["histograms"])
         histogram = board.Histograms("weights/features.0.weight")[-1]

@@ -13,7 +13,7 @@ from cnnsweep.care.findings import Finding, Level, has_problems
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.plan import bytes_text
 
-_MARKS = {Level.GOOD: ("✓", "green"), Level.NOTE: ("!", "yellow"), Level.PROBLEM: ("✗", "red")}
+_MARKS = {Level.GOOD: ("✓", "green"), Level.NOTE: ("!", "magenta"), Level.PROBLEM: ("✗", "red")}
 
 
 def render_findings(findings: Sequence[Finding], console: Console) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from cnnsweep.care.known_results import KnownResults
 from cnnsweep.errors import ResultsError
+from cnnsweep.recording.events import check_event
 from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.recording.journal import VERSION, encode_event
 from cnnsweep.records import RunStatus
@@ -80,15 +81,17 @@ class _Salvager:
         self._has_lost_round = False
 
     def take_all(self, lines: Sequence[Line]) -> None:
-        announced = {event.get("run") for _, event in lines if event is not None and event.get("event") == "run"}
+        announced = {event["run"] for _, event in lines if _is_event(event) and event["event"] == "run"}
         missing = [run for run in self._known.runs if run not in announced]
-        if self._known.sweep is not None and not any(e is not None and e.get("event") == "sweep" for _, e in lines):
+        if self._known.sweep is not None and not any(_is_event(e) and e["event"] == "sweep" for _, e in lines):
             self._insert(self._known.sweep, "the line of the sweep was made again from results.json and sweep.yaml")
         seen: set[bytes] = set()
         for place, (line, event) in enumerate(lines):
             self._place = place
             if event is None:
                 self._note_damage(f"line {place + 1}: its checksum does not match; it held {_what_it_held(line)}")
+            elif not _is_event(event):  # its checksum is right all the same
+                self._note_damage(f"line {place + 1}: is no event of a sweep")
             elif line in seen:
                 self.damage.append(f"line {place + 1}: is there twice")
             else:
@@ -134,7 +137,7 @@ class _Salvager:
                 self.kept.append(line)
                 if "run" in event:
                     self._last_of_run[event["run"]] = self._place
-        except (LookupError, TypeError, ValueError, AttributeError):  # its checksum is right all the same
+        except (LookupError, TypeError, ValueError, AttributeError):  # it does not fit the others
             self._note_damage(f"line {self._place + 1}: is no event of a sweep")
         else:
             self._follows_damage = self._follows_damage and event["event"] == "run"
@@ -223,6 +226,18 @@ class _Salvager:
             if not self._has_lost_round:
                 self.consequences.append("a round of the search is lost: it is asked for again")
             self._has_lost_round = True
+
+
+def _is_event(event: Event | None) -> TypeGuard[Event]:
+    """True for an event of this version; also for what a later one begins with, which has an error of its own."""
+    if event is None:
+        return False
+    try:
+        check_event(event)
+    except ValueError:
+        version = event.get("version")
+        return event.get("event") == "sweep" and isinstance(version, int) and version > VERSION
+    return True
 
 
 def _what_it_held(line: bytes) -> str:

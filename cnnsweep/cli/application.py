@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cnnsweep import __version__
-from cnnsweep.cli import looking, starting, tending, training, watching
+from cnnsweep.cli import looking, starting, tending, training, using, watching
 from cnnsweep.cli.ending import exit_code_with_output
 from cnnsweep.display.stream import ForgivingStream
 from cnnsweep.errors import CnnSweepError
@@ -63,6 +63,7 @@ def _root(
 for command in (
     *(training.run, training.plan),
     *(looking.report, looking.compare, looking.evaluate),
+    *(using.export, using.predict),
     *(watching.watch, watching.tensorboard),
     *(tending.logs, tending.doctor, tending.clean),
     *(starting.models, starting.datasets, starting.schema, starting.init),

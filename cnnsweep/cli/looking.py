@@ -40,6 +40,10 @@ def report(
         Path | None,
         typer.Option(help="Write the whole report as one page for a browser, with charts.", metavar="FILE"),
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Write the main figures as PNG and SVG, for papers and slides.", metavar="DIR"),
+    ] = None,
 ) -> None:
     """Show what a sweep found.
 
@@ -50,12 +54,16 @@ def report(
       cnnsweep report runs/fashion
       cnnsweep report runs/fashion/results.json --format csv --sort run_duration
       cnnsweep report runs/fashion --html report.html
+      cnnsweep report runs/fashion --figures figures
     """
     from cnnsweep.report.results import load_results
 
     results = load_results(path)
     if html is not None:
         _write_html(results, html, run_name, style)
+    if figures is not None:
+        _write_figures(results, figures, run_name, style)
+    if html is not None or figures is not None:
         return
     if style is not Format.TABLE:
         from cnnsweep.report import export
@@ -83,6 +91,18 @@ def _write_html(results: Results, file: Path, run_name: str | None, style: Forma
         raise UsageError(f"--html: {safe_text(file)} is a folder; name a file, as in: --html report.html")
     write_page(results, file)
     print(f"wrote {safe_text(file)}", file=sys.stderr)
+
+
+def _write_figures(results: Results, folder: Path, run_name: str | None, style: Format) -> None:
+    from cnnsweep.display.safe_text import safe_text
+    from cnnsweep.figures.writing import write_figures
+
+    if run_name is not None or style is not Format.TABLE:
+        raise UsageError("--figures draws the whole sweep; leave --run and --format out")
+    written = write_figures(results, folder)
+    print(f"wrote {len(written.files)} files into {safe_text(folder)}", file=sys.stderr)
+    for name, needs in written.left_out.items():
+        print(f"left out: {name} ({needs})", file=sys.stderr)
 
 
 def compare(
@@ -155,7 +175,14 @@ def evaluate(
       cnnsweep evaluate --checkpoint runs/fashion/<run>/best.safetensors --split val --json
     """
     from cnnsweep.display.loading import loading_progress
-    from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep, note_tests
+    from cnnsweep.evaluation import (
+        EvaluationOptions,
+        evaluate_checkpoint,
+        evaluate_chosen,
+        is_sweep,
+        note_evaluations,
+        note_tests,
+    )
     from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation, render_setting, setting_to_json
 
     target = path if path is not None else checkpoint
@@ -168,20 +195,24 @@ def evaluate(
         options = EvaluationOptions(data_root, split, device or "auto", allow_code, loading)
         if path is not None and is_sweep(path):
             chosen = evaluate_chosen(measured, options, refit_of=path if refit else None)
-            problem = note_tests(path, chosen.evaluations, chosen.configuration, refit=refit)
+            measurements = chosen.evaluations
+            problem = note_tests(path, measurements, chosen.configuration, refit=refit)
             if as_json:
                 print(setting_to_json(chosen))
             else:
                 render_setting(chosen, stdout())
         else:
             one = evaluate_checkpoint(target, options)
-            problem = note_tests(Path(one.checkpoint).parent.parent, [one])
+            measurements = (one,)
+            problem = note_tests(Path(one.checkpoint).parent.parent, measurements)
             if as_json:
                 print(evaluation_to_json(one))
             else:
                 render_evaluation(one, stdout())
     if problem is not None:
         print(f"note: that the test set was looked at could not be written down: {problem}", file=sys.stderr)
+    if (problem := note_evaluations(measurements)) is not None:
+        print(f"note: evaluation.json could not be written: {problem}", file=sys.stderr)
 
 
 def _refit(folder: Path, data_root: Path, device: str | None, allow_code: bool, quiet: bool) -> Path:

@@ -32,6 +32,12 @@ FuseWish = Annotated[
         metavar="auto|off|K",
     ),
 ]
+Checkpoint = Annotated[
+    Path,
+    typer.Option("--checkpoint", "-c", help="A best.safetensors, a run folder, or a sweep folder for its best run."),
+]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run the model or data code that the checkpoint names.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, for programs.")]
 
 

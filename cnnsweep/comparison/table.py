@@ -35,7 +35,7 @@ def render_comparison(comparison: Comparison, console: Console, top: int | None 
     rows = (DEFAULT_TOP if top is None else top) or None
     console.print(_legend(comparison))
     for warning in comparison.warnings:
-        console.print(Text(warning, "yellow"))
+        console.print(Text(warning, "magenta"))
     console.print()
     console.print(_ranked(comparison, rows, console.width))
     for section in (shared_section(comparison, rows, console.width), _differences(comparison)):
@@ -58,7 +58,7 @@ def _legend(comparison: Comparison) -> RenderableType:
             f"\n{counts_words(results, of if has_replicates(results) else '')}",
         )
         if sweep.status != "finished":
-            text.append(f"; the sweep is {sweep.status}", "yellow")
+            text.append(f"; the sweep is {sweep.status}", "magenta")
         best = next((one for one in comparison.settings if one.source is source and one.place is not None), None)
         if best is not None:
             text.append(f"; its best is #{best.place}, {_mean_text(comparison, best)}")
@@ -80,7 +80,7 @@ def _mean_text(comparison: Comparison, one: RankedSetting) -> str:
 def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableType:
     shown, settings = comparison.settings[:rows], comparison.settings
     if not settings:
-        return Text("No run has a figure yet.", "yellow")
+        return Text("No run has a figure yet.", "magenta")
     columns = _columns(comparison, shown)
     parts: list[RenderableType] = [build_table(columns, width)]
     if len(settings) > len(shown):

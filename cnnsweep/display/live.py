@@ -105,7 +105,7 @@ class LiveDisplay:
 
     def message(self, text: str) -> None:
         """Print a line above the table that stands out."""
-        self._print(Text(safe_text(text), style="yellow"))
+        self._print(Text(safe_text(text), style="magenta"))
 
     def close(self) -> None:
         """Take the table away unless it is kept, give the cursor back and leave one line on how the runs stand."""

@@ -25,7 +25,7 @@ STATUS_STYLES = {
     RunStatus.STOPPED: "",
     RunStatus.DIVERGED: "red",
     RunStatus.FAILED: "red",
-    RunStatus.INTERRUPTED: "yellow",
+    RunStatus.INTERRUPTED: "magenta",
 }
 SIGNS = {RunStatus.RUNNING: "▸", RunStatus.DIVERGED: "✗", RunStatus.FAILED: "✗"}
 BEST_STYLE = "bold green"

@@ -37,15 +37,14 @@ def curve_column(curves: Sequence[Curve], epochs: int, styles: Sequence[str]) ->
 
 
 def sparkline(curve: Curve, low: float, high: float, width: int, epochs: int) -> str:
-    """Return a curve in at most `width` characters, where so many stand for `epochs` epochs.
+    """Return a curve in `width` characters for `epochs` epochs, in fewer while it is not through.
 
     Args:
         low, high: the figures of the lowest and the highest block; what lies outside is drawn as these.
+        width: at most `epochs`.
     """
-    length = math.ceil(len(curve) * width / epochs)
-    bounds = [min(round(position * epochs / width), len(curve)) for position in range(length + 1)]
-    # The last part may hold no epoch of its own yet.
-    parts = [curve[start : max(end, start + 1)] for start, end in itertools.pairwise(bounds)]
+    bounds = [position * epochs // width for position in range(width + 1)]
+    parts = [curve[start:end] for start, end in itertools.pairwise(bounds)]
     return "".join(_block(part, low, high) for part in parts if part)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.struct_pb2 import Value
@@ -17,15 +17,18 @@ HPARAMS, BEST = "_hparams_/", "best/"  # how tags of the view, and of the figure
 _METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-def start_of_session(settings: Mapping[str, Any], columns: Sequence[str]) -> list[Summary]:
+def start_of_session(settings: Mapping[str, Any], columns: Sequence[str], varying: Collection[str]) -> list[Summary]:
     """Return what a run's row begins with: which columns the view has, and the run's values.
 
     Args:
         columns: of the whole sweep. The view takes them from whichever run it meets first, so each names all.
+        varying: those of them that differ between runs.
     """
     named = dict.fromkeys([*columns, *settings])
     experiment = api_pb2.Experiment(
-        hparam_infos=[api_pb2.HParamInfo(name=name, type=_type(settings.get(name))) for name in named],
+        hparam_infos=[
+            api_pb2.HParamInfo(name=name, type=_type(settings.get(name)), differs=name in varying) for name in named
+        ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"{BEST}{name}"), display_name=f"best {name}")
             for name in _METRICS
@@ -33,6 +36,8 @@ def start_of_session(settings: Mapping[str, Any], columns: Sequence[str]) -> lis
     )
     start = SessionStartInfo(start_time_secs=time.time())
     for name, value in settings.items():
+        if value is None:  # the run has no such hyperparameter: an empty cell
+            continue
         start.hparams[name].CopyFrom(_value(value))
     return [
         _summary(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment)),

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.errors import ResultsError
+from cnnsweep.recording.events import check_event
 from cnnsweep.recording.journal import VERSION, read_journal
-from cnnsweep.recording.paths import is_folder_name
 from cnnsweep.records import EpochRecord, FailureKind, Run, RunOutcome, RunStatus, Verdict
 from cnnsweep.selection import BEST, Objective
 
@@ -150,6 +150,7 @@ class SweepHistory:
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take one more event into account."""
+        check_event(event)
         kind = event["event"]
         self.updated = event["time"]
         if kind == "sweep":
@@ -157,8 +158,6 @@ class SweepHistory:
             self.started = self.started or event["time"]
             self.status = "running"
         elif kind == "run":
-            if not is_folder_name(event["name"]):
-                raise ValueError("the run's name is not that of a folder")
             known = self.runs.get(event["run"])
             if known is None:
                 known = RunHistory(
@@ -190,6 +189,8 @@ class SweepHistory:
             self.tests.append(event)
         elif kind == "epoch":
             run = self.runs[event["run"]]
+            if event["epoch"] != len(run.records) + 1:
+                raise ValueError(f"epoch {event['epoch']} follows {len(run.records)}")
             run.records.append(record_from_event(event))
             if event["checkpoint"] is not None:
                 run.checkpoints[event["checkpoint"]] = event["epoch"]

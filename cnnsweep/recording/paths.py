@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+_LONGEST_NAME = 255  # bytes, in all file systems that are in use
+
 
 def is_folder_name(name: object) -> bool:
     """True for the name of one folder: what comes from a file of a stranger must not lead out of the sweep's."""
-    return isinstance(name, str) and name not in ("", ".", "..") and not any(char in name for char in "/\\:\0")
+    if not isinstance(name, str) or name in ("", ".", "..") or any(char in name for char in "/\\:\0"):
+        return False
+    return len(name.encode("utf-8", "replace")) <= _LONGEST_NAME and not any("\ud800" <= c <= "\udfff" for c in name)
 
 
 @dataclass(frozen=True, slots=True)

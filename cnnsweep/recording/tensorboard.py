@@ -48,12 +48,14 @@ class BoardContent:
 
     Attributes:
         columns: the settings that runs of the sweep have; TensorBoard shows those that the first run names.
+        varying: those of them that differ between runs.
     """
 
     batch_loss: bool = True
     histograms: bool = True
     hparams: bool = True
     columns: tuple[str, ...] = ()
+    varying: frozenset[str] = frozenset()
 
 
 class RunBoard:
@@ -111,7 +113,7 @@ class RunBoard:
         torch's `add_hparams` would make a second run, and hide what the first of the sweep's runs lacks.
         """
         if self._content.hparams:
-            for summary in start_of_session(settings, self._content.columns):
+            for summary in start_of_session(settings, self._content.columns, self._content.varying):
                 self._add(summary, 0)
             self._file.flush()
 

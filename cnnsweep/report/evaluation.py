@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from rich.text import Text
 
 from cnnsweep.display.figures import settings_text
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.recording.files import to_json
+from cnnsweep.report.run_evaluation import VERSION, WrongImage
 from cnnsweep.report.statistics import Estimate, estimate, wilson
 
 _IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
@@ -29,6 +32,7 @@ class Evaluation:
         loss: mean cross-entropy.
         confusion: counts, one row a true class, one column a predicted class.
         notes: what a reader should know before believing the figures.
+        wrong: some of the images that were taken for another class, the surest mistakes first.
     """
 
     checkpoint: str
@@ -40,6 +44,7 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    wrong: tuple[WrongImage, ...] = ()
 
     @property
     def images(self) -> int:
@@ -121,6 +126,30 @@ def evaluation_to_json(evaluation: Evaluation) -> str:
     return json.dumps(_to_mapping(evaluation), indent=2)  # ASCII: nothing in it steers a terminal
 
 
+def evaluation_file(evaluation: Evaluation) -> str:
+    """Return the text of `evaluation.json`, which `run_evaluation` reads."""
+    content = {
+        "version": VERSION,
+        "run": evaluation.run,
+        "split": evaluation.split,
+        "accuracy": evaluation.accuracy,
+        "loss": evaluation.loss,
+        "classes": list(evaluation.classes),
+        "confusion": [list(row) for row in evaluation.confusion],
+        "wrong": [
+            {
+                "index": one.index,
+                "label": one.label,
+                "predicted": one.predicted,
+                "probability": one.probability,
+                "png": base64.b64encode(one.png).decode("ascii"),
+            }
+            for one in evaluation.wrong
+        ],
+    }
+    return to_json(content) + "\n"
+
+
 def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
     names = evaluation.classes
     low, high = wilson(evaluation.correct, evaluation.images)
@@ -163,7 +192,7 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
         )
     )
     for note in together.notes:
-        console.print(Text(f"note: {safe_text(note)}", style="yellow"))
+        console.print(Text(f"note: {safe_text(note)}", style="magenta"))
     console.print()
     console.print(_runs_table(setting))
     for part in _tables(together, console):
@@ -207,7 +236,7 @@ def render_evaluation(evaluation: Evaluation, console: Console) -> None:
         )
     )
     for note in evaluation.notes:
-        console.print(Text(f"note: {safe_text(note)}", style="yellow"))
+        console.print(Text(f"note: {safe_text(note)}", style="magenta"))
     for part in _tables(evaluation, console):
         console.print()
         console.print(part)

@@ -39,7 +39,7 @@ def _importance(results: Results, settings: Sequence[Setting], width: int) -> li
     needed = SETTINGS_PER_AXIS * len(setting_axes(results))
     if known < needed:
         few = f"{count_text(known, 'setting')} are few for {count_text(len(shares), 'hyperparameter')}"
-        parts.append(Text(f"{few}: a rough guess below {needed:,}", "yellow"))
+        parts.append(Text(f"{few}: a rough guess below {needed:,}", "magenta"))
     return [*parts, Text()]
 
 
@@ -53,7 +53,7 @@ def _interactions(pairs: Sequence[Interaction], width: int) -> list[RenderableTy
     parts: list[RenderableType] = [Text.assemble(("Interaction", "bold"), (legend, "dim")), Text(), _bars(rows, width)]
     if any(pair.per_cell < FEW_PER_CELL for pair in shown):
         fewest = min(pair.per_cell for pair in shown)
-        parts.append(Text(f"{fewest:.1f} settings a combination are few: some of it is noise", "yellow"))
+        parts.append(Text(f"{fewest:.1f} settings a combination are few: some of it is noise", "magenta"))
     if any(pair.cells < pair.possible for pair in shown):
         parts.append(Text("not every combination was trained: shares are of those that were", "dim"))
     return parts

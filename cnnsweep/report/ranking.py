@@ -9,6 +9,7 @@ from cnnsweep.display.columns import Column, build_table, figure_column, fit_col
 from cnnsweep.display.figures import UNKNOWN, count_text, duration_text, settings_text
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.display.sparkline import curve_column
 from cnnsweep.records import RunStatus, end_words
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.summary import places, rank_runs
@@ -52,9 +53,16 @@ def _columns(results: Results, runs: Sequence[RunResult]) -> list[Column]:
         *([] if sweep.axes else [Column("run", names, drop=3, justify="left", narrowest=12)]),
         Column("epoch", [Text(_epoch(run)) for run in runs], drop=6),
         *(figure_column(metric, sweep.objective, [run.figure(metric) for run in runs], styles) for metric in metrics),
+        *_curve_column(results, runs, styles),
         Column("time", [Text(_time(run), "dim") for run in runs], drop=20),
         *_status_column(runs),
     ]
+
+
+def _curve_column(results: Results, runs: Sequence[RunResult], styles: Sequence[str]) -> list[Column]:
+    metric = results.sweep.objective.metric
+    curves = [[row.figure(metric) for row in results.epochs[run.name]] for run in runs]
+    return curve_column(curves, max(map(len, curves), default=0), styles)
 
 
 def _style(results: Results, run: RunResult) -> str:

@@ -10,9 +10,11 @@ from cnnsweep.display.columns import Column, figure_column, setting_column
 from cnnsweep.display.figures import UNKNOWN, align_points, duration_text, figure_text
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
+from cnnsweep.display.sparkline import curve_column
 from cnnsweep.records import RunStatus
 from cnnsweep.report.axes import setting_axes
 from cnnsweep.report.intervals import interval_cells
+from cnnsweep.report.learning import learning_curve
 from cnnsweep.report.ranking import DEFAULT_TOP, table_parts
 from cnnsweep.report.results import FIGURES, Results
 from cnnsweep.report.settings import Setting, sort_settings
@@ -87,9 +89,16 @@ def _columns(results: Results, shown: Sequence[Setting], settings: Sequence[Sett
         Column("runs", texts(lambda setting: str(len(setting.figures))), drop=7),
         Column("worst..best", texts(ends, align=False), drop=9),
         *(figure_column(m, objective, [setting.mean(m) for setting in shown], styles) for m in others),
+        *_curve_column(results, shown, styles),
         Column("time", texts(lambda setting: duration_text(setting.run_duration), align=False), drop=20),
         *_status_column(shown),
     ]
+
+
+def _curve_column(results: Results, shown: Sequence[Setting], styles: Sequence[str]) -> list[Column]:
+    metric = results.sweep.objective.metric
+    curves = [[point.mean for point in learning_curve(results, setting, metric)] for setting in shown]
+    return curve_column(curves, max(map(len, curves), default=0), styles)
 
 
 def _mark(setting: Setting) -> str:

@@ -23,15 +23,15 @@ from cnnsweep.report.failures import print_failures
 from cnnsweep.report.frontier import frontiers
 from cnnsweep.report.importance_table import importance_section
 from cnnsweep.report.intervals import mean_text
+from cnnsweep.report.learning import learning_curve, sound_epochs
 from cnnsweep.report.one_run import render_run
 from cnnsweep.report.ranking import counts_words, ranking
-from cnnsweep.report.results import FIGURES, EpochResult, Results, RunResult
+from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.settings import (
     Setting,
     best_of,
     chosen_setting,
     group_settings,
-    mean_of,
     replicate_words,
     setting_words,
 )
@@ -121,7 +121,7 @@ def heading(results: Results) -> Text:
     text.append(f"\n{counts_words(results, replicated if has_replicates(results) else '')}{_search_words(results)}")
     if sweep.status != "finished":
         go_on = "; the same 'cnnsweep run' command goes on" if sweep.status == "interrupted" else ""
-        text.append(f"; the sweep is {sweep.status}{go_on}", "yellow")
+        text.append(f"; the sweep is {sweep.status}{go_on}", "magenta")
     text.append(
         f"\n{duration_text(sweep.duration)} of training on {safe_text(sweep.device)}{threads}, "
         f"{safe_text(sweep.precision)}\n"
@@ -131,7 +131,7 @@ def heading(results: Results) -> Text:
     if not objective.metric.startswith("val_"):
         text.append(
             "Selected on training figures, gathered while the weights moved: new images may rank the runs otherwise.\n",
-            "yellow",
+            "magenta",
         )
     return text
 
@@ -165,7 +165,7 @@ def print_best(results: Results, settings: Sequence[Setting], console: Console) 
     setting = chosen_setting(results, settings)
     if setting is None:
         goes_on = any(not run.status.is_final for run in results.runs)
-        console.print(Text("No run has a figure yet." if goes_on else "No run has a figure to rank.", "yellow"))
+        console.print(Text("No run has a figure yet." if goes_on else "No run has a figure to rank.", "magenta"))
         return
     sweep = results.sweep
     run = best_of(results, setting)
@@ -214,15 +214,12 @@ def best_curves(results: Results, settings: Sequence[Setting], width: int) -> Re
     """
     prefix = "val_" if results.sweep.objective.metric.startswith("val_") else ""
     placed = [setting for setting in settings if setting.place is not None][: len(COLOURS)]
-    shown = [setting for setting in placed if len(_sound_epochs(results, setting)[0]) > 1]
+    shown = [setting for setting in placed if len(sound_epochs(results, setting)[0]) > 1]
     plots = []
     for metric in (f"{prefix}accuracy", f"{prefix}loss"):
         curves = []
         for setting, colour in zip(shown, COLOURS, strict=False):
-            rows = zip(*_sound_epochs(results, setting), strict=False)
-            points = [
-                (row[0].epoch, y) for row in rows if (y := mean_of(part.figure(metric) for part in row)) is not None
-            ]
+            points = [(point.epoch, point.mean) for point in learning_curve(results, setting, metric)]
             if points:
                 xs, ys = zip(*points, strict=True)
                 curves.append(Curve(str(setting.place), xs, ys, colour))
@@ -237,10 +234,3 @@ def best_curves(results: Results, settings: Sequence[Setting], width: int) -> Re
         for setting, colour in zip(shown, COLOURS, strict=False)
     ]
     return Group(draw_side_by_side(plots, width), *legend)
-
-
-def _sound_epochs(results: Results, setting: Setting) -> list[tuple[EpochResult, ...]]:
-    """Return the epochs of each run that did not fail; of the longest runs alone where they differ in length."""
-    sound = [results.epochs[run.name] for run in setting.runs if not run.has_failed] or [()]
-    longest = max(map(len, sound))
-    return [rows for rows in sound if len(rows) == longest]

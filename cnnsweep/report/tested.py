@@ -47,7 +47,7 @@ def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | No
         warning = (
             f"{len(tests):,} settings were tested: the best of several tests flatters; report that of the best by "
         )
-        lines.append(Text(f"{warning}validation, whatever the others reached.", "yellow"))
+        lines.append(Text(f"{warning}validation, whatever the others reached.", "magenta"))
     return Group(*lines)
 
 

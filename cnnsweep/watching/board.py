@@ -33,10 +33,8 @@ def find_events(folder: Path) -> Path:
     if not folder.is_dir():
         raise ResultsError(f"{safe_text(folder)}: there is no such folder; give a sweep's, a run's, or one of sweeps")
     if not any(_folders_with_events(folder, _DEEPEST)):
-        hint = "; none has been written yet" if SweepPaths(folder).journal.exists() else ""
-        raise ResultsError(
-            f"{safe_text(folder)}: holds no TensorBoard events{hint}; give the folder of a sweep or a run"
-        )
+        what = "no TensorBoard events yet" if SweepPaths(folder).journal.exists() else "no TensorBoard events"
+        raise ResultsError(f"{safe_text(folder)}: holds {what}; give the folder of a sweep, or of a run")
     return folder
 
 
@@ -130,7 +128,7 @@ def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Pope
         yield process
     finally:
         if process.poll() is None:
-            process.terminate()
+            return
             try:
                 process.wait(5)
             except subprocess.TimeoutExpired:

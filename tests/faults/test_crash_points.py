@@ -68,6 +68,8 @@ def events_of(folder: Path) -> dict[str, Any]:
         board = EventAccumulator(str(folder / run["run"]), size_guidance={"scalars": 0, "histograms": 0}).Reload()
         tags = [tag for tag in board.Tags()["scalars"] if not tag.endswith("duration")]
         shown[run["run"]] = {tag: [(event.step, repr(event.value)) for event in board.Scalars(tag)] for tag in tags}
+        images = [tag for tag in board.Tags()["images"] if tag.startswith("evaluation_")]
+        shown[run["run"]] |= {tag: [(e.step, e.encoded_image_string) for e in board.Images(tag)] for tag in images}
     return shown
 
 

@@ -154,7 +154,7 @@ def test_an_event_that_no_cnnsweep_wrote_is_an_error_though_its_checksum_is_righ
         read_history(tmp_path / "journal.jsonl")
 
 
-@pytest.mark.parametrize("name", ["../../evil", "..", ".", "", "a/b", "a\\b", "C:evil", "/etc", "nul\0", 3, None])
+@pytest.mark.parametrize("name", ["../../evil", "..", ".", "", "a/b", "a\\b", "C:evil", "/etc", "nul\0"])
 def test_a_run_whose_folder_would_lie_elsewhere_is_refused(tmp_path, name):
     with pytest.raises(ResultsError, match="the run's name is not that of a folder"):
         fold([{**run_event(name=name), "time": "t"}], tmp_path / "journal.jsonl")

@@ -66,10 +66,10 @@ def test_final_summary_names_the_next_commands(folder: Path) -> None:
     assert (
         show(lambda console: final_summary(results, console))
         == """\
-   #     lr  epoch    loss     acc  val loss  val acc ↑   time
-──────────────────────────────────────────────────────────────
-★  1  0.01     3/3  0.5000  0.8100    0.6000     0.8000  3.8 s
-   2  0.001    3/3  0.5050  0.8000    0.6050     0.7900  3.8 s
+   #     lr  epoch    loss     acc  val loss  val acc ↑  curve   time
+─────────────────────────────────────────────────────────────────────
+★  1  0.01     3/3  0.5000  0.8100    0.6000     0.8000  ▂▅█    3.8 s
+   2  0.001    3/3  0.5050  0.8000    0.6050     0.7900  ▁▄▇    3.8 s
 One run a setting: differences may be noise of the seed; `seeds: 5` tells.
 
 best        lr=0.01

@@ -1,0 +1,61 @@
+"""What a sweep does when all of its runs have ended: its best run is measured by class, on its validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+import torch
+
+from cnnsweep.data.datasets import Dataset
+from cnnsweep.evaluation import write_evaluation
+from cnnsweep.measuring import measure
+from cnnsweep.models.registry import build_model
+from cnnsweep.recording.checkpoints import load_best
+from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import Run
+from cnnsweep.report.evaluation import Evaluation
+from cnnsweep.report.results import load_results
+from cnnsweep.training.feeding import TrainingTask
+
+
+def measure_best_run(
+    paths: SweepPaths,
+    runs: Sequence[Run],
+    dataset: Dataset,
+    task: TrainingTask,
+    deferred: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """Write the evaluation of the best run's best weights, unless they have one; the test images stay unseen.
+
+    Args:
+        deferred: gives a context in which what is written is written whole, see `StopRequest.deferred`.
+
+    Raises:
+        CnnSweepError: the weights cannot be read, or the folder cannot be written.
+    """
+    best = load_results(paths.folder).sweep.best
+    run = next((run for run in runs if run.name == best), None)
+    if run is None:
+        return
+    files, part = paths.run(run.name), task.part(run)
+    if files.evaluation.exists() or not files.best_weights.exists() or not len(part.validation):
+        return
+    checkpoint = load_best(files.best_weights)
+    model = build_model(run.model, dataset.train.image_shape, len(dataset.classes), seed=0)
+    model.load_state_dict(dict(checkpoint.weights))
+    model = model.to(task.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
+    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device)
+    evaluation = Evaluation(
+        checkpoint=str(files.best_weights),
+        run=run.name,
+        epoch=checkpoint.description["epoch"],
+        split="val",
+        loss=found.loss,
+        classes=tuple(dataset.classes),
+        confusion=found.confusion,
+        settings=run.settings,
+        wrong=found.wrong,
+    )
+    with deferred():
+        write_evaluation(files, evaluation)
