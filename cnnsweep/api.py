@@ -216,7 +216,7 @@ def run(
 
     loaded = _load_spec(spec, overrides)
     target = Path("runs") / loaded.name if folder is None else Path(folder)
-    display = HeardDisplay(choose_notebook_display(quiet), on_epoch)
+    display = HeardDisplay(choose_notebook_display(quiet=quiet), on_epoch)
     options = SweepOptions(target, Path(data_root), tuple(overrides), retry_failed, fuse=fuse)
     try:
         result = run_sweep(loaded, options, display)

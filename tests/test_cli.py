@@ -435,3 +435,28 @@ def test_evaluate_takes_one_path_in_one_way(cnnsweep, arguments):
         2,
         "error: evaluate: give a sweep folder or, with --checkpoint, one checkpoint, and not both\n",
     )
+
+
+def test_watch_shows_a_sweep_that_has_ended_and_refuses_what_is_none(cnnsweep, trained, tmp_path):
+    outcome = cnnsweep("watch", trained)
+    assert outcome.code == 0
+    assert "2 finished" in outcome.out
+    assert outcome.err == ""
+    assert cnnsweep("watch", tmp_path / "nothing", "--once").code == 4
+
+
+def test_figures_are_of_the_whole_sweep(cnnsweep, trained, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert cnnsweep("report", trained, "--figures", tmp_path / "figures", "--run", "x").code == 2
+    outcome = cnnsweep("report", trained, "--figures", tmp_path / "figures")
+    assert outcome.code == 0
+    assert "left out: confusion matrix (cnnsweep evaluate measures it)" in outcome.err or (
+        tmp_path / "figures" / "column" / "confusion_matrix.svg"
+    ).exists()
+    assert (tmp_path / "figures" / "column" / "learning_curves.svg").exists()
+
+
+def test_tensorboard_of_a_folder_without_events_is_refused(cnnsweep, tmp_path):
+    outcome = cnnsweep("tensorboard", tmp_path)
+    assert outcome.code == 4
+    assert "holds no TensorBoard events" in outcome.err

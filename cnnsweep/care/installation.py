@@ -19,7 +19,10 @@ from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CnnSweepError
 
 _OLDEST_PYTHON = (3, 11)
-_EXTRAS = {"search": (("optuna", "cmaes"), "search methods tpe, gp and cmaes, and the importance of hyperparameters")}
+_EXTRAS = {
+    "search": (("optuna", "cmaes"), "search methods tpe, gp and cmaes, and the importance of hyperparameters"),
+    "report": (("plotly", "matplotlib"), "the report as a page, and figures for papers"),
+}
 _LITTLE_SPACE = 5e9  # bytes
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*\(?(>=|==)\s*([0-9.]+)")
 

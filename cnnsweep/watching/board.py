@@ -43,7 +43,7 @@ def _folders_with_events(folder: Path, depth: int) -> Iterator[Path]:
         yield folder
     if depth:
         for inner in folder.iterdir():
-            if inner.is_dir() and not inner.is_symlink():
+            if inner.is_dir():
                 yield from _folders_with_events(inner, depth - 1)
 
 
@@ -128,7 +128,7 @@ def _ended_with_us(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Pope
         yield process
     finally:
         if process.poll() is None:
-            return
+            process.terminate()
             try:
                 process.wait(5)
             except subprocess.TimeoutExpired:

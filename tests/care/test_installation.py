@@ -80,7 +80,7 @@ def test_torchvision_that_was_built_for_another_torch_is_a_problem(findings, mon
 
 def test_an_extra_that_is_missing_is_told_with_what_it_is_for(findings, monkeypatch):
     installed(monkeypatch, cmaes=None)
-    (found,) = of(findings(), "extras")
+    found = of(findings(), "extras")[0]
     assert found.level is Level.NOTE
     assert found.remedy == "if you want these: pip install 'cnnsweep[search]'"
     assert not has_problems(findings())

@@ -48,7 +48,7 @@ def test_folder_without_events_is_refused(tmp_path):
         find_events(tmp_path / "nothing")
 
 
-def test_links_in_a_circle_are_not_followed(tmp_path):
+def test_links_in_a_circle_come_to_an_end(tmp_path):
     (tmp_path / "a").symlink_to(tmp_path, target_is_directory=True)
     with pytest.raises(ResultsError):
         find_events(tmp_path)

@@ -12,7 +12,11 @@ from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.recording.journal import Journal
 from cnnsweep.report.logs import RunLog, find_logs, follow, log_lines
 
-SWEEP = {"event": "sweep", "version": 1, "name": "s", "metric": "loss", "mode": "min"}
+SWEEP = {
+    **{"event": "sweep", "version": 1, "name": "s", "description": None, "metric": "loss", "mode": "min", "spec": ""},
+    **{"dataset": "shapes", "fingerprint": "0", "model": "cnn", "precision": "fp32", "device": "cpu", "threads": 1},
+    **{"seed": 0, "normalize": {}, "validation": 0.1, "overrides": []},
+}
 FAILED = {"status": "failed", "kind": "your code", "cause": "ValueError: no"}
 
 

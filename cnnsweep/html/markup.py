@@ -1,0 +1,37 @@
+"""Text and values put into a page so that nothing in them can become markup or code."""
+
+import html
+import json
+from typing import Any
+
+from cnnsweep.display.safe_text import safe_text
+
+# Within a script element these could end it, begin a comment, or (the last two) end a line of JavaScript.
+_IN_SCRIPT = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
+
+
+def text(value: Any) -> str:
+    """Return a value as HTML text, also for between the quotes of an attribute."""
+    return html.escape(safe_text(value))
+
+
+def many_lines(value: str) -> str:
+    """Return text with its line ends and tabs as HTML; everything else that is not printable is shown escaped."""
+    return "\n".join(text(line.expandtabs(4)) for line in value.splitlines())
+
+
+def chart_text(value: Any, longest: int | None = None) -> str:
+    """Return a value as plotly shows it: plotly reads some HTML in its texts, and decodes entities.
+
+    Args:
+        longest: how many characters it may have; the rest is cut off.
+    """
+    shown = safe_text(value)
+    if longest is not None and len(shown) > longest:
+        shown = shown[: longest - 1] + "…"
+    return html.escape(shown, quote=False)
+
+
+def embedded_json(value: Any) -> str:
+    """Return JSON that may stand in a script element."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_IN_SCRIPT)

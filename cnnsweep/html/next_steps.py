@@ -1,0 +1,98 @@
+"""What to do next, from what the results show."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from cnnsweep.display.figures import count_text, short_setting_text
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.records import FailureKind, RunStatus
+from cnnsweep.report.axes import has_replicates, is_number, setting_axes
+from cnnsweep.report.facts import quoted
+from cnnsweep.report.results import Results
+from cnnsweep.report.settings import Setting, best_of, chosen_setting
+from cnnsweep.report.summary import group_failures
+from cnnsweep.report.tested import tests_by_setting
+from cnnsweep.selection import BEST
+
+MANY_SEEDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something to do, and the command that does it, if one does."""
+
+    words: str
+    command: str | None = None
+
+
+def next_steps(results: Results, settings: Sequence[Setting]) -> list[Step]:
+    """Return what to do next, the most urgent first."""
+    best = chosen_setting(results, settings)
+    steps = [*_unfinished(results), *_failures(results)]
+    if best is not None:
+        steps += [*_longer(results, best), *_values(results, settings, best)]
+        steps += [*_seeds(results, settings), *_test(results, best)]
+    return steps
+
+
+def _unfinished(results: Results) -> Iterator[Step]:
+    if results.sweep.status == "interrupted":
+        yield Step("The sweep was interrupted. The same 'cnnsweep run' command goes on where it stopped.")
+
+
+def _failures(results: Results) -> Iterator[Step]:
+    groups = group_failures(results)
+    for group in groups:
+        count = count_text(len(group.runs), "run")
+        if group.status is RunStatus.DIVERGED:
+            yield Step(f"{count} diverged: leave the settings that did out, or try a smaller lr or grad_clip.")
+        elif group.failure is FailureKind.MEMORY:
+            yield Step(f"{count} ran out of memory: take a smaller batch_size or model, then add --retry-failed.")
+        else:
+            name = quoted(group.runs[0].name)
+            command = f"cnnsweep logs {quoted(results.folder)} {name}"
+            yield Step(f"{count} failed. Read why, mend it, and run the same command with --retry-failed.", command)
+
+
+def _longer(results: Results, best: Setting) -> Iterator[Step]:
+    run = best_of(results, best)
+    is_last = run.best_epoch is not None and run.best_epoch == run.epochs_done > 1
+    if results.sweep.objective.scope == BEST and run.status is RunStatus.FINISHED and is_last:
+        yield Step(f"The best run was best in its last epoch, {run.epochs_done}: more epochs may reach more.")
+
+
+def _values(results: Results, settings: Sequence[Setting], best: Setting) -> Iterator[Step]:
+    """Point to values outside of what a grid trained, or between; a search looks for these by itself."""
+    if results.sweep.search is not None and results.sweep.search.get("method") != "grid":
+        return
+    for name in setting_axes(results):
+        value = best.settings.get(name)
+        trained: set[float] = {v for s in settings if is_number(v := s.settings.get(name)) and v is not None}
+        values = sorted(trained)
+        if name == "epochs" or value is None or not is_number(value) or len(values) < 2:
+            continue
+        low, high = (short_setting_text(end) for end in (values[0], values[-1]))
+        shown = f"{safe_text(name)}={short_setting_text(value)}"
+        if value == values[0]:
+            yield Step(f"{shown} is the smallest value that was trained (up to {high}): try smaller ones.")
+        elif value == values[-1]:
+            yield Step(f"{shown} is the largest value that was trained (from {low}): try larger ones.")
+        else:
+            place = values.index(value)
+            around = [short_setting_text(values[place - 1]), short_setting_text(values[place + 1])]
+            yield Step(f"{shown} lies inside of what was trained: try finer steps between {around[0]} and {around[1]}.")
+
+
+def _seeds(results: Results, settings: Sequence[Setting]) -> Iterator[Step]:
+    if len(settings) < 2:
+        return
+    if not has_replicates(results):
+        yield Step(f"Every setting has one run: train the best few with seeds: {MANY_SEEDS} to see what is noise.")
+    elif sum(setting.tied is True for setting in settings) > 1:
+        yield Step("Several settings are tied with the best: take the cheapest of them, or train them with more seeds.")
+
+
+def _test(results: Results, best: Setting) -> Iterator[Step]:
+    if best.configuration not in tests_by_setting(results):
+        words = "When nothing is left to choose, measure the best setting on the test images, once."
+        yield Step(words, f"cnnsweep evaluate {quoted(results.folder)}")

@@ -1,0 +1,121 @@
+"""The page: the summary, the charts, the runs, the background, in one file."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.html.charts.batches import batches_chart
+from cnnsweep.html.charts.classes import class_accuracy_chart, confusion_chart
+from cnnsweep.html.charts.cost import cost_chart
+from cnnsweep.html.charts.effects import effects_chart
+from cnnsweep.html.charts.heat_map import heat_map_chart
+from cnnsweep.html.charts.importance import importance_chart, interaction_chart
+from cnnsweep.html.charts.learning import learning_chart
+from cnnsweep.html.charts.parallel import parallel_chart
+from cnnsweep.html.charts.stopping import stopping_chart
+from cnnsweep.html.evaluated import evaluated_runs
+from cnnsweep.html.library import plotly_script
+from cnnsweep.html.markup import text
+from cnnsweep.html.sections import (
+    background_section,
+    chart_section,
+    images_section,
+    runs_section,
+    summary_section,
+)
+from cnnsweep.recording.files import replace_file
+from cnnsweep.report.results import Results
+from cnnsweep.report.settings import Setting, group_settings
+
+
+def write_page(results: Results, file: Path) -> None:
+    """Write the report as one HTML file that needs nothing else.
+
+    Raises:
+        UsageError: plotly is not installed.
+        FolderError: the file cannot be written.
+    """
+    replace_file(file, render_page(results, file.parent))
+
+
+def render_page(results: Results, page_folder: Path) -> str:
+    """Return the report as HTML.
+
+    Args:
+        page_folder: where the page will lie; links to runs lead from there.
+
+    Raises:
+        UsageError: plotly is not installed.
+    """
+    library, script = plotly_script(), _resource("page.js")
+    settings = group_settings(results)
+    sections = [
+        ("summary", "Summary", summary_section(results, settings)),
+        *_chart_sections(results, settings),
+        ("runs", "All runs", runs_section(results, page_folder)),
+        ("background", "How to do it again", background_section(results)),
+    ]
+    title = safe_text(results.sweep.name)
+    description = f"<p>{text(results.sweep.description)}</p>" if results.sweep.description else ""
+    links = "".join(f'<li><a href="#{key}">{text(heading)}</a></li>' for key, heading, _ in sections)
+    body = "\n".join(
+        f'<section id="{key}" aria-labelledby="{key}-heading">\n<h2 id="{key}-heading">{text(heading)}</h2>\n'
+        f"{content}\n</section>"
+        for key, heading, content in sections
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_policy(library, script)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{text(title)} – cnnsweep</title>\n<style>\n{_resource('page.css')}</style>\n</head>\n<body>\n"
+        '<a class="skip" href="#content">Skip to the report</a>\n'
+        f"<header><h1>{text(title)}</h1>{description}</header>\n"
+        f'<nav aria-label="Sections"><ul>{links}</ul></nav>\n<main id="content">\n{body}\n</main>\n'
+        f"<footer><p>Made by cnnsweep from results of {text(results.sweep.updated)}.</p></footer>\n"
+        f"<script>{library}</script>\n<script>{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def _chart_sections(results: Results, settings: Sequence[Setting]) -> list[tuple[str, str, str]]:
+    evaluated, damaged = evaluated_runs(results, settings)
+    importance, missing = importance_chart(results, settings)
+    batches, unreadable = batches_chart(results, settings)
+    sections = [
+        (
+            "learning",
+            "Learning",
+            [learning_chart(results, settings), batches, stopping_chart(results, settings)],
+            unreadable,
+        ),
+        (
+            *("settings", "Hyperparameters"),
+            [
+                *(effects_chart(results, settings), importance, interaction_chart(results, settings)),
+                *(heat_map_chart(results, settings), parallel_chart(results, settings), cost_chart(results, settings)),
+            ],
+            [missing] if missing else [],
+        ),
+        ("classes", "Classes", [class_accuracy_chart(evaluated), confusion_chart(evaluated)], damaged),
+    ]
+    found = [
+        (key, heading, chart_section([chart for chart in charts if chart is not None], notes))
+        for key, heading, charts, notes in sections
+        if notes or any(chart is not None for chart in charts)
+    ]
+    images = images_section(evaluated)
+    return [*found, *([("images", "Images that the best model gets wrong", images)] if images else [])]
+
+
+def _policy(*scripts: str) -> str:
+    """Return a policy under which nothing is fetched and no script runs but these; plotly sets styles by itself."""
+    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in scripts)
+    rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; script-src {hashes}; {rest}"
+
+
+def _resource(name: str) -> str:
+    return (files("cnnsweep.html") / name).read_text(encoding="utf-8")

@@ -1,0 +1,151 @@
+"""The table of all runs, as HTML that can be read, printed and searched without any script."""
+
+import os
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, is_unused, setting_text
+from cnnsweep.html.markup import text
+from cnnsweep.records import end_words
+from cnnsweep.report.axes import is_number
+from cnnsweep.report.results import FIGURES, Results, RunResult
+from cnnsweep.report.summary import places, rank_runs
+from cnnsweep.selection import default_mode
+
+WIDEST = 26  # characters of a column; what is longer is broken
+ROOM_FOR_ARROW = 2  # beside a heading, where it orders the table
+ROOM_BETWEEN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """What a cell shows, and the number that it is ordered by where that is not its text."""
+
+    shown: str
+    number: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    heading: str
+    is_number: bool
+    is_best_high: bool = False  # the first click shows the highest first
+
+
+def run_table(results: Results, page_folder: Path) -> str:
+    """Return the table, the best run first, each with a link to its folder from where the page lies."""
+    metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
+    ranked, place = rank_runs(results), places(results)
+    columns = _columns(results, metrics)
+    heads = "".join(_heading(column) for column in columns)
+    cells = [_cells(results, run, place.get(run.name), metrics) for run in ranked]
+    rows = [_row(results, run, line, columns, page_folder) for run, line in zip(ranked, cells, strict=True)]
+    widths = _widths(columns, cells)
+    caption = f"All {len(ranked):,} runs, the best first"
+    return (
+        f'<table class="runs" style="width: {sum(widths)}ch"><caption>{text(caption)}</caption>\n'
+        f"<colgroup>{''.join(f'<col style=width:{width}ch>' for width in widths)}</colgroup>"
+        f"<thead><tr>{heads}</tr></thead>\n<tbody>\n{''.join(rows)}</tbody></table>"
+    )
+
+
+def _widths(columns: Sequence[_Column], rows: Sequence[Sequence[_Cell]]) -> list[int]:
+    """Return the columns' widths in characters: a browser that has to find them out of all rows takes seconds."""
+    return [
+        min(max(len(column.heading) + ROOM_FOR_ARROW, *(len(row[n].shown) for row in rows)), WIDEST) + ROOM_BETWEEN
+        for n, column in enumerate(columns)
+    ]
+
+
+def _columns(results: Results, metrics: Sequence[str]) -> list[_Column]:
+    sweep = results.sweep
+    numeric = {
+        name: all(is_number(run.settings[name]) or is_unused(name, run.settings[name]) for run in results.runs)
+        for name in sweep.axes
+    }
+    return [
+        _Column("#", True),
+        _Column("run", False),
+        *(_Column(name, numeric[name]) for name in sweep.axes),
+        *([_Column("fold", True)] if sweep.folds else []),
+        *(_Column(metric, True, default_mode(metric) == "max") for metric in metrics),
+        _Column("epoch", True),
+        _Column("time", True),
+        _Column("status", False),
+    ]
+
+
+def _cells(results: Results, run: RunResult, place: int | None, metrics: Sequence[str]) -> list[_Cell]:
+    sweep = results.sweep
+    has_news = run.cause and (run.has_failed or run.stop)
+    status = end_words(run.status, run.failure) + (f": {run.cause}" if has_news else "")
+    return [
+        _number(place),
+        _Cell(run.name),
+        *(_setting(name, run.settings[name]) for name in sweep.axes),
+        *([_number(run.fold)] if sweep.folds else []),
+        *(_Cell(figure_text(metric, figure := run.figure(metric)), figure) for metric in metrics),
+        _Cell(f"{run.best_epoch or UNKNOWN}/{run.epochs_done}", run.best_epoch),  # the best one, of those done
+        _Cell(duration_text(run.run_duration) if run.epochs_done else UNKNOWN, run.run_duration),
+        _Cell(status),
+    ]
+
+
+def _number(value: int | None) -> _Cell:
+    return _Cell(UNKNOWN if value is None else str(value), value)
+
+
+def _setting(name: str, value: Any) -> _Cell:
+    if is_unused(name, value):
+        return _Cell(UNKNOWN)
+    return _Cell(setting_text(value), value if is_number(value) else None)
+
+
+def _heading(column: _Column) -> str:
+    first = ' data-first="descending"' if column.is_best_high else ""
+    kind = ' class="number"' if column.is_number else ""
+    return f'<th scope="col"{kind}{first}><button type="button">{text(column.heading)}</button></th>'
+
+
+def _row(
+    results: Results, run: RunResult, cells: Sequence[_Cell], columns: Sequence[_Column], page_folder: Path
+) -> str:
+    parts = list(_row_parts(results, run, cells, columns, page_folder))
+    state = "best" if run.name == results.sweep.best else "failed" if run.has_failed else ""
+    return f"<tr{f' class={state}' if state else ''}>{''.join(parts)}</tr>\n"
+
+
+def _row_parts(
+    results: Results, run: RunResult, cells: Sequence[_Cell], columns: Sequence[_Column], page_folder: Path
+) -> Iterator[str]:
+    for cell, column in zip(cells, columns, strict=True):
+        if column.heading == "run" and cell.shown == run.name:
+            star = "★ " if run.name == results.sweep.best else ""
+            yield f'<th scope="row">{star}{_link(results.folder / run.name, page_folder, run.name)}</th>'
+            continue
+        order = f' data-number="{cell.number!r}"' if cell.number is not None and repr(cell.number) != cell.shown else ""
+        yield f"<td{' class=number' if column.is_number else ''}{order}>{text(cell.shown)}</td>"
+
+
+def _link(folder: Path, page_folder: Path, name: str) -> str:
+    address = relative_address(folder, page_folder)
+    if address is None:
+        return text(name)
+    return f'<a href="{text(address)}/">{text(name)}</a>'
+
+
+def relative_address(path: Path, page_folder: Path) -> str | None:
+    """Return the address of a file or folder from the page's folder; None where it is not there, or on another drive.
+
+    It begins with a dot, so that no name can make it an address of another kind.
+    """
+    if not path.exists():
+        return None
+    try:
+        relative = Path(os.path.relpath(path.resolve(), page_folder.resolve()))
+    except ValueError:
+        return None
+    return "./" + urllib.parse.quote(os.fsencode(relative.as_posix()))

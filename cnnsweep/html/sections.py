@@ -1,0 +1,176 @@
+"""The parts of the page, as HTML."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+from cnnsweep.display.figures import UNKNOWN, figure_text
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.html.background import environment_facts, frozen_spec, reproducing_command
+from cnnsweep.html.chart import Chart, DataTable, View
+from cnnsweep.html.charts.classes import IMAGES, Evaluated
+from cnnsweep.html.markup import embedded_json, many_lines, text
+from cnnsweep.html.next_steps import next_steps
+from cnnsweep.html.run_table import run_table
+from cnnsweep.html.words import best_words, how_sure_words, other_words, swept_words, varied_rows
+from cnnsweep.report.axes import has_replicates
+from cnnsweep.report.intervals import interval_cells
+from cnnsweep.report.results import Results
+from cnnsweep.report.settings import Setting, setting_words
+from cnnsweep.report.settings_table import tie_legend
+
+SETTINGS_SHOWN = 10
+IMAGES_SHOWN = 24
+MANY_RUNS = 300  # more take a browser a while to lay out
+REM_A_ROW = 1.7
+
+
+def summary_section(results: Results, settings: Sequence[Setting]) -> str:
+    """Return the sweep in words, and its best settings."""
+    best, facts = best_words(results, settings)
+    sure, others = how_sure_words(results, settings), other_words(results)
+    steps = "".join(
+        f"<li>{text(step.words)}{f'<pre><code>{text(step.command)}</code></pre>' if step.command else ''}</li>"
+        for step in next_steps(results, settings)
+    )
+    varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, settings))
+    best_line = f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>' if best else ""
+    return "\n".join([
+        f"<h3>What was swept</h3>{_paragraphs(swept_words(results))}{f'<dl>{varied}</dl>' if varied else ''}",
+        f"<h3>The best setting</h3>{best_line}{_paragraphs(facts)}",
+        *([f"<h3>How sure</h3>{_paragraphs(sure)}"] if sure else []),
+        *([f"<h3>What else happened</h3>{_paragraphs(others)}"] if others else []),
+        *([f"<h3>What to do next</h3><ul class=steps>{steps}</ul>"] if steps else []),
+        _best_settings(results, settings),
+    ])  # fmt: skip
+
+
+def _paragraphs(lines: Sequence[str]) -> str:
+    return "".join(f"<p>{text(line)}</p>" for line in lines)
+
+
+def _best_settings(results: Results, settings: Sequence[Setting]) -> str:
+    """Return the best settings where they have several runs; of one run each, the table of runs says all."""
+    shown = [setting for setting in settings if setting.place is not None][:SETTINGS_SHOWN]
+    if not has_replicates(results) or not shown:
+        return ""
+    metric = results.sweep.objective.metric
+    intervals = interval_cells(metric, [setting.estimate for setting in shown])
+    rows = [
+        [
+            f"{'★' if setting.place == 1 else '≈' if setting.tied else ''} {setting.place}",
+            setting_words(results, setting, ", "),
+            figure_text(metric, None if setting.estimate is None else setting.estimate.mean),
+            interval,
+            f"{len(setting.figures)}" + (f", {setting.failed} failed" if setting.failed else ""),
+        ]
+        for setting, interval in zip(shown, intervals, strict=True)
+    ]
+    table = _table(DataTable(["place", "setting", metric, "95 %", "runs"], rows))
+    return f"<h3>The best settings</h3><p>{text(tie_legend(settings))}.</p>{_scrolled('The best settings', table)}"
+
+
+def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:
+    """Return the charts of a section, after what is to be said of all of them."""
+    return _paragraphs(notes) + "\n".join(map(_chart, charts))
+
+
+def _chart(chart: Chart) -> str:
+    view = chart.views[chart.chosen]
+    choices = "".join(
+        f'<label>{text(choice.label)} <select data-choice="{position}">'
+        + "".join(
+            f"<option value={number}{' selected' if str(number) == chosen else ''}>{text(option)}</option>"
+            for number, option in enumerate(choice.options)
+        )
+        + "</select></label>"
+        for position, (choice, chosen) in enumerate(zip(chart.choices, chart.chosen.split(","), strict=False))
+    )
+    views = {key: _embedded(one) for key, one in chart.views.items()}
+    narrowest = f"; min-width: {chart.narrowest}px" if chart.narrowest else ""
+    table = "" if view.table is None else _table(view.table)
+    return (
+        f'<figure class="chart" id="chart-{chart.key}"><h3>{text(chart.title)}</h3>\n'
+        f"{f'<form class=choices>{choices}</form>' if choices else ''}"
+        f'<div class="scrolled" tabindex="0" role="region" aria-label="{text(chart.title)}, chart">'
+        f'<div class="drawing" role="img" aria-label="{text(view.sentence)}" '
+        f'style="height: {chart.height}px{narrowest}"></div></div>\n'
+        f"<figcaption>{text(view.sentence)}</figcaption>{_paragraphs(chart.notes)}\n"
+        f"<details{'' if view.table else ' hidden'}><summary>Figures of this chart</summary>"
+        f"{_scrolled(f'Figures of {chart.title}', table)}</details>\n"
+        f'<script type="application/json">{embedded_json(views)}</script></figure>'
+    )
+
+
+def _embedded(view: View) -> dict[str, object]:
+    table = None
+    if view.table is not None:
+        rows = [[safe_text(cell) for cell in row] for row in view.table.rows]
+        table = {"headings": [safe_text(heading) for heading in view.table.headings], "rows": rows}
+    return {"sentence": safe_text(view.sentence), "figure": view.figure, "table": table}
+
+
+def _table(table: DataTable) -> str:
+    heads = "".join(f'<th scope="col">{text(heading)}</th>' for heading in table.headings)
+    rows = "".join(
+        f'<tr><th scope="row">{text(row[0])}</th>{"".join(f"<td>{text(cell)}</td>" for cell in row[1:])}</tr>'
+        for row in table.rows
+    )
+    return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _scrolled(label: str, content: str) -> str:
+    return f'<div class="scrolled" tabindex="0" role="region" aria-label="{text(label)}">{content}</div>'
+
+
+def images_section(evaluated: Evaluated) -> str:
+    """Return images that the best of the evaluated runs gets wrong, empty where none are kept."""
+    name, one = next(((name, one) for name, one in evaluated if one.wrong), ("", None))
+    if one is None:
+        return ""
+    items = []
+    for image in one.wrong[:IMAGES_SHOWN]:
+        sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
+        words = f"{image.label}, taken for {image.predicted}{sure}"
+        source = base64.b64encode(image.png).decode("ascii")
+        items.append(
+            f'<figure><img src="data:image/png;base64,{source}" alt="{text(f"image {image.index}: {words}")}" '
+            f"loading=lazy><figcaption>{text(image.label)} <span>→ {text(image.predicted)}{text(sure)}</span>"
+            "</figcaption></figure>"
+        )
+    words = f"{IMAGES[one.split].capitalize()} that {name} takes for another class: the true class → what it says."
+    return f'<p>{text(words)}</p><div class="images">{"".join(items)}</div>'
+
+
+def runs_section(results: Results, page_folder: Path) -> str:
+    """Return the table of all runs with its filter."""
+    count = len(results.runs)
+    many = f' many" style="contain-intrinsic-size: auto {round(count * REM_A_ROW)}rem' if count > MANY_RUNS else ""
+    return (
+        '<form class="filter" role="search"><label for="filter">Show runs with</label> '
+        '<input id="filter" type="search" autocomplete="off" spellcheck="false" aria-describedby="filter-help" '
+        'placeholder="lr=0.01 finished"> <output for="filter" aria-live="polite"></output>'
+        '<p id="filter-help">All words must occur; name=value finds a column. '
+        "A heading orders the table; again, the other way round.</p></form>\n"
+        + f'<div class="scrolled{many}" tabindex="0" role="region" aria-label="All runs">'
+        f"{run_table(results, page_folder)}</div>"
+    )
+
+
+def background_section(results: Results) -> str:
+    """Return the command, the sweep file and the environment."""
+    facts, problem = environment_facts(results.folder)
+    spec = frozen_spec(results.folder)
+    rows = "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in facts)
+    threads = "threads and " if results.sweep.threads else ""
+    environment = f"<dl class=wide>{rows}</dl>" if rows else ""
+    parts = [
+        "<p>The same sweep once more, in a folder of its own; on a CPU, with the same "
+        f"{threads}versions, it ends with the same bits. A data set elsewhere than in data/ needs --data-root.</p>"
+        f"<pre><code>{text(reproducing_command(results))}</code></pre>",
+        f"<h3>The sweep file</h3><pre tabindex=0><code>{many_lines(spec)}</code></pre>"
+        if spec is not None
+        else f"<h3>The sweep file</h3><p>{UNKNOWN} It is not in the sweep's folder.</p>",
+        f"<h3>The environment</h3>{_paragraphs([problem] if problem else [])}{environment}",
+    ]
+    return "\n".join(parts)

@@ -1,0 +1,266 @@
+"""What notebooks use: a sweep that is loaded or run, its tables, its best model, and the page's examples."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from small_sweeps import SMALL, SilentDisplay, tables
+from small_sweeps import sweep as run_small
+
+import cnnsweep
+from cnnsweep.data.shapes import ShapesOptions, draw_shapes
+from cnnsweep.display import notebook
+from cnnsweep.errors import SpecError
+
+PAGE = (Path(__file__).parent.parent / "docs" / "python.md").read_text(encoding="utf-8")
+ONE = ["params.lr=0.01"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "small"
+    run_small(folder)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a sweep in a folder of its own."""
+
+    def call(spec, **options) -> cnnsweep.Sweep:
+        return cnnsweep.run(spec, **{"folder": tmp_path / "s", "fuse": "off", "quiet": True, **options})
+
+    return call
+
+
+def test_importing_it_loads_nothing_heavy_and_offers_what_it_names():
+    code = (
+        "import sys, cnnsweep; heavy = {'torch', 'pandas', 'numpy', 'yaml', 'rich'};"
+        "print(heavy & set(sys.modules)); [getattr(cnnsweep, name) for name in cnnsweep.__all__];"
+        "cnnsweep.load; print({'torch'} & set(sys.modules)); print(set(cnnsweep.__all__) <= set(dir(cnnsweep)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines() == ["set()", "set()", "True"]
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        cnnsweep.nonsense  # noqa: B018
+
+
+def test_the_pages_examples_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sweep.yaml").write_text(SMALL)
+    names: dict[str, object] = {}
+    blocks = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
+    assert len(blocks) == 5
+    for block in blocks:
+        exec(block, names)
+    assert len(names["seen"]) == 4
+    assert names["probabilities"].shape == (2, 10)
+    assert "circle" in names["probabilities"].columns
+    for name in re.findall(r"`cnnsweep\.(\w+)`", PAGE.split("##")[0]):
+        assert name in cnnsweep.__all__
+
+
+def test_tables_are_those_of_the_files(trained):
+    sweep = cnnsweep.load(trained)
+    assert (sweep.name, sweep.status) == ("small", "finished")
+    for table, file in ((sweep.runs, "runs.csv"), (sweep.epochs, "results.csv")):
+        expected = pd.read_csv(trained / file).dropna(axis=1, how="all")
+        shared = [column for column in expected.columns if column in table.columns]
+        assert {"run", "lr", "val_accuracy", "augment"} <= set(shared)
+        pd.testing.assert_frame_equal(table[shared], expected[shared], check_dtype=False)
+    assert cnnsweep.load(trained / "results.json").folder == trained
+
+
+def test_the_best_run_is_the_one_that_the_report_names(trained):
+    best = cnnsweep.load(trained).best
+    (row,) = [row for row in tables(trained)["runs"] if row["run"] == tables(trained)["sweep"]["best"]]
+    assert (best.name, best.status, best.settings["lr"]) == (row["run"], "finished", row["lr"])
+    assert best.figures == {name: row[name] for name in ("val_accuracy", "val_loss", "accuracy", "loss")}
+    assert cnnsweep.load(trained).run(best.name[:9]) == best
+    with pytest.raises(cnnsweep.CnnSweepError, match="there is no run 'nonsense'"):
+        cnnsweep.load(trained).run("nonsense")
+
+
+def test_its_model_reaches_the_recorded_accuracy(trained):
+    best = cnnsweep.load(trained).best
+    assert not best.model().training
+    assert next(best.model().parameters()).device.type == "cpu"
+    images, labels = draw_shapes(ShapesOptions(size=12, classes=3, train=60, test=30), "train", 60, lambda *_: None)
+    from cnnsweep.data.splits import split_indices
+
+    _, validation = split_indices(labels, 0.1, 0)
+    predicted = best.predict(images[validation], device="cpu")
+    numbers = torch.tensor([list(predicted.columns).index(name) for name in predicted.idxmax(axis=1)])
+    assert (numbers == labels[validation]).float().mean().item() == pytest.approx(best.figures["val_accuracy"])
+    np.testing.assert_allclose(predicted.sum(axis=1), 1, rtol=1e-5)
+    same = best.predict(images[validation].numpy(), device="cpu")
+    pd.testing.assert_frame_equal(same, predicted)
+
+
+def test_picture_files_can_be_predicted_too(trained, tmp_path):
+    Image.radial_gradient("L").save(tmp_path / "a.png")
+    best = cnnsweep.load(trained).best
+    found = best.predict([tmp_path / "a.png"], device="cpu")
+    assert list(found.index) == [str(tmp_path / "a.png")]
+    with pytest.raises(cnnsweep.CnnSweepError, match=r"gone\.png: cannot be read"):
+        best.predict([tmp_path / "a.png", "gone.png"], device="cpu")
+    with pytest.raises(cnnsweep.CnnSweepError, match="allowed is uint8"):
+        best.predict(np.zeros((2, 1, 12, 12)), device="cpu")
+
+
+def test_a_spec_is_a_path_a_text_or_a_dict(run, tmp_path):
+    import yaml
+
+    (tmp_path / "small.yaml").write_text(SMALL)
+    whole = yaml.safe_load(SMALL)
+    for number, spec in enumerate((tmp_path / "small.yaml", str(tmp_path / "small.yaml"), SMALL, whole)):
+        sweep = run(spec, folder=tmp_path / f"{number}", overrides=["params.epochs=1"])
+        assert list(sweep.runs["status"]) == ["finished", "finished"]
+        assert sorted(sweep.runs["lr"]) == [0.001, 0.01]
+        assert set(sweep.epochs["epoch"]) == {1}
+    with pytest.raises(SpecError, match="did you mean 'lenet'"):
+        run({**whole, "model": "lenett"})
+    with pytest.raises(cnnsweep.CnnSweepError, match="allowed are numbers, texts"):
+        run({**whole, "model": object()})
+    with pytest.raises(cnnsweep.CnnSweepError, match="no such file"):
+        run("nowhere.yaml")
+
+
+def test_on_epoch_hears_every_epoch_as_the_table_has_it(run):
+    heard = []
+    sweep = run(SMALL, on_epoch=heard.append)
+    expected = sweep.epochs
+    assert len(heard) == 4
+    found = pd.DataFrame(heard)[list(expected.columns)]
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_sweep_can_be_looked_at_while_it_runs(run, tmp_path):
+    seen = []
+
+    def look(row) -> None:
+        sweep = cnnsweep.load(tmp_path / "s")
+        seen.append((sweep.status, len(sweep.runs), sweep.runs["status"].tolist()))
+
+    run(SMALL, on_epoch=look)
+    assert seen[0] == ("running", 2, ["running", "waiting"])
+
+
+def test_what_on_epoch_raises_stops_the_sweep_which_goes_on_later(run, tmp_path):
+    def fail(row) -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        run(SMALL, on_epoch=fail)
+    stopped = cnnsweep.load(tmp_path / "s")
+    assert stopped.status == "interrupted"
+    assert list(stopped.runs["status"]) == ["interrupted", "waiting"]
+    assert len(stopped.epochs) == 1  # the epoch was saved before it was told
+    assert list(run(SMALL).runs["status"]) == ["finished", "finished"]
+
+
+def test_an_interrupted_kernel_is_a_keyboard_interrupt(run, monkeypatch):
+    class Impatient(SilentDisplay):
+        def epoch_ended(self, record, standing):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(notebook, "choose_notebook_display", lambda **_: Impatient())
+    with pytest.raises(KeyboardInterrupt):
+        run(SMALL)
+
+
+def test_a_sweep_that_gives_up_says_why(run, monkeypatch):
+    from cnnsweep.training.program import PlainProgram
+
+    def fail(*_arguments):
+        raise KeyError("x")
+
+    monkeypatch.setattr(PlainProgram, "train_step", fail)
+    many = ["params.lr=[0.1,0.2,0.3,0.4,0.5,0.6]"]
+    with pytest.raises(cnnsweep.CnnSweepError, match=r"gave up: .*KeyError.* retry_failed=True"):
+        run(SMALL, overrides=many)
+
+
+def test_a_thread_may_run_a_sweep(run):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(run(SMALL, overrides=ONE)))
+    thread.start()
+    thread.join(60)
+    assert found[0].status == "finished"
+
+
+def test_folders_that_hold_no_sweep_are_refused(tmp_path):
+    with pytest.raises(cnnsweep.CnnSweepError, match=r"holds no results\.json"):
+        cnnsweep.load(tmp_path)
+
+
+def test_nothing_trained_yet_is_said(run, tmp_path):
+    sweep = run(SMALL, overrides=["params.lr=1.0e30", "params.optimizer=sgd"])
+    assert list(sweep.runs["status"]) == ["diverged"]
+    with pytest.raises(cnnsweep.CnnSweepError, match="no run of this sweep has a finished epoch yet"):
+        sweep.best  # noqa: B018
+    assert "diverged" in sweep._repr_html_()
+
+
+def test_a_notebook_shows_small_tables_of_nothing_but_text(run, trained):
+    sweep = cnnsweep.load(trained)
+    shown = sweep._repr_html_()
+    assert shown.startswith("<div><strong>small: 2 runs, finished</strong><table>")
+    assert shown.count("<tr>") == 3
+    assert "0.001" in sweep.best._repr_html_() + shown
+    from cnnsweep.report.html_table import html_table
+
+    table = html_table("<b>&", ("<i>",), [("<script>alert(1)</script>",), ("\x1b[31m",), (None,)], "<u>")
+    assert not re.search(r"<(b|i|u|script)>", table)
+    assert "\x1b" not in table
+
+
+def test_a_long_sweep_shows_its_best_runs(tmp_path):
+    from results_by_hand import load, make_content
+
+    load(tmp_path, make_content({"lr": [n / 1000 for n in range(1, 41)]}))
+    shown = cnnsweep.load(tmp_path)._repr_html_()
+    assert shown.count("<tr>") == 11
+    assert "and 30 more" in shown
+
+
+class Box:
+    """Stands for `IPython.display`."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+        self.HTML = str
+
+    def display(self, html, *, display_id):
+        self.shown.append(html)
+        return types.SimpleNamespace(update=self.shown.append)
+
+
+def test_in_a_notebook_one_box_changes_and_nothing_is_printed(run, monkeypatch, capsys):
+    box = Box()
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setitem(sys.modules, "IPython.display", box)
+    monkeypatch.setattr(notebook, "_INTERVAL_S", 0.0)
+    run(SMALL, quiet=False, overrides=["params.lr=[0.01,1.0e30]", "params.optimizer=sgd", "description='<b>x'"])
+    assert capsys.readouterr() == ("", "")
+    assert any("best so far" in html for html in box.shown)
+    assert any("1 of 4 epochs" in html for html in box.shown)
+    assert "diverged" in box.shown[-1]
+    assert all("<b>" not in html for html in box.shown)
+
+
+def test_without_a_notebook_the_command_lines_display_is_used(capsys):
+    from cnnsweep.display.plain import PlainDisplay, QuietDisplay
+
+    assert isinstance(notebook.choose_notebook_display(quiet=False), PlainDisplay)
+    assert isinstance(notebook.choose_notebook_display(quiet=True), QuietDisplay)
