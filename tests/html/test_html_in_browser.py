@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -187,23 +188,54 @@ def test_first_chart_of_2000_runs_comes_in_two_seconds(browser, tmp_path):
     assert_whole(browser, page)
 
 
-@pytest.mark.faults
-def test_page_of_a_real_sweep_shows_classes_and_mistakes(browser, shared_data, tmp_path):
-    project = Path(__file__).parent.parent.parent
-    fewer = ["--set", "params.epochs=2", "--set", "params.batch_size=1000", "--set", "params.shuffle=true"]
+def unpacked_cifar10(shared_data, folder, train, test):
+    """Unpack the first images of every class of CIFAR-10: a folder of one's own images, as a person has it."""
+    archive = shared_data / "cifar10-jpg.tar.xz"
+    if not archive.is_file():
+        pytest.skip("CIFAR-10 is not here")
+    most = {"train": train, "test": test}
+    with tarfile.open(archive) as images:
+        for member in images:
+            path = Path(member.name)
+            if member.isfile() and int(path.stem) < most[path.parts[0]]:
+                images.extract(member, folder, filter="data")
+    return folder
+
+
+def real_page(sweep_file, folder, data_root, *overrides):
+    """Run a sweep, evaluate it, and return its page, by the commands that a person types."""
+    changes = [part for override in overrides for part in ("--set", override)]
+    page = folder.with_suffix(".html")
     for arguments in (
-        ["run", project / "sweeps" / "fashion.yaml", "--data-root", shared_data, "--out", tmp_path / "fashion", *fewer],
-        ["evaluate", tmp_path / "fashion", "--data-root", shared_data],
-        ["report", tmp_path / "fashion", "--html", tmp_path / "fashion.html"],
+        ["run", sweep_file, "--data-root", data_root, "--out", folder, *changes],
+        ["evaluate", folder, "--data-root", data_root],
+        ["report", folder, "--html", page],
     ):
         call = [sys.executable, "-m", "cnnsweep", *map(str, arguments)]
         subprocess.run(call, check=True, capture_output=True)
-    browser.open(tmp_path / "fashion.html")
-    assert_whole(browser, tmp_path / "fashion.html")
+    return page
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("what", ["fashion", "cifar10"])
+def test_page_of_a_real_sweep_shows_classes_and_mistakes(browser, shared_data, tmp_path, what):
+    sweeps = Path(__file__).parent.parent.parent / "sweeps"
+    if what == "fashion":
+        fewer = ["params.epochs=2", "params.batch_size=1000", "params.shuffle=true"]
+        page, side = real_page(sweeps / "fashion.yaml", tmp_path / "fashion", shared_data, *fewer), 28
+    else:
+        unpacked_cifar10(shared_data, tmp_path / "images", train=200, test=50)
+        own = "dataset={name: image_folder, path: images, normalize: {mean: 0.5, std: 0.5}}"
+        changes = [own, "params.lr=[0.001,0.003]", "params.epochs=2"]
+        page, side = real_page(sweeps / "cifar10.yaml", tmp_path / "cifar10", tmp_path, *changes), 32
+    browser.open(page)
+    assert_whole(browser, page)
     assert "Tested: accuracy" in browser.evaluate("document.getElementById('summary').textContent")
     assert browser.evaluate("document.querySelectorAll('#chart-classes .ytick').length") == 10
     assert browser.evaluate("[...document.querySelectorAll('.images img')].length") > 0
     assert browser.evaluate(
         """(async () => { for (const image of document.querySelectorAll(".images img")) { image.loading = "eager";
-             await image.decode(); if (image.naturalWidth !== 28) return false; } return true; })()"""
+             await image.decode(); if (image.naturalWidth !== SIDE) return false; } return true; })()""".replace(
+            "SIDE", str(side)
+        )
     )
