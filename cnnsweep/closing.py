@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 import torch
 
 from cnnsweep.data.datasets import Dataset
-from cnnsweep.evaluation import write_evaluation
+from cnnsweep.evaluation_notes import write_evaluation
 from cnnsweep.measuring import measure
 from cnnsweep.models.registry import build_model
 from cnnsweep.recording.checkpoints import load_best

@@ -1,4 +1,4 @@
-"""From a checkpoint to accuracy, by class too, and the confusion matrix; and what is written down of it."""
+"""From a checkpoint to accuracy, by class too, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ from cnnsweep.data.datasets import Dataset, load_dataset
 from cnnsweep.data.images import ImageSet
 from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.descriptions import Description, Split, describe
-from cnnsweep.errors import CheckpointError, CnnSweepError, DataError, ResultsError, UsageError
-from cnnsweep.evaluation_board import evaluation_summary
+from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
 from cnnsweep.measuring import measure
-from cnnsweep.recording.evaluated import record_evaluation
-from cnnsweep.recording.history import read_history
-from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import RunPaths, SweepPaths
-from cnnsweep.recording.tested import record_tests
-from cnnsweep.report.evaluation import Evaluation, SettingEvaluation, evaluation_file
+from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
 from cnnsweep.report.results import Results, load_results
 from cnnsweep.report.settings import Setting, chosen_setting, fold_overlap, group_settings
 from cnnsweep.restoring import restore_model
@@ -131,79 +126,6 @@ def _chosen(results: Results) -> Setting:
     if setting is None:
         raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
     return setting
-
-
-def note_tests(
-    sweep: Path, evaluations: Sequence[Evaluation], configuration: str | None = None, *, refit: bool = False
-) -> str | None:
-    """Write down in a sweep that its test set was looked at; return what kept that from being done, in words.
-
-    Args:
-        sweep: the folder of a sweep, its results.json, or any other folder, about which nothing is written.
-        configuration: the setting, where it is not that of the run of this name.
-    """
-    folder = sweep if sweep.is_dir() else sweep.parent
-    paths = SweepPaths(folder)
-    tested = [one for one in evaluations if one.split == "test"]
-    if not tested or not paths.journal.is_file():
-        return None
-    try:
-        names = {run.name: run.configuration for run in read_history(paths.journal).runs.values()}
-        tests = [
-            {
-                "run": one.run,
-                "configuration": configuration or names[one.run],
-                "split": one.split,
-                "accuracy": one.accuracy,
-                "loss": one.loss,
-                "images": one.images,
-                "correct": one.correct,
-                "refit": refit,
-            }
-            for one in tested
-            if configuration is not None or one.run in names
-        ]
-        if tests:
-            record_tests(paths, tests)
-    except CnnSweepError as error:
-        return str(error)
-    return None
-
-
-def note_evaluations(evaluations: Sequence[Evaluation]) -> str | None:
-    """Write an evaluation into the folder of each run that was measured; return what kept that from being done.
-
-    Of a checkpoint that lies in no sweep's folder nothing is written.
-    """
-    by_sweep: dict[Path, list[Evaluation]] = {}
-    for one in evaluations:
-        by_sweep.setdefault(Path(one.checkpoint).absolute().parent.parent, []).append(one)
-    problems = []
-    for folder, of_sweep in by_sweep.items():
-        paths = SweepPaths(folder)
-        if not paths.journal.is_file():
-            continue
-        try:
-            with locked(paths):
-                names = {run.name for run in read_history(paths.journal).runs.values()}
-                for one in of_sweep:
-                    files = paths.run(Path(one.checkpoint).absolute().parent.name)
-                    is_its_own = files.folder.name in names and Path(one.checkpoint).name == files.best_weights.name
-                    if is_its_own and not files.folder.is_symlink():
-                        write_evaluation(files, one)
-        except CnnSweepError as error:
-            problems.append(str(error))
-    return "; ".join(problems) or None
-
-
-def write_evaluation(paths: RunPaths, evaluation: Evaluation) -> None:
-    """Write what was measured of a run into its folder, for reports and TensorBoard; for who holds the sweep's lock.
-
-    Raises:
-        FolderError: it cannot be written.
-    """
-    summary = evaluation_summary(evaluation)
-    record_evaluation(paths, evaluation_file(evaluation), summary, evaluation.split, evaluation.epoch)
 
 
 def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list[Evaluation]:

@@ -26,7 +26,7 @@ from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import dump_spec, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
-from cnnsweep.spec.expand import columns, columns_that_vary
+from cnnsweep.spec.expand import columns_that_vary
 from cnnsweep.spec.schema import SweepSpec, TensorBoard
 from cnnsweep.spec.search_entry import SEARCH
 from cnnsweep.training.feeding import Part, TrainingTask
@@ -172,7 +172,7 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
         first = task.parts[0].training[:_SAMPLE_IMAGES]
         images = make_image_grid(next(dataset.train.batches([first], torch.device("cpu")))[0])
     varying = frozenset(columns_that_vary(spec))
-    content = BoardContent(board.batch_loss, board.histograms, board.hparams, tuple(columns(spec)), varying)
+    content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying)
     return RecordingTask(content, describe, graph, images)
 
 

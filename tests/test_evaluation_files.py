@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,13 @@ from PIL import Image
 from small_sweeps import SilentDisplay, sweep, tables
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cnnsweep import closing
+from cnnsweep import cli, closing
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.shapes import ShapesOptions, draw_shapes
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, note_evaluations
+from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
 from cnnsweep.evaluation_board import draw_confusion, draw_mistakes
+from cnnsweep.evaluation_notes import note_evaluations
 from cnnsweep.measuring import MOST_WRONG, Measurement, measure
 from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths
@@ -191,7 +193,9 @@ def test_a_sweep_ends_well_whatever_becomes_of_measuring_its_best_run(tmp_path, 
 
 
 def test_without_validation_images_nothing_is_measured(tmp_path):
-    sweep(tmp_path, overrides=[*ONE, "validation=0", "metric=accuracy"])
+    display = SilentDisplay()
+    sweep(tmp_path, overrides=[*ONE, "validation=0", "metric=accuracy"], display=display)
+    assert display.messages == []
     assert not list(tmp_path.glob("*/evaluation.json"))
 
 
@@ -222,3 +226,24 @@ def test_the_file_is_what_its_readers_agreed_on(tmp_path):
     content = json.loads((best_folder(tmp_path) / "evaluation.json").read_text())
     assert list(content) == ["version", "run", "split", "accuracy", "loss", "classes", "confusion", "wrong"]
     assert set(content["wrong"][0]) == {"index", "label", "predicted", "probability", "png"}
+
+
+def test_the_command_writes_it_and_says_where_it_cannot(tmp_path, monkeypatch, capsys):
+    sweep(tmp_path, overrides=ONE)
+
+    def evaluate(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["cnnsweep", "evaluate", *arguments, "-q", "--json"])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, capsys.readouterr().err
+
+    assert evaluate("--checkpoint", str(tmp_path)) == (0, "")
+    assert load_run_evaluation(best_folder(tmp_path)).split == "test"
+    monkeypatch.chdir(best_folder(tmp_path))
+    assert evaluate("--checkpoint", "best.safetensors", "--split", "train") == (0, "")
+    assert load_run_evaluation(best_folder(tmp_path)).split == "train"
+    with locked(SweepPaths(tmp_path)):
+        code, said = evaluate("--checkpoint", str(tmp_path), "--split", "val")
+    assert code == 0
+    assert said.startswith("note: evaluation.json could not be written: ")
+    assert load_run_evaluation(best_folder(tmp_path)).split == "train"

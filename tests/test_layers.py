@@ -17,6 +17,7 @@ LAYERS = [
     ["supervision"],
     ["closing", "exporting", "predicting"],
     ["preparation", "grouping", "evaluation", "asking"],
+    ["evaluation_notes"],
     ["measuring", "evaluation_board"],
     ["restoring", "sample_images"],
     ["descriptions"],

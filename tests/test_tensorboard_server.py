@@ -92,6 +92,8 @@ def test_the_hparams_view_has_one_row_a_run_with_status_settings_and_figures(ask
     assert {one["name"] for one in experiment["hparamInfos"]} == set(tables(folder)["sweep"]["hyperparameters"])
     differing = {one["name"] for one in experiment["hparamInfos"] if one["differs"]}
     assert differing == {"lr", "optimizer", "momentum"}
+    types = {one["name"]: one["type"].removeprefix("DATA_TYPE_") for one in experiment["hparamInfos"]}
+    assert (types["lr"], types["momentum"], types["optimizer"]) == ("FLOAT64", "FLOAT64", "STRING")
     metrics = [one["name"]["tag"] for one in experiment["metricInfos"]]
     assert metrics == ["best/loss", "best/accuracy", "best/val_loss", "best/val_accuracy"]
     columns = [{"metric": {"tag": tag}} for tag in metrics]

@@ -12,11 +12,11 @@ from cnnsweep.care.findings import Finding, note, problem
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CheckpointError
 from cnnsweep.recording.checkpoints import describe_best
+from cnnsweep.recording.event_files import EventFile, read_event_file
 from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.recording.last_checkpoint import LastCheckpoint, load_last
 from cnnsweep.recording.paths import RunPaths, SweepPaths
 from cnnsweep.recording.run_files import RunFiles
-from cnnsweep.recording.tensorboard import EventFile, read_event_file
 from cnnsweep.records import EpochRecord
 
 _HEADING = "epoch,step,loss\n"

@@ -167,6 +167,7 @@ def evaluate(
 
     Accuracy with its 95 % interval, loss, accuracy by class, the confusion matrix and the most confused pairs. That the
     test set was looked at is written down in the sweep, so that its report tells selected figures from tested ones.
+    What was measured lies in evaluation.json in the run's folder, with the surest mistakes as images.
 
     \b
     Examples:
@@ -175,14 +176,8 @@ def evaluate(
       cnnsweep evaluate --checkpoint runs/fashion/<run>/best.safetensors --split val --json
     """
     from cnnsweep.display.loading import loading_progress
-    from cnnsweep.evaluation import (
-        EvaluationOptions,
-        evaluate_checkpoint,
-        evaluate_chosen,
-        is_sweep,
-        note_evaluations,
-        note_tests,
-    )
+    from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
+    from cnnsweep.evaluation_notes import note_evaluations, note_tests
     from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation, render_setting, setting_to_json
 
     target = path if path is not None else checkpoint

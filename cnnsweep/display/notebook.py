@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from html import escape
+from importlib import import_module
 from typing import Any
 
 from cnnsweep.display.base import SweepDisplay, SweepOverview
@@ -28,9 +29,9 @@ def choose_notebook_display(quiet: bool) -> SweepDisplay:
 
 def _notebook_box() -> Callable[[str], None] | None:
     """Return a function that shows HTML in one place of the notebook's page, or None where there is no notebook."""
-    if "ipykernel" not in sys.modules or "IPython.display" not in sys.modules:
-        return None  # whoever shows notebooks has imported both
-    interface: Any = sys.modules["IPython.display"]
+    if "ipykernel" not in sys.modules:  # a kernel has imported it, and brings IPython
+        return None
+    interface: Any = import_module("IPython.display")
     handle = interface.display(interface.HTML(""), display_id=True)
     return None if handle is None else lambda html: handle.update(interface.HTML(html))
 

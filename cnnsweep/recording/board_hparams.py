@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from google.protobuf.struct_pb2 import Value
@@ -17,17 +17,18 @@ HPARAMS, BEST = "_hparams_/", "best/"  # how tags of the view, and of the figure
 _METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-def start_of_session(settings: Mapping[str, Any], columns: Sequence[str], varying: Collection[str]) -> list[Summary]:
+def start_of_session(settings: Mapping[str, Any], varying: Collection[str]) -> list[Summary]:
     """Return what a run's row begins with: which columns the view has, and the run's values.
 
     Args:
-        columns: of the whole sweep. The view takes them from whichever run it meets first, so each names all.
-        varying: those of them that differ between runs.
+        settings: of every hyperparameter of the sweep, None where the run has no such: the view takes its columns from
+            whichever run it meets first.
+        varying: those that differ between runs.
     """
-    named = dict.fromkeys([*columns, *settings])
     experiment = api_pb2.Experiment(
         hparam_infos=[
-            api_pb2.HParamInfo(name=name, type=_type(settings.get(name)), differs=name in varying) for name in named
+            api_pb2.HParamInfo(name=name, type=_type(value), differs=name in varying)
+            for name, value in settings.items()
         ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"{BEST}{name}"), display_name=f"best {name}")
@@ -62,7 +63,8 @@ def _summary(tag: str, content: HParamsPluginData) -> Summary:
 def _type(value: Any) -> int:
     if isinstance(value, bool):
         return int(api_pb2.DATA_TYPE_BOOL)
-    return int(api_pb2.DATA_TYPE_FLOAT64 if isinstance(value, int | float) else api_pb2.DATA_TYPE_STRING)
+    is_number = value is None or isinstance(value, int | float)  # those that a run may lack are numbers
+    return int(api_pb2.DATA_TYPE_FLOAT64 if is_number else api_pb2.DATA_TYPE_STRING)
 
 
 def _value(value: Any) -> Value:

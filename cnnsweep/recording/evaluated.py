@@ -2,9 +2,9 @@
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from cnnsweep.recording.event_files import replace_evaluation_events
 from cnnsweep.recording.files import replace_file
 from cnnsweep.recording.paths import RunPaths
-from cnnsweep.recording.tensorboard import replace_evaluation_events
 
 
 def record_evaluation(paths: RunPaths, content: str, summary: Summary, split: str, epoch: int) -> None:

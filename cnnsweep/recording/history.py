@@ -200,10 +200,7 @@ class SweepHistory:
             self.runs[event["run"]].forget_after(event["epoch"])
             self.cleaned.discard(event["run"])
         elif kind == "ended":
-            status = RunStatus(event["status"])
-            # Earlier journals do not have a kind.
-            failure = None if event.get("kind") is None else FailureKind(event["kind"])
-            self.runs[event["run"]].outcome = RunOutcome(event["run"], status, event["cause"], failure=failure)
+            self.runs[event["run"]].outcome = outcome_from_event(event)
         elif kind == "cleaned":
             self.cleaned.update(event["runs"])
         elif kind == "left":
@@ -299,3 +296,9 @@ def record_from_event(event: Mapping[str, Any]) -> EpochRecord:
     for name in ("loss", "accuracy"):
         fields[name] = math.nan if fields[name] is None else fields[name]
     return EpochRecord(run_id=event["run"], **fields)
+
+
+def outcome_from_event(event: Mapping[str, Any]) -> RunOutcome:
+    """Return the outcome of an `ended` event; earlier journals do not have a kind."""
+    failure = None if event.get("kind") is None else FailureKind(event["kind"])
+    return RunOutcome(event["run"], RunStatus(event["status"]), event["cause"], failure=failure)

@@ -25,6 +25,7 @@ from torch import Tensor
 from cnnsweep.errors import FolderError
 from cnnsweep.recording.checkpoints import weights_digest
 from cnnsweep.recording.environment import describe_environment
+from cnnsweep.recording.event_files import drop_later_events
 from cnnsweep.recording.files import remove_leftovers, replace_files, to_json
 from cnnsweep.recording.history import SweepHistory, event_from_record, event_from_run
 from cnnsweep.recording.journal import VERSION, Journal
@@ -32,7 +33,7 @@ from cnnsweep.recording.last_checkpoint import LastCheckpoint, digest, encode_la
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.recording.run_files import RunFiles
 from cnnsweep.recording.tables import write_tables
-from cnnsweep.recording.tensorboard import BoardContent, RunBoard, drop_later_events
+from cnnsweep.recording.tensorboard import BoardContent, RunBoard
 from cnnsweep.records import EpochRecord, EpochReport, Run, RunOutcome, RunStatus, Verdict, end_words
 
 P = ParamSpec("P")

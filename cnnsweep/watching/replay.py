@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from cnnsweep.display.base import SweepDisplay, SweepOverview, UnderWay
-from cnnsweep.recording.history import RunHistory, SweepHistory
+from cnnsweep.recording.history import RunHistory, SweepHistory, outcome_from_event, record_from_event
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
 from cnnsweep.report.axes import canonical
@@ -78,11 +78,13 @@ class Replay:
         elif kind == "run":
             display.runs_added((_run(self.history.runs[event["run"]]),), runs_to_come(self.history))
         elif kind == "epoch":
-            records = self.history.runs[event["run"]].records
-            self._start(event["run"], display)
-            display.epoch_ended(records[-1], self.history.objective.standing(records))
+            # By the event: the history may be ahead of it, where several came at once.
+            record = record_from_event(event)
+            before = [one for one in self.history.runs[record.run_id].records if one.epoch < record.epoch]
+            self._start(record.run_id, display)
+            display.epoch_ended(record, self.history.objective.standing([*before, record]))
         elif kind == "ended":
-            self._end(event["run"], self.history.runs[event["run"]].outcome, display)
+            self._end(event["run"], outcome_from_event(event), display)
 
     def show_active(self, display: SweepDisplay) -> None:
         """Show which runs train now, as far as no event said it: those before their first epoch, and at a rung."""
@@ -102,11 +104,10 @@ class Replay:
             display.run_started(run)
             self._shown.append(run)
 
-    def _end(self, run: str, outcome: RunOutcome | None, display: SweepDisplay) -> None:
+    def _end(self, run: str, outcome: RunOutcome, display: SweepDisplay) -> None:
         if run in self._shown:
             self._shown.remove(run)
-        if outcome is not None:
-            display.run_ended(outcome)
+        display.run_ended(outcome)
 
     def overview(self, paths: SweepPaths, source: Callable[[], str], *, is_cut_off: bool = False) -> SweepOverview:
         """Return all that was read so far, but for which runs train now.

@@ -20,6 +20,7 @@ from cnnsweep.errors import ResultsError
 from cnnsweep.recording.journal import encode_event
 from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import RunStatus
 from cnnsweep.watching.replay import CUT_OFF, Replay
 from cnnsweep.watching.sight import GO_ON, Sight
 from cnnsweep.watching.tail import JournalTail
@@ -159,6 +160,24 @@ def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path,
         (run.id, run.settings, run.hyperparameters.epochs, run.hyperparameters.batch_size) for run in known
     ]  # fmt: skip
     assert shown.overview.objective == expected.overview.objective
+
+
+@pytest.mark.parametrize("name", ["small", "rungs", "search"])
+def test_what_comes_at_once_is_shown_one_by_one(trained, tmp_path, name):
+    folder, expected = trained[name]
+    begun = position(folder, lambda event: event["event"] == "planned") - 1
+    sight = Sight(SweepPaths(part(folder, tmp_path / name, begun)))
+    sight.look()
+    shown = Recorded()
+    sight.replay.open(shown, sight.paths, sight.words)
+    part(folder, tmp_path / name, len(lines(folder)))
+    for event in sight.look():
+        sight.replay.show(event, shown)
+
+    def told(display: Recorded) -> list[tuple[str, Any]]:
+        return [c for c in display.calls if c[0] == "epoch" or (c[0] == "ended" and c[1][1] is not RunStatus.WAITING)]
+
+    assert told(shown) == told(expected)
 
 
 def test_who_comes_late_sees_what_is_there(trained, tmp_path):
