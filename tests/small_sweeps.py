@@ -24,6 +24,16 @@ params:
 tensorboard: {graph: false}
 """
 
+SEARCH = """
+name: small
+dataset: {name: shapes, size: 12, classes: 3, train: 48, test: 6}
+model: {name: cnn, channels: [2], kernel_size: 3, hidden: []}
+search: {method: tpe, runs: 4, round: 2}
+early_stop: {method: halving, min_epochs: 1, factor: 2}
+params: {lr: {log_uniform: [1.0e-3, 0.1]}, batch_size: 16, epochs: 2}
+tensorboard: false
+"""
+
 
 class SilentDisplay:
     """Shows nothing, and keeps what it was told."""

@@ -11,7 +11,8 @@ from small_sweeps import SilentDisplay, sweep, tables
 
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.errors import UsageError
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep, note_tests
+from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
+from cnnsweep.evaluation_notes import note_tests
 from cnnsweep.recording.checkpoints import load_best
 from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths

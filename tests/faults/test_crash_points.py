@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from crash_disk import CrashDisk, State, spread
-from small_sweeps import SilentDisplay, sweep, tables, untimed
+from small_sweeps import SEARCH, SilentDisplay, sweep, tables, untimed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnnsweep.recording import files
@@ -22,15 +22,6 @@ from cnnsweep.recording.history import read_history
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.recording.recorder import Recorder
 
-SEARCH = """
-name: small
-dataset: {name: shapes, size: 12, classes: 3, train: 48, test: 6}
-model: {name: cnn, channels: [2], kernel_size: 3, hidden: []}
-search: {method: tpe, runs: 4, round: 2}
-early_stop: {method: halving, min_epochs: 1, factor: 2}
-params: {lr: {log_uniform: [1.0e-3, 0.1]}, batch_size: 16, epochs: 2}
-tensorboard: false
-"""
 ALONE = {"overrides": ("params.lr=0.01", "tensorboard.images=false"), "fuse": "off"}
 TOGETHER = {"overrides": ("tensorboard.images=false", "tensorboard.histograms=false"), "fuse": 2}
 DIVERGING = {"overrides": ("params.lr=[1.0e9,0.01]", "params.optimizer=sgd", "tensorboard=false"), "fuse": 2}

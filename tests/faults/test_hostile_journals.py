@@ -9,22 +9,12 @@ from pathlib import Path
 
 import pytest
 from hostile_values import mutate
-from small_sweeps import SilentDisplay, sweep
+from small_sweeps import SEARCH, SilentDisplay, sweep
 
 from cnnsweep.care.sweep_folder import check_sweep
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.recording.journal import encode_event, read_lines
 from cnnsweep.recording.paths import SweepPaths
-
-SEARCH = """
-name: small
-dataset: {name: shapes, size: 12, classes: 3, train: 48, test: 6}
-model: {name: cnn, channels: [2], kernel_size: 3, hidden: []}
-search: {method: tpe, runs: 4, round: 2}
-early_stop: {method: halving, min_epochs: 1, factor: 2}
-params: {lr: {log_uniform: [1.0e-3, 0.1]}, batch_size: 16, epochs: 2}
-tensorboard: false
-"""
 
 
 @pytest.fixture(scope="module")
