@@ -450,9 +450,10 @@ def test_figures_are_of_the_whole_sweep(cnnsweep, trained, tmp_path):
     assert cnnsweep("report", trained, "--figures", tmp_path / "figures", "--run", "x").code == 2
     outcome = cnnsweep("report", trained, "--figures", tmp_path / "figures")
     assert outcome.code == 0
-    assert "left out: confusion matrix (cnnsweep evaluate measures it)" in outcome.err or (
-        tmp_path / "figures" / "column" / "confusion_matrix.svg"
-    ).exists()
+    assert (
+        "left out: confusion matrix (cnnsweep evaluate measures it)" in outcome.err
+        or (tmp_path / "figures" / "column" / "confusion_matrix.svg").exists()
+    )
     assert (tmp_path / "figures" / "column" / "learning_curves.svg").exists()
 
 
