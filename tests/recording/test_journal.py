@@ -163,5 +163,5 @@ def test_a_run_whose_folder_would_lie_elsewhere_is_refused(tmp_path, name):
 def test_a_line_without_an_end_is_not_read_into_memory(tmp_path, monkeypatch):
     monkeypatch.setattr("cnnsweep.recording.journal._LONGEST_LINE", 1000)
     write(tmp_path / "journal.jsonl", {"event": "left", "text": "x" * 2000}, {"event": "left"})
-    with pytest.raises(ResultsError, match="journal.jsonl:1: the line is damaged"):
+    with pytest.raises(ResultsError, match=r"journal.jsonl:1: the line is damaged"):
         list(read_journal(tmp_path / "journal.jsonl"))
