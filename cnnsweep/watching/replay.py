@@ -21,10 +21,12 @@ class Replay:
 
     Attributes:
         history: of all events so far; whoever calls `take` has applied the event to it before.
+        ended: when the last command did; None while it trains.
     """
 
     def __init__(self) -> None:
         self.history = SweepHistory()
+        self.ended: datetime | None = None
         self._planned: set[str] = set()  # by the present command, since it has chosen what trains together
         self._left_out: set[str] = set()  # of an earlier sweep file: not ended, and nobody trains them now
         self._began: str | None = None  # when its first run started
@@ -35,7 +37,7 @@ class Replay:
         """Note what an event means for the present command."""
         kind, runs = event["event"], self.history.runs
         if kind == "sweep":
-            self._planned, self._left_out, self._began = set(), set(), None
+            self._planned, self._left_out, self._began, self.ended = set(), set(), None, None
             self._before = {run.id: len(run.records) for run in runs.values()}
         elif kind == "resumed":
             self._before[event["run"]] = min(self._before.get(event["run"], 0), event["epoch"])
@@ -50,6 +52,8 @@ class Replay:
             self._left_out -= chosen
         elif kind == "epoch":
             self._left_out.discard(event["run"])
+        elif kind == "left":
+            self.ended = datetime.fromisoformat(event["time"])
 
     def active(self) -> list[str]:
         """Return the runs that train now: those of the first group that is not through."""
@@ -139,7 +143,8 @@ class Replay:
         """Return for how long the present command has trained, by the journal's own clock."""
         if self._began is None or self.history.updated is None:
             return 0.0
-        begun, last = datetime.fromisoformat(self._began), datetime.fromisoformat(self.history.updated)
+        # What is tested or cleaned after its end is no part of it.
+        begun, last = datetime.fromisoformat(self._began), self.ended or datetime.fromisoformat(self.history.updated)
         return max((last - begun).total_seconds(), 0.0)
 
     def _session_records(self, runs: list[RunHistory]) -> tuple[Any, ...]:

@@ -64,7 +64,9 @@ class Sight:
         if self._news is None:  # how old it is only the file's date says
             age = 0.0
             with suppress(OSError):
-                age = max(time.time() - self.paths.journal.stat().st_mtime, 0.0)
+                ended = self.replay.ended
+                at = self.paths.journal.stat().st_mtime if ended is None else ended.timestamp()
+                age = max(time.time() - at, 0.0)
             self._news = now - age
             return
         self._longest = max(self._longest, now - self._news)

@@ -17,7 +17,7 @@ import pytest
 from small_sweeps import SMALL, SilentDisplay, sweep
 
 from cnnsweep.errors import ResultsError
-from cnnsweep.recording.journal import encode_event
+from cnnsweep.recording.journal import encode_event, read_journal
 from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import RunStatus
@@ -576,3 +576,20 @@ def test_nothing_of_a_hostile_journal_steers_the_terminal(trained, tmp_path):
 
 def test_replay_of_nothing_has_no_active_runs():
     assert Replay().active() == []
+
+
+def test_what_is_tested_after_the_end_is_no_part_of_the_sweeps_time(trained, tmp_path):
+    folder = shutil.copytree(trained["small"][0], tmp_path / "s")
+    events = read_journal(folder / "journal.jsonl")
+    end = next(event["time"] for event in events if event["event"] == "left")
+    tested = {"event": "tested", "run": "r", "configuration": "c", "split": "test", "accuracy": 0.5, "loss": 1.0}
+    with (folder / "journal.jsonl").open("ab") as file:
+        later = f"{int(end[:4]) + 1}{end[4:]}"
+        file.write(encode_event({**tested, "images": 2, "correct": 1, "refit": False, "time": later}))
+    sight = Sight(SweepPaths(folder))
+    sight.look()
+    assert sight.replay.ended is not None
+    assert sight.replay.ended.isoformat(timespec="milliseconds") == end
+    under_way = sight.replay.overview(SweepPaths(folder), lambda: "").under_way
+    assert under_way is not None
+    assert under_way.elapsed_s < 600
