@@ -116,6 +116,9 @@ def _mend_run(check: RunCheck) -> Iterator[str]:
         if text is not None:
             replace_file(check.paths.batch_losses, text)
             yield f"{check.name}: made batch_loss.csv again from TensorBoard's files"
+    if check.has_damaged_evaluation:
+        remove_file(check.paths.evaluation)
+        yield f"{check.name}: removed evaluation.json, which 'cnnsweep run' and 'cnnsweep evaluate' make again"
     for path, whole in check.damaged_events.items():
         cut_file(path, whole)
         yield f"{check.name}: cut off what cannot be read of {safe_text(path.name)}"

@@ -108,6 +108,16 @@ class RunCheck:
             return "is not what TensorBoard's files say"
         return None
 
+    @property
+    def has_damaged_evaluation(self) -> bool:
+        """True for an `evaluation.json` that is not as it was written."""
+        from cnnsweep.recording.evaluated import evaluation_is_whole
+
+        if not self.paths.evaluation.is_file():
+            return False
+        content = self.paths.evaluation.read_bytes()
+        return not (content.endswith(b"}\n") and evaluation_is_whole(content))
+
     @cached_property
     def events(self) -> dict[Path, EventFile]:
         """What TensorBoard's files hold, the oldest first."""
@@ -146,6 +156,8 @@ class RunCheck:
                 yield self._finding(f"batch_loss.csv {wrong}")
             if not self.paths.log.is_file():
                 yield note(self.name, "log.txt is missing", "nothing else needs it")
+        if self.has_damaged_evaluation:
+            yield self._finding("evaluation.json is damaged")
         for path, whole in self.damaged_events.items() if self.is_over else ():
             words = f"{safe_text(path.name)}: only the first {whole:,} of {path.stat().st_size:,} bytes can be read"
             yield self._finding(words)
