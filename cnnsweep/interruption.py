@@ -120,6 +120,23 @@ class StopRequest:
             raise StoppedAtOnce(self.exit_code)
 
 
+class _Swallowed:
+    """The end that a signal asked for before a sweep listened.
+
+    Raised in the middle of an import, it may come to nothing in a callback of an extension module.
+    """
+
+    end: SystemExit | None = None
+
+
+_swallowed = _Swallowed()
+
+
+def remember_end(end: SystemExit | None) -> None:
+    """Have the next sweep of this process end at once; None forgets it."""
+    _swallowed.end = end
+
+
 @contextmanager
 def stop_on_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
     """Turn SIGINT, SIGTERM and SIGHUP into a request while the context lasts.
@@ -132,9 +149,12 @@ def stop_on_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
     Raises:
         StoppedAtOnce: a KeyboardInterrupt, wherever the program is: on the first signal while no epoch is running, on
             a second Ctrl-C, and when epochs outlast the grace after SIGTERM or SIGHUP.
+        SystemExit: a signal came before, and an import swallowed it.
         UsageError: the environment's grace is no number.
     """
     request = StopRequest(_grace())
+    if _swallowed.end is not None:
+        raise _swallowed.end
     with _announcing(say) as announce:
 
         def handle(number: int, _frame: FrameType | None) -> None:

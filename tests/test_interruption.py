@@ -3,6 +3,7 @@
 # ruff: noqa: PT012 -- what a signal interrupts, and when it may, is what is tested
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from cnnsweep.cli.ending import ended_by_signals
 from cnnsweep.errors import FolderError, UsageError
 from cnnsweep.interruption import GRACE_VARIABLE, StoppedAtOnce, StopRequest, stop_on_signals
 
@@ -187,3 +189,20 @@ def test_a_sweep_in_another_thread_gets_no_signals():
     thread.start()
     thread.join()
     assert made == [False]
+
+
+def test_a_signal_that_an_import_swallowed_ends_the_sweep_before_it_begins():
+    with pytest.raises(SystemExit) as ended, ended_by_signals(lambda: None):
+        with contextlib.suppress(SystemExit):  # what a callback of an extension module does
+            signal.raise_signal(signal.SIGTERM)
+        with stop_on_signals(print):
+            pytest.fail("the sweep began")
+    assert ended.value.code == 143
+    with stop_on_signals(print) as stop:  # a later sweep of the same process is not concerned
+        assert not stop.is_made
+
+
+def test_a_signal_that_an_import_swallowed_is_in_the_exit_code():
+    with pytest.raises(SystemExit) as ended, ended_by_signals(lambda: None), contextlib.suppress(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+    assert ended.value.code == 143

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from cnnsweep.display.stream import ForgivingStream
-from cnnsweep.interruption import handled
+from cnnsweep.interruption import handled, remember_end
 
 _LOST_READER = 128 + 13  # SIGPIPE, which not every system has
 
@@ -38,6 +38,7 @@ def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
             before_the_end()
             os._exit(128 + number)
         ending = SystemExit(128 + number)
+        remember_end(ending)
         sys.unraisablehook = _say_nothing  # an exception in the middle of an import may end in a callback
         raise ending
 
@@ -47,6 +48,8 @@ def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
         with handled(("SIGINT", "SIGTERM", "SIGHUP"), handle):
             try:
                 yield
+                if ending is not None:  # it came to nothing in the middle of an import
+                    raise ending
             except Exception:
                 if ending is not None:  # what extension modules make of an exception while they are imported
                     raise ending from None
@@ -56,6 +59,7 @@ def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
                     before_the_end()
     finally:
         sys.unraisablehook = usual_hook
+        remember_end(None)
 
 
 @contextmanager
