@@ -16,6 +16,7 @@ from rich.text import Text
 from cnnsweep.display.figures import settings_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.recording.files import to_json
+from cnnsweep.report.confusion import Confused
 from cnnsweep.report.run_evaluation import VERSION, WrongImage
 from cnnsweep.report.statistics import Estimate, estimate, wilson
 
@@ -24,7 +25,7 @@ _WIDEST_MATRIX = 20  # classes; a larger confusion matrix is for --json
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Evaluation(Confused):
     """A checkpoint measured on one part of its data set.
 
     Attributes:
@@ -47,30 +48,8 @@ class Evaluation:
     wrong: tuple[WrongImage, ...] = ()
 
     @property
-    def images(self) -> int:
-        return sum(map(sum, self.confusion))
-
-    @property
-    def correct(self) -> int:
-        return sum(row[position] for position, row in enumerate(self.confusion))
-
-    @property
     def accuracy(self) -> float:
         return self.correct / self.images
-
-    def class_accuracies(self) -> list[float | None]:
-        """Return the share of each class's images that were recognised; None for a class without images."""
-        return [row[k] / sum(row) if sum(row) else None for k, row in enumerate(self.confusion)]
-
-    def most_confused(self, count: int) -> list[tuple[str, str, int]]:
-        """Return (true class, predicted class, images) of the commonest mistakes, the commonest first."""
-        pairs = [
-            (self.classes[true], self.classes[predicted], images)
-            for true, row in enumerate(self.confusion)
-            for predicted, images in enumerate(row)
-            if true != predicted and images
-        ]
-        return sorted(pairs, key=lambda pair: -pair[2])[:count]
 
 
 @dataclass(frozen=True, slots=True)

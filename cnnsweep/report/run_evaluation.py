@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.report.confusion import Confused
 from cnnsweep.report.json_reader import JsonReader, joined, parse_json
 
 FILE_NAME = "evaluation.json"
@@ -30,7 +31,7 @@ class WrongImage:
 
 
 @dataclass(frozen=True, slots=True)
-class RunEvaluation:
+class RunEvaluation(Confused):
     """One run measured on the images of one split: test, val or train."""
 
     run: str
@@ -40,24 +41,6 @@ class RunEvaluation:
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]  # a row a true class, a column a predicted one
     wrong: tuple[WrongImage, ...]
-
-    @property
-    def images(self) -> int:
-        return sum(map(sum, self.confusion))
-
-    def class_accuracies(self) -> list[float | None]:
-        """Return the share of each class's images that were recognised; None for a class without images."""
-        return [row[k] / sum(row) if sum(row) else None for k, row in enumerate(self.confusion)]
-
-    def most_confused(self, count: int) -> list[tuple[str, str, int]]:
-        """Return (true class, predicted class, images) of the commonest mistakes, the commonest first."""
-        pairs = [
-            (self.classes[true], self.classes[predicted], images)
-            for true, row in enumerate(self.confusion)
-            for predicted, images in enumerate(row)
-            if true != predicted and images
-        ]
-        return sorted(pairs, key=lambda pair: -pair[2])[:count]
 
 
 def load_run_evaluation(folder: Path) -> RunEvaluation | None:
