@@ -23,9 +23,9 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
 from cnnsweep.errors import FolderError
+from cnnsweep.recording.boards import Boards
 from cnnsweep.recording.checkpoints import weights_digest
 from cnnsweep.recording.environment import describe_environment
-from cnnsweep.recording.event_files import drop_later_events
 from cnnsweep.recording.files import remove_leftovers, replace_files, to_json
 from cnnsweep.recording.history import SweepHistory, event_from_record, event_from_run
 from cnnsweep.recording.journal import VERSION, Journal
@@ -33,7 +33,7 @@ from cnnsweep.recording.last_checkpoint import LastCheckpoint, digest, encode_la
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.recording.run_files import RunFiles
 from cnnsweep.recording.tables import write_tables
-from cnnsweep.recording.tensorboard import BoardContent, RunBoard
+from cnnsweep.recording.tensorboard import BoardContent
 from cnnsweep.records import EpochRecord, EpochReport, Run, RunOutcome, RunStatus, Verdict, end_words
 
 P = ParamSpec("P")
@@ -112,8 +112,7 @@ class Recorder:
         self._deferred = deferred
         self._journal = Journal(paths.journal)
         self._runs: dict[str, Run] = {}
-        self._boards: dict[str, RunBoard] = {}
-        self._board_works = True
+        self._boards = Boards(task.board, warn)
         self._tables_due = 0.0
 
     @_undisturbed
@@ -169,7 +168,7 @@ class Recorder:
     @_undisturbed
     def start_run(self, run: Run) -> LastCheckpoint | None:
         """Make a run's files ready for training; return where it goes on, or None for a run from the start."""
-        self._close_board(run.id)  # open where its group could not go on
+        self._boards.close(run.id)  # open where its group could not go on
         last = self._resume(run)
         self._open(run)
         return last
@@ -205,9 +204,7 @@ class Recorder:
         files = self._files(run)
         files.log(_describe_epoch(epoch.report))
         files.add_batch_losses(epoch.report)
-        with self._board_may_fail():
-            if run.id in self._boards:
-                self._boards[run.id].add_epoch(epoch.report)
+        self._boards.add_epoch(epoch.report)
         if epoch.last is not None:
             files.save_last(epoch.last)
         if epoch.is_best and epoch.standing is not None:
@@ -217,7 +214,7 @@ class Recorder:
     def pause_run(self, run_id: str) -> None:
         """Close the files of a run that waits at a rung; to the journal it is under way."""
         self._files(self._runs[run_id]).log("waits for the other settings")
-        self._close_board(run_id)
+        self._boards.close(run_id)
 
     @_undisturbed
     def end_run(self, outcome: RunOutcome) -> None:
@@ -227,14 +224,10 @@ class Recorder:
         if outcome.status is not RunStatus.INTERRUPTED:
             best = self.history.objective.standing(known.records)
             epoch = known.records[-1].epoch if known.records else 0
-            with self._board_may_fail():
-                if run.id not in self._boards and self._board_works:  # it was waiting
-                    self._boards[run.id] = RunBoard(self.paths.run(run.name), self._task.board)
-                if run.id in self._boards:
-                    self._boards[run.id].add_end(outcome.status, _figures(best), epoch)
+            self._boards.add_end(run.id, self.paths.run(run.name), outcome.status, _figures(best), epoch)
         words = end_words(outcome.status, outcome.failure)
         self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
-        self._close_board(run.id)
+        self._boards.close(run.id)
         how = {"status": str(outcome.status), "kind": outcome.failure, "cause": outcome.cause}
         self._append({"event": "ended", "run": run.id, **how})
         if outcome.status is RunStatus.FINISHED:  # nothing will go on from there
@@ -260,8 +253,7 @@ class Recorder:
 
     def close(self) -> None:
         """Close every file; what was recorded stays."""
-        for run_id in list(self._boards):
-            self._close_board(run_id)
+        self._boards.close_all()
         self._journal.close()
 
     def _resume(self, run: Run) -> LastCheckpoint | None:
@@ -286,8 +278,7 @@ class Recorder:
             self._append({"event": "resumed", "run": run.id, "epoch": epoch})
         files.go_back(last, damaged)
         if last is not None:
-            with self._board_may_fail():
-                drop_later_events(files.paths, epoch, epoch * last.record.steps)
+            self._boards.go_back(files.paths, epoch, epoch * last.record.steps)
             if is_best_due and standing is not None:
                 self._save_best(run, standing, on_cpu(last.weights))
         return last
@@ -296,13 +287,7 @@ class Recorder:
         files = self._files(run)
         files.make_folder()
         files.log(f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
-        with self._board_may_fail():
-            if self._board_works:
-                is_new = not files.paths.event_files
-                self._boards[run.id] = RunBoard(files.paths, self._task.board)
-                if is_new:
-                    self._boards[run.id].introduce(self._task.graph(run), self._task.images)
-                self._boards[run.id].add_start(run.settings)
+        self._boards.open(run.id, files.paths, run.settings, lambda: (self._task.graph(run), self._task.images))
 
     def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
         """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""
@@ -327,26 +312,6 @@ class Recorder:
     def _save_best(self, run: Run, standing: EpochRecord, weights: Mapping[str, Tensor]) -> None:
         about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _figures(standing)}
         self._files(run).save_best(weights, {**about, **self._task.describe(run)})
-
-    def _close_board(self, run_id: str) -> None:
-        with self._board_may_fail():
-            if run_id in self._boards:
-                self._boards.pop(run_id).close()
-
-    @contextlib.contextmanager
-    def _board_may_fail(self) -> Any:
-        """TensorBoard is a view: when its file cannot be written, the sweep goes on without it and says so once."""
-        try:
-            yield
-        except (OSError, FolderError) as error:
-            if self._board_works:
-                cause = getattr(error.__cause__ or error, "strerror", None) or error
-                self._warn(f"TensorBoard: cannot write ({cause}); the sweep goes on without it")
-            self._board_works = False
-            for board in self._boards.values():
-                with contextlib.suppress(OSError):  # what it still held goes nowhere either
-                    board.close()
-            self._boards.clear()
 
     def _write_tables_if_due(self) -> None:
         """Keep the tables current while the sweep runs, as often as their growing cost allows."""
