@@ -17,8 +17,8 @@ from cnnsweep.html.charts.learning import learning_chart
 from cnnsweep.html.charts.parallel import parallel_chart
 from cnnsweep.html.charts.stopping import stopping_chart
 from cnnsweep.html.evaluated import evaluated_runs
-from cnnsweep.html.library import plotly_script
 from cnnsweep.html.markup import text
+from cnnsweep.html.plotly_file import plotly_script
 from cnnsweep.html.sections import (
     background_section,
     chart_section,

@@ -13,7 +13,7 @@ from pages_by_hand import HOSTILE, grid_page, hostile_page, large_page, seeds_pa
 from results_by_hand import load, make_content
 
 from cnnsweep import cli
-from cnnsweep.html import library
+from cnnsweep.html import plotly_file
 from cnnsweep.html.markup import chart_text, embedded_json
 from cnnsweep.html.page import render_page, write_page
 
@@ -211,7 +211,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_stand_out_from_their_ground(scheme):
-    style = (Path(library.__file__).parent / "page.css").read_text()
+    style = (Path(plotly_file.__file__).parent / "page.css").read_text()
     schemes = dict(zip(("light", "dark"), style.split("@media screen and")[:2], strict=True))
     schemes["dark"] = schemes["dark"].split("\n}\n")[0]  # without what follows, for paper
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", schemes[scheme]))
@@ -285,7 +285,7 @@ def test_report_writes_the_page_and_says_where(tmp_path, monkeypatch, capsys):
 
 
 def test_one_sentence_says_what_to_install_and_no_file_is_left(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(library.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(plotly_file.importlib.util, "find_spec", lambda _name: None)
     load(tmp_path / "sweep", make_content())
     assert call(monkeypatch, "report", tmp_path / "sweep", "--html", tmp_path / "report.html") == 2
     assert "--html needs plotly: pip install 'cnnsweep[report]'" in capsys.readouterr().err
