@@ -6,6 +6,7 @@
     │   └── ModelError         a model that cannot be built, or does not fit the data              exit 2
     ├── FolderError            a sweep folder that is locked, unwritable or cannot be resumed      exit 3
     │   └── DiskFullError      no room is left for what was to be written                          exit 3
+    ├── ExecutionError         no worker can be started, or a cluster cannot be reached             exit 1
     ├── FusionError            runs that cannot train as one program; they train alone             never leaves
     └── InputError             a file we read is missing or damaged                                exit 4
         ├── DataError          a data set
@@ -65,6 +66,10 @@ class FolderError(CnnSweepError):
 
 class DiskFullError(FolderError):
     """No room is left on the disk, in the quota, or under the limit on file sizes."""
+
+
+class ExecutionError(CnnSweepError):
+    """There is nobody who could train: workers cannot be started, or a cluster cannot be reached."""
 
 
 class FusionError(CnnSweepError):

@@ -13,7 +13,12 @@ from typing import Any
 import torch
 
 from cnnsweep.errors import CnnSweepError, FusionError
+from cnnsweep.execution.base import TASK, Executor
+from cnnsweep.execution.in_process import InProcessExecutor
+from cnnsweep.planning.cost import group_seconds
+from cnnsweep.planning.cutting import cut
 from cnnsweep.planning.groups import by_exact_model, family, runs_of_a_kind, split_evenly, split_in_step
+from cnnsweep.planning.placement import Load
 from cnnsweep.recording.history import RememberedWay, SweepHistory
 from cnnsweep.records import Run, RunGroup, Trajectory
 from cnnsweep.spec.expand import columns_that_vary
@@ -53,6 +58,7 @@ def choose_groups(
     measure_all: bool = False,
     in_step: bool = False,
     rung: int | None = None,
+    executor: Executor | None = None,
 ) -> list[PlannedGroup]:
     """Return the groups to train, in the order of their first runs; those that the journal remembers keep its order.
 
@@ -66,8 +72,11 @@ def choose_groups(
         in_step: keep all runs of a configuration in one group, so that they go on epoch by epoch together, in several
             programs if need be: whoever stops configurations early compares them over their seeds and folds.
         rung: the epoch up to which these groups train; beyond it, those that go on are grouped anew.
+        executor: measures where the groups will train, and has as many places, each of which shall have work; by
+            default this process does.
     """
-    under = conditions(task, fuse, in_step=in_step, rung=rung)
+    executor = executor or InProcessExecutor(task)
+    under = conditions(task, fuse, in_step=in_step, rung=rung, places=executor.places)
     remembered = _remembered(missing, history, under)
     if in_step:
         remembered = _without_torn(remembered, missing)
@@ -78,7 +87,7 @@ def choose_groups(
         planned = [PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new]
     else:
         epochs_done = {run.id: len(history.runs[run.id].records) for run in new if run.id in history.runs}
-        planner = _Planner(task, fuse, under, tell, dict(history.ways), measure_all, in_step)
+        planner = _Planner(executor, fuse, under, tell, dict(history.ways), measure_all, in_step)
         kinds = runs_of_a_kind(new, epochs_done)
         if in_step:
             families: dict[str, list[list[Trajectory]]] = {}
@@ -87,6 +96,7 @@ def choose_groups(
             planned += [one for of_family in families.values() for one in planner.plan(of_family)]
         else:
             planned += [one for kind in kinds for one in planner.plan([kind])]
+        planned = _cut(planned, executor.places, task, epochs_done, rung, in_step=in_step)
     place = {run.id: number for number, run in enumerate(missing)}
     first_places = [min(place[run.id] for run in one.group.runs) for one in [*remembered, *planned]]
     # A group whose first runs have ended keeps its turn: what a rule finds depends on who trains before whom.
@@ -103,13 +113,17 @@ def keeps_in_step(spec: SweepSpec) -> bool:
     return judges_every_epoch and bool({"seed", "fold"} & set(columns_that_vary(spec)))
 
 
-def conditions(task: TrainingTask, fuse: Fuse, *, in_step: bool = False, rung: int | None = None) -> dict[str, Any]:
+def conditions(
+    task: TrainingTask, fuse: Fuse, *, in_step: bool = False, rung: int | None = None, places: int = 1
+) -> dict[str, Any]:
     """Return under what a choice of groups holds.
 
     Args:
         in_step, rung: as they are given to `choose_groups`.
+        places: how many groups train at once.
     """
     return {
+        **({"places": places} if places > 1 else {}),
         **({"in_step": True} if in_step else {}),
         **({} if rung is None else {"rung": rung}),
         "fuse": fuse,
@@ -190,7 +204,7 @@ class _Choice:
 class _Planner:
     """Chooses groups; see `choose_groups`. `ways` grows with each family that is measured."""
 
-    task: TrainingTask
+    executor: Executor
     fuse: Fuse
     under: Mapping[str, Any]
     tell: Callable[[str], None]
@@ -242,18 +256,18 @@ class _Planner:
         for group in groups:
             for program in group.programs:
                 if len(program) > 1:
-                    check_fused([members[-1] for members in program], self.task)
+                    self.executor.call(check_fused, [members[-1] for members in program], TASK)
 
     def _choose(self, kind: Sequence[Trajectory]) -> _Choice:
         runs = [members[-1] for members in kind]
         if len(kind) == 1 or self.fuse == OFF:
             why = "--fuse off" if self.fuse == OFF else "the only one of its kind"
-            step_s = seconds_together(runs[:1], self.task) if self.measure_all else None
+            step_s = self.executor.call(seconds_together, runs[:1], TASK) if self.measure_all else None
             return _Choice(Calibration(ALONE, why, step_s))
         if isinstance(self.fuse, int):
-            most = runs_that_fit(runs[0], self.task)
+            most = self.executor.call(runs_that_fit, runs[0], TASK)
             way = Way(min(self.fuse, len(runs), most))
-            measured = {way: seconds_together(runs[: way.size], self.task)} if self.measure_all else {}
+            measured = {way: self.executor.call(seconds_together, runs[: way.size], TASK)} if self.measure_all else {}
             return _Choice(Calibration(way, f"--fuse {self.fuse}", measured.get(ALONE), measured), most)
         known = self.ways.get(family(runs[0]))
         if (
@@ -264,15 +278,47 @@ class _Planner:
             way = Way(known.size, known.threads)
             measured = {} if way == ALONE or known.step_s is None else {way: known.step_s}
             return _Choice(Calibration(way, known.why, known.alone_s, measured), known.most, known, is_new=False)
-        most = runs_that_fit(runs[0], self.task)
+        most = self.executor.call(runs_that_fit, runs[0], TASK)
         epochs = sum(run.hyperparameters.epochs for run in runs)
-        chosen = _calibrate_within_memory(runs, epochs, self.task, most)
+        chosen = self.executor.call(_calibrate_within_memory, runs, epochs, TASK, most)
         way, alone_s = chosen.way, chosen.alone_s
         if alone_s is None:
             return _Choice(chosen, most)  # nothing was measured: the next time is the first
         of = len(kind)
         remembered = RememberedWay(way.size, way.threads, of, most, chosen.why, alone_s, chosen.step_s, self.under)
         return _Choice(chosen, most, remembered)
+
+
+def foreseen_load(
+    one: PlannedGroup, task: TrainingTask, epochs_done: Mapping[str, int], rung: int | None = None
+) -> Load:
+    """Return a group with the seconds that it will take, if anything was measured.
+
+    Args:
+        epochs_done: by run id.
+        rung: see `choose_groups`.
+    """
+    part = task.part(one.group.runs[0])  # of several folds, others may have an image less
+    seconds = group_seconds(one.group, one.step_s, len(part.training), len(part.validation), epochs_done, rung)
+    return Load(one.group, seconds)
+
+
+def _cut(
+    planned: Sequence[PlannedGroup],
+    places: int,
+    task: TrainingTask,
+    epochs_done: Mapping[str, int],
+    rung: int | None,
+    *,
+    in_step: bool,
+) -> list[PlannedGroup]:
+    """Return the groups, divided so that every place has work."""
+    if places == 1:
+        return list(planned)
+    origin = {run.id: one for one in planned for run in one.group.runs}
+    loads = [foreseen_load(one, task, epochs_done, rung) for one in planned]
+    parts = cut(loads, places, in_step=in_step)
+    return [dataclasses.replace(origin[part.group.runs[0].id], group=part.group) for part in parts]
 
 
 def _of_each_kind(kinds: Sequence[Sequence[Trajectory]], part: Sequence[Trajectory]) -> list[list[Trajectory]]:

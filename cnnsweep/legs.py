@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnsweep.execution.base import Executor
-from cnnsweep.grouping import Fuse, choose_groups, conditions
+from cnnsweep.grouping import Fuse, PlannedGroup, choose_groups, conditions, foreseen_load
+from cnnsweep.planning.placement import Load
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup
 from cnnsweep.supervision import Supervisor
 from cnnsweep.training.feeding import TrainingTask
+from cnnsweep.workforce import Workforce
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class LegTrainer:
     fuse: Fuse
     in_step: bool
     history: SweepHistory
-    executor: Executor
+    workforce: Workforce
     supervisor: Supervisor
 
     def train(self, runs: Sequence[Run]) -> None:
@@ -57,12 +58,32 @@ class LegTrainer:
 
     def _train_leg(self, runs: Sequence[Run], rung: int | None) -> None:
         """Train runs up to a rung, or to their ends."""
-        tell = self.supervisor.display.note
-        planned = choose_groups(runs, self.history, self.task, self.fuse, tell, in_step=self.in_step, rung=rung)
-        under = conditions(self.task, self.fuse, in_step=self.in_step, rung=rung)
+        planned = self._choose(runs, rung)
+        epochs_done = {run.id: self._epochs_done(run) for run in runs}
+
+        def foresee(one: PlannedGroup) -> Load:
+            return foreseen_load(one, self.task, epochs_done, rung)
+
+        loads = [foresee(one) for one in planned]
+        if self.workforce.grow_for(loads, lambda group, step_s: foresee(PlannedGroup(group, "", step_s))):
+            planned = self._choose(runs, rung)
+            loads = [foresee(one) for one in planned]
+        executor = self.workforce.executor
+        under = conditions(self.task, self.fuse, in_step=self.in_step, rung=rung, places=executor.places)
         self.supervisor.begin_leg(planned, under, rung)
-        groups = [one.group for one in planned]
-        self.executor.execute([group for group in groups if self._is_behind(group, rung)], self.task, self.supervisor)
+        executor.execute([load for load in loads if self._is_behind(load.group, rung)], self.supervisor)
+
+    def _choose(self, runs: Sequence[Run], rung: int | None) -> list[PlannedGroup]:
+        return choose_groups(
+            runs,
+            self.history,
+            self.task,
+            self.fuse,
+            self.supervisor.display.note,
+            in_step=self.in_step,
+            rung=rung,
+            executor=self.workforce.executor,
+        )
 
     def _is_behind(self, group: RunGroup, rung: int | None) -> bool:
         """True if some of a group have not come to the rung; after a crash, some others may be there already."""

@@ -94,7 +94,7 @@ def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) 
 
 
 def sweep_facts(
-    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, device: torch.device, overrides: Sequence[str]
+    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, devices: Sequence[torch.device], overrides: Sequence[str]
 ) -> dict[str, Any]:
     """Return what the journal says of a command; tables and later resumes read it."""
     return {
@@ -113,7 +113,7 @@ def sweep_facts(
         "search": written_entry(spec.search, SEARCH),
         "early_stop": None if spec.early_stop is None else written_entry(spec.early_stop, EARLY_STOP),
         "precision": spec.precision,
-        "device": str(device),
+        "device": ",".join(map(str, devices)),
         "threads": torch.get_num_threads(),
         "overrides": list(overrides),
         "spec": dump_spec(spec),

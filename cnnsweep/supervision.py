@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnnsweep.display.base import SweepDisplay
-from cnnsweep.errors import DiskFullError, FolderError
+from cnnsweep.errors import DiskFullError, ExecutionError, FolderError
 from cnnsweep.failures import FailureStreak
 from cnnsweep.grouping import PlannedGroup, event_from_groups
 from cnnsweep.interruption import StopRequest
@@ -72,6 +72,17 @@ class Supervisor:
         how = "one by one" if all(len(part.trajectories) == 1 for part in parts) else f"in groups of {sizes}"
         self.display.message(f"{sum(len(part.runs) for part in parts)} runs go on {how}: {cause}")
 
+    def group_lost(self, group: RunGroup, cause: str) -> None:
+        for run in group.runs:  # until their turn comes again
+            self._running.pop(run.id, None)
+            self.recorder.pause_run(run.id, cause)
+            self.display.run_ended(RunOutcome(run.id, RunStatus.WAITING))
+        runs = "its run goes on from its" if len(group.runs) == 1 else f"its {len(group.runs)} runs go on from their"
+        self.display.message(f"{cause}; {runs} last epoch")
+
+    def worker_said(self, text: str) -> None:
+        self.display.message(text)
+
     def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         return self._stops(run_ids) if self.judge.judges_every_epoch else {}
 
@@ -97,7 +108,7 @@ class Supervisor:
         self.failures.note(outcome)
         if outcome.status is RunStatus.WAITING:
             self._waiting[outcome.run_id] = len(self.recorder.history.runs[outcome.run_id].records)
-            self.recorder.pause_run(outcome.run_id)
+            self.recorder.pause_run(outcome.run_id, "waits for the other settings")
             self.display.run_ended(outcome)
             return
         if outcome.status is RunStatus.STOPPED:
@@ -119,19 +130,28 @@ class Supervisor:
             self.run_ended(RunOutcome(run_id, RunStatus.STOPPED))
         return losers
 
-    def interrupt(self) -> None:
-        """End what trains or waits, because a person stops the sweep; it goes on when the sweep is run again."""
+    def interrupt(self, why: str = "interrupted in the middle of an epoch") -> None:
+        """End what trains or waits, because a person stops the sweep; it goes on when the sweep is run again.
+
+        Args:
+            why: in words, of what trains.
+        """
         for run_id in list(self._running):
-            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, "interrupted in the middle of an epoch"))
+            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, why))
         for run_id, epochs in self._waiting.items():
             self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
         self._waiting.clear()
 
     @contextmanager
-    def folder_may_fail(self) -> Iterator[None]:
-        """Where the folder can no longer be written, say so of every run that trains or waits, and raise on."""
+    def work_may_fail(self) -> Iterator[None]:
+        """Where the folder can no longer be written, or nobody can train, leave every run so that it can go on."""
         try:
             yield
+        except ExecutionError:
+            with self.stop.deferred():
+                self.interrupt("there was nobody to train it")
+                self.recorder.finish("interrupted")
+            raise
         except FolderError as error:
             cause = "disk full" if isinstance(error, DiskFullError) else "its folder cannot be written"
             cut_short = [*self._running, *self._waiting]

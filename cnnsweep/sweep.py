@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -17,12 +17,12 @@ from cnnsweep.asking import Asker
 from cnnsweep.closing import measure_best_run
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
-from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.failures import MOST_ALIKE, FailureStreak
 from cnnsweep.grouping import AUTO, Fuse, keeps_in_step
 from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
+from cnnsweep.planning.placement import Place
 from cnnsweep.preparation import make_recording_task, make_training_task, refuse_full_disk, sweep_facts
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
@@ -33,9 +33,11 @@ from cnnsweep.records import Run, RunStatus
 from cnnsweep.roster import Roster
 from cnnsweep.spec.expand import columns, columns_that_vary, expand_runs
 from cnnsweep.spec.schema import SweepSpec
+from cnnsweep.staff import Staff
 from cnnsweep.supervision import Supervisor
-from cnnsweep.training.devices import choose_device, describe_device
+from cnnsweep.training.devices import choose_devices, describe_devices
 from cnnsweep.training.memory import keep_freed_memory
+from cnnsweep.workforce import Workforce, choose_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class SweepOptions:
         max_runs: how many runs a sweep may have.
         fuse: how runs train together: `auto` measures, `off` trains each alone, a number is the largest group.
         max_failures: after how many runs in a row that fail alike the sweep gives up; 0 is never.
+        staff: who trains.
         loading: is told of downloads and decoding, as (what, done, total).
     """
 
@@ -60,6 +63,7 @@ class SweepOptions:
     max_runs: int = 10_000
     fuse: Fuse = AUTO
     max_failures: int = MOST_ALIKE
+    staff: Staff = field(default_factory=Staff)
     loading: Callable[[str, int, int], None] | None = None
 
 
@@ -92,18 +96,20 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     """
     expansion = expand_runs(spec, options.max_runs)
     asker = Asker(spec)
-    device = choose_device(spec.device)
+    devices = choose_devices(spec.device)
     paths = SweepPaths(options.folder)
     keep_freed_memory()
-    with locked(paths), stop_on_signals(display.message) as stop:
+    with locked(paths), stop_on_signals(display.message) as stop, _own_threads():
         history = read_history(paths.journal)
         _use_same_threads(history)
+        places = choose_places(devices, options.staff, history)
+        torch.set_num_threads(places[0].threads)
         roster = Roster(spec, options.retry_failed, expansion.runs, asker, history)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
-        facts = sweep_facts(spec, roster.runs, dataset, device, options.overrides)
+        facts = sweep_facts(spec, roster.runs, dataset, devices, options.overrides)
         refuse_other_sweep(paths, history, facts)
         parameters = roster.count_parameters(dataset)
-        task = make_training_task(spec, dataset, device)
+        task = make_training_task(spec, dataset, devices[0])
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
@@ -114,9 +120,10 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             failures = FailureStreak(options.max_failures)
             supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history), failures)
             in_step = keeps_in_step(spec)
-            trainer = LegTrainer(task, options.fuse, in_step, history, InProcessExecutor(in_step=in_step), supervisor)
-            display.sweep_started(_overview(spec, paths, device, roster.runs, history, asker.runs_to_come(history)))
-            with supervisor.folder_may_fail(), contextlib.suppress(KeyboardInterrupt):
+            display.sweep_started(_overview(spec, paths, places, roster.runs, history, asker.runs_to_come(history)))
+            workforce = Workforce(options.staff, places, task, in_step=in_step, tell=display.note)
+            trainer = LegTrainer(task, options.fuse, in_step, history, workforce, supervisor)
+            with contextlib.closing(workforce), supervisor.work_may_fail(), contextlib.suppress(KeyboardInterrupt):
                 while not supervisor.is_stopping:
                     is_asked = roster.ask(dataset, recorder, display)
                     missing = roster.take_missing()
@@ -139,6 +146,16 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     if stop.is_made or failures.reason is None:
         return SweepResult(paths, statuses, stop.exit_code)
     return SweepResult(paths, statuses, 1, failures.reason)
+
+
+@contextlib.contextmanager
+def _own_threads() -> Iterator[None]:
+    """Give a notebook the number of threads back that it had before the sweep."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager
@@ -171,7 +188,7 @@ def _say_what_is_special(duplicates: int, history: SweepHistory, changes: Sequen
 def _overview(
     spec: SweepSpec,
     paths: SweepPaths,
-    device: torch.device,
+    places: Sequence[Place],
     runs: Sequence[Run],
     history: SweepHistory,
     runs_to_come: int,
@@ -180,7 +197,7 @@ def _overview(
     return SweepOverview(
         name=spec.name,
         folder=str(paths.folder),
-        device=describe_device(device),
+        device=describe_devices(places),
         columns=tuple(columns_that_vary(spec) or columns(spec)),
         runs=tuple(runs),
         objective=spec.objective,

@@ -14,6 +14,7 @@ LAYERS = [
     ["refit"],
     ["sweep", "forecast"],
     ["legs", "roster"],
+    ["workforce"],
     ["supervision"],
     ["closing", "exporting", "predicting"],
     ["preparation", "grouping", "evaluation", "asking"],
@@ -36,7 +37,7 @@ LAYERS = [
     ["display"],
     ["search", "stopping"],
     ["spec"],
-    ["randomness", "selection", "user_code", "interruption", "failures", "bounded_files"],
+    ["staff", "randomness", "selection", "user_code", "interruption", "failures", "bounded_files"],
     ["records"],
     ["errors"],
 ]

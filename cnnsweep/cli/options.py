@@ -16,7 +16,9 @@ DataRoot = Annotated[
     Path,
     typer.Option("--data-root", envvar="CNNSWEEP_DATA", help="Where data sets lie.", show_default="data"),
 ]
-Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:N or mps; instead of the file's.")]
+Device = Annotated[
+    str | None, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or several with commas; instead of the file's.")
+]
 Out = Annotated[Path | None, typer.Option(help="The sweep's own folder.", show_default="runs/<name>", metavar="DIR")]
 Overrides = Annotated[
     list[str] | None,
@@ -30,6 +32,35 @@ FuseWish = Annotated[
         help="How runs train together: auto measures what is fastest, off trains each alone, a number is the most "
         "that share a program.",
         metavar="auto|off|K",
+    ),
+]
+Jobs = Annotated[
+    str,
+    typer.Option(
+        "--jobs",
+        "-j",
+        help="How many processes train at once; auto is one for each GPU, and on a CPU several where that is faster.",
+        metavar="auto|N",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads of each process; by default they share the cores.", show_default=False),
+]
+ExecutorName = Annotated[str, typer.Option("--executor", help="Where to train.", metavar="local|ray")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a Ray cluster: auto finds the one of this machine; without it one is started here.",
+        metavar="auto|HOST:PORT",
+    ),
+]
+NodeData = Annotated[
+    Path | None,
+    typer.Option(
+        "--node-data",
+        help="Where each node of a Ray cluster has the data sets; without it, images are sent there.",
+        metavar="DIR",
     ),
 ]
 Checkpoint = Annotated[

@@ -10,13 +10,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, Device, FuseWish, MaxRuns, Out, Overrides, stdout
+from cnnsweep.cli.options import (
+    DEFAULT_DATA_ROOT,
+    Address,
+    AsJson,
+    DataRoot,
+    Device,
+    ExecutorName,
+    FuseWish,
+    Jobs,
+    MaxRuns,
+    NodeData,
+    Out,
+    Overrides,
+    Threads,
+    stdout,
+)
 from cnnsweep.errors import UsageError
 from cnnsweep.interruption import StoppedAtOnce
 
 if TYPE_CHECKING:
     from cnnsweep.records import Run
     from cnnsweep.spec.schema import SweepSpec
+    from cnnsweep.staff import Staff
     from cnnsweep.sweep import SweepResult
 
 
@@ -35,6 +51,11 @@ def run(
         int, typer.Option(min=0, help="Give up after so many runs in a row that fail alike; 0 never does.")
     ] = 5,
     fuse: FuseWish = "auto",
+    jobs: Jobs = "auto",
+    threads: Threads = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    node_data: NodeData = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -50,6 +71,8 @@ def run(
     Examples:
       cnnsweep run sweeps/quickstart.yaml
       cnnsweep run sweeps/fashion.yaml --data-root ~/data --set params.epochs=5
+      cnnsweep run sweeps/fashion.yaml --jobs 4
+      cnnsweep run sweeps/fashion.yaml --executor ray --address auto
 
     Exit codes: 0 all well, 1 some runs failed or diverged, 2 wrong usage or sweep file, 3 the folder is in use or holds
     another sweep, 4 bad data, 129, 130, 143 interrupted by SIGHUP, Ctrl-C, SIGTERM, 141 nobody read the output.
@@ -79,6 +102,7 @@ def run(
         max_runs=max_runs,
         fuse=_read_fuse(fuse),
         max_failures=max_failures,
+        staff=_read_staff(jobs, threads, executor, address, node_data),
         quiet=quiet,
     )
     _show_result(result, as_json=as_json, quiet=quiet)
@@ -137,6 +161,7 @@ def _run_sweep(
     max_runs: int,
     fuse: str | int,
     max_failures: int,
+    staff: Staff,
     quiet: bool,
 ) -> SweepResult:
     from cnnsweep.display.choose import choose_display
@@ -145,7 +170,9 @@ def _run_sweep(
 
     display = choose_display(quiet)
     with loading_progress(quiet) as loading:
-        options = SweepOptions(folder, data_root, tuple(changes), retry_failed, max_runs, fuse, max_failures, loading)
+        options = SweepOptions(
+            folder, data_root, tuple(changes), retry_failed, max_runs, fuse, max_failures, staff, loading
+        )
         try:
             return run_sweep(spec, options, display)
         except StoppedAtOnce as stopped:
@@ -163,6 +190,20 @@ def _read_fuse(wish: str) -> str | int:
     if wish.isascii() and wish.isdigit() and int(wish) >= 1:
         return int(wish) if int(wish) > 1 else "off"
     raise UsageError(f"--fuse: found '{wish}', allowed are auto, off and a whole number from 1")
+
+
+def _read_staff(jobs: str, threads: int | None, executor: str, address: str | None, node_data: Path | None) -> Staff:
+    from cnnsweep.staff import AUTO, LOCAL, RAY, Staff
+
+    if executor not in (LOCAL, RAY):
+        raise UsageError(f"--executor: found '{executor}', allowed are local and ray")
+    if executor == LOCAL and (address is not None or node_data is not None):
+        raise UsageError("--address and --node-data: are about a Ray cluster; add --executor ray")
+    if jobs == AUTO:
+        return Staff(AUTO, threads, executor, address, node_data)
+    if jobs.isascii() and jobs.isdigit() and int(jobs) >= 1:
+        return Staff(int(jobs), threads, executor, address, node_data)
+    raise UsageError(f"--jobs: found '{jobs}', allowed are auto and a whole number from 1")
 
 
 def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:

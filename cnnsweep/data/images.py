@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from cnnsweep.data.shared_memory import SharedMemory
+
 # Of the free memory of a device, what a resident copy of the images may take; the rest is for models and activations.
 RESIDENT_SHARE = 0.5
 
@@ -54,6 +56,16 @@ class MemoryImages:
         self.images = images
         self.labels = labels
         self._resident: dict[torch.device, tuple[Tensor, Tensor]] = {}
+        self._shared: SharedMemory | None = None
+
+    def shared_memory(self) -> SharedMemory:
+        """Move the images to memory that other processes can map, unless they are there, and return that."""
+        if self._shared is None:
+            self._shared = SharedMemory.of_size(self.images.nbytes)
+            shared = self._shared.tensor(tuple(self.images.shape))
+            shared.copy_(self.images)
+            self.images = shared
+        return self._shared
 
     def __len__(self) -> int:
         return len(self.images)

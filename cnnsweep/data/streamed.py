@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -34,6 +35,12 @@ class StreamedImages:
         self._form = form
         self._chunks = _DecodedChunks(tuple(map(str, paths)), form)
         self._workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
+
+    def with_workers(self, workers: int) -> StreamedImages:
+        """Return the same images, decoded by so many processes."""
+        other = copy.copy(self)
+        other._workers = workers
+        return other
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -72,7 +72,12 @@ class Forecast:
 
 
 def group_seconds(
-    group: RunGroup, step_s: float | None, images: int, held_out: int, epochs_done: Mapping[str, int]
+    group: RunGroup,
+    step_s: float | None,
+    images: int,
+    held_out: int,
+    epochs_done: Mapping[str, int],
+    until: int | None = None,
 ) -> float | None:
     """Return the foreseen seconds of a group.
 
@@ -80,12 +85,13 @@ def group_seconds(
         step_s: of one run, in this group.
         images: that a run trains on in an epoch.
         epochs_done: by run id.
+        until: the epoch after which all runs stop or wait; None is their last.
     """
     if step_s is None:
         return None
     batch_size = group.runs[0].hyperparameters.batch_size
     per_epoch = step_s * -(-images // batch_size) * (1 + _FORWARD_SHARE * held_out / images)
-    return per_epoch * sum(_epochs_left(runs, epochs_done) for runs in group.trajectories)
+    return per_epoch * sum(_epochs_left(runs, epochs_done, until) for runs in group.trajectories)
 
 
 def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, *, histograms: bool) -> int:
@@ -104,6 +110,8 @@ def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, 
     return total
 
 
-def _epochs_left(runs: Sequence[Run], epochs_done: Mapping[str, int]) -> int:
+def _epochs_left(runs: Sequence[Run], epochs_done: Mapping[str, int], until: int | None) -> int:
     """Return the epochs of a trajectory: those of its longest run."""
-    return max(run.hyperparameters.epochs for run in runs) - min(epochs_done.get(run.id, 0) for run in runs)
+    last = max(run.hyperparameters.epochs for run in runs)
+    last = last if until is None else min(last, until)
+    return max(last - min(epochs_done.get(run.id, 0) for run in runs), 0)

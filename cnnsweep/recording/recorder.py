@@ -211,9 +211,9 @@ class Recorder:
             self._save_best(run, epoch.standing, epoch.weights)
 
     @_undisturbed
-    def pause_run(self, run_id: str) -> None:
-        """Close the files of a run that waits at a rung; to the journal it is under way."""
-        self._files(self._runs[run_id]).log("waits for the other settings")
+    def pause_run(self, run_id: str, why: str) -> None:
+        """Close the files of a run that waits to go on, in this very command; to the journal it is under way."""
+        self._files(self._runs[run_id]).log(why)
         self._boards.close(run_id)
 
     @_undisturbed

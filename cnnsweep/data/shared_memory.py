@@ -1,0 +1,53 @@
+"""Images in memory that several processes have in common."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+
+import torch
+from torch import Tensor
+
+
+class SharedMemory:
+    """Bytes that a process shares with those that it hands the file descriptor to.
+
+    They have no name: nothing is left of them when the last process has ended, however it ended. A container's small
+    /dev/shm is no limit.
+
+    Attributes:
+        descriptor: of this process.
+    """
+
+    def __init__(self, descriptor: int, size: int) -> None:
+        """Map what another process has made.
+
+        Args:
+            descriptor: this object closes it.
+        """
+        self.descriptor = descriptor
+        self._size = size
+        self._map = mmap.mmap(descriptor, max(size, 1))
+
+    @classmethod
+    def of_size(cls, size: int) -> SharedMemory:
+        """Return new memory.
+
+        Raises:
+            OSError: there is none left.
+        """
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("cnnsweep")
+        else:  # macOS: a file without a name
+            with tempfile.TemporaryFile() as file:
+                descriptor = os.dup(file.fileno())
+        os.truncate(descriptor, max(size, 1))
+        return cls(descriptor, size)
+
+    def tensor(self, shape: tuple[int, ...]) -> Tensor:
+        """Return the bytes as uint8 of a shape that has as many; the memory lasts as long as the tensor."""
+        return torch.frombuffer(self._map, dtype=torch.uint8, count=self._size).view(shape)
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)

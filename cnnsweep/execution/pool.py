@@ -1,0 +1,332 @@
+"""Training by several workers at once, whatever they are: processes of this machine, or actors on a cluster.
+
+A `Fleet` knows how workers are made and how messages reach them; the `PoolExecutor` who gets which group, what is
+passed on to the watcher, and what becomes of a group whose worker is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+from cnnsweep.errors import ExecutionError
+from cnnsweep.execution.base import R, SweepWatcher
+from cnnsweep.execution.messages import (
+    BatchesDone,
+    Call,
+    Decisions,
+    EpochEnded,
+    FromWorker,
+    GroupEnded,
+    GroupFailed,
+    Raised,
+    Ready,
+    Resumed,
+    Returned,
+    RunEnded,
+    Said,
+    ToWorker,
+    Train,
+    Unfit,
+)
+from cnnsweep.execution.splitting import split
+from cnnsweep.planning.placement import Assignment, Load, Place, Queue
+from cnnsweep.records import FailureKind, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.training.lanes import only
+
+_MOST_LOSSES = 3  # of workers, without an epoch in between: then it is the group's own doing
+_PROGRESS_EVERY_S = 0.5  # that a worker tells of its batches, if it is the only one
+_PROGRESS_A_SECOND = 50  # by all workers: the parent has more to do than to draw
+_PATIENCE_S = 1.0  # until it is looked again for places that have come to be
+_HINT = "memory that runs out is the usual reason: try a smaller batch_size or fewer --jobs"
+_IDLE_S = 60.0  # until a worker that nothing is left for gives its place back, while others still train
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """From a fleet, in place of a message: the worker is gone, because of this."""
+
+    cause: str
+
+
+class Worker(Protocol):
+    """One that trains a group at a time; compared by identity."""
+
+    @property
+    def place(self) -> Place: ...
+
+    @property
+    def name(self) -> str:
+        """Who and where it is, in words, before it has said so itself."""
+        ...
+
+
+class Fleet(Protocol):
+    """How workers are made and spoken to; called from one thread."""
+
+    @property
+    def places(self) -> int:
+        """For how many workers there is a place, as far as is known now."""
+        ...
+
+    def hire(self) -> Worker | None:
+        """Start a worker, without waiting for it; None while there is no place for a further one.
+
+        Raises:
+            ExecutionError: none can be started.
+        """
+
+    def send(self, worker: Worker, message: ToWorker) -> None:
+        """Send a message; if the worker is gone, `wait` says so."""
+
+    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | Lost]]:
+        """Wait for messages, no longer than so; return what has come, of each worker in order."""
+
+    def dismiss(self, worker: Worker) -> None:
+        """End a worker at once; nothing more comes from it. Its place is free."""
+
+    def close(self) -> None:
+        """End all workers at once, and give back what they shared."""
+
+
+@dataclass(slots=True)
+class _Training:
+    """A group on its worker.
+
+    Attributes:
+        left: the runs that have not ended, by id.
+        losses: how many workers it has cost since its last epoch.
+    """
+
+    assignment: Assignment
+    left: dict[str, Run]
+    losses: int
+
+    @property
+    def load(self) -> Load:
+        return self.assignment.load
+
+
+@dataclass(slots=True)
+class _Round:
+    """One call of `execute`.
+
+    Attributes:
+        losses: of groups that wait again, by the ids of their runs.
+    """
+
+    watcher: SweepWatcher
+    queue: Queue
+    busy: dict[Worker, _Training] = field(default_factory=dict)
+    losses: dict[frozenset[str], int] = field(default_factory=dict)
+
+
+class PoolExecutor:
+    """Trains groups on the workers of a fleet, the longest first; see `Executor`.
+
+    Args:
+        in_step: see `InProcessExecutor`.
+    """
+
+    def __init__(self, fleet: Fleet, *, in_step: bool = False) -> None:
+        self._fleet = fleet
+        self._in_step = in_step
+        self._starting: list[Worker] = []
+        self._idle: dict[Worker, float] = {}  # since when
+        self._names: dict[Worker, str] = {}
+        self._last_words: dict[Worker, str] = {}  # of workers that have not trained yet
+        self._failed_starts = 0  # in a row
+        self._why_none_starts = ""
+
+    @property
+    def places(self) -> int:
+        return self._fleet.places
+
+    def call(self, function: Callable[..., R], *arguments: object) -> R:
+        """See `Executor.call`."""
+        return cast(R, self._call(1, Call(function, arguments))[0])
+
+    def call_everywhere(self, function: Callable[..., R], *arguments: object) -> list[R]:
+        """Call a function, as `call` does, at every place at the same time; return what it came to at each."""
+        return self._call(self.places, Call(function, arguments))
+
+    def _call(self, count: int, call: Call) -> list[Any]:
+        values: list[Any] = []
+        calling: set[Worker] = set()
+        try:
+            while len(values) < count:
+                self._hire(count - len(values) - len(calling), len(calling))
+                if len(self._idle) >= count - len(values) - len(calling):  # all at once, none before
+                    for worker in list(self._idle)[: count - len(values) - len(calling)]:
+                        del self._idle[worker]
+                        calling.add(worker)
+                        self._fleet.send(worker, call)
+                for worker, message in self._fleet.wait(_PATIENCE_S):
+                    match message:
+                        case Raised(error):
+                            raise error
+                        case Returned(value):
+                            values.append(value)
+                            calling.remove(worker)
+                            self._idle[worker] = time.monotonic()
+                        case Lost(cause) if worker in calling:
+                            raise ExecutionError(f"{self._name(worker)} {cause} while it measured")
+                        case _:
+                            self._hear_of_worker(worker, message)
+        except BaseException:
+            self.close()
+            raise
+        return values
+
+    def execute(self, loads: Sequence[Load], watcher: SweepWatcher) -> None:
+        """See `Executor.execute`."""
+        this = _Round(watcher, Queue(loads))
+        try:
+            while this.queue or this.busy:
+                self._hire(len(this.queue), len(this.busy))
+                self._hand_out(this)
+                if not this.queue:
+                    self._let_go()
+                if not this.queue and not this.busy:
+                    break  # nothing further is to start
+                for worker, message in self._fleet.wait(_PATIENCE_S):
+                    self._hear(this, worker, message)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._fleet.close()
+        self._starting, self._idle = [], {}
+
+    def _hire(self, wanted: int, busy: int) -> None:
+        """Start workers until as many as are wanted are idle, or will be.
+
+        Raises:
+            ExecutionError: there is none, and none can be started.
+        """
+        if self._failed_starts >= _MOST_LOSSES and not (self._starting or self._idle or busy):
+            raise ExecutionError(f"no worker can be started: {self._why_none_starts}")
+        while len(self._starting) + len(self._idle) < wanted and self._failed_starts < _MOST_LOSSES:
+            worker = self._fleet.hire()
+            if worker is None:
+                return
+            self._starting.append(worker)
+
+    def _let_go(self) -> None:
+        """End workers that nothing has been left for."""
+        for worker in [one for one, since in self._idle.items() if time.monotonic() - since > _IDLE_S]:
+            del self._idle[worker]
+            self._fleet.dismiss(worker)
+
+    def _hand_out(self, this: _Round) -> None:
+        """Give every idle worker a group that suits it; none at all once the watcher wants no more."""
+        for place in this.queue.fastest_first([worker.place for worker in self._idle]):
+            worker = next(one for one in self._idle if one.place is place)
+            busy = [one.assignment for one in this.busy.values()]
+            load = this.queue.take(place, busy, time.monotonic())
+            if load is None:
+                continue
+            checkpoints = this.watcher.group_starts(load.group)
+            if checkpoints is None:
+                this.queue = Queue([])
+                return
+            del self._idle[worker]
+            left = {run.id: run for run in load.group.runs}
+            losses = this.losses.pop(frozenset(left), 0)
+            this.busy[worker] = _Training(Assignment(place, load, time.monotonic()), left, losses)
+            self._fleet.send(worker, Train(load.group, checkpoints, self._progress_every_s))
+
+    @property
+    def _progress_every_s(self) -> float:
+        return max(_PROGRESS_EVERY_S, self._fleet.places / _PROGRESS_A_SECOND)
+
+    def _hear(self, this: _Round, worker: Worker, message: FromWorker | Lost) -> None:
+        watcher = this.watcher
+        match message:
+            case Lost(cause) if worker in this.busy:
+                self._lose(this, this.busy.pop(worker), f"{self._name(worker)} {cause}")
+                self._names.pop(worker, None)
+            case Said(text):
+                watcher.worker_said(f"{self._name(worker)}: {text}")
+            case BatchesDone(run_ids, epoch, done, total):
+                watcher.batches_done(run_ids, epoch, done, total)
+            case Resumed(run_ids):
+                self._fleet.send(worker, Decisions(watcher.resumed(run_ids)))
+            case EpochEnded(reports):
+                this.busy[worker].losses = 0
+                self._fleet.send(worker, Decisions(watcher.epoch_ended(reports)))
+            case RunEnded(outcome):
+                this.busy[worker].left.pop(outcome.run_id, None)
+                watcher.run_ended(outcome)
+            case GroupEnded():
+                ended = this.busy.pop(worker).assignment
+                this.queue.learn(ended.place, ended.load, time.monotonic() - ended.since)
+                self._idle[worker] = time.monotonic()
+            case GroupFailed(cause, remaining, is_memory):
+                load = this.busy.pop(worker).load
+                self._idle[worker] = time.monotonic()
+                self._divide(this, load, remaining, cause, is_memory=is_memory)
+            case _:
+                self._hear_of_worker(worker, message)
+
+    def _hear_of_worker(self, worker: Worker, message: FromWorker | Lost) -> None:
+        """Take in what becomes of a worker that trains nothing."""
+        match message:
+            case Ready(name):
+                self._starting.remove(worker)
+                self._idle[worker] = time.monotonic()
+                self._names[worker] = name
+                self._failed_starts = 0
+            case Unfit(cause):
+                self._fleet.dismiss(worker)
+                self._note_failed_start(worker, f"cannot train: {cause}")
+            case Lost(cause) if worker in self._starting:
+                self._note_failed_start(worker, cause)
+            case Lost():
+                self._idle.pop(worker, None)
+                self._names.pop(worker, None)
+            case Said(text):
+                self._last_words[worker] = text
+
+    def _divide(self, this: _Round, load: Load, remaining: RunGroup, cause: str, *, is_memory: bool) -> None:
+        parts = split(remaining, is_memory=is_memory, in_step=self._in_step)
+        this.watcher.group_splits(parts, cause)
+        this.queue.put_back([Load(part, _share(load, part)) for part in parts])
+
+    def _lose(self, this: _Round, lost: _Training, cause: str) -> None:
+        """Have trained again what a worker had that is gone."""
+        if not lost.left:
+            return
+        group = only(lost.load.group, lost.left)
+        losses = lost.losses + 1
+        if losses < _MOST_LOSSES:
+            this.watcher.group_lost(group, cause)
+            this.losses[frozenset(lost.left)] = losses
+            this.queue.put_back([Load(group, _share(lost.load, group))])
+            return
+        cause += f", as {losses - 1} workers before it without an epoch in between"
+        if len(group.trajectories) > 1:
+            self._divide(this, lost.load, group, cause, is_memory=True)
+            return
+        for run in group.runs:
+            this.watcher.run_ended(RunOutcome(run.id, RunStatus.FAILED, f"{cause}; {_HINT}", None, FailureKind.KILLED))
+
+    def _note_failed_start(self, worker: Worker, cause: str) -> None:
+        self._starting.remove(worker)
+        self._failed_starts += 1
+        words = self._last_words.pop(worker, "")
+        self._why_none_starts = f"{worker.name} {cause}" + (f" ({words})" if words else "")
+
+    def _name(self, worker: Worker) -> str:
+        return self._names.get(worker, worker.name)
+
+
+def _share(load: Load, part: RunGroup) -> float | None:
+    """Return the foreseen seconds of a part of a group."""
+    if load.seconds is None:
+        return None
+    return load.seconds * len(part.trajectories) / len(load.group.trajectories)

@@ -1,0 +1,123 @@
+"""Who trains a sweep: this process, several of this machine, or a Ray cluster."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+
+import torch
+
+from cnnsweep.errors import UsageError
+from cnnsweep.execution.base import TASK, Executor
+from cnnsweep.execution.in_process import InProcessExecutor
+from cnnsweep.execution.pool import PoolExecutor
+from cnnsweep.execution.processes import ProcessFleet
+from cnnsweep.planning.placement import Costs, Load, Place
+from cnnsweep.recording.history import SweepHistory
+from cnnsweep.records import Run, RunGroup
+from cnnsweep.staff import AUTO, LOCAL, RAY, Staff
+from cnnsweep.training.calibration import seconds_together
+from cnnsweep.training.feeding import TrainingTask
+
+_WORTH_TRYING_S = 120.0  # a sweep shorter than this would lose more to the start of processes than it may gain
+_LEAST_GAIN = 1.1  # processes must be this much faster: below, noise may have decided
+_MOSTLY = 0.8  # of a sweep's time goes into runs that train one by one
+_SAMPLES = 5  # runs of which a step is measured, where nothing is known
+_MEASUREMENTS = 3  # of a step, here and there
+
+
+def choose_places(devices: Sequence[torch.device], staff: Staff, history: SweepHistory) -> tuple[Place, ...]:
+    """Return where groups train on this machine, or one place on a cluster that stands for all.
+
+    A resumed sweep has as many places as it had, unless a person says how many.
+    """
+    jobs = staff.jobs
+    if jobs == AUTO:
+        remembered = history.groups[-1].conditions.get("places", 1) if history.groups else 1
+        jobs = max(remembered if staff.executor == LOCAL else 1, len(devices))
+    assert isinstance(jobs, int)
+    if jobs < len(devices):
+        raise UsageError(
+            f"--jobs: found {jobs}, but {len(devices)} devices are to be used; give as many, or fewer devices"
+        )
+    cores = torch.get_num_threads()
+    if staff.executor == RAY:
+        threads = staff.threads or 1
+    else:
+        threads = staff.threads or (cores if jobs == 1 else max(1, cores // jobs))
+    return tuple(Place(str(devices[number % len(devices)]), threads) for number in range(jobs))
+
+
+class Workforce:
+    """Makes the executor of a sweep, and a larger one where that turns out to be faster.
+
+    Attributes:
+        executor: who trains now.
+    """
+
+    def __init__(
+        self,
+        staff: Staff,
+        places: Sequence[Place],
+        task: TrainingTask,
+        *,
+        in_step: bool,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._task = task
+        self._in_step = in_step
+        self._tell = tell
+        self._may_grow = staff.jobs == AUTO and staff.threads is None and staff.executor == LOCAL
+        self.executor: Executor = InProcessExecutor(task, in_step=in_step)
+        if len(places) > 1:
+            self.executor = PoolExecutor(ProcessFleet(places, task), in_step=in_step)
+
+    def grow_for(self, loads: Sequence[Load], foresee: Callable[[RunGroup, float], Load]) -> bool:
+        """Have processes with a thread each take over, if they train these groups faster; return whether they do.
+
+        It is asked once, and tried where runs train one by one on a CPU, and for long: programs of several runs divide
+        the threads themselves.
+
+        Args:
+            foresee: from the seconds of a run's step to what its group takes.
+        """
+        threads = torch.get_num_threads()
+        may_grow, self._may_grow = self._may_grow and isinstance(self.executor, InProcessExecutor), False
+        if not may_grow or self._task.device.type != "cpu" or threads < 2 or sys.platform == "win32":
+            return False
+        alone = [load for load in loads if len(load.group.trajectories) == 1]
+        if len(alone) < 2:
+            return False
+        costs = Costs([*loads, *self._measured(alone, foresee)])
+        seconds_alone = sum(map(costs.of, alone))
+        if seconds_alone < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
+            return False
+        run = max(alone, key=costs.of).group.runs[0]
+        here = _median_step_s(run, self._task)
+        pool = PoolExecutor(ProcessFleet([Place("cpu", 1)] * threads, self._task), in_step=self._in_step)
+        there = max(pool.call_everywhere(_median_step_s, run, TASK))
+        gain = threads * here / there
+        if gain < _LEAST_GAIN:
+            pool.close()
+            return False
+        self._tell(f"{threads} processes of one thread each, {gain:.1f} times as fast as one of {threads}")
+        torch.set_num_threads(1)
+        self.executor = pool
+        return True
+
+    def _measured(self, alone: Sequence[Load], foresee: Callable[[RunGroup, float], Load]) -> list[Load]:
+        """Return some of the loads with the seconds that they take, if nothing was measured of any."""
+        if any(load.seconds is not None for load in alone):
+            return []
+        some = alone[:: -(-len(alone) // _SAMPLES)]
+        return [foresee(load.group, seconds_together(load.group.runs[:1], self._task)) for load in some]
+
+    def close(self) -> None:
+        """End whoever trains."""
+        self.executor.close()
+
+
+def _median_step_s(run: Run, task: TrainingTask) -> float:
+    """Return the seconds of a step of a run that trains alone."""
+    return statistics.median(seconds_together([run], task) for _ in range(_MEASUREMENTS))
