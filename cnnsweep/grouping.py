@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from cnnsweep.display.figures import count_text
 from cnnsweep.errors import CnnSweepError, FusionError
 from cnnsweep.execution.base import TASK, Executor
 from cnnsweep.execution.in_process import InProcessExecutor
@@ -96,7 +97,10 @@ def choose_groups(
             planned += [one for of_family in families.values() for one in planner.plan(of_family)]
         else:
             planned += [one for kind in kinds for one in planner.plan([kind])]
+        whole = len(planned)
         planned = _cut(planned, executor.places, task, epochs_done, rung, in_step=in_step)
+        if len(planned) > whole:
+            tell(f"{count_text(whole, 'group')} cut into {len(planned)}, so that all {executor.places} places have work")
     place = {run.id: number for number, run in enumerate(missing)}
     first_places = [min(place[run.id] for run in one.group.runs) for one in [*remembered, *planned]]
     # A group whose first runs have ended keeps its turn: what a rule finds depends on who trains before whom.

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnsweep.grouping import Fuse, PlannedGroup, choose_groups, conditions, foreseen_load
-from cnnsweep.planning.placement import Load
+from cnnsweep.planning.placement import Costs, Load
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup
 from cnnsweep.supervision import Supervisor
@@ -69,6 +69,10 @@ class LegTrainer:
             planned = self._choose(runs, rung)
             loads = [foresee(one) for one in planned]
         executor = self.workforce.executor
+        if executor.places > 1:  # the longest first: who watches takes the order in the journal for that of training
+            costs = Costs(loads)
+            order = sorted(range(len(loads)), key=lambda number: -costs.of(loads[number]))
+            planned, loads = [planned[number] for number in order], [loads[number] for number in order]
         under = conditions(self.task, self.fuse, in_step=self.in_step, rung=rung, places=executor.places)
         self.supervisor.begin_leg(planned, under, rung)
         executor.execute([load for load in loads if self._is_behind(load.group, rung)], self.supervisor)

@@ -89,7 +89,7 @@ def _play_cut(
 
 def _cost_of_part(cost: float, count: int) -> float:
     """Return what each of so many even parts costs: of two, 55 % of the whole."""
-    return cost * float(count) ** (math.log2(_COST_OF_HALVING) - 1)
+    return cost * math.pow(count, math.log2(_COST_OF_HALVING) - 1)
 
 
 def _units(group: RunGroup, in_step: bool) -> Sequence[Sequence[Trajectory]]:

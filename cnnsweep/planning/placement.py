@@ -56,9 +56,9 @@ class Assignment:
 class Queue:
     """What waits to be trained, and which of it goes to a place that is free: the longest first.
 
-    On unlike places a load may wait for one that is busy, if it ends sooner there (Graham's list scheduling, in the
-    order of LPT, each load to the place that would end it first). How fast a kind of place is follows from what its
-    loads took; a kind of which nothing is known counts as fast as the fastest, and is tried with the shortest load.
+    On unlike places a load may wait for one that is busy, if it ends sooner there (list scheduling in the order of LPT,
+    Graham 1969, each load to the place that would end it first). How fast a kind of place is follows from what loads
+    took there. The kind that asks first counts as the one that was measured; any other is tried with the shortest load.
 
     Args:
         speeds: of kinds of places that are known from the start, against what `Load.seconds` is for.
@@ -67,6 +67,8 @@ class Queue:
     def __init__(self, loads: Sequence[Load], speeds: Mapping[str, float] | None = None) -> None:
         self._costs = Costs(loads)
         self._waiting = sorted(loads, key=self._costs.of, reverse=True)
+        self._is_measured = any(load.seconds is not None for load in loads)
+        self._first_kind: str | None = None
         self._speeds = dict(speeds or {})
         self._foreseen: defaultdict[str, float] = defaultdict(float)  # by kind of place, of loads that ended there
         self._taken: defaultdict[str, float] = defaultdict(float)
@@ -90,7 +92,7 @@ class Queue:
         """
         if not self._waiting:
             return None
-        if self._speeds and place.kind not in self._speeds:
+        if self._is_on_trial(place.kind):
             return self._waiting.pop()
         if self._speed(place) >= max(self._speeds.values(), default=0.0):
             return self._waiting.pop(0)
@@ -112,6 +114,14 @@ class Queue:
             self._foreseen[place.kind] += self._costs.of(load)
             self._taken[place.kind] += took_s
             self._speeds[place.kind] = self._foreseen[place.kind] / self._taken[place.kind]
+
+    def _is_on_trial(self, kind: str) -> bool:
+        if self._first_kind is None:
+            self._first_kind = kind
+            if self._is_measured and not self._speeds:
+                self._speeds[kind] = 1.0
+        # Speeds can be compared once two are known in the same unit.
+        return kind != self._first_kind and not {kind, self._first_kind} <= self._speeds.keys()
 
     def _speed(self, place: Place) -> float:
         return self._speeds.get(place.kind) or max(self._speeds.values(), default=1.0)

@@ -11,9 +11,9 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.summary.writer.record_writer import RecordWriter
 
 from cnnsweep.recording.board_hparams import BEST, HPARAMS
+from cnnsweep.recording.event_records import write_record
 from cnnsweep.recording.files import OutputFile, remove_file, replace_file_by
 from cnnsweep.recording.paths import RunPaths
 
@@ -62,9 +62,8 @@ def replace_evaluation_events(paths: RunPaths, summary: Summary, split: str, ste
 
 
 def _write_events(events: Sequence[bytes], file: OutputFile) -> None:
-    writer = RecordWriter(file)
     for raw in events:
-        writer.write(raw)
+        write_record(file.write, raw)
 
 
 @dataclass(frozen=True, slots=True)

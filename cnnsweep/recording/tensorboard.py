@@ -16,12 +16,12 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from tensorboard.compat.proto.versions_pb2 import VersionDef
-from tensorboard.summary.writer.record_writer import RecordWriter
 from torch import Tensor
 from torch.utils.tensorboard.summary import custom_scalars
 
 from cnnsweep.recording.board_hparams import BEST, end_of_session, start_of_session
 from cnnsweep.recording.event_files import BATCH_TAG, FILE_VERSION, PREFIX
+from cnnsweep.recording.event_records import write_record
 from cnnsweep.recording.files import OutputFile, sync_folder
 from cnnsweep.recording.paths import RunPaths
 from cnnsweep.records import EpochReport, RunStatus
@@ -64,7 +64,6 @@ class RunBoard:
         name = f"{PREFIX}{_next_stamp(paths):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
         self._file = OutputFile(paths.folder / name)
         sync_folder(paths.folder)
-        self._writer = RecordWriter(self._file)
         self._content = content
         self._add_event(Event(wall_time=time.time(), file_version=FILE_VERSION))
         self._file.flush()
@@ -125,7 +124,7 @@ class RunBoard:
         self._add_event(Event(wall_time=time.time(), step=step, summary=summary))
 
     def _add_event(self, event: Event) -> None:
-        self._writer.write(event.SerializeToString())
+        write_record(self._file.write, event.SerializeToString())
 
 
 def _histograms(prefix: str, tensors: Mapping[str, Tensor]) -> list[Summary.Value]:

@@ -131,20 +131,34 @@ class Seeds:
 
 
 class Device:
-    """Where to train, as torch names it, or `auto`."""
+    """Where to train, as torch names it, or `auto`; several devices are a list, or one text with commas."""
 
     names = ("auto", "cpu", "cuda", "mps")
+    _one = "(cpu|cuda|mps|cuda:[0-9]{1,3})"
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self._check)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"anyOf": [{"enum": list(self.names)}, {"type": "string", "pattern": "^cuda:[0-9]{1,3}$"}]}
+        several = {"type": "string", "pattern": f"^{self._one}(, *{self._one})*$"}
+        listed = {
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": {"type": "string", "pattern": f"^{self._one}$"},
+        }
+        return {"anyOf": [{"enum": list(self.names)}, several, listed]}
 
     def _check(self, value: object) -> str:
-        allowed = "auto, cpu, cuda, cuda:N (the GPU number N, from 0) and mps"
-        if not isinstance(value, str):
+        allowed = "auto, cpu, cuda, cuda:N (the GPU number N, from 0) and mps, or a list of devices"
+        names = value.split(",") if isinstance(value, str) else value
+        if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) for name in names):
             raise not_allowed(value, f"one of {allowed}")
-        if value not in self.names and not re.fullmatch("cuda:[0-9]{1,3}", value):
-            raise mistake(f"unknown {quoted(value)}; allowed are {allowed}")  # gpu resembles cpu, and means cuda
-        return value
+        names = [name.strip() for name in names]
+        for name in names:
+            if not re.fullmatch(self._one, name) and (name != "auto" or len(names) > 1):
+                what = f"unknown {quoted(name)}" if name != "auto" else "'auto' stands for all devices by itself"
+                raise mistake(f"{what}; allowed are {allowed}")  # gpu resembles cpu, and means cuda
+        if len(set(names)) < len(names):
+            raise mistake(f"{quoted(', '.join(names))} names a device twice; --jobs has several train on one")
+        return ",".join(names)

@@ -1,41 +1,17 @@
-"""torch's optimizers from a run's hyperparameters."""
+"""One run's optimizer, and its steps."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from cnnsweep.records import Hyperparameters
-
-
-def build_optimizer(hyperparameters: Hyperparameters, parameters: Iterable[Tensor], device: torch.device) -> Optimizer:
-    """Return the stock optimizer of one run, in its fastest form on this device."""
-    h = hyperparameters
-    fused = device.type in ("cpu", "cuda")  # one kernel over all parameters
-    if h.optimizer == "sgd":
-        return SGD(
-            parameters,
-            lr=h.lr,
-            momentum=h.momentum or 0.0,
-            nesterov=bool(h.nesterov),
-            weight_decay=h.weight_decay,
-            fused=fused,
-        )
-    assert h.eps is not None
-    if h.optimizer == "rmsprop":
-        return RMSprop(
-            parameters, lr=h.lr, momentum=h.momentum or 0.0, eps=h.eps, weight_decay=h.weight_decay, foreach=True
-        )
-    assert h.beta1 is not None
-    assert h.beta2 is not None
-    kind: type[Adam] = {"adam": Adam, "adamw": AdamW}[h.optimizer]
-    return kind(parameters, lr=h.lr, betas=(h.beta1, h.beta2), eps=h.eps, weight_decay=h.weight_decay, fused=fused)
+from cnnsweep.training.stock_optimizers import build_optimizer
 
 
 class RunOptimizer:

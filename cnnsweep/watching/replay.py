@@ -56,17 +56,21 @@ class Replay:
             self.ended = datetime.fromisoformat(event["time"])
 
     def active(self) -> list[str]:
-        """Return the runs that train now: those of the first group that is not through."""
+        """Return the runs that train now: of the first groups that are not through, as many as train at once."""
         if self.history.status != "running":
             return []
-        for group in self.history.groups:
+        active: list[str] = []
+        groups = 0
+        for group in self.history.groups:  # in the order in which they begin
             rung = group.conditions.get("rung")
             ids = [run for program in group.programs for trajectory in program for run in trajectory]
             known = [self.history.runs[run] for run in ids if run in self._planned and run in self.history.runs]
             behind = [run.id for run in known if run.outcome is None and (rung is None or len(run.records) < rung)]
-            if behind:
-                return behind
-        return []
+            active += behind
+            groups += bool(behind)
+            if groups == group.conditions.get("places", 1):
+                break
+        return active
 
     def open(self, display: SweepDisplay, paths: SweepPaths, source: Callable[[], str]) -> None:
         """Show all that was read so far; see `overview`."""

@@ -57,6 +57,11 @@ def test_keys_at_the_top_are_kept() -> None:
     assert spec.objective == Objective("val_loss", "min")
 
 
+def test_devices_may_be_a_list_or_a_text_with_commas() -> None:
+    assert parse('device: [cpu, "cuda:1"]\n').device == "cpu,cuda:1"
+    assert parse("device: cpu, cuda:1\n").device == "cpu,cuda:1"
+
+
 def test_without_validation_the_training_accuracy_decides() -> None:
     assert parse("validation: 0").objective == Objective("accuracy", "max")
     assert parse("validation: 0.0").validation == 0

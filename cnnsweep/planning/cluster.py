@@ -1,0 +1,157 @@
+"""A cluster that a person thinks of paying for, as `--simulate` describes it, and how a sweep would go on it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.errors import UsageError
+from cnnsweep.planning.cutting import cut
+from cnnsweep.planning.placement import Load, Place
+from cnnsweep.planning.schedule import Schedule
+from cnnsweep.planning.simulation import Conditions, simulate
+
+_MOST_PLACES = 10_000
+_COUNTS = {"nodes": "nodes", "gpus": "GPUs a node", "cpus": "cores a node", "threads": "cores a worker"}
+_POSITIVE = {"speed": "times as fast as the device that was measured"}
+_AMOUNTS = {
+    "price": "an hour and GPU, or core",
+    "startup": "seconds until a worker is ready",
+    "lost": "losses a node-hour",
+}
+_KEYS = (*_COUNTS, *_POSITIVE, *_AMOUNTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Equal nodes.
+
+    Attributes:
+        gpus: of a node; 0 where groups train on its cores.
+        cpus: cores of a node; 0 where groups train on GPUs.
+        threads: cores of a worker; None is as many as were measured.
+        speed: of a GPU, or of a worker's cores, against the device that was measured.
+        price: of an hour of a GPU, or of a core.
+        startup_s: until a worker is ready.
+        lost: how often a node is lost in an hour, in the mean.
+    """
+
+    nodes: int = 1
+    gpus: int = 0
+    cpus: int = 0
+    threads: int | None = None
+    speed: float = 1.0
+    price: float | None = None
+    startup_s: float = 0.0
+    lost: float = 0.0
+
+    @property
+    def units(self) -> int:
+        """GPUs or cores: what is paid for."""
+        return self.nodes * (self.gpus or self.cpus)
+
+    def with_nodes(self, nodes: int) -> Cluster:
+        return dataclasses.replace(self, nodes=nodes)
+
+    def places(self, measured_threads: int) -> list[Place]:
+        """Return where groups train at once.
+
+        Args:
+            measured_threads: cores of a worker, where nothing is said.
+        """
+        threads = self.threads or measured_threads
+        of_a_node = [f"cuda:{number}" for number in range(self.gpus)] or ["cpu"] * (self.cpus // threads)
+        return [Place(device, threads, f"node {node + 1}") for node in range(self.nodes) for device in of_a_node]
+
+
+def read_cluster(text: str) -> Cluster:
+    """Return what `nodes=64,gpus=8` stands for.
+
+    Raises:
+        UsageError: with all mistakes.
+    """
+    values: dict[str, float] = {}
+    problems = []
+    for part in text.split(","):
+        key, _, value = (side.strip() for side in part.partition("="))
+        if key not in _KEYS:
+            problems.append(f"found '{safe_text(key)}', allowed are {', '.join(_KEYS)}, each with =VALUE")
+        elif key in values:
+            problems.append(f"{key}: found twice")
+        elif (number := _number(key, value)) is None:
+            problems.append(f"{key}: found '{safe_text(value)}', allowed is {_allowed(key)}")
+        else:
+            values[key] = number
+    if not problems:
+        problems = _contradictions(values)
+    if problems:
+        raise UsageError("\n".join(f"--simulate: {problem}" for problem in problems))
+    counts = {key: int(values[key]) for key in _COUNTS if key in values}
+    if "cpus" not in counts:
+        counts.setdefault("gpus", 1)
+    return Cluster(
+        **counts,
+        speed=values.get("speed", 1.0),
+        price=values.get("price"),
+        startup_s=values.get("startup", 0.0),
+        lost=values.get("lost", 0.0),
+    )
+
+
+def play(
+    cluster: Cluster, loads: Sequence[Load], epochs_done: Mapping[str, int], measured_threads: int, *, in_step: bool
+) -> Schedule:
+    """Return how groups would train on a cluster, cut so that every place has work.
+
+    Args:
+        loads, epochs_done: see `simulate`.
+        measured_threads: see `Cluster.places`.
+        in_step: see `cut`.
+
+    Raises:
+        UsageError: a node has no room for a worker, or is lost too often.
+    """
+    places = cluster.places(measured_threads)
+    if not places:
+        threads = cluster.threads or measured_threads
+        raise UsageError(f"--simulate: cpus: found {cluster.cpus}, but a worker has {threads} threads; say threads=1")
+    speeds = {place.kind: cluster.speed for place in places}
+    conditions = Conditions(speeds, cluster.startup_s, cluster.lost)
+    try:
+        return simulate(cut(loads, len(places), in_step=in_step), places, conditions, epochs_done)
+    except UsageError as error:
+        raise UsageError(f"--simulate: {error}") from None
+
+
+def _number(key: str, text: str) -> float | None:
+    """Return a value that is allowed; None for others."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    if key in _COUNTS:
+        return number if text.isascii() and text.isdigit() and 1 <= number <= _MOST_PLACES else None
+    return number if math.isfinite(number) and number >= 0 and (number > 0 or key in _AMOUNTS) else None
+
+
+def _allowed(key: str) -> str:
+    if key in _COUNTS:
+        return f"a whole number from 1 to {_MOST_PLACES:,} ({_COUNTS[key]})"
+    return f"a number above 0 ({_POSITIVE[key]})" if key in _POSITIVE else f"a number from 0 ({_AMOUNTS[key]})"
+
+
+def _contradictions(values: Mapping[str, float]) -> list[str]:
+    problems = []
+    if "gpus" in values and "cpus" in values:
+        problems.append("found gpus and cpus, allowed is one of them: groups train on equal devices")
+    if "threads" in values and "cpus" not in values:
+        problems.append("threads: found without cpus; say how many cores a node has, such as cpus=16")
+    if "threads" in values and values["threads"] > values.get("cpus", math.inf):
+        problems.append(f"threads: found {values['threads']:.0f}, allowed are up to cpus ({values['cpus']:.0f})")
+    places = values.get("nodes", 1) * (values.get("gpus") or values.get("cpus", 1) // values.get("threads", 1))
+    if places > _MOST_PLACES:
+        problems.append(f"found {places:,.0f} places for groups in all, allowed are up to {_MOST_PLACES:,}")
+    return problems
