@@ -1,9 +1,13 @@
-"""What a sweep would do and take, without training it: groups, reasons, time, memory, disk."""
+"""What a sweep would do and take, without training it: groups, reasons, time, places, memory, disk."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -11,16 +15,28 @@ import torch
 from cnnsweep.asking import Asker
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.errors import ModelError
-from cnnsweep.grouping import Fuse, choose_groups, keeps_in_step
+from cnnsweep.execution.base import TASK, Executor
+from cnnsweep.execution.pool import PoolExecutor
+from cnnsweep.grouping import OFF, Fuse, PlannedGroup, choose_groups, foreseen_load, keeps_in_step
 from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
+from cnnsweep.planning.groups import family, runs_of_a_kind, split_evenly, split_in_step
+from cnnsweep.planning.placement import Place
+from cnnsweep.planning.simulation import Conditions, simulate
 from cnnsweep.preparation import count_parameters, make_training_task
-from cnnsweep.recording.history import read_history
+from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.records import Run, RunGroup, Trajectory
 from cnnsweep.spec.expand import expand_runs
 from cnnsweep.spec.schema import SweepSpec
-from cnnsweep.training.devices import choose_device, describe_device
+from cnnsweep.staff import Staff
+from cnnsweep.training.calibration import seconds_together
+from cnnsweep.training.devices import choose_devices, describe_devices
+from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.footprint import run_bytes
 from cnnsweep.training.memory import keep_freed_memory
+from cnnsweep.workforce import Workforce, choose_places
+
+_SIDE_BY_SIDE_S = 1.0  # steps are taken for as long, so that processes that start to measure at once overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,52 +47,181 @@ class ForecastOptions:
     data_root: Path
     fuse: Fuse
     max_runs: int
+    staff: Staff = field(default_factory=Staff)
     loading: Callable[[str, int, int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The runs of a sweep, as far as they are known, and which are not done."""
+
+    history: SweepHistory
+    runs: tuple[Run, ...]
+    to_come: int
+
+    @property
+    def missing(self) -> list[Run]:
+        return [run for run in self.runs if run.id not in self.history.runs or not self._status_is_final(run)]
+
+    @property
+    def epochs_done(self) -> dict[str, int]:
+        return {run.id: len(self.history.runs[run.id].records) for run in self.missing if run.id in self.history.runs}
+
+    def _status_is_final(self, run: Run) -> bool:
+        return self.history.runs[run.id].status.is_final
 
 
 def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
     """Measure a few steps of each kind of run and say what the sweep would take; nothing is written.
 
     Raises:
-        CnnSweepError: the sweep, its data, models or device are not fit for training.
+        CnnSweepError: the sweep, its data, models or devices are not fit for training.
     """
+    known = _known_runs(spec, options)
+    keep_freed_memory()
+    threads = torch.get_num_threads()
+    places = choose_places(choose_devices(spec.device), options.staff, known.history)
+    torch.set_num_threads(places[0].threads)
+    try:
+        return _measure(spec, options, known, places)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float) -> Forecast:
+    """Say how long the sweep would take if a run and epoch takes so many seconds; without data, measuring nothing.
+
+    Groups are of the size that `--fuse` gives; without a number each run trains alone.
+
+    Raises:
+        CnnSweepError: the sweep or its devices are not fit for training.
+    """
+    known = _known_runs(spec, options)
+    places = choose_places(choose_devices(spec.device), options.staff, known.history)
+    in_step = keeps_in_step(spec)
+    missing, epochs_done = known.missing, known.epochs_done
+    size = options.fuse if isinstance(options.fuse, int) else 1
+    kinds = runs_of_a_kind(missing, epochs_done)
+    if options.fuse == OFF:
+        kinds = [[(run,) for runs in kind for run in runs] for kind in kinds]
+    groups: list[RunGroup] = []
+    if in_step:
+        families: dict[str, list[list[Trajectory]]] = {}
+        for kind in kinds:
+            families.setdefault(family(kind[0][0]), []).append(kind)
+        groups = [group for of_family in families.values() for group in split_in_step(of_family, size)]
+    else:
+        groups = [group for kind in kinds for group in split_evenly(kind, size)]
+    one_step = [(group, group.runs[0].hyperparameters.batch_size) for group in groups]  # an epoch of a single batch
+    costs = [
+        GroupCost(group, "as given", group_seconds(group, seconds, batch, 0, epochs_done), None)
+        for group, batch in one_step
+    ]
+    return _forecast(spec, known, places, costs, None, Conditions({}), given_s=seconds)
+
+
+def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
     runs = expand_runs(spec, options.max_runs).runs
     asker = Asker(spec)
-    device = choose_device(spec.device)
-    keep_freed_memory()
     history = read_history(SweepPaths(options.folder).journal)
-    if history.sweep is not None:
-        torch.set_num_threads(history.sweep["threads"])
     runs = (*runs, *asker.known_runs(history))
     asked = asker.ask(history, runs)  # what a search would begin with stands for what it will ask for later
     to_come = asker.runs_to_come(history)
     if asked is not None:
         runs, to_come = (*runs, *asked.runs), to_come - len(asked.runs)
+    return _Known(history, runs, to_come)
+
+
+def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: Sequence[Place]) -> Forecast:
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
-    parameters = count_parameters(runs, dataset)
-    task = make_training_task(spec, dataset, device)
-    missing = [run for run in runs if run.id not in history.runs or not history.runs[run.id].status.is_final]
-    epochs_done = {run.id: len(history.runs[run.id].records) for run in missing if run.id in history.runs}
-    costs = []
+    parameters = count_parameters(known.runs, dataset)
+    task = make_training_task(spec, dataset, torch.device(places[0].device))
+    missing = known.missing
     in_step = keeps_in_step(spec)
-    for planned in choose_groups(
-        missing, history, task, options.fuse, lambda _: None, measure_all=True, in_step=in_step
-    ):
-        group = planned.group
-        part = task.part(group.runs[0])  # of several folds, others may have an image less
-        seconds = group_seconds(group, planned.step_s, len(part.training), len(part.validation), epochs_done)
-        try:
-            memory = len(group.trajectories) * run_bytes(group.runs[0], task)
-        except Exception as error:  # the model's own code: the sweep itself would make a row of it
-            raise ModelError(f"model {group.runs[0].model.name}: {type(error).__name__}: {error}") from error
-        costs.append(GroupCost(group, planned.why, seconds, memory))
+    workforce = Workforce(options.staff, places, task, in_step=in_step, tell=lambda _: None)
+    with contextlib.closing(workforce):
+        executor = workforce.executor
+        planned = choose_groups(
+            missing,
+            known.history,
+            task,
+            options.fuse,
+            lambda _: None,
+            measure_all=True,
+            in_step=in_step,
+            executor=executor,
+        )
+        slowdown = _slowdown(planned, places, executor)
+    costs = [_cost(one, task, known, slowdown) for one in planned]
+    tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
+    conditions = Conditions(_speeds(planned, places, tasks))
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    return Forecast(
+    return _forecast(spec, known, places, costs, disk, conditions)
+
+
+def _forecast(
+    spec: SweepSpec,
+    known: _Known,
+    places: Sequence[Place],
+    costs: Sequence[GroupCost],
+    disk: int | None,
+    conditions: Conditions,
+    given_s: float | None = None,
+) -> Forecast:
+    forecast = Forecast(
         name=spec.name,
-        device=describe_device(device),
-        done=len(runs) - len(missing),
-        to_come=to_come,
+        device=describe_devices(places),
+        done=len(known.runs) - len(known.missing),
+        to_come=known.to_come,
         stops_early=spec.early_stop is not None,
         groups=tuple(costs),
         measured_disk_bytes=disk,
+        epochs_done=known.epochs_done,
+        in_step=keeps_in_step(spec),
+        places=tuple(places),
+        given_s=given_s,
     )
+    if len(places) == 1 or all(cost.seconds is None for cost in costs):
+        return forecast
+    return dataclasses.replace(forecast, schedule=simulate(forecast.loads, places, conditions, forecast.epochs_done))
+
+
+def _cost(one: PlannedGroup, task: TrainingTask, known: _Known, slowdown: float) -> GroupCost:
+    seconds = foreseen_load(one, task, known.epochs_done).seconds
+    run = one.group.runs[0]
+    try:
+        memory = len(one.group.trajectories) * run_bytes(run, task)
+    except Exception as error:  # the model's own code: the sweep itself would make a row of it
+        raise ModelError(f"model {run.model.name}: {type(error).__name__}: {error}") from error
+    return GroupCost(one.group, one.why, None if seconds is None else seconds * slowdown, memory)
+
+
+def _slowdown(planned: Sequence[PlannedGroup], places: Sequence[Place], executor: Executor) -> float:
+    """Return how many times as long a step takes while all places train, where several share a device."""
+    is_shared = len({place.device for place in places}) < len(places)
+    if not planned or not is_shared or not isinstance(executor, PoolExecutor):
+        return 1.0
+    run = planned[0].group.runs[0]
+    alone_s = executor.call(_steady_step_s, run, TASK)
+    return max(1.0, statistics.median(executor.call_everywhere(_steady_step_s, run, TASK)) / alone_s)
+
+
+def _steady_step_s(run: Run, task: TrainingTask) -> float:
+    """Return the seconds of a step of a run that trains alone, measured for a while."""
+    deadline = time.perf_counter() + _SIDE_BY_SIDE_S
+    steps = [seconds_together([run], task)]
+    while time.perf_counter() < deadline:
+        steps.append(seconds_together([run], task))
+    return statistics.median(steps)
+
+
+def _speeds(
+    planned: Sequence[PlannedGroup], places: Sequence[Place], tasks: dict[Place, TrainingTask]
+) -> dict[str, float]:
+    """Return how fast each kind of place trains a run, against the first."""
+    kinds = {place.kind: place for place in places}
+    if not planned or len(kinds) == 1:
+        return {}
+    run = planned[0].group.runs[0]
+    step_s = {kind: seconds_together([run], tasks[place]) for kind, place in kinds.items()}
+    return {kind: step_s[places[0].kind] / seconds for kind, seconds in step_s.items()}

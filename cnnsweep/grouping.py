@@ -100,7 +100,7 @@ def choose_groups(
         whole = len(planned)
         planned = _cut(planned, executor.places, task, epochs_done, rung, in_step=in_step)
         if len(planned) > whole:
-            tell(f"{count_text(whole, 'group')} cut into {len(planned)}, so that all {executor.places} places have work")
+            tell(f"{count_text(whole, 'group')} cut into {len(planned)}: {executor.places} train at once")
     place = {run.id: number for number, run in enumerate(missing)}
     first_places = [min(place[run.id] for run in one.group.runs) for one in [*remembered, *planned]]
     # A group whose first runs have ended keeps its turn: what a rule finds depends on who trains before whom.

@@ -18,6 +18,7 @@ from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.errors import DiskFullError, ModelError
 from cnnsweep.models.registry import build_model, check_model
 from cnnsweep.planning.cost import disk_bytes
+from cnnsweep.planning.placement import Place
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
@@ -94,7 +95,7 @@ def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) 
 
 
 def sweep_facts(
-    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, devices: Sequence[torch.device], overrides: Sequence[str]
+    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, places: Sequence[Place], overrides: Sequence[str]
 ) -> dict[str, Any]:
     """Return what the journal says of a command; tables and later resumes read it."""
     return {
@@ -113,7 +114,8 @@ def sweep_facts(
         "search": written_entry(spec.search, SEARCH),
         "early_stop": None if spec.early_stop is None else written_entry(spec.early_stop, EARLY_STOP),
         "precision": spec.precision,
-        "device": ",".join(map(str, devices)),
+        "device": ",".join(dict.fromkeys(place.device for place in places)),
+        "places": len(places),
         "threads": torch.get_num_threads(),
         "overrides": list(overrides),
         "spec": dump_spec(spec),

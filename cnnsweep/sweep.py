@@ -101,12 +101,11 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     keep_freed_memory()
     with locked(paths), stop_on_signals(display.message) as stop, _own_threads():
         history = read_history(paths.journal)
-        _use_same_threads(history)
         places = choose_places(devices, options.staff, history)
         torch.set_num_threads(places[0].threads)
         roster = Roster(spec, options.retry_failed, expansion.runs, asker, history)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
-        facts = sweep_facts(spec, roster.runs, dataset, devices, options.overrides)
+        facts = sweep_facts(spec, roster.runs, dataset, places, options.overrides)
         refuse_other_sweep(paths, history, facts)
         parameters = roster.count_parameters(dataset)
         task = make_training_task(spec, dataset, devices[0])
@@ -165,12 +164,6 @@ def _may_fail(display: SweepDisplay) -> Iterator[None]:
         yield
     except Exception as error:  # a person's own model may raise anything, and memory may run out
         display.message(f"the best run was not measured by class ({type(error).__name__}: {error})")
-
-
-def _use_same_threads(history: SweepHistory) -> None:
-    """Sums depend on how many threads share them: a resumed sweep uses as many as before, to be equal bit for bit."""
-    if history.sweep is not None:
-        torch.set_num_threads(history.sweep["threads"])
 
 
 def _say_what_is_special(duplicates: int, history: SweepHistory, changes: Sequence[str], display: SweepDisplay) -> None:

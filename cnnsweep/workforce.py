@@ -28,24 +28,23 @@ _MEASUREMENTS = 3  # of a step, here and there
 
 
 def choose_places(devices: Sequence[torch.device], staff: Staff, history: SweepHistory) -> tuple[Place, ...]:
-    """Return where groups train on this machine, or one place on a cluster that stands for all.
+    """Return where groups train; of a cluster, what is known of it before it is joined.
 
-    A resumed sweep has as many places as it had, unless a person says how many.
+    A resumed sweep has as many places as it had, unless a person says how many, and as many threads at each: sums
+    depend on how many threads share them, and it shall equal an uninterrupted one bit for bit.
+
+    Raises:
+        UsageError: there are more devices than jobs.
     """
-    jobs = staff.jobs
-    if jobs == AUTO:
-        remembered = history.groups[-1].conditions.get("places", 1) if history.groups else 1
-        jobs = max(remembered if staff.executor == LOCAL else 1, len(devices))
+    under = history.groups[-1].conditions if history.groups else history.sweep or {}
+    places_before, threads_before = under.get("places", 1), under.get("threads")
+    jobs = max(places_before, len(devices)) if staff.jobs == AUTO else staff.jobs
     assert isinstance(jobs, int)
     if jobs < len(devices):
-        raise UsageError(
-            f"--jobs: found {jobs}, but {len(devices)} devices are to be used; give as many, or fewer devices"
-        )
-    cores = torch.get_num_threads()
-    if staff.executor == RAY:
-        threads = staff.threads or 1
-    else:
-        threads = staff.threads or (cores if jobs == 1 else max(1, cores // jobs))
+        raise UsageError(f"--jobs: found {jobs}, but {len(devices)} devices are to be used: give as many")
+    threads = staff.threads or (threads_before if jobs == places_before else None)
+    if threads is None:
+        threads = 1 if staff.executor == RAY else max(1, torch.get_num_threads() // jobs)
     return tuple(Place(str(devices[number % len(devices)]), threads) for number in range(jobs))
 
 

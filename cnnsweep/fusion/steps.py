@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,6 +13,7 @@ from torch.func import functional_call
 
 from cnnsweep.errors import FusionError
 from cnnsweep.fusion import forms
+from cnnsweep.fusion.pointwise import POINTWISE_MODULES
 from cnnsweep.fusion.tracing import trace
 
 
@@ -96,7 +98,7 @@ def _steps_of(model: nn.Module, *, training: bool) -> list[Step]:
 
 def _step(node: fx.Node, modules: Mapping[str, nn.Module]) -> Step:
     if node.op == "call_module":
-        module = modules[str(node.target)]
+        module = _kept_off_views(modules[str(node.target)], node, modules)
         own = [*module.named_parameters(), *module.named_buffers()]
         step = Step(
             node,
@@ -121,6 +123,24 @@ def _step(node: fx.Node, modules: Mapping[str, nn.Module]) -> Step:
     if is_in_place and node.args and isinstance(node.args[0], fx.Node):
         step.changes = node.args[0]
     return step
+
+
+def _kept_off_views(module: nn.Module, node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module:
+    """Return an element-wise module that leaves its input alone where that is a linear layer's output of no other use.
+
+    For K runs that output is a view, and around a change in place of a view autograd copies the gradient three times.
+    """
+    is_in_place = module.training and isinstance(module, POINTWISE_MODULES) and getattr(module, "inplace", False)
+    if not is_in_place or not node.args:
+        return module
+    before = node.args[0]
+    if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) > 1:
+        return module
+    if type(modules[str(before.target)]) is not nn.Linear:
+        return module
+    other = copy.copy(module)
+    other.inplace = False  # type: ignore[assignment]  # torch's stub knows tensors and modules as attributes only
+    return other
 
 
 def _add_variant(steps: Sequence[Step], others: Sequence[Step], number: int) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import UsageError
+from cnnsweep.planning.cost import Forecast
 from cnnsweep.planning.cutting import cut
-from cnnsweep.planning.placement import Load, Place
+from cnnsweep.planning.placement import Place
 from cnnsweep.planning.schedule import Schedule
 from cnnsweep.planning.simulation import Conditions, simulate
 
@@ -101,29 +102,38 @@ def read_cluster(text: str) -> Cluster:
     )
 
 
-def play(
-    cluster: Cluster, loads: Sequence[Load], epochs_done: Mapping[str, int], measured_threads: int, *, in_step: bool
-) -> Schedule:
+def play(cluster: Cluster, forecast: Forecast) -> Schedule:
     """Return how groups would train on a cluster, cut so that every place has work.
 
-    Args:
-        loads, epochs_done: see `simulate`.
-        measured_threads: see `Cluster.places`.
-        in_step: see `cut`.
-
     Raises:
-        UsageError: a node has no room for a worker, or is lost too often.
+        UsageError: nothing is known of what groups take, a node has no room for a worker, or is lost too often.
     """
+    if forecast.groups and all(cost.seconds is None for cost in forecast.groups):
+        raise UsageError(
+            "--simulate: no group could be measured; say with --cost how many seconds a run and epoch takes"
+        )
+    measured_threads = forecast.places[0].threads
     places = cluster.places(measured_threads)
     if not places:
         threads = cluster.threads or measured_threads
         raise UsageError(f"--simulate: cpus: found {cluster.cpus}, but a worker has {threads} threads; say threads=1")
     speeds = {place.kind: cluster.speed for place in places}
     conditions = Conditions(speeds, cluster.startup_s, cluster.lost)
+    loads = cut(forecast.loads, len(places), in_step=forecast.in_step)
     try:
-        return simulate(cut(loads, len(places), in_step=in_step), places, conditions, epochs_done)
+        return simulate(loads, places, conditions, forecast.epochs_done)
     except UsageError as error:
         raise UsageError(f"--simulate: {error}") from None
+
+
+def compare_sizes(cluster: Cluster, forecast: Forecast) -> list[tuple[Cluster, Schedule]]:
+    """Return how the sweep would go on half of the nodes, on all, and on twice as many.
+
+    Raises:
+        UsageError: see `play`.
+    """
+    sizes = sorted({max(cluster.nodes // 2, 1), cluster.nodes, 2 * cluster.nodes})
+    return [(sized, play(sized, forecast)) for sized in map(cluster.with_nodes, sizes)]
 
 
 def _number(key: str, text: str) -> float | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cnnsweep.planning.placement import Load, Place
+from cnnsweep.planning.schedule import Schedule
 from cnnsweep.records import Run, RunGroup
 
 # A held-out image goes forward only; forward and backward are about three times as much.
@@ -39,7 +42,12 @@ class Forecast:
         to_come: how many runs a search will choose later; they count like the mean of those in `groups`.
         stops_early: a rule will end some runs early; that is not foreseen.
         groups: the runs that are known and not done, in the order of their training.
-        measured_disk_bytes: of the files of the runs in `groups`.
+        measured_disk_bytes: of the files of the runs in `groups`; None where no model was looked at.
+        epochs_done: by run id.
+        in_step: see `choose_groups`.
+        places: where groups train at once.
+        schedule: on several places, if the time of any group is known.
+        given_s: what a person says that a run and epoch takes; None where it was measured.
     """
 
     name: str
@@ -48,7 +56,12 @@ class Forecast:
     to_come: int
     stops_early: bool
     groups: tuple[GroupCost, ...]
-    measured_disk_bytes: int
+    measured_disk_bytes: int | None
+    epochs_done: Mapping[str, int]
+    in_step: bool
+    places: tuple[Place, ...]
+    schedule: Schedule | None = None
+    given_s: float | None = None
 
     @property
     def _scale(self) -> float:
@@ -57,8 +70,8 @@ class Forecast:
         return 1 + self.to_come / known if known else 1.0
 
     @property
-    def disk_bytes(self) -> int:
-        return round(self.measured_disk_bytes * self._scale)
+    def disk_bytes(self) -> int | None:
+        return None if self.measured_disk_bytes is None else round(self.measured_disk_bytes * self._scale)
 
     @property
     def seconds(self) -> float | None:
@@ -67,8 +80,25 @@ class Forecast:
         return sum(known) * self._scale if len(known) == len(self.groups) else None
 
     @property
-    def memory_bytes(self) -> int:
-        return max((cost.memory_bytes or 0 for cost in self.groups), default=0)
+    def memory_bytes(self) -> int | None:
+        """At its peak, if the largest groups train at the same time."""
+        known = [cost.memory_bytes for cost in self.groups if cost.memory_bytes is not None]
+        return sum(sorted(known)[-len(self.places) :]) if known or not self.groups else None
+
+    @property
+    def loads(self) -> list[Load]:
+        """The groups, and as many more like them as the runs to come will make."""
+        return loads_with_those_to_come(self.groups, self.to_come)
+
+
+def loads_with_those_to_come(groups: Sequence[GroupCost], runs_to_come: int) -> list[Load]:
+    """Return the groups as loads, then again from the first on until they stand for all runs that are to come."""
+    loads = [Load(cost.group, cost.seconds) for cost in groups]
+    again = itertools.cycle(list(loads))
+    while runs_to_come > 0 and loads:
+        loads.append(next(again))
+        runs_to_come -= len(loads[-1].group.runs)
+    return loads
 
 
 def group_seconds(
