@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+BENCH  := .venv-bench
+BENCH_DATA ?= data
 
-.PHONY: sweep test test-faults check format docs clean
+.PHONY: sweep test test-faults bench check format docs clean
 
 sweep: $(VENV)/.installed  ## Install, run the quickstart sweep, print its report
 	$(BIN)/cnnsweep run sweeps/quickstart.yaml
@@ -15,6 +17,9 @@ test: $(VENV)/.installed  ## Run the tests, in parallel
 
 test-faults: $(VENV)/.installed  ## Kill it, fill its disk, feed it damaged files: all of it, half an hour on two cores
 	$(BIN)/python -m pytest -n auto -m faults
+
+bench: $(BENCH)/.installed  ## Measure against Lightning, Ray Tune, Optuna and others, about an hour: docs/benchmarks.md
+	$(BENCH)/bin/python benchmarks/peers.py --data-root $(BENCH_DATA)
 
 check: $(VENV)/.installed  ## Lint, check formatting and types
 	$(BIN)/ruff check .
@@ -29,10 +34,15 @@ docs: $(VENV)/.installed  ## Write docs/commands.md from the help texts
 	$(BIN)/python docs/commands.py
 
 clean:  ## Remove the environment and everything that was made
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("cnnsweep needs Python 3.11 or later, this is %d.%d; name one with make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(BENCH)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/pip install --quiet --disable-pip-version-check --editable '.[ray,search,report]' lightning 'ray[tune]'
 	touch $@

@@ -53,11 +53,14 @@ def train_grid(data_root: Path, folder: Path, axes: dict[str, list], epochs: int
     return rows
 
 
-def train_run(images, folder: Path, number: int, setting: dict, epochs: int) -> list[dict[str, object]]:
+def train_run(
+    images, folder: Path, number: int, setting: dict, epochs: int, network=None, evaluate=None
+) -> list[dict[str, object]]:
+    """Train one run; `network` instead of the tutorial's own, `evaluate` for what is measured after every epoch."""
     rows = []
     run_start = time.perf_counter()
     torch.manual_seed(setting.get("seed", 0))
-    network = Network()
+    network = network or Network()
     loader = DataLoader(images, batch_size=setting["batch_size"], shuffle=setting.get("shuffle", True))
     optimizer = optim.Adam(network.parameters(), lr=setting["lr"])
     writer = SummaryWriter(str(folder))
@@ -81,11 +84,13 @@ def train_run(images, folder: Path, number: int, setting: dict, epochs: int) -> 
         for name, parameter in network.named_parameters():
             writer.add_histogram(name, parameter, epoch)
             writer.add_histogram(f"{name}.grad", parameter.grad, epoch)
+        measured = evaluate(network) if evaluate else {}
         now = time.perf_counter()
         rows.append(
             {
                 "run": number, "epoch": epoch, "loss": loss, "accuracy": accuracy,
                 "epoch_duration": now - epoch_start, "run_duration": now - run_start, **setting,
+                **measured,
             }
         )  # fmt: skip
     writer.close()

@@ -189,6 +189,8 @@ def run(
     data_root: str | Path = "data",
     overrides: Sequence[str] = (),
     fuse: str | int = "auto",
+    jobs: str | int = "auto",
+    threads: int | None = None,
     retry_failed: bool = False,
     quiet: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -201,6 +203,8 @@ def run(
         data_root: where data sets lie.
         overrides: as after `--set`, such as `params.lr=[0.1, 0.01]`.
         fuse: how runs train together: auto, off, or a number.
+        jobs: how many processes train at once: auto, or a number.
+        threads: of the CPU, for each process; by default they share the cores.
         retry_failed: train failed and diverged runs again.
         quiet: show failures only.
         on_epoch: hears of every epoch when it is saved, as a row of `Sweep.epochs`. What it raises stops the sweep,
@@ -212,12 +216,18 @@ def run(
     """
     from cnnsweep.display.notebook import choose_notebook_display
     from cnnsweep.hearing import HeardDisplay
+    from cnnsweep.staff import AUTO, Staff
     from cnnsweep.sweep import SweepOptions, run_sweep
 
+    if jobs != AUTO and not _is_count(jobs):
+        raise UsageError(f"jobs: found {jobs!r}, allowed are 'auto' and a whole number from 1")
+    if threads is not None and not _is_count(threads):
+        raise UsageError(f"threads: found {threads!r}, allowed is a whole number from 1")
     loaded = _load_spec(spec, overrides)
     target = Path("runs") / loaded.name if folder is None else Path(folder)
     display = HeardDisplay(choose_notebook_display(quiet=quiet), on_epoch)
-    options = SweepOptions(target, Path(data_root), tuple(overrides), retry_failed, fuse=fuse)
+    staff = Staff(jobs, threads)
+    options = SweepOptions(target, Path(data_root), tuple(overrides), retry_failed, fuse=fuse, staff=staff)
     try:
         result = run_sweep(loaded, options, display)
     finally:
@@ -229,6 +239,10 @@ def run(
     if result.interrupted is not None:
         raise KeyboardInterrupt
     return load(target)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _load_spec(spec: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> SweepSpec:

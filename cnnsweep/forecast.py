@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,22 +53,18 @@ class ForecastOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The runs of a sweep, as far as they are known, and which are not done."""
+    """The runs of a sweep, as far as they are known, and which are not done.
+
+    Attributes:
+        to_come: how many runs a search will choose later.
+        epochs_done: of the missing ones, by id.
+    """
 
     history: SweepHistory
     runs: tuple[Run, ...]
     to_come: int
-
-    @property
-    def missing(self) -> list[Run]:
-        return [run for run in self.runs if run.id not in self.history.runs or not self._status_is_final(run)]
-
-    @property
-    def epochs_done(self) -> dict[str, int]:
-        return {run.id: len(self.history.runs[run.id].records) for run in self.missing if run.id in self.history.runs}
-
-    def _status_is_final(self, run: Run) -> bool:
-        return self.history.runs[run.id].status.is_final
+    missing: tuple[Run, ...]
+    epochs_done: Mapping[str, int]
 
 
 def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
@@ -129,7 +125,10 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
     to_come = asker.runs_to_come(history)
     if asked is not None:
         runs, to_come = (*runs, *asked.runs), to_come - len(asked.runs)
-    return _Known(history, runs, to_come)
+    begun = history.runs
+    missing = tuple(run for run in runs if run.id not in begun or not begun[run.id].status.is_final)
+    epochs_done = {run.id: len(begun[run.id].records) for run in missing if run.id in begun}
+    return _Known(history, runs, to_come, missing, epochs_done)
 
 
 def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: Sequence[Place]) -> Forecast:

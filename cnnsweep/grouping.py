@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from cnnsweep.display.figures import count_text
-from cnnsweep.errors import CnnSweepError, FusionError
+from cnnsweep.errors import CnnSweepError, ExecutionError, FusionError
 from cnnsweep.execution.base import TASK, Executor
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.planning.cost import group_seconds
@@ -230,6 +230,8 @@ class _Planner:
                 return [one for part in exact for one in self.plan(_of_each_kind(kinds, part))]
             choice = _Choice(Calibration(ALONE, str(error)))
             groups = self._divide(kinds, choice)
+        except ExecutionError:
+            raise
         except Exception as error:  # the model's own code raises: training tells the story, one run at a time
             cause = str(error) if isinstance(error, CnnSweepError) else f"{type(error).__name__}: {error}"
             choice = _Choice(Calibration(ALONE, f"trying a step failed: {' '.join(cause.split())}"))

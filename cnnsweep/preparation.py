@@ -103,7 +103,7 @@ def sweep_facts(
         "description": spec.description,
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
-        "model": ", ".join(_model_names(spec, runs)),
+        "model": ", ".join(model_names(spec, runs)),
         "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
         "validation": spec.validation,
         "folds": spec.folds,
@@ -122,7 +122,7 @@ def sweep_facts(
     }
 
 
-def _model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
+def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
     """Return the models' names; of a search, all that it may choose, since nothing is chosen as it begins."""
     chosen = [run.model for run in runs]
     if spec.search.method != "grid":

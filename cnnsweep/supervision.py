@@ -84,6 +84,8 @@ class Supervisor:
         self.display.message(text)
 
     def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        if self._rung is not None:  # their worker may have been lost when they had just come there
+            return dict.fromkeys(self.recorder.history.at_epoch(self._rung, run_ids), Decision.PAUSE)
         return self._stops(run_ids) if self.judge.judges_every_epoch else {}
 
     def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:

@@ -22,7 +22,6 @@ from cnnsweep.grouping import AUTO, Fuse, keeps_in_step
 from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
-from cnnsweep.planning.placement import Place
 from cnnsweep.preparation import make_recording_task, make_training_task, refuse_full_disk, sweep_facts
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
@@ -35,9 +34,9 @@ from cnnsweep.spec.expand import columns, columns_that_vary, expand_runs
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import Staff
 from cnnsweep.supervision import Supervisor
-from cnnsweep.training.devices import choose_devices, describe_devices
+from cnnsweep.training.devices import describe_devices
 from cnnsweep.training.memory import keep_freed_memory
-from cnnsweep.workforce import Workforce, choose_places
+from cnnsweep.workforce import Workforce, choose_places, choose_sweep_devices, wish_for_cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +95,10 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     """
     expansion = expand_runs(spec, options.max_runs)
     asker = Asker(spec)
-    devices = choose_devices(spec.device)
+    devices = choose_sweep_devices(spec.device, options.staff)
     paths = SweepPaths(options.folder)
     keep_freed_memory()
-    with locked(paths), stop_on_signals(display.message) as stop, _own_threads():
+    with locked(paths), stop_on_signals(display.message) as stop, _own_threads(), contextlib.ExitStack() as at_end:
         history = read_history(paths.journal)
         places = choose_places(devices, options.staff, history)
         torch.set_num_threads(places[0].threads)
@@ -109,6 +108,11 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         refuse_other_sweep(paths, history, facts)
         parameters = roster.count_parameters(dataset)
         task = make_training_task(spec, dataset, devices[0])
+        cluster = wish_for_cluster(spec, roster.runs, dataset, options.staff, places[0].threads, history)
+        in_step = keeps_in_step(spec)
+        tell = display.note if cluster is None else display.message
+        workforce = Workforce(options.staff, places, task, in_step=in_step, tell=tell, cluster=cluster)
+        at_end.callback(workforce.close)
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
@@ -118,9 +122,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             recorder.settle(roster.runs)
             failures = FailureStreak(options.max_failures)
             supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history), failures)
-            in_step = keeps_in_step(spec)
-            display.sweep_started(_overview(spec, paths, places, roster.runs, history, asker.runs_to_come(history)))
-            workforce = Workforce(options.staff, places, task, in_step=in_step, tell=display.note)
+            who = workforce.description or describe_devices(places)
+            display.sweep_started(_overview(spec, paths, who, roster.runs, history, asker.runs_to_come(history)))
             trainer = LegTrainer(task, options.fuse, in_step, history, workforce, supervisor)
             with contextlib.closing(workforce), supervisor.work_may_fail(), contextlib.suppress(KeyboardInterrupt):
                 while not supervisor.is_stopping:
@@ -181,7 +184,7 @@ def _say_what_is_special(duplicates: int, history: SweepHistory, changes: Sequen
 def _overview(
     spec: SweepSpec,
     paths: SweepPaths,
-    places: Sequence[Place],
+    who: str,
     runs: Sequence[Run],
     history: SweepHistory,
     runs_to_come: int,
@@ -190,7 +193,7 @@ def _overview(
     return SweepOverview(
         name=spec.name,
         folder=str(paths.folder),
-        device=describe_devices(places),
+        device=who,
         columns=tuple(columns_that_vary(spec) or columns(spec)),
         runs=tuple(runs),
         objective=spec.objective,

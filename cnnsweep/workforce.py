@@ -5,20 +5,29 @@ from __future__ import annotations
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
+from cnnsweep.data.datasets import Dataset
 from cnnsweep.errors import UsageError
 from cnnsweep.execution.base import TASK, Executor
+from cnnsweep.execution.cluster_wish import ClusterWish, NodeData
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.execution.pool import PoolExecutor
 from cnnsweep.execution.processes import ProcessFleet
 from cnnsweep.planning.placement import Costs, Load, Place
+from cnnsweep.preparation import model_names
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup
+from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import AUTO, LOCAL, RAY, Staff
 from cnnsweep.training.calibration import seconds_together
+from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.feeding import TrainingTask
+
+if TYPE_CHECKING:
+    from cnnsweep.execution.ray_cluster import RayFleet
 
 _WORTH_TRYING_S = 120.0  # a sweep shorter than this would lose more to the start of processes than it may gain
 _LEAST_GAIN = 1.1  # processes must be this much faster: below, noise may have decided
@@ -48,11 +57,48 @@ def choose_places(devices: Sequence[torch.device], staff: Staff, history: SweepH
     return tuple(Place(str(devices[number % len(devices)]), threads) for number in range(jobs))
 
 
+def choose_sweep_devices(wish: str, staff: Staff) -> tuple[torch.device, ...]:
+    """Return which devices of this machine are used: where a cluster trains, one for what little is done here.
+
+    Raises:
+        UsageError: see `choose_devices`; or of a cluster, certain devices are asked for.
+    """
+    if staff.executor != RAY:
+        return choose_devices(wish)
+    if wish not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"device: found '{wish}', allowed are auto, cpu and cuda: the cluster says which GPU is free")
+    return choose_devices("cpu" if wish == "cpu" else "auto")[:1]
+
+
+def wish_for_cluster(
+    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, staff: Staff, threads: int, history: SweepHistory
+) -> ClusterWish | None:
+    """Return what a sweep wants of a cluster; None if it trains on this machine.
+
+    Args:
+        threads: of each worker.
+    """
+    if staff.executor != RAY:
+        return None
+    choice = spec.dataset_choice
+    folder = staff.node_data
+    return ClusterWish(
+        address=staff.address,
+        jobs=staff.jobs if isinstance(staff.jobs, int) else None,
+        places=history.groups[-1].conditions.get("places", 1) if history.groups else None,
+        threads=threads,
+        device=spec.device,
+        code=(*model_names(spec, runs), choice.name),
+        node_data=None if folder is None else NodeData(choice, folder, dataset.fingerprint),
+    )
+
+
 class Workforce:
     """Makes the executor of a sweep, and a larger one where that turns out to be faster.
 
     Attributes:
         executor: who trains now.
+        description: who trains, in words, where they were not chosen on this machine.
     """
 
     def __init__(
@@ -63,13 +109,19 @@ class Workforce:
         *,
         in_step: bool,
         tell: Callable[[str], None],
+        cluster: ClusterWish | None = None,
     ) -> None:
         self._task = task
         self._in_step = in_step
         self._tell = tell
         self._may_grow = staff.jobs == AUTO and staff.threads is None and staff.executor == LOCAL
         self.executor: Executor = InProcessExecutor(task, in_step=in_step)
-        if len(places) > 1:
+        self.description: str | None = None
+        if cluster is not None:
+            fleet = _ray_fleet(task, cluster, tell)
+            self.description = fleet.description
+            self.executor = PoolExecutor(fleet, in_step=in_step)
+        elif len(places) > 1:
             self.executor = PoolExecutor(ProcessFleet(places, task), in_step=in_step)
 
     def grow_for(self, loads: Sequence[Load], foresee: Callable[[RunGroup, float], Load]) -> bool:
@@ -115,6 +167,16 @@ class Workforce:
     def close(self) -> None:
         """End whoever trains."""
         self.executor.close()
+
+
+def _ray_fleet(task: TrainingTask, wish: ClusterWish, tell: Callable[[str], None]) -> RayFleet:
+    try:
+        from cnnsweep.execution.ray_cluster import RayFleet
+    except ModuleNotFoundError as error:
+        if error.name != "ray":
+            raise
+        raise UsageError("--executor ray needs Ray: pip install 'cnnsweep[ray]'") from None
+    return RayFleet(task, wish, tell)
 
 
 def _median_step_s(run: Run, task: TrainingTask) -> float:

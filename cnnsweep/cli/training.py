@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +32,8 @@ from cnnsweep.errors import UsageError
 from cnnsweep.interruption import StoppedAtOnce
 
 if TYPE_CHECKING:
+    from cnnsweep.planning.cluster import Cluster
+    from cnnsweep.planning.cost import Forecast
     from cnnsweep.records import Run
     from cnnsweep.spec.schema import SweepSpec
     from cnnsweep.staff import Staff
@@ -120,35 +124,77 @@ def plan(
     overrides: Overrides = None,
     max_runs: MaxRuns = 10_000,
     fuse: FuseWish = "auto",
+    jobs: Jobs = "auto",
+    threads: Threads = None,
+    simulate: Annotated[
+        str | None,
+        typer.Option(
+            help="Play it through on a cluster: nodes, gpus of each (or cpus, and threads of a worker), speed against "
+            "what is measured here, price of a GPU-hour, startup in seconds, lost times an hour and node.",
+            metavar="nodes=N,gpus=N,...",
+        ),
+    ] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option(
+            help="What a run and epoch takes; then nothing is measured and no data needed.", metavar="SECONDS"
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a sweep would take, without training it.
 
     Measures some steps of each kind of run on the device: which runs train together and why, the time left, memory and
-    disk. Nothing is written.
+    disk. Nothing is written. With several places to train, it shows what trains where and when.
 
     \b
     Examples:
       cnnsweep plan sweeps/fashion.yaml
-      cnnsweep plan sweeps/fashion.yaml --fuse off --json
+      cnnsweep plan sweeps/fashion.yaml --jobs 2 --json
+      cnnsweep plan sweeps/fashion.yaml --simulate nodes=64,gpus=8,price=2.5
+      cnnsweep plan sweeps/fashion.yaml --simulate nodes=64,gpus=8,lost=0.1 --cost 1.5
     """
     from cnnsweep.spec.expand import refuse_too_many
     from cnnsweep.spec.load import load_sweep
 
     spec = load_sweep(file, [*(overrides or []), *([] if device is None else [f"device={device}"])])
     refuse_too_many(spec, max_runs)  # before anything heavy is imported
+    cluster = None if simulate is None else _read_cluster(simulate, jobs)
+    if cost is not None and not 0 < cost < math.inf:
+        raise UsageError(f"--cost: found {cost:g}, allowed is a number of seconds above 0")
+    staff = _read_staff(jobs, threads, "local", None, None)
     from cnnsweep.display.loading import loading_progress
-    from cnnsweep.forecast import ForecastOptions, forecast_sweep
-    from cnnsweep.report.plan import plan_to_json, render_plan
+    from cnnsweep.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
 
+    folder = out or Path("runs") / spec.name
     with loading_progress(quiet) as loading:
-        options = ForecastOptions(out or Path("runs") / spec.name, data_root, _read_fuse(fuse), max_runs, loading)
-        forecast = forecast_sweep(spec, options)
+        options = ForecastOptions(folder, data_root, _read_fuse(fuse), max_runs, staff, loading)
+        forecast = forecast_sweep(spec, options) if cost is None else forecast_from_cost(spec, options, cost)
+    _show_plan(forecast, cluster, as_json=as_json)
+
+
+def _read_cluster(simulate: str, jobs: str) -> Cluster:
+    from cnnsweep.planning.cluster import read_cluster
+
+    if jobs != "auto":
+        raise UsageError("--simulate: found with --jobs, which is for this machine; leave one of them out")
+    return read_cluster(simulate)
+
+
+def _show_plan(forecast: Forecast, cluster: Cluster | None, *, as_json: bool) -> None:
+    from cnnsweep.planning.cluster import compare_sizes
+    from cnnsweep.report.plan import plan_to_json, render_plan
+    from cnnsweep.report.simulated import render_simulation, simulation_to_json
+
+    sizes = [] if cluster is None else compare_sizes(cluster, forecast)
+    now = datetime.now()
     if as_json:
-        print(plan_to_json(forecast))
+        print(plan_to_json(forecast, simulation_to_json(sizes)))
+    elif cluster is not None:
+        render_simulation(forecast, cluster, sizes, stdout(), now)
     else:
-        render_plan(forecast, stdout())
+        render_plan(forecast, stdout(), now)
 
 
 def _run_sweep(

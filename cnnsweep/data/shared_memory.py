@@ -45,6 +45,21 @@ class SharedMemory:
         os.truncate(descriptor, max(size, 1))
         return cls(descriptor, size)
 
+    @classmethod
+    def holding(cls, content: bytes) -> SharedMemory:
+        """Return new memory that holds some bytes.
+
+        Raises:
+            OSError: there is none left.
+        """
+        memory = cls.of_size(len(content))
+        memory._map[: len(content)] = content
+        return memory
+
+    @property
+    def content(self) -> bytes:
+        return self._map[: self._size]
+
     def tensor(self, shape: tuple[int, ...]) -> Tensor:
         """Return the bytes as uint8 of a shape that has as many; the memory lasts as long as the tensor."""
         return torch.frombuffer(self._map, dtype=torch.uint8, count=self._size).view(shape)

@@ -66,6 +66,9 @@ class Executor(Protocol):
 
         Raises:
             ExecutionError: there is nobody to call it.
+            RuntimeError: whoever called it is lost each time.
+            Exception: what the function raises, if it is an error of ours or memory ran out; else a RuntimeError that
+                says what it was.
         """
         ...
 

@@ -40,7 +40,7 @@ _MOST_LOSSES = 3  # of workers, without an epoch in between: then it is the grou
 _PROGRESS_EVERY_S = 0.5  # that a worker tells of its batches, if it is the only one
 _PROGRESS_A_SECOND = 50  # by all workers: the parent has more to do than to draw
 _PATIENCE_S = 1.0  # until it is looked again for places that have come to be
-_HINT = "memory that runs out is the usual reason: try a smaller batch_size or fewer --jobs"
+_HINT = "if memory ran out, try a smaller batch_size or fewer --jobs"
 _IDLE_S = 60.0  # until a worker that nothing is left for gives its place back, while others still train
 
 
@@ -153,32 +153,36 @@ class PoolExecutor:
         return self._call(self.places, Call(function, arguments))
 
     def _call(self, count: int, call: Call) -> list[Any]:
-        values: list[Any] = []
+        answers: list[Returned | Raised] = []
         calling: set[Worker] = set()
+        losses = 0
         try:
-            while len(values) < count:
-                self._hire(count - len(values) - len(calling), len(calling))
-                if len(self._idle) >= count - len(values) - len(calling):  # all at once, none before
-                    for worker in list(self._idle)[: count - len(values) - len(calling)]:
+            while len(answers) < count:
+                missing = count - len(answers) - len(calling)
+                self._hire(missing, len(calling))
+                if len(self._idle) >= missing:  # all at once, none before
+                    for worker in list(self._idle)[:missing]:
                         del self._idle[worker]
                         calling.add(worker)
                         self._fleet.send(worker, call)
                 for worker, message in self._fleet.wait(_PATIENCE_S):
                     match message:
-                        case Raised(error):
-                            raise error
-                        case Returned(value):
-                            values.append(value)
+                        case Returned() | Raised():
+                            answers.append(message)
                             calling.remove(worker)
                             self._idle[worker] = time.monotonic()
                         case Lost(cause) if worker in calling:
-                            raise ExecutionError(f"{self._name(worker)} {cause} while it measured")
+                            calling.remove(worker)
+                            losses += 1
+                            if losses == _MOST_LOSSES:
+                                raise RuntimeError(f"{losses} workers were lost at it, the last of them {cause}")
                         case _:
                             self._hear_of_worker(worker, message)
         except BaseException:
-            self.close()
+            for worker in calling:
+                self._fleet.dismiss(worker)
             raise
-        return values
+        return [_value(answer) for answer in answers]
 
     def execute(self, loads: Sequence[Load], watcher: SweepWatcher) -> None:
         """See `Executor.execute`."""
@@ -208,10 +212,17 @@ class PoolExecutor:
         Raises:
             ExecutionError: there is none, and none can be started.
         """
-        if self._failed_starts >= _MOST_LOSSES and not (self._starting or self._idle or busy):
+        if wanted > 0 and self._failed_starts >= _MOST_LOSSES and not (self._starting or self._idle or busy):
             raise ExecutionError(f"no worker can be started: {self._why_none_starts}")
         while len(self._starting) + len(self._idle) < wanted and self._failed_starts < _MOST_LOSSES:
-            worker = self._fleet.hire()
+            try:
+                worker = self._fleet.hire()
+            except ExecutionError as error:
+                if not (self._starting or self._idle or busy):
+                    raise
+                self._failed_starts += 1
+                self._why_none_starts = str(error)
+                return
             if worker is None:
                 return
             self._starting.append(worker)
@@ -224,11 +235,14 @@ class PoolExecutor:
 
     def _hand_out(self, this: _Round) -> None:
         """Give every idle worker a group that suits it; none at all once the watcher wants no more."""
-        for place in this.queue.fastest_first([worker.place for worker in self._idle]):
+        idle = [worker.place for worker in self._idle] if this.queue else []
+        for place in this.queue.fastest_first(idle):
             worker = next(one for one in self._idle if one.place is place)
-            busy = [one.assignment for one in this.busy.values()]
+            busy = (one.assignment for one in this.busy.values())
             load = this.queue.take(place, busy, time.monotonic())
             if load is None:
+                if not this.queue:
+                    return
                 continue
             checkpoints = this.watcher.group_starts(load.group)
             if checkpoints is None:
@@ -248,9 +262,10 @@ class PoolExecutor:
         watcher = this.watcher
         match message:
             case Lost(cause) if worker in this.busy:
-                self._lose(this, this.busy.pop(worker), f"{self._name(worker)} {cause}")
+                self._failed_starts = 0  # this one could be started
+                self._lose(this, this.busy.pop(worker), self._name(worker), cause)
                 self._names.pop(worker, None)
-            case Said(text):
+            case Said(text) if worker not in self._starting:
                 watcher.worker_said(f"{self._name(worker)}: {text}")
             case BatchesDone(run_ids, epoch, done, total):
                 watcher.batches_done(run_ids, epoch, done, total)
@@ -280,16 +295,19 @@ class PoolExecutor:
                 self._starting.remove(worker)
                 self._idle[worker] = time.monotonic()
                 self._names[worker] = name
+                self._last_words.pop(worker, None)
                 self._failed_starts = 0
             case Unfit(cause):
                 self._fleet.dismiss(worker)
+                self._last_words.pop(worker, None)
                 self._note_failed_start(worker, f"cannot train: {cause}")
             case Lost(cause) if worker in self._starting:
-                self._note_failed_start(worker, cause)
+                words = self._last_words.pop(worker, "")
+                self._note_failed_start(worker, cause + (f" ({words})" if words else ""))
             case Lost():
                 self._idle.pop(worker, None)
                 self._names.pop(worker, None)
-            case Said(text):
+            case Said(text) if worker in self._starting:
                 self._last_words[worker] = text
 
     def _divide(self, this: _Round, load: Load, remaining: RunGroup, cause: str, *, is_memory: bool) -> None:
@@ -297,18 +315,19 @@ class PoolExecutor:
         this.watcher.group_splits(parts, cause)
         this.queue.put_back([Load(part, _share(load, part)) for part in parts])
 
-    def _lose(self, this: _Round, lost: _Training, cause: str) -> None:
+    def _lose(self, this: _Round, lost: _Training, name: str, cause: str) -> None:
         """Have trained again what a worker had that is gone."""
         if not lost.left:
             return
         group = only(lost.load.group, lost.left)
         losses = lost.losses + 1
         if losses < _MOST_LOSSES:
-            this.watcher.group_lost(group, cause)
+            this.watcher.group_lost(group, f"{name} {cause}")
             this.losses[frozenset(lost.left)] = losses
             this.queue.put_back([Load(group, _share(lost.load, group))])
             return
-        cause += f", as {losses - 1} workers before it without an epoch in between"
+        # Without names: runs that fail alike have equal causes.
+        cause = f"{losses} workers were lost without an epoch in between, the last of them {cause}"
         if len(group.trajectories) > 1:
             self._divide(this, lost.load, group, cause, is_memory=True)
             return
@@ -318,11 +337,16 @@ class PoolExecutor:
     def _note_failed_start(self, worker: Worker, cause: str) -> None:
         self._starting.remove(worker)
         self._failed_starts += 1
-        words = self._last_words.pop(worker, "")
-        self._why_none_starts = f"{worker.name} {cause}" + (f" ({words})" if words else "")
+        self._why_none_starts = f"{worker.name} {cause}"
 
     def _name(self, worker: Worker) -> str:
         return self._names.get(worker, worker.name)
+
+
+def _value(answer: Returned | Raised) -> Any:
+    if isinstance(answer, Raised):
+        raise answer.error
+    return answer.value
 
 
 def _share(load: Load, part: RunGroup) -> float | None:

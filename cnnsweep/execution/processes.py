@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,20 +10,23 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import IO
 
+from cnnsweep.data.shared_memory import SharedMemory
 from cnnsweep.errors import ExecutionError
 from cnnsweep.execution.messages import FromWorker, Said, ToWorker, pack, unpack
 from cnnsweep.execution.pool import Lost, Worker
 from cnnsweep.execution.shared_task import with_mapped_images
+from cnnsweep.execution.worker_process import SIGNALS
 from cnnsweep.planning.placement import Place
 from cnnsweep.training.feeding import TrainingTask
 
 # A worker imports what its parent would, and nothing that happens to lie in the current folder.
 _PROGRAM = """
 import json, sys
-sys.path[:] = json.loads(sys.argv[4])
+sys.path[:] = json.loads(sys.argv[5])
 from cnnsweep.execution.worker_process import main
 main()
 """
@@ -42,6 +46,7 @@ class ProcessFleet:
             raise ExecutionError("--jobs: worker processes need Linux or macOS; leave it out, or use --executor ray")
         self._all_places = tuple(places)
         self._task = task
+        self._packed: dict[str, _PackedTask] = {}  # by device
         self._workers: dict[int, _Process] = {}  # by the number of the place
         # Workers hold the other end. It closes when this process ends, even by SIGKILL, and they end with it.
         self._their_lifeline, self._lifeline = os.pipe()
@@ -55,8 +60,11 @@ class ProcessFleet:
         free = [number for number in range(len(self._all_places)) if number not in self._workers]
         if not free:
             return None
+        place = self._all_places[free[0]]
         try:
-            worker = _Process(self._all_places[free[0]], self._task, self._their_lifeline)
+            if place.device not in self._packed:
+                self._packed[place.device] = _PackedTask.of(self._task, place.device)
+            worker = _Process(place, self._packed[place.device], self._their_lifeline)
         except OSError as error:
             raise ExecutionError(f"a worker process cannot be started: {error.strerror or error}") from error
         self._workers[free[0]] = worker
@@ -94,19 +102,38 @@ class ProcessFleet:
         self._lifeline = self._their_lifeline = -1
 
 
+@dataclass(frozen=True, slots=True)
+class _PackedTask:
+    """What all runs share, in memory: a worker that is slow to start keeps nobody waiting.
+
+    Attributes:
+        descriptors: that a worker needs to unpack it.
+    """
+
+    memory: SharedMemory
+    descriptors: tuple[int, ...]
+
+    @classmethod
+    def of(cls, task: TrainingTask, device: str) -> _PackedTask:
+        mapped, descriptors = with_mapped_images(task, device)
+        memory = SharedMemory.holding(pack(mapped))
+        return cls(memory, (memory.descriptor, *descriptors))
+
+
 class _Process:
     """A worker process, from the parent's side."""
 
-    def __init__(self, place: Place, task: TrainingTask, lifeline: int) -> None:
+    def __init__(self, place: Place, task: _PackedTask, lifeline: int) -> None:
         self.place = place
-        own_task, descriptors = with_mapped_images(task, place.device)
         ours, theirs = socket.socketpair()
         threads = str(place.threads)
-        with ours, theirs:
-            arguments = [str(theirs.fileno()), str(lifeline), threads, json.dumps(sys.path)]
+        search_path = json.dumps([entry for entry in sys.path if isinstance(entry, str)])  # Python skips all others
+        with ours, theirs, _signals_blocked():
+            descriptors = (theirs.fileno(), lifeline, *task.descriptors)
+            numbers = [theirs.fileno(), lifeline, task.memory.descriptor, threads]
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, *arguments],
-                pass_fds=(theirs.fileno(), lifeline, *descriptors),
+                [sys.executable, "-P", "-c", _PROGRAM, *map(str, numbers), search_path],
+                pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -118,7 +145,6 @@ class _Process:
         self._output: IO[bytes] | None = self._process.stdout
         os.set_blocking(self._output.fileno(), False)
         self._line = b""
-        self.send(pack(own_task))
 
     @property
     def name(self) -> str:
@@ -189,3 +215,13 @@ class _Process:
             return f"was killed by {signal.Signals(-code).name}"
         except ValueError:
             return f"was killed by signal {-code}"
+
+
+@contextlib.contextmanager
+def _signals_blocked() -> Iterator[None]:
+    """Have a process that is started meanwhile begin with signals blocked, until it has made up its mind about them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

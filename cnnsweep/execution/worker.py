@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -94,12 +95,16 @@ class _Reporting:
         self._channel = channel
         self._every_s = progress_every_s
         self._next = 0.0
+        self._lock = threading.Lock()  # programs that train side by side tell of their batches from their own threads
 
     def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         now = time.monotonic()
-        if now >= self._next:
-            self._next = now + self._every_s
-            self._channel.send(BatchesDone(tuple(run_ids), epoch, done, total))
+        if now < self._next:
+            return
+        with self._lock:
+            if now >= self._next:
+                self._next = now + self._every_s
+                self._channel.send(BatchesDone(tuple(run_ids), epoch, done, total))
 
     def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         return self._ask(EpochEnded(tuple(reports)))

@@ -6,22 +6,29 @@ module is imported again, and a script needs no guard around what it runs.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
 import threading
-import traceback
 from multiprocessing.connection import Connection
+
+# They come to all processes of a terminal or a batch job. The parent decides what follows from them.
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main() -> None:
     """Train what the parent sends; nothing heavy is imported before signals are out of the way."""
-    # They come to all processes of a terminal or a batch job. The parent decides what follows from them.
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
-    connection, lifeline, threads = map(int, sys.argv[1:4])
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # in which it was started
+    assert isinstance(sys.stdout, io.TextIOWrapper)
+    sys.stdout.reconfigure(line_buffering=True)  # what a model prints shall be heard before the process is killed
+    connection, lifeline, task, threads = map(int, sys.argv[1:5])
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
-    _serve(Connection(connection), threads)
+    to_parent = Connection(connection)
+    os.register_at_fork(after_in_child=to_parent.close)  # who decodes images may outlive this process for seconds
+    _serve(to_parent, task, threads)
 
 
 def _end_with_parent(lifeline: int) -> None:
@@ -31,9 +38,10 @@ def _end_with_parent(lifeline: int) -> None:
     os._exit(1)
 
 
-def _serve(connection: Connection, threads: int) -> None:
+def _serve(connection: Connection, task_descriptor: int, threads: int) -> None:
     import torch
 
+    from cnnsweep.data.shared_memory import SharedMemory
     from cnnsweep.execution.messages import FromWorker, Ready, ToWorker, Unfit, pack, unpack
     from cnnsweep.execution.shared_task import with_images
     from cnnsweep.execution.worker import Disconnected, serve
@@ -61,13 +69,11 @@ def _serve(connection: Connection, threads: int) -> None:
         try:
             torch.set_num_threads(threads)
             keep_freed_memory()
-            task = with_images(unpack(connection.recv_bytes()), threads)
+            packed = SharedMemory(task_descriptor, os.fstat(task_descriptor).st_size)
+            task = with_images(unpack(packed.content), threads)
             if task.device.type == "cuda":
                 torch.cuda.set_device(task.device)
-        except (EOFError, OSError) as error:
-            raise Disconnected from error
         except Exception as error:
-            traceback.print_exc()
             channel.send(Unfit(one_line(error)))
             return
         channel.send(Ready(f"worker process {os.getpid()}"))

@@ -31,7 +31,7 @@ def cut(loads: Sequence[Load], places: int, *, in_step: bool) -> list[Load]:
     most = [len(_units(load.group, in_step)) for load in loads]
     parts = _numbers_of_parts(whole, most, places)
     return [
-        Load(group, _seconds_of_part(load, group, count))
+        Load(group, _seconds_of_part(load, group))
         for load, count in zip(loads, parts, strict=True)
         for group in _divided(load.group, count, in_step=in_step)
     ]
@@ -42,13 +42,12 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) 
 
     Args:
         whole: what each costs.
-        most: into how many parts each may be cut.
+        most: into how many equal parts each may be cut, at most.
     """
     counts = [1] * len(whole)
     best, shortest, futile = list(counts), math.inf, 0
-    bound = max(
-        [sum(whole) / places, *(_cost_of_part(cost, count) for cost, count in zip(whole, most, strict=True))],
-    )
+    smallest = (_cost_of_part(cost, 1 / limit) for cost, limit in zip(whole, most, strict=True))
+    bound = max([sum(whole) / places, *smallest])
     while futile <= _FUTILE_CUTS:
         makespan, last = _play_cut(whole, counts, most, places)
         futile += 1
@@ -61,7 +60,7 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) 
     while sum(best) < places and any(count < limit for count, limit in zip(best, most, strict=True)):
         longest = max(
             (number for number in range(len(whole)) if best[number] < most[number]),
-            key=lambda number: _cost_of_part(whole[number], best[number]),
+            key=lambda number: _costs_of_parts(whole[number], best[number], most[number])[-1],
         )
         best[longest] += 1
     return best
@@ -71,25 +70,36 @@ def _play_cut(
     whole: Sequence[float], counts: Sequence[int], most: Sequence[int], places: int
 ) -> tuple[float, set[int]]:
     """Return when the last place ends, and which loads may be cut that keep one of the last places busy."""
-    parts = sorted(
-        ((_cost_of_part(cost, count), number) for number, (cost, count) in enumerate(zip(whole, counts, strict=True))),
-        key=lambda part: -part[0],
-    )
+    parts = [
+        (-part, number)
+        for number, (cost, count, limit) in enumerate(zip(whole, counts, most, strict=True))
+        for part in ((cost,) if count == 1 else _costs_of_parts(cost, count, limit))
+    ]
     ends = [(0.0, place) for place in range(places)]
     last: dict[int, int] = {}  # by place: the last load that may be cut
-    for cost, number in parts:
-        for _ in range(counts[number]):
-            end, place = ends[0]
-            heapq.heapreplace(ends, (end + cost, place))
-            if counts[number] < most[number]:
-                last[place] = number
+    for negative_cost, number in sorted(parts):  # the longest first
+        end, place = ends[0]
+        heapq.heapreplace(ends, (end - negative_cost, place))
+        if counts[number] < most[number]:
+            last[place] = number
     makespan = max(end for end, _ in ends)
     return makespan, {last[place] for end, place in ends if end * _CLEAR_GAIN > makespan and place in last}
 
 
-def _cost_of_part(cost: float, count: int) -> float:
-    """Return what each of so many even parts costs: of two, 55 % of the whole."""
-    return cost * math.pow(count, math.log2(_COST_OF_HALVING) - 1)
+def _costs_of_parts(whole: float, count: int, most: int) -> list[float]:
+    """Return what the parts of a load cost, the smallest first."""
+    if count == 1:
+        return [whole]
+    return sorted(_cost_of_part(whole, size / most) for size in _sizes(most, count))
+
+
+def _cost_of_part(whole: float, share: float) -> float:
+    """Return what a share of a load costs by itself: a half, 55 % of the whole."""
+    return whole * math.pow(share, 1 - math.log2(_COST_OF_HALVING))
+
+
+def _sizes(units: int, count: int) -> list[int]:
+    return [units * (number + 1) // count - units * number // count for number in range(count)]
 
 
 def _units(group: RunGroup, in_step: bool) -> Sequence[Sequence[Trajectory]]:
@@ -101,7 +111,7 @@ def _divided(group: RunGroup, count: int, *, in_step: bool) -> list[RunGroup]:
     if count == 1:
         return [group]
     units = _units(group, in_step)
-    bounds = itertools.pairwise(len(units) * number // count for number in range(count + 1))
+    bounds = itertools.pairwise([0, *itertools.accumulate(_sizes(len(units), count))])
     return [_part(group, list(itertools.chain(*units[start:end])), in_step=in_step) for start, end in bounds]
 
 
@@ -115,7 +125,7 @@ def _part(group: RunGroup, members: Sequence[Trajectory], *, in_step: bool) -> R
     return RunGroup(left, group.is_threaded and len(left) > 1)
 
 
-def _seconds_of_part(load: Load, part: RunGroup, count: int) -> float | None:
-    if load.seconds is None or count == 1:
+def _seconds_of_part(load: Load, part: RunGroup) -> float | None:
+    if load.seconds is None or part is load.group:
         return load.seconds
-    return _cost_of_part(load.seconds, count) * count * epochs_of(part) / epochs_of(load.group)
+    return _cost_of_part(load.seconds, epochs_of(part) / epochs_of(load.group))

@@ -148,7 +148,7 @@ class _Simulation:
         if rate * epoch_s / 3600 > _MOST_LOSSES:
             raise UsageError(
                 f"lost: found {rate:g} an hour, but an epoch of a group takes {epoch_s:.0f} s, so none would end; "
-                f"allowed here is up to {_MOST_LOSSES * 3600 / epoch_s:.3g}"
+                f"allowed here is up to {0.95 * _MOST_LOSSES * 3600 / epoch_s:,.2f}"
             )
 
     def _push(self, when: float, event: _Event, number: int) -> None:

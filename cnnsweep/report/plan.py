@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,10 +14,11 @@ from rich.text import Text
 from cnnsweep.display.figures import UNKNOWN, count_text, estimate_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.planning.cost import Forecast, GroupCost
+from cnnsweep.report.schedule import end_text, percent_text, render_bars, schedule_to_json
 
 
-def render_plan(forecast: Forecast, console: Console) -> None:
-    """Print the groups with their reasons, and what the whole sweep will take."""
+def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:
+    """Print the groups with their reasons, where they train if there are several places, and what it all will take."""
     runs = sum(len(cost.group.runs) for cost in forecast.groups)
     done = f", {count_text(forecast.done, 'run')} done already" if forecast.done else ""
     to_come = f", {count_text(forecast.to_come, 'run')} to be chosen later" if forecast.to_come else ""
@@ -43,15 +46,33 @@ def render_plan(forecast: Forecast, console: Console) -> None:
             Text(safe_text(_how(first))),
         )
     console.print(table)
-    console.print(
-        f"in all about {estimate_text(forecast.seconds)}, {bytes_text(forecast.memory_bytes)} of memory and "
-        f"{bytes_text(forecast.disk_bytes)} of disk"
-        + (", less what early stopping saves" if forecast.stops_early else "")
-    )
+    if forecast.schedule is not None:
+        render_bars(forecast.schedule, console)
+    console.print(_in_all(forecast, now) + (", less what early stopping saves" if forecast.stops_early else ""))
 
 
-def plan_to_json(forecast: Forecast) -> str:
-    """Return the same for programs; seconds are null where nothing was measured."""
+def _in_all(forecast: Forecast, now: datetime) -> str:
+    """Return the time, the end by the clock, memory and disk, as far as they are known."""
+    takes = [f"{bytes_text(forecast.memory_bytes)} of memory"] if forecast.memory_bytes is not None else []
+    takes += [f"{bytes_text(forecast.disk_bytes)} of disk"] if forecast.disk_bytes is not None else []
+    schedule = forecast.schedule
+    if schedule is None:
+        end = f" (until {end_text(now, forecast.seconds)})" if forecast.seconds is not None else ""
+        time = f"in all about {estimate_text(forecast.seconds)}{end}"
+    else:
+        time = (
+            f"in all about {estimate_text(schedule.makespan_s)} (until {end_text(now, schedule.makespan_s)}), "
+            f"{count_text(len(schedule.places), 'place')} in training for {percent_text(schedule.utilisation)} of it"
+        )
+    return f"{time}, {' and '.join(takes)}" if takes else time
+
+
+def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -> str:
+    """Return the same for programs; seconds are null where nothing was measured.
+
+    Args:
+        simulated: see `simulation_to_json`.
+    """
     groups = [
         {
             "runs": [[run.name for run in runs] for runs in cost.group.trajectories],
@@ -72,7 +93,9 @@ def plan_to_json(forecast: Forecast) -> str:
         "to_come": forecast.to_come,
         "stops_early": forecast.stops_early,
     }
-    return json.dumps({**about, **whole, "groups": groups}, indent=2, ensure_ascii=False)
+    schedule = None if forecast.schedule is None else schedule_to_json(forecast.schedule)
+    placed = {"schedule": schedule, **({"simulated": list(simulated)} if simulated else {})}
+    return json.dumps({**about, **whole, "groups": groups, **placed}, indent=2, ensure_ascii=False)
 
 
 def bytes_text(count: int | None) -> str:

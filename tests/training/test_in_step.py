@@ -23,6 +23,7 @@ from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.splits import fold_indices
 from cnnsweep.execution.in_process import InProcessExecutor
+from cnnsweep.planning.placement import Load
 from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.records import Decision, ModelChoice, Run, RunGroup, RunStatus
 from cnnsweep.training.feeding import Part, TrainingTask, training_batches
@@ -306,7 +307,7 @@ def fail_where(monkeypatch, program, error, is_wrong) -> None:
 
 def execute(task, group, *, in_step=True) -> Sweep:
     sweep = Sweep()
-    InProcessExecutor(in_step=in_step).execute([group], task, sweep)
+    InProcessExecutor(task, in_step=in_step).execute([Load(group, None)], sweep)
     return sweep
 
 

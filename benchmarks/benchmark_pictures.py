@@ -1,0 +1,66 @@
+"""The pictures of docs/benchmarks.md, as SVG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from figures_of_sides import SideFigures, compare_sides
+from works import AUTOMATIC, SIDES
+
+mpl.use("svg")
+import matplotlib.pyplot as plt
+
+# The same bytes for the same figures; text stays text.
+mpl.rcParams.update({"svg.hashsalt": "cnnsweep", "svg.fonttype": "none", "font.size": 9})
+_COLOURS = dict(zip(SIDES, mpl.colormaps["tab20"].colors, strict=False))
+_MARKERS = dict(zip(SIDES, "osv^<>DPX*hd", strict=False))
+
+
+def draw_overview(works: dict[str, dict[str, SideFigures]], file: Path) -> None:
+    """Draw one row a work and one mark a side: how many times as long as cnnsweep it took."""
+    figure, axes = plt.subplots(figsize=(8, 0.6 + 0.6 * len(works)), layout="constrained")
+    for name, side in SIDES.items():
+        if name == AUTOMATIC:
+            continue
+        points = [
+            (sides[name].ratio, -row)
+            for row, sides in enumerate(works.values())
+            if name in sides and sides[name].ratio is not None and not sides[name].disagrees
+        ]
+        if not points:
+            continue
+        medians = [ratio.median for ratio, _ in points]
+        errors = [[r.median - r.low for r, _ in points], [r.high - r.median for r, _ in points]]
+        style = {"fmt": _MARKERS[name], "color": _COLOURS[name], "label": side.title, "elinewidth": 1}
+        axes.errorbar(medians, [row for _, row in points], xerr=errors, **style)
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set(xscale="log", xlabel="times as long as cnnsweep", yticks=[-row for row in range(len(works))])
+    axes.set_yticklabels(list(works))
+    ticks = [0.5, 1, 2, 5, 10, 20]
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    _save(figure, file)
+
+
+def draw_growth(grown: list[dict[str, Any]], label: str, file: Path) -> None:
+    """Draw the seconds a run takes against what grows, a line a side."""
+    figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+    compared = [(result["growth"][1], compare_sides(result)) for result in grown]
+    for name, side in SIDES.items():
+        points = [(size, sides[name].a_run_and_epoch.median) for size, sides in compared if name in sides]
+        if points:
+            style = {"marker": _MARKERS[name], "color": _COLOURS[name], "label": side.title}
+            axes.plot([size for size, _ in points], [seconds for _, seconds in points], **style)
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds a run and epoch")
+    sizes = [size for size, _ in compared]
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.minorticks_off()
+    axes.legend(frameon=False)
+    _save(figure, file)
+
+
+def _save(figure: Any, file: Path) -> None:
+    figure.savefig(file, metadata={"Date": None})
+    plt.close(figure)

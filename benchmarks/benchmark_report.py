@@ -1,0 +1,145 @@
+"""docs/benchmarks.md and its pictures, from the results in benchmarks/results."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmark_pictures import draw_growth, draw_overview
+from figures_of_sides import Range, SideFigures, compare_sides
+from works import AUTOMATIC, SIDES, WORKS
+
+PREFACE = Path(__file__).parent / "preface.md"
+TIME_TO_GOOD = """All search lr × weight_decay × batch_size × optimizer of LeNet on 15,000 images of Fashion-MNIST, at
+most 9 epochs each, and look at the same 45,000 held-out images. The clock starts with the command and stops at the
+first epoch within 0.005 of the best known accuracy (`benchmarks/time_to_good.py`)."""
+BOUNDS = PREFACE.with_name("bounds.md")  # what bounds each result, written by hand
+PACKAGES = ("torch", "torchvision", "lightning", "ray", "optuna", "numpy", "cnnsweep")
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "system": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_report(results: Path, docs: Path) -> None:
+    """Write benchmarks.md and pictures/bench_*.svg from all results that are there."""
+    files = {name: results / f"{name}.json" for name in WORKS}
+    found = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
+    pictures = docs / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    parts = [PREFACE.read_text()]
+    works = {name: result for name, result in found.items() if not result["growth"]}
+    if works:
+        draw_overview({name: compare_sides(result) for name, result in works.items()}, pictures / "bench_overview.svg")
+        parts.append("![How many times as long as cnnsweep each side takes, by work](pictures/bench_overview.svg)\n")
+        parts += [work_section(result) for result in works.values()]
+    for family, axis in (("runs", "runs of the sweep"), ("width", "times as wide as LeNet")):
+        grown = [result for result in found.values() if result["growth"] and result["growth"][0] == family]
+        if grown:
+            draw_growth(grown, axis, pictures / f"bench_growth_{family}.svg")
+            parts.append(growth_section(family, grown))
+    if (results / "time_to_good.json").exists():
+        parts.append(time_to_good_section(json.loads((results / "time_to_good.json").read_text())))
+    if BOUNDS.exists():
+        parts.append(BOUNDS.read_text())
+    (docs / "benchmarks.md").write_text("\n".join(parts))
+
+
+def work_section(result: dict[str, Any]) -> str:
+    """Return a work's table with what was measured, on what, and what was cut."""
+    lines = [f"## {result['title']}", "", _conditions(result), ""]
+    lines += [
+        "| | s a run and epoch | × cnnsweep | start-up | CPU | memory | of the rate | accuracy |",
+        "| --- " * 8 + "|",
+    ]
+    sides = compare_sides(result)
+    lines += [_row(name, sides[name], result) for name in SIDES if name in sides]
+    lines += [
+        f"| {SIDES[name].title} | failed: {_escaped(why)} | | | | | | |" for name, why in result["failures"].items()
+    ]
+    return "\n".join([*lines, ""])
+
+
+def growth_section(family: str, grown: list[dict[str, Any]]) -> str:
+    """Return one table of all works of a family: a row a side, a column a size."""
+    heading = "Growth with the number of runs" if family == "runs" else "Growth with the number of parameters"
+    sizes = [result["growth"][1] for result in grown]
+    compared = [compare_sides(result) for result in grown]
+    lines = [f"## {heading}", "", f"{grown[0]['title']}, to {grown[-1]['title']}. {_conditions(grown[-1])}", ""]
+    lines += [
+        f"Milliseconds a run and epoch, start-up included, and × cnnsweep:\n\n| | {' | '.join(map(str, sizes))} |"
+    ]
+    lines += ["| --- " * (len(sizes) + 1) + "|"]
+    for name in SIDES:
+        if any(name in sides for sides in compared):
+            cells = [_growth_cell(sides.get(name)) for sides in compared]
+            lines.append(f"| {SIDES[name].title} | {' | '.join(cells)} |")
+    picture = f"\n![{heading}: seconds a run](pictures/bench_growth_{family}.svg)\n"
+    return "\n".join([*lines, picture])
+
+
+def time_to_good_section(result: dict[str, Any]) -> str:
+    """Return the medians and all figures of searches; one that did not get there counts as infinitely long."""
+    limit = f"> {result['limit_min']:g} min"
+    lines = ["## Time to a good answer", "", TIME_TO_GOOD, ""]
+    lines += [f"Until {result['target']:.4f} on the images held out. {result['about']}. {_packages(result)}.", ""]
+    lines += ["| | median | by seed of the search |", "| --- | --- | --- |"]
+    for name, seconds in result["seconds"].items():
+        shown = ", ".join(limit if one is None else f"{one:.0f} s" for one in seconds)
+        middle = median(float("inf") if one is None else one for one in seconds)
+        failed = f" (failed: {_escaped(result['failures'][name])})" if name in result["failures"] else ""
+        middle_shown = limit if middle == float("inf") else f"{middle:.0f} s"
+        lines.append(f"| {result['titles'][name]}{failed} | {middle_shown} | {shown} |")
+    return "\n".join([*lines, ""])
+
+
+def _packages(result: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in result["versions"].items() if name != "system")
+
+
+def _conditions(result: dict[str, Any]) -> str:
+    done, wanted = len(result["rounds"]), result["rounds_wanted"]
+    cut = "" if done == wanted else f" of {wanted}; the others were cut to stay within the time"
+    rates = Range.of(result["matrix_product_gflops"])
+    product = f"a large matrix product reached {rates.median:.0f} GFLOP/s ({rates.low:.0f} to {rates.high:.0f})"
+    count = f"{result['images']:,} images; {done} round{'s' if done > 1 else ''}{cut}"
+    return f"{result['data']}, {count}. {result['about']}; {product}. {_packages(result)}."
+
+
+def _row(name: str, figures: SideFigures, result: dict[str, Any]) -> str:
+    title = f"**{SIDES[name].title}**" if name == AUTOMATIC else SIDES[name].title
+    if figures.measured_runs < result["runs"]:
+        title += f" ({figures.measured_runs} of {result['runs']} runs)"
+    if figures.disagrees:
+        title += " ✗"
+    mine = figures.a_run_and_epoch
+    ratio = figures.ratio
+    times = "" if ratio is None else f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+    cells = [
+        f"{mine.median:.3g} ({mine.low:.3g} to {mine.high:.3g})",
+        times,
+        *(f"{figures.start_up_s:.1f} s", f"{figures.cpu_s:.1f} s", f"{figures.peak_bytes / 1e6:.0f} MB"),
+        *(f"{figures.share_of_rate:.1%}", f"{figures.accuracies[0]:.3f}, {figures.accuracies[1]:.3f}"),
+    ]
+    return f"| {title} | {' | '.join(cells)} |"
+
+
+def _growth_cell(figures: SideFigures | None) -> str:
+    if figures is None:
+        return "–"
+    ratio = "" if figures.ratio is None else f" (×{figures.ratio.median:.2f})"
+    return f"{1000 * figures.a_run_and_epoch.median:.0f}{ratio}{' ✗' if figures.disagrees else ''}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

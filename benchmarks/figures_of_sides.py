@@ -1,0 +1,143 @@
+"""From what was measured to what is compared: pure functions over a work's result, as its JSON file holds it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import Any
+
+from works import AUTOMATIC, REFERENCE
+
+_FIGURES = ("accuracy", "val_accuracy")
+_SMALLEST_TOLERANCE = 0.01
+_MAD_TO_DEVIATION = 1.4826  # of a normal distribution
+
+
+@dataclass(frozen=True)
+class Range:
+    """Median, smallest and largest of the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Range:
+        return cls(median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class SideFigures:
+    """A side's row of the table; times are for the whole work, also where fewer runs were measured.
+
+    Attributes:
+        seconds: since the imports.
+        a_run_and_epoch: the same, divided.
+        ratio: how many times as long as cnnsweep's automatic way took in the same round.
+        start_up_s: imports, and what comes before the first run trains.
+        share_of_rate: of the rate of a large matrix product.
+        accuracies: mean over the measured runs, while training and on the images held out.
+        disagrees: the mean accuracies are not those of the reference, so the row does not count.
+    """
+
+    seconds: Range
+    a_run_and_epoch: Range
+    ratio: Range | None
+    start_up_s: float
+    cpu_s: float
+    peak_bytes: int
+    share_of_rate: float
+    accuracies: tuple[float, float]
+    measured_runs: int
+    rounds: int
+    disagrees: bool
+
+
+def compare_sides(result: dict[str, Any]) -> dict[str, SideFigures]:
+    """Return the figures of every side that did the work, in the order in which it is listed."""
+    names = list(dict.fromkeys(name for round_ in result["rounds"] for name in round_))
+    found = {}
+    for name in names:
+        rounds = [(r[name], r.get(AUTOMATIC)) for r in result["rounds"] if name in r]
+        seconds = [whole_seconds(mine, result) for mine, _ in rounds]
+        ratios = [whole_seconds(mine, result) / whole_seconds(auto, result) for mine, auto in rounds if auto]
+        run_epochs = result["runs"] * result["epochs"]
+        rate = 1e9 * median(result["matrix_product_gflops"])
+        first = rounds[0][0]
+        found[name] = SideFigures(
+            seconds=Range.of(seconds),
+            a_run_and_epoch=Range.of([value / run_epochs for value in seconds]),
+            ratio=Range.of(ratios) if ratios else None,
+            start_up_s=median(_start_up(mine) for mine, _ in rounds),
+            cpu_s=median(_whole_cpu(mine, result) for mine, _ in rounds),
+            peak_bytes=max(mine["peak_bytes"] for mine, _ in rounds),
+            share_of_rate=result["flop_a_run_and_epoch"] * run_epochs / median(seconds) / rate,
+            accuracies=(mean(_column(first, "accuracy")), mean(_column(first, "val_accuracy"))),
+            measured_runs=first["runs"],
+            rounds=len(rounds),
+            disagrees=False,
+        )
+    disagreeing = find_disagreeing(result["rounds"][0])
+    return {name: SideFigures(**{**vars(figures), "disagrees": name in disagreeing}) for name, figures in found.items()}
+
+
+def whole_seconds(measured: dict[str, Any], result: dict[str, Any]) -> float:
+    """Return the seconds of the whole work, where some of its runs were measured one after the other."""
+    factor = result["runs"] / measured["runs"]
+    return measured["start_up"] + (measured["seconds"] - measured["start_up"]) * factor
+
+
+def find_disagreeing(round_: dict[str, Any]) -> set[str]:
+    """Return the sides whose mean accuracies differ from the reference's by more than seeds and batches explain.
+
+    Both are compared over the runs that both trained. How far single runs differ, between any side and the reference,
+    says how much noise there is; a mean over n runs may differ by 3 of its standard errors, and by 0.01 in any case.
+    """
+    reference = REFERENCE if REFERENCE in round_ else AUTOMATIC
+    if reference not in round_:
+        return set()
+    expected = {_key(row): row for row in _rows(round_[reference])}
+    differences: dict[tuple[str, str], list[float]] = {}
+    for name, measured in round_.items():
+        shared = [row for row in _rows(measured) if _key(row) in expected]
+        for figure in _FIGURES:
+            differences[name, figure] = [row[figure] - expected[_key(row)][figure] for row in shared]
+    disagreeing = {name for name, _ in differences if not differences[name, _FIGURES[0]]}
+    for figure in _FIGURES:
+        of_others = [
+            abs(difference)
+            for (name, which), ds in differences.items()
+            if which == figure and not name.startswith(AUTOMATIC)  # its own ways differ by rounding only
+            for difference in ds
+        ]
+        noise = _MAD_TO_DEVIATION * median(of_others) if of_others else 0.0
+        for (name, which), ds in differences.items():
+            if which == figure and ds:
+                tolerance = max(_SMALLEST_TOLERANCE, 3 * noise / math.sqrt(len(ds)))
+                if not abs(mean(ds)) <= tolerance:  # so that NaN disagrees
+                    disagreeing.add(name)
+    return disagreeing
+
+
+def _key(row: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(value for name, value in sorted(row.items()) if name not in ("loss", *_FIGURES))
+
+
+def _column(measured: dict[str, Any], name: str) -> list[float]:
+    return [row[name] for row in _rows(measured)]
+
+
+def _rows(measured: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dict(zip(measured["columns"], row, strict=True)) for row in measured["rows"]]
+
+
+def _start_up(measured: dict[str, Any]) -> float:
+    imports: float = measured["wall_s"] - measured["seconds"]
+    return imports + measured["start_up"]
+
+
+def _whole_cpu(measured: dict[str, Any], result: dict[str, Any]) -> float:
+    """Return the CPU time of the whole work; imports and start-up count once, as if they used one core."""
+    once = min(measured["cpu_s"], _start_up(measured))
+    return once + (measured["cpu_s"] - once) * result["runs"] / measured["runs"]

@@ -1,0 +1,242 @@
+"""What the time of a training step goes into, alone and together, and how near that is to what the machine can do.
+
+    python benchmarks/step_profile.py [--work grid rates] [--threads 1] [--steps 20]
+
+For each kind of operation: its share of a step, its arithmetic, and its rate as a share of this machine's rate for
+large matrix products, measured in the same minute. Below it what recording an epoch takes. The steps are the program's
+own, with images in memory; what is left after all operations is Python, autograd and dispatch. Operations are timed as
+torch hands them out, not by torch's profiler: what that keeps lies between the step's buffers, so that the allocator
+must fetch new pages all the time, which doubles the time of a step. (The file is not called profile.py: that would
+hide the standard library's module, which torch imports.)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from side_by_side import about_machine, matrix_product_rate
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from cnnsweep.data.batches import PixelScale
+from cnnsweep.data.images import MemoryImages
+from cnnsweep.records import Run
+from cnnsweep.spec.expand import expand_runs
+from cnnsweep.spec.load import parse_sweep
+from cnnsweep.training.feeding import Part, TrainingTask, training_batches
+from cnnsweep.training.fused_program import FusedProgram
+from cnnsweep.training.memory import keep_freed_memory
+from cnnsweep.training.program import PlainProgram, forward_seed
+
+
+@dataclass(frozen=True)
+class Work:
+    """A model, its images and how many runs of it train together."""
+
+    model: str
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    runs: int
+
+
+_BATCH_NORM = "channels: [8, 16], kernel_size: 3, padding: same, hidden: [64], batch_norm: true"
+# As in works.py: what trains together there, by the size of its batches.
+WORKS = {
+    "grid": Work("lenet", (1, 28, 28), 100, 4),
+    "large_batches": Work("lenet", (1, 28, 28), 1000, 4),
+    "rates": Work("lenet", (1, 28, 28), 100, 16),
+    "many": Work("lenet", (1, 28, 28), 100, 64),
+    "batchnorm": Work(f"{{name: cnn, {_BATCH_NORM}}}", (1, 28, 28), 100, 8),
+    "cifar_cnn": Work("cifar_cnn", (3, 32, 32), 64, 4),
+    "resnet18": Work("resnet18", (3, 32, 32), 50, 2),
+}
+# The kinds of operations, by how the names of torch's operators begin; the first that fits.
+FAMILIES = {
+    "convolution, backward": ("convolution_backward",),
+    "convolution, forward": ("convolution",),
+    "matrix products": ("mm", "addmm", "bmm", "baddbmm"),
+    "pooling": ("max_pool", "avg_pool", "_adaptive", "adaptive"),
+    "normalisation": ("native_batch_norm", "_native_batch_norm", "batch_norm"),
+    "activations": ("relu", "threshold", "clamp"),
+    "loss": ("_log_softmax", "nll_loss", "argmax", "eq", "ones_like"),
+    "optimizer": ("_fused", "_foreach"),
+    "copies and zeros": ("copy_", "clone", "_to_copy", "new_zeros", "new_empty", "zero", "fill"),
+    "sums": ("sum", "add", "div", "mean"),
+}
+BATCHES = "making batches"
+
+
+class OperationTimes(TorchDispatchMode):
+    """Adds up the time and the floating-point operations of everything that runs inside the context, by family.
+
+    On a CPU an operator has done its work when it returns, so a clock around it tells.
+
+    Attributes:
+        family: what all operations count as while it is set.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: Counter[str] = Counter()
+        self.arithmetic: Counter[str] = Counter()
+        self.family: str | None = None
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        start = time.perf_counter()
+        result = function(*args, **(kwargs or {}))
+        spent = time.perf_counter() - start
+        name = function.overloadpacket.__name__
+        if not function.is_view:
+            family = self.family or family_of(name)
+            self.seconds[family] += spent
+            self.arithmetic[family] += floating_point_operations(name, args, result)
+        return result
+
+
+def floating_point_operations(name: str, args: Any, result: Any) -> int:
+    """Return how many a convolution or matrix product takes, a multiplication and an addition each counted; else 0."""
+    if name == "convolution":
+        return int(2 * result.numel() * args[1][0].numel())
+    if name == "convolution_backward":
+        gradient, _, weight = args[:3]
+        of_images, of_weight, _ = args[10]
+        return int(2 * gradient.numel() * weight[0].numel() * (of_images + of_weight))
+    if name in ("mm", "addmm", "bmm", "baddbmm"):
+        return int(2 * result.numel() * args[-1].shape[-2])
+    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", choices=WORKS, nargs="+", default=["grid"])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--steps", type=int, default=20)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    keep_freed_memory()  # as every sweep does
+    rate = matrix_product_rate()
+    print(f"{about_machine()}; matrix products {rate:.0f} GFLOP/s")
+    for name in arguments.work:
+        work = WORKS[name]
+        for runs in (1, work.runs):
+            how = "alone" if runs == 1 else f"{runs} together"
+            print(f"\n{name}: {work.model}, {work.image_shape}, batches of {work.batch_size}, {how}")
+            print_step(work, runs, arguments.steps, rate)
+        print_recording(work)
+
+
+def print_step(work: Work, count: int, steps: int, rate: float) -> None:
+    """Print what a step of so many runs takes, by kind of operation."""
+    times = OperationTimes()
+    step = make_step(runs_of(work, count), work, times)
+    for _ in range(3):  # the first ones build the optimizers' state
+        step()
+    whole = []
+    for _ in range(steps):  # in turn, so that both meet the same machine
+        whole.append(timed(step))
+        with times:
+            step()
+    seconds = statistics.median(whole)
+    spent = Counter({family: of_steps / steps for family, of_steps in times.seconds.items()})
+    arithmetic = {family: of_steps // steps for family, of_steps in times.arithmetic.items()}
+    spent["python, autograd, dispatch"] = max(0.0, seconds - spent.total())
+    print(f"  {1000 * seconds / count:.2f} ms a run and step, {1000 * seconds:.2f} ms a step")
+    print(f"  {'':28s} share      ms   GFLOP  GFLOP/s  of the machine's")
+    for family, of_family in sorted(spent.items(), key=lambda item: -item[1]):
+        print_line(family, of_family, seconds, arithmetic.get(family, 0), rate)
+    print_line("all", seconds, seconds, sum(arithmetic.values()), rate)
+
+
+def print_line(name: str, spent: float, of_all: float, operations: int, rate: float) -> None:
+    speed = operations / spent / 1e9 if spent else math.nan
+    figures = f" {operations / 1e9:7.3f} {speed:8.1f} {speed / rate:8.0%}" if operations else ""
+    print(f"  {name:28s} {spent / of_all:5.1%} {1000 * spent:7.3f}{figures}")
+
+
+def family_of(name: str) -> str:
+    for family, beginnings in FAMILIES.items():
+        if name.startswith(beginnings):
+            return family
+    return "others"
+
+
+def timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def runs_of(work: Work, count: int) -> list[Run]:
+    """Return runs that differ in the learning rate, as a sweep file makes them."""
+    return list(expand_runs(parse_sweep(sweep_text(work, count, "fashion_mnist"), "profile.yaml", ())).runs)
+
+
+def sweep_text(work: Work, count: int, dataset: str) -> str:
+    rates = [round(0.001 * (1 + number / count), 6) for number in range(count)]
+    params = {"lr": rates, "batch_size": work.batch_size, "epochs": 3}
+    return f"name: profile\ndataset: {dataset}\nmodel: {work.model}\nparams: {json.dumps(params)}\n"
+
+
+def make_step(runs: list[Run], work: Work, times: OperationTimes) -> Callable[[], object]:
+    """Return a call that makes a batch and trains on it, epoch after epoch; `times` hears which of the two it does."""
+    images = 20 * work.batch_size
+    random = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (images, *work.image_shape), generator=random, dtype=torch.uint8)
+    labels = torch.randint(0, 10, (images,), generator=random)
+    channels = work.image_shape[0]
+    part = Part(torch.arange(images), torch.arange(0), PixelScale((0.5,) * channels, (0.25,) * channels))
+    task = TrainingTask(MemoryImages(pixels, labels), (part,), 10, torch.device("cpu"), "fp32")
+    about = (work.image_shape, 10, task.device, task.precision)
+    program = PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
+    rates = [run.hyperparameters.lr for run in runs]
+    seeds = [forward_seed(run, 1, 0) for run in runs]
+    batches = (batch for epoch in range(1, 1 << 30) for batch in training_batches(task, runs, epoch))
+
+    def step() -> object:
+        times.family = BATCHES
+        images, labels = next(batches)
+        times.family = None
+        return program.train_step(images, labels, rates, seeds)
+
+    return step
+
+
+def print_recording(work: Work) -> None:
+    """Print what writing an epoch down takes, by run, in a sweep of that network on few drawn images."""
+    from cnnsweep.display.plain import PlainDisplay
+    from cnnsweep.recording import recorder
+    from cnnsweep.sweep import SweepOptions, run_sweep
+
+    channels, height, _ = work.image_shape
+    text = sweep_text(work, work.runs, f"{{name: shapes, size: {height}, channels: {channels}, train: 1000, test: 10}}")
+    spent: list[float] = []
+    record = recorder.Recorder.record_epochs
+
+    def timed_record(self: Any, reports: Any) -> Any:
+        start = time.perf_counter()
+        standing = record(self, reports)
+        spent.append((time.perf_counter() - start) / len(reports))
+        return standing
+
+    recorder.Recorder.record_epochs = timed_record  # type: ignore[method-assign]
+    try:
+        with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w") as nowhere:
+            spec = parse_sweep(text, "profile.yaml", ())
+            run_sweep(spec, SweepOptions(Path(folder), Path(folder), fuse=work.runs), PlainDisplay(nowhere))
+    finally:
+        recorder.Recorder.record_epochs = record  # type: ignore[method-assign]
+    print(f"\n  recording: {1000 * min(spent):.1f} to {1000 * max(spent):.1f} ms a run and epoch")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""How a sweep would go on a cluster of some sizes, so that a person can choose one before it is paid for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.display.figures import count_text, duration_text, estimate_text
+from cnnsweep.display.safe_text import safe_text
+from cnnsweep.planning.cluster import Cluster
+from cnnsweep.planning.cost import Forecast
+from cnnsweep.planning.schedule import Schedule
+from cnnsweep.planning.simulation import RECORDING_S
+from cnnsweep.report.schedule import end_text, figures_to_json, percent_text, render_bars
+
+Sizes = Sequence[tuple[Cluster, Schedule]]
+
+
+def render_simulation(forecast: Forecast, cluster: Cluster, sizes: Sizes, console: Console, now: datetime) -> None:
+    """Print the schedule on the cluster that was asked about, and what half and twice as many nodes would take."""
+    runs = sum(len(cost.group.runs) for cost in forecast.groups) + forecast.to_come
+    title = f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {_in_words(cluster)}"
+    console.print(Text(title, style="bold"))
+    if not runs:
+        return
+    (schedule,) = (schedule for sized, schedule in sizes if sized == cluster)
+    render_bars(schedule, console)
+    unit = _unit(cluster)
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("nodes", "time", "until", "in training", f"{unit}-hours used", "paid"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if cluster.price is not None:
+        table.add_column("cost", justify="right", no_wrap=True)
+    for sized, played in sizes:
+        used, paid = _hours(sized, played)
+        cells = [
+            f"{sized.nodes:,}",
+            estimate_text(played.makespan_s),
+            end_text(now, played.makespan_s),
+            percent_text(played.utilisation),
+            _hours_text(used),
+            _hours_text(paid),
+        ]
+        if cluster.price is not None:
+            cells.append(f"{paid * cluster.price:,.2f}")
+        table.add_row(*cells, style="bold" if sized == cluster and len(sizes) > 1 else None)
+    console.print(table)
+    for line in _notes(forecast, cluster, schedule):
+        console.print(Text(line))
+
+
+def simulation_to_json(sizes: Sizes) -> list[dict[str, Any]]:
+    """Return one entry a size, the smallest first."""
+    entries = []
+    for cluster, schedule in sizes:
+        used, paid = _hours(cluster, schedule)
+        unit = _unit(cluster).lower()
+        entry = {"nodes": cluster.nodes, "places": len(schedule.places), **figures_to_json(schedule)}
+        entry |= {f"{unit}_hours_used": used, f"{unit}_hours_paid": paid, "lost_nodes": schedule.lost_nodes}
+        entries.append(entry | ({} if cluster.price is None else {"cost": paid * cluster.price}))
+    return entries
+
+
+def _notes(forecast: Forecast, cluster: Cluster, schedule: Schedule) -> list[str]:
+    """Return what the figures rest on, and what stands in the way."""
+    if forecast.given_s is not None:
+        notes = [f"a run and epoch takes {forecast.given_s:g} s, as given; --fuse K has K runs train together"]
+    else:
+        notes = [f"a run takes as long as was measured on {safe_text(forecast.device)}"]
+        notes[0] += f", divided by {cluster.speed:g}" if cluster.speed != 1 else ""
+    if schedule.is_bound_by_recording:
+        notes.append(
+            f"recording is what bounds it: one process writes everything down, {1000 * RECORDING_S:.0f} ms a run and "
+            f"epoch, and keeps about {count_text(round(schedule.most_places), 'place')} busy"
+        )
+    if schedule.lost_nodes:
+        wasted = duration_text(schedule.wasted_s)
+        notes.append(f"{count_text(schedule.lost_nodes, 'node')} lost on the way, with epochs that took {wasted}")
+    if forecast.to_come:
+        notes.append(f"{count_text(forecast.to_come, 'run')} to be chosen later count like those that are known now")
+    if forecast.stops_early:
+        notes.append("what early stopping saves is not foreseen")
+    return notes
+
+
+def _in_words(cluster: Cluster) -> str:
+    words = f"{count_text(cluster.nodes, 'node')} of {count_text(cluster.gpus or cluster.cpus, _unit(cluster))}"
+    if cluster.startup_s:
+        words += f", ready after {estimate_text(cluster.startup_s)}"
+    if cluster.lost:
+        words += f", each lost every {duration_text(3600 / cluster.lost)} in the mean"
+    return words
+
+
+def _unit(cluster: Cluster) -> str:
+    return "GPU" if cluster.gpus else "core"
+
+
+def _hours(cluster: Cluster, schedule: Schedule) -> tuple[float, float]:
+    """Return for how many hours GPUs or cores train, and for how many they are there: from the start to the end."""
+    paid = cluster.units * schedule.makespan_s / 3600
+    busy = (schedule.training_s + schedule.wasted_s) / schedule.paid_s if schedule.paid_s else 0.0
+    return paid * busy, paid
+
+
+def _hours_text(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 100 else f"{hours:.3g}"

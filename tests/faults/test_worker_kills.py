@@ -1,0 +1,401 @@
+"""Workers and their parent killed, stopped and interrupted: no epoch more than those in flight is trained again.
+
+Nobody is left behind, and in the end the results are those of a sweep that nothing happened to.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_sweeps import SilentDisplay, sweep, tables, untimed
+from terminal_program import TerminalProgram, environment
+from worker_processes import PROC, all_gone, is_alive, open_descriptors, proportional_bytes, wait_until, workers_of
+
+from cnnsweep.data.batches import PixelScale
+from cnnsweep.data.images import MemoryImages
+from cnnsweep.errors import ExecutionError
+from cnnsweep.execution import processes
+from cnnsweep.execution.base import TASK
+from cnnsweep.execution.pool import PoolExecutor
+from cnnsweep.execution.processes import ProcessFleet
+from cnnsweep.planning.placement import Place
+from cnnsweep.records import RunStatus
+from cnnsweep.staff import Staff
+from cnnsweep.training.feeding import Part, TrainingTask
+
+pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="processes are looked up in /proc")
+
+HERE, TWO = Staff(jobs=1, threads=1), Staff(jobs=2, threads=1)
+EPOCHS, STEPS = 6, 4
+
+# Each training step leaves a byte: nobody trains in secret.
+NET = """
+import ctypes, os, time
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, in_channels, num_classes, image_size, fault=""):
+        super().__init__()
+        self.fault = fault
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(in_channels * image_size[0] * image_size[1], num_classes))
+
+    def forward(self, x):
+        if self.training:
+            with open(os.path.join(os.path.dirname(__file__), "steps"), "a") as file:
+                file.write(".")
+            time.sleep(float(os.environ.get("PAUSE", "0")))
+            if self.fault == "segfault":
+                ctypes.string_at(0)
+            if self.fault == "exit":
+                os._exit(3)
+        return self.layers(x)
+"""
+SWEEP = f"""
+name: killed
+dataset: {{name: shapes, size: 12, classes: 3, train: 60, test: 6}}
+model: net.py:Net
+params:
+  lr: [0.01, 0.003, 0.001]
+  batch_size: 16
+  epochs: {EPOCHS}
+tensorboard: false
+"""
+HOW = ("--jobs", "2", "--threads", "1", "--fuse", "off", "--out", "out")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> dict[str, Any]:
+    """The figures of a sweep that nothing happens to."""
+    folder = tmp_path_factory.mktemp("whole")
+    with in_folder(folder):
+        sweep(folder / "out", SWEEP, staff=HERE)
+    return figures(folder / "out")
+
+
+class in_folder:  # noqa: N801
+    """Go to a folder with the model, whose name in the sweep file is thus the same everywhere."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / "net.py").write_text(NET)
+        (folder / "killed.yaml").write_text(SWEEP)
+
+    def __enter__(self) -> None:
+        self._before = Path.cwd()
+        os.chdir(self._folder)
+
+    def __exit__(self, *_: object) -> None:
+        os.chdir(self._before)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with in_folder(tmp_path):
+        yield tmp_path
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    """Return every figure and all best weights, without the header that names the folder of the person's model."""
+    all_figures = untimed(folder)
+    best = {run: content[8 + int.from_bytes(content[:8], "little") :] for run, content in all_figures["best"].items()}
+    return {**all_figures, "best": best}
+
+
+def steps(folder: Path) -> int:
+    return len((folder / "steps").read_text())
+
+
+class Killer(threading.Thread):
+    """Ends workers of this process that train, one after the other, at random times.
+
+    Args:
+        end: how.
+    """
+
+    def __init__(self, most: int, seed: int, end: Callable[[int], None]) -> None:
+        super().__init__(daemon=True)
+        self.ended: list[int] = []
+        self._most, self._end, self._chance = most, end, random.Random(seed)
+        self._is_over = threading.Event()
+
+    def run(self) -> None:
+        while len(self.ended) < self._most and not self._is_over.wait(self._chance.uniform(0, 0.5)):
+            if training := [one for one in workers_of(os.getpid()) if one not in self.ended and has_torch(one)]:
+                victim = self._chance.choice(training)
+                self._end(victim)
+                self.ended.append(victim)
+
+    def __enter__(self) -> Killer:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self.join()
+
+
+def has_torch(process: int) -> bool:
+    """True for a worker that has come so far that it trains, or is about to: before, it is one that does not start."""
+    try:
+        return (
+            "cnnsweep-ready" in (PROC / str(process) / "environ").read_text()
+            or "libtorch_cpu" in (PROC / str(process) / "maps").read_text()
+        )
+    except OSError:
+        return False
+
+
+def kill(process: int) -> None:
+    os.kill(process, signal.SIGKILL)
+
+
+def stop_and_kill(process: int) -> None:
+    os.kill(process, signal.SIGSTOP)
+    time.sleep(0.3)
+    os.kill(process, signal.SIGKILL)
+
+
+def check_survives(folder: Path, whole: dict[str, Any], monkeypatch, most: int, end=kill, pause: str = "0.1") -> None:
+    monkeypatch.setenv("PAUSE", pause)
+    display = SilentDisplay()
+    before = open_descriptors(), threading.active_count()
+    with Killer(most, seed=most, end=end) as killer:
+        result = sweep(folder / "out", SWEEP, display, staff=TWO)
+    assert killer.ended
+    assert set(result.statuses.values()) == {RunStatus.FINISHED}
+    assert figures(folder / "out") == whole
+    lost = sum("was killed by SIGKILL; " in message for message in display.messages)
+    assert lost <= len(killer.ended)
+    assert steps(folder) <= 3 * EPOCHS * STEPS + lost * STEPS  # of each that was lost, the epoch in flight
+    assert workers_of(os.getpid()) == []
+    assert (open_descriptors(), threading.active_count()) == before
+
+
+def test_killed_workers_change_nothing(folder, whole, monkeypatch):
+    check_survives(folder, whole, monkeypatch, most=2)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("most", [5, 20])
+def test_many_killed_workers_change_nothing_and_leave_nothing(folder, whole, monkeypatch, most):
+    check_survives(folder, whole, monkeypatch, most, pause="0.5")
+
+
+@pytest.mark.faults
+def test_a_worker_that_is_stopped_and_then_killed_changes_nothing(folder, whole, monkeypatch):
+    check_survives(folder, whole, monkeypatch, most=2, end=stop_and_kill)
+
+
+@pytest.mark.parametrize(
+    ("fault", "how"),
+    [
+        ("segfault", "was killed by SIGSEGV"),
+        pytest.param("exit", "ended by itself with exit code 3", marks=pytest.mark.faults),
+    ],
+)
+def test_a_model_that_ends_its_process_is_a_failed_run(folder, fault, how):
+    text = SWEEP.replace("lr: [0.01, 0.003, 0.001]", f"lr: 0.01\n  model.fault: ['', {fault}]")
+    result = sweep(folder / "out", text, staff=TWO)
+    rows = {row["model.fault"]: row for row in tables(folder / "out")["runs"]}
+    assert sorted(map(str, result.statuses.values())) == ["failed", "finished"]
+    assert (rows[fault]["kind"], rows[""]["status"]) == ("killed", "finished")
+    assert rows[fault]["cause"].startswith(f"3 workers were lost without an epoch in between, the last of them {how}")
+
+
+def start_program(folder: Path, pause: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "cnnsweep", "run", "killed.yaml", *HOW]
+    where: dict[str, Any] = {"cwd": folder, "env": environment(PAUSE=pause), "start_new_session": True}
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **where)
+
+
+def check_goes_on(folder: Path, whole: dict[str, Any], staff: Staff = HERE) -> None:
+    assert sweep(folder / "out", SWEEP, staff=staff).interrupted is None
+    assert figures(folder / "out") == whole
+
+
+def test_workers_end_with_their_parent_in_the_middle_of_an_epoch(folder, whole):
+    with start_program(folder, pause="0.5") as program:
+        assert wait_until(lambda: (folder / "steps").exists() and steps(folder) >= 3 * STEPS)
+        workers = workers_of(program.pid)
+        assert len(workers) == 2
+        program.kill()
+        assert all_gone(workers)
+    check_goes_on(folder, whole)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(4))
+def test_a_parent_that_is_killed_at_any_time_leaves_nobody_and_goes_on(folder, whole, seed):
+    with start_program(folder, pause="0.1") as program:
+        assert wait_until((folder / "out" / "journal.jsonl").exists)
+        time.sleep(random.Random(seed).uniform(0, 8))
+        workers = workers_of(program.pid)
+        program.kill()
+        assert all_gone(workers)
+    check_goes_on(folder, whole, TWO)
+
+
+def run_in_terminal(folder: Path, pause: str) -> TerminalProgram:
+    return TerminalProgram("run", "killed.yaml", *HOW, cwd=folder, PAUSE=pause, TERM="dumb")
+
+
+def check_stopped(program: TerminalProgram, workers: list[int], code: int) -> None:
+    assert program.wait() == code, program.output
+    assert all_gone(workers, 1.0)
+    assert "Traceback" not in program.output
+    assert "KeyboardInterrupt" not in program.output
+    assert program.final_settings() == program.settings
+
+
+def test_ctrl_c_reaches_all_processes_and_only_the_parent_acts(folder, whole):
+    """A terminal sends it to everybody. Both epochs end and are saved; the third run has not begun."""
+    with run_in_terminal(folder, pause="0.2") as program:
+        program.wait_for("epoch 1/6", times=2)
+        workers = workers_of(program.process.pid)
+        program.press(b"\x03")
+        check_stopped(program, workers, 130)
+        assert "go on with: cnnsweep run killed.yaml" in program.output
+        assert "was killed" not in program.output
+    content = tables(folder / "out")
+    assert content["sweep"]["status"] == "interrupted"
+    assert all("in the middle" not in (row["cause"] or "") for row in content["runs"])
+    assert steps(folder) == STEPS * len(content["epochs"])  # nothing was trained in vain
+    check_goes_on(folder, whole)
+
+
+@pytest.mark.faults
+def test_ctrl_c_twice_ends_epochs_that_last_long(folder, whole):
+    with run_in_terminal(folder, pause="5") as program:
+        assert wait_until((folder / "steps").exists)
+        workers = workers_of(program.process.pid)
+        program.press(b"\x03")
+        program.wait_for("once more (Ctrl-C) stops at once")
+        program.press(b"\x03")
+        began = time.monotonic()
+        check_stopped(program, workers, 130)
+        assert time.monotonic() - began < 4
+    check_goes_on(folder, whole, TWO)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("seed", range(3))
+def test_ctrl_c_at_any_time_harms_no_worker_that_starts(folder, whole, seed):
+    with run_in_terminal(folder, pause="0.1") as program:
+        assert wait_until(lambda: workers_of(program.process.pid))
+        time.sleep(random.Random(seed).uniform(0, 4))
+        program.press(b"\x03")
+        check_stopped(program, workers_of(program.process.pid), 130)
+        assert "was killed" not in program.output
+    check_goes_on(folder, whole)
+
+
+@pytest.mark.faults
+def test_sigterm_to_all_processes_saves_and_stops(folder, whole):
+    with start_program(folder, pause="0.2") as program:
+        assert wait_until(lambda: (folder / "steps").exists() and steps(folder) > 2 * STEPS)
+        workers = workers_of(program.pid)
+        os.killpg(program.pid, signal.SIGTERM)
+        assert program.wait(60) == 143
+        assert program.stderr is not None
+        assert "Traceback" not in program.stderr.read()
+        assert all_gone(workers)
+    assert all("in the middle" not in (row["cause"] or "") for row in tables(folder / "out")["runs"])
+    check_goes_on(folder, whole)
+
+
+def test_workers_that_cannot_start_are_one_clear_error(folder, monkeypatch):
+    display = SilentDisplay()
+    monkeypatch.setattr(processes, "_PROGRAM", "print('some words')\nimport nothing_of_that_name")
+    with pytest.raises(ExecutionError) as error:
+        sweep(folder / "out", SWEEP, display, staff=TWO)
+    assert "no worker can be started: worker process" in str(error.value)
+    assert str(error.value).endswith(
+        "ended by itself with exit code 1 (ModuleNotFoundError: No module named 'nothing_of_that_name')"
+    )
+    assert error.value.exit_code == 1
+    assert display.messages == []
+    assert tables(folder / "out")["sweep"]["status"] == "interrupted"
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(ExecutionError, match="a worker process cannot be started: No such file or directory"):
+        sweep(folder / "out", SWEEP, display, staff=TWO)
+    assert workers_of(os.getpid()) == []
+
+
+@pytest.mark.faults
+def test_the_command_says_in_a_line_that_no_worker_starts(folder):
+    start = "import sys; from cnnsweep.execution import processes; processes._PROGRAM = 'import nothing_of_that_name'"
+    call = f"sys.argv = ['cnnsweep', 'run', 'killed.yaml', *{HOW}]; from cnnsweep.__main__ import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", f"{start}; {call}"], cwd=folder, env=environment(), capture_output=True, text=True
+    )
+    assert ended.returncode == 1
+    assert "no worker can be started" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_script_needs_no_guard_and_no_main_thread(folder):
+    spec = SWEEP.replace("0.003, ", "").replace(f"epochs: {EPOCHS}", "epochs: 1")
+    (folder / "script.py").write_text(
+        "import threading, cnnsweep\n"
+        "print('once')\n"
+        f"def train(): print(cnnsweep.run({spec!r}, folder='out', fuse='off', jobs=2, threads=1, quiet=True).status)\n"
+        "thread = threading.Thread(target=train)\n"
+        "thread.start()\n"
+        "thread.join()\n"
+        "train()\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=folder, env=environment(), capture_output=True, text=True, timeout=120
+    )
+    assert ended.stdout.split() == ["once", "finished", "finished"], ended.stderr
+
+
+def image_task(images: int) -> TrainingTask:
+    pixels = torch.ones(images, 1, 100, 100, dtype=torch.uint8)
+    part = Part(torch.arange(images), torch.arange(0), PixelScale((0.5,), (0.25,)))
+    return TrainingTask(
+        MemoryImages(pixels, torch.zeros(images, dtype=torch.int64)), (part,), 2, torch.device("cpu"), "fp32"
+    )
+
+
+def paint(task: TrainingTask, position: int) -> int:
+    """Change an image; return the sum of all, so that each has been looked at."""
+    task.images.images[position] = 9
+    return int(task.images.images.sum())
+
+
+def test_images_are_the_same_memory_in_every_process():
+    task = image_task(3)
+    executor = PoolExecutor(ProcessFleet([Place("cpu", 1)] * 2, task))
+    try:
+        executor.call(paint, TASK, 1)
+    finally:
+        executor.close()
+    assert task.images.images.sum((1, 2, 3)).tolist() == [10_000, 90_000, 10_000]
+    assert not is_alive(executor.places) or executor.places == 2
+
+
+@pytest.mark.faults
+def test_images_count_once_however_many_workers_there_are():
+    sizes = {}
+    for images in (1, 20_000):  # 200 MB
+        task = image_task(images)
+        executor = PoolExecutor(ProcessFleet([Place("cpu", 1)] * 3, task))
+        try:
+            executor.call_everywhere(paint, TASK, 0)
+            sizes[images] = sum(map(proportional_bytes, [os.getpid(), *workers_of(os.getpid())]))
+        finally:
+            executor.close()
+        del task
+    assert 180e6 < sizes[20_000] - sizes[1] < 300e6, sizes
