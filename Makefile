@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 BENCH_DATA ?= data
 
-.PHONY: sweep test test-faults bench check format docs clean
+.PHONY: sweep test test-faults test-ray bench check format docs clean
 
 sweep: $(VENV)/.installed  ## Install, run the quickstart sweep, print its report
 	$(BIN)/cnnsweep run sweeps/quickstart.yaml
@@ -17,6 +17,9 @@ test: $(VENV)/.installed  ## Run the tests, in parallel
 
 test-faults: $(VENV)/.installed  ## Kill it, fill its disk, feed it damaged files: all of it, half an hour on two cores
 	$(BIN)/python -m pytest -n auto -m faults
+
+test-ray: $(VENV)/.installed  ## Train on Ray clusters of several nodes, which are killed: some ten minutes on two cores
+	$(BIN)/python -m pytest -n0 -m ray
 
 bench: $(BENCH)/.installed  ## Measure against Lightning, Ray Tune, Optuna and others, about an hour: docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/peers.py --data-root $(BENCH_DATA)

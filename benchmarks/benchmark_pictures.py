@@ -20,7 +20,7 @@ _MARKERS = dict(zip(SIDES, "osv^<>DPX*hd", strict=False))
 
 def draw_overview(works: dict[str, dict[str, SideFigures]], file: Path) -> None:
     """Draw one row a work and one mark a side: how many times as long as cnnsweep it took."""
-    figure, axes = plt.subplots(figsize=(8, 0.6 + 0.6 * len(works)), layout="constrained")
+    figure, axes = plt.subplots(figsize=(8, max(3.2, 0.6 + 0.5 * len(works))), layout="constrained")
     for name, side in SIDES.items():
         if name == AUTOMATIC:
             continue
@@ -38,8 +38,10 @@ def draw_overview(works: dict[str, dict[str, SideFigures]], file: Path) -> None:
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="times as long as cnnsweep", yticks=[-row for row in range(len(works))])
     axes.set_yticklabels(list(works))
-    ticks = [0.5, 1, 2, 5, 10, 20]
+    ticks = [0.5, 1, 2, 5, 10, 20, 50]
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(0.5 - len(works), 0.5)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     _save(figure, file)
 

@@ -83,7 +83,7 @@ def growth_section(family: str, grown: list[dict[str, Any]]) -> str:
     for name in SIDES:
         if any(name in sides for sides in compared):
             cells = [_growth_cell(sides.get(name)) for sides in compared]
-            lines.append(f"| {SIDES[name].title} | {' | '.join(cells)} |")
+            lines.append(f"| {_title(name)} | {' | '.join(cells)} |")
     picture = f"\n![{heading}: seconds a run](pictures/bench_growth_{family}.svg)\n"
     return "\n".join([*lines, picture])
 
@@ -117,7 +117,7 @@ def _conditions(result: dict[str, Any]) -> str:
 
 
 def _row(name: str, figures: SideFigures, result: dict[str, Any]) -> str:
-    title = f"**{SIDES[name].title}**" if name == AUTOMATIC else SIDES[name].title
+    title = _title(name)
     if figures.measured_runs < result["runs"]:
         title += f" ({figures.measured_runs} of {result['runs']} runs)"
     if figures.disagrees:
@@ -132,6 +132,10 @@ def _row(name: str, figures: SideFigures, result: dict[str, Any]) -> str:
         *(f"{figures.share_of_rate:.1%}", f"{figures.accuracies[0]:.3f}, {figures.accuracies[1]:.3f}"),
     ]
     return f"| {title} | {' | '.join(cells)} |"
+
+
+def _title(name: str) -> str:
+    return f"**{SIDES[name].title}**" if name == AUTOMATIC else SIDES[name].title
 
 
 def _growth_cell(figures: SideFigures | None) -> str:

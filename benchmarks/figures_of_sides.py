@@ -91,8 +91,9 @@ def whole_seconds(measured: dict[str, Any], result: dict[str, Any]) -> float:
 def find_disagreeing(round_: dict[str, Any]) -> set[str]:
     """Return the sides whose mean accuracies differ from the reference's by more than seeds and batches explain.
 
-    Both are compared over the runs that both trained. How far single runs differ, between any side and the reference,
-    says how much noise there is; a mean over n runs may differ by 3 of its standard errors, and by 0.01 in any case.
+    Both are compared over the runs that both trained. How far a run's difference lies from its side's mean difference,
+    over all sides, says how much noise there is; a mean over n runs may differ by 3 of its standard errors, and by 0.01
+    in any case.
     """
     reference = REFERENCE if REFERENCE in round_ else AUTOMATIC
     if reference not in round_:
@@ -105,13 +106,14 @@ def find_disagreeing(round_: dict[str, Any]) -> set[str]:
             differences[name, figure] = [row[figure] - expected[_key(row)][figure] for row in shared]
     disagreeing = {name for name, _ in differences if not differences[name, _FIGURES[0]]}
     for figure in _FIGURES:
-        of_others = [
-            abs(difference)
+        spread = [
+            abs(difference - mean(ds)) * math.sqrt(len(ds) / (len(ds) - 1))
             for (name, which), ds in differences.items()
-            if which == figure and not name.startswith(AUTOMATIC)  # its own ways differ by rounding only
+            # cnnsweep's own ways differ by rounding only, and a single run has no spread.
+            if which == figure and not name.startswith(AUTOMATIC) and len(ds) > 1
             for difference in ds
         ]
-        noise = _MAD_TO_DEVIATION * median(of_others) if of_others else 0.0
+        noise = _MAD_TO_DEVIATION * median(spread) if spread else 0.0
         for (name, which), ds in differences.items():
             if which == figure and ds:
                 tolerance = max(_SMALLEST_TOLERANCE, 3 * noise / math.sqrt(len(ds)))

@@ -48,6 +48,7 @@ def main() -> None:
         scratch.mkdir(parents=True, exist_ok=True)
         result = measure(arguments, scratch)
         results = scratch if arguments.quick else HERE / "results"
+        results.mkdir(exist_ok=True)
         (results / "time_to_good.json").write_text(json.dumps(result, indent=1) + "\n")
         print(time_to_good_section(result))
         if not arguments.quick:

@@ -117,7 +117,7 @@ def rates(count: int) -> list[float]:
 
 def _growing_runs(count: int) -> Work:
     return Work(
-        f"{count} runs of 1 epoch on 4,000 images, batches of 100",
+        f"{count} run{'s' if count > 1 else ''} of 1 epoch on 4,000 images, batches of 100",
         *(FASHION, 4000, "lenet"),
         {"lr": rates(count), "batch_size": [100]},
         1,
@@ -130,7 +130,7 @@ def _growing_runs(count: int) -> Work:
 
 def _growing_parameters(width: int) -> Work:
     return Work(
-        f"8 runs of 1 epoch on 4,000 images, {width} times as wide",
+        f"8 runs of 1 epoch on 4,000 images, LeNet {width} time{'s' if width > 1 else ''} as wide",
         *(FASHION, 4000, "lenet"),
         {"lr": RATES, "batch_size": [100]},
         1,

@@ -30,11 +30,11 @@ from cnnsweep.spec.expand import expand_runs
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import Staff
 from cnnsweep.training.calibration import seconds_together
-from cnnsweep.training.devices import choose_devices, describe_devices
+from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.footprint import run_bytes
 from cnnsweep.training.memory import keep_freed_memory
-from cnnsweep.workforce import Workforce, choose_places
+from cnnsweep.workforce import Workforce, choose_places, describe_places
 
 _SIDE_BY_SIDE_S = 1.0  # steps are taken for as long, so that processes that start to measure at once overlap
 
@@ -169,7 +169,7 @@ def _forecast(
 ) -> Forecast:
     forecast = Forecast(
         name=spec.name,
-        device=describe_devices(places),
+        device=describe_places(places),
         done=len(known.runs) - len(known.missing),
         to_come=known.to_come,
         stops_early=spec.early_stop is not None,

@@ -34,9 +34,8 @@ from cnnsweep.spec.expand import columns, columns_that_vary, expand_runs
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import Staff
 from cnnsweep.supervision import Supervisor
-from cnnsweep.training.devices import describe_devices
 from cnnsweep.training.memory import keep_freed_memory
-from cnnsweep.workforce import Workforce, choose_places, choose_sweep_devices, wish_for_cluster
+from cnnsweep.workforce import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             recorder.settle(roster.runs)
             failures = FailureStreak(options.max_failures)
             supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history), failures)
-            who = workforce.description or describe_devices(places)
+            who = workforce.description or describe_places(places)
             display.sweep_started(_overview(spec, paths, who, roster.runs, history, asker.runs_to_come(history)))
             trainer = LegTrainer(task, options.fuse, in_step, history, workforce, supervisor)
             with contextlib.closing(workforce), supervisor.work_may_fail(), contextlib.suppress(KeyboardInterrupt):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from cnnsweep.records import Run, RunGroup
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import AUTO, LOCAL, RAY, Staff
 from cnnsweep.training.calibration import seconds_together
-from cnnsweep.training.devices import choose_devices
+from cnnsweep.training.devices import choose_devices, describe_device
 from cnnsweep.training.feeding import TrainingTask
 
 if TYPE_CHECKING:
@@ -91,6 +92,17 @@ def wish_for_cluster(
         code=(*model_names(spec, runs), choice.name),
         node_data=None if folder is None else NodeData(choice, folder, dataset.fingerprint),
     )
+
+
+def describe_places(places: Sequence[Place]) -> str:
+    """Return where groups train, in a person's words."""
+    if len(places) == 1:
+        return describe_device(torch.device(places[0].device))
+    counts = Counter(places)
+    if len({place.device for place in places}) == 1 and places[0].device == "cpu":
+        threads = places[0].threads
+        return f"cpu ({len(places)} processes of {threads} thread{'s' if threads != 1 else ''})"
+    return ", ".join(f"{count} × {place.device}" if count > 1 else place.device for place, count in counts.items())
 
 
 class Workforce:

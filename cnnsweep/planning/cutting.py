@@ -13,6 +13,7 @@ from cnnsweep.records import RunGroup, Trajectory
 
 _CLEAR_GAIN = 1.05  # a cut has to shorten the whole by as much
 _COST_OF_HALVING = 1.1  # two halves take as many times as long together: smaller programs are less efficient
+_FAR = 2.0  # times what the whole takes at best
 _FUTILE_CUTS = 3  # in a row: several loads may have to become shorter before the whole does
 
 
@@ -55,6 +56,11 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) 
             best, shortest, futile = list(counts), makespan, 0
         if not last or makespan <= bound * _CLEAR_GAIN:
             break
+        if makespan > _FAR * bound:  # what alone takes so long has to be cut, however the rest lies
+            counts = [
+                max(count, min(int(cost / (_FAR * bound)), limit))
+                for count, cost, limit in zip(counts, whole, most, strict=True)
+            ]
         for number in last:
             counts[number] = min(counts[number] + max(1, counts[number] // 4), most[number])
     while sum(best) < places and any(count < limit for count, limit in zip(best, most, strict=True)):

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-
 import torch
 
 from cnnsweep.errors import UsageError
-from cnnsweep.planning.placement import Place
 
 
 def choose_device(wish: str) -> torch.device:
@@ -46,17 +42,6 @@ def choose_devices(wish: str) -> tuple[torch.device, ...]:
     if len(set(devices)) < len(devices):
         raise UsageError(f"device: found '{wish}', which names a device twice; --jobs has several train on one")
     return devices
-
-
-def describe_devices(places: Sequence[Place]) -> str:
-    """Return where groups train, in a person's words."""
-    if len(places) == 1:
-        return describe_device(torch.device(places[0].device))
-    counts = Counter(places)
-    if len({place.device for place in places}) == 1 and places[0].device == "cpu":
-        threads = places[0].threads
-        return f"cpu ({len(places)} processes of {threads} thread{'s' if threads != 1 else ''})"
-    return ", ".join(f"{count} × {place.device}" if count > 1 else place.device for place, count in counts.items())
 
 
 def describe_device(device: torch.device) -> str:

@@ -40,8 +40,8 @@ def test_a_group_is_cut_into_as_many_parts_as_there_are_places():
 
 
 def test_cutting_goes_on_where_several_cuts_are_needed():
-    # Four halves on three places would end later than two wholes; six thirds end sooner.
-    assert sizes(cut([load("a", 9, 10.0), load("b", 9, 10.0)], 3, in_step=False)) == [3] * 6
+    parts = cut([load("a", 9, 10.0), load("b", 9, 10.0)], 3, in_step=False)
+    assert makespan([part.seconds for part in parts], 3) < 8.5  # four halves on three places end hardly before 10
 
 
 def test_only_what_ends_last_is_cut():

@@ -8,7 +8,8 @@ import torch
 from cnnsweep.errors import UsageError
 from cnnsweep.planning.placement import Place
 from cnnsweep.training import devices
-from cnnsweep.training.devices import choose_device, choose_devices, describe_devices
+from cnnsweep.training.devices import choose_device, choose_devices
+from cnnsweep.workforce import describe_places
 
 
 @pytest.fixture
@@ -47,6 +48,6 @@ def test_without_a_gpu_auto_is_the_cpu(monkeypatch):
 
 
 def test_places_are_described_in_few_words():
-    assert describe_devices([Place("cpu", 2)] * 3) == "cpu (3 processes of 2 threads)"
-    assert describe_devices([Place("cpu", 4), Place("cuda:0", 1), Place("cuda:1", 1)]) == "cpu, cuda:0, cuda:1"
-    assert describe_devices([Place("cuda:0", 1), Place("cuda:0", 1)]) == "2 × cuda:0"
+    assert describe_places([Place("cpu", 2)] * 3) == "cpu (3 processes of 2 threads)"
+    assert describe_places([Place("cpu", 4), Place("cuda:0", 1), Place("cuda:1", 1)]) == "cpu, cuda:0, cuda:1"
+    assert describe_places([Place("cuda:0", 1), Place("cuda:0", 1)]) == "2 × cuda:0"

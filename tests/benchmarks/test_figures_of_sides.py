@@ -1,0 +1,72 @@
+"""What the tables of `make bench` say, from results written by hand."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from figures_of_sides import compare_sides, find_disagreeing, whole_seconds
+
+COLUMNS = ["lr", "accuracy", "val_accuracy"]
+
+
+def side(rows, seconds=10.0, start_up=2.0):
+    return {
+        **{"seconds": seconds, "start_up": start_up, "wall_s": seconds + 3, "cpu_s": seconds, "peak_bytes": 10**6},
+        **{"runs": len(rows), "columns": COLUMNS, "rows": rows},
+    }
+
+
+def accuracies(*values):
+    return [[0.001 * position, value, value] for position, value in enumerate(values)]
+
+
+def test_time_of_sides_that_trained_fewer_runs_is_that_of_all_runs_with_one_start_up():
+    measured = side(accuracies(0.8, 0.8), seconds=10.0, start_up=2.0)
+    assert whole_seconds(measured, {"runs": 8}) == 2 + 8 * 4
+
+
+def test_ratio_is_taken_within_each_round():
+    runs = accuracies(0.8, 0.8)
+    rounds = [
+        {"hand": side(runs, seconds=20.0), "cnnsweep": side(runs, seconds=10.0)},
+        {"hand": side(runs, seconds=90.0), "cnnsweep": side(runs, seconds=30.0)},
+        {"hand": side(runs, seconds=16.0), "cnnsweep": side(runs, seconds=4.0)},
+    ]
+    result = {"runs": 2, "epochs": 1, "rounds": rounds, "matrix_product_gflops": [1], "flop_a_run_and_epoch": 10**9}
+    ratio = compare_sides(result)["hand"].ratio
+    assert (ratio.median, ratio.low, ratio.high) == pytest.approx((3, 2, 4))
+    assert compare_sides(result)["hand"].share_of_rate == pytest.approx(2 / 20)
+
+
+def test_accuracies_that_differ_by_noise_agree():
+    round_ = {
+        "cnnsweep_off": side(accuracies(0.80, 0.82, 0.85, 0.70)),
+        "hand": side(accuracies(0.86, 0.80, 0.83, 0.75)),
+        "lightning": side(accuracies(0.78, 0.84, 0.87, 0.68)),
+    }
+    assert find_disagreeing(round_) == set()
+
+
+def test_side_that_reaches_less_is_marked_and_so_is_one_that_reaches_more():
+    reference = accuracies(0.80, 0.82, 0.85, 0.70)
+    round_ = {
+        "cnnsweep_off": side(reference),
+        "hand": side(accuracies(0.805, 0.815, 0.855, 0.695)),
+        "vmap": side(accuracies(0.795, 0.825, 0.845, 0.705)),
+        "optuna": side(accuracies(0.70, 0.72, 0.75, 0.60)),
+        "lightning": side(accuracies(0.90, 0.92, 0.95, 0.80)),
+    }
+    assert find_disagreeing(round_) == {"optuna", "lightning"}
+
+
+def test_only_the_runs_that_both_trained_are_compared():
+    round_ = {"cnnsweep_off": side(accuracies(0.80, 0.1)), "hand": side([[0.0, 0.80, 0.80], [0.9, 0.3, 0.3]])}
+    assert find_disagreeing(round_) == set()
+
+
+def test_a_side_without_a_number_disagrees():
+    round_ = {"cnnsweep_off": side(accuracies(0.80)), "hand": side(accuracies(float("nan")))}
+    assert find_disagreeing(round_) == {"hand"}
