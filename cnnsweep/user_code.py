@@ -12,6 +12,14 @@ from typing import Any
 
 from cnnsweep.errors import UsageError
 
+_moved: dict[Path, Path] = {}
+
+
+def find_moved_code(before: str, now: Path) -> None:
+    """Have files that references name in one folder, of another machine, be found in another, and modules there too."""
+    _moved[Path(before)] = now
+    sys.path.append(str(now))
+
 
 def is_reference(name: str) -> bool:
     """True if `name` points to code, and is no built-in name."""
@@ -30,7 +38,7 @@ def load_object(reference: str) -> Any:
     """
     place, _, name = reference.rpartition(":")
     try:
-        module = _import_file(Path(place)) if place.endswith(".py") else _import_module(place)
+        module = _import_file(_where_now(Path(place))) if place.endswith(".py") else _import_module(place)
     except UsageError:
         raise
     except Exception as error:
@@ -59,6 +67,14 @@ def _find_spec(name: str, places: Sequence[str] | None) -> ModuleSpec | None:
         return next(filter(None, (finder.find_spec(name, places) for finder in sys.meta_path)), None)
     except KeyError:  # a folder without __init__.py inside another: Python asks for the outer one, which is not there
         return None
+
+
+def _where_now(path: Path) -> Path:
+    # The innermost of folders that lie in each other is the copy that was made for this file.
+    for folder in sorted(_moved, key=lambda folder: -len(folder.parts)):
+        if path.is_relative_to(folder):
+            return _moved[folder] / path.relative_to(folder)
+    return path
 
 
 def _import_file(path: Path) -> ModuleType:

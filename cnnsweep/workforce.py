@@ -89,7 +89,7 @@ def wish_for_cluster(
         places=history.groups[-1].conditions.get("places", 1) if history.groups else None,
         threads=threads,
         device=spec.device,
-        code=(*model_names(spec, runs), choice.name),
+        code=(*model_names(spec, runs), *([] if folder is None else [choice.name])),
         node_data=None if folder is None else NodeData(choice, folder, dataset.fingerprint),
     )
 
