@@ -32,7 +32,7 @@ from typing import Any
 
 TINY = """
 name: overhead
-dataset: {{name: shapes, size: 8, classes: 2, train: 20, test: 2}}
+dataset: {{name: shapes, size: 12, classes: 2, train: 20, test: 2}}
 model: {{name: cnn, channels: [2], kernel_size: 3, hidden: []}}
 params: {{lr: 0.01, seed: {seeds}, batch_size: 32, epochs: 1}}
 tensorboard: false
@@ -319,7 +319,9 @@ def count_memory(megabytes: int) -> None:
     from cnnsweep.execution.processes import ProcessFleet
     from cnnsweep.planning.placement import Place
     from cnnsweep.training.feeding import Part, TrainingTask
+    from cnnsweep.training.memory import keep_freed_memory
 
+    keep_freed_memory()  # as every sweep does
     print("workers   few images   many images   difference, MB in all processes")
     for workers in (1, 2, 4):
         sums = []
@@ -332,7 +334,8 @@ def count_memory(megabytes: int) -> None:
             pool = PoolExecutor(ProcessFleet([Place("cpu", 1)] * workers, task))
             processes = {os.getpid(), *pool.call_everywhere(look_at_all_by_name, TASK)}
             assert len(processes) == workers + 1
-            sums.append(sum(_field_bytes(process, "smaps_rollup", "Pss:") for process in processes) / 1e6)
+            fields = ("Pss_Anon:", "Pss_Shmem:")  # without libraries, which other programs may share too
+            sums.append(sum(_field_bytes(one, "smaps_rollup", field) for one in processes for field in fields) / 1e6)
             pool.close()
             del task, pool
         print(f"{workers:7} {sums[0]:12.0f} {sums[1]:13.0f} {sums[1] - sums[0]:12.0f}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,13 +16,13 @@ from cnnsweep.execution.cluster_wish import ClusterWish, NodeData
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.execution.pool import PoolExecutor
 from cnnsweep.execution.processes import ProcessFleet
-from cnnsweep.planning.placement import Costs, Load, Place
+from cnnsweep.planning.placement import Costs, Load, Place, last_end
 from cnnsweep.preparation import model_names
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import AUTO, LOCAL, RAY, Staff
-from cnnsweep.training.calibration import seconds_together
+from cnnsweep.training.calibration import seconds_alone
 from cnnsweep.training.devices import choose_devices, describe_device
 from cnnsweep.training.feeding import TrainingTask
 
@@ -34,7 +33,8 @@ _WORTH_TRYING_S = 120.0  # a sweep shorter than this would lose more to the star
 _LEAST_GAIN = 1.1  # processes must be this much faster: below, noise may have decided
 _MOSTLY = 0.8  # of a sweep's time goes into runs that train one by one
 _SAMPLES = 5  # runs of which a step is measured, where nothing is known
-_MEASUREMENTS = 3  # of a step, here and there
+_GLANCE_S = 0.2  # of measuring such a run, at most, or the least that a step takes
+_BUDGET_SHARE = 0.01  # of a sweep's time goes into measuring, here and there
 
 
 def choose_places(devices: Sequence[torch.device], staff: Staff, history: SweepHistory) -> tuple[Place, ...]:
@@ -153,14 +153,15 @@ class Workforce:
         if len(alone) < 2:
             return False
         costs = Costs([*loads, *self._measured(alone, foresee)])
-        seconds_alone = sum(map(costs.of, alone))
-        if seconds_alone < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
+        of_alone = [costs.of(load) for load in alone]
+        if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
             return False
         run = max(alone, key=costs.of).group.runs[0]
-        here = _median_step_s(run, self._task)
+        budget = _BUDGET_SHARE * sum(of_alone)
+        here = seconds_alone(run, self._task, budget)
         pool = PoolExecutor(ProcessFleet([Place("cpu", 1)] * threads, self._task), in_step=self._in_step)
-        there = max(pool.call_everywhere(_median_step_s, run, TASK))
-        gain = threads * here / there
+        there = max(pool.call_everywhere(seconds_alone, run, TASK, budget))
+        gain = sum(of_alone) * here / (last_end(of_alone, threads) * there)
         if gain < _LEAST_GAIN:
             pool.close()
             return False
@@ -174,7 +175,7 @@ class Workforce:
         if any(load.seconds is not None for load in alone):
             return []
         some = alone[:: -(-len(alone) // _SAMPLES)]
-        return [foresee(load.group, seconds_together(load.group.runs[:1], self._task)) for load in some]
+        return [foresee(load.group, seconds_alone(load.group.runs[0], self._task, _GLANCE_S)) for load in some]
 
     def close(self) -> None:
         """End whoever trains."""
@@ -189,8 +190,3 @@ def _ray_fleet(task: TrainingTask, wish: ClusterWish, tell: Callable[[str], None
             raise
         raise UsageError("--executor ray needs Ray: pip install 'cnnsweep[ray]'") from None
     return RayFleet(task, wish, tell)
-
-
-def _median_step_s(run: Run, task: TrainingTask) -> float:
-    """Return the seconds of a step of a run that trains alone."""
-    return statistics.median(seconds_together([run], task) for _ in range(_MEASUREMENTS))

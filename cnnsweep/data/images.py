@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from cnnsweep.data.shared_memory import SharedMemory
+from cnnsweep.data.shared_memory import SharedMemory, give_back_freed_memory
 
 # Of the free memory of a device, what a resident copy of the images may take; the rest is for models and activations.
 RESIDENT_SHARE = 0.5
@@ -65,6 +65,7 @@ class MemoryImages:
             shared = self._shared.tensor(tuple(self.images.shape))
             shared.copy_(self.images)
             self.images = shared
+            give_back_freed_memory()  # or the images would count twice in this process
         return self._shared
 
     def __len__(self) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import mmap
 import os
+import sys
 import tempfile
 
 import torch
@@ -66,3 +69,10 @@ class SharedMemory:
 
     def __del__(self) -> None:
         os.close(self.descriptor)
+
+
+def give_back_freed_memory() -> None:
+    """Have glibc's malloc give freed pages back to the kernel now, though it was told to keep them for training."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):  # musl has no malloc_trim
+            ctypes.CDLL(None).malloc_trim(0)

@@ -162,6 +162,14 @@ class Costs:
         return epochs_of(load.group) * self._an_epoch if load.seconds is None else load.seconds
 
 
+def last_end(costs: Sequence[float], places: int) -> float:
+    """Return when the last of some loads ends on so many equal places, the longest first."""
+    ends = [0.0] * places
+    for cost in sorted(costs, reverse=True):
+        heapq.heapreplace(ends, ends[0] + cost)
+    return max(ends)
+
+
 def epochs_of(group: RunGroup) -> int:
     """Return how many epochs the trajectories of a group are, in sum."""
     return sum(max(run.hyperparameters.epochs for run in runs) for runs in group.trajectories)

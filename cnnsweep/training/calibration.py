@@ -179,6 +179,21 @@ def seconds_together(runs: Sequence[Run], task: TrainingTask) -> float:
         return statistics.median(together.seconds() for _ in range(3)) / len(runs) * batch_size / images
 
 
+def seconds_alone(run: Run, task: TrainingTask, budget_s: float) -> float:
+    """Return the seconds that a training step of a run takes by itself, measured in about as many as are given."""
+    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+        batch_size = min(run.hyperparameters.batch_size, len(task.part(run).training))
+        affordable = int(budget_s / (_ROUNDS + 1) / _seconds_an_image(run, task))
+        images = min(batch_size, _IMAGES, max(affordable, _FEWEST_IMAGES))
+        alone = _Stepper([run], task, images)
+        alone.seconds()
+        deadline = time.perf_counter() + budget_s
+        steps = [alone.seconds()]
+        while len(steps) < _ROUNDS and time.perf_counter() < deadline:
+            steps.append(alone.seconds())
+    return statistics.median(steps) * batch_size / images
+
+
 def _seconds_an_image(run: Run, task: TrainingTask) -> float:
     """Return about how long a training step of a run takes alone, for each image: a first, cheap guess."""
     images = min(run.hyperparameters.batch_size, len(task.part(run).training), _PROBE_IMAGES)
