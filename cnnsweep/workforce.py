@@ -24,6 +24,7 @@ from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import AUTO, LOCAL, RAY, Staff
 from cnnsweep.training.calibration import seconds_alone
 from cnnsweep.training.devices import choose_devices, describe_device
+from cnnsweep.training.failing import one_line
 from cnnsweep.training.feeding import TrainingTask
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ def choose_places(devices: Sequence[torch.device], staff: Staff, history: SweepH
     places_before, threads_before = under.get("places", 1), under.get("threads")
     jobs = max(places_before, len(devices)) if staff.jobs == AUTO else staff.jobs
     assert isinstance(jobs, int)
-    if jobs < len(devices):
-        raise UsageError(f"--jobs: found {jobs}, but {len(devices)} devices are to be used: give as many")
+    if jobs < (count := len(devices)):
+        raise UsageError(f"--jobs: found {jobs}, but {count} devices are to be used: give {count}, or fewer devices")
     threads = staff.threads or (threads_before if jobs == places_before else None)
     if threads is None:
         threads = 1 if staff.executor == RAY else max(1, torch.get_num_threads() // jobs)
@@ -65,7 +66,8 @@ def choose_sweep_devices(wish: str, staff: Staff) -> tuple[torch.device, ...]:
         UsageError: see `choose_devices`; or of a cluster, certain devices are asked for.
     """
     if staff.executor != RAY:
-        return choose_devices(wish)
+        devices = choose_devices(wish)
+        return devices[: staff.jobs] if wish == "auto" and isinstance(staff.jobs, int) else devices
     if wish not in ("auto", "cpu", "cuda"):
         raise UsageError(f"device: found '{wish}', allowed are auto, cpu and cuda: the cluster says which GPU is free")
     return choose_devices("cpu" if wish == "cpu" else "auto")[:1]
@@ -152,16 +154,12 @@ class Workforce:
         alone = [load for load in loads if len(load.group.trajectories) == 1]
         if len(alone) < 2:
             return False
-        costs = Costs([*loads, *self._measured(alone, foresee)])
-        of_alone = [costs.of(load) for load in alone]
-        if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
-            return False
-        run = max(alone, key=costs.of).group.runs[0]
-        budget = _BUDGET_SHARE * sum(of_alone)
-        here = seconds_alone(run, self._task, budget)
         pool = PoolExecutor(ProcessFleet([Place("cpu", 1)] * threads, self._task), in_step=self._in_step)
-        there = max(pool.call_everywhere(seconds_alone, run, TASK, budget))
-        gain = sum(of_alone) * here / (last_end(of_alone, threads) * there)
+        try:
+            gain = self._gain_of(pool, loads, alone, foresee)
+        except Exception as error:  # the model's own code raises: training tells the story, one run at a time
+            self._tell(f"whether several processes are faster could not be measured ({one_line(error)})")
+            gain = 0.0
         if gain < _LEAST_GAIN:
             pool.close()
             return False
@@ -169,6 +167,24 @@ class Workforce:
         torch.set_num_threads(1)
         self.executor = pool
         return True
+
+    def _gain_of(
+        self,
+        pool: PoolExecutor,
+        loads: Sequence[Load],
+        alone: Sequence[Load],
+        foresee: Callable[[RunGroup, float], Load],
+    ) -> float:
+        """Return how many times as fast a pool trains runs that train alone; 0 where finding out is not worth it."""
+        costs = Costs([*loads, *self._measured(alone, foresee)])
+        of_alone = [costs.of(load) for load in alone]
+        if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
+            return 0.0
+        run = max(alone, key=costs.of).group.runs[0]
+        budget = _BUDGET_SHARE * sum(of_alone)
+        here = seconds_alone(run, self._task, budget)
+        there = max(pool.call_everywhere(seconds_alone, run, TASK, budget))
+        return sum(of_alone) * here / (last_end(of_alone, pool.places) * there)
 
     def _measured(self, alone: Sequence[Load], foresee: Callable[[RunGroup, float], Load]) -> list[Load]:
         """Return some of the loads with the seconds that they take, if nothing was measured of any."""
