@@ -1,7 +1,6 @@
 """Training by several workers at once, whatever they are: processes of this machine, or actors on a cluster.
 
-A `Fleet` knows how workers are made and how messages reach them; the `PoolExecutor` who gets which group, what is
-passed on to the watcher, and what becomes of a group whose worker is lost.
+It decides who gets which group, what is passed on to the watcher, and what becomes of a group whose worker is lost.
 """
 
 from __future__ import annotations
@@ -9,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from cnnsweep.errors import ExecutionError
 from cnnsweep.execution.base import R, SweepWatcher
+from cnnsweep.execution.fleet import Fleet, Lost, Worker
 from cnnsweep.execution.messages import (
     BatchesDone,
     Call,
@@ -27,12 +27,11 @@ from cnnsweep.execution.messages import (
     Returned,
     RunEnded,
     Said,
-    ToWorker,
     Train,
     Unfit,
 )
 from cnnsweep.execution.splitting import split
-from cnnsweep.planning.placement import Assignment, Load, Place, Queue
+from cnnsweep.planning.placement import Assignment, Load, Queue
 from cnnsweep.records import FailureKind, Run, RunGroup, RunOutcome, RunStatus
 from cnnsweep.training.lanes import only
 
@@ -42,53 +41,6 @@ _PROGRESS_A_SECOND = 50  # by all workers: the parent has more to do than to dra
 _PATIENCE_S = 1.0  # until it is looked again for places that have come to be
 _HINT = "if memory ran out, try a smaller batch_size or fewer --jobs"
 _IDLE_S = 60.0  # until a worker that nothing is left for gives its place back, while others still train
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """From a fleet, in place of a message: the worker is gone, because of this."""
-
-    cause: str
-
-
-class Worker(Protocol):
-    """One that trains a group at a time; compared by identity."""
-
-    @property
-    def place(self) -> Place: ...
-
-    @property
-    def name(self) -> str:
-        """Who and where it is, in words, before it has said so itself."""
-        ...
-
-
-class Fleet(Protocol):
-    """How workers are made and spoken to; called from one thread."""
-
-    @property
-    def places(self) -> int:
-        """For how many workers there is a place, as far as is known now."""
-        ...
-
-    def hire(self) -> Worker | None:
-        """Start a worker, without waiting for it; None while there is no place for a further one.
-
-        Raises:
-            ExecutionError: none can be started.
-        """
-
-    def send(self, worker: Worker, message: ToWorker) -> None:
-        """Send a message; if the worker is gone, `wait` says so."""
-
-    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | Lost]]:
-        """Wait for messages, no longer than so; return what has come, of each worker in order."""
-
-    def dismiss(self, worker: Worker) -> None:
-        """End a worker at once; nothing more comes from it. Its place is free."""
-
-    def close(self) -> None:
-        """End all workers at once, and give back what they shared."""
 
 
 @dataclass(slots=True)

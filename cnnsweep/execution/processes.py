@@ -16,8 +16,8 @@ from typing import IO
 
 from cnnsweep.data.shared_memory import SharedMemory
 from cnnsweep.errors import ExecutionError
+from cnnsweep.execution.fleet import Lost, Worker
 from cnnsweep.execution.messages import FromWorker, Said, ToWorker, pack, unpack
-from cnnsweep.execution.pool import Lost, Worker
 from cnnsweep.execution.shared_task import with_mapped_images
 from cnnsweep.execution.worker_process import SIGNALS
 from cnnsweep.planning.placement import Place

@@ -17,8 +17,8 @@ from cnnsweep.display.figures import count_text
 from cnnsweep.errors import ExecutionError, UsageError
 from cnnsweep.execution import ray_actor
 from cnnsweep.execution.cluster_wish import ClusterWish
+from cnnsweep.execution.fleet import Lost, Worker
 from cnnsweep.execution.messages import BatchesDone, FromWorker, RunEnded, Said, ToWorker, Unfit, pack, unpack
-from cnnsweep.execution.pool import Lost, Worker
 from cnnsweep.execution.ray_connection import Connection
 from cnnsweep.execution.ray_losses import how_it_was_lost
 from cnnsweep.execution.ray_task import Surroundings, store

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+from ray_pools import two_ray_workers
+
 from cnnsweep.execution.base import Executor
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.execution.pool import PoolExecutor
 from cnnsweep.execution.processes import ProcessFleet
 from cnnsweep.planning.placement import Place
-from cnnsweep.staff import Staff
+from cnnsweep.staff import RAY, Staff
 from cnnsweep.training.feeding import TrainingTask
 
 Open = Callable[[TrainingTask], Executor]
@@ -19,6 +22,14 @@ def two_processes(task: TrainingTask) -> Executor:
     return PoolExecutor(ProcessFleet([Place("cpu", 1)] * 2, task))
 
 
-# All but the first are compared with the first.
-EXECUTORS: dict[str, Open] = {"in-process": InProcessExecutor, "processes": two_processes}
-STAFFS: dict[str, Staff] = {"processes": Staff(jobs=2, threads=1)}
+EXECUTORS: dict[str, Open] = {"in-process": InProcessExecutor, "processes": two_processes, "ray": two_ray_workers}
+STAFFS: dict[str, Staff] = {"processes": Staff(jobs=2, threads=1), "ray": Staff(jobs=2, threads=1, executor=RAY)}
+
+
+def named(*names: str) -> list[object]:
+    """Return names as parameters of tests; on Ray, most belong to its long suite."""
+    return [pytest.param(name, marks=pytest.mark.ray) if name == "ray" else name for name in names]
+
+
+ALL = named(*EXECUTORS)
+ELSEWHERE = named(*STAFFS)  # these are compared with in-process

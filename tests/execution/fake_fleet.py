@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from cnnsweep.execution.fleet import Lost
 from cnnsweep.execution.messages import (
     Call,
     Decisions,
@@ -22,7 +23,6 @@ from cnnsweep.execution.messages import (
     RunEnded,
     Train,
 )
-from cnnsweep.execution.pool import Lost
 from cnnsweep.planning.placement import Place
 from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.records import (

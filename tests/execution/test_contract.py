@@ -21,7 +21,7 @@ from contract_tasks import (
     streamed_task,
     together,
 )
-from executors import EXECUTORS
+from executors import ALL, ELSEWHERE, EXECUTORS
 
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.errors import FolderError, FusionError
@@ -29,8 +29,6 @@ from cnnsweep.execution.base import TASK, Executor
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.records import Decision, FailureKind, ModelChoice, RunStatus
 from cnnsweep.training.feeding import TrainingTask
-
-ELSEWHERE = [name for name in EXECUTORS if name != "in-process"]
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +47,7 @@ def task() -> TrainingTask:
     return memory_task()
 
 
-@pytest.fixture(scope="module", params=list(EXECUTORS))
+@pytest.fixture(scope="module", params=ALL)
 def executor(request, task, nets) -> Iterator[Executor]:
     """One for all tests: its workers train for one after the other, as they do for the rounds of a search."""
     opened = EXECUTORS[request.param](task)
@@ -69,6 +67,17 @@ def train(executor, groups, decide=None, checkpoints=None) -> Notes:
 
 
 def test_everything_is_bit_for_bit_what_this_process_comes_to(executor, task, nets):
+    check_bits(executor, task, nets)
+
+
+def test_ray_comes_to_the_same_bits(task, nets):
+    """The one test on Ray that is not in its long suite: it is the one that nothing else implies."""
+    executor = EXECUTORS["ray"](task)
+    check_bits(executor, task, nets)
+    executor.close()
+
+
+def check_bits(executor: Executor, task: TrainingTask, nets: Path) -> None:
     groups = groups_of_every_kind(nets, "contract_nets")
     notes, here = train(executor, groups), train(InProcessExecutor(task), groups)
     assert here.ends["diverges"].status is here.ends["fused 1e+30"].status is RunStatus.DIVERGED

@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 
 from cnnsweep.errors import ExecutionError, FolderError
 from cnnsweep.execution import pool as pool_module
+from cnnsweep.execution.fleet import Lost
 from cnnsweep.execution.messages import BatchesDone, Call, Decisions, EpochEnded, Ready, Said, Unfit
-from cnnsweep.execution.pool import Lost, PoolExecutor
+from cnnsweep.execution.pool import PoolExecutor
 from cnnsweep.planning.placement import Load, Place
 from cnnsweep.records import Decision, FailureKind, RunStatus
 

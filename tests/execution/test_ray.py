@@ -58,6 +58,7 @@ class Net(nn.Module):
 """
 
 
+@pytest.mark.ray
 def test_a_sweep_on_ray_equals_one_in_this_process(tmp_path):
     start_cluster()
     sweep(tmp_path / "here", staff=Staff(jobs=1, threads=1))

@@ -14,8 +14,8 @@ from ray import exceptions
 from cnnsweep.errors import ExecutionError, UsageError
 from cnnsweep.execution import ray_cluster
 from cnnsweep.execution.cluster_wish import ClusterWish
+from cnnsweep.execution.fleet import Lost
 from cnnsweep.execution.messages import BatchesDone, Decisions, EpochEnded, GroupEnded, Ready, Unfit, unpack
-from cnnsweep.execution.pool import Lost
 from cnnsweep.execution.ray_losses import how_it_was_lost
 
 BATCHES = BatchesDone(("a",), 1, 1, 2)
