@@ -17,7 +17,7 @@ from cnnsweep.data.datasets import load_dataset
 from cnnsweep.errors import ModelError
 from cnnsweep.execution.base import TASK, Executor
 from cnnsweep.execution.pool import PoolExecutor
-from cnnsweep.grouping import OFF, Fuse, PlannedGroup, choose_groups, foreseen_load, keeps_in_step
+from cnnsweep.grouping import OFF, choose_groups, foreseen_load, keeps_in_step
 from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
 from cnnsweep.planning.groups import family, runs_of_a_kind, split_evenly, split_in_step
 from cnnsweep.planning.placement import Place
@@ -26,6 +26,7 @@ from cnnsweep.preparation import count_parameters, make_training_task
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Run, RunGroup, Trajectory
+from cnnsweep.remembered_groups import Fuse, PlannedGroup
 from cnnsweep.spec.expand import expand_runs
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import Staff

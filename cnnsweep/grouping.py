@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from cnnsweep.planning.groups import by_exact_model, family, runs_of_a_kind, spl
 from cnnsweep.planning.placement import Load
 from cnnsweep.recording.history import RememberedWay, SweepHistory
 from cnnsweep.records import Run, RunGroup, Trajectory
+from cnnsweep.remembered_groups import Fuse, PlannedGroup, but_rung, conditions, remembered_groups, without_torn
 from cnnsweep.spec.expand import columns_that_vary
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.training.calibration import ALONE, Calibration, Way, calibrate, seconds_together
@@ -30,23 +30,7 @@ from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.footprint import runs_that_fit
 
 AUTO, OFF = "auto", "off"
-Fuse = str | int  # auto, off, or the largest number of runs in a group
 _REUSED_FOR = 2  # times as many trajectories as a way was chosen for: beyond, another may be faster
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedGroup:
-    """Runs that train together, or one alone, and why.
-
-    Attributes:
-        step_s: seconds a training step of one run, where that was measured.
-        way: what was measured of runs of this family, where it was.
-    """
-
-    group: RunGroup
-    why: str
-    step_s: float | None = None
-    way: RememberedWay | None = None
 
 
 def choose_groups(
@@ -78,9 +62,9 @@ def choose_groups(
     """
     executor = executor or InProcessExecutor(task)
     under = conditions(task, fuse, in_step=in_step, rung=rung, places=executor.places)
-    remembered = _remembered(missing, history, under)
+    remembered = remembered_groups(missing, history, under)
     if in_step:
-        remembered = _without_torn(remembered, missing)
+        remembered = without_torn(remembered, missing)
     known = {run.id for planned in remembered for run in planned.group.runs}
     new = [run for run in missing if run.id not in known]
     planned: list[PlannedGroup] = []
@@ -115,83 +99,6 @@ def keeps_in_step(spec: SweepSpec) -> bool:
     """
     judges_every_epoch = spec.early_stop is not None and not spec.early_stop.has_rungs
     return judges_every_epoch and bool({"seed", "fold"} & set(columns_that_vary(spec)))
-
-
-def conditions(
-    task: TrainingTask, fuse: Fuse, *, in_step: bool = False, rung: int | None = None, places: int = 1
-) -> dict[str, Any]:
-    """Return under what a choice of groups holds.
-
-    Args:
-        in_step, rung: as they are given to `choose_groups`.
-        places: how many groups train at once.
-    """
-    return {
-        **({"places": places} if places > 1 else {}),
-        **({"in_step": True} if in_step else {}),
-        **({} if rung is None else {"rung": rung}),
-        "fuse": fuse,
-        "device": str(task.device),
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
-
-
-def _but_rung(under: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the conditions under which a measured way holds: up to which epoch it was to be used is none of them."""
-    return {name: value for name, value in under.items() if name != "rung"}
-
-
-def event_from_groups(planned: Sequence[PlannedGroup], under: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of the journal's `planned` event."""
-    groups = [
-        {
-            "programs": [[[run.id for run in runs] for runs in program] for program in one.group.programs],
-            "threaded": one.group.is_threaded,
-            "why": one.why,
-            "step_s": one.step_s,
-            "kind": family(one.group.runs[0]),
-            "way": None if one.way is None else _way_to_json(one.way),
-        }
-        for one in planned
-    ]
-    return {"conditions": dict(under), "groups": groups}
-
-
-def _way_to_json(way: RememberedWay) -> dict[str, Any]:
-    fields = dataclasses.asdict(way)
-    del fields["conditions"]  # the event has them, once for all its groups
-    return fields
-
-
-def _remembered(missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any]) -> list[PlannedGroup]:
-    by_id = {run.id: run for run in missing}
-    planned = []
-    for remembered in history.groups:
-        if remembered.conditions != under:
-            continue
-        # What has ended leaves its place empty, and no more: the others stay with the program that they had.
-        programs = [
-            [tuple(by_id[i] for i in ids if i in by_id) for ids in trajectories] for trajectories in remembered.programs
-        ]
-        left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
-        if any(left):
-            group = RunGroup(tuple(program for program in left if program), remembered.is_threaded)
-            planned.append(PlannedGroup(group, remembered.why, remembered.step_s))
-    return planned
-
-
-def _without_torn(remembered: Sequence[PlannedGroup], missing: Sequence[Run]) -> list[PlannedGroup]:
-    """Return the groups without those whose configurations have runs that no group has, such as new seeds."""
-    kept = list(remembered)
-    while True:
-        known = {run.id for one in kept for run in one.group.runs}
-        torn = {run.configuration for run in missing if run.id not in known}
-        whole = [one for one in kept if not any(run.configuration in torn for run in one.group.runs)]
-        if len(whole) == len(kept):
-            return kept
-        kept = whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +185,7 @@ class _Planner:
         known = self.ways.get(family(runs[0]))
         if (
             known is not None
-            and _but_rung(known.conditions) == _but_rung(self.under)
+            and but_rung(known.conditions) == but_rung(self.under)
             and len(kind) <= _REUSED_FOR * known.of
         ):
             way = Way(known.size, known.threads)

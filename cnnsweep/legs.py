@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnsweep.grouping import Fuse, PlannedGroup, choose_groups, conditions, foreseen_load
+from cnnsweep.grouping import choose_groups, foreseen_load
 from cnnsweep.planning.placement import Costs, Load
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup
+from cnnsweep.remembered_groups import Fuse, PlannedGroup, conditions
 from cnnsweep.supervision import Supervisor
 from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.workforce import Workforce

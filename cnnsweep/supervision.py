@@ -10,12 +10,12 @@ from typing import Any
 from cnnsweep.display.base import SweepDisplay
 from cnnsweep.errors import DiskFullError, ExecutionError, FolderError
 from cnnsweep.failures import FailureStreak
-from cnnsweep.grouping import PlannedGroup, event_from_groups
 from cnnsweep.interruption import StopRequest
 from cnnsweep.judging import Judge
 from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import Decision, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.remembered_groups import PlannedGroup, event_from_groups
 
 
 class Supervisor:

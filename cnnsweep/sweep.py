@@ -18,7 +18,7 @@ from cnnsweep.closing import measure_best_run
 from cnnsweep.data.datasets import load_dataset
 from cnnsweep.display.base import SweepDisplay, SweepOverview
 from cnnsweep.failures import MOST_ALIKE, FailureStreak
-from cnnsweep.grouping import AUTO, Fuse, keeps_in_step
+from cnnsweep.grouping import AUTO, keeps_in_step
 from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
@@ -29,6 +29,7 @@ from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import Run, RunStatus
+from cnnsweep.remembered_groups import Fuse
 from cnnsweep.roster import Roster
 from cnnsweep.spec.expand import columns, columns_that_vary, expand_runs
 from cnnsweep.spec.schema import SweepSpec

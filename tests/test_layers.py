@@ -17,7 +17,7 @@ LAYERS = [
     ["workforce"],
     ["supervision"],
     ["closing", "exporting", "predicting"],
-    ["preparation", "grouping", "evaluation", "asking"],
+    ["preparation", "grouping", "remembered_groups", "evaluation", "asking"],
     ["evaluation_notes"],
     ["measuring", "evaluation_board"],
     ["restoring", "sample_images"],

@@ -6,6 +6,7 @@ ends all at once when its first process is killed. Needs root, `ip` and `unshare
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -122,7 +123,8 @@ class Nodes:
 
     def kill(self, node: int) -> None:
         """End all processes of a node at once, with SIGKILL."""
-        os.kill(self._first_processes.pop(node), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may have ended by itself
+            os.kill(self._first_processes.pop(node), signal.SIGKILL)
         self._starters.pop(node).wait()
         subprocess.run(["ip", "netns", "del", f"{self._bridge}n{node}"], check=False)
 

@@ -14,9 +14,10 @@ from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.splits import fold_indices
 from cnnsweep.errors import FusionError
-from cnnsweep.grouping import AUTO, OFF, choose_groups, conditions, event_from_groups
+from cnnsweep.grouping import AUTO, OFF, choose_groups
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import ModelChoice
+from cnnsweep.remembered_groups import conditions, event_from_groups
 from cnnsweep.training.calibration import ALONE, Calibration, Way
 from cnnsweep.training.feeding import Part, TrainingTask
 

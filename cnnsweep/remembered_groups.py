@@ -1,0 +1,111 @@
+"""What the journal remembers of groups: which runs were to train together, and under what that was chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cnnsweep.planning.groups import family
+from cnnsweep.recording.history import RememberedWay, SweepHistory
+from cnnsweep.records import Run, RunGroup
+from cnnsweep.training.feeding import TrainingTask
+
+Fuse = str | int  # auto, off, or the largest number of runs in a group
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedGroup:
+    """Runs that train together, or one alone, and why.
+
+    Attributes:
+        step_s: seconds a training step of one run, where that was measured.
+        way: what was measured of runs of this family, where it was.
+    """
+
+    group: RunGroup
+    why: str
+    step_s: float | None = None
+    way: RememberedWay | None = None
+
+
+def conditions(
+    task: TrainingTask, fuse: Fuse, *, in_step: bool = False, rung: int | None = None, places: int = 1
+) -> dict[str, Any]:
+    """Return under what a choice of groups holds.
+
+    Args:
+        in_step, rung: as they are given to `choose_groups`.
+        places: how many groups train at once.
+    """
+    return {
+        **({"places": places} if places > 1 else {}),
+        **({"in_step": True} if in_step else {}),
+        **({} if rung is None else {"rung": rung}),
+        "fuse": fuse,
+        "device": str(task.device),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def but_rung(under: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the conditions under which a measured way holds: up to which epoch it was to be used is none of them."""
+    return {name: value for name, value in under.items() if name != "rung"}
+
+
+def event_from_groups(planned: Sequence[PlannedGroup], under: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the journal's `planned` event."""
+    groups = [
+        {
+            "programs": [[[run.id for run in runs] for runs in program] for program in one.group.programs],
+            "threaded": one.group.is_threaded,
+            "why": one.why,
+            "step_s": one.step_s,
+            "kind": family(one.group.runs[0]),
+            "way": None if one.way is None else _way_to_json(one.way),
+        }
+        for one in planned
+    ]
+    return {"conditions": dict(under), "groups": groups}
+
+
+def _way_to_json(way: RememberedWay) -> dict[str, Any]:
+    fields = dataclasses.asdict(way)
+    del fields["conditions"]  # the event has them, once for all its groups
+    return fields
+
+
+def remembered_groups(missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any]) -> list[PlannedGroup]:
+    """Return what is left of the groups that were chosen under the same conditions."""
+    by_id = {run.id: run for run in missing}
+    planned = []
+    for remembered in history.groups:
+        if remembered.conditions != under:
+            continue
+        # What has ended leaves its place empty, and no more: the others stay with the program that they had.
+        programs = [
+            [tuple(by_id[i] for i in ids if i in by_id) for ids in trajectories] for trajectories in remembered.programs
+        ]
+        left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
+        if any(left):
+            group = RunGroup(tuple(program for program in left if program), remembered.is_threaded)
+            planned.append(PlannedGroup(group, remembered.why, remembered.step_s))
+    return planned
+
+
+def without_torn(remembered: Sequence[PlannedGroup], missing: Sequence[Run]) -> list[PlannedGroup]:
+    """Return the groups without those whose configurations have runs that no group has, such as new seeds."""
+    kept = list(remembered)
+    while True:
+        known = {run.id for one in kept for run in one.group.runs}
+        torn = {run.configuration for run in missing if run.id not in known}
+        whole = [one for one in kept if not any(run.configuration in torn for run in one.group.runs)]
+        if len(whole) == len(kept):
+            return kept
+        kept = whole
