@@ -22,6 +22,8 @@ _OLDEST_PYTHON = (3, 11)
 _EXTRAS = {
     "search": (("optuna", "cmaes"), "search methods tpe, gp and cmaes, and the importance of hyperparameters"),
     "report": (("plotly", "matplotlib"), "the report as a page, and figures for papers"),
+    "export": (("onnx", "onnxruntime", "onnxscript"), "models as ONNX"),
+    "ray": (("ray",), "training on a cluster"),
 }
 _LITTLE_SPACE = 5e9  # bytes
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*\(?(>=|==)\s*([0-9.]+)")
