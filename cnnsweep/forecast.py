@@ -37,6 +37,7 @@ from cnnsweep.training.footprint import run_bytes
 from cnnsweep.training.memory import keep_freed_memory
 from cnnsweep.workforce import Workforce, choose_places, describe_places
 
+_MOST_KINDS = 5  # of groups whose steps are measured while all places train; others follow from these
 _SIDE_BY_SIDE_S = 1.0  # steps are taken for as long, so that processes that start to measure at once overlap
 
 
@@ -141,6 +142,12 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     workforce = Workforce(options.staff, places, task, in_step=in_step, tell=lambda _: None)
     with contextlib.closing(workforce):
         executor = workforce.executor
+        startup_s = 0.0
+        if isinstance(executor, PoolExecutor) and missing:
+            began = time.perf_counter()
+            # Until all workers have trained a little, steps take longer than they will.
+            executor.call_everywhere(seconds_together, missing[:1], TASK, _SIDE_BY_SIDE_S)
+            startup_s = max(0.0, time.perf_counter() - began - _SIDE_BY_SIDE_S)
         planned = choose_groups(
             missing,
             known.history,
@@ -151,10 +158,10 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
             in_step=in_step,
             executor=executor,
         )
-        slowdown = _slowdown(planned, places, executor)
-    costs = [_cost(one, task, known, slowdown) for one in planned]
+        planned = _while_all_train(planned, places, executor)
+    costs = [_cost(one, task, known) for one in planned]
     tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
-    conditions = Conditions(_speeds(planned, places, tasks))
+    conditions = Conditions(_speeds(planned, places, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
     return _forecast(spec, known, places, costs, disk, conditions)
 
@@ -186,33 +193,42 @@ def _forecast(
     return dataclasses.replace(forecast, schedule=simulate(forecast.loads, places, conditions, forecast.epochs_done))
 
 
-def _cost(one: PlannedGroup, task: TrainingTask, known: _Known, slowdown: float) -> GroupCost:
+def _cost(one: PlannedGroup, task: TrainingTask, known: _Known) -> GroupCost:
     seconds = foreseen_load(one, task, known.epochs_done).seconds
     run = one.group.runs[0]
     try:
         memory = len(one.group.trajectories) * run_bytes(run, task)
     except Exception as error:  # the model's own code: the sweep itself would make a row of it
         raise ModelError(f"model {run.model.name}: {type(error).__name__}: {error}") from error
-    return GroupCost(one.group, one.why, None if seconds is None else seconds * slowdown, memory)
+    return GroupCost(one.group, one.why, seconds, memory)
 
 
-def _slowdown(planned: Sequence[PlannedGroup], places: Sequence[Place], executor: Executor) -> float:
-    """Return how many times as long a step takes while all places train, where several share a device."""
+def _while_all_train(
+    planned: Sequence[PlannedGroup], places: Sequence[Place], executor: Executor
+) -> list[PlannedGroup]:
+    """Return the groups with what their steps take while all places train, where several share a device."""
     is_shared = len({place.device for place in places}) < len(places)
-    if not planned or not is_shared or not isinstance(executor, PoolExecutor):
-        return 1.0
-    run = planned[0].group.runs[0]
-    alone_s = executor.call(_steady_step_s, run, TASK)
-    return max(1.0, statistics.median(executor.call_everywhere(_steady_step_s, run, TASK)) / alone_s)
+    if not is_shared or not isinstance(executor, PoolExecutor):
+        return list(planned)
+    measured: dict[tuple[str, int], float] = {}
+    slower: list[float] = []
+    for one in planned:
+        runs = [members[-1] for members in one.group.programs[0]]
+        kind = (family(runs[0]), len(runs))
+        if one.step_s is None or one.group.is_threaded or kind in measured or len(measured) == _MOST_KINDS:
+            continue
+        at_once = executor.call_everywhere(seconds_together, runs, TASK, _SIDE_BY_SIDE_S)
+        measured[kind] = statistics.median(at_once)
+        slower.append(measured[kind] / one.step_s)
 
+    def steady(one: PlannedGroup) -> float | None:
+        program = one.group.programs[0]
+        known = None if one.group.is_threaded else measured.get((family(program[0][0]), len(program)))
+        if known is not None or one.step_s is None or not slower:
+            return known if known is not None else one.step_s
+        return one.step_s * statistics.median(slower)
 
-def _steady_step_s(run: Run, task: TrainingTask) -> float:
-    """Return the seconds of a step of a run that trains alone, measured for a while."""
-    deadline = time.perf_counter() + _SIDE_BY_SIDE_S
-    steps = [seconds_together([run], task)]
-    while time.perf_counter() < deadline:
-        steps.append(seconds_together([run], task))
-    return statistics.median(steps)
+    return [dataclasses.replace(one, step_s=steady(one)) for one in planned]
 
 
 def _speeds(

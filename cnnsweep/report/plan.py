@@ -85,7 +85,8 @@ def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -
         }
         for cost in forecast.groups
     ]
-    whole = {"seconds": forecast.seconds, "memory_bytes": forecast.memory_bytes, "disk_bytes": forecast.disk_bytes}
+    seconds = forecast.seconds if forecast.schedule is None else forecast.schedule.makespan_s
+    whole = {"seconds": seconds, "memory_bytes": forecast.memory_bytes, "disk_bytes": forecast.disk_bytes}
     about = {
         "sweep": forecast.name,
         "device": forecast.device,

@@ -26,6 +26,7 @@ _ROUNDS = 5
 _WARM_UP = 6  # steps until the allocator has all its pages, at most
 _HALVINGS = 2  # how often a smaller group is tried
 _STEPS_ON_A_THREAD = 3
+_FEWEST_STEPS = 3
 # Of a batch: larger ones cost their share more, alone and together alike; smaller ones say little of it.
 _IMAGES, _FEWEST_IMAGES, _PROBE_IMAGES = 256, 32, 16
 
@@ -165,8 +166,11 @@ def _draws_random_numbers(runs: Sequence[Run], task: TrainingTask) -> bool:
     return program.model.draws_random_numbers
 
 
-def seconds_together(runs: Sequence[Run], task: TrainingTask) -> float:
+def seconds_together(runs: Sequence[Run], task: TrainingTask, measuring_s: float = 0.5) -> float:
     """Return the seconds that a training step of one of these runs takes, all in one program, or of a run alone.
+
+    Args:
+        measuring_s: how long steps are taken; a few are, however long they take.
 
     Raises:
         FusionError: the model cannot be fused.
@@ -176,7 +180,13 @@ def seconds_together(runs: Sequence[Run], task: TrainingTask) -> float:
         images = min(batch_size, _IMAGES)
         together = _Stepper(runs, task, images)
         together.seconds()
-        return statistics.median(together.seconds() for _ in range(3)) / len(runs) * batch_size / images
+        # The first third of what is left after that still warms caches up.
+        deadline = time.perf_counter() + measuring_s
+        steps: list[float] = []
+        while len(steps) < _FEWEST_STEPS or time.perf_counter() < deadline:
+            steps.append(together.seconds())
+        steady = steps[len(steps) // 3 :]
+    return statistics.median(steady) / len(runs) * batch_size / images
 
 
 def seconds_alone(run: Run, task: TrainingTask, budget_s: float) -> float:
