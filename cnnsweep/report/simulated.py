@@ -79,8 +79,8 @@ def _notes(forecast: Forecast, cluster: Cluster, schedule: Schedule) -> list[str
             f"epoch, and keeps about {count_text(round(schedule.most_places), 'place')} busy"
         )
     if schedule.lost_nodes:
-        wasted = duration_text(schedule.wasted_s)
-        notes.append(f"{count_text(schedule.lost_nodes, 'node')} lost on the way, with epochs that took {wasted}")
+        wasted = f"epochs that took {duration_text(schedule.wasted_s)}" if schedule.wasted_s else "nothing to do"
+        notes.append(f"{count_text(schedule.lost_nodes, 'node')} lost on the way, with {wasted}")
     if forecast.to_come:
         notes.append(f"{count_text(forecast.to_come, 'run')} to be chosen later count like those that are known now")
     if forecast.stops_early:

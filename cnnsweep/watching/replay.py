@@ -133,7 +133,7 @@ class Replay:
         return SweepOverview(
             name=str(sweep["name"]),
             folder=str(paths.folder),
-            device=str(sweep["device"]),
+            device=self._device(sweep),
             columns=_columns(known),
             runs=tuple(map(_run, known)),
             objective=history.objective,
@@ -142,6 +142,11 @@ class Replay:
             runs_to_come=runs_to_come(history),
             under_way=UnderWay(self._elapsed(), self._session_records(known), source),
         )
+
+    def _device(self, sweep: Mapping[str, Any]) -> str:
+        under = self.history.groups[-1].conditions if self.history.groups else sweep
+        places = under.get("places", 1)
+        return f"{sweep['device']} ({places} groups at once)" if places > 1 else str(sweep["device"])
 
     def _elapsed(self) -> float:
         """Return for how long the present command has trained, by the journal's own clock."""

@@ -574,6 +574,21 @@ def test_nothing_of_a_hostile_journal_steers_the_terminal(trained, tmp_path):
     assert "\x1b" not in picture_of(tmp_path / "x")
 
 
+def test_groups_that_train_side_by_side_are_all_active(tmp_path):
+    sweep(tmp_path / "sweep", SMALL, overrides=["params.lr=[0.01,0.001,0.002]"])
+    events = list(read_journal(SweepPaths(tmp_path / "sweep").journal))
+    planned = next(number for number, event in enumerate(events) if event["event"] == "planned")
+    events[planned]["conditions"]["places"] = 2
+    replay = Replay()
+    for event in events[: planned + 1]:
+        replay.history.apply(event)
+        replay.take(event)
+    runs = [event["run"] for event in events if event["event"] == "run"]
+    assert replay.active() == runs[:2]
+    overview = replay.overview(SweepPaths(tmp_path / "sweep"), lambda: "")
+    assert overview.device == "cpu (2 groups at once)"
+
+
 def test_replay_of_nothing_has_no_active_runs():
     assert Replay().active() == []
 
