@@ -123,7 +123,7 @@ def compare_overhead(runs: int, *, with_ray: bool) -> None:
     """Print what a run costs more elsewhere; the start of workers is what one run alone takes longer."""
     sides: dict[str, dict[str, Any]] = {
         "in this process": {"jobs": 1, "threads": 1},
-        "one process for two": {"jobs": 2, "threads": 1},
+        "two processes": {"jobs": 2, "threads": 1},
         "four processes": {"jobs": 4, "threads": 1},
     }
     if with_ray:
