@@ -166,7 +166,7 @@ def _draws_random_numbers(runs: Sequence[Run], task: TrainingTask) -> bool:
     return program.model.draws_random_numbers
 
 
-def seconds_together(runs: Sequence[Run], task: TrainingTask, measuring_s: float = 0.5) -> float:
+def seconds_together(runs: Sequence[Run], task: TrainingTask, measuring_s: float = 0.05) -> float:
     """Return the seconds that a training step of one of these runs takes, all in one program, or of a run alone.
 
     Args:
