@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 # The same bytes for the same figures; text stays text.
 mpl.rcParams.update({"svg.hashsalt": "cnnsweep", "svg.fonttype": "none", "font.size": 9})
 _COLOURS = dict(zip(SIDES, mpl.colormaps["tab20"].colors, strict=False))
-_MARKERS = dict(zip(SIDES, "osv^<>DPX*hd", strict=False))
+_MARKERS = dict(zip(SIDES, "osv^<>DPX*hd8p", strict=True))
 
 
 def draw_overview(works: dict[str, dict[str, SideFigures]], file: Path) -> None:

@@ -21,7 +21,8 @@ class Side:
     Attributes:
         title: as tables call it.
         script: in benchmarks/peers, without `.py`.
-        in_turn: trains one run after the other, so that a few of them tell how long many take.
+        in_turn: a few runs tell how long many take: it trains one after the other, or, on every core, one after the
+            other.
         options: of the script.
         environment: variables of its process.
     """
@@ -43,8 +44,10 @@ REFERENCE = "cnnsweep_off"  # whose accuracies the others must reach
 SIDES = {
     "tutorial": Side("tutorial's loop", "tutorial_loop", in_turn=True),
     "lightning": Side("PyTorch Lightning", "lightning_trainer", in_turn=True),
-    "ray_tune": Side("Ray Tune", "ray_tune"),
-    "optuna": Side("Optuna", "optuna_grid"),
+    "ray_tune": Side("Ray Tune", "ray_tune", in_turn=True),
+    "ray_tune_hand": Side("Ray Tune, hand-tuned loop", "ray_tune", options={"loop": "hand"}),
+    "optuna": Side("Optuna", "optuna_grid", in_turn=True),
+    "optuna_hand": Side("Optuna, hand-tuned loop", "optuna_grid", options={"loop": "hand"}),
     "vmap": Side("torch.func, vmap", "vmap_ensemble"),
     "hand": Side("hand-tuned loop", "hand_tuned", in_turn=True, environment=KEEP_MEMORY),
     "hand_processes": Side(
@@ -62,6 +65,9 @@ SIDES = {
 }
 NOT_BY_DEFAULT = {"hand_compiled"}  # a minute of compiling for a fraction of a minute of training
 GROWTH_SIDES = ("hand", "hand_processes", "vmap", AUTOMATIC)
+# Those of a loop per run, which is what is left where nothing small can be gained by training together.
+LOOP_SIDES = ("lightning", "ray_tune", "optuna", "hand", "hand_processes", REFERENCE, AUTOMATIC)
+ONE_MACHINE_SIDES = tuple(name for name in SIDES if name not in ("cnnsweep_jobs", "cnnsweep_ray"))
 
 
 @dataclass(frozen=True)
@@ -145,19 +151,20 @@ def _growing_parameters(width: int) -> Work:
 WORKS = {
     "grid": Work(
         "The tutorial's grid: 8 runs of 3 epochs, batches of 100 and 1000",
-        *(FASHION, 60_000, "lenet"),
+        *(FASHION, 20_000, "lenet"),
         {"lr": [0.01, 0.001], "batch_size": [100, 1000], "shuffle": [True, False]},
         3,
         {"lr": [0.001], "batch_size": [100, 1000]},
-        share=0.36,
+        share=0.26,
     ),
     "rates": Work(
         "16 runs of 2 epochs: 8 learning rates, 2 seeds, batches of 100",
-        *(FASHION, 20_000, "lenet"),
+        *(FASHION, 15_000, "lenet"),
         {"lr": RATES, "seed": [0, 1], "batch_size": [100]},
         2,
         {"lr": [0.001, 0.005], "seed": [0], "batch_size": [100]},
-        share=0.16,
+        share=0.18,
+        sides=ONE_MACHINE_SIDES,
     ),
     "many": Work(
         "64 runs of 1 epoch: 16 learning rates, 4 seeds, batches of 100",
@@ -165,15 +172,17 @@ WORKS = {
         {"lr": rates(16), "seed": [0, 1, 2, 3], "batch_size": [100]},
         1,
         {"lr": rates(16)[5::7], "seed": [0, 1], "batch_size": [100]},
-        share=0.13,
+        share=0.16,
+        sides=ONE_MACHINE_SIDES,
     ),
     "batchnorm": Work(
         "A small CNN with batch norm: 8 runs of 1 epoch, batches of 100",
-        *(FASHION, 10_000, "cnn"),
+        *(FASHION, 20_000, "cnn"),
         {"lr": RATES, "batch_size": [100]},
         1,
         {"lr": [0.001, 0.005], "batch_size": [100]},
-        share=0.07,
+        share=0.1,
+        sides=ONE_MACHINE_SIDES,
         arguments={"channels": [8, 16], "kernel_size": 3, "padding": "same", "hidden": [64], "batch_norm": True},
     ),
     "cifar_cnn": Work(
@@ -186,11 +195,12 @@ WORKS = {
     ),
     "resnet18": Work(
         "ResNet-18 at 32×32: 2 runs of 1 epoch, batches of 50",
-        *(COLOURED, 500, "resnet18"),
+        *(COLOURED, 1000, "resnet18"),
         {"lr": [0.0005, 0.001], "batch_size": [50]},
         1,
-        {"lr": [0.001], "batch_size": [50]},
-        share=0.09,
+        {"lr": [0.0005, 0.001], "batch_size": [50]},
+        share=0.12,
+        sides=LOOP_SIDES,
     ),
     **{f"growth_runs_{count}": _growing_runs(count) for count in (1, 4, 16, 64, 256)},
     **{f"growth_width_{width}": _growing_parameters(width) for width in (1, 2, 4, 8)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,13 +17,14 @@ from cnnsweep.execution.cluster_wish import ClusterWish, NodeData
 from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.execution.pool import PoolExecutor
 from cnnsweep.execution.processes import ProcessFleet
+from cnnsweep.planning.groups import family
 from cnnsweep.planning.placement import Costs, Load, Place, last_end
 from cnnsweep.preparation import model_names
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import AUTO, LOCAL, RAY, Staff
-from cnnsweep.training.calibration import seconds_alone
+from cnnsweep.training.calibration import guess_alone, seconds_alone
 from cnnsweep.training.devices import choose_devices, describe_device
 from cnnsweep.training.failing import one_line
 from cnnsweep.training.feeding import TrainingTask
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 _WORTH_TRYING_S = 120.0  # a sweep shorter than this would lose more to the start of processes than it may gain
 _LEAST_GAIN = 1.1  # processes must be this much faster: below, noise may have decided
 _MOSTLY = 0.8  # of a sweep's time goes into runs that train one by one
-_SAMPLES = 5  # runs of which a step is measured, where nothing is known
+_SAMPLES = 5  # kinds of runs of which a step is measured, where nothing is known
 _GLANCE_S = 0.2  # of measuring such a run, at most, or the least that a step takes
 _BUDGET_SHARE = 0.01  # of a sweep's time goes into measuring, here and there
 
@@ -176,22 +178,29 @@ class Workforce:
         foresee: Callable[[RunGroup, float], Load],
     ) -> float:
         """Return how many times as fast a pool trains runs that train alone; 0 where finding out is not worth it."""
-        costs = Costs([*loads, *self._measured(alone, foresee)])
-        of_alone = [costs.of(load) for load in alone]
-        if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
-            return 0.0
+        for measure in (guess_alone, partial(seconds_alone, budget_s=_GLANCE_S)):  # most sweeps are plainly too short
+            costs = Costs([*loads, *self._measured(alone, foresee, measure)])
+            of_alone = [costs.of(load) for load in alone]
+            if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
+                return 0.0
         run = max(alone, key=costs.of).group.runs[0]
         budget = _BUDGET_SHARE * sum(of_alone)
         here = seconds_alone(run, self._task, budget)
         there = max(pool.call_everywhere(seconds_alone, run, TASK, budget))
         return sum(of_alone) * here / (last_end(of_alone, pool.places) * there)
 
-    def _measured(self, alone: Sequence[Load], foresee: Callable[[RunGroup, float], Load]) -> list[Load]:
-        """Return some of the loads with the seconds that they take, if nothing was measured of any."""
+    def _measured(
+        self,
+        alone: Sequence[Load],
+        foresee: Callable[[RunGroup, float], Load],
+        measure: Callable[[Run, TrainingTask], float],
+    ) -> list[Load]:
+        """Return a load of each kind with the seconds that it takes, of some kinds, if nothing was measured of any."""
         if any(load.seconds is not None for load in alone):
             return []
-        some = alone[:: -(-len(alone) // _SAMPLES)]
-        return [foresee(load.group, seconds_alone(load.group.runs[0], self._task, _GLANCE_S)) for load in some]
+        kinds = list({family(load.group.runs[0]): load for load in alone}.values())
+        some = kinds[:: -(-len(kinds) // _SAMPLES)]
+        return [foresee(load.group, measure(load.group.runs[0], self._task)) for load in some]
 
     def close(self) -> None:
         """End whoever trains."""

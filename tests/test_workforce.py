@@ -102,7 +102,8 @@ class Trial:
 
         monkeypatch.setattr(workforce, "PoolExecutor", Pool)
         monkeypatch.setattr(workforce, "ProcessFleet", lambda *_args: None)
-        monkeypatch.setattr(workforce, "seconds_alone", lambda *_args: here)
+        for measure in ("guess_alone", "seconds_alone"):
+            monkeypatch.setattr(workforce, measure, lambda *_args, **_budget: here)
         self.pool = Pool
         places = [Place("cpu", 8)]
         self.workforce = Workforce(staff or Staff(), places, task, in_step=False, tell=self.told.append)
@@ -142,10 +143,23 @@ def test_what_is_not_known_is_measured(monkeypatch, tmp_path):
     assert not Trial(monkeypatch, tmp_path, here=0.01, there=0.01).grows(*[None] * 16)
 
 
+def test_a_first_guess_spares_a_short_sweep_the_measuring_and_a_long_one_is_measured(monkeypatch, tmp_path):
+    trial = Trial(monkeypatch, tmp_path, here=1.0, there=1.0)
+    measured = []
+    monkeypatch.setattr(workforce, "seconds_alone", lambda run, *_args, **_budget: measured.append(run) or 1.0)
+    monkeypatch.setattr(workforce, "guess_alone", lambda *_args: 0.01)
+    assert not trial.grows(*[None] * 16)
+    assert not measured
+    trial = Trial(monkeypatch, tmp_path, here=1.0, there=1.0)
+    monkeypatch.setattr(workforce, "seconds_alone", lambda run, *_args, **_budget: measured.append(run) or 1.0)
+    assert trial.grows(*[None] * 16)
+    assert len(measured) == 2  # 16 runs of one kind are measured once, and once more beside the processes
+
+
 def test_it_is_asked_once_and_not_at_all_where_a_person_chose(monkeypatch, tmp_path):
     trial = Trial(monkeypatch, tmp_path, here=1.0, there=7.9)
     assert not trial.grows(*[30.0] * 16)
-    monkeypatch.setattr(workforce, "seconds_alone", lambda *_args: 100.0)
+    monkeypatch.setattr(workforce, "seconds_alone", lambda *_args, **_budget: 100.0)
     assert not trial.grows(*[30.0] * 16)
     for staff in (Staff(1), Staff(threads=8)):
         assert not Trial(monkeypatch, tmp_path, here=1.0, there=1.0, staff=staff).grows(*[30.0] * 16)
@@ -154,7 +168,7 @@ def test_it_is_asked_once_and_not_at_all_where_a_person_chose(monkeypatch, tmp_p
 def test_a_model_that_raises_leaves_the_sweep_to_tell_of_it(monkeypatch, tmp_path):
     trial = Trial(monkeypatch, tmp_path, here=1.0, there=1.0)
 
-    def raises(*_args: object) -> float:
+    def raises(*_args: object, **_budget: object) -> float:
         raise ValueError("no such layer")
 
     monkeypatch.setattr(workforce, "seconds_alone", raises)

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch._dynamo  # the first step of any optimizer imports it, which takes seconds: an import like the others
 from torch import Tensor, nn
 
 from cnnsweep.models.registry import build_model

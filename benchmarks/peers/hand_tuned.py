@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from contract import Reached, Task, load_images, make_model, serve
-from loop import Part, to_floats, train_run
+from hand_loop import Part, to_floats, train_run
 
 
 class Trainer:

@@ -3,7 +3,7 @@
 After optuna.readthedocs.io/en/stable/tutorial/10_key_features/004_distributed.html: threads (`n_jobs`) suit objectives
 that leave Python's lock alone, several processes with a common storage suit the others. Each has one thread. The
 GridSampler ends the study by itself; processes may train the last settings twice, and both count as Optuna's time.
-The loop inside is the hand-tuned one.
+The loop inside is that of Optuna's own example, or, with option `loop: hand`, the hand-tuned one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import optuna
 import torch
 from contract import Reached, Task, load_images, make_model, serve
-from loop import to_floats, train_run
+from loops import chosen_loop
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -33,13 +33,14 @@ def optimize(task: Task, seed: int) -> None:
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     images = load_images(task.images)
-    train, held_out = to_floats(images, task.device)
+    loop = chosen_loop(task)
+    train, held_out = loop.prepare(images, task.device)
 
     def objective(trial: optuna.Trial) -> float:
         chosen = {axis: trial.suggest_categorical(axis, values) for axis, values in task.axes.items()}
         run = {"shuffle": True, "seed": 0, **chosen}
         model = make_model(task, images, run["seed"])
-        row = train_run(model, train, held_out, run, task.epochs)
+        row = loop.train_run(model, train, held_out, run, task.epochs)
         for name in FIGURES:
             trial.set_user_attr(name, row[name])
         return row["val_accuracy"]

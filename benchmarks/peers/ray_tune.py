@@ -2,7 +2,8 @@
 
 After docs.ray.io/en/latest/tune/api/trainable.html (function trainables, `tune.report` every epoch) and
 docs.ray.io/en/latest/tune/api/doc/ray.tune.with_parameters.html (data go to the object store once). Ray gives a worker
-of one CPU one thread. The loop inside is the hand-tuned one.
+of one CPU one thread. The loop inside is that of the documentation's example, or, with option `loop: hand`, the
+hand-tuned one.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ from typing import Any
 import ray
 import torch
 from contract import Images, Reached, Task, load_images, make_model, serve
-from loop import to_floats, train_run
+from loops import chosen_loop
 from ray import tune
 
 
 def trainable(config: dict[str, Any], images: Images, task: Task) -> None:
     began = time.time()
     torch.set_num_threads(1)  # as many as CPUs that the trial has
-    train, held_out = to_floats(images, task.device)
+    loop = chosen_loop(task)
+    train, held_out = loop.prepare(images, task.device)
     run = {"shuffle": True, "seed": 0, **config}
     model = make_model(task, images, run["seed"])
-    train_run(model, train, held_out, run, task.epochs, lambda figures: tune.report({**figures, "began": began}))
+    loop.train_run(model, train, held_out, run, task.epochs, lambda figures: tune.report({**figures, "began": began}))
 
 
 def train(task: Task) -> Reached:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from contract import Images, Task, load_images, make_model
-from loop import Part, to_floats, train_run
+from hand_loop import Part, to_floats, train_run
 
 # The ranges of benchmarks/search.py, whose grid says what is reachable.
 RATES = (1e-3, 1e-1)

