@@ -19,7 +19,7 @@ from cnnsweep.training.trainer import build_programs
 
 BUDGET_SHARE = 0.01  # of the time that the runs would take alone, at most, goes into measuring
 _LEAST_BUDGET_S = 0.5  # below, little can be measured, so shorter sweeps give a larger share
-_MOST_SHARE = 0.04  # but no more than this
+_MOST_SHARE = 0.02  # but no more than this
 _LEAST_GAIN = 1.1  # a group must be this much faster than its runs alone: below, noise may have decided
 _CLEAR_GAIN = 1.05  # and one way to train together than another
 _CLEAR_LOSS = 1.5  # a group this many times slower is not tried smaller
@@ -87,8 +87,7 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
     batch_size = min(runs[0].hyperparameters.batch_size, images_trained_on)
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
         image_s = _seconds_an_image(runs[0], task)
-        alone_s = image_s * images_trained_on * epochs
-        budget = max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _MOST_SHARE * alone_s))
+        budget = _budget_s(image_s * images_trained_on * epochs)
         size = min(len(runs), most)
         fewest = min(_FEWEST_IMAGES, batch_size)
         while size > 2 and _least_cost(Way(size), fewest * image_s) > budget:
@@ -98,7 +97,9 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
         # Half of the budget buys the shortest comparison, so that there is time for some rounds.
         images = max(fewest, min(int(budget / 2 / _least_cost(Way(size), image_s)), batch_size, _IMAGES))
         alone = _Stepper(runs[:1], task, images)
-        alone_s = alone.seconds()
+        alone_s = min(alone.seconds(), alone.seconds())
+        # More images a step cost less each than the few of the guess, so this says better how long the runs take.
+        budget = min(budget, _budget_s(alone_s / images * images_trained_on * epochs))
         deadline = time.perf_counter() + budget
         measured: dict[Way, float] = {}
 
@@ -152,6 +153,11 @@ def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibr
         why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would hardly be faster"
         return Calibration(ALONE, why, alone_s, together_s)
     return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, together_s)
+
+
+def _budget_s(alone_s: float) -> float:
+    """Return how many seconds measuring may take for runs that take so many alone."""
+    return max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _MOST_SHARE * alone_s))
 
 
 def _usable_threads(runs: Sequence[Run], task: TrainingTask) -> int:
