@@ -109,7 +109,7 @@ def _packages(result: dict[str, Any]) -> str:
 
 def _conditions(result: dict[str, Any]) -> str:
     done, wanted = len(result["rounds"]), result["rounds_wanted"]
-    cut = "" if done == wanted else f" of {wanted}; the others were cut to stay within the time"
+    cut = "" if done == wanted else f" (of {wanted}, for want of time)"
     rates = Range.of(result["matrix_product_gflops"])
     product = f"a large matrix product reached {rates.median:.0f} GFLOP/s ({rates.low:.0f} to {rates.high:.0f})"
     count = f"{result['images']:,} images; {done} round{'s' if done > 1 else ''}{cut}"
@@ -120,6 +120,8 @@ def _row(name: str, figures: SideFigures, result: dict[str, Any]) -> str:
     title = _title(name)
     if figures.measured_runs < result["runs"]:
         title += f" ({figures.measured_runs} of {result['runs']} runs)"
+    if figures.rounds < len(result["rounds"]):
+        title += f" ({figures.rounds} round{'s' if figures.rounds > 1 else ''})"
     if figures.disagrees:
         title += " ✗"
     mine = figures.a_run_and_epoch

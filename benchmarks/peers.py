@@ -1,6 +1,6 @@
 """cnnsweep and what people would use instead: the same work, in turn, each in a fresh process.
 
-    python benchmarks/peers.py --data-root data [--work grid rates] [--rounds 3] [--budget 60] [--quick]
+    python benchmarks/peers.py --data-root data [--work grid rates] [--rounds 3] [--budget 60] [--append] [--quick]
 
 `make bench` makes an environment with all peers and runs this in it. What each side does is in benchmarks/peers/, one
 file a side; what the works are, in works.py. Figures go to benchmarks/results/WORK.json, and docs/benchmarks.md with
@@ -8,6 +8,7 @@ its pictures is written anew from all results that are there.
 
 A work's first round always runs; a further one only where it fits into the work's share of the budget, and the report
 says how many there were. Sides that train run after run are measured on some of the runs, which the report says too.
+With --append, rounds are added to those that are there, of some sides if need be: a ratio compares within a round.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ def main() -> None:
             share_before += work.share
             deadline = start + 60 * arguments.budget * share_before / share_of_all
             result = measure_work(quick(work) if arguments.quick else work, arguments, Path(folder, name), deadline)
-            (results / f"{name}.json").write_text(json.dumps({**machine, **result}) + "\n")
+            file = results / f"{name}.json"
+            if arguments.append and file.exists():
+                result = with_rounds_before(json.loads(file.read_text()), {**machine, **result})
+            file.write_text(json.dumps({**machine, **result}) + "\n")
             print(benchmark_report.work_section({**machine, **result}), flush=True)
             benchmark_report.write_report(
                 results, docs
@@ -66,6 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--budget", type=float, default=60, help="minutes, after which works get no further rounds")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--append", action="store_true", help="add rounds to the results that are there")
     parser.add_argument("--out", type=Path, help="keeps prepared images; with --quick the results go there too")
     parser.add_argument("--quick", action="store_true", help="tiny works, to see whether everything works")
     arguments = parser.parse_args()
@@ -107,6 +112,21 @@ def measure_work(work: Work, arguments: argparse.Namespace, folder: Path, deadli
         **{"flop_a_run_and_epoch": count_flop(work, images), "matrix_product_gflops": rates},
         **{"rounds_wanted": arguments.rounds, "rounds": rounds, "failures": failures},
     }
+
+
+def with_rounds_before(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return a work's result with the rounds of an earlier command before its own, if both measured the same."""
+    for key in ("about", "versions", "title", "data", "images", "runs", "epochs", "device"):
+        if before[key] != now[key]:
+            sys.exit(f"--append: {key} was {before[key]} and is {now[key]}; measure the work anew, without --append")
+    rounds = [
+        *before["rounds"],
+        *({n: {**one, "columns": [], "rows": []} for n, one in r.items()} for r in now["rounds"]),
+    ]
+    rates = before["matrix_product_gflops"] + now["matrix_product_gflops"]
+    failures = {**before["failures"], **now["failures"]}
+    wanted = len(before["rounds"]) + now["rounds_wanted"]
+    return {**now, "rounds": rounds, "matrix_product_gflops": rates, "failures": failures, "rounds_wanted": wanted}
 
 
 def measure_side(work: Work, name: str, images: Path, folder: Path, device: str) -> dict[str, Any]:

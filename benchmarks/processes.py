@@ -2,7 +2,9 @@
 
 On Linux this process adopts the orphans of what it starts (PR_SET_CHILD_SUBREAPER), so that daemons, such as Ray's, are
 found while they live, waited for when they end, and ended when the program has ended. Memory is the largest sum of
-their proportional set sizes (PSS: a page that n processes share counts 1/n in each), looked at twice a second.
+their proportional set sizes (PSS: a page that n processes share counts 1/n in each), looked at twice a second. CPU time
+is what the system counted of all that were waited for, or the sum of what was last seen of each, if that is more:
+daemons do not always wait for their children.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ def run_measured(
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(environment or {})}
         )
-        watcher = _MemoryWatcher(process.pid)
+        watcher = _Watcher(process.pid)
         try:
             output, _ = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -67,11 +69,11 @@ def run_measured(
             raise ProgramError(f"ended after {timeout_s:.0f} s; see {log}") from None
         finally:
             wall_s = time.perf_counter() - start
-            peak_bytes = watcher.stop()
+            peak_bytes, seen_cpu_s = watcher.stop()
             _end_descendants()
     if process.returncode:
         raise ProgramError(f"exit code {process.returncode}: {log.read_text()[-2000:]}")
-    return Usage(output, wall_s, _cpu_of_children() - cpu_before, peak_bytes)
+    return Usage(output, wall_s, max(_cpu_of_children() - cpu_before, seen_cpu_s), peak_bytes)
 
 
 def run_until(is_reached: Callable[[], bool], command: list[str], log: Path, limit_s: float) -> float | None:
@@ -141,27 +143,39 @@ def _descendants(pid: int) -> Iterator[int]:
                 yield from _descendants(child)
 
 
-class _MemoryWatcher:
-    """Looks at the memory of this process's descendants until it is stopped."""
+class _Watcher:
+    """Looks at memory and CPU time of this process's descendants until it is stopped."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._peak = 0
+        self._cpu_s: dict[int, float] = {}  # by process
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
 
-    def stop(self) -> int:
-        """Return the largest sum; where the system tells none, the largest resident set of one process."""
+    def stop(self) -> tuple[int, float]:
+        """Return the largest sum of memory and the CPU time.
+
+        Where the system tells no sum, it is the largest resident set of one process.
+        """
         self._ended.set()
         self._thread.join()
-        if self._peak:
-            return self._peak
-        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1024 if _IS_LINUX else 1)
+        largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1024 if _IS_LINUX else 1)
+        return self._peak or largest, sum(self._cpu_s.values())
 
     def _watch(self) -> None:
         while not self._ended.wait(_LOOK_EVERY_S):
-            self._peak = max(self._peak, sum(map(_pss, _descendants(os.getpid()))))
+            pids = list(_descendants(os.getpid()))
+            self._peak = max(self._peak, sum(map(_pss, pids)))
+            self._cpu_s.update((pid, seconds) for pid in pids if (seconds := _cpu_s(pid)) is not None)
+
+
+def _cpu_s(pid: int) -> float | None:
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, see proc(5)
+    return None
 
 
 def _pss(pid: int) -> int:

@@ -45,9 +45,9 @@ SIDES = {
     "tutorial": Side("tutorial's loop", "tutorial_loop", in_turn=True),
     "lightning": Side("PyTorch Lightning", "lightning_trainer", in_turn=True),
     "ray_tune": Side("Ray Tune", "ray_tune", in_turn=True),
-    "ray_tune_hand": Side("Ray Tune, hand-tuned loop", "ray_tune", options={"loop": "hand"}),
+    "ray_tune_hand": Side("Ray Tune, hand-tuned loop", "ray_tune", in_turn=True, options={"loop": "hand"}),
     "optuna": Side("Optuna", "optuna_grid", in_turn=True),
-    "optuna_hand": Side("Optuna, hand-tuned loop", "optuna_grid", options={"loop": "hand"}),
+    "optuna_hand": Side("Optuna, hand-tuned loop", "optuna_grid", in_turn=True, options={"loop": "hand"}),
     "vmap": Side("torch.func, vmap", "vmap_ensemble"),
     "hand": Side("hand-tuned loop", "hand_tuned", in_turn=True, environment=KEEP_MEMORY),
     "hand_processes": Side(
@@ -154,7 +154,7 @@ WORKS = {
         *(FASHION, 20_000, "lenet"),
         {"lr": [0.01, 0.001], "batch_size": [100, 1000], "shuffle": [True, False]},
         3,
-        {"lr": [0.001], "batch_size": [100, 1000]},
+        {"lr": [0.001], "batch_size": [100, 1000], "shuffle": [True]},
         share=0.26,
     ),
     "rates": Work(

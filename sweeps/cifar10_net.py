@@ -1,4 +1,4 @@
-"""A small residual network for 32×32 images, in the manner of DAWNBench's ResNet-9 (David Page, 2018), a good deal narrower.
+"""A small residual network for 32×32 images, in the manner of DAWNBench's ResNet-9 (David Page, 2018), but narrower.
 
 It reaches 16×16 pixels after the first convolution, which is where most of the arithmetic of larger ones goes.
 """

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.data import batches
 from cnnsweep.models.registry import build_model
 from cnnsweep.records import ModelChoice
 
@@ -90,6 +91,11 @@ def for_cnnsweep(path: str) -> tuple[tuple[np.ndarray, np.ndarray], None, list[s
     """Return the same images as a data set of a person's own; cnnsweep holds out those that are held out here."""
     arrays = np.load(path)
     return (arrays["images"], arrays["labels"]), None, [str(number) for number in range(int(arrays["classes"]))]
+
+
+def epoch_order(count: int, run: dict[str, Any], epoch: int) -> Tensor:
+    """Return the order in which cnnsweep's run sees its images, so that loops of one's own can be compared closely."""
+    return batches.epoch_order(torch.arange(count), run["shuffle"], run["seed"], epoch)
 
 
 def make_model(task: Task, images: Images, seed: int) -> nn.Module:

@@ -1,8 +1,8 @@
-"""The loop of Ray Tune's and Optuna's own PyTorch examples: a torchvision-like data set, a `DataLoader`, a plain optimizer.
+"""The loop of Ray Tune's and Optuna's own PyTorch examples: images one by one, a `DataLoader`, a plain optimizer.
 
-After docs.ray.io/en/latest/tune/examples/tune-pytorch-cifar.html (there with loader workers, for which a trial of one CPU
-has no core) and github.com/optuna/optuna-examples, pytorch/pytorch_simple.py. A side that trains so is what somebody has
-who follows the documentation; with the hand-tuned loop instead (hand_loop.py), what the tool itself costs.
+After docs.ray.io/en/latest/tune/examples/tune-pytorch-cifar.html (there with loader workers, for which a trial of one
+CPU has no core) and github.com/optuna/optuna-examples, pytorch/pytorch_simple.py. Who follows the documentation
+trains so; sides that train with the hand-tuned loop instead (hand_loop.py) show what the tool itself costs.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import torch._dynamo  # the first step of any stock optimizer imports it, which takes seconds: before the clock
-from contract import EVALUATION_BATCH, Images
+from contract import EVALUATION_BATCH, Images, epoch_order
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -62,10 +62,9 @@ def train_run(
     """Train one run; return its hyperparameters and the figures of its last epoch, after reporting every one."""
     model = model.to(train.images.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, run)
-    generator = torch.Generator().manual_seed(run["seed"])
     figures: dict[str, float] = {}
-    for _ in range(epochs):
-        order = torch.randperm(len(train.labels), generator=generator) if run["shuffle"] else None
+    for epoch in range(1, epochs + 1):
+        order = epoch_order(len(train.labels), run, epoch) if run["shuffle"] else None
         loss, accuracy = train_epoch(model, optimizer, train, order, run["batch_size"])
         figures = {"loss": loss, "accuracy": accuracy, "val_accuracy": measure_accuracy(model, held_out)}
         if report is not None:

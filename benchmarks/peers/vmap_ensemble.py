@@ -13,7 +13,7 @@ import time
 from typing import Any
 
 import torch
-from contract import EVALUATION_BATCH, Images, Reached, Task, load_images, make_model, serve
+from contract import EVALUATION_BATCH, Images, Reached, Task, epoch_order, load_images, make_model, serve
 from hand_loop import Part, to_floats
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
@@ -69,15 +69,10 @@ def train_group(task: Task, images: Images, parts: tuple[Part, Part], runs: list
     parameters = list(ensemble.parameters.values())
     optimizer = StackedAdam(parameters, [run["lr"] for run in runs])
     shared = len({(run["seed"], run["shuffle"]) for run in runs}) == 1
-    generators = [torch.Generator().manual_seed(run["seed"]) for run in runs]
     count, batch_size = len(train.labels), runs[0]["batch_size"]
-    for _ in range(task.epochs):
-        orders = torch.stack(
-            [
-                torch.randperm(count, generator=generator) if run["shuffle"] else torch.arange(count)
-                for run, generator in zip(runs, generators, strict=True)
-            ][: 1 if shared else None]
-        ).to(train.labels.device)
+    for epoch in range(1, task.epochs + 1):
+        orders = torch.stack([epoch_order(count, run, epoch) for run in (runs[:1] if shared else runs)])
+        orders = orders.to(train.labels.device)
         loss_sum = torch.zeros(len(runs), device=train.labels.device)
         correct = torch.zeros(len(runs), dtype=torch.int64, device=train.labels.device)
         ensemble.skeleton.train()

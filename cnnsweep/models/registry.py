@@ -33,7 +33,7 @@ def build_model(
     channels, height, width = image_shape
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
-            # The CPU's generator alone: torch.manual_seed looks for other devices, which takes longer than a small model.
+            # The CPU's generator alone: torch.manual_seed looks for other devices, which takes longer than a model.
             torch.default_generator.manual_seed(derive_seed(seed, "weights"))
         try:
             return _construct(choice, channels, num_classes, (height, width))
