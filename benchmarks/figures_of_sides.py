@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
-from works import AUTOMATIC, REFERENCE
+from works import AUTOMATIC, REFERENCE, SIDES
 
 _FIGURES = ("accuracy", "val_accuracy")
 _SMALLEST_TOLERANCE = 0.01
@@ -89,11 +89,11 @@ def whole_seconds(measured: dict[str, Any], result: dict[str, Any]) -> float:
 
 
 def find_disagreeing(round_: dict[str, Any]) -> set[str]:
-    """Return the sides whose mean accuracies differ from the reference's by more than seeds and batches explain.
+    """Return the sides whose mean accuracies differ from the reference's by more than their batches explain.
 
-    Both are compared over the runs that both trained. How far a run's difference lies from its side's mean difference,
-    over all sides, says how much noise there is; a mean over n runs may differ by 3 of its standard errors, and by 0.01
-    in any case.
+    Both are compared over the runs that both trained; a mean may differ by 0.01. That of a side which shuffles by
+    itself may also differ by 3 standard errors over its runs: how far a run's difference lies from its side's mean
+    difference, over all such sides, says how much noise there is.
     """
     reference = REFERENCE if REFERENCE in round_ else AUTOMATIC
     if reference not in round_:
@@ -109,14 +109,14 @@ def find_disagreeing(round_: dict[str, Any]) -> set[str]:
         spread = [
             abs(difference - mean(ds)) * math.sqrt(len(ds) / (len(ds) - 1))
             for (name, which), ds in differences.items()
-            # cnnsweep's own ways differ by rounding only, and a single run has no spread.
-            if which == figure and not name.startswith(AUTOMATIC) and len(ds) > 1
+            if which == figure and SIDES[name].draws_order and len(ds) > 1  # a single run has no spread
             for difference in ds
         ]
         noise = _MAD_TO_DEVIATION * median(spread) if spread else 0.0
         for (name, which), ds in differences.items():
             if which == figure and ds:
-                tolerance = max(_SMALLEST_TOLERANCE, 3 * noise / math.sqrt(len(ds)))
+                by_order = 3 * noise / math.sqrt(len(ds)) if SIDES[name].draws_order else 0.0
+                tolerance = max(_SMALLEST_TOLERANCE, by_order)
                 if not abs(mean(ds)) <= tolerance:  # so that NaN disagrees
                     disagreeing.add(name)
     return disagreeing

@@ -44,18 +44,28 @@ def test_ratio_is_taken_within_each_round():
 def test_accuracies_that_differ_by_noise_agree():
     round_ = {
         "cnnsweep_off": side(accuracies(0.80, 0.82, 0.85, 0.70)),
-        "hand": side(accuracies(0.86, 0.80, 0.83, 0.75)),
+        "tutorial": side(accuracies(0.86, 0.80, 0.83, 0.75)),
         "lightning": side(accuracies(0.78, 0.84, 0.87, 0.68)),
     }
     assert find_disagreeing(round_) == set()
+
+
+def test_a_side_that_sees_the_same_batches_is_held_to_a_hundredth():
+    round_ = {
+        "cnnsweep_off": side(accuracies(0.80, 0.82, 0.85, 0.70)),
+        "hand": side(accuracies(0.86, 0.80, 0.83, 0.75)),  # 0.0175 more on average
+        "vmap": side(accuracies(0.801, 0.822, 0.849, 0.71)),
+        "lightning": side(accuracies(0.78, 0.84, 0.87, 0.68)),
+    }
+    assert find_disagreeing(round_) == {"hand"}
 
 
 def test_side_that_reaches_less_is_marked_and_so_is_one_that_reaches_more():
     reference = accuracies(0.80, 0.82, 0.85, 0.70)
     round_ = {
         "cnnsweep_off": side(reference),
-        "hand": side(accuracies(0.805, 0.815, 0.855, 0.695)),
-        "vmap": side(accuracies(0.795, 0.825, 0.845, 0.705)),
+        "tutorial": side(accuracies(0.805, 0.815, 0.855, 0.695)),
+        "ray_tune": side(accuracies(0.795, 0.825, 0.845, 0.705)),
         "optuna": side(accuracies(0.70, 0.72, 0.75, 0.60)),
         "lightning": side(accuracies(0.90, 0.92, 0.95, 0.80)),
     }
@@ -65,6 +75,13 @@ def test_side_that_reaches_less_is_marked_and_so_is_one_that_reaches_more():
 def test_only_the_runs_that_both_trained_are_compared():
     round_ = {"cnnsweep_off": side(accuracies(0.80, 0.1)), "hand": side([[0.0, 0.80, 0.80], [0.9, 0.3, 0.3]])}
     assert find_disagreeing(round_) == set()
+
+
+def test_an_axis_that_a_side_leaves_out_has_its_usual_value():
+    rows = [[0.001, True, 0.8, 0.8], [0.001, False, 0.6, 0.6]]
+    reference = {**side(rows), "columns": ["lr", "shuffle", "accuracy", "val_accuracy"]}
+    assert find_disagreeing({"cnnsweep_off": reference, "hand": side([[0.001, 0.8, 0.8]])}) == set()
+    assert find_disagreeing({"cnnsweep_off": reference, "hand": side([[0.001, 0.6, 0.6]])}) == {"hand"}
 
 
 def test_a_side_without_a_number_disagrees():

@@ -11,7 +11,8 @@ from test_fused_equals_alone import ADAM, CNN, PLAIN_CNN, make_runs
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.errors import FusionError
-from cnnsweep.training import calibration
+from cnnsweep.models.registry import build_model
+from cnnsweep.training import calibration, fused_program
 from cnnsweep.training.calibration import ALONE, Way, calibrate, decide
 from cnnsweep.training.checking import check_fused
 from cnnsweep.training.feeding import Part, TrainingTask
@@ -126,3 +127,49 @@ def test_the_check_finds_what_is_wrong(task, monkeypatch, spoil, message):
     monkeypatch.setattr(FusedProgram, "_begin", begin_wrong)
     with pytest.raises(FusionError, match=f"its fused form differs from the model itself: {message}"):
         check_fused(make_runs(ADAM, dataclasses.replace(ADAM, lr=0.05, seed=2)), task)
+
+
+@pytest.mark.parametrize(
+    ("alone_s", "budget_s"),
+    [(1.0, 0.02), (20.0, 0.4), (40.0, 0.5), (1000.0, 10.0)],  # 2 % of a short sweep, 1 % of a long one, 0.5 s between
+)
+def test_measuring_costs_a_small_share_of_what_the_runs_take(alone_s, budget_s):
+    assert calibration._budget_s(alone_s) == pytest.approx(budget_s)
+
+
+def test_equal_initial_weights_are_built_once(monkeypatch, task):
+    built = []
+
+    def build(choice, image_shape, num_classes, seed):
+        built.append(seed)
+        return build_model(choice, image_shape, num_classes, seed)
+
+    monkeypatch.setattr(fused_program, "build_model", build)
+    runs = make_runs(*[dataclasses.replace(ADAM, seed=seed, lr=lr) for seed in (1, 2) for lr in (0.01, 0.02, 0.03)])
+    program = FusedProgram(runs, task.images.image_shape, 3, task.device, "fp64")
+    assert built == [1, 2]
+    for position, run in enumerate(runs):
+        alone = build_model(run.model, task.images.image_shape, 3, run.hyperparameters.seed).double().state_dict()
+        fused = program.weights(position)
+        assert fused.keys() == alone.keys()
+        assert all(torch.equal(fused[name], alone[name]) for name in alone)
+
+
+def test_a_check_measures_the_fused_program_once_however_many_runs_it_has(monkeypatch, task):
+    measured = []
+    measure = FusedProgram.measure
+    monkeypatch.setattr(FusedProgram, "measure", lambda *args: measured.append(args) or measure(*args))
+    check_fused(make_runs(*[dataclasses.replace(ADAM, lr=0.01 * k) for k in range(1, 6)]), task)
+    assert len(measured) == 1
+
+
+def test_a_wrong_evaluation_of_any_run_is_found(monkeypatch, task):
+    measure = FusedProgram.measure
+
+    def wrong(program, *args):
+        losses, correct = measure(program, *args)
+        return losses + torch.tensor([0.0, 0.0, 1e-3]), correct
+
+    monkeypatch.setattr(FusedProgram, "measure", wrong)
+    with pytest.raises(FusionError, match="the loss in evaluation by"):
+        check_fused(make_runs(*[dataclasses.replace(ADAM, lr=0.01 * k) for k in range(1, 4)]), task)

@@ -32,6 +32,7 @@ from cnnsweep.records import (
     RunStatus,
     Schedule,
 )
+from cnnsweep.training import program
 from cnnsweep.training.feeding import Part, TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram
@@ -436,3 +437,29 @@ def test_lenet_on_real_images_trains_together_as_alone(shared_data):
         model=ModelChoice("lenet"),
     )
     assert_same_training(train_together(task, runs), train_alone(task, runs))
+
+
+class FrozenPart(torch.nn.Module):
+    """A model whose constructor leaves a part in evaluation mode, as one that loads weights may."""
+
+    def __init__(self, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(in_channels).eval()
+        self.last = torch.nn.Linear(in_channels * 144, num_classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.norm(x).flatten(1))
+
+
+def test_a_model_trains_as_a_whole_whatever_mode_its_constructor_left(task, monkeypatch):
+    model = FrozenPart(3, 3)
+    monkeypatch.setattr(program, "build_model", lambda *_args: model)
+    alone = PlainProgram(make_runs(ADAM)[0], (3, 12, 12), 3, task.device, "fp64")
+    images, labels = next(training_batches(task, make_runs(ADAM), epoch=1))
+    alone.train_step(images, labels, [0.01], [0])
+    assert model.norm.training
+    assert not torch.equal(model.norm.running_mean, torch.zeros(3))
+    alone.measure(images, labels[0])
+    assert not model.norm.training
+    alone.train_step(images, labels, [0.01], [0])
+    assert model.norm.training
