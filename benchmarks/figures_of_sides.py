@@ -78,7 +78,8 @@ def compare_sides(result: dict[str, Any]) -> dict[str, SideFigures]:
             rounds=len(rounds),
             disagrees=False,
         )
-    disagreeing = find_disagreeing(result["rounds"][0])
+    first = {name: one for round_ in reversed(result["rounds"]) for name, one in round_.items()}
+    disagreeing = find_disagreeing(first)  # of each side its first round, which holds accuracies
     return {name: SideFigures(**{**vars(figures), "disagrees": name in disagreeing}) for name, figures in found.items()}
 
 

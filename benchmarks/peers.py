@@ -119,10 +119,12 @@ def with_rounds_before(before: dict[str, Any], now: dict[str, Any]) -> dict[str,
     for key in ("about", "versions", "title", "data", "images", "runs", "epochs", "device"):
         if before[key] != now[key]:
             sys.exit(f"--append: {key} was {before[key]} and is {now[key]}; measure the work anew, without --append")
-    rounds = [
-        *before["rounds"],
-        *({n: {**one, "columns": [], "rows": []} for n, one in r.items()} for r in now["rounds"]),
+    known = {name for round_ in before["rounds"] for name in round_}
+    added = [
+        {name: {**one, "columns": [], "rows": []} if name in known else one for name, one in round_.items()}
+        for round_ in now["rounds"]
     ]
+    rounds = [*before["rounds"], *added]
     rates = before["matrix_product_gflops"] + now["matrix_product_gflops"]
     failures = {**before["failures"], **now["failures"]}
     wanted = len(before["rounds"]) + now["rounds_wanted"]

@@ -37,6 +37,7 @@ def optimize(task: Task, seed: int) -> None:
     train, held_out = loop.prepare(images, task.device)
 
     def objective(trial: optuna.Trial) -> float:
+        trial.set_user_attr("began", time.time())
         chosen = {axis: trial.suggest_categorical(axis, values) for axis, values in task.axes.items()}
         run = {"shuffle": True, "seed": 0, **chosen}
         model = make_model(task, images, run["seed"])
@@ -52,7 +53,6 @@ def optimize(task: Task, seed: int) -> None:
 def train(task: Task) -> Reached:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(study_name=STUDY, storage=storage(task), direction="maximize")
-    began = time.time()
     context = multiprocessing.get_context("fork")  # before torch has started any thread
     processes = [context.Process(target=optimize, args=(task, number)) for number in range(os.cpu_count() or 1)]
     for process in processes:
@@ -64,7 +64,7 @@ def train(task: Task) -> Reached:
     usual = {"shuffle": True, "seed": 0}
     trials = {tuple(trial.params.items()): trial for trial in study.trials if trial.state.name == "COMPLETE"}
     rows = [{**usual, **t.params, **{name: t.user_attrs[name] for name in FIGURES}} for t in trials.values()]
-    return Reached(rows, began)
+    return Reached(rows, min(trial.user_attrs["began"] for trial in study.trials))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,8 @@ from cnnsweep.training.trainer import build_programs
 
 BUDGET_SHARE = 0.01  # of the time that the runs would take alone, at most, goes into measuring
 _LEAST_BUDGET_S = 0.5  # below, little can be measured, so shorter sweeps give a larger share
-_MOST_SHARE = 0.02  # but no more than this
+_SHORT_SHARE = 0.02  # but no more than this
+_MOST_SHARE = 0.05  # and a single comparison, if it is to be had for this
 _LEAST_GAIN = 1.1  # a group must be this much faster than its runs alone: below, noise may have decided
 _CLEAR_GAIN = 1.05  # and one way to train together than another
 _CLEAR_LOSS = 1.5  # a group this many times slower is not tried smaller
@@ -87,12 +88,13 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
     batch_size = min(runs[0].hyperparameters.batch_size, images_trained_on)
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
         image_s = _seconds_an_image(runs[0], task)
-        budget = _budget_s(image_s * images_trained_on * epochs)
+        all_s = image_s * images_trained_on * epochs
+        budget, affordable = _budget_s(all_s), max(_budget_s(all_s), _MOST_SHARE * all_s)
         size = min(len(runs), most)
         fewest = min(_FEWEST_IMAGES, batch_size)
-        while size > 2 and _least_cost(Way(size), fewest * image_s) > budget:
+        while size > 2 and _least_cost(Way(size), fewest * image_s) > affordable:
             size = -(-size // 2)
-        if size < 2 or _least_cost(Way(size), fewest * image_s) > budget:
+        if size < 2 or _least_cost(Way(size), fewest * image_s) > affordable:
             return decide(len(runs), image_s * batch_size, {})
         # Half of the budget buys the shortest comparison, so that there is time for some rounds.
         images = max(fewest, min(int(budget / 2 / _least_cost(Way(size), image_s)), batch_size, _IMAGES))
@@ -100,13 +102,17 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
         alone_s = min(alone.seconds(), alone.seconds())
         # More images a step cost less each than the few of the guess, so this says better how long the runs take.
         budget = min(budget, _budget_s(alone_s / images * images_trained_on * epochs))
-        deadline = time.perf_counter() + budget
+        deadline, at_last = (time.perf_counter() + seconds for seconds in (budget, affordable))
         measured: dict[Way, float] = {}
 
         def measure(way: Way) -> bool:
             """Return whether there was time."""
             nonlocal alone_s
-            if way.size < 2 or way in measured or time.perf_counter() + _least_cost(way, alone_s) > deadline:
+            if way.size < 2 or way in measured:
+                return False
+            # Where nothing has gained yet, another way may gain more than looking at it costs.
+            until = deadline if min(measured.values(), default=alone_s) < alone_s else at_last
+            if time.perf_counter() + _least_cost(way, alone_s) > until:
                 return False
             stepper = _Stepper(runs[: way.size], task, images, way.threads)
             alone_s, measured[way] = _compare(alone, stepper, way.size, deadline)
@@ -157,7 +163,7 @@ def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibr
 
 def _budget_s(alone_s: float) -> float:
     """Return how many seconds measuring may take for runs that take so many alone."""
-    return max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _MOST_SHARE * alone_s))
+    return max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _SHORT_SHARE * alone_s))
 
 
 def _usable_threads(runs: Sequence[Run], task: TrainingTask) -> int:
