@@ -1,5 +1,7 @@
 """Every kind of model builds, fits the data, and says what is wrong when it does not."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -216,3 +218,10 @@ def test_a_wrong_argument_is_one_clear_line(choice, message):
     with pytest.raises(ModelError) as caught:
         build_model(choice, FASHION, 10)
     assert str(caught.value) == message
+
+
+def test_the_network_that_comes_with_the_sweeps_fits_cifar_and_has_the_width_asked_for():
+    file = Path(__file__).parents[2] / "sweeps" / "cifar10_net.py"
+    narrow, wide = (check_model(ModelChoice(f"{file}:Net", {"width": width}), CIFAR, 10) for width in (4, 8))
+    # Two of its convolutions' channel counts double: four times as many weights, but for the first and the last layer.
+    assert 3.5 * narrow < wide < 4 * narrow
