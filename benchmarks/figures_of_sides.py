@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from statistics import mean, median
 from typing import Any
 
-from works import AUTOMATIC, REFERENCE, SIDES
+from works import AUTOMATIC, REFERENCE, SIDES, VALIDATION
 
 _FIGURES = ("accuracy", "val_accuracy")
-_SMALLEST_TOLERANCE = 0.01
-_MAD_TO_DEVIATION = 1.4826  # of a normal distribution
+_TOLERANCE, _OTHER_ORDER_TOLERANCE = 0.01, 0.03
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,8 @@ def compare_sides(result: dict[str, Any]) -> dict[str, SideFigures]:
             disagrees=False,
         )
     first = {name: one for round_ in reversed(result["rounds"]) for name, one in round_.items()}
-    disagreeing = find_disagreeing(first)  # of each side its first round, which holds accuracies
+    held_out = max(1, round(result["images"] * VALIDATION))
+    disagreeing = find_disagreeing(first, held_out)  # of each side its first round, which holds accuracies
     return {name: SideFigures(**{**vars(figures), "disagrees": name in disagreeing}) for name, figures in found.items()}
 
 
@@ -89,37 +89,28 @@ def whole_seconds(measured: dict[str, Any], result: dict[str, Any]) -> float:
     return measured["start_up"] + (measured["seconds"] - measured["start_up"]) * factor
 
 
-def find_disagreeing(round_: dict[str, Any]) -> set[str]:
-    """Return the sides whose mean accuracies differ from the reference's by more than their batches explain.
+def find_disagreeing(round_: dict[str, Any], held_out: int) -> set[str]:
+    """Return the sides whose mean accuracies differ from the reference's by more than rounding and batches explain.
 
-    Both are compared over the runs that both trained; a mean may differ by 0.01. That of a side which shuffles by
-    itself may also differ by 3 standard errors over its runs: how far a run's difference lies from its side's mean
-    difference, over all such sides, says how much noise there is.
+    Both are compared over the runs that both trained. A mean may differ by 0.01, that of a side which shuffles by
+    itself by 0.03 (after a few epochs an order makes that much of a difference), and on the images held out also by
+    half a standard error of a share of so many images.
+
+    Args:
+        held_out: how many images that is.
     """
     reference = REFERENCE if REFERENCE in round_ else AUTOMATIC
     if reference not in round_:
         return set()
     expected = {_key(row): row for row in _rows(round_[reference])}
-    differences: dict[tuple[str, str], list[float]] = {}
+    disagreeing = set()
     for name, measured in round_.items():
-        shared = [row for row in _rows(measured) if _key(row) in expected]
-        for figure in _FIGURES:
-            differences[name, figure] = [row[figure] - expected[_key(row)][figure] for row in shared]
-    disagreeing = {name for name, _ in differences if not differences[name, _FIGURES[0]]}
-    for figure in _FIGURES:
-        spread = [
-            abs(difference - mean(ds)) * math.sqrt(len(ds) / (len(ds) - 1))
-            for (name, which), ds in differences.items()
-            if which == figure and SIDES[name].draws_order and len(ds) > 1  # a single run has no spread
-            for difference in ds
-        ]
-        noise = _MAD_TO_DEVIATION * median(spread) if spread else 0.0
-        for (name, which), ds in differences.items():
-            if which == figure and ds:
-                by_order = 3 * noise / math.sqrt(len(ds)) if SIDES[name].draws_order else 0.0
-                tolerance = max(_SMALLEST_TOLERANCE, by_order)
-                if not abs(mean(ds)) <= tolerance:  # so that NaN disagrees
-                    disagreeing.add(name)
+        shared = [(row, expected[_key(row)]) for row in _rows(measured) if _key(row) in expected]
+        tolerance = _OTHER_ORDER_TOLERANCE if SIDES[name].draws_order else _TOLERANCE
+        for figure, images in (("accuracy", math.inf), ("val_accuracy", held_out)):
+            difference = mean(mine[figure] - theirs[figure] for mine, theirs in shared) if shared else math.nan
+            if not abs(difference) <= tolerance + 0.25 / math.sqrt(images):  # so that NaN disagrees
+                disagreeing.add(name)
     return disagreeing
 
 

@@ -167,7 +167,7 @@ Trajectory = tuple[Run, ...]
 
 @dataclass(frozen=True, slots=True)
 class RunGroup:
-    """Runs that train in lock step; equal in batch size, kind of optimizer, data, precision, and model but for dropout.
+    """Runs that train in lock step; equal in batch size, data, precision, and model but for dropout.
 
     Attributes:
         programs: their trajectories, by the program that trains them. Runs of one trajectory differ in `epochs` alone,

@@ -16,8 +16,9 @@ from cnnsweep.records import ModelChoice, Run, RunGroup, Trajectory, even_sizes
 def runs_of_a_kind(runs: Sequence[Run], epochs_done: Mapping[str, int]) -> list[list[Trajectory]]:
     """Return the runs that may train together, by kind, in the order in which the kinds first appear.
 
-    Runs are of one kind if they share model but for dropout, batch size, kind of optimizer and fold, and have trained
-    for as many epochs. Those that see the same batches stand side by side, so that they can share them.
+    Runs are of one kind if they share model but for dropout, batch size and fold, and have trained for as many epochs;
+    each has an optimizer of its own, of whatever kind. Those that see the same batches stand side by side, so that they
+    can share them.
 
     Args:
         epochs_done: by run id; nothing for a run that has not begun.
@@ -33,10 +34,9 @@ def family(run: Run) -> str:
 
     Sixteen hex digits, which the journal remembers.
     """
-    h = run.hyperparameters
     arguments = {name: value for name, value in run.model.arguments.items() if not _is_probability(name)}
     model = _model_key(dataclasses.replace(run.model, arguments=arguments))
-    return hashlib.sha256(to_json([model, h.batch_size, h.optimizer]).encode()).hexdigest()[:16]
+    return hashlib.sha256(to_json([model, run.hyperparameters.batch_size]).encode()).hexdigest()[:16]
 
 
 def by_exact_model(members: Sequence[Trajectory]) -> list[list[Trajectory]]:

@@ -36,7 +36,7 @@ def names(kinds):
     return [[[run.id for run in runs] for runs in members] for members in kinds]
 
 
-def test_runs_of_a_kind_share_model_batch_size_and_optimizer():
+def test_runs_of_a_kind_share_model_and_batch_size():
     runs = [
         make_run("a"),
         make_run("b", batch_size=32),
@@ -47,8 +47,8 @@ def test_runs_of_a_kind_share_model_batch_size_and_optimizer():
         make_run("g", model=ModelChoice("lenet", {"hidden": [9]})),
     ]
     kinds = runs_of_a_kind(runs, {})
-    assert names(kinds) == [[["a"], ["e"], ["f"]], [["b"]], [["c"]], [["d"]], [["g"]]]
-    assert names(by_exact_model(kinds[0])) == [[["a"], ["f"]], [["e"]]]
+    assert names(kinds) == [[["a"], ["c"], ["e"], ["f"]], [["b"]], [["d"]], [["g"]]]
+    assert names(by_exact_model(kinds[0])) == [[["a"], ["c"], ["f"]], [["e"]]]
 
 
 def test_runs_that_are_at_different_epochs_are_of_different_kinds():
@@ -105,9 +105,9 @@ def test_runs_of_different_folds_are_of_different_kinds_and_trajectories_but_of_
     runs = [make_run(f"{epochs}{fold}", fold=fold, epochs=epochs) for epochs in (2, 3) for fold in (0, 1)]
     assert names(runs_of_a_kind(runs, {})) == [[["20", "30"]], [["21", "31"]]]
     assert names([trajectories(runs)]) == [[["20", "30"], ["21", "31"]]]
-    assert len({family(run) for run in runs}) == 1
-    others = [make_run("a", batch_size=32), make_run("b", optimizer="sgd"), make_run("c", ModelChoice("cnn"))]
-    assert len({family(run) for run in [*runs, *others]}) == 4
+    assert len({family(run) for run in [*runs, make_run("a", optimizer="sgd")]}) == 1
+    others = [make_run("b", batch_size=32), make_run("c", ModelChoice("cnn"))]
+    assert len({family(run) for run in [*runs, *others]}) == 3
     assert family(make_run("d", ModelChoice("lenet", {"dropout": 0.5}))) == family(runs[0])
 
 

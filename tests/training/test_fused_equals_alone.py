@@ -177,7 +177,7 @@ def test_groups_of_every_size_train_alike(task, count):
     assert_same_training(train_together(task, runs), train_alone(task, runs))
 
 
-def test_runs_of_a_group_may_differ_in_everything_but_model_batch_size_and_kind_of_optimizer(task):
+def test_runs_of_a_group_may_differ_in_everything_but_model_and_batch_size(task):
     runs = make_runs(
         ADAM,
         dataclasses.replace(ADAM, shuffle=False, seed=5, epochs=3),
@@ -188,6 +188,10 @@ def test_runs_of_a_group_may_differ_in_everything_but_model_batch_size_and_kind_
             ADAM, schedule=Schedule("step", every=1), augment=Augmentation(True, 2, 3), weight_decay=0.1
         ),
         dataclasses.replace(ADAM, augment=Augmentation(flip=True), grad_clip=10.0, seed=9),
+        SGD,
+        dataclasses.replace(SGD, momentum=0.0, seed=9, weight_decay=0.01),
+        dataclasses.replace(RMSPROP, epochs=3, grad_clip=1.0),
+        dataclasses.replace(ADAM, optimizer="adamw", weight_decay=0.1),
     )
     assert_same_training(train_together(task, runs), train_alone(task, runs))
 
