@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 # The same bytes for the same figures; text stays text.
 mpl.rcParams.update({"svg.hashsalt": "cnnsweep", "svg.fonttype": "none", "font.size": 9})
-_COLOURS = dict(zip(SIDES, mpl.colormaps["tab20"].colors, strict=False))
+_COLOURS = {**dict(zip(SIDES, mpl.colormaps["tab20"].colors, strict=False)), AUTOMATIC: "black"}
 _MARKERS = dict(zip(SIDES, "osv^<>DPX*hd8p", strict=True))
 
 
@@ -58,7 +58,9 @@ def draw_growth(grown: list[dict[str, Any]], label: str, file: Path) -> None:
     axes.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds a run and epoch")
     sizes = [size for size, _ in compared]
     axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.minorticks_off()
+    axes.xaxis.minorticks_off()
+    for ticks in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):  # less than a power of ten is common
+        ticks("{x:g}")
     axes.legend(frameon=False)
     _save(figure, file)
 
