@@ -84,9 +84,8 @@ def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tupl
 def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:
     """Return how many images are measured at once: little memory for large images, and for many runs."""
     alone = min(1000, 4_000_000 // math.prod(image_shape))
-    return max(
-        16, min(alone, 4 * alone // runs)
-    )  # nothing is kept for a backward pass, so a few runs are as good as one
+    # Nothing is kept for a backward pass, so that a few runs take no more memory than they do in training.
+    return max(16, min(alone, 4 * alone // runs))
 
 
 def _one_of_each_batch(runs: Sequence[Run]) -> Sequence[Run]:
