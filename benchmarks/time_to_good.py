@@ -37,7 +37,12 @@ PEERS = {
     "optuna": ("Optuna: TPE, Hyperband", "search_optuna"),
     "ray_tune": ("Ray Tune: random, ASHA", "search_ray"),
 }
-OURS = {"cnnsweep_random": ("cnnsweep: random, halving", "random"), "cnnsweep_tpe": ("cnnsweep: TPE, halving", "tpe")}
+OURS = {
+    "cnnsweep_random": ("cnnsweep: random, halving", "random", "halving"),
+    "cnnsweep_tpe": ("cnnsweep: TPE, halving", "tpe", "halving"),
+    # Two epochs before the first rung: after one, what learns fastest leads, not what will be best.
+    "cnnsweep_gp": ("cnnsweep: Gaussian process, halving", "gp", {"method": "halving", "min_epochs": 2}),
+}
 SEARCHES = {**PEERS, **OURS}
 
 
@@ -96,7 +101,7 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
     return {
         **{"about": about_machine(), "versions": versions(), "target": arguments.target, "limit_min": arguments.limit},
         **{"seeds": arguments.seeds, "seconds": seconds, "failures": failures},
-        "titles": {name: title for name, (title, _) in SEARCHES.items()},
+        "titles": {name: title for name, (title, *_) in SEARCHES.items()},
     }
 
 
@@ -131,7 +136,7 @@ def command_for(name: str, images: Path, folder: Path, seed: int, validation: fl
             "epochs": EPOCHS,
         },
         "search": {"method": OURS[name][1], "runs": SETTINGS, "seed": seed},
-        "early_stop": "halving",
+        "early_stop": OURS[name][2],
     }
     file = folder / "sweep.yaml"
     file.write_text(json.dumps(sweep))

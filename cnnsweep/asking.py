@@ -27,6 +27,7 @@ from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.spec.search_entry import Search
 from cnnsweep.spec.settings import Dimension, Setting, apply_conditions, count_runs, dimensions, is_excluded
 
+_REFILL = 0.5  # of the settings that train at once have ended, before a search asks for others in their place
 FIRST_ROUND = 10  # before anything is known: as many as Optuna's TPE draws at random
 _PATIENCE = 20  # refused one after the other, before a search that learns draws at random
 _MOST_REFUSED = 1_000  # one after the other: little or nothing new is left in the space
@@ -92,18 +93,35 @@ class Asker:
         """Return how many runs are still to be asked for, at most."""
         return self._left(history) * self._replicates
 
+    @property
+    def asks_in_passing(self) -> bool:
+        """True for a search that asks for settings in the place of some that have ended, while others are on their way.
+
+        A rule with rungs leaves few of a round for most of its epochs, and few together train hardly faster than one.
+        TPE and Gaussian processes make do with what those on their way have reached; a generation of CMA-ES is judged
+        as a whole.
+        """
+        has_rungs = self._spec.early_stop is not None and self._spec.early_stop.has_rungs
+        return self._search.method in ("tpe", "gp") and has_rungs
+
     def ask(self, history: SweepHistory, runs: Sequence[Run]) -> Round | None:
         """Return the next settings to try, or None where none is due: for a grid, at the end, and while a search
-        that learns has runs under way.
+        that learns has enough runs under way.
 
         Args:
             runs: all of the sweep so far.
         """
-        under_way = any(not history.runs[run.id].status.is_final for run in runs if run.id in history.runs)
-        left = self._left(history)
-        if not left or self._suggester is None or (self._search.learns and under_way):
+        known = (run for run in runs if run.id in history.runs)
+        under_way = {run.configuration for run in known if not history.runs[run.id].status.is_final}
+        left, size = self._left(history), self._size(history)
+        if not left or self._suggester is None:
             return None
-        return self._choose(min(left, self._size(history)), history, runs)
+        free = size
+        if self._search.learns and under_way:
+            free -= len(under_way)
+            if not self.asks_in_passing or free < max(1, _REFILL * size):
+                return None
+        return self._choose(min(left, free), history, runs)
 
     @property
     def _is_grid(self) -> bool:
@@ -129,14 +147,14 @@ class Asker:
         return max(self._search.runs - sum(len(asked.picks) for asked in rounds), 0)
 
     def _size(self, history: SweepHistory) -> int:
-        """Return how many settings to ask for at once: all, or, where results count, as many as train together."""
+        """Return how many settings train at once: all, or, where results count, as many as are trained together."""
         if not self._search.learns:
             return self._search.runs
         if self._search.round is not None:
             return self._search.round
         if not self._rounds(history):
             return FIRST_ROUND
-        return max(history.largest_group // self._replicates, 1)
+        return max(history.most_at_once // self._replicates, 1)
 
     def _choose(self, count: int, history: SweepHistory, runs: Sequence[Run]) -> Round:
         """Draw until there are `count` settings that are neither excluded nor known."""
@@ -235,9 +253,11 @@ class Asker:
             of_setting = by_configuration.get(configuration, [])
             curve = average_curve(configuration, of_setting, self._spec.objective)
             is_stopped = any(run.status is RunStatus.STOPPED for run in of_setting)
+            is_under_way = any(not run.status.is_final for run in of_setting)
             by_epoch = {epoch: value for epoch, value in enumerate(curve.standing, start=1) if value is not None}
             value = curve.standing[-1] if curve.standing else None
-            told.append(Told(picks, value, by_epoch if is_stopped else {}))
+            is_pending = is_under_way and value is None
+            told.append(Told(picks, value, by_epoch if is_stopped or is_under_way else {}, is_pending))
         return told
 
     def _picks(self, setting: Setting) -> Picks | None:

@@ -18,10 +18,11 @@ from cnnsweep.execution.in_process import InProcessExecutor
 from cnnsweep.planning.cost import group_seconds
 from cnnsweep.planning.cutting import cut
 from cnnsweep.planning.groups import by_exact_model, family, runs_of_a_kind, split_evenly, split_in_step
+from cnnsweep.planning.leg import TO_THE_ENDS, Leg, without_mark
 from cnnsweep.planning.placement import Load
 from cnnsweep.recording.history import RememberedWay, SweepHistory
 from cnnsweep.records import Run, RunGroup, Trajectory
-from cnnsweep.remembered_groups import Fuse, PlannedGroup, but_rung, conditions, remembered_groups, without_torn
+from cnnsweep.remembered_groups import Fuse, PlannedGroup, conditions, remembered_groups, without_torn
 from cnnsweep.spec.expand import columns_that_vary
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.training.calibration import ALONE, Calibration, Way, calibrate, seconds_together
@@ -42,7 +43,7 @@ def choose_groups(
     *,
     measure_all: bool = False,
     in_step: bool = False,
-    rung: int | None = None,
+    leg: Leg = TO_THE_ENDS,
     executor: Executor | None = None,
 ) -> list[PlannedGroup]:
     """Return the groups to train, in the order of their first runs; those that the journal remembers keep its order.
@@ -56,24 +57,24 @@ def choose_groups(
         measure_all: measure runs that have to train alone too, to foresee their time.
         in_step: keep all runs of a configuration in one group, so that they go on epoch by epoch together, in several
             programs if need be: whoever stops configurations early compares them over their seeds and folds.
-        rung: the epoch up to which these groups train; beyond it, those that go on are grouped anew.
+        leg: up to where these groups train; beyond, those that go on are grouped anew.
         executor: measures where the groups will train, and has as many places, each of which shall have work; by
             default this process does.
     """
     executor = executor or InProcessExecutor(task)
-    under = conditions(task, fuse, in_step=in_step, rung=rung, places=executor.places)
-    remembered = remembered_groups(missing, history, under)
+    under = conditions(task, fuse, in_step=in_step, leg=leg, places=executor.places)
+    remembered = remembered_groups(missing, history, under, leg.goals)
     if in_step:
         remembered = without_torn(remembered, missing)
     known = {run.id for planned in remembered for run in planned.group.runs}
     new = [run for run in missing if run.id not in known]
     planned: list[PlannedGroup] = []
     if fuse == OFF and not measure_all and not in_step:
-        planned = [PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new]
+        planned = _with_goals([PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new], leg)
     else:
         epochs_done = {run.id: len(history.runs[run.id].records) for run in new if run.id in history.runs}
         planner = _Planner(executor, fuse, under, tell, dict(history.ways), measure_all, in_step)
-        kinds = runs_of_a_kind(new, epochs_done)
+        kinds = runs_of_a_kind(new, epochs_done, mixes_epochs=leg.mixes_epochs)
         if in_step:
             families: dict[str, list[list[Trajectory]]] = {}
             for kind in kinds:
@@ -82,7 +83,7 @@ def choose_groups(
         else:
             planned += [one for kind in kinds for one in planner.plan([kind])]
         whole = len(planned)
-        planned = _cut(planned, executor.places, task, epochs_done, rung, in_step=in_step)
+        planned = _cut(_with_goals(planned, leg), executor.places, task, epochs_done, in_step=in_step)
         if len(planned) > whole:
             tell(f"{count_text(whole, 'group')} cut into {len(planned)}: {executor.places} train at once")
     place = {run.id: number for number, run in enumerate(missing)}
@@ -185,7 +186,7 @@ class _Planner:
         known = self.ways.get(family(runs[0]))
         if (
             known is not None
-            and but_rung(known.conditions) == but_rung(self.under)
+            and without_mark(known.conditions) == without_mark(self.under)
             and len(kind) <= _REUSED_FOR * known.of
         ):
             way = Way(known.size, known.threads)
@@ -202,17 +203,14 @@ class _Planner:
         return _Choice(chosen, most, remembered)
 
 
-def foreseen_load(
-    one: PlannedGroup, task: TrainingTask, epochs_done: Mapping[str, int], rung: int | None = None
-) -> Load:
+def foreseen_load(one: PlannedGroup, task: TrainingTask, epochs_done: Mapping[str, int]) -> Load:
     """Return a group with the seconds that it will take, if anything was measured.
 
     Args:
         epochs_done: by run id.
-        rung: see `choose_groups`.
     """
     part = task.part(one.group.runs[0])  # of several folds, others may have an image less
-    seconds = group_seconds(one.group, one.step_s, len(part.training), len(part.validation), epochs_done, rung)
+    seconds = group_seconds(one.group, one.step_s, len(part.training), len(part.validation), epochs_done)
     return Load(one.group, seconds)
 
 
@@ -221,7 +219,6 @@ def _cut(
     places: int,
     task: TrainingTask,
     epochs_done: Mapping[str, int],
-    rung: int | None,
     *,
     in_step: bool,
 ) -> list[PlannedGroup]:
@@ -229,9 +226,13 @@ def _cut(
     if places == 1:
         return list(planned)
     origin = {run.id: one for one in planned for run in one.group.runs}
-    loads = [foreseen_load(one, task, epochs_done, rung) for one in planned]
+    loads = [foreseen_load(one, task, epochs_done) for one in planned]
     parts = cut(loads, places, in_step=in_step)
     return [dataclasses.replace(origin[part.group.runs[0].id], group=part.group) for part in parts]
+
+
+def _with_goals(planned: Sequence[PlannedGroup], leg: Leg) -> list[PlannedGroup]:
+    return [dataclasses.replace(one, group=one.group.up_to(leg.goals)) for one in planned]
 
 
 def _of_each_kind(kinds: Sequence[Sequence[Trajectory]], part: Sequence[Trajectory]) -> list[list[Trajectory]]:

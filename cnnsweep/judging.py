@@ -46,6 +46,29 @@ class Judge:
         """
         self._changed[self._configuration_of[run_id]] = None
 
+    def epochs_to_next_look(self, run_ids: Iterable[str]) -> dict[str, int]:
+        """Return, for runs that go on side by side, after which epoch each waits; all train for as many, some wait now.
+
+        So far it is, for the nearest of them, to its next rung or its end. A run that is ahead of others of its
+        setting, as only a crash or a failure leaves it, is not in it: it waits for them.
+        """
+        assert self._rule is not None, "without rungs nobody waits"
+        by_configuration: dict[str, list[str]] = {}
+        for run_id in run_ids:
+            by_configuration.setdefault(self._configuration_of[run_id], []).append(run_id)
+        done: dict[str, int] = {}
+        to_go: list[int] = []
+        for configuration, members in by_configuration.items():
+            lengths = {run_id: len(self._history.runs[run_id].records) for run_id in members}
+            slowest = min(lengths.values())
+            done.update((run_id, slowest) for run_id, length in lengths.items() if length == slowest)
+            ends = [run.hyperparameters.epochs for run in self._runs[configuration] if run.id in lengths]
+            rungs = rungs_of(self._rule, configuration, self._longest)
+            ahead = [rung for rung in rungs if rung > slowest and self._is_open(configuration, rung, slowest)]
+            to_go += [stop - slowest for stop in (*ahead[:1], *ends) if stop > slowest]
+        epochs = min(to_go, default=1)  # nobody has far to go whom a crash kept from hearing that it is at its end
+        return {run_id: length + epochs for run_id, length in done.items()}
+
     def next_rung(self, run_ids: Iterable[str]) -> int | None:
         """Return up to which epoch runs train before their settings are held against each other.
 

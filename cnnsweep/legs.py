@@ -1,7 +1,9 @@
-"""Training in legs: under a rule with rungs, all runs train to the next one, the losers leave, the others go on.
+"""Training in legs: under a rule with rungs, runs train until some come to one, the losers leave, the others go on.
 
-Between two legs those that are left are grouped anew, so that what trains together is never half empty, and a setting
-is judged against all others, whichever trained first. Without such a rule there is one leg, to the end.
+Between two legs those that are left are grouped anew, so that what trains together is never half empty. Where all
+settings are known beforehand, all train to the same rung: each is judged against all others, whichever trained first.
+A search that learns asks for further settings between two legs; they train together with those that are on their way.
+Without such a rule there is one leg, to the end.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnsweep.grouping import choose_groups, foreseen_load
+from cnnsweep.planning.leg import TO_THE_ENDS, Leg
 from cnnsweep.planning.placement import Costs, Load
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import Run, RunGroup
@@ -21,64 +24,83 @@ from cnnsweep.workforce import Workforce
 
 @dataclass(frozen=True, slots=True)
 class LegTrainer:
-    """Trains runs of a sweep to their ends.
+    """Trains runs of a sweep, leg after leg.
 
     Attributes:
         in_step: see `choose_groups`.
+        mixes_epochs: further settings come between two legs, so runs go on together wherever they are.
     """
 
     task: TrainingTask
     fuse: Fuse
     in_step: bool
+    mixes_epochs: bool
     history: SweepHistory
     workforce: Workforce
     supervisor: Supervisor
 
-    def train(self, runs: Sequence[Run]) -> None:
-        """Train runs until all have ended, or a person stops the sweep.
+    def finish_leg(self, runs: Sequence[Run]) -> list[Run]:
+        """Bring a leg to its end that was cut short when the sweep last ran; return the runs that go on.
+
+        Raises:
+            FolderError, KeyboardInterrupt: as `train_leg`.
+        """
+        # A crash may have come between a verdict and the end that it means.
+        losers = self.supervisor.end_losers([run.id for run in runs])
+        runs = [run for run in runs if run.id not in losers]
+        cut_short = [run for run in runs if run.id in self.history.goals]
+        if not self.mixes_epochs or not cut_short:
+            return runs
+        self._train(cut_short, Leg.in_passing(self.history.leg, self.history.goals))
+        going_on = self._going_on(cut_short)
+        return [run for run in runs if run not in cut_short or run in going_on]
+
+    def train_leg(self, runs: Sequence[Run]) -> list[Run]:
+        """Train runs until some are to be judged, or a person stops the sweep; return those that go on.
 
         Raises:
             FolderError: what is reported can no longer be written down.
             KeyboardInterrupt: a person wants to stop at once.
         """
-        judge, supervisor = self.supervisor.judge, self.supervisor
-        last_rung = 0
-        # A crash may have come between a verdict and the end that it means.
-        losers = supervisor.end_losers([run.id for run in runs])
-        runs = [run for run in runs if run.id not in losers]
-        while runs:
-            ids = [run.id for run in runs]
-            rung = judge.next_rung(ids)
-            assert rung is None or rung > last_rung, "every setting was judged at the last rung"
-            last_rung = rung or 0
-            self._train_leg([run for run in runs if rung is None or self._epochs_done(run) <= rung], rung)
-            if rung is None or supervisor.is_stopping:
-                return
-            supervisor.judge_waiting(ids)
-            runs = [run for run in runs if not self.history.runs[run.id].status.is_final]
+        if not runs:  # a search found nothing new
+            return []
+        leg = self._next_leg(runs)
+        self._train([run for run in runs if not leg.goals or run.id in leg.goals], leg)
+        return self._going_on(runs) if leg.goals else []
 
-    def _train_leg(self, runs: Sequence[Run], rung: int | None) -> None:
-        """Train runs up to a rung, or to their ends."""
-        planned = self._choose(runs, rung)
+    def _next_leg(self, runs: Sequence[Run]) -> Leg:
+        judge, ids = self.supervisor.judge, [run.id for run in runs]
+        if self.mixes_epochs:
+            return Leg.in_passing(self.history.leg + 1, judge.epochs_to_next_look(ids))
+        rung = judge.next_rung(ids)
+        if rung is None:
+            return TO_THE_ENDS
+        return Leg.to_rung(rung, [run.id for run in runs if self._epochs_done(run) <= rung])
+
+    def _train(self, runs: Sequence[Run], leg: Leg) -> None:
+        """Train runs as far as a leg goes, and judge those that have come there."""
+        planned = self._choose(runs, leg)
         epochs_done = {run.id: self._epochs_done(run) for run in runs}
 
         def foresee(one: PlannedGroup) -> Load:
-            return foreseen_load(one, self.task, epochs_done, rung)
+            return foreseen_load(one, self.task, epochs_done)
 
         loads = [foresee(one) for one in planned]
         if self.workforce.grow_for(loads, lambda group, step_s: foresee(PlannedGroup(group, "", step_s))):
-            planned = self._choose(runs, rung)
+            planned = self._choose(runs, leg)
             loads = [foresee(one) for one in planned]
         executor = self.workforce.executor
         if executor.places > 1:  # the longest first: who watches takes the order in the journal for that of training
             costs = Costs(loads)
             order = sorted(range(len(loads)), key=lambda number: -costs.of(loads[number]))
             planned, loads = [planned[number] for number in order], [loads[number] for number in order]
-        under = conditions(self.task, self.fuse, in_step=self.in_step, rung=rung, places=executor.places)
-        self.supervisor.begin_leg(planned, under, rung)
-        executor.execute([load for load in loads if self._is_behind(load.group, rung)], self.supervisor)
+        under = conditions(self.task, self.fuse, in_step=self.in_step, leg=leg, places=executor.places)
+        self.supervisor.begin_leg(planned, under, leg)
+        executor.execute([load for load in loads if self._is_behind(load.group)], self.supervisor)
+        if leg.goals and not self.supervisor.is_stopping:
+            self.supervisor.judge_waiting([run.id for run in runs])
 
-    def _choose(self, runs: Sequence[Run], rung: int | None) -> list[PlannedGroup]:
+    def _choose(self, runs: Sequence[Run], leg: Leg) -> list[PlannedGroup]:
         return choose_groups(
             runs,
             self.history,
@@ -86,13 +108,22 @@ class LegTrainer:
             self.fuse,
             self.supervisor.display.note,
             in_step=self.in_step,
-            rung=rung,
+            leg=leg,
             executor=self.workforce.executor,
         )
 
-    def _is_behind(self, group: RunGroup, rung: int | None) -> bool:
-        """True if some of a group have not come to the rung; after a crash, some others may be there already."""
-        return rung is None or any(self._epochs_done(run) < rung for run in group.runs)
+    def _going_on(self, runs: Sequence[Run]) -> list[Run]:
+        return [run for run in runs if not self.history.runs[run.id].status.is_final]
+
+    def _is_behind(self, group: RunGroup) -> bool:
+        """True if some of a group are not at their goals, or to be told that they are at their ends.
+
+        After a crash, others may be there already.
+        """
+        if not group.goals:
+            return True
+        done = [(run, self._epochs_done(run)) for run in group.runs]
+        return any(epochs < group.goals[run.id] or epochs >= run.hyperparameters.epochs for run, epochs in done)
 
     def _epochs_done(self, run: Run) -> int:
         return len(self.history.runs[run.id].records)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +51,6 @@ class Decision(Enum):
 
     CONTINUE = "continue"
     STOP = "stop"  # early: the run has ended
-    PAUSE = "pause"  # at a rung: the run waits there for the other settings
     INTERRUPT = "interrupt"  # now: the run goes on when the sweep is run again
 
 
@@ -173,10 +172,13 @@ class RunGroup:
         programs: their trajectories, by the program that trains them. Runs of one trajectory differ in `epochs` alone,
             and so have the same weights at every epoch: they are trained once and recorded for each.
         is_threaded: each program has one thread of the CPU; otherwise there is one program, which uses them all.
+        goals: by run id, the epoch after which it waits for what comes next; empty where runs train to their ends.
+            Where runs are at different epochs, all have as many to go to their goals. Others' ids mean nothing.
     """
 
     programs: tuple[tuple[Trajectory, ...], ...]
     is_threaded: bool = False
+    goals: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trajectories: Sequence[Trajectory], threads: int = 1) -> RunGroup:
@@ -186,6 +188,10 @@ class RunGroup:
         sizes = even_sizes(len(trajectories), -(-len(trajectories) // threads))
         bounds = itertools.pairwise([0, *itertools.accumulate(sizes)])
         return cls(tuple(tuple(trajectories[start:end]) for start, end in bounds), is_threaded=True)
+
+    def up_to(self, goals: Mapping[str, int]) -> RunGroup:
+        """Return the same group with other goals."""
+        return replace(self, goals=goals)
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cnnsweep.planning.groups import family
+from cnnsweep.planning.leg import TO_THE_ENDS, Leg
 from cnnsweep.recording.history import RememberedWay, SweepHistory
 from cnnsweep.records import Run, RunGroup
 from cnnsweep.training.feeding import TrainingTask
@@ -34,18 +35,18 @@ class PlannedGroup:
 
 
 def conditions(
-    task: TrainingTask, fuse: Fuse, *, in_step: bool = False, rung: int | None = None, places: int = 1
+    task: TrainingTask, fuse: Fuse, *, in_step: bool = False, leg: Leg = TO_THE_ENDS, places: int = 1
 ) -> dict[str, Any]:
     """Return under what a choice of groups holds.
 
     Args:
-        in_step, rung: as they are given to `choose_groups`.
+        in_step, leg: as they are given to `choose_groups`.
         places: how many groups train at once.
     """
     return {
         **({"places": places} if places > 1 else {}),
         **({"in_step": True} if in_step else {}),
-        **({} if rung is None else {"rung": rung}),
+        **leg.mark,
         "fuse": fuse,
         "device": str(task.device),
         "machine": platform.machine(),
@@ -54,12 +55,9 @@ def conditions(
     }
 
 
-def but_rung(under: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the conditions under which a measured way holds: up to which epoch it was to be used is none of them."""
-    return {name: value for name, value in under.items() if name != "rung"}
-
-
-def event_from_groups(planned: Sequence[PlannedGroup], under: Mapping[str, Any]) -> dict[str, Any]:
+def event_from_groups(
+    planned: Sequence[PlannedGroup], under: Mapping[str, Any], leg: Leg = TO_THE_ENDS
+) -> dict[str, Any]:
     """Return the fields of the journal's `planned` event."""
     groups = [
         {
@@ -72,7 +70,8 @@ def event_from_groups(planned: Sequence[PlannedGroup], under: Mapping[str, Any])
         }
         for one in planned
     ]
-    return {"conditions": dict(under), "groups": groups}
+    goals = {"goals": dict(leg.goals)} if leg.mixes_epochs else {}  # else one epoch, which the conditions have
+    return {"conditions": dict(under), "groups": groups, **goals}
 
 
 def _way_to_json(way: RememberedWay) -> dict[str, Any]:
@@ -81,8 +80,14 @@ def _way_to_json(way: RememberedWay) -> dict[str, Any]:
     return fields
 
 
-def remembered_groups(missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any]) -> list[PlannedGroup]:
-    """Return what is left of the groups that were chosen under the same conditions."""
+def remembered_groups(
+    missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any], goals: Mapping[str, int]
+) -> list[PlannedGroup]:
+    """Return what is left of the groups that were chosen under the same conditions.
+
+    Args:
+        goals: of the leg, see `Leg`.
+    """
     by_id = {run.id: run for run in missing}
     planned = []
     for remembered in history.groups:
@@ -94,7 +99,7 @@ def remembered_groups(missing: Sequence[Run], history: SweepHistory, under: Mapp
         ]
         left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
         if any(left):
-            group = RunGroup(tuple(program for program in left if program), remembered.is_threaded)
+            group = RunGroup(tuple(program for program in left if program), remembered.is_threaded, goals)
             planned.append(PlannedGroup(group, remembered.why, remembered.step_s))
     return planned
 

@@ -12,6 +12,7 @@ from cnnsweep.errors import DiskFullError, ExecutionError, FolderError
 from cnnsweep.failures import FailureStreak
 from cnnsweep.interruption import StopRequest
 from cnnsweep.judging import Judge
+from cnnsweep.planning.leg import TO_THE_ENDS, Leg
 from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import Decision, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
@@ -32,7 +33,7 @@ class Supervisor:
         self._running: dict[str, Run] = {}
         stop.running = self._running
         self._waiting: dict[str, int] = {}  # at a rung, by run id, after so many epochs
-        self._rung: int | None = None
+        self._leg = TO_THE_ENDS
         self._grouped_under: Mapping[str, Any] = {}
         self.batches_done = display.batches_done
 
@@ -41,11 +42,11 @@ class Supervisor:
         """True if nothing further is to start: a person stops the sweep, or it gives up."""
         return self.stop.is_made or self.failures.reason is not None
 
-    def begin_leg(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], rung: int | None) -> None:
-        """Write down which runs are going to train together, up to which epoch; None is to their ends."""
-        self._rung = rung
+    def begin_leg(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], leg: Leg) -> None:
+        """Write down which runs are going to train together, and how far."""
+        self._leg = leg
         self._grouped_under = under
-        self.recorder.record_groups(event_from_groups(planned, under))
+        self.recorder.record_groups(event_from_groups(planned, under, leg))
 
     def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
         if self.is_stopping:
@@ -67,7 +68,7 @@ class Supervisor:
             self._running.pop(run.id, None)
             self.display.run_ended(RunOutcome(run.id, RunStatus.WAITING))
         planned = [PlannedGroup(part, f"a larger group failed: {cause}") for part in parts]
-        self.recorder.record_groups(event_from_groups(planned, self._grouped_under))
+        self.recorder.record_groups(event_from_groups(planned, self._grouped_under, self._leg))
         sizes = " and ".join(str(len(part.trajectories)) for part in parts)
         how = "one by one" if all(len(part.trajectories) == 1 for part in parts) else f"in groups of {sizes}"
         self.display.message(f"{sum(len(part.runs) for part in parts)} runs go on {how}: {cause}")
@@ -84,8 +85,6 @@ class Supervisor:
         self.display.message(text)
 
     def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        if self._rung is not None:  # their worker may have been lost when they had just come there
-            return dict.fromkeys(self.recorder.history.at_epoch(self._rung, run_ids), Decision.PAUSE)
         return self._stops(run_ids) if self.judge.judges_every_epoch else {}
 
     def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
@@ -94,12 +93,10 @@ class Supervisor:
             self.display.epoch_ended(report.record, standing)
         if self.stop.is_made:
             return {report.record.run_id: Decision.INTERRUPT for report in reports}
-        epoch = reports[0].record.epoch
+        if not self.judge.judges_every_epoch:
+            return {}
         # After a crash some of the group may have been there before, and have nothing to report.
-        there = self.recorder.history.at_epoch(epoch, self._running)
-        if epoch == self._rung:
-            return dict.fromkeys(there, Decision.PAUSE)
-        return self._stops(there) if self.judge.judges_every_epoch else {}
+        return self._stops(self.recorder.history.at_epoch(reports[0].record.epoch, self._running))
 
     def run_ended(self, outcome: RunOutcome) -> None:
         with self.stop.deferred():

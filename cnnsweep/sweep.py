@@ -124,15 +124,18 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history), failures)
             who = workforce.description or describe_places(places)
             display.sweep_started(_overview(spec, paths, who, roster.runs, history, asker.runs_to_come(history)))
-            trainer = LegTrainer(task, options.fuse, in_step, history, workforce, supervisor)
+            mixes_epochs = asker.asks_in_passing
+            trainer = LegTrainer(task, options.fuse, in_step, mixes_epochs, history, workforce, supervisor)
             with contextlib.closing(workforce), supervisor.work_may_fail(), contextlib.suppress(KeyboardInterrupt):
+                supervisor.judge.add_runs(roster.runs)
+                under_way = trainer.finish_leg(roster.take_missing())
                 while not supervisor.is_stopping:
                     is_asked = roster.ask(dataset, recorder, display)
-                    missing = roster.take_missing()
-                    if not missing and not is_asked:
+                    under_way += roster.take_missing()
+                    if not under_way and not is_asked:
                         break
                     supervisor.judge.add_runs(roster.runs)
-                    trainer.train(missing)
+                    under_way = trainer.train_leg(under_way)
             with stop.deferred():
                 supervisor.interrupt()
                 is_whole = roster.is_whole

@@ -75,6 +75,10 @@ class Search:
         return sizes
 
     def told(self):
+        """Return what the next round is told, in short."""
+        return [(round(one.picks["lr"], 6), one.value, one.curve) for one in self.heard()]
+
+    def heard(self):
         """Return what the next round is told."""
         heard = []
 
@@ -83,9 +87,10 @@ class Search:
                 heard.append((list(told), drawn))
                 return [{"lr": 0.2 - drawn / 1000 - n / 10_000, "optimizer": 0, "momentum": 0.0} for n in range(count)]
 
-        self.asker._suggester = Listening()
+        before, self.asker._suggester = self.asker._suggester, Listening()
         self.asker.ask(self.history, self.runs)
-        return [(round(one.picks["lr"], 6), one.value, one.curve) for one in heard[0][0]]
+        self.asker._suggester = before
+        return heard[0][0]
 
     @property
     def drawn(self):
@@ -282,3 +287,68 @@ def test_what_chance_leaves_out_of_a_small_space_is_found_all_the_same():
     search = Search(text + "exclude: [{lr: '> 0.00011'}]\n")  # two of two thousand are allowed
     assert sum(search.to_the_end()) == 2
     assert search.asker.runs_to_come(search.history) == 0
+
+
+RUNGS = "early_stop: halving\n"
+
+
+class Underway(Search):
+    """A search in which runs go on for an epoch and wait."""
+
+    def goes_on(self, number, *figures):
+        run = self.runs[number]
+        for figure in figures:
+            epoch = len(self.history.runs[run.id].records) + 1
+            record = EpochRecord(run.id, epoch, 1.0, 0.5, 1.0, figure, 1.0, 1.0, 0.1, 1)
+            self.apply("epoch", **event_from_record(record, None))
+
+    def ends(self, *numbers, status=RunStatus.STOPPED):
+        for number in numbers:
+            self.apply("ended", run=self.runs[number].id, status=str(status), cause=None)
+
+
+def test_when_half_of_what_trains_at_once_has_ended_others_are_asked_for():
+    search = Underway(searching("tpe", 20, ", round: 4", SPACE.replace("epochs: 2", "epochs: 9")) + RUNGS)
+    assert len(search.ask().event["picks"]) == 4
+    for number in range(4):
+        search.goes_on(number, 0.1 * number)
+    search.ends(0)
+    assert search.ask() is None
+    search.ends(1)
+    assert len(search.ask().event["picks"]) == 2
+    assert search.ask() is None
+    assert len(search.runs) == 6
+
+
+def test_settings_on_their_way_are_told_with_what_they_have_reached():
+    search = Underway(searching("tpe", 20, ", round: 4", SPACE.replace("epochs: 2", "epochs: 9")) + RUNGS)
+    search.ask()
+    for number in range(4):
+        search.goes_on(number, 0.1 * number)
+    search.ends(0, 1)
+    search.goes_on(3, 0.5)
+    told = search.heard()[:4]
+    assert [(one.value, dict(one.curve), one.is_pending) for one in told] == [
+        (0.0, {1: 0.0}, False),
+        (0.1, {1: 0.1}, False),
+        (0.2, {1: 0.2}, False),
+        (0.5, {1: pytest.approx(0.3), 2: 0.5}, False),
+    ]
+    search.ask()
+    search.ends(2, 3)
+    assert [(one.value, one.is_pending) for one in search.heard()[4:6]] == [(None, True)] * 2
+
+
+@pytest.mark.parametrize(
+    ("method", "rule", "expected"),
+    [
+        ("tpe", "halving", True),
+        ("gp", "hyperband", True),
+        ("tpe", "median", False),  # it judges every setting by itself
+        ("cmaes", "halving", False),  # a generation is judged as a whole
+        ("random", "halving", False),  # all of its settings are known beforehand
+    ],
+)
+def test_who_asks_in_passing(method, rule, expected):
+    text = searching(method, 8) + f"early_stop: {rule}\n"
+    assert Asker(parse_sweep(text, "s.yaml")).asks_in_passing is expected

@@ -228,3 +228,27 @@ def test_a_journal_without_configurations_is_judged_by_those_of_the_file():
         sweep.history.runs[sweep.runs[number].id].configuration = sweep.runs[number].id
         sweep.ends(number, 0.1)
     assert [one.configuration for one in sweep.asks(0, 1)] == [sweep.runs[0].configuration]
+
+
+def test_runs_go_side_by_side_as_far_as_the_nearest_look():
+    sweep = Sweep(HALVING, "lr: [0.1, 0.01, 0.001, 0.0001], epochs: 9")  # rungs 1, 2, 4, 8; two seeds of each
+
+    def goals(*numbers):
+        ids = [run.id for run in sweep.runs]
+        found = sweep.judge.epochs_to_next_look([ids[number] for number in numbers])
+        return {ids.index(run_id): goal for run_id, goal in found.items()}
+
+    assert goals(0, 1) == {0: 1, 1: 1}
+    sweep.ends(0, 0.1, 0.2)
+    sweep.ends(1, 0.1, 0.2)
+    sweep.notes(sweep.asks(0, 1))
+    assert goals(0, 1) == {0: 4, 1: 4}
+    assert goals(0, 1, 2, 3) == {0: 3, 1: 3, 2: 1, 3: 1}  # the second setting is new
+    sweep.ends(2, 0.1)
+    assert goals(0, 1, 2, 3) == {0: 3, 1: 3, 3: 1}  # its first seed waits for the other
+    sweep.ends(0, *[0.3] * 6)
+    sweep.ends(1, *[0.3] * 6)
+    assert goals(0, 1) == {0: 9, 1: 9}  # to its end
+    sweep.ends(0, 0.3)
+    sweep.ends(1, 0.3)
+    assert goals(0, 1) == {0: 10, 1: 10}  # there, and nobody has said so

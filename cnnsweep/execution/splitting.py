@@ -27,9 +27,11 @@ def split(group: RunGroup, *, is_memory: bool, in_step: bool) -> list[RunGroup]:
         largest = max(map(len, group.programs))
         if largest > 1 or group.is_threaded:
             return [_with_smaller_programs(group, -(-largest // 2) if is_memory else 1)]
-    return split_evenly(members, -(-len(members) // 2) if is_memory and not in_step else 1)
+    parts = split_evenly(members, -(-len(members) // 2) if is_memory and not in_step else 1)
+    return [part.up_to(group.goals) for part in parts]
 
 
 def _with_smaller_programs(group: RunGroup, most: int) -> RunGroup:
     """Return the group with programs of at most so many trajectories, which take turns."""
-    return RunGroup(tuple(part.trajectories for program in group.programs for part in split_evenly(program, most)))
+    programs = tuple(part.trajectories for program in group.programs for part in split_evenly(program, most))
+    return RunGroup(programs, goals=group.goals)

@@ -107,21 +107,19 @@ def group_seconds(
     images: int,
     held_out: int,
     epochs_done: Mapping[str, int],
-    until: int | None = None,
 ) -> float | None:
-    """Return the foreseen seconds of a group.
+    """Return the foreseen seconds of a group, up to its goals.
 
     Args:
         step_s: of one run, in this group.
         images: that a run trains on in an epoch.
         epochs_done: by run id.
-        until: the epoch after which all runs stop or wait; None is their last.
     """
     if step_s is None:
         return None
     batch_size = group.runs[0].hyperparameters.batch_size
     per_epoch = step_s * -(-images // batch_size) * (1 + _FORWARD_SHARE * held_out / images)
-    return per_epoch * sum(_epochs_left(runs, epochs_done, until) for runs in group.trajectories)
+    return per_epoch * sum(_epochs_left(runs, epochs_done, group.goals) for runs in group.trajectories)
 
 
 def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, *, histograms: bool) -> int:
@@ -140,8 +138,7 @@ def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, 
     return total
 
 
-def _epochs_left(runs: Sequence[Run], epochs_done: Mapping[str, int], until: int | None) -> int:
+def _epochs_left(runs: Sequence[Run], epochs_done: Mapping[str, int], goals: Mapping[str, int]) -> int:
     """Return the epochs of a trajectory: those of its longest run."""
-    last = max(run.hyperparameters.epochs for run in runs)
-    last = last if until is None else min(last, until)
+    last = max(min(run.hyperparameters.epochs, goals.get(run.id, run.hyperparameters.epochs)) for run in runs)
     return max(last - min(epochs_done.get(run.id, 0) for run in runs), 0)

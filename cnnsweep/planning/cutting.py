@@ -124,11 +124,11 @@ def _divided(group: RunGroup, count: int, *, in_step: bool) -> list[RunGroup]:
 def _part(group: RunGroup, members: Sequence[Trajectory], *, in_step: bool) -> RunGroup:
     """Return the group of some of its trajectories, with as many threads."""
     if group.is_threaded and not in_step:
-        return RunGroup.of(members, len(group.programs) if len(members) > 1 else 1)
+        return RunGroup.of(members, len(group.programs) if len(members) > 1 else 1).up_to(group.goals)
     ids = {runs[0].id for runs in members}
     programs = [tuple(runs for runs in program if runs[0].id in ids) for program in group.programs]
     left = tuple(program for program in programs if program)
-    return RunGroup(left, group.is_threaded and len(left) > 1)
+    return RunGroup(left, group.is_threaded and len(left) > 1, group.goals)
 
 
 def _seconds_of_part(load: Load, part: RunGroup) -> float | None:

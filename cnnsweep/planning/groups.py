@@ -13,7 +13,9 @@ from cnnsweep.recording.files import to_json
 from cnnsweep.records import ModelChoice, Run, RunGroup, Trajectory, even_sizes
 
 
-def runs_of_a_kind(runs: Sequence[Run], epochs_done: Mapping[str, int]) -> list[list[Trajectory]]:
+def runs_of_a_kind(
+    runs: Sequence[Run], epochs_done: Mapping[str, int], *, mixes_epochs: bool = False
+) -> list[list[Trajectory]]:
     """Return the runs that may train together, by kind, in the order in which the kinds first appear.
 
     Runs are of one kind if they share model but for dropout, batch size and fold, and have trained for as many epochs;
@@ -22,11 +24,17 @@ def runs_of_a_kind(runs: Sequence[Run], epochs_done: Mapping[str, int]) -> list[
 
     Args:
         epochs_done: by run id; nothing for a run that has not begun.
+        mixes_epochs: runs may be of one kind that have not trained for as many epochs.
     """
-    kinds: dict[Any, list[Run]] = {}
+    kinds: dict[Any, dict[int, list[Run]]] = {}
     for run in runs:
-        kinds.setdefault((family(run), run.fold, epochs_done.get(run.id, 0)), []).append(run)
-    return [_side_by_side(trajectories(kind)) for kind in kinds.values()]
+        done = epochs_done.get(run.id, 0)
+        kind = (family(run), run.fold, None if mixes_epochs else done)
+        kinds.setdefault(kind, {}).setdefault(done, []).append(run)
+    return [
+        list(itertools.chain.from_iterable(_side_by_side(trajectories(of_epoch)) for of_epoch in kind.values()))
+        for kind in kinds.values()
+    ]
 
 
 def family(run: Run) -> str:

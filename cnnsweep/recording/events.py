@@ -26,7 +26,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         **{"fold?": (int, type(None)), "epochs?": (int, type(None))},
     },
     "asked": {"space": str, "drawn": int, "picks": list, "configurations": list},
-    "planned": {"groups": list, "conditions": dict},
+    "planned": {"groups": list, "conditions": dict, "goals?": dict},
     "epoch": {
         **{"run": str, "epoch": int, "steps": int, "lr": _FIGURE, "checkpoint": _TEXT_OR_NONE, "best?": _TEXT_OR_NONE},
         **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), _FIGURE),

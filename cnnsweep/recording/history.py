@@ -112,7 +112,8 @@ class SweepHistory:
         sweep: the last `sweep` event.
         runs: by id, in the order of their announcement.
         groups: which runs train together, as it was chosen last.
-        largest_group: the most trajectories that ever were to train together.
+        most_at_once: the most trajectories that ever were to train at the same time.
+        leg, goals: the last leg that has a number, and its goals; none after one without. See `planning.leg`.
         rounds: what a search has asked for.
         verdicts: what an early-stopping rule found, by configuration and epoch.
         tests: the `tested` events, one for each look at the test set.
@@ -123,7 +124,9 @@ class SweepHistory:
     runs: dict[str, RunHistory] = field(default_factory=dict)
     groups: list[RememberedGroup] = field(default_factory=list)
     ways: dict[str, RememberedWay] = field(default_factory=dict)  # by family; they outlast the groups
-    largest_group: int = 0
+    most_at_once: int = 0
+    leg: int = 0
+    goals: Mapping[str, int] = field(default_factory=dict)
     rounds: list[AskedRound] = field(default_factory=list)
     verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
     tests: list[Mapping[str, Any]] = field(default_factory=list)
@@ -176,8 +179,10 @@ class SweepHistory:
             known.epochs = event.get("epochs", known.epochs)
         elif kind == "planned":
             self._remember(event)
-            sizes = [sum(len(program) for program in group["programs"]) for group in event["groups"]]
-            self.largest_group = max([self.largest_group, *sizes])
+            sizes = sorted(sum(len(program) for program in group["programs"]) for group in event["groups"])
+            self.most_at_once = max(self.most_at_once, sum(sizes[-event["conditions"].get("places", 1) :]))
+            self.leg = event["conditions"].get("leg", self.leg)
+            self.goals = event.get("goals", {})
         elif kind == "asked":
             picks = tuple(dict(one) for one in event["picks"])
             self.rounds.append(AskedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))

@@ -48,8 +48,8 @@ class Told:
 
     Attributes:
         value: what it reached; None if nothing that is finite (it diverged or failed), or nothing yet.
-        curve: the figure by epoch, where a rule ended it early; empty otherwise.
-        is_pending: it is asked for in this round, and not trained yet.
+        curve: the figure by epoch, where a rule ended it early, or it is on its way; empty otherwise.
+        is_pending: it is asked for, and has no figure yet.
     """
 
     picks: Picks

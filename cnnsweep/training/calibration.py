@@ -290,5 +290,5 @@ def _compare(alone: _Stepper, together: _Stepper, size: int, deadline: float) ->
 
 
 def _first_images(runs: Sequence[Run], task: TrainingTask, count: int) -> tuple[Tensor, Tensor]:
-    images, labels = next(training_batches(task, runs, epoch=1))
+    images, labels = next(training_batches(task, runs, [1] * len(runs)))
     return images[:count], labels[:, :count]

@@ -30,7 +30,7 @@ def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
     """
     precision, tolerance = ("fp32", _TOLERANCE_FP32) if task.device.type == "mps" else ("fp64", _TOLERANCE)
     about = (task.images.image_shape, task.num_classes, task.device, precision)
-    images, labels = next(training_batches(task, runs, epoch=1))
+    images, labels = next(training_batches(task, runs, [1] * len(runs)))
     images, labels = images[:_IMAGES], labels[:, :_IMAGES]
     channels = task.images.image_shape[0]
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):

@@ -56,21 +56,28 @@ class TrainingTask:
         return only
 
 
-def training_batches(task: TrainingTask, runs: Sequence[Run], epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of an epoch for runs that train as one program, and so are of one fold.
+
+    Args:
+        epochs: which one it is, for each run.
 
     Yields:
         Images (N, G·C, H, W) float32 and labels (G, N), on the device; batch g belongs to K/G consecutive runs.
     """
     assert len({run.fold for run in runs}) == 1
     part = task.part(runs[0])
-    viewers = _one_of_each_batch(runs)
+    viewers = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
     orders = torch.stack(
-        [epoch_order(part.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch) for run in viewers], 1
+        [
+            epoch_order(part.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch)
+            for run, epoch in viewers
+        ],
+        1,
     )  # (images, G)
     chunks = torch.split(orders, runs[0].hyperparameters.batch_size)
     for items, (images, labels) in zip(chunks, task.images.batches(chunks, task.device), strict=True):
-        yield part.pixels.to_model_input(_augmented(images, items, viewers, epoch)), labels.t()
+        yield part.pixels.to_model_input(_augmented(images, items, viewers)), labels.t()
 
 
 def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -88,18 +95,23 @@ def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> i
     return max(16, min(alone, 4 * alone // runs))
 
 
-def _one_of_each_batch(runs: Sequence[Run]) -> Sequence[Run]:
-    """Return G of K runs, each standing for K/G consecutive ones that see the same images in the same order."""
-    lengths = [len(list(same)) for _, same in itertools.groupby(runs, lambda run: run.hyperparameters.view)]
+def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
+    """Return G of K runs with their epochs, each standing for K/G consecutive ones that see the same images alike."""
+    views = ((run.hyperparameters.view, epoch) for run, epoch in runs)
+    lengths = [len(list(same)) for _, same in itertools.groupby(views)]
     return runs[:: math.gcd(*lengths)]
 
 
-def _augmented(images: Tensor, items: Tensor, runs: Sequence[Run], epoch: int) -> Tensor:
-    """Return the images (N, G, C, H, W), each batch with the augmentation of its run."""
-    hows = [run.hyperparameters.augment for run in runs]
+def _augmented(images: Tensor, items: Tensor, viewers: Sequence[tuple[Run, int]]) -> Tensor:
+    """Return the images (N, G, C, H, W), each batch with the augmentation of its run in its epoch."""
+    hows = [run.hyperparameters.augment for run, _ in viewers]
     if all(how == Augmentation() for how in hows):
         return images
     items = to_device(items, images.device)
     return torch.stack(
-        [augment(images[:, g], items[:, g], how, runs[g].hyperparameters.seed, epoch) for g, how in enumerate(hows)], 1
+        [
+            augment(images[:, g], items[:, g], how, run.hyperparameters.seed, epoch)
+            for g, (how, (run, epoch)) in enumerate(zip(hows, viewers, strict=True))
+        ],
+        1,
     )

@@ -18,7 +18,7 @@ _SHARE = 0.7  # of the free memory, for a group
 def run_bytes(run: Run, task: TrainingTask) -> int:
     """Return the foreseen bytes of one run in training: weights, gradients, optimizer, activations."""
     program = PlainProgram(run, task.images.image_shape, task.num_classes, task.device, task.precision)
-    images, labels = next(training_batches(task, [run], epoch=1))
+    images, labels = next(training_batches(task, [run], [1]))
     seen: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:

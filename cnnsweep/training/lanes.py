@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class Lane:
 
     Attributes:
         members: the runs that it is recorded for and that have not ended.
+        goal: the epoch after which they wait, if there is one.
         epochs_done: where its weights are. Where a crash came while a group's epoch was written down, some lanes are
             one epoch ahead of others. They wait: they train along, so that the program and with it every rounding is
             what it would have been, and are then put back to `checkpoint`. A whole program that is ahead just waits.
@@ -36,8 +38,18 @@ class Lane:
 
     run: Run
     members: list[Member]
+    goal: int | None = None
     epochs_done: int = 0
     checkpoint: LastCheckpoint | None = None
+
+    @property
+    def progress(self) -> int:
+        """Where it is on the way that all lanes go together: in epochs from the goal, or from the first epoch."""
+        return self.epochs_done - (self.goal or 0)
+
+    def epoch_at(self, progress: int) -> int:
+        """Return which epoch of its own that is."""
+        return progress + (self.goal or 0)
 
 
 def resume(programs: Programs, position: int, lane: Lane, checkpoints: Mapping[str, LastCheckpoint]) -> None:
@@ -61,17 +73,19 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
     Returns:
         How the runs that left have ended.
     """
-    slowest = min(lane.epochs_done for lane in lanes)
+    slowest = min(lane.progress for lane in lanes)
     ended = []
     staying = []
     for position, lane in enumerate(lanes):
         for member in list(lane.members):
             outcome = outcomes.get(member.run.id)
             is_interrupted = outcome is not None and outcome.status is RunStatus.INTERRUPTED
-            if lane.epochs_done > slowest and not is_interrupted:
+            if lane.progress > slowest and not is_interrupted:
                 continue  # those ahead keep their place until the others have caught up
             if member.is_complete and (outcome is None or outcome.status is not RunStatus.DIVERGED):
                 outcome = RunOutcome(member.run.id, RunStatus.FINISHED)
+            elif outcome is None and lane.goal is not None and member.epochs_done >= lane.goal:
+                outcome = RunOutcome(member.run.id, RunStatus.WAITING)
             if outcome is not None:
                 ended.append(outcome)
                 lane.members.remove(member)
@@ -83,9 +97,9 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
     return ended
 
 
-def at_epoch(lanes: Sequence[Lane], epoch: int) -> list[Run]:
-    """Return the runs that have trained for so many epochs, no more and no less."""
-    return [member.run for lane in lanes for member in lane.members if member.epochs_done == epoch]
+def at_progress(lanes: Sequence[Lane], progress: int) -> list[Member]:
+    """Return the runs that are so far on the way, no farther and no less."""
+    return [member for lane in lanes for member in lane.members if member.epochs_done == lane.epoch_at(progress)]
 
 
 def common_epoch(lanes: Sequence[Lane]) -> int | None:
@@ -100,7 +114,7 @@ def only(group: RunGroup, run_ids: Collection[str]) -> RunGroup:
         [tuple(run for run in runs if run.id in run_ids) for runs in trajectories] for trajectories in group.programs
     ]
     left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
-    return RunGroup(tuple(program for program in left if program), group.is_threaded)
+    return dataclasses.replace(group, programs=tuple(program for program in left if program))
 
 
 def interruption_of_all(lanes: Sequence[Lane]) -> dict[str, RunOutcome]:

@@ -17,7 +17,16 @@ from cnnsweep.records import Decision, EpochRecord, EpochReport, FailureKind, Ru
 from cnnsweep.training.failing import failed_outcome, is_out_of_memory, one_line
 from cnnsweep.training.feeding import TrainingTask, training_batches, validation_batches
 from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.lanes import Lane, Member, at_epoch, common_epoch, interruption_of_all, let_leave, only, resume
+from cnnsweep.training.lanes import (
+    Lane,
+    Member,
+    at_progress,
+    common_epoch,
+    interruption_of_all,
+    let_leave,
+    only,
+    resume,
+)
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
 from cnnsweep.training.programs import Programs
 from cnnsweep.training.schedules import learning_rate
@@ -69,7 +78,7 @@ class GroupError(Exception):
 def train_group(
     group: RunGroup, task: TrainingTask, watcher: Watcher, checkpoints: Mapping[str, LastCheckpoint]
 ) -> None:
-    """Train the runs of a group to their ends, telling `watcher` everything.
+    """Train the runs of a group to their ends or goals, telling `watcher` everything.
 
     Args:
         checkpoints: by run id, where runs that were interrupted go on.
@@ -80,7 +89,7 @@ def train_group(
         FolderError: what is reported can no longer be written down.
         GroupError: the same, where several trajectories train together.
     """
-    lanes = [Lane(runs[-1], [Member(run) for run in runs]) for runs in group.trajectories]
+    lanes = [Lane(runs[-1], [Member(run) for run in runs], group.goals.get(runs[-1].id)) for runs in group.trajectories]
     try:
         with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
             _train_lanes(build_programs(group, task), lanes, task, watcher, checkpoints)
@@ -105,17 +114,17 @@ def _train_lanes(
     for position, lane in enumerate(lanes):
         resume(programs, position, lane, checkpoints)
     outcomes: dict[str, RunOutcome] = {}
-    if epoch := common_epoch(lanes):
-        decisions = watcher.resumed([run.id for run in at_epoch(lanes, epoch)])
-        outcomes = _outcomes(lanes, epoch, decisions, {})
+    if common_epoch(lanes):
+        decisions = watcher.resumed([member.run.id for lane in lanes for member in lane.members])
+        outcomes = _outcomes(lanes, lanes[0].progress, decisions, {})
     # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
     _let_leave(programs, lanes, outcomes, watcher)
     while lanes:
-        epoch = min(lane.epochs_done for lane in lanes) + 1
-        reports = _train_epoch(programs, lanes, epoch, task, watcher)
+        progress = min(lane.progress for lane in lanes) + 1
+        reports = _train_epoch(programs, lanes, progress, task, watcher)
         decisions = watcher.epoch_ended(reports) if reports else {}
         divergences = {report.record.run_id: report.record.divergence for report in reports}
-        outcomes = _outcomes(lanes, epoch, decisions, divergences)
+        outcomes = _outcomes(lanes, progress, decisions, divergences)
         if reports and all(decisions.get(run_id) is Decision.INTERRUPT for run_id in divergences):
             outcomes = {**interruption_of_all(lanes), **outcomes}  # those that wait have nothing to report
         _let_leave(programs, lanes, outcomes, watcher)
@@ -142,11 +151,11 @@ def _let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, Run
 
 
 def _outcomes(
-    lanes: Sequence[Lane], epoch: int, decisions: Mapping[str, Decision], divergences: Mapping[str, str | None]
+    lanes: Sequence[Lane], progress: int, decisions: Mapping[str, Decision], divergences: Mapping[str, str | None]
 ) -> dict[str, RunOutcome]:
-    """Return how runs end that are at an epoch, which may not be their last."""
-    ids = [run.id for run in at_epoch(lanes, epoch)]
-    outcomes = [_outcome(run_id, epoch, decisions.get(run_id), divergences.get(run_id)) for run_id in ids]
+    """Return how runs end that are so far on the way, in an epoch that may not be their last."""
+    there = [(member.run.id, member.epochs_done) for member in at_progress(lanes, progress)]
+    outcomes = [_outcome(run_id, epoch, decisions.get(run_id), divergences.get(run_id)) for run_id, epoch in there]
     return {outcome.run_id: outcome for outcome in outcomes if outcome is not None}
 
 
@@ -157,8 +166,6 @@ def _outcome(run_id: str, epoch: int, decision: Decision | None, divergence: str
         return RunOutcome(run_id, RunStatus.DIVERGED, cause, failure=FailureKind.DIVERGED)
     if decision is Decision.STOP:
         return RunOutcome(run_id, RunStatus.STOPPED, f"stopped early after epoch {epoch}")
-    if decision is Decision.PAUSE:
-        return RunOutcome(run_id, RunStatus.WAITING)
     if decision is Decision.INTERRUPT:
         return RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epoch}")
     return None
@@ -187,23 +194,28 @@ def _all_finite(weights: Mapping[str, Tensor]) -> bool:
 
 
 def _train_epoch(
-    programs: Programs, lanes: Sequence[Lane], epoch: int, task: TrainingTask, watcher: Watcher
+    programs: Programs, lanes: Sequence[Lane], progress: int, task: TrainingTask, watcher: Watcher
 ) -> list[EpochReport]:
-    """Move every lane on by one epoch; return a report for each run that has not had this epoch yet."""
+    """Move every lane on by one epoch; return a report for each run that was not so far on the way yet."""
     start = time.perf_counter()
-    due = [[member for member in lane.members if member.epochs_done < epoch] for lane in lanes]
+    epochs = [lane.epoch_at(progress) for lane in lanes]
+    due = [
+        [member for member in lane.members if member.epochs_done < epoch]
+        for lane, epoch in zip(lanes, epochs, strict=True)
+    ]
 
     def train_part(program: Program, part: slice) -> list[_Figures | None]:
-        if all(lane.epochs_done >= epoch for lane in lanes[part]):
+        if all(lane.progress >= progress for lane in lanes[part]):
             return [None] * len(lanes[part])  # no one's figures depend on it: it just waits
         ids = [member.run.id for members in due[part] for member in members]
-        return [*_train_part(program, [lane.run for lane in lanes[part]], epoch, task, ids, watcher, programs)]
+        runs = [lane.run for lane in lanes[part]]
+        return [*_train_part(program, runs, epochs[part], task, ids, watcher, programs)]
 
     figures = [of_run for of_part in programs.on_each(train_part) for of_run in of_part]
     # Of a group's time, each run has its share.
     seconds = (time.perf_counter() - start) / max(1, sum(len(members) for members in due))
     reports = []
-    for position, (lane, members, measured) in enumerate(zip(lanes, due, figures, strict=True)):
+    for position, (lane, epoch, members, measured) in enumerate(zip(lanes, epochs, due, figures, strict=True)):
         if measured is None:
             continue
         if lane.epochs_done >= epoch:  # it waits for the others
@@ -260,7 +272,7 @@ class _CancelledError(Exception):
 def _train_part(
     program: Program,
     runs: Sequence[Run],
-    epoch: int,
+    epochs: Sequence[int],
     task: TrainingTask,
     ids: Sequence[str],
     watcher: Watcher,
@@ -272,18 +284,19 @@ def _train_part(
     losses: list[Tensor] = []
     correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
     rates: list[float] = []
-    for step, (images, labels) in enumerate(training_batches(task, runs, epoch)):
+    own = list(zip(runs, epochs, strict=True))
+    for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
         rates = [
             learning_rate(h.schedule, h.lr, (epoch - 1) * steps + step, steps, h.epochs)
-            for h in (run.hyperparameters for run in runs)
+            for h, epoch in ((run.hyperparameters, epoch) for run, epoch in own)
         ]
-        seeds = [forward_seed(run, epoch, step) for run in runs]
+        seeds = [forward_seed(run, epoch, step) for run, epoch in own]
         loss, hits = program.train_step(images, labels, rates, seeds)
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         correct += hits
-        watcher.batches_done(ids, epoch, step + 1, steps)
+        watcher.batches_done(ids, min(epochs), step + 1, steps)
     validation = _validate(program, runs, task)
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
     lengths = _batch_lengths(len(part.training), batch_size).double()

@@ -63,9 +63,12 @@ class Replay:
         groups = 0
         for group in self.history.groups:  # in the order in which they begin
             rung = group.conditions.get("rung")
+            goals = self.history.goals if group.conditions.get("leg") == self.history.leg else {}
             ids = [run for program in group.programs for trajectory in program for run in trajectory]
             known = [self.history.runs[run] for run in ids if run in self._planned and run in self.history.runs]
-            behind = [run.id for run in known if run.outcome is None and (rung is None or len(run.records) < rung)]
+            goal_of = {run.id: goals.get(run.id, rung) for run in known}
+            going = [run for run in known if run.outcome is None]
+            behind = [run.id for run in going if (goal := goal_of[run.id]) is None or len(run.records) < goal]
             active += behind
             groups += bool(behind)
             if groups == group.conditions.get("places", 1):

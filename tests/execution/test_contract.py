@@ -104,7 +104,6 @@ def test_images_that_are_read_from_disk_are_the_same_images(name, tmp_path, nets
     ("decision", "status"),
     [
         (Decision.STOP, RunStatus.STOPPED),
-        (Decision.PAUSE, RunStatus.WAITING),
         (Decision.INTERRUPT, RunStatus.INTERRUPTED),
     ],
 )
@@ -121,6 +120,15 @@ def test_decisions_go_back(executor, decision, status):
     }  # fmt: skip
 
 
+def test_runs_wait_at_their_goals_wherever_they_are(executor):
+    runs = older, _ = [make_run(name, SGD, epochs=4) for name in ("older", "newer")]
+    first = train(executor, [together(older).up_to({"older": 1})])
+    assert first.ends["older"].status is RunStatus.WAITING
+    notes = train(executor, [together(*runs).up_to({"older": 3, "newer": 2})], checkpoints=first.checkpoints)
+    assert {run_id: len(reports) for run_id, reports in notes.reports.items()} == {"older": 2, "newer": 2}
+    assert {outcome.status for outcome in notes.ends.values()} == {RunStatus.WAITING}
+
+
 def test_runs_go_on_from_their_checkpoints(executor, task):
     runs = [make_run(f"run{number}", ADAM, lr=0.01 * (1 + number), epochs=3) for number in range(3)]
     groups = [*alone(runs[0]), together(*runs[1:])]
@@ -133,7 +141,7 @@ def test_runs_go_on_from_their_checkpoints(executor, task):
 
 
 def test_what_is_decided_about_runs_that_go_on_holds(executor):
-    first = train(executor, alone(make_run("a")), lambda *_: Decision.PAUSE)
+    first = train(executor, alone(make_run("a")), lambda *_: Decision.INTERRUPT)
     rest = train(executor, alone(make_run("a")), lambda *_: Decision.STOP, first.checkpoints)
     assert rest.reports == {}
     assert rest.ends["a"].status is RunStatus.STOPPED

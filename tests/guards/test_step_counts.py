@@ -174,7 +174,7 @@ def test_runs_that_see_the_same_batches_share_their_making():
     task = images_of(4)
 
     def batches(count: int) -> OperatorCounts:
-        return counted(lambda: list(training_batches(task, make_runs(count), 1)))
+        return counted(lambda: list(training_batches(task, make_runs(count), [1] * count)))
 
     alone, together = batches(1), batches(8)
     assert together.calls == alone.calls

@@ -258,6 +258,57 @@ def test_runs_that_are_an_epoch_ahead_wait_for_the_others(task):
             assert torch.equal(rest.reports[run.id][-1].weights[name], expected)  # bit for bit: the group is the same
 
 
+def towards(*goals: tuple[Run, int]) -> RunGroup:
+    """Return the group of some runs, each of which waits after an epoch of its own."""
+    return RunGroup.of([(run,) for run, _ in goals]).up_to({run.id: goal for run, goal in goals})
+
+
+def go_on(task: TrainingTask, collector: Collector, *goals: tuple[Run, int]) -> None:
+    last = {run_id: kept[-1] for run_id, kept in collector.checkpoints.items()}
+    for run, _ in goals:
+        collector.outcomes.pop(run.id, None)
+    train_group(towards(*goals), task, collector, last)
+
+
+def test_runs_at_different_epochs_train_together_as_they_do_alone(task):
+    """Each sees its own images, learning rates and masks, wherever the others are."""
+    changing = dataclasses.replace(
+        ADAM, epochs=4, schedule=Schedule("cosine", warmup=1.0), augment=Augmentation(flip=True, crop=1, cutout=3)
+    )
+    rates = different_rates(changing, 4)
+    a, b, c, d = runs = make_runs(*(dataclasses.replace(h, seed=1) for h in rates))
+    collector = Collector()
+    go_on(task, collector, (a, 1), (b, 1))
+    assert {o.status for o in collector.outcomes.values()} == {RunStatus.WAITING}
+    go_on(task, collector, (c, 2), (d, 2), (a, 3), (b, 3))
+    assert {i: len(reports) for i, reports in collector.reports.items()} == {a.id: 3, b.id: 3, c.id: 2, d.id: 2}
+    go_on(task, collector, (a, 4), (b, 4), (c, 3), (d, 3))
+    waiting, finished = RunStatus.WAITING, RunStatus.FINISHED
+    assert [collector.outcomes[run.id].status for run in runs] == [finished, finished, waiting, waiting]
+    go_on(task, collector, (c, 4), (d, 4))
+    assert_same_training(collector, train_alone(task, runs))
+
+
+def test_of_runs_at_different_epochs_too_those_that_are_ahead_wait_for_the_others(task):
+    newcomer, first, second = runs = make_runs(*different_rates(dataclasses.replace(ADAM, epochs=5), 3))
+    collector = Collector()
+    go_on(task, collector, (first, 2), (second, 2))
+    before = {run_id: kept[-1] for run_id, kept in collector.checkpoints.items()}
+    group = towards((newcomer, 2), (first, 4), (second, 4))
+    whole, rest = Collector(), Collector()
+    train_group(group, task, whole, before)
+    # Two of them have had the first of their two epochs, as after a crash.
+    ahead = {run.id: whole.checkpoints[run.id][0] for run in (newcomer, first)}
+    train_group(group, task, rest, {**before, **ahead})
+    assert {i: [r.record.epoch for r in reports] for i, reports in rest.reports.items()} == {
+        newcomer.id: [2], first.id: [4], second.id: [3, 4],
+    }  # fmt: skip
+    assert {o.status for o in rest.outcomes.values()} == {RunStatus.WAITING}
+    for run in runs:
+        for name, expected in whole.reports[run.id][-1].weights.items():
+            assert torch.equal(rest.reports[run.id][-1].weights[name], expected)  # bit for bit: the group is the same
+
+
 def test_runs_that_wait_are_interrupted_with_the_others(task):
     runs = make_runs(*different_rates(dataclasses.replace(ADAM, epochs=4), 2))
     whole = train_together(task, runs)
@@ -275,9 +326,9 @@ def test_runs_that_differ_in_epochs_alone_are_trained_once_and_recorded_for_each
     short, long = runs = make_runs(dataclasses.replace(ADAM, epochs=2), dataclasses.replace(ADAM, epochs=4))
     epochs = []
 
-    def batches(task: TrainingTask, runs: Sequence[Run], epoch: int):
-        epochs.append(epoch)
-        return training_batches(task, runs, epoch)
+    def batches(task: TrainingTask, runs: Sequence[Run], of_each: Sequence[int]):
+        epochs.extend(of_each)
+        return training_batches(task, runs, of_each)
 
     monkeypatch.setattr("cnnsweep.training.trainer.training_batches", batches)
     collector = Collector()
@@ -459,7 +510,7 @@ def test_a_model_trains_as_a_whole_whatever_mode_its_constructor_left(task, monk
     model = FrozenPart(3, 3)
     monkeypatch.setattr(program, "build_model", lambda *_args: model)
     alone = PlainProgram(make_runs(ADAM)[0], (3, 12, 12), 3, task.device, "fp64")
-    images, labels = next(training_batches(task, make_runs(ADAM), epoch=1))
+    images, labels = next(training_batches(task, runs := make_runs(ADAM), [1] * len(runs)))
     alone.train_step(images, labels, [0.01], [0])
     assert model.norm.training
     assert not torch.equal(model.norm.running_mean, torch.zeros(3))

@@ -368,4 +368,4 @@ def test_out_of_step_a_group_is_halved_as_its_runs_come(single, monkeypatch):
 
 def test_a_program_trains_runs_of_one_fold(task):
     with pytest.raises(AssertionError):
-        next(training_batches(task, make_folded(1), 1))
+        next(training_batches(task, folded := make_folded(1), [1] * len(folded)))

@@ -1,0 +1,41 @@
+"""How far runs train before they are looked at again: data, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A part of the way of some runs.
+
+    Attributes:
+        goals: by run id, the epoch after which it waits; empty where runs train to their ends.
+        mark: what tells the groups of this leg from those of others, as the journal has it.
+        mixes_epochs: runs train together wherever they are, each the same number of epochs.
+    """
+
+    goals: Mapping[str, int] = field(default_factory=dict)
+    mark: Mapping[str, int] = field(default_factory=dict)
+    mixes_epochs: bool = False
+
+    @classmethod
+    def to_rung(cls, rung: int, run_ids: Iterable[str]) -> Leg:
+        """Return the leg in which all come to the same epoch."""
+        return cls(dict.fromkeys(run_ids, rung), {_RUNG: rung})
+
+    @classmethod
+    def in_passing(cls, number: int, goals: Mapping[str, int]) -> Leg:
+        """Return the leg in which each goes on from where it is; it is one of several, which are numbered."""
+        return cls(dict(goals), {_NUMBER: number}, mixes_epochs=True)
+
+
+TO_THE_ENDS = Leg()
+_RUNG, _NUMBER = "rung", "leg"
+
+
+def without_mark(conditions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the conditions under which groups were chosen, but for the leg."""
+    return {name: value for name, value in conditions.items() if name not in (_RUNG, _NUMBER)}
