@@ -194,8 +194,11 @@ def _epoch_state(progress: SweepProgress, widest: int) -> str:
     latest = progress.batches
     if latest is None or len(latest.run_ids) != len(progress.active):
         return f"{who} side by side" if len(progress.active) > 1 else who
-    epochs = max(progress.runs[run_id].run.hyperparameters.epochs for run_id in latest.run_ids)
-    where = f"{who}, epoch {latest.epoch}/{epochs}"
+    rows = [progress.runs[run_id] for run_id in latest.run_ids]
+    epochs = max(row.run.hyperparameters.epochs for row in rows)
+    farthest = max(row.epochs_done for row in rows) + 1  # of a search, those on their way train beside newcomers
+    at = f"epoch {latest.epoch}" if farthest <= latest.epoch else f"epochs {latest.epoch} to {farthest}"
+    where = f"{who}, {at}/{epochs}"
     return _longest_that_fits((f"{where}, batch {latest.done:,} of {latest.total:,}", where, who), widest)
 
 

@@ -46,6 +46,22 @@ def half_done(display: LiveDisplay, runs: Sequence[Run], active: int = 1, **over
     refresh(display)
 
 
+def test_runs_at_different_epochs_are_told_of_from_the_first_to_the_last() -> None:
+    terminal = Terminal(100, 24)
+    display = LiveDisplay(terminal.console)
+    runs = make_runs(3)
+    display.sweep_started(make_overview(runs))
+    for run in runs:
+        display.run_started(run.id)
+    train(display, runs[0], [0.5, 0.6])
+    display._noted = 0.0
+    display.batches_done([run.id for run in runs], 1, 5, 10)
+    refresh(display)
+    lines = terminal.lines
+    display.close()
+    assert any("3 runs, epochs 1 to 3/3" in line for line in lines)
+
+
 def test_small_sweep_on_a_terminal_of_80_columns() -> None:
     terminal = Terminal(80, 24)
     display = LiveDisplay(terminal.console)
