@@ -95,8 +95,9 @@ def time_to_good_section(result: dict[str, Any]) -> str:
     lines += [f"Until {result['target']:.4f} on the images held out. {result['about']}. {_packages(result)}.", ""]
     lines += ["| | median | by seed of the search |", "| --- | --- | --- |"]
     for name, seconds in result["seconds"].items():
-        shown = ", ".join(limit if one is None else f"{one:.0f} s" for one in seconds)
-        middle = median(float("inf") if one is None else one for one in seconds)
+        in_order = [seconds[seed] for seed in sorted(seconds, key=int)]
+        shown = ", ".join(limit if one is None else f"{one:.0f} s" for one in in_order)
+        middle = median(float("inf") if one is None else one for one in in_order)
         failed = f" (failed: {_escaped(result['failures'][name])})" if name in result["failures"] else ""
         middle_shown = limit if middle == float("inf") else f"{middle:.0f} s"
         lines.append(f"| {result['titles'][name]}{failed} | {middle_shown} | {shown} |")

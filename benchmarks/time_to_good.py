@@ -51,10 +51,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="time-to-good-") as folder:
         scratch = arguments.out or Path(folder)
         scratch.mkdir(parents=True, exist_ok=True)
-        result = measure(arguments, scratch)
         results = scratch if arguments.quick else HERE / "results"
         results.mkdir(exist_ok=True)
-        (results / "time_to_good.json").write_text(json.dumps(result, indent=1) + "\n")
+        file = results / "time_to_good.json"
+        before = json.loads(file.read_text()) if arguments.append and file.exists() else None
+        result = measure(arguments, scratch)
+        if before is not None:
+            result = with_searches_before(before, result)
+        file.write_text(json.dumps(result, indent=1) + "\n")
         print(time_to_good_section(result))
         if not arguments.quick:
             write_report(results, HERE.parent / "docs")
@@ -67,6 +71,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=list(SEARCHES), default=list(SEARCHES))
     parser.add_argument("--target", type=float, default=round(BEST_KNOWN - NEAR, 4))
     parser.add_argument("--limit", type=float, default=20, help="minutes for each search")
+    parser.add_argument("--append", action="store_true", help="add searches to the results that are there")
     parser.add_argument("--out", type=Path, help="keeps what the searches write")
     parser.add_argument("--quick", action="store_true", help="1,000 drawn images and a low target: does it all work?")
     arguments = parser.parse_args()
@@ -78,10 +83,10 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def measure(arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
-    """Return the seconds that each search took, seed by seed; None where it did not get there."""
+    """Return the seconds that each search took, by seed; None where it did not get there."""
     validation = QUICK_VALIDATION if arguments.quick else VALIDATION
     images = prepare(arguments, validation, scratch / "images.npz")
-    seconds: dict[str, list[float | None]] = {name: [] for name in arguments.only}
+    seconds: dict[str, dict[str, float | None]] = {name: {} for name in arguments.only}
     failures: dict[str, str] = {}
     for seed in arguments.seeds:
         for name in arguments.only:
@@ -94,15 +99,25 @@ def measure(arguments: argparse.Namespace, scratch: Path) -> dict[str, Any]:
             except ProgramError as error:
                 failures[name] = str(error).strip().splitlines()[-1][:200]
                 took = None
-            seconds[name].append(None if took is None else round(took, 1))
+            seconds[name][str(seed)] = None if took is None else round(took, 1)
             said = "did not get there" if took is None else f"{took:.1f} s"
             told = f"{follower.epochs} epochs, best {follower.best:.4f}"
             print(f"  {name} seed {seed}: {said}; {told}", file=sys.stderr, flush=True)
     return {
         **{"about": about_machine(), "versions": versions(), "target": arguments.target, "limit_min": arguments.limit},
-        **{"seeds": arguments.seeds, "seconds": seconds, "failures": failures},
+        **{"seconds": seconds, "failures": failures},
         "titles": {name: title for name, (title, *_) in SEARCHES.items()},
     }
+
+
+def with_searches_before(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with the searches of an earlier command, if both had the same to do."""
+    for key in ("about", "versions", "target", "limit_min"):
+        if before[key] != now[key]:
+            sys.exit(f"--append: {key} was {before[key]} and is {now[key]}; measure all anew, without --append")
+    names = [name for name in SEARCHES if name in before["seconds"] or name in now["seconds"]]
+    seconds = {name: {**before["seconds"].get(name, {}), **now["seconds"].get(name, {})} for name in names}
+    return {**now, "seconds": seconds, "failures": {**before["failures"], **now["failures"]}}
 
 
 def prepare(arguments: argparse.Namespace, validation: float, file: Path) -> Path:
