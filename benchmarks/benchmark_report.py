@@ -18,6 +18,11 @@ TIME_TO_GOOD = """All search lr × weight_decay × batch_size × optimizer of Le
 most 9 epochs each, and look at the same 45,000 held-out images. The clock starts with the command and stops at the
 first epoch within 0.005 of the best known accuracy (`benchmarks/time_to_good.py`)."""
 BOUNDS = PREFACE.with_name("bounds.md")  # what bounds each result, written by hand
+GROWTH = {  # by what grows: the heading, and the label of an axis
+    "runs": ("Growth with the number of runs", "runs of the sweep"),
+    "width": ("Growth with the number of parameters", "times as wide as LeNet"),
+    "images": ("Growth with the length of an epoch", "images, a tenth of them held out"),
+}
 PACKAGES = ("torch", "torchvision", "lightning", "ray", "optuna", "numpy", "cnnsweep")
 
 
@@ -43,7 +48,7 @@ def write_report(results: Path, docs: Path) -> None:
         draw_overview({name: compare_sides(result) for name, result in works.items()}, pictures / "bench_overview.svg")
         parts.append("![How many times as long as cnnsweep each side takes, by work](pictures/bench_overview.svg)\n")
         parts += [work_section(result) for result in works.values()]
-    for family, axis in (("runs", "runs of the sweep"), ("width", "times as wide as LeNet")):
+    for family, (_, axis) in GROWTH.items():
         grown = [result for result in found.values() if result["growth"] and result["growth"][0] == family]
         if grown:
             draw_growth(grown, axis, pictures / f"bench_growth_{family}.svg")
@@ -72,7 +77,7 @@ def work_section(result: dict[str, Any]) -> str:
 
 def growth_section(family: str, grown: list[dict[str, Any]]) -> str:
     """Return one table of all works of a family: a row a side, a column a size."""
-    heading = "Growth with the number of runs" if family == "runs" else "Growth with the number of parameters"
+    heading, _ = GROWTH[family]
     sizes = [result["growth"][1] for result in grown]
     compared = [compare_sides(result) for result in grown]
     lines = [f"## {heading}", "", f"{grown[0]['title']}, to {grown[-1]['title']}. {_conditions(grown[-1])}", ""]

@@ -150,6 +150,19 @@ def _growing_parameters(width: int) -> Work:
     )
 
 
+def _longer_epochs(images: int) -> Work:
+    return Work(
+        f"cifar_cnn: 2 runs of 1 epoch on {images:,} images, batches of 64",
+        *(COLOURED, images, "cifar_cnn"),
+        {"lr": [0.001, 0.002], "batch_size": [64]},
+        1,
+        {"lr": [0.001, 0.002], "batch_size": [64]},
+        share=0.01 * (1 + images / 5000),
+        growth=("images", images),
+        sides=("hand", "hand_processes", AUTOMATIC),
+    )
+
+
 WORKS = {
     "grid": Work(
         "The tutorial's grid: 8 runs of 3 epochs, batches of 100 and 1000",
@@ -206,6 +219,7 @@ WORKS = {
     ),
     **{f"growth_runs_{count}": _growing_runs(count) for count in (1, 4, 16, 64, 256)},
     **{f"growth_width_{width}": _growing_parameters(width) for width in (1, 2, 4, 8)},
+    **{f"growth_images_{images}": _longer_epochs(images) for images in (5000, 15_000, 50_000)},
 }
 
 

@@ -135,6 +135,17 @@ def test_rounds_are_as_large_as_groups_or_as_the_file_says():
     assert search.to_the_end() == [10, 3, 3, 3, 3]  # 7 trajectories are 3 settings
 
 
+def test_every_place_has_settings_to_train():
+    search = Search(searching("tpe", 30))
+    groups = [{"programs": [[[run] for run in runs]], "threaded": False, "why": "", "step_s": None}
+              for runs in ("a", "bcd", "ef")]  # fmt: skip
+    search.apply("planned", groups=groups, conditions={"places": 2})
+    search.train()
+    search.ask()
+    search.train()
+    assert len(search.ask().event["picks"]) == 5
+
+
 @pytest.mark.parametrize("method", ["random", "sobol", "tpe", "cmaes", "gp"])
 def test_more_runs_keep_the_first_ones_and_a_resume_at_any_point_asks_alike(method):
     more = ", round: 3" if method in ("tpe", "cmaes", "gp") else ""

@@ -15,7 +15,7 @@ from typing import Any
 import contract
 from contract import Reached, Task, read_task, serve
 
-import cnnsweep.sweep  # noqa: F401 - what the command imports on its way is imported before the clock starts, as for all
+import cnnsweep.sweep  # what the command imports on its way is imported before the clock starts, as for all
 from cnnsweep.cli import main
 from cnnsweep.recording.journal import read_journal
 

@@ -18,8 +18,8 @@ class Search:
     Attributes:
         method: one of `names.SEARCHES`; `grid` takes every combination.
         runs: how many settings are tried; 0 for `grid`, which counts its own.
-        round: how many of them are chosen at once, from what those before have shown; None for as many as train
-            together.
+        round: how many of them are under way at once, chosen from what those before have shown; None for as many as
+            train together.
     """
 
     method: str = "grid"
@@ -63,7 +63,7 @@ class LearningSearch(BaseModel):
     runs: Annotated[int, _COUNT] = _RUNS
     seed: Annotated[int, Whole(0, 2**63 - 1)] = _SEED
     round: Annotated[int | None, Whole(1, 10_000)] = Field(
-        default=None, description="how many are chosen at once; by default as many as train together"
+        default=None, description="how many are under way at once; by default as many as train together"
     )
 
 
