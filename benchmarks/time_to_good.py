@@ -40,8 +40,8 @@ PEERS = {
 OURS = {
     "cnnsweep_random": ("cnnsweep: random, halving", "random", "halving"),
     "cnnsweep_tpe": ("cnnsweep: TPE, halving", "tpe", "halving"),
-    # After one epoch what learns fastest leads, not what will be best: this rule looks later. It was chosen among five by
-    # playing searches with the curves of 128 settings of this space, so it has an advantage that the others have not.
+    # After one epoch what learns fastest leads, not what will be best: this rule looks later. It was chosen among five
+    # by playing searches with the curves of 128 settings of this space: an advantage that the others have not.
     "cnnsweep_gp": (
         "cnnsweep: Gaussian process, later halving",
         "gp",

@@ -8,7 +8,7 @@ Without such a rule there is one leg, to the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnsweep.grouping import choose_groups, foreseen_load
@@ -79,6 +79,12 @@ class LegTrainer:
 
     def _train(self, runs: Sequence[Run], leg: Leg) -> None:
         """Train runs as far as a leg goes, and judge those that have come there."""
+        if any(self._has_to_train(run, leg.goals) for run in runs):
+            self._train_groups(runs, leg)
+        if leg.goals and not self.supervisor.is_stopping:
+            self.supervisor.judge_waiting([run.id for run in runs])
+
+    def _train_groups(self, runs: Sequence[Run], leg: Leg) -> None:
         planned = self._choose(runs, leg)
         epochs_done = {run.id: self._epochs_done(run) for run in runs}
 
@@ -97,8 +103,6 @@ class LegTrainer:
         under = conditions(self.task, self.fuse, in_step=self.in_step, leg=leg, places=executor.places)
         self.supervisor.begin_leg(planned, under, leg)
         executor.execute([load for load in loads if self._is_behind(load.group)], self.supervisor)
-        if leg.goals and not self.supervisor.is_stopping:
-            self.supervisor.judge_waiting([run.id for run in runs])
 
     def _choose(self, runs: Sequence[Run], leg: Leg) -> list[PlannedGroup]:
         return choose_groups(
@@ -116,14 +120,12 @@ class LegTrainer:
         return [run for run in runs if not self.history.runs[run.id].status.is_final]
 
     def _is_behind(self, group: RunGroup) -> bool:
-        """True if some of a group are not at their goals, or to be told that they are at their ends.
+        return any(self._has_to_train(run, group.goals) for run in group.runs)
 
-        After a crash, others may be there already.
-        """
-        if not group.goals:
-            return True
-        done = [(run, self._epochs_done(run)) for run in group.runs]
-        return any(epochs < group.goals[run.id] or epochs >= run.hyperparameters.epochs for run, epochs in done)
+    def _has_to_train(self, run: Run, goals: Mapping[str, int]) -> bool:
+        """True for a run that is not at its goal, or is to be told that it is at its end; a crash may leave others."""
+        done = self._epochs_done(run)
+        return not goals or done < goals[run.id] or done >= run.hyperparameters.epochs
 
     def _epochs_done(self, run: Run) -> int:
         return len(self.history.runs[run.id].records)
