@@ -48,10 +48,13 @@ def main() -> None:
         for name, work in works.items():
             share_before += work.share
             deadline = start + 60 * arguments.budget * share_before / share_of_all
-            result = measure_work(quick(work) if arguments.quick else work, arguments, Path(folder, name), deadline)
             file = results / f"{name}.json"
-            if arguments.append and file.exists():
-                result = with_rounds_before(json.loads(file.read_text()), {**machine, **result})
+            before = json.loads(file.read_text()) if arguments.append and file.exists() else None
+            one = quick(work) if arguments.quick else work
+            turns = 0 if before is None else len(before["rounds"])
+            result = measure_work(one, arguments, Path(folder, name), deadline, turns)
+            if before is not None:
+                result = with_rounds_before(before, {**machine, **result})
             file.write_text(json.dumps({**machine, **result}) + "\n")
             print(benchmark_report.work_section({**machine, **result}), flush=True)
             benchmark_report.write_report(
@@ -79,8 +82,14 @@ def parse_arguments() -> argparse.Namespace:
     return arguments
 
 
-def measure_work(work: Work, arguments: argparse.Namespace, folder: Path, deadline: float) -> dict[str, Any]:
-    """Return everything measured of one work, ready for its JSON file."""
+def measure_work(
+    work: Work, arguments: argparse.Namespace, folder: Path, deadline: float, turns: int = 0
+) -> dict[str, Any]:
+    """Return everything measured of one work, ready for its JSON file.
+
+    Args:
+        turns: how many rounds there were before: each begins with another side.
+    """
     folder.mkdir(parents=True)
     images, what = prepare_images(work, arguments.data_root, arguments.out or folder.parent)
     sides = [name for name in work.sides if name in arguments.only and name not in arguments.skip]
@@ -91,7 +100,7 @@ def measure_work(work: Work, arguments: argparse.Namespace, folder: Path, deadli
         began = time.monotonic()
         rates.append(matrix_product_rate())
         figures: dict[str, Any] = {}
-        turn = len(rounds) % max(1, len(sides))
+        turn = (turns + len(rounds)) % max(1, len(sides))
         for name in sides[turn:] + sides[:turn]:  # so that nobody always comes after the same one
             if name in failures:
                 continue
