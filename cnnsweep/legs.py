@@ -48,12 +48,14 @@ class LegTrainer:
         # A crash may have come between a verdict and the end that it means.
         losers = self.supervisor.end_losers([run.id for run in runs])
         runs = [run for run in runs if run.id not in losers]
-        cut_short = [run for run in runs if run.id in self.history.goals]
-        if not self.mixes_epochs or not cut_short:
+        if not self.mixes_epochs:
             return runs
+        cut_short = [run for run in runs if run.id in self.history.goals]
         self._train(cut_short, Leg.in_passing(self.history.leg, self.history.goals))
-        going_on = self._going_on(cut_short)
-        return [run for run in runs if run not in cut_short or run in going_on]
+        ended = {run.id for run in cut_short if self.history.runs[run.id].status.is_final}
+        if not self.supervisor.is_stopping:  # a journal of an earlier version has no goals, but runs at a rung
+            ended.update(self.supervisor.judge_waiting([run.id for run in runs if run.id not in ended]))
+        return [run for run in runs if run.id not in ended]
 
     def train_leg(self, runs: Sequence[Run]) -> list[Run]:
         """Train runs until some are to be judged, or a person stops the sweep; return those that go on.

@@ -116,10 +116,10 @@ class Supervisor:
         self.judge.run_changed(outcome.run_id)
         self.display.run_ended(outcome)
 
-    def judge_waiting(self, run_ids: Sequence[str]) -> None:
-        """Hold the settings of runs that have come to a rung against each other, and end those that lose."""
+    def judge_waiting(self, run_ids: Sequence[str]) -> list[str]:
+        """Hold settings whose runs have come to a rung against each other; end the runs that lose, and return them."""
         self._stops(run_ids)
-        self.end_losers(run_ids)
+        return self.end_losers(run_ids)
 
     def end_losers(self, run_ids: Sequence[str]) -> list[str]:
         """End those of some runs that the journal has a verdict against, and return them."""

@@ -144,6 +144,9 @@ def test_every_place_has_settings_to_train():
     search.ask()
     search.train()
     assert len(search.ask().event["picks"]) == 5
+    search.apply("planned", groups=groups, conditions={"places": 8})
+    search.train()
+    assert len(search.ask().event["picks"]) == 8
 
 
 @pytest.mark.parametrize("method", ["random", "sobol", "tpe", "cmaes", "gp"])

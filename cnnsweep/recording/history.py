@@ -112,7 +112,7 @@ class SweepHistory:
         sweep: the last `sweep` event.
         runs: by id, in the order of their announcement.
         groups: which runs train together, as it was chosen last.
-        most_at_once: the most trajectories that ever were to train at the same time.
+        most_at_once: the most trajectories that ever were to train at the same time; at least one at every place.
         leg, goals: the last leg that has a number, and its goals; none after one without. See `planning.leg`.
         rounds: what a search has asked for.
         verdicts: what an early-stopping rule found, by configuration and epoch.
@@ -180,7 +180,8 @@ class SweepHistory:
         elif kind == "planned":
             self._remember(event)
             sizes = sorted(sum(len(program) for program in group["programs"]) for group in event["groups"])
-            self.most_at_once = max(self.most_at_once, sum(sizes[-event["conditions"].get("places", 1) :]))
+            places = event["conditions"].get("places", 1)
+            self.most_at_once = max(self.most_at_once, places, sum(sizes[-places:]))
             self.leg = event["conditions"].get("leg", self.leg)
             self.goals = event.get("goals", {})
         elif kind == "asked":
