@@ -51,8 +51,7 @@ class LegTrainer:
         if not self.mixes_epochs:
             return runs
         cut_short = [run for run in runs if run.id in self.history.goals]
-        self._train(cut_short, Leg.in_passing(self.history.leg, self.history.goals))
-        ended = {run.id for run in cut_short if self.history.runs[run.id].status.is_final}
+        ended = self._train(cut_short, Leg.in_passing(self.history.leg, self.history.goals))
         if not self.supervisor.is_stopping:  # a journal of an earlier version has no goals, but runs at a rung
             ended.update(self.supervisor.judge_waiting([run.id for run in runs if run.id not in ended]))
         return [run for run in runs if run.id not in ended]
@@ -67,8 +66,8 @@ class LegTrainer:
         if not runs:  # a search found nothing new
             return []
         leg = self._next_leg(runs)
-        self._train([run for run in runs if not leg.goals or run.id in leg.goals], leg)
-        return self._going_on(runs) if leg.goals else []
+        ended = self._train([run for run in runs if not leg.goals or run.id in leg.goals], leg)
+        return [run for run in runs if run.id not in ended] if leg.goals else []
 
     def _next_leg(self, runs: Sequence[Run]) -> Leg:
         judge, ids = self.supervisor.judge, [run.id for run in runs]
@@ -79,12 +78,16 @@ class LegTrainer:
             return TO_THE_ENDS
         return Leg.to_rung(rung, [run.id for run in runs if self._epochs_done(run) <= rung])
 
-    def _train(self, runs: Sequence[Run], leg: Leg) -> None:
-        """Train runs as far as a leg goes, and judge those that have come there."""
-        if any(self._has_to_train(run, leg.goals) for run in runs):
+    def _train(self, runs: Sequence[Run], leg: Leg) -> set[str]:
+        """Train runs as far as a leg goes, and judge those that have come there; return the ids of those that ended."""
+        due = [run.id for run in runs if self._has_to_train(run, leg.goals)]
+        if due:
             self._train_groups(runs, leg)
+        # Of these only: a failed run that is to be tried again has an end until it trains.
+        ended = {run_id for run_id in due if self.history.runs[run_id].status.is_final}
         if leg.goals and not self.supervisor.is_stopping:
-            self.supervisor.judge_waiting([run.id for run in runs])
+            ended.update(self.supervisor.judge_waiting([run.id for run in runs]))
+        return ended
 
     def _train_groups(self, runs: Sequence[Run], leg: Leg) -> None:
         planned = self._choose(runs, leg)
@@ -117,9 +120,6 @@ class LegTrainer:
             leg=leg,
             executor=self.workforce.executor,
         )
-
-    def _going_on(self, runs: Sequence[Run]) -> list[Run]:
-        return [run for run in runs if not self.history.runs[run.id].status.is_final]
 
     def _is_behind(self, group: RunGroup) -> bool:
         return any(self._has_to_train(run, group.goals) for run in group.runs)

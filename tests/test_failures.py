@@ -10,7 +10,7 @@ import shutil
 
 import pytest
 import torch
-from small_sweeps import SMALL, SilentDisplay, sweep, tables
+from small_sweeps import SEARCH, SMALL, SilentDisplay, sweep, tables
 
 from cnnsweep.errors import DiskFullError, FolderError
 from cnnsweep.failures import FailureStreak
@@ -141,6 +141,30 @@ def test_giving_up_before_a_rung_leaves_a_sweep_that_goes_on(tmp_path, text):
     ends = list(again.statuses.values())
     assert set(ends[:4]) == {RunStatus.FINISHED, RunStatus.STOPPED}
     assert set(ends[4:]) == {RunStatus.FAILED}
+
+
+@pytest.mark.parametrize("kind", ["grid", "search"])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_seeds_that_failed_at_different_epochs_are_all_tried_again(tmp_path, monkeypatch, kind, epochs):
+    rule = "early_stop: {method: halving, min_epochs: 2, factor: 2}\n"
+    text = (SMALL + rule if kind == "grid" else SEARCH.replace("min_epochs: 1", "min_epochs: 2")) + "seeds: 2\n"
+    text = text.replace("epochs: 2\n", "epochs: 4\n").replace("epochs: 2}\n", "epochs: 4}\n")
+    batches, chosen = trainer.training_batches, []
+
+    def fail(task, runs, of_each):
+        (run,), (epoch,) = runs, of_each
+        chosen.append(run.configuration)
+        if run.configuration == chosen[0] and epoch > (epochs if run.hyperparameters.seed == 0 else 0):
+            raise ValueError("bad luck")
+        return batches(task, runs, of_each)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer, "training_batches", fail)
+        sweep(tmp_path / "s", text)
+    done = [row["epochs_done"] for row in tables(tmp_path / "s")["runs"] if row["status"] == "failed"]
+    assert done == [epochs, 0]
+    again = sweep(tmp_path / "s", text, retry_failed=True)
+    assert set(again.statuses.values()) <= {RunStatus.FINISHED, RunStatus.STOPPED}
 
 
 def test_a_run_that_diverges_late_keeps_its_last_finite_checkpoint_and_is_ranked_last(tmp_path, text):
