@@ -134,6 +134,11 @@ class Hyperparameters:
         is_augmented = self.augment != Augmentation()
         return self.seed if self.shuffle else -1, self.augment, self.seed if is_augmented else -1
 
+    def view_in(self, epoch: int) -> tuple[tuple[int, Augmentation, int], int]:
+        """Return what decides which images an epoch's batches hold: without shuffling or augmenting, all are alike."""
+        changes = self.shuffle or self.augment != Augmentation()
+        return self.view, epoch if changes else 0
+
     @property
     def looks_at_end(self) -> bool:
         """True if an epoch's learning rate depends on how many there will be."""

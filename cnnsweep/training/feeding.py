@@ -97,7 +97,7 @@ def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> i
 
 def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
     """Return G of K runs with their epochs, each standing for K/G consecutive ones that see the same images alike."""
-    views = ((run.hyperparameters.view, epoch) for run, epoch in runs)
+    views = (run.hyperparameters.view_in(epoch) for run, epoch in runs)
     lengths = [len(list(same)) for _, same in itertools.groupby(views)]
     return runs[:: math.gcd(*lengths)]
 

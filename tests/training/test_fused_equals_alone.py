@@ -289,6 +289,13 @@ def test_runs_at_different_epochs_train_together_as_they_do_alone(task):
     assert_same_training(collector, train_alone(task, runs))
 
 
+@pytest.mark.parametrize(("changes", "batches"), [({"shuffle": False}, 1), ({"shuffle": True}, 2)])
+def test_runs_at_different_epochs_share_batches_that_no_epoch_changes(task, changes, batches):
+    runs = make_runs(*[dataclasses.replace(ADAM, **changes)] * 2)
+    _, labels = next(training_batches(task, runs, [1, 4]))
+    assert len(labels) == batches
+
+
 def test_of_runs_at_different_epochs_too_those_that_are_ahead_wait_for_the_others(task):
     newcomer, first, second = runs = make_runs(*different_rates(dataclasses.replace(ADAM, epochs=5), 3))
     collector = Collector()
