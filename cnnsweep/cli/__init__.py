@@ -5,12 +5,14 @@ Nothing heavy is imported before a command needs it, so that `--help` and comple
 
 import sys
 
+from cnnsweep.cli.collecting import collect_rarely
 from cnnsweep.cli.ending import ended_by_signals, suspended_by_ctrl_z
 from cnnsweep.display.stream import forgiving_standard_streams, show_cursor
 
 
 def main() -> None:
     """Run the command line and exit; expected errors end with one message and their exit code."""
+    collect_rarely()
     with forgiving_standard_streams() as (out, _), ended_by_signals(show_cursor), suspended_by_ctrl_z(show_cursor):
         from cnnsweep.cli.application import run_command  # Ctrl-C ends quietly while Typer is imported, too
 

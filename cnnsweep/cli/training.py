@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cnnsweep.cli.collecting import collect_as_usual
 from cnnsweep.cli.options import (
     DEFAULT_DATA_ROOT,
     Address,
@@ -214,6 +215,7 @@ def _run_sweep(
     from cnnsweep.display.loading import loading_progress
     from cnnsweep.sweep import SweepOptions, run_sweep
 
+    collect_as_usual()
     display = choose_display(quiet)
     with loading_progress(quiet) as loading:
         options = SweepOptions(

@@ -5,16 +5,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.records import Run, RunGroup, even_sizes
+from cnnsweep.training.arithmetic import flop_of_step, matrix_product_rate
 from cnnsweep.training.feeding import TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import Program, forward_seed
+from cnnsweep.training.precision import autocast, weight_dtype
+from cnnsweep.training.program import PlainProgram, Program, forward_seed
 from cnnsweep.training.trainer import build_programs
 
 BUDGET_SHARE = 0.01  # of the time that the runs would take alone, at most, goes into measuring
@@ -23,14 +25,17 @@ _SHORT_SHARE = 0.02  # but no more than this
 _MOST_SHARE = 0.05  # and a single comparison, if it is to be had for this
 _LEAST_GAIN = 1.1  # a group must be this much faster than its runs alone: below, noise may have decided
 _CLEAR_GAIN = 1.05  # and one way to train together than another
+_BUSY_SHARE = 0.6  # of what the cores can do at most: where a run alone reaches it, a group is hardly faster
 _CLEAR_LOSS = 1.5  # a group this many times slower is not tried smaller
 _ROUNDS = 5
 _WARM_UP = 6  # steps until the allocator has all its pages, at most
 _HALVINGS = 2  # how often a smaller group is tried
 _STEPS_ON_A_THREAD = 3
+_STEPS_ALONE = 3
 _FEWEST_STEPS = 3
 # Of a batch: larger ones cost their share more, alone and together alike; smaller ones say little of it.
 _IMAGES, _FEWEST_IMAGES, _PROBE_IMAGES = 256, 32, 8
+_COUNTED_IMAGES = 2  # enough for batch normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,9 @@ class Calibration:
         return self.alone_s if self.way.size == 1 else self.together_s.get(self.way)
 
 
+TOO_SHORT = Calibration(ALONE, "measuring whether a group is faster would take too long")
+
+
 def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> Calibration:
     """Measure steps of training alone and together, in turn.
 
@@ -86,28 +94,36 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
     """
     images_trained_on = len(task.part(runs[0]).training)
     batch_size = min(runs[0].hyperparameters.batch_size, images_trained_on)
+    size = affordable_size(runs, epochs, task, most)
+    if size < 2:
+        return TOO_SHORT
+    fewest = min(_FEWEST_IMAGES, batch_size)
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
         image_s = _seconds_an_image(runs[0], task)
         all_s = image_s * images_trained_on * epochs
-        budget, affordable = _budget_s(all_s), max(_budget_s(all_s), _MOST_SHARE * all_s)
-        size = min(len(runs), most)
-        fewest = min(_FEWEST_IMAGES, batch_size)
-        while size > 2 and _least_cost(Way(size), fewest * image_s) > affordable:
-            size = -(-size // 2)
-        if size < 2 or _least_cost(Way(size), fewest * image_s) > affordable:
-            return decide(len(runs), image_s * batch_size, {})
+        budget, affordable = _budget_s(all_s), _MOST_SHARE * all_s
+        largest = min(batch_size, _IMAGES)
         # Half of the budget buys the shortest comparison, so that there is time for some rounds.
-        images = max(fewest, min(int(budget / 2 / _least_cost(Way(size), image_s)), batch_size, _IMAGES))
-        alone = _Stepper(runs[:1], task, images)
-        alone_s = min(alone.seconds(), alone.seconds())
+        images = max(fewest, min(int(budget / 2 / _least_cost(Way(size), image_s)), largest))
+        # A whole batch says what the cores can do with this model, if it is to be had.
+        shown = largest if (_STEPS_ALONE + 1) * largest * image_s < budget else images
+        alone = _Stepper(runs[:1], task, shown)
+        alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
+        if (busy := alone.share_of_rate(alone_s)) >= _BUSY_SHARE:
+            why = f"alone each reaches {busy:.0%} of the rate of a matrix product"
+            return Calibration(ALONE, why, alone_s / shown * batch_size)
+        if shown > images:
+            alone = _Stepper(runs[:1], task, images)
+            alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
         # More images a step cost less each than the few of the guess, so this says better how long the runs take.
         budget = min(budget, _budget_s(alone_s / images * images_trained_on * epochs))
         deadline, at_last = (time.perf_counter() + seconds for seconds in (budget, affordable))
         measured: dict[Way, float] = {}
+        draws = False
 
         def measure(way: Way) -> bool:
             """Return whether there was time."""
-            nonlocal alone_s
+            nonlocal alone_s, draws
             if way.size < 2 or way in measured:
                 return False
             # Where nothing has gained yet, another way may gain more than looking at it costs.
@@ -116,10 +132,11 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
                 return False
             stepper = _Stepper(runs[: way.size], task, images, way.threads)
             alone_s, measured[way] = _compare(alone, stepper, way.size, deadline)
+            draws = draws or stepper.draws_random_numbers
             return True
 
         if measure(Way(size)):
-            threads = _usable_threads(runs[:size], task)
+            threads = 1 if draws else _usable_threads(task)
             if 1 < threads <= size:
                 if measured[Way(size)] < _CLEAR_LOSS * alone_s:
                     measure(Way(size, threads))
@@ -140,7 +157,7 @@ def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibr
         alone_s, together_s: see `Calibration`.
     """
     if not together_s:
-        return Calibration(ALONE, "measuring whether a group is faster would take too long", alone_s)
+        return replace(TOO_SHORT, alone_s=alone_s)
 
     def seconds(way: Way) -> float:
         """Return what a step of all runs takes; a group of a size that was not measured goes like the next larger."""
@@ -166,18 +183,27 @@ def _budget_s(alone_s: float) -> float:
     return max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _SHORT_SHARE * alone_s))
 
 
-def _usable_threads(runs: Sequence[Run], task: TrainingTask) -> int:
+def affordable_size(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> int:
+    """Return how many of the runs a comparison may have that costs no more than its share of their time; 1 is none.
+
+    Alone, every image takes equally long, so nothing has to be measured for it.
+
+    Args:
+        runs, epochs, most: see `calibrate`.
+    """
+    images = len(task.part(runs[0]).training)
+    fewest = min(_FEWEST_IMAGES, runs[0].hyperparameters.batch_size, images)
+    size = min(len(runs), most)
+    while size > 1 and _least_cost(Way(size), fewest) > _MOST_SHARE * images * epochs:
+        size = -(-size // 2) if size > 2 else 1
+    return size
+
+
+def _usable_threads(task: TrainingTask) -> int:
     """Return how many programs may train side by side."""
-    if task.device.type != "cpu" or not isinstance(task.images, MemoryImages) or _draws_random_numbers(runs, task):
+    if task.device.type != "cpu" or not isinstance(task.images, MemoryImages):
         return 1
     return torch.get_num_threads()
-
-
-def _draws_random_numbers(runs: Sequence[Run], task: TrainingTask) -> bool:
-    """True if training one of these runs draws random numbers in the model."""
-    of_each_model = list({repr(run.model): run for run in runs}.values())
-    program = FusedProgram(of_each_model, task.images.image_shape, task.num_classes, task.device, task.precision)
-    return program.model.draws_random_numbers
 
 
 def seconds_together(runs: Sequence[Run], task: TrainingTask, measuring_s: float = 0.05) -> float:
@@ -242,7 +268,7 @@ class _Stepper:
     """A group that takes the same training step, on some images of a batch, again and again."""
 
     def __init__(self, runs: Sequence[Run], task: TrainingTask, images: int, threads: int = 1) -> None:
-        self._runs = runs
+        self._runs, self._task = runs, task
         self._programs = build_programs(RunGroup.of([(run,) for run in runs], threads), task)
         self._batches = self._programs.on_each(lambda _, part: (*_first_images(runs[part], task, images), part))
         self._steps = _STEPS_ON_A_THREAD if threads > 1 else 1  # threads meet at the end of an epoch, not of a step
@@ -258,6 +284,24 @@ class _Stepper:
         self._programs.on_each(self._train)
         self._wait()
         return (time.perf_counter() - start) / self._steps
+
+    @property
+    def draws_random_numbers(self) -> bool:
+        """True if a fused model among the programs does so in training."""
+        programs = self._programs.on_each(lambda program, _: program)
+        return any(isinstance(one, FusedProgram) and one.model.draws_random_numbers for one in programs)
+
+    def share_of_rate(self, seconds: float) -> float:
+        """Return the share of a large matrix product's rate that a step of one run on a CPU reaches; elsewhere 0."""
+        (program,) = self._programs.on_each(lambda program, _: program)
+        if self._task.device.type != "cpu" or not isinstance(program, PlainProgram):
+            return 0.0  # on a GPU, convolutions and products may use units of different speed
+        precision, images = self._task.precision, self._batches[0][0]
+        few = images[:_COUNTED_IMAGES].to(program.dtype)
+        with autocast(self._task.device, precision):
+            flop = flop_of_step(program.model, few) / len(few) * len(images)
+        dtype = torch.bfloat16 if precision == "bf16" else weight_dtype(precision)
+        return flop / seconds / matrix_product_rate(self._task.device, dtype)
 
     def _train(self, program: Program, part: slice) -> None:
         runs = self._runs[part]

@@ -77,6 +77,27 @@ def test_programs_on_a_thread_each_are_tried_where_there_are_threads_and_nothing
     assert {way.threads for way in random} == {1}
 
 
+@pytest.mark.parametrize(("rate", "is_busy"), [(1.0, True), (1e18, False)])
+def test_what_keeps_the_cores_busy_alone_is_not_tried_together(task, monkeypatch, rate, is_busy):
+    monkeypatch.setattr(calibration, "matrix_product_rate", lambda *_: rate)
+    choice = calibrate(four_runs(), 4000, task, most=4)
+    assert choice.alone_s > 0
+    assert (not choice.together_s) == is_busy
+    assert choice.why.endswith("% of the rate of a matrix product") == is_busy
+    assert choice.way == ALONE or not is_busy
+
+
+def test_whether_a_comparison_is_worth_it_is_counted_in_images(task):
+    runs = four_runs()  # on 64 images; a batch of 8 a step is compared: 2 times 4 runs and 4 more, for 5 % of all
+    assert runs[0].hyperparameters.batch_size == 8
+    enough = 8 * (2 * 4 + 4) / 0.05 / 64
+    assert calibration.affordable_size(runs, int(enough), task, 4) == 4
+    assert calibration.affordable_size(runs, int(enough) - 1, task, 4) == 2
+    assert calibration.affordable_size(runs, int(enough), task, 2) == 2
+    assert calibration.affordable_size(runs, 1, task, 4) == 1
+    assert calibrate(runs, 1, task, most=4) == calibration.TOO_SHORT
+
+
 def test_calibration_keeps_to_its_share_of_the_time(task, monkeypatch):
     monkeypatch.setattr(calibration, "_LEAST_BUDGET_S", 0.0)
     runs = make_runs(ADAM, dataclasses.replace(ADAM, lr=0.1), model=PLAIN_CNN)
