@@ -30,7 +30,6 @@ from cnnsweep.training.calibration import (
     TOO_SHORT,
     Calibration,
     Way,
-    affordable_size,
     calibrate,
     seconds_together,
 )
@@ -81,7 +80,7 @@ def choose_groups(
         planned = _with_goals([PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new], leg)
     else:
         epochs_done = {run.id: len(history.runs[run.id].records) for run in new if run.id in history.runs}
-        planner = _Planner(task, executor, fuse, under, tell, dict(history.ways), measure_all, in_step)
+        planner = _Planner(executor, fuse, under, tell, dict(history.ways), measure_all, in_step)
         kinds = runs_of_a_kind(new, epochs_done, mixes_epochs=leg.mixes_epochs)
         if in_step:
             families: dict[str, list[list[Trajectory]]] = {}
@@ -124,7 +123,6 @@ class _Choice:
 class _Planner:
     """Chooses groups; see `choose_groups`. `ways` grows with each family that is measured."""
 
-    task: TrainingTask
     executor: Executor
     fuse: Fuse
     under: Mapping[str, Any]
@@ -203,13 +201,11 @@ class _Planner:
             return _Choice(Calibration(way, known.why, known.alone_s, measured), known.most, known, is_new=False)
         most = self.executor.call(runs_that_fit, runs[0], TASK)
         epochs = sum(run.hyperparameters.epochs for run in runs)
-        if affordable_size(runs, epochs, self.task, most) > 1:
-            chosen = self.executor.call(_calibrate_within_memory, runs, epochs, TASK, most)
-            if chosen.alone_s is None:
-                return _Choice(chosen, most)  # nothing was measured: the next time is the first
-        else:
-            step_s = self.executor.call(seconds_together, runs[:1], TASK) if self.measure_all else None
-            chosen = dataclasses.replace(TOO_SHORT, alone_s=step_s)
+        chosen = self.executor.call(_calibrate_within_memory, runs, epochs, TASK, most)
+        if chosen.alone_s is None and chosen != TOO_SHORT:
+            return _Choice(chosen, most)  # nothing was measured: the next time is the first
+        if chosen.alone_s is None and self.measure_all:
+            chosen = dataclasses.replace(chosen, alone_s=self.executor.call(seconds_together, runs[:1], TASK))
         way, of = chosen.way, len(kind)
         remembered = RememberedWay(
             way.size, way.threads, of, most, chosen.why, chosen.alone_s, chosen.step_s, self.under

@@ -20,7 +20,7 @@ import cnnsweep.cli.application
 import cnnsweep.display.choose
 import cnnsweep.report.terminal
 import cnnsweep.spec.load
-import cnnsweep.sweep  # noqa: F401
+import cnnsweep.sweep
 from cnnsweep.cli import main
 from cnnsweep.recording.journal import read_journal
 
