@@ -65,6 +65,39 @@ def draw_growth(grown: list[dict[str, Any]], label: str, file: Path) -> None:
     _save(figure, file)
 
 
+def draw_roofline(result: dict[str, Any], file: Path) -> None:
+    """Draw each work's step alone (hollow) and together (filled) under what arithmetic and memory allow."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    peak, memory = result["gflops"], result["memory_gb_s"]
+    intensities: list[float] = []
+    for (name, steps), colour, marker in zip(
+        result["works"].items(), mpl.colormaps["tab10"].colors, "osv^<>D", strict=False
+    ):
+        points = []
+        for step in steps:
+            flop = sum(step["arithmetic"].values())
+            points.append((flop / sum(step["moved"].values()), flop / step["seconds"] / 1e9))
+        intensities += [intensity for intensity, _ in points]
+        axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.8)
+        for (x, y), step in zip(points, steps, strict=True):
+            face = "none" if step["runs"] == 1 else colour
+            label = None if step["runs"] == 1 else name
+            axes.plot([x], [y], marker=marker, color=colour, markerfacecolor=face, label=label, linestyle="none")
+    ends = [min(intensities) / 2, max(*intensities, peak / memory) * 2]
+    bend = [ends[0], peak / memory, ends[1]]
+    axes.plot(bend, [min(peak, memory * x) for x in bend], color="black", linewidth=1)
+    axes.annotate(
+        f"a large matrix product: {peak:.0f} GFLOP/s", (ends[1], peak), (0, 4), textcoords="offset points", ha="right"
+    )
+    axes.annotate(
+        f"memory: {memory:.0f} GB/s", (ends[0], memory * ends[0]), (4, 4), textcoords="offset points", va="bottom"
+    )
+    axes.set(xscale="log", yscale="log", xlabel="floating-point operations for each byte read or written")
+    axes.set_ylabel("GFLOP/s of a step")
+    axes.legend(frameon=False, title="filled: together", loc="center left", bbox_to_anchor=(1, 0.5))
+    _save(figure, file)
+
+
 def _save(figure: Any, file: Path) -> None:
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmark_pictures import draw_growth, draw_overview
+from benchmark_pictures import draw_growth, draw_overview, draw_roofline
 from figures_of_sides import Range, SideFigures, compare_sides
 from works import AUTOMATIC, SIDES, WORKS
 
@@ -22,6 +22,19 @@ GROWTH = {  # by what grows: the heading, and the label of an axis
     "runs": ("Growth with the number of runs", "runs of the sweep"),
     "width": ("Growth with the number of parameters", "times as wide as LeNet"),
     "images": ("Growth with the length of an epoch", "images, a tenth of them held out"),
+}
+STEPS = """From `benchmarks/step_profile.py --keep`: each work's step alone, and together as cnnsweep trains it.
+Operations are timed as torch hands them out; what is left is Python, autograd and dispatch. A step's *intensity* is its
+floating-point operations for each byte that its operations read or write. If nothing stayed in a cache, all of those
+would go through memory: left of the roof's bend memory bounds a step, right of it arithmetic, and what is above the
+slope is owed to caches."""
+SHOWN_FAMILIES = {  # columns of the table of steps: the rest is a column, too
+    "convolution, backward": "convolutions, backward",
+    "convolution, forward": "forward",
+    "pooling": "pooling",
+    "normalisation": "normalisation",
+    "matrix products": "matrix products",
+    "Python, autograd, dispatch": "Python, autograd",
 }
 PACKAGES = ("torch", "torchvision", "lightning", "ray", "optuna", "numpy", "cnnsweep")
 
@@ -55,6 +68,10 @@ def write_report(results: Path, docs: Path) -> None:
             parts.append(growth_section(family, grown))
     if (results / "time_to_good.json").exists():
         parts.append(time_to_good_section(json.loads((results / "time_to_good.json").read_text())))
+    if (results / "steps.json").exists():
+        steps = json.loads((results / "steps.json").read_text())
+        draw_roofline(steps, pictures / "bench_roofline.svg")
+        parts.append(steps_section(steps))
     if BOUNDS.exists():
         parts.append(BOUNDS.read_text())
     (docs / "benchmarks.md").write_text("\n".join(parts))
@@ -107,6 +124,30 @@ def time_to_good_section(result: dict[str, Any]) -> str:
         middle_shown = limit if middle == float("inf") else f"{middle:.0f} s"
         lines.append(f"| {result['titles'][name]}{failed} | {middle_shown} | {shown} |")
     return "\n".join([*lines, ""])
+
+
+def steps_section(result: dict[str, Any]) -> str:
+    """Return a table with a row for each work's step alone and one for it together."""
+    rate, memory = result["gflops"], result["memory_gb_s"]
+    lines = ["## Where a step's time goes", "", STEPS, ""]
+    lines += [
+        f"{result['about']}; a large matrix product reached {rate:.0f} GFLOP/s, copying moved {memory:.0f} GB/s. "
+        f"{_packages(result)}.",
+        "",
+    ]
+    heads = ["step", "ms a run", *SHOWN_FAMILIES.values(), "the rest", "GFLOP/s", "of the rate", "intensity"]
+    lines += [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
+    for name, steps in result["works"].items():
+        for step in steps:
+            seconds, flop = step["seconds"], sum(step["arithmetic"].values())
+            shares = [step["spent"].get(family, 0.0) / seconds for family in SHOWN_FAMILIES]
+            cells = [f"{share:.0%}" for share in [*shares, max(0.0, 1 - sum(shares))]]
+            speed, intensity = flop / seconds / 1e9, flop / sum(step["moved"].values())
+            how = "alone" if step["runs"] == 1 else f"{step['runs']} together"
+            cells = [f"{name}, {how}", f"{1000 * seconds / step['runs']:.3g}", *cells]
+            cells += [f"{speed:.0f}", f"{speed / rate:.0%}", f"{intensity:.1f}"]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "\n![Each step under the machine's roof](pictures/bench_roofline.svg)\n"])
 
 
 def _packages(result: dict[str, Any]) -> str:

@@ -43,6 +43,21 @@ def matrix_product_rate() -> float:
     return 2 * size**3 / best / 1e9
 
 
+def memory_rate() -> float:
+    """Return the GB/s, read and written, of copying what is too large for any cache, the best of ten."""
+    import torch
+
+    source = torch.rand(64 << 20)
+    target = torch.empty_like(source)
+    target.copy_(source)
+    best = float("inf")
+    for _ in range(10):
+        start = time.perf_counter()
+        target.copy_(source)
+        best = min(best, time.perf_counter() - start)
+    return (source.nbytes + target.nbytes) / best / 1e9
+
+
 def measure(command: list[str]) -> dict[str, Any]:
     """Run a Python program and return what its last line says."""
     done = subprocess.run([sys.executable, *command], check=True, stdout=subprocess.PIPE, text=True)

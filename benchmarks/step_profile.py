@@ -1,13 +1,15 @@
 """What the time of a training step goes into, alone and together, and how near that is to what the machine can do.
 
-    python benchmarks/step_profile.py [--work grid rates] [--threads 1] [--steps 20]
+    python benchmarks/step_profile.py [--work grid rates] [--threads 1] [--steps 20] [--keep]
 
 For each kind of operation: its share of a step, its arithmetic, and its rate as a share of this machine's rate for
-large matrix products, measured in the same minute. Below it what recording an epoch takes. The steps are the program's
-own, with images in memory; what is left after all operations is Python, autograd and dispatch. Operations are timed as
-torch hands them out, not by torch's profiler: what that keeps lies between the step's buffers, so that the allocator
-must fetch new pages all the time, which doubles the time of a step. (The file is not called profile.py: that would
-hide the standard library's module, which torch imports.)
+large matrix products, measured in the same minute. Below it what recording an epoch takes. With --keep the steps of all
+works go to benchmarks/results/steps.json, for the table and the roofline of docs/benchmarks.md.
+
+The steps are the program's own, with images in memory; what is left after all operations is Python, autograd and
+dispatch. Operations are timed as torch hands them out, not by torch's profiler: what that keeps lies between the step's
+buffers, so that the allocator must fetch new pages all the time, which doubles the time of a step. (The file is not
+called profile.py: that would hide the standard library's module, which torch imports.)
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from side_by_side import about_machine, matrix_product_rate
+from benchmark_report import versions, write_report
+from side_by_side import about_machine, matrix_product_rate, memory_rate
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
@@ -74,14 +78,17 @@ FAMILIES = {
     "sums": ("sum", "add", "div", "mean"),
 }
 BATCHES = "making batches"
+PYTHON = "Python, autograd, dispatch"
+HERE = Path(__file__).parent
 
 
 class OperationTimes(TorchDispatchMode):
-    """Adds up the time and the floating-point operations of everything that runs inside the context, by family.
+    """Adds up time, floating-point operations and bytes of everything that runs inside the context, by family.
 
     On a CPU an operator has done its work when it returns, so a clock around it tells.
 
     Attributes:
+        moved: bytes of all tensors that operations read or write, each once an operation; caches spare some of it.
         family: what all operations count as while it is set.
     """
 
@@ -89,6 +96,7 @@ class OperationTimes(TorchDispatchMode):
         super().__init__()
         self.seconds: Counter[str] = Counter()
         self.arithmetic: Counter[str] = Counter()
+        self.moved: Counter[str] = Counter()
         self.family: str | None = None
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -100,7 +108,14 @@ class OperationTimes(TorchDispatchMode):
             family = self.family or family_of(name)
             self.seconds[family] += spent
             self.arithmetic[family] += floating_point_operations(name, args, result)
+            self.moved[family] += bytes_of((args, kwargs, result))
         return result
+
+
+def bytes_of(tree: Any) -> int:
+    """Return the bytes of the tensors in nested arguments, each counted once."""
+    tensors = {id(leaf): leaf for leaf in tree_leaves(tree) if isinstance(leaf, torch.Tensor)}
+    return sum(tensor.nbytes for tensor in tensors.values())
 
 
 def floating_point_operations(name: str, args: Any, result: Any) -> int:
@@ -116,27 +131,47 @@ def floating_point_operations(name: str, args: Any, result: Any) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class Step:
+    """A training step of some runs: its median seconds, and what of it each family of operations is."""
+
+    runs: int
+    seconds: float
+    spent: dict[str, float]
+    arithmetic: dict[str, int]
+    moved: dict[str, int]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", choices=WORKS, nargs="+", default=["grid"])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--keep", action="store_true", help="all works, for docs/benchmarks.md")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     keep_freed_memory()  # as every sweep does
-    rate = matrix_product_rate()
-    print(f"{about_machine()}; matrix products {rate:.0f} GFLOP/s")
-    for name in arguments.work:
+    rate, memory = matrix_product_rate(), memory_rate()
+    print(f"{about_machine()}; matrix products {rate:.0f} GFLOP/s, memory {memory:.0f} GB/s")
+    kept: dict[str, list[dict[str, Any]]] = {}
+    for name in WORKS if arguments.keep else arguments.work:
         work = WORKS[name]
         for runs in (1, work.runs):
             how = "alone" if runs == 1 else f"{runs} together"
-            print(f"\n{name}: {work.model}, {work.image_shape}, batches of {work.batch_size}, {how}")
-            print_step(work, runs, arguments.steps, rate)
-        print_recording(work)
+            print(f"\n{name}: {work.model}, {work.image_shape}, batches of {work.batch_size}, {how}", flush=True)
+            step = measure_step(work, runs, arguments.steps)
+            print_step(step, rate)
+            kept.setdefault(name, []).append(asdict(step))
+        if not arguments.keep:
+            print_recording(work)
+    if arguments.keep:
+        machine = {"about": about_machine(), "versions": versions(), "gflops": rate, "memory_gb_s": memory}
+        (HERE / "results" / "steps.json").write_text(json.dumps({**machine, "works": kept}) + "\n")
+        write_report(HERE / "results", HERE.parent / "docs")
 
 
-def print_step(work: Work, count: int, steps: int, rate: float) -> None:
-    """Print what a step of so many runs takes, by kind of operation."""
+def measure_step(work: Work, count: int, steps: int) -> Step:
+    """Measure a step of so many runs, by kind of operation."""
     times = OperationTimes()
     step = make_step(runs_of(work, count), work, times)
     for _ in range(3):  # the first ones build the optimizers' state
@@ -147,14 +182,22 @@ def print_step(work: Work, count: int, steps: int, rate: float) -> None:
         with times:
             step()
     seconds = statistics.median(whole)
-    spent = Counter({family: of_steps / steps for family, of_steps in times.seconds.items()})
-    arithmetic = {family: of_steps // steps for family, of_steps in times.arithmetic.items()}
-    spent["python, autograd, dispatch"] = max(0.0, seconds - spent.total())
-    print(f"  {1000 * seconds / count:.2f} ms a run and step, {1000 * seconds:.2f} ms a step")
+    spent: dict[str, float] = {family: of_steps / steps for family, of_steps in times.seconds.items()}
+    spent[PYTHON] = max(0.0, seconds - sum(spent.values()))
+    arithmetic, moved = (
+        {family: of_steps // steps for family, of_steps in counted.items()}
+        for counted in (times.arithmetic, times.moved)
+    )
+    return Step(count, seconds, spent, arithmetic, moved)
+
+
+def print_step(step: Step, rate: float) -> None:
+    seconds = step.seconds
+    print(f"  {1000 * seconds / step.runs:.2f} ms a run and step, {1000 * seconds:.2f} ms a step")
     print(f"  {'':28s} share      ms   GFLOP  GFLOP/s  of the machine's")
-    for family, of_family in sorted(spent.items(), key=lambda item: -item[1]):
-        print_line(family, of_family, seconds, arithmetic.get(family, 0), rate)
-    print_line("all", seconds, seconds, sum(arithmetic.values()), rate)
+    for family, of_family in sorted(step.spent.items(), key=lambda item: -item[1]):
+        print_line(family, of_family, seconds, step.arithmetic.get(family, 0), rate)
+    print_line("all", seconds, seconds, sum(step.arithmetic.values()), rate)
 
 
 def print_line(name: str, spent: float, of_all: float, operations: int, rate: float) -> None:
@@ -200,7 +243,7 @@ def make_step(runs: list[Run], work: Work, times: OperationTimes) -> Callable[[]
     program = PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
     rates = [run.hyperparameters.lr for run in runs]
     seeds = [forward_seed(run, 1, 0) for run in runs]
-    batches = (batch for epoch in range(1, 1 << 30) for batch in training_batches(task, runs, epoch))
+    batches = (batch for epoch in range(1, 1 << 30) for batch in training_batches(task, runs, [epoch] * len(runs)))
 
     def step() -> object:
         times.family = BATCHES
