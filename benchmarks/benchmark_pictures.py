@@ -89,11 +89,14 @@ def draw_roofline(result: dict[str, Any], file: Path) -> None:
     axes.annotate(
         f"a large matrix product: {peak:.0f} GFLOP/s", (ends[1], peak), (0, 4), textcoords="offset points", ha="right"
     )
+    middle = (ends[0] * bend[1]) ** 0.5
     axes.annotate(
-        f"memory: {memory:.0f} GB/s", (ends[0], memory * ends[0]), (4, 4), textcoords="offset points", va="bottom"
+        f"memory: {memory:.0f} GB/s", (middle, memory * middle), (6, -4), textcoords="offset points", va="top"
     )
     axes.set(xscale="log", yscale="log", xlabel="floating-point operations for each byte read or written")
     axes.set_ylabel("GFLOP/s of a step")
+    for ticks in (axes.xaxis.set_major_formatter, axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        ticks("{x:g}")
     axes.legend(frameon=False, title="filled: together", loc="center left", bbox_to_anchor=(1, 0.5))
     _save(figure, file)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import re
@@ -108,10 +109,16 @@ class Connection:
             self._folder = tempfile.mkdtemp(prefix="cnnsweep-ray-", dir="/tmp")
         # Nobody else on this machine or network may give orders. Without it, Ray would write one into the home folder.
         if self._token_before is None:
-            os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+            os.environ["RAY_AUTH_TOKEN"] = _token_of_process()
         with _in_words("no Ray cluster can be started on this machine"):
             _initialise("local", num_cpus=max(cores, usable_cores()), include_dashboard=False, _temp_dir=self._folder)
         _own.is_running = True
+
+
+@functools.cache
+def _token_of_process() -> str:
+    """Return the token of every cluster that this process starts: Ray reads a token once a process."""
+    return secrets.token_hex(32)
 
 
 def _join(address: str, references: Sequence[str]) -> dict[str, str]:

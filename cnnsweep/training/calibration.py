@@ -94,7 +94,7 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
     """
     images_trained_on = len(task.part(runs[0]).training)
     batch_size = min(runs[0].hyperparameters.batch_size, images_trained_on)
-    size = affordable_size(runs, epochs, task, most)
+    size = _affordable_size(runs, epochs, task, most)
     if size < 2:
         return TOO_SHORT
     fewest = min(_FEWEST_IMAGES, batch_size)
@@ -183,7 +183,7 @@ def _budget_s(alone_s: float) -> float:
     return max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _SHORT_SHARE * alone_s))
 
 
-def affordable_size(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> int:
+def _affordable_size(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> int:
     """Return how many of the runs a comparison may have that costs no more than its share of their time; 1 is none.
 
     Alone, every image takes equally long, so nothing has to be measured for it.

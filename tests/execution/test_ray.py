@@ -242,3 +242,13 @@ def wait_until(is_so, seconds: float) -> None:
     while not is_so():
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.2)
+
+
+@pytest.mark.ray
+def test_a_process_may_start_clusters_one_after_the_other():
+    """Ray keeps the first one's token; a second one with a token of its own refused the process that had started it."""
+    for _ in range(2):
+        connection = Connection(None, 1, [])
+        assert connection.is_own
+        connection.close()
+    assert "RAY_AUTH_TOKEN" not in os.environ

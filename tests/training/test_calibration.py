@@ -91,10 +91,10 @@ def test_whether_a_comparison_is_worth_it_is_counted_in_images(task):
     runs = four_runs()  # on 64 images; a batch of 8 a step is compared: 2 times 4 runs and 4 more, for 5 % of all
     assert runs[0].hyperparameters.batch_size == 8
     enough = 8 * (2 * 4 + 4) / 0.05 / 64
-    assert calibration.affordable_size(runs, int(enough), task, 4) == 4
-    assert calibration.affordable_size(runs, int(enough) - 1, task, 4) == 2
-    assert calibration.affordable_size(runs, int(enough), task, 2) == 2
-    assert calibration.affordable_size(runs, 1, task, 4) == 1
+    assert calibration._affordable_size(runs, int(enough), task, 4) == 4
+    assert calibration._affordable_size(runs, int(enough) - 1, task, 4) == 2
+    assert calibration._affordable_size(runs, int(enough), task, 2) == 2
+    assert calibration._affordable_size(runs, 1, task, 4) == 1
     assert calibrate(runs, 1, task, most=4) == calibration.TOO_SHORT
 
 
