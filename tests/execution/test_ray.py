@@ -244,11 +244,20 @@ def wait_until(is_so, seconds: float) -> None:
         time.sleep(0.2)
 
 
+TWO_CLUSTERS = """
+import os
+from cnnsweep.execution.ray_connection import Connection
+
+for _ in range(2):
+    connection = Connection(None, 1, [])
+    assert connection.is_own
+    connection.close()
+assert "RAY_AUTH_TOKEN" not in os.environ
+"""
+
+
 @pytest.mark.ray
 def test_a_process_may_start_clusters_one_after_the_other():
     """Ray keeps the first one's token; a second one with a token of its own refused the process that had started it."""
-    for _ in range(2):
-        connection = Connection(None, 1, [])
-        assert connection.is_own
-        connection.close()
-    assert "RAY_AUTH_TOKEN" not in os.environ
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    subprocess.run([sys.executable, "-c", TWO_CLUSTERS], env=environment, check=True, timeout=120)
