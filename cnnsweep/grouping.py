@@ -25,14 +25,7 @@ from cnnsweep.records import Run, RunGroup, Trajectory
 from cnnsweep.remembered_groups import Fuse, PlannedGroup, conditions, remembered_groups, without_torn
 from cnnsweep.spec.expand import columns_that_vary
 from cnnsweep.spec.schema import SweepSpec
-from cnnsweep.training.calibration import (
-    ALONE,
-    TOO_SHORT,
-    Calibration,
-    Way,
-    calibrate,
-    seconds_together,
-)
+from cnnsweep.training.calibration import ALONE, TOO_SHORT, Calibration, Way, calibrate, seconds_together
 from cnnsweep.training.checking import check_fused
 from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.footprint import runs_that_fit

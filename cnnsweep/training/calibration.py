@@ -301,7 +301,7 @@ class _Stepper:
         with autocast(self._task.device, precision):
             flop = flop_of_step(program.model, few) / len(few) * len(images)
         dtype = torch.bfloat16 if precision == "bf16" else weight_dtype(precision)
-        return flop / seconds / matrix_product_rate(self._task.device, dtype)
+        return flop / seconds / matrix_product_rate(dtype)
 
     def _train(self, program: Program, part: slice) -> None:
         runs = self._runs[part]
