@@ -110,7 +110,7 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
         alone = _Stepper(runs[:1], task, shown)
         alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
         if (busy := alone.share_of_rate(alone_s)) >= _BUSY_SHARE:
-            why = f"alone each reaches {busy:.0%} of the rate of a matrix product"
+            why = f"each keeps the cores busy alone ({busy:.0%} of a matrix product's rate)"
             return Calibration(ALONE, why, alone_s / shown * batch_size)
         if shown > images:
             alone = _Stepper(runs[:1], task, images)
