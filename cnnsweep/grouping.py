@@ -186,6 +186,7 @@ class _Planner:
         known = self.ways.get(family(runs[0]))
         if (
             known is not None
+            and known.alone_s is not None  # else there was too little to train, which there may not be this time
             and without_mark(known.conditions) == without_mark(self.under)
             and len(kind) <= _REUSED_FOR * known.of
         ):
@@ -203,7 +204,7 @@ class _Planner:
         remembered = RememberedWay(
             way.size, way.threads, of, most, chosen.why, chosen.alone_s, chosen.step_s, self.under
         )
-        return _Choice(chosen, most, remembered)
+        return _Choice(chosen, most, remembered, is_new=known is None or known.why != chosen.why)
 
 
 def foreseen_load(one: PlannedGroup, task: TrainingTask, epochs_done: Mapping[str, int]) -> Load:

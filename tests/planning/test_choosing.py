@@ -18,7 +18,7 @@ from cnnsweep.grouping import AUTO, OFF, choose_groups
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.records import ModelChoice
 from cnnsweep.remembered_groups import conditions, event_from_groups
-from cnnsweep.training.calibration import ALONE, Calibration, Way
+from cnnsweep.training.calibration import ALONE, TOO_SHORT, Calibration, Way
 from cnnsweep.training.feeding import Part, TrainingTask
 
 NET = ModelChoice("cnn", {"channels": [2], "kernel_size": 3, "hidden": [4]})
@@ -136,6 +136,20 @@ def test_what_was_not_measured_is_not_remembered(task, monkeypatch):
     for journal in (Journal(task), Journal(task, fuse=2), Journal(task, fuse=OFF)):
         journal.choose(settings("abc"))
         assert journal.history.ways == {}
+
+
+def test_too_little_to_measure_is_said_once_and_looked_at_again(task, measured, monkeypatch):
+    measure, said = grouping.calibrate, []
+    monkeypatch.setattr(grouping, "calibrate", lambda *_: TOO_SHORT)
+    history = SweepHistory()
+    for names in ("abc", "def"):
+        (planned, *_) = choose_groups(settings(names), history, task, AUTO, said.append)
+        history.ways[grouping.family(settings("a")[0])] = planned.way
+    assert (len(said), planned.step_s) == (1, None)
+    assert choose_groups(settings("gk"), history, task, AUTO, said.append, measure_all=True)[0].step_s > 0
+    monkeypatch.setattr(grouping, "calibrate", measure)  # more epochs, say
+    assert [len(one.group.runs) for one in choose_groups(settings("hij"), history, task, AUTO, said.append)] == [3]
+    assert len(said) == 2
 
 
 def test_a_journal_without_ways_is_read(task):
