@@ -23,6 +23,7 @@ test-ray: $(VENV)/.installed  ## Train on Ray clusters of several nodes, which a
 
 bench: $(BENCH)/.installed  ## Measure against Lightning, Ray Tune, Optuna and others, about an hour: docs/benchmarks.md
 	$(BENCH)/bin/python benchmarks/peers.py --data-root $(BENCH_DATA)
+	$(BENCH)/bin/python benchmarks/step_profile.py --keep
 
 check: $(VENV)/.installed  ## Lint, check formatting and types
 	$(BIN)/ruff check .

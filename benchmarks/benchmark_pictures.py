@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from figures_of_sides import SideFigures, compare_sides
+from figures_of_sides import SideFigures, compare_sides, intensity_and_rate
 from works import AUTOMATIC, SIDES
 
 mpl.use("svg")
@@ -73,10 +73,7 @@ def draw_roofline(result: dict[str, Any], file: Path) -> None:
     for (name, steps), colour, marker in zip(
         result["works"].items(), mpl.colormaps["tab10"].colors, "osv^<>D", strict=False
     ):
-        points = []
-        for step in steps:
-            flop = sum(step["arithmetic"].values())
-            points.append((flop / sum(step["moved"].values()), flop / step["seconds"] / 1e9))
+        points = [intensity_and_rate(step) for step in steps]
         intensities += [intensity for intensity, _ in points]
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=0.8)
         for (x, y), step in zip(points, steps, strict=True):

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmark_pictures import draw_growth, draw_overview, draw_roofline
-from figures_of_sides import Range, SideFigures, compare_sides
+from figures_of_sides import Range, SideFigures, compare_sides, intensity_and_rate
 from works import AUTOMATIC, SIDES, WORKS
 
 PREFACE = Path(__file__).parent / "preface.md"
@@ -139,10 +139,9 @@ def steps_section(result: dict[str, Any]) -> str:
     lines += [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for name, steps in result["works"].items():
         for step in steps:
-            seconds, flop = step["seconds"], sum(step["arithmetic"].values())
+            seconds, (intensity, speed) = step["seconds"], intensity_and_rate(step)
             shares = [step["spent"].get(family, 0.0) / seconds for family in SHOWN_FAMILIES]
             cells = [f"{share:.0%}" for share in [*shares, max(0.0, 1 - sum(shares))]]
-            speed, intensity = flop / seconds / 1e9, flop / sum(step["moved"].values())
             how = "alone" if step["runs"] == 1 else f"{step['runs']} together"
             cells = [f"{name}, {how}", f"{1000 * seconds / step['runs']:.3g}", *cells]
             cells += [f"{speed:.0f}", f"{speed / rate:.0%}", f"{intensity:.1f}"]

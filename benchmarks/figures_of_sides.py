@@ -137,3 +137,9 @@ def _whole_cpu(measured: dict[str, Any], result: dict[str, Any]) -> float:
     """Return the CPU time of the whole work; imports and start-up count once, as if they used one core."""
     once = min(measured["cpu_s"], _start_up(measured))
     return once + (measured["cpu_s"] - once) * result["runs"] / measured["runs"]
+
+
+def intensity_and_rate(step: dict[str, Any]) -> tuple[float, float]:
+    """Return a training step's floating-point operations for each byte read or written, and its GFLOP/s."""
+    flop = sum(step["arithmetic"].values())
+    return flop / sum(step["moved"].values()), flop / step["seconds"] / 1e9
