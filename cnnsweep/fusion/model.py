@@ -16,6 +16,7 @@ from cnnsweep.fusion.memory_orders import note_memory_orders
 from cnnsweep.fusion.stacked import Stacked
 from cnnsweep.fusion.steps import How, Step, compile_steps
 from cnnsweep.fusion.tracing import HAS_GRADIENT
+from cnnsweep.randomness import kept_generators
 
 
 class FusedModel:
@@ -26,14 +27,21 @@ class FusedModel:
             autograd: their gradients are (K, *shape) as well.
     """
 
-    def __init__(self, models: Sequence[nn.Module], example: Tensor, variants: Sequence[int] | None = None) -> None:
+    def __init__(
+        self,
+        models: Sequence[nn.Module],
+        example: Tensor,
+        variants: Sequence[int] | None = None,
+        order: torch.memory_format = torch.channels_last,
+    ) -> None:
         """Trace the model, stack all models' parameters and buffers, and try every node.
 
         Args:
             models: K modules, all on one device, of one floating-point type.
             variants: K numbers from 0; models of one number differ in values alone, those of different numbers also in
                 what they draw at random. By default all are of one.
-            example: (N, C, H, W) images to try the nodes with, N ≥ 2.
+            example: (N, C, H, W) images to try the nodes with, N ≥ 2, channels-last.
+            order: in memory, of the images that a model gets alone.
 
         Raises:
             FusionError: the model's code cannot be traced, or an operation cannot run for K runs; the message says
@@ -47,7 +55,7 @@ class FusedModel:
         self.tensors = _stack_all(models)
         self._programs = {mode: compile_steps(self._variants, training=mode) for mode in (True, False)}
         self._refuse_other_constants(models)
-        self._try_out(example)
+        self._try_out(example, order)
 
     def __call__(self, images: Tensor, copies: int, *, training: bool) -> Tensor:
         """Return the logits (K, N, classes).
@@ -190,13 +198,14 @@ class FusedModel:
                 if isinstance(value, Tensor) and isinstance(other, Tensor) and not torch.equal(value, other):
                     raise FusionError(f"'{target}' has other values from run to run, but is no parameter or buffer")
 
-    def _try_out(self, example: Tensor) -> None:
+    def _try_out(self, example: Tensor, order: torch.memory_format) -> None:
         """Run both graphs once, so that every node has its form, and leave parameters and buffers as they were."""
         before = {name: stacked.tensor.detach().clone() for name, stacked in self.tensors.items()}
         try:
-            with torch.random.fork_rng(devices=[example.device] if example.device.type == "cuda" else []):
+            with kept_generators(example.device):
                 for training, steps in self._programs.items():
-                    note_memory_orders(self._first, steps, example, training=training)
+                    images = example.to(memory_format=order)
+                    note_memory_orders(self._first, steps, images, training=training)
                     self(example.clone(), 1, training=training)
         except FusionError:
             raise
