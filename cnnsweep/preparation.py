@@ -16,7 +16,7 @@ from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.errors import DiskFullError, ModelError
-from cnnsweep.models.registry import build_model, check_model
+from cnnsweep.models.registry import build_model, check_model, is_repeatable
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.placement import Place
 from cnnsweep.recording.files import to_json
@@ -49,6 +49,18 @@ def count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
             counts[key] = check_model(run.model, dataset.train.image_shape, len(dataset.classes))
         parameters[run.id] = counts[key]
     return parameters
+
+
+def unrepeatable_models(runs: Sequence[Run], dataset: Dataset) -> list[str]:
+    """Return in words which models give other numbers each time, of those that `count_parameters` has checked."""
+    about = dataset.train.image_shape, len(dataset.classes)
+    models = {_model_key(run.model): run.model for run in runs}.values()
+    return [
+        f"model {model.name}: gives other values each time it is called with equal seeds, so that none of its runs can "
+        "be repeated; draw from torch's, Python's or NumPy's global generator, which are seeded in every step"
+        for model in models
+        if not is_repeatable(model, *about)
+    ]
 
 
 def refuse_full_disk(

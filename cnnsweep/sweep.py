@@ -22,7 +22,13 @@ from cnnsweep.grouping import AUTO, keeps_in_step
 from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
-from cnnsweep.preparation import make_recording_task, make_training_task, refuse_full_disk, sweep_facts
+from cnnsweep.preparation import (
+    make_recording_task,
+    make_training_task,
+    refuse_full_disk,
+    sweep_facts,
+    unrepeatable_models,
+)
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.lock import locked
@@ -114,6 +120,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         workforce = Workforce(options.staff, places, task, in_step=in_step, tell=tell, cluster=cluster)
         at_end.callback(workforce.close)
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
+        for line in unrepeatable_models(expansion.runs, dataset):
+            display.message(line)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)

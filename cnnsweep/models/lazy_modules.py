@@ -1,4 +1,4 @@
-"""Lazy modules, whose parameters get their shapes from the first images that pass: they get them as a model is built."""
+"""Lazy modules: they get the shapes of their parameters from images that pass, which two do as a model is built."""
 
 from __future__ import annotations
 
