@@ -22,6 +22,7 @@ from cnnsweep.planning.placement import Place
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
+from cnnsweep.randomness import kept_generators
 from cnnsweep.records import ModelChoice, Run
 from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
@@ -155,7 +156,7 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
         key = _model_key(run.model)
         if key not in graphs:  # traced once, written for every run that has this model
             graphs[key] = None
-            with contextlib.suppress(ModelError):  # one that a search chose may not fit: training says so
+            with kept_generators(), contextlib.suppress(ModelError):  # one that a search chose may not fit: training says so
                 graphs[key] = make_graph(build_model(run.model, shape, len(dataset.classes), seed=0), shape)
         return graphs[key]
 
