@@ -156,7 +156,10 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
         key = _model_key(run.model)
         if key not in graphs:  # traced once, written for every run that has this model
             graphs[key] = None
-            with kept_generators(), contextlib.suppress(ModelError):  # one that a search chose may not fit: training says so
+            with (
+                kept_generators(),
+                contextlib.suppress(ModelError),
+            ):  # one that a search chose may not fit: training says so
                 graphs[key] = make_graph(build_model(run.model, shape, len(dataset.classes), seed=0), shape)
         return graphs[key]
 
