@@ -16,6 +16,7 @@ from cnnsweep.data.folders import IMAGE_ENDINGS
 from cnnsweep.descriptions import Description, describe
 from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation import find_checkpoint
+from cnnsweep.models.logits import LogitsModel
 from cnnsweep.report.predictions import Picture
 from cnnsweep.restoring import restore_model
 from cnnsweep.training.devices import choose_device
@@ -72,7 +73,8 @@ class Predictor:
                 f"images: found {str(images.dtype).removeprefix('torch.')} of {tuple(images.shape)}, allowed is uint8 "
                 f"of (N, {shape}), as the model {self.about.run} was trained on"
             )
-        return predict(self.model, images, self.about.pixels, self._device)
+        model = LogitsModel(self.model, len(self.about.classes))
+        return predict(model, images, self.about.pixels, self._device)
 
     def predict_files(self, files: Sequence[Path]) -> Iterator[Picture]:
         """Yield what each picture shows, in order; one that cannot be read has an error in place of probabilities.
@@ -104,7 +106,11 @@ class Predictor:
 
 @torch.inference_mode()
 def predict(model: nn.Module, images: Tensor, pixels: PixelScale, device: torch.device) -> Tensor:
-    """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W)."""
+    """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
+
+    Args:
+        model: one that gives logits.
+    """
     shape = (images.shape[1], images.shape[2], images.shape[3])
     parts = [
         model(pixels.to_model_input(part.to(device))).float().softmax(1).cpu()

@@ -16,6 +16,8 @@ from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.errors import DiskFullError, ModelError
+from cnnsweep.models.logits import giving_logits
+from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import build_model, check_model
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.placement import Place
@@ -49,6 +51,15 @@ def count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
             counts[key] = check_model(run.model, dataset.train.image_shape, len(dataset.classes))
         parameters[run.id] = counts[key]
     return parameters
+
+
+def notes_on_models(runs: Sequence[Run], dataset: Dataset) -> list[str]:
+    """Return in lines what a person should know of the models' outputs, each model looked at once."""
+    notes: list[str] = []
+    for model in {_model_key(run.model): run.model for run in runs}.values():
+        with contextlib.suppress(ModelError):  # one that a search chose may not fit: training says so
+            notes += notes_on_outputs(model, dataset.train.image_shape, len(dataset.classes))
+    return list(dict.fromkeys(notes))
 
 
 def refuse_full_disk(
@@ -134,7 +145,7 @@ def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
 
 def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -> RecordingTask:
     """Return what the recorder writes beside what training reports."""
-    shape = dataset.train.image_shape
+    shape, classes = dataset.train.image_shape, len(dataset.classes)
     graphs: dict[str, Any] = {}
 
     def graph(run: Run) -> Any:
@@ -143,8 +154,9 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
         key = _model_key(run.model)
         if key not in graphs:  # traced once, written for every run that has this model
             graphs[key] = None
-            with contextlib.suppress(ModelError):  # one that a search chose may not fit: training says so
-                graphs[key] = make_graph(build_model(run.model, shape, len(dataset.classes), seed=0), shape)
+            with contextlib.suppress(Exception):  # one that a search chose may not fit: training says so
+                model = build_model(run.model, shape, classes, seed=0)
+                graphs[key] = make_graph(giving_logits(model, torch.zeros(1, *shape), classes), shape)
         return graphs[key]
 
     def describe(run: Run) -> Mapping[str, Any]:

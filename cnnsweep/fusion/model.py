@@ -52,7 +52,9 @@ class FusedModel:
         self._variants = [models[self._variant_of.index(number)] for number in range(max(self._variant_of) + 1)]
         self._first = models[0]
         self.tensors = _stack_all(models)
-        self._programs = {mode: compile_steps(self._variants, example, classes, training=mode) for mode in (True, False)}
+        self._programs = {
+            mode: compile_steps(self._variants, example, classes, training=mode) for mode in (True, False)
+        }
         self._refuse_other_constants(models)
         self._try_out(example)
 

@@ -42,7 +42,7 @@ class Sizes(tuple[Any, ...]):
 class KnownProxy(fx.Proxy):
     """A node of the graph, and what it is in two batches of different size; None where that could not be found out."""
 
-    def __init__(self, node: fx.Node, tracer: fx.Tracer) -> None:
+    def __init__(self, node: fx.Node, tracer: fx.proxy.TracerBase) -> None:
         super().__init__(node, tracer)
         self.known: tuple[Any, ...] | None = None
 
@@ -77,14 +77,20 @@ class KnownProxy(fx.Proxy):
             raise BatchSizeError
         return super().__bool__()
 
+    def __getitem__(self, key: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.getitem, (self, key), {})
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.tracer.create_proxy("call_function", set_item_, (self, key, value), {})
+
     def __int__(self) -> int:
-        return self._refuse_as_number("int")
+        raise self._refusal()
 
     def __index__(self) -> int:
-        return self._refuse_as_number("index")
+        raise self._refusal()
 
     def __float__(self) -> float:
-        return self._refuse_as_number("float")
+        raise self._refusal()
 
     def __eq__(self, other: object) -> Any:
         is_same = self._is_same_number(other)
@@ -109,10 +115,17 @@ class KnownProxy(fx.Proxy):
     def _is_same_number(self, other: object) -> bool:
         return self.is_number and isinstance(other, KnownProxy) and other.is_number and self.known == other.known
 
-    def _refuse_as_number(self, _kind: str) -> Any:
+    def _refusal(self) -> Exception:
         if self.is_number:
-            raise BatchSizeError
-        raise fx.proxy.TraceError("symbolically traced variables cannot be used as inputs to control flow")
+            return BatchSizeError()
+        return fx.proxy.TraceError("symbolically traced variables cannot be used as inputs to control flow")
+
+
+def set_item_(x: Tensor, key: Any, value: Any) -> Tensor:
+    """Return values of which some are replaced, as `x[key] = value` does in place."""
+    changed = x.clone()
+    changed[key] = value
+    return changed
 
 
 def sizes_of(proxy: KnownProxy) -> Sizes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import random
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from cnnsweep.errors import FusionError
+from cnnsweep.fusion.attributes import Attributes
+from cnnsweep.fusion.own_functions import functions_recorded
 from cnnsweep.fusion.proxies import CREATORS, BatchSizeError, KnownProxy, answer, in_batch, taken_apart
 from cnnsweep.models.logits import logits_of
 
@@ -36,13 +38,14 @@ class _Tracer(fx.Tracer):
         self._classes = classes
         self._is_doing = False  # what an operation does inside is no part of the graph
 
-    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
+    def create_args_for_root(self, *_: Any) -> tuple[Any, list[Any]]:
         """Give forward the images alone: other arguments have their defaults."""
 
         def forward(model: nn.Module, images: Any) -> Any:
             output = taken_apart(model.forward(images))
-            is_plain = self._classes is None or isinstance(output, fx.Proxy)
-            return output if is_plain else logits_of(output, self._classes)
+            if self._classes is None or isinstance(output, fx.Proxy):
+                return output
+            return logits_of(output, self._classes)
 
         images = self.create_proxy("placeholder", "images", (), {})
         images.known = self._batches
@@ -96,11 +99,11 @@ class _Tracer(fx.Tracer):
             return found
         if kind == "call_module":
             module = self.root.get_submodule(target)
-            attributes = _attributes(module)
+            attributes = Attributes(module)
             try:
                 return module(*args, **kwargs)
             finally:
-                _put_back(attributes)
+                attributes.put_back()
         if kind == "call_method":
             return getattr(args[0], target)(*args[1:], **kwargs)
         return target(*args, **kwargs)
@@ -118,20 +121,35 @@ def trace(model: nn.Module, example: Tensor, classes: int | None = None) -> fx.G
     """
     if model._forward_hooks or model._forward_pre_hooks:
         raise FusionError("its forward cannot be traced: it has hooks")
-    before, attributes = _random_states(), _attributes(model)
-    try:
-        with torch.enable_grad(), values_kept(model):
-            graph = _Tracer((example.clone(), torch.cat([example, example[:1]])), classes).trace(model)
-    except Exception as error:  # whatever a person's forward does with the stand-ins for tensors
-        raise FusionError(f"its forward cannot be traced: {_one_line(error)}{_place(error)}") from error
-    finally:
-        set_by_forward = _put_back(attributes)
-    if set_by_forward:  # the graph does not show it
-        raise FusionError(f"its forward cannot be traced: it sets the attribute '{set_by_forward[0]}'")
+    before, attributes = _random_states(), Attributes(model)
+    graph, set_by_forward = _trace(model, example, classes, attributes)
+    if set_by_forward:  # the graph does not show it, which is right where forward sets it before it reads it
+        attributes.forget()
+        try:
+            graph, _ = _trace(model, example, classes, attributes)
+        except FusionError as error:
+            reason = f"its forward cannot be traced: it sets the attribute '{set_by_forward[0]}'"
+            raise FusionError(reason) from error
     if _random_states() != before:  # what was drawn would stay the same in every step
         raise FusionError("its forward cannot be traced: it draws random numbers in Python code")
     _drop_unused_sizes(graph)
     return graph
+
+
+def _trace(
+    model: nn.Module, example: Tensor, classes: int | None, attributes: Attributes
+) -> tuple[fx.Graph, Sequence[str]]:
+    """Return the graph, and the names of the attributes that forward set; they are as they were."""
+    tracer = _Tracer((example.clone(), torch.cat([example, example[:1]])), classes)
+    set_by_forward: Sequence[str] = ()
+    try:
+        with torch.enable_grad(), values_kept(model), functions_recorded(tracer):
+            graph = tracer.trace(model)
+    except Exception as error:  # whatever a person's forward does with the stand-ins for tensors
+        raise FusionError(f"its forward cannot be traced: {_one_line(error)}{_place(error)}") from error
+    finally:
+        set_by_forward = attributes.put_back()
+    return graph, set_by_forward
 
 
 @contextmanager
@@ -151,27 +169,6 @@ def _drop_unused_sizes(graph: fx.Graph) -> None:
     for node in reversed(graph.nodes):
         if node.op == "call_method" and node.target == "size" and not node.users:
             graph.erase_node(node)
-
-
-def _attributes(model: nn.Module) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return every module's dictionaries of attributes, buffers and parameters, each with a copy."""
-    modules = [(vars(m), m._buffers, m._parameters) for m in model.modules()]
-    return [(found, dict(found)) for dictionaries in modules for found in dictionaries]
-
-
-def _put_back(attributes: list[tuple[dict[str, Any], dict[str, Any]]]) -> list[str]:
-    """Undo what a forward pass set, and return its names."""
-    names = []
-    for found, before in attributes:
-        for name in [*found.keys() | before.keys()]:
-            if found.get(name) is before.get(name) or name.startswith("_tensor_constant"):
-                continue
-            names.append(name)
-            if name in before:
-                found[name] = before[name]
-            else:
-                del found[name]
-    return sorted(names)
 
 
 def _random_states() -> tuple[Any, ...]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from torch import Tensor, fx
+import torch
+from torch import Tensor, fx, nn
 
 from cnnsweep.errors import ModelError
 
@@ -26,6 +27,26 @@ def logits_of(output: Any, classes: int) -> Tensor:
         return output
     _, found = find_logits(output, classes)
     return found
+
+
+class LogitsModel(nn.Module):
+    """A model that gives its logits alone, whatever else it returns."""
+
+    def __init__(self, model: nn.Module, classes: int) -> None:
+        super().__init__()
+        self.model = model
+        self.classes = classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (N, C, H, W) to logits (N, classes)."""
+        return logits_of(self.model(images), self.classes)
+
+
+@torch.no_grad()
+def giving_logits(model: nn.Module, images: Tensor, classes: int) -> nn.Module:
+    """Return a model in evaluation mode as it is, if it gives one tensor for such images, else one that does."""
+    model.eval()
+    return model if isinstance(model(images), Tensor) else LogitsModel(model, classes)
 
 
 def find_logits(output: Any, classes: int) -> tuple[str, Tensor]:

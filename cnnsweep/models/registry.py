@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cnnsweep.errors import CnnSweepError, ModelError
 from cnnsweep.models.cnn import CNN, PRESETS
+from cnnsweep.models.logits import logits_of
 from cnnsweep.randomness import derive_seed
 from cnnsweep.records import ModelChoice
 from cnnsweep.spec.names import TORCHVISION_MODELS
@@ -64,17 +65,26 @@ def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_clas
 
 def _check_output(name: str, output: object, num_classes: int) -> None:
     if not isinstance(output, Tensor):
-        raise ModelError(
-            f"model {name}: forward returned a {type(output).__name__}; it must return one tensor of logits "
-            f"(batch, {num_classes})"
-        )
+        try:
+            output = logits_of(output, num_classes)
+        except ModelError as error:
+            raise ModelError(f"model {name}: {error}") from error
     if tuple(output.shape) != (2, num_classes):
         raise ModelError(
             f"model {name}: 2 images gave an output of shape {tuple(output.shape)}, but (2, {num_classes}) is needed: "
-            f"one logit for each of the {num_classes} classes"
+            f"one logit for each of the {num_classes} classes{_hint(output.shape, num_classes)}"
         )
     if not output.is_floating_point():
         raise ModelError(f"model {name}: the output is {output.dtype}; logits must be floating-point numbers")
+
+
+def _hint(shape: torch.Size, num_classes: int) -> str:
+    if len(shape) > 2 and shape[:2] == (2, num_classes):
+        pixels = "" if shape[2:].numel() == 1 else "average over the pixels, then "
+        return f"; {pixels}flatten them at the end of forward, as x.flatten(1) does"
+    if len(shape) == 2 and shape[0] == 2:
+        return f", not {shape[1]}: give the last layer that many outputs, or take num_classes as an argument"
+    return ""
 
 
 def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:

@@ -49,7 +49,7 @@ class FusedProgram:
         example = torch.rand(_EXAMPLE_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
         example = example.to(device, self._dtype, memory_format=torch.channels_last)
         with self._autocast():
-            self.model = FusedModel(models, example, _numbered([run.model for run in runs]), num_classes)
+            self.model = FusedModel(models, example, _numbered([run.model for run in runs]), classes=num_classes)
         self._runs = list(runs)
         self._begin()
 
