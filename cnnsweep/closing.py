@@ -10,7 +10,8 @@ import torch
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.evaluation_notes import write_evaluation
 from cnnsweep.measuring import measure
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.memory_order import in_order
+from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.recording.checkpoints import load_best
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Run
@@ -44,8 +45,9 @@ def measure_best_run(
     checkpoint = load_best(files.best_weights)
     model = build_model(run.model, dataset.train.image_shape, len(dataset.classes), seed=0)
     model.load_state_dict(dict(checkpoint.weights))
-    model = model.to(task.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
-    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device)
+    order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
+    model = in_order(model, order, task.device)
+    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device, order)
     evaluation = Evaluation(
         checkpoint=str(files.best_weights),
         run=run.name,

@@ -16,6 +16,8 @@ from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.descriptions import Description, Split, describe
 from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
 from cnnsweep.measuring import measure
+from cnnsweep.models.memory_order import in_order
+from cnnsweep.models.registry import memory_order
 from cnnsweep.recording.paths import RunPaths, SweepPaths
 from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
 from cnnsweep.report.results import Results, load_results
@@ -149,8 +151,9 @@ def _evaluate_one(
     weights_file: Path, about: Description, model: nn.Module, dataset: Dataset, split: str, device: torch.device
 ) -> Evaluation:
     images, positions = _part(dataset, about.split, split)
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
-    found = measure(model, images, positions, about.pixels, dataset.classes, device)
+    order = memory_order(about.model, about.image_shape, len(about.classes), device)
+    model = in_order(model, order, device)
+    found = measure(model, images, positions, about.pixels, dataset.classes, device, order)
     return Evaluation(
         checkpoint=str(weights_file),
         run=about.run,

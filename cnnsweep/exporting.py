@@ -28,6 +28,7 @@ from cnnsweep.descriptions import Description, describe
 from cnnsweep.errors import CheckpointError, CnnSweepError, UsageError
 from cnnsweep.evaluation import find_checkpoint
 from cnnsweep.models.logits import LogitsModel, giving_logits
+from cnnsweep.models.memory_order import USUAL
 from cnnsweep.models.registry import build_model
 from cnnsweep.recording.files import replace_file
 from cnnsweep.restoring import restore_model
@@ -111,8 +112,8 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
     model = restore_model(weights_file, about).eval()
     images, source = sample_images(about, options.data_root, options.loading)
     takes_pixels = options.normalize and options.format != "safetensors"
-    inputs = images if takes_pixels else about.pixels.to_model_input(images).contiguous()
-    model = giving_logits(model, about.pixels.to_model_input(images[:1]).contiguous(), len(about.classes))
+    inputs = images if takes_pixels else about.pixels.to_model_input(images, USUAL)
+    model = giving_logits(model, about.pixels.to_model_input(images[:1], USUAL), len(about.classes))
     wanted = PixelModel(model, about.pixels).eval() if takes_pixels else model
     metadata = describe_export(about, takes_pixels=takes_pixels)
     try:
@@ -235,7 +236,7 @@ def _largest_difference(
     """
     largest = 0.0
     for count in (*_BATCHES, len(images)):
-        wanted = model(pixels.to_model_input(images[:count]))
+        wanted = model(pixels.to_model_input(images[:count], USUAL))
         found = exported(inputs[:count])
         difference = (found - wanted).abs().max().item() if found.shape == wanted.shape else float("nan")
         if not difference <= _RELATIVE * wanted.abs().max().item() + _ABSOLUTE:

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import ImageSet
+from cnnsweep.fusion.generators import seed_step
 from cnnsweep.models.logits import logits_of
+from cnnsweep.randomness import kept_generators
 from cnnsweep.report.run_evaluation import WrongImage
 from cnnsweep.training.feeding import evaluation_batch_size
 
@@ -43,15 +45,33 @@ def measure(
     pixels: PixelScale,
     classes: Sequence[str],
     device: torch.device,
+    order: torch.memory_format,
 ) -> Measurement:
-    """Measure a model in eval mode on the images at some positions of a set."""
-    model.eval()
+    """Measure a model in eval mode on the images at some positions of a set.
+
+    Args:
+        order: of the model, in memory.
+    """
+    with kept_generators(device):
+        seed_step(device, 0)  # some models draw in evaluation too
+        return _measure(model.eval(), images, positions, pixels, classes, device, order)
+
+
+def _measure(
+    model: nn.Module,
+    images: ImageSet,
+    positions: Tensor,
+    pixels: PixelScale,
+    classes: Sequence[str],
+    device: torch.device,
+    order: torch.memory_format,
+) -> Measurement:
     loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
     pairs = torch.zeros(len(classes) ** 2, dtype=torch.int64, device=device)
     surest = _SurestMistakes()
     chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
     for chunk, (batch, labels) in zip(chunks, images.batches(chunks, device), strict=True):
-        logits = logits_of(model(pixels.to_model_input(batch)), len(classes)).float()
+        logits = logits_of(model(pixels.to_model_input(batch, order)), len(classes)).float()
         loss_sum += nn.functional.cross_entropy(logits, labels, reduction="none").sum(dtype=loss_sum.dtype)
         pairs += torch.bincount(labels * len(classes) + logits.argmax(1), minlength=len(pairs))
         surest.look_at(logits, labels, chunk)

@@ -16,7 +16,11 @@ from cnnsweep.data.folders import IMAGE_ENDINGS
 from cnnsweep.descriptions import Description, describe
 from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation import find_checkpoint
+from cnnsweep.fusion.generators import seed_step
 from cnnsweep.models.logits import LogitsModel
+from cnnsweep.models.memory_order import in_order
+from cnnsweep.models.registry import memory_order
+from cnnsweep.randomness import kept_generators
 from cnnsweep.report.predictions import Picture
 from cnnsweep.restoring import restore_model
 from cnnsweep.training.devices import choose_device
@@ -59,7 +63,9 @@ class Predictor:
         self._options = options
         self._device = choose_device(options.device)
         model = restore_model(weights_file, self.about).eval()
-        self.model: nn.Module = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
+        about = self.about
+        self._order = memory_order(about.model, about.image_shape, len(about.classes), self._device)
+        self.model = in_order(model, self._order, self._device)
 
     def predict(self, images: Tensor) -> Tensor:
         """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
@@ -74,7 +80,7 @@ class Predictor:
                 f"of (N, {shape}), as the model {self.about.run} was trained on"
             )
         model = LogitsModel(self.model, len(self.about.classes))
-        return predict(model, images, self.about.pixels, self._device)
+        return predict(model, images, self.about.pixels, self._device, self._order)
 
     def predict_files(self, files: Sequence[Path]) -> Iterator[Picture]:
         """Yield what each picture shows, in order; one that cannot be read has an error in place of probabilities.
@@ -105,17 +111,22 @@ class Predictor:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, images: Tensor, pixels: PixelScale, device: torch.device) -> Tensor:
+def predict(
+    model: nn.Module, images: Tensor, pixels: PixelScale, device: torch.device, order: torch.memory_format
+) -> Tensor:
     """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
 
     Args:
         model: one that gives logits.
+        order: of the model, in memory.
     """
     shape = (images.shape[1], images.shape[2], images.shape[3])
-    parts = [
-        model(pixels.to_model_input(part.to(device))).float().softmax(1).cpu()
-        for part in torch.split(images, evaluation_batch_size(shape))
-    ]
+    with kept_generators(device):
+        seed_step(device, 0)  # some models draw in evaluation too
+        parts = [
+            model(pixels.to_model_input(part.to(device), order)).float().softmax(1).cpu()
+            for part in torch.split(images, evaluation_batch_size(shape))
+        ]
     return torch.cat(parts)
 
 

@@ -7,6 +7,9 @@ in another process or after a resume, and no generator state is ever saved.
 from __future__ import annotations
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +33,29 @@ def generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
     import torch
 
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *counters))
+
+
+def seed_python(seed: int) -> None:
+    """Seed what a person's Python code draws from beside torch: Python's own generator, and NumPy's global one."""
+    import numpy
+
+    random.seed(seed)
+    numpy.random.seed(seed & 0xFFFF_FFFF)  # it takes 32 bits
+
+
+@contextmanager
+def kept_generators(device: torch.device | None = None) -> Iterator[None]:
+    """Leave every generator as it was found: torch's of the CPU and of a device, Python's own, NumPy's global one."""
+    import numpy
+    import torch
+
+    of_python, of_numpy = random.getstate(), numpy.random.get_state(legacy=False)
+    try:
+        with torch.random.fork_rng(devices=[device] if device is not None and device.type == "cuda" else []):
+            yield
+    finally:
+        random.setstate(of_python)
+        numpy.random.set_state(of_numpy)
 
 
 def uniform_per_item(seed: int, purpose: str, epoch: int, items: Tensor, draws: int) -> Tensor:

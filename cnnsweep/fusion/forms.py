@@ -50,6 +50,8 @@ _METHODS: dict[str, FunctionForm] = {
     "flatten": shapes.flatten,
     "reshape": shapes.reshape,
     "view": shapes.reshape,
+    "reshape_as": shapes.reshape_as,
+    "view_as": shapes.reshape_as,
     "size": shapes.size,
     "dim": shapes.dim,
     "contiguous": _same,
@@ -105,6 +107,18 @@ def is_random(operation: nn.Module | Callable[..., Any] | str) -> bool:
         return isinstance(operation, _RANDOM_MODULES)
     name = operation if isinstance(operation, str) else getattr(operation, "__name__", "")
     return name in _RANDOM_NAMES
+
+
+def looks_at_memory(operation: nn.Module | Callable[..., Any] | str) -> bool:
+    """True if what an operation gives depends on how values lie in memory, which is not as in a model alone."""
+    name = operation if isinstance(operation, str) else getattr(operation, "__name__", "")
+    return name in _MEMORY_NAMES
+
+
+_MEMORY_NAMES = frozenset([
+    "as_strided", "as_strided_", "as_strided_copy", "as_strided_scatter", "stride", "is_contiguous", "data_ptr",
+    "storage", "untyped_storage", "storage_offset", "dim_order", "set_", "resize_", "resize_as_",
+])  # fmt: skip
 
 
 def is_switched_off(operation: nn.Module | Callable[..., Any] | str, args: Any, kwargs: Mapping[str, Any]) -> bool:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from cnnsweep.randomness import seed_python
+
 
 class RunGenerators:
     """Lets the default generator of a device stand in for K, so that each run draws what it would draw alone."""
@@ -33,6 +35,14 @@ class RunGenerators:
             _set_state(self._device, state)
         yield
         self._states[run] = _get_state(self._device)
+
+
+def seed_step(device: torch.device, seed: int) -> None:
+    """Seed all that the Python code of a forward pass may draw from, wherever the model is."""
+    seed_device(device, seed)
+    if device.type != "cpu":
+        torch.default_generator.manual_seed(seed)
+    seed_python(seed)
 
 
 def seed_device(device: torch.device, seed: int) -> None:

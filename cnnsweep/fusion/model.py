@@ -16,6 +16,7 @@ from cnnsweep.fusion.memory_orders import note_memory_orders
 from cnnsweep.fusion.stacked import Stacked
 from cnnsweep.fusion.steps import How, Step, compile_steps
 from cnnsweep.fusion.tracing import HAS_GRADIENT
+from cnnsweep.randomness import kept_generators
 
 
 class FusedModel:
@@ -31,6 +32,7 @@ class FusedModel:
         models: Sequence[nn.Module],
         example: Tensor,
         variants: Sequence[int] | None = None,
+        order: torch.memory_format = torch.channels_last,
         classes: int | None = None,
     ) -> None:
         """Trace the model, stack all models' parameters and buffers, and try every node.
@@ -39,7 +41,8 @@ class FusedModel:
             models: K modules, all on one device, of one floating-point type.
             variants: K numbers from 0; models of one number differ in values alone, those of different numbers also in
                 what they draw at random. By default all are of one.
-            example: (2, C, H, W) images to try the nodes with.
+            example: (2, C, H, W) images to try the nodes with, channels-last.
+            order: in memory, of the images that a model gets alone.
             classes: how many logits there are, to be found in what forward returns; None takes it as it is.
 
         Raises:
@@ -52,11 +55,10 @@ class FusedModel:
         self._variants = [models[self._variant_of.index(number)] for number in range(max(self._variant_of) + 1)]
         self._first = models[0]
         self.tensors = _stack_all(models)
-        self._programs = {
-            mode: compile_steps(self._variants, example, classes, training=mode) for mode in (True, False)
-        }
+        alone = example.to(memory_format=order)
+        self._programs = {mode: compile_steps(self._variants, alone, classes, training=mode) for mode in (True, False)}
         self._refuse_other_constants(models)
-        self._try_out(example)
+        self._try_out(example, order)
 
     def __call__(self, images: Tensor, copies: int, *, training: bool) -> Tensor:
         """Return the logits (K, N, classes).
@@ -199,13 +201,14 @@ class FusedModel:
                 if isinstance(value, Tensor) and isinstance(other, Tensor) and not torch.equal(value, other):
                     raise FusionError(f"'{target}' has other values from run to run, but is no parameter or buffer")
 
-    def _try_out(self, example: Tensor) -> None:
+    def _try_out(self, example: Tensor, order: torch.memory_format) -> None:
         """Run both graphs once, so that every node has its form, and leave parameters and buffers as they were."""
         before = {name: stacked.tensor.detach().clone() for name, stacked in self.tensors.items()}
         try:
-            with torch.random.fork_rng(devices=[example.device] if example.device.type == "cuda" else []):
+            with kept_generators(example.device):
                 for training, steps in self._programs.items():
-                    note_memory_orders(self._first, steps, example, training=training)
+                    images = example.to(memory_format=order)
+                    note_memory_orders(self._first, steps, images, training=training)
                     self(example.clone(), 1, training=training)
         except FusionError:
             raise

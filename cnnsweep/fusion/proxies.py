@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-_OF_SHAPE = frozenset(["dim", "ndimension", "numel", "nelement", "is_floating_point", "is_complex", "element_size"])
+_OF_SHAPE = frozenset(["dim", "ndimension", "numel", "nelement", "is_floating_point", "is_complex", "element_size",
+    "is_contiguous",
+])
 _PLAIN_ATTRIBUTES = frozenset(["ndim", "dtype", "device", "is_cuda", "layout", "itemsize"])
 _TENSOR_ATTRIBUTES = frozenset(["T", "mT", "H", "mH", "data", "real", "imag"])
 # Made from numbers alone, so that torch's way of handing a call to its arguments does not work for them.

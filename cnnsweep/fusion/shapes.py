@@ -19,12 +19,18 @@ def flatten(_: Any, x: Stacked, start_dim: int = 0, end_dim: int = -1) -> Stacke
 
 def reshape(_: Any, x: Stacked, *shape: Any, **kwargs: Any) -> Any:
     """Give each run's value another shape; what `view` does, but copying where it must."""
-    if kwargs:
+    shape = shape or (kwargs.pop("size", None) or kwargs.pop("shape", None),)  # as `view` and `reshape` call it
+    if kwargs or shape == (None,):
         return NotImplemented
     sizes = shape[0] if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
     if not all(isinstance(size, int) for size in sizes):
         return NotImplemented
     return Stacked.by_runs(x.in_runs().tensor.reshape(x.runs, *sizes))
+
+
+def reshape_as(_: Any, x: Stacked, other: Any) -> Any:
+    """Give each run's value the shape of another; what `view_as` does, but copying where it must."""
+    return Stacked.by_runs(x.in_runs().tensor.reshape(x.runs, *other.shape))
 
 
 def size(_: Any, x: Stacked, dim: int | None = None) -> Any:

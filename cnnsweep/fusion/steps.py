@@ -120,6 +120,8 @@ def _step(node: fx.Node, modules: Mapping[str, nn.Module]) -> Step:
         step = Step(node, method, method, forms.tensor_method(method), forms.method_form(method))
     else:
         return Step(node, node.op, None, lambda: None, None)
+    if forms.looks_at_memory(step.operation):
+        raise FusionError(f"{step.what}: depends on how values lie in memory")
     step.is_random = forms.is_random(step.operation)
     step.is_identity = step.is_random and forms.is_switched_off(step.operation, node.args, node.kwargs)
     is_in_place = not step.is_identity and forms.changes_in_place(step.operation, node.args, node.kwargs)

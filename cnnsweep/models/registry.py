@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 
 from cnnsweep.errors import CnnSweepError, ModelError
 from cnnsweep.models.cnn import CNN, PRESETS
+from cnnsweep.models.lazy_modules import give_shapes
 from cnnsweep.models.logits import logits_of
-from cnnsweep.randomness import derive_seed
+from cnnsweep.models.memory_order import FAST, choose_order, in_order
+from cnnsweep.randomness import derive_seed, kept_generators, seed_python
 from cnnsweep.records import ModelChoice
 from cnnsweep.spec.names import TORCHVISION_MODELS
 from cnnsweep.user_code import is_reference, load_object
@@ -32,16 +35,50 @@ def build_model(
         ModelError: an unknown name, a wrong argument, images too small, or the person's own code raises.
     """
     channels, height, width = image_shape
-    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+    with contextlib.nullcontext() if seed is None else kept_generators():
         if seed is not None:
-            # The CPU's generator alone: torch.manual_seed looks for other devices, which takes longer than a model.
-            torch.default_generator.manual_seed(derive_seed(seed, "weights"))
+            if is_reference(choice.name):  # what a module draws as it is imported must not move what its models draw
+                _seed(derive_seed(0, "weights"))
+                load_object(choice.name)
+            _seed(derive_seed(seed, "weights"))
         try:
-            return _construct(choice, channels, num_classes, (height, width))
+            model = _construct(choice, channels, num_classes, (height, width))
         except CnnSweepError:
             raise
         except Exception as error:
             raise ModelError(f"model {choice.name}: {_one_line(error)}") from error
+        try:
+            give_shapes(model, choice.name, image_shape)
+        except CnnSweepError:
+            raise
+        except Exception as error:
+            raise _refused(choice, image_shape, error) from error
+        return model
+
+
+def _seed(seed: int) -> None:
+    # The CPU's generator alone: torch.manual_seed looks for other devices, which takes longer than a model.
+    torch.default_generator.manual_seed(seed)
+    seed_python(seed)
+
+
+def memory_order(
+    choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, device: torch.device
+) -> torch.memory_format:
+    """Return the order in memory that a model and its images have on a device, everywhere.
+
+    Raises:
+        ModelError: the model cannot be built.
+    """
+    if not is_reference(choice.name):
+        return FAST  # ours and torchvision's do not look at it
+    key = repr(choice), image_shape, num_classes, str(device)
+    if key not in _orders:
+        _orders[key] = choose_order(lambda: build_model(choice, image_shape, num_classes, seed=0), image_shape, device)
+    return _orders[key]
+
+
+_orders: dict[tuple[str, tuple[int, int, int], int, str], torch.memory_format] = {}  # each is found once a process
 
 
 def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> int:
@@ -50,17 +87,26 @@ def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_clas
     Raises:
         ModelError: it cannot be built, raises, or its output is not (batch, num_classes).
     """
-    model = build_model(choice, image_shape, num_classes, seed=0)
+    cpu = torch.device("cpu")
+    order = memory_order(choice, image_shape, num_classes, cpu)
+    model = in_order(build_model(choice, image_shape, num_classes, seed=0), order, cpu)
     for mode in (True, False):  # in training too: some models return a tuple or refuse a size only there
         model.train(mode)
         try:
-            with torch.no_grad():
-                output = model(torch.zeros(2, *image_shape))
+            with torch.set_grad_enabled(mode and is_reference(choice.name)), kept_generators():
+                output = model(torch.zeros(2, *image_shape).clone(memory_format=order))
+                # The faster order is chosen where it trains; one that trains in neither gets the other.
+                if order is not FAST and isinstance(output, Tensor) and output.requires_grad:
+                    output.sum().backward()
         except Exception as error:
-            shape = "×".join(map(str, image_shape))
-            raise ModelError(f"model {choice.name}: a batch of {shape} images raised {_one_line(error)}") from error
+            raise _refused(choice, image_shape, error) from error
         _check_output(choice.name, output, num_classes)
     return sum(p.numel() for p in model.parameters())
+
+
+def _refused(choice: ModelChoice, image_shape: tuple[int, int, int], error: Exception) -> ModelError:
+    shape = "×".join(map(str, image_shape))
+    return ModelError(f"model {choice.name}: a batch of {shape} images raised {_one_line(error)}")
 
 
 def _check_output(name: str, output: object, num_classes: int) -> None:

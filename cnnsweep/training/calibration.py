@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from cnnsweep.data.images import MemoryImages
+from cnnsweep.randomness import kept_generators
 from cnnsweep.records import Run, RunGroup, even_sizes
 from cnnsweep.training.arithmetic import flop_of_step, matrix_product_rate
 from cnnsweep.training.feeding import TrainingTask, training_batches
@@ -98,7 +99,7 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
     if size < 2:
         return TOO_SHORT
     fewest = min(_FEWEST_IMAGES, batch_size)
-    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+    with kept_generators(task.device):
         image_s = _seconds_an_image(runs[0], task)
         all_s = image_s * images_trained_on * epochs
         budget, affordable = _budget_s(all_s), _MOST_SHARE * all_s
@@ -215,7 +216,7 @@ def seconds_together(runs: Sequence[Run], task: TrainingTask, measuring_s: float
     Raises:
         FusionError: the model cannot be fused.
     """
-    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+    with kept_generators(task.device):
         batch_size = min(runs[0].hyperparameters.batch_size, len(task.part(runs[0]).training))
         images = min(batch_size, _IMAGES)
         together = _Stepper(runs, task, images)
@@ -231,7 +232,7 @@ def seconds_together(runs: Sequence[Run], task: TrainingTask, measuring_s: float
 
 def seconds_alone(run: Run, task: TrainingTask, budget_s: float) -> float:
     """Return the seconds that a training step of a run takes by itself, measured in about as many as are given."""
-    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+    with kept_generators(task.device):
         batch_size = min(run.hyperparameters.batch_size, len(task.part(run).training))
         affordable = int(budget_s / (_ROUNDS + 1) / _seconds_an_image(run, task))
         images = min(batch_size, _IMAGES, max(affordable, _FEWEST_IMAGES))
@@ -246,7 +247,7 @@ def seconds_alone(run: Run, task: TrainingTask, budget_s: float) -> float:
 
 def guess_alone(run: Run, task: TrainingTask) -> float:
     """Return about what `seconds_alone` would, rather more, from two steps of a few images."""
-    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+    with kept_generators(task.device):
         return _seconds_an_image(run, task) * min(run.hyperparameters.batch_size, len(task.part(run).training))
 
 
@@ -297,7 +298,7 @@ class _Stepper:
         if self._task.device.type != "cpu" or not isinstance(program, PlainProgram):
             return 0.0  # on a GPU, convolutions and products may use units of different speed
         precision, images = self._task.precision, self._batches[0][0]
-        few = images[:_COUNTED_IMAGES].to(program.dtype)
+        few = images[:_COUNTED_IMAGES].to(program.dtype, memory_format=program.order)
         with autocast(self._task.device, precision):
             flop = flop_of_step(program.model, few) / len(few) * len(images)
         dtype = torch.bfloat16 if precision == "bf16" else weight_dtype(precision)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from cnnsweep.errors import FusionError
+from cnnsweep.randomness import kept_generators
 from cnnsweep.records import Run
 from cnnsweep.training.feeding import TrainingTask, training_batches
 from cnnsweep.training.fused_program import FusedProgram
@@ -34,7 +35,7 @@ def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
     images, labels = next(training_batches(task, runs, [1] * len(runs)))
     images, labels = images[:_IMAGES], labels[:, :_IMAGES]
     channels = task.images.image_shape[0]
-    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+    with kept_generators(task.device):
         fused = FusedProgram(runs, *about)
         losses = _step(fused, runs, images, labels)
         first = [(images[:count, :channels], labels[0, :count]) for count in (_IMAGES, _FEWER_IMAGES)]

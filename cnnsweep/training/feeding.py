@@ -13,6 +13,7 @@ from torch import Tensor
 from cnnsweep.data.augment import augment
 from cnnsweep.data.batches import PixelScale, epoch_order
 from cnnsweep.data.images import ImageSet, to_device
+from cnnsweep.models.registry import memory_order
 from cnnsweep.records import Augmentation, Run
 
 
@@ -76,16 +77,25 @@ def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[i
         1,
     )  # (images, G)
     chunks = torch.split(orders, runs[0].hyperparameters.batch_size)
+    order = _order(task, runs)
     for items, (images, labels) in zip(chunks, task.images.batches(chunks, task.device), strict=True):
-        yield part.pixels.to_model_input(_augmented(images, items, viewers)), labels.t()
+        yield part.pixels.to_model_input(_augmented(images, items, viewers), order), labels.t()
 
 
 def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit so many runs at once."""
     part = task.part(runs[0])
     chunks = torch.split(part.validation, evaluation_batch_size(task.images.image_shape, len(runs)))
+    order = _order(task, runs)
     for images, labels in task.images.batches(chunks, task.device):
-        yield part.pixels.to_model_input(images), labels
+        yield part.pixels.to_model_input(images, order), labels
+
+
+def _order(task: TrainingTask, runs: Sequence[Run]) -> torch.memory_format:
+    """Return the order in memory of a program's images: that of a model alone, and channels-last for a fused one."""
+    if len(runs) > 1:
+        return torch.channels_last
+    return memory_order(runs[0].model, task.images.image_shape, task.num_classes, task.device)
 
 
 def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cnnsweep.fusion.model import FusedModel
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.memory_order import in_order
+from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.records import ModelChoice, Run
 from cnnsweep.training.optimizers import RunOptimizer
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
@@ -44,12 +45,15 @@ class FusedProgram:
             key = repr(run.model), run.hyperparameters.seed
             if key not in built:
                 model = build_model(run.model, image_shape, num_classes, run.hyperparameters.seed)
-                built[key] = model.to(device, self._dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
+                order = memory_order(run.model, image_shape, num_classes, device)
+                built[key] = in_order(model, order, device, self._dtype)
         models = [built[repr(run.model), run.hyperparameters.seed] for run in runs]  # copied as they are stacked
         example = torch.rand(_EXAMPLE_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
         example = example.to(device, self._dtype, memory_format=torch.channels_last)
         with self._autocast():
-            self.model = FusedModel(models, example, _numbered([run.model for run in runs]), classes=num_classes)
+            alone = memory_order(runs[0].model, image_shape, num_classes, device)
+            variants = _numbered([run.model for run in runs])
+            self.model = FusedModel(models, example, variants, alone, num_classes)
         self._runs = list(runs)
         self._begin()
 

@@ -30,6 +30,8 @@ class RunOptimizer:
         self._parameters = list(parameters)
         self._is_fused = bool(self.stock.defaults.get("fused"))
         self._state: _KernelState | None = None
+        self._is_uneven = False  # some parameters have taken more steps than others, and so they ever will
+        self._lr: float | None = None  # of the last step
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor | None], lr: float) -> None:
@@ -39,15 +41,19 @@ class RunOptimizer:
             gradients: one a parameter, in the same memory order; None where the loss does not depend on it.
         """
         known = [gradient for gradient in gradients if gradient is not None]
-        if self._h.grad_clip is not None:
+        self._lr = lr
+        if self._h.grad_clip is not None and known:
             norm = nn.utils.get_total_norm(known)
             torch._foreach_mul_(known, (self._h.grad_clip / (norm + 1e-6)).clamp(max=1.0))
         if self._is_fused and len(known) == len(gradients):
-            self._state = self._state or self._collect_state()
+            if self._state is None and not self._is_uneven:
+                self._state = self._collect_state()
             if self._state is not None:
                 self._step_kernel(self._state, known, lr)
                 return
         self._give_state_back()
+        self._is_uneven = self._is_uneven or (self._h.optimizer != "sgd" and len(known) < len(gradients))
+        self._begin_late_momenta(gradients)
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         self.stock.param_groups[0]["lr"] = lr
@@ -59,11 +65,13 @@ class RunOptimizer:
         """Return the stock optimizer's state dict."""
         if self._state is not None and self._state.step is not None:
             torch._foreach_copy_(self._state.steps, [self._state.step] * len(self._state.steps))
+        if self._lr is not None:
+            self.stock.param_groups[0]["lr"] = self._lr
         return self.stock.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a stock optimizer's state dict, of a run alone or of one in a group."""
-        self._state = None
+        self._state, self._is_uneven, self._lr = None, False, None
         self.stock.load_state_dict(copy.deepcopy(dict(state)))  # or it would go on in the caller's tensors
         for parameter, values in self.stock.state.items():
             for name, value in values.items():
@@ -83,8 +91,22 @@ class RunOptimizer:
         lists = {name: [state[name] for state in states] for name in names}
         steps = lists.pop("step", [])
         if len({float(step) for step in steps}) > 1:
+            self._is_uneven = True
             return None
         return _KernelState(lists, steps, steps[0].clone() if steps else None)
+
+    def _begin_late_momenta(self, gradients: Sequence[Tensor | None]) -> None:
+        """Let parameters that get their first gradient later than others begin with a momentum of zero.
+
+        That is what no momentum means; but torch's kernel takes those of all parameters or of none.
+        """
+        if not (self._is_fused and self._h.optimizer == "sgd" and self._h.momentum):
+            return
+        moved = [p for p, gradient in zip(self._parameters, gradients, strict=True) if gradient is not None]
+        late = [parameter for parameter in moved if "momentum_buffer" not in self.stock.state[parameter]]
+        if len(late) < len(moved):
+            for parameter in late:
+                self.stock.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
     def _give_state_back(self) -> None:
         """Let the stock optimizer's own step go on where the kernel was."""

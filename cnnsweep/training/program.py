@@ -8,9 +8,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.fusion.generators import seed_device
+from cnnsweep.fusion.generators import seed_step
 from cnnsweep.models.logits import logits_of
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.memory_order import in_order
+from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.randomness import derive_seed
 from cnnsweep.records import Run
 from cnnsweep.training.optimizers import RunOptimizer
@@ -72,7 +73,8 @@ class PlainProgram:
         model = build_model(run.model, image_shape, num_classes, h.seed)
         self.dtype = weight_dtype(precision)
         model.train()  # all of it, whatever its constructor left in which mode
-        self.model: nn.Module = model.to(device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
+        self.order = memory_order(run.model, image_shape, num_classes, device)
+        self.model: nn.Module = in_order(model, self.order, device, self.dtype)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = RunOptimizer(h, self.parameters, device)
         self.device, self.classes = device, num_classes
@@ -84,12 +86,12 @@ class PlainProgram:
         self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
     ) -> tuple[Tensor, Tensor]:
         targets = labels[0]
-        seed_device(self.device, seeds[0])
+        seed_step(self.device, seeds[0])
         self._set_training(True)
         for parameter in self.parameters:
             parameter.grad = None
         with autocast(self.device, self.precision):
-            logits = logits_of(self.model(images.to(self.dtype)), self.classes)
+            logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
             loss = self.loss(logits, targets)
         loss.backward()
         self._gradients = [parameter.grad for parameter in self.parameters]
@@ -101,7 +103,7 @@ class PlainProgram:
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         self._set_training(False)
         with autocast(self.device, self.precision):
-            logits = logits_of(self.model(images.to(self.dtype)), self.classes)
+            logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
         scores = logits if self.precision == "fp64" else logits.float()
         losses = nn.functional.cross_entropy(scores, labels, reduction="none")
         return losses.sum(dtype=sum_dtype(self.device))[None], (logits.argmax(1) == labels).sum()[None]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnsweep.errors import FolderError
+from cnnsweep.randomness import kept_generators
 from cnnsweep.recording.last_checkpoint import LastCheckpoint
 from cnnsweep.records import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
 from cnnsweep.training.failing import failed_outcome, is_out_of_memory, one_line
@@ -91,7 +92,7 @@ def train_group(
     """
     lanes = [Lane(runs[-1], [Member(run) for run in runs], group.goals.get(runs[-1].id)) for runs in group.trajectories]
     try:
-        with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+        with kept_generators(task.device):
             _train_lanes(build_programs(group, task), lanes, task, watcher, checkpoints)
     except FolderError:
         raise

@@ -1,0 +1,54 @@
+"""Lazy modules, whose parameters get their shapes from the first images that pass: they get them as a model is built."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import is_lazy
+
+from cnnsweep.errors import ModelError
+
+
+def give_shapes(model: nn.Module, name: str, image_shape: tuple[int, int, int]) -> None:
+    """Send two empty images through a model that has lazy modules, and leave all else in it as it was.
+
+    Initial weights are drawn meanwhile, so the caller seeds torch's generator.
+
+    Args:
+        name: of the model, for messages.
+        image_shape: (C, H, W) of the images.
+
+    Raises:
+        ModelError: a lazy module is in no forward pass, so that nothing says its shapes. Whatever `forward` raises.
+    """
+    if not _lazy_names(model):
+        return
+    was_training = model.training
+    # In evaluation first, where statistics of batch normalisation stay; some branches are for training only.
+    for mode in (False, True):
+        if _lazy_names(model):
+            _send_images(model.train(mode), image_shape)
+    model.train(was_training)
+    if left := _lazy_names(model):
+        raise ModelError(
+            f"model {name}: its lazy '{left[0]}' got no shape, since no forward pass uses it; remove it, or take the "
+            "module that is not lazy"
+        )
+
+
+def _lazy_names(model: nn.Module) -> list[str]:
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return [tensor_name for tensor_name, tensor in named if is_lazy(tensor)]
+
+
+@torch.no_grad()
+def _send_images(model: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    lazy_norms = [module for module in model.modules() if isinstance(module, _NormBase) and _lazy_names(module)]
+    before = {name: buffer.clone() for name, buffer in model.named_buffers() if not is_lazy(buffer)}
+    model(torch.zeros(2, *image_shape))
+    for module in lazy_norms:
+        module.reset_running_stats()
+    for name, buffer in model.named_buffers():
+        if name in before:
+            buffer.copy_(before[name])
