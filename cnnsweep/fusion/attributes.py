@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
+import torch
 from torch import nn
 
 
@@ -14,6 +15,8 @@ class Attributes:
     def __init__(self, model: nn.Module) -> None:
         homes: list[dict[str, Any]] = []
         for module in model.modules():
+            if isinstance(module, torch.jit.ScriptModule):  # its forward is no Python
+                continue
             homes += [vars(module), module._buffers, module._parameters]
         self._before = [(home, dict(home)) for home in homes]
         self._contents = [(home, name, value, _parts(value)) for home in homes for name, value in _containers(home)]
@@ -51,7 +54,7 @@ class _Unset:
         raise LookupError("an attribute is read before it is set")
 
     __bool__ = __eq__ = __len__ = __iter__ = __call__ = __getattr__ = __getitem__ = _refuse
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = object.__hash__
 
 
 def _containers(home: dict[str, Any]) -> Iterator[tuple[str, Any]]:

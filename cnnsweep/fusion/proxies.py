@@ -15,9 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-_OF_SHAPE = frozenset(["dim", "ndimension", "numel", "nelement", "is_floating_point", "is_complex", "element_size",
-    "is_contiguous",
-])
+_OF_SHAPE = frozenset(
+    [
+        "dim",
+        "ndimension",
+        "numel",
+        "nelement",
+        "is_floating_point",
+        "is_complex",
+        "element_size",
+        "is_contiguous",
+    ]
+)
 _PLAIN_ATTRIBUTES = frozenset(["ndim", "dtype", "device", "is_cuda", "layout", "itemsize"])
 _TENSOR_ATTRIBUTES = frozenset(["T", "mT", "H", "mH", "data", "real", "imag"])
 # Made from numbers alone, so that torch's way of handing a call to its arguments does not work for them.
@@ -49,7 +58,7 @@ class KnownProxy(fx.Proxy):
         self.known: tuple[Any, ...] | None = None
 
     def __getattr__(self, name: str) -> Any:
-        tensors = self._tensors
+        tensors = self.tensors
         if tensors is not None:
             if name == "shape":
                 return sizes_of(self)
@@ -110,7 +119,8 @@ class KnownProxy(fx.Proxy):
         return self.known is not None and all(isinstance(value, int | float) for value in self.known)
 
     @property
-    def _tensors(self) -> tuple[Tensor, ...] | None:
+    def tensors(self) -> tuple[Tensor, ...] | None:
+        """What it stands for, where that is a tensor."""
         known = self.__dict__.get("known")
         return known if known is not None and all(isinstance(value, Tensor) for value in known) else None
 
@@ -153,7 +163,7 @@ def size_of(proxy: KnownProxy, dim: int) -> Any:
 
 def answer(proxy: KnownProxy, target: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
     """Return what a method of a tensor gives where shapes decide it, else NotImplemented."""
-    if proxy.known is None or not all(isinstance(value, Tensor) for value in proxy.known):
+    if proxy.known is None or proxy.tensors is None:
         return NotImplemented
     if target == "size":
         dim = args[0] if args else kwargs.get("dim")

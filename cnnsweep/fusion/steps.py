@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 from torch.func import functional_call
 
@@ -103,11 +104,15 @@ def _step(node: fx.Node, modules: Mapping[str, nn.Module]) -> Step:
     if node.op == "call_module":
         module = _kept_off_views(modules[str(node.target)], node, modules)
         own = [*module.named_parameters(), *module.named_buffers()]
+        if own and isinstance(module, torch.jit.ScriptModule):
+            raise FusionError(f"'{node.target}' is compiled by torch.jit.script, and its weights cannot be replaced")
         step = Step(
             node,
             type(module).__name__,
             module,
-            lambda tensors, *args, **kwargs: functional_call(module, dict(tensors), args, kwargs),
+            lambda tensors, *args, **kwargs: (
+                functional_call(module, dict(tensors), args, kwargs) if tensors else module(*args, **kwargs)
+            ),
             forms.module_form(module),
             {name: f"{node.target}.{name}" for name, _ in own},
         )

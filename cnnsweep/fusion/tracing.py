@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from cnnsweep.errors import FusionError
 from cnnsweep.fusion.attributes import Attributes
-from cnnsweep.fusion.own_functions import functions_recorded
+from cnnsweep.fusion.own_functions import functions_recorded, tensors_recognised
 from cnnsweep.fusion.proxies import CREATORS, BatchSizeError, KnownProxy, answer, in_batch, taken_apart
 from cnnsweep.models.logits import logits_of
 
@@ -55,10 +55,16 @@ class _Tracer(fx.Tracer):
         return isinstance(m, torch.jit.ScriptModule) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        return forward(*args, **kwargs) if self._is_doing else super().call_module(m, forward, args, kwargs)
+        is_made_in_forward = m not in (self.submodule_paths or {})
+        if self._is_doing or is_made_in_forward:  # one with weights draws them, which is refused
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
     def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: Any) -> Any:
         return attr_val if self._is_doing else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def create_arg(self, a: Any) -> Any:
+        return a.node if isinstance(a, fx.Proxy) else super().create_arg(a)
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         node = super().create_node(*args, **kwargs)
@@ -132,7 +138,7 @@ def trace(model: nn.Module, example: Tensor, classes: int | None = None) -> fx.G
             raise FusionError(reason) from error
     if _random_states() != before:  # what was drawn would stay the same in every step
         raise FusionError("its forward cannot be traced: it draws random numbers in Python code")
-    _drop_unused_sizes(graph)
+    _tidy(graph)
     return graph
 
 
@@ -143,7 +149,7 @@ def _trace(
     tracer = _Tracer((example.clone(), torch.cat([example, example[:1]])), classes)
     set_by_forward: Sequence[str] = ()
     try:
-        with torch.enable_grad(), values_kept(model), functions_recorded(tracer):
+        with torch.enable_grad(), values_kept(model), functions_recorded(tracer), tensors_recognised(model):
             graph = tracer.trace(model)
     except Exception as error:  # whatever a person's forward does with the stand-ins for tensors
         raise FusionError(f"its forward cannot be traced: {_one_line(error)}{_place(error)}") from error
@@ -165,8 +171,10 @@ def values_kept(model: nn.Module) -> Iterator[None]:
                 tensor.copy_(value)
 
 
-def _drop_unused_sizes(graph: fx.Graph) -> None:
+def _tidy(graph: fx.Graph) -> None:
+    """Drop sizes that nobody uses, and a mark that makes torch wrap functions for all that is traced later."""
     for node in reversed(graph.nodes):
+        node.meta.pop("is_wrapped", None)
         if node.op == "call_method" and node.target == "size" and not node.users:
             graph.erase_node(node)
 
