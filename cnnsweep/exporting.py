@@ -27,6 +27,7 @@ from cnnsweep.data.batches import PixelScale
 from cnnsweep.descriptions import Description, describe
 from cnnsweep.errors import CheckpointError, CnnSweepError, UsageError
 from cnnsweep.evaluation import find_checkpoint
+from cnnsweep.models.logits import LogitsModel, giving_logits
 from cnnsweep.models.memory_order import USUAL
 from cnnsweep.models.registry import build_model
 from cnnsweep.recording.files import replace_file
@@ -112,6 +113,7 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
     images, source = sample_images(about, options.data_root, options.loading)
     takes_pixels = options.normalize and options.format != "safetensors"
     inputs = images if takes_pixels else about.pixels.to_model_input(images, USUAL)
+    model = giving_logits(model, about.pixels.to_model_input(images[:1], USUAL), len(about.classes))
     wanted = PixelModel(model, about.pixels).eval() if takes_pixels else model
     metadata = describe_export(about, takes_pixels=takes_pixels)
     try:
@@ -209,10 +211,11 @@ def _example(inputs: Tensor) -> Tensor:
 
 
 def _to_safetensors(model: nn.Module, _inputs: Tensor, metadata: dict[str, str], about: Description) -> _Exported:
-    content = save_safetensors({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, metadata)
+    own = model.model if isinstance(model, LogitsModel) else model
+    content = save_safetensors({name: tensor.contiguous() for name, tensor in own.state_dict().items()}, metadata)
     again = build_model(about.model, about.image_shape, len(about.classes), seed=0).eval()
     again.load_state_dict(load_safetensors(content))
-    return content, again
+    return content, LogitsModel(again, len(about.classes))
 
 
 _FORMATS: dict[str, Callable[[nn.Module, Tensor, dict[str, str], Description], _Exported]] = {

@@ -22,7 +22,7 @@ from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_second
 from cnnsweep.planning.groups import family, runs_of_a_kind, split_evenly, split_in_step
 from cnnsweep.planning.placement import Place
 from cnnsweep.planning.simulation import Conditions, simulate
-from cnnsweep.preparation import count_parameters, make_training_task
+from cnnsweep.preparation import count_parameters, make_training_task, notes_on_models
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Run, RunGroup, Trajectory
@@ -163,7 +163,8 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
     conditions = Conditions(_speeds(planned, places, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    return _forecast(spec, known, places, costs, disk, conditions)
+    notes = tuple(notes_on_models(known.runs, dataset))
+    return dataclasses.replace(_forecast(spec, known, places, costs, disk, conditions), model_notes=notes)
 
 
 def _forecast(

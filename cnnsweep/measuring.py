@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import ImageSet
 from cnnsweep.fusion.generators import seed_step
+from cnnsweep.models.logits import logits_of
 from cnnsweep.randomness import kept_generators
 from cnnsweep.report.run_evaluation import WrongImage
 from cnnsweep.training.feeding import evaluation_batch_size
@@ -70,7 +71,7 @@ def _measure(
     surest = _SurestMistakes()
     chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
     for chunk, (batch, labels) in zip(chunks, images.batches(chunks, device), strict=True):
-        logits = model(pixels.to_model_input(batch, order)).float()
+        logits = logits_of(model(pixels.to_model_input(batch, order)), len(classes)).float()
         loss_sum += nn.functional.cross_entropy(logits, labels, reduction="none").sum(dtype=loss_sum.dtype)
         pairs += torch.bincount(labels * len(classes) + logits.argmax(1), minlength=len(pairs))
         surest.look_at(logits, labels, chunk)

@@ -17,6 +17,7 @@ from cnnsweep.descriptions import Description, describe
 from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation import find_checkpoint
 from cnnsweep.fusion.generators import seed_step
+from cnnsweep.models.logits import LogitsModel
 from cnnsweep.models.memory_order import in_order
 from cnnsweep.models.registry import memory_order
 from cnnsweep.randomness import kept_generators
@@ -78,7 +79,8 @@ class Predictor:
                 f"images: found {str(images.dtype).removeprefix('torch.')} of {tuple(images.shape)}, allowed is uint8 "
                 f"of (N, {shape}), as the model {self.about.run} was trained on"
             )
-        return predict(self.model, images, self.about.pixels, self._device, self._order)
+        model = LogitsModel(self.model, len(self.about.classes))
+        return predict(model, images, self.about.pixels, self._device, self._order)
 
     def predict_files(self, files: Sequence[Path]) -> Iterator[Picture]:
         """Yield what each picture shows, in order; one that cannot be read has an error in place of probabilities.
@@ -115,6 +117,7 @@ def predict(
     """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
 
     Args:
+        model: one that gives logits.
         order: of the model, in memory.
     """
     shape = (images.shape[1], images.shape[2], images.shape[3])

@@ -9,7 +9,7 @@ from cnnsweep.asking import Asker
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.display.base import SweepDisplay
 from cnnsweep.errors import ModelError, UsageError
-from cnnsweep.preparation import count_parameters
+from cnnsweep.preparation import count_parameters, notes_on_models
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import Run, RunStatus
@@ -27,6 +27,7 @@ class Roster:
         self._asker = asker
         self._history = history
         self._named = tuple(named)
+        self._looked_at: set[str] = set()  # models
         self._taken: set[str] = set()  # a command trains each run once, whatever becomes of it, and so comes to an end
         asked = asker.known_runs(history)
         # A file that was edited may name what a search had asked for before.
@@ -40,6 +41,13 @@ class Roster:
         """
         named = count_parameters(self._named, dataset)
         return named | _parameters_if_built([run for run in self.runs if run.id not in named], dataset)
+
+    def tell_of_models(self, runs: Sequence[Run], dataset: Dataset, display: SweepDisplay) -> None:
+        """Say what a person should know of the models' outputs, each line once."""
+        new = [run for run in runs if repr(run.model) not in self._looked_at]
+        self._looked_at.update(repr(run.model) for run in new)
+        for note in notes_on_models(new, dataset):
+            display.message(note)
 
     def ask(self, dataset: Dataset, recorder: Recorder, display: SweepDisplay) -> bool:
         """Take in the next round of a search, if one is due now; return whether one was.
@@ -55,6 +63,7 @@ class Roster:
         parameters = _parameters_if_built(new, dataset)
         if new and not self.runs and not any(parameters.values()):
             count_parameters(new, dataset)  # raises: nothing would ever train
+        self.tell_of_models(new, dataset, display)
         recorder.record_round(asked.event, [(run, parameters[run.id]) for run in new])
         self.runs = (*self.runs, *new)
         display.runs_added(new, self._asker.runs_to_come(self._history))

@@ -27,7 +27,6 @@ from cnnsweep.preparation import (
     make_training_task,
     refuse_full_disk,
     sweep_facts,
-    unrepeatable_models,
 )
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
@@ -120,8 +119,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         workforce = Workforce(options.staff, places, task, in_step=in_step, tell=tell, cluster=cluster)
         at_end.callback(workforce.close)
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
-        for line in unrepeatable_models(expansion.runs, dataset):
-            display.message(line)
+        roster.tell_of_models(roster.runs, dataset, display)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)

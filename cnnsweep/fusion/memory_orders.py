@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from cnnsweep.errors import FusionError
 from cnnsweep.fusion import general
 from cnnsweep.fusion.steps import Step
+from cnnsweep.fusion.tracing import values_kept
 
 
 class _Observer(fx.Interpreter):
@@ -48,12 +49,6 @@ def note_memory_orders(model: nn.Module, steps: Sequence[Step], example: Tensor,
     Raises:
         FusionError: it changes values in place that have other views in use.
     """
-    state = {name: tensor.detach().clone() for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
     model.train(training)
-    try:
-        with torch.no_grad():
-            _Observer(model, steps[0].node.graph, steps).run(example.clone(memory_format=torch.preserve_format))
-    finally:
-        with torch.no_grad():
-            for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-                tensor.copy_(state[name])
+    with values_kept(model), torch.no_grad():
+        _Observer(model, steps[0].node.graph, steps).run(example.clone(memory_format=torch.preserve_format))

@@ -33,6 +33,7 @@ class FusedModel:
         example: Tensor,
         variants: Sequence[int] | None = None,
         order: torch.memory_format = torch.channels_last,
+        classes: int | None = None,
     ) -> None:
         """Trace the model, stack all models' parameters and buffers, and try every node.
 
@@ -40,8 +41,9 @@ class FusedModel:
             models: K modules, all on one device, of one floating-point type.
             variants: K numbers from 0; models of one number differ in values alone, those of different numbers also in
                 what they draw at random. By default all are of one.
-            example: (N, C, H, W) images to try the nodes with, N ≥ 2, channels-last.
+            example: (2, C, H, W) images to try the nodes with, channels-last.
             order: in memory, of the images that a model gets alone.
+            classes: how many logits there are, to be found in what forward returns; None takes it as it is.
 
         Raises:
             FusionError: the model's code cannot be traced, or an operation cannot run for K runs; the message says
@@ -53,7 +55,8 @@ class FusedModel:
         self._variants = [models[self._variant_of.index(number)] for number in range(max(self._variant_of) + 1)]
         self._first = models[0]
         self.tensors = _stack_all(models)
-        self._programs = {mode: compile_steps(self._variants, training=mode) for mode in (True, False)}
+        alone = example.to(memory_format=order)
+        self._programs = {mode: compile_steps(self._variants, alone, classes, training=mode) for mode in (True, False)}
         self._refuse_other_constants(models)
         self._try_out(example, order)
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
 from torch.func import functional_call
 
 from cnnsweep.errors import FusionError
@@ -68,19 +69,22 @@ class Step:
         return f"{self.what} '{self.node.target}'" if self.is_module else self.what
 
 
-def compile_steps(variants: Sequence[nn.Module], *, training: bool) -> list[Step]:
+def compile_steps(
+    variants: Sequence[nn.Module], example: Tensor, classes: int | None = None, *, training: bool
+) -> list[Step]:
     """Return the steps of a model in training or evaluation mode.
 
     Args:
         variants: the model, and others that may differ from it in values and in what they draw at random, such as the
             probability of a dropout.
+        example, classes: see `trace`.
 
     Raises:
         FusionError: a model cannot be traced, or they differ in more.
     """
-    steps = _steps_of(variants[0], training=training)
+    steps = _steps_of(variants[0], example, classes, training=training)
     for number, model in enumerate(variants[1:], start=1):
-        _add_variant(steps, _steps_of(model, training=training), number)
+        _add_variant(steps, _steps_of(model, example, classes, training=training), number)
     seen: set[fx.Node] = set()
     for step in reversed(steps):  # the first use met from the end is the last one
         for used in step.node.all_input_nodes:
@@ -90,21 +94,25 @@ def compile_steps(variants: Sequence[nn.Module], *, training: bool) -> list[Step
     return steps
 
 
-def _steps_of(model: nn.Module, *, training: bool) -> list[Step]:
+def _steps_of(model: nn.Module, example: Tensor, classes: int | None, *, training: bool) -> list[Step]:
     model.train(training)
     modules = dict(model.named_modules(remove_duplicate=False))
-    return [_step(node, modules) for node in trace(model).nodes]
+    return [_step(node, modules) for node in trace(model, example, classes).nodes]
 
 
 def _step(node: fx.Node, modules: Mapping[str, nn.Module]) -> Step:
     if node.op == "call_module":
         module = _kept_off_views(modules[str(node.target)], node, modules)
         own = [*module.named_parameters(), *module.named_buffers()]
+        if own and isinstance(module, torch.jit.ScriptModule):
+            raise FusionError(f"'{node.target}' is compiled by torch.jit.script, and its weights cannot be replaced")
         step = Step(
             node,
             type(module).__name__,
             module,
-            lambda tensors, *args, **kwargs: functional_call(module, dict(tensors), args, kwargs),
+            lambda tensors, *args, **kwargs: (
+                functional_call(module, dict(tensors), args, kwargs) if tensors else module(*args, **kwargs)
+            ),
             forms.module_form(module),
             {name: f"{node.target}.{name}" for name, _ in own},
         )

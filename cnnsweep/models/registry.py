@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from cnnsweep.errors import CnnSweepError, ModelError
 from cnnsweep.models.cnn import CNN, PRESETS
 from cnnsweep.models.lazy_modules import give_shapes
+from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_order import FAST, Found, in_order, try_orders
 from cnnsweep.randomness import derive_seed, kept_generators, seed_python
 from cnnsweep.records import ModelChoice
@@ -107,12 +108,14 @@ def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_clas
         try:
             with torch.set_grad_enabled(mode and is_reference(choice.name)), kept_generators():
                 output = model(torch.zeros(2, *image_shape).clone(memory_format=order))
+                logits = _check_output(choice.name, output, num_classes)
                 # The faster order is chosen where it trains; one that trains in neither gets the other.
-                if order is not FAST and isinstance(output, Tensor) and output.requires_grad:
-                    torch.autograd.backward(output.sum())
+                if order is not FAST and logits.requires_grad:
+                    torch.autograd.backward(logits.sum())
+        except ModelError:
+            raise
         except Exception as error:
             raise _refused(choice, image_shape, error) from error
-        _check_output(choice.name, output, num_classes)
     return sum(p.numel() for p in model.parameters())
 
 
@@ -121,19 +124,30 @@ def _refused(choice: ModelChoice, image_shape: tuple[int, int, int], error: Exce
     return ModelError(f"model {choice.name}: a batch of {shape} images raised {_one_line(error)}")
 
 
-def _check_output(name: str, output: object, num_classes: int) -> None:
+def _check_output(name: str, output: object, num_classes: int) -> Tensor:
+    """Return the logits in what a model returned for two images."""
     if not isinstance(output, Tensor):
-        raise ModelError(
-            f"model {name}: forward returned a {type(output).__name__}; it must return one tensor of logits "
-            f"(batch, {num_classes})"
-        )
+        try:
+            output = logits_of(output, num_classes)
+        except ModelError as error:
+            raise ModelError(f"model {name}: {error}") from error
     if tuple(output.shape) != (2, num_classes):
         raise ModelError(
             f"model {name}: 2 images gave an output of shape {tuple(output.shape)}, but (2, {num_classes}) is needed: "
-            f"one logit for each of the {num_classes} classes"
+            f"one logit for each of the {num_classes} classes{_hint(output.shape, num_classes)}"
         )
     if not output.is_floating_point():
         raise ModelError(f"model {name}: the output is {output.dtype}; logits must be floating-point numbers")
+    return output
+
+
+def _hint(shape: torch.Size, num_classes: int) -> str:
+    if len(shape) > 2 and shape[:2] == (2, num_classes):
+        pixels = "" if shape[2:].numel() == 1 else "average over the pixels, then "
+        return f"; {pixels}flatten them at the end of forward, as x.flatten(1) does"
+    if len(shape) == 2 and shape[0] == 2:
+        return f", not {shape[1]}: give the last layer that many outputs, or take num_classes as an argument"
+    return ""
 
 
 def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:

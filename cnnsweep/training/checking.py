@@ -15,6 +15,7 @@ from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
 
 _IMAGES = 8  # of a real batch, for each run
+_FEWER_IMAGES = 3  # evaluated too, so that nothing may hold for one number of images alone
 # In float64 the two differ by rounding alone, some 1e-15; normalising a few images with almost equal values can raise
 # that to 1e-8. A wrong formula shows at 1e-5 and far above.
 _TOLERANCE = 1e-6
@@ -37,8 +38,8 @@ def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
     with kept_generators(task.device):
         fused = FusedProgram(runs, *about)
         losses = _step(fused, runs, images, labels)
-        first, first_labels = images[:, :channels], labels[0]  # evaluation shows all runs the same images
-        measured, _ = fused.measure(first, first_labels)
+        first = [(images[:count, :channels], labels[0, :count]) for count in (_IMAGES, _FEWER_IMAGES)]
+        measured = [fused.measure(*batch)[0] for batch in first]  # evaluation shows all runs the same images
         for position, run in enumerate(runs):
             copy = position * len(labels) // len(runs)
             own = images[:, copy * channels : (copy + 1) * channels]
@@ -48,8 +49,9 @@ def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
                 _compare("loss", {"": losses[position]}, {"": loss[0]}, tolerance)
                 _compare("gradient", fused.gradients(position), plain.gradients(0), tolerance)
                 _compare("weight after one step", fused.weights(position), plain.weights(0), tolerance)
-                expected, _ = plain.measure(first, first_labels)
-                _compare("loss in evaluation", {"": measured[position]}, {"": expected[0]}, tolerance)
+                for batch, losses_of in zip(first, measured, strict=True):
+                    expected, _ = plain.measure(*batch)
+                    _compare("loss in evaluation", {"": losses_of[position]}, {"": expected[0]}, tolerance)
             except FusionError:
                 again = _step(PlainProgram(run, *about), [run], own, labels[copy : copy + 1])
                 if not torch.allclose(again, loss, rtol=tolerance, equal_nan=True):
@@ -64,15 +66,32 @@ def _step(program: Program, runs: Sequence[Run], images: Tensor, labels: Tensor)
 
 
 def _compare(what: str, fused: Mapping[str, Tensor], plain: Mapping[str, Tensor], tolerance: float) -> None:
-    """Compare every element, allowing `tolerance` of the largest one anywhere: some are zero but for rounding."""
+    """Compare every element, allowing `tolerance` of the largest one anywhere: some are zero but for rounding.
+
+    Whole numbers and truth values have to be equal, and so has what is infinite.
+    """
     if fused.keys() != plain.keys():
         raise FusionError(f"its fused form has other {what}s: {', '.join(sorted(fused.keys() ^ plain.keys())[:3])}")
-    largest = max((float(tensor.abs().max()) for tensor in plain.values() if tensor.numel()), default=0.0)
-    for name, expected in plain.items():
-        difference = (fused[name] - expected).abs()
-        if not bool((difference <= tolerance * max(largest, 1e-12)).all()):
+    found, expected = _as_float64(fused), _as_float64(plain)
+    sizes = [t[t.isfinite()].abs() for name, t in expected.items() if _is_continuous(plain[name])]
+    largest = max((float(size.max()) for size in sizes if size.numel()), default=0.0)
+    for name, wanted in expected.items():
+        difference = (found[name] - wanted).abs()
+        allowed = tolerance * max(largest, 1e-12) if _is_continuous(plain[name]) else 0.0
+        is_alike = (found[name] == wanted) | (difference <= allowed)
+        if not bool(is_alike.all()):
             of = f" of '{name}'" if name else ""
             raise FusionError(
-                f"its fused form differs from the model itself: the {what}{of} by {float(difference.max()):.1e}, "
-                f"where the largest is {largest:.1e}"
+                f"its fused form differs from the model itself: the {what}{of} by "
+                f"{float(difference[~is_alike].max()):.1e}, where the largest is {largest:.1e}"
             )
+
+
+def _as_float64(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return values of any type as numbers that can be subtracted, a complex one as two."""
+    real = {name: torch.view_as_real(t) if t.is_complex() else t for name, t in tensors.items()}
+    return {name: t if t.device.type == "mps" else t.double() for name, t in real.items()}  # MPS has no float64
+
+
+def _is_continuous(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()

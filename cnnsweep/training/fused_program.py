@@ -52,7 +52,8 @@ class FusedProgram:
         example = example.to(device, self._dtype, memory_format=torch.channels_last)
         with self._autocast():
             alone = memory_order(runs[0].model, image_shape, num_classes, device)
-            self.model = FusedModel(models, example, _numbered([run.model for run in runs]), alone)
+            variants = _numbered([run.model for run in runs])
+            self.model = FusedModel(models, example, variants, alone, num_classes)
         self._runs = list(runs)
         self._begin()
 

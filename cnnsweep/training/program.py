@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.fusion.generators import seed_step
+from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_order import in_order
 from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.randomness import derive_seed
@@ -76,7 +77,7 @@ class PlainProgram:
         self.model: nn.Module = in_order(model, self.order, device, self.dtype)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = RunOptimizer(h, self.parameters, device)
-        self.device = device
+        self.device, self.classes = device, num_classes
         self.loss = nn.CrossEntropyLoss(label_smoothing=h.label_smoothing)
         self.precision = precision
         self._gradients: list[Tensor | None] = [None] * len(self.parameters)
@@ -90,7 +91,7 @@ class PlainProgram:
         for parameter in self.parameters:
             parameter.grad = None
         with autocast(self.device, self.precision):
-            logits = self.model(images.to(self.dtype, memory_format=self.order))
+            logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
             loss = self.loss(logits, targets)
         loss.backward()
         self._gradients = [parameter.grad for parameter in self.parameters]
@@ -102,7 +103,7 @@ class PlainProgram:
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         self._set_training(False)
         with autocast(self.device, self.precision):
-            logits = self.model(images.to(self.dtype, memory_format=self.order))
+            logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
         scores = logits if self.precision == "fp64" else logits.float()
         losses = nn.functional.cross_entropy(scores, labels, reduction="none")
         return losses.sum(dtype=sum_dtype(self.device))[None], (logits.argmax(1) == labels).sum()[None]

@@ -1,0 +1,166 @@
+"""Where a person's model gives something else than plain logits: what is made of it, and what cannot train well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+
+from cnnsweep.models.logits import find_logits, named_tensors
+from cnnsweep.models.registry import build_model
+from cnnsweep.records import ModelChoice
+from cnnsweep.user_code import is_reference
+
+_IMAGES = 8
+_FEWEST_OUTPUTS, _FEWEST_DRAWS = 24, 3  # looked at: by chance, this many numbers are never all of one sign
+_SPREADS = (1.0, 0.3)  # of what is added to the weights; the first makes large logits
+_NEAR = 1e-4
+_TRAINING, _EVALUATION = "in training", "in evaluation"
+
+
+def notes_on_outputs(choice: ModelChoice, image_shape: tuple[int, int, int], classes: int) -> list[str]:
+    """Return in lines what a person should know of a model's outputs before it trains; most give logits, and none.
+
+    Args:
+        choice: of a model that `check_model` has found fit.
+        image_shape: (C, H, W).
+    """
+    if not is_reference(choice.name):
+        return []
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(choice, image_shape, classes, seed=0)
+        outputs = {mode: _outputs(model, image_shape, training=mode == _TRAINING) for mode in (_TRAINING, _EVALUATION)}
+        notes = [*_left_out(outputs, classes), *_kinds(model, image_shape, classes)]
+    return [f"model {choice.name}: {note}" for note in notes]
+
+
+def _outputs(model: nn.Module, image_shape: tuple[int, int, int], *, training: bool) -> object:
+    random = torch.Generator().manual_seed(0)
+    like = next(model.parameters(), torch.zeros(()))
+    images = torch.randn(_IMAGES, *image_shape, generator=random).to(like.dtype)
+    with torch.no_grad():
+        return model.train(training)(images)
+
+
+def _left_out(outputs: dict[str, object], classes: int) -> Iterator[str]:
+    """Yield which of several outputs is trained on."""
+    several = {mode: output for mode, output in outputs.items() if not isinstance(output, Tensor)}
+    if not several:
+        return
+    mode = _TRAINING if _TRAINING in several else _EVALUATION
+    output = several[mode]
+    name, _ = find_logits(output, classes)
+    others = [other for other, _ in named_tensors(output) if other != name]
+    where = "" if len(several) == len(outputs) else f" {mode}"
+    ignored = f"; {', '.join(others)} {'is' if len(others) == 1 else 'are'} left out of the loss" if others else ""
+    yield f"forward returns a {type(output).__name__}{where}, of which {name} counts as the logits{ignored}"
+
+
+def _kinds(model: nn.Module, image_shape: tuple[int, int, int], classes: int) -> Iterator[str]:
+    """Yield what the outputs are instead of logits, in training or else in evaluation."""
+    if classes < 2:
+        return
+    found = {}
+    for mode in (_TRAINING, _EVALUATION):
+        found[mode] = _kind(model, image_shape, classes, training=mode == _TRAINING)
+    if (kind := found[_TRAINING]) is not None:
+        yield _IN_TRAINING[kind](classes)
+    elif (kind := found[_EVALUATION]) is not None and kind != _LOG:
+        yield (
+            f"its outputs in evaluation are not logits as in training ({_WORDS[kind]}), so that val_loss and the "
+            "probabilities of predict are wrong; return the logits there too"
+        )
+
+
+_SOFTMAX, _LOG, _UNIT, _POSITIVE = "softmax", "log-softmax", "unit", "positive"
+
+
+def _kind(model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, training: bool) -> str | None:
+    """Return what outputs are that stay so whatever the weights are; None for logits."""
+    kinds = dict(_CHECKS)
+    looked_at = 0
+    for output in _drawn_outputs(model, image_shape, classes, training=training):
+        if not bool(torch.isfinite(output).all()):
+            continue
+        looked_at += 1
+        kinds = {kind: check for kind, check in kinds.items() if check(output)}
+        if not kinds:
+            return None
+    return next(iter(kinds)) if looked_at > _FEWEST_DRAWS else None
+
+
+def _drawn_outputs(
+    model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, training: bool
+) -> Iterator[Tensor]:
+    """Yield outputs (N, classes) for the weights as they are and for others, at random, and leave them as they were."""
+    random = torch.Generator().manual_seed(1)
+    draws = 2 * max(_FEWEST_DRAWS, math.ceil(_FEWEST_OUTPUTS / classes))
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}
+    try:
+        for draw in range(draws + 1):
+            if draw:
+                with torch.no_grad():
+                    for p in model.parameters():
+                        noise = torch.randn(p.shape, generator=random) * _SPREADS[draw % len(_SPREADS)]
+                        p.add_(noise.to(p.dtype))
+            output = _outputs(model, image_shape, training=training)
+            yield (output if isinstance(output, Tensor) else find_logits(output, classes)[1]).double()
+            model.load_state_dict(before, strict=False)
+    finally:
+        model.load_state_dict(before, strict=False)
+
+
+def _sums_to_one(output: Tensor) -> bool:
+    return _is_in_unit(output) and bool(((output.sum(1) - 1).abs() < _NEAR).all())
+
+
+def _is_log_of_such(output: Tensor) -> bool:
+    return bool((output <= _NEAR).all()) and bool((output.logsumexp(1).abs() < _NEAR).all())
+
+
+def _is_in_unit(output: Tensor) -> bool:
+    return bool(((output >= -_NEAR) & (output <= 1 + _NEAR)).all()) and bool((output != 0).any())
+
+
+def _is_never_negative(output: Tensor) -> bool:
+    return bool((output >= 0).all())
+
+
+_CHECKS: dict[str, Callable[[Tensor], bool]] = {  # the narrower first
+    _SOFTMAX: _sums_to_one,
+    _LOG: _is_log_of_such,
+    _UNIT: _is_in_unit,
+    _POSITIVE: _is_never_negative,
+}
+_WORDS = {
+    _SOFTMAX: "probabilities that sum to 1",
+    _UNIT: "numbers from 0 to 1",
+    _POSITIVE: "never negative",
+}
+
+
+def _least_loss(classes: int) -> float:
+    """Return the cross-entropy of logits that are 1 for the right class and 0 for all others."""
+    return math.log(1 + (classes - 1) / math.e)
+
+
+_IN_TRAINING: dict[str, Callable[[int], str]] = {
+    _SOFTMAX: lambda classes: (
+        "its outputs are probabilities already, as after a softmax; the loss takes softmax once more, so that it "
+        f"cannot fall below {_least_loss(classes):.2f} and training is slow; return the logits, without softmax"
+    ),
+    _LOG: lambda _: (
+        "its outputs are logarithms of probabilities, as after log_softmax; the loss takes log_softmax of them again, "
+        "which changes nothing: it trains as with logits"
+    ),
+    _UNIT: lambda classes: (
+        "every output is from 0 to 1, as after a sigmoid; the loss takes softmax of them, so that it cannot fall below "
+        f"{_least_loss(classes):.2f} and training is slow; return the logits, without the sigmoid"
+    ),
+    _POSITIVE: lambda _: (
+        "no output is ever negative, as after a ReLU, so that a class whose logit is 0 may learn nothing more; leave "
+        "the last activation out"
+    ),
+}
