@@ -1,4 +1,4 @@
-"""What every sweep file of `golden_specs` must come to: the ids of its runs and settings, and all that follows from them.
+"""The ids of the runs and settings of every sweep file of `golden_specs`, and what follows from them.
 
     python tests/golden/golden_identities.py        writes identities.json anew
 
