@@ -27,7 +27,7 @@ from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import dump_spec, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
-from cnnsweep.spec.expand import columns_that_vary
+from cnnsweep.spec.expand import columns_that_vary, identity_fields
 from cnnsweep.spec.schema import SweepSpec, TensorBoard
 from cnnsweep.spec.search_entry import SEARCH
 from cnnsweep.training.feeding import Part, TrainingTask
@@ -104,7 +104,7 @@ def sweep_facts(
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
         "model": ", ".join(model_names(spec, runs)),
-        "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
+        "normalize": identity_fields(spec.dataset_choice.normalize),  # a resume compares it, see `continuity`
         "validation": spec.validation,
         "folds": spec.folds,
         "seed": spec.seed,
