@@ -152,7 +152,9 @@ def metrics_by_epoch(folder: Path) -> dict[str, dict[str, Any]]:
         if event["event"] == "run":
             names[event["run"]] = event["name"]
         elif event["event"] == "epoch":
-            found[f"{names[event['run']]}/{event['epoch']}"] = {name: event[name] for name in (*_FIGURES, "lr", "steps")}
+            found[f"{names[event['run']]}/{event['epoch']}"] = {
+                name: event[name] for name in (*_FIGURES, "lr", "steps")
+            }
         elif event["event"] == "resumed":
             for key in list(found):
                 name, _, epoch = key.rpartition("/")
