@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-import cnnsweep
+from cnnsweep._version import __version__
 from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.data.splits import fold_indices, split_indices
@@ -150,7 +150,7 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
     def describe(run: Run) -> Mapping[str, Any]:
         pixels = task.part(run).pixels
         return {
-            "cnnsweep": cnnsweep.__version__,
+            "cnnsweep": __version__,
             "sweep": spec.name,
             "settings": dict(run.settings),
             "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
