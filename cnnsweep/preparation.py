@@ -27,7 +27,8 @@ from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import dump_spec, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
-from cnnsweep.spec.expand import columns_that_vary, identity_fields
+from cnnsweep.spec.expand import columns_that_vary
+from cnnsweep.spec.identity import identity_fields
 from cnnsweep.spec.schema import SweepSpec, TensorBoard
 from cnnsweep.spec.search_entry import SEARCH
 from cnnsweep.training.feeding import Part, TrainingTask

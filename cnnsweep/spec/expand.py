@@ -7,16 +7,17 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
 from cnnsweep.errors import UsageError
-from cnnsweep.records import Augmentation, DatasetChoice, Hyperparameters, ModelChoice, Normalization, Run, Schedule
+from cnnsweep.records import Augmentation, DatasetChoice, Hyperparameters, ModelChoice, Run, Schedule
 from cnnsweep.selection import BEST
 from cnnsweep.spec.consistency import MODEL_PREFIX
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import as_written, without_folder
+from cnnsweep.spec.identity import identity_fields
 from cnnsweep.spec.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.spec.schema import Params, SweepSpec
 from cnnsweep.spec.settings import Setting, count_runs, grid_settings
@@ -210,38 +211,6 @@ def _settings(keys: Iterable[str], setting: Setting, hyperparameters: Hyperparam
 
 
 # Ids; the JSON of each part is made by itself, since of thousands of runs most parts are the same
-
-# The fields that records had when ids were first made: they enter an id whatever they say. This list is closed. A field
-# that is added to a record later has a default and enters only where it differs, so finished runs keep their ids.
-_FIRST_FIELDS: Mapping[type, frozenset[str]] = {
-    Hyperparameters: frozenset(
-        {
-            *("lr", "batch_size", "shuffle", "epochs", "optimizer", "momentum", "nesterov", "beta1", "beta2", "eps"),
-            *("weight_decay", "schedule", "label_smoothing", "grad_clip", "augment", "seed"),
-        }
-    ),
-    Schedule: frozenset({"name", "warmup", "every", "factor", "final", "peak"}),
-    Augmentation: frozenset({"flip", "crop", "cutout"}),
-    Normalization: frozenset({"kind", "mean", "std"}),
-    ModelChoice: frozenset({"name", "arguments", "code"}),
-}
-Record = Hyperparameters | Schedule | Augmentation | Normalization | ModelChoice
-
-
-def identity_fields(record: Record) -> dict[str, Any]:
-    """Return the fields of a record that enter an id, by name."""
-    values = ((field, getattr(record, field.name)) for field in fields(record))
-    first = _first_fields(type(record))
-    return {field.name: value for field, value in values if field.name in first or value != _default(field)}
-
-
-@cache
-def _first_fields(kind: type) -> frozenset[str]:
-    return next(names for known, names in _FIRST_FIELDS.items() if issubclass(kind, known))
-
-
-def _default(field: Field[Any]) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _shared_identity(spec: SweepSpec) -> dict[str, Any]:

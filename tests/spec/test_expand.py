@@ -8,6 +8,7 @@ from cnnsweep.errors import UsageError
 from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Normalization, Run, Schedule
 from cnnsweep.spec import expand
 from cnnsweep.spec.expand import Expansion, expand_runs
+from cnnsweep.spec.identity import FIRST_FIELDS
 from cnnsweep.spec.load import load_sweep, parse_sweep
 from cnnsweep.spec.names import OPTIMIZERS
 from cnnsweep.spec.settings import count_runs
@@ -265,7 +266,7 @@ def test_a_hyperparameter_added_later_enters_an_id_only_where_it_differs_from_it
 
 
 def test_what_has_no_default_always_enters_an_id_and_the_list_of_such_fields_is_closed() -> None:
-    for kind, first in expand._FIRST_FIELDS.items():
+    for kind, first in FIRST_FIELDS.items():
         own = dataclasses.fields(kind)
         assert first <= {field.name for field in own}, kind
         later = [field for field in own if field.name not in first]
@@ -274,7 +275,7 @@ def test_what_has_no_default_always_enters_an_id_and_the_list_of_such_fields_is_
             f"{kind.__name__}: a field without a default would change the id of every finished run"
         )
     # What was in every id when ids were first made. A field that is new does not belong here, but needs a default.
-    assert {kind.__name__: len(first) for kind, first in expand._FIRST_FIELDS.items()} == {
+    assert {kind.__name__: len(first) for kind, first in FIRST_FIELDS.items()} == {
         **{"Hyperparameters": 16, "Schedule": 6, "Augmentation": 3, "Normalization": 3, "ModelChoice": 3},
     }
 
