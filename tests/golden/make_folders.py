@@ -87,11 +87,11 @@ def pack(folder: Path, target: Path) -> None:
     files = sorted(path for name in names for path in [folder / name, *(folder / name).rglob("*")] if path.is_file())
     with tarfile.open(target, "w:xz", preset=9) as archive:
         for path in files:
-            name, content = str(path.relative_to(folder)).replace(_HOST, "host"), path.read_bytes()
+            name, content = str(path.relative_to(folder)).replace(f".{_HOST}.", ".host."), path.read_bytes()
             if path.name == "environment.json":
                 content = _anonymous(json.loads(content))
-            elif path.name == ".lock":
-                content = content.replace(_HOST.encode(), b"host")
+            elif path.name == ".lock-owner.json":
+                content = json.dumps({**json.loads(content), "host": "host"}).encode()
             about = tarfile.TarInfo(name)
             about.size = len(content)
             archive.addfile(about, io.BytesIO(content))
