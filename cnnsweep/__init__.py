@@ -6,11 +6,12 @@ person can mend; see docs/python.md.
 
 from typing import TYPE_CHECKING, Any
 
+from cnnsweep._version import __version__
+
 if TYPE_CHECKING:
     from cnnsweep.api import Sweep, TrainedRun, load, run
     from cnnsweep.errors import CnnSweepError
 
-__version__ = "0.1.0"
 __all__ = ["CnnSweepError", "Sweep", "TrainedRun", "__version__", "load", "run"]
 
 

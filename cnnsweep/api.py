@@ -14,6 +14,7 @@ from cnnsweep.report.html_table import html_table
 from cnnsweep.report.json_reader import parse_json
 from cnnsweep.report.results import Results, RunResult, load_results
 from cnnsweep.selection import METRICS
+from cnnsweep.staff import check_count, make_staff
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,24 +189,41 @@ def run(
     folder: str | Path | None = None,
     data_root: str | Path = "data",
     overrides: Sequence[str] = (),
+    device: str | Sequence[str] | None = None,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    max_runs: int = 10_000,
+    max_failures: int = 5,
     fuse: str | int = "auto",
     jobs: str | int = "auto",
     threads: int | None = None,
-    retry_failed: bool = False,
+    executor: str = "local",
+    address: str | None = None,
+    node_data: str | Path | None = None,
     quiet: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Sweep:
     """Train the runs of a sweep that are not done yet, and return it.
+
+    All but `spec`, `folder`, `overrides` and `on_epoch` are named as the options of `cnnsweep run` are, and mean the
+    same.
 
     Args:
         spec: the path of a sweep file, its text, or what it says as a dict.
         folder: the sweep's own; `runs/<name>` by default.
         data_root: where data sets lie.
         overrides: as after `--set`, such as `params.lr=[0.1, 0.01]`.
+        device: auto, cpu, cuda, cuda:N, mps, or a list of several; instead of the sweep's.
+        fresh: throw away the results that the folder holds, and start over. Nobody is asked.
+        retry_failed: train failed and diverged runs again.
+        max_runs: refuse a sweep of more runs.
+        max_failures: give up after so many runs in a row that fail alike; 0 never does.
         fuse: how runs train together: auto, off, or a number.
         jobs: how many processes train at once: auto, or a number.
         threads: of the CPU, for each process; by default they share the cores.
-        retry_failed: train failed and diverged runs again.
+        executor: where to train: local or ray.
+        address: of a Ray cluster, auto or HOST:PORT; without it one is started on this machine.
+        node_data: where each node of a Ray cluster has the data sets; without it, images are sent there.
         quiet: show failures only.
         on_epoch: hears of every epoch when it is saved, as a row of `Sweep.epochs`. What it raises stops the sweep,
             which goes on when it is run again.
@@ -216,18 +234,22 @@ def run(
     """
     from cnnsweep.display.notebook import choose_notebook_display
     from cnnsweep.hearing import HeardDisplay
-    from cnnsweep.staff import AUTO, Staff
+    from cnnsweep.recording.clear import clear_sweep
+    from cnnsweep.spec.expand import refuse_too_many
     from cnnsweep.sweep import SweepOptions, run_sweep
 
-    if jobs != AUTO and not _is_count(jobs):
-        raise UsageError(f"jobs: found {jobs!r}, allowed are 'auto' and a whole number from 1")
-    if threads is not None and not _is_count(threads):
-        raise UsageError(f"threads: found {threads!r}, allowed is a whole number from 1")
-    loaded = _load_spec(spec, overrides)
+    staff = make_staff(jobs, threads, executor, address, node_data)
+    check_count("max_runs", max_runs)
+    check_count("max_failures", max_failures, least=0)
+    wished = None if device is None else device if isinstance(device, str) else ",".join(device)
+    changes = (*overrides, *([] if wished is None else [f"device={wished}"]))
+    loaded = _load_spec(spec, changes)
     target = Path("runs") / loaded.name if folder is None else Path(folder)
+    options = SweepOptions(target, Path(data_root), changes, retry_failed, max_runs, _fuse(fuse), max_failures, staff)
+    refuse_too_many(loaded, max_runs)  # before anything is thrown away
+    if fresh and SweepPaths(target).journal.exists():
+        clear_sweep(SweepPaths(target))
     display = HeardDisplay(choose_notebook_display(quiet=quiet), on_epoch)
-    staff = Staff(jobs, threads)
-    options = SweepOptions(target, Path(data_root), tuple(overrides), retry_failed, fuse=fuse, staff=staff)
     try:
         result = run_sweep(loaded, options, display)
     finally:
@@ -241,8 +263,15 @@ def run(
     return load(target)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+def _fuse(fuse: str | int) -> str | int:
+    """Return auto, off, or the largest number of runs in a group.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if fuse not in ("auto", "off"):
+        check_count("fuse", fuse, or_="'auto', 'off'")
+    return "off" if fuse == 1 else fuse
 
 
 def _load_spec(spec: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> SweepSpec:

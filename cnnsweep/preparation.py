@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-import cnnsweep
+from cnnsweep._version import __version__
 from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.data.splits import fold_indices, split_indices
@@ -31,6 +31,7 @@ from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import dump_spec, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
 from cnnsweep.spec.expand import columns_that_vary
+from cnnsweep.spec.identity import identity_fields
 from cnnsweep.spec.schema import SweepSpec, TensorBoard
 from cnnsweep.spec.search_entry import SEARCH
 from cnnsweep.training.feeding import Part, TrainingTask
@@ -123,7 +124,7 @@ def sweep_facts(
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
         "model": ", ".join(model_names(spec, runs)),
-        "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
+        "normalize": identity_fields(spec.dataset_choice.normalize),  # a resume compares it, see `continuity`
         "validation": spec.validation,
         "folds": spec.folds,
         "seed": spec.seed,
@@ -171,7 +172,7 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
     def describe(run: Run) -> Mapping[str, Any]:
         pixels = task.part(run).pixels
         return {
-            "cnnsweep": cnnsweep.__version__,
+            "cnnsweep": __version__,
             "sweep": spec.name,
             "settings": dict(run.settings),
             "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
@@ -189,6 +190,96 @@ def test_a_sweep_that_gives_up_says_why(run, monkeypatch):
     many = ["params.lr=[0.1,0.2,0.3,0.4,0.5,0.6]"]
     with pytest.raises(cnnsweep.CnnSweepError, match=r"gave up: .*KeyError.* retry_failed=True"):
         run(SMALL, overrides=many)
+
+
+def test_it_takes_every_option_of_the_command_with_its_default():
+    from cnnsweep.cli import training
+
+    asked_or_printed = {"file", "yes", "dry_run", "as_json"}
+    own = inspect.signature(cnnsweep.run).parameters
+    for name, option in inspect.signature(training.run).parameters.items():
+        if name in asked_or_printed:
+            continue
+        name = {"out": "folder"}.get(name, name)
+        assert name in own, f"cnnsweep.run cannot do what the option of {name} does"
+        assert f"`{name}`" in PAGE, f"docs/python.md has no {name}"
+        if name != "overrides":
+            assert str(own[name].default) == str(option.default), name
+
+
+def test_its_options_reach_the_sweep(run, monkeypatch, tmp_path):
+    from cnnsweep import sweep as page
+
+    seen = []
+
+    def look(spec, options, display):
+        seen.append((spec, options))
+        raise cnnsweep.CnnSweepError("seen")
+
+    monkeypatch.setattr(page, "run_sweep", look)
+    with pytest.raises(cnnsweep.CnnSweepError, match="seen"):
+        run(
+            SMALL,
+            **{"device": ["cpu", "cuda:1"], "retry_failed": True, "max_runs": 7, "max_failures": 0, "fuse": 1},
+            **{"jobs": 3, "threads": 2, "executor": "ray", "address": "auto", "node_data": str(tmp_path)},
+        )
+    ((spec, options),) = seen
+    assert spec.device == "cpu,cuda:1"
+    assert (options.retry_failed, options.max_runs, options.max_failures, options.fuse) == (True, 7, 0, "off")
+    staff = options.staff
+    assert (staff.jobs, staff.threads, staff.executor, staff.address) == (3, 2, "ray", "auto")
+    assert staff.node_data == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jobs": 0}, "jobs: found 0, allowed are 'auto' and a whole number from 1"),
+        ({"threads": 1.5}, "threads: found 1.5, allowed is a whole number from 1"),
+        ({"fuse": "on"}, "fuse: found 'on', allowed are 'auto', 'off' and a whole number from 1"),
+        ({"fuse": True}, "fuse: found True"),
+        ({"max_runs": 0}, "max_runs: found 0, allowed is a whole number from 1"),
+        ({"max_failures": -1}, "max_failures: found -1, allowed is a whole number from 0"),
+        ({"executor": "slurm"}, "executor: found 'slurm', allowed are 'local' and 'ray'"),
+        ({"address": "auto"}, "address and node_data: are about a Ray cluster; add executor='ray'"),
+        ({"max_runs": 1}, "the sweep has 2 combinations, allowed are 1"),
+        ({"device": "gpu"}, "device: unknown 'gpu'; allowed are auto, cpu, cuda"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_thrown_away(run, tmp_path, options, message):
+    run(SMALL, overrides=[*ONE, "params.epochs=1"])
+    before = (tmp_path / "s" / "journal.jsonl").read_bytes()
+    with pytest.raises(cnnsweep.CnnSweepError, match=re.escape(message)):
+        run(SMALL, fresh=True, **options)
+    assert (tmp_path / "s" / "journal.jsonl").read_bytes() == before
+
+
+def test_fresh_starts_over(run):
+    heard = []
+    one = {"overrides": [*ONE, "params.epochs=1"], "on_epoch": heard.append}
+    run(SMALL, fresh=True, **one)  # an empty folder is fresh already
+    run(SMALL, **one)
+    assert len(heard) == 1
+    sweep = run(SMALL, fresh=True, **one)
+    assert len(heard) == 2
+    assert list(sweep.runs["status"]) == ["finished"]
+
+
+def test_a_device_of_its_own_stands_in_place_of_the_sweeps(run):
+    sweep = run(SMALL.replace("name: small", "name: small\ndevice: cuda:7"), device="cpu", overrides=ONE)
+    assert sweep.status == "finished"
+    assert tables(sweep.folder)["sweep"]["device"] == "cpu"
+
+
+def test_without_a_limit_on_failures_every_run_is_tried(run, monkeypatch):
+    from cnnsweep.training.program import PlainProgram
+
+    def fail(*_arguments):
+        raise KeyError("x")
+
+    monkeypatch.setattr(PlainProgram, "train_step", fail)
+    many = ["params.lr=[0.1,0.2,0.3,0.4,0.5,0.6]"]
+    assert list(run(SMALL, overrides=many, max_failures=0).runs["status"]) == ["failed"] * 6
 
 
 def test_a_thread_may_run_a_sweep(run):

@@ -78,6 +78,8 @@ COMMANDS = [
 def test_help_lists_every_command_with_what_it_does(cnnsweep):
     outcome = cnnsweep("--help")
     assert outcome.code == 0
+    listed = re.findall(r"^  ([a-z][a-z-]*)  ", outcome.out[outcome.out.index("Commands:") :], re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS), "the reference and the tests below hold these"
     for command in COMMANDS:
         assert re.search(rf"^  {command} +[A-Z].+", outcome.out, re.MULTILINE), command
 

@@ -9,6 +9,7 @@ PACKAGE = Path(cnnsweep.__file__).parent
 
 # From top to bottom; what stands on one line may import each other.
 LAYERS = [
+    ["__init__"],
     ["cli", "__main__"],
     ["api", "hearing"],
     ["refit"],
@@ -39,7 +40,7 @@ LAYERS = [
     ["spec"],
     ["staff", "randomness", "selection", "user_code", "interruption", "failures", "bounded_files"],
     ["records"],
-    ["errors"],
+    ["errors", "_version"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
@@ -51,57 +52,126 @@ LIGHT = [
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 
 
-def imports(path: Path) -> list[str]:
-    """Return the module of every import outside TYPE_CHECKING blocks, those inside functions too."""
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    """Return a file's dotted name; a package's is that of its `__init__.py`."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in FILES}
+
+
+def imports(path: Path, *, typing_only: bool = True) -> list[str]:
+    """Return the modules that a file imports: at its top, inside functions, in TYPE_CHECKING blocks, and by text.
+
+    `from cnnsweep import errors` is `cnnsweep.errors`; `import cnnsweep`, and `from cnnsweep import __version__`, are
+    `cnnsweep` itself.
+    """
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = {
+    left_out = {
         id(node)
         for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        if not typing_only and isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
         for node in ast.walk(block)
     }
     found: list[str] = []
     for node in ast.walk(tree):
-        if id(node) in typing_only:
+        if id(node) in left_out:
             continue
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            found.append(node.module or "")
+            assert node.module is not None
+            inner = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [name if name in MODULES else node.module for name in inner]
+        elif (
+            isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in set(MODULES) - {"cnnsweep"}
+        ):  # which is a word too
+            found.append(node.value)  # of importlib.import_module
+    return list(dict.fromkeys(found))
+
+
+def layer(module: str) -> str:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def ours(path: Path) -> list[str]:
+    return [module for module in imports(path) if module.split(".")[0] == "cnnsweep"]
+
+
+def cycles(graph: dict[str, list[str]]) -> list[list[str]]:
+    """Return the modules that reach themselves, by the circles that they form (Tarjan's algorithm)."""
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        order[module] = lowest[module] = len(order)
+        open_.append(module)
+        for other in graph.get(module, []):
+            if other not in order:
+                visit(other)
+            if other in open_:
+                lowest[module] = min(lowest[module], lowest[other])
+        if lowest[module] == order[module]:
+            circle = open_[open_.index(module) :]
+            del open_[-len(circle) :]
+            if len(circle) > 1 or module in graph.get(module, []):
+                found.append(sorted(circle))
+
+    for module in graph:
+        if module not in order:
+            visit(module)
     return found
 
 
-def layer(path: Path) -> str:
-    part = path.relative_to(PACKAGE).parts[0]
-    return part.removesuffix(".py")
-
-
 def test_imports_point_down():
-    upward = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        if path.name == "__init__.py":
-            continue
-        for module in imports(path):
-            parts = module.split(".")
-            if parts[0] != "cnnsweep" or len(parts) == 1:
-                continue
-            if RANK[layer(path)] > RANK[parts[1]]:
-                upward.append(f"{path.relative_to(PACKAGE)} imports {module}")
+    upward = [
+        f"{path.relative_to(PACKAGE)} imports {module}"
+        for path in FILES
+        for module in ours(path)
+        if RANK[layer(module_of(path))] > RANK[layer(module)]
+    ]
     assert upward == []
 
 
+def test_no_modules_import_each_other_in_a_circle_not_even_late_or_for_types():
+    assert cycles({module_of(path): ours(path) for path in FILES}) == []
+
+
+def test_circles_are_found():
+    assert cycles({"a": ["b"], "b": ["c"], "c": ["b", "d"], "d": [], "e": ["e"]}) == [["b", "c"], ["e"]]
+    assert cycles({"a": ["b", "c"], "b": ["d"], "c": ["d"], "d": []}) == []
+
+
+def test_every_kind_of_import_is_seen(tmp_path):
+    file = tmp_path / "new.py"
+    file.write_text(
+        "import cnnsweep\nfrom cnnsweep import errors\nfrom cnnsweep.records import Run\n"
+        "if TYPE_CHECKING:\n    from cnnsweep import api\n"
+        "def late():\n    import cnnsweep.sweep\n    importlib.import_module('cnnsweep.legs')\n"
+    )
+    found = {"cnnsweep", "cnnsweep.errors", "cnnsweep.records", "cnnsweep.sweep", "cnnsweep.legs"}
+    assert set(imports(file, typing_only=False)) == found
+    assert set(imports(file)) == found | {"cnnsweep.api"}
+
+
 def test_every_module_has_its_place():
-    names = {layer(p) for p in PACKAGE.rglob("*.py")} - {"__init__"}
-    assert names <= set(RANK)
+    assert {layer(module) for module in MODULES} <= set(RANK)
 
 
 def test_light_layers_import_nothing_heavy():
     heavy = [
         f"{path.relative_to(PACKAGE)} imports {module}"
-        for path in sorted(PACKAGE.rglob("*.py"))
-        if layer(path) in LIGHT
-        for module in imports(path)
+        for path in FILES
+        if layer(module_of(path)) in LIGHT
+        for module in imports(path, typing_only=False)
         if module.split(".")[0] in HEAVY
     ]
     assert heavy == []

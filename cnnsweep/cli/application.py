@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cnnsweep import __version__
+from cnnsweep._version import __version__
 from cnnsweep.cli import looking, starting, tending, training, using, watching
 from cnnsweep.cli.ending import exit_code_with_output
 from cnnsweep.display.stream import ForgivingStream

@@ -1,5 +1,7 @@
 """Random changes to training images, drawn for each image and on its own device."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -7,7 +9,43 @@ from torch.nn import functional
 from cnnsweep.randomness import uniform_per_item
 from cnnsweep.records import Augmentation
 
-_DRAWS = 5  # flip, crop row and column, cutout row and column: always all, so that one setting moves no other's draws
+# Where the first three draw: all from one stream of five numbers an image, each its own of them. This table is closed:
+# whatever is added has a stream of its own.
+_FIRST_STREAM, _FIRST_DRAWS = "augment", 5
+_FIRST: Mapping[str, slice] = {
+    "flip": slice(0, 1),
+    "crop": slice(1, 3),  # row, column
+    "cutout": slice(3, 5),  # row, column
+}
+
+
+class Draws:
+    """Numbers for each of some images in an epoch, from a stream of its own for each augmentation, by its name.
+
+    So neither what else is done to an image nor what is added to the program moves an augmentation's draws.
+
+    Args:
+        items: (N,) int64 positions of the images in the data set.
+    """
+
+    def __init__(self, seed: int, epoch: int, items: Tensor) -> None:
+        self._seed, self._epoch, self._items = seed, epoch, items
+        self._first: Tensor | None = None
+
+    def of(self, augmentation: str, count: int) -> Tensor:
+        """Return an augmentation's numbers (N, count), float32 in [0, 1), on the device of the items.
+
+        Args:
+            count: how many it draws for an image, always the same.
+        """
+        if augmentation not in _FIRST:
+            stream = f"{_FIRST_STREAM}.{augmentation}"
+            return uniform_per_item(self._seed, stream, self._epoch, self._items, count)
+        if self._first is None:
+            self._first = uniform_per_item(self._seed, _FIRST_STREAM, self._epoch, self._items, _FIRST_DRAWS)
+        numbers = self._first[:, _FIRST[augmentation]]
+        assert numbers.shape[1] == count
+        return numbers
 
 
 def augment(images: Tensor, items: Tensor, how: Augmentation, seed: int, epoch: int) -> Tensor:
@@ -28,19 +66,21 @@ def augment(images: Tensor, items: Tensor, how: Augmentation, seed: int, epoch: 
     """
     if how == Augmentation():
         return images
-    draws = uniform_per_item(seed, "augment", epoch, items, _DRAWS)
-    changed = _crop_and_flip(images, draws[:, :3], how) if how.crop or how.flip else images.clone()
-    return _cut_out(changed, draws[:, 3:], how.cutout) if how.cutout else changed
+    draws = Draws(seed, epoch, items)
+    changed = _crop_and_flip(images, draws, how) if how.crop or how.flip else images.clone()
+    return _cut_out(changed, draws.of("cutout", 2), how.cutout) if how.cutout else changed
 
 
-def _crop_and_flip(images: Tensor, draws: Tensor, how: Augmentation) -> Tensor:
+def _crop_and_flip(images: Tensor, draws: Draws, how: Augmentation) -> Tensor:
     """Take each pixel from where crop and flip moved it from: whole rows first, which is quick, then columns."""
     count, channels, height, width = images.shape
     columns = torch.arange(width, device=images.device)
-    columns = torch.where((draws[:, :1] < 0.5) & how.flip, width - 1 - columns, columns)  # (N, W)
+    if how.flip:
+        columns = torch.where(draws.of("flip", 1) < 0.5, width - 1 - columns, columns)  # (N, W)
     if how.crop:
-        rows = torch.arange(height, device=images.device) + _whole(draws[:, 1:2], 2 * how.crop + 1) - how.crop  # (N, H)
-        columns = columns + _whole(draws[:, 2:3], 2 * how.crop + 1) - how.crop
+        moves = _whole(draws.of("crop", 2), 2 * how.crop + 1) - how.crop  # (N, 2): rows, columns
+        rows = torch.arange(height, device=images.device) + moves[:, :1]  # (N, H)
+        columns = columns + moves[:, 1:]
         # What lies outside comes from one more row and column, of zeros.
         rows = torch.where((rows >= 0) & (rows < height), rows, height)
         columns = torch.where((columns >= 0) & (columns < width), columns, width)

@@ -132,7 +132,8 @@ def split_in_step(
 
 
 def _model_key(model: ModelChoice) -> str:
-    return to_json(dataclasses.asdict(model))
+    # The journal remembers hashes of this text: what is added to a choice later must not move it.
+    return to_json({"name": model.name, "arguments": model.arguments, "code": model.code})
 
 
 def _is_probability(argument: str) -> bool:

@@ -17,6 +17,7 @@ from cnnsweep.selection import BEST
 from cnnsweep.spec.consistency import MODEL_PREFIX
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import as_written, without_folder
+from cnnsweep.spec.identity import identity_fields
 from cnnsweep.spec.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.spec.schema import Params, SweepSpec
 from cnnsweep.spec.settings import Setting, count_runs, grid_settings
@@ -117,7 +118,8 @@ class Identities:
 
     def texts(self, model: ModelChoice, hyperparameters: Hyperparameters, without: str = "") -> dict[str, str]:
         """Return what makes an id, as JSON texts; `without` is a hyperparameter to leave out."""
-        texts = {name: _text(getattr(hyperparameters, name)) for name in _HYPERPARAMETERS if name != without}
+        counted = identity_fields(hyperparameters)
+        texts = {name: _text(value) for name, value in counted.items() if name != without}
         return {**self._shared, "model": self._model(model), "hyperparameters": _object(texts)}
 
     def _model(self, model: ModelChoice) -> str:
@@ -268,7 +270,7 @@ def _canonical(value: Any) -> Any:
         return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
-    return {field.name: _canonical(getattr(value, field.name)) for field in fields(value)}  # a record
+    return {name: _canonical(item) for name, item in identity_fields(value).items()}
 
 
 # Names

@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+from typing import TypeVar
 
 import torch
 
+from cnnsweep import errors
 from cnnsweep.errors import CnnSweepError, DataError, ModelError
 from cnnsweep.records import FailureKind, Run, RunOutcome, RunStatus
 from cnnsweep.user_code import is_reference
 
 # What a CPU's allocators say; torch has a type for those of accelerators only.
 _MEMORY_WORDS = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "std::bad_alloc")
-_CALL_THE_MODEL = ("cnnsweep.training.", "cnnsweep.models.", "cnnsweep.fusion.")
 _ASKED_FOR = re.compile(r"tried to allocate (?P<amount>[\d.]+ ?\w+)", re.IGNORECASE)
+_OURS = Path(errors.__file__).parent  # the whole package, wherever in it a module lies
+_CALL_A_MODEL: set[CodeType] = set()
+
+Class = TypeVar("Class", bound=type)
+
+
+def calls_a_model(kind: Class) -> Class:
+    """Mark a class whose methods call a model: what is raised below them, and not by us, is the model's.
+
+    Methods are found in a traceback by their code, so that marking costs nothing when they are called.
+    """
+    methods = (inspect.unwrap(one) for one in vars(kind).values() if inspect.isroutine(one))
+    _CALL_A_MODEL.update(method.__code__ for method in methods)
+    return kind
 
 
 def failed_outcome(run: Run, error: Exception) -> RunOutcome:
@@ -39,12 +57,7 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
     has_own_model = is_reference(run.model.name)
     if isinstance(error, ModelError):
         return FailureKind.USER_CODE if has_own_model else FailureKind.SETTINGS
-    place, is_ours = _innermost_of_ours(error)
-    if place.startswith("cnnsweep.data."):
-        return FailureKind.DATA if isinstance(error, OSError) else FailureKind.CNNSWEEP
-    # What torch raises on behalf of a person's model, in a loss or a backward pass, is the model's as well.
-    is_models = place.startswith(_CALL_THE_MODEL) and not is_ours
-    return FailureKind.USER_CODE if has_own_model and is_models else FailureKind.CNNSWEEP
+    return FailureKind.USER_CODE if has_own_model and _is_a_models(error) else FailureKind.CNNSWEEP
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -80,11 +93,9 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__
 
 
-def _innermost_of_ours(error: BaseException) -> tuple[str, bool]:
-    """Return the last module of ours that an error passed, and whether it was raised in there."""
-    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
-    ours = [name.startswith("cnnsweep.") for name in names]
-    if not any(ours):
-        return "", False
-    last = len(ours) - 1 - ours[::-1].index(True)
-    return names[last], last == len(names) - 1
+def _is_a_models(error: BaseException) -> bool:
+    """True if a model raised, or torch on its behalf, in a loss or a backward pass."""
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not codes or Path(codes[-1].co_filename).is_relative_to(_OURS):  # raised by ourselves, whatever we had called
+        return False
+    return not _CALL_A_MODEL.isdisjoint(codes)

@@ -13,6 +13,7 @@ from torch import Tensor
 from cnnsweep.data.augment import augment
 from cnnsweep.data.batches import PixelScale, epoch_order
 from cnnsweep.data.images import ImageSet, to_device
+from cnnsweep.errors import DataError
 from cnnsweep.models.registry import memory_order
 from cnnsweep.records import Augmentation, Run
 
@@ -65,6 +66,9 @@ def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[i
 
     Yields:
         Images (N, G·C, H, W) float32 and labels (G, N), on the device; batch g belongs to K/G consecutive runs.
+
+    Raises:
+        DataError: the images cannot be read.
     """
     assert len({run.fold for run in runs}) == 1
     part = task.part(runs[0])
@@ -78,16 +82,20 @@ def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[i
     )  # (images, G)
     chunks = torch.split(orders, runs[0].hyperparameters.batch_size)
     order = _order(task, runs)
-    for items, (images, labels) in zip(chunks, task.images.batches(chunks, task.device), strict=True):
+    for items, (images, labels) in zip(chunks, _read(task, chunks), strict=True):
         yield part.pixels.to_model_input(_augmented(images, items, viewers), order), labels.t()
 
 
 def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit so many runs at once."""
+    """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit so many runs at once.
+
+    Raises:
+        DataError: the images cannot be read.
+    """
     part = task.part(runs[0])
     chunks = torch.split(part.validation, evaluation_batch_size(task.images.image_shape, len(runs)))
     order = _order(task, runs)
-    for images, labels in task.images.batches(chunks, task.device):
+    for images, labels in _read(task, chunks):
         yield part.pixels.to_model_input(images, order), labels
 
 
@@ -96,6 +104,18 @@ def _order(task: TrainingTask, runs: Sequence[Run]) -> torch.memory_format:
     if len(runs) > 1:
         return torch.channels_last
     return memory_order(runs[0].model, task.images.image_shape, task.num_classes, task.device)
+
+
+def _read(task: TrainingTask, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the images and labels of each chunk, on the device.
+
+    Raises:
+        DataError: a file or a disk failed, wherever the images come from.
+    """
+    try:
+        yield from task.images.batches(chunks, task.device)
+    except OSError as error:
+        raise DataError(f"the images cannot be read ({type(error).__name__}: {error})") from error
 
 
 def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:

@@ -14,12 +14,14 @@ from cnnsweep.fusion.model import FusedModel
 from cnnsweep.models.memory_order import in_order
 from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.records import ModelChoice, Run
+from cnnsweep.training.failing import calls_a_model
 from cnnsweep.training.optimizers import RunOptimizer
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 
 _EXAMPLE_IMAGES = 2  # enough for batch normalisation
 
 
+@calls_a_model
 class FusedProgram:
     """K runs' models stacked into one, each with its own stock optimizer over its slices of the stacked parameters.
 

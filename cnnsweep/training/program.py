@@ -14,6 +14,7 @@ from cnnsweep.models.memory_order import in_order
 from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.randomness import derive_seed
 from cnnsweep.records import Run
+from cnnsweep.training.failing import calls_a_model
 from cnnsweep.training.optimizers import RunOptimizer
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 
@@ -63,6 +64,7 @@ class Program(Protocol):
         """Let every other run leave."""
 
 
+@calls_a_model
 class PlainProgram:
     """One run's plain module and stock optimizer, behind the interface of K runs."""
 

@@ -1,8 +1,10 @@
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 
-from cnnsweep.data.augment import augment
+from cnnsweep.data.augment import Draws, augment
 from cnnsweep.randomness import uniform_per_item
 from cnnsweep.records import Augmentation
 
@@ -81,3 +83,50 @@ def test_flip_crop_and_cutout_take_all_their_places_about_equally_often() -> Non
 
 def test_nothing_asked_for_gives_back_the_images_themselves() -> None:
     assert augment(PIXELS, ITEMS, Augmentation(), 0, 1) is PIXELS
+
+
+# Written down when flip, crop and cutout were all there was: whoever resumes a run of then must get the same images.
+GOLDEN_DRAWS = {
+    "flip": [[289220], [14116608], [5781114]],
+    "crop": [[7508502, 9219719], [14756951, 15061984], [14905062, 14771610]],
+    "cutout": [[5636235, 14289337], [16364009, 7383763], [12883334, 15668977]],
+}
+GOLDEN_IMAGES = {
+    Augmentation(flip=True): "3972d032b6ba53d3",
+    Augmentation(crop=2): "a1e7bbfdb2a64a1f",
+    Augmentation(cutout=4): "8ef828f405bf38b3",
+    Augmentation(flip=True, crop=4): "2b0b1c72df1cdeb7",
+    Augmentation(flip=True, crop=2, cutout=5): "0d6f068be8c3641b",
+    Augmentation(crop=1, cutout=3): "9c2fc4205070dab9",
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_DRAWS)
+def test_an_augmentation_draws_what_it_always_drew(name: str) -> None:
+    expected = torch.tensor(GOLDEN_DRAWS[name]) / 2.0**24
+    draws = Draws(7, 3, torch.tensor([0, 1, 59_999]))
+    assert torch.equal(draws.of(name, expected.shape[1]), expected)
+    draws.of("mixup", 7)
+    assert torch.equal(draws.of(name, expected.shape[1]), expected)
+
+
+@pytest.mark.parametrize("how", GOLDEN_IMAGES, ids=str)
+def test_images_are_changed_as_they_always_were(how: Augmentation) -> None:
+    images = (torch.arange(4 * 3 * 10 * 12) * 37 % 256).to(torch.uint8).view(4, 3, 10, 12)
+    changed = augment(images, torch.tensor([5, 0, 77, 1000]), how, 7, 3).contiguous()
+    assert hashlib.sha256(changed.numpy().tobytes()).hexdigest()[:16] == GOLDEN_IMAGES[how]
+
+
+def test_a_new_augmentation_draws_from_a_stream_of_its_own() -> None:
+    items = torch.arange(5000)
+    draws = Draws(7, 3, items)
+    drawn = {name: draws.of(name, count) for name, count in [("flip", 1), ("crop", 2), ("cutout", 2)]}
+    drawn |= {name: draws.of(name, 3) for name in ("mixup", "rotate")}
+    columns = torch.cat(list(drawn.values()), 1)  # (N, 11)
+    assert columns.unique().numel() > 0.99 * columns.numel()  # no number is drawn twice, but by chance
+    correlation = torch.corrcoef(columns.T).fill_diagonal_(0)
+    assert correlation.abs().max() < 0.08
+    assert torch.equal(Draws(7, 3, items[40:60]).of("mixup", 3), drawn["mixup"][40:60])
+    assert torch.equal(Draws(7, 3, items).of("mixup", 3), drawn["mixup"]), "whether or not others were asked for"
+    for other in (Draws(8, 3, items), Draws(7, 4, items)):
+        assert not torch.equal(other.of("mixup", 3), drawn["mixup"])

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from cnnsweep.errors import UsageError
-from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
+from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Normalization, Run, Schedule
 from cnnsweep.spec import expand
 from cnnsweep.spec.expand import Expansion, expand_runs
+from cnnsweep.spec.identity import FIRST_FIELDS
 from cnnsweep.spec.load import load_sweep, parse_sweep
 from cnnsweep.spec.names import OPTIMIZERS
 from cnnsweep.spec.settings import count_runs
@@ -203,6 +204,80 @@ def test_every_hyperparameter_changes_the_id() -> None:
     ids += [id_of(f"lr: 0.1, {key}") for key in ("optimizer: sgd, momentum: 0.5", "model.pool: 3")]
     ids += [id_of("lr: 0.1, optimizer: sgd, momentum: 0.5, nesterov: true")]
     assert len(set(ids)) == len(ids)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LaterAugmentation(Augmentation):
+    mixup: float = 0.0
+    policies: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LaterSchedule(Schedule):
+    power: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LaterNormalization(Normalization):
+    scale: list[float] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LaterHyperparameters(Hyperparameters):
+    ema: float | None = None
+    loss: Schedule = dataclasses.field(default_factory=Schedule)  # stands for a record of its own
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class LaterModel(ModelChoice):
+    weights: str | None = None
+
+
+LATER = [
+    (LaterAugmentation(flip=True), {"mixup": 0.2, "policies": ("a",)}),
+    (LaterSchedule("step", every=2), {"power": 2.0}),
+    (LaterNormalization("none"), {"scale": [1.0]}),
+    (LaterModel("lenet", {"kernel_size": 3}), {"weights": "imagenet"}),
+]
+
+
+@pytest.mark.parametrize(("record", "changes"), LATER)
+def test_a_field_added_later_enters_an_id_only_where_it_differs_from_its_default(record, changes) -> None:
+    (base,) = type(record).__bases__
+    of_today = base(**{field.name: getattr(record, field.name) for field in dataclasses.fields(base)})
+    assert expand._text(record) == expand._text(of_today)
+    for name, value in changes.items():
+        changed = expand._text(dataclasses.replace(record, **{name: value}))
+        assert changed != expand._text(of_today)
+        assert f'"{name}"' in changed
+
+
+def test_a_hyperparameter_added_later_enters_an_id_only_where_it_differs_from_its_default() -> None:
+    spec = parse_sweep("name: s\ndataset: shapes\nmodel: lenet\n", "f")
+    (run,) = expand_runs(spec).runs
+    values = {field.name: getattr(run.hyperparameters, field.name) for field in dataclasses.fields(Hyperparameters)}
+    identities = expand.Identities(spec)
+
+    def id_with(**later: object) -> str:
+        return expand._hash(identities.texts(run.model, LaterHyperparameters(**values, **later)))
+
+    assert id_with() == run.id
+    assert len({id_with(), id_with(ema=0.99), id_with(loss=Schedule("cosine")), id_with(ema=0.9)}) == 4
+
+
+def test_what_has_no_default_always_enters_an_id_and_the_list_of_such_fields_is_closed() -> None:
+    for kind, first in FIRST_FIELDS.items():
+        own = dataclasses.fields(kind)
+        assert first <= {field.name for field in own}, kind
+        later = [field for field in own if field.name not in first]
+        missing = dataclasses.MISSING
+        assert all(field.default is not missing or field.default_factory is not missing for field in later), (
+            f"{kind.__name__}: a field without a default would change the id of every finished run"
+        )
+    # What was in every id when ids were first made. A field that is new does not belong here, but needs a default.
+    assert {kind.__name__: len(first) for kind, first in FIRST_FIELDS.items()} == {
+        **{"Hyperparameters": 16, "Schedule": 6, "Augmentation": 3, "Normalization": 3, "ModelChoice": 3},
+    }
 
 
 def test_id_of_own_code_depends_on_its_content_and_not_on_its_folder(tmp_path: Path) -> None:

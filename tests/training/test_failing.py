@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType
+from typing import Any
 
 import pytest
 import torch
@@ -15,12 +18,17 @@ from test_trainer import ADAM, SMALL_CNN, Listener, make_run, train
 from test_trainer import task as task
 from torch import nn
 
+from cnnsweep import errors
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.errors import DataError
 from cnnsweep.records import FailureKind, ModelChoice, RunGroup, RunOutcome, RunStatus
-from cnnsweep.training.failing import failed_outcome, is_out_of_memory
+from cnnsweep.training import trainer
+from cnnsweep.training.failing import calls_a_model, failed_outcome, is_out_of_memory
+from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram
 from cnnsweep.training.trainer import train_group
+
+OURS = Path(errors.__file__).parent
 
 NET = """
 import torch
@@ -65,9 +73,11 @@ def own(folder: Path, how: str) -> ModelChoice:
     return ModelChoice(f"{path}:Net", {"how": how})
 
 
-def moved(function: FunctionType, module: str) -> FunctionType:
-    """Return a function that lies in another module, to a traceback."""
-    return FunctionType(function.__code__, {**globals(), "__name__": module}, closure=function.__closure__)
+def moved(function: FunctionType, path: Path, names: Mapping[str, Any] | None = None) -> FunctionType:
+    """Return a function that lies in another file, to a traceback; its module has a new name."""
+    code = function.__code__.replace(co_filename=str(path))
+    names = {**(globals() if names is None else names), "__name__": "cnnsweep.elsewhere"}
+    return FunctionType(code, names, function.__name__, function.__defaults__, function.__closure__)
 
 
 def failure(listener: Listener) -> RunOutcome:
@@ -95,12 +105,16 @@ def test_what_a_persons_model_raises_or_makes_torch_raise_is_their_code(task, tm
     assert cause in str(outcome.cause)
 
 
+ANYWHERE = [OURS / "training" / "program.py", OURS / "new_folder" / "deep" / "new.py", OURS / "flat.py"]
+
+
 @pytest.mark.parametrize("is_own", [False, True])
-def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp_path, monkeypatch, is_own):
+@pytest.mark.parametrize("place", ANYWHERE, ids=lambda path: path.name)
+def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp_path, monkeypatch, place, is_own):
     def broken(*_arguments):
         raise KeyError("a bug")
 
-    monkeypatch.setattr(PlainProgram, "measure", moved(broken, "cnnsweep.training.program"))
+    monkeypatch.setattr(PlainProgram, "_set_training", moved(broken, place))  # below what calls the model
     outcome = failure(train(task, ADAM, model=own(tmp_path, "well") if is_own else SMALL_CNN))
     assert (outcome.failure, outcome.cause) == (FailureKind.CNNSWEEP, "KeyError: 'a bug'")
 
@@ -111,7 +125,7 @@ def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_own):
         Path("/no/such/file").read_text()
 
     listener = Listener()
-    listener.epoch_ended = moved(unforeseen, "cnnsweep.recording.recorder")
+    listener.epoch_ended = moved(unforeseen, OURS / "recording" / "recorder.py")
     model = own(tmp_path, "well") if is_own else SMALL_CNN
     assert failure(train(task, ADAM, listener, model=model)).failure is FailureKind.CNNSWEEP
 
@@ -122,13 +136,33 @@ def test_images_that_cannot_be_read_are_the_datas_fault(task, tmp_path, monkeypa
     def gone(_chunks, _device):
         raise error
 
-    monkeypatch.setattr(
-        MemoryImages, "batches", lambda _images, *arguments: moved(gone, "cnnsweep.data.streamed")(*arguments)
-    )
+    monkeypatch.setattr(MemoryImages, "batches", lambda _images, *arguments: gone(*arguments))
     model = own(tmp_path, "well") if is_own else SMALL_CNN
     outcome = failure(train(task, ADAM, model=model))
     assert outcome.failure is FailureKind.DATA
     assert str(error) in str(outcome.cause)
+
+
+@pytest.mark.parametrize("how", ["python", "shape", "backward"])
+@pytest.mark.parametrize("place", ANYWHERE, ids=lambda path: path.name)
+def test_moving_our_modules_changes_no_kind(task, tmp_path, monkeypatch, how, place):
+    """The trainer's modules, wherever they come to lie and whatever they are called."""
+    for kind in (PlainProgram, FusedProgram):
+        for name in ("__init__", "train_step"):
+            monkeypatch.setattr(kind, name, moved(getattr(kind, name), place, vars(inspect.getmodule(kind))))
+        calls_a_model(kind)
+    monkeypatch.setattr(trainer, "_train_part", moved(trainer._train_part, place, vars(trainer)))
+    assert failure(train(task, ADAM, model=own(tmp_path, how))).failure is FailureKind.USER_CODE
+
+
+@pytest.mark.parametrize("name", ["batches_done", "epoch_ended"])
+def test_what_another_library_raises_for_a_callback_is_not_the_models(task, tmp_path, name):
+    def unforeseen(*_arguments):
+        torch.nn.functional.linear(torch.ones(2), torch.ones(3))
+
+    listener = Listener()
+    setattr(listener, name, unforeseen)
+    assert failure(train(task, ADAM, listener, model=own(tmp_path, "well"))).failure is FailureKind.CNNSWEEP
 
 
 def test_a_model_of_ours_that_does_not_fit_names_the_settings(task):
