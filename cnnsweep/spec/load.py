@@ -24,7 +24,7 @@ from cnnsweep.spec.schema import SweepFile, SweepSpec
 from cnnsweep.spec.space_rules import SpaceRules, read_space_rules
 from cnnsweep.spec.top_values import Folds
 from cnnsweep.spec.values import found
-from cnnsweep.spec.wording import Mistake, key_of, mistakes_in, problems_at_places, spec_error
+from cnnsweep.spec.wording import Mistake, key_of, mistakes_in, problems_at_places, spec_error, without_what_was_meant
 from cnnsweep.spec.yaml_reader import MAX_BYTES, Document, read_yaml
 
 __all__ = ["dump_spec", "load_sweep", "parse_sweep"]
@@ -120,7 +120,7 @@ def _checked(document: Document, folder: Path) -> SweepSpec:
     if mistakes or document.problems:
         # What stands at a place where the YAML itself is wrong was not read as it was meant.
         misread = {(problem.file, problem.line, problem.column) for problem in document.problems}
-        located = problems_at_places(mistakes, document)
+        located = problems_at_places(without_what_was_meant(mistakes), document)
         told = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
         raise spec_error([*document.problems, *told])
     return _resolved(sweep, axes, rules)
