@@ -59,12 +59,14 @@ class _Known:
 
     Attributes:
         to_come: how many runs a search will choose later.
+        note: see `Asker.space_note`.
         epochs_done: of the missing ones, by id.
     """
 
     history: SweepHistory
     runs: tuple[Run, ...]
     to_come: int
+    note: str | None
     missing: tuple[Run, ...]
     epochs_done: Mapping[str, int]
 
@@ -130,7 +132,7 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
     begun = history.runs
     missing = tuple(run for run in runs if run.id not in begun or not begun[run.id].status.is_final)
     epochs_done = {run.id: len(begun[run.id].records) for run in missing if run.id in begun}
-    return _Known(history, runs, to_come, missing, epochs_done)
+    return _Known(history, runs, to_come, asker.space_note, missing, epochs_done)
 
 
 def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: Sequence[Place]) -> Forecast:
@@ -187,6 +189,7 @@ def _forecast(
         in_step=keeps_in_step(spec),
         places=tuple(places),
         given_s=given_s,
+        note=known.note,
     )
     if len(places) == 1 or all(cost.seconds is None for cost in costs):
         return forecast

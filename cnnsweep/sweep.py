@@ -114,6 +114,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         workforce = Workforce(options.staff, places, task, in_step=in_step, tell=tell, cluster=cluster)
         at_end.callback(workforce.close)
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
+        if asker.space_note is not None and asker.runs_to_come(history):
+            display.message(asker.space_note)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)

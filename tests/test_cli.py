@@ -461,3 +461,32 @@ def test_tensorboard_of_a_folder_without_events_is_refused(cnnsweep, tmp_path):
     outcome = cnnsweep("tensorboard", tmp_path)
     assert outcome.code == 4
     assert "holds no TensorBoard events" in outcome.err
+
+
+SMALL_SPACE = """
+name: small space
+dataset: {name: shapes, size: 12, classes: 2, train: 60, test: 10}
+model: {name: cnn, channels: [2], hidden: []}
+search: {method: random, runs: 20, seed: 1}
+params: {epochs: {integer: [1, 2]}, optimizer: [adam, sgd], batch_size: 100}
+"""
+
+
+def test_dry_run_plan_and_run_foresee_as_many_runs_as_a_small_space_has(cnnsweep, tmp_path):
+    (tmp_path / "space.yaml").write_text(SMALL_SPACE)
+    note = "the search asks for 20 settings, but there are only 4 settings to try"
+    dry = cnnsweep("run", "space.yaml", "--dry-run")
+    assert dry.out.splitlines()[:2] == ["small space: 4 runs, 6 epochs", note]
+    assert json.loads(cnnsweep("plan", "space.yaml", "--cost", "1", "--json").out)["to_come"] == 0
+    plan = cnnsweep("plan", "space.yaml", "--cost", "1").out.splitlines()
+    assert plan[0].startswith("small space: 4 runs to train on")
+    assert plan[1] == note
+    ran = cnnsweep("run", "space.yaml", "--set", "tensorboard=false")
+    assert (ran.code, note in ran.err) == (0, True)
+    assert "sweep small space: 0 of 4 runs" in ran.err
+
+
+def test_dry_run_of_a_search_that_excludes_everything_says_so(cnnsweep, tmp_path):
+    (tmp_path / "space.yaml").write_text(SMALL_SPACE + "exclude: [{epochs: '> 0'}]\n")
+    outcome = cnnsweep("run", "space.yaml", "--dry-run")
+    assert (outcome.code, outcome.err) == (2, "error: exclude: its conditions leave the search no setting to train\n")

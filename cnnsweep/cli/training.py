@@ -309,7 +309,7 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
     from cnnsweep.spec.expand import expand_runs
 
     expansion = expand_runs(spec, max_runs)
-    runs, to_come = expansion.runs, 0
+    runs, to_come, note = expansion.runs, 0, None
     if spec.search.method != "grid":
         from cnnsweep.asking import Asker
         from cnnsweep.recording.history import SweepHistory
@@ -318,10 +318,13 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
         first = asker.ask(SweepHistory(), runs)
         new = () if first is None else first.runs
         runs, to_come = (*runs, *new), asker.runs_to_come(SweepHistory()) - len(new)
+        note = asker.space_note
+        if not runs:
+            raise UsageError("exclude: its conditions leave the search no setting to train")
     if as_json:
         print(json.dumps([_run_to_json(run) for run in runs], indent=2))
     else:
-        render_runs(spec.name, runs, expansion.duplicates, stdout(), to_come)
+        render_runs(spec.name, runs, expansion.duplicates, stdout(), to_come, note)
 
 
 def _run_to_json(run: Run) -> dict[str, object]:

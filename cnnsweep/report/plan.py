@@ -26,6 +26,8 @@ def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:
         f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {safe_text(forecast.device)}{done}{to_come}"
     )
     console.print(Text(title, style="bold"))
+    if forecast.note is not None:
+        console.print(Text(safe_text(forecast.note)))
     if not runs:
         return
     table = Table(box=None, padding=(0, 2, 0, 0))

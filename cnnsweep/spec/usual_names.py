@@ -26,12 +26,10 @@ _KEYS: Mapping[str, str] = {
     "precision": "amp fp16 half mixedprecision dtype bf16 autocast floatprecision",
     "tensorboard": "tb logging logger tblog usetensorboard",
     "params.lr": (
-        "learningrate learningrates lrs lrate initlr initiallr baselr maxlr lr0 alpha stepsizelr optimizerlr optimlr eta "
+        "learningrate learningrates lrs lrate initlr initiallr baselr maxlr lr0 alpha stepsizelr optimizerlr eta "
         "startlr"
     ),
-    "params.batch_size": (
-        "bs batch batchsizes bsz batchsz trainbatchsize trainbatch minibatch minibatchsize nbatch perdevicetrainbatchsize"
-    ),
+    "params.batch_size": ("bs batch batchsizes bsz batchsz trainbatchsize trainbatch minibatch minibatchsize nbatch"),
     "params.shuffle": "shuffled trainshuffle randomorder shuffletrain",
     "params.epochs": (
         "epoch numepochs nepochs maxepochs nbepochs totalepochs epochcount numberofepochs numtrainepochs trainepochs "
@@ -43,7 +41,7 @@ _KEYS: Mapping[str, str] = {
     "params.eps": "epsilon adameps adamepsilon",
     "params.beta1": "adambeta1 b1",
     "params.beta2": "adambeta2 b2",
-    "params.weight_decay": "wd l2 weightdecay l2reg l2regularization l2penalty regularization decay lambda reg optimizerwd",
+    "params.weight_decay": "wd l2 weightdecay l2reg l2regularization l2penalty regularization decay lambda reg",
     "params.schedule": (
         "scheduler lrscheduler lrschedule lrpolicy lrsched sched schedulers learningrateschedule learningratescheduler "
         "lrdecay annealing"
