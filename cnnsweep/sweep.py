@@ -22,7 +22,13 @@ from cnnsweep.grouping import AUTO, keeps_in_step
 from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
-from cnnsweep.preparation import make_recording_task, make_training_task, refuse_full_disk, sweep_facts
+from cnnsweep.preparation import (
+    foresee_single_images,
+    make_recording_task,
+    make_training_task,
+    refuse_full_disk,
+    sweep_facts,
+)
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.lock import locked
@@ -108,12 +114,15 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         refuse_other_sweep(paths, history, facts)
         parameters = roster.count_parameters(dataset)
         task = make_training_task(spec, dataset, devices[0])
+        foreseen = foresee_single_images(roster.not_done, task)
         cluster = wish_for_cluster(spec, roster.runs, dataset, options.staff, places[0].threads, history)
         in_step = keeps_in_step(spec)
         tell = display.note if cluster is None else display.message
         workforce = Workforce(options.staff, places, task, in_step=in_step, tell=tell, cluster=cluster)
         at_end.callback(workforce.close)
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
+        for line in foreseen:
+            display.message(line)
         if asker.space_note is not None and asker.runs_to_come(history):
             display.message(asker.space_note)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
