@@ -167,7 +167,7 @@ class Asker:
 
     @cached_property
     def _listed(self) -> frozenset[str] | None:
-        """The settings of a small space, by configuration: all, or more than are ever asked for; None of a large one."""
+        """The settings of a small space, by configuration: all, or as many as are ever asked for."""
         if self._is_grid or self._combinations > _MOST_LISTED:
             return None
         enough = self._search.runs + len(self._included)

@@ -234,8 +234,12 @@ def test_a_small_space_comes_to_its_end(method):
 
 @pytest.mark.parametrize("method", ["random", "tpe"])
 def test_small_space_of_steps_is_counted_and_tried_to_its_end(method):
-    space = "name: s\ndataset: shapes\nmodel: cnn\nparams:\n  lr: {uniform: [0.1, 0.5], step: 0.1}\n  batch_size: {log_integer: [8, 9]}\n  momentum: [0, 0.9]\n"
-    search = Search(searching(method, 500, text=space + "  optimizer: [adam, sgd]\nexclude: [{lr: '> 0.45'}]\n"))
+    space = (
+        "name: s\ndataset: shapes\nmodel: cnn\nexclude: [{lr: '> 0.45'}]\n"
+        "params:\n  lr: {uniform: [0.1, 0.5], step: 0.1}\n  batch_size: {log_integer: [8, 9]}\n"
+        "  momentum: [0, 0.9]\n  optimizer: [adam, sgd]\n"
+    )
+    search = Search(searching(method, 500, text=space))
     assert search.asker.runs_to_come(search.history) == 24  # 4 rates × 2 sizes × (adam, sgd with 2 momenta)
     assert sum(search.to_the_end()) == 24
     assert {run.hyperparameters.lr for run in search.runs} == {0.1, 0.2, 0.3, 0.4}

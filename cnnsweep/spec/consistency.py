@@ -53,8 +53,8 @@ def mistakes_in_search(
     intervals = [key for key, values in axes.items() if isinstance(values, Interval) and key != "seed"]
     if isinstance(sweep.params.seed, Interval):
         text = (
-            "a seed is not searched: each setting is trained with the same ones; name them with the key `seeds`, beside "
-            "`params`, such as `seeds: 3`"
+            "a seed is not searched: each setting is trained with the same ones; name them with the key `seeds`, "
+            "beside `params`, such as `seeds: 3`"
         )
         mistakes.append(Mistake(("params", "seed"), text, at_key=True))
     elif search.method != "grid" and len(sweep.params.seed) > 1:

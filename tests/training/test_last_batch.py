@@ -1,4 +1,4 @@
-"""A last batch of one image, on which some networks cannot train: it joins the batch before, and no other run changes."""
+"""A last batch of one image, on which some networks cannot train: it joins the one before, and no other run changes."""
 
 from __future__ import annotations
 
