@@ -10,8 +10,10 @@ import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+from cnnsweep.display.figures import count_text
 from cnnsweep.errors import ResultsError
 from cnnsweep.judging import average_curve
 from cnnsweep.recording.files import to_json
@@ -94,6 +96,14 @@ class Asker:
         return self._left(history) * self._replicates
 
     @property
+    def space_note(self) -> str | None:
+        """That the space has fewer settings than are asked for, in words; None where it has enough."""
+        if self._is_grid or self._listed is None or len(self._listed) >= self._search.runs:
+            return None
+        count = count_text(len(self._listed), "setting")
+        return f"the search asks for {self._search.runs:,} settings, but there are only {count} to try"
+
+    @property
     def asks_in_passing(self) -> bool:
         """True for a search that asks for settings in the place of some that have ended, while others are on their way.
 
@@ -114,7 +124,8 @@ class Asker:
         known = (run for run in runs if run.id in history.runs)
         under_way = {run.configuration for run in known if not history.runs[run.id].status.is_final}
         left, size = self._left(history), self._size(history)
-        if not left or self._suggester is None:
+        is_empty = not runs and not self._rounds(history)  # then a round says that there is nothing to try
+        if self._suggester is None or not (left or is_empty):
             return None
         free = size
         if self._search.learns and under_way:
@@ -144,7 +155,30 @@ class Asker:
         rounds = self._rounds(history)
         if self._is_grid or (rounds and not rounds[-1].picks):  # nothing new was left in the space
             return 0
-        return max(self._search.runs - sum(len(asked.picks) for asked in rounds), 0)
+        left = max(self._search.runs - sum(len(asked.picks) for asked in rounds), 0)
+        if self._listed is None:
+            return left
+        known = self._included.union(*(asked.configurations for asked in rounds))
+        return min(left, len(self._listed - known))
+
+    @cached_property
+    def _included(self) -> frozenset[str]:
+        return frozenset(map(self._identities.configuration, self._spec.include))
+
+    @cached_property
+    def _listed(self) -> frozenset[str] | None:
+        """The settings of a small space, by configuration: all, or as many as are ever asked for."""
+        if self._is_grid or self._combinations > _MOST_LISTED:
+            return None
+        enough = self._search.runs + len(self._included)
+        listed: set[str] = set()
+        for picks in self._every_pick():
+            setting = self._setting(picks)
+            if not is_excluded(self._spec, setting):
+                listed.add(self._identities.configuration(setting))
+            if len(listed) >= enough:
+                break
+        return frozenset(listed)
 
     def _size(self, history: SweepHistory) -> int:
         """Return how many settings train at once: all, or, where results count, as many as are trained together."""
@@ -219,12 +253,20 @@ class Asker:
         }
         return hashlib.sha256(to_json([options, shape]).encode()).hexdigest()[:16]
 
+    @property
+    def _combinations(self) -> float:
+        """How many picks there are; infinite where a number of an interval is not counted in steps."""
+        return math.prod(one.count for one in self._dimensions.values())
+
     def _every_pick(self) -> Iterable[Picks]:
-        """Return all picks of a small space without intervals; none of another."""
-        counts = [len(one.options) for one in self._dimensions.values()]  # of an interval 0
-        if math.prod(counts) > _MOST_LISTED:
+        """Return all picks of a small space; none of another."""
+        if self._combinations > _MOST_LISTED:
             return ()
-        return (dict(zip(self._dimensions, places, strict=True)) for places in itertools.product(*map(range, counts)))
+        picks = [
+            range(len(one.options)) if one.interval is None else list(one.interval.values())
+            for one in self._dimensions.values()
+        ]
+        return (dict(zip(self._dimensions, each, strict=True)) for each in itertools.product(*picks))
 
     def _setting(self, picks: Picks) -> Setting:
         values = dict(self._fixed)

@@ -22,7 +22,7 @@ from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_second
 from cnnsweep.planning.groups import family, runs_of_a_kind, split_evenly, split_in_step
 from cnnsweep.planning.placement import Place
 from cnnsweep.planning.simulation import Conditions, simulate
-from cnnsweep.preparation import count_parameters, make_training_task, notes_on_models
+from cnnsweep.preparation import count_parameters, foresee_single_images, make_training_task, notes_on_models
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Run, RunGroup, Trajectory
@@ -59,12 +59,14 @@ class _Known:
 
     Attributes:
         to_come: how many runs a search will choose later.
+        note: see `Asker.space_note`.
         epochs_done: of the missing ones, by id.
     """
 
     history: SweepHistory
     runs: tuple[Run, ...]
     to_come: int
+    note: str | None
     missing: tuple[Run, ...]
     epochs_done: Mapping[str, int]
 
@@ -110,11 +112,8 @@ def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float
         groups = [group for of_family in families.values() for group in split_in_step(of_family, size)]
     else:
         groups = [group for kind in kinds for group in split_evenly(kind, size)]
-    one_step = [(group, group.runs[0].hyperparameters.batch_size) for group in groups]  # an epoch of a single batch
-    costs = [
-        GroupCost(group, "as given", group_seconds(group, seconds, batch, 0, epochs_done), None)
-        for group, batch in one_step
-    ]
+    # As if an epoch were a single step.
+    costs = [GroupCost(group, "as given", group_seconds(group, seconds, 1, 0, epochs_done), None) for group in groups]
     return _forecast(spec, known, places, costs, None, Conditions({}), given_s=seconds)
 
 
@@ -130,7 +129,7 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
     begun = history.runs
     missing = tuple(run for run in runs if run.id not in begun or not begun[run.id].status.is_final)
     epochs_done = {run.id: len(begun[run.id].records) for run in missing if run.id in begun}
-    return _Known(history, runs, to_come, missing, epochs_done)
+    return _Known(history, runs, to_come, asker.space_note, missing, epochs_done)
 
 
 def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: Sequence[Place]) -> Forecast:
@@ -138,6 +137,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     parameters = count_parameters(known.runs, dataset)
     task = make_training_task(spec, dataset, torch.device(places[0].device))
     missing = known.missing
+    foreseen = foresee_single_images(missing, task)
     in_step = keeps_in_step(spec)
     workforce = Workforce(options.staff, places, task, in_step=in_step, tell=lambda _: None)
     with contextlib.closing(workforce):
@@ -163,8 +163,8 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
     conditions = Conditions(_speeds(planned, places, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    notes = tuple(notes_on_models(known.runs, dataset))
-    return dataclasses.replace(_forecast(spec, known, places, costs, disk, conditions), model_notes=notes)
+    notes = [*notes_on_models(known.runs, dataset), *foreseen]
+    return _forecast(spec, known, places, costs, disk, conditions, notes=notes)
 
 
 def _forecast(
@@ -175,6 +175,7 @@ def _forecast(
     disk: int | None,
     conditions: Conditions,
     given_s: float | None = None,
+    notes: Sequence[str] = (),
 ) -> Forecast:
     forecast = Forecast(
         name=spec.name,
@@ -188,6 +189,7 @@ def _forecast(
         in_step=keeps_in_step(spec),
         places=tuple(places),
         given_s=given_s,
+        notes=(*([] if known.note is None else [known.note]), *notes),
     )
     if len(places) == 1 or all(cost.seconds is None for cost in costs):
         return forecast

@@ -213,8 +213,10 @@ def foreseen_load(one: PlannedGroup, task: TrainingTask, epochs_done: Mapping[st
     Args:
         epochs_done: by run id.
     """
-    part = task.part(one.group.runs[0])  # of several folds, others may have an image less
-    seconds = group_seconds(one.group, one.step_s, len(part.training), len(part.validation), epochs_done)
+    run = one.group.runs[0]
+    part = task.part(run)  # of several folds, others may have an image less
+    steps = len(task.batch_lengths(run))
+    seconds = group_seconds(one.group, one.step_s, steps, len(part.validation) / len(part.training), epochs_done)
     return Load(one.group, seconds)
 
 

@@ -28,7 +28,7 @@ from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_
 from cnnsweep.records import ModelChoice, Run
 from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
-from cnnsweep.spec.dump import dump_spec, written_entry
+from cnnsweep.spec.dump import dump_spec, without_folder, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
 from cnnsweep.spec.expand import columns_that_vary
 from cnnsweep.spec.identity import identity_fields
@@ -69,6 +69,33 @@ def notes_on_models(runs: Sequence[Run], dataset: Dataset) -> list[str]:
                     "seeded in every step"
                 )
     return list(dict.fromkeys(notes))
+
+
+def foresee_single_images(runs: Sequence[Run], task: TrainingTask) -> list[str]:
+    """Return in words which batch sizes leave a last batch of one image, where the network cannot train on that.
+
+    Args:
+        runs: those that are to train.
+
+    Raises:
+        ModelError: all batches of a run are of one image, and its network cannot train on that.
+    """
+    sizes: dict[tuple[str, str], dict[int, None]] = {}
+    for run in runs:
+        task.refuse_single_images(run)
+        if (why := task.why_last_image_joins(run)) is not None:
+            name = without_folder(run.model.name, run.model.code)
+            sizes.setdefault((name, why), {})[run.hyperparameters.batch_size] = None
+    return [
+        f"batch_size {_listed(sorted(of_model))} {'leaves' if len(of_model) == 1 else 'leave'} a last batch of one "
+        f"image, on which {name} ({why}) cannot train: it joins the batch before"
+        for (name, why), of_model in sizes.items()
+    ]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def refuse_full_disk(

@@ -23,6 +23,7 @@ from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
 from cnnsweep.preparation import (
+    foresee_single_images,
     make_recording_task,
     make_training_task,
     refuse_full_disk,
@@ -113,6 +114,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         refuse_other_sweep(paths, history, facts)
         parameters = roster.count_parameters(dataset)
         task = make_training_task(spec, dataset, devices[0])
+        foreseen = foresee_single_images(roster.not_done, task)
         cluster = wish_for_cluster(spec, roster.runs, dataset, options.staff, places[0].threads, history)
         in_step = keeps_in_step(spec)
         tell = display.note if cluster is None else display.message
@@ -120,6 +122,10 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         at_end.callback(workforce.close)
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
         roster.tell_of_models(roster.runs, dataset, display)
+        for line in foreseen:
+            display.message(line)
+        if asker.space_note is not None and asker.runs_to_come(history):
+            display.message(asker.space_note)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)

@@ -218,8 +218,9 @@ def test_what_is_said_where_it_was_the_default_is_the_same_space():
 def test_keys_that_do_not_apply_are_left_out_and_make_no_further_setting():
     text = searching("random", 50, text=FINITE.replace("[adam, sgd]}", "[adam, sgd], momentum: [0, 0.5, 0.9]}"))
     search = Search(text + "when: {momentum: {optimizer: sgd}}\n")
-    assert search.to_the_end() == [12, 0]  # 3 × (adam, sgd with 3 momenta); then it is noted that there are no others
-    assert search.drawn[0] > 1_000
+    assert search.asker.runs_to_come(search.history) == 12  # 3 × (adam, sgd with 3 momenta)
+    assert search.asker.space_note == "the search asks for 50 settings, but there are only 12 settings to try"
+    assert search.to_the_end() == [12]
     assert (search.ask(), search.asker.runs_to_come(search.history)) == (None, 0)
     assert {run.settings["momentum"] for run in search.runs if run.settings["optimizer"] == "adam"} == {None}
 
@@ -229,6 +230,27 @@ def test_a_small_space_comes_to_its_end(method):
     search = Search(searching(method, 50, text=FINITE))
     assert sum(search.to_the_end()) == 6
     assert search.asker.runs_to_come(search.history) == 0
+
+
+@pytest.mark.parametrize("method", ["random", "tpe"])
+def test_small_space_of_steps_is_counted_and_tried_to_its_end(method):
+    space = (
+        "name: s\ndataset: shapes\nmodel: cnn\nexclude: [{lr: '> 0.45'}]\n"
+        "params:\n  lr: {uniform: [0.1, 0.5], step: 0.1}\n  batch_size: {log_integer: [8, 9]}\n"
+        "  momentum: [0, 0.9]\n  optimizer: [adam, sgd]\n"
+    )
+    search = Search(searching(method, 500, text=space))
+    assert search.asker.runs_to_come(search.history) == 24  # 4 rates × 2 sizes × (adam, sgd with 2 momenta)
+    assert sum(search.to_the_end()) == 24
+    assert {run.hyperparameters.lr for run in search.runs} == {0.1, 0.2, 0.3, 0.4}
+
+
+def test_what_is_to_come_leaves_out_settings_of_include_and_counts_seeds():
+    text = searching("random", 9, text=FINITE) + "include: [{lr: 0.01, optimizer: adam}]\nseeds: 2\n"
+    search = Search(text)
+    assert search.asker.runs_to_come(search.history) == 10  # 6 settings but the one included, twice
+    assert Search(text.replace("runs: 9", "runs: 3")).asker.runs_to_come(search.history) == 6
+    assert Search(text.replace("runs: 9", "runs: 3")).asker.space_note is None
 
 
 def test_what_is_excluded_or_included_is_drawn_and_refused():

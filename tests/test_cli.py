@@ -13,6 +13,8 @@ import yaml
 from small_sweeps import SMALL, sweep, tables
 
 from cnnsweep import cli
+from cnnsweep.spec.load import load_sweep
+from cnnsweep.spec.names import DATASETS
 
 PROJECT = Path(__file__).parent.parent
 
@@ -463,3 +465,75 @@ def test_tensorboard_of_a_folder_without_events_is_refused(cnnsweep, tmp_path):
     outcome = cnnsweep("tensorboard", tmp_path)
     assert outcome.code == 4
     assert "holds no TensorBoard events" in outcome.err
+
+
+SMALL_SPACE = """
+name: small space
+dataset: {name: shapes, size: 12, classes: 2, train: 60, test: 10}
+model: {name: cnn, channels: [2], hidden: []}
+search: {method: random, runs: 20, seed: 1}
+params: {epochs: {integer: [1, 2]}, optimizer: [adam, sgd], batch_size: 100}
+"""
+
+
+def test_dry_run_plan_and_run_foresee_as_many_runs_as_a_small_space_has(cnnsweep, tmp_path):
+    (tmp_path / "space.yaml").write_text(SMALL_SPACE)
+    note = "the search asks for 20 settings, but there are only 4 settings to try"
+    dry = cnnsweep("run", "space.yaml", "--dry-run")
+    assert dry.out.splitlines()[:2] == ["small space: 4 runs, 6 epochs", note]
+    assert json.loads(cnnsweep("plan", "space.yaml", "--cost", "1", "--json").out)["to_come"] == 0
+    plan = cnnsweep("plan", "space.yaml", "--cost", "1").out.splitlines()
+    assert plan[0].startswith("small space: 4 runs to train on")
+    assert plan[1] == note
+    ran = cnnsweep("run", "space.yaml", "--set", "tensorboard=false")
+    assert (ran.code, note in ran.err) == (0, True)
+    assert "sweep small space: 0 of 4 runs" in ran.err
+
+
+def test_dry_run_of_a_search_that_excludes_everything_says_so(cnnsweep, tmp_path):
+    (tmp_path / "space.yaml").write_text(SMALL_SPACE + "exclude: [{epochs: '> 0'}]\n")
+    outcome = cnnsweep("run", "space.yaml", "--dry-run")
+    assert (outcome.code, outcome.err) == (2, "error: exclude: its conditions leave the search no setting to train\n")
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_init_begins_with_every_data_set(cnnsweep, tmp_path, dataset):
+    outcome = cnnsweep("init", "first.yaml", "--dataset", dataset)
+    path_first = "set its path, then: " if dataset == "image_folder" else ""
+    assert (outcome.code, outcome.out) == (0, f"wrote first.yaml; next: {path_first}cnnsweep run first.yaml\n")
+    assert load_sweep(tmp_path / "first.yaml").dataset_choice.name == dataset
+
+
+def test_init_for_an_image_folder_runs_once_its_path_is_set(cnnsweep, tmp_path):
+    from PIL import Image
+
+    for name in ("cats", "dogs"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number in range(6):
+            Image.new("L", (16, 16), number).save(tmp_path / "mine" / name / f"{number}.png")
+    cnnsweep("init", "first.yaml", "--dataset", "image_folder")
+    (tmp_path / "first.yaml").write_text((tmp_path / "first.yaml").read_text().replace("path: photos", "path: mine"))
+    small = ["--set", "params.epochs=1", "--set", "model={name: cnn, channels: [2]}", "--set", "tensorboard=false"]
+    assert cnnsweep("run", "first.yaml", "--data-root", ".", *small).code == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("con.yaml", "sweep"), (".yaml", "yaml"), ("-x.yaml", "x"), ("a:b.yaml", "a_b"), ("007.yaml", "007")],
+)
+def test_init_makes_a_name_of_any_file(cnnsweep, tmp_path, file, name):
+    assert cnnsweep("init", "--", file).code == 0
+    assert load_sweep(tmp_path / file).name == name
+
+
+def test_init_names_the_option_that_is_wrong_and_refuses_folders(cnnsweep, tmp_path):
+    wrong = cnnsweep("init", "first.yaml", "--dataset", "imagefolder", "--model", "resnet")
+    assert wrong.err.splitlines() == [
+        "--dataset: unknown 'imagefolder'; did you mean 'image_folder'?",
+        "--model: unknown 'resnet'; did you mean 'resnet18'?",
+    ]
+    (tmp_path / "sweeps").mkdir()
+    assert cnnsweep("init", "sweeps", "--force").err == (
+        "error: sweeps: is a folder; name the file, as in sweeps/sweep.yaml\n"
+    )
+    assert list(tmp_path.iterdir()) == [tmp_path / "sweeps"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, stdout
-from cnnsweep.errors import UsageError
+from cnnsweep.errors import SpecError, UsageError
 
 
 def models(as_json: AsJson = False) -> None:
@@ -76,18 +77,26 @@ def init(
     Examples:
       cnnsweep init
       cnnsweep init sweeps/cifar.yaml --dataset cifar10 --model resnet18
+      cnnsweep init photos.yaml --dataset image_folder
     """
     from cnnsweep.recording.files import unwritable
     from cnnsweep.spec.load import parse_sweep
-    from cnnsweep.spec.starter import starter_file
+    from cnnsweep.spec.starter import name_for, starter_file
 
+    if file.is_dir():
+        raise UsageError(f"{file}: is a folder; name the file, as in {file / 'sweep.yaml'}")
     if file.exists() and not force:
         raise UsageError(f"{file}: is there already; choose another name, or add --force to write over it")
-    text = starter_file(file.stem, dataset, model)
-    parse_sweep(text, str(file), folder=file.parent)  # a wrong --dataset or --model must not reach the file
+    text = starter_file(name_for(file.stem), dataset, model)
+    try:
+        parse_sweep(text, str(file), folder=file.parent)  # a wrong --dataset or --model must not reach the file
+    except SpecError as error:
+        raise UsageError("\n".join(f"--{problem.message}" for problem in error.problems)) from None
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise unwritable(file, error) from error
-    print(f"wrote {file}; next: cnnsweep run {file}")
+    first = "set its path, then: " if dataset == "image_folder" else ""
+    named = f"./{file}" if str(file).startswith("-") else str(file)
+    print(f"wrote {file}; next: {first}cnnsweep run {shlex.quote(named)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shlex
@@ -35,7 +36,7 @@ from cnnsweep.interruption import StoppedAtOnce
 if TYPE_CHECKING:
     from cnnsweep.planning.cluster import Cluster
     from cnnsweep.planning.cost import Forecast
-    from cnnsweep.records import Run
+    from cnnsweep.records import DatasetChoice, ModelChoice, Run
     from cnnsweep.spec.schema import SweepSpec
     from cnnsweep.staff import Staff
     from cnnsweep.sweep import SweepResult
@@ -89,7 +90,7 @@ def run(
     from cnnsweep.spec.load import load_sweep
 
     changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
-    spec = load_sweep(file, changes)
+    spec = load_sweep(file, changes, _why_not_built)
     folder = out or Path("runs") / spec.name
     max_runs = _confirmed_limit(spec, max_runs)
     refuse_too_many(spec, max_runs)  # before anything heavy is imported
@@ -159,7 +160,8 @@ def plan(
     from cnnsweep.spec.expand import refuse_too_many
     from cnnsweep.spec.load import load_sweep
 
-    spec = load_sweep(file, [*(overrides or []), *([] if device is None else [f"device={device}"])])
+    changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
+    spec = load_sweep(file, changes, None if cost is not None else _why_not_built)
     refuse_too_many(spec, max_runs)  # before anything heavy is imported
     cluster = None if simulate is None else _read_cluster(simulate, jobs)
     if cost is not None and not 0 < cost < math.inf:
@@ -173,6 +175,16 @@ def plan(
         options = ForecastOptions(folder, data_root, _read_fuse(fuse), max_runs, staff, loading)
         forecast = forecast_sweep(spec, options) if cost is None else forecast_from_cost(spec, options, cost)
     _show_plan(forecast, cluster, as_json=as_json)
+
+
+def _why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
+    """Build a model that has arguments, or is a person's own; PyTorch is imported only for these."""
+    if "torch" not in sys.modules and sys.stderr.isatty():
+        print("trying the networks: importing PyTorch takes a few seconds", file=sys.stderr)
+    with contextlib.redirect_stdout(sys.stderr):  # a person's own code may print, and --json is for programs
+        from cnnsweep.models.trying import why_not_built
+
+        return why_not_built(model, dataset)
 
 
 def _read_cluster(simulate: str, jobs: str) -> Cluster:
@@ -309,7 +321,7 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
     from cnnsweep.spec.expand import expand_runs
 
     expansion = expand_runs(spec, max_runs)
-    runs, to_come = expansion.runs, 0
+    runs, to_come, note = expansion.runs, 0, None
     if spec.search.method != "grid":
         from cnnsweep.asking import Asker
         from cnnsweep.recording.history import SweepHistory
@@ -318,10 +330,13 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
         first = asker.ask(SweepHistory(), runs)
         new = () if first is None else first.runs
         runs, to_come = (*runs, *new), asker.runs_to_come(SweepHistory()) - len(new)
+        note = asker.space_note
+        if not runs:
+            raise UsageError("exclude: its conditions leave the search no setting to train")
     if as_json:
         print(json.dumps([_run_to_json(run) for run in runs], indent=2))
     else:
-        render_runs(spec.name, runs, expansion.duplicates, stdout(), to_come)
+        render_runs(spec.name, runs, expansion.duplicates, stdout(), to_come, note)
 
 
 def _run_to_json(run: Run) -> dict[str, object]:

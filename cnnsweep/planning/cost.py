@@ -48,7 +48,7 @@ class Forecast:
         places: where groups train at once.
         schedule: on several places, if the time of any group is known.
         given_s: what a person says that a run and epoch takes; None where it was measured.
-        model_notes: what is special about the models' outputs, in lines; empty where no model was looked at.
+        notes: what is special about the runs, in a line each.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Forecast:
     places: tuple[Place, ...]
     schedule: Schedule | None = None
     given_s: float | None = None
-    model_notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def _scale(self) -> float:
@@ -106,21 +106,21 @@ def loads_with_those_to_come(groups: Sequence[GroupCost], runs_to_come: int) -> 
 def group_seconds(
     group: RunGroup,
     step_s: float | None,
-    images: int,
-    held_out: int,
+    steps: int,
+    share_held_out: float,
     epochs_done: Mapping[str, int],
 ) -> float | None:
     """Return the foreseen seconds of a group, up to its goals.
 
     Args:
         step_s: of one run, in this group.
-        images: that a run trains on in an epoch.
+        steps: of an epoch.
+        share_held_out: as many images are measured after it as are trained on, times this.
         epochs_done: by run id.
     """
     if step_s is None:
         return None
-    batch_size = group.runs[0].hyperparameters.batch_size
-    per_epoch = step_s * -(-images // batch_size) * (1 + _FORWARD_SHARE * held_out / images)
+    per_epoch = step_s * steps * (1 + _FORWARD_SHARE * share_held_out)
     return per_epoch * sum(_epochs_left(runs, epochs_done, group.goals) for runs in group.trajectories)
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import UNKNOWN, is_unused, setting_text
+from cnnsweep.display.figures import UNKNOWN, count_text, is_unused, setting_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import Run
 from cnnsweep.spec.names import PRESET_MODELS, TORCHVISION_MODELS
@@ -45,13 +45,28 @@ def render_datasets(descriptions: Sequence[DatasetDescription], console: Console
 
 
 def render_runs(
-    name: str, runs: Sequence[Run], duplicates: int, console: Console, to_come: int = 0, top: int = 50
+    name: str,
+    runs: Sequence[Run],
+    duplicates: int,
+    console: Console,
+    to_come: int = 0,
+    note: str | None = None,
+    top: int = 50,
 ) -> None:
-    """Print the runs of a sweep that is about to train; `to_come` are those that a search will choose later."""
+    """Print the runs of a sweep that is about to train.
+
+    Args:
+        duplicates: how many combinations repeat others.
+        to_come: how many a search will choose later.
+        note: what is special about them, in a line.
+    """
     epochs = sum(run.hyperparameters.epochs for run in runs)
-    note = f"; {duplicates} more would train the same thing and are left out" if duplicates else ""
-    note += f"; {to_come:,} more follow, chosen by what these show" if to_come > 0 else ""
-    console.print(Text(f"{safe_text(name)}: {len(runs):,} runs, {epochs:,} epochs{note}", style="bold"))
+    rest = f"; {duplicates:,} more would train the same thing and are left out" if duplicates else ""
+    rest += f"; {to_come:,} more, chosen by what these show" if to_come > 0 else ""
+    counts = f"{count_text(len(runs), 'run')}, {count_text(epochs, 'epoch')}"
+    console.print(Text(f"{safe_text(name)}: {counts}{rest}", style="bold"))
+    if note is not None:
+        console.print(Text(safe_text(note)))
     columns = list(dict.fromkeys(setting for run in runs for setting in run.settings))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("#", *columns):

@@ -26,7 +26,7 @@ def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:
         f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {safe_text(forecast.device)}{done}{to_come}"
     )
     console.print(Text(title, style="bold"))
-    for note in forecast.model_notes:
+    for note in forecast.notes:
         console.print(Text(safe_text(note)))
     if not runs:
         return
@@ -95,6 +95,7 @@ def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -
         "done": forecast.done,
         "to_come": forecast.to_come,
         "stops_early": forecast.stops_early,
+        "notes": list(forecast.notes),
     }
     schedule = None if forecast.schedule is None else schedule_to_json(forecast.schedule)
     placed = {"schedule": schedule, **({"simulated": list(simulated)} if simulated else {})}

@@ -6,7 +6,6 @@ import math
 from statistics import NormalDist
 
 from cnnsweep.search.base import Dimension
-from cnnsweep.spec.distributions import Interval
 
 
 def share_below(dimension: Dimension, value: float) -> float:
@@ -16,8 +15,8 @@ def share_below(dimension: Dimension, value: float) -> float:
     """
     interval = dimension.interval
     assert interval is not None
-    if has_places(interval):
-        return (place(interval, value) + 0.5) / interval.count
+    if interval.has_places:
+        return (interval.place(value) + 0.5) / interval.count
     value = min(max(value, interval.low), interval.high)
     low, high = interval.low, interval.high
     if interval.kind == "normal":
@@ -28,18 +27,3 @@ def share_below(dimension: Dimension, value: float) -> float:
     elif interval.is_log:
         value, low, high = math.log(value), math.log(low), math.log(high)
     return min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 0.0  # bounds in the far tail of a normal
-
-
-def has_places(interval: Interval) -> bool:
-    """True if the numbers stand at equal distances, and so can be counted from the lowest on."""
-    return interval.count < math.inf and not interval.is_log
-
-
-def place(interval: Interval, value: float) -> int:
-    """Return which number of such an interval is nearest, from 0."""
-    return min(max(round((value - interval.low) / (interval.step or 1)), 0), int(interval.count) - 1)
-
-
-def at_place(interval: Interval, place: int) -> float | int:
-    """Return a number by its place."""
-    return interval.nearest(interval.low + place * (interval.step or 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from cnnsweep.search.base import Dimension
-from cnnsweep.search.coding import at_place, has_places, place, share_below
+from cnnsweep.search.coding import share_below
 
 
 def distribution_of(dimension: Dimension) -> BaseDistribution:
@@ -18,7 +18,7 @@ def distribution_of(dimension: Dimension) -> BaseDistribution:
     if interval is None:
         assert dimension.options is not None
         return CategoricalDistribution(tuple(range(dimension.options)))
-    if has_places(interval):
+    if interval.has_places:
         return IntDistribution(0, int(interval.count) - 1)
     if interval.is_whole:
         return IntDistribution(int(interval.low), int(interval.high), log=True)
@@ -32,8 +32,8 @@ def encode(dimension: Dimension, value: float | int) -> float | int:
     interval = dimension.interval
     if interval is None:
         return int(value)
-    if has_places(interval):
-        return place(interval, value)
+    if interval.has_places:
+        return interval.place(value)
     if interval.kind == "normal":
         return share_below(dimension, value)
     inside = min(max(value, interval.low), interval.high)
@@ -45,8 +45,8 @@ def decode(dimension: Dimension, code: float | int) -> float | int:
     interval = dimension.interval
     if interval is None:
         return int(code)
-    if has_places(interval):
-        return at_place(interval, int(code))
+    if interval.has_places:
+        return interval.at_place(int(code))
     if interval.kind == "normal":
         return dimension.at(float(code))
     return interval.nearest(code)

@@ -49,7 +49,17 @@ def mistakes_in_search(
     search = sweep.search
     if isinstance(sweep.seeds, int) and sweep.seed + sweep.seeds > 2**63:
         mistakes.append(Mistake(("seeds",), f"found {sweep.seeds}, which from seed {sweep.seed} on leads beyond 2**63"))
-    intervals = [key for key, values in axes.items() if isinstance(values, Interval)]
+    # A seed is no hyperparameter: a search that chose it would find lucky ones.
+    intervals = [key for key, values in axes.items() if isinstance(values, Interval) and key != "seed"]
+    if isinstance(sweep.params.seed, Interval):
+        text = (
+            "a seed is not searched: each setting is trained with the same ones; name them with the key `seeds`, "
+            "beside `params`, such as `seeds: 3`"
+        )
+        mistakes.append(Mistake(("params", "seed"), text, at_key=True))
+    elif search.method != "grid" and len(sweep.params.seed) > 1:
+        text = "a search tries every setting with the same seeds: name them with the key `seeds`, beside `params`"
+        mistakes.append(Mistake(("params", "seed"), text, at_key=True))
     if search.method == "grid":
         text = "a distribution needs a search beside it, such as `search: {method: random, runs: 20}`"
         mistakes += [Mistake(("params", key), text) for key in intervals]
@@ -58,10 +68,7 @@ def mistakes_in_search(
             "found 'cmaes', which needs two distributions or more under params; lists it can only draw from at random"
         )
         mistakes.append(Mistake(("search", "method"), text))
-    if search.method != "grid" and len(sweep.params.seed) > 1:
-        text = "a search tries every setting with the same seeds: name them with the key `seeds`, beside `params`"
-        mistakes.append(Mistake(("params", "seed"), text, at_key=True))
-    if sweep.seeds is not None and "seed" in axes:
+    if sweep.seeds is not None and "seed" in axes and not isinstance(sweep.params.seed, Interval):
         mistakes.append(Mistake(("seeds",), "params has `seed` too, which is the same; keep one of them", at_key=True))
     if sweep.seeds is not None and any("seed" in setting for setting in include):
         mistakes.append(Mistake(("seeds",), "include has `seed` too; keep one of them", at_key=True))

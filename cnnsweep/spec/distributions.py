@@ -1,8 +1,9 @@
 """Values that a search draws from: `{log_uniform: [1e-4, 1e-1]}` in place of a list."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from statistics import NormalDist
 from typing import Any
 
@@ -22,6 +23,7 @@ _DEVIATIONS = 4  # how far a normal distribution reaches without `min` and `max`
 _LEAST_SHARE = 1e-9  # of a normal distribution, between `min` and `max`: floats cannot tell the quantiles of less apart
 _DIGITS = 5  # of a drawn number: it stands in names and tables, and is what is trained with
 _MOST_DIGITS = 12  # of those in steps, and where the bounds agree in their first digits; the rest may be noise
+_SMALL_SHARE = 1e-3  # of a step, that rounding may move a number: else it is written with all its digits
 _MOST_STEPS = 1e9
 _MOST_KEYS_SEARCHED = 5  # for a misspelt distribution
 
@@ -65,9 +67,8 @@ class Interval:
 
     def at(self, quantile: float) -> float | int:
         """Return the value below which a share `quantile` (0 to below 1) of all draws lie."""
-        if self.kind in _STEPPED and self.count < math.inf:
-            place = min(int(quantile * self.count), int(self.count) - 1)
-            return self._rounded(self.low + place * (self.step or 1))
+        if self.has_places:
+            return self.at_place(int(quantile * self.count))
         if self.kind == "log_integer":  # each whole number has the room of half a unit on either side
             low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
             return self._rounded(math.exp(low + quantile * (high - low)))
@@ -83,11 +84,30 @@ class Interval:
 
     def nearest(self, value: float) -> float | int:
         """Return the value of this interval that is nearest to a number."""
-        if self.kind in _STEPPED and self.count < math.inf:
-            step = self.step or 1
-            place = min(max(round((value - self.low) / step), 0), int(self.count) - 1)
-            value = self.low + place * step
-        return self._rounded(value)
+        return self.at_place(self.place(value)) if self.has_places else self._rounded(value)
+
+    @property
+    def has_places(self) -> bool:
+        """True if the numbers stand at equal distances, and so can be counted from the lowest on."""
+        return self.kind in _STEPPED and self.count < math.inf
+
+    def place(self, value: float) -> int:
+        """Return which number of such an interval is nearest, from 0."""
+        return min(max(round((value - self.low) / (self.step or 1)), 0), int(self.count) - 1)
+
+    def at_place(self, place: int) -> float | int:
+        """Return a number by its place, as a person would write it: the third of `0, step 0.1` is 0.3."""
+        step = self.step or 1
+        place = min(place, int(self.count) - 1)
+        # In floats -0.3 + 3 * 0.1 is 5.55e-17.
+        exact = float(Decimal(repr(self.low)) + place * Decimal(repr(step)))
+        rounded = self._rounded(exact)
+        return rounded if abs(rounded - exact) <= _SMALL_SHARE * step else min(exact, self.high)
+
+    def values(self) -> Iterator[float | int]:
+        """Yield all values of an interval whose `count` is finite, from the lowest on."""
+        for place in range(int(self.count)):
+            yield self.at_place(place) if self.has_places else int(self.low) + place
 
     def _rounded(self, value: float) -> float | int:
         inside = min(max(value, self.low), self.high)

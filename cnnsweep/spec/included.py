@@ -12,6 +12,7 @@ from cnnsweep.spec.conditions import Condition
 from cnnsweep.spec.consistency import MODEL_PREFIX, check_model_arguments
 from cnnsweep.spec.distributions import is_distribution
 from cnnsweep.spec.dump import as_written
+from cnnsweep.spec.model_arguments import mistakes_in_arguments
 from cnnsweep.spec.names import OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.spec.schema import Params
 from cnnsweep.spec.values import found
@@ -112,6 +113,9 @@ class IncludedSettings:
             setting = {key: getattr(params, key)[0] for key in single}
         models: Any = setting.get("model") or self._axes.get("model") or self._model
         chosen = models if isinstance(models, tuple) else () if models is None else (models,)
+        if isinstance(own := setting.get("model"), ModelChoice):
+            placed = [(("params", "model"), own)]
+            mistakes += mistakes_in_arguments(placed, {**self._axes, **given}, all_apply=False)
         # A list of one, since a list as such is an axis there.
         arguments = {key: [value] for key, value in given.items() if key not in plain and key not in wrong}
         checked, wrong_arguments = check_model_arguments(arguments, chosen)

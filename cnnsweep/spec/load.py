@@ -1,7 +1,8 @@
 """Reads a sweep file and checks it; every mistake is reported at once."""
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from cnnsweep.bounded_files import read_bounded
 from cnnsweep.errors import Problem, SpecError
-from cnnsweep.records import ModelChoice
+from cnnsweep.records import DatasetChoice, ModelChoice
 from cnnsweep.selection import default_mode
 from cnnsweep.spec.axis import Values
 from cnnsweep.spec.consistency import (
@@ -18,34 +19,49 @@ from cnnsweep.spec.consistency import (
     mistakes_between_keys,
     mistakes_in_search,
 )
-from cnnsweep.spec.dump import dump_spec
+from cnnsweep.spec.distributions import Interval
+from cnnsweep.spec.dump import dump_spec, without_folder
+from cnnsweep.spec.model_arguments import mistakes_in_arguments
+from cnnsweep.spec.names import PRESET_MODELS
 from cnnsweep.spec.overrides import apply_override
 from cnnsweep.spec.schema import SweepFile, SweepSpec
 from cnnsweep.spec.space_rules import SpaceRules, read_space_rules
 from cnnsweep.spec.top_values import Folds
 from cnnsweep.spec.values import found
-from cnnsweep.spec.wording import Mistake, key_of, mistakes_in, problems_at_places, spec_error
-from cnnsweep.spec.yaml_reader import MAX_BYTES, Document, read_yaml
+from cnnsweep.spec.wording import Mistake, key_of, mistakes_in, problems_at_places, spec_error, without_what_was_meant
+from cnnsweep.spec.yaml_reader import MAX_BYTES, Document, KeyPath, read_yaml
+from cnnsweep.user_code import is_reference
 
 __all__ = ["dump_spec", "load_sweep", "parse_sweep"]
 
 _TEXT_KEYS = ("name", "description")
 
 
-def load_sweep(path: Path, overrides: Sequence[str] = ()) -> SweepSpec:
+# Says why a model cannot be built for a data set; what does so imports torch, which this room does not.
+TryModel = Callable[[ModelChoice, DatasetChoice], str | None]
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = (), try_model: TryModel | None = None) -> SweepSpec:
     """Return the sweep that a file describes.
 
     Args:
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
         overrides: `KEY=VALUE` settings from the command line, such as `params.lr=[0.1, 0.01]`.
+        try_model: is asked about models of a person's own, and those of torchvision that have arguments.
 
     Raises:
         SpecError: with all mistakes, in the file's order, each with line and column.
     """
-    return parse_sweep(_read_text(path), str(path), overrides, path.parent)
+    return parse_sweep(_read_text(path), str(path), overrides, path.parent, try_model)
 
 
-def parse_sweep(text: str, file: str, overrides: Sequence[str] = (), folder: Path | None = None) -> SweepSpec:
+def parse_sweep(
+    text: str,
+    file: str,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+    try_model: TryModel | None = None,
+) -> SweepSpec:
     """Return the sweep that a text describes; like `load_sweep`, with `file` as the name in messages."""
     document = read_yaml(text, file)
     _refuse_other_than_mapping(document)
@@ -53,7 +69,7 @@ def parse_sweep(text: str, file: str, overrides: Sequence[str] = (), folder: Pat
         apply_override(document, option)
     for key in _TEXT_KEYS:
         _keep_text(document, key)
-    return _checked(document, Path() if folder is None else folder)
+    return _checked(document, Path() if folder is None else folder, try_model)
 
 
 def _read_text(path: Path) -> str:
@@ -98,15 +114,23 @@ def _keep_text(document: Document, key: str) -> None:
         document.value[key] = document.texts[(key,)]
 
 
-def _checked(document: Document, folder: Path) -> SweepSpec:
+def _checked(document: Document, folder: Path, try_model: TryModel | None) -> SweepSpec:
     params = document.value.get("params")
     given: Mapping[str, Any] = params if isinstance(params, dict) else {}
     sweep, mistakes = _validated(document.value, given, folder)
     wrong = {key_of(mistake.path) for mistake in mistakes}
 
-    models = [] if wrong & {"model", "params", "params.model"} else _models(sweep)
+    placed = [] if wrong & {"model", "params", "params.model"} else _models(sweep)
+    models = [model for _, model in placed]
     arguments, argument_mistakes = check_model_arguments(given, models)
     mistakes += argument_mistakes
+    if not argument_mistakes:
+        # Where conditions leave settings out, a key may be meant for one of several models.
+        all_apply = len(models) == 1 or not (sweep.when or sweep.exclude)
+        refused = list(mistakes_in_arguments(placed, given, all_apply=all_apply))
+        if try_model is not None and not refused and "dataset" not in wrong:
+            refused = list(_mistakes_in_building(placed, arguments, sweep, try_model))
+        mistakes += refused
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
     axes = {key: arguments[key] if key in arguments else getattr(sweep.params, key, ()) for key in given}
@@ -120,7 +144,7 @@ def _checked(document: Document, folder: Path) -> SweepSpec:
     if mistakes or document.problems:
         # What stands at a place where the YAML itself is wrong was not read as it was meant.
         misread = {(problem.file, problem.line, problem.column) for problem in document.problems}
-        located = problems_at_places(mistakes, document)
+        located = problems_at_places(without_what_was_meant(mistakes), document)
         told = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
         raise spec_error([*document.problems, *told])
     return _resolved(sweep, axes, rules)
@@ -143,9 +167,44 @@ def _validated(value: dict[str, Any], given: Mapping[str, Any], folder: Path) ->
     return SweepFile.model_validate(keys, context=context), mistakes
 
 
-def _models(sweep: SweepFile) -> list[ModelChoice]:
-    named = [*sweep.params.model, sweep.model] if sweep.params.model == (None,) else sweep.params.model
-    return [model for model in named if model is not None]
+def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
+    """Return the models with their places in the file."""
+    if sweep.params.model == (None,):
+        return [] if sweep.model is None else [(("model",), sweep.model)]
+    named = enumerate(sweep.params.model)
+    return [(("params", "model", position), model) for position, model in named if model is not None]
+
+
+def _mistakes_in_building(
+    models: Sequence[tuple[KeyPath, ModelChoice]],
+    arguments: Mapping[str, Values],
+    sweep: SweepFile,
+    try_model: TryModel,
+) -> Iterator[Mistake]:
+    """Yield why models cannot be built; each argument's values are tried one by one, beside the others' first ones."""
+    axes = {key.removeprefix(MODEL_PREFIX): values for key, values in arguments.items()}
+    if sweep.params.dropout != (None,):
+        axes["dropout"] = sweep.params.dropout
+    first = {name: values.at(0.5) if isinstance(values, Interval) else values[0] for name, values in axes.items()}
+    for path, model in models:
+        is_own = is_reference(model.name)
+        if model.name in PRESET_MODELS or not (is_own or model.arguments or axes) or (sweep.when and axes):
+            continue
+        usual = replace(model, arguments={**model.arguments, **first})
+        if (why := try_model(usual, sweep.dataset)) is not None:
+            (at, key) = (path, "") if model.arguments or not axes else (("params",), next(iter(arguments), "dropout"))
+            yield Mistake((*at, key) if key else at, _without_name(why, model))
+            continue
+        for name, values in axes.items():
+            key = name if f"{MODEL_PREFIX}{name}" not in arguments else f"{MODEL_PREFIX}{name}"
+            for position, value in enumerate(() if isinstance(values, Interval) else values):
+                changed = replace(usual, arguments={**usual.arguments, name: value})
+                if position and (why := try_model(changed, sweep.dataset)) is not None:
+                    yield Mistake(("params", key, position), _without_name(why, model))
+
+
+def _without_name(why: str, model: ModelChoice) -> str:
+    return why.replace(f"model {model.name}: ", "", 1).replace(model.name, without_folder(model.name, model.code))
 
 
 def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -> SweepSpec:

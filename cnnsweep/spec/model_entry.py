@@ -51,7 +51,7 @@ class TorchvisionModel(BaseModel):
     name: Annotated[Any, MODEL_NAME.offering(*TORCHVISION_MODELS)] = Field(
         description="a classification model of torchvision's"
     )
-    weights: Annotated[None, Refused("every run trains from fresh weights")] = None
+    weights: Annotated[None, Refused("pretrained weights are not supported: every run starts from random ones")] = None
     num_classes: Annotated[None, _DATA_DECIDES] = None
 
 

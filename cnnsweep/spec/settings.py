@@ -42,6 +42,11 @@ class Dimension:
     def name(self) -> str:
         return "+".join(self.keys)
 
+    @property
+    def count(self) -> float:
+        """How many picks there are; infinite where they are not counted in steps."""
+        return len(self.options) if self.interval is None else self.interval.count
+
     def at(self, pick: float) -> dict[str, Any]:
         """Return the values for a position among the options, or for a number of the interval."""
         if self.interval is not None:
@@ -83,7 +88,10 @@ def count_runs(spec: SweepSpec) -> RunCount:
     """Return how many runs there will be, without making them; in well under a second for any sweep."""
     replicates = max(len(spec.seeds), 1) * (spec.folds or 1)
     if spec.search.method != "grid":
-        return RunCount(spec.search.runs, len(spec.include), replicates, is_exact=True)
+        # A small space may have fewer settings: that many combinations, or less where some come to the same.
+        most_tried = min(spec.search.runs, math.prod(dimension.count for dimension in dimensions(spec)))
+        is_exact = most_tried == spec.search.runs
+        return RunCount(int(most_tried), len(spec.include), replicates, is_exact)
     named = {key for condition in (*spec.exclude, *spec.when.values()) for key in condition.tests} | set(spec.when)
     all_dimensions = dimensions(spec)
     involved = [dimension for dimension in all_dimensions if named & set(dimension.keys)]

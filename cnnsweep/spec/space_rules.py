@@ -15,6 +15,7 @@ from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import as_written, flow_yaml
 from cnnsweep.spec.included import IncludedSettings
 from cnnsweep.spec.schema import Params, SweepFile
+from cnnsweep.spec.usual_names import usual_axis
 from cnnsweep.spec.values import found, nearest_name, quoted
 from cnnsweep.spec.wording import Mistake
 from cnnsweep.spec.yaml_reader import KeyPath
@@ -251,6 +252,7 @@ def _needed(key: str, when: Mapping[str, Condition]) -> set[str]:
 
 
 def _no_axis(name: str, axes: Mapping[str, Values]) -> str:
-    nearest = nearest_name(str(name), list(axes))
+    usual = usual_axis(str(name))
+    nearest = usual if usual in axes else nearest_name(str(name), list(axes))
     hint = f"did you mean '{nearest}'?" if nearest else f"there are {', '.join(axes) or 'none'}"
     return f"{quoted(str(name))} is no key of params here; {hint}"

@@ -1,6 +1,9 @@
 """The sweep file that `cnnsweep init` writes: it runs as it is, and shows every key with a comment."""
 
+import re
+
 from cnnsweep.spec.dump import flow_yaml
+from cnnsweep.spec.top_values import FolderName
 
 _TEMPLATE = """\
 # A sweep: every combination of the lists under `params` is one run.
@@ -11,11 +14,7 @@ _TEMPLATE = """\
 name: {name}  # the sweep's folder under runs/
 # description: ""  # what the sweep is for, in your words
 
-dataset: {dataset}  # `cnnsweep datasets` lists them; your own: {{name: image_folder, path: photos}} or path.py:function
-# dataset:  # a mapping gives arguments
-#   name: {dataset}
-#   normalize: standard  # mean and deviation of the training images; or none, or {{mean: 0.5, std: 0.5}}
-
+{data}
 model: {model}  # `cnnsweep models` lists them; your own: path.py:Class
 # model:  # a mapping gives arguments, here those of the configurable CNN
 #   name: cnn
@@ -68,6 +67,35 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
 """
 
 
+_BY_NAME = """\
+dataset: {dataset}  # `cnnsweep datasets` lists them; your own: {{name: image_folder, path: photos}} or path.py:function
+# dataset:  # a mapping gives arguments
+#   name: {dataset}
+#   normalize: standard  # mean and deviation of the training images; or none, or {{mean: 0.5, std: 0.5}}
+"""
+
+_IMAGE_FOLDER = """\
+dataset:
+  name: image_folder  # your own images, one folder a class, in `path` or in `path/train` and `path/test`
+  path: photos  # SET THIS: from the data root (--data-root) or the current folder
+  # size: 64  # pixels, or [height, width]; by default the most common size
+  # channels: 3  # 1 for grey; by default 1 if all images are grey
+  # test: 0.2  # share kept for testing where there is no test/ folder
+  # broken: stop  # or skip: leave out images that cannot be read
+  # normalize: standard  # mean and deviation of the training images; or none, or {{mean: 0.5, std: 0.5}}
+"""
+
+
+def name_for(stem: str) -> str:
+    """Return a name that a sweep may have, like that of its file."""
+    name = re.sub(r"[^\w .-]", "_", stem).strip(". -")[:100]
+    return "sweep" if not name or name.split(".")[0].strip().lower() in FolderName.reserved else name
+
+
 def starter_file(name: str, dataset: str = "shapes", model: str = "lenet") -> str:
-    """Return the text of a commented sweep file; it loads if name, data set and model are valid."""
-    return _TEMPLATE.format(name=flow_yaml(name), dataset=flow_yaml(dataset), model=flow_yaml(model))
+    """Return the text of a commented sweep file; it loads if name, data set and model are valid.
+
+    It runs as it is, but for `image_folder`, whose path only the person knows.
+    """
+    data = (_IMAGE_FOLDER if dataset == "image_folder" else _BY_NAME).format(dataset=flow_yaml(dataset))
+    return _TEMPLATE.format(name=flow_yaml(name), data=data, model=flow_yaml(model))

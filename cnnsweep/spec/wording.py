@@ -1,6 +1,6 @@
 """Says in our words, and with a place in the file, what pydantic found wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from cnnsweep.spec.model_entry import MODEL
 from cnnsweep.spec.schedule_entry import SCHEDULE
 from cnnsweep.spec.schema import Params, SweepFile, TensorBoard
 from cnnsweep.spec.search_entry import SEARCH
+from cnnsweep.spec.usual_names import usual_key, usual_part, usual_value
 from cnnsweep.spec.values import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
 from cnnsweep.spec.yaml_reader import MAX_PROBLEMS, Document, KeyPath, dotted
 
@@ -31,7 +32,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     **EARLY_STOP.variants,
 }
 _ENTRIES = {"schedule": SCHEDULE, "search": SEARCH, "rule": EARLY_STOP}
-_VARIANTS = {tag for entry in (DATASET, MODEL, *_ENTRIES.values()) for tag in entry.variants}
+_PARTS = {"dataset": DATASET, "model": MODEL, "schedule": SCHEDULE, "search": SEARCH, "early_stop": EARLY_STOP}
+_VARIANTS = {tag for entry in _PARTS.values() for tag in entry.variants}
 _TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS, *_VARIANTS])
 
 
@@ -46,6 +48,7 @@ class Mistake:
         is_missing: whether the key is not there, so that what should hold it is pointed at.
         because_of: other keys that it follows from, such as `params.optimizer`; where one of them is wrong itself, this
             mistake says nothing new.
+        meant: the key that an unknown one is likely to stand for: that this one is missing says nothing new.
     """
 
     path: KeyPath
@@ -53,6 +56,7 @@ class Mistake:
     at_key: bool = False
     is_missing: bool = False
     because_of: frozenset[str] = frozenset()
+    meant: KeyPath | None = None
 
 
 def key_of(path: KeyPath) -> str:
@@ -69,9 +73,11 @@ def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
         path = tuple(step for step in location if step not in _TAGS)
         section = next((step for step in reversed(location[:-1]) if isinstance(step, str)), top)
         if kind == "extra_forbidden":
-            mistakes.append(Mistake(path, _unknown_key(str(location[-1]), section, hint=hint), at_key=True))
+            text, meant = _unknown_key(str(location[-1]), section, hint=hint)
+            mistakes.append(Mistake(path, text, at_key=True, meant=None if meant is None else (*path[:-1], meant)))
         elif kind == "missing":
-            mistakes.append(Mistake(path, _missing_key(str(location[-1]), section), is_missing=True))
+            text = _missing_key(str(location[-1]), section, details["input"])
+            mistakes.append(Mistake(path, text, is_missing=True))
         elif kind == "unknown":
             mistakes.append(Mistake(path, _unknown_name(hint=hint, **details["ctx"])))
         else:
@@ -90,30 +96,47 @@ def _wrong_value(kind: str, value: Any, context: dict[str, Any], message: str) -
 
 
 def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool) -> str:
-    nearest = nearest_name(name, known) if hint else None
+    nearest = usual_value(name, known) or (nearest_name(name, known) if hint else None)
     return f"unknown {quoted(name)}; " + (f"did you mean '{nearest}'?" if nearest else allowed)
 
 
-def _unknown_key(key: str, section: str, *, hint: bool) -> str:
+def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None]:
+    """Return what is wrong with a key that a section does not have, and the key of that section that it may mean."""
     known = list(_SECTIONS[section].model_fields)
     if section == "" and (key in Params.model_fields or key.startswith("model.")):
-        return "this key belongs under params"
+        return "this key belongs under params", None
     if section == "params" and key in SweepFile.model_fields:
-        return "this key belongs at the top of the file, not under params"
+        return "this key belongs at the top of the file, not under params", None
     if section == "params":
         known.append("model.<argument>")
     for kind, entry in _ENTRIES.items():
         if section in entry.variants and any(key in variant.model_fields for variant in entry.variants.values()):
-            return f"the {kind} {section.strip('<>')} does not use it; allowed are {', '.join(known)}"
+            return f"the {kind} {section.strip('<>')} does not use it; allowed are {', '.join(known)}", None
     if key == "<<":
-        return "YAML merge keys are not allowed; write the keys out"
-    nearest = nearest_name(key, known) if hint else None
-    return f"unknown key; did you mean '{nearest}'?" if nearest else f"unknown key; allowed are {', '.join(known)}"
+        return "YAML merge keys are not allowed; write the keys out", None
+    if section in ("", "params") and (usual := usual_key(key, under_params=section == "params")):
+        return f"unknown key; {usual.text}", usual.key
+    part = next((part for part, entry in _PARTS.items() if section in entry.variants), "")
+    nearest = usual_part(part, key, known) or (nearest_name(key, known) if hint else None)
+    if nearest is None:
+        return f"unknown key; allowed are {', '.join(known)}", None
+    return f"unknown key; did you mean '{nearest}'?", nearest
 
 
-def _missing_key(key: str, section: str) -> str:
+def _missing_key(key: str, section: str, given: Any) -> str:
     examples = _SECTIONS[section].model_fields[key].examples
+    part = next((part for part, entry in _PARTS.items() if section in entry.variants and entry.key == key), "")
+    # Without its name a mapping has no known keys, and none is unknown.
+    for other in given if part and isinstance(given, dict) else ():
+        if usual_part(part, other, (key,)):
+            return f"missing; did you mean '{key}' by '{other}'?"
     return f"missing; add for example `{key}: {examples[0]}`" if examples else "missing"
+
+
+def without_what_was_meant(mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """Return the mistakes but for keys that are missing because they were written under another name."""
+    meant = {mistake.meant for mistake in mistakes}
+    return [mistake for mistake in mistakes if not (mistake.is_missing and mistake.path in meant)]
 
 
 def problems_at_places(mistakes: Iterable[Mistake], document: Document) -> list[Problem]:

@@ -13,9 +13,11 @@ from torch import Tensor
 from cnnsweep.data.augment import augment
 from cnnsweep.data.batches import PixelScale, epoch_order
 from cnnsweep.data.images import ImageSet, to_device
-from cnnsweep.errors import DataError
+from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.models.registry import memory_order
 from cnnsweep.records import Augmentation, Run
+from cnnsweep.spec.dump import without_folder
+from cnnsweep.training.last_batch import why_not_a_single_image
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,6 @@ class Part:
     training: Tensor
     validation: Tensor
     pixels: PixelScale
-
-    def steps_per_epoch(self, batch_size: int) -> int:
-        """Return the number of batches; the last may be shorter."""
-        return -(-len(self.training) // batch_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +55,38 @@ class TrainingTask:
         (only,) = self.parts
         return only
 
+    def why_last_image_joins(self, run: Run) -> str | None:
+        """Return why the last image of an epoch is no batch of its own but joins the one before; None if it does not.
+
+        It would be left over, and the run's network cannot train on a single image: see `last_batch.py`.
+        """
+        images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        is_left_over = images > batch_size > 1 and images % batch_size == 1
+        return self._why_not_a_single_image(run) if is_left_over else None
+
+    def batch_lengths(self, run: Run) -> list[int]:
+        """Return how many images each batch of an epoch has; the last may have fewer than the others, or one more."""
+        images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        lengths = [min(batch_size, images - start) for start in range(0, images, batch_size)]
+        if self.why_last_image_joins(run) is not None:
+            lengths[-2:] = [batch_size + 1]
+        return lengths
+
+    def refuse_single_images(self, run: Run) -> None:
+        """Raise if all batches of a run are of one image, on which its network cannot train.
+
+        Raises:
+            ModelError: they are, and it cannot.
+        """
+        images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        if min(images, batch_size) == 1 and (why := self._why_not_a_single_image(run)) is not None:
+            wrong = "batch_size is 1; take 2 or more" if images > 1 else "there is only one to train on; add more"
+            name = without_folder(run.model.name, run.model.code)
+            raise ModelError(f"model {name}: cannot train on a single image ({why}), and {wrong}")
+
+    def _why_not_a_single_image(self, run: Run) -> str | None:
+        return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision)
+
 
 def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of an epoch for runs that train as one program, and so are of one fold.
@@ -69,9 +99,15 @@ def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[i
 
     Raises:
         DataError: the images cannot be read.
+        FusionError: their models differ in whether they can train on a single image.
+        ModelError: all batches are of one image, and the network cannot train on that.
     """
     assert len({run.fold for run in runs}) == 1
     part = task.part(runs[0])
+    task.refuse_single_images(runs[0])
+    lengths = task.batch_lengths(runs[0])
+    if any(task.batch_lengths(run) != lengths for run in runs[1:]):
+        raise FusionError("an argument that should change only what is drawn decides whether it trains on one image")
     viewers = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
     orders = torch.stack(
         [
@@ -80,7 +116,7 @@ def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[i
         ],
         1,
     )  # (images, G)
-    chunks = torch.split(orders, runs[0].hyperparameters.batch_size)
+    chunks = torch.split(orders, lengths)
     order = _order(task, runs)
     for items, (images, labels) in zip(chunks, _read(task, chunks), strict=True):
         yield part.pixels.to_model_input(_augmented(images, items, viewers), order), labels.t()

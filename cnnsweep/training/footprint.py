@@ -29,7 +29,8 @@ def run_bytes(run: Run, task: TrainingTask) -> int:
         program.train_step(images[:_SAMPLE].clone(), labels[:, :_SAMPLE], [0.0], [forward_seed(run, 1, 0)])
     weights = sum(tensor.nbytes for tensor in program.weights(0).values())
     # What is saved for the backward pass holds the weights too; the rest grows with the batch.
-    activations = max(sum(seen.values()) - weights, 0) / min(_SAMPLE, len(images)) * run.hyperparameters.batch_size
+    longest = max(run.hyperparameters.batch_size, *task.batch_lengths(run))
+    activations = max(sum(seen.values()) - weights, 0) / min(_SAMPLE, len(images)) * longest
     return int(4 * weights + _WORKSPACE * activations)
 
 

@@ -280,8 +280,8 @@ def _train_part(
     programs: Programs,
 ) -> list[_Figures]:
     """Train the runs of one program for an epoch and measure them on the held-out images of their fold."""
-    part, batch_size = task.part(runs[0]), runs[0].hyperparameters.batch_size
-    steps = part.steps_per_epoch(batch_size)
+    lengths = torch.tensor(task.batch_lengths(runs[0]), dtype=torch.float64)
+    steps, images_in_all = len(lengths), len(task.part(runs[0]).training)
     losses: list[Tensor] = []
     correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
     rates: list[float] = []
@@ -300,9 +300,8 @@ def _train_part(
         watcher.batches_done(ids, min(epochs), step + 1, steps)
     validation = _validate(program, runs, task)
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
-    lengths = _batch_lengths(len(part.training), batch_size).double()
-    mean_losses = (lengths @ all_losses / len(part.training)).tolist()  # weighted: the last batch may be shorter
-    accuracies = (correct.cpu().double() / len(part.training)).tolist()
+    mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
+    accuracies = (correct.cpu().double() / images_in_all).tolist()
     return [
         _Figures(all_losses[:, position], mean_losses[position], accuracies[position], rates[position], *held_out)
         for position, held_out in enumerate(validation)
@@ -319,7 +318,3 @@ def _validate(
     losses, hits = zip(*[program.measure(*batch) for batch in validation_batches(task, runs)], strict=True)
     loss_sums, correct = torch.stack(losses).sum(0).cpu().double(), torch.stack(hits).sum(0).cpu().double()
     return list(zip((loss_sums / held_out).tolist(), (correct / held_out).tolist(), strict=True))
-
-
-def _batch_lengths(images: int, batch_size: int) -> Tensor:
-    return torch.arange(0, images, batch_size).neg().add(images).clamp(max=batch_size)

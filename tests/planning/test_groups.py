@@ -167,8 +167,8 @@ def test_a_group_in_step_is_divided_among_threads():
 def test_a_groups_time_counts_each_trajectory_once_and_the_held_out_images_by_a_third():
     group = RunGroup.of(((make_run("a", epochs=2), make_run("b", epochs=5)), (make_run("c", epochs=4),)))
     # 100 images in batches of 16 are 7 steps; 30 held out cost as much as 10; 5 + 4 epochs, less the one of c.
-    assert group_seconds(group, 0.5, 100, 30, {"c": 1}) == pytest.approx(0.5 * 7 * 1.1 * (5 + 3))
-    assert group_seconds(group, None, 100, 30, {}) is None
+    assert group_seconds(group, 0.5, 7, 0.3, {"c": 1}) == pytest.approx(0.5 * 7 * 1.1 * (5 + 3))
+    assert group_seconds(group, None, 7, 0.3, {}) is None
 
 
 def test_disk_holds_weights_optimizer_state_and_what_each_epoch_adds():

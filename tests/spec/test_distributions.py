@@ -71,6 +71,22 @@ def test_steps_are_not_rounded_away() -> None:
     assert len({fine.at((n + 0.5) / 21) for n in range(21)}) == 21
 
 
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        ("{uniform: [-0.3, 0.3], step: 0.1}", [-0.3, -0.2, -0.1, 0, 0.1, 0.2, 0.3]),  # in floats the middle is 5.55e-17
+        ("{uniform: [-1.19, 0], step: 0.17}", [-1.19, -1.02, -0.85, -0.68, -0.51, -0.34, -0.17, 0]),
+        ("{uniform: [1e6, 1000000.0000003], step: 1e-7}", [1e6, 1000000.0000001, 1000000.0000002, 1000000.0000003]),
+        ("{uniform: [0, 1], step: 0.3333333333333333}", [0, 0.333333333333, 0.666666666667, 1]),  # as ever: 12 digits
+    ],
+)
+def test_steps_are_the_decimals_that_a_person_would_write(written: str, values: list[float]) -> None:
+    interval = interval_of("model.shift", written, model="mine.nets:Net")
+    assert list(interval.values()) == values
+    assert [interval.at((n + 0.5) / len(values)) for n in range(len(values))] == values
+    assert [interval.nearest(value + 1e-9) for value in values] == values
+
+
 def test_whole_numbers_of_a_log_scale_have_the_room_of_half_a_unit_on_either_side() -> None:
     interval = interval_of("batch_size", "{log_integer: [1, 100]}")
     drawn = Counter(interval.at((n + 0.5) / 100_000) for n in range(100_000))

@@ -427,7 +427,7 @@ def test_a_sweeps_name_is_one_folder_or_refused(name: str) -> None:
 @given(values=st.lists(st.text(max_size=300) | st.sampled_from(BAD_NAMES), min_size=1, max_size=4, unique=True))
 def test_runs_have_folders_of_their_own_whatever_their_settings(values: list[str]) -> None:
     params = {"model.text": values, "lr": [0.1, 0.01]}
-    sweep = {"name": "s", "dataset": "shapes", "model": "resnet18", "params": params}
+    sweep = {"name": "s", "dataset": "shapes", "model": "mine.nets:Net", "params": params}
     try:
         runs = expand_runs(parse_sweep(written(sweep), "f")).runs
     except SpecError as error:
@@ -439,7 +439,7 @@ def test_runs_have_folders_of_their_own_whatever_their_settings(values: list[str
 
 
 def test_a_name_that_is_taken_in_other_letters_is_not_given_again() -> None:
-    spec = parse_sweep("name: s\ndataset: shapes\nmodel: resnet18\nparams: {model.text: [A, B]}\n", "f")
+    spec = parse_sweep("name: s\ndataset: shapes\nmodel: mine.nets:Net\nparams: {model.text: [A, B]}\n", "f")
     first, second = make_runs(spec, grid_settings(spec)).runs
     again = make_runs(spec, grid_settings(spec), {first.name.lower()}).runs
     assert again[1].name == second.name

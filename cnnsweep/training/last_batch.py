@@ -1,0 +1,62 @@
+"""Whether a network can train on a single image, which is what the last batch of an epoch may be left with.
+
+Batch norm behind a pooling to 1×1 cannot: it has one value a channel, and nothing to normalise it by. Nor can a network
+that squeezes its output. There the last image joins the batch before, which is then one image longer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+
+from cnnsweep.data.batches import PixelScale
+from cnnsweep.errors import CnnSweepError
+from cnnsweep.randomness import derive_seed, kept_generators
+from cnnsweep.recording.files import to_json
+from cnnsweep.records import Run
+from cnnsweep.training.failing import is_out_of_memory, one_line
+from cnnsweep.training.program import PlainProgram, forward_seed
+
+_known: dict[tuple[object, ...], str | None] = {}  # by what decides it: asked before every epoch, tried once
+
+
+def why_not_a_single_image(
+    run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
+) -> str | None:
+    """Return why a run's network cannot train on one image though it can on two, in a few words; None if it can.
+
+    A step of training is tried, on images that lie in memory as those of training do.
+    """
+    key = (to_json(dataclasses.asdict(run.model)), image_shape, num_classes, device, precision)
+    if key not in _known:
+        # By the model alone, whatever run asks first.
+        run = dataclasses.replace(run, hyperparameters=dataclasses.replace(run.hyperparameters, seed=0))
+        with kept_generators(device):
+            why = _failure(1, run, image_shape, num_classes, device, precision)
+            if why is not None and _failure(2, run, image_shape, num_classes, device, precision) is not None:
+                why = None  # it fails anyway: training says how
+        _known[key] = why
+    return _known[key]
+
+
+def _failure(
+    count: int, run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
+) -> str | None:
+    """Return how a step on so many images fails, or None."""
+    draws = torch.Generator().manual_seed(derive_seed(0, "single image"))
+    pixels = torch.randint(0, 256, (count, 1, *image_shape), dtype=torch.uint8, generator=draws).to(device)
+    scale = PixelScale((0.5,) * image_shape[0], (0.5,) * image_shape[0])
+    labels = torch.zeros(1, count, dtype=torch.int64, device=device)
+    try:
+        program = PlainProgram(run, image_shape, num_classes, device, precision)
+        losses, _ = program.train_step(scale.to_model_input(pixels), labels, [0.0], [forward_seed(run, 1, 0)])
+        loss = losses.item()
+    except CnnSweepError:
+        return None  # it cannot be built at all
+    except Exception as error:  # a person's own model may raise anything
+        if is_out_of_memory(error):
+            return None
+        return "batch norm" if "more than 1 value per channel" in str(error) else one_line(error)
+    return None if math.isfinite(loss) else f"its loss is {loss}"
