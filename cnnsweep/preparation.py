@@ -122,6 +122,18 @@ def sweep_facts(
     }
 
 
+def validation_facts(task: TrainingTask) -> dict[str, int | None]:
+    """Return what the journal says of the images that settings are chosen on: of folds, of the least balanced one.
+
+    Without them nobody could tell whether a model learned anything, or a difference is one of a few images.
+    """
+    counts = [torch.bincount(task.images.labels[part.validation]) for part in task.parts if len(part.validation)]
+    if not counts:
+        return {"validation_images": None, "largest_class": None}
+    least = max(counts, key=lambda one: float(one.max() / one.sum()))
+    return {"validation_images": int(least.sum()), "largest_class": int(least.max())}
+
+
 def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
     """Return the models' names; of a search, all that it may choose, since nothing is chosen as it begins."""
     chosen = [run.model for run in runs]

@@ -22,7 +22,13 @@ from cnnsweep.grouping import AUTO, keeps_in_step
 from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
-from cnnsweep.preparation import make_recording_task, make_training_task, refuse_full_disk, sweep_facts
+from cnnsweep.preparation import (
+    make_recording_task,
+    make_training_task,
+    refuse_full_disk,
+    sweep_facts,
+    validation_facts,
+)
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.lock import locked
@@ -31,6 +37,7 @@ from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import Run, RunStatus
 from cnnsweep.remembered_groups import Fuse
 from cnnsweep.roster import Roster
+from cnnsweep.selection import chance_of
 from cnnsweep.spec.expand import columns, columns_that_vary, expand_runs
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import Staff
@@ -118,6 +125,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             display.message(warning)
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)
         try:
+            facts |= validation_facts(task)
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
             recorder.settle(roster.runs)
             failures = FailureStreak(options.max_failures)
@@ -203,4 +211,6 @@ def _overview(
         history={run.id: tuple(run.records) for run in known if run.records},
         outcomes={run.id: run.outcome for run in known if run.outcome is not None},
         runs_to_come=runs_to_come,
+        elapsed_before=history.elapsed,
+        chance=None if history.sweep is None else chance_of(history.sweep),
     )

@@ -123,7 +123,9 @@ class Recorder:
             facts: see `preparation.sweep_facts`.
             runs: every run of the sweep with its number of parameters.
         """
-        self._append({"event": "sweep", "version": VERSION, **facts})
+        ids = {run.id for run, _ in runs}
+        former = [run for run in self.history.runs if run not in ids]
+        self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
         self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
         remove_leftovers(self.paths.folder)
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
