@@ -19,6 +19,7 @@ from cnnsweep.errors import DiskFullError, ModelError
 from cnnsweep.models.registry import build_model, check_model
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.placement import Place
+from cnnsweep.recording.board_hparams import kind_of
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
@@ -27,7 +28,7 @@ from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import dump_spec, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
-from cnnsweep.spec.expand import columns_that_vary
+from cnnsweep.spec.expand import columns_that_vary, possible_values
 from cnnsweep.spec.schema import SweepSpec, TensorBoard
 from cnnsweep.spec.search_entry import SEARCH
 from cnnsweep.training.feeding import Part, TrainingTask
@@ -144,8 +145,14 @@ def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(model.name for model in chosen))
 
 
-def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -> RecordingTask:
-    """Return what the recorder writes beside what training reports."""
+def make_recording_task(
+    spec: SweepSpec, dataset: Dataset, task: TrainingTask, known: Sequence[Mapping[str, Any]] = ()
+) -> RecordingTask:
+    """Return what the recorder writes beside what training reports.
+
+    Args:
+        known: the settings of runs that the folder holds, some maybe of an earlier sweep file.
+    """
     shape = dataset.train.image_shape
     graphs: dict[str, Any] = {}
 
@@ -186,7 +193,11 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
         first = task.parts[0].training[:_SAMPLE_IMAGES]
         images = make_image_grid(next(dataset.train.batches([first], torch.device("cpu")))[0])
     varying = frozenset(columns_that_vary(spec))
-    content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying)
+    kinds = {
+        name: kind_of([*values, *(settings.get(name) for settings in known)])
+        for name, values in possible_values(spec).items()
+    }
+    content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying, kinds)
     return RecordingTask(content, describe, graph, images)
 
 

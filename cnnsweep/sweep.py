@@ -123,7 +123,10 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
-        recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)
+        known = [run.settings for run in history.runs.values()]
+        recorder = Recorder(
+            paths, history, make_recording_task(spec, dataset, task, known), display.message, stop.deferred
+        )
         try:
             facts |= validation_facts(task)
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
@@ -212,5 +215,6 @@ def _overview(
         outcomes={run.id: run.outcome for run in known if run.outcome is not None},
         runs_to_come=runs_to_come,
         elapsed_before=history.elapsed,
+        elapsed=lambda: history.elapsed,
         chance=None if history.sweep is None else chance_of(history.sweep),
     )

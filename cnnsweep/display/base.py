@@ -35,6 +35,7 @@ class SweepOverview:
         runs_to_come: how many further runs a search will ask for at most; 0 where all are known.
         under_way: of a sweep that is only watched.
         elapsed_before: seconds that earlier commands trained.
+        elapsed: says how many seconds all commands have trained so far, as the report will; None asks the own clock.
         chance: the validation accuracy of always answering the largest class, where it is known.
     """
 
@@ -49,6 +50,7 @@ class SweepOverview:
     runs_to_come: int = 0
     under_way: UnderWay | None = None
     elapsed_before: float = 0.0
+    elapsed: Callable[[], float] | None = None
     chance: float | None = None
 
 

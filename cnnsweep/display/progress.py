@@ -77,12 +77,10 @@ class SweepProgress:
         self.counts = Counter(row.status for row in self.runs.values())
         self.epochs_done = sum(row.epochs_done for row in self.runs.values())
         self.time_left = TimeLeft(overview.runs, clock)
-        self._last_news = 0.0  # by the clock of this session
         for row in self.runs.values():
             self.time_left.set_left(row.run.id, row.epochs_left)
         if overview.under_way is not None:
             self.time_left.start(overview.under_way.elapsed_s)
-            self._last_news = overview.under_way.elapsed_s
             for record in overview.under_way.records:
                 self.time_left.learn(record)
         self._rank_all()
@@ -100,8 +98,13 @@ class SweepProgress:
 
     @property
     def elapsed(self) -> float:
-        """Seconds for which this sweep has trained, by all commands; nothing counts that comes after the last news."""
-        return self.overview.elapsed_before + (self.time_left.elapsed() if self.active else self._last_news)
+        """Seconds for which this sweep has trained, by all commands.
+
+        The clock goes on while something trains; in between, what is written down counts and nothing that comes after.
+        """
+        if self.overview.elapsed is not None and not self.active:
+            return self.overview.elapsed()
+        return self.overview.elapsed_before + self.time_left.elapsed()
 
     @property
     def size(self) -> int:
@@ -172,7 +175,6 @@ class SweepProgress:
         row = self.runs[record.run_id]
         # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
         self.epochs_done += record.epoch - row.epochs_done
-        self._last_news = self.time_left.elapsed()
         row.latest, row.share = record, 0.0
         row.curve[record.epoch - 1 :] = [getattr(record, self.overview.objective.metric)]
         self.batches = None
@@ -190,7 +192,6 @@ class SweepProgress:
         """Mark a run as ended and return it."""
         row = self.runs[outcome.run_id]
         row.share = 0.0
-        self._last_news = self.time_left.elapsed()
         self.active.pop(outcome.run_id, None)
         self._change_status(row, outcome.status, outcome.failure)
         if row in self.leaders and outcome.status in FAILURES:

@@ -123,11 +123,14 @@ class Recorder:
             facts: see `preparation.sweep_facts`.
             runs: every run of the sweep with its number of parameters.
         """
+        before = self.history.sweep
         ids = {run.id for run, _ in runs}
         former = [run for run in self.history.runs if run not in ids]
         self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
         self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
         remove_leftovers(self.paths.folder)
+        if before is not None and (before["spec"] != facts["spec"] or "former" not in before):
+            self._boards.bring_into_line((self.paths.run(run.name), run.settings) for run in self.history.runs.values())
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
         replace_files({self.paths.frozen_spec: facts["spec"], self.paths.environment: environment})

@@ -14,7 +14,7 @@ from cnnsweep.records import end_words
 from cnnsweep.report.axes import has_replicates
 from cnnsweep.report.former import LABEL
 from cnnsweep.report.intervals import ends_text
-from cnnsweep.report.results import FIGURES, Results, RunResult
+from cnnsweep.report.results import FIGURES, Results, RunResult, SweepResult
 from cnnsweep.report.settings import Setting, group_settings
 from cnnsweep.report.summary import places, rank_runs
 from cnnsweep.report.ties import starred_run
@@ -63,10 +63,19 @@ def to_csv(results: Results, top: int | None = None, sort: str | None = None) ->
 
 
 def to_json(results: Results, top: int | None = None, sort: str | None = None) -> str:
-    """Return a list with one mapping a run, best first, with the values of `results.json` and a rank."""
+    """Return the sweep, and one mapping a run, best first, with the values of `results.json` and a rank."""
     settings = _settings(results)
     rows = [_plain_row(rank, run, settings) for rank, run in _ranked(results, top, sort)]
-    return json.dumps(rows, indent=2, allow_nan=False) + "\n"  # pure ASCII, so nothing in it can steer a terminal
+    content = {"sweep": _sweep_row(results.sweep), "runs": rows}
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"  # pure ASCII: nothing in it can steer a terminal
+
+
+def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
+    """Return what `results.json` says of the sweep, by the same names."""
+    fields = {
+        field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep) if field.name != "objective"
+    }
+    return {**fields, "metric": sweep.objective.metric, "mode": sweep.objective.mode, "scope": sweep.objective.scope}
 
 
 def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[int | None, RunResult]]:

@@ -190,7 +190,7 @@ def print_best(results: Results, settings: Sequence[Setting], console: Console) 
         print_fact(console, "tied", tie)
     if run.checkpoint:
         print_fact(console, "checkpoint", safe_text(results.folder / run.checkpoint))
-        if chance is None and setting.configuration not in tests_by_setting(results):
+        if setting.configuration not in tests_by_setting(results):
             print_fact(console, "test it", f"cnnsweep evaluate {quoted(results.folder)}")
 
 

@@ -147,6 +147,7 @@ class Replay:
             runs_to_come=runs_to_come(history),
             under_way=UnderWay(history.command_elapsed, self._session_records(known), source),
             elapsed_before=history.elapsed_before,
+            elapsed=lambda: history.elapsed,
             chance=chance_of(sweep),
         )
 
