@@ -99,8 +99,10 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     tied = [one for one in settings if one.tied]
     is_best_judged = any(one.place == 1 for one in tied)
     equal = sum(_is_equal(one, settings[0]) for one in settings[1:])
-    legend += "★ best mean" if has_intervals else "★ best"
-    legend += ", = exactly the same" if equal else ""
+    if not _is_starred(settings[0]):
+        legend += "no run is marked as the best"
+    else:
+        legend += ("★ best mean" if has_intervals else "★ best") + (", = exactly the same" if equal else "")
     if tied and not is_best_judged:
         legend += ", ≈ may be the best of those with several runs"
     elif len(tied) > 1 + equal:
@@ -153,8 +155,12 @@ def _interval_cells(comparison: Comparison, shown: Sequence[RankedSetting]) -> l
 
 def _mark(one: RankedSetting, best: RankedSetting) -> str:
     if one.place == 1:
-        return " " if chance_words(one.source.results) else STAR
-    return EQUAL if _is_equal(one, best) else TIED if one.tied else " "
+        return STAR if _is_starred(one) else " "
+    return EQUAL if _is_starred(best) and _is_equal(one, best) else TIED if one.tied else " "
+
+
+def _is_starred(best: RankedSetting) -> bool:
+    return chance_words(best.source.results) is None
 
 
 def _is_equal(one: RankedSetting, best: RankedSetting) -> bool:
