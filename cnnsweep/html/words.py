@@ -111,7 +111,7 @@ def other_words(results: Results) -> list[str]:
         words = saving_words(results)
         lines.append(f"Early stopping {words}.")
     if results.former:
-        lines.append(f"{former_words(results)}; they stand at the end of the table of all runs.")
+        lines.append(f"{former_words(results)}: see the end of the table of all runs.")
     for group in group_failures(results):
         kind = f" ({group.failure})" if group.failure and group.failure.value != group.status.value else ""
         lines.append(f"{count_text(len(group.runs), 'run')} {group.status.value}{kind}: {safe_text(group.cause)}")

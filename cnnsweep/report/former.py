@@ -31,7 +31,7 @@ def print_former(results: Results, console: Console) -> None:
 
 
 def former_words(results: Results) -> str:
-    """Return `2 runs are no longer in the sweep file: they stay in the folder and are not among the ranked`."""
+    """Return `2 runs are no longer in the sweep file, and so not ranked`."""
     verb = "is" if len(results.former) == 1 else "are"
     return f"{count_text(len(results.former), 'run')} {verb} {LABEL}, and so not ranked"
 
