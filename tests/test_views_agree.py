@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ def assert_agreement_on_the_time_that_it_took(folder: Path, last: str) -> None:
     results = load_results(folder)
     assert results.sweep.elapsed is not None
     passed = duration_text(results.sweep.elapsed)
-    training = duration_text(sum(run.run_duration or 0.0 for run in results.runs))
+    training = duration_text(sum(run.run_duration or 0.0 for run in (*results.runs, *results.former)))
     assert f"{passed} in all, {training} of training" in report(results)
     assert last.endswith(f", in {passed}")
     assert re.search(rf" epochs(, {passed} so far| in {passed})", once(folder)), once(folder)
@@ -200,10 +201,8 @@ def test_the_time_of_a_sweep_counts_no_pause_between_two_commands(tmp_path):
     again = [json.loads(line) for line in journal.read_text().splitlines()][len(events) :]
     times = [event["time"] for event in again if event["event"] in ("planned", "left")]
     assert first is not None
-    from datetime import datetime
-
     second = (datetime.fromisoformat(times[-1]) - datetime.fromisoformat(times[0])).total_seconds()
-    assert load_results(folder).sweep.elapsed == pytest.approx(first + second)
+    assert load_results(folder).sweep.elapsed == pytest.approx(first + second, abs=0.1)  # by the journal's own times
 
 
 def test_a_run_that_the_file_no_longer_has_is_never_the_best(tmp_path):

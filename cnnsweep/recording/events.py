@@ -37,7 +37,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "resumed": {"run": str, "epoch": int},
     "ended": {"run": str, "status": str, "cause": _TEXT_OR_NONE, "kind?": _TEXT_OR_NONE},
     "cleaned": {},
-    "left": {"status": str},
+    "left": {"status": str, "elapsed?": _FIGURE},
     "tested": {
         **dict.fromkeys(("run", "configuration", "split"), str),
         **{"accuracy": _NUMBER, "loss": _FIGURE, "images": int, "correct": int, "refit": bool},

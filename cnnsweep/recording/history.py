@@ -139,6 +139,7 @@ class SweepHistory:
     began: str | None = None  # when the present command chose what trains first
     ended: str | None = None  # when it wrote its last word, or so far the last
     has_left: bool = False
+    measured: float | None = None  # seconds that the present command trained, by a clock that nobody sets
     started: str | None = None
     updated: str | None = None
     status: str = "running"
@@ -152,9 +153,11 @@ class SweepHistory:
     def command_elapsed(self) -> float:
         """For how many seconds the present command has trained, measuring and recording included.
 
-        From its choice of what trains together to its end, by the journal's clock. Loading data is no part of it, nor
-        is what is tested or cleaned later.
+        From its choice of what trains together to its end, which says it; until then by the times of its events.
+        Loading data is no part of it, nor is what is tested or cleaned later.
         """
+        if self.measured is not None:
+            return max(self.measured, 0.0)
         if self.began is None or self.ended is None:
             return 0.0
         try:
@@ -266,10 +269,12 @@ class SweepHistory:
             self.cleaned.update(event["runs"])
         elif kind == "left":
             self.status = event["status"]
+            self.measured = event.get("elapsed")  # earlier journals do not say
 
     def _note_time(self, kind: str, time: str) -> None:
         if kind == "sweep":
-            self.elapsed_before, self.began, self.ended, self.has_left = self.elapsed, None, None, False
+            self.elapsed_before, self.began, self.ended = self.elapsed, None, None
+            self.has_left, self.measured = False, None
         elif kind == "planned" and self.began is None:
             self.began = time
         if self.began is not None and not self.has_left and kind not in ("tested", "cleaned"):

@@ -114,6 +114,7 @@ class Recorder:
         self._runs: dict[str, Run] = {}
         self._boards = Boards(task.board, warn)
         self._tables_due = 0.0
+        self._began: float | None = None  # when training was first planned, by a clock that nobody sets
 
     @_undisturbed
     def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
@@ -168,6 +169,8 @@ class Recorder:
         Args:
             event: see `grouping.event_from_groups`.
         """
+        if self._began is None:
+            self._began = time.monotonic()
         self._append({"event": "planned", **event})
 
     @_undisturbed
@@ -253,7 +256,8 @@ class Recorder:
     @_undisturbed
     def finish(self, status: str) -> None:
         """Write down that the command ends, and bring the tables up to date."""
-        self._append({"event": "left", "status": status})
+        elapsed = None if self._began is None else round(time.monotonic() - self._began, 3)
+        self._append({"event": "left", "status": status, "elapsed": elapsed})
         write_tables(self.paths, self.history)
 
     def close(self) -> None:

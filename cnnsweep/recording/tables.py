@@ -82,7 +82,7 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
             "best": best_run([row for row in runs if row["in_file"]], history.objective),
             "started": history.started,
             "updated": history.updated,
-            "duration": sum(row["run_duration"] for row in runs if row["in_file"]),
+            "duration": sum(row["run_duration"] for row in runs),  # all that `elapsed` went into
             "elapsed": history.elapsed,
             "validation_images": sweep.get("validation_images"),
             "largest_class": sweep.get("largest_class"),
