@@ -12,7 +12,9 @@ from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.report.finding import find_named, find_results_file
 from cnnsweep.report.html_table import html_table
 from cnnsweep.report.json_reader import parse_json
+from cnnsweep.report.one_run import find_run
 from cnnsweep.report.results import Results, RunResult, load_results
+from cnnsweep.report.summary import rank_runs
 from cnnsweep.selection import METRICS
 from cnnsweep.staff import check_count, make_staff
 
@@ -141,7 +143,7 @@ class Sweep:
             CnnSweepError: no run, or several, are called that.
         """
         results = self._results()
-        return self._trained(find_named(results.runs, name, results.sweep.name))
+        return self._trained(find_run(results, name))
 
     def _results(self) -> Results:
         return load_results(self.folder)
@@ -160,11 +162,10 @@ class Sweep:
     def _repr_html_(self) -> str:
         results = self._results()
         metric = results.sweep.objective.metric
-        order = results.sweep.objective.rank([run.figure(metric) for run in results.runs])
         columns = results.sweep.axes or results.sweep.hyperparameters
         rows = [
             (*(run.settings.get(name) for name in columns), run.figure(metric), f"{run.status}")
-            for run in (results.runs[place] for place in order[:_SHOWN])
+            for run in rank_runs(results)[:_SHOWN]
         ]
         left = len(results.runs) - len(rows)
         title = f"{results.sweep.name}: {len(results.runs):,} runs, {results.sweep.status}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
+from cnnsweep.display.distinct import number_texts
 from cnnsweep.recording.history import RunHistory, SweepHistory
-from cnnsweep.records import Run, RunStatus, Verdict
+from cnnsweep.records import EpochRecord, Run, RunStatus, Verdict
 from cnnsweep.selection import BEST, Objective
 from cnnsweep.spec.early_stop_entry import EarlyStop
 from cnnsweep.stopping import Curve, judge, rungs_of
@@ -26,6 +28,7 @@ class Judge:
         self._history = history
         self._configuration_of: dict[str, str] = {}  # by run id
         self._runs: dict[str, list[Run]] = {}  # by configuration
+        self._places: dict[str, int] = {}  # by configuration, in the order of the sweep
         self._curves: dict[str, Curve] = {}
         self._longest = 0  # the most epochs that any run is to train
         self._changed: dict[str, None] = {}  # a set that keeps the order: their curves have to be made anew
@@ -36,6 +39,7 @@ class Judge:
             if run.id not in self._configuration_of:
                 self._configuration_of[run.id] = run.configuration
                 self._runs.setdefault(run.configuration, []).append(run)
+                self._places.setdefault(run.configuration, len(self._places))
                 self._changed[run.configuration] = None
                 self._longest = max(self._longest, run.hyperparameters.epochs)
 
@@ -139,8 +143,11 @@ class Judge:
         run = self._history.runs[run_id]
         verdict = self._history.verdicts[self._configuration_of[run_id], len(run.records)]
         metric = self._history.objective.metric
-        reached = "has no finite figure" if verdict.value is None else f"is {verdict.value:.4g}"
-        needed = "" if verdict.threshold is None else f", needed was {verdict.threshold:.4g}"
+        value, threshold = number_texts([verdict.value, verdict.threshold], 4)
+        reached = "has no finite figure" if verdict.value is None else f"is {value}"
+        needed = "" if verdict.threshold is None else f", needed was {threshold}"
+        if verdict.value is not None and verdict.value == verdict.threshold:
+            needed = ", not better than that of others which go on"
         return f"epoch {verdict.epoch}: {metric} {reached}{needed} ({verdict.rule})"
 
     def _configurations(self, run_ids: Iterable[str]) -> list[str]:
@@ -157,7 +164,8 @@ class Judge:
 
     def _curve(self, configuration: str) -> Curve:
         runs = [self._history.runs[run.id] for run in self._runs[configuration] if run.id in self._history.runs]
-        return average_curve(configuration, runs, self._history.objective)
+        curve = average_curve(configuration, runs, self._history.objective)
+        return dataclasses.replace(curve, place=self._places[configuration])
 
 
 def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Objective) -> Curve:
@@ -170,38 +178,54 @@ def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Obj
     going = [run for run in counted if not _has_diverged(run)]
     epochs = max((run.epochs or len(run.records) for run in runs), default=0)
     length = min((len(run.records) for run in going or counted), default=0)
-    figures, standing = [], []
+    figures, standing, losses = [], [], []
     for run in counted:
         values = [objective.value(record) for record in run.records[:length]]
         values += [None] * (length - len(values))
         finite = [value if value is not None and math.isfinite(value) else None for value in values]
         figures.append(finite)
-        standing.append(_standing(finite, objective, diverged_after=len(run.records) if _has_diverged(run) else None))
-    return Curve(configuration, _means(figures), _means(standing), epochs)
+        deciding = [_deciding_loss(record, objective) for record in run.records[:length]]
+        deciding += [None] * (length - len(deciding))
+        diverged_after = len(run.records) if _has_diverged(run) else None
+        stands = _standing(finite, deciding, objective, diverged_after)
+        standing.append([figure for figure, _ in stands])
+        losses.append([loss for _, loss in stands])
+    return Curve(configuration, _means(figures), _means(standing), epochs, _means(losses))
 
 
-def _standing(figures: Sequence[float | None], objective: Objective, diverged_after: int | None) -> list[float | None]:
+Stands = tuple[float | None, float | None]  # the figure, and the loss that decides between equal ones
+
+
+def _standing(
+    figures: Sequence[float | None], losses: Sequence[float | None], objective: Objective, diverged_after: int | None
+) -> list[Stands]:
     """Return what stands for a run after each epoch, by the objective's scope."""
-    result: list[float | None] = []
-    best: float | None = None
-    window: deque[float] = deque(maxlen=objective.window)
-    for position, figure in enumerate(figures):
-        best = figure if objective.is_better(figure, best) else best
+    result: list[Stands] = []
+    best: Stands = None, None
+    window: deque[Stands] = deque(maxlen=objective.window)
+    for position, (figure, loss) in enumerate(zip(figures, losses, strict=True)):
+        best = (figure, loss) if objective.is_better(figure, best[0]) else best
         if figure is not None:
-            window.append(figure)
-        last = fmean(window) if window else None
+            window.append((figure, loss))
+        last = _mean([figure for figure, _ in window]), _mean([loss for _, loss in window])
         has_diverged = diverged_after is not None and position + 1 >= diverged_after
-        result.append(None if has_diverged else best if objective.scope == BEST else last)
+        result.append((None, None) if has_diverged else best if objective.scope == BEST else last)
     return result
+
+
+def _deciding_loss(record: EpochRecord, objective: Objective) -> float | None:
+    loss: float | None = None if objective.tie_breaker is None else getattr(record, objective.tie_breaker)
+    return loss if loss is not None and math.isfinite(loss) else None
+
+
+def _mean(figures: Sequence[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return fmean(known) if known and len(known) == len(figures) else None
 
 
 def _means(columns: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
     """Return the mean of each epoch; None where one of the runs has no finite figure."""
-    means = []
-    for figures in zip(*columns, strict=True):
-        known = [figure for figure in figures if figure is not None]
-        means.append(fmean(known) if len(known) == len(figures) else None)
-    return tuple(means)
+    return tuple(_mean(figures) for figures in zip(*columns, strict=True))
 
 
 def _has_diverged(run: RunHistory) -> bool:

@@ -22,6 +22,7 @@ from cnnsweep.models.registry import build_model, check_model, is_repeatable
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.placement import Place
 from cnnsweep.randomness import kept_generators
+from cnnsweep.recording.board_hparams import kind_of
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
@@ -30,7 +31,7 @@ from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
 from cnnsweep.spec.dump import dump_spec, without_folder, written_entry
 from cnnsweep.spec.early_stop_entry import EARLY_STOP
-from cnnsweep.spec.expand import columns_that_vary
+from cnnsweep.spec.expand import columns_that_vary, possible_values
 from cnnsweep.spec.identity import identity_fields
 from cnnsweep.spec.schema import SweepSpec, TensorBoard
 from cnnsweep.spec.search_entry import SEARCH
@@ -169,6 +170,18 @@ def sweep_facts(
     }
 
 
+def validation_facts(task: TrainingTask) -> dict[str, int | None]:
+    """Return what the journal says of the images that settings are chosen on: of folds, of the least balanced one.
+
+    Without them nobody could tell whether a model learned anything, or a difference is one of a few images.
+    """
+    counts = [torch.bincount(task.images.labels[part.validation]) for part in task.parts if len(part.validation)]
+    if not counts:
+        return {"validation_images": None, "largest_class": None}
+    least = max(counts, key=lambda one: float(one.max() / one.sum()))
+    return {"validation_images": int(least.sum()), "largest_class": int(least.max())}
+
+
 def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
     """Return the models' names; of a search, all that it may choose, since nothing is chosen as it begins."""
     chosen = [run.model for run in runs]
@@ -179,8 +192,14 @@ def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(model.name for model in chosen))
 
 
-def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -> RecordingTask:
-    """Return what the recorder writes beside what training reports."""
+def make_recording_task(
+    spec: SweepSpec, dataset: Dataset, task: TrainingTask, known: Sequence[Mapping[str, Any]] = ()
+) -> RecordingTask:
+    """Return what the recorder writes beside what training reports.
+
+    Args:
+        known: the settings of runs that the folder holds, some maybe of an earlier sweep file.
+    """
     shape, classes = dataset.train.image_shape, len(dataset.classes)
     graphs: dict[str, Any] = {}
 
@@ -223,7 +242,11 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
         first = task.parts[0].training[:_SAMPLE_IMAGES]
         images = make_image_grid(next(dataset.train.batches([first], torch.device("cpu")))[0])
     varying = frozenset(columns_that_vary(spec))
-    content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying)
+    kinds = {
+        name: kind_of([*values, *(settings.get(name) for settings in known)])
+        for name, values in possible_values(spec).items()
+    }
+    content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying, kinds)
     return RecordingTask(content, describe, graph, images)
 
 

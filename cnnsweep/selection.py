@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -65,15 +65,47 @@ class Objective:
         """How many of the last epochs count; 1 for `best` and `last`."""
         return int(self.scope.removeprefix(_MEAN)) if self.scope.startswith(_MEAN) else 1
 
-    def rank(self, figures: Sequence[float | None]) -> list[int]:
-        """Return positions from best to worst; equal figures keep their order, missing ones come last."""
-        sign = -1.0 if self.mode == "max" else 1.0
+    @property
+    def tie_breaker(self) -> str | None:
+        """The figure that decides between equal accuracies, the lower the better: their loss. None for losses."""
+        return self.metric.replace("accuracy", "loss") if self.metric.endswith("accuracy") else None
 
-        def key(position: int) -> float:
-            figure = figures[position]
-            return math.inf if figure is None or not math.isfinite(figure) else sign * figure
+    def rank(self, figures: Sequence[float | None], losses: Sequence[float | None] | None = None) -> list[int]:
+        """Return positions from best to worst; missing figures come last, equal ones by loss, then in their order.
+
+        Args:
+            losses: the figures of `tie_breaker`, where they are known.
+        """
+        sign = -1.0 if self.mode == "max" else 1.0
+        by_loss = [None] * len(figures) if losses is None or self.tie_breaker is None else losses
+
+        def key(position: int) -> tuple[float, float]:
+            figure, loss = figures[position], by_loss[position]
+            if figure is None or not math.isfinite(figure):
+                return math.inf, 0.0
+            return sign * figure, math.inf if loss is None or not math.isfinite(loss) else loss
 
         return sorted(range(len(figures)), key=key)
+
+    def rank_records(self, records: Sequence[EpochRecord | None]) -> list[int]:
+        """Return the positions of what stands for several runs, from best to worst, as `rank` does."""
+        losses = [_figure(record, self.tie_breaker) for record in records]
+        return self.rank([None if record is None else self.value(record) for record in records], losses)
+
+
+def chance_of(facts: Mapping[str, Any]) -> float | None:
+    """Return the validation accuracy of always answering the largest class; None where it is not known.
+
+    Args:
+        facts: what the journal, or results.json, says of the sweep.
+    """
+    images, largest = facts.get("validation_images"), facts.get("largest_class")
+    return largest / images if images and largest is not None else None
+
+
+def has_learned(val_accuracy: float | None, chance: float | None) -> bool:
+    """False for a model that is no better than always answering the largest class; True where nobody knows."""
+    return val_accuracy is None or chance is None or val_accuracy > chance * (1 + 1e-9)
 
 
 def default_mode(metric: str) -> str:
@@ -88,6 +120,11 @@ def mean_of_last(epochs: int) -> str:
 
 def _is_finite(figure: float | None) -> bool:
     return figure is not None and math.isfinite(figure)
+
+
+def _figure(record: EpochRecord | None, name: str | None) -> float | None:
+    figure: float | None = None if record is None or name is None else getattr(record, name)
+    return figure
 
 
 def _mean(figures: Sequence[float | None]) -> float | None:

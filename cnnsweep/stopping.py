@@ -26,12 +26,20 @@ class Curve:
         figures: at position e-1 the mean over its replicates of the figure at epoch e; None if it is not finite.
         standing: at position e-1 the mean over its replicates of what stands for them after e epochs, by the scope.
         epochs: how many it is to train.
+        losses: as `standing`, of the figure that decides between equal ones (`Objective.tie_breaker`); may be empty.
+        place: in the sweep; the first of those goes on that are equal in everything else.
     """
 
     configuration: str
     figures: tuple[float | None, ...]
     standing: tuple[float | None, ...]
     epochs: int
+    losses: tuple[float | None, ...] = ()
+    place: int = 0
+
+    def loss_at(self, epoch: int) -> float | None:
+        """Return the loss that stands for it after an epoch, None where it is not known."""
+        return self.losses[epoch - 1] if epoch <= len(self.losses) else None
 
 
 def judge(
@@ -134,19 +142,28 @@ def _halved(
 ) -> list[Verdict]:
     """Stop all but the best 1/factor of those that have come as far, now or earlier (ASHA, Li et al. 2020).
 
-    Those that are due are judged at once, so it does not matter who of them trained first. Those that came to their
-    own end at this epoch count, those that came to it earlier have no figure here.
+    Of equal figures the lower loss counts as better, then the earlier place in the sweep: where many settings are at
+    exactly chance accuracy, no more of them go on than of others. Those that are due are judged at once, so it does not
+    matter who of them trained first. Those that came to their own end at this epoch count, those that came to it
+    earlier have no figure here.
     """
-    figures = [curve.standing[epoch - 1] for curve in curves if len(curve.figures) >= epoch]
-    rivals = [figure for figure in figures if figure is not None and math.isfinite(figure)]
-    ranked = [rivals[position] for position in objective.rank(rivals)]
-    threshold = ranked[max(1, math.floor(len(ranked) / rule.factor + _ROUNDING)) - 1] if ranked else None
+    rivals = [
+        curve for curve in curves if len(curve.figures) >= epoch and _finite(curve.standing[epoch - 1]) is not None
+    ]
+    rivals.sort(key=lambda curve: (curve.place, curve.configuration))
+    order = objective.rank([curve.standing[epoch - 1] for curve in rivals], [curve.loss_at(epoch) for curve in rivals])
+    ranked = [rivals[position] for position in order]
+    going_on = ranked[: max(1, math.floor(len(ranked) / rule.factor + _ROUNDING))]
+    names = {curve.configuration for curve in going_on}
+    threshold = going_on[-1].standing[epoch - 1] if going_on else None
     settings = "setting" if len(ranked) == 1 else "settings"
-    text = f"top 1/{rule.factor:g} of {len(ranked)} {settings}{where} at epoch {epoch}"
     verdicts = []
     for curve in judged:
         value = _finite(curve.standing[epoch - 1])
-        stops = value is None or objective.is_better(threshold, value)
+        stops = curve.configuration not in names
+        lost_tie = stops and value is not None and value == threshold
+        ties = f" (ties by {objective.tie_breaker or 'order'})" if lost_tie else ""
+        text = f"top 1/{rule.factor:g} of {len(ranked)} {settings}{where}{ties} at epoch {epoch}"
         verdicts.append(Verdict(curve.configuration, epoch, stops, value, threshold, max(1, len(ranked)), text))
     return verdicts
 

@@ -28,6 +28,7 @@ from cnnsweep.preparation import (
     make_training_task,
     refuse_full_disk,
     sweep_facts,
+    validation_facts,
 )
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
@@ -37,6 +38,7 @@ from cnnsweep.recording.recorder import Recorder
 from cnnsweep.records import Run, RunStatus
 from cnnsweep.remembered_groups import Fuse
 from cnnsweep.roster import Roster
+from cnnsweep.selection import chance_of
 from cnnsweep.spec.expand import columns, columns_that_vary, expand_runs
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.staff import Staff
@@ -128,8 +130,12 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             display.message(asker.space_note)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
-        recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)
+        known = [run.settings for run in history.runs.values()]
+        recorder = Recorder(
+            paths, history, make_recording_task(spec, dataset, task, known), display.message, stop.deferred
+        )
         try:
+            facts |= validation_facts(task)
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
             recorder.settle(roster.runs)
             failures = FailureStreak(options.max_failures)
@@ -215,4 +221,7 @@ def _overview(
         history={run.id: tuple(run.records) for run in known if run.records},
         outcomes={run.id: run.outcome for run in known if run.outcome is not None},
         runs_to_come=runs_to_come,
+        elapsed_before=history.elapsed,
+        elapsed=lambda: history.elapsed,
+        chance=None if history.sweep is None else chance_of(history.sweep),
     )

@@ -134,6 +134,24 @@ def test_run_as_json_gives_the_runs_on_stdout(cnnsweep, small):
     assert Path("elsewhere/journal.jsonl").exists()
 
 
+def test_run_and_report_print_the_same_json(cnnsweep, small):
+    ran = cnnsweep("run", small, "--json", "--set", "params.epochs=1").out
+    assert ran == cnnsweep("report", "runs/small", "--format", "json").out
+    content = json.loads(ran)
+    stored = tables(Path("runs/small"))
+    assert content["sweep"] == stored["sweep"]  # by the names of results.json
+    assert [run["rank"] for run in content["runs"]] == [1, 2]
+    ranked = {run["run"]: run for run in content["runs"]}
+    for row in stored["runs"]:
+        stop = row.pop("stop")
+        assert stop is None
+        assert row.items() <= ranked[row["run"]].items()
+        assert ranked[row["run"]].keys() - row.keys() == {"rank", *(f"stop_{name}" for name in STOP)}
+
+
+STOP = ("epoch", "value", "threshold", "compared", "rule")
+
+
 def test_dry_run_shows_the_runs_and_trains_nothing(cnnsweep, small):
     outcome = cnnsweep("run", small, "--dry-run")
     assert outcome.code == 0

@@ -100,7 +100,7 @@ def test_seeds_of_a_setting_stop_together_and_say_why(whole):
         assert stop["epoch"] == run["epochs_done"] in (1, 2)
         best = [max(objective[twin["run"], e] for e in range(1, stop["epoch"] + 1)) for twin in twins]
         assert stop["value"] == pytest.approx(sum(best) / 2)
-        assert stop["value"] < stop["threshold"]
+        assert stop["value"] <= stop["threshold"]  # of those that reach it, the ones with the lower loss go on
         assert f"epoch {stop['epoch']}: val_accuracy is" in run["cause"]
         assert (whole / run["checkpoint"]).exists()
     assert all(run["stop"] is None for run in content["runs"] if run["status"] == "finished")
@@ -294,7 +294,7 @@ def test_a_threshold_that_nothing_reaches_leaves_a_sweep_that_can_be_read(tmp_pa
 def test_a_search_goes_on_past_settings_that_diverge(tmp_path, method):
     text = (
         learning(TINY, method)
-        .replace("{log_uniform: [1e-3, 0.3]}", "[1.0e9, 0.01, 0.02]")
+        .replace("{log_uniform: [1e-3, 0.3]}", "[1.0e30, 0.01, 0.02]")
         .replace("[adam, sgd]", "sgd")
     )
     text = text.replace("runs: 4", "runs: 9") + RULE + "seeds: 2\n"

@@ -152,8 +152,8 @@ def _settings_to_keep(paths: SweepPaths, history: SweepHistory, count: int | Non
     """Return the configurations whose best weights stay."""
     if count is None or history.sweep is None:
         return {run.configuration for run in history.runs.values()}
-    ranked = rank_settings(make_tables(paths, history)["runs"], history.objective)
-    return {rows[0]["configuration"] for rows in ranked[:count]}
+    rows = [row for row in make_tables(paths, history)["runs"] if row["in_file"]]
+    return {ranked[0]["configuration"] for ranked in rank_settings(rows, history.objective)[:count]}
 
 
 def _leftovers(folder: Path) -> Iterator[Rubbish]:

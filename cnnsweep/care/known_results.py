@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,10 +66,14 @@ def read_known_results(paths: SweepPaths) -> KnownResults:
         for row in content["runs"]
         if row.get("stop") is not None
     }
-    return KnownResults(_sweep_event(paths, spec, content["sweep"]), runs, stops, named)
+    return KnownResults(
+        _sweep_event(paths, spec, content["sweep"], [run.id for run in results.former]), runs, stops, named
+    )
 
 
-def _sweep_event(paths: SweepPaths, spec: SweepSpec | None, sweep: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _sweep_event(
+    paths: SweepPaths, spec: SweepSpec | None, sweep: Mapping[str, Any], former: Sequence[str]
+) -> Mapping[str, Any] | None:
     import dataclasses
 
     try:
@@ -85,6 +89,8 @@ def _sweep_event(paths: SweepPaths, spec: SweepSpec | None, sweep: Mapping[str, 
         "fingerprint": fingerprint,
         "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
         "overrides": [],
+        "former": former,
+        **{name: sweep.get(name) for name in ("validation_images", "largest_class")},
         "spec": paths.frozen_spec.read_text(encoding="utf-8"),
         "time": sweep["started"],
     }

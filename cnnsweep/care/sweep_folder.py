@@ -83,8 +83,10 @@ def check_sweep(paths: SweepPaths, progress: Progress) -> list[Finding]:
 
 def _in_words(history: SweepHistory) -> str:
     name = "" if history.sweep is None else f"{safe_text(history.sweep['name'])}: "
-    over = sum(run.status.is_final for run in history.runs.values())
-    return f"{name}{count_text(len(history.runs), 'run')}, {over:,} ended, {history.status}"
+    over = sum(run.status.is_final for run in history.present)
+    former = len(history.runs) - len(history.present)
+    more = f"; {former:,} of an earlier sweep file" if former else ""
+    return f"{name}{count_text(len(history.present), 'run')}, {over:,} ended, {history.status}{more}"
 
 
 def _findings_of_journal(found: Salvage, remedy: str, *, is_running: bool) -> Iterator[Finding]:

@@ -267,12 +267,11 @@ def _read_staff(jobs: str, threads: int | None, executor: str, address: str | No
 
 
 def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:
-    from cnnsweep.report import terminal
+    from cnnsweep.report import export, terminal
     from cnnsweep.report.results import load_results
 
     if as_json:
-        tables = json.loads(result.paths.results_json.read_text(encoding="utf-8"))
-        print(json.dumps({"sweep": tables["sweep"], "runs": tables["runs"]}, indent=2, ensure_ascii=False))
+        sys.stdout.write(export.to_json(load_results(result.paths.folder)))
     elif not quiet:
         terminal.final_summary(load_results(result.paths.folder), stdout())
     if result.gave_up is not None:

@@ -214,7 +214,7 @@ def _default(source: Source, key: str, optimizer: Any) -> Any:
 def _rank(settings: Sequence[RankedSetting], objective: Objective) -> tuple[RankedSetting, ...]:
     """Return settings in order, with places and ties, by the same rules as within one sweep."""
     means = [None if one.setting.estimate is None else one.setting.estimate.mean for one in settings]
-    ordered = [settings[position] for position in objective.rank(means)]
+    ordered = [settings[position] for position in objective.rank(means, [one.setting.loss for one in settings])]
     ranked = sorted(ordered, key=lambda one: (one.setting.estimate is None, one.setting.failed > 0))
     sound = [n for n, one in enumerate(ranked) if one.figures and not one.setting.failed]
     candidates = sound or [n for n, one in enumerate(ranked) if one.figures]

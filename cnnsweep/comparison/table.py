@@ -18,9 +18,11 @@ from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import RunStatus
 from cnnsweep.report.axes import has_replicates
+from cnnsweep.report.former import former_words
 from cnnsweep.report.intervals import interval_cells, mean_text
 from cnnsweep.report.ranking import DEFAULT_TOP, counts_words
 from cnnsweep.report.settings import replicate_words
+from cnnsweep.report.ties import EQUAL, STAR, TIED, chance_words
 
 LONGEST_VALUE = 160  # characters of one value among the differences
 SHORT_HASH = 12
@@ -60,7 +62,12 @@ def _legend(comparison: Comparison) -> RenderableType:
         if sweep.status != "finished":
             text.append(f"; the sweep is {sweep.status}", "magenta")
         best = next((one for one in comparison.settings if one.source is source and one.place is not None), None)
-        if best is not None:
+        if source.results.former:
+            text.append(f"; {former_words(source.results)}", "dim")
+        chance = chance_words(source.results)
+        if chance is not None:
+            text.append(f"\n{chance}", "magenta")
+        elif best is not None:
             text.append(f"; its best is #{best.place}, {_mean_text(comparison, best)}")
         grid.add_row(Text(source.letter, "bold"), text)
     return grid
@@ -91,10 +98,14 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     legend = "95 %: interval of the mean; " if has_ends else "mean ± half its 95 % interval; " if has_intervals else ""
     tied = [one for one in settings if one.tied]
     is_best_judged = any(one.place == 1 for one in tied)
-    legend += "★ best mean" if has_intervals else "★ best"
+    equal = sum(_is_equal(one, settings[0]) for one in settings[1:])
+    if not _is_starred(settings[0]):
+        legend += "no run is marked as the best"
+    else:
+        legend += ("★ best mean" if has_intervals else "★ best") + (", = exactly the same" if equal else "")
     if tied and not is_best_judged:
         legend += ", ≈ may be the best of those with several runs"
-    elif len(tied) > 1:
+    elif len(tied) > 1 + equal:
         legend += ", ≈ tied with it"
     parts.append(Text(legend, "dim"))
     if any(one.setting.failed for one in settings):
@@ -121,7 +132,7 @@ def _columns(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[Col
     names = [Text(safe_text(one.setting.runs[0].name), style) for one, style in zip(shown, styles, strict=True)]
     interval = _interval_cells(comparison, shown)
     return [
-        Column("", [Text(_mark(one), BEST_STYLE) for one in shown], drop=0),
+        Column("", [Text(_mark(one, comparison.settings[0]), BEST_STYLE) for one in shown], drop=0),
         Column("#", texts([str(one.place or UNKNOWN) for one in shown]), drop=0),
         Column(
             "sweep",
@@ -142,8 +153,20 @@ def _interval_cells(comparison: Comparison, shown: Sequence[RankedSetting]) -> l
     return interval_cells(comparison.objective.metric, [one.setting.estimate for one in shown])
 
 
-def _mark(one: RankedSetting) -> str:
-    return "★" if one.place == 1 else "≈" if one.tied else " "
+def _mark(one: RankedSetting, best: RankedSetting) -> str:
+    if one.place == 1:
+        return STAR if _is_starred(one) else " "
+    return EQUAL if _is_starred(best) and _is_equal(one, best) else TIED if one.tied else " "
+
+
+def _is_starred(best: RankedSetting) -> bool:
+    return chance_words(best.source.results) is None
+
+
+def _is_equal(one: RankedSetting, best: RankedSetting) -> bool:
+    if one is best or one.setting.estimate is None or best.setting.estimate is None or one.setting.failed:
+        return False
+    return one.setting.estimate.mean == best.setting.estimate.mean
 
 
 def _style(one: RankedSetting) -> str:

@@ -34,6 +34,9 @@ class SweepOverview:
         outcomes: how runs ended before this session, the same.
         runs_to_come: how many further runs a search will ask for at most; 0 where all are known.
         under_way: of a sweep that is only watched.
+        elapsed_before: seconds that earlier commands trained.
+        elapsed: says how many seconds all commands have trained so far, as the report will; None asks the own clock.
+        chance: the validation accuracy of always answering the largest class, where it is known.
     """
 
     name: str
@@ -46,6 +49,9 @@ class SweepOverview:
     outcomes: Mapping[str, RunOutcome]
     runs_to_come: int = 0
     under_way: UnderWay | None = None
+    elapsed_before: float = 0.0
+    elapsed: Callable[[], float] | None = None
+    chance: float | None = None
 
 
 class SweepDisplay(Protocol):

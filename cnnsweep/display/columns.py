@@ -7,15 +7,8 @@ from typing import Any, Literal
 from rich.cells import cell_len
 from rich.text import Text
 
-from cnnsweep.display.figures import (
-    UNKNOWN,
-    align_points,
-    figure_text,
-    is_unused,
-    metric_header,
-    setting_text,
-    short_setting_text,
-)
+from cnnsweep.display.distinct import FEW_DIGITS, distinct_texts
+from cnnsweep.display.figures import UNKNOWN, align_points, figure_text, is_unused, metric_header
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.selection import Objective
 
@@ -78,7 +71,7 @@ def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop
     A dash stands where a run has no use for it; as a value `UNKNOWN` says so too. Where there is little room, numbers
     are written with fewer digits, and only then is the header cut; numbers themselves never are.
     """
-    texts = [UNKNOWN if is_unused(name, value) else setting_text(value) for value in values]
+    texts = _setting_texts(name, values)
     known = [value for value, text in zip(values, texts, strict=True) if text != UNKNOWN]
     is_numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
     if is_numeric:
@@ -86,8 +79,8 @@ def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop
     cells = [Text(text, style) for text, style in zip(texts, styles, strict=True)]
     header = safe_text(name)
     if is_numeric:
-        written = [UNKNOWN if text == UNKNOWN else short_setting_text(v) for v, text in zip(values, texts, strict=True)]
-        short = [Text(text, style) for text, style in zip(align_points(written), styles, strict=True)]
+        written = align_points(_setting_texts(name, values, FEW_DIGITS))
+        short = [Text(text, style) for text, style in zip(written, styles, strict=True)]
         if max((cell.cell_len for cell in short), default=0) >= max((cell.cell_len for cell in cells), default=0):
             short = cells
         longest = max((cell.cell_len for cell in short), default=0)
@@ -98,6 +91,12 @@ def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop
     narrowest = min(max(SHORTEST_CUT, longest), SHORTEST_CUT + 1)
     comfortable = max(cell_len(header), min(longest, SHORTEST_COMFORTABLE))
     return Column(header, cells, drop, "left", narrowest, comfortable=comfortable)
+
+
+def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) -> list[str]:
+    used = [value for value in values if not is_unused(name, value) and value != UNKNOWN]
+    texts = iter(distinct_texts(used, digits))
+    return [UNKNOWN if is_unused(name, value) or value == UNKNOWN else next(texts) for value in values]
 
 
 def figure_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:

@@ -7,6 +7,7 @@ from typing import Any
 from cnnsweep.display.safe_text import safe_text
 
 UNKNOWN = "–"
+_PARTING = frozenset("[]{},:'\"")
 
 HEADERS = {"loss": "loss", "accuracy": "acc", "val_loss": "val loss", "val_accuracy": "val acc"}
 
@@ -18,6 +19,20 @@ def figure_text(metric: str, value: float | None) -> str:
     if not math.isfinite(value):
         return str(value)
     return f"{value:.4f}" if metric.endswith("accuracy") else _four_digits(value)
+
+
+def figure_texts(metric: str, values: Sequence[float | None]) -> list[str]:
+    """Return several figures that are held against each other: with more digits where they would look equal."""
+    texts = [figure_text(metric, value) for value in values]
+    known = {value for value in values if value is not None and math.isfinite(value)}
+    digits = 5
+    while len(set(texts)) < len(set(values)) and len(known) > 1 and digits <= 17:
+        texts = [
+            f"{value:.{digits}g}" if value is not None and math.isfinite(value) else figure_text(metric, value)
+            for value in values
+        ]
+        digits += 1
+    return texts
 
 
 def _four_digits(value: float) -> str:
@@ -53,6 +68,11 @@ def duration_text(seconds: float | None) -> str:
     return f"{hours // 24} d {hours % 24:02d} h"
 
 
+def epochs_text(done: int, planned: int | None) -> str:
+    """Return how far a run is: `2/40`; a dash where nothing says how many epochs it is to train."""
+    return f"{done}/{UNKNOWN if planned is None else planned}"
+
+
 def estimate_text(seconds: float | None) -> str:
     """Return a duration that is only estimated, so without tenths of seconds; a dash while nothing is known."""
     if seconds is None:
@@ -61,23 +81,41 @@ def estimate_text(seconds: float | None) -> str:
 
 
 def setting_text(value: Any) -> str:
-    """Return a hyperparameter's value as the sweep file would write it: `true`, `0.001`, `[6, 12]`, `adam`."""
+    """Return a hyperparameter's value as the sweep file would write it: `true`, `0.001`, `[6, 12]`, `adam`, `'3'`.
+
+    Different values have different texts, but for numbers that differ in their 16th digit and `none` as a text; see
+    `distinct.distinct_texts` where those may stand beside each other.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.15g}"  # all that was written, but not what 0.1 + 0.2 adds
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{safe_text(key)}: {setting_text(part)}" for key, part in value.items()) + "}"
+        return "{" + ", ".join(f"{_part_text(str(key))}: {_part_text(part)}" for key, part in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(setting_text, value)) + "]"
-    return safe_text(value)
+        return "[" + ", ".join(map(_part_text, value)) + "]"
+    text = safe_text(value)
+    return f"'{text}'" if isinstance(value, str) and _reads_as_another_value(value) else text
 
 
-def short_setting_text(value: Any) -> str:
-    """Return `setting_text`, of a number with four significant digits at most, for where there is little room."""
-    return f"{value:.4g}" if isinstance(value, float) else setting_text(value)
+def _part_text(value: Any) -> str:
+    """Return a value inside a list or mapping, where some characters would part it."""
+    text = setting_text(value)
+    is_plain = not isinstance(value, str) or text[:1] == "'" or not _PARTING.intersection(text)
+    return text if is_plain else "'" + text.replace("'", "''") + "'"
+
+
+def _reads_as_another_value(text: str) -> bool:
+    """True for a text that the sweep file has in quotes, since it would be a number or a constant without."""
+    if text.strip() != text or text.casefold() in ("", "true", "false", "null", "~"):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def is_unused(name: str, value: Any) -> bool:

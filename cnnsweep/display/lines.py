@@ -65,9 +65,9 @@ def start_line(progress: SweepProgress) -> str:
 
 
 def summary_line(progress: SweepProgress) -> str:
-    """Return how the runs stand and the time of this session: `7 finished, 1 diverged, in 3 m 12 s`."""
+    """Return how the runs stand and the time of all commands: `7 finished, 1 diverged, in 3 m 12 s`."""
     counts = [f"{progress.counts[status]:,} {status.value}" for status in RunStatus if progress.counts[status]]
     if progress.runs_to_come:
         counts.append(f"{progress.runs_to_come:,} to come")
-    elapsed = duration_text(progress.time_left.elapsed())
+    elapsed = duration_text(progress.elapsed)
     return f"sweep {safe_text(progress.overview.name)}: {', '.join(counts) or 'no runs'}, in {elapsed}"

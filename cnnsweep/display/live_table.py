@@ -10,6 +10,7 @@ from cnnsweep.display.figures import (
     UNKNOWN,
     bar_text,
     duration_text,
+    epochs_text,
     estimate_text,
 )
 from cnnsweep.display.lines import runs_words
@@ -69,7 +70,7 @@ def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]],
         Column("run", [Text(str(row.number), _row_style(progress, row)) for row in rows], drop=0),
         _status_column(rows),
         *_setting_columns(progress, rows),
-        Column("epoch", [Text(f"{row.epochs_done}/{row.run.hyperparameters.epochs}") for row in rows], drop=1),
+        Column("epoch", [Text(epochs_text(row.epochs_done, row.run.hyperparameters.epochs)) for row in rows], drop=1),
         *_figure_columns(progress, rows),
         *_curve_column(progress, rows),
         Column("time", [_time_cell(row) for row in rows], drop=20),
@@ -159,7 +160,7 @@ def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
     is_unknown = not total and progress.runs_to_come > 0
     of = UNKNOWN if is_unknown else f"{total:,}"
     begun = sum(row.share for row in progress.active.values())
-    elapsed = duration_text(progress.time_left.elapsed())
+    elapsed = duration_text(progress.elapsed)
     is_through = not is_unknown and done == total and not progress.active
     sweep_state = _longest_that_fits(
         (f"{done:,} of {of} epochs in {elapsed}", f"{done:,} epochs")

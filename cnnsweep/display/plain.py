@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from cnnsweep.display.base import SweepOverview
-from cnnsweep.display.figures import duration_text, figure_text
+from cnnsweep.display.figures import duration_text, epochs_text, figure_text
 from cnnsweep.display.lines import end_line, failure_line, run_words, start_line, summary_line
 from cnnsweep.display.progress import FAILURES, SweepProgress
 from cnnsweep.display.safe_text import safe_text
@@ -54,12 +54,12 @@ class PlainDisplay:
         ]
         parts = [
             f"[{progress.epochs_done:>{digits}}/{progress.epochs_total}] {run_words(progress, row)}",
-            f"epoch {record.epoch}/{row.run.hyperparameters.epochs}",
+            f"epoch {epochs_text(record.epoch, row.run.hyperparameters.epochs)}",
             *figures,
             duration_text(record.epoch_duration),
         ]
         if standing is not None and standing.epoch == record.epoch and row is progress.best:
-            parts.append("best")
+            parts.append("tied for best" if progress.is_tied else "best")
         self._write("  ".join(parts))
 
     def run_ended(self, outcome: RunOutcome) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from cnnsweep.display.base import SweepOverview
 from cnnsweep.display.time_left import TimeLeft
 from cnnsweep.records import EpochRecord, FailureKind, Run, RunOutcome, RunStatus
+from cnnsweep.selection import has_learned
 
 FAILURES = (RunStatus.DIVERGED, RunStatus.FAILED)
 LEADERS = 5  # how many of the best runs are kept in order
@@ -86,8 +87,24 @@ class SweepProgress:
 
     @property
     def best(self) -> RunProgress | None:
-        """The run that leads, or None while there is none."""
-        return self.leaders[0] if self.leaders else None
+        """The run that leads, or None while there is none, or none that has learned anything."""
+        return self.leaders[0] if self.leaders and self._has_learned(self.leaders[0]) else None
+
+    @property
+    def is_tied(self) -> bool:
+        """True if another run has the very figure of the one that leads."""
+        first, *others = (self._value(row.standing) for row in self.leaders[:2])
+        return first in others
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds for which this sweep has trained, by all commands.
+
+        The clock goes on while something trains; in between, what is written down counts and nothing that comes after.
+        """
+        if self.overview.elapsed is not None and not self.active:
+            return self.overview.elapsed()
+        return self.overview.elapsed_before + self.time_left.elapsed()
 
     @property
     def size(self) -> int:
@@ -164,7 +181,8 @@ class SweepProgress:
         self.time_left.learn(record)
         self.time_left.set_left(record.run_id, row.epochs_left)
         before, row.standing = row.standing, standing
-        if row in self.leaders and self.overview.objective.is_better(self._value(before), self._value(standing)):
+        objective = self.overview.objective
+        if row in self.leaders and standing != before and objective.rank_records([standing, before])[0] == 1:
             self._rank_all()  # a run that was not among the leaders may be ahead of it now
         elif standing is not None:
             self._place(row)
@@ -203,10 +221,13 @@ class SweepProgress:
         self.leaders = self._ranked([row for row in self.runs.values() if row.standing and row.status not in FAILURES])
 
     def _ranked(self, rows: list[RunProgress]) -> list[RunProgress]:
-        # By number first: equal figures keep their order, so the run that comes first in the sweep stays ahead.
+        # By number first: where figure and loss are equal, the run that comes first in the sweep stays ahead.
         rows = sorted(rows, key=lambda row: row.number)
-        order = self.overview.objective.rank([self._value(row.standing) for row in rows])
+        order = self.overview.objective.rank_records([row.standing for row in rows])
         return [rows[position] for position in order[:LEADERS]]
+
+    def _has_learned(self, row: RunProgress) -> bool:
+        return row.standing is None or has_learned(row.standing.val_accuracy, self.overview.chance)
 
     def _value(self, standing: EpochRecord | None) -> float | None:
         return None if standing is None else self.overview.objective.value(standing)

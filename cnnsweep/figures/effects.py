@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cnnsweep.display.figures import setting_text
 from cnnsweep.figures.style import BEST, INK, OTHERS, Drawing, Format, grid, in_unit, metric_label
-from cnnsweep.report.effects import Effect, effects
+from cnnsweep.report.effects import Effect, best_values, effects
 from cnnsweep.report.effects_table import VALUES_SHOWN
 from cnnsweep.report.results import Results
 from cnnsweep.selection import Objective
@@ -83,6 +82,7 @@ def _rows(objective: Objective, effect: Effect) -> list[_Row]:
     """Return the values of a hyperparameter in order, the best few where there are many."""
     order = objective.rank([value.mean if value.applies else None for value in effect.values])
     best = effect.values[order[0]]
+    leading = best_values(objective, effect)
     rows = []
     for value in (effect.values[position] for position in sorted(order[:VALUES_SHOWN])):
         if value.mean is None or best.mean is None or not value.applies:
@@ -92,5 +92,5 @@ def _rows(objective: Objective, effect: Effect) -> list[_Row]:
             ends = (in_unit(objective.metric, found.low), in_unit(objective.metric, found.high))
         difference = in_unit(objective.metric, value.mean - best.mean if found is None else found.mean)
         is_paired = value is best or (found is not None and found.pairs is not None)
-        rows.append(_Row(setting_text(value.value), difference, ends, value is best, is_paired))
+        rows.append(_Row(value.text, difference, ends, any(value is one for one in leading), is_paired))
     return rows

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from cnnsweep.display.figures import is_unused, setting_text
+from cnnsweep.display.figures import is_unused
 from cnnsweep.figures.style import SCALE, Drawing, Format, in_unit, metric_label, readable_on
-from cnnsweep.report.axes import Levels, levels_of, setting_axes
+from cnnsweep.report.axes import Levels, in_file_order, levels_of, setting_axes
 from cnnsweep.report.effects import effects
 from cnnsweep.report.importance import estimates_by_cell, importance
 from cnnsweep.report.results import Results
@@ -39,13 +39,13 @@ def heat_map(results: Results, settings: Sequence[Setting]) -> Drawing | None:
         axes = figure.add_subplot()
         table = [[means.get((y, x), float("nan")) for x in range(len(columns.values))] for y in range(len(rows.values))]
         image = axes.imshow(table, cmap=scale, aspect="auto")
-        axes.set_xticks(range(len(columns.values)), [form.cut(setting_text(v), 0.5) for v in columns.values])
-        axes.set_yticks(range(len(rows.values)), [form.cut(setting_text(v), 0.5) for v in rows.values])
+        axes.set_xticks(range(len(columns.values)), form.cut_all(columns.texts, 0.5))
+        axes.set_yticks(range(len(rows.values)), form.cut_all(rows.texts, 0.5))
         axes.set_xlabel(form.cut(columns.name))
         axes.set_ylabel(form.cut(rows.name, 0.7))
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        if sum(len(setting_text(value)) for value in columns.values) > _LETTERS_WITHIN:
+        if sum(map(len, columns.texts)) > _LETTERS_WITHIN:
             for label in axes.get_xticklabels():
                 label.set(rotation=35, ha="right", rotation_mode="anchor")
         if len(columns.values) <= MOST_WRITTEN:
@@ -65,7 +65,7 @@ def heat_map(results: Results, settings: Sequence[Setting]) -> Drawing | None:
 
 def _chosen(results: Results, settings: Sequence[Setting]) -> tuple[Levels, Levels] | None:
     """Return the two hyperparameters that matter most: by importance, else by how far their means are apart."""
-    known = [setting.runs[0] for setting in settings if setting.estimate is not None]
+    known = in_file_order(results, [setting.runs[0] for setting in settings if setting.estimate is not None])
     if not known:
         return None
     order = [*(importance(results, settings) or {}), *(effect.name for effect in effects(results))]

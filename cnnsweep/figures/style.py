@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cnnsweep.display.distinct import cut_texts
 from cnnsweep.display.safe_text import safe_text
 
 if TYPE_CHECKING:
@@ -51,6 +52,10 @@ class Format:
         """Return text of unknown origin, safe to draw, and no longer than a share of `longest`."""
         text, most = safe_text(value), max(int(self.longest * share), 4)
         return text if len(text) <= most else text[: most - 1] + "…"
+
+    def cut_all(self, values: Sequence[Any], share: float = 1.0) -> list[str]:
+        """Return several such texts; different ones stay different."""
+        return cut_texts([safe_text(value) for value in values], max(int(self.longest * share), 12))
 
 
 COLUMN = Format("column", 3.35, 2.4, 8, 1.2, 44)  # of a paper in two columns

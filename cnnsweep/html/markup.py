@@ -2,8 +2,10 @@
 
 import html
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from cnnsweep.display.distinct import cut_texts
 from cnnsweep.display.safe_text import safe_text
 
 # Within a script element these could end it, begin a comment, or (the last two) end a line of JavaScript.
@@ -30,6 +32,11 @@ def chart_text(value: Any, longest: int | None = None) -> str:
     if longest is not None and len(shown) > longest:
         shown = shown[: longest - 1] + "…"
     return html.escape(shown, quote=False)
+
+
+def chart_texts(values: Sequence[Any], longest: int) -> list[str]:
+    """Return several such texts for one axis; different ones stay different, though they are cut."""
+    return [html.escape(one, quote=False) for one in cut_texts([safe_text(value) for value in values], longest)]
 
 
 def embedded_json(value: Any) -> str:

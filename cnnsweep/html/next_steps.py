@@ -3,15 +3,18 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnnsweep.display.figures import count_text, short_setting_text
+from cnnsweep.display.distinct import FEW_DIGITS, number_texts
+from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import FailureKind, RunStatus
 from cnnsweep.report.axes import has_replicates, is_number, setting_axes
+from cnnsweep.report.direction import is_clearly_better
 from cnnsweep.report.facts import quoted
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting, best_of, chosen_setting
 from cnnsweep.report.summary import group_failures
 from cnnsweep.report.tested import tests_by_setting
+from cnnsweep.report.ties import chance_words
 from cnnsweep.selection import BEST
 
 MANY_SEEDS = 5
@@ -57,12 +60,22 @@ def _failures(results: Results) -> Iterator[Step]:
 def _longer(results: Results, best: Setting) -> Iterator[Step]:
     run = best_of(results, best)
     is_last = run.best_epoch is not None and run.best_epoch == run.epochs_done > 1
-    if results.sweep.objective.scope == BEST and run.status is RunStatus.FINISHED and is_last:
+    if (
+        chance_words(results) is None
+        and results.sweep.objective.scope == BEST
+        and run.status is RunStatus.FINISHED
+        and is_last
+    ):
         yield Step(f"The best run was best in its last epoch, {run.epochs_done}: more epochs may reach more.")
 
 
 def _values(results: Results, settings: Sequence[Setting], best: Setting) -> Iterator[Step]:
-    """Point to values outside of what a grid trained, or between; a search looks for these by itself."""
+    """Point to values outside of what a grid trained, or between; a search looks for these by itself.
+
+    Only where the best value is ahead of those beside it by more than chance may give: else there is no direction.
+    """
+    if chance_words(results) is not None:
+        return
     if results.sweep.search is not None and results.sweep.search.get("method") != "grid":
         return
     for name in setting_axes(results):
@@ -71,20 +84,24 @@ def _values(results: Results, settings: Sequence[Setting], best: Setting) -> Ite
         values = sorted(trained)
         if name == "epochs" or value is None or not is_number(value) or len(values) < 2:
             continue
-        low, high = (short_setting_text(end) for end in (values[0], values[-1]))
-        shown = f"{safe_text(name)}={short_setting_text(value)}"
+        texts = dict(zip(values, number_texts(values, FEW_DIGITS), strict=True))
+        place = values.index(value)
+        beside = values[max(place - 1, 0) : place] + values[place + 1 : place + 2]
+        if not all(is_clearly_better(results, settings, name, value, other) for other in beside):
+            continue
+        low, high = texts[values[0]], texts[values[-1]]
+        shown = f"{safe_text(name)}={texts[value]}"
         if value == values[0]:
             yield Step(f"{shown} is the smallest value that was trained (up to {high}): try smaller ones.")
         elif value == values[-1]:
             yield Step(f"{shown} is the largest value that was trained (from {low}): try larger ones.")
         else:
-            place = values.index(value)
-            around = [short_setting_text(values[place - 1]), short_setting_text(values[place + 1])]
+            around = [texts[values[place - 1]], texts[values[place + 1]]]
             yield Step(f"{shown} lies inside of what was trained: try finer steps between {around[0]} and {around[1]}.")
 
 
 def _seeds(results: Results, settings: Sequence[Setting]) -> Iterator[Step]:
-    if len(settings) < 2:
+    if len(settings) < 2 or chance_words(results) is not None:
         return
     if not has_replicates(results):
         yield Step(f"Every setting has one run: train the best few with seeds: {MANY_SEEDS} to see what is noise.")
@@ -93,6 +110,8 @@ def _seeds(results: Results, settings: Sequence[Setting]) -> Iterator[Step]:
 
 
 def _test(results: Results, best: Setting) -> Iterator[Step]:
-    if best.configuration not in tests_by_setting(results):
+    if chance_words(results) is not None:
+        yield Step("No run has learned anything: look at the data and the labels first, then try another lr or model.")
+    elif best.configuration not in tests_by_setting(results):
         words = "When nothing is left to choose, measure the best setting on the test images, once."
         yield Step(words, f"cnnsweep evaluate {quoted(results.folder)}")

@@ -2,7 +2,7 @@
 
 import os
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, is_unu
 from cnnsweep.html.markup import text
 from cnnsweep.records import end_words
 from cnnsweep.report.axes import is_number
+from cnnsweep.report.former import LABEL
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.summary import places, rank_runs
+from cnnsweep.report.ties import EQUAL, STAR, equal_runs, starred_run
 from cnnsweep.selection import default_mode
 
 WIDEST = 26  # characters of a column; what is longer is broken
@@ -36,13 +38,19 @@ class _Column:
 
 
 def run_table(results: Results, page_folder: Path) -> str:
-    """Return the table, the best run first, each with a link to its folder from where the page lies."""
+    """Return the table, the best run first, each with a link to its folder from where the page lies.
+
+    Runs that the sweep file no longer has stand at its end.
+    """
     metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
-    ranked, place = rank_runs(results), places(results)
+    ranked, place, best = [*rank_runs(results), *results.former], places(results), starred_run(results)
+    equal = equal_runs(results)
     columns = _columns(results, metrics)
     heads = "".join(_heading(column) for column in columns)
     cells = [_cells(results, run, place.get(run.name), metrics) for run in ranked]
-    rows = [_row(results, run, line, columns, page_folder) for run, line in zip(ranked, cells, strict=True)]
+    rows = [
+        _row(results, run, line, columns, page_folder, best, equal) for run, line in zip(ranked, cells, strict=True)
+    ]
     widths = _widths(columns, cells)
     caption = f"All {len(ranked):,} runs, the best first"
     return (
@@ -73,6 +81,7 @@ def _columns(results: Results, metrics: Sequence[str]) -> list[_Column]:
         *([_Column("fold", True)] if sweep.folds else []),
         *(_Column(metric, True, default_mode(metric) == "max") for metric in metrics),
         _Column("epoch", True),
+        _Column("best at", True),
         _Column("time", True),
         _Column("status", False),
     ]
@@ -82,13 +91,15 @@ def _cells(results: Results, run: RunResult, place: int | None, metrics: Sequenc
     sweep = results.sweep
     has_news = run.cause and (run.has_failed or run.stop)
     status = end_words(run.status, run.failure) + (f": {run.cause}" if has_news else "")
+    status += "" if run.in_file else f"; {LABEL}"
     return [
         _number(place),
         _Cell(run.name),
         *(_setting(name, run.settings[name]) for name in sweep.axes),
         *([_number(run.fold)] if sweep.folds else []),
         *(_Cell(figure_text(metric, figure := run.figure(metric)), figure) for metric in metrics),
-        _Cell(f"{run.best_epoch or UNKNOWN}/{run.epochs_done}", run.best_epoch),  # the best one, of those done
+        _Cell(run.epochs_text, run.epochs_done),
+        _number(run.best_epoch),
         _Cell(duration_text(run.run_duration) if run.epochs_done else UNKNOWN, run.run_duration),
         _Cell(status),
     ]
@@ -111,19 +122,31 @@ def _heading(column: _Column) -> str:
 
 
 def _row(
-    results: Results, run: RunResult, cells: Sequence[_Cell], columns: Sequence[_Column], page_folder: Path
+    results: Results,
+    run: RunResult,
+    cells: Sequence[_Cell],
+    columns: Sequence[_Column],
+    page_folder: Path,
+    best: str | None,
+    equal: Collection[str],
 ) -> str:
-    parts = list(_row_parts(results, run, cells, columns, page_folder))
-    state = "best" if run.name == results.sweep.best else "failed" if run.has_failed else ""
+    parts = list(_row_parts(results, run, cells, columns, page_folder, best, equal))
+    state = "best" if run.name == best else "failed" if run.has_failed else ""
     return f"<tr{f' class={state}' if state else ''}>{''.join(parts)}</tr>\n"
 
 
 def _row_parts(
-    results: Results, run: RunResult, cells: Sequence[_Cell], columns: Sequence[_Column], page_folder: Path
+    results: Results,
+    run: RunResult,
+    cells: Sequence[_Cell],
+    columns: Sequence[_Column],
+    page_folder: Path,
+    best: str | None,
+    equal: Collection[str],
 ) -> Iterator[str]:
     for cell, column in zip(cells, columns, strict=True):
         if column.heading == "run" and cell.shown == run.name:
-            star = "★ " if run.name == results.sweep.best else ""
+            star = f"{STAR} " if run.name == best else f"{EQUAL} " if run.name in equal else ""
             yield f'<th scope="row">{star}{_link(results.folder / run.name, page_folder, run.name)}</th>'
             continue
         order = f' data-number="{cell.number!r}"' if cell.number is not None and repr(cell.number) != cell.shown else ""

@@ -16,8 +16,9 @@ from cnnsweep.html.words import best_words, how_sure_words, other_words, swept_w
 from cnnsweep.report.axes import has_replicates
 from cnnsweep.report.intervals import interval_cells
 from cnnsweep.report.results import Results
-from cnnsweep.report.settings import Setting, setting_words
+from cnnsweep.report.settings import Setting, chosen_setting, setting_words
 from cnnsweep.report.settings_table import tie_legend
+from cnnsweep.report.ties import chance_words, equals_of_best, mark
 
 SETTINGS_SHOWN = 10
 IMAGES_SHOWN = 24
@@ -34,7 +35,8 @@ def summary_section(results: Results, settings: Sequence[Setting]) -> str:
         for step in next_steps(results, settings)
     )
     varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, settings))
-    best_line = f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>' if best else ""
+    star = "" if chance_words(results) else '<span aria-hidden="true">★ </span>'
+    best_line = f'<p class="best">{star}{text(best)}</p>' if best else ""
     return "\n".join([
         f"<h3>What was swept</h3>{_paragraphs(swept_words(results))}{f'<dl>{varied}</dl>' if varied else ''}",
         f"<h3>The best setting</h3>{best_line}{_paragraphs(facts)}",
@@ -55,10 +57,12 @@ def _best_settings(results: Results, settings: Sequence[Setting]) -> str:
     if not has_replicates(results) or not shown:
         return ""
     metric = results.sweep.objective.metric
+    equal, is_starred = equals_of_best(results, settings), chance_words(results) is None
+    best = chosen_setting(results, settings)
     intervals = interval_cells(metric, [setting.estimate for setting in shown])
     rows = [
         [
-            f"{'★' if setting.place == 1 else '≈' if setting.tied else ''} {setting.place}",
+            f"{mark(setting, best, is_starred).strip()} {setting.place}",
             setting_words(results, setting, ", "),
             figure_text(metric, None if setting.estimate is None else setting.estimate.mean),
             interval,
@@ -67,7 +71,9 @@ def _best_settings(results: Results, settings: Sequence[Setting]) -> str:
         for setting, interval in zip(shown, intervals, strict=True)
     ]
     table = _table(DataTable(["place", "setting", metric, "95 %", "runs"], rows))
-    return f"<h3>The best settings</h3><p>{text(tie_legend(settings))}.</p>{_scrolled('The best settings', table)}"
+    return (
+        f"<h3>The best settings</h3><p>{text(tie_legend(settings, equal))}.</p>{_scrolled('The best settings', table)}"
+    )
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:

@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.display.figures import count_text, duration_text, figure_text, is_unused, setting_text, short_setting_text
+from cnnsweep.display.distinct import FEW_DIGITS, distinct_texts, number_texts
+from cnnsweep.display.figures import count_text, figure_text, is_unused, setting_text
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.axes import MANY_VALUES, canonical, has_replicates, is_number, setting_axes
+from cnnsweep.report.axes import MANY_VALUES, canonical, has_replicates, in_file_order, is_number, setting_axes
+from cnnsweep.report.former import former_words
 from cnnsweep.report.intervals import mean_text
 from cnnsweep.report.ranking import ONE_RUN, counts_words
-from cnnsweep.report.results import Results
+from cnnsweep.report.results import Results, RunResult
+from cnnsweep.report.run_words import in_epoch_words
 from cnnsweep.report.settings import Setting, best_of, chosen_setting, replicate_words, setting_words
 from cnnsweep.report.stopping import saving_words
-from cnnsweep.report.summary import group_failures
+from cnnsweep.report.summary import group_failures, time_words
 from cnnsweep.report.sureness import sure_words
 from cnnsweep.report.tested import latest_tests, tested_words, tests_by_setting
+from cnnsweep.report.ties import chance_words, tie_words
 
 SETTINGS_SHOWN = 10
 
@@ -30,7 +34,7 @@ def swept_words(results: Results) -> list[str]:
     threads = f", {count_text(sweep.threads, 'thread')}" if sweep.threads else ""
     lines = [
         f"{model}{sweep.dataset}: {counts_words(results, of)}{drawn}{folds}; "
-        f"{duration_text(sweep.duration)} of training on {sweep.device}{threads}, {sweep.precision}."
+        f"{time_words(results)} on {sweep.device}{threads}, {sweep.precision}."
     ]
     better = "higher" if sweep.objective.mode == "max" else "lower"
     decides = f"Ranked by {sweep.objective.metric}, {better} is better."
@@ -44,21 +48,24 @@ def swept_words(results: Results) -> list[str]:
 
 def varied_rows(results: Results, settings: Sequence[Setting]) -> list[tuple[str, str]]:
     """Return each hyperparameter that varies with its values in a few words."""
-    return [(name, values_words(name, settings)) for name in setting_axes(results)]
+    runs = in_file_order(results, [setting.runs[0] for setting in settings])
+    return [(name, values_words(name, runs)) for name in setting_axes(results)]
 
 
-def values_words(name: str, settings: Sequence[Setting]) -> str:
-    """Return the values of a hyperparameter: all of them, or from where to where."""
-    values = {}
-    for setting in settings:
-        value = setting.settings.get(name)
-        if not is_unused(name, value):
-            values[canonical(value)] = value
+def values_words(name: str, runs: Sequence[RunResult]) -> str:
+    """Return the values of a hyperparameter: all of them, or from where to where.
+
+    Args:
+        runs: one a setting, in the file's order.
+    """
+    values = {canonical(value): value for run in runs if not is_unused(name, value := run.settings[name])}
     numbers: list[float] = [value for value in values.values() if value is not None and is_number(value)]
+    if len(numbers) == len(values):
+        values = {canonical(value): value for value in sorted(numbers)}
     if len(numbers) == len(values) > MANY_VALUES:
-        low, high = (short_setting_text(end) for end in (min(numbers), max(numbers)))
+        low, high = number_texts([min(numbers), max(numbers)], FEW_DIGITS)
         return f"{len(values):,} values from {low} to {high}"
-    texts = [setting_text(value) for value in values.values()]
+    texts = distinct_texts(list(values.values()))
     rest = f" and {len(texts) - MANY_VALUES:,} more" if len(texts) > MANY_VALUES else ""
     return ", ".join(texts[:MANY_VALUES]) + rest
 
@@ -75,8 +82,12 @@ def best_words(results: Results, settings: Sequence[Setting]) -> tuple[str, list
     if len(setting.runs) > 1 and found is not None:
         lines.append(f"{metric} {mean_text(metric, found)}, mean of {replicate_words(setting.figures)}.")
     which = f"Its best run, {safe_text(run.name)}, reached" if len(setting.runs) > 1 else "It reached"
-    epoch = "" if run.best_epoch is None else f" in epoch {run.best_epoch} of {run.epochs_done}"
+    epoch = "" if run.best_epoch is None else f" {in_epoch_words(run)}"
     lines.append(f"{which} {metric} {figure_text(metric, run.figure(metric))}{epoch}.")
+    if (chance := chance_words(results)) is not None:
+        lines.insert(0, chance)
+    elif (tie := tie_words(results, settings)) is not None:
+        lines.append(f"Tied: {tie}.")
     tests = tests_by_setting(results).get(setting.configuration, [])
     for words in tested_words(results, latest_tests(tests)):
         lines.append(f"{words[0].upper()}{words[1:]}.")
@@ -99,6 +110,8 @@ def other_words(results: Results) -> list[str]:
     if any(run.stop for run in results.runs):
         words = saving_words(results)
         lines.append(f"Early stopping {words}.")
+    if results.former:
+        lines.append(f"{former_words(results)}: see the end of the table of all runs.")
     for group in group_failures(results):
         kind = f" ({group.failure})" if group.failure and group.failure.value != group.status.value else ""
         lines.append(f"{count_text(len(group.runs), 'run')} {group.status.value}{kind}: {safe_text(group.cause)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
 from google.protobuf.struct_pb2 import Value
@@ -11,24 +13,60 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
+from cnnsweep.display.figures import setting_text
 from cnnsweep.records import RunStatus
 
 HPARAMS, BEST = "_hparams_/", "best/"  # how tags of the view, and of the figures that it shows, begin
 _METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+_TYPES = {
+    "number": api_pb2.DATA_TYPE_FLOAT64,
+    "bool": api_pb2.DATA_TYPE_BOOL,
+    "text": api_pb2.DATA_TYPE_STRING,
+}
 
 
-def start_of_session(settings: Mapping[str, Any], varying: Collection[str]) -> list[Summary]:
+class Kind(StrEnum):
+    """What the values of one column are; the view sorts a column, and fails where they are of several kinds."""
+
+    NUMBER = "number"
+    BOOL = "bool"
+    TEXT = "text"
+
+
+def kind_of(values: Iterable[Any]) -> Kind:
+    """Return the kind of a column that holds these values; None, an empty cell, is of none."""
+    kinds = {_kind(value) for value in values if value is not None}
+    return kinds.pop() if len(kinds) == 1 else Kind.TEXT if kinds else Kind.NUMBER
+
+
+def is_of_mixed_kinds(settings: Mapping[str, Any], kinds: Mapping[str, Kind]) -> bool:
+    """True if a run has a number or truth value where other runs of the sweep have texts, lists or mappings."""
+    return any(
+        kinds.get(name) is Kind.TEXT and value is not None and _kind(value) is not Kind.TEXT
+        for name, value in settings.items()
+    )
+
+
+def _kind(value: Any) -> Kind:
+    if isinstance(value, bool):
+        return Kind.BOOL
+    is_number = isinstance(value, int | float) and math.isfinite(value)  # the view cannot write what is not finite
+    return Kind.NUMBER if is_number else Kind.TEXT
+
+
+def start_of_session(settings: Mapping[str, Any], varying: Collection[str], kinds: Mapping[str, Kind]) -> list[Summary]:
     """Return what a run's row begins with: which columns the view has, and the run's values.
 
     Args:
         settings: of every hyperparameter of the sweep, None where the run has no such: the view takes its columns from
             whichever run it meets first.
         varying: those that differ between runs.
+        kinds: of the columns, the same for all runs of the sweep; what is not among them goes by the run's own value.
     """
+    of = {name: kinds.get(name, kind_of([value])) for name, value in settings.items()}
     experiment = api_pb2.Experiment(
         hparam_infos=[
-            api_pb2.HParamInfo(name=name, type=_type(value), differs=name in varying)
-            for name, value in settings.items()
+            api_pb2.HParamInfo(name=name, type=_TYPES[kind], differs=name in varying) for name, kind in of.items()
         ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"{BEST}{name}"), display_name=f"best {name}")
@@ -39,7 +77,7 @@ def start_of_session(settings: Mapping[str, Any], varying: Collection[str]) -> l
     for name, value in settings.items():
         if value is None:  # the run has no such hyperparameter: an empty cell
             continue
-        start.hparams[name].CopyFrom(_value(value))
+        start.hparams[name].CopyFrom(_value(value, of[name]))
     return [
         _summary(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment)),
         _summary(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)),
@@ -60,16 +98,9 @@ def _summary(tag: str, content: HParamsPluginData) -> Summary:
     return Summary(value=[Summary.Value(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)])
 
 
-def _type(value: Any) -> int:
-    if isinstance(value, bool):
-        return int(api_pb2.DATA_TYPE_BOOL)
-    is_number = value is None or isinstance(value, int | float)  # those that a run may lack are numbers
-    return int(api_pb2.DATA_TYPE_FLOAT64 if is_number else api_pb2.DATA_TYPE_STRING)
-
-
-def _value(value: Any) -> Value:
-    if isinstance(value, bool):
+def _value(value: Any, kind: Kind) -> Value:
+    if kind is Kind.BOOL:
         return Value(bool_value=value)
-    if isinstance(value, int | float):
+    if kind is Kind.NUMBER:
         return Value(number_value=value)
-    return Value(string_value=str(value))
+    return Value(string_value=setting_text(value))

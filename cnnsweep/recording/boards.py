@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -10,7 +10,8 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from cnnsweep.errors import FolderError
-from cnnsweep.recording.event_files import drop_later_events
+from cnnsweep.recording.board_hparams import is_of_mixed_kinds, start_of_session
+from cnnsweep.recording.event_files import drop_later_events, replace_session_start
 from cnnsweep.recording.paths import RunPaths
 from cnnsweep.recording.tensorboard import BoardContent, RunBoard
 from cnnsweep.records import EpochReport, RunStatus
@@ -59,6 +60,19 @@ class Boards:
                 self._open[run_id] = RunBoard(paths, self._content)
             if run_id in self._open:
                 self._open[run_id].add_end(status, figures, epoch)
+
+    def bring_into_line(self, runs: Iterable[tuple[RunPaths, Mapping[str, Any]]]) -> None:
+        """Have the rows of runs that trained before agree with the columns' kinds, which other values may have changed.
+
+        Args:
+            runs: their files and settings.
+        """
+        with self._may_fail():
+            if not (self._work and self._content.hparams):
+                return
+            for paths, settings in runs:
+                if is_of_mixed_kinds(settings, self._content.kinds):
+                    replace_session_start(paths, start_of_session(settings, self._content.varying, self._content.kinds))
 
     def go_back(self, paths: RunPaths, epoch: int, batches: int) -> None:
         """Drop what came after an epoch; see `event_files.drop_later_events`."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from cnnsweep.recording.board_hparams import BEST, HPARAMS
 from cnnsweep.recording.event_records import write_record
@@ -59,6 +60,34 @@ def replace_evaluation_events(paths: RunPaths, summary: Summary, split: str, ste
     ]
     path = paths.folder / f"{PREFIX}{EVALUATION}{split}"
     replace_file_by(path, partial(_write_events, [event.SerializeToString() for event in events]))
+
+
+def replace_session_start(paths: RunPaths, start: Sequence[Summary]) -> None:
+    """Have a run's row in the HParams view begin otherwise, where its files have other values or types.
+
+    Args:
+        start: see `board_hparams.start_of_session`.
+
+    Raises:
+        OSError, FolderError: a file cannot be read or written.
+    """
+    wanted = {value.tag: value for summary in start for value in summary.value}
+    for path in paths.event_files:
+        events = [Event.FromString(raw) for raw in _whole_events(path)]
+        has_changed = False
+        for event in events:
+            for value in event.summary.value:
+                if value.tag in wanted and _without_time(value) != _without_time(wanted[value.tag]):
+                    value.CopyFrom(wanted[value.tag])
+                    has_changed = True
+        if has_changed:
+            replace_file_by(path, partial(_write_events, [event.SerializeToString() for event in events]))
+
+
+def _without_time(value: Summary.Value) -> HParamsPluginData:
+    content = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+    content.session_start_info.ClearField("start_time_secs")
+    return content
 
 
 def _write_events(events: Sequence[bytes], file: OutputFile) -> None:

@@ -19,7 +19,8 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         **dict.fromkeys(("name", "dataset", "fingerprint", "model", "metric", "mode", "precision", "device"), str),
         **{"version": int, "spec": str, "seed": int, "threads": int, "normalize": dict, "overrides": list},
         **{"description": _TEXT_OR_NONE, "validation": _NUMBER, "scope?": str, "folds?": (int, type(None))},
-        **{"search?": (dict, type(None)), "early_stop?": (dict, type(None))},
+        **{"search?": (dict, type(None)), "early_stop?": (dict, type(None)), "former?": list},
+        **dict.fromkeys(("validation_images?", "largest_class?"), (int, type(None))),
     },
     "run": {
         **{"run": str, "name": str, "settings": dict, "parameters": int, "configuration?": str},
@@ -36,7 +37,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "resumed": {"run": str, "epoch": int},
     "ended": {"run": str, "status": str, "cause": _TEXT_OR_NONE, "kind?": _TEXT_OR_NONE},
     "cleaned": {},
-    "left": {"status": str},
+    "left": {"status": str, "elapsed?": _FIGURE},
     "tested": {
         **dict.fromkeys(("run", "configuration", "split"), str),
         **{"accuracy": _NUMBER, "loss": _FIGURE, "images": int, "correct": int, "refit": bool},

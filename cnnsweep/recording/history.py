@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,8 @@ class SweepHistory:
         verdicts: what an early-stopping rule found, by configuration and epoch.
         tests: the `tested` events, one for each look at the test set.
         cleaned: runs whose best weights a person had removed.
+        former: runs that the present sweep file no longer has, nor its search has asked for.
+        elapsed_before: seconds that earlier commands trained; see `elapsed`.
     """
 
     sweep: Mapping[str, Any] | None = None
@@ -131,6 +134,12 @@ class SweepHistory:
     verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
     tests: list[Mapping[str, Any]] = field(default_factory=list)
     cleaned: set[str] = field(default_factory=set)
+    former: set[str] = field(default_factory=set)
+    elapsed_before: float = 0.0
+    began: str | None = None  # when the present command chose what trains first
+    ended: str | None = None  # when it wrote its last word, or so far the last
+    has_left: bool = False
+    measured: float | None = None  # seconds that the present command trained, by a clock that nobody sets
     started: str | None = None
     updated: str | None = None
     status: str = "running"
@@ -139,6 +148,51 @@ class SweepHistory:
     def objective(self) -> Objective:
         assert self.sweep is not None
         return Objective(self.sweep["metric"], self.sweep["mode"], self.sweep.get("scope", BEST))
+
+    @property
+    def command_elapsed(self) -> float:
+        """For how many seconds the present command has trained, measuring and recording included.
+
+        From its choice of what trains together to its end, which says it; until then by the times of its events.
+        Loading data is no part of it, nor is what is tested or cleaned later.
+        """
+        if self.measured is not None:
+            return max(self.measured, 0.0)
+        if self.began is None or self.ended is None:
+            return 0.0
+        try:
+            passed = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.began)
+        except (ValueError, TypeError):  # no cnnsweep wrote such times
+            return 0.0
+        return max(passed.total_seconds(), 0.0)
+
+    @property
+    def elapsed(self) -> float:
+        """For how many seconds all commands together have trained: what passed on a clock.
+
+        The runs' own durations sum up to something else: those that train side by side share each second where they are
+        one program, and count it each where they have workers of their own.
+        """
+        return self.elapsed_before + self.command_elapsed
+
+    def planned_epochs(self, run: RunHistory) -> int | None:
+        """Return how many epochs a run is to train, None where nothing says it.
+
+        A journal of an earlier version tells by the setting, or by any run that finished: without a setting all have
+        the same.
+        """
+        if run.epochs is not None:
+            return run.epochs
+        own = run.settings.get("epochs")
+        if isinstance(own, int) and not isinstance(own, bool):
+            return own
+        finished = [len(one.records) for one in self.runs.values() if one.status is RunStatus.FINISHED]
+        return max(finished, default=None)
+
+    @property
+    def present(self) -> list[RunHistory]:
+        """The runs of the present sweep file, with those that its search has asked for."""
+        return [run for run in self.runs.values() if run.id not in self.former]
 
     def at_epoch(self, epoch: int, run_ids: Iterable[str]) -> list[str]:
         """Return those of some runs whose last record is of an epoch."""
@@ -156,8 +210,10 @@ class SweepHistory:
         check_event(event)
         kind = event["event"]
         self.updated = event["time"]
+        self._note_time(kind, event["time"])
         if kind == "sweep":
             self.sweep = event
+            self.former = set(event.get("former", ()))  # earlier journals do not say
             self.started = self.started or event["time"]
             self.status = "running"
         elif kind == "run":
@@ -187,6 +243,8 @@ class SweepHistory:
         elif kind == "asked":
             picks = tuple(dict(one) for one in event["picks"])
             self.rounds.append(AskedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
+            again = set(event["configurations"])  # of an earlier search's settings some may be asked for again
+            self.former = {run for run in self.former if run in self.runs and self.runs[run].configuration not in again}
         elif kind == "judged":
             for fields in event["verdicts"]:
                 verdict = Verdict(**fields)
@@ -211,6 +269,16 @@ class SweepHistory:
             self.cleaned.update(event["runs"])
         elif kind == "left":
             self.status = event["status"]
+            self.measured = event.get("elapsed")  # earlier journals do not say
+
+    def _note_time(self, kind: str, time: str) -> None:
+        if kind == "sweep":
+            self.elapsed_before, self.began, self.ended = self.elapsed, None, None
+            self.has_left, self.measured = False, None
+        elif kind == "planned" and self.began is None:
+            self.began = time
+        if self.began is not None and not self.has_left and kind not in ("tested", "cleaned"):
+            self.ended, self.has_left = time, kind == "left"
 
     def _remember(self, event: Mapping[str, Any]) -> None:
         """Take in groups, in place of all that hold one of their runs: parts of a group have its turn."""

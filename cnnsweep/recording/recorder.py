@@ -114,6 +114,7 @@ class Recorder:
         self._runs: dict[str, Run] = {}
         self._boards = Boards(task.board, warn)
         self._tables_due = 0.0
+        self._began: float | None = None  # when training was first planned, by a clock that nobody sets
 
     @_undisturbed
     def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
@@ -123,9 +124,14 @@ class Recorder:
             facts: see `preparation.sweep_facts`.
             runs: every run of the sweep with its number of parameters.
         """
-        self._append({"event": "sweep", "version": VERSION, **facts})
+        before = self.history.sweep
+        ids = {run.id for run, _ in runs}
+        former = [run for run in self.history.runs if run not in ids]
+        self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
         self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
         remove_leftovers(self.paths.folder)
+        if before is not None and (before["spec"] != facts["spec"] or "former" not in before):
+            self._boards.bring_into_line((self.paths.run(run.name), run.settings) for run in self.history.runs.values())
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
         replace_files({self.paths.frozen_spec: facts["spec"], self.paths.environment: environment})
@@ -163,6 +169,8 @@ class Recorder:
         Args:
             event: see `grouping.event_from_groups`.
         """
+        if self._began is None:
+            self._began = time.monotonic()
         self._append({"event": "planned", **event})
 
     @_undisturbed
@@ -248,7 +256,8 @@ class Recorder:
     @_undisturbed
     def finish(self, status: str) -> None:
         """Write down that the command ends, and bring the tables up to date."""
-        self._append({"event": "left", "status": status})
+        elapsed = None if self._began is None else round(time.monotonic() - self._began, 3)
+        self._append({"event": "left", "status": status, "elapsed": elapsed})
         write_tables(self.paths, self.history)
 
     def close(self) -> None:

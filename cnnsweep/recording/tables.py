@@ -55,7 +55,7 @@ def table_texts(paths: SweepPaths, history: SweepHistory) -> dict[Path, str]:
 def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
     """Return the content of `results.json`."""
     assert history.sweep is not None
-    hyperparameters = _columns(history.runs.values())
+    hyperparameters = _columns([*history.present, *history.runs.values()])
     runs = [_run_row(paths, history, run, hyperparameters) for run in history.runs.values()]
     sweep = history.sweep
     return {
@@ -78,11 +78,14 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
             "device": sweep["device"],
             "threads": sweep["threads"],
             "hyperparameters": hyperparameters,
-            "axes": [name for name in hyperparameters if _varies(name, history.runs.values())],
-            "best": best_run(runs, history.objective),
+            "axes": [name for name in hyperparameters if _varies(name, history.present)],
+            "best": best_run([row for row in runs if row["in_file"]], history.objective),
             "started": history.started,
             "updated": history.updated,
-            "duration": sum(row["run_duration"] for row in runs),
+            "duration": sum(row["run_duration"] for row in runs),  # all that `elapsed` went into
+            "elapsed": history.elapsed,
+            "validation_images": sweep.get("validation_images"),
+            "largest_class": sweep.get("largest_class"),
         },
         "runs": runs,
         "epochs": [_epoch_row(run, record, hyperparameters) for run in history.runs.values() for record in run.records],
@@ -93,8 +96,8 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
 def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | None:
     """Return the name of the best run of the best setting, or None where no run has a figure.
 
-    A setting counts by the mean over its runs. One of which a run diverged or failed comes after all others, whatever
-    it reached before: its other seeds and folds were lucky.
+    A setting counts by the mean over its runs, of equal ones by the mean loss, then by the order. One of which a run
+    diverged or failed comes after all others, whatever it reached before: its other seeds and folds were lucky.
 
     Args:
         rows: of the table of runs.
@@ -103,7 +106,12 @@ def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | N
     if not ranked or _mean_figure(ranked[0], objective.metric) is None:
         return None
     best = ranked[0]
-    return str(best[objective.rank([row[objective.metric] for row in best])[0]]["run"])
+    figures, losses = ([None if name is None else row[name] for row in best] for name in _deciding(objective))
+    return str(best[objective.rank(figures, losses)[0]]["run"])
+
+
+def _deciding(objective: Objective) -> tuple[str, str | None]:
+    return objective.metric, objective.tie_breaker
 
 
 def rank_settings(rows: Sequence[Mapping[str, Any]], objective: Objective) -> list[list[Mapping[str, Any]]]:
@@ -112,12 +120,13 @@ def rank_settings(rows: Sequence[Mapping[str, Any]], objective: Objective) -> li
     for row in rows:
         settings.setdefault(row["configuration"], []).append(row)
     candidates = list(settings.values())
-    order = objective.rank([_mean_figure(candidate, objective.metric) for candidate in candidates])
+    figures, losses = ([_mean_figure(rows, name) for rows in candidates] for name in _deciding(objective))
+    order = objective.rank(figures, losses)
     return [candidates[position] for position in order]
 
 
-def _mean_figure(rows: Sequence[Mapping[str, Any]], metric: str) -> float | None:
-    if any(row["status"] in _FAILED for row in rows):
+def _mean_figure(rows: Sequence[Mapping[str, Any]], metric: str | None) -> float | None:
+    if metric is None or any(row["status"] in _FAILED for row in rows):
         return None
     figures = [row[metric] for row in rows if row[metric] is not None]
     return fmean(figures) if figures else None
@@ -133,12 +142,14 @@ def _empty_run_row() -> dict[str, Any]:
         "failure": None,
         "cause": None,
         "epochs_done": 0,
+        "epochs_planned": None,
         "best_epoch": None,
         **dict.fromkeys(_RUN_FIGURES),
         "run_duration": 0.0,
         "parameters": None,
         "checkpoint": None,
         "stop": None,
+        "in_file": True,
     }
 
 
@@ -157,12 +168,14 @@ def _run_row(
         "failure": None if run.outcome is None else run.outcome.failure,
         "cause": None if run.outcome is None else run.outcome.cause,
         "epochs_done": run.records[-1].epoch if run.records else 0,
+        "epochs_planned": history.planned_epochs(run),
         "best_epoch": None if best is None else best.epoch,
         **({} if best is None else {name: getattr(best, name) for name in _RUN_FIGURES}),
         "run_duration": run.records[-1].run_duration if run.records else 0.0,
         "parameters": run.parameters,
         "checkpoint": str(weights.relative_to(paths.folder)) if best is not None and weights.exists() else None,
         "stop": _stop(history, run),
+        "in_file": run.id not in history.former,
         **{name: run.settings.get(name) for name in hyperparameters},
     }
 

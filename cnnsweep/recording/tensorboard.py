@@ -8,7 +8,7 @@ import socket
 import time
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from tensorboard.compat.proto.versions_pb2 import VersionDef
 from torch import Tensor
 from torch.utils.tensorboard.summary import custom_scalars
 
-from cnnsweep.recording.board_hparams import BEST, end_of_session, start_of_session
+from cnnsweep.recording.board_hparams import BEST, Kind, end_of_session, start_of_session
 from cnnsweep.recording.event_files import BATCH_TAG, FILE_VERSION, PREFIX
 from cnnsweep.recording.event_records import write_record
 from cnnsweep.recording.files import OutputFile, sync_folder
@@ -42,12 +42,14 @@ class BoardContent:
 
     Attributes:
         varying: the settings that differ between runs.
+        kinds: what the values of each setting are, in all runs of the sweep.
     """
 
     batch_loss: bool = True
     histograms: bool = True
     hparams: bool = True
     varying: frozenset[str] = frozenset()
+    kinds: Mapping[str, Kind] = field(default_factory=dict)
 
 
 class RunBoard:
@@ -104,7 +106,7 @@ class RunBoard:
         torch's `add_hparams` would make a second run, and hide figures and hyperparameters that the first one lacks.
         """
         if self._content.hparams:
-            for summary in start_of_session(settings, self._content.varying):
+            for summary in start_of_session(settings, self._content.varying, self._content.kinds):
                 self._add(summary, 0)
             self._file.flush()
 

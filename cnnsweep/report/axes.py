@@ -2,15 +2,17 @@
 
 import bisect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnsweep.display.figures import setting_text
+from cnnsweep.display.distinct import distinct_texts, number_texts
+from cnnsweep.display.figures import is_unused
 from cnnsweep.report.results import Results, RunResult
 
 MANY_VALUES = 8  # more than this and a numeric axis may be shown in bins
 BINS = 4
+BIN_DIGITS = 3
 REPLICATE_AXES = ("seed", "fold")
 
 
@@ -19,13 +21,16 @@ class Levels:
     """The values of one axis, or its bins.
 
     Attributes:
-        values: one a level, as JSON has it; of bins the text of their ends. Numbers ascend, others are as in the file.
+        values: one a level, as JSON has it; of bins the text of their ends. Numbers ascend, others are as in the file;
+            what says that a run has no use for the hyperparameter comes last.
+        texts: the same, to be shown; no two are alike.
         of: the level of each value, by `canonical` text, as a position in `values`.
         is_binned: several values share a level.
     """
 
     name: str
     values: tuple[Any, ...]
+    texts: tuple[str, ...]
     of: Mapping[str, int]
     is_binned: bool
 
@@ -60,6 +65,9 @@ def levels_of(name: str, runs: Sequence[RunResult], always: bool = False) -> Lev
     Bins are by quartiles of the settings' values, so each holds about as many settings. They are made of more than
     `MANY_VALUES` numbers where more than half of the settings have a value of their own, as a search draws them; if
     `always`, wherever there are more than `MANY_VALUES`.
+
+    Args:
+        runs: in the file's order, whatever order the settings are shown in; see `in_file_order`.
     """
     values: dict[str, Any] = {}
     configurations: dict[str, set[str]] = {}
@@ -78,10 +86,18 @@ def levels_of(name: str, runs: Sequence[RunResult], always: bool = False) -> Lev
             for _ in range(weight)
         )
         return _binned(name, values, numbers, spread, others)
-    texts = list(values)
-    if all(isinstance(value, int | float) for value in values.values()):
-        texts.sort(key=lambda text: (isinstance(values[text], bool), values[text]))
-    return Levels(name, tuple(values[text] for text in texts), {text: n for n, text in enumerate(texts)}, False)
+    used = [text for text, value in values.items() if not is_unused(name, value)]
+    if all(isinstance(values[text], int | float) for text in used):
+        used.sort(key=lambda text: (isinstance(values[text], bool), values[text]))
+    order = [*used, *(values.keys() - set(used))]  # of these there is one, or none
+    ordered = tuple(values[text] for text in order)
+    return Levels(name, ordered, tuple(distinct_texts(ordered)), {text: n for n, text in enumerate(order)}, False)
+
+
+def in_file_order(results: Results, runs: Iterable[RunResult]) -> list[RunResult]:
+    """Return runs in the order of the file: settings that are ranked would give their values in that order."""
+    names = {run.name for run in runs}
+    return [run for run in results.runs if run.name in names]
 
 
 def _binned(
@@ -92,13 +108,16 @@ def _binned(
     bins: list[list[float]] = [[] for _ in range(len(starts) + 1)]
     for number in numbers:
         bins[bisect.bisect_right(starts, number)].append(number)
-    labels: list[Any] = [
-        setting_text(part[0]) if len(part) == 1 else f"{_short(part[0])} to {_short(part[-1])}" for part in bins
-    ]
+    labels = _bin_texts(bins)
     of = {text: bisect.bisect_right(starts, value) for text, value in values.items() if is_number(value)}
     of |= {text: len(labels) + position for position, text in enumerate(others)}
-    return Levels(name, (*labels, *(values[text] for text in others)), of, True)
+    rest = [values[text] for text in others]
+    return Levels(name, (*labels, *rest), (*labels, *distinct_texts(rest)), of, True)
 
 
-def _short(number: float) -> str:
-    return setting_text(number) if isinstance(number, int) else f"{number:.3g}"
+def _bin_texts(bins: Sequence[Sequence[float]]) -> list[str]:
+    """Return `0.01 to 0.03` for each bin, or its only value, with as many digits as tell all of the ends apart."""
+    ends = [end for part in bins for end in (part[0], part[-1])]
+    written = dict(zip(ends, number_texts(ends, BIN_DIGITS), strict=True))
+    exact = dict(zip(ends, distinct_texts(ends), strict=True))
+    return [exact[part[0]] if len(part) == 1 else f"{written[part[0]]} to {written[part[-1]]}" for part in bins]

@@ -8,6 +8,8 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cnnsweep.display.distinct import number_texts
+
 HEIGHT = 13  # lines, of which three are the title, the axis and its numbers
 WIDEST = 90
 NARROWEST = 48  # two curves stand side by side where each gets at least this
@@ -109,7 +111,7 @@ def _tick_texts(ticks: Sequence[float]) -> list[str]:
     """Return the ticks with as many decimals as their step needs."""
     step = abs(ticks[1] - ticks[0])
     if not 1e-6 <= step < 1e6:
-        return [f"{tick:.3g}" for tick in ticks]
+        return number_texts(ticks, 3)
     decimals = max(-math.floor(math.log10(step) + 1e-9), 0)
     return [f"{tick:,.{decimals}f}" for tick in ticks]
 

@@ -22,6 +22,7 @@ class ValueEffect:
 
     Attributes:
         value: as JSON has it; of a bin the text of its ends.
+        text: the same, to be shown; no two of one hyperparameter are alike.
         mean: of the sweep's metric; None if no run has a figure.
         runs: that the mean is of: finished or stopped early.
         failed: diverged or failed, not in the mean.
@@ -36,6 +37,7 @@ class ValueEffect:
     failed: int
     difference: Difference | None = None
     applies: bool = True
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,40 @@ def effects(results: Results) -> list[Effect]:
     return sorted(found, key=lambda effect: (effect.spread is None, -(effect.spread or 0.0)))
 
 
+def best_values(objective: Objective, effect: Effect) -> list[ValueEffect]:
+    """Return the values with the best mean, all that are exactly equal; none where every value is equal."""
+    known = [value for value in effect.values if value.applies and value.mean is not None]
+    if not effect.spread:
+        return []
+    first = known[objective.rank([value.mean for value in known])[0]]
+    return [value for value in known if value.mean == first.mean]
+
+
+def rest_words(shown: Sequence[ValueEffect], hidden: Sequence[ValueEffect]) -> str:
+    """Return what stands for values that a list of the best has no room for: `… 3 worse`, or that they are equal."""
+    least, rest = {value.mean for value in shown}, {value.mean for value in hidden}
+    how = "equal" if least == rest and len(rest) == 1 else "worse" if not least & rest else "no better"
+    return f"… {len(hidden):,} {how}"
+
+
+def compare_values(results: Results, name: str, first: Any, second: Any) -> Difference | None:
+    """Return how far the runs with one value of a hyperparameter lie above those with another; None without figures."""
+    blocks = _blocks(results)[name]
+    wanted = (canonical(first), canonical(second))
+    sides = [
+        _figures(
+            results.sweep.objective,
+            [
+                (run, block)
+                for run, block in zip(results.runs, blocks, strict=True)
+                if canonical(run.settings[name]) == side
+            ],
+        )
+        for side in wanted
+    ]
+    return _difference(sides[0], sides[1], fold_overlap(results)) if all(sides) else None
+
+
 def _blocks(results: Results) -> dict[str, list[Block]]:
     """Return, by axis, for each run everything else about it."""
     axes = results.sweep.axes
@@ -90,6 +126,7 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
             sum(run.has_failed for run, _ in members[n]),
             None if n == best or not (figures[n] and applies[n]) else _difference(figures[n], figures[best], overlap),
             applies[n],
+            levels.texts[n],
         )
         for n, value in enumerate(levels.values)
     )

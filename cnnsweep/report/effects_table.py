@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import UNKNOWN, bar_text, count_text, figure_text, setting_text
+from cnnsweep.display.figures import UNKNOWN, bar_text, count_text, figure_text
 from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.effects import Effect, effects
+from cnnsweep.report.effects import Effect, best_values, effects, rest_words
 from cnnsweep.report.intervals import ends_text
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting
@@ -94,18 +94,20 @@ def difference_text(objective: Objective, found: Difference | None) -> str:
 def _rows(effect: Effect, objective: Objective) -> list[_Row]:
     order = objective.rank([value.mean if value.applies else None for value in effect.values])
     spread = "" if effect.spread is None else f"spread {figure_text(objective.metric, effect.spread)}"
+    best = best_values(objective, effect)
     rows = []
     for line, position in enumerate(sorted(order[:VALUES_SHOWN])):
         value = effect.values[position]
         label = safe_text(effect.name) if line == 0 else spread if line == 1 else ""
         failed = f", {value.failed:,} failed" if value.failed else ""
-        is_best = position == order[0] and effect.spread is not None
+        is_best = any(value is one for one in best)
         runs = count_text(value.runs, "run") + failed + ("" if value.applies else " without")
         difference = difference_text(objective, value.difference)
-        text = setting_text(value.value) if value.applies else UNKNOWN
+        text = value.text if value.applies else UNKNOWN
         rows.append(_Row(label, text, value.mean, runs, difference, line == 0, is_best))
     if len(order) > VALUES_SHOWN:
-        rows.append(_Row("", f"… {len(order) - VALUES_SHOWN:,} worse", None, "", "", False, False))
+        shown, hidden = ([effect.values[n] for n in part] for part in (order[:VALUES_SHOWN], order[VALUES_SHOWN:]))
+        rows.append(_Row("", rest_words(shown, hidden), None, "", "", False, False))
     return rows
 
 

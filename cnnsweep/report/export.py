@@ -12,10 +12,12 @@ from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, settin
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import end_words
 from cnnsweep.report.axes import has_replicates
+from cnnsweep.report.former import LABEL
 from cnnsweep.report.intervals import ends_text
-from cnnsweep.report.results import FIGURES, Results, RunResult
+from cnnsweep.report.results import FIGURES, Results, RunResult, SweepResult
 from cnnsweep.report.settings import Setting, group_settings
 from cnnsweep.report.summary import places, rank_runs
+from cnnsweep.report.ties import starred_run
 
 # A spreadsheet runs a cell that starts with one of these (OWASP, CSV injection).
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -26,23 +28,25 @@ _SETTING_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "lo
 
 def to_markdown(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return a table with the settings that vary, figures rounded; the best run is in bold."""
+    best = starred_run(results)
     columns = results.sweep.axes or results.sweep.hyperparameters
     metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
     settings = _settings(results)
     means = [f"mean {results.sweep.objective.metric}", "95 %", "tied with best"] if settings else []
-    header = ["#", *map(_markdown, columns), "epoch", *metrics, *means, "time", "status"]
+    header = ["#", *map(_markdown, columns), "epoch", "best at", *metrics, *means, "time", "status"]
     lines = [_markdown_row(header), _markdown_row(["---:" for _ in header[:-1]] + [":---"])]
     for rank, run in _ranked(results, top, sort):
         cells = [
             UNKNOWN if rank is None else str(rank),
             *(_markdown(setting_text(run.settings[name])) for name in columns),
-            str(run.best_epoch or run.epochs_done),
+            run.epochs_text,
+            str(run.best_epoch or UNKNOWN),
             *(figure_text(metric, run.figure(metric)) for metric in metrics),
-            *(_mean_cells(results, settings[run.configuration]) if settings else ()),
+            *(_mean_cells(results, settings.get(run.configuration)) if settings else ()),
             duration_text(run.run_duration),
-            _markdown(end_words(run.status, run.failure) + (f": {run.cause}" if run.cause else "")),
+            _markdown(_status_words(run)),
         ]
-        is_best = run.name == results.sweep.best
+        is_best = run.name == best
         lines.append(_markdown_row([f"**{cell}**" for cell in cells] if is_best else cells))
     return "\n".join(lines) + "\n"
 
@@ -59,16 +63,28 @@ def to_csv(results: Results, top: int | None = None, sort: str | None = None) ->
 
 
 def to_json(results: Results, top: int | None = None, sort: str | None = None) -> str:
-    """Return a list with one mapping a run, best first, with the values of `results.json` and a rank."""
+    """Return the sweep, and one mapping a run, best first, with the values of `results.json` and a rank."""
     settings = _settings(results)
     rows = [_plain_row(rank, run, settings) for rank, run in _ranked(results, top, sort)]
-    return json.dumps(rows, indent=2, allow_nan=False) + "\n"  # pure ASCII, so nothing in it can steer a terminal
+    content = {"sweep": _sweep_row(results.sweep), "runs": rows}
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"  # pure ASCII: nothing in it can steer a terminal
+
+
+def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
+    """Return what `results.json` says of the sweep, by the same names."""
+    fields = {
+        field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep) if field.name != "objective"
+    }
+    return {**fields, "metric": sweep.objective.metric, "mode": sweep.objective.mode, "scope": sweep.objective.scope}
 
 
 def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[int | None, RunResult]]:
-    """Return the runs in the order asked for, each with its place by the metric; all where `top` is None or 0."""
+    """Return the runs in the order asked for, each with its place by the metric; all where `top` is None or 0.
+
+    Runs that the sweep file no longer has come last, without a place.
+    """
     place = places(results)
-    return [(place.get(run.name), run) for run in rank_runs(results, sort)[: top or None]]
+    return [(place.get(run.name), run) for run in (*rank_runs(results, sort), *results.former)[: top or None]]
 
 
 def _settings(results: Results) -> dict[str, Setting]:
@@ -76,7 +92,14 @@ def _settings(results: Results) -> dict[str, Setting]:
     return {setting.configuration: setting for setting in group_settings(results)} if has_replicates(results) else {}
 
 
-def _mean_cells(results: Results, setting: Setting) -> list[str]:
+def _status_words(run: RunResult) -> str:
+    words = end_words(run.status, run.failure) + (f": {run.cause}" if run.cause else "")
+    return words if run.in_file else f"{words}; {LABEL}"
+
+
+def _mean_cells(results: Results, setting: Setting | None) -> list[str]:
+    if setting is None:  # of a run that the sweep file no longer has
+        return [UNKNOWN] * 3
     metric, found = results.sweep.objective.metric, setting.estimate
     low, high = (None, None) if found is None else (found.low, found.high)
     interval = UNKNOWN if low is None or high is None else ends_text(metric, low, high)
@@ -95,10 +118,18 @@ def _column_names(results: Results, settings: Mapping[str, Setting]) -> list[str
         "failure",
         "cause",
         "epochs_done",
+        "epochs_planned",
         "best_epoch",
         *FIGURES,
     ]
-    names += ["run_duration", "parameters", "checkpoint", *_STOP_COLUMNS, *(_SETTING_COLUMNS if settings else ())]
+    names += [
+        "run_duration",
+        "parameters",
+        "checkpoint",
+        "in_file",
+        *_STOP_COLUMNS,
+        *(_SETTING_COLUMNS if settings else ()),
+    ]
     return [*names, *results.sweep.hyperparameters]
 
 
@@ -114,18 +145,22 @@ def _plain_row(rank: int | None, run: RunResult, settings: Mapping[str, Setting]
         "failure": run.failure,
         "cause": run.cause,
         "epochs_done": run.epochs_done,
+        "epochs_planned": run.epochs_planned,
         "best_epoch": run.best_epoch,
         **{metric: run.figure(metric) for metric in FIGURES},
         "run_duration": run.run_duration,
         "parameters": run.parameters,
         "checkpoint": run.checkpoint,
+        "in_file": run.in_file,
         **{f"stop_{name}": None if stop is None else getattr(stop, name) for name in _STOP_FIELDS},
-        **(_setting_cells(settings[run.configuration]) if settings else {}),
+        **(_setting_cells(settings.get(run.configuration)) if settings else {}),
         **run.settings,
     }
 
 
-def _setting_cells(setting: Setting) -> dict[str, Any]:
+def _setting_cells(setting: Setting | None) -> dict[str, Any]:
+    if setting is None:
+        return dict.fromkeys(_SETTING_COLUMNS)
     found = setting.estimate
     figures = (None, None, None, None, 0) if found is None else dataclasses.astuple(found)
     mean, deviation, low, high, count = figures

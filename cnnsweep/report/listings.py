@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import UNKNOWN, count_text, is_unused, setting_text
+from cnnsweep.display.distinct import distinct_texts
+from cnnsweep.display.figures import UNKNOWN, count_text, is_unused
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import Run
 from cnnsweep.spec.names import PRESET_MODELS, TORCHVISION_MODELS
@@ -71,12 +72,14 @@ def render_runs(
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("#", *columns):
         table.add_column(Text(safe_text(heading)), justify="right")
-    for number, run in enumerate(runs[:top], start=1):
-        table.add_row(str(number), *[Text(_value_text(c, run.settings.get(c))) for c in columns])
+    cells = [_value_texts(name, [run.settings.get(name) for run in runs[:top]]) for name in columns]
+    for number, row in enumerate(zip(*cells, strict=True) if cells else [() for _ in runs[:top]], start=1):
+        table.add_row(str(number), *map(Text, row))
     console.print(table)
     if len(runs) > top:
         console.print(f"… and {len(runs) - top:,} more; --json lists all")
 
 
-def _value_text(name: str, value: object) -> str:
-    return UNKNOWN if is_unused(name, value) else setting_text(value)
+def _value_texts(name: str, values: Sequence[object]) -> list[str]:
+    texts = iter(distinct_texts([value for value in values if not is_unused(name, value)]))
+    return [UNKNOWN if is_unused(name, value) else next(texts) for value in values]

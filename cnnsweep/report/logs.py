@@ -70,8 +70,8 @@ class SweepLogs:
 
     @property
     def failed(self) -> list[RunLog]:
-        """Of the runs that failed or diverged."""
-        return [self._log(run) for run in self.history.runs.values() if run.status in _FAILED]
+        """Of the runs that failed or diverged, as far as the sweep file still has them: others cannot train again."""
+        return [self._log(run) for run in self.history.present if run.status in _FAILED]
 
     def is_open(self, log: RunLog) -> bool:
         """True if there may be more to come into a run's log."""

@@ -19,10 +19,13 @@ from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import end_words
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
 from cnnsweep.report.finding import find_named
+from cnnsweep.report.former import LABEL
 from cnnsweep.report.results import FIGURES, Results, RunResult
+from cnnsweep.report.run_words import run_epochs_words
 from cnnsweep.report.settings import group_settings, replicate_words
 from cnnsweep.report.stopping import stop_words
 from cnnsweep.report.tested import test_words
+from cnnsweep.report.ties import starred_run
 
 _EXPECTED = "expected rows epoch,step,loss"
 MOST_POINTS = 400  # of the batch-loss curve; a terminal has room for no more
@@ -57,7 +60,7 @@ def find_run(results: Results, wanted: str) -> RunResult:
     Raises:
         UsageError: no run, or several, are called that.
     """
-    return find_named(results.runs, wanted, results.sweep.name)
+    return find_named((*results.runs, *results.former), wanted, results.sweep.name)
 
 
 def load_batch_losses(file: Path) -> list[float]:
@@ -93,9 +96,11 @@ def _heading(results: Results, run: RunResult) -> Text:
     )
     if run.cause and not run.stop:  # of a stopped run a line of its own says more
         text.append(f": {safe_text(run.cause)}")
-    if run.name == results.sweep.best:
+    if run.name == starred_run(results):
         text.append("  ★ best of the sweep", BEST_STYLE)
-    epochs = count_text(run.epochs_done, "epoch")
+    if not run.in_file:
+        text.append(f"  {LABEL}", "magenta")
+    epochs = run_epochs_words(run)
     weights = f", {run.parameters:,} parameters" if run.parameters is not None else ""
     text.append(f"\n{epochs} in {duration_text(run.run_duration)}{weights}\n", "dim")
     if run.stop:
@@ -113,7 +118,10 @@ def _replicate_words(results: Results, run: RunResult) -> str:
     """Return how the run stands among those of its setting, empty where it is the only one."""
     if not any(other.configuration == run.configuration and other is not run for other in results.runs):
         return ""
-    setting = next(part for part in group_settings(results) if part.configuration == run.configuration)
+    settings = group_settings(results)
+    setting = next((part for part in settings if part.configuration == run.configuration), None)
+    if setting is None or not run.in_file:
+        return ""
     metric, found = results.sweep.objective.metric, setting.estimate
     fold = "" if run.fold is None else f"fold {run.fold}, "
     mean = ""

@@ -1,6 +1,6 @@
 """The ranked table of a sweep's runs, where each setting has one run, for a terminal of any width."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -13,16 +13,21 @@ from cnnsweep.display.sparkline import curve_column
 from cnnsweep.records import RunStatus, end_words
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.summary import places, rank_runs
+from cnnsweep.report.ties import EQUAL, STAR, equal_runs, starred_run
 
 DEFAULT_TOP = 20
+EQUAL_LEGEND = "= exactly the {} of ★"
 ONE_RUN = "One run a setting: differences may be noise of the seed; `seeds: 5` tells."
 
 
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
     """Return the table of the first `top` runs (20 if None, all if 0), and what it leaves out."""
     ranked = rank_runs(results, sort)
+    equal = equal_runs(results)
     shown = ranked[: (DEFAULT_TOP if top is None else top) or None]
-    parts = table_parts(results, _columns(results, shown), len(ranked) - len(shown), width)
+    parts = table_parts(results, _columns(results, shown, equal), len(ranked) - len(shown), width)
+    if equal:
+        parts.append(Text(EQUAL_LEGEND.format(results.sweep.objective.metric), "dim"))
     if len({run.configuration for run in results.runs}) > 1:
         parts.append(Text(ONE_RUN, "dim"))
     return Group(*parts)
@@ -41,17 +46,21 @@ def table_parts(results: Results, columns: Sequence[Column], rest: int, width: i
     return parts
 
 
-def _columns(results: Results, runs: Sequence[RunResult]) -> list[Column]:
-    sweep, place = results.sweep, places(results)
-    styles = [_style(results, run) for run in runs]
+def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]) -> list[Column]:
+    sweep, place, best = results.sweep, places(results), starred_run(results)
+    styles = [_style(run, best) for run in runs]
+    marks = [STAR if run.name == best else EQUAL if run.name in equal else " " for run in runs]
     names = [Text(safe_text(run.name), style) for run, style in zip(runs, styles, strict=True)]
     metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
     return [
-        Column("", [Text("★" if run.name == sweep.best else " ", BEST_STYLE) for run in runs], drop=0),
-        Column("#", [Text(str(place.get(run.name, UNKNOWN)), _style(results, run)) for run in runs], drop=0),
+        Column("", [Text(mark, BEST_STYLE) for mark in marks], drop=0),
+        Column(
+            "#", [Text(str(place.get(run.name, UNKNOWN)), style) for run, style in zip(runs, styles, strict=True)], 0
+        ),
         *(setting_column(axis, [run.settings[axis] for run in runs], styles, drop=3) for axis in sweep.axes),
         *([] if sweep.axes else [Column("run", names, drop=3, justify="left", narrowest=12)]),
-        Column("epoch", [Text(_epoch(run)) for run in runs], drop=6),
+        Column("epoch", [Text(run.epochs_text) for run in runs], drop=6),
+        *_best_epoch_column(runs),
         *(figure_column(metric, sweep.objective, [run.figure(metric) for run in runs], styles) for metric in metrics),
         *_curve_column(results, runs, styles),
         Column("time", [Text(_time(run), "dim") for run in runs], drop=20),
@@ -62,18 +71,25 @@ def _columns(results: Results, runs: Sequence[RunResult]) -> list[Column]:
 def _curve_column(results: Results, runs: Sequence[RunResult], styles: Sequence[str]) -> list[Column]:
     metric = results.sweep.objective.metric
     curves = [[row.figure(metric) for row in results.epochs[run.name]] for run in runs]
-    return curve_column(curves, max(map(len, curves), default=0), styles)
+    return curve_column(curves, longest(runs), styles)
 
 
-def _style(results: Results, run: RunResult) -> str:
-    if run.name == results.sweep.best:
+def longest(runs: Iterable[RunResult]) -> int:
+    """Return how many epochs the longest of some runs has, or is to have: the width of their curves."""
+    return max((max(run.epochs_done, run.epochs_planned or 0) for run in runs), default=0)
+
+
+def _best_epoch_column(runs: Sequence[RunResult]) -> list[Column]:
+    """Return the epoch whose figures are shown; no column where it is the last one of every run."""
+    if all(run.best_epoch in (None, run.epochs_done) for run in runs):
+        return []
+    return [Column("best at", [Text(str(run.best_epoch or UNKNOWN)) for run in runs], drop=8)]
+
+
+def _style(run: RunResult, best: str | None) -> str:
+    if run.name == best:
         return "green"
     return "dim" if run.has_failed or run.status is RunStatus.WAITING else ""
-
-
-def _epoch(run: RunResult) -> str:
-    """Return the best epoch, of those done."""
-    return f"{run.best_epoch or UNKNOWN}/{run.epochs_done}"
 
 
 def _time(run: RunResult) -> str:

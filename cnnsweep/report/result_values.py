@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.display.figures import epochs_text
 from cnnsweep.records import FailureKind, RunStatus
-from cnnsweep.selection import Objective
+from cnnsweep.selection import Objective, chance_of
 
 FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -21,6 +22,10 @@ class SweepResult:
         folds: of cross-validation, or None.
         search: how settings were drawn ("method", "runs", "seed" and more), None for a grid.
         early_stop: the rule that ended runs early ("method" and more), or None.
+        duration: seconds of training, the sum over the runs; of runs that train together each has its share.
+        elapsed: seconds that passed while they trained, over all commands; None where the file does not say.
+        validation_images, largest_class: how many images settings are chosen on, and how many of them are of the
+            largest class; None where the file does not say.
     """
 
     name: str
@@ -39,10 +44,19 @@ class SweepResult:
     best: str | None
     started: str
     updated: str
-    duration: float  # seconds
+    duration: float
     folds: int | None
     search: Mapping[str, Any] | None
     early_stop: Mapping[str, Any] | None
+    elapsed: float | None = None
+    validation_images: int | None = None
+    largest_class: int | None = None
+
+    @property
+    def chance(self) -> float | None:
+        """The validation accuracy of always answering the largest class."""
+        images = {"validation_images": self.validation_images, "largest_class": self.largest_class}
+        return chance_of(images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,8 @@ class RunResult:
     """One run, with the figures that stand for it. A figure is None where it was not measured or not finite.
 
     `configuration` is the same for runs that differ by seed or fold alone; `best_epoch` is the one whose weights
-    were kept.
+    were kept. `epochs_planned` is None where nothing says it. `in_file` is False for a run that the sweep file had
+    once, and has no more: it is chosen for nothing.
     """
 
     name: str
@@ -82,6 +97,8 @@ class RunResult:
     configuration: str
     fold: int | None
     stop: Stop | None
+    epochs_planned: int | None = None
+    in_file: bool = True
 
     def figure(self, metric: str) -> float | None:
         """Return the figure that stands for the run by its name, one of `selection.METRICS`."""
@@ -91,6 +108,11 @@ class RunResult:
     @property
     def has_failed(self) -> bool:
         return self.status in (RunStatus.DIVERGED, RunStatus.FAILED)
+
+    @property
+    def epochs_text(self) -> str:
+        """How far it is: `2/40`."""
+        return epochs_text(self.epochs_done, self.epochs_planned)
 
     @property
     def is_complete(self) -> bool:
@@ -133,10 +155,14 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """A results file: the sweep, its runs in the file's order, the epochs of each run by its name, and its tests."""
+    """A results file: the sweep, its runs in the file's order, the epochs of each run by its name, and its tests.
+
+    `former` are runs that the sweep file no longer has; they are among `epochs` too.
+    """
 
     folder: Path
     sweep: SweepResult
     runs: tuple[RunResult, ...]
     epochs: Mapping[str, tuple[EpochResult, ...]]
     tests: tuple[TestResult, ...] = ()
+    former: tuple[RunResult, ...] = ()

@@ -1,5 +1,6 @@
 """The results file of a sweep, read and checked; a report works on these values and nothing else."""
 
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,7 @@ def load_results(path: Path) -> Results:
         _read_run(reader, reader.mapping(entry, f"runs[{position}]"), f"runs[{position}]", sweep.hyperparameters)
         for position, entry in enumerate(reader.sequence(top, "runs", ""))
     )
+    runs = _with_planned_epochs(runs)
     epochs: dict[str, list[EpochResult]] = {}
     for position, run in enumerate(runs):
         if run.name in epochs:
@@ -52,7 +54,26 @@ def load_results(path: Path) -> Results:
         _read_test(reader, reader.mapping(entry, f"tests[{position}]"), f"tests[{position}]")
         for position, entry in enumerate(reader.maybe(reader.sequence, top, "tests", "") or ())
     )
-    return Results(file.parent, sweep, runs, by_run, tests)
+    present, former = (tuple(run for run in runs if run.in_file is wanted) for wanted in (True, False))
+    if any(run.name == sweep.best for run in former):
+        reader.fail("sweep.best", f"{shown(sweep.best)} is of an earlier sweep file")
+    return Results(file.parent, sweep, present, by_run, tests, former)
+
+
+def _with_planned_epochs(runs: tuple[RunResult, ...]) -> tuple[RunResult, ...]:
+    """Return the runs of a file that may not say how many epochs each was to train.
+
+    It is the setting, where there is one; else all have the same, and one that finished has trained them.
+    """
+    finished = max((run.epochs_done for run in runs if run.status is RunStatus.FINISHED), default=None)
+
+    def planned(run: RunResult) -> int | None:
+        own = run.settings.get("epochs")
+        return own if isinstance(own, int) and not isinstance(own, bool) else finished
+
+    return tuple(
+        run if run.epochs_planned is not None else dataclasses.replace(run, epochs_planned=planned(run)) for run in runs
+    )
 
 
 def _read_sweep(reader: JsonReader, entry: Mapping[str, Any]) -> SweepResult:
@@ -88,6 +109,9 @@ def _read_sweep(reader: JsonReader, entry: Mapping[str, Any]) -> SweepResult:
         folds=reader.maybe(reader.integer, entry, "folds", where),
         search=reader.maybe(reader.submapping, entry, "search", where),
         early_stop=reader.maybe(reader.submapping, entry, "early_stop", where),
+        elapsed=reader.maybe(reader.number, entry, "elapsed", where),
+        validation_images=reader.maybe(reader.integer, entry, "validation_images", where),
+        largest_class=reader.maybe(reader.integer, entry, "largest_class", where),
     )
 
 
@@ -122,6 +146,8 @@ def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperpar
         configuration=reader.maybe(reader.text, entry, "configuration", where) or run_id,
         fold=reader.maybe(reader.integer, entry, "fold", where),
         stop=None if stop is None else _read_stop(reader, stop, joined(where, "stop")),
+        epochs_planned=reader.maybe(reader.integer, entry, "epochs_planned", where),
+        in_file=reader.maybe(reader.boolean, entry, "in_file", where) is not False,
     )
 
 

@@ -11,7 +11,7 @@ from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.axes import REPLICATE_AXES, canonical, has_replicates, setting_axes
 from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.report.statistics import Estimate, estimate, tied_with_best
-from cnnsweep.report.summary import column, sort_key
+from cnnsweep.report.summary import column, rank_by, sort_key
 from cnnsweep.selection import Objective, default_mode
 
 Replicate = tuple[str, int | None]  # seed (as text; empty where all runs have the sweep's) and fold
@@ -27,6 +27,7 @@ class Setting:
         figures: of the sweep's metric, by replicate; of complete runs, or of all that have one while none is complete.
         failed: how many of its runs diverged or failed.
         estimate: of `figures`; None if there are none.
+        loss: the mean of what decides between equal figures (`Objective.tie_breaker`), over the same runs.
         tied: it is the best or cannot be told from it (see `tied_with_best`); None if it cannot be judged.
         place: from 1; None without figures. Settings of which a run failed come after all others: those of their
             seeds that went well are a lucky choice.
@@ -38,6 +39,7 @@ class Setting:
     figures: Mapping[Replicate, float]
     failed: int = 0
     estimate: Estimate | None = None
+    loss: float | None = None
     tied: bool | None = None
     place: int | None = None
 
@@ -65,7 +67,8 @@ def group_settings(results: Results) -> tuple[Setting, ...]:
     overlap = fold_overlap(results)
     settings = [_setting(results, runs, is_any_complete, overlap) for runs in groups.values()]
     objective = results.sweep.objective
-    order = objective.rank([None if s.estimate is None else s.estimate.mean for s in settings])
+    means = [None if s.estimate is None else s.estimate.mean for s in settings]
+    order = objective.rank(means, [s.loss for s in settings])
     ranked = sorted((settings[n] for n in order), key=lambda s: (s.estimate is None, s.failed > 0))  # stable
     candidates = [s for s in ranked if s.figures and not s.failed] or [s for s in ranked if s.figures]
     tied = tied_with_best({s.configuration: s.figures for s in candidates}, objective.mode, overlap)
@@ -80,15 +83,18 @@ def group_settings(results: Results) -> tuple[Setting, ...]:
 def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool, overlap: float) -> Setting:
     metric = results.sweep.objective.metric
     figures: dict[Replicate, float] = {}
+    losses: list[float | None] = []
+    tie_breaker = results.sweep.objective.tie_breaker
     for run in runs:
         figure = run.figure(metric)
         if figure is not None and (run.is_complete or not (is_any_complete or run.has_failed)):
             figures[replicate_of(run, figures)] = figure
+            losses.append(None if tie_breaker is None else run.figure(tie_breaker))
     first = runs[0]
     settings = {name: value for name, value in first.settings.items() if name not in REPLICATE_AXES or len(runs) == 1}
     failed = sum(run.has_failed for run in runs)
     found = estimate(list(figures.values()), overlap) if figures else None
-    return Setting(first.configuration, settings, tuple(runs), figures, failed, found)
+    return Setting(first.configuration, settings, tuple(runs), figures, failed, found, mean_of(losses))
 
 
 def replicate_of(run: RunResult, taken: Mapping[Replicate, float]) -> Replicate:
@@ -142,8 +148,7 @@ def best_of(results: Results, setting: Setting) -> RunResult:
         if run.name == results.sweep.best:
             return run
     sound = [run for run in setting.runs if not run.has_failed] or list(setting.runs)
-    objective = results.sweep.objective
-    return sound[objective.rank([run.figure(objective.metric) for run in sound])[0]]
+    return sound[rank_by(results.sweep.objective, sound)[0]]
 
 
 def setting_words(results: Results, setting: Setting, separator: str = " ") -> str:

@@ -15,10 +15,11 @@ from cnnsweep.records import RunStatus
 from cnnsweep.report.axes import setting_axes
 from cnnsweep.report.intervals import interval_cells
 from cnnsweep.report.learning import learning_curve
-from cnnsweep.report.ranking import DEFAULT_TOP, table_parts
+from cnnsweep.report.ranking import DEFAULT_TOP, longest, table_parts
 from cnnsweep.report.results import FIGURES, Results
-from cnnsweep.report.settings import Setting, sort_settings
+from cnnsweep.report.settings import Setting, chosen_setting, sort_settings
 from cnnsweep.report.sureness import sure_words
+from cnnsweep.report.ties import chance_words, equals_of_best, mark
 
 
 def settings_table(
@@ -38,9 +39,10 @@ def settings_table(
     shown = ordered[: (DEFAULT_TOP if top is None else top) or None]
     parts = table_parts(results, _columns(results, shown, settings), len(ordered) - len(shown), width)
     estimates = [setting.estimate for setting in shown]
+    is_starred, equal = chance_words(results) is None, equals_of_best(results, settings)
     has_ends = any(".." in cell for cell in interval_cells(results.sweep.objective.metric, estimates))
     legend = "95 %: interval of the mean" if has_ends else "mean ± half its 95 % interval"
-    legend += f"; sd: of a run; {tie_legend(settings)}"
+    legend += "; sd: of a run" + (f"; {tie_legend(settings, equal)}" if is_starred else "")
     parts.append(Text(legend, "dim"))
     if any(setting.failed for setting in settings):
         parts.append(Text("Settings of which a run failed come last: the other seeds are a lucky choice.", "dim"))
@@ -48,17 +50,19 @@ def settings_table(
     return Group(*parts, *([Text()] if words else []), *map(Text, words))
 
 
-def tie_legend(settings: Sequence[Setting]) -> str:
+def tie_legend(settings: Sequence[Setting], equal: Sequence[Setting]) -> str:
     """Return what the marks mean; where the best cannot be judged, they are about the best of those that can."""
     tied = [setting for setting in settings if setting.tied]
-    if any(setting.place == 1 and setting.tied for setting in tied):
-        return "★ best mean" + (", ≈ tied with it" if len(tied) > 1 else "")
-    return "★ best mean" + (", ≈ may be the best of those with several runs" if tied else "")
+    legend = "★ best mean" + (", = exactly the same" if equal else "")
+    if any(setting.place == 1 for setting in tied):
+        return legend + (", ≈ tied with it" if len(tied) > 1 + len(equal) else "")
+    return legend + (", ≈ may be the best of those with several runs" if tied else "")
 
 
 def _columns(results: Results, shown: Sequence[Setting], settings: Sequence[Setting]) -> list[Column]:
     objective, metric = results.sweep.objective, results.sweep.objective.metric
-    styles = [_style(setting) for setting in shown]
+    is_starred, best = chance_words(results) is None, chosen_setting(results, settings)
+    styles = [_style(setting, is_starred) for setting in shown]
 
     def texts(write: Callable[[Setting], str | None], align: bool = True) -> list[Text]:
         written = [write(setting) or UNKNOWN for setting in shown]
@@ -79,7 +83,7 @@ def _columns(results: Results, shown: Sequence[Setting], settings: Sequence[Sett
     written = align_points(interval_cells(metric, [setting.estimate for setting in shown]))
     interval = [Text(text, style) for text, style in zip(written, styles, strict=True)]
     return [
-        Column("", [Text(_mark(setting), BEST_STYLE) for setting in shown], drop=0),
+        Column("", [Text(mark(setting, best, is_starred), BEST_STYLE) for setting in shown], drop=0),
         Column("#", texts(lambda setting: str(setting.place or UNKNOWN)), drop=0),
         *(setting_column(axis, [setting.settings.get(axis) for setting in shown], styles, drop=4) for axis in axes),
         *([] if axes else [Column("run", names, drop=4, justify="left", narrowest=12)]),
@@ -98,15 +102,11 @@ def _columns(results: Results, shown: Sequence[Setting], settings: Sequence[Sett
 def _curve_column(results: Results, shown: Sequence[Setting], styles: Sequence[str]) -> list[Column]:
     metric = results.sweep.objective.metric
     curves = [[point.mean for point in learning_curve(results, setting, metric)] for setting in shown]
-    return curve_column(curves, max(map(len, curves), default=0), styles)
+    return curve_column(curves, longest(run for setting in shown for run in setting.runs), styles)
 
 
-def _mark(setting: Setting) -> str:
-    return "★" if setting.place == 1 else "≈" if setting.tied else " "
-
-
-def _style(setting: Setting) -> str:
-    if setting.place == 1:
+def _style(setting: Setting, is_starred: bool) -> str:
+    if setting.place == 1 and is_starred:
         return "green"
     return "dim" if setting.failed or setting.estimate is None else ""
 

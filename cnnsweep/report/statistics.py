@@ -11,6 +11,7 @@ from typing import TypeVar
 
 CONFIDENCE = 0.95
 FEWEST_EQUAL = 5  # replicates; fewer that agree do so because accuracies are coarse, and their spread is unknown
+FEWEST_IMAGES = 4  # a lead of fewer is luck, whatever the accuracy
 MOST_SEEDS = 1000  # that anyone would train to separate two settings
 
 _ROUNDING = 1e-12
@@ -203,6 +204,25 @@ def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[f
     middle = (share + squared / 2) / (1 + squared)
     half = math.sqrt(share * (1 - share) * squared + squared * squared / 4) / (1 + squared)
     return min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share)  # rounding must not exclude it
+
+
+def chance_lead(first: float, second: float, images: int) -> float:
+    """Return by how much one accuracy may lie above another through the choice of the images alone, in 95 of 100 cases.
+
+    Both are taken as independent shares of `images`. Models that are measured on the same images share much of their
+    luck, so this is more than chance often does: what exceeds it is no accident of a few images. Of other seeds it says
+    nothing.
+    """
+    middle = (first + second) / 2
+    variance = 2 * middle * (1 - middle) / images
+    # Near 0 and 1 a normal distribution is too narrow: four images more or fewer happen there as well.
+    return max(_normal_quantile((1 + CONFIDENCE) / 2) * math.sqrt(max(variance, 0.0)), FEWEST_IMAGES / images)
+
+
+def _normal_quantile(probability: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(probability))
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float | None]:

@@ -8,7 +8,15 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cnnsweep.display.columns import Column, build_table
-from cnnsweep.display.figures import HEADERS, align_points, count_text, duration_text, figure_text, setting_text
+from cnnsweep.display.figures import (
+    HEADERS,
+    align_points,
+    count_text,
+    duration_text,
+    figure_text,
+    figure_texts,
+    setting_text,
+)
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.report.results import Results, Stop
 from cnnsweep.report.settings import Setting, setting_words
@@ -30,13 +38,11 @@ class Saving:
 def saving(results: Results) -> Saving:
     """Return what was saved by stopping runs early.
 
-    A run's planned epochs are its setting `epochs`, or else the most that a finished run has trained.
+    A run of which nothing says how many epochs it was to train counts with those that it has.
     """
-    longest = max((run.epochs_done for run in results.runs if not run.stop), default=0)
     epochs, planned, seconds = 0, 0, 0.0
     for run in results.runs:
-        own = run.settings.get("epochs")
-        length = own if isinstance(own, int) and not isinstance(own, bool) else max(longest, run.epochs_done)
+        length = max(run.epochs_planned or 0, run.epochs_done)
         planned += length
         if run.stop and run.epochs_done:
             left = max(length - run.epochs_done, 0)
@@ -83,11 +89,12 @@ def _columns(results: Results, shown: Sequence[tuple[Setting, Stop]]) -> list[Co
         return Column(header, [Text(text) for text in align_points(texts)], drop)
 
     words = [Text(setting_words(results, setting)) for setting, _ in shown]
+    pairs = [figure_texts(metric, [stop.value, stop.threshold]) for _, stop in shown]
     rules = [Text(_short_rule(stop), "dim") for _, stop in shown]
     return [
         right("epoch", [str(stop.epoch) for _, stop in shown], 1),
-        right(HEADERS[metric], [figure_text(metric, stop.value) for _, stop in shown], 0),
-        right("needed", [figure_text(metric, stop.threshold) for _, stop in shown], 2),
+        right(HEADERS[metric], [value for value, _ in pairs], 0),
+        right("needed", [threshold for _, threshold in pairs], 2),
         Column("setting", words, drop=1, justify="left", narrowest=12, comfortable=COMFORTABLE_SETTING),
         Column("rule", rules, drop=7, justify="left"),
     ]
@@ -109,10 +116,11 @@ def saving_words(results: Results) -> str:
 def stop_words(results: Results, stop: Stop) -> str:
     """Return why one run was stopped: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
     metric = results.sweep.objective.metric
-    figure = "no finite figure" if stop.value is None else f"{metric} {figure_text(metric, stop.value)}"
+    value, threshold = figure_texts(metric, [stop.value, stop.threshold])
+    figure = "no finite figure" if stop.value is None else f"{metric} {value}"
     against = ""
     if stop.threshold is not None and stop.value is not None:
-        against = f", {_side(results, stop)} {figure_text(metric, stop.threshold)}"
+        against = f", {_side(results, stop)} {threshold}"
     rule = _short_rule(stop)
     # A rule's own words may say already how many settings it looked at.
     is_told = stop.compared <= 1 or "settings" in rule
@@ -127,13 +135,18 @@ def _side(results: Results, stop: Stop) -> str:
 
 
 def _thresholds(results: Results, stops: list[Stop]) -> str:
-    """Return ` (val_accuracy below 0.6100 to 0.7100)`; thresholds move while settings come in."""
+    """Return ` (val_accuracy below 0.6100 to 0.7100)`; thresholds move while settings come in.
+
+    Of settings that reach the threshold only so many go on as there is room for: the others were not better.
+    """
     metric = results.sweep.objective.metric
     known = sorted(stop.threshold for stop in stops if stop.threshold is not None)
     if not known:
         return ""
     low, high = (figure_text(metric, value) for value in (known[0], known[-1]))
     side = "below" if results.sweep.objective.mode == "max" else "above"
+    if any(stop.value == stop.threshold for stop in stops):
+        side = "not better than"
     return f" ({metric} {side} {low}{'' if low == high else f' to {high}'})"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cnnsweep.display.figures import duration_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import UsageError
 from cnnsweep.records import FailureKind, RunStatus
@@ -13,7 +14,7 @@ from cnnsweep.report.results import FIGURES, Results, RunResult
 from cnnsweep.selection import Objective, default_mode
 
 RUN_COLUMNS = (
-    *("run", "id", "configuration", "fold", "status", "failure", "epochs_done", "best_epoch"),
+    *("run", "id", "configuration", "fold", "status", "failure", "epochs_done", "epochs_planned", "best_epoch"),
     *FIGURES,
     *("run_duration", "parameters"),
 )
@@ -35,6 +36,17 @@ class FailureGroup:
     runs: tuple[RunResult, ...]
 
 
+def time_words(results: Results) -> str:
+    """Return how long the sweep took, and what of it was training: `52.1 s in all, 40.2 s of training`.
+
+    The first passed on a clock. The second is the sum over the runs: less, since it leaves measuring and recording out,
+    or more, where several workers train at once.
+    """
+    training = f"{duration_text(results.sweep.duration)} of training"
+    elapsed = results.sweep.elapsed
+    return training if elapsed is None else f"{duration_text(elapsed)} in all, {training}"
+
+
 def best_run(results: Results) -> RunResult | None:
     """Return the run that the sweep calls its best, or None where no run has a figure yet."""
     return next((run for run in results.runs if run.name == results.sweep.best), None)
@@ -50,7 +62,8 @@ def places(results: Results) -> dict[str, int]:
 def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
     """Return the runs from best to worst by the sweep's metric, or ordered by the column `sort`.
 
-    Accuracies come highest first, everything else lowest first, equals as in the file, what is missing last. By a
+    Accuracies come highest first, equal ones by their loss; everything else lowest first, equals as in the file, what
+    is missing last. By a
     figure (and by default), runs that diverged or failed come after all others, whatever they reached before.
 
     Raises:
@@ -65,8 +78,14 @@ def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
 
 
 def _rank_by_figure(runs: tuple[RunResult, ...], objective: Objective) -> list[RunResult]:
-    order = objective.rank([run.figure(objective.metric) for run in runs])
-    return sorted((runs[position] for position in order), key=lambda run: run.has_failed)  # sorting is stable
+    ranked = [runs[position] for position in rank_by(objective, runs)]
+    return sorted(ranked, key=lambda run: run.has_failed)  # sorting is stable
+
+
+def rank_by(objective: Objective, runs: Sequence[RunResult]) -> list[int]:
+    """Return the runs' positions from best to worst; see `Objective.rank`."""
+    losses = [None if objective.tie_breaker is None else run.figure(objective.tie_breaker) for run in runs]
+    return objective.rank([run.figure(objective.metric) for run in runs], losses)
 
 
 def column(results: Results, name: str) -> Callable[[RunResult], Any]:

@@ -8,7 +8,6 @@ from rich.text import Text
 from cnnsweep.display.figures import (
     UNKNOWN,
     count_text,
-    duration_text,
     figure_text,
     setting_text,
     settings_text,
@@ -20,6 +19,7 @@ from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
 from cnnsweep.report.effects_table import effects_table
 from cnnsweep.report.facts import print_fact, quoted
 from cnnsweep.report.failures import print_failures
+from cnnsweep.report.former import print_former
 from cnnsweep.report.frontier import frontiers
 from cnnsweep.report.importance_table import importance_section
 from cnnsweep.report.intervals import mean_text
@@ -27,6 +27,7 @@ from cnnsweep.report.learning import learning_curve, sound_epochs
 from cnnsweep.report.one_run import render_run
 from cnnsweep.report.ranking import counts_words, ranking
 from cnnsweep.report.results import FIGURES, Results, RunResult
+from cnnsweep.report.run_words import in_epoch_words, run_epochs_words
 from cnnsweep.report.settings import (
     Setting,
     best_of,
@@ -37,8 +38,10 @@ from cnnsweep.report.settings import (
 )
 from cnnsweep.report.settings_table import settings_table
 from cnnsweep.report.stopping import saving_words, stopping
+from cnnsweep.report.summary import time_words
 from cnnsweep.report.sureness import short_sure_words
 from cnnsweep.report.tested import tested, tests_by_setting
+from cnnsweep.report.ties import chance_words, tie_words
 from cnnsweep.selection import BEST, LAST
 
 __all__ = ["final_summary", "render_report", "render_run"]
@@ -66,6 +69,7 @@ def render_report(results: Results, console: Console, top: int | None = None, so
         console.print()
         console.print(in_tests)
     print_failures(results, console)
+    print_former(results, console)
     for section in (
         stopping(results, settings, console.width),
         effects_table(results, settings, console.width),
@@ -102,6 +106,7 @@ def final_summary(results: Results, console: Console) -> None:
     if any(run.stop for run in results.runs):
         print_fact(console, "stopped", saving_words(results))
     print_failures(results, console)
+    print_former(results, console)
     console.print()
     print_fact(console, "report", f"cnnsweep report {quoted(results.folder)}")
     print_fact(console, "curves", f"tensorboard --logdir {quoted(results.folder)}")
@@ -122,10 +127,7 @@ def heading(results: Results) -> Text:
     if sweep.status != "finished":
         go_on = "; the same 'cnnsweep run' command goes on" if sweep.status == "interrupted" else ""
         text.append(f"; the sweep is {sweep.status}{go_on}", "magenta")
-    text.append(
-        f"\n{duration_text(sweep.duration)} of training on {safe_text(sweep.device)}{threads}, "
-        f"{safe_text(sweep.precision)}\n"
-    )
+    text.append(f"\n{time_words(results)} on {safe_text(sweep.device)}{threads}, {safe_text(sweep.precision)}\n")
     better = "higher" if objective.mode == "max" else "lower"
     text.append(f"Ranked by {objective.metric}, {better} is better; {_scope_words(results)}.\n")
     if not objective.metric.startswith("val_"):
@@ -172,7 +174,11 @@ def print_best(results: Results, settings: Sequence[Setting], console: Console) 
     axes = setting_axes(results)
     names = axes or [name for name in sweep.hyperparameters if run.settings[name] is not None]
     known = {name: value for name, value in run.settings.items() if name in setting.settings}
-    print_fact(console, "best", settings_text(known, names, ", ") or safe_text(run.name), BEST_STYLE)
+    chance = chance_words(results)
+    if chance is not None:
+        console.print(Text(chance, "magenta"))
+    label, style = ("best", BEST_STYLE) if chance is None else ("first", "")
+    print_fact(console, label, settings_text(known, names, ", ") or safe_text(run.name), style)
     figures = [f"{metric} {figure_text(metric, run.figure(metric))}" for metric in _metric_first(results, run)]
     in_epoch = f"{', '.join(figures)} {_epoch_words(results, run)}"
     if len(setting.runs) > 1:
@@ -180,6 +186,8 @@ def print_best(results: Results, settings: Sequence[Setting], console: Console) 
         print_fact(console, "best run", in_epoch)
     else:
         print_fact(console, "", in_epoch)
+    if (tie := tie_words(results, settings)) is not None and chance is None:
+        print_fact(console, "tied", tie)
     if run.checkpoint:
         print_fact(console, "checkpoint", safe_text(results.folder / run.checkpoint))
         if setting.configuration not in tests_by_setting(results):
@@ -197,8 +205,8 @@ def _mean_words(results: Results, setting: Setting) -> str:
 def _epoch_words(results: Results, run: RunResult) -> str:
     scope = results.sweep.objective.scope
     if scope in (BEST, LAST):
-        return f"in epoch {run.best_epoch or UNKNOWN} of {run.epochs_done}"
-    return f"as {scope} of {count_text(run.epochs_done, 'epoch')}"
+        return in_epoch_words(run)
+    return f"as {scope} of {run_epochs_words(run)}"
 
 
 def _metric_first(results: Results, run: RunResult) -> list[str]:

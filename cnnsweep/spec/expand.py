@@ -176,6 +176,21 @@ def columns_that_vary(spec: SweepSpec) -> list[str]:
     return varying
 
 
+def possible_values(spec: SweepSpec) -> dict[str, list[Any]]:
+    """Return, by column of the tables, values of every kind that a run of the sweep may have there, as JSON has them.
+
+    What a search may draw is known by its space alone, so of an interval one number stands for all.
+    """
+    found: dict[str, list[Any]] = {}
+    for key in columns(spec):
+        axis = spec.axes.get(key, ())
+        values = [axis.low] if isinstance(axis, Interval) else list(axis)
+        values += [setting[key] for setting in spec.include if key in setting]
+        values += [_DEFAULTS[key]] if key in _DEFAULTS else []  # of runs to which the axis does not apply
+        found[key] = [as_written(value) for value in values]
+    return found
+
+
 def _model(spec: SweepSpec, setting: Setting) -> ModelChoice:
     base: ModelChoice | None = setting.get("model", spec.model)
     assert base is not None, "a checked sweep names a model"

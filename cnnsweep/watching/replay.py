@@ -12,6 +12,7 @@ from cnnsweep.recording.history import RunHistory, SweepHistory, outcome_from_ev
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
 from cnnsweep.report.axes import canonical
+from cnnsweep.selection import chance_of
 
 CUT_OFF = "the process that trained it is gone"
 
@@ -28,8 +29,7 @@ class Replay:
         self.history = SweepHistory()
         self.ended: datetime | None = None
         self._planned: set[str] = set()  # by the present command, since it has chosen what trains together
-        self._left_out: set[str] = set()  # of an earlier sweep file: not ended, and nobody trains them now
-        self._began: str | None = None  # when its first run started
+        self._left_out: set[str] = set()  # where the journal does not say which runs are of an earlier sweep file
         self._before: dict[str, int] = {}  # epochs of each run as the present command began
         self._shown: list[str] = []  # the runs that train, as the display knows it
 
@@ -37,7 +37,7 @@ class Replay:
         """Note what an event means for the present command."""
         kind, runs = event["event"], self.history.runs
         if kind == "sweep":
-            self._planned, self._left_out, self._began, self.ended = set(), set(), None, None
+            self._planned, self._left_out, self.ended = set(), set(), None
             self._before = {run.id: len(run.records) for run in runs.values()}
         elif kind == "resumed":
             self._before[event["run"]] = min(self._before.get(event["run"], 0), event["epoch"])
@@ -45,8 +45,8 @@ class Replay:
             chosen = {
                 run for group in event["groups"] for program in group["programs"] for ids in program for run in ids
             }
-            if self._began is None:
-                self._began = event["time"]
+            if not self._planned and "former" not in (self.history.sweep or {}):
+                # Not ended, and nobody trains them now.
                 self._left_out = {run.id for run in runs.values() if not run.status.is_final} - chosen
             self._planned |= chosen
             self._left_out -= chosen
@@ -85,9 +85,11 @@ class Replay:
         """Pass on one event after `take`."""
         kind = event["event"]
         if kind == "asked":
-            display.runs_added((), runs_to_come(self.history))
+            asked = set(event["configurations"])  # of an earlier search's runs some may come again
+            known = [run for run in self.history.runs.values() if run.configuration in asked]
+            display.runs_added([self._run(run) for run in known], runs_to_come(self.history))
         elif kind == "run":
-            display.runs_added((_run(self.history.runs[event["run"]]),), runs_to_come(self.history))
+            display.runs_added((self._run(self.history.runs[event["run"]]),), runs_to_come(self.history))
         elif kind == "epoch":
             # By the event: the history may be ahead of it, where several came at once.
             record = record_from_event(event)
@@ -129,7 +131,7 @@ class Replay:
         """
         history, sweep = self.history, self.history.sweep
         assert sweep is not None, "the journal has begun"
-        known = [run for run in history.runs.values() if run.id not in self._left_out]
+        known = [run for run in history.present if run.id not in self._left_out]
         outcomes = {run.id: run.outcome for run in known if run.outcome is not None}
         if is_cut_off:
             outcomes |= {run: RunOutcome(run, RunStatus.INTERRUPTED, CUT_OFF) for run in self.active()}
@@ -138,12 +140,15 @@ class Replay:
             folder=str(paths.folder),
             device=self._device(sweep),
             columns=_columns(known),
-            runs=tuple(map(_run, known)),
+            runs=tuple(map(self._run, known)),
             objective=history.objective,
             history={run.id: tuple(run.records) for run in known if run.records},
             outcomes=outcomes,
             runs_to_come=runs_to_come(history),
-            under_way=UnderWay(self._elapsed(), self._session_records(known), source),
+            under_way=UnderWay(history.command_elapsed, self._session_records(known), source),
+            elapsed_before=history.elapsed_before,
+            elapsed=lambda: history.elapsed,
+            chance=chance_of(sweep),
         )
 
     def _device(self, sweep: Mapping[str, Any]) -> str:
@@ -151,13 +156,16 @@ class Replay:
         places = under.get("places", 1)
         return f"{sweep['device']} ({places} groups at once)" if places > 1 else str(sweep["device"])
 
-    def _elapsed(self) -> float:
-        """Return for how long the present command has trained, by the journal's own clock."""
-        if self._began is None or self.history.updated is None:
-            return 0.0
-        # What is tested or cleaned after its end is no part of it.
-        begun, last = datetime.fromisoformat(self._began), self.ended or datetime.fromisoformat(self.history.updated)
-        return max((last - begun).total_seconds(), 0.0)
+    def _run(self, known: RunHistory) -> Run:
+        """Return a run as a display needs it: of its hyperparameters it looks at epochs and batch size alone."""
+        epochs = self.history.planned_epochs(known) or max(len(known.records), 1)
+        hyperparameters = Hyperparameters(
+            lr=0.0, batch_size=known.settings.get("batch_size", 0), shuffle=True, epochs=epochs, optimizer="",
+            momentum=None, nesterov=None, beta1=None, beta2=None, eps=None, weight_decay=0.0, schedule=Schedule(),
+            label_smoothing=0.0, grad_clip=None, augment=Augmentation(), seed=0,
+        )  # fmt: skip
+        model = ModelChoice(canonical(known.settings.get("model")))
+        return Run(known.id, known.name, model, hyperparameters, known.settings, known.configuration, known.fold)
 
     def _session_records(self, runs: list[RunHistory]) -> tuple[Any, ...]:
         return tuple(record for run in runs for record in run.records[self._before.get(run.id, 0) :])
@@ -181,15 +189,3 @@ def _columns(runs: list[RunHistory]) -> tuple[str, ...]:
     names = list(dict.fromkeys(name for run in runs for name in run.settings))
     varying = [name for name in names if len({canonical(run.settings.get(name)) for run in runs}) > 1]
     return tuple(varying or names)
-
-
-def _run(known: RunHistory) -> Run:
-    """Return a run as a display needs it: of its hyperparameters it looks at epochs and batch size alone."""
-    epochs = max(len(known.records), 1) if known.epochs is None else known.epochs
-    hyperparameters = Hyperparameters(
-        lr=0.0, batch_size=known.settings.get("batch_size", 0), shuffle=True, epochs=epochs, optimizer="",
-        momentum=None, nesterov=None, beta1=None, beta2=None, eps=None, weight_decay=0.0, schedule=Schedule(),
-        label_smoothing=0.0, grad_clip=None, augment=Augmentation(), seed=0,
-    )  # fmt: skip
-    model = ModelChoice(canonical(known.settings.get("model")))
-    return Run(known.id, known.name, model, hyperparameters, known.settings, known.configuration, known.fold)

@@ -77,7 +77,17 @@ def test_accuracies_have_four_decimals_and_losses_four_digits(metric: str, value
         ("\x1b[31m", "\\x1b[31m"),
         ([6, 12], "[6, 12]"),
         ({"flip": True, "crop": 4}, "{flip: true, crop: 4}"),
-        ({"\n": ["\u202e"]}, "{\\n: [\\u202e]}"),
+        ({"\n": ["\u202e"]}, "{'\\n': [\\u202e]}"),
+        ("3", "'3'"),
+        (3, "3"),
+        ("true", "'true'"),
+        ("1e-3", "'1e-3'"),
+        ("", "''"),
+        (0.10000001, "0.10000001"),
+        (0.00010000001, "0.00010000001"),
+        (["a, b"], "['a, b']"),
+        (["a", "b"], "[a, b]"),
+        ([3, "3"], "[3, '3']"),
     ],
 )
 def test_settings_are_written_as_the_sweep_file_writes_them(value: object, text: str) -> None:

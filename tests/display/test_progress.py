@@ -22,6 +22,44 @@ def test_best_run_follows_the_metric_and_a_tie_keeps_the_first() -> None:
     assert [row.number for row in progress.leaders] == [1, 2, 3]
 
 
+def test_equal_figures_are_decided_by_the_loss_and_said_to_be_tied() -> None:
+    runs = make_runs(2)
+    progress = SweepProgress(make_overview(runs))
+    for run, loss in zip(runs, (0.5, 0.4), strict=True):
+        record = dataclasses.replace(make_record(run, 1, 0.8), val_loss=loss)
+        progress.epoch_ended(record, record)
+    assert progress.best is not None
+    assert progress.best.number == 2
+    assert progress.is_tied
+    worse = dataclasses.replace(make_record(runs[1], 2, 0.8), val_loss=0.9)
+    progress.epoch_ended(worse, worse)  # by the scope `last`, what stands may become worse by its loss alone
+    assert progress.best.number == 1
+    progress.epoch_ended(make_record(runs[0], 3, 0.9), make_record(runs[0], 3, 0.9))
+    assert not progress.is_tied
+
+
+def test_nobody_leads_who_is_no_better_than_the_largest_class() -> None:
+    runs = make_runs(2)
+    progress = SweepProgress(dataclasses.replace(make_overview(runs), chance=0.795))
+    train(progress, runs[0], [0.8])  # of validation images 0.795
+    assert progress.best is None
+    train(progress, runs[1], [0.81])
+    assert progress.best is not None
+    assert progress.best.number == 2
+
+
+def test_the_time_counts_former_commands_and_ends_with_what_is_written_down() -> None:
+    runs, clock = make_runs(2), Clock()
+    overview = dataclasses.replace(make_overview(runs), elapsed_before=100.0, elapsed=lambda: 107.0)
+    progress = SweepProgress(overview, clock)
+    progress.run_started(runs[0].id)
+    clock.now += 5
+    assert progress.elapsed == 105.0
+    progress.run_ended(RunOutcome(runs[0].id, RunStatus.FINISHED))
+    clock.now += 50  # what comes after the last run is no part of it
+    assert progress.elapsed == 107.0
+
+
 def test_lower_loss_is_better_where_the_metric_is_a_loss() -> None:
     runs = make_runs(2)
     loss = Objective("loss", "min")

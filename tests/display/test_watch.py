@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_sweeps import SMALL, SilentDisplay, sweep
+from small_sweeps import SMALL, SilentDisplay, sweep, tables
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.recording.journal import encode_event, read_journal
@@ -219,7 +219,8 @@ def test_runs_of_an_earlier_sweep_file_that_nobody_trains_are_left_out(trained, 
     planned = position(folder, lambda event: event["event"] == "planned")
     stamped = encode_event({**old, "time": all_events[0]["time"]})
     journal = SweepPaths(part(folder, tmp_path / "edited", 0)).journal
-    before = lines(folder)
+    # A journal of an earlier version does not say which runs its file has.
+    before = [encode_event({k: v for k, v in event.items() if k not in ("former", "crc")}) for event in all_events]
     journal.write_bytes(b"".join([*before[: planned - 1], stamped, *before[planned - 1 :]]))
     sight = Sight(SweepPaths(tmp_path / "edited"))
     sight.look()
@@ -549,7 +550,8 @@ def test_live_table_on_a_terminal_stays_when_the_sweep_ends(trained, tmp_path):
         assert process.wait(20) == 0
         shown = "\n".join(screen.display)
         assert "100%  4 of 4 epochs" in shown
-        assert "★" in shown
+        best = max(row["val_accuracy"] for row in tables(source)["runs"])
+        assert ("★" in shown) == (best > 1 / 3)  # no better than answering one of three classes deserves no star
     finally:
         process.kill()
         process.wait()

@@ -65,6 +65,7 @@ def grid_page(folder: Path) -> tuple[Results, Path]:
     stop_run(content, 14, 1, 0.55, 0.61, 9)
     stop_run(content, 15, 2, 0.6, 0.64, 5)
     content["sweep"]["early_stop"] = {"method": "halving", "factor": 3}
+    content["sweep"].update(validation_images=60_000, largest_class=6_000)
     return _written(folder, content)
 
 

@@ -15,10 +15,11 @@ def test_markdown_is_a_table_with_the_best_run_in_bold(tmp_path: Path) -> None:
     content = make_content({"lr": [0.01, 0.001], "shuffle": [True]})
     fail_run(content, 2, cause="loss is not finite")
     assert to_markdown(load(tmp_path, content)) == (
-        "| # | lr | epoch | loss | accuracy | val_loss | val_accuracy | time | status |\n"
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- |\n"
-        "| **1** | **0.01** | **3** | **0.5000** | **0.8100** | **0.6000** | **0.8000** | **3.8 s** | **finished** |\n"
-        "| – | 0.001 | 1 | – | – | – | – | 3.8 s | diverged: loss is not finite |\n"
+        "| # | lr | epoch | best at | loss | accuracy | val_loss | val_accuracy | time | status |\n"
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | :--- |\n"
+        "| **1** | **0.01** | **3/3** | **3** | **0.5000** | **0.8100** | **0.6000** | **0.8000** | **3.8 s** "
+        "| **finished** |\n"
+        "| – | 0.001 | 1/3 | – | – | – | – | – | 3.8 s | diverged: loss is not finite |\n"
     )
 
 
@@ -30,7 +31,7 @@ def test_markdown_shows_markup_of_others_as_it_is(tmp_path: Path) -> None:
     assert "| \\<img src=x\\> |" in lines[3]
     assert "| \\[x\\](http://y) |" in lines[4]
     assert "| \\`\\*\\\\ |" in lines[5]
-    assert "| \\\\x1b\\[31m\\\\n |" in lines[6]
+    assert "| '\\\\x1b\\[31m\\\\n' |" in lines[6]
 
 
 def test_csv_holds_every_column_of_the_ranked_runs(tmp_path: Path) -> None:
@@ -39,8 +40,9 @@ def test_csv_holds_every_column_of_the_ranked_runs(tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(load(tmp_path, content)))))
     assert [row["run"] for row in rows] == ["run-2", "run-1"]
     assert list(rows[0]) == [
-        "rank", "run", "id", "configuration", "fold", "status", "failure", "cause", "epochs_done", "best_epoch", "loss",
-        "accuracy", "val_loss", "val_accuracy", "run_duration", "parameters", "checkpoint", "stop_epoch", "stop_value",
+        "rank", "run", "id", "configuration", "fold", "status", "failure", "cause", "epochs_done", "epochs_planned",
+        "best_epoch", "loss", "accuracy", "val_loss", "val_accuracy", "run_duration", "parameters", "checkpoint",
+        "in_file", "stop_epoch", "stop_value",
         "stop_threshold", "stop_compared", "stop_rule", "lr", "channels", "epochs", "optimizer",
     ]  # fmt: skip
     assert (rows[1]["rank"], rows[1]["val_accuracy"], rows[1]["cause"], rows[1]["lr"]) == ("2", "0.1", "", "0.01")
@@ -59,29 +61,31 @@ def test_json_holds_the_plain_values(tmp_path: Path) -> None:
     content["runs"][0]["loss"] = None
     text = to_json(load(tmp_path, content))
     assert text.isascii()
-    rows = json.loads(text)
+    rows = json.loads(text)["runs"]
     assert [row["note"] for row in rows] == [*HOSTILE, "\x9b数\u202e"]
     expected = content["runs"][0]
     stop = dict.fromkeys(["stop_epoch", "stop_value", "stop_threshold", "stop_compared", "stop_rule"])
-    assert rows[0] == {"rank": 1, "configuration": expected["id"], "fold": None, "failure": None, **stop, **expected}
+    new = {"epochs_planned": 3, "in_file": True}
+    more = {"rank": 1, "configuration": expected["id"], "fold": None, "failure": None, **new}
+    assert rows[0] == {**more, **stop, **expected}
     assert rows[0]["loss"] is None
 
 
 def test_top_and_sort_hold_for_every_format(tmp_path: Path) -> None:
     results = load(tmp_path, make_content({"lr": [3, 1, 2]}))
-    assert [row["lr"] for row in json.loads(to_json(results, top=2, sort="lr"))] == [1, 2]
+    assert [row["lr"] for row in json.loads(to_json(results, top=2, sort="lr"))["runs"]] == [1, 2]
     # The rank stays the place by the metric.
-    assert [row["rank"] for row in json.loads(to_json(results, top=2, sort="lr"))] == [2, 3]
+    assert [row["rank"] for row in json.loads(to_json(results, top=2, sort="lr"))["runs"]] == [2, 3]
     assert len(to_csv(results, top=2, sort="lr").splitlines()) == 3
     assert len(to_markdown(results, top=2, sort="lr").splitlines()) == 4
-    assert len(json.loads(to_json(results, top=0))) == 3
+    assert len(json.loads(to_json(results, top=0))["runs"]) == 3
 
 
 def test_replicates_have_a_row_each_with_what_their_setting_reached(tmp_path: Path) -> None:
     content = make_replicates({"lr": [0.1, 0.01]}, {1: [0.9, 0.92], 2: [0.5, 0.51]})
     stop_run(content, 4, 1, 0.51, 0.6, 2)
     results = load(tmp_path, content)
-    rows = json.loads(to_json(results))
+    rows = json.loads(to_json(results))["runs"]
     assert [(row["run"], row["configuration"], row["setting_place"], row["setting_tied"]) for row in rows] == [
         ("run-2", "c1", 1, True), ("run-1", "c1", 1, True), ("run-4", "c2", 2, False), ("run-3", "c2", 2, False),
     ]  # fmt: skip

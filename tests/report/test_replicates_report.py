@@ -229,7 +229,7 @@ def test_one_run_tells_why_it_was_stopped_and_of_its_setting(folder: Path) -> No
     results = load(folder, content)
     assert show(lambda console: render_run(results, "run-8", console), 120).startswith("""\
 run-8  stopped
-1 epoch in 1.2 s, 44,426 parameters
+1 of 2 epochs in 1.2 s, 44,426 parameters
 stopped early: val_accuracy 0.5000 after epoch 1, below 0.6100 (top 1/3, 3 settings compared)
 one of 3 runs of its setting: mean val_accuracy 0.6267 ± 0.2736 over 3 seeds
 tested: accuracy 0.7000 (95 % 0.6909 to 0.7089, 10,000 test images, weights of run-8), looked at 2026-11-21

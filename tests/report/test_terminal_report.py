@@ -37,7 +37,7 @@ Ranked by val_accuracy, higher is better; each run at its best epoch.
 ★  1  0.01   true       1/1  0.5000  0.8100    0.6000     0.8000  finished
    2  0.01   false      1/1  0.5005  0.8090    0.6005     0.7990  finished
    3  0.001  true       1/1  0.5050  0.8000    0.6050     0.7900  finished
-   –  0.001  false      –/1       –       –         –          –  diverged: los…
+   –  0.001  false      1/1       –       –         –          –  diverged: los…
 One run a setting: differences may be noise of the seed; `seeds: 5` tells.
 
 best        lr=0.01, shuffle=true
@@ -259,7 +259,7 @@ def test_one_run_that_failed_at_once_shows_its_cause(folder: Path) -> None:
     content = make_content({"lr": [1, 2]})
     fail_run(content, 2, "failed", "out of memory")
     report = show(lambda console: render_run(load(folder, content), "run-2", console))
-    assert report.startswith("run-2  failed: out of memory\n1 epoch in 3.8 s")
+    assert report.startswith("run-2  failed: out of memory\n1 of 3 epochs in 3.8 s")
     assert "by batch" not in report
 
 

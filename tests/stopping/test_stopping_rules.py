@@ -1,6 +1,9 @@
 """Early stopping: each rule on examples worked by hand."""
 
+import math
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from curves_by_hand import LONGEST, LOSS, curves_of, judged, name, stopped
@@ -50,8 +53,38 @@ def test_the_first_to_come_goes_on_and_those_after_it_are_held_against_all():
     assert stopped(judged(HALVING, curves_of([0.5, 0.9], [0.6]), [1]), 2) == []  # 0.9 came at epoch 2
 
 
-def test_equal_settings_go_on_together():
-    assert stopped(judged(HALVING, curves_of([0.5], [0.5], [0.4]), range(3)), 3) == [2]
+def tied(figure: float, losses: Sequence[float | None], places: Sequence[int] | None = None) -> dict[str, Curve]:
+    """Settings with the same figure after an epoch, with these losses, at these places of the sweep."""
+    places = range(len(losses)) if places is None else places
+    return {
+        name(n): Curve(name(n), (figure,), (figure,), LONGEST, (loss,), place)
+        for n, (loss, place) in enumerate(zip(losses, places, strict=True))
+    }
+
+
+def test_of_settings_that_tie_at_the_threshold_no_more_go_on_than_there_is_room_for():
+    """All at chance, as with a learning rate far too small: one of three goes on, not all nine."""
+    curves = tied(0.1, [2.3] * 9)
+    assert stopped(judged(HALVING, curves, range(9)), 9) == [3, 4, 5, 6, 7, 8]
+    verdicts = judged(HALVING, curves, range(9))
+    assert verdicts[8] == Verdict(name(8), 1, True, 0.1, 0.1, 9, "top 1/3 of 9 settings (ties by val_loss) at epoch 1")
+    assert verdicts[0].rule == "top 1/3 of 9 settings at epoch 1"
+
+
+def test_ties_are_decided_by_the_loss_and_then_by_the_place_in_the_sweep():
+    assert stopped(judged(HALVING, tied(0.1, [2.3, 2.2, 2.1]), range(3)), 3) == [0, 1]
+    assert stopped(judged(HALVING, tied(0.1, [2.3, 2.3, 2.3], [2, 0, 1]), range(3)), 3) == [0, 2]
+    assert stopped(judged(HALVING, tied(0.1, [None, 2.3, math.nan]), range(3)), 3) == [0, 2]  # unknown comes last
+    by_loss = {key: replace(curve, losses=(9.0 - n,)) for n, (key, curve) in enumerate(tied(1.0, [0.0] * 3).items())}
+    assert stopped(judged(HALVING, by_loss, range(3), LOSS), 3) == [1, 2]  # a loss has no other to decide by
+    assert judged(HALVING, by_loss, range(3), LOSS)[1].rule == "top 1/3 of 3 settings (ties by order) at epoch 1"
+
+
+def test_who_comes_later_with_the_figure_of_one_that_went_on_stops():
+    """Within the rounds of a search: one is the best third of all, and its equal comes after it."""
+    first = tied(0.1, [2.3])
+    assert not judged(HALVING, first, [0])[0].stops
+    assert stopped(judged(HALVING, tied(0.1, [2.3, 2.3]), [1]), 2) == [1]
 
 
 def test_halving_speaks_at_rungs_only():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cnnsweep.display.figures import figure_text
 from cnnsweep.errors import ResultsError
 from cnnsweep.html.chart import Chart, Choice, DataTable, View
-from cnnsweep.html.charts.style import BEST, axis, layout
+from cnnsweep.html.charts.style import BEST, axis, count_axis, layout
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.report.one_run import load_batch_losses, smooth_losses
 from cnnsweep.report.results import Results
@@ -49,7 +49,7 @@ def _view(words: str, losses: Sequence[float]) -> View | None:
     kind = "log" if min(ys) > 0 and max(ys) / min(ys) > LOG_SPAN else "linear"
     figure = {
         "data": [curve],
-        "layout": layout(axis("batch", tickformat=",d"), axis("loss", type=kind), showlegend=False),
+        "layout": layout(count_axis("batch", len(losses)), axis("loss", type=kind), showlegend=False),
     }
     means = f", each point the mean of {size:,} batches" if size > 1 else ""
     ends = f"from {figure_text('loss', ys[0])} to {figure_text('loss', ys[-1])}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cnnsweep.display.figures import UNKNOWN
 from cnnsweep.html.chart import Chart, Choice, DataTable, View, single
 from cnnsweep.html.charts.style import SERIES, SYMBOLS, axis, layout
-from cnnsweep.html.markup import chart_text
+from cnnsweep.html.markup import chart_text, chart_texts
 from cnnsweep.report.run_evaluation import RunEvaluation
 
 MOST_CLASSES = 60  # in one chart; of more the hardest
@@ -38,11 +38,11 @@ def class_accuracy_chart(evaluated: Evaluated) -> Chart | None:
         }
         for k, ((name, _), of_run) in enumerate(zip(alike, shares, strict=True))
     ]
-    y = {"tickvals": places, "ticktext": [chart_text(first.classes[n], 20) for n in shown], "automargin": True,
+    y = {"tickvals": places, "ticktext": chart_texts([first.classes[n] for n in shown], 20), "automargin": True,
          "range": [0.6 - len(shown), 0.6], "fixedrange": True, "zeroline": False}  # fmt: skip
     figure = {
         "data": traces,
-        "layout": layout(axis("accuracy", tickformat=".1~%"), y, showlegend=len(alike) > 1),
+        "layout": layout(axis("accuracy", tickformat=".6~%"), y, showlegend=len(alike) > 1),
     }
     worst, best = shown[0], hardest[-1]
     sentence = (
@@ -80,7 +80,7 @@ def comparable(evaluated: Evaluated) -> Evaluated:
 def _confusion(name: str, one: RunEvaluation) -> View:
     size = len(one.classes)
     shares = [[count / (sum(row) or 1) for count in row] for row in one.confusion]
-    labels = [chart_text(label, 14) for label in one.classes]
+    labels = chart_texts(one.classes, 14)
     hovers = [
         [
             f"{chart_text(one.classes[true])} taken for {chart_text(one.classes[predicted])}<br>"

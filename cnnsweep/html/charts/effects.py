@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cnnsweep.display.figures import UNKNOWN, count_text, figure_text, setting_text
+from cnnsweep.display.figures import UNKNOWN, count_text, figure_text
 from cnnsweep.html.chart import Chart, DataTable, View, single
 from cnnsweep.html.charts.style import BEST, PLAIN, axis, layout, tick_format
-from cnnsweep.html.markup import chart_text
-from cnnsweep.report.effects import Effect, ValueEffect, effects
+from cnnsweep.html.markup import chart_text, chart_texts
+from cnnsweep.report.effects import Effect, ValueEffect, best_values, effects
 from cnnsweep.report.effects_table import VALUES_SHOWN, difference_text, noise_words
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting
@@ -24,22 +24,28 @@ def effects_chart(results: Results, settings: Sequence[Setting]) -> Chart | None
     found = [effect for effect in effects(results) if effect.spread is not None]
     if not found:
         return None
-    traces, labels, separators, row = [], [], [], 0
+    traces, separators, row = [], [], 0
+    labels: list[tuple[int, str]] = []
     rows: list[list[str]] = []
     for effect in found[:MOST_AXES]:
-        shown, best = _shown(effect, objective)
+        shown, best = _shown(effect, objective), best_values(objective, effect)
         places = [-(row + n) for n in range(len(shown))]
         traces.append(_trace(objective, effect, shown, best, places))
-        labels += [(place, _label(effect.name, value)) for place, value in zip(places, shown, strict=True)]
-        rows += [_row(objective, effect.name, value, value is best) for value in shown]
+        labels += zip(places, _labels(effect.name, shown), strict=True)
+        rows += [_row(objective, effect.name, value, _is_among(value, best)) for value in shown]
         row += len(shown) + 1
         separators.append(-(row - 1))
     first = found[0]
-    best_value = setting_text(_shown(first, objective)[1].value)
+    best_value = " and ".join(value.text for value in best_values(objective, first))
+    apart = figure_text(objective.metric, first.spread)
+    largest = (
+        f"{first.name} makes the largest difference: its means lie {apart} apart, best with {best_value}."
+        if first.spread
+        else "No hyperparameter makes a difference: all means are exactly equal."
+    )
     sentence = (
-        f"Mean {objective.metric} of the runs with each value. {first.name} makes the largest difference: its means "
-        f"lie {figure_text(objective.metric, first.spread)} apart, best with {best_value}. Bars are 95 % intervals "
-        "of the difference to the best value, between runs that are equal in all else."
+        f"Mean {objective.metric} of the runs with each value. {largest} Bars are 95 % intervals of the difference to "
+        "the best value, between runs that are equal in all else."
     )
     noise = noise_words(objective, settings)
     y = {"tickvals": [place for place, _ in labels], "ticktext": [label for _, label in labels], "zeroline": False,
@@ -60,22 +66,30 @@ def effects_chart(results: Results, settings: Sequence[Setting]) -> Chart | None
     return single("effects", "Effect of each hyperparameter", View(sentence, figure, table), height=height, notes=notes)
 
 
-def _shown(effect: Effect, objective: Objective) -> tuple[list[ValueEffect], ValueEffect]:
-    """Return the best values in the order of the file, and the best of them."""
+def _shown(effect: Effect, objective: Objective) -> list[ValueEffect]:
+    """Return the best values in the order of the file."""
     order = objective.rank([value.mean if value.applies else None for value in effect.values])
-    return [effect.values[position] for position in sorted(order[:VALUES_SHOWN])], effect.values[order[0]]
+    return [effect.values[position] for position in sorted(order[:VALUES_SHOWN])]
+
+
+def _is_among(value: ValueEffect, some: Sequence[ValueEffect]) -> bool:
+    return any(value is one for one in some)
 
 
 def _value_text(value: ValueEffect) -> str:
-    return setting_text(value.value) if value.applies else UNKNOWN
+    return value.text if value.applies else UNKNOWN
 
 
-def _label(name: str, value: ValueEffect) -> str:
-    return chart_text(f"{name} {_value_text(value)}", LONGEST_LABEL)
+def _labels(name: str, values: Sequence[ValueEffect]) -> list[str]:
+    return chart_texts([f"{name} {_value_text(value)}" for value in values], LONGEST_LABEL)
 
 
 def _trace(
-    objective: Objective, effect: Effect, shown: Sequence[ValueEffect], best: ValueEffect, places: Sequence[int]
+    objective: Objective,
+    effect: Effect,
+    shown: Sequence[ValueEffect],
+    best: Sequence[ValueEffect],
+    places: Sequence[int],
 ) -> dict[str, Any]:
     above, below = [], []
     for value in shown:
@@ -86,10 +100,10 @@ def _trace(
     return {
         **{"type": "scatter", "mode": "markers", "x": [value.mean for value in shown], "y": places},
         "marker": {
-            "size": [13 if value is best else 9 for value in shown],
-            "color": [BEST if value is best else PLAIN for value in shown],
+            "size": [13 if _is_among(value, best) else 9 for value in shown],
+            "color": [BEST if _is_among(value, best) else PLAIN for value in shown],
             "opacity": 1,
-            "symbol": ["star" if value is best else "circle" for value in shown],
+            "symbol": ["star" if _is_among(value, best) else "circle" for value in shown],
         },
         "error_x": {"type": "data", "array": above, "arrayminus": below, "thickness": 1.5, "width": 4, "color": PLAIN},
         "hoverinfo": "text",

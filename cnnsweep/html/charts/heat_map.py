@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Sequence
 from statistics import fmean
 
-from cnnsweep.display.figures import count_text, figure_text, is_unused, setting_text
+from cnnsweep.display.figures import count_text, figure_text, is_unused
 from cnnsweep.html.chart import Chart, Choice, DataTable, View
 from cnnsweep.html.charts.style import axis, layout, scale_of
-from cnnsweep.html.markup import chart_text
-from cnnsweep.report.axes import Levels, levels_of, setting_axes
+from cnnsweep.html.markup import chart_text, chart_texts
+from cnnsweep.report.axes import Levels, in_file_order, levels_of, setting_axes
 from cnnsweep.report.effects import effects
 from cnnsweep.report.importance import estimates_by_cell
 from cnnsweep.report.results import Results
@@ -23,7 +23,7 @@ def heat_map_chart(results: Results, settings: Sequence[Setting]) -> Chart | Non
     """Return a heat map of each pair, that of the largest effects first; None with fewer than two hyperparameters."""
     known = [setting for setting in settings if setting.estimate is not None]
     by_effect = [effect.name for effect in effects(results) if effect.spread is not None][:MOST_AXES]
-    runs = [setting.runs[0] for setting in known]
+    runs = in_file_order(results, [setting.runs[0] for setting in known])
     levels = [levels_of(name, runs, always=True) for name in setting_axes(results) if name in by_effect]
     levels = [axis for axis in levels if len(axis.values) <= MOST_LEVELS]
     names = [axis.name for axis in levels]
@@ -53,8 +53,8 @@ def _view(results: Results, across: Levels, up: Levels, settings: Sequence[Setti
     best = (max if mode == "max" else min)(means, key=lambda cell: means[cell])
     columns = [n for n, value in enumerate(across.values) if not is_unused(across.name, value)]
     rows = [n for n, value in enumerate(up.values) if not is_unused(up.name, value)]
-    column_names = [setting_text(across.values[n]) for n in columns]
-    row_names = [setting_text(up.values[n]) for n in rows]
+    column_names = [across.texts[n] for n in columns]
+    row_names = [up.texts[n] for n in rows]
     texts = [[figure_text(metric, means[x, y]) if (x, y) in means else "" for x in columns] for y in rows]
     hovers = [
         [
@@ -70,7 +70,7 @@ def _view(results: Results, across: Levels, up: Levels, settings: Sequence[Setti
         "colorbar": {"thickness": 12, "outlinewidth": 0, "title": {"text": metric, "side": "right"}},
         **({"texttemplate": "%{text}"} if len(columns) * len(rows) <= MOST_WRITTEN else {}),
     }
-    where = f"{across.name} {setting_text(across.values[best[0]])} with {up.name} {setting_text(up.values[best[1]])}"
+    where = f"{across.name} {across.texts[best[0]]} with {up.name} {up.texts[best[1]]}"
     sentence = (
         f"Mean {metric} of the settings with each combination of {across.name} (across) and {up.name} (up). "
         f"The best is {where}: {figure_text(metric, means[best])}."
@@ -86,6 +86,6 @@ def _view(results: Results, across: Levels, up: Levels, settings: Sequence[Setti
 
 
 def _category(name: str, values: Sequence[str]) -> dict[str, object]:
-    texts = [chart_text(value, 18) for value in values]
+    texts = chart_texts(values, 18)
     more = {"tickvals": list(range(len(values))), "ticktext": texts, "showgrid": False, "zeroline": False}
     return axis(chart_text(name, 30), fixedrange=True, **more)

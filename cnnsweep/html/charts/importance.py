@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cnnsweep.display.figures import count_text
 from cnnsweep.html.chart import Chart, DataTable, Figure, View, single
 from cnnsweep.html.charts.style import BEST, layout
-from cnnsweep.html.markup import chart_text
+from cnnsweep.html.markup import chart_text, chart_texts
 from cnnsweep.report.axes import setting_axes
 from cnnsweep.report.importance import NEEDS_OPTUNA, SETTINGS_PER_AXIS, importance, interactions
 from cnnsweep.report.importance_table import AXES_SHOWN, FEW_PER_CELL, LEAST_SHARE
@@ -64,7 +64,7 @@ def _percent(share: float) -> str:
 
 
 def _bars(rows: Sequence[tuple[str, float]]) -> Figure:
-    labels = [chart_text(label, 26) for label, _ in rows]
+    labels = chart_texts([label for label, _ in rows], 26)
     texts = [_percent(share) for _, share in rows]
     places = [-n for n in range(len(rows))]
     bars = {

@@ -80,7 +80,7 @@ def _view(results: Results, metric: str, shown: Curves, faint: Curves, placed: i
     figure = {
         "data": traces,
         "layout": layout(
-            epoch_axis(last.epoch),
+            epoch_axis(max(points[-1].epoch for _, points in (*shown, *faint))),
             axis(metric, tickformat=tick_format(metric)),
             legend={**LEGEND, "traceorder": "reversed"},
         ),

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnsweep.display.figures import UNKNOWN, figure_text, is_unused, setting_text
+from cnnsweep.display.distinct import number_texts
+from cnnsweep.display.figures import UNKNOWN, figure_text, is_unused
 from cnnsweep.html.chart import Chart, View, single
-from cnnsweep.html.charts.style import LINE, scale_colour, scale_of
-from cnnsweep.html.markup import chart_text
-from cnnsweep.report.axes import MANY_VALUES, canonical, is_number, levels_of, setting_axes
+from cnnsweep.html.charts.style import LINE, scale_colour, scale_of, tick_format
+from cnnsweep.html.markup import chart_text, chart_texts
+from cnnsweep.report.axes import MANY_VALUES, canonical, in_file_order, is_number, levels_of, setting_axes
 from cnnsweep.report.importance import LOG_SPAN
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting, setting_words
@@ -44,7 +45,7 @@ def parallel_chart(results: Results, settings: Sequence[Setting]) -> Chart | Non
     figures = [setting.estimate.mean for setting in shown if setting.estimate is not None]
     objective = results.sweep.objective
     low, high = _limits(figures, objective.mode)
-    axes = [_axis(name, shown) for name in names]
+    axes = [_axis(results, name, shown) for name in names]
     axes.append(_number_axis(objective.metric, figures, False, low, high))
     traces = _lines(results, shown, figures, axes, low, high)
     traces.append(_colour_bar(objective.metric, objective.mode, low, high))
@@ -78,18 +79,18 @@ def _limits(figures: Sequence[float], mode: str) -> tuple[float, float]:
     return (low, high) if low < high else (ordered[0], ordered[-1])
 
 
-def _axis(name: str, settings: Sequence[Setting]) -> _Axis:
+def _axis(results: Results, name: str, settings: Sequence[Setting]) -> _Axis:
     values = [setting.settings.get(name) for setting in settings]
     used = [value for value in values if not is_unused(name, value)]
     numbers: list[float] = [value for value in used if value is not None and is_number(value)]
     if len(numbers) == len(used) and len(set(numbers)) > MANY_VALUES:
         low, high = min(numbers), max(numbers)
         return _number_axis(name, values, 0 < low <= high / LOG_SPAN, low, high)
-    levels = levels_of(name, [setting.runs[0] for setting in settings])
+    levels = levels_of(name, in_file_order(results, [setting.runs[0] for setting in settings]))
     kept = [n for n, value in enumerate(levels.values) if not is_unused(name, value)]
     place = {n: (k + 0.5) / len(kept) for k, n in enumerate(kept)}
     places = [place.get(levels.of[canonical(setting.runs[0].settings[name])], UNUSED_AT) for setting in settings]
-    ticks = [(place[n], setting_text(levels.values[n])) for n in kept[:: math.ceil(len(kept) / 20) or 1]]
+    ticks = [(place[n], levels.texts[n]) for n in kept[:: math.ceil(len(kept) / 20) or 1]]
     return _Axis(name, places, ticks)
 
 
@@ -103,7 +104,7 @@ def _number_axis(name: str, values: Sequence[float | None], is_log: bool, low: f
 
     shares = [part / (TICKS - 1) for part in range(TICKS)] if high > low else [0.5]
     ends = [low * (high / low) ** share if is_log else low + (high - low) * share for share in shares]
-    ticks = [(share, f"{end:.3g}") for share, end in zip(shares, ends, strict=True)]
+    ticks = list(zip(shares, number_texts(ends, 3), strict=True))
     return _Axis(name, [UNUSED_AT if value is None else place(value) for value in values], ticks)
 
 
@@ -144,7 +145,12 @@ def _lines(
 
 
 def _colour_bar(metric: str, mode: str, low: float, high: float) -> dict[str, Any]:
-    bar = {"title": {"text": metric, "side": "right"}, "thickness": 12, "outlinewidth": 0, "tickformat": ".3~g"}
+    bar = {
+        "title": {"text": metric, "side": "right"},
+        "thickness": 12,
+        "outlinewidth": 0,
+        "tickformat": tick_format(metric),
+    }
     marker = {"color": [low, high], "cmin": low, "cmax": high, "colorscale": scale_of(mode), "showscale": True}
     return {
         **{"type": "scatter", "mode": "markers", "x": [None, None], "y": [None, None], "showlegend": False},
@@ -159,16 +165,16 @@ def _layout(axes: Sequence[_Axis]) -> dict[str, Any]:
     ]
     labels = [
         {
-            **{"x": n, "y": y, "text": chart_text(label, 16), "showarrow": False, "xanchor": "left", "xshift": 4},
+            **{"x": n, "y": y, "text": label, "showarrow": False, "xanchor": "left", "xshift": 4},
             **{"bgcolor": "colour:label", "borderpad": 1, "font": {"size": 11}},
         }
         for n, axis in enumerate(axes)
-        for y, label in axis.ticks
+        for (y, _), label in zip(axis.ticks, chart_texts([text for _, text in axis.ticks], 16), strict=True)
     ]
     has_unused = any(UNUSED_AT in axis.places for axis in axes)
     if has_unused:
         labels.append({"x": 0, "y": UNUSED_AT, "text": f"{UNKNOWN} not used", "showarrow": False, "xanchor": "right"})
-    names = [chart_text(axis.name, 14) for axis in axes]
+    names = chart_texts([axis.name for axis in axes], 14)
     hidden = {"showgrid": False, "showline": False, "zeroline": False, "fixedrange": True}
     return {
         "xaxis": {**hidden, "side": "top", "tickvals": list(range(len(axes))), "ticktext": names, "tickangle": 0,

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.display.figures import UNKNOWN, count_text, figure_text
+from cnnsweep.display.figures import UNKNOWN, count_text, figure_text, figure_texts
 from cnnsweep.html.chart import Chart, DataTable, View, single
-from cnnsweep.html.charts.style import BEST, PLAIN, axis, epoch_axis, layout
+from cnnsweep.html.charts.style import BEST, PLAIN, count_axis, epoch_axis, layout
 from cnnsweep.html.markup import chart_text
 from cnnsweep.report.results import Results, Stop
 from cnnsweep.report.settings import Setting, setting_words
@@ -43,7 +43,7 @@ def stopping_chart(results: Results, settings: Sequence[Setting]) -> Chart | Non
         ],
         "layout": layout(
             epoch_axis(len(epochs)),
-            axis("settings that train", tickformat=",d"),
+            count_axis("settings that train", max(training)),
             barmode="stack",
             bargap=0.15 if len(epochs) < 100 else 0,
         ),
@@ -81,5 +81,7 @@ def _hover(results: Results, epoch: int, part: Sequence[tuple[Setting, Stop]]) -
     metric = results.sweep.objective.metric
     for setting, stop in part[:NAMED]:
         words = chart_text(setting_words(results, setting, ", "), 60)
-        lines.append(f"{words}: {figure_text(metric, stop.value)}, needed {figure_text(metric, stop.threshold)}")
+        value, threshold = figure_texts(metric, [stop.value, stop.threshold])
+        needed = "as others that went on" if stop.value == stop.threshold else f"needed {threshold}"
+        lines.append(f"{words}: {value}, {needed}")
     return "<br>".join([*lines, *([f"… and {len(part) - NAMED:,} more"] if len(part) > NAMED else [])])

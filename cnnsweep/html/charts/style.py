@@ -61,6 +61,12 @@ def epoch_axis(last: int) -> dict[str, Any]:
     return axis("epoch", dtick=1) if last <= FEW_EPOCHS else axis("epoch", tickformat="d")
 
 
+def count_axis(title: str, most: float) -> dict[str, Any]:
+    """Return an axis of what is counted, up to `most`: between two whole numbers there is no tick."""
+    return axis(title, dtick=1) if most <= FEW_EPOCHS else axis(title, tickformat=",d")
+
+
 def tick_format(metric: str) -> str:
     """Return how plotly writes a figure's ticks."""
-    return ".2~f" if metric.endswith("accuracy") else ".3~g"
+    # With as many digits as ticks may need, however far a person zooms; what is 0 at the end is left out.
+    return ".8~f" if metric.endswith("accuracy") else ".8~g"
