@@ -14,6 +14,7 @@ import torch
 
 from cnnsweep.asking import Asker
 from cnnsweep.data.datasets import load_dataset
+from cnnsweep.data.summary import describe_data, missing_images
 from cnnsweep.errors import ModelError
 from cnnsweep.execution.base import TASK, Executor
 from cnnsweep.execution.pool import PoolExecutor
@@ -135,6 +136,8 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
 
 def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: Sequence[Place]) -> Forecast:
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
+    splits = dataset.split(spec.validation, spec.folds, spec.seed)
+    data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
     parameters = count_parameters(known.runs, dataset)
     task = make_training_task(spec, dataset, torch.device(places[0].device))
     missing = known.missing
@@ -163,7 +166,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
     conditions = Conditions(_speeds(planned, places, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    return _forecast(spec, known, places, costs, disk, conditions)
+    return _forecast(spec, known, places, costs, disk, conditions, data=data)
 
 
 def _forecast(
@@ -174,6 +177,7 @@ def _forecast(
     disk: int | None,
     conditions: Conditions,
     given_s: float | None = None,
+    data: tuple[str, ...] = (),
 ) -> Forecast:
     forecast = Forecast(
         name=spec.name,
@@ -187,6 +191,7 @@ def _forecast(
         in_step=keeps_in_step(spec),
         places=tuple(places),
         given_s=given_s,
+        data=data,
     )
     if len(places) == 1 or all(cost.seconds is None for cost in costs):
         return forecast

@@ -26,6 +26,8 @@ def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:
         f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {safe_text(forecast.device)}{done}{to_come}"
     )
     console.print(Text(title, style="bold"))
+    for line in forecast.data:
+        console.print(Text(safe_text(line), style="dim"))
     if not runs:
         return
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -93,6 +95,7 @@ def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -
         "done": forecast.done,
         "to_come": forecast.to_come,
         "stops_early": forecast.stops_early,
+        "data": list(forecast.data),
     }
     schedule = None if forecast.schedule is None else schedule_to_json(forecast.schedule)
     placed = {"schedule": schedule, **({"simulated": list(simulated)} if simulated else {})}
