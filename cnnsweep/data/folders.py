@@ -104,14 +104,17 @@ def list_images(folder: Path, test_share: float) -> Listing:
     left_out: Counter[str] = Counter()
     parts = {part: tuple(_files(folder, layout.classes, places, left_out)) for part, places in layout.folders.items()}
     train, validation, test = parts[TRAIN], parts.get(VALIDATION), parts.get(TEST)
+    notes = layout.notes
     if test is None and validation is None:
         train, test = _split(train, test_share)
+        if test is not None:
+            notes += (f"{test_share:g} of each class kept for testing, since there is no folder for it",)
     elif test is None and test_share not in (0, DEFAULT_TEST_SHARE):
         raise DataError(
             f"{safe_text(folder)}: has a validation part and no test part, so no share is split off for testing; leave "
             f"`test: {test_share}` out, or put the images to test on into test/"
         )
-    return Listing(folder, layout.classes, train, test, validation, left_out, layout.notes)
+    return Listing(folder, layout.classes, train, test, validation, left_out, notes)
 
 
 def _files(

@@ -14,6 +14,7 @@ _MOST_ENDINGS = 8
 
 def describe_folder(listing: Listing, index: Index) -> Iterator[str]:
     """Yield lines on a folder: how it was read, the sizes of its pictures, and what was left out by its ending."""
+    yield f"from {safe_text(listing.folder)}"
     yield from listing.notes
     sizes, form = index.sizes, index.form
     target = f"{form.height}×{form.width}"

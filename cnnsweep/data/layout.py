@@ -65,6 +65,7 @@ def find_layout(folder: Path) -> Layout:
         notes += _stray_images(place)
     names = _names(grouped.values())
     notes += _merged(names, grouped.values())
+    notes += _mirrored(grouped[TRAIN])
     classes = sorted(names, key=lambda key: names[key])
     folders = {part: tuple(tuple(found[key]) for key in classes) for part, found in grouped.items()}
     return Layout(tuple(names[key] for key in classes), folders, tuple(notes))
@@ -135,11 +136,12 @@ def _are_parts_beside_others(
         inner = set(subfolders(top / name))
         if len(inner) > 1 and named[name] == TRAIN and not any(holds_images(top / other) for other in others):
             return True
-        if named[name] == TRAIN or inner & set(others):
+        is_mirrored = len(inner) > 1 and any(set(subfolders(top / other)) == inner for other in others)
+        if named[name] == TRAIN or inner & set(others) or is_mirrored:
             raise DataError(
                 f"{safe_text(top)}: {listed([name])} holds folders ({listed(sorted(inner))}), so it looks like the "
-                f"{named[name]} part of the data, but {listed(others)} beside it look like classes. Put the class "
-                "folders to train on into train/, or, if it is a class, give it another name"
+                f"{named[name]} part of the data, but {listed(others)} beside it are no parts. Put "
+                "the class folders to train on into train/, or, if it is a class, give it another name"
             )
     return False
 
@@ -187,6 +189,17 @@ def _merged(names: Mapping[str, str], grouped: Collection[Mapping[str, Sequence[
         f"{safe_text(name)} is one class, though its folders' names differ in Unicode's normal form"
         for key, name in names.items()
         if len({folder.name for found in grouped for folder in found[key]}) > 1
+    ]
+
+
+def _mirrored(found: Mapping[str, Sequence[Path]]) -> list[str]:
+    """Return a line where all classes hold the same folders, which may be the classes as well."""
+    inner = [subfolders(folders[0]) for folders in found.values()]
+    if len(inner[0]) < 2 or any(one != inner[0] for one in inner):
+        return []
+    return [
+        f"{listed(found)} are the classes, though all of them hold the same folders ({listed(inner[0])}): if these are "
+        "the classes, turn it round"
     ]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 PARTS = TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 _WORDS = {
-    TRAIN: ("train", "training", "trn"),
+    TRAIN: ("train", "training", "trn", "trainval", "trainvalid"),
     VALIDATION: ("val", "valid", "validation", "validate", "validating", "dev", "devel", "development"),
     # An evaluation part is looked at last, whatever it is for elsewhere: nothing is ever chosen by it.
     TEST: ("test", "testing", "tst", "eval", "evaluation", "evaluate"),
