@@ -136,9 +136,10 @@ def _orientation(image: Image.Image) -> int:
 
 def _look(image: Image.Image) -> Look:
     width, height = image.size
+    is_cut = _is_cut(image)  # first: to look for the EXIF data of a PNG, Pillow decodes it
     if _orientation(image) >= 5:
         width, height = height, width
-    return Look(height, width, image.mode in _GREY_MODES, is_cut=_is_cut(image))
+    return Look(height, width, image.mode in _GREY_MODES, is_cut=is_cut)
 
 
 def _is_cut(image: Image.Image) -> bool:

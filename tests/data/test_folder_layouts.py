@@ -217,7 +217,7 @@ def test_a_name_that_is_written_in_one_way_stays_as_it_is(tmp_path: Path) -> Non
 def test_a_test_part_that_is_a_link_to_the_training_part_is_refused(tmp_path: Path) -> None:
     build(tmp_path, pair("train"))
     (tmp_path / "test").symlink_to(tmp_path / "train")
-    with pytest.raises(DataError, match="is the same folder as .*, so its images would count twice"):
+    with pytest.raises(DataError, match=r"is the same folder as .*, so its images would count twice"):
         list_images(tmp_path, 0.2)
 
 
@@ -246,7 +246,7 @@ def test_an_archive_in_place_of_a_folder_is_told(tmp_path: Path) -> None:
     from cnnsweep.data.folders import find_folder
 
     (tmp_path / "photos.zip").write_bytes(b"PK")
-    with pytest.raises(DataError, match="photos.zip is a file; unpack it if it is an archive, give its folder"):
+    with pytest.raises(DataError, match=r"photos\.zip is a file; unpack it if it is an archive, give its folder"):
         find_folder("photos.zip", tmp_path)
 
 
