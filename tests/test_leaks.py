@@ -119,9 +119,9 @@ class Spied:
     def forget(self) -> None:
         self._log.write_text("")
 
-    def evaluate(self, split: str) -> None:
+    def evaluate(self, split: str, checkpoint: Path | None = None) -> None:
         self.forget()
-        evaluate_checkpoint(self.folder, EvaluationOptions(self.folder, split, "cpu", allow_code=True))
+        evaluate_checkpoint(checkpoint or self.folder, EvaluationOptions(self.folder, split, "cpu", allow_code=True))
 
 
 @pytest.fixture
@@ -157,11 +157,17 @@ def test_in_folds_each_image_is_held_out_once_and_never_trained_on_then(spied: S
     parts = expected_parts(0.1, 3)
     trained = [seen for seen in spied.networks() if seen.training]
     assert len(trained) == 3
-    for seen in trained:
-        ((training, held_out),) = [part for part in parts if part[0] == set(seen.training)]
+    for seen, (training, held_out) in zip(trained, parts, strict=True):  # alone and one after the other, by fold
+        assert set(seen.training) == training
         assert set(seen.measured) == held_out
         assert not training & held_out
     assert sorted(image for seen in trained for image in seen.measured) == [("train", k) for k in range(TRAIN)]
+    for weights in spied.folder.glob("*/best.safetensors"):
+        training, held_out = parts[read_description(weights)["split"]["fold"]]
+        for split, part in (("train", training), ("val", held_out)):
+            spied.evaluate(split, weights)
+            (seen,) = spied.networks()
+            assert sorted(seen.measured) == sorted(part)
 
 
 def test_held_out_and_test_images_are_not_augmented(spied: Spied) -> None:

@@ -14,6 +14,8 @@ from small_sweeps import sweep
 
 from cnnsweep.data import decoded
 from cnnsweep.data.datasets import Dataset, load_dataset
+from cnnsweep.data.decoded import cache_entry
+from cnnsweep.data.folders import ImageFile, Listing
 from cnnsweep.data.streamed import StreamedImages
 from cnnsweep.errors import DataError, FolderError
 from cnnsweep.records import DatasetChoice
@@ -118,6 +120,15 @@ def test_other_pixels_under_the_same_names_sizes_and_times_are_trained_on(change
     assert after.fingerprint != before.fingerprint
     fresh = fill(tmp_path / "fresh", 3)
     assert load(fresh, memory).fingerprint == after.fingerprint
+
+
+@pytest.mark.parametrize("field", ImageFile._fields)
+def test_whatever_differs_of_a_file_is_another_entry(field: str, tmp_path: Path) -> None:
+    file = ImageFile("cat/0.png", 0, 1, 2, 3, 4)
+    other = file._replace(**{field: "cat/1.png" if field == "path" else 9})  # type: ignore[arg-type]
+    listings = [Listing(tmp_path, ("cat", "dog"), (one,), None) for one in (file, other)]
+    listings.append(Listing(tmp_path, ("cat", "dog"), (file,), None, (other,)))
+    assert len({cache_entry(listing, (8, 8, 1)).key for listing in listings}) == 3
 
 
 def test_a_copy_of_the_same_pictures_is_the_same_data_set(tmp_path: Path) -> None:
