@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ class TrainedRun:
 
     def predict(
         self,
-        images: Tensor | np.ndarray[Any, Any] | Sequence[str | Path],
+        images: Tensor | np.ndarray[Any, Any] | Sequence[str | Path] | str | Path,
         device: str = "auto",
         *,
         allow_code: bool = False,
@@ -70,7 +71,8 @@ class TrainedRun:
         """Return the probability of every class, one row an image and one column a class.
 
         Args:
-            images: uint8 pixels (N, C, H, W) of the size that the model was trained on, or picture files of any size.
+            images: uint8 pixels (N, C, H, W) of the size that the model was trained on, or picture files of any size:
+                one, or several.
 
         Raises:
             CnnSweepError: as for `model`; images of another type or shape; a file that cannot be read.
@@ -82,7 +84,12 @@ class TrainedRun:
         classes = list(predictor.about.classes)
         if hasattr(images, "shape"):
             return pd.DataFrame(predictor.predict(torch.as_tensor(images)).numpy(), columns=classes)
-        pictures = list(predictor.predict_files([Path(file) for file in images]))
+        files = [images] if isinstance(images, str | os.PathLike) else list(images)
+        if other := [file for file in files if not isinstance(file, str | os.PathLike)]:
+            raise UsageError(
+                f"images: found a {type(other[0]).__name__}, allowed are an array, a tensor, or the names of picture files"
+            )
+        pictures = list(predictor.predict_files([Path(file) for file in files]))
         for picture in pictures:
             if picture.error is not None:
                 raise DataError(f"{picture.file}: cannot be read ({picture.error})")

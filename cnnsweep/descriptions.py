@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.data.batches import PixelScale
+from cnnsweep.data.decode import FULL_WHITE
 from cnnsweep.errors import CheckpointError, SpecError
 from cnnsweep.recording.checkpoints import read_description
 from cnnsweep.records import DatasetChoice, ModelChoice
@@ -31,7 +32,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What is needed to use a checkpoint, and what is shown of it."""
+    """What is needed to use a checkpoint, and what is shown of it.
+
+    Attributes:
+        white: the value that pictures of more than 8 bits have for 255.
+    """
 
     run: str
     epoch: int
@@ -43,6 +48,7 @@ class Description:
     pixels: PixelScale
     split: Split
     fingerprint: str | None
+    white: int
 
 
 def describe(path: Path, data_root: Path, *, allow_code: bool) -> Description:
@@ -80,6 +86,7 @@ def describe(path: Path, data_root: Path, *, allow_code: bool) -> Description:
         pixels=_pixels(reader, about, image_shape[0]),
         split=_split(reader, about),
         fingerprint=reader.maybe(reader.text, about, "fingerprint", ""),
+        white=_white(reader, about),
     )
 
 
@@ -149,6 +156,13 @@ def _pixels(reader: JsonReader, about: Mapping[str, Any], channels: int) -> Pixe
     if not all(deviation > 0 for deviation in scale["std"]):
         reader.fail("pixels.std", f"is {shown(list(scale['std']))}, but must be above 0")
     return PixelScale(scale["mean"], scale["std"])
+
+
+def _white(reader: JsonReader, about: Mapping[str, Any]) -> int:
+    white = FULL_WHITE if "white" not in about else reader.integer(about, "white", "")
+    if not 255 <= white < 2**31:
+        reader.fail("white", f"is {shown(white)}, but must be from 255 to below 2 to the power of 31")
+    return white
 
 
 def _split(reader: JsonReader, about: Mapping[str, Any]) -> Split:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from cnnsweep.data.datasets import Dataset, load_dataset
 from cnnsweep.data.images import ImageSet
-from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.descriptions import Description, Split, describe
 from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
 from cnnsweep.measuring import measure
@@ -195,11 +194,8 @@ def _part(dataset: Dataset, how: Split, split: str) -> tuple[ImageSet, Tensor]:
         if dataset.test is None:
             raise DataError(f"{dataset.name}: has no test images; use --split val or --split train")
         return dataset.test, torch.arange(len(dataset.test))
-    labels = dataset.train.labels
-    if how.folds is not None and how.fold is not None:
-        training, validation = fold_indices(labels, how.folds, how.fold, how.seed)
-    else:
-        training, validation = split_indices(labels, how.validation, how.seed)
+    folds = how.folds if how.fold is not None else None
+    ((training, validation),) = dataset.split(how.validation, folds, how.seed, how.fold)
     if split == "train":
         return dataset.train, training
     if not len(validation):
@@ -209,7 +205,9 @@ def _part(dataset: Dataset, how: Split, split: str) -> tuple[ImageSet, Tensor]:
 
 def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:
     notes = []
-    if about.fingerprint != dataset.fingerprint:
+    if about.fingerprint is not None and about.fingerprint == dataset.fingerprint_before:
+        notes.append("when this checkpoint was trained, the data set's own validation part was not held out yet")
+    elif about.fingerprint != dataset.fingerprint:
         notes.append("the data set differs from the one that this checkpoint was trained on")
     if split == "val":
         notes.append("epoch and run were chosen on these images, so the figures flatter; those of --split test do not")

@@ -14,6 +14,7 @@ import torch
 
 from cnnsweep.asking import Asker
 from cnnsweep.data.datasets import load_dataset
+from cnnsweep.data.summary import describe_data, missing_images
 from cnnsweep.errors import ModelError
 from cnnsweep.execution.base import TASK, Executor
 from cnnsweep.execution.pool import PoolExecutor
@@ -134,6 +135,8 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
 
 def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: Sequence[Place]) -> Forecast:
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
+    splits = dataset.split(spec.validation, spec.folds, spec.seed)
+    data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
     parameters = count_parameters(known.runs, dataset)
     task = make_training_task(spec, dataset, torch.device(places[0].device))
     missing = known.missing
@@ -164,7 +167,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     conditions = Conditions(_speeds(planned, places, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
     notes = [*notes_on_models(known.runs, dataset), *foreseen]
-    return _forecast(spec, known, places, costs, disk, conditions, notes=notes)
+    return _forecast(spec, known, places, costs, disk, conditions, data=data, notes=notes)
 
 
 def _forecast(
@@ -175,6 +178,7 @@ def _forecast(
     disk: int | None,
     conditions: Conditions,
     given_s: float | None = None,
+    data: tuple[str, ...] = (),
     notes: Sequence[str] = (),
 ) -> Forecast:
     forecast = Forecast(
@@ -189,6 +193,7 @@ def _forecast(
         in_step=keeps_in_step(spec),
         places=tuple(places),
         given_s=given_s,
+        data=data,
         notes=(*([] if known.note is None else [known.note]), *notes),
     )
     if len(places) == 1 or all(cost.seconds is None for cost in costs):

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.decode import Form, decode_all, thread_count
-from cnnsweep.data.folders import IMAGE_ENDINGS
+from cnnsweep.data.picture_files import USUAL_ENDINGS, is_hidden, is_image_name
 from cnnsweep.descriptions import Description, describe
+from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation import find_checkpoint
 from cnnsweep.fusion.generators import seed_step
@@ -93,7 +94,7 @@ class Predictor:
             raise CheckpointError(
                 f"{self._file}: was trained on images of {channels} channels, which picture files do not have"
             )
-        form = Form(height, width, channels)
+        form = Form(height, width, channels, self.about.white)
         sizes = sum(file.stat().st_size for file in files if file.is_file())
         done = 0
         for block in decode_all(files, form, thread_count(sizes, len(files))):
@@ -133,6 +134,8 @@ def predict(
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
     """Return files as they are given, and in place of a folder all images in it and its folders, by name.
 
+    Hidden files and folders are passed over, as in a folder to train on, unless they are given.
+
     Raises:
         DataError: a folder holds no images.
     """
@@ -141,15 +144,13 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
         if not path.is_dir():
             found.append(path)  # one that is not there is named with those that cannot be read
             continue
-        inside = sorted(
-            Path(folder, name)
-            for folder, folders, names in os.walk(path)
-            for name in names
-            if name.lower().endswith(IMAGE_ENDINGS) and not name.startswith(".")
-        )
+        inside = []
+        for folder, folders, names in os.walk(path):
+            folders[:] = [name for name in folders if not is_hidden(name)]
+            inside += [Path(folder, name) for name in names if is_image_name(name) and not is_hidden(name)]
         if not inside:
-            raise DataError(f"{path}: holds no images ({' '.join(IMAGE_ENDINGS)})")
-        found += inside
+            raise DataError(f"{safe_text(path)}: holds no images ({USUAL_ENDINGS})")
+        found += sorted(inside)
     return found
 
 

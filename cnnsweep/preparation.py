@@ -14,7 +14,7 @@ import torch
 from cnnsweep._version import __version__
 from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
-from cnnsweep.data.splits import fold_indices, split_indices
+from cnnsweep.data.decode import FULL_WHITE
 from cnnsweep.errors import DiskFullError, ModelError
 from cnnsweep.models.logits import giving_logits
 from cnnsweep.models.outputs import notes_on_outputs
@@ -131,10 +131,7 @@ def refuse_full_disk(
 def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) -> TrainingTask:
     """Split the training images, and measure mean and deviation on what is trained on, in each fold its own."""
     images = dataset.train
-    if spec.folds is None:
-        splits = [split_indices(images.labels, spec.validation, spec.seed)]
-    else:
-        splits = [fold_indices(images.labels, spec.folds, fold, spec.seed) for fold in range(spec.folds)]
+    splits = dataset.split(spec.validation, spec.folds, spec.seed)
     parts = tuple(
         Part(training, validation, pixel_scale(spec.dataset_choice.normalize, images, training))
         for training, validation in splits
@@ -225,6 +222,7 @@ def make_recording_task(
             "image_shape": list(shape),
             "classes": list(dataset.classes),
             "pixels": {"mean": list(pixels.mean), "std": list(pixels.std)},
+            **({} if dataset.white == FULL_WHITE else {"white": dataset.white}),
             "dataset": {"name": spec.dataset_choice.name, "arguments": dict(spec.dataset_choice.arguments)},
             "fingerprint": dataset.fingerprint,
             "split": {

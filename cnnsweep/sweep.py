@@ -15,7 +15,8 @@ import torch
 
 from cnnsweep.asking import Asker
 from cnnsweep.closing import measure_best_run
-from cnnsweep.data.datasets import load_dataset
+from cnnsweep.data.datasets import Dataset, load_dataset
+from cnnsweep.data.summary import describe_data, missing_images
 from cnnsweep.display.base import SweepDisplay, SweepOverview
 from cnnsweep.failures import MOST_ALIKE, FailureStreak
 from cnnsweep.grouping import AUTO, keeps_in_step
@@ -112,8 +113,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         torch.set_num_threads(places[0].threads)
         roster = Roster(spec, options.retry_failed, expansion.runs, asker, history)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
+        _say_what_was_found(spec, dataset, display)
         facts = sweep_facts(spec, roster.runs, dataset, places, options.overrides)
-        refuse_other_sweep(paths, history, facts)
+        refuse_other_sweep(paths, history, facts, dataset.fingerprint_before)
         parameters = roster.count_parameters(dataset)
         task = make_training_task(spec, dataset, devices[0])
         foreseen = foresee_single_images(roster.not_done, task)
@@ -188,6 +190,14 @@ def _may_fail(display: SweepDisplay) -> Iterator[None]:
         yield
     except Exception as error:  # a person's own model may raise anything, and memory may run out
         display.message(f"the best run was not measured by class ({type(error).__name__}: {error})")
+
+
+def _say_what_was_found(spec: SweepSpec, dataset: Dataset, display: SweepDisplay) -> None:
+    splits = dataset.split(spec.validation, spec.folds, spec.seed)
+    for line in describe_data(dataset, splits):
+        display.note(line)
+    for line in missing_images(dataset, splits):
+        display.message(line)
 
 
 def _say_what_is_special(duplicates: int, history: SweepHistory, changes: Sequence[str], display: SweepDisplay) -> None:

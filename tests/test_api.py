@@ -108,6 +108,20 @@ def test_its_model_reaches_the_recorded_accuracy(trained):
     pd.testing.assert_frame_equal(same, predicted)
 
 
+def test_one_picture_is_predicted_by_its_name_alone(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.linear_gradient("L").save(tmp_path / "one.png")
+    best = cnnsweep.load(trained).best
+    expected = best.predict([Path("one.png")], device="cpu")
+    for given in ("one.png", Path("one.png"), ["one.png"], (name for name in ["one.png"])):
+        pd.testing.assert_frame_equal(best.predict(given, device="cpu"), expected)
+    assert list(expected.index) == ["one.png"]
+    with pytest.raises(cnnsweep.CnnSweepError, match=r"gone\.png: cannot be read"):
+        best.predict("gone.png", device="cpu")
+    with pytest.raises(cnnsweep.CnnSweepError, match="images: found a Image, allowed are an array, a tensor, or"):
+        best.predict([Image.linear_gradient("L")], device="cpu")
+
+
 def test_picture_files_can_be_predicted_too(trained, tmp_path):
     Image.radial_gradient("L").save(tmp_path / "a.png")
     best = cnnsweep.load(trained).best

@@ -213,7 +213,7 @@ def test_another_sweep_in_the_folder_gives_exit_code_3(cnnsweep, small):
     cnnsweep("run", small, "-q", "--set", "params.epochs=1")
     outcome = cnnsweep("run", small, "--set", "validation=0.5")
     assert outcome.code == 3
-    assert outcome.err.startswith("error: runs/small: holds a sweep whose results cannot be compared")
+    assert "\nerror: runs/small: holds a sweep whose results cannot be compared" in outcome.err
 
 
 def test_a_wrong_sweep_file_gives_exit_code_2_and_every_mistake(cnnsweep, tmp_path):

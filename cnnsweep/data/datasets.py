@@ -8,33 +8,83 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from cnnsweep.data.catalogue import PUBLISHED_NAMES
+from cnnsweep.data.decode import FULL_WHITE
 from cnnsweep.data.fingerprint import digest_part, fingerprint
 from cnnsweep.data.folder_options import FolderOptions
+from cnnsweep.data.found import describe_folder
 from cnnsweep.data.image_folder import load_image_folder
 from cnnsweep.data.images import ImageSet, MemoryImages
 from cnnsweep.data.memory import gigabytes, image_memory_bytes
 from cnnsweep.data.own import load_own
 from cnnsweep.data.published import load_published
 from cnnsweep.data.shapes import OUTLINES, ShapesOptions, draw_shapes
+from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 from cnnsweep.records import DatasetChoice
 from cnnsweep.spec.names import DATASETS, EMNIST_SPLITS
 from cnnsweep.user_code import is_reference
 
+DEFAULT_VALIDATION = 0.1  # the sweep file's
 _MOST_DRAWN_BYTES = 8 * 10**9  # of shapes, a set to try things out; ten million images of the usual size
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images to train on and, where there are any, to test on; `fingerprint` is a SHA-256 of all that matters."""
+    """Images to train on and, where there are any, to test on.
+
+    Attributes:
+        train: also the images of the data set's own validation part, which come last.
+        fingerprint: SHA-256 of all that matters.
+        own_validation: how many of `train` are its own validation part; 0 where it has none.
+        white: the value that pictures of more than 8 bits have for 255.
+        fingerprint_before: what earlier versions said of a folder whose validation part they passed over.
+        found: in words what a person should know of their own files.
+    """
 
     name: str
     train: ImageSet
     test: ImageSet | None
     classes: tuple[str, ...]
     fingerprint: str
+    own_validation: int = 0
+    white: int = FULL_WHITE
+    fingerprint_before: str | None = None
+    found: tuple[str, ...] = ()
+
+    def split(
+        self, validation: float | int, folds: int | None, seed: int, only_fold: int | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return the positions in `train` that are trained on and those held out, once or for each fold.
+
+        The data set's own validation part is held out where it has one, unless `validation` is 0: then all is trained
+        on.
+
+        Args:
+            validation: a share of the images, a count, or 0 for none.
+            only_fold: the one to return, instead of all.
+
+        Raises:
+            DataError: nothing would be left for a part, or the data set's own part leaves nothing to choose.
+        """
+        labels = self.train.labels
+        if self.own_validation and validation and (folds is not None or validation != DEFAULT_VALIDATION):
+            found = f"validation: {{folds: {folds}}}" if folds is not None else f"validation: {validation}"
+            raise DataError(
+                f"{found}: the data set has a validation part of its own ({self.own_validation:,} images), which is "
+                "held out. Leave `validation` out of the sweep file to use it, or move its images to those to train on"
+            )
+        if self.own_validation and validation:
+            first = len(labels) - self.own_validation
+            return [(torch.arange(first), torch.arange(first, len(labels)))]
+        if folds is None:
+            return [split_indices(labels, validation, seed)]
+        numbers = range(folds) if only_fold is None else [only_fold]
+        return [fold_indices(labels, folds, fold, seed) for fold in numbers]
 
 
 def load_dataset(
@@ -63,8 +113,18 @@ def load_dataset(
         raise DataError(f"dataset: unknown '{safe_text(choice.name)}'; `cnnsweep datasets` lists what is known")
     _refuse_unknown(choice.name, arguments)
     if choice.name == "image_folder":
-        train, test, classes, digest = load_image_folder(FolderOptions.of(arguments), data_root, limit, tell)
-        return Dataset(choice.name, train, test, classes, digest)
+        folder = load_image_folder(FolderOptions.of(arguments), data_root, limit, tell)
+        return Dataset(
+            choice.name,
+            folder.train,
+            folder.test,
+            folder.classes,
+            folder.index.fingerprint,
+            folder.own_validation,
+            folder.index.form.white,
+            folder.index.fingerprint_before,
+            tuple(describe_folder(folder.listing, folder.index)),
+        )
     if choice.name == "shapes":
         return _shapes(ShapesOptions(**arguments), limit, tell)
     assert choice.name in PUBLISHED_NAMES

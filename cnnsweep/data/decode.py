@@ -6,10 +6,10 @@ import os
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,19 +17,21 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps
 
+from cnnsweep.data.picture_files import formats_of
+
 T = TypeVar("T")
 Bytes = npt.NDArray[np.uint8]
 
 _BLOCK_BYTES = 32 << 20  # decoded images on their way from one thread
 _BLOCK_IMAGES = 128
 _SMALL_FILE_BYTES = 4096
-# What the endings stand for and no more: a file is opened as what it is, and for some formats Pillow starts programs.
-_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _MOST_FILE_BYTES = 1 << 30
 _MOST_PIXELS = 89_478_485  # where Pillow begins to warn; with transparency 1.3 GB while it is decoded
 _LARGE_PIXELS = 1 << 24
 _one_large_image = threading.Lock()  # or as many as there are threads would lie in memory at once
-_GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"))
+_GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"))
+FULL_WHITE = 65_535  # of 16 bits
+_MOST_BITS_OF_SENSORS = 14  # 15 bits are none; a picture of 16 bits may well be half as bright as it could be
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class Form:
     height: int
     width: int
     channels: int  # 1 grey, 3 colour
+    white: int = FULL_WHITE  # what becomes 255 in pictures of more than 8 bits
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -51,11 +54,18 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What an image file's header says: the size as it is shown, and whether it has no colours."""
+    """What an image file's header says: the size as it is shown, and whether it has no colours.
+
+    Attributes:
+        brightest: of the pixels of a decoded picture of more than 8 bits; 0 of other pictures, and before decoding.
+        is_cut: whether it has colours of 16 bits, of which Pillow keeps the upper 8.
+    """
 
     height: int
     width: int
     is_grey: bool
+    brightest: int = 0
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise ValueError("not a regular file")
     if status.st_size > _MOST_FILE_BYTES:
         raise ValueError(f"{status.st_size:,} bytes; at most {_MOST_FILE_BYTES:,} are read")
-    with path.open("rb") as file, Image.open(file, formats=_FORMATS) as image:
+    with path.open("rb") as file, Image.open(file, formats=formats_of(path.name)) as image:
         if image.width * image.height > _MOST_PIXELS:
             raise Image.DecompressionBombError
         is_large = image.width * image.height > _LARGE_PIXELS
@@ -96,13 +106,26 @@ def decode(path: Path, form: Form) -> Bytes:
     """Return the image as uint8 (C, H, W).
 
     It is turned as its EXIF data say, laid on white where it is transparent, cut to the form's proportions about the
-    centre, and resampled (bilinear, antialiased) unless it has the size already. 16 bits become 8 by rounding.
+    centre, and resampled (bilinear, antialiased) unless it has the size already. More than 8 bits become 8 by rounding,
+    so that the form's `white` becomes 255.
 
     Raises:
         Exception: whatever Pillow raises for a file that is no whole image.
     """
     with _opened(path) as image:
-        return _pixels(image, form)
+        return _pixels(image, form)[0]
+
+
+def white_of(looks: Iterable[Look]) -> int:
+    """Return what becomes 255 in a data set's pictures of more than 8 bits, from the brightest of all their pixels.
+
+    Cameras and scanners keep 10, 12 or 14 bits in 16 without scaling, which would be nearly black. So the range is the
+    smallest number of bits that holds every pixel, if sensors have as many, else 16, or more where there are more.
+    """
+    bits = max((look.brightest for look in looks), default=0).bit_length()
+    if bits == 0:
+        return FULL_WHITE
+    return FULL_WHITE if _MOST_BITS_OF_SENSORS < bits <= 16 else (1 << max(bits, 8)) - 1
 
 
 def _orientation(image: Image.Image) -> int:
@@ -113,33 +136,52 @@ def _orientation(image: Image.Image) -> int:
 
 def _look(image: Image.Image) -> Look:
     width, height = image.size
+    is_cut = _is_cut(image)  # first: to look for the EXIF data of a PNG, Pillow decodes it
     if _orientation(image) >= 5:
         width, height = height, width
-    return Look(height, width, image.mode in _GREY_MODES)
+    return Look(height, width, image.mode in _GREY_MODES, is_cut=is_cut)
 
 
-def _pixels(opened: Image.Image, form: Form) -> Bytes:
+def _is_cut(image: Image.Image) -> bool:
+    """True for colours of 16 bits: Pillow's raw mode says how they lie in the file, its mode has 8 bits."""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0].args if tiles else ()
+    raw_mode = arguments if isinstance(arguments, str) else next(iter(arguments or ()), "")
+    return isinstance(raw_mode, str) and ";16" in raw_mode and not image.mode.startswith("I")
+
+
+def _pixels(opened: Image.Image, form: Form) -> tuple[Bytes, int]:
+    """Return the pixels (C, H, W), and the brightest of a picture of more than 8 bits, else 0."""
     # Lets the JPEG decoder skip detail that would be averaged away; twice the size keeps the result smooth.
     longer = 2 * max(form.height, form.width)
     opened.draft(None, (longer, longer))  # None keeps the mode
     image = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
+    brightest = 0
+    if image.mode.startswith("I"):
+        image, brightest = _of_8_bits(image, form.white)
     image = _in_mode(image, "L" if form.channels == 1 else "RGB")
     if image.size != (form.width, form.height):
         box = _centre_box(image.width, image.height, form.width / form.height)
         image = image.resize((form.width, form.height), Image.Resampling.BILINEAR, box)
     pixels = np.asarray(image)
-    return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1)
+    return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1), brightest
+
+
+def _of_8_bits(image: Image.Image, white: int) -> tuple[Image.Image, int]:
+    """Return a grey picture of more bits with 8, and its brightest pixel; Pillow would cut them off at 255."""
+    wide = np.asarray(image).astype(np.int64)
+    if wide.min() < 0:
+        raise ValueError("pixels are below 0, of unknown range; save it with 8 or 16 bits")
+    scaled = (wide.clip(max=white) * 255 + white // 2) // white
+    return Image.fromarray(scaled.astype(np.uint8)), int(wide.max())
 
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.mode == mode:
         return image
-    if image.mode.startswith("I"):  # whole numbers of 16 bits; Pillow would cut them off at 255
-        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
-    elif image.mode == "F":
+    if image.mode == "F":
         raise ValueError("pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
-    elif image.has_transparency_data:
+    if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image.convert(mode)
@@ -190,8 +232,10 @@ def _decode_block(paths: Sequence[Path], form: Form) -> Block:
     for place, path in enumerate(paths):
         try:
             with _opened(path) as image:
-                block.looks[place] = _look(image)
-                block.images[place] = _pixels(image, form)
+                block.looks[place] = look = _look(image)
+                block.images[place], brightest = _pixels(image, form)
+            if brightest:
+                block.looks[place] = replace(look, brightest=brightest)
         except Exception as error:  # Pillow's decoders raise nearly everything; the caller names file and reason
             block.broken[place] = one_line(error)
     return block

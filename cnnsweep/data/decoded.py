@@ -10,33 +10,68 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL
 
 from cnnsweep.data.cache import cache_folder, cache_limit_bytes, make_room
-from cnnsweep.data.decode import Bytes, Form
+from cnnsweep.data.decode import Bytes, Form, Look
 from cnnsweep.data.folders import Listing
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import FolderError
 from cnnsweep.recording.files import OutputFile, replace_file, replace_file_by
 
-_VERSION = 2  # of the files, and of how images are decoded
+_VERSION = 3  # of the files, and of how images are decoded
 _PIECE_BYTES = 1 << 20
+_SETTLED_NS = 2_000_000_000  # coarser clocks of file systems are hardly in use
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes (height, width) of the files of a folder: how many different ones, by area the first and last."""
+
+    different: int
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+
+    @classmethod
+    def of(cls, looks: Iterable[Look]) -> Sizes:
+        """Return them for what at least one header says."""
+        sizes = sorted({(look.height, look.width) for look in looks}, key=lambda size: (size[0] * size[1], size))
+        return cls(len(sizes), sizes[0], sizes[-1])
+
+
+@dataclass(frozen=True, slots=True)
 class Index:
-    """What decoding a folder told: broken files (path and reason), and the fingerprint of the others."""
+    """What decoding a folder told.
+
+    Attributes:
+        broken: files that cannot be read, path and reason.
+        fingerprint: of the others.
+        fingerprint_before: what earlier versions said of a folder with a validation part, which they passed over; None
+            for other folders.
+        is_dark: its pictures are nearly black, and some had colours of 16 bits, of which Pillow keeps the upper 8.
+    """
 
     form: Form
     broken: dict[str, str]
     fingerprint: str
+    sizes: Sizes
+    fingerprint_before: str | None = None
+    is_dark: bool = False
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Index:
+        """Return what `asdict` made a mapping of."""
+        sizes = body["sizes"]
+        read = Sizes(sizes["different"], tuple(sizes["smallest"]), tuple(sizes["largest"]))
+        return cls(**{**body, "form": Form(**body["form"]), "sizes": read})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +96,7 @@ class CacheEntry:
             body = json.loads(wrapped["body"])
             if wrapped["sha256"] != _sha256(wrapped["body"].encode()):
                 return None
-            index = Index(Form(**body["form"]), body["broken"], body["fingerprint"])
+            index = Index.of(body)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         with suppress(OSError):  # a cache that can only be read is of use too
@@ -102,9 +137,22 @@ class CacheEntry:
 
 
 def cache_entry(listing: Listing, asked_form: Sequence[int | None]) -> CacheEntry:
-    """Return the entry for these files, by path, size and time of change, brought to this form."""
+    """Return the entry for these files, brought to this form.
+
+    They go by path and by what the system alone sets, see `ImageFile`: other content never has the same of all.
+    """
     made_from = [_VERSION, PIL.__version__, list(asked_form), listing.classes, listing.train, listing.test]
+    made_from.append(listing.validation)
     return CacheEntry(cache_folder(), _sha256(json.dumps(made_from).encode())[:32])
+
+
+def is_settled(listing: Listing, began_ns: int) -> bool:
+    """True where no file was changed within two seconds of being listed: one more change may then look like the first.
+
+    Args:
+        began_ns: when listing began, nanoseconds since the epoch.
+    """
+    return all(file.changed_ns < began_ns - _SETTLED_NS for file in listing.files)
 
 
 def _write_all(parts: Sequence[Bytes], file: OutputFile) -> None:

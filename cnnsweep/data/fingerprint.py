@@ -7,6 +7,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from cnnsweep.data.images import MemoryImages
@@ -26,14 +28,20 @@ def digest_labels(labels: Tensor) -> str:
     return hashlib.sha256(labels.numpy().astype("<i8", copy=False).data).hexdigest()
 
 
+def digest_images(images: npt.NDArray[np.uint8]) -> str:
+    """Return the SHA-256 of images (N, C, H, W), contiguous."""
+    return hashlib.sha256(images.data).hexdigest()
+
+
 def digest_part(part: MemoryImages) -> PartDigest:
     """Return the digest of a part whose images are in memory."""
-    images = hashlib.sha256(part.images.numpy().data).hexdigest()
-    return PartDigest((len(part), *part.image_shape), digest_labels(part.labels), images)
+    return PartDigest((len(part), *part.image_shape), digest_labels(part.labels), digest_images(part.images.numpy()))
 
 
 def fingerprint(parts: Sequence[PartDigest | None], classes: Sequence[str]) -> str:
     """Return the SHA-256 over shapes, labels and images of training and test part, and the names of the classes.
+
+    Where the data set has a validation part of its own, that is a third part.
 
     A streamed data set has the fingerprint that it would have in memory.
     """

@@ -9,6 +9,7 @@ from typing import Any
 
 from cnnsweep.errors import DataError
 
+DEFAULT_TEST_SHARE = 0.2
 _MOST_SIDE = 10_000
 
 
@@ -19,7 +20,7 @@ class FolderOptions:
     path: str
     size: tuple[int, int] | None = None  # height, width; None is the most common size
     channels: int | None = None  # 1 or 3; None is 1 if all images are grey, else 3
-    test: float = 0.2
+    test: float = DEFAULT_TEST_SHARE
     broken: str = "stop"
 
     @classmethod

@@ -1,45 +1,72 @@
-"""Finding images in class folders."""
+"""The images of a folder: which files there are, of which class, in which part."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from cnnsweep.data.folder_options import DEFAULT_TEST_SHARE
+from cnnsweep.data.layout import find_layout
+from cnnsweep.data.part_names import TEST, TRAIN, VALIDATION
+from cnnsweep.data.picture_files import USUAL_ENDINGS, ending_of, image_endings, is_clutter, is_hidden
 from cnnsweep.data.splits import hold_out
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
-IMAGE_ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-_TEST_FOLDERS = ("test", "val", "valid")  # the first that is there is the test part
+HIDDEN = "hidden"  # in place of an ending
 
 
 class ImageFile(NamedTuple):  # rather than a dataclass: a quarter of a second sooner for 60,000 files
-    """An image by its path below the data set's folder, with what tells whether the file has changed."""
+    """An image by its path below the data set's folder, with what tells whether the file has changed.
+
+    Size and time of modification may be equal for other content: archives and copies bring them along. The inode and
+    the time of its last change are the system's own, and nobody can set them.
+    """
 
     path: str
     label: int
     size: int
     modified_ns: int
+    changed_ns: int
+    inode: int
+
+    def is_still(self, status: os.stat_result) -> bool:
+        """True where the file is what it was; inodes are not compared, since some file systems hand them out anew."""
+        return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (
+            self.size,
+            self.modified_ns,
+            self.changed_ns,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All images of a folder: class names in alphabetical order, files by class and path."""
+    """All images of a folder: class names in alphabetical order, files by class and path.
+
+    Attributes:
+        validation: of the folder's own validation part; None where it has none.
+        left_out: how many files were passed over, by their ending.
+        notes: in words what else a person should know of the folder.
+    """
 
     folder: Path
     classes: tuple[str, ...]
     train: tuple[ImageFile, ...]
     test: tuple[ImageFile, ...] | None
+    validation: tuple[ImageFile, ...] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[ImageFile, ...]:
-        return self.train + (self.test or ())
+        return self.train + (self.validation or ()) + (self.test or ())
 
 
 def find_folder(path: str, data_root: Path) -> Path:
@@ -52,69 +79,79 @@ def find_folder(path: str, data_root: Path) -> Path:
     for folder in tried:
         if folder.is_dir():
             return folder
+    for file in tried:
+        if file.is_file():
+            raise DataError(
+                f"image_folder: {safe_text(file)} is a file; unpack it if it is an archive, give its folder"
+            )
     places = " nor ".join(dict.fromkeys(map(safe_text, tried)))
     raise DataError(f"image_folder: no folder {places}; give another path, or say with --data-root where data lies")
 
 
 def list_images(folder: Path, test_share: float) -> Listing:
-    """Return the images of `train/<class>/` and `test/<class>/`, or of `<class>/` with a test part split off.
+    """Return the images of the folder's parts and classes (see `find_layout`).
 
-    Without `test/`, `val/` or `valid/` takes its place. Hidden folders and files, and files that are no images by
-    their ending, are passed over; class folders may have folders of their own.
+    Hidden folders and files, and files that are no images by their ending, are passed over and counted; class folders
+    may have folders of their own, whose images count to the class.
 
     Args:
-        test_share: of the images of each class, where no folder says which are for testing; 0 for no test part.
+        test_share: of the images of each class, where no folder says which are for validation or testing; 0 for none.
 
     Raises:
-        DataError: no images, a class without images, or classes that differ between the parts.
+        DataError: no images, a class without images, or folders that are no classes.
     """
-    has_parts = bool(_subfolders(folder / "train"))
-    train_folder = folder / "train" if has_parts else folder
-    test_folder = next((folder / name for name in _TEST_FOLDERS if has_parts and _subfolders(folder / name)), None)
-
-    classes = tuple(_subfolders(train_folder))
-    if not classes:
+    layout = find_layout(folder)
+    left_out: Counter[str] = Counter()
+    parts = {part: tuple(_files(folder, layout.classes, places, left_out)) for part, places in layout.folders.items()}
+    train, validation, test = parts[TRAIN], parts.get(VALIDATION), parts.get(TEST)
+    notes = layout.notes
+    if test is None and validation is None:
+        train, test = _split(train, test_share)
+        if test is not None:
+            notes += (f"{test_share:g} of each class kept for testing, since there is no folder for it",)
+    elif test is None and test_share not in (0, DEFAULT_TEST_SHARE):
         raise DataError(
-            f"{safe_text(folder)}: no class folders; expected train/<class>/ and test/<class>/, or <class>/"
+            f"{safe_text(folder)}: has a validation part and no test part, so no share is split off for testing; leave "
+            f"`test: {test_share}` out, or put the images to test on into test/"
         )
-    train = tuple(_files(folder, train_folder, classes))
-    if test_folder is None:
-        return Listing(folder, classes, *_split(train, test_share))
-    in_test = tuple(_subfolders(test_folder))
-    if in_test != classes:
-        raise DataError(_difference(train_folder, set(classes), test_folder, set(in_test)))
-    return Listing(folder, classes, train, tuple(_files(folder, test_folder, classes)))
+    return Listing(folder, layout.classes, train, test, validation, left_out, notes)
 
 
-def _subfolders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _files(folder: Path, part: Path, classes: Sequence[str]) -> Iterator[ImageFile]:
-    """Yield the images of each class; `part` is the folder that holds the class folders."""
+def _files(
+    folder: Path, classes: Sequence[str], places: Sequence[Sequence[Path]], left_out: Counter[str]
+) -> Iterator[ImageFile]:
+    """Yield the images of each class, from its folders."""
     empty = []
     beginning = len(os.path.join(folder, ""))  # noqa: PTH118  # as scandir joins, many times faster than relative_to
     for label, name in enumerate(classes):
-        found = sorted(_image_entries(part, name), key=lambda entry: entry.path)
+        found = sorted(
+            (entry for place in places[label] for entry in _image_entries(place, left_out)),
+            key=lambda entry: entry.path,
+        )
         if not found:
             empty.append(name)
         for entry in found:
             status = entry.stat()
-            yield ImageFile(entry.path[beginning:], label, status.st_size, status.st_mtime_ns)
+            yield ImageFile(
+                entry.path[beginning:],
+                label,
+                status.st_size,
+                status.st_mtime_ns,
+                status.st_ctime_ns,
+                status.st_ino,
+            )
     if empty:
         raise DataError(
-            f"{safe_text(part)}: no images in {_some(empty)}; put images there ({' '.join(IMAGE_ENDINGS)}), "
-            "or remove the folder if it is no class"
+            f"{safe_text(places[0][0].parent)}: no images in {_some(empty)}; put images there "
+            f"({USUAL_ENDINGS}), or remove the folder if it is no class"
         )
 
 
-def _image_entries(part: Path, name: str) -> Iterator[os.DirEntry[str]]:
+def _image_entries(place: Path, left_out: Counter[str]) -> Iterator[os.DirEntry[str]]:
     """Yield the images of a class, from the folders of its folder too; links are followed."""
-    waiting = [os.path.join(part, name)]  # noqa: PTH118  # a list rather than recursion: folders may lie a thousand deep
+    waiting = [str(place)]  # a list rather than recursion: folders may lie a thousand deep
     seen: dict[tuple[int, int], str] = {}
+    endings = image_endings()
     while waiting:
         folder = waiting.pop()
         status = os.stat(folder)  # noqa: PTH116
@@ -126,12 +163,14 @@ def _image_entries(part: Path, name: str) -> Iterator[os.DirEntry[str]]:
             )
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
+                if is_hidden(entry.name):
+                    left_out[HIDDEN] += not is_clutter(entry.name)
+                elif entry.is_dir():
                     waiting.append(entry.path)
-                elif entry.name.lower().endswith(IMAGE_ENDINGS):
+                elif entry.name.lower().endswith(endings):
                     yield entry
+                elif not is_clutter(entry.name):
+                    left_out[ending_of(entry.name)] += 1
 
 
 def _split(
@@ -154,15 +193,6 @@ def _split(
 def labels_of(files: Sequence[ImageFile]) -> Tensor:
     """Return the labels (N,) int64."""
     return torch.tensor([file.label for file in files], dtype=torch.int64)
-
-
-def _difference(train: Path, in_train: set[str], test: Path, in_test: set[str]) -> str:
-    missing = [
-        f"{_some(sorted(names))} only in {safe_text(folder)}"
-        for names, folder in ((in_train - in_test, train), (in_test - in_train, test))
-        if names
-    ]
-    return f"image_folder: the class folders differ: {' and '.join(missing)}; both parts need the same classes"
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

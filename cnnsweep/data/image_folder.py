@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections import Counter
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from cnnsweep.data.cache import cache_limit_bytes
-from cnnsweep.data.decode import Bytes, Form, Look, decode_all, look_at_all, thread_count
-from cnnsweep.data.decoded import CacheEntry, Index, cache_entry
-from cnnsweep.data.fingerprint import PartDigest, digest_labels, digest_part, fingerprint
+from cnnsweep.data.decode import Bytes
+from cnnsweep.data.decoded import CacheEntry, Index, cache_entry, is_settled
+from cnnsweep.data.fingerprint import PartDigest, digest_images, digest_labels
+from cnnsweep.data.folder_decoding import (
+    Progress,
+    decode_folder,
+    files_of_parts,
+    folder_fingerprint,
+    paths_of,
+    stored_bytes,
+)
 from cnnsweep.data.folder_options import FolderOptions
 from cnnsweep.data.folders import ImageFile, Listing, find_folder, labels_of, list_images
 from cnnsweep.data.images import ImageSet, MemoryImages
@@ -23,25 +29,39 @@ from cnnsweep.data.streamed import StreamedImages
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
-Progress = Callable[[str, int, int], None]
-
 _NAMED = 3  # broken files named in a message
-_SAMPLE = 200  # headers
-_MOST_IMAGE_BYTES = 64 << 20  # of one image as it is trained on; some are held for every thread that decodes
 _log = logging.getLogger(__name__)
 
 
-def load_image_folder(
-    options: FolderOptions, data_root: Path, memory_bytes: int, progress: Progress
-) -> tuple[ImageSet, ImageSet | None, tuple[str, ...], str]:
-    """Return training part, test part, class names and fingerprint.
+@dataclass(frozen=True, slots=True)
+class LoadedFolder:
+    """A folder's images, and what was found in it.
+
+    Attributes:
+        train: the images of the training part, then those of the folder's own validation part.
+        own_validation: how many the latter are.
+        index: what decoding told.
+        listing: which files there are.
+    """
+
+    train: ImageSet
+    test: ImageSet | None
+    classes: tuple[str, ...]
+    own_validation: int
+    index: Index
+    listing: Listing
+
+
+def load_image_folder(options: FolderOptions, data_root: Path, memory_bytes: int, progress: Progress) -> LoadedFolder:
+    """Return the images of a folder.
 
     The first start decodes every file once and keeps the outcome in the cache; later ones read it from there, as long
-    as no file's name, size or time of change differs. Images that need more than `memory_bytes` are streamed.
+    as every file is the very one that was decoded. Images that need more than `memory_bytes` are streamed.
 
     Raises:
         DataError: the folder, its layout or its images are not what they should be.
     """
+    began_ns = time.time_ns()
     try:
         listing = list_images(find_folder(options.path, data_root), options.test)
     except OSError as error:
@@ -49,21 +69,24 @@ def load_image_folder(
     cache_limit_bytes()  # a mistake in it is told now, not after everything is decoded
     entry = cache_entry(listing, (*(options.size or (None, None)), options.channels))
     index = entry.read_index()
-    is_streamed = index is not None and _bytes(listing, index.form) > memory_bytes
+    is_streamed = index is not None and stored_bytes(listing, index.form) > memory_bytes
     arrays = _read_images(entry, listing, index) if index and not is_streamed else []
     if index is None or arrays is None:
-        index, arrays = _decode(listing, options, memory_bytes, progress)
+        index, arrays = decode_folder(listing, options, memory_bytes, progress)
         _report_broken(listing, index, options)
-        entry.write(index, arrays)
+        if is_settled(listing, began_ns):
+            entry.write(index, arrays)
     else:
         _report_broken(listing, index, options)
 
-    parts = _good_files(listing, index)
+    train, validation, test = (_good_files(files, index) for files in files_of_parts(listing))
+    stored = [train + validation, *([] if listing.test is None else [test])]
     if arrays:
-        sets: list[ImageSet] = [_in_memory(files, array) for files, array in zip(parts, arrays, strict=True)]
+        sets: list[ImageSet] = [_in_memory(files, array) for files, array in zip(stored, arrays, strict=True)]
     else:
-        sets = [StreamedImages(_paths(listing, files), labels_of(files), index.form) for files in parts]
-    return sets[0], sets[1] if len(sets) > 1 else None, _writable_names(listing.classes), index.fingerprint
+        sets = [StreamedImages(paths_of(listing, files), labels_of(files), index.form, files=files) for files in stored]
+    classes = _writable_names(listing.classes)
+    return LoadedFolder(sets[0], sets[1] if len(sets) > 1 else None, classes, len(validation), index, listing)
 
 
 def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
@@ -71,102 +94,19 @@ def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
     return tuple(name.encode("utf-8", "backslashreplace").decode() for name in classes)
 
 
-def _decode(
-    listing: Listing, options: FolderOptions, memory_bytes: int, progress: Progress
-) -> tuple[Index, list[Bytes]]:
-    """Decode every file once; return what that told, and each part's good images unless they are to be streamed."""
-    form = _guess_form(listing, options, progress)
-    while True:
-        is_kept = _bytes(listing, form) <= memory_bytes
-        parts = [_decode_part(listing, files, form, is_kept, progress) for files in _parts(listing)]
-        seen = _form_of([look for part in parts for look in part.looks if look], options, listing)
-        if seen == form:
-            break
-        del parts  # before as much memory is taken again
-        form = seen  # rare: what a sample of the files showed is not what most of them are
-    broken = {path: reason for part in parts for path, reason in part.broken.items()}
-    index = Index(form, broken, _fingerprint([part.digest for part in parts], listing))
-    return index, [part.images for part in parts] if is_kept else []
-
-
-@dataclass(frozen=True, slots=True)
-class _DecodedPart:
-    images: Bytes  # (n, C, H, W), those that could be read; none if they are to be streamed
-    digest: PartDigest
-    looks: list[Look | None]
-    broken: dict[str, str]  # reason by path
-
-
-def _decode_part(
-    listing: Listing, files: Sequence[ImageFile], form: Form, is_kept: bool, progress: Progress
-) -> _DecodedPart:
-    images = np.empty((len(files) if is_kept else 0, *form.shape), np.uint8)
-    good: list[ImageFile] = []
-    looks: list[Look | None] = []
-    broken: dict[str, str] = {}
-    checksum = hashlib.sha256()
-    for block in decode_all(_paths(listing, files), form, _threads(files)):
-        own = files[len(looks) : len(looks) + len(block.images)]
-        whole = [place for place in range(len(own)) if place not in block.broken]
-        pixels = block.images[whole] if block.broken else block.images
-        checksum.update(pixels.data)
-        if is_kept:
-            images[len(good) : len(good) + len(whole)] = pixels
-        good += [own[place] for place in whole]
-        looks += block.looks
-        broken |= {own[place].path: reason for place, reason in block.broken.items()}
-        progress("decoding images", len(looks), len(files))
-    digest = PartDigest((len(good), *form.shape), digest_labels(labels_of(good)), checksum.hexdigest())
-    return _DecodedPart(images[: len(good)], digest, looks, broken)
-
-
-def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) -> Form:
-    """Return the form to decode to, without looking at every header where a sample of them is alike."""
-    if options.size and options.channels:
-        return _of_bounded_size(Form(*options.size, options.channels), listing)
-    paths, threads = _paths(listing, listing.files), _threads(listing.files)
-    sample = [look for look in look_at_all(paths[:: max(1, len(paths) // _SAMPLE)], threads) if look]
-    if options.size or len({(look.height, look.width) for look in sample}) == 1:
-        return _form_of(sample, options, listing)
-    looks = []
-    for done, look in enumerate(look_at_all(paths, threads), 1):
-        looks.append(look)
-        if done % 512 == 0 or done == len(paths):
-            progress("looking at image sizes", done, len(paths))
-    return _form_of([look for look in looks if look], options, listing)
-
-
-def _form_of(looks: Sequence[Look], options: FolderOptions, listing: Listing) -> Form:
-    """Return what the options say, and where they say nothing the most common size and the fewest channels."""
-    if not looks:
-        first = safe_text(listing.folder / listing.files[0].path)
-        raise DataError(
-            f"{safe_text(listing.folder)}: none of its {len(listing.files)} files is an image, such as {first}"
-        )
-    sizes = Counter((look.height, look.width) for look in looks)
-    # Of equally common sizes the smallest, so that the order of the files does not matter.
-    height, width = options.size or min(sizes, key=lambda size: (-sizes[size], size))
-    channels = options.channels or (1 if all(look.is_grey for look in looks) else 3)
-    return _of_bounded_size(Form(height, width, channels), listing)
-
-
-def _of_bounded_size(form: Form, listing: Listing) -> Form:
-    if form.image_bytes > _MOST_IMAGE_BYTES:
-        raise DataError(
-            f"{safe_text(listing.folder)}: images of {form.height:,}×{form.width:,} with {form.channels} channels take "
-            f"{form.image_bytes:,} bytes each; allowed are {_MOST_IMAGE_BYTES:,}: give a smaller `size`"
-        )
-    return form
-
-
 def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Bytes] | None:
-    """Return the images of each part from the cache, or None where they are not what the index vouches for."""
-    parts = _good_files(listing, index)
-    arrays = entry.read_images(index.form, [len(files) for files in parts])
+    """Return the images as they are stored from the cache, or None where they are not what the index vouches for."""
+    train, validation, test = (_good_files(files, index) for files in files_of_parts(listing))
+    counts = [len(train) + len(validation), *([] if listing.test is None else [len(test)])]
+    arrays = entry.read_images(index.form, counts)
     if arrays is None:
         return None
-    digests = [digest_part(_in_memory(files, array)) for files, array in zip(parts, arrays, strict=True)]
-    return arrays if _fingerprint(digests, listing) == index.fingerprint else None
+    in_parts = (arrays[0][: len(train)], arrays[0][len(train) :], arrays[-1][: len(test)])
+    digests = [
+        PartDigest((len(files), *index.form.shape), digest_labels(labels_of(files)), digest_images(images))
+        for files, images in zip((train, validation, test), in_parts, strict=True)
+    ]
+    return arrays if folder_fingerprint(digests, listing) == index.fingerprint else None
 
 
 def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> None:
@@ -180,37 +120,17 @@ def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> No
     count = f"{len(index.broken)} of {len(listing.files)} images cannot be read: {named}{more}"
     if options.broken != "skip":
         raise DataError(f"{count}. Replace or remove them, or write `broken: skip` to go on without them")
-    for files in _good_files(listing, index):
-        if missing := set(range(len(listing.classes))) - {file.label for file in files}:
+    for files in files_of_parts(listing):
+        if missing := {file.label for file in files} - {file.label for file in _good_files(files, index)}:
             names = ", ".join(safe_text(listing.classes[label]) for label in sorted(missing))
             raise DataError(f"{count}. Without them no images are left of: {names}")
     _log.warning("%s. They are skipped.", count)
 
 
-def _parts(listing: Listing) -> list[tuple[ImageFile, ...]]:
-    return [listing.train] if listing.test is None else [listing.train, listing.test]
-
-
-def _good_files(listing: Listing, index: Index) -> list[list[ImageFile]]:
-    """Return the files of each part without the broken ones."""
-    return [[file for file in files if file.path not in index.broken] for files in _parts(listing)]
+def _good_files(files: Sequence[ImageFile], index: Index) -> list[ImageFile]:
+    """Return the files without the broken ones."""
+    return [file for file in files if file.path not in index.broken]
 
 
 def _in_memory(files: Sequence[ImageFile], array: Bytes) -> MemoryImages:
     return MemoryImages(torch.from_numpy(array), labels_of(files))
-
-
-def _fingerprint(digests: Sequence[PartDigest], listing: Listing) -> str:
-    return fingerprint([*digests, None][:2], listing.classes)
-
-
-def _paths(listing: Listing, files: Sequence[ImageFile]) -> list[Path]:
-    return [listing.folder / file.path for file in files]
-
-
-def _bytes(listing: Listing, form: Form) -> int:
-    return len(listing.files) * form.image_bytes
-
-
-def _threads(files: Sequence[ImageFile]) -> int:
-    return thread_count(sum(file.size for file in files), len(files))

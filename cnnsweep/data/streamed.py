@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cnnsweep.data.decode import Form, decode, one_line, usable_cores
+from cnnsweep.data.folders import ImageFile
 from cnnsweep.data.images import to_device
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
@@ -28,12 +30,21 @@ class StreamedImages:
         labels: (N,) int64, on the CPU.
         form: what each image is brought to.
         workers: processes that decode; 0 decodes in this one.
+        files: what each file was when the data set was opened; one that has changed since is not read.
     """
 
-    def __init__(self, paths: Sequence[Path], labels: Tensor, form: Form, workers: int | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: Tensor,
+        form: Form,
+        workers: int | None = None,
+        *,
+        files: Sequence[ImageFile] | None = None,
+    ) -> None:
         self.labels = labels
         self._form = form
-        self._chunks = _DecodedChunks(tuple(map(str, paths)), form)
+        self._chunks = _DecodedChunks(tuple(map(str, paths)), form, None if files is None else tuple(files))
         self._workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
 
     def with_workers(self, workers: int) -> StreamedImages:
@@ -53,7 +64,7 @@ class StreamedImages:
         """See `ImageSet.batches`.
 
         Raises:
-            DataError: a file that was good when the data set was opened cannot be read any more.
+            DataError: a file that was good when the data set was opened cannot be read any more, or has changed.
         """
         # The loader takes each chunk as one index and hands back what the data set makes of it, in the same order.
         loader = DataLoader(
@@ -73,20 +84,23 @@ class StreamedImages:
 class _DecodedChunks(Dataset[tuple[Tensor, Tensor | str]]):
     """Maps positions (*S,) to themselves and their images (*S, C, H, W), or to the reason why there are none."""
 
-    def __init__(self, paths: tuple[str, ...], form: Form) -> None:
+    def __init__(self, paths: tuple[str, ...], form: Form, files: tuple[ImageFile, ...] | None) -> None:
         self._paths = paths
         self._form = form
+        self._files = files
 
     def __getitem__(self, positions: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor | str]:
         images = np.empty((positions.size, *self._form.shape), np.uint8)
         for place, position in enumerate(positions.flat):
+            reason = None
             try:
                 images[place] = decode(Path(self._paths[position]), self._form)
+                # After it was read, so that no change is missed: the next start decodes all that has changed.
+                if self._files is not None and not self._files[position].is_still(os.stat(self._paths[position])):  # noqa: PTH116
+                    reason = "has changed while it was trained on; run again to see whether the data are still the same"
             except Exception as error:
                 # As a value: an exception would reach the parent wrapped in the worker's traceback.
-                reason = (
-                    f"{safe_text(self._paths[position])}: cannot be read any more ({safe_text(one_line(error))}); "
-                    "put it back and run again"
-                )
-                return torch.from_numpy(positions), reason
+                reason = f"cannot be read any more ({safe_text(one_line(error))}); put it back and run again"
+            if reason is not None:
+                return torch.from_numpy(positions), f"{safe_text(self._paths[position])}: {reason}"
         return torch.from_numpy(positions), torch.from_numpy(images.reshape(*positions.shape, *self._form.shape))

@@ -48,6 +48,7 @@ class Forecast:
         places: where groups train at once.
         schedule: on several places, if the time of any group is known.
         given_s: what a person says that a run and epoch takes; None where it was measured.
+        data: in words what the sweep would train on; nothing where no data were looked at.
         notes: what is special about the runs, in a line each.
     """
 
@@ -63,6 +64,7 @@ class Forecast:
     places: tuple[Place, ...]
     schedule: Schedule | None = None
     given_s: float | None = None
+    data: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -17,8 +17,13 @@ _MUST_AGREE = (
 _SINCE = {"folds": None, "scope": BEST}  # what a journal from before these were written means
 
 
-def refuse_other_sweep(paths: SweepPaths, history: SweepHistory, facts: Mapping[str, Any]) -> None:
+def refuse_other_sweep(
+    paths: SweepPaths, history: SweepHistory, facts: Mapping[str, Any], fingerprint_before: str | None = None
+) -> None:
     """Raise if results of this sweep would be mixed with others.
+
+    Args:
+        fingerprint_before: see `Dataset`.
 
     Raises:
         FolderError: the folder holds another sweep, or files that no sweep wrote.
@@ -37,7 +42,7 @@ def refuse_other_sweep(paths: SweepPaths, history: SweepHistory, facts: Mapping[
     if changed:
         raise FolderError(
             f"{paths.folder}: holds a sweep whose results cannot be compared with this one: "
-            f"{'; '.join(_difference(key, _before(history, key), facts[key]) for key in changed)}. "
+            f"{'; '.join(_difference(key, _before(history, key), facts[key], fingerprint_before) for key in changed)}. "
             "Choose another folder with --out, give the sweep another name, or start over with --fresh"
         )
 
@@ -47,7 +52,9 @@ def _before(history: SweepHistory, key: str) -> Any:
     return history.sweep.get(key, _SINCE[key]) if key in _SINCE else history.sweep[key]
 
 
-def _difference(key: str, before: Any, now: Any) -> str:
+def _difference(key: str, before: Any, now: Any, fingerprint_before: str | None) -> str:
+    if key == "fingerprint" and before == fingerprint_before:
+        return "the data set's own validation part is held out now, and was not when this sweep began"
     if key == "fingerprint":
         return f"the data changed (SHA-256 {before[:12]}…, now {now[:12]}…)"
     return f"{key} was {to_json(before)}, is now {to_json(now)}"

@@ -26,6 +26,8 @@ def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:
         f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {safe_text(forecast.device)}{done}{to_come}"
     )
     console.print(Text(title, style="bold"))
+    for line in forecast.data:
+        console.print(Text(safe_text(line), style="dim"))
     for note in forecast.notes:
         console.print(Text(safe_text(note)))
     if not runs:
@@ -95,6 +97,7 @@ def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -
         "done": forecast.done,
         "to_come": forecast.to_come,
         "stops_early": forecast.stops_early,
+        "data": list(forecast.data),
         "notes": list(forecast.notes),
     }
     schedule = None if forecast.schedule is None else schedule_to_json(forecast.schedule)

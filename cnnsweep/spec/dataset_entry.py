@@ -93,7 +93,7 @@ class ImageFolderDataset(BaseModel):
     name: Annotated[Any, DATASET_NAME.offering("image_folder")] = Field(description="your own images")
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
     path: Annotated[str, Text()] = Field(
-        description="the folder with train/ and test/, or one folder a class; from the data root or current folder",
+        description="the folder with train/, validation/, test/, or one folder a class; from the data root or current folder",
         examples=["photos"],
     )
     size: Annotated[
@@ -104,7 +104,7 @@ class ImageFolderDataset(BaseModel):
         default=None, description="1 for grey, 3 for colour; without it 1 if all images are grey, else 3"
     )
     test: Annotated[float, Number(least=0, below=1)] = Field(
-        default=0.2, description="share of the images kept for testing, where there is no test/ folder; 0 for none"
+        default=0.2, description="share of the images kept for testing, where no folder says which; 0 for none"
     )
     broken: Annotated[str, OneOf(("stop", "skip"))] = Field(
         default="stop", description="what to do at an image that cannot be read"

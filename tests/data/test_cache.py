@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -13,11 +14,11 @@ from cnnsweep.data.cache import (
     remove_cache_entries,
 )
 from cnnsweep.data.decode import Form
-from cnnsweep.data.decoded import CacheEntry, Index
+from cnnsweep.data.decoded import CacheEntry, Index, Sizes
 from cnnsweep.errors import UsageError
 
 KEYS = [digit * 32 for digit in "abc"]
-INDEX = Index(Form(2, 2, 1), {}, "f" * 64)
+INDEX = Index(Form(2, 2, 1), {}, "f" * 64, Sizes(1, (2, 2), (2, 2)))
 IMAGES = np.arange(400, dtype=np.uint8).reshape(100, 1, 2, 2)
 
 
@@ -161,7 +162,7 @@ def test_large_images_are_written_in_pieces_and_empty_parts_are_no_trouble(cache
     parts = [rng.integers(0, 256, (count, 1, 1000, 1000), dtype=np.uint8) for count in (3, 0, 1)]
     entry = CacheEntry(cache, KEYS[0])
     form = Form(1000, 1000, 1)
-    entry.write(Index(form, {}, ""), parts)
+    entry.write(dataclasses.replace(INDEX, form=form), parts)
     read = entry.read_images(form, [3, 0, 1])
     assert read is not None
     assert all(np.array_equal(part, kept) for part, kept in zip(parts, read, strict=True))

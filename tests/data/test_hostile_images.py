@@ -198,15 +198,14 @@ def test_files_that_vanish_between_listing_and_decoding_are_broken_images(
 
 
 def test_a_class_folder_that_vanishes_is_named(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = folders._subfolders
+    original = folders.find_layout
 
-    def vanishing(folder: Path) -> list[str]:
-        names = original(folder)
-        if folder == photos:
-            shutil.rmtree(photos / "dog", ignore_errors=True)
-        return names
+    def vanishing(folder: Path) -> object:
+        found = original(folder)
+        shutil.rmtree(photos / "dog")
+        return found
 
-    monkeypatch.setattr(folders, "_subfolders", vanishing)
+    monkeypatch.setattr(folders, "find_layout", vanishing)
     assert refusal(photos) == f"{photos}/dog: cannot be read (No such file or directory); mend or remove it"
 
 
@@ -272,7 +271,7 @@ def test_names_are_shown_escaped(photos: Path, caplog: pytest.LogCaptureFixture)
     assert f"{SHOWN}.png" in caplog.messages[-1]
     assert caplog.messages[-1].isprintable()
     assert EVIL in dataset.classes  # as it is; who prints it escapes it
-    assert refusal(photos / EVIL).startswith(f"{photos}/{SHOWN}: no class folders")
+    assert refusal(photos / EVIL).startswith(f"{photos}/{SHOWN}: 2 images lie in no class folder")
 
 
 def test_a_name_that_is_no_utf8_can_be_written_to_a_file(photos: Path) -> None:
@@ -322,7 +321,7 @@ def test_images_that_are_too_large_to_train_on_are_refused_before_they_are_decod
 ) -> None:
     for path in photos.rglob("*.png"):
         path.write_bytes(b"P6 5000 5000 255\n")
-    monkeypatch.setattr("cnnsweep.data.image_folder.decode_all", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr("cnnsweep.data.folder_decoding.decode_all", lambda *_: pytest.fail("decoded"))
     assert refusal(photos, **({"size": size} if size else {})) == (
         f"{photos}: images of 5,000×5,000 with 3 channels take 75,000,000 bytes each; allowed are 67,108,864: "
         "give a smaller `size`"

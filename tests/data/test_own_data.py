@@ -62,6 +62,10 @@ def pixels_of(dataset: Dataset) -> np.ndarray:
         ("torch.tensor(COLOUR).permute(0, 3, 1, 2)", COLOUR.transpose(0, 3, 1, 2)),
         ("PIXELS / 255", PIXELS[:, None]),
         ("torch.tensor(COLOUR) / 255", COLOUR.transpose(0, 3, 1, 2)),
+        ("[Image.fromarray(p) for p in PIXELS]", PIXELS[:, None]),
+        ("[Image.fromarray(p) for p in COLOUR]", COLOUR.transpose(0, 3, 1, 2)),
+        ("[p for p in COLOUR]", COLOUR.transpose(0, 3, 1, 2)),
+        ("[torch.tensor(p) / 255 for p in PIXELS]", PIXELS[:, None]),
         ("np.frombuffer(PIXELS.tobytes(), np.uint8).reshape(6, 5, 4)", PIXELS[:, None]),
     ],
 )
@@ -91,6 +95,50 @@ def test_torch_data_sets_are_read_item_by_item(items: str, expected: np.ndarray,
     assert np.array_equal(pixels_of(dataset), expected)
     assert dataset.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert dataset.classes == ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        "list(LABELS)",
+        "torch.tensor(LABELS)",
+        "LABELS.astype('uint8')",
+        "LABELS[:, None]",  # as Keras has them
+        "np.eye(3)[LABELS]",
+        "np.eye(3, dtype='uint8')[LABELS]",
+        "torch.nn.functional.one_hot(torch.tensor(LABELS))",
+        "torch.eye(3)[LABELS]",
+        "np.eye(3, dtype=bool)[LABELS]",
+    ],
+)
+def test_labels_of_every_accepted_kind_become_the_same_numbers(labels: str, load: Load) -> None:
+    assert load(f"return (PIXELS, {labels}), None").train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    dataset = load(f"return [(p, l) for p, l in zip(PIXELS, {labels})], None")
+    assert dataset.train.labels.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_a_list_of_two_items_is_no_pair_of_images_and_labels(load: Load) -> None:
+    dataset = load("return [(PIXELS[0], 0), (PIXELS[1], 1)], None")
+    assert np.array_equal(pixels_of(dataset), PIXELS[:2, None])
+    assert dataset.train.labels.tolist() == [0, 1]
+
+
+def test_data_sets_of_torch_and_torchvision_with_transforms_are_read(load: Load) -> None:
+    body = (
+        "from torchvision import datasets, transforms\n"
+        "change = transforms.Compose([transforms.Resize((5, 4)), transforms.ToTensor()])\n"
+        "train = datasets.FakeData(6, (3, 10, 8), 3, transform=change)\n"
+        "first, rest = torch.utils.data.random_split(train, [4, 2])\n"
+        "return first, torch.utils.data.TensorDataset(torch.zeros(2, 3, 5, 4), torch.tensor([0, 2]))"
+    )
+    dataset = load(body)
+    assert (len(dataset.train), dataset.train.image_shape) == (4, (3, 5, 4))
+    assert dataset.test is not None
+    assert dataset.test.labels.tolist() == [0, 2]
+
+
+def test_names_may_be_mapped_to_labels_as_torchvision_has_them(load: Load) -> None:
+    assert load("return (PIXELS, LABELS), None, {'cat': 1, 'dog': 0, 'elk': 2}").classes == ("dog", "cat", "elk")
 
 
 @pytest.mark.parametrize(
@@ -128,6 +176,10 @@ RETURNS = (
     "expected (train, test), (train, test, classes) or a mapping with these keys, where train and test are "
     "(images, labels) or a torch Dataset, and test may be None"
 )
+PAIRS = (
+    "This looks like (images, labels): write `return (images, labels), None`, or with images to test on "
+    "`return (images, labels), (test_images, test_labels)`"
+)
 IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W), (N, H, W, C) or (N, C, H, W)"
 
 
@@ -138,8 +190,49 @@ IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W)
         ("return 7", f": returned of type int; {RETURNS}"),
         ("return (PIXELS,)", f": returned a tuple of 1; {RETURNS}"),
         ("return dict(training=1)", f": returned a mapping with training; {RETURNS}"),
-        ("return PIXELS, LABELS", ": train: is a uint8 array of shape (6, 5, 4); expected (images, labels) or a torch "
-         "Dataset with a length"),
+        ("return PIXELS, LABELS", f": returned a tuple of 2; {RETURNS}. {PAIRS}"),
+        ("return torch.tensor(PIXELS), list(LABELS)", f": returned a tuple of 2; {RETURNS}. {PAIRS}"),
+        ("return [Image.fromarray(p) for p in PIXELS], LABELS", f": returned a tuple of 2; {RETURNS}. {PAIRS}"),
+        ("return PIXELS, LABELS, ['a', 'b', 'c']", f": returned a tuple of 3; {RETURNS}. {PAIRS}"),
+        ("return PIXELS, LABELS, PIXELS, LABELS", f": returned a tuple of 4; {RETURNS}. Put images and labels into a "
+         "pair each: `return (x_train, y_train), (x_test, y_test)`"),
+        ("return Items([(PIXELS[0], 0)])", f": returned of type Items; {RETURNS}. To train on all of it, write "
+         "`return data, None`"),
+        ("return dict(train=(PIXELS, LABELS), val=(PIXELS, LABELS))",
+         f": returned a mapping with train, val; {RETURNS}. "
+         "Images for validation are split off from train"),
+        ("return (PIXELS, LABELS), (PIXELS, LABELS), (PIXELS, LABELS)",
+         ": returned a tuple of 3, of which the third is "
+         "a tuple of 2 and no class names; return (train, test) or (train, test, classes): images for validation are "
+         "split off from train"),
+        ("d = Items([(PIXELS[0], 0)])\nreturn d, d, d", ": returned a tuple of 3, of which the third is of type Items "
+         "and no class names; return (train, test) or (train, test, classes): images for validation are split off from "
+         "train"),
+        ("return torch.utils.data.DataLoader(Items([(PIXELS[0], 0)])), None",
+         ": train: is of type DataLoader; expected "
+         "(images, labels) or a torch Dataset with a length; give the loader's dataset: `loader.dataset`"),
+        ("return ((p, 0) for p in PIXELS), None", ": train: is of type generator; expected (images, labels) or a torch "
+         "Dataset with a length; make a list of its items: `list(...)`"),
+        ("yield PIXELS, LABELS", f": returned of type generator; {RETURNS}"),
+        ("return [(PIXELS[0], 0.5)] * 3, None", ": train: item 0: the label is of type float; expected a whole number "
+         "from 0"),
+        ("return [(PIXELS[0], 'cat')] * 3, None", ": train: item 0: the label is of type str; expected a whole number "
+         "from 0"),
+        ("return [(PIXELS[0], torch.tensor(0.5))] * 3, None",
+         ": train: item 0: the labels are a float32 tensor of shape "
+         "(1,); expected N whole numbers from 0"),
+        ("return (PIXELS, [[0], [1, 2]]), None",
+         ": train: the labels are a list of 2; expected N whole numbers from 0"),
+        ("return (PIXELS, np.ones((6, 3))), None",
+         ": train: the labels are a float64 array of shape (6, 3); expected N "
+         "whole numbers from 0"),
+        ("return ([p for p in PIXELS[:5]] + [PIXELS[5, :4]], LABELS), None", ": train: image 5 is 1×4×4, but image 0 "
+         "1×5×4 (channels×height×width); all must be equal"),
+        ("return (PIXELS / 127.5 - 1, LABELS), None",
+         ": train: the images' floats go from -1 to 0.945098; expected 0 to "
+         "1, or uint8; leave normalising out, which `normalize` of the sweep file does"),
+        ("return (PIXELS, LABELS), None, ['a', 'b', 'a']", ": classes: a is there twice; expected each name once"),
+        ("return (PIXELS, LABELS), None, 3", ": classes: is of type int; expected the classes' names, in their order"),
         ("return None, None", ": train: is None; expected (images, labels) or a torch Dataset with a length"),
         ("return (PIXELS.astype('int32'), LABELS), None",
          f": train: the images are a int32 array of shape (6, 5, 4); {IMAGES}"),
@@ -148,16 +241,21 @@ IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W)
         ("return (PIXELS.tolist(), LABELS), None",
          f": train: the images are a list of 6; expected an array or tensor, {IMAGES.removeprefix('expected ')}"),
         ("return (PIXELS.astype('float32'), LABELS), None",
-         ": train: the images' floats go from 0 to 248; expected 0 to 1, or uint8"),
+         ": train: the images' floats go from 0 to 248; expected 0 to 1, or uint8; write "
+         "images.astype('uint8'), or divide by 255"),
         ("return (PIXELS * np.nan, LABELS), None",
          ": train: the images' floats go from nan to nan; expected 0 to 1, or uint8"),
         ("return (PIXELS, LABELS[:5]), None", ": train: 6 images and 5 labels; expected as many, and at least 1"),
         ("return (PIXELS, LABELS / 1), None",
          ": train: the labels are a float64 array of shape (6,); expected N whole numbers from 0"),
         ("return (PIXELS, list('abcabc')), None",
-         ": train: the labels are a <U1 array of shape (6,); expected N whole numbers from 0"),
+         ": train: the labels are a <U1 array of shape (6,); expected N whole numbers from 0; number the names, "
+         "and return "
+         "these as classes"),
         ("return (PIXELS, LABELS - 1), None", ": train: labels go from -1 to 1, but must lie in 0 to 1"),
-        ("return (PIXELS, LABELS), (PIXELS, LABELS + 1), 'abc'",
+        ("return (PIXELS, LABELS), None, 'abc'",
+         ": classes: is of type str; expected the classes' names, in their order"),
+        ("return (PIXELS, LABELS), (PIXELS, LABELS + 1), list('abc')",
          ": test: labels go from 1 to 3, but must lie in 0 to 2"),
         ("return (PIXELS, LABELS), (COLOUR, LABELS)",
          ": test images are 3×5×4, but training images 1×5×4 (channels×height×width); both must be equal"),

@@ -1,0 +1,77 @@
+"""Picture files by their names: which endings are read, which files and folders no person means as data."""
+
+from __future__ import annotations
+
+import importlib
+from functools import lru_cache
+
+from PIL import Image
+
+# What Pillow decodes by itself and within bounds. Not among them: EPS and WMF, for which it starts other programs;
+# FITS and other floats of unknown range; stubs without a decoder; PSD, ICNS and CUR, where it is a matter of taste
+# which of several pictures is meant.
+FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "QOI", "SGI", "TIFF", "WEBP")
+# Has no signature: any file might pass for one, so that it is believed of these endings alone.
+UNSIGNED_FORMATS = {"TGA": (".tga", ".icb", ".vda", ".vst")}
+
+_PLUGINS = (
+    "Avif",
+    "Bmp",
+    "Gif",
+    "Ico",
+    "Jpeg",
+    "Jpeg2K",
+    "Mpo",
+    "Pcx",
+    "Png",
+    "Ppm",
+    "Qoi",
+    "Sgi",
+    "Tga",
+    "Tiff",
+    "WebP",
+)
+_FLOATS = (".pfm",)
+USUAL_ENDINGS = ".avif .bmp .gif .jpeg .jpg .png .tif .tiff .webp and others that Pillow reads"  # for messages
+_SYSTEM_FOLDERS = frozenset(
+    ("__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__")
+)
+_SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store"))
+
+
+@lru_cache(maxsize=1)
+def image_endings() -> tuple[str, ...]:
+    """Return the endings of files that are read, with their dots, in alphabetical order: what this Pillow can open."""
+    for name in _PLUGINS:
+        importlib.import_module(f"PIL.{name}ImagePlugin")
+    formats = {*FORMATS, *UNSIGNED_FORMATS, "MPO"}  # MPO is opened as the JPEG that it begins with
+    return tuple(
+        sorted(ending for ending, kind in Image.EXTENSION.items() if kind in formats and ending not in _FLOATS)
+    )
+
+
+def is_image_name(name: str) -> bool:
+    """True where the ending says that a file is a picture which can be read."""
+    return name.lower().endswith(image_endings())
+
+
+def is_hidden(name: str) -> bool:
+    """True for files and folders that begin with a dot, and for folders that operating systems make for themselves."""
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
+
+
+def is_clutter(name: str) -> bool:
+    """True for files that operating systems leave beside a person's."""
+    return name.startswith("._") or name.lower() in _SYSTEM_FILES
+
+
+def ending_of(name: str) -> str:
+    """Return the ending as a person speaks of it: `.txt`, or `without ending`."""
+    stem, dot, ending = name.rpartition(".")
+    return f".{ending.lower()}" if dot and stem else "without ending"
+
+
+def formats_of(name: str) -> tuple[str, ...]:
+    """Return the formats as which a file may be opened: what it is by its content, whatever its ending."""
+    lowered = name.lower()
+    return FORMATS + tuple(kind for kind, endings in UNSIGNED_FORMATS.items() if lowered.endswith(endings))
