@@ -11,7 +11,7 @@ from cnnsweep.data.datasets import Dataset
 from cnnsweep.evaluation_notes import write_evaluation
 from cnnsweep.measuring import measure
 from cnnsweep.models.registry import build_model
-from cnnsweep.recording.checkpoints import load_best
+from cnnsweep.recording.known_weights import load_known_best
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Run
 from cnnsweep.report.evaluation import Evaluation
@@ -41,7 +41,7 @@ def measure_best_run(
     files, part = paths.run(run.name), task.part(run)
     if files.evaluation.exists() or not files.best_weights.exists() or not len(part.validation):
         return
-    checkpoint = load_best(files.best_weights)
+    checkpoint = load_known_best(files.best_weights)
     model = build_model(run.model, dataset.train.image_shape, len(dataset.classes), seed=0)
     model.load_state_dict(dict(checkpoint.weights))
     model = model.to(task.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format

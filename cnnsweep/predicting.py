@@ -16,6 +16,7 @@ from cnnsweep.data.folders import IMAGE_ENDINGS
 from cnnsweep.descriptions import Description, describe
 from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation import find_checkpoint
+from cnnsweep.recording.known_weights import load_known_best
 from cnnsweep.report.predictions import Picture
 from cnnsweep.restoring import restore_model
 from cnnsweep.training.devices import choose_device
@@ -53,11 +54,14 @@ class Predictor:
         weights_file = find_checkpoint(path)
         # The data set is not opened, so a checkpoint may name a folder of images wherever it lies.
         anywhere = Path(Path.cwd().anchor)
-        self.about: Description = describe(weights_file, anywhere, allow_code=options.allow_code)
+        checkpoint = load_known_best(weights_file)
+        self.about: Description = describe(
+            weights_file, checkpoint.description, anywhere, allow_code=options.allow_code
+        )
         self._file = weights_file
         self._options = options
         self._device = choose_device(options.device)
-        model = restore_model(weights_file, self.about).eval()
+        model = restore_model(weights_file, checkpoint.weights, self.about).eval()
         self.model: nn.Module = model.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
 
     def predict(self, images: Tensor) -> Tensor:

@@ -63,8 +63,7 @@ class RunCheck:
         """Why the best weights are not those that the journal says, in words; None if all is as it should be."""
         if self.standing is None or (self.run.id in self.history.cleaned and not self.paths.best_weights.exists()):
             return None
-        epoch = self.standing.epoch
-        return RunFiles(self.paths).problem_of_best(epoch, self.run.best_weights.get(epoch))
+        return RunFiles(self.paths).problem_of_best(self.history, self.run, self.standing.epoch)
 
     @property
     def description_is_right(self) -> bool:
@@ -111,7 +110,7 @@ class RunCheck:
     @property
     def has_damaged_evaluation(self) -> bool:
         """True for an `evaluation.json` that is not as it was written."""
-        from cnnsweep.recording.evaluated import evaluation_is_whole
+        from cnnsweep.recording.sealed import evaluation_is_whole
 
         if not self.paths.evaluation.is_file():
             return False

@@ -265,7 +265,7 @@ class Recorder:
         standing = self.history.objective.standing(records)
         is_best_due = False
         if last is not None and standing is not None:
-            problem = files.problem_of_best(standing.epoch, known.best_weights.get(standing.epoch))
+            problem = files.problem_of_best(self.history, known, standing.epoch)
             is_best_due = problem is not None and standing.epoch == last.record.epoch
             if problem is not None and not is_best_due:  # the best epoch's weights are nowhere
                 problems.append(problem)

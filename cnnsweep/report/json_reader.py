@@ -24,17 +24,20 @@ _MOST_SHOWN = 60  # characters of a wrong value
 T = TypeVar("T")
 
 
-def parse_json(file: Path) -> Any:
+def parse_json(file: Path, is_whole: Callable[[bytes], bool] | None = None) -> Any:
     """Return what the file holds.
 
+    Args:
+        is_whole: tells of the very bytes that are parsed whether they are as they were written.
+
     Raises:
-        ResultsError: it cannot be read, or is not JSON as the standard has it, without NaN and infinities.
+        ResultsError: it cannot be read, is not whole, or is not JSON as the standard has it, without NaN and infinities.
     """
 
     def refuse(constant: str) -> NoReturn:
         raise ResultsError(f"{safe_text(file)}: holds {constant}, which is not JSON; {REBUILD}")
 
-    text = _read(file)
+    text = _read(file, is_whole)
     try:
         return json.loads(text, parse_constant=refuse)
     except MemoryError:
@@ -49,9 +52,12 @@ def parse_json(file: Path) -> Any:
         raise ResultsError(f"{safe_text(file)}: {message}; {REBUILD}") from None
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, is_whole: Callable[[bytes], bool] | None) -> str:
     try:
-        return read_bounded(file, MOST_BYTES).decode("utf-8")
+        content = read_bounded(file, MOST_BYTES)
+        if is_whole is not None and not is_whole(content):
+            raise ResultsError(f"{safe_text(file)}: is damaged (its SHA-256 does not match)")
+        return content.decode("utf-8")
     except FileNotFoundError:
         message = "there is no such file or folder; give a results.json or the folder of a sweep"
     except UnicodeDecodeError as error:

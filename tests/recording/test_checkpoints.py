@@ -231,4 +231,5 @@ def test_a_pipe_in_the_place_of_a_checkpoint_is_not_waited_for(tmp_path):
     os.mkfifo(paths.last_checkpoint)
     last, damaged = load_last(paths, {})
     assert last is None
-    assert damaged[paths.last_checkpoint] == f"{paths.last_checkpoint}: cannot be read (not a file)"
+    path = paths.last_checkpoint
+    assert damaged[path] == f"{path}: cannot be read (it is a pipe or a device, not a file)"
