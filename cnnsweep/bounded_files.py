@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-_UNWAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # for what replaces a file after it was looked at
+_UNWAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # what lies there may be another by now
 _FLAGS = os.O_RDONLY | _UNWAITING | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 

@@ -31,7 +31,7 @@ def parse_json(file: Path, is_whole: Callable[[bytes], bool] | None = None) -> A
         is_whole: tells of the very bytes that are parsed whether they are as they were written.
 
     Raises:
-        ResultsError: it cannot be read, is not whole, or is not JSON as the standard has it, without NaN and infinities.
+        ResultsError: it cannot be read, is not whole, or is no JSON as the standard has it, without NaN and infinities.
     """
 
     def refuse(constant: str) -> NoReturn:

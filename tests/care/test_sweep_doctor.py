@@ -90,7 +90,8 @@ def test_best_weights_that_are_nowhere_are_trained_again(whole, folder):
 def test_best_weights_of_another_run_are_noticed(folder):
     first, second = run_folder(folder, 0), run_folder(folder, 1)
     shutil.copy(first / "best.safetensors", second / "best.safetensors")
-    assert any(words.startswith(f"{second.name}: ") and "is not of epoch" in words for words in problems(folder))
+    wanted = f"holds weights of run {first.name} (SHA-256 "
+    assert any(words.startswith(f"{second.name}: ") and wanted in words for words in problems(folder))
 
 
 def test_batch_losses_come_back_from_tensorboard(whole, folder):
