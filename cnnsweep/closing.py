@@ -24,12 +24,12 @@ def measure_best_run(
     runs: Sequence[Run],
     dataset: Dataset,
     task: TrainingTask,
-    deferred: Callable[[], AbstractContextManager[None]],
+    writing: Callable[[], AbstractContextManager[None]],
 ) -> None:
     """Write the evaluation of the best run's best weights, unless they have one; the test images stay unseen.
 
     Args:
-        deferred: gives a context in which what is written is written whole, see `StopRequest.deferred`.
+        writing: gives a context in which what is written is written whole, see `Recorder.writing`.
 
     Raises:
         CnnSweepError: the weights cannot be read, or the folder cannot be written.
@@ -57,5 +57,5 @@ def measure_best_run(
         settings=run.settings,
         wrong=found.wrong,
     )
-    with deferred():
+    with writing():
         write_evaluation(files, evaluation)

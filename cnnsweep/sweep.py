@@ -98,7 +98,12 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     devices = choose_sweep_devices(spec.device, options.staff)
     paths = SweepPaths(options.folder)
     keep_freed_memory()
-    with locked(paths), stop_on_signals(display.message) as stop, _own_threads(), contextlib.ExitStack() as at_end:
+    with (
+        locked(paths) as hold,
+        stop_on_signals(display.message) as stop,
+        _own_threads(),
+        contextlib.ExitStack() as at_end,
+    ):
         history = read_history(paths.journal)
         places = choose_places(devices, options.staff, history)
         torch.set_num_threads(places[0].threads)
@@ -116,7 +121,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
-        recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)
+        recorded = make_recording_task(spec, dataset, task)
+        recorder = Recorder(paths, history, recorded, display.message, stop.deferred, hold)
         try:
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
             recorder.settle(roster.runs)
@@ -142,7 +148,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
                 recorder.finish("finished" if is_whole else "interrupted")
             if is_whole and not stop.is_made:
                 with _may_fail(display), contextlib.suppress(KeyboardInterrupt):
-                    measure_best_run(paths, roster.runs, dataset, task, stop.deferred)
+                    measure_best_run(paths, roster.runs, dataset, task, recorder.writing)
         finally:
             recorder.close()
     statuses = {run.name: history.runs[run.id].status for run in roster.runs}

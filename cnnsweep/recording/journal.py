@@ -17,18 +17,24 @@ the torn tail is cut off before the next append. The events:
     tested     a run's checkpoint was measured on the test set: accuracy, loss, number of images
 """
 
+import itertools
 import json
+import os
+import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cnnsweep.errors import ResultsError
-from cnnsweep.recording.files import OutputFile, cut_file, sync_folder, to_json, unwritable
+from cnnsweep.bounded_files import open_regular
+from cnnsweep.errors import FolderError, FolderLostError, ResultsError
+from cnnsweep.recording.files import OutputFile, cut_file, replace_file_by, sync_folder, to_json, unwritable
 
 VERSION = 1
 _LONGEST_LINE = 1 << 26  # bytes; the groups of 10,000 runs take less than one of these 64 MB
+RESCUED = ".rescued-"  # before the number, in the name of a journal that was written down again
+_MOST_RESCUED = 10_000
 _CHECKSUM_LENGTH = len(',"crc":"00000000"}')
 
 
@@ -46,16 +52,21 @@ class Journal:
         try:
             self._length = _cut_torn_tail(path) if path.exists() else 0
             self._file = OutputFile(path, append=True)
+            self._reader = open_regular(path)  # what was written can be read when its name is gone
             sync_folder(path.parent)
         except OSError as error:
             raise unwritable(path, error) from error
+        self._loss: FolderLostError | None = None
 
     def append(self, *events: Mapping[str, Any]) -> None:
         """Add events; when this returns, they survive a power loss.
 
         Raises:
             FolderError: the disk is full or gone; none of the events is added.
+            FolderLostError: another file is in the journal's place, or somebody else has written to it; the message
+                says where what was written is now.
         """
+        self._refuse_if_lost()
         lines = b"".join(map(encode_event, events))
         try:
             self._file.write(lines)
@@ -66,8 +77,47 @@ class Journal:
             raise unwritable(self.path, error) from error
         self._length += len(lines)
 
+    def _refuse_if_lost(self) -> None:
+        if self._loss is None:
+            became = self._file.displacement(self.path)
+            if became is not None:
+                self._loss = FolderLostError(
+                    f"{self.path}: {became} while a command wrote to it; {self.keep(self.path)}"
+                )
+            elif os.fstat(self._reader.fileno()).st_size != self._length:
+                self._loss = FolderLostError(
+                    f"{self.path}: was changed by another program while a command wrote to it; look whether it is "
+                    f"whole, with: cnnsweep doctor {self.path.parent}"
+                )
+        if self._loss is not None:
+            raise self._loss
+
+    def keep(self, place: Path) -> str:
+        """Write down anew what no name leads to any more; return in words where it is now.
+
+        Args:
+            place: where it goes, if nothing is there; else beside it, with a number.
+        """
+        if os.fstat(self._reader.fileno()).st_nlink:
+            return f"what was recorded is whole, {_name_now(self._reader)}"
+        names = (place.with_name(f"{place.name}{RESCUED}{number}") for number in itertools.count(1))
+        target = next(path for path in (place, *itertools.islice(names, _MOST_RESCUED)) if not os.path.lexists(path))
+
+        def copy(file: OutputFile) -> None:
+            self._reader.seek(0)
+            shutil.copyfileobj(self._reader, file)
+
+        try:
+            replace_file_by(target, copy)
+        except FolderError as error:
+            return f"what was recorded could not be written down again: {error}"
+        if target == self.path:
+            return "it was written down again, whole: run the same command again"
+        return f"what was recorded is in {target}"
+
     def close(self) -> None:
         self._file.close()
+        self._reader.close()
 
 
 def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
@@ -102,6 +152,13 @@ def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Yield lines; one that is longer than any of ours comes in pieces, which are not whole."""
     return iter(lambda: file.readline(_LONGEST_LINE), b"")
+
+
+def _name_now(file: BinaryIO) -> str:
+    """Return in words by which name an open file can be found, where the system can tell."""
+    with suppress(OSError):
+        return f"and is now {os.readlink(f'/proc/self/fd/{file.fileno()}')}"  # noqa: PTH115 - the name, not a path
+    return "where it was moved to"
 
 
 def _cut_torn_tail(path: Path) -> int:

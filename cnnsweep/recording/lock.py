@@ -10,16 +10,54 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from cnnsweep.bounded_files import read_bounded
+from cnnsweep.bounded_files import open_regular, read_bounded
 from cnnsweep.errors import FolderError
-from cnnsweep.recording.files import make_folder, remove_file, replace_file, unwritable
+from cnnsweep.recording.files import displacement, make_folder, remove_file, replace_file, unwritable
 from cnnsweep.recording.paths import SweepPaths
 
 _LONGEST_OWNER = 10_000  # bytes
 
 
+class Hold:
+    """A sweep's folder while this process holds it."""
+
+    def __init__(self, paths: SweepPaths) -> None:
+        """Remember which file is the lock, which is held.
+
+        Raises:
+            OSError: it is gone already.
+        """
+        self._paths = paths
+        self._lock = open_regular(paths.lock)
+        self._folder = _which(paths.folder)
+
+    def loss(self) -> str | None:
+        """Return in words that the folder is no longer this process's, and why; None while it is."""
+        became = displacement(self._lock.fileno(), self._paths.lock)
+        if became is None:
+            return None
+        folder, now = self._paths.folder, _which(self._paths.folder)
+        if now is None:
+            return f"{folder}: was removed, or moved away, while a command was at work in it"
+        if now != self._folder:
+            return f"{folder}: was replaced by another folder while a command was at work in it"
+        return f"{self._paths.lock}: {became}, so that two commands could write into this folder at once"
+
+    def close(self) -> None:
+        """Forget the lock; only after it was let go, since some disks let go of a file whenever it is closed."""
+        self._lock.close()
+
+
+def _which(folder: Path) -> tuple[int, int] | None:
+    try:
+        about = folder.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
 @contextmanager
-def locked(paths: SweepPaths) -> Iterator[None]:
+def locked(paths: SweepPaths) -> Iterator[Hold]:
     """Hold a sweep's folder, which is made if need be.
 
     The operating system lets go of the lock when the process ends, however it ends, so a stale one never blocks.
@@ -31,6 +69,7 @@ def locked(paths: SweepPaths) -> Iterator[None]:
         make_folder(paths.folder)
         lock = lock_of(paths.lock)
         lock.acquire(timeout=0)
+        hold = Hold(paths)
     except Timeout:
         raise FolderError(
             f"{paths.folder}: is in use by {_owner(paths)}; wait for it, or choose another --out"
@@ -39,11 +78,13 @@ def locked(paths: SweepPaths) -> Iterator[None]:
         raise unwritable(paths.folder, error) from error
     try:
         replace_file(paths.lock_owner, json.dumps({"pid": os.getpid(), "host": platform.node()}))
-        yield
+        yield hold
     finally:
         with suppress(OSError):  # the folder is gone, or cannot be written any more
-            remove_file(paths.lock_owner)
+            if hold.loss() is None:  # else it is another's
+                remove_file(paths.lock_owner)
         lock.release()
+        hold.close()
 
 
 def holder(paths: SweepPaths) -> str | None:
