@@ -256,7 +256,10 @@ class Recorder:
             folder = self.paths.folder
             beside = folder.with_name(f"{folder.name}.{self.paths.journal.name}")
             kept = self._journal.keep(beside)
-            self._loss = FolderLostError(f"{loss}; nothing more is written there, and {kept}")
+            self._loss = FolderLostError(
+                f"{loss}; nothing more is written there, and {kept}; check that the folder is there, or name it with "
+                "--out, and run the same command again"
+            )
         if self._loss is not None:
             raise self._loss
 
