@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+MOST_BYTES = 256 << 20  # ten thousand runs of a hundred epochs; as JSON it may take forty times as much in memory
 _UNWAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)  # what lies there may be another by now
 _FLAGS = os.O_RDONLY | _UNWAITING | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 

@@ -169,4 +169,5 @@ class Supervisor:
 def _cause(error: FolderError) -> str:
     if isinstance(error, DiskFullError):
         return "disk full"
-    return "its folder was changed by others" if isinstance(error, FolderLostError) else "its folder cannot be written"
+    is_lost = isinstance(error, FolderLostError)
+    return "its folder was removed or replaced" if is_lost else "its folder cannot be written"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnsweep.bounded_files import read_bounded
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.recording.journal import VERSION
 from cnnsweep.recording.paths import SweepPaths
@@ -13,6 +14,7 @@ from cnnsweep.report.json_reader import parse_json
 from cnnsweep.report.results import load_results
 from cnnsweep.spec.load import load_sweep
 from cnnsweep.spec.schema import SweepSpec
+from cnnsweep.spec.yaml_reader import MAX_BYTES
 
 _FACTS = (
     *("name", "description", "dataset", "model", "validation", "folds", "seed", "metric", "mode", "scope"),
@@ -85,7 +87,7 @@ def _sweep_event(paths: SweepPaths, spec: SweepSpec | None, sweep: Mapping[str, 
         "fingerprint": fingerprint,
         "normalize": dataclasses.asdict(spec.dataset_choice.normalize),
         "overrides": [],
-        "spec": paths.frozen_spec.read_text(encoding="utf-8"),
+        "spec": read_bounded(paths.frozen_spec, MAX_BYTES).decode("utf-8"),
         "time": sweep["started"],
     }
 

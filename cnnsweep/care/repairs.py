@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.bounded_files import open_regular
 from cnnsweep.care.run_folder import RunCheck, is_leftover
 from cnnsweep.care.salvage import Salvage
 from cnnsweep.care.sweep_folder import DAMAGED, Progress, is_same, read_salvage
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CheckpointError, CnnSweepError
 from cnnsweep.recording.checkpoints import describe_best, read_description, save_best, weights_digest
-from cnnsweep.recording.files import cut_file, remove_file, replace_file, unwritable
+from cnnsweep.recording.files import cut_file, remove_file, replace_file, replace_file_by, unwritable
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.recording.journal import Journal
 from cnnsweep.recording.last_checkpoint import on_cpu
@@ -44,14 +47,15 @@ def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
                     remove_file(path)
                     done.append(f"removed {safe_text(path.name)}, which a killed process had left")
         except OSError as error:
-            raise unwritable(paths.folder, error) from error
+            raise unwritable(Path(error.filename or paths.folder), error) from error
     return done
 
 
 def _mend_journal(paths: SweepPaths, found: Salvage) -> Iterator[str]:
     if found.is_damaged:
         kept = next(path for number in itertools.count(1) if not (path := paths.folder / f"{DAMAGED}{number}").exists())
-        replace_file(kept, paths.journal.read_bytes())
+        with open_regular(paths.journal) as journal:
+            replace_file_by(kept, functools.partial(shutil.copyfileobj, journal))
         replace_file(paths.journal, found.content)
         yield f"journal: kept every line that is whole; the damaged one is {kept.name}"
         yield from (f"journal: {safe_text(words)}" for words in (*found.damage, *found.consequences))

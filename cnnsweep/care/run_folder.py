@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cnnsweep.bounded_files import MOST_BYTES, read_bounded
 from cnnsweep.care.findings import Finding, note, problem
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CheckpointError
@@ -112,9 +113,12 @@ class RunCheck:
         """True for an `evaluation.json` that is not as it was written."""
         from cnnsweep.recording.sealed import evaluation_is_whole
 
-        if not self.paths.evaluation.is_file():
+        if not os.path.lexists(self.paths.evaluation):
             return False
-        content = self.paths.evaluation.read_bytes()
+        try:
+            content = read_bounded(self.paths.evaluation, MOST_BYTES)
+        except OSError:
+            return True
         return not (content.endswith(b"}\n") and evaluation_is_whole(content))
 
     @cached_property
@@ -217,6 +221,6 @@ def _is_ours(paths: RunPaths, name: str) -> bool:
 
 def _read_text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() else None  # a pipe would be waited for
+        return read_bounded(path, MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cnnsweep.bounded_files import read_bounded
 from cnnsweep.care.findings import Finding, good, has_problems, note, problem
 from cnnsweep.care.known_results import read_known_results
 from cnnsweep.care.run_folder import RunCheck, is_leftover
@@ -115,7 +116,8 @@ def _findings_of_tables(paths: SweepPaths, history: SweepHistory, remedy: str) -
 def is_same(path: Path, text: str) -> bool:
     """True if a file holds a text."""
     try:
-        return path.read_bytes() == text.encode()
+        expected = text.encode()
+        return read_bounded(path, len(expected)) == expected
     except OSError:
         return False
 
@@ -132,6 +134,8 @@ def _findings_of_runs(
             place = safe_text(error.filename or paths.run(run.name).folder)
             words = f"{place}: cannot be read ({error.strerror})"
             findings.append(problem(safe_text(run.name), words, "check its permissions and the disk"))
+        except CnnSweepError as error:  # a checkpoint that does not fit into memory
+            findings.append(problem(safe_text(run.name), safe_text(error), "nothing else is known of this run"))
         progress("checking runs", done, len(runs))
     if not has_problems(findings):
         findings.append(good("runs", f"the files of {count_text(len(runs), 'run')} are whole"))

@@ -256,10 +256,11 @@ def _read_staff(jobs: str, threads: int | None, executor: str, address: str | No
 
 def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:
     from cnnsweep.report import terminal
+    from cnnsweep.report.json_reader import parse_json
     from cnnsweep.report.results import load_results
 
     if as_json:
-        tables = json.loads(result.paths.results_json.read_text(encoding="utf-8"))
+        tables = parse_json(result.paths.results_json)
         print(json.dumps({"sweep": tables["sweep"], "runs": tables["runs"]}, indent=2, ensure_ascii=False))
     elif not quiet:
         terminal.final_summary(load_results(result.paths.folder), stdout())

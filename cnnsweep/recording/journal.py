@@ -17,6 +17,7 @@ the torn tail is cut off before the next append. The events:
     tested     a run's checkpoint was measured on the test set: accuracy, loss, number of images
 """
 
+import errno
 import itertools
 import json
 import os
@@ -33,6 +34,7 @@ from cnnsweep.recording.files import OutputFile, cut_file, replace_file_by, sync
 
 VERSION = 1
 _LONGEST_LINE = 1 << 26  # bytes; the groups of 10,000 runs take less than one of these 64 MB
+_MOST_BYTES = 4 << 30  # of a journal that is mended, which is in memory meanwhile
 RESCUED = ".rescued-"  # before the number, in the name of a journal that was written down again
 _MOST_RESCUED = 10_000
 _CHECKSUM_LENGTH = len(',"crc":"00000000"}')
@@ -124,13 +126,15 @@ def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the events of a journal in order; a torn last line is left out, a missing file has no events.
 
     Raises:
-        ResultsError: a line before the last is damaged.
+        ResultsError: a line before the last is damaged, or the file cannot be read.
     """
-    if not path.exists():
+    try:
+        file = open_regular(path)
+    except FileNotFoundError:
         return
-    if not path.is_file():  # opening a pipe would wait for ever
-        raise ResultsError(f"{path}: is not a file, so it is no journal; give a sweep's folder")
-    with path.open("rb") as file:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with file:
         for number, line in enumerate(lines_of(file), start=1):
             event = decode_event(line)
             if event is not None:
@@ -143,10 +147,15 @@ def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
     """Return every line of a journal with its event, None where the line is not whole.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or cannot be a journal.
     """
-    with path.open("rb") as file:
-        return [(line, decode_event(line)) for line in lines_of(file)]
+    lines = []
+    with open_regular(path, _MOST_BYTES) as file:
+        for number, line in enumerate(lines_of(file), start=1):
+            if len(line) >= _LONGEST_LINE:
+                raise OSError(errno.EFBIG, f"line {number} is longer than {_LONGEST_LINE:,} bytes", str(path))
+            lines.append((line, decode_event(line)))
+    return lines
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
@@ -164,7 +173,7 @@ def _name_now(file: BinaryIO) -> str:
 def _cut_torn_tail(path: Path) -> int:
     """Cut off a torn last line; return how long the journal is without it."""
     whole = 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for number, line in enumerate(lines_of(file), start=1):
             if decode_event(line) is None:
                 if file.read(1):
@@ -174,6 +183,13 @@ def _cut_torn_tail(path: Path) -> int:
     if whole < path.stat().st_size:
         cut_file(path, whole)
     return whole
+
+
+def unreadable(path: Path, error: OSError) -> ResultsError:
+    """Return the error that says why a journal cannot be read."""
+    if error.errno in (errno.EISDIR, errno.EINVAL):
+        return ResultsError(f"{path}: is not a file, so it is no journal; give a sweep's folder")
+    return ResultsError(f"{path}: cannot be read ({error.strerror})")
 
 
 def damaged_line(path: Path, number: int) -> ResultsError:

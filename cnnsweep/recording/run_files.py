@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from cnnsweep.bounded_files import MOST_BYTES, read_bounded
 from cnnsweep.errors import CheckpointError, CheckpointSizeError, FolderError
 from cnnsweep.recording.checkpoints import load_best, save_best
 from cnnsweep.recording.files import (
@@ -111,7 +112,7 @@ class RunFiles:
             for path in damaged:  # or the next epoch would keep it as the previous one
                 remove_file(path)
             if self.paths.batch_losses.exists():
-                lines = self.paths.batch_losses.read_text(encoding="ascii").splitlines(keepends=True)
+                lines = read_bounded(self.paths.batch_losses, MOST_BYTES).decode("ascii").splitlines(keepends=True)
                 kept = 1 + last.record.epoch * last.record.steps  # and the heading
                 if len(lines) > kept:
                     replace_file(self.paths.batch_losses, "".join(lines[:kept]))

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from cnnsweep.bounded_files import read_bounded
+from cnnsweep.bounded_files import MOST_BYTES, read_bounded
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import InputError, ResultsError
 from cnnsweep.recording.paths import is_folder_name
 
-MOST_BYTES = 256 << 20  # ten thousand runs of a hundred epochs; a stranger's may take forty times as much in memory
 LARGEST_FIGURE = 1e100  # so that squares and sums stay finite
 LARGEST_INTEGER = 2**63 - 1
 DEEPEST_VALUE = 8  # lists in lists, where any value may stand; a sweep file needs two
