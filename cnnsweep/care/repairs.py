@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.bounded_files import open_regular
-from cnnsweep.care.run_folder import RunCheck, is_leftover
+from cnnsweep.care.run_folder import RunCheck
 from cnnsweep.care.salvage import Salvage
 from cnnsweep.care.sweep_folder import DAMAGED, Progress, is_same, read_salvage
 from cnnsweep.display.safe_text import safe_text
@@ -22,7 +22,7 @@ from cnnsweep.recording.history import SweepHistory
 from cnnsweep.recording.journal import Journal
 from cnnsweep.recording.last_checkpoint import on_cpu
 from cnnsweep.recording.lock import locked
-from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.recording.tables import write_tables
 from cnnsweep.report.json_reader import parse_json
 
@@ -43,7 +43,7 @@ def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
                 done += _mend_runs(paths, history, progress)
                 done += _mend_tables(paths, found)
             for path in sorted(paths.folder.iterdir()):
-                if is_leftover(path.name):
+                if is_leftover(path):
                     remove_file(path)
                     done.append(f"removed {safe_text(path.name)}, which a killed process had left")
         except OSError as error:
@@ -101,7 +101,7 @@ def _mend_run(check: RunCheck) -> Iterator[str]:
     if not check.paths.folder.is_dir():
         return
     for path in sorted(check.paths.folder.iterdir()):
-        if is_leftover(path.name):
+        if is_leftover(path):
             remove_file(path)
             yield f"{check.name}: removed {safe_text(path.name)}, which a killed process had left"
     if not check.is_over:

@@ -16,7 +16,7 @@ from cnnsweep.recording.checkpoints import describe_best
 from cnnsweep.recording.event_files import EventFile, read_event_file
 from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.recording.last_checkpoint import LastCheckpoint, load_last
-from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.recording.run_files import RunFiles
 from cnnsweep.records import EpochRecord
 
@@ -186,20 +186,13 @@ class RunCheck:
             name = safe_text(entry.name)
             if entry.is_symlink():
                 yield problem(self.name, f"{name} is a symbolic link", "put the file itself in its place")
-            elif is_leftover(entry.name):
+            elif is_leftover(Path(entry.path)):
                 yield note(self.name, f"{name} was left by a process that was killed", self.remedy)
             elif not _is_ours(self.paths, entry.name):
                 yield note(self.name, f"{name} is not cnnsweep's")
 
     def _finding(self, words: str) -> Finding:
         return problem(self.name, words, self.remedy)
-
-
-def is_leftover(name: str) -> bool:
-    """True for a file that a killed process had begun."""
-    from cnnsweep.recording.files import TEMPORARY
-
-    return name.startswith(".") and name.endswith(TEMPORARY)
 
 
 def _is_loss(line: str, pair: tuple[int, int]) -> bool:

@@ -10,15 +10,15 @@ from pathlib import Path
 from cnnsweep.bounded_files import read_bounded
 from cnnsweep.care.findings import Finding, good, has_problems, note, problem
 from cnnsweep.care.known_results import read_known_results
-from cnnsweep.care.run_folder import RunCheck, is_leftover
+from cnnsweep.care.run_folder import RunCheck
 from cnnsweep.care.salvage import Salvage, salvage
 from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CnnSweepError, ResultsError
 from cnnsweep.recording.history import SweepHistory
-from cnnsweep.recording.journal import read_lines
+from cnnsweep.recording.journal import RESCUED, read_lines
 from cnnsweep.recording.lock import holder
-from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.recording.paths import SweepPaths, is_leftover
 from cnnsweep.recording.tables import table_texts
 
 Progress = Callable[[str, int, int], None]
@@ -151,11 +151,14 @@ def _findings_of_folder(
         if entry.name in ours:
             if entry.is_symlink() and entry.name not in history.runs:
                 yield problem(name, "is a symbolic link", "put the file itself in its place")
-        elif is_leftover(entry.name):
+        elif is_leftover(Path(entry.path)):
             if not is_running:
                 yield note(name, "was left by a process that was killed", remedy)
         elif entry.name.startswith(DAMAGED):
             yield note(name, "a journal that was mended", "when nothing is missed: cnnsweep clean --damaged")
+        elif entry.name.startswith(paths.journal.name + RESCUED):
+            remedy = f"compare it with {paths.journal.name}, and put the longer one in its place"
+            yield note(name, "what a command had recorded when its journal was replaced", remedy)
         else:
             yield note(name, "is not cnnsweep's")
     places = [paths.folder, *(paths.run(run.name).folder for run in history.runs.values())]

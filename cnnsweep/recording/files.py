@@ -19,6 +19,7 @@ from typing import Any
 
 from cnnsweep.bounded_files import refuse_irregular
 from cnnsweep.errors import DiskFullError, FolderError
+from cnnsweep.recording.paths import TEMPORARY, is_leftover, temporary_name
 
 _KEPT_BYTES = 1 << 20  # of a file that is written piece by piece, in memory
 # A symbolic link in the place of one of our files would lead what we write to somewhere else.
@@ -161,7 +162,7 @@ def replace_and_keep(path: Path, previous: Path, content: bytes) -> None:
 @contextmanager
 def _all_or_rubbish(paths: Any, kept: Mapping[Path, Path] | None = None) -> Iterator[Mapping[Path, Path]]:
     """Give a temporary name for each path; rename when all are written, or remove what was begun."""
-    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}") for path in paths}
+    temporaries = {path: temporary_name(path, os.getpid()) for path in paths}
     path = next(iter(temporaries))
     try:
         yield temporaries
@@ -176,9 +177,6 @@ def _all_or_rubbish(paths: Any, kept: Mapping[Path, Path] | None = None) -> Iter
             with suppress(OSError):
                 os.unlink(temporary)
         raise unwritable(path, error) from error
-
-
-TEMPORARY = ".tmp"  # how names of files end that are not whole yet
 
 
 def append_to(path: Path, text: str, heading: str = "", *, sync: bool = False) -> None:
@@ -242,7 +240,8 @@ def remove_folder(folder: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process had begun to write into a folder; for who alone writes there."""
     for path in folder.glob(f".*{TEMPORARY}"):
-        remove_file(path)
+        if is_leftover(path):
+            remove_file(path)
 
 
 def sync_folder(folder: Path) -> None:

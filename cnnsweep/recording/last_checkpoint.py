@@ -140,7 +140,8 @@ def _decode(path: Path, content: bytes) -> LastCheckpoint:
         return LastCheckpoint(EpochRecord(**about["record"]), weights, _put_tensors(about["optimizer"], tensors))
     except Exception as error:  # whatever a reader raises of bytes that are no checkpoint
         # Torch's own words would have a person load the file in a way that runs whatever it holds.
-        reason = "it holds more than numbers and texts" if isinstance(error, UnpicklingError) else str(error)
+        is_refused = isinstance(error, UnpicklingError) or "weights_only" in str(error)
+        reason = "it holds more than numbers and texts, or is cut short" if is_refused else str(error)
         raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {reason[:_LONGEST_REASON]})") from error
 
 

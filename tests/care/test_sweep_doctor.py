@@ -12,6 +12,7 @@ import pytest
 from damaged_sweeps import OVERRIDES, assert_repairs, check, copy_of, flipped, make_sweep, repair
 from small_sweeps import SilentDisplay, sweep, tables, untimed
 
+from cnnsweep.care.cleaning import CleaningWishes, clean
 from cnnsweep.care.findings import Level, has_problems
 from cnnsweep.care.sweep_folder import find_sweep
 from cnnsweep.errors import FolderError, ResultsError
@@ -236,3 +237,23 @@ def test_old_folders_are_checked_without_a_problem_that_is_none(tmp_path):
         folder = copy_of(old / kind, tmp_path / kind)
         repair(folder)
         assert problems(folder) == [], kind
+
+
+def test_a_persons_own_hidden_files_and_folders_outlive_run_repair_and_clean(folder):
+    run = run_folder(folder)
+    for place in (folder, run):
+        (place / ".mine.tmp").write_text("mine")
+        (place / ".foo.tmp").mkdir()
+        (place / ".best.json.7.tmp").mkdir()
+    (run / "best.safetensors").unlink()
+    (run / "last.safetensors").unlink()  # there is something to train again
+    repair(folder)
+    display = SilentDisplay()
+    sweep(folder, display=display, overrides=OVERRIDES)
+    assert len(display.records) == 2
+    clean(find_sweep(folder), CleaningWishes())
+    for place in (folder, run):
+        assert (place / ".mine.tmp").read_text() == "mine"
+        assert (place / ".foo.tmp").is_dir()
+        assert (place / ".best.json.7.tmp").is_dir()
+    assert ".foo.tmp: is not cnnsweep's" in notes(folder)
