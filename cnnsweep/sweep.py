@@ -131,7 +131,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             who = workforce.description or describe_places(places)
             display.sweep_started(_overview(spec, paths, who, roster.runs, history, asker.runs_to_come(history)))
             mixes_epochs = asker.asks_in_passing
-            trainer = LegTrainer(task, options.fuse, in_step, mixes_epochs, history, workforce, supervisor)
+            known = (task, options.fuse, in_step, mixes_epochs, history, workforce, supervisor)
+            trainer = LegTrainer(*known, everyone=lambda: roster.runs)
             with contextlib.closing(workforce), supervisor.work_may_fail(), contextlib.suppress(KeyboardInterrupt):
                 supervisor.judge.add_runs(roster.runs)
                 under_way = trainer.finish_leg(roster.take_missing())
