@@ -10,7 +10,7 @@ from cnnsweep.evaluation_notes import write_evaluation
 from cnnsweep.measuring import measure
 from cnnsweep.models.memory_order import in_order
 from cnnsweep.models.registry import build_model, memory_order
-from cnnsweep.recording.checkpoints import load_best
+from cnnsweep.recording.known_weights import load_known_best
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Run
 from cnnsweep.report.evaluation import Evaluation
@@ -23,12 +23,12 @@ def measure_best_run(
     runs: Sequence[Run],
     dataset: Dataset,
     task: TrainingTask,
-    deferred: Callable[[], AbstractContextManager[None]],
+    writing: Callable[[], AbstractContextManager[None]],
 ) -> None:
     """Write the evaluation of the best run's best weights, unless they have one; the test images stay unseen.
 
     Args:
-        deferred: gives a context in which what is written is written whole, see `StopRequest.deferred`.
+        writing: gives a context in which what is written is written whole, see `Recorder.writing`.
 
     Raises:
         CnnSweepError: the weights cannot be read, or the folder cannot be written.
@@ -40,7 +40,7 @@ def measure_best_run(
     files, part = paths.run(run.name), task.part(run)
     if files.evaluation.exists() or not files.best_weights.exists() or not len(part.validation):
         return
-    checkpoint = load_best(files.best_weights)
+    checkpoint = load_known_best(files.best_weights)
     model = build_model(run.model, dataset.train.image_shape, len(dataset.classes), seed=0)
     model.load_state_dict(dict(checkpoint.weights))
     order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
@@ -57,5 +57,5 @@ def measure_best_run(
         settings=run.settings,
         wrong=found.wrong,
     )
-    with deferred():
+    with writing():
         write_evaluation(files, evaluation)

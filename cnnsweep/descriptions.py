@@ -11,13 +11,10 @@ from typing import Any
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.decode import FULL_WHITE
 from cnnsweep.errors import CheckpointError, SpecError
-from cnnsweep.recording.checkpoints import read_description
 from cnnsweep.records import DatasetChoice, ModelChoice
 from cnnsweep.report.json_reader import JsonReader, shown
 from cnnsweep.spec.choices import check_choice
 from cnnsweep.user_code import is_reference
-
-_LONGEST_HEADER = 16 << 20  # bytes; one of a thousand tensors has a hundred thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +48,18 @@ class Description:
     white: int
 
 
-def describe(path: Path, data_root: Path, *, allow_code: bool) -> Description:
+def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool) -> Description:
     """Return what a `best.safetensors` says of itself; nothing that it names is opened, imported or built.
 
     Args:
+        path: the file, for messages.
+        about: what its header says.
         data_root: a folder of images has to lie below it, or below the current folder.
         allow_code: it may name code of its own.
 
     Raises:
-        CheckpointError: it is damaged, names code or a folder elsewhere, or says what no checkpoint of ours does.
+        CheckpointError: it names code or a folder elsewhere, or says what no checkpoint of ours does.
     """
-    _refuse_long_header(path)
-    about = read_description(path)
     reader = JsonReader(path, CheckpointError)
     model, dataset = (_choice(reader, about, key) for key in ("model", "dataset"))
     _refuse_code(path, (model[0], dataset[0]), allow_code)
@@ -88,17 +85,6 @@ def describe(path: Path, data_root: Path, *, allow_code: bool) -> Description:
         fingerprint=reader.maybe(reader.text, about, "fingerprint", ""),
         white=_white(reader, about),
     )
-
-
-def _refuse_long_header(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-    if length > _LONGEST_HEADER:
-        found = f"a header of {length:,} bytes, where at most {_LONGEST_HEADER:,} are allowed"
-        raise CheckpointError(f"{path}: is no safetensors file, or damaged ({found})")
 
 
 def _choice(reader: JsonReader, about: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:

@@ -5,12 +5,14 @@
     │   ├── SpecError          mistakes in a sweep file, all of them at once                       exit 2
     │   └── ModelError         a model that cannot be built, or does not fit the data              exit 2
     ├── FolderError            a sweep folder that is locked, unwritable or cannot be resumed      exit 3
-    │   └── DiskFullError      no room is left for what was to be written                          exit 3
+    │   ├── DiskFullError      no room is left for what was to be written                          exit 3
+    │   └── FolderLostError    the folder, its lock or its journal was replaced meanwhile          exit 3
     ├── ExecutionError         no worker can be started, or a cluster cannot be reached             exit 1
     ├── FusionError            runs that cannot train as one program; they train alone             never leaves
     └── InputError             a file we read is missing or damaged                                exit 4
         ├── DataError          a data set
         ├── CheckpointError    a checkpoint
+        │   └── CheckpointSizeError  one that does not fit into memory                             exit 4
         └── ResultsError       a results file or journal
 
 Only `cli/` turns them into exit codes. Anything else that is raised is a bug of ours or of the person's own code.
@@ -68,6 +70,10 @@ class DiskFullError(FolderError):
     """No room is left on the disk, in the quota, or under the limit on file sizes."""
 
 
+class FolderLostError(FolderError):
+    """A sweep's folder, its lock or its journal is no longer the one that this process began with."""
+
+
 class ExecutionError(CnnSweepError):
     """There is nobody who could train: workers cannot be started, or a cluster cannot be reached."""
 
@@ -88,6 +94,10 @@ class DataError(InputError):
 
 class CheckpointError(InputError):
     """A checkpoint is missing, damaged or does not fit."""
+
+
+class CheckpointSizeError(CheckpointError):
+    """A checkpoint may be whole, but does not fit into the memory that is free."""
 
 
 class ResultsError(InputError):

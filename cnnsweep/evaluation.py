@@ -17,6 +17,7 @@ from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
 from cnnsweep.measuring import measure
 from cnnsweep.models.memory_order import in_order
 from cnnsweep.models.registry import memory_order
+from cnnsweep.recording.known_weights import load_known_best
 from cnnsweep.recording.paths import RunPaths, SweepPaths
 from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
 from cnnsweep.report.results import Results, load_results
@@ -137,8 +138,9 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
     dataset: Dataset | None = None
     evaluations = []
     for weights_file in weights_files:
-        about = describe(weights_file, options.data_root, allow_code=options.allow_code)
-        model = restore_model(weights_file, about)  # before data are loaded, which can take a while
+        checkpoint = load_known_best(weights_file)
+        about = describe(weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code)
+        model = restore_model(weights_file, checkpoint.weights, about)  # before data are loaded, which can take a while
         if dataset is None:
             dataset = load_dataset(about.dataset, options.data_root, options.loading)
         _check_fit(weights_file, about, dataset)

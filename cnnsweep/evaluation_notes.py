@@ -43,7 +43,8 @@ def note_tests(
                 "refit": refit,
             }
             for one in tested
-            if configuration is not None or one.run in names
+            # Of weights that lie elsewhere only they themselves say whose they are.
+            if configuration is not None or (one.run in names and _lies_in(paths.run(one.run), one))
         ]
         if tests:
             record_tests(paths, tests)
@@ -76,6 +77,10 @@ def note_evaluations(evaluations: Sequence[Evaluation]) -> str | None:
         except CnnSweepError as error:
             problems.append(str(error))
     return "; ".join(problems) or None
+
+
+def _lies_in(paths: RunPaths, evaluation: Evaluation) -> bool:
+    return Path(evaluation.checkpoint).absolute() == paths.best_weights.absolute()
 
 
 def write_evaluation(paths: RunPaths, evaluation: Evaluation) -> None:

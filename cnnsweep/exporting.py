@@ -31,6 +31,7 @@ from cnnsweep.models.logits import LogitsModel, giving_logits
 from cnnsweep.models.memory_order import USUAL
 from cnnsweep.models.registry import build_model
 from cnnsweep.recording.files import replace_file
+from cnnsweep.recording.known_weights import load_known_best
 from cnnsweep.restoring import restore_model
 from cnnsweep.sample_images import sample_images
 
@@ -108,8 +109,9 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
     """
     _refuse(options)
     weights_file = find_checkpoint(path)
-    about = describe(weights_file, options.data_root, allow_code=options.allow_code)
-    model = restore_model(weights_file, about).eval()
+    checkpoint = load_known_best(weights_file)
+    about = describe(weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code)
+    model = restore_model(weights_file, checkpoint.weights, about).eval()
     images, source = sample_images(about, options.data_root, options.loading)
     takes_pixels = options.normalize and options.format != "safetensors"
     inputs = images if takes_pixels else about.pixels.to_model_input(images, USUAL)

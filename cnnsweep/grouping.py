@@ -22,7 +22,7 @@ from cnnsweep.planning.leg import TO_THE_ENDS, Leg, without_mark
 from cnnsweep.planning.placement import Load
 from cnnsweep.recording.history import RememberedWay, SweepHistory
 from cnnsweep.records import Run, RunGroup, Trajectory
-from cnnsweep.remembered_groups import Fuse, PlannedGroup, conditions, remembered_groups, without_torn
+from cnnsweep.remembered_groups import Fuse, PlannedGroup, conditions, remembered_groups, repeated_groups, without_torn
 from cnnsweep.spec.expand import columns_that_vary
 from cnnsweep.spec.schema import SweepSpec
 from cnnsweep.training.calibration import ALONE, TOO_SHORT, Calibration, Way, calibrate, seconds_together
@@ -45,6 +45,7 @@ def choose_groups(
     in_step: bool = False,
     leg: Leg = TO_THE_ENDS,
     executor: Executor | None = None,
+    everyone: Sequence[Run] = (),
 ) -> list[PlannedGroup]:
     """Return the groups to train, in the order of their first runs; those that the journal remembers keep its order.
 
@@ -58,12 +59,18 @@ def choose_groups(
         in_step: keep all runs of a configuration in one group, so that they go on epoch by epoch together, in several
             programs if need be: whoever stops configurations early compares them over their seeds and folds.
         leg: up to where these groups train; beyond, those that go on are grouped anew.
+        everyone: every run of the sweep, of which some may have to train along, see `repeated_groups`.
         executor: measures where the groups will train, and has as many places, each of which shall have work; by
             default this process does.
     """
     executor = executor or InProcessExecutor(task)
     under = conditions(task, fuse, in_step=in_step, leg=leg, places=executor.places)
-    remembered = remembered_groups(missing, history, under, leg.goals)
+    repeated = [] if leg.goals else repeated_groups(missing, history, under, everyone)
+    for one in repeated:
+        tell(_repeated_in_words(one.group))
+    again = {run.id for one in repeated for run in one.group.runs}
+    others = [run for run in missing if run.id not in again]
+    remembered = [*repeated, *remembered_groups(others, history, under, leg.goals)]
     if in_step:
         remembered = without_torn(remembered, missing)
     known = {run.id for planned in remembered for run in planned.group.runs}
@@ -255,6 +262,12 @@ def _calibrate_within_memory(runs: Sequence[Run], epochs: int, task: TrainingTas
         if most <= 1:
             return Calibration(ALONE, "a group does not fit into memory")
         most = min(most, len(runs)) // 2
+
+
+def _repeated_in_words(group: RunGroup) -> str:
+    runs, along = count_text(len(group.runs), "run"), count_text(len(group.companions), "run")
+    verbs = "has ended trains" if len(group.companions) == 1 else "have ended train"
+    return f"{runs} with lost epochs in the old group: {along} that {verbs} along, for every bit to be as it was"
 
 
 def _in_words(groups: Sequence[RunGroup], choice: Calibration) -> str:

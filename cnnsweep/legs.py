@@ -8,7 +8,7 @@ Without such a rule there is one leg, to the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnsweep.grouping import choose_groups, foreseen_load
@@ -29,6 +29,7 @@ class LegTrainer:
     Attributes:
         in_step: see `choose_groups`.
         mixes_epochs: further settings come between two legs, so runs go on together wherever they are.
+        everyone: gives every run of the sweep.
     """
 
     task: TrainingTask
@@ -38,6 +39,7 @@ class LegTrainer:
     history: SweepHistory
     workforce: Workforce
     supervisor: Supervisor
+    everyone: Callable[[], Sequence[Run]] = tuple
 
     def finish_leg(self, runs: Sequence[Run]) -> list[Run]:
         """Bring a leg to its end that was cut short when the sweep last ran; return the runs that go on.
@@ -119,6 +121,7 @@ class LegTrainer:
             in_step=self.in_step,
             leg=leg,
             executor=self.workforce.executor,
+            everyone=self.everyone(),
         )
 
     def _is_behind(self, group: RunGroup) -> bool:

@@ -22,6 +22,7 @@ from cnnsweep.models.logits import LogitsModel
 from cnnsweep.models.memory_order import in_order
 from cnnsweep.models.registry import memory_order
 from cnnsweep.randomness import kept_generators
+from cnnsweep.recording.known_weights import load_known_best
 from cnnsweep.report.predictions import Picture
 from cnnsweep.restoring import restore_model
 from cnnsweep.training.devices import choose_device
@@ -59,11 +60,14 @@ class Predictor:
         weights_file = find_checkpoint(path)
         # The data set is not opened, so a checkpoint may name a folder of images wherever it lies.
         anywhere = Path(Path.cwd().anchor)
-        self.about: Description = describe(weights_file, anywhere, allow_code=options.allow_code)
+        checkpoint = load_known_best(weights_file)
+        self.about: Description = describe(
+            weights_file, checkpoint.description, anywhere, allow_code=options.allow_code
+        )
         self._file = weights_file
         self._options = options
         self._device = choose_device(options.device)
-        model = restore_model(weights_file, self.about).eval()
+        model = restore_model(weights_file, checkpoint.weights, self.about).eval()
         about = self.about
         self._order = memory_order(about.model, about.image_shape, len(about.classes), self._device)
         self.model = in_order(model, self._order, self._device)

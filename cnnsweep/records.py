@@ -179,11 +179,14 @@ class RunGroup:
         is_threaded: each program has one thread of the CPU; otherwise there is one program, which uses them all.
         goals: by run id, the epoch after which it waits for what comes next; empty where runs train to their ends.
             Where runs are at different epochs, all have as many to go to their goals. Others' ids mean nothing.
+        companions: runs that have ended and train along unrecorded, by id, with the last epoch for which they do: so
+            that one that is repeated has the program that it had, and every rounding with it.
     """
 
     programs: tuple[tuple[Trajectory, ...], ...]
     is_threaded: bool = False
     goals: Mapping[str, int] = field(default_factory=dict)
+    companions: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trajectories: Sequence[Trajectory], threads: int = 1) -> RunGroup:
@@ -203,8 +206,9 @@ class RunGroup:
         return tuple(trajectory for program in self.programs for trajectory in program)
 
     @property
-    def runs(self) -> tuple[Run, ...]:
-        return tuple(run for trajectory in self.trajectories for run in trajectory)
+    def runs(self) -> tuple[Run, ...]:  # that are recorded
+        every_run = (run for trajectory in self.trajectories for run in trajectory)
+        return tuple(run for run in every_run if run.id not in self.companions)
 
 
 def even_sizes(count: int, most: int) -> list[int]:

@@ -9,7 +9,8 @@ from statistics import median
 
 from cnnsweep.asking import Asker
 from cnnsweep.display.base import SweepDisplay
-from cnnsweep.errors import CheckpointError, UsageError
+from cnnsweep.errors import CheckpointError, FolderError, UsageError
+from cnnsweep.recording.files import make_folder
 from cnnsweep.recording.history import read_history
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.records import Run
@@ -64,7 +65,10 @@ def refit_chosen(
     refit = _refit_spec(spec, runs, _epochs(spec, runs[0], chosen))
     refit = refit if device is None else dataclasses.replace(refit, device=device)
     target = results.folder / "refit" / best.configuration
-    target.parent.mkdir(exist_ok=True)
+    for folder in (target.parent, target):  # a sweep may lie behind a link, but no part of it
+        if folder.is_symlink():
+            raise FolderError(f"{folder}: is a symbolic link, which would lead out of the sweep; remove it")
+    make_folder(target.parent)
     return run_sweep(refit, dataclasses.replace(options, folder=target), display)
 
 

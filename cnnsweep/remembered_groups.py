@@ -12,7 +12,7 @@ import torch
 
 from cnnsweep.planning.groups import family
 from cnnsweep.planning.leg import TO_THE_ENDS, Leg
-from cnnsweep.recording.history import RememberedWay, SweepHistory
+from cnnsweep.recording.history import RememberedGroup, RememberedWay, SweepHistory
 from cnnsweep.records import Run, RunGroup
 from cnnsweep.training.feeding import TrainingTask
 
@@ -67,6 +67,7 @@ def event_from_groups(
             "step_s": one.step_s,
             "kind": family(one.group.runs[0]),
             "way": None if one.way is None else _way_to_json(one.way),
+            **({"companions": dict(one.group.companions)} if one.group.companions else {}),
         }
         for one in planned
     ]
@@ -78,6 +79,45 @@ def _way_to_json(way: RememberedWay) -> dict[str, Any]:
     fields = dataclasses.asdict(way)
     del fields["conditions"]  # the event has them, once for all its groups
     return fields
+
+
+def repeated_groups(
+    missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any], everyone: Sequence[Run]
+) -> list[PlannedGroup]:
+    """Return the groups of runs that have lost epochs which others of their groups have, and have ended with.
+
+    A journal or a checkpoint was damaged there. Those that have ended train along, as far as they went, for the program
+    to be what it was: the size of a group shows in the last bits. What was tried again after a failure is no loss.
+
+    Args:
+        everyone: every run of the sweep; a group with others cannot be repeated.
+    """
+    by_id, waiting = {run.id: run for run in everyone}, {run.id for run in missing}
+    groups: list[RememberedGroup] = []
+    planned: list[PlannedGroup] = []
+    for run in missing:
+        known = history.runs.get(run.id)
+        group = None if known is None or known.status.is_final else known.group_to_repeat
+        if known is None or group is None or group in groups:
+            continue
+        if group.conditions != under or not group.runs <= by_id.keys():
+            continue
+        ended = {
+            one: len(history.runs[one].records)
+            for one in group.runs - waiting
+            if len(history.runs[one].records) > len(known.records)
+        }
+        if ended:
+            groups.append(group)
+            taken = {one.id for earlier in planned for one in earlier.group.runs}
+            programs = [
+                [tuple(by_id[i] for i in ids if i in ended or i in waiting - taken) for ids in trajectories]
+                for trajectories in group.programs
+            ]
+            left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
+            again = RunGroup(tuple(filter(None, left)), group.is_threaded, companions=ended)
+            planned.append(PlannedGroup(again, group.why, group.step_s))
+    return planned
 
 
 def remembered_groups(

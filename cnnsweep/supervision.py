@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnnsweep.display.base import SweepDisplay
-from cnnsweep.errors import DiskFullError, ExecutionError, FolderError
+from cnnsweep.errors import DiskFullError, ExecutionError, FolderError, FolderLostError
 from cnnsweep.failures import FailureStreak
 from cnnsweep.interruption import StopRequest
 from cnnsweep.judging import Judge
@@ -152,7 +152,7 @@ class Supervisor:
                 self.recorder.finish("interrupted")
             raise
         except FolderError as error:
-            cause = "disk full" if isinstance(error, DiskFullError) else "its folder cannot be written"
+            cause = _cause(error)
             cut_short = [*self._running, *self._waiting]
             for run_id in cut_short:
                 self.display.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, cause, failure=FailureKind.DISK))
@@ -164,3 +164,10 @@ class Supervisor:
         if verdicts:
             self.recorder.record_verdicts(verdicts)
         return dict.fromkeys(self.judge.stopped(run_ids), Decision.STOP)
+
+
+def _cause(error: FolderError) -> str:
+    if isinstance(error, DiskFullError):
+        return "disk full"
+    is_lost = isinstance(error, FolderLostError)
+    return "its folder was removed or replaced" if is_lost else "its folder cannot be written"

@@ -107,7 +107,12 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     devices = choose_sweep_devices(spec.device, options.staff)
     paths = SweepPaths(options.folder)
     keep_freed_memory()
-    with locked(paths), stop_on_signals(display.message) as stop, _own_threads(), contextlib.ExitStack() as at_end:
+    with (
+        locked(paths) as hold,
+        stop_on_signals(display.message) as stop,
+        _own_threads(),
+        contextlib.ExitStack() as at_end,
+    ):
         history = read_history(paths.journal)
         places = choose_places(devices, options.staff, history)
         torch.set_num_threads(places[0].threads)
@@ -133,9 +138,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
         known = [run.settings for run in history.runs.values()]
-        recorder = Recorder(
-            paths, history, make_recording_task(spec, dataset, task, known), display.message, stop.deferred
-        )
+        recorded = make_recording_task(spec, dataset, task, known)
+        recorder = Recorder(paths, history, recorded, display.message, stop.deferred, hold)
         try:
             facts |= validation_facts(task)
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
@@ -144,8 +148,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
             supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history), failures)
             who = workforce.description or describe_places(places)
             display.sweep_started(_overview(spec, paths, who, roster.runs, history, asker.runs_to_come(history)))
-            mixes_epochs = asker.asks_in_passing
-            trainer = LegTrainer(task, options.fuse, in_step, mixes_epochs, history, workforce, supervisor)
+            how = (task, options.fuse, in_step, asker.asks_in_passing)
+            trainer = LegTrainer(*how, history, workforce, supervisor, everyone=lambda: roster.runs)
             with contextlib.closing(workforce), supervisor.work_may_fail(), contextlib.suppress(KeyboardInterrupt):
                 supervisor.judge.add_runs(roster.runs)
                 under_way = trainer.finish_leg(roster.take_missing())
@@ -162,7 +166,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
                 recorder.finish("finished" if is_whole else "interrupted")
             if is_whole and not stop.is_made:
                 with _may_fail(display), contextlib.suppress(KeyboardInterrupt):
-                    measure_best_run(paths, roster.runs, dataset, task, stop.deferred)
+                    measure_best_run(paths, roster.runs, dataset, task, recorder.writing)
         finally:
             recorder.close()
     statuses = {run.name: history.runs[run.id].status for run in roster.runs}

@@ -10,7 +10,7 @@ import torch
 from small_sweeps import SilentDisplay, sweep, tables
 
 from cnnsweep.data.datasets import load_dataset
-from cnnsweep.errors import UsageError
+from cnnsweep.errors import FolderError, UsageError
 from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
 from cnnsweep.evaluation_notes import note_tests
 from cnnsweep.recording.checkpoints import load_best
@@ -151,3 +151,23 @@ def test_a_sweep_without_validation_cannot_be_refitted(tmp_path):
     sweep(folder, SEEDED + "validation: 0\n")
     with pytest.raises(UsageError, match="held no images out"):
         refit_chosen(folder, SweepOptions(folder, folder), SilentDisplay(), device=None, allow_code=False)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_refit_is_not_led_out_of_the_sweep_by_a_link(copy, tmp_path, deep):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    best = tables(copy)["runs"][0]["configuration"]
+    best = evaluate_chosen(copy, options(copy)).configuration if deep else best
+    place = copy / "refit" / best if deep else copy / "refit"
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(outside)
+    with pytest.raises(FolderError, match=rf"refit{'/' + best if deep else ''}: is a symbolic link"):
+        refit_chosen(copy, SweepOptions(copy, copy), SilentDisplay(), device="cpu", allow_code=False)
+    assert list(outside.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_refit_is_named(copy):
+    (copy / "refit").touch()
+    with pytest.raises(FolderError, match="refit: cannot be written"):
+        refit_chosen(copy, SweepOptions(copy, copy), SilentDisplay(), device="cpu", allow_code=False)

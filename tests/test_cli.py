@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -555,3 +556,23 @@ def test_init_names_the_option_that_is_wrong_and_refuses_folders(cnnsweep, tmp_p
         "error: sweeps: is a folder; name the file, as in sweeps/sweep.yaml\n"
     )
     assert list(tmp_path.iterdir()) == [tmp_path / "sweeps"]
+
+
+@pytest.mark.parametrize(
+    "words", [["doctor"], ["doctor", "--repair"], ["clean"], ["run"], ["evaluate", "--refit"]], ids=" ".join
+)
+def test_a_lock_that_is_a_link_is_refused_by_every_command_and_what_it_points_to_keeps_its_content(
+    cnnsweep, trained, small, tmp_path, words
+):
+    folder = tmp_path / "copy"
+    shutil.copytree(trained, folder)
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    (folder / ".lock").unlink()
+    (folder / ".lock").symlink_to(victim)
+    command, *options = words
+    target = [small, "--out", folder] if command == "run" else [folder]
+    outcome = cnnsweep(command, *target, *options)
+    assert "/copy/.lock: is a symbolic link, where a lock belongs" in outcome.out + outcome.err
+    assert outcome.code == (0 if command == "evaluate" else 3)
+    assert victim.read_text() == "mine"

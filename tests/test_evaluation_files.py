@@ -224,7 +224,9 @@ def test_pictures_have_a_cell_a_pair_and_a_tile_an_image():
 def test_the_file_is_what_its_readers_agreed_on(tmp_path):
     sweep(tmp_path, overrides=ONE)
     content = json.loads((best_folder(tmp_path) / "evaluation.json").read_text())
-    assert list(content) == ["version", "run", "split", "accuracy", "loss", "classes", "confusion", "wrong", "sha256"]
+    assert list(content) == [
+        *("version", "run", "epoch", "split", "accuracy", "loss", "classes", "confusion", "wrong", "sha256")
+    ]
     assert set(content["wrong"][0]) == {"index", "label", "predicted", "probability", "png"}
 
 

@@ -41,9 +41,10 @@ def images() -> torch.Tensor:
 
 def expected_logits(trained: Path, images: torch.Tensor) -> torch.Tensor:
     weights = next(trained.glob("*/best.safetensors"))
-    about = describe(weights, Path(), allow_code=False)
+    best = load_best(weights)
+    about = describe(weights, best.description, Path(), allow_code=False)
     with torch.inference_mode():
-        return restore_model(weights, about).eval()(about.pixels.to_model_input(images))
+        return restore_model(weights, best.weights, about).eval()(about.pixels.to_model_input(images))
 
 
 def normalised(trained: Path, images: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,7 @@ LAYERS = [
     ["display"],
     ["search", "stopping"],
     ["spec"],
-    ["staff", "randomness", "selection", "user_code", "interruption", "failures", "bounded_files"],
+    ["staff", "randomness", "selection", "user_code", "interruption", "failures", "bounded_files", "free_memory"],
     ["records"],
     ["errors", "_version"],
 ]

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cnnsweep.care.run_folder import is_leftover
 from cnnsweep.care.sweep_folder import DAMAGED
 from cnnsweep.data.cache import cache_entries, cache_folder, remove_cache_entries
 from cnnsweep.errors import FolderError
@@ -15,7 +14,7 @@ from cnnsweep.recording.files import remove_file, unwritable
 from cnnsweep.recording.history import RunHistory, SweepHistory, read_history
 from cnnsweep.recording.journal import Journal
 from cnnsweep.recording.lock import holder, locked
-from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.recording.tables import make_tables, rank_settings, write_tables
 from cnnsweep.records import RunStatus
 
@@ -157,7 +156,7 @@ def _settings_to_keep(paths: SweepPaths, history: SweepHistory, count: int | Non
 
 
 def _leftovers(folder: Path) -> Iterator[Rubbish]:
-    return _files("left by killed processes", sorted(path for path in folder.iterdir() if is_leftover(path.name)))
+    return _files("left by killed processes", sorted(path for path in folder.iterdir() if is_leftover(path)))
 
 
 def _files(why: str, paths: tuple[Path, ...] | list[Path], run: str | None = None) -> Iterator[Rubbish]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnsweep.bounded_files import read_bounded
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.recording.journal import VERSION
 from cnnsweep.recording.paths import SweepPaths
@@ -13,6 +14,7 @@ from cnnsweep.report.json_reader import parse_json
 from cnnsweep.report.results import load_results
 from cnnsweep.spec.load import load_sweep
 from cnnsweep.spec.schema import SweepSpec
+from cnnsweep.spec.yaml_reader import MAX_BYTES
 
 _FACTS = (
     *("name", "description", "dataset", "model", "validation", "folds", "seed", "metric", "mode", "scope"),
@@ -91,7 +93,7 @@ def _sweep_event(
         "overrides": [],
         "former": former,
         **{name: sweep.get(name) for name in ("validation_images", "largest_class")},
-        "spec": paths.frozen_spec.read_text(encoding="utf-8"),
+        "spec": read_bounded(paths.frozen_spec, MAX_BYTES).decode("utf-8"),
         "time": sweep["started"],
     }
 

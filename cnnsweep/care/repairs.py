@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import shutil
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.care.run_folder import RunCheck, is_leftover
+from cnnsweep.bounded_files import open_regular
+from cnnsweep.care.run_folder import RunCheck
 from cnnsweep.care.salvage import Salvage
 from cnnsweep.care.sweep_folder import DAMAGED, Progress, is_same, read_salvage
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CheckpointError, CnnSweepError
 from cnnsweep.recording.checkpoints import describe_best, read_description, save_best, weights_digest
-from cnnsweep.recording.files import cut_file, remove_file, replace_file, unwritable
+from cnnsweep.recording.files import cut_file, remove_file, replace_file, replace_file_by, unwritable
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.recording.journal import Journal
 from cnnsweep.recording.last_checkpoint import on_cpu
 from cnnsweep.recording.lock import locked
-from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.recording.tables import write_tables
 from cnnsweep.report.json_reader import parse_json
 
@@ -40,18 +43,19 @@ def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
                 done += _mend_runs(paths, history, progress)
                 done += _mend_tables(paths, found)
             for path in sorted(paths.folder.iterdir()):
-                if is_leftover(path.name):
+                if is_leftover(path):
                     remove_file(path)
                     done.append(f"removed {safe_text(path.name)}, which a killed process had left")
         except OSError as error:
-            raise unwritable(paths.folder, error) from error
+            raise unwritable(Path(error.filename or paths.folder), error) from error
     return done
 
 
 def _mend_journal(paths: SweepPaths, found: Salvage) -> Iterator[str]:
     if found.is_damaged:
         kept = next(path for number in itertools.count(1) if not (path := paths.folder / f"{DAMAGED}{number}").exists())
-        replace_file(kept, paths.journal.read_bytes())
+        with open_regular(paths.journal) as journal:
+            replace_file_by(kept, functools.partial(shutil.copyfileobj, journal))
         replace_file(paths.journal, found.content)
         yield f"journal: kept every line that is whole; the damaged one is {kept.name}"
         yield from (f"journal: {safe_text(words)}" for words in (*found.damage, *found.consequences))
@@ -97,7 +101,7 @@ def _mend_run(check: RunCheck) -> Iterator[str]:
     if not check.paths.folder.is_dir():
         return
     for path in sorted(check.paths.folder.iterdir()):
-        if is_leftover(path.name):
+        if is_leftover(path):
             remove_file(path)
             yield f"{check.name}: removed {safe_text(path.name)}, which a killed process had left"
     if not check.is_over:

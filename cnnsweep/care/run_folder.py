@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from cnnsweep.bounded_files import MOST_BYTES, read_bounded
 from cnnsweep.care.findings import Finding, note, problem
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CheckpointError
@@ -15,7 +16,7 @@ from cnnsweep.recording.checkpoints import describe_best
 from cnnsweep.recording.event_files import EventFile, read_event_file
 from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.recording.last_checkpoint import LastCheckpoint, load_last
-from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.recording.run_files import RunFiles
 from cnnsweep.records import EpochRecord
 
@@ -63,8 +64,7 @@ class RunCheck:
         """Why the best weights are not those that the journal says, in words; None if all is as it should be."""
         if self.standing is None or (self.run.id in self.history.cleaned and not self.paths.best_weights.exists()):
             return None
-        epoch = self.standing.epoch
-        return RunFiles(self.paths).problem_of_best(epoch, self.run.best_weights.get(epoch))
+        return RunFiles(self.paths).problem_of_best(self.history, self.run, self.standing.epoch)
 
     @property
     def description_is_right(self) -> bool:
@@ -111,11 +111,14 @@ class RunCheck:
     @property
     def has_damaged_evaluation(self) -> bool:
         """True for an `evaluation.json` that is not as it was written."""
-        from cnnsweep.recording.evaluated import evaluation_is_whole
+        from cnnsweep.recording.sealed import evaluation_is_whole
 
-        if not self.paths.evaluation.is_file():
+        if not os.path.lexists(self.paths.evaluation):
             return False
-        content = self.paths.evaluation.read_bytes()
+        try:
+            content = read_bounded(self.paths.evaluation, MOST_BYTES)
+        except OSError:
+            return True
         return not (content.endswith(b"}\n") and evaluation_is_whole(content))
 
     @cached_property
@@ -183,20 +186,13 @@ class RunCheck:
             name = safe_text(entry.name)
             if entry.is_symlink():
                 yield problem(self.name, f"{name} is a symbolic link", "put the file itself in its place")
-            elif is_leftover(entry.name):
+            elif is_leftover(Path(entry.path)):
                 yield note(self.name, f"{name} was left by a process that was killed", self.remedy)
             elif not _is_ours(self.paths, entry.name):
                 yield note(self.name, f"{name} is not cnnsweep's")
 
     def _finding(self, words: str) -> Finding:
         return problem(self.name, words, self.remedy)
-
-
-def is_leftover(name: str) -> bool:
-    """True for a file that a killed process had begun."""
-    from cnnsweep.recording.files import TEMPORARY
-
-    return name.startswith(".") and name.endswith(TEMPORARY)
 
 
 def _is_loss(line: str, pair: tuple[int, int]) -> bool:
@@ -218,6 +214,6 @@ def _is_ours(paths: RunPaths, name: str) -> bool:
 
 def _read_text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8") if path.is_file() else None  # a pipe would be waited for
+        return read_bounded(path, MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return None

@@ -7,17 +7,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cnnsweep.bounded_files import read_bounded
 from cnnsweep.care.findings import Finding, good, has_problems, note, problem
 from cnnsweep.care.known_results import read_known_results
-from cnnsweep.care.run_folder import RunCheck, is_leftover
+from cnnsweep.care.run_folder import RunCheck
 from cnnsweep.care.salvage import Salvage, salvage
 from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CnnSweepError, ResultsError
 from cnnsweep.recording.history import SweepHistory
-from cnnsweep.recording.journal import read_lines
+from cnnsweep.recording.journal import RESCUED, read_lines
 from cnnsweep.recording.lock import holder
-from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.recording.paths import SweepPaths, is_leftover
 from cnnsweep.recording.tables import table_texts
 
 Progress = Callable[[str, int, int], None]
@@ -117,7 +118,8 @@ def _findings_of_tables(paths: SweepPaths, history: SweepHistory, remedy: str) -
 def is_same(path: Path, text: str) -> bool:
     """True if a file holds a text."""
     try:
-        return path.read_bytes() == text.encode()
+        expected = text.encode()
+        return read_bounded(path, len(expected)) == expected
     except OSError:
         return False
 
@@ -134,6 +136,8 @@ def _findings_of_runs(
             place = safe_text(error.filename or paths.run(run.name).folder)
             words = f"{place}: cannot be read ({error.strerror})"
             findings.append(problem(safe_text(run.name), words, "check its permissions and the disk"))
+        except CnnSweepError as error:  # a checkpoint that does not fit into memory
+            findings.append(problem(safe_text(run.name), safe_text(error), "nothing else is known of this run"))
         progress("checking runs", done, len(runs))
     if not has_problems(findings):
         findings.append(good("runs", f"the files of {count_text(len(runs), 'run')} are whole"))
@@ -149,11 +153,14 @@ def _findings_of_folder(
         if entry.name in ours:
             if entry.is_symlink() and entry.name not in history.runs:
                 yield problem(name, "is a symbolic link", "put the file itself in its place")
-        elif is_leftover(entry.name):
+        elif is_leftover(Path(entry.path)):
             if not is_running:
                 yield note(name, "was left by a process that was killed", remedy)
         elif entry.name.startswith(DAMAGED):
             yield note(name, "a journal that was mended", "when nothing is missed: cnnsweep clean --damaged")
+        elif entry.name.startswith(paths.journal.name + RESCUED):
+            remedy = f"compare it with {paths.journal.name}, and put the longer one in its place"
+            yield note(name, "what a command had recorded when its journal was replaced", remedy)
         else:
             yield note(name, "is not cnnsweep's")
     places = [paths.folder, *(paths.run(run.name).folder for run in history.runs.values())]

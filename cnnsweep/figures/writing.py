@@ -79,7 +79,8 @@ def make_drawings(results: Results) -> dict[str, Drawing | None]:
     """Return the figures by what they show; None for one that the sweep has not enough for."""
     settings = group_settings(results)
     chosen = chosen_setting(results, settings)
-    evaluation = None if chosen is None else load_run_evaluation(results.folder / best_of(results, chosen).name)
+    best = None if chosen is None else best_of(results, chosen)
+    evaluation = None if best is None else load_run_evaluation(results.folder / best.name, best.best_epoch)
     return {
         "learning curves": learning_curves(results, settings),
         "effects": effects_figure(results),

@@ -21,7 +21,7 @@ def evaluated_runs(results: Results, settings: Sequence[Setting]) -> tuple[list[
         others = [run for run in setting.runs if run is not best]
         for run in (best, *others):
             try:
-                evaluation = load_run_evaluation(SweepPaths(results.folder).run(run.name).folder)
+                evaluation = load_run_evaluation(SweepPaths(results.folder).run(run.name).folder, run.best_epoch)
             except ResultsError as error:
                 problems.append(str(error))
                 continue

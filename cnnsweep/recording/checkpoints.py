@@ -6,6 +6,7 @@ It carries its own description (what model, what data, which figures) in its hea
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -14,16 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from cnnsweep.errors import CheckpointError
+from cnnsweep.errors import CheckpointError, CheckpointSizeError
+from cnnsweep.free_memory import free_memory_bytes, gigabytes
 from cnnsweep.recording.files import replace_files, to_json
 from cnnsweep.recording.paths import RunPaths
+from cnnsweep.recording.safetensors_files import header_text, read_safetensors
 
 VERSION = 1
 _DESCRIPTION = "cnnsweep"  # the key in the safetensors header
+_COPIES = 3  # of the weights in memory at once: as read, in the model, and on their way between devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,34 +63,53 @@ def describe_best(description: Mapping[str, Any]) -> str:
 
 
 def load_best(path: Path) -> BestCheckpoint:
-    """Read `best.safetensors`.
+    """Read `best.safetensors`, once and whole; see `known_weights` for what a journal says of it.
 
     Raises:
-        CheckpointError: it is missing, damaged, or was not written by cnnsweep.
+        CheckpointError: it is missing, damaged, too large for memory, or was not written by cnnsweep.
     """
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint")
-    description = read_description(path)
+    content = _read(path)
+    description = _describe(path, content)
     try:
-        with safe_open(path, "pt") as file:
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
+        weights = load_safetensors(content)
+        found = weights_digest(weights)
+    except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: is damaged ({error})") from error
-    if weights_digest(weights) != description["weights_sha256"]:
+    if found != description["weights_sha256"]:
         raise CheckpointError(f"{path}: is damaged (the SHA-256 of its weights does not match); train the run again")
     return BestCheckpoint(description, weights)
 
 
 def read_description(path: Path) -> Mapping[str, Any]:
-    """Read what a `best.safetensors` says of itself, without its weights.
+    """Read what a `best.safetensors` says of itself, whatever its weights are.
 
     Raises:
         CheckpointError: it is damaged, or was not written by cnnsweep.
     """
+    return _describe(path, _read(path))
+
+
+def _read(path: Path) -> bytes:
+    free = free_memory_bytes()
     try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(_DESCRIPTION)
-    except (SafetensorError, OSError) as error:
+        return read_safetensors(path, free // _COPIES)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path}: no such checkpoint") from None
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+        raise CheckpointSizeError(
+            f"{path}: {error.strerror}, which are {_COPIES} times in memory while they are read; "
+            f"{gigabytes(free)} are free"
+        ) from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: is no safetensors file, or damaged ({error})") from error
+
+
+def _describe(path: Path, content: bytes) -> Mapping[str, Any]:
+    try:
+        text = header_text(content, _DESCRIPTION)
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: is no safetensors file, or damaged ({error})") from error
     if text is None:
         raise CheckpointError(f"{path}: was not written by cnnsweep; give a run's best.safetensors or its folder")

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
+from cnnsweep.bounded_files import open_regular
 from cnnsweep.recording.board_hparams import BEST, HPARAMS
-from cnnsweep.recording.event_records import write_record
+from cnnsweep.recording.event_records import read_records, write_record
 from cnnsweep.recording.files import OutputFile, remove_file, replace_file_by
 from cnnsweep.recording.paths import RunPaths
 
@@ -122,13 +122,8 @@ def read_event_file(path: Path) -> EventFile:
 
 
 def _whole_events(path: Path) -> Sequence[bytes]:
-    events = []
-    loader = RawEventFileLoader(str(path)).Load()
-    while True:
-        try:
-            events.append(next(loader))
-        except Exception:  # the loader's own type for a torn record differs with and without TensorFlow
-            return events
+    with open_regular(path) as file:
+        return list(read_records(file))
 
 
 def _is_kept(event: Event, epoch: int, batches: int) -> bool:

@@ -7,8 +7,10 @@ took half of the time in which an epoch was written down.
 from __future__ import annotations
 
 import functools
+import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ Words = npt.NDArray[np.uint32]
 _POLYNOMIAL = 0x82F63B78  # Castagnoli's, its bits reversed, as RFC 3720 defines CRC-32C
 _MASK = 0xA282EAD8  # by which the format changes checksums, since data may hold checksums themselves
 _BLOCK = 256  # bytes that are looked up at once
+_LONGEST = 256 << 20  # bytes of a record that is read; ours are pictures at most
 _FEW = 100  # bytes; for fewer, a loop is faster than NumPy's calls
 _PLACES = np.arange(_BLOCK)
 
@@ -25,6 +28,27 @@ _PLACES = np.arange(_BLOCK)
 def write_record(write: Callable[[bytes], object], data: bytes) -> None:
     """Write one record: little-endian length, its checksum, the data, their checksum."""
     write(b"".join((_header(len(data)), data, struct.pack("<I", _masked(crc32c(data))))))
+
+
+_HEADER = struct.Struct("<QI")  # a record's length, and the checksum of that
+_CHECKSUM = struct.Struct("<I")
+
+
+def read_records(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the data of an event file's records, up to the first that is not whole.
+
+    TensorBoard's own reader waits for a pipe, and takes as much memory as a record says that it is long.
+    """
+    left = os.fstat(file.fileno()).st_size
+    while len(header := file.read(_HEADER.size)) == _HEADER.size:
+        length, checksum = _HEADER.unpack(header)
+        left -= _HEADER.size + length + _CHECKSUM.size
+        if checksum != _masked(crc32c(header[:8])) or left < 0 or length > _LONGEST:
+            return
+        data, end = file.read(length), file.read(_CHECKSUM.size)
+        if len(end) < _CHECKSUM.size or _CHECKSUM.unpack(end)[0] != _masked(crc32c(data)):
+            return
+        yield data
 
 
 @functools.lru_cache(maxsize=1024)  # the thousand records of an epoch's batches have few different lengths

@@ -17,13 +17,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from cnnsweep.bounded_files import refuse_irregular
 from cnnsweep.errors import DiskFullError, FolderError
+from cnnsweep.recording.paths import TEMPORARY, is_leftover, temporary_name
 
 _KEPT_BYTES = 1 << 20  # of a file that is written piece by piece, in memory
 # A symbolic link in the place of one of our files would lead what we write to somewhere else.
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK
-_AT_END = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_LINK
+_UNWAITING = getattr(os, "O_NONBLOCK", 0)  # a pipe in such a place would wait for its reader
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK | _UNWAITING
+_AT_END = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NO_LINK | _UNWAITING
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -37,10 +40,15 @@ class OutputFile:
         """Open a file.
 
         Raises:
-            OSError: that is not possible, or a symbolic link lies there.
+            OSError: that is not possible, or a symbolic link, a pipe or a device lies there.
         """
         self._descriptor: int | None = os.open(path, _AT_END if append else _NEW, 0o666)
         self._waiting = bytearray()
+        try:
+            refuse_irregular(path, os.fstat(self._descriptor))
+        except OSError:
+            os.close(self._descriptor)
+            raise
 
     def write(self, data: Any) -> int:
         """Take bytes in, or anything with their buffer."""
@@ -72,6 +80,11 @@ class OutputFile:
         assert self._descriptor is not None
         os.fsync(self._descriptor)
 
+    def displacement(self, path: Path) -> str | None:
+        """Return what became of the name that this file was opened by, see `displacement`."""
+        assert self._descriptor is not None
+        return displacement(self._descriptor, path)
+
     def cut(self, length: int) -> None:
         """Keep the first bytes only."""
         assert self._descriptor is not None
@@ -94,6 +107,24 @@ class OutputFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def displacement(descriptor: int, path: Path) -> str | None:
+    """Return what became of the name of an open file, in words; None where the name still leads to that file.
+
+    Editors and rsync write a file anew and rename it; what is written to the one before is then lost to everybody.
+    """
+    if os.name == "nt":  # a name whose file is open cannot be taken away there
+        return None
+    ours = os.fstat(descriptor)  # not remembered: the numbers of some network disks hold while a file is open
+    try:
+        there = os.stat(path, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return "was removed"
+    except OSError as error:
+        return f"cannot be looked at any more ({error.strerror})"
+    is_same = (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)
+    return None if is_same else "was replaced by another"
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
@@ -131,7 +162,7 @@ def replace_and_keep(path: Path, previous: Path, content: bytes) -> None:
 @contextmanager
 def _all_or_rubbish(paths: Any, kept: Mapping[Path, Path] | None = None) -> Iterator[Mapping[Path, Path]]:
     """Give a temporary name for each path; rename when all are written, or remove what was begun."""
-    temporaries = {path: path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}") for path in paths}
+    temporaries = {path: temporary_name(path, os.getpid()) for path in paths}
     path = next(iter(temporaries))
     try:
         yield temporaries
@@ -146,9 +177,6 @@ def _all_or_rubbish(paths: Any, kept: Mapping[Path, Path] | None = None) -> Iter
             with suppress(OSError):
                 os.unlink(temporary)
         raise unwritable(path, error) from error
-
-
-TEMPORARY = ".tmp"  # how names of files end that are not whole yet
 
 
 def append_to(path: Path, text: str, heading: str = "", *, sync: bool = False) -> None:
@@ -212,7 +240,8 @@ def remove_folder(folder: Path) -> None:
 def remove_leftovers(folder: Path) -> None:
     """Remove what a killed process had begun to write into a folder; for who alone writes there."""
     for path in folder.glob(f".*{TEMPORARY}"):
-        remove_file(path)
+        if is_leftover(path):
+            remove_file(path)
 
 
 def sync_folder(folder: Path) -> None:

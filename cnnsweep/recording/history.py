@@ -25,6 +25,7 @@ class RunHistory:
         epochs: how many it is to train; None where a journal of an earlier version does not say.
         checkpoints: the SHA-256 of each last checkpoint, with its epoch.
         best_weights: by epoch that was the best as it ended, the digest of its weights.
+        groups: in which it was to train, each with how many epochs it had then.
     """
 
     id: str
@@ -38,12 +39,23 @@ class RunHistory:
     checkpoints: dict[str, int] = field(default_factory=dict)
     best_weights: dict[int, str] = field(default_factory=dict)
     outcome: RunOutcome | None = None
+    groups: list[tuple[int, RememberedGroup]] = field(default_factory=list)
 
     @property
     def status(self) -> RunStatus:
         if self.outcome is not None:
             return self.outcome.status
         return RunStatus.RUNNING if self.records else RunStatus.WAITING
+
+    def remember(self, group: RememberedGroup) -> None:
+        """Note in which group the next epochs are to be trained, in place of what was to be there before."""
+        done = len(self.records)
+        self.groups = [*(one for one in self.groups if one[0] < done), (done, group)]
+
+    @property
+    def group_to_repeat(self) -> RememberedGroup | None:
+        """The group in which the next epoch was trained, or was to be."""
+        return next((group for done, group in reversed(self.groups) if done <= len(self.records)), None)
 
     def forget_after(self, epoch: int) -> None:
         """Drop what came after an epoch, and how the run ended."""
@@ -295,6 +307,9 @@ class SweepHistory:
         for group in event["groups"]:
             if group.get("way") is not None:
                 self.ways[group["kind"]] = RememberedWay(**group["way"], conditions=event["conditions"])
+        for one, group in zip(new, event["groups"], strict=True):
+            for run_id in one.runs & self.runs.keys() - group.get("companions", {}).keys():
+                self.runs[run_id].remember(one)
         planned = {run for group in new for run in group.runs}
         is_kept = [not group.runs & planned for group in self.groups]
         turn = is_kept.index(False) if False in is_kept else len(is_kept)

@@ -17,18 +17,26 @@ the torn tail is cut off before the next append. The events:
     tested     a run's checkpoint was measured on the test set: accuracy, loss, number of images
 """
 
+import errno
+import itertools
 import json
+import os
+import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cnnsweep.errors import ResultsError
-from cnnsweep.recording.files import OutputFile, cut_file, sync_folder, to_json, unwritable
+from cnnsweep.bounded_files import open_regular
+from cnnsweep.errors import FolderError, FolderLostError, ResultsError
+from cnnsweep.recording.files import OutputFile, cut_file, replace_file_by, sync_folder, to_json, unwritable
 
 VERSION = 1
 _LONGEST_LINE = 1 << 26  # bytes; the groups of 10,000 runs take less than one of these 64 MB
+_MOST_BYTES = 4 << 30  # of a journal that is mended, which is in memory meanwhile
+RESCUED = ".rescued-"  # before the number, in the name of a journal that was written down again
+_MOST_RESCUED = 10_000
 _CHECKSUM_LENGTH = len(',"crc":"00000000"}')
 
 
@@ -46,16 +54,21 @@ class Journal:
         try:
             self._length = _cut_torn_tail(path) if path.exists() else 0
             self._file = OutputFile(path, append=True)
+            self._reader = open_regular(path)  # what was written can be read when its name is gone
             sync_folder(path.parent)
         except OSError as error:
             raise unwritable(path, error) from error
+        self._loss: FolderLostError | None = None
 
     def append(self, *events: Mapping[str, Any]) -> None:
         """Add events; when this returns, they survive a power loss.
 
         Raises:
             FolderError: the disk is full or gone; none of the events is added.
+            FolderLostError: another file is in the journal's place, or somebody else has written to it; the message
+                says where what was written is now.
         """
+        self._refuse_if_lost()
         lines = b"".join(map(encode_event, events))
         try:
             self._file.write(lines)
@@ -66,21 +79,62 @@ class Journal:
             raise unwritable(self.path, error) from error
         self._length += len(lines)
 
+    def _refuse_if_lost(self) -> None:
+        if self._loss is None:
+            became = self._file.displacement(self.path)
+            if became is not None:
+                self._loss = FolderLostError(
+                    f"{self.path}: {became} while a command wrote to it; {self.keep(self.path)}"
+                )
+            elif os.fstat(self._reader.fileno()).st_size != self._length:
+                self._loss = FolderLostError(
+                    f"{self.path}: was changed by another program while a command wrote to it; look whether it is "
+                    f"whole, with: cnnsweep doctor {self.path.parent}"
+                )
+        if self._loss is not None:
+            raise self._loss
+
+    def keep(self, place: Path) -> str:
+        """Write down anew what no name leads to any more; return in words where it is now.
+
+        Args:
+            place: where it goes, if nothing is there; else beside it, with a number.
+        """
+        if os.fstat(self._reader.fileno()).st_nlink:
+            return f"what was recorded is whole, {_name_now(self._reader)}"
+        names = (place.with_name(f"{place.name}{RESCUED}{number}") for number in itertools.count(1))
+        target = next(path for path in (place, *itertools.islice(names, _MOST_RESCUED)) if not os.path.lexists(path))
+
+        def copy(file: OutputFile) -> None:
+            self._reader.seek(0)
+            shutil.copyfileobj(self._reader, file)
+
+        try:
+            replace_file_by(target, copy)
+        except FolderError as error:
+            return f"what was recorded could not be written down again: {error}"
+        if target == self.path:
+            return "it was written down again, whole: run the same command again"
+        return f"what was recorded is in {target}"
+
     def close(self) -> None:
         self._file.close()
+        self._reader.close()
 
 
 def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the events of a journal in order; a torn last line is left out, a missing file has no events.
 
     Raises:
-        ResultsError: a line before the last is damaged.
+        ResultsError: a line before the last is damaged, or the file cannot be read.
     """
-    if not path.exists():
+    try:
+        file = open_regular(path)
+    except FileNotFoundError:
         return
-    if not path.is_file():  # opening a pipe would wait for ever
-        raise ResultsError(f"{path}: is not a file, so it is no journal; give a sweep's folder")
-    with path.open("rb") as file:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    with file:
         for number, line in enumerate(lines_of(file), start=1):
             event = decode_event(line)
             if event is not None:
@@ -93,10 +147,15 @@ def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
     """Return every line of a journal with its event, None where the line is not whole.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: the file cannot be read, or cannot be a journal.
     """
-    with path.open("rb") as file:
-        return [(line, decode_event(line)) for line in lines_of(file)]
+    lines = []
+    with open_regular(path, _MOST_BYTES) as file:
+        for number, line in enumerate(lines_of(file), start=1):
+            if len(line) >= _LONGEST_LINE:
+                raise OSError(errno.EFBIG, f"line {number} is longer than {_LONGEST_LINE:,} bytes", str(path))
+            lines.append((line, decode_event(line)))
+    return lines
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
@@ -104,10 +163,17 @@ def lines_of(file: BinaryIO) -> Iterator[bytes]:
     return iter(lambda: file.readline(_LONGEST_LINE), b"")
 
 
+def _name_now(file: BinaryIO) -> str:
+    """Return in words by which name an open file can be found, where the system can tell."""
+    with suppress(OSError):
+        return f"and is now {os.readlink(f'/proc/self/fd/{file.fileno()}')}"  # noqa: PTH115 - the name, not a path
+    return "where it was moved to"
+
+
 def _cut_torn_tail(path: Path) -> int:
     """Cut off a torn last line; return how long the journal is without it."""
     whole = 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for number, line in enumerate(lines_of(file), start=1):
             if decode_event(line) is None:
                 if file.read(1):
@@ -117,6 +183,13 @@ def _cut_torn_tail(path: Path) -> int:
     if whole < path.stat().st_size:
         cut_file(path, whole)
     return whole
+
+
+def unreadable(path: Path, error: OSError) -> ResultsError:
+    """Return the error that says why a journal cannot be read."""
+    if error.errno in (errno.EISDIR, errno.EINVAL):
+        return ResultsError(f"{path}: is not a file, so it is no journal; give a sweep's folder")
+    return ResultsError(f"{path}: cannot be read ({error.strerror})")
 
 
 def damaged_line(path: Path, number: int) -> ResultsError:

@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -24,13 +25,17 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
-from cnnsweep.errors import CheckpointError
+from cnnsweep.bounded_files import read_bounded
+from cnnsweep.errors import CheckpointError, FolderError
+from cnnsweep.free_memory import free_memory_bytes, gigabytes
 from cnnsweep.recording.paths import RunPaths
+from cnnsweep.recording.safetensors_files import header_text, read_safetensors
 from cnnsweep.records import EpochRecord
 
 VERSION = 2  # 1 was the pickle
 _DESCRIPTION = "cnnsweep-last"  # the key in the safetensors header
 _WEIGHTS = "weights."
+_LONGEST_REASON = 200  # characters
 _ZIP_OVERHEAD = 1 << 20  # bytes that a zip archive's members may be larger than the file; stored ones are smaller
 
 
@@ -76,6 +81,9 @@ def load_last(paths: RunPaths, known: Mapping[str, int]) -> tuple[LastCheckpoint
     Args:
         known: the SHA-256 of every checkpoint that the journal knows of, and its epoch. Only such a file is opened,
             so a damaged or foreign one is never read.
+
+    Raises:
+        FolderError: one may be whole, but does not fit into the memory that is free.
     """
     whole: list[tuple[int, Path, bytes]] = []
     damaged: dict[Path, str] = {}
@@ -83,12 +91,12 @@ def load_last(paths: RunPaths, known: Mapping[str, int]) -> tuple[LastCheckpoint
         if not os.path.lexists(path):
             continue
         try:
-            if not path.is_file():  # reading a FIFO would wait for ever
-                raise OSError(errno.EINVAL, "not a file")
-            content = path.read_bytes()
+            content = _read(path)
         except OSError as error:
             damaged[path] = f"{path}: cannot be read ({error.strerror})"
             continue
+        except ValueError:  # it does not even begin as one
+            content = b""
         epoch = known.get(digest(content))
         if epoch is None:
             damaged[path] = f"{path}: is damaged (its SHA-256 is not in the journal)"
@@ -102,6 +110,19 @@ def load_last(paths: RunPaths, known: Mapping[str, int]) -> tuple[LastCheckpoint
     return None, damaged
 
 
+def _read(path: Path) -> bytes:
+    free = free_memory_bytes()
+    try:
+        return read_bounded(path, free) if path.suffix == ".pt" else read_safetensors(path, free)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        raise FolderError(
+            f"{path}: {error.strerror}, which have to be in memory for the run to go on, and {gigabytes(free)} are "
+            "free; close other programs, or move the file away to have the run start over"
+        ) from error
+
+
 def _decode(path: Path, content: bytes) -> LastCheckpoint:
     """Read a checkpoint's bytes.
 
@@ -112,14 +133,16 @@ def _decode(path: Path, content: bytes) -> LastCheckpoint:
         if path.suffix == ".pt":
             return _decode_pickled(content)
         tensors = load_safetensors(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        about = json.loads(header["__metadata__"][_DESCRIPTION])
+        about = json.loads(header_text(content, _DESCRIPTION) or "")
         if about["version"] > VERSION:
             raise ValueError(f"version {about['version']}, this cnnsweep reads up to {VERSION}: upgrade it")
         weights = {n.removeprefix(_WEIGHTS): t for n, t in tensors.items() if n.startswith(_WEIGHTS)}
         return LastCheckpoint(EpochRecord(**about["record"]), weights, _put_tensors(about["optimizer"], tensors))
     except Exception as error:  # whatever a reader raises of bytes that are no checkpoint
-        raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+        # Torch's own words would have a person load the file in a way that runs whatever it holds.
+        is_refused = isinstance(error, UnpicklingError) or "weights_only" in str(error)
+        reason = "it holds more than numbers and texts, or is cut short" if is_refused else str(error)
+        raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {reason[:_LONGEST_REASON]})") from error
 
 
 def _decode_pickled(content: bytes) -> LastCheckpoint:

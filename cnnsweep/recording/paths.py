@@ -1,5 +1,7 @@
 """Every file name that a sweep leaves behind, in one place."""
 
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,3 +99,33 @@ class SweepPaths:
     def run(self, name: str) -> RunPaths:
         """Return the paths of the run with this folder name."""
         return RunPaths(self.folder / name)
+
+
+TEMPORARY = ".tmp"  # how names of files end that are not whole yet
+
+
+def temporary_name(path: Path, process: int) -> Path:
+    """Return the name under which a process writes a file before it is whole."""
+    return path.with_name(f".{path.name}.{process}{TEMPORARY}")
+
+
+def is_leftover(path: Path) -> bool:
+    """True for a file that a killed process had begun: by its name one of ours, so that no other is taken for one."""
+    try:
+        return _LEFTOVER.fullmatch(path.name) is not None and stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _names() -> list[str]:
+    of_sweep, of_run = SweepPaths(Path()), RunPaths(Path())
+    files = (
+        *(of_sweep.frozen_spec, of_sweep.environment, of_sweep.results_json, of_sweep.results_csv, of_sweep.runs_csv),
+        *(of_sweep.lock_owner, of_run.best_weights, of_run.best_description, of_run.last_checkpoint),
+        *(of_run.previous_checkpoint, of_run.pickled_checkpoint, of_run.batch_losses, of_run.log, of_run.evaluation),
+    )
+    journals = re.escape(of_sweep.journal.name) + r"(?:\.[a-z]+-\d+)?"  # damaged and rescued ones
+    return [*(re.escape(file.name) for file in files), journals, r"events\.out\.tfevents\..+"]
+
+
+_LEFTOVER = re.compile(rf"\.(?:{'|'.join(_names())})\.\d+{re.escape(TEMPORARY)}", re.DOTALL)

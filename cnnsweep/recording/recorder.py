@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
-from cnnsweep.errors import FolderError
+from cnnsweep.errors import FolderError, FolderLostError
 from cnnsweep.recording.boards import Boards
 from cnnsweep.recording.checkpoints import weights_digest
 from cnnsweep.recording.environment import describe_environment
@@ -30,6 +30,7 @@ from cnnsweep.recording.files import remove_leftovers, replace_files, to_json
 from cnnsweep.recording.history import SweepHistory, event_from_record, event_from_run
 from cnnsweep.recording.journal import VERSION, Journal
 from cnnsweep.recording.last_checkpoint import LastCheckpoint, digest, encode_last, on_cpu
+from cnnsweep.recording.lock import Hold
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.recording.run_files import RunFiles
 from cnnsweep.recording.tables import write_tables
@@ -74,11 +75,15 @@ class _EncodedEpoch:
 
 
 def _undisturbed(method: Callable[Concatenate[Recorder, P], R]) -> Callable[Concatenate[Recorder, P], R]:
-    """Have a method of the recorder finish what it writes, whatever a person presses meanwhile."""
+    """Have a method of the recorder finish what it writes, whatever a person presses meanwhile.
+
+    It begins only where the folder is still this process's; another's is left as it is.
+    """
 
     @functools.wraps(method)
     def call(recorder: Recorder, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with recorder._deferred():
+            recorder.refuse_if_lost()
             return method(recorder, *args, **kwargs)
 
     return call
@@ -94,6 +99,7 @@ class Recorder:
         task: RecordingTask,
         warn: Callable[[str], None],
         deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
+        hold: Hold | None = None,
     ) -> None:
         """Open the journal.
 
@@ -101,6 +107,7 @@ class Recorder:
             history: what the journal holds already; it is kept up to date.
             warn: is told, once, of what goes wrong without stopping the sweep.
             deferred: gives a context that a second Ctrl-C does not cut short, see `StopRequest.deferred`.
+            hold: of the folder.
 
         Raises:
             FolderError: the journal cannot be written.
@@ -110,6 +117,8 @@ class Recorder:
         self._task = task
         self._warn = warn
         self._deferred = deferred
+        self._hold = hold
+        self._loss: FolderLostError | None = None
         self._journal = Journal(paths.journal)
         self._runs: dict[str, Run] = {}
         self._boards = Boards(task.board, warn)
@@ -242,12 +251,33 @@ class Recorder:
             self._files(run).remove_previous()
         self._write_tables_if_due()
 
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Give a context in which what is written into the folder is written whole, if it is still this process's."""
+        with self._deferred():
+            self.refuse_if_lost()
+            yield
+
+    def refuse_if_lost(self) -> None:
+        """Raise FolderLostError if the folder is no longer this process's; from then on nothing is written there."""
+        if self._loss is None and self._hold is not None and (loss := self._hold.loss()) is not None:
+            folder = self.paths.folder
+            beside = folder.with_name(f"{folder.name}.{self.paths.journal.name}")
+            kept = self._journal.keep(beside)
+            self._loss = FolderLostError(
+                f"{loss}; nothing more is written there, and {kept}; check that the folder is there, or name it with "
+                "--out, and run the same command again"
+            )
+        if self._loss is not None:
+            raise self._loss
+
     def abandon(self, run_ids: Sequence[str], cause: str) -> None:
         """Write down, as far as that still works, that the folder can no longer be written.
 
         Runs that train are left as a crash leaves them: an epoch may be in the journal without its checkpoint.
         """
         with contextlib.suppress(FolderError, OSError):
+            self.refuse_if_lost()
             for run_id in run_ids:
                 self._files(self._runs[run_id]).log(f"{RunStatus.INTERRUPTED}: {cause}")
         with contextlib.suppress(FolderError, OSError):
@@ -274,7 +304,7 @@ class Recorder:
         standing = self.history.objective.standing(records)
         is_best_due = False
         if last is not None and standing is not None:
-            problem = files.problem_of_best(standing.epoch, known.best_weights.get(standing.epoch))
+            problem = files.problem_of_best(self.history, known, standing.epoch)
             is_best_due = problem is not None and standing.epoch == last.record.epoch
             if problem is not None and not is_best_due:  # the best epoch's weights are nowhere
                 problems.append(problem)

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from cnnsweep.errors import CheckpointError, FolderError
+from cnnsweep.bounded_files import MOST_BYTES, read_bounded
+from cnnsweep.errors import CheckpointError, CheckpointSizeError, FolderError
 from cnnsweep.recording.checkpoints import load_best, save_best
 from cnnsweep.recording.files import (
     append_to,
@@ -20,6 +21,8 @@ from cnnsweep.recording.files import (
     replace_file,
     unwritable,
 )
+from cnnsweep.recording.history import RunHistory, SweepHistory
+from cnnsweep.recording.known_weights import why_weights_of_others
 from cnnsweep.recording.last_checkpoint import LastCheckpoint, load_last
 from cnnsweep.recording.paths import RunPaths
 from cnnsweep.records import EpochReport
@@ -77,19 +80,22 @@ class RunFiles:
         """Return the newest whole checkpoint, and what is wrong with others; see `last_checkpoint.load_last`."""
         return load_last(self.paths, known)
 
-    def problem_of_best(self, epoch: int, weights_sha256: str | None) -> str | None:
-        """Return why the best weights are not those of an epoch, in words; None if they are.
+    def problem_of_best(self, history: SweepHistory, run: RunHistory, epoch: int) -> str | None:
+        """Return why the best weights are not those of a run's epoch, in words; None if they are.
 
-        Args:
-            weights_sha256: None where a journal of an earlier version does not say.
+        Raises:
+            CheckpointSizeError: they may be, but there is no memory to tell.
         """
         try:
             found = load_best(self.paths.best_weights).description
+        except CheckpointSizeError:
+            raise
         except CheckpointError as error:
             return str(error)
-        if found["epoch"] != epoch or weights_sha256 not in (None, found["weights_sha256"]):
+        if found["epoch"] != epoch:
             return f"{self.paths.best_weights}: is not of epoch {epoch}"
-        return None
+        problem = why_weights_of_others(found, history, run)
+        return None if problem is None else f"{self.paths.best_weights}: {problem}"
 
     def go_back(self, last: LastCheckpoint | None, damaged: Iterable[Path]) -> None:
         """Take back what is newer than a checkpoint, and what a killed process had begun; all of it for None.
@@ -106,7 +112,7 @@ class RunFiles:
             for path in damaged:  # or the next epoch would keep it as the previous one
                 remove_file(path)
             if self.paths.batch_losses.exists():
-                lines = self.paths.batch_losses.read_text(encoding="ascii").splitlines(keepends=True)
+                lines = read_bounded(self.paths.batch_losses, MOST_BYTES).decode("ascii").splitlines(keepends=True)
                 kept = 1 + last.record.epoch * last.record.steps  # and the heading
                 if len(lines) > kept:
                     replace_file(self.paths.batch_losses, "".join(lines[:kept]))

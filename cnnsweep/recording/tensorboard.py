@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import socket
@@ -64,7 +65,8 @@ class RunBoard:
         # Not tensorboard's EventFileWriter: its thread and its queue of ten take longer than the writing. The name is
         # like its own: TensorBoard reads what has `tfevents` in it, in the order of the names.
         name = f"{PREFIX}{_next_stamp(paths):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
-        self._file = OutputFile(paths.folder / name)
+        self._path = paths.folder / name
+        self._file = OutputFile(self._path)
         sync_folder(paths.folder)
         self._content = content
         self._add_event(Event(wall_time=time.time(), file_version=FILE_VERSION))
@@ -98,7 +100,7 @@ class RunBoard:
             first = (record.epoch - 1) * record.steps + 1
             for step, loss in enumerate(report.batch_losses.tolist(), start=first):
                 self._add(Summary(value=[Summary.Value(tag=BATCH_TAG, simple_value=loss)]), step)
-        self._file.sync()  # what the checkpoint says is there, is there
+        self._sync()  # what the checkpoint says is there, is there
 
     def add_start(self, settings: Mapping[str, Any]) -> None:
         """Record the hyperparameters, for the row of a run that trains in the HParams view.
@@ -117,10 +119,15 @@ class RunBoard:
         values = [Summary.Value(tag=f"{BEST}{name}", simple_value=value) for name, value in best.items()]
         self._add(Summary(value=values), epoch)
         self._add(end_of_session(status), 0)
-        self._file.sync()
+        self._sync()
 
     def close(self) -> None:
         self._file.close()
+
+    def _sync(self) -> None:
+        if (became := self._file.displacement(self._path)) is not None:
+            raise OSError(errno.ESTALE, f"{self._path.name} {became}", str(self._path))
+        self._file.sync()
 
     def _add(self, summary: Summary, step: int) -> None:
         self._add_event(Event(wall_time=time.time(), step=step, summary=summary))

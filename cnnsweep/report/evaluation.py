@@ -110,6 +110,7 @@ def evaluation_file(evaluation: Evaluation) -> str:
     content = {
         "version": VERSION,
         "run": evaluation.run,
+        "epoch": evaluation.epoch,
         "split": evaluation.split,
         "accuracy": evaluation.accuracy,
         "loss": evaluation.loss,

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from cnnsweep.bounded_files import read_bounded
+from cnnsweep.bounded_files import MOST_BYTES, read_bounded
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import InputError, ResultsError
 from cnnsweep.recording.paths import is_folder_name
 
-MOST_BYTES = 256 << 20  # ten thousand runs of a hundred epochs; a stranger's may take forty times as much in memory
 LARGEST_FIGURE = 1e100  # so that squares and sums stay finite
 LARGEST_INTEGER = 2**63 - 1
 DEEPEST_VALUE = 8  # lists in lists, where any value may stand; a sweep file needs two
@@ -24,17 +23,20 @@ _MOST_SHOWN = 60  # characters of a wrong value
 T = TypeVar("T")
 
 
-def parse_json(file: Path) -> Any:
+def parse_json(file: Path, is_whole: Callable[[bytes], bool] | None = None) -> Any:
     """Return what the file holds.
 
+    Args:
+        is_whole: tells of the very bytes that are parsed whether they are as they were written.
+
     Raises:
-        ResultsError: it cannot be read, or is not JSON as the standard has it, without NaN and infinities.
+        ResultsError: it cannot be read, is not whole, or is no JSON as the standard has it, without NaN and infinities.
     """
 
     def refuse(constant: str) -> NoReturn:
         raise ResultsError(f"{safe_text(file)}: holds {constant}, which is not JSON; {REBUILD}")
 
-    text = _read(file)
+    text = _read(file, is_whole)
     try:
         return json.loads(text, parse_constant=refuse)
     except MemoryError:
@@ -49,9 +51,12 @@ def parse_json(file: Path) -> Any:
         raise ResultsError(f"{safe_text(file)}: {message}; {REBUILD}") from None
 
 
-def _read(file: Path) -> str:
+def _read(file: Path, is_whole: Callable[[bytes], bool] | None) -> str:
     try:
-        return read_bounded(file, MOST_BYTES).decode("utf-8")
+        content = read_bounded(file, MOST_BYTES)
+        if is_whole is not None and not is_whole(content):
+            raise ResultsError(f"{safe_text(file)}: is damaged (its SHA-256 does not match)")
+        return content.decode("utf-8")
     except FileNotFoundError:
         message = "there is no such file or folder; give a results.json or the folder of a sweep"
     except UnicodeDecodeError as error:

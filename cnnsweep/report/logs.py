@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.bounded_files import MOST_BYTES, open_regular
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.recording.history import RunHistory, SweepHistory, read_history
@@ -18,6 +18,7 @@ from cnnsweep.records import RunStatus, end_words
 from cnnsweep.report.finding import find_named
 
 LOOK_EVERY_S = 0.5
+_LONGEST_LINE = 1 << 20  # bytes; a longer one is shown in pieces
 _FAILED = (RunStatus.FAILED, RunStatus.DIVERGED)
 
 
@@ -115,7 +116,7 @@ def log_lines(log: RunLog) -> Iterator[str]:
     """
     if not log.path.exists():
         raise ResultsError(f"{safe_text(log.path)}: there is no log; the run has not begun")
-    yield from map(_safe_line, _Tail(log.path).new_lines(whole=False))
+    yield from map(_safe_line, _Tail(log.path, most=MOST_BYTES).new_lines(whole=False))
 
 
 def follow(
@@ -129,7 +130,7 @@ def follow(
     Raises:
         ResultsError: log or journal cannot be read.
     """
-    journal, text = _Tail(logs.paths.journal, logs.journal_bytes), _Tail(log.path)
+    journal, text = _Tail(logs.paths.journal, logs.journal_bytes), _Tail(log.path, most=MOST_BYTES)
     is_open = logs.is_open(log)
     while True:
         # The journal before the log: when it says that the run ended, all that the run had to say is in the log.
@@ -145,18 +146,17 @@ def follow(
 class _Tail:
     """What comes to the end of a file; one that is not there yet has nothing."""
 
-    def __init__(self, path: Path, start: int = 0) -> None:
+    def __init__(self, path: Path, start: int = 0, most: int | None = None) -> None:
         self._path = path
+        self._most = most
         self._position = start
 
     def new_lines(self, *, whole: bool = True) -> Iterator[bytes]:
         """Yield the lines since the last time; with `whole` none that is still being written."""
         try:
-            if self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode):
-                raise ResultsError(f"{safe_text(self._path)}: is no file")
-            with self._path.open("rb") as file:
+            with open_regular(self._path, self._most) as file:
                 file.seek(self._position)
-                for line in file:
+                for line in iter(lambda: file.readline(_LONGEST_LINE), b""):
                     if whole and not line.endswith(b"\n"):
                         return
                     self._position += len(line)

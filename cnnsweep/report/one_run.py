@@ -1,6 +1,7 @@
 """The report of one run: its settings, its epochs, and the loss of every batch."""
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cnnsweep.bounded_files import MOST_BYTES, read_bounded
 from cnnsweep.display.columns import Column, build_table, figure_column
 from cnnsweep.display.figures import count_text, duration_text, figure_text, setting_text
 from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
@@ -70,15 +72,15 @@ def load_batch_losses(file: Path) -> list[float]:
         ResultsError: the file cannot be read; the message names the line.
     """
     try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            rows = csv.DictReader(stream)
-            return [_loss(file, rows.line_num, row.get("loss")) for row in rows]
+        rows = csv.DictReader(io.StringIO(read_bounded(file, MOST_BYTES).decode("utf-8"), newline=""))
+        return [_loss(file, rows.line_num, row.get("loss")) for row in rows]
     except FileNotFoundError:
         return []
     except UnicodeDecodeError:
         raise ResultsError(f"{safe_text(file)}: is not UTF-8 text; {_EXPECTED}") from None
     except (OSError, csv.Error) as error:
-        raise ResultsError(f"{safe_text(file)}: cannot be read ({safe_text(error)})") from None
+        reason = getattr(error, "strerror", None) or error
+        raise ResultsError(f"{safe_text(file)}: cannot be read ({safe_text(reason)})") from None
 
 
 def _loss(file: Path, line: int, text: str | None) -> float:

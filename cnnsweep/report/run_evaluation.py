@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.recording.sealed import evaluation_is_whole
 from cnnsweep.report.confusion import Confused
-from cnnsweep.report.json_reader import JsonReader, joined, parse_json
+from cnnsweep.report.json_reader import JsonReader, joined, parse_json, shown
 
 FILE_NAME = "evaluation.json"
 VERSION = 1
@@ -43,26 +44,33 @@ class RunEvaluation(Confused):
     wrong: tuple[WrongImage, ...]
 
 
-def load_run_evaluation(folder: Path) -> RunEvaluation | None:
+def load_run_evaluation(folder: Path, best_epoch: int | None = None) -> RunEvaluation | None:
     """Return what was written down in a run's folder, None where nothing was.
 
+    Args:
+        best_epoch: whose weights must have been measured; a file of an earlier version does not say.
+
     Raises:
-        ResultsError: the file is damaged or has another form; the message names the place.
+        ResultsError: the file is damaged, has another form, or is about other weights; the message names the place.
     """
     file = folder / FILE_NAME
     if not file.exists():
         return None
     reader = JsonReader(file)
-    top = reader.mapping(parse_json(file), "")
+    top = reader.mapping(parse_json(file, evaluation_is_whole), "")
     version = reader.integer(top, "version", "")
     if version != VERSION:
         reader.fail("version", f"is {version}, but this cnnsweep reads version {VERSION}; update cnnsweep")
     classes = reader.names(top, "classes", "")
     if not 0 < len(classes) <= MOST_CLASSES:
         reader.fail("classes", f"are {len(classes):,}, but must be 1 to {MOST_CLASSES:,}")
+    run, epoch = reader.run_name(top, "run", ""), reader.maybe(reader.integer, top, "epoch", "")
+    if run != folder.name or (epoch is not None and best_epoch not in (None, epoch)):
+        of_epoch = "" if epoch is None else f" after epoch {epoch}"
+        reader.fail("", f"is about run {shown(run)}{of_epoch}; measure this one with 'cnnsweep evaluate'")
     wrong = [reader.mapping(entry, f"wrong[{n}]") for n, entry in enumerate(reader.sequence(top, "wrong", ""))]
     return RunEvaluation(
-        run=reader.run_name(top, "run", ""),
+        run=run,
         split=reader.choice(top, "split", "", ("test", "val", "train")),
         accuracy=reader.number(top, "accuracy", ""),
         loss=reader.figure(top, "loss", ""),

@@ -34,6 +34,7 @@ class Lane:
         epochs_done: where its weights are. Where a crash came while a group's epoch was written down, some lanes are
             one epoch ahead of others. They wait: they train along, so that the program and with it every rounding is
             what it would have been, and are then put back to `checkpoint`. A whole program that is ahead just waits.
+        along: the last epoch for which it trains along, once it has no members: what it holds then means nothing.
     """
 
     run: Run
@@ -41,6 +42,7 @@ class Lane:
     goal: int | None = None
     epochs_done: int = 0
     checkpoint: LastCheckpoint | None = None
+    along: int = 0
 
     @property
     def progress(self) -> int:
@@ -54,6 +56,8 @@ class Lane:
 
 def resume(programs: Programs, position: int, lane: Lane, checkpoints: Mapping[str, LastCheckpoint]) -> None:
     """Put a lane to where the last of its members is."""
+    if not lane.members:
+        return
     for member in lane.members:
         if last := checkpoints.get(member.run.id):
             member.epochs_done, member.seconds = last.record.epoch, last.record.run_duration
@@ -62,6 +66,14 @@ def resume(programs: Programs, position: int, lane: Lane, checkpoints: Mapping[s
     if lane.checkpoint is not None:
         lane.epochs_done = lane.checkpoint.record.epoch
         programs.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
+
+
+def start_along(lanes: Sequence[Lane]) -> None:
+    """Put lanes that only train along to where the others begin: their weights change no figure of another."""
+    slowest = min(lane.progress for lane in lanes if lane.members)
+    for lane in lanes:
+        if not lane.members:
+            lane.epochs_done = lane.epoch_at(slowest)
 
 
 def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunOutcome]) -> list[RunOutcome]:
@@ -73,7 +85,7 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
     Returns:
         How the runs that left have ended.
     """
-    slowest = min(lane.progress for lane in lanes)
+    slowest = min((lane.progress for lane in lanes if lane.members), default=0)
     ended = []
     staying = []
     for position, lane in enumerate(lanes):
@@ -89,8 +101,10 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
             if outcome is not None:
                 ended.append(outcome)
                 lane.members.remove(member)
-        if lane.members:
+        if lane.members or lane.along > lane.epochs_done:
             staying.append(position)
+    if not any(lane.members for lane in lanes):
+        staying.clear()  # there is nobody left to train along with
     if 0 < len(staying) < len(lanes):
         programs.keep(staying)
     lanes[:] = [lanes[position] for position in staying]

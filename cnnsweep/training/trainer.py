@@ -27,6 +27,7 @@ from cnnsweep.training.lanes import (
     let_leave,
     only,
     resume,
+    start_along,
 )
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
 from cnnsweep.training.programs import Programs
@@ -90,7 +91,7 @@ def train_group(
         FolderError: what is reported can no longer be written down.
         GroupError: the same, where several trajectories train together.
     """
-    lanes = [Lane(runs[-1], [Member(run) for run in runs], group.goals.get(runs[-1].id)) for runs in group.trajectories]
+    lanes = [_lane(runs, group) for runs in group.trajectories]
     try:
         with kept_generators(task.device):
             _train_lanes(build_programs(group, task), lanes, task, watcher, checkpoints)
@@ -114,6 +115,7 @@ def _train_lanes(
     """Train until no lane is left in `lanes`."""
     for position, lane in enumerate(lanes):
         resume(programs, position, lane, checkpoints)
+    start_along(lanes)
     outcomes: dict[str, RunOutcome] = {}
     if common_epoch(lanes):
         decisions = watcher.resumed([member.run.id for lane in lanes for member in lane.members])
@@ -121,7 +123,7 @@ def _train_lanes(
     # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
     _let_leave(programs, lanes, outcomes, watcher)
     while lanes:
-        progress = min(lane.progress for lane in lanes) + 1
+        progress = min(lane.progress for lane in lanes if lane.members) + 1
         reports = _train_epoch(programs, lanes, progress, task, watcher)
         decisions = watcher.epoch_ended(reports) if reports else {}
         divergences = {report.record.run_id: report.record.divergence for report in reports}
@@ -129,6 +131,12 @@ def _train_lanes(
         if reports and all(decisions.get(run_id) is Decision.INTERRUPT for run_id in divergences):
             outcomes = {**interruption_of_all(lanes), **outcomes}  # those that wait have nothing to report
         _let_leave(programs, lanes, outcomes, watcher)
+
+
+def _lane(runs: Sequence[Run], group: RunGroup) -> Lane:
+    members = [Member(run) for run in runs if run.id not in group.companions]
+    along = max((group.companions.get(run.id, 0) for run in runs), default=0)
+    return Lane(runs[-1], members, group.goals.get(runs[-1].id), along=along)
 
 
 def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
@@ -206,7 +214,7 @@ def _train_epoch(
     ]
 
     def train_part(program: Program, part: slice) -> list[_Figures | None]:
-        if all(lane.progress >= progress for lane in lanes[part]):
+        if all(lane.progress >= progress or not lane.members for lane in lanes[part]):
             return [None] * len(lanes[part])  # no one's figures depend on it: it just waits
         ids = [member.run.id for members in due[part] for member in members]
         runs = [lane.run for lane in lanes[part]]
@@ -217,6 +225,9 @@ def _train_epoch(
     seconds = (time.perf_counter() - start) / max(1, sum(len(members) for members in due))
     reports = []
     for position, (lane, epoch, members, measured) in enumerate(zip(lanes, epochs, due, figures, strict=True)):
+        if not lane.members:  # it trains along, or would if its program trained
+            lane.epochs_done = epoch
+            continue
         if measured is None:
             continue
         if lane.epochs_done >= epoch:  # it waits for the others

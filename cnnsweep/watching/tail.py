@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cnnsweep.errors import ResultsError
-from cnnsweep.recording.journal import damaged_line, decode_event, lines_of
+from cnnsweep.bounded_files import open_regular
+from cnnsweep.recording.journal import damaged_line, decode_event, lines_of, unreadable
 
 _LOOKS = 4  # at a line that is followed by others and still not whole: a shared disk may show what is new out of order
 
@@ -38,15 +38,13 @@ class JournalTail:
         """
         self.is_replaced = False
         try:
-            if self._path.exists() and not self._path.is_file():  # opening a pipe would wait for ever
-                raise ResultsError(f"{self._path}: is not a file, so it is no journal; give a sweep's folder")
-            with self._path.open("rb") as file:
+            with open_regular(self._path) as file:
                 return self._read(file)
         except FileNotFoundError:
             self._begin_anew(None)
             return []
         except OSError as error:
-            raise ResultsError(f"{self._path}: cannot be read ({error.strerror})") from error
+            raise unreadable(self._path, error) from error
 
     def _read(self, file: BinaryIO) -> list[Mapping[str, Any]]:
         status = os.fstat(file.fileno())

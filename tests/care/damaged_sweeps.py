@@ -15,8 +15,8 @@ from cnnsweep.care.sweep_folder import check_sweep, find_sweep
 OVERRIDES = ("metric=val_loss", "tensorboard.histograms=false", "tensorboard.images=false")
 
 
-def make_sweep(folder: Path) -> Path:
-    sweep(folder, overrides=OVERRIDES)
+def make_sweep(folder: Path, fuse: object = "off") -> Path:
+    sweep(folder, overrides=OVERRIDES, fuse=fuse)
     return folder
 
 
@@ -52,12 +52,14 @@ def flipped(data: bytes, place: float = 0.5) -> bytes:
     return bytes(changed)
 
 
-def assert_repairs(folder: Path, whole: Path, label: object, overrides: tuple[str, ...] = OVERRIDES) -> int:
+def assert_repairs(
+    folder: Path, whole: Path, label: object, overrides: tuple[str, ...] = OVERRIDES, fuse: object = "off"
+) -> int:
     """Repair, run again, compare with the undamaged sweep; return how many epochs were trained anew."""
     repair(folder)
     assert not has_problems(check(folder)), (label, check(folder))
     display = SilentDisplay()
-    sweep(folder, display=display, overrides=overrides)
+    sweep(folder, display=display, overrides=overrides, fuse=fuse)
     assert untimed(folder) == untimed(whole), label
     assert not has_problems(check(folder)), (label, check(folder))
     return len(display.records)

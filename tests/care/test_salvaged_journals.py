@@ -39,6 +39,11 @@ def whole(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def fused(tmp_path_factory):
+    return make_sweep(tmp_path_factory.mktemp("fused") / "small", fuse=2)
+
+
+@pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("searched") / "small"
     sweep(folder, SEARCH)
@@ -56,13 +61,13 @@ def with_lines(whole, target, lines):
     return folder
 
 
-def assert_any_line_may_be_damaged(whole, target, places):
+def assert_any_line_may_be_damaged(whole, target, places, fuse="off"):
     lines = lines_of(whole)
     trained = {}
     for place in places:
         damaged = [*lines[:place], flipped(lines[place]), *lines[place + 1 :]]
         folder = with_lines(whole, target, damaged)
-        trained[place] = assert_repairs(folder, whole, f"line {place + 1}")
+        trained[place] = assert_repairs(folder, whole, f"line {place + 1}", fuse=fuse)
         for line in set(lines) - {lines[place]}:  # what was whole stays, but for the end of a run that lost an epoch
             is_end = json.loads(line)["event"] == "ended"
             assert is_end or line in lines_of(folder) or b'"epoch": 2' in line, place
@@ -75,6 +80,84 @@ def test_a_flipped_bit_in_the_sweep_a_run_an_epoch_or_an_end_loses_one_run_at_mo
     places = [kinds.index("sweep"), kinds.index("run"), first_epoch, first_epoch + 1, kinds.index("ended")]
     trained = assert_any_line_may_be_damaged(whole, tmp_path / "d", places)
     assert list(trained.values()) == [0, 0, 2, 2, 0]  # epochs trained again: of the run that lost one
+
+
+def test_a_run_of_a_group_that_lost_an_epoch_trains_again_in_its_group(fused, tmp_path):
+    kinds = kinds_of(fused)
+    first_epoch = kinds.index("epoch")
+    places = [kinds.index("planned"), first_epoch, first_epoch + 1, first_epoch + 2, kinds.index("ended")]
+    trained = assert_any_line_may_be_damaged(fused, tmp_path / "d", places, fuse=2)
+    assert list(trained.values()) == [0, 2, 2, 2, 0]
+
+
+def test_that_others_train_along_is_told_and_journaled(fused, tmp_path):
+    lines, place = lines_of(fused), kinds_of(fused).index("epoch")
+    folder = with_lines(fused, tmp_path / "d", [*lines[:place], *lines[place + 1 :]])
+    repair(folder)
+    display = SilentDisplay()
+    sweep(folder, display=display, overrides=OVERRIDES, fuse=2)
+    assert [words for words in display.notes if "1 run that has ended trains along" in words]
+    assert len(set(display.started)) == 1  # nothing is recorded of the other
+    planned = [event for event in map(json.loads, lines_of(folder)) if event["event"] == "planned"][-1]
+    (group,) = planned["groups"]
+    (other,) = group["companions"]
+    assert other not in display.started
+    assert group["companions"][other] == 2
+
+
+def test_a_repetition_that_is_cut_short_goes_on_in_the_group(fused, tmp_path):
+    lines, place = lines_of(fused), kinds_of(fused).index("epoch")
+    folder = with_lines(fused, tmp_path / "d", [*lines[:place], *lines[place + 1 :]])
+    repair(folder)
+
+    class Stopping(SilentDisplay):
+        def epoch_ended(self, record, standing):
+            raise KeyboardInterrupt
+
+    sweep(folder, display=Stopping(), overrides=OVERRIDES, fuse=2)
+    display = SilentDisplay()
+    sweep(folder, display=display, overrides=OVERRIDES, fuse=2)
+    assert [record.epoch for record in display.records] == [2]
+    assert untimed(folder) == untimed(fused)
+
+
+def test_a_run_that_is_tried_again_after_a_failure_trains_alone(tmp_path):
+    overrides = (*OVERRIDES, "params.lr=[0.01, 1.0e9]", "params.optimizer=sgd", "params.epochs=3")
+    sweep(tmp_path / "s", overrides=overrides, fuse=2)
+    display = SilentDisplay()
+    sweep(tmp_path / "s", display=display, overrides=overrides, fuse=2, retry_failed=True)
+    assert {row["status"] for row in tables(tmp_path / "s")["runs"]} == {"finished", "diverged"}
+    assert not [words for words in display.notes if "along" in words]
+
+
+MIXED = (*OVERRIDES, "params.lr=[0.01, 0.003, 0.001]", "params.epochs=[1, 3]", "seeds=2")
+
+
+def lost_runs(folder, lines, count, chance):
+    """Return a journal without an epoch of each of some runs, and the runs' ids."""
+    epochs = [(place, json.loads(line)) for place, line in enumerate(lines) if json.loads(line)["event"] == "epoch"]
+    picked = chance.sample(sorted({event["run"] for _, event in epochs}), count)
+    gone = {chance.choice([place for place, event in epochs if event["run"] == run]) for run in picked}
+    write_lines(folder, [line for place, line in enumerate(lines) if place not in gone])
+    return picked
+
+
+@pytest.mark.parametrize("count", [3, *(pytest.param(count, marks=pytest.mark.faults) for count in (1, 2, 4, 6, 8))])
+@pytest.mark.parametrize("fuse", [12, 5], ids=["one group", "several groups"])
+def test_runs_of_a_group_with_different_epochs_and_seeds_come_back_bit_for_bit(tmp_path, fuse, count):
+    whole = tmp_path / "small"
+    sweep(whole, overrides=MIXED, fuse=fuse)
+    chance = random.Random(count)
+    for number in range(1 if count == 3 else 5):
+        folder = copy_of(whole, tmp_path / "d")
+        picked = lost_runs(folder, lines_of(whole), count, chance)
+        assert_repairs(folder, whole, (number, picked), MIXED, fuse)
+
+
+@pytest.mark.faults
+def test_a_flipped_bit_in_any_line_of_a_groups_journal_loses_one_run_at_most(fused, tmp_path):
+    trained = assert_any_line_may_be_damaged(fused, tmp_path / "d", range(len(lines_of(fused))), fuse=2)
+    assert max(trained.values()) == 2
 
 
 def test_a_run_that_lost_its_last_epoch_has_not_finished(whole, tmp_path):

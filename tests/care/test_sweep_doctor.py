@@ -12,6 +12,7 @@ import pytest
 from damaged_sweeps import OVERRIDES, assert_repairs, check, copy_of, flipped, make_sweep, repair
 from small_sweeps import SilentDisplay, sweep, tables, untimed
 
+from cnnsweep.care.cleaning import CleaningWishes, clean
 from cnnsweep.care.findings import Level, has_problems
 from cnnsweep.care.sweep_folder import find_sweep
 from cnnsweep.errors import FolderError, ResultsError
@@ -90,7 +91,8 @@ def test_best_weights_that_are_nowhere_are_trained_again(whole, folder):
 def test_best_weights_of_another_run_are_noticed(folder):
     first, second = run_folder(folder, 0), run_folder(folder, 1)
     shutil.copy(first / "best.safetensors", second / "best.safetensors")
-    assert any(words.startswith(f"{second.name}: ") and "is not of epoch" in words for words in problems(folder))
+    wanted = f"holds weights of run {first.name} (SHA-256 "
+    assert any(words.startswith(f"{second.name}: ") and wanted in words for words in problems(folder))
 
 
 def test_batch_losses_come_back_from_tensorboard(whole, folder):
@@ -235,3 +237,23 @@ def test_old_folders_are_checked_without_a_problem_that_is_none(tmp_path):
         folder = copy_of(old / kind, tmp_path / kind)
         repair(folder)
         assert problems(folder) == [], kind
+
+
+def test_a_persons_own_hidden_files_and_folders_outlive_run_repair_and_clean(folder):
+    run = run_folder(folder)
+    for place in (folder, run):
+        (place / ".mine.tmp").write_text("mine")
+        (place / ".foo.tmp").mkdir()
+        (place / ".best.json.7.tmp").mkdir()
+    (run / "best.safetensors").unlink()
+    (run / "last.safetensors").unlink()  # there is something to train again
+    repair(folder)
+    display = SilentDisplay()
+    sweep(folder, display=display, overrides=OVERRIDES)
+    assert len(display.records) == 2
+    clean(find_sweep(folder), CleaningWishes())
+    for place in (folder, run):
+        assert (place / ".mine.tmp").read_text() == "mine"
+        assert (place / ".foo.tmp").is_dir()
+        assert (place / ".best.json.7.tmp").is_dir()
+    assert ".foo.tmp: is not cnnsweep's" in notes(folder)

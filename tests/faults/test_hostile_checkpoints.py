@@ -27,6 +27,7 @@ from cnnsweep.errors import CheckpointError, CnnSweepError, DataError
 from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
 from cnnsweep.models.outline import outline_model
 from cnnsweep.models.registry import build_model
+from cnnsweep.recording import checkpoints
 from cnnsweep.recording.checkpoints import BestCheckpoint, load_best
 from cnnsweep.records import ModelChoice
 from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation
@@ -142,7 +143,7 @@ def dataset(name: str, **arguments: Any) -> Description:
         (cnn(channels=[10**9]), "model.channels: found 1000000000, allowed is a whole number from 1 to 1,000,000"),
         (
             cnn(channels=[10**6], kernel_size=10),
-            "features.0.weight is F32 of (4, 1, 3, 3), needed is torch.float32 of",
+            "features.0.weight is torch.float32 of (4, 1, 3, 3), needed is torch.float32 of",
         ),
         (cnn(hidden=[10**6] * 100), "needed is torch.float32 of (1000000, 100)"),
         (cnn(hidden=[1] * 10**6), "model.hidden"),
@@ -299,13 +300,15 @@ def test_a_header_of_many_megabytes_is_not_parsed(write: Write) -> None:
 def test_a_hundred_thousand_tensors_fit_no_model(good: BestCheckpoint, tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
     more = {f"t{n}": torch.zeros(0) for n in range(100_000)}
-    path.write_bytes(save({**good.weights, **more}, {"cnnsweep": json.dumps(dict(good.description))}))
+    weights = {**good.weights, **more}
+    about = {**good.description, "weights_sha256": checkpoints.weights_digest(weights)}
+    path.write_bytes(save(weights, {"cnnsweep": json.dumps(about)}))
     assert "its weights do not fit the model cnn any more (it has no t" in refusal(path)
 
 
 def test_a_file_larger_than_memory_is_refused_unread(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restoring, "free_memory_bytes", lambda: 1000)
-    monkeypatch.setattr(restoring, "load_best", lambda _: pytest.fail("it is read"))
+    monkeypatch.setattr(checkpoints, "free_memory_bytes", lambda: 1000)
+    monkeypatch.setattr(checkpoints, "load_safetensors", lambda _: pytest.fail("it is read"))
     assert "0.0 GB are free" in refusal(write())
 
 
@@ -321,7 +324,8 @@ def test_types_other_than_the_models_are_refused(good: BestCheckpoint, tmp_path:
     first = next(iter(good.weights))
     for kind in (torch.int64, torch.bool, torch.complex64, torch.float8_e4m3fn):
         weights = {**good.weights, first: good.weights[first].to(kind)}
-        path.write_bytes(save(weights, {"cnnsweep": json.dumps(dict(good.description))}))
+        about = {**good.description, "weights_sha256": checkpoints.weights_digest(weights)}
+        path.write_bytes(save(weights, {"cnnsweep": json.dumps(about)}))
         assert f"({first} is " in refusal(path)
 
 

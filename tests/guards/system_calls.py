@@ -12,7 +12,7 @@ class CountedCalls:
     """Stands in for `os` in `cnnsweep.recording.files`, as `crash_disk` does, and counts.
 
     Attributes:
-        calls: by call and kind of file: `fsync journal`, `write last`, `fsync folder`.
+        calls: by call and kind of file: `fsync journal`, `write last`, `fsync folder`, `stat lock`.
         written: bytes by kind of file.
     """
 
@@ -38,6 +38,10 @@ class CountedCalls:
     def fsync(self, descriptor: int) -> None:
         self.calls[f"fsync {self._kinds[descriptor]}"] += 1
         os.fsync(descriptor)
+
+    def stat(self, path: Any, *, follow_symlinks: bool = True) -> os.stat_result:
+        self.calls[f"stat {kind_of(Path(path))}"] += 1
+        return Path(path).stat(follow_symlinks=follow_symlinks)
 
     def replace(self, source: Any, target: Any) -> None:
         self.calls[f"rename {kind_of(Path(target))}"] += 1

@@ -65,13 +65,23 @@ def of_kind(calls: Counter[str], *kinds: str) -> dict[str, int]:
 
 @pytest.mark.parametrize("runs", [1, 8])
 def test_journal_is_written_and_waited_for_once_an_epoch_for_all_runs_of_a_group(runs):
-    assert of_kind(four_epochs(runs).calls, "journal") == {"fsync journal": EPOCHS, "write journal": EPOCHS}
+    expected = dict.fromkeys(["fsync journal", "stat journal", "write journal"], EPOCHS)
+    assert of_kind(four_epochs(runs).calls, "journal") == expected
+
+
+@pytest.mark.parametrize("runs", [1, 8])
+def test_folder_is_looked_at_once_an_epoch_to_see_that_it_is_still_ours(runs):
+    assert of_kind(four_epochs(runs).calls, "lock") == {
+        "stat lock": EPOCHS
+    }  # as the journal's, for all runs of a group
 
 
 @pytest.mark.parametrize("runs", [1, 8])
 def test_event_file_stays_open_and_is_written_and_waited_for_once_an_epoch(runs):
     each = runs * EPOCHS
-    assert of_kind(four_epochs(runs).calls, "events") == {"fsync events": each, "write events": each}
+    assert of_kind(four_epochs(runs).calls, "events") == dict.fromkeys(
+        ["fsync events", "stat events", "write events"], each
+    )
 
 
 @pytest.mark.parametrize("runs", [1, 8])

@@ -14,6 +14,7 @@ from cnnsweep.recording.files import (
     replace_file,
     to_json,
 )
+from cnnsweep.recording.paths import SweepPaths, is_leftover, temporary_name
 
 
 def test_content_is_replaced(tmp_path):
@@ -85,10 +86,37 @@ def test_what_is_written_never_follows_a_symbolic_link(tmp_path):
 
 
 def test_what_a_killed_process_had_begun_is_removed_and_nothing_else(tmp_path):
-    for name in (".last.safetensors.123.tmp", ".lock", "mine.tmp", "log.txt"):
+    ours = [".last.safetensors.123.tmp", "..lock-owner.json.1.tmp", ".journal.jsonl.damaged-2.7.tmp",
+            ".events.out.tfevents.0000000001.host.1.0.5.tmp"]  # fmt: skip
+    others = [
+        ".lock",
+        "mine.tmp",
+        "log.txt",
+        ".mine.tmp",
+        ".mine.7.tmp",
+        ".last.safetensors.tmp",
+        ".results.json.x.tmp",
+    ]
+    for name in [*ours, *others]:
         (tmp_path / name).touch()
+    (tmp_path / ".foo.tmp").mkdir()
+    (tmp_path / ".best.json.1.tmp").mkdir()
+    (tmp_path / ".best.json.2.tmp").symlink_to("log.txt")
     remove_leftovers(tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "log.txt", "mine.tmp"]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*others, ".foo.tmp", ".best.json.1.tmp", ".best.json.2.tmp"}
+
+
+def test_whatever_is_written_whole_is_known_again_where_that_was_cut_short(tmp_path):
+    paths = SweepPaths(tmp_path)
+    run = paths.run("r")
+    files = [paths.results_json, paths.results_csv, paths.runs_csv, paths.environment, paths.frozen_spec, paths.journal]
+    files += [paths.lock_owner, run.best_weights, run.best_description, run.last_checkpoint, run.batch_losses]
+    run.folder.mkdir()
+    for file in [*files, run.evaluation, run.folder / "events.out.tfevents.1"]:
+        begun = temporary_name(file, 77)
+        begun.touch()
+        assert is_leftover(begun)
 
 
 def test_json_never_holds_nan():
