@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -461,3 +462,23 @@ def test_tensorboard_of_a_folder_without_events_is_refused(cnnsweep, tmp_path):
     outcome = cnnsweep("tensorboard", tmp_path)
     assert outcome.code == 4
     assert "holds no TensorBoard events" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "words", [["doctor"], ["doctor", "--repair"], ["clean"], ["run"], ["evaluate", "--refit"]], ids=" ".join
+)
+def test_a_lock_that_is_a_link_is_refused_by_every_command_and_what_it_points_to_keeps_its_content(
+    cnnsweep, trained, small, tmp_path, words
+):
+    folder = tmp_path / "copy"
+    shutil.copytree(trained, folder)
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    (folder / ".lock").unlink()
+    (folder / ".lock").symlink_to(victim)
+    command, *options = words
+    target = [small, "--out", folder] if command == "run" else [folder]
+    outcome = cnnsweep(command, *target, *options)
+    assert "/copy/.lock: is a symbolic link, where a lock belongs" in outcome.out + outcome.err
+    assert outcome.code == (0 if command == "evaluate" else 3)
+    assert victim.read_text() == "mine"

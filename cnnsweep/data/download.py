@@ -20,11 +20,12 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from cnnsweep.data.checksums import RECORD_NAME, note_checksum
 from cnnsweep.errors import DataError, FolderError
 from cnnsweep.recording.files import OutputFile, replace_file_by
+from cnnsweep.recording.lock import lock_of
 
 Progress = Callable[[str, int, int], None]
 
@@ -71,7 +72,8 @@ def fetch_missing(parcels: Iterable[Parcel], data_root: Path, progress: Progress
                     _remove_leftovers(data_root, wanted)
                     _fetch(parcel, wanted, data_root, progress)
     except FolderError as error:
-        raise DataError(f"{data_root}: cannot be written ({error.__cause__}); choose another --data-root") from error
+        cause = error.__cause__ or error
+        raise DataError(f"{data_root}: cannot be written ({cause}); choose another --data-root") from error
     except OSError as error:
         raise DataError(f"{data_root}: {error.strerror or error}; choose another --data-root") from error
 
@@ -82,7 +84,7 @@ def _is_missing(data_root: Path, target: str) -> bool:
 
 @contextmanager
 def _only_downloader(data_root: Path, progress: Progress) -> Iterator[None]:
-    lock = FileLock(data_root / f"{_PREFIX}.lock")
+    lock = lock_of(data_root / f"{_PREFIX}.lock")
     waiting = "waiting for another process that downloads"
     has_waited = False
     while not lock.is_locked:

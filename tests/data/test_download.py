@@ -205,3 +205,13 @@ def test_a_protected_place_that_leads_to_an_unprotected_one_is_refused(monkeypat
     monkeypatch.setattr(download.urllib.request, "urlopen", lambda *_args, **_more: Response(CONTENT))
     with pytest.raises(OSError, match="leads to http://elsewhere/values, which is not protected"):
         download._save("https://here/values", Path("/dev/null"), silent)
+
+
+def test_a_lock_that_is_a_link_is_refused_and_what_it_points_to_keeps_its_content(tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / ".cnnsweep-download.lock").symlink_to(victim)
+    with pytest.raises(DataError, match="is a symbolic link, where a lock belongs"):
+        fetch_missing([], tmp_path / "root", lambda *_: None)
+    assert victim.read_text() == "mine"

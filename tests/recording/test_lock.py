@@ -12,6 +12,7 @@ import pytest
 from cnnsweep.errors import FolderError
 from cnnsweep.recording.clear import clear_sweep
 from cnnsweep.recording.journal import Journal
+from cnnsweep.recording.lock import holder as holder_of
 from cnnsweep.recording.lock import locked
 from cnnsweep.recording.paths import SweepPaths
 
@@ -24,6 +25,11 @@ with locked(SweepPaths(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)
 """
+
+
+def held(paths: SweepPaths) -> None:
+    with locked(paths):
+        pass
 
 
 @pytest.fixture
@@ -86,3 +92,38 @@ def test_a_damaged_journal_can_be_cleared(tmp_path):
     clear_sweep(paths)
     assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["journal.jsonl"]
     assert paths.journal.read_bytes() == b""
+
+
+def put(kind: str, place, victim) -> None:
+    """Put something that is no lock into a lock's place."""
+    if kind == "link":
+        place.symlink_to(victim)
+    elif kind == "dangling link":
+        place.symlink_to(victim.with_name("not there"))
+    elif kind == "hard link":
+        place.hardlink_to(victim)
+    elif kind == "folder":
+        place.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(place)
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling link", "hard link", "folder", "pipe"])
+@pytest.mark.parametrize("look", [holder_of, held], ids=["looking", "taking"])
+def test_what_is_no_lock_is_refused_and_what_it_points_to_keeps_its_content(tmp_path, kind, look):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine")
+    paths = SweepPaths(tmp_path / "sweep")
+    paths.folder.mkdir()
+    put(kind, paths.lock, victim)
+    with pytest.raises(FolderError, match=r"\.lock: is .+, where a lock belongs"):
+        look(paths)
+    assert victim.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sweep", "victim.txt"]
+    assert [path.name for path in paths.folder.iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("owner", ["[]", "not JSON", "[" * 100_000])
+def test_an_owner_that_cannot_be_read_is_another_cnnsweep(tmp_path, holder, owner):
+    SweepPaths(tmp_path).lock_owner.write_text(owner)
+    assert holder_of(SweepPaths(tmp_path)) == "another cnnsweep"
