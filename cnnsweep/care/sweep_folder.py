@@ -14,6 +14,7 @@ from cnnsweep.care.salvage import Salvage, salvage
 from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CnnSweepError, ResultsError
+from cnnsweep.recording.files import encoded
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.recording.journal import read_lines
 from cnnsweep.recording.lock import holder
@@ -115,7 +116,7 @@ def _findings_of_tables(paths: SweepPaths, history: SweepHistory, remedy: str) -
 def is_same(path: Path, text: str) -> bool:
     """True if a file holds a text."""
     try:
-        return path.read_bytes() == text.encode()
+        return path.read_bytes() == encoded(text)
     except OSError:
         return False
 

@@ -78,11 +78,13 @@ def init(
       cnnsweep init sweeps/cifar.yaml --dataset cifar10 --model resnet18
     """
     from cnnsweep.recording.files import unwritable
+    from cnnsweep.recording.paths import refuse_undecodable
     from cnnsweep.spec.load import parse_sweep
     from cnnsweep.spec.starter import starter_file
 
     if file.exists() and not force:
         raise UsageError(f"{file}: is there already; choose another name, or add --force to write over it")
+    refuse_undecodable(Path(file.name))  # the sweep is named after it
     text = starter_file(file.stem, dataset, model)
     parse_sweep(text, str(file), folder=file.parent)  # a wrong --dataset or --model must not reach the file
     try:
