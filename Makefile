@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
+LOWEST := .venv-lowest
 BIN    := $(VENV)/bin
 BENCH  := .venv-bench
 BENCH_DATA ?= data
 
-.PHONY: sweep test test-faults test-ray bench check format docs clean
+.PHONY: sweep test test-lowest test-faults test-ray bench check format docs clean
 
 sweep: $(VENV)/.installed  ## Install, run the quickstart sweep, print its report
 	$(BIN)/cnnsweep run sweeps/quickstart.yaml
@@ -14,6 +15,9 @@ sweep: $(VENV)/.installed  ## Install, run the quickstart sweep, print its repor
 
 test: $(VENV)/.installed  ## Run the tests, in parallel
 	$(BIN)/python -m pytest -n auto
+
+test-lowest: $(LOWEST)/.installed  ## Run the tests with the lowest version of every package that pyproject.toml allows
+	$(LOWEST)/bin/python -m pytest -n auto
 
 test-faults: $(VENV)/.installed  ## Kill it, fill its disk, feed it damaged files: all of it, half an hour on two cores
 	$(BIN)/python -m pytest -n auto -m faults
@@ -27,6 +31,7 @@ bench: $(BENCH)/.installed  ## Measure against Lightning, Ray Tune, Optuna and o
 
 check: $(VENV)/.installed  ## Lint, check formatting and types
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select PLW1514 cnnsweep benchmarks docs  # no file depends on the locale
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
@@ -38,12 +43,18 @@ docs: $(VENV)/.installed  ## Write docs/commands.md from the help texts
 	$(BIN)/python docs/commands.py
 
 clean:  ## Remove the environment and everything that was made
-	rm -rf $(VENV) $(BENCH) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) $(BENCH) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("cnnsweep needs Python 3.11 or later, this is %d.%d; name one with make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+$(LOWEST)/.installed: pyproject.toml tests/lowest_versions.py
+	$(PYTHON) -m venv $(LOWEST)
+	$(PYTHON) tests/lowest_versions.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/pip install --quiet --disable-pip-version-check --constraint $(LOWEST)/constraints.txt --editable '.[dev]'
 	touch $@
 
 $(BENCH)/.installed: pyproject.toml

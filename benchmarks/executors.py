@@ -348,7 +348,7 @@ def look_at_all(task: Any) -> int:
 
 
 def _field_bytes(process: int, file: str, field: str) -> int:
-    for line in Path(f"/proc/{process}/{file}").read_text().splitlines():
+    for line in Path(f"/proc/{process}/{file}").read_text(encoding="utf-8").splitlines():
         if line.startswith(field):
             return 1024 * int(line.split()[1])
     raise ValueError(field)

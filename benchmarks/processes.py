@@ -56,7 +56,7 @@ def run_measured(
     _adopt_orphans()
     cpu_before = _cpu_of_children()
     start = time.perf_counter()
-    with log.open("w") as errors:
+    with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, env={**os.environ, **(environment or {})}
         )
@@ -72,7 +72,7 @@ def run_measured(
             peak_bytes, seen_cpu_s = watcher.stop()
             _end_descendants()
     if process.returncode:
-        raise ProgramError(f"exit code {process.returncode}: {log.read_text()[-2000:]}")
+        raise ProgramError(f"exit code {process.returncode}: {log.read_text(encoding='utf-8')[-2000:]}")
     return Usage(output, wall_s, max(_cpu_of_children() - cpu_before, seen_cpu_s), peak_bytes)
 
 
@@ -87,7 +87,7 @@ def run_until(is_reached: Callable[[], bool], command: list[str], log: Path, lim
     """
     _adopt_orphans()
     start = time.perf_counter()
-    with log.open("w") as errors:
+    with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(command, stdout=errors, stderr=errors, env=os.environ)
         try:
             while (seconds := time.perf_counter() - start) < limit_s:
@@ -104,7 +104,7 @@ def run_until(is_reached: Callable[[], bool], command: list[str], log: Path, lim
                 process.terminate()
             _end_descendants()
     if process.returncode:
-        raise ProgramError(f"exit code {process.returncode}: {log.read_text()[-2000:]}")
+        raise ProgramError(f"exit code {process.returncode}: {log.read_text(encoding='utf-8')[-2000:]}")
     return None
 
 
@@ -173,13 +173,13 @@ class _Watcher:
 
 def _cpu_s(pid: int) -> float | None:
     with contextlib.suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")  # utime and stime, see proc(5)
     return None
 
 
 def _pss(pid: int) -> int:
     with contextlib.suppress(OSError, StopIteration):
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
         return 1024 * int(next(line for line in lines if line.startswith("Pss:")).split()[1])
     return 0

@@ -273,7 +273,7 @@ def print_recording(work: Work) -> None:
 
     recorder.Recorder.record_epochs = timed_record  # type: ignore[method-assign]
     try:
-        with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w") as nowhere:
+        with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w", encoding="utf-8") as nowhere:
             spec = parse_sweep(text, "profile.yaml", ())
             run_sweep(spec, SweepOptions(Path(folder), Path(folder), fuse=work.runs), PlainDisplay(nowhere))
     finally:

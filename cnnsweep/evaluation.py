@@ -18,7 +18,7 @@ from cnnsweep.measuring import measure
 from cnnsweep.models.memory_order import in_order
 from cnnsweep.models.registry import memory_order
 from cnnsweep.recording.known_weights import load_known_best
-from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.paths import RunPaths, SweepPaths, refuse_undecodable
 from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
 from cnnsweep.report.results import Results, load_results
 from cnnsweep.report.settings import Setting, chosen_setting, fold_overlap, group_settings
@@ -57,7 +57,9 @@ def find_checkpoint(path: Path) -> Path:
 
     Raises:
         CheckpointError: there is none; the message says what was found and what to give.
+        FolderError: its name is no text, so it cannot be opened.
     """
+    refuse_undecodable(path)
     if path.is_file():
         if path.suffix != ".safetensors":
             raise CheckpointError(f"{path}: not a checkpoint to evaluate; give a best.safetensors, or a run's folder")
@@ -109,6 +111,7 @@ def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | Non
     Raises:
         CnnSweepError: as for `evaluate_checkpoint`.
     """
+    refuse_undecodable(path)
     results = load_results(path)
     best = _chosen(results)
     runs = [run for run in best.runs if run.checkpoint is not None]

@@ -16,7 +16,7 @@ def gigabytes(count: int) -> str:
 
 def _free_bytes() -> int:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:
@@ -29,6 +29,6 @@ def _control_group_bytes() -> float:
     """Return what a container may still take (Linux control groups, version 2), or infinity without a limit."""
     folder = Path("/sys/fs/cgroup")
     try:
-        return int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
+        return int((folder / "memory.max").read_text(encoding="ascii")) - int((folder / "memory.current").read_text())
     except (OSError, ValueError):  # no control groups, or the limit is "max"
         return float("inf")

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -81,7 +82,7 @@ def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"{path}: no such file; the part before ':' must be a Python file")
     # Two files of one name in different folders are two modules; pickle finds the module again under this name.
-    name = f"cnnsweep_user_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}_{path.stem}"
+    name = f"cnnsweep_user_{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)

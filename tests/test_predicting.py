@@ -178,3 +178,18 @@ def test_hostile_names_reach_no_terminal(predict, tmp_path):
     assert "\x1b" not in out + err
     assert "\\x1b[31m.png" in out.replace("\n", "")
     assert "," in predictions_to_csv([Picture("a,b", (1.0,))], ["c"], 3)
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+def test_file_and_class_names_run_as_no_formula_in_a_spreadsheet(start):
+    name = f"{start}cmd|' /C calc'!A0.png"
+    rows = list(csv.reader(io.StringIO(predictions_to_csv([Picture(name, (1.0, 0.0))], [f"{start}1+1", "b"], 2))))
+    shown = repr(start)[1:-1] if start in "\t\r" else start
+    assert rows == [
+        ["file", "class_1", "probability_1", "class_2", "probability_2"],
+        [f"'{shown}cmd|' /C calc'!A0.png", f"'{shown}1+1", "1.0", "b", "0.0"],
+    ]
+
+
+def test_csv_steers_no_terminal():
+    assert "\x1b" not in predictions_to_csv([Picture("a\x1b[31m.png", (1.0,))], ["c\x1b[2J"], 1)

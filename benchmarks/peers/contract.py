@@ -106,7 +106,7 @@ def make_model(task: Task, images: Images, seed: int) -> nn.Module:
 
 
 def read_task(file: Path) -> Task:
-    values = json.loads(file.read_text())
+    values = json.loads(file.read_text(encoding="utf-8"))
     return Task(**{**values, "images": Path(values["images"]), "out": Path(values["out"])})
 
 

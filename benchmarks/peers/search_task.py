@@ -70,12 +70,12 @@ class Setup:
 
 
 def append_progress(file: Path, figures: dict[str, float]) -> None:
-    with file.open("a") as lines:  # one write a line, so that several processes can append
+    with file.open("a", encoding="utf-8") as lines:  # one write a line, so that several processes can append
         lines.write(json.dumps(figures) + "\n")
 
 
 def read_task() -> SearchTask:
-    values = json.loads(Path(sys.argv[1]).read_text())
+    values = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     return SearchTask(**{**values, "images": Path(values["images"]), "out": Path(values["out"])})
 
 

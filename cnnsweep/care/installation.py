@@ -181,7 +181,7 @@ def _threads() -> Iterator[Finding]:
 def _control_group_cores() -> float | None:
     """Return how many cores a container may use (Linux control groups, version 2); None without a limit."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
         return float(quota) / float(period)
     except (OSError, ValueError):
         return None

@@ -15,6 +15,7 @@ from cnnsweep.care.salvage import Salvage, salvage
 from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CnnSweepError, ResultsError
+from cnnsweep.recording.files import encoded
 from cnnsweep.recording.history import SweepHistory
 from cnnsweep.recording.journal import RESCUED, read_lines
 from cnnsweep.recording.lock import holder
@@ -118,7 +119,7 @@ def _findings_of_tables(paths: SweepPaths, history: SweepHistory, remedy: str) -
 def is_same(path: Path, text: str) -> bool:
     """True if a file holds a text."""
     try:
-        expected = text.encode()
+        expected = encoded(text)
         return read_bounded(path, len(expected)) == expected
     except OSError:
         return False

@@ -80,6 +80,7 @@ def init(
       cnnsweep init photos.yaml --dataset image_folder
     """
     from cnnsweep.recording.files import unwritable
+    from cnnsweep.recording.paths import refuse_undecodable
     from cnnsweep.spec.load import parse_sweep
     from cnnsweep.spec.starter import name_for, starter_file
 
@@ -87,6 +88,7 @@ def init(
         raise UsageError(f"{file}: is a folder; name the file, as in {file / 'sweep.yaml'}")
     if file.exists() and not force:
         raise UsageError(f"{file}: is there already; choose another name, or add --force to write over it")
+    refuse_undecodable(Path(file.name))  # the sweep is named after it
     text = starter_file(name_for(file.stem), dataset, model)
     try:
         parse_sweep(text, str(file), folder=file.parent)  # a wrong --dataset or --model must not reach the file

@@ -86,12 +86,14 @@ def run(
     Ctrl-C stops after the epochs that are running, a second one at once. So does SIGTERM, and SIGHUP when the terminal
     is gone, but waits no longer than CNNSWEEP_GRACE_S seconds (20).
     """
+    from cnnsweep.recording.paths import refuse_undecodable
     from cnnsweep.spec.expand import refuse_too_many
     from cnnsweep.spec.load import load_sweep
 
     changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
     spec = load_sweep(file, changes, _why_not_built)
     folder = out or Path("runs") / spec.name
+    refuse_undecodable(folder)
     max_runs = _confirmed_limit(spec, max_runs)
     refuse_too_many(spec, max_runs)  # before anything heavy is imported
     if dry_run:

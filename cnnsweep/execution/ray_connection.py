@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
+from ray._raylet import AuthenticationMode, Config, get_authentication_mode  # type: ignore[attr-defined]  # compiled
 
 from cnnsweep.data.decode import usable_cores
 from cnnsweep.display.safe_text import safe_text
@@ -100,19 +102,53 @@ class Connection:
             self._folder = None
             _set("RAY_AUTH_TOKEN", self._token_before)
             _set("RAY_AUTH_MODE", self._mode_before)
+            _read_authentication()
 
     def _start(self, cores: int) -> None:
-        # A folder of its own: Ray's usual one belongs to whoever was first to use it on this machine.
+        # A folder of its own: Ray's usual one belongs to whoever was first to use it on this machine. Ray opens its
+        # folder to everybody, so it lies in one that is this person's alone.
         self._folder = tempfile.mkdtemp(prefix="cnnsweep-ray-")
         if len(self._folder) > _LONGEST_FOLDER:
             shutil.rmtree(self._folder)
             self._folder = tempfile.mkdtemp(prefix="cnnsweep-ray-", dir="/tmp")
         # Nobody else on this machine or network may give orders. Without it, Ray would write one into the home folder.
-        if self._token_before is None:
-            os.environ["RAY_AUTH_TOKEN"] = _token_of_process()
-        with _in_words("no Ray cluster can be started on this machine"):
-            _initialise("local", num_cpus=max(cores, usable_cores()), include_dashboard=False, _temp_dir=self._folder)
+        os.environ["RAY_AUTH_TOKEN"] = self._token_before or _token_of_process()
+        os.environ["RAY_AUTH_MODE"] = "token"
+        _read_authentication()
+        folder = str(Path(self._folder, "r"))
+        with _in_words("no Ray cluster can be started on this machine"), _on_loopback():
+            _initialise("local", num_cpus=max(cores, usable_cores()), include_dashboard=False, _temp_dir=folder)
         _own.is_running = True
+        _refuse_open_doors()
+
+
+@contextlib.contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Have Ray start servers that this machine alone reaches, as it does where it has no clusters of several machines.
+
+    Otherwise it replaces 127.0.0.1, the only address at which it does not listen on all interfaces, by another one.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+def _read_authentication() -> None:
+    """Have Ray look at RAY_AUTH_MODE again: it does so once, when it is imported."""
+    Config.initialize("")
+
+
+def _refuse_open_doors() -> None:
+    """Raise where a cluster that was started here can be reached from other machines, or used without a token."""
+    address = ray.get_runtime_context().gcs_address
+    if not address.startswith("127.0.0.1:") or get_authentication_mode() != AuthenticationMode.TOKEN:
+        raise ExecutionError(
+            f"no Ray cluster is started on this machine: Ray {ray.__version__} would let others use it (it listens at "
+            f"{address}); install another version, or start a cluster yourself (docs/clusters.md) and add --address"
+        )
 
 
 @functools.cache

@@ -68,11 +68,17 @@ class _Lines:
         self._rest = ""
 
     def write(self, text: str) -> int:
+        text = _showable(text, "utf-8")
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             if line.strip():
                 self._channel.send(Said(line.rstrip()[:_LONGEST_LINE]))
-        return self._stream.write(text)
+        return self._stream.write(_showable(text, self._stream.encoding or "utf-8"))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def _showable(text: str, encoding: str) -> str:
+    """Return text with what an encoding lacks as escapes: printing must not end a run."""
+    return text.encode(encoding, "backslashreplace").decode(encoding)

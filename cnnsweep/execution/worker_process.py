@@ -23,7 +23,11 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # in which it was started
     assert isinstance(sys.stdout, io.TextIOWrapper)
-    sys.stdout.reconfigure(line_buffering=True)  # what a model prints shall be heard before the process is killed
+    assert isinstance(sys.stderr, io.TextIOWrapper)
+    # What a model prints shall be heard before the process is killed, and shall not end it where a locale lacks a
+    # character; the parent reads UTF-8.
+    sys.stdout.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")
     connection, lifeline, task, threads = map(int, sys.argv[1:5])
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     to_parent = Connection(connection)

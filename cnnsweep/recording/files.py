@@ -141,7 +141,7 @@ def replace_files(contents: Mapping[Path, bytes | str]) -> None:
     with _all_or_rubbish(contents) as temporaries:
         for path, content in contents.items():
             with OutputFile(temporaries[path]) as file:
-                file.write(content.encode() if isinstance(content, str) else content)
+                file.write(encoded(content) if isinstance(content, str) else content)
                 file.sync()
 
 
@@ -188,7 +188,7 @@ def append_to(path: Path, text: str, heading: str = "", *, sync: bool = False) -
     try:
         is_new = not (path.exists() and path.stat().st_size)
         with OutputFile(path, append=True) as file:
-            file.write(((heading if is_new else "") + text).encode())
+            file.write(encoded((heading if is_new else "") + text))
             if sync:
                 file.sync()
         if sync and is_new:
@@ -268,9 +268,22 @@ def unwritable(path: Path, error: OSError) -> FolderError:
     return FolderError(f"{path}: cannot be written ({error.strerror or error}); {remedy}")
 
 
+def encoded(text: str) -> bytes:
+    r"""Return text as UTF-8, which every file of ours is, whatever the locale.
+
+    Bytes of a file's name that are no text, which Python has as lone surrogates, become escapes, as `\udcf6`. In JSON
+    these mean the very name again.
+    """
+    return text.encode("utf-8", "backslashreplace")
+
+
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Return JSON that every reader accepts: NaN and infinities, which JSON does not have, become null."""
-    return json.dumps(_without_nan(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    """Return JSON that every reader accepts, in characters that every file can hold.
+
+    NaN and infinities, which JSON does not have, become null; lone surrogates become escapes, see `encoded`.
+    """
+    text = json.dumps(_without_nan(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    return encoded(text).decode()
 
 
 def _without_nan(value: Any) -> Any:

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from cnnsweep.bounded_files import open_regular, read_bounded
 from cnnsweep.errors import FolderError
 from cnnsweep.recording.files import displacement, make_folder, remove_file, replace_file, unwritable
-from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.recording.paths import SweepPaths, refuse_undecodable
 
 _LONGEST_OWNER = 10_000  # bytes
 
@@ -63,8 +63,10 @@ def locked(paths: SweepPaths) -> Iterator[Hold]:
     The operating system lets go of the lock when the process ends, however it ends, so a stale one never blocks.
 
     Raises:
-        FolderError: another process holds it, it cannot be written, or something else lies in the lock's place.
+        FolderError: another process holds it, it cannot be written, something else lies in the lock's place, or its
+            name is no text.
     """
+    refuse_undecodable(paths.folder)
     try:
         make_folder(paths.folder)
         lock = lock_of(paths.lock)
@@ -91,8 +93,9 @@ def holder(paths: SweepPaths) -> str | None:
     """Return in words who holds a sweep's folder, or None where nobody does, or it cannot be told.
 
     Raises:
-        FolderError: something else lies in the lock's place.
+        FolderError: something else lies in the lock's place, or the folder's name is no text.
     """
+    refuse_undecodable(paths.folder)
     if not os.path.lexists(paths.lock):
         return None
     lock = lock_of(paths.lock)

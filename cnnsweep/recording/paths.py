@@ -5,6 +5,8 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnsweep.errors import FolderError
+
 _LONGEST_NAME = 255  # bytes, in all file systems that are in use
 
 
@@ -12,7 +14,26 @@ def is_folder_name(name: object) -> bool:
     """True for the name of one folder: what comes from a file of a stranger must not lead out of the sweep's."""
     if not isinstance(name, str) or name in ("", ".", "..") or any(char in name for char in "/\\:\0"):
         return False
-    return len(name.encode("utf-8", "replace")) <= _LONGEST_NAME and not any("\ud800" <= c <= "\udfff" for c in name)
+    return len(name.encode("utf-8", "replace")) <= _LONGEST_NAME and not _has_surrogates(name)
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def refuse_undecodable(path: Path) -> None:
+    """Raise where a file or folder cannot be named to other programs: safetensors and TensorBoard want text.
+
+    Python has bytes of a name that are no text in the file system's encoding as lone surrogates.
+
+    Raises:
+        FolderError: there are such.
+    """
+    if _has_surrogates(str(path)):
+        raise FolderError(
+            f"{path}: has bytes in its name that are no text here, so neither safetensors nor "
+            "TensorBoard could open it; choose another name, or, if they are UTF-8, set PYTHONUTF8=1"
+        )
 
 
 @dataclass(frozen=True, slots=True)

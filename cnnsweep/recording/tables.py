@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from cnnsweep.display.csv_text import without_formula
 from cnnsweep.recording.files import replace_file, to_json
 from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.recording.paths import SweepPaths
@@ -208,16 +209,9 @@ def _varies(name: str, runs: Any) -> bool:
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Return rows as CSV; `columns` head an empty table, others follow as they come."""
-    frame = pd.DataFrame([{name: _cell(value) for name, value in row.items()} for row in rows])
+    frame = pd.DataFrame(
+        [{without_formula(name): without_formula(value) for name, value in row.items()} for row in rows]
+    )
     if frame.empty:
         frame = pd.DataFrame(columns=list(columns))
     return frame.to_csv(index=False)
-
-
-def _cell(value: Any) -> Any:
-    """Return a value for a CSV cell: a spreadsheet must not run a text as a formula."""
-    if isinstance(value, list | dict | tuple):
-        value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return value

@@ -1,13 +1,12 @@
 """The ranked table as text for other programs: Markdown, CSV and JSON."""
 
-import csv
 import dataclasses
-import io
 import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from cnnsweep.display.csv_text import csv_text
 from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, setting_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.records import end_words
@@ -19,8 +18,6 @@ from cnnsweep.report.settings import Setting, group_settings
 from cnnsweep.report.summary import places, rank_runs
 from cnnsweep.report.ties import starred_run
 
-# A spreadsheet runs a cell that starts with one of these (OWASP, CSV injection).
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 _STOP_COLUMNS = tuple(f"stop_{name}" for name in _STOP_FIELDS)
 _SETTING_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "low", "high", "runs", "place", "tied"))
@@ -55,11 +52,7 @@ def to_csv(results: Results, top: int | None = None, sort: str | None = None) ->
     """Return all columns of the runs; texts that a spreadsheet would run as formulas get a leading apostrophe."""
     settings = _settings(results)
     rows = [_plain_row(rank, run, settings) for rank, run in _ranked(results, top, sort)]
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_csv_cell(name) for name in _column_names(results, settings)])
-    writer.writerows([_csv_cell(value) for value in row.values()] for row in rows)
-    return stream.getvalue()
+    return csv_text([_column_names(results, settings), *(list(row.values()) for row in rows)])
 
 
 def to_json(results: Results, top: int | None = None, sort: str | None = None) -> str:
@@ -166,14 +159,6 @@ def _setting_cells(setting: Setting | None) -> dict[str, Any]:
     mean, deviation, low, high, count = figures
     cells = (mean, deviation, low, high, count, setting.place, setting.tied)
     return dict(zip(_SETTING_COLUMNS, cells, strict=True))
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, dict | list):
-        value = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, str):
-        return value
-    return ("'" if value.startswith(_FORMULA_STARTS) else "") + safe_text(value)
 
 
 def _markdown(text: str) -> str:

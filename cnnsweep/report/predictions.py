@@ -1,7 +1,5 @@
 """What a model says that pictures show, for a person and for programs."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cnnsweep.display.csv_text import csv_text
 from cnnsweep.display.safe_text import safe_text
 
 
@@ -66,12 +65,7 @@ def _to_mapping(picture: Picture, classes: Sequence[str], count: int) -> Mapping
 def predictions_to_csv(pictures: Sequence[Picture], classes: Sequence[str], count: int) -> str:
     """Return a table of the readable pictures: file, then the likeliest classes each with its probability."""
     shown = min(count, len(classes))
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
     heading = [name for n in range(1, shown + 1) for name in (f"class_{n}", f"probability_{n}")]
-    writer.writerow(["file", *heading])
-    for picture in pictures:
-        if picture.error is None:
-            cells = [cell for pair in picture.top(classes, count) for cell in pair]
-            writer.writerow([picture.file, *cells])
-    return file.getvalue()
+    readable = [picture for picture in pictures if picture.error is None]
+    rows = [[picture.file, *(cell for pair in picture.top(classes, count) for cell in pair)] for picture in readable]
+    return csv_text([["file", *heading], *rows])

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CnnSweepError, ResultsError, UsageError
-from cnnsweep.recording.paths import RunPaths, SweepPaths
+from cnnsweep.recording.paths import RunPaths, SweepPaths, refuse_undecodable
 
 USUAL_PORT = 6006  # TensorBoard's own
 _MOST_TRIED = 20  # ports from there on
@@ -29,7 +29,9 @@ def find_events(folder: Path) -> Path:
 
     Raises:
         ResultsError: there are no events in it.
+        FolderError: its name is no text, which TensorBoard cannot open.
     """
+    refuse_undecodable(folder)
     if not folder.is_dir():
         raise ResultsError(f"{safe_text(folder)}: there is no such folder; give a sweep's, a run's, or one of sweeps")
     if not any(_folders_with_events(folder, _DEEPEST)):

@@ -170,15 +170,18 @@ def test_a_group_that_cannot_go_on_is_split(executor, nets):
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_what_a_model_prints_is_heard(name, task, nets, monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    for variable, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(variable, value)  # which has neither star nor umlaut
     executor = EXECUTORS[name](task)
-    run = make_run("a", model=ModelChoice(f"{nets}:Net", {"says": "here I am"}))
+    run = make_run("a", model=ModelChoice(f"{nets}:Net", {"says": "here ★ I äm \udcf6"}))
     try:
         notes = train(executor, alone(run))
         notes_of_more = train(executor, alone(make_run("b")))
     finally:
         executor.close()
     said = [*notes.said, *notes_of_more.said]
-    assert any(text.endswith(": here I am") for text in said), said
+    assert any(text.endswith(": here ★ I äm \\udcf6") for text in said), said
+    assert notes.ends["a"].status is RunStatus.FINISHED
 
 
 def test_nothing_further_starts_once_the_watcher_wants_no_more(executor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import shlex
@@ -149,9 +150,9 @@ def test_nothing_is_left_of_a_local_cluster(tmp_path, end):
     wait_until(lambda: not ray_processes(driver.pid), 30)
     text = (tmp_path / "log").read_text()
     assert "Ray worker on" not in text, "no worker was lost, none had anything to say"
-    left = list(Path(tempfile.gettempdir()).glob(f"cnnsweep-ray-*/session*_{driver.pid}"))
+    left = list(Path(tempfile.gettempdir()).glob(f"cnnsweep-ray-*/r/session*_{driver.pid}"))
     if end == signal.SIGKILL:
-        shutil.rmtree(left[0].parent)  # of what was killed the folder stays
+        shutil.rmtree(left[0].parents[1])  # of what was killed the folder stays
     else:
         assert left == []
         assert "interrupted; go on with" in text
@@ -232,7 +233,7 @@ def ray_processes(driver: int) -> list[str]:
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if re.search(rf"cnnsweep-ray-\w+/session_[-\d_]+_{driver}\b", line):
+        if re.search(rf"cnnsweep-ray-\w+/r/session_[-\d_]+_{driver}\b", line):
             found.append(line)
     return found
 
@@ -261,3 +262,65 @@ def test_a_process_may_start_clusters_one_after_the_other():
     """Ray keeps the first one's token; a second one with a token of its own refused the process that had started it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     subprocess.run([sys.executable, "-c", TWO_CLUSTERS], env=environment, check=True, timeout=120)
+
+
+ONE_CLUSTER = """
+import os, sys
+import ray
+from cnnsweep.execution.ray_connection import Connection
+
+connection = Connection(None, 1, [])
+print(os.getpid(), ray.get_runtime_context().gcs_address, connection._folder, flush=True)
+sys.stdin.read()
+connection.close()
+"""
+STRANGER = """
+import sys
+from ray._raylet import GcsClient
+GcsClient(address=sys.argv[1]).internal_kv_put(b"mine", b"now", True)
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("mode", [None, "disabled"])
+def test_a_cluster_of_this_machine_is_reached_by_this_machine_alone_and_only_with_its_token(mode):
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    command = [sys.executable, "-c", ONE_CLUSTER]
+    driver = subprocess.Popen(
+        command,
+        env={**environment, **({} if mode is None else {"RAY_AUTH_MODE": mode})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        process, address, folder = driver.stdout.readline().split()
+        places = [place for one in family(int(process)) for place in listening(one)]
+        stranger = subprocess.run(
+            [sys.executable, "-c", STRANGER, address], env=environment, capture_output=True, text=True, timeout=60
+        )
+        mode_of_folder = Path(folder).stat().st_mode & 0o777
+    finally:
+        driver.communicate()
+    assert driver.returncode == 0
+    assert len(places) >= 4, "control plane, node, object store, driver"
+    assert [place for place in places if not place.is_loopback] == []
+    assert "InvalidAuthToken" in stranger.stderr
+    assert mode_of_folder == 0o700
+    assert not Path(folder).exists()
+
+
+def family(process: int) -> list[int]:
+    """Return a process with its children and theirs."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [process, *(one for child in children for one in family(int(child)))]
+
+
+def listening(process: int) -> list[ipaddress.IPv4Address]:
+    """Return at which addresses a process listens."""
+    sockets = {str(path.readlink()) for path in Path(f"/proc/{process}/fd").iterdir() if path.is_symlink()}
+    rows = [
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().split("\n")[1:-1]
+    ]
+    found = [row[1].split(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets]
+    return [ipaddress.IPv4Address(bytes.fromhex(address[-8:])[::-1]) for address in found]
