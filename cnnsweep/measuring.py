@@ -45,7 +45,7 @@ def measure(
     pixels: PixelScale,
     classes: Sequence[str],
     device: torch.device,
-    order: torch.memory_format,
+    order: torch.memory_format = torch.channels_last,
 ) -> Measurement:
     """Measure a model in eval mode on the images at some positions of a set.
 

@@ -64,7 +64,7 @@ FORMS = {
     "shuffled channels":
         "self.conv2(x.view(x.size(0), 2, 2, 8, 8).transpose(1, 2).contiguous().view(x.size(0), 4, 8, 8)).mean((2, 3))",
     "squeeze and excite":
-        "(x * torch.sigmoid(F.adaptive_avg_pool2d(x, 1).view(x.size(0), 4).view(x.size(0), 4, 1, 1))).view(x.size(0), -1)",
+        "(x * F.adaptive_avg_pool2d(x, 1).view(x.size(0), 4).sigmoid().view(x.size(0), 4, 1, 1)).view(x.size(0), -1)",
     "patches": "x.view(x.size(0), 4, 2, 4, 2, 4).permute(0, 2, 4, 1, 3, 5).contiguous().view(x.size(0), 4, -1).mean(1)",
     "heads": "(lambda q: (q @ q.transpose(-2, -1)).softmax(-1) @ q)(x.view(x.size(0), 2, 2, 64)).view(x.size(0), -1)",
     "permuted": "x.permute(0, 2, 3, 1).contiguous().view(x.size(0), -1)",
@@ -84,7 +84,7 @@ ALONE = {
     "strided windows": "torch.as_strided(x, (x.size(0), 4, 6, 6, 3), (256, 64, 8, 1, 8)).flatten(1)",
     "strides": "x.flatten(1) * x.stride(1)",
     "asks for its order": "x.flatten(1) * (2.0 if x.is_contiguous() else 3.0)",
-    "numpy in memory order": "x.flatten(1) + torch.from_numpy(x.detach().numpy().ravel('K').copy()).view(x.size(0), -1)",
+    "numpy in memory order": "x.flatten(1) + torch.from_numpy(x.detach().numpy().ravel('K').copy()).view(-1, 256)",
 }
 # The last three have views that every order allows, of channels or of rows alone.
 IN_FAST_ORDER = {

@@ -84,7 +84,8 @@ class Shuffled(Frozen):
     def drawn(self, x):
         scales = [number / 7 for number in range(1, 13)]
         random.shuffle(scales)
-        return x * torch.tensor(scales[:4], dtype=x.dtype)[:, None, None] * (1 + float(np.random.permutation(99)[0]) / 99)
+        factor = 1 + float(np.random.permutation(99)[0]) / 99
+        return x * factor * torch.tensor(scales[:4], dtype=x.dtype)[:, None, None]
 
 class Noisy(Frozen):
     '''Draws in evaluation too.'''

@@ -129,7 +129,7 @@ def by_hand(
 
 def assert_all_near(found: Sequence[Tensor], expected: Sequence[Tensor], about: object) -> None:
     for mine, theirs in zip(found, expected, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=TOLERANCE, atol=TOLERANCE, msg=lambda m: f"{about}: {m}")  # noqa: B023
+        torch.testing.assert_close(mine, theirs, rtol=TOLERANCE, atol=TOLERANCE, msg=lambda m: f"{about}: {m}")
 
 
 @pytest.mark.parametrize("clip", [None, 0.5], ids=["", "clipped"])
