@@ -260,7 +260,7 @@ def _calibrate_within_memory(runs: Sequence[Run], epochs: int, task: TrainingTas
 def _in_words(groups: Sequence[RunGroup], choice: Calibration) -> str:
     run = groups[0].runs[0]
     count = sum(len(group.runs) for group in groups)
-    what = f"{count} runs of {run.model.name}, batch size {run.hyperparameters.batch_size}"
+    what = f"{count_text(count, 'run')} of {run.model.name}, batch size {run.hyperparameters.batch_size}"
     if choice.way == ALONE:
         return f"{what}: one by one, {choice.why}"
     at_once = [

@@ -20,6 +20,7 @@ from cnnsweep.data.folder_options import FolderOptions
 from cnnsweep.data.folders import ImageFile, Listing, find_folder, labels_of, list_images
 from cnnsweep.data.images import ImageSet, MemoryImages
 from cnnsweep.data.streamed import StreamedImages
+from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
@@ -141,7 +142,8 @@ def _form_of(looks: Sequence[Look], options: FolderOptions, listing: Listing) ->
     if not looks:
         first = safe_text(listing.folder / listing.files[0].path)
         raise DataError(
-            f"{safe_text(listing.folder)}: none of its {len(listing.files)} files is an image, such as {first}"
+            f"{safe_text(listing.folder)}: none of its {count_text(len(listing.files), 'file')} is an image, such as "
+            f"{first}"
         )
     sizes = Counter((look.height, look.width) for look in looks)
     # Of equally common sizes the smallest, so that the order of the files does not matter.
@@ -153,8 +155,9 @@ def _form_of(looks: Sequence[Look], options: FolderOptions, listing: Listing) ->
 def _of_bounded_size(form: Form, listing: Listing) -> Form:
     if form.image_bytes > _MOST_IMAGE_BYTES:
         raise DataError(
-            f"{safe_text(listing.folder)}: images of {form.height:,}×{form.width:,} with {form.channels} channels take "
-            f"{form.image_bytes:,} bytes each; allowed are {_MOST_IMAGE_BYTES:,}: give a smaller `size`"
+            f"{safe_text(listing.folder)}: images of {form.height:,}×{form.width:,} with "
+            f"{count_text(form.channels, 'channel')} take {form.image_bytes:,} bytes each; allowed are "
+            f"{_MOST_IMAGE_BYTES:,}: give a smaller `size`"
         )
     return form
 
@@ -177,7 +180,7 @@ def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> No
         f"{safe_text(listing.folder / path)} ({safe_text(reason)})" for path, reason in [*index.broken.items()][:_NAMED]
     )
     more = f"; and {len(index.broken) - _NAMED} more" if len(index.broken) > _NAMED else ""
-    count = f"{len(index.broken)} of {len(listing.files)} images cannot be read: {named}{more}"
+    count = f"{len(index.broken)} of {count_text(len(listing.files), 'image')} cannot be read: {named}{more}"
     if options.broken != "skip":
         raise DataError(f"{count}. Replace or remove them, or write `broken: skip` to go on without them")
     for files in _good_files(listing, index):

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.memory import gigabytes
+from cnnsweep.display.figures import count_text
 from cnnsweep.errors import DataError
 from cnnsweep.user_code import load_object
 
@@ -95,7 +96,8 @@ class _Reader:
         else:
             raise DataError(f"{where}: is {_kind(part)}; expected (images, labels) or a torch Dataset with a length")
         if len(images) != len(labels) or len(labels) == 0:
-            raise DataError(f"{where}: {len(images)} images and {len(labels)} labels; expected as many, and at least 1")
+            counts = f"{count_text(len(images), 'image')} and {count_text(len(labels), 'label')}"
+            raise DataError(f"{where}: {counts}; expected as many, and at least 1")
         return MemoryImages(images, labels)
 
     def _read_items(self, where: str, items: Any) -> tuple[Tensor, Tensor]:
