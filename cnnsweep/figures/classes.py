@@ -85,5 +85,8 @@ def confusion_matrix(evaluation: RunEvaluation) -> Drawing | None:
         bar.outline.set_visible(False)
 
     images = count_text(evaluation.images, _IMAGES[evaluation.split][:-1])
-    caption = f"Confusion matrix of the best run on {images}, in percent of the images of each class; accuracy {evaluation.accuracy * 100:.2f} %."
+    caption = (
+        f"Confusion matrix of the best run on {images}, in percent of the images of each class; "
+        f"accuracy {evaluation.accuracy * 100:.2f} %."
+    )
     return Drawing("confusion_matrix", caption, draw, rows=5)
