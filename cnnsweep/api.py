@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cnnsweep.display.figures import count_text
 from cnnsweep.errors import CnnSweepError, DataError, UsageError
 from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.report.finding import find_named, find_results_file
@@ -175,7 +176,7 @@ class Sweep:
             for run in rank_runs(results)[:_SHOWN]
         ]
         left = len(results.runs) - len(rows)
-        title = f"{results.sweep.name}: {len(results.runs):,} runs, {results.sweep.status}"
+        title = f"{results.sweep.name}: {count_text(len(results.runs), 'run')}, {results.sweep.status}"
         return html_table(title, (*columns, metric, "status"), rows, f"and {left:,} more" if left else "")
 
 

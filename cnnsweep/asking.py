@@ -101,7 +101,7 @@ class Asker:
         if self._is_grid or self._listed is None or len(self._listed) >= self._search.runs:
             return None
         count = count_text(len(self._listed), "setting")
-        return f"the search asks for {self._search.runs:,} settings, but there are only {count} to try"
+        return f"the search asks for {count_text(self._search.runs, 'setting')}, but there are only {count} to try"
 
     @property
     def asks_in_passing(self) -> bool:

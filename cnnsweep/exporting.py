@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.descriptions import Description, describe
+from cnnsweep.display.figures import count_text
 from cnnsweep.errors import CheckpointError, CnnSweepError, UsageError
 from cnnsweep.evaluation import find_checkpoint
 from cnnsweep.models.logits import LogitsModel, giving_logits
@@ -243,8 +244,8 @@ def _largest_difference(
         difference = (found - wanted).abs().max().item() if found.shape == wanted.shape else float("nan")
         if not difference <= _RELATIVE * wanted.abs().max().item() + _ABSOLUTE:
             raise CheckpointError(
-                f"the exported model differs from the checkpoint's on {count} images (largest difference of a logit: "
-                f"{difference:.3g}); nothing was written"
+                f"the exported model differs from the checkpoint's on {count_text(count, 'image')} "
+                f"(largest difference of a logit: {difference:.3g}); nothing was written"
             )
         largest = max(largest, difference)
     return largest

@@ -31,6 +31,9 @@ from cnnsweep.training.feeding import TrainingTask
 from cnnsweep.training.footprint import runs_that_fit
 
 AUTO, OFF = "auto", "off"
+# Joining a group that has begun would change the results of its runs, which do not depend on what a file gets later.
+_OTHERS_GO_ON = "the others of its kind go on in the group that they began in"
+_OTHERS_ENDED = "the only one of its kind that is left to train"
 _REUSED_FOR = 2  # times as many trajectories as a way was chosen for: beyond, another may be faster
 
 
@@ -80,7 +83,12 @@ def choose_groups(
         planned = _with_goals([PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new], leg)
     else:
         epochs_done = {run.id: len(history.runs[run.id].records) for run in new if run.id in history.runs}
-        planner = _Planner(executor, fuse, under, tell, dict(history.ways), measure_all, in_step)
+        going_on = frozenset(family(run) for one in remembered for run in one.group.runs)
+        left = {run.id for run in missing}
+        is_edited = leg == TO_THE_ENDS and any(run_id not in left for run_id in history.runs)
+        planner = _Planner(
+            executor, fuse, under, tell, dict(history.ways), measure_all, in_step, going_on, is_edited=is_edited
+        )
         kinds = runs_of_a_kind(new, epochs_done, mixes_epochs=leg.mixes_epochs)
         if in_step:
             families: dict[str, list[list[Trajectory]]] = {}
@@ -130,6 +138,8 @@ class _Planner:
     ways: dict[str, RememberedWay]
     measure_all: bool
     in_step: bool
+    going_on: frozenset[str]  # families of runs whose groups the journal remembers
+    is_edited: bool  # others have ended before, with which a newcomer might have trained
 
     def plan(self, kinds: Sequence[Sequence[Trajectory]]) -> list[PlannedGroup]:
         """Choose the groups of runs that could all train together; of several kinds only where they go on in step."""
@@ -153,7 +163,8 @@ class _Planner:
             groups = self._divide(kinds, choice)
         if choice.way is not None:
             self.ways[family(kinds[0][0][0])] = choice.way
-        if choice.is_new and self.fuse != OFF and sum(map(len, kinds)) > 1:
+        is_left_alone = choice.calibration.why in (_OTHERS_GO_ON, _OTHERS_ENDED)
+        if choice.is_new and self.fuse != OFF and (sum(map(len, kinds)) > 1 or is_left_alone):
             self.tell(_in_words(groups, choice.calibration))
         return [self._planned(group, choice) for group in groups]
 
@@ -179,10 +190,15 @@ class _Planner:
                 if len(program) > 1:
                     self.executor.call(check_fused, [members[-1] for members in program], TASK)
 
+    def _why_single(self, run: Run) -> str:
+        if family(run) in self.going_on:
+            return _OTHERS_GO_ON
+        return _OTHERS_ENDED if self.is_edited else "the only one of its kind"
+
     def _choose(self, kind: Sequence[Trajectory]) -> _Choice:
         runs = [members[-1] for members in kind]
         if len(kind) == 1 or self.fuse == OFF:
-            why = "--fuse off" if self.fuse == OFF else "the only one of its kind"
+            why = "--fuse off" if self.fuse == OFF else self._why_single(runs[0])
             step_s = self.executor.call(seconds_together, runs[:1], TASK) if self.measure_all else None
             return _Choice(Calibration(ALONE, why, step_s))
         if isinstance(self.fuse, int):
@@ -273,9 +289,9 @@ def _repeated_in_words(group: RunGroup) -> str:
 def _in_words(groups: Sequence[RunGroup], choice: Calibration) -> str:
     run = groups[0].runs[0]
     count = sum(len(group.runs) for group in groups)
-    what = f"{count} runs of {run.model.name}, batch size {run.hyperparameters.batch_size}"
+    what = f"{count_text(count, 'run')} of {run.model.name}, batch size {run.hyperparameters.batch_size}"
     if choice.way == ALONE:
-        return f"{what}: one by one, {choice.why}"
+        return f"{what}: {'alone' if count == 1 else 'one by one'}, {choice.why}"
     at_once = [
         size
         for group in groups

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnnsweep.display.base import SweepDisplay
+from cnnsweep.display.figures import count_text
 from cnnsweep.errors import DiskFullError, ExecutionError, FolderError, FolderLostError
 from cnnsweep.failures import FailureStreak
 from cnnsweep.interruption import StopRequest
@@ -70,8 +71,9 @@ class Supervisor:
         planned = [PlannedGroup(part, f"a larger group failed: {cause}") for part in parts]
         self.recorder.record_groups(event_from_groups(planned, self._grouped_under, self._leg))
         sizes = " and ".join(str(len(part.trajectories)) for part in parts)
+        left = sum(len(part.runs) for part in parts)
         how = "one by one" if all(len(part.trajectories) == 1 for part in parts) else f"in groups of {sizes}"
-        self.display.message(f"{sum(len(part.runs) for part in parts)} runs go on {how}: {cause}")
+        self.display.message(f"{count_text(left, 'run')} {'goes' if left == 1 else 'go'} on {how}: {cause}")
 
     def group_lost(self, group: RunGroup, cause: str) -> None:
         for run in group.runs:  # until their turn comes again

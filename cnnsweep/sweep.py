@@ -210,8 +210,10 @@ def _say_what_is_special(duplicates: int, history: SweepHistory, changes: Sequen
             "the last command in this folder was cut off (killed, or the machine went down); "
             "every run goes on after its last saved epoch"
         )
-    if duplicates:
-        display.message(f"{duplicates} combinations repeat others and are trained once")
+    if duplicates == 1:
+        display.message("1 combination repeats another and is trained once")
+    elif duplicates:
+        display.message(f"{duplicates:,} combinations repeat others and are trained once")
     for line in changes:
         display.message(line)
 

@@ -325,3 +325,31 @@ def test_a_plan_together_takes_as_many_epochs_as_the_longest_run_of_a_trajectory
 )
 def test_bytes_are_written_as_people_read_them(count, text):
     assert bytes_text(int(count)) == text
+
+
+def test_a_newcomer_that_trains_alone_is_told_why(tmp_path):
+    rates = "params.lr=[0.01, 0.001{}]"
+    more = ["params.lr=[0.01, 0.001, 0.1]"]
+
+    class Interrupting(SilentDisplay):
+        def epoch_ended(self, record, standing):
+            super().epoch_ended(record, standing)
+            if record.epoch == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    sweep(tmp_path / "part", overrides=[rates.format("")], fuse=8, display=Interrupting())
+    sweep(tmp_path / "whole", overrides=[rates.format("")], fuse=8)
+    reasons = {
+        "part": "the others of its kind go on in the group that they began in",
+        "whole": "the only one of its kind that is left to train",
+    }
+    for name, why in reasons.items():
+        spec = parse_sweep(SMALL, "small.yaml", more)
+        plan = forecast_sweep(spec, ForecastOptions(tmp_path / name, tmp_path, 8, 100))
+        assert [(len(cost.group.runs), cost.why) for cost in plan.groups][-1] == (1, why)
+        display = SilentDisplay()
+        sweep(tmp_path / name, overrides=more, fuse=8, display=display)
+        assert display.notes == [f"1 run of cnn, batch size 16: alone, {why}"]
+    display = SilentDisplay()
+    sweep(tmp_path / "new", overrides=["params.lr=0.1"], fuse=8, display=display)
+    assert display.notes == []  # one run by itself needs no reason

@@ -14,6 +14,7 @@ from cnnsweep.bounded_files import open_regular
 from cnnsweep.care.run_folder import RunCheck
 from cnnsweep.care.salvage import Salvage
 from cnnsweep.care.sweep_folder import DAMAGED, Progress, is_same, read_salvage
+from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CheckpointError, CnnSweepError
 from cnnsweep.recording.checkpoints import describe_best, read_description, save_best, weights_digest
@@ -61,7 +62,7 @@ def _mend_journal(paths: SweepPaths, found: Salvage) -> Iterator[str]:
         yield from (f"journal: {safe_text(words)}" for words in (*found.damage, *found.consequences))
     elif found.torn_bytes:
         cut_file(paths.journal, len(found.content))
-        yield f"journal: cut off a torn last line of {found.torn_bytes:,} bytes"
+        yield f"journal: cut off a torn last line of {count_text(found.torn_bytes, 'byte')}"
 
 
 def _mend_runs(paths: SweepPaths, history: SweepHistory, progress: Progress) -> Iterator[str]:

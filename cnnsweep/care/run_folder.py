@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cnnsweep.bounded_files import MOST_BYTES, read_bounded
 from cnnsweep.care.findings import Finding, note, problem
+from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import CheckpointError
 from cnnsweep.recording.checkpoints import describe_best
@@ -103,7 +104,7 @@ class RunCheck:
             if not _is_loss(line, pair):
                 return f"line {number} is damaged"
         if len(rows) != len(expected):
-            return f"has {len(rows):,} batches, and the journal {len(expected):,}"
+            return f"has {count_text(len(rows), 'batch', 'batches')}, and the journal {len(expected):,}"
         if self.recorded_batch_losses not in (None, text):
             return "is not what TensorBoard's files say"
         return None

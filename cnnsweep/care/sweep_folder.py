@@ -95,7 +95,9 @@ def _findings_of_journal(found: Salvage, remedy: str, *, is_running: bool) -> It
     for words in (*found.damage, *found.consequences):
         yield problem("journal", safe_text(words), remedy)
     if found.torn_bytes and not is_running:
-        yield note("journal", f"the last line is torn ({found.torn_bytes:,} bytes); the next command cuts it off")
+        yield note(
+            "journal", f"the last line is torn ({count_text(found.torn_bytes, 'byte')}); the next command cuts it off"
+        )
     if found.history.sweep is None:
         yield problem("journal", "does not say what sweep it is of", "run the sweep file again: what has ended stays")
     elif not found.is_damaged:

@@ -94,13 +94,14 @@ def _write_html(results: Results, file: Path, run_name: str | None, style: Forma
 
 
 def _write_figures(results: Results, folder: Path, run_name: str | None, style: Format) -> None:
+    from cnnsweep.display.figures import count_text
     from cnnsweep.display.safe_text import safe_text
     from cnnsweep.figures.writing import write_figures
 
     if run_name is not None or style is not Format.TABLE:
         raise UsageError("--figures draws the whole sweep; leave --run and --format out")
     written = write_figures(results, folder)
-    print(f"wrote {len(written.files)} files into {safe_text(folder)}", file=sys.stderr)
+    print(f"wrote {count_text(len(written.files), 'file')} into {safe_text(folder)}", file=sys.stderr)
     for name, needs in written.left_out.items():
         print(f"left out: {name} ({needs})", file=sys.stderr)
 

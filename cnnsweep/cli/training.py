@@ -307,12 +307,13 @@ def _say_why_it_gave_up(result: SweepResult, reason: str) -> None:
 
 def _confirmed_limit(spec: SweepSpec, max_runs: int) -> int:
     """Return how many runs the sweep may have: a person at a terminal is asked about more than the limit."""
+    from cnnsweep.display.figures import count_text
     from cnnsweep.spec.expand import MOST_RUNS
     from cnnsweep.spec.settings import count_runs
 
     count = count_runs(spec).runs
     if max_runs < count <= MOST_RUNS and sys.stdin.isatty() and sys.stderr.isatty():
-        typer.confirm(f"The sweep has {count:,} runs. Train them all?", abort=True, err=True)
+        typer.confirm(f"The sweep has {count_text(count, 'run')}. Train them all?", abort=True, err=True)
         return count
     return max_runs
 

@@ -162,7 +162,9 @@ def choice_warnings(sources: Sequence[Source], objective: Objective) -> list[str
 
 def scope_words(scope: str) -> str:
     """Return which epochs of a run count: `at the best epoch`."""
-    return f"at the {scope} epoch" if scope in (BEST, LAST) else f"{scope} epochs"
+    return (
+        f"at the {scope} epoch" if scope in (BEST, LAST) else f"{scope} {'epoch' if scope.endswith(' 1') else 'epochs'}"
+    )
 
 
 def _and(words: Sequence[str]) -> str:

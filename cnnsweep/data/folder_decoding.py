@@ -15,6 +15,7 @@ from cnnsweep.data.decoded import Index, Sizes
 from cnnsweep.data.fingerprint import PartDigest, digest_labels, fingerprint
 from cnnsweep.data.folder_options import FolderOptions
 from cnnsweep.data.folders import ImageFile, Listing, labels_of
+from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
@@ -115,7 +116,8 @@ def _form_of(looks: Sequence[Look], options: FolderOptions, listing: Listing) ->
     if not looks:
         first = safe_text(listing.folder / listing.files[0].path)
         raise DataError(
-            f"{safe_text(listing.folder)}: none of its {len(listing.files)} files is an image, such as {first}"
+            f"{safe_text(listing.folder)}: none of its {count_text(len(listing.files), 'file')} is an image, such as "
+            f"{first}"
         )
     sizes = Counter((look.height, look.width) for look in looks)
     # Of equally common sizes the smallest, so that the order of the files does not matter.
@@ -127,8 +129,8 @@ def _form_of(looks: Sequence[Look], options: FolderOptions, listing: Listing) ->
 def _of_bounded_size(form: Form, listing: Listing) -> Form:
     if form.image_bytes > _MOST_IMAGE_BYTES:
         raise DataError(
-            f"{safe_text(listing.folder)}: images of {form.height:,}×{form.width:,} with {form.channels} channels take "
-            f"{form.image_bytes:,} bytes each; allowed are {_MOST_IMAGE_BYTES:,}: give a smaller `size`"
+            f"{safe_text(listing.folder)}: images of {form.height:,}×{form.width:,} with "
+            f"{count_text(form.channels, 'channel')} take {form.image_bytes:,} bytes each; allowed are {_MOST_IMAGE_BYTES:,}: give a smaller `size`"
         )
     return form
 

@@ -17,6 +17,7 @@ from cnnsweep.data.layout import find_layout
 from cnnsweep.data.part_names import TEST, TRAIN, VALIDATION
 from cnnsweep.data.picture_files import USUAL_ENDINGS, ending_of, image_endings, is_clutter, is_hidden
 from cnnsweep.data.splits import hold_out
+from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
@@ -182,8 +183,8 @@ def _split(
     count = round(test_share * len(files))
     if not 0 < count < len(files):
         raise DataError(
-            f"image_folder: test: {test_share} of {len(files)} images would leave {len(files) - count} for training "
-            f"and {count} for testing; both need at least one"
+            f"image_folder: test: {test_share} of {count_text(len(files), 'image')} would leave "
+            f"{len(files) - count} for training and {count} for testing; both need at least one"
         )
     positions: tuple[Tensor, Tensor] = hold_out(labels_of(files), count, 0, "image_folder test")
     train, test = (tuple(files[position] for position in part.tolist()) for part in positions)

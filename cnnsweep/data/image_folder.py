@@ -26,6 +26,7 @@ from cnnsweep.data.folder_options import FolderOptions
 from cnnsweep.data.folders import ImageFile, Listing, find_folder, labels_of, list_images
 from cnnsweep.data.images import ImageSet, MemoryImages
 from cnnsweep.data.streamed import StreamedImages
+from cnnsweep.display.figures import count_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import DataError
 
@@ -117,7 +118,7 @@ def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> No
         f"{safe_text(listing.folder / path)} ({safe_text(reason)})" for path, reason in [*index.broken.items()][:_NAMED]
     )
     more = f"; and {len(index.broken) - _NAMED} more" if len(index.broken) > _NAMED else ""
-    count = f"{len(index.broken)} of {len(listing.files)} images cannot be read: {named}{more}"
+    count = f"{len(index.broken)} of {count_text(len(listing.files), 'image')} cannot be read: {named}{more}"
     if options.broken != "skip":
         raise DataError(f"{count}. Replace or remove them, or write `broken: skip` to go on without them")
     for files in files_of_parts(listing):

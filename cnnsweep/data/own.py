@@ -39,6 +39,7 @@ from cnnsweep.data.own_values import (
     require_same_shape,
     shape_text,
 )
+from cnnsweep.display.figures import count_text
 from cnnsweep.errors import DataError
 from cnnsweep.user_code import load_object
 
@@ -106,7 +107,8 @@ class _Reader:
                 + part_hint(part)
             )
         if len(images) != len(labels) or len(labels) == 0:
-            raise DataError(f"{where}: {len(images)} images and {len(labels)} labels; expected as many, and at least 1")
+            counts = f"{count_text(len(images), 'image')} and {count_text(len(labels), 'label')}"
+            raise DataError(f"{where}: {counts}; expected as many, and at least 1")
         return MemoryImages(images, labels)
 
     def _read_items(self, where: str, items: Any) -> tuple[Tensor, Tensor]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from cnnsweep.display.figures import count_text
 from cnnsweep.errors import DataError
 from cnnsweep.randomness import generator
 
@@ -24,7 +25,7 @@ def split_indices(labels: Tensor, validation: float | int, seed: int) -> tuple[T
     count = round(validation * len(labels)) if isinstance(validation, float) else validation
     if validation and not 0 < count < len(labels):
         raise DataError(
-            f"validation: {validation} of {len(labels)} training images would hold out {count}; "
+            f"validation: {validation} of {count_text(len(labels), 'training image')} would hold out {count}; "
             f"both parts need at least one image: give a share or count that leaves 1 to {len(labels) - 1}, "
             "or 0 for no validation"
         )
@@ -53,7 +54,7 @@ def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tens
     """
     if len(labels) < folds:
         raise DataError(
-            f"validation: {folds} folds of {len(labels)} training images would leave some empty; "
+            f"validation: {folds} folds of {count_text(len(labels), 'training image')} would leave some empty; "
             "each needs at least one image: give fewer folds"
         )
     order = torch.randperm(len(labels), generator=generator(seed, "folds"))

@@ -146,9 +146,9 @@ def align_points(texts: Sequence[str]) -> list[str]:
     ]
 
 
-def count_text(count: int, noun: str) -> str:
-    """Return `1 run`, `8 runs` or `10,000 runs`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def count_text(count: int, noun: str, plural: str | None = None) -> str:
+    """Return `1 run`, `8 runs` or `10,000 runs`; nouns that do not end in a plain s in the plural name that too."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or noun + 's'}"
 
 
 def bar_text(share: float, width: int) -> str:

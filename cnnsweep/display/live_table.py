@@ -159,15 +159,16 @@ def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
     # Without any epochs there is nothing to do, or a search has not asked for its first run yet.
     is_unknown = not total and progress.runs_to_come > 0
     of = UNKNOWN if is_unknown else f"{total:,}"
+    epochs = "epoch" if total == 1 and not is_unknown else "epochs"
     begun = sum(row.share for row in progress.active.values())
     elapsed = duration_text(progress.elapsed)
     is_through = not is_unknown and done == total and not progress.active
     sweep_state = _longest_that_fits(
-        (f"{done:,} of {of} epochs in {elapsed}", f"{done:,} epochs")
+        (f"{done:,} of {of} {epochs} in {elapsed}", f"{done:,} {epochs}")
         if is_through
         else (
-            f"{done:,} of {of} epochs, {elapsed} so far, {left} left",
-            f"{done:,}/{of} epochs, {left} left",
+            f"{done:,} of {of} {epochs}, {elapsed} so far, {left} left",
+            f"{done:,}/{of} {epochs}, {left} left",
             f"{left} left",
         ),
         widest_state,

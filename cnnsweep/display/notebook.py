@@ -11,7 +11,7 @@ from typing import Any
 
 from cnnsweep.display.base import SweepDisplay, SweepOverview
 from cnnsweep.display.choose import choose_display
-from cnnsweep.display.figures import duration_text, figure_text
+from cnnsweep.display.figures import count_text, duration_text, figure_text
 from cnnsweep.display.lines import failure_line, run_words, summary_line
 from cnnsweep.display.progress import FAILURES, SweepProgress
 from cnnsweep.display.safe_text import safe_text
@@ -108,7 +108,8 @@ class NotebookDisplay:
     def _words(self, progress: SweepProgress, *, is_over: bool) -> list[str]:
         if is_over:
             return [summary_line(progress)]
-        words = f"{safe_text(progress.overview.name)}: {progress.epochs_done} of {progress.epochs_total} epochs"
+        total = count_text(progress.epochs_total, "epoch")
+        words = f"{safe_text(progress.overview.name)}: {progress.epochs_done} of {total}"
         seconds = progress.seconds_left()
         words += "" if seconds is None else f", about {duration_text(seconds)} left"
         if progress.best is None or progress.best.standing is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cnnsweep.display.figures import count_text
 from cnnsweep.figures.style import BEST, INK, OTHERS, SCALE, Drawing, Format, grid, readable_on
 from cnnsweep.report.run_evaluation import RunEvaluation
 from cnnsweep.report.statistics import wilson
@@ -83,8 +84,9 @@ def confusion_matrix(evaluation: RunEvaluation) -> Drawing | None:
         bar = figure.colorbar(image, cax=beside, label="images of the class (%)", ticks=[0, 10, 25, 50, 100])
         bar.outline.set_visible(False)
 
+    images = count_text(evaluation.images, _IMAGES[evaluation.split][:-1])
     caption = (
-        f"Confusion matrix of the best run on {evaluation.images:,} {_IMAGES[evaluation.split]}, in percent of the "
-        f"images of each class; accuracy {evaluation.accuracy * 100:.2f} %."
+        f"Confusion matrix of the best run on {images}, in percent of the images of each class; "
+        f"accuracy {evaluation.accuracy * 100:.2f} %."
     )
     return Drawing("confusion_matrix", caption, draw, rows=5)

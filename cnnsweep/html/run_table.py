@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, is_unused, setting_text
+from cnnsweep.display.figures import UNKNOWN, count_text, duration_text, figure_text, is_unused, setting_text
 from cnnsweep.html.markup import text
 from cnnsweep.records import end_words
 from cnnsweep.report.axes import is_number
@@ -52,7 +52,7 @@ def run_table(results: Results, page_folder: Path) -> str:
         _row(results, run, line, columns, page_folder, best, equal) for run, line in zip(ranked, cells, strict=True)
     ]
     widths = _widths(columns, cells)
-    caption = f"All {len(ranked):,} runs, the best first"
+    caption = f"All {count_text(len(ranked), 'run')}, the best first"
     return (
         f'<table class="runs" style="width: {sum(widths)}ch"><caption>{text(caption)}</caption>\n'
         f"<colgroup>{''.join(f'<col style=width:{width}ch>' for width in widths)}</colgroup>"

@@ -13,7 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import settings_text
+from cnnsweep.display.figures import count_text, settings_text
 from cnnsweep.display.safe_text import safe_text
 from cnnsweep.recording.files import to_json
 from cnnsweep.report.confusion import Confused
@@ -167,8 +167,8 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
     console.print(
         Text.assemble(
             (f"{accuracy.mean:.2%}", "bold green"),
-            f" of {setting.evaluations[0].images:,} {_IMAGES[together.split]} are right, the mean of "
-            f"{accuracy.count} runs{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}",
+            f" of {count_text(setting.evaluations[0].images, _IMAGES[together.split][:-1])} are right, the mean of "
+            f"{count_text(accuracy.count, 'run')}{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}",
         )
     )
     for note in together.notes:
@@ -205,13 +205,13 @@ def _replicate_words(one: Evaluation) -> str:
 
 def render_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print an evaluation for a person."""
-    images = _IMAGES[evaluation.split]
+    images = count_text(evaluation.images, _IMAGES[evaluation.split][:-1])
     low, high = wilson(evaluation.correct, evaluation.images)
     console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"), soft_wrap=True)
     console.print(
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", "bold green"),
-            f" of {evaluation.images:,} {images} are right ({evaluation.correct:,}), 95 % interval {low:.2%} to "
+            f" of {images} are right ({evaluation.correct:,}), 95 % interval {low:.2%} to "
             f"{high:.2%}; loss {evaluation.loss:.4f}",
         )
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.display.figures import count_text
 from cnnsweep.records import FailureKind, RunStatus
 from cnnsweep.report.finding import find_results_file
 from cnnsweep.report.json_reader import JsonReader, joined, parse_json, shown
@@ -170,7 +171,7 @@ def _read_stop(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Stop
 def _read_test(reader: JsonReader, entry: Mapping[str, Any], where: str) -> TestResult:
     images, correct = reader.integer(entry, "images", where), reader.integer(entry, "correct", where)
     if not 0 <= correct <= images or not images:
-        reader.fail(joined(where, "correct"), f"is {correct:,} of {images:,} images, which cannot be")
+        reader.fail(joined(where, "correct"), f"is {correct:,} of {count_text(images, 'image')}, which cannot be")
     return TestResult(
         run=reader.run_name(entry, "run", where),
         configuration=reader.text(entry, "configuration", where),

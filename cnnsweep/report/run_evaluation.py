@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.display.figures import count_text
 from cnnsweep.recording.sealed import evaluation_is_whole
 from cnnsweep.report.confusion import Confused
 from cnnsweep.report.json_reader import JsonReader, joined, parse_json, shown
@@ -87,7 +88,7 @@ def _read_confusion(reader: JsonReader, top: Mapping[str, Any], classes: int) ->
         if not is_whole or len(row) != classes:
             reader.fail(f"confusion[{position}]", f"must be {classes:,} counts, one a class")
     if len(rows) != classes:
-        reader.fail("confusion", f"has {len(rows):,} rows, but must have {classes:,}, one a class")
+        reader.fail("confusion", f"has {count_text(len(rows), 'row')}, but must have {classes:,}, one a class")
     return tuple(tuple(map(int, row)) for row in rows)
 
 

@@ -87,7 +87,7 @@ def _ahead_words(results: Results, best: Setting, second: Setting, found: Differ
         return words
     low, high = sorted((sign * found.low, sign * found.high))
     if found.pairs is None:
-        basis = f"{len(best.figures):,} and {len(second.figures):,} runs, not in pairs"
+        basis = f"{len(best.figures):,} and {count_text(len(second.figures), 'run')}, not in pairs"
     else:
         basis = f"{replicate_words(key for key in best.figures if key in second.figures)} in pairs"
     return f"{words} (95 % interval {ends_text(metric, low, high, -1.0)}, {basis}): {_percent(sure)} sure"

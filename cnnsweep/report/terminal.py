@@ -144,7 +144,7 @@ def _scope_words(results: Results) -> str:
         return "each run at its best epoch"
     if scope == LAST:
         return "each run at its last epoch"
-    return f"each run by the mean of its last {results.sweep.objective.window} epochs"
+    return f"each run by the mean of its last {count_text(results.sweep.objective.window, 'epoch')}"
 
 
 def _search_words(results: Results) -> str:

@@ -68,7 +68,7 @@ def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
         days = sorted({safe_text(test.time.partition("T")[0]) for test in part})
         facts.append(
             f"tested: accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to "
-            f"{high}; {part[0].images:,} test images{_REFIT if part[0].refit else ''}, looked at {days[-1]}"
+            f"{high}; {count_text(part[0].images, 'test image')}{_REFIT if part[0].refit else ''}, looked at {days[-1]}"
         )
     return facts
 
@@ -90,4 +90,4 @@ def test_words(test: TestResult) -> str:
     refit = _REFIT if test.refit else f", weights of {safe_text(test.run)}"
     day = safe_text(test.time.partition("T")[0])
     accuracy = figure_text("accuracy", test.accuracy)
-    return f"accuracy {accuracy} ({interval}, {test.images:,} test images{refit}), looked at {day}"
+    return f"accuracy {accuracy} ({interval}, {count_text(test.images, 'test image')}{refit}), looked at {day}"

@@ -67,9 +67,8 @@ def refuse_too_many(spec: SweepSpec, limit: int) -> None:
     if count.runs > limit:
         about = "" if count.is_exact else "up to "
         times = f" ({count.settings + count.included:,} settings × {count.replicates})" if count.replicates > 1 else ""
-        raise UsageError(
-            f"the sweep has {about}{count.runs:,} combinations{times}, allowed are {limit:,}; {_way_out(count.runs)}"
-        )
+        combinations = "1 combination" if count.runs == 1 else f"{count.runs:,} combinations"
+        raise UsageError(f"the sweep has {about}{combinations}{times}, allowed are {limit:,}; {_way_out(count.runs)}")
 
 
 def _way_out(runs: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.display.figures import figure_text
+from cnnsweep.display.figures import count_text, figure_text
 from cnnsweep.errors import ResultsError
 from cnnsweep.html.chart import Chart, Choice, DataTable, View
 from cnnsweep.html.charts.style import BEST, axis, count_axis, layout
@@ -52,8 +52,9 @@ def _view(words: str, losses: Sequence[float]) -> View | None:
         "layout": layout(count_axis("batch", len(losses)), axis("loss", type=kind), showlegend=False),
     }
     means = f", each point the mean of {size:,} batches" if size > 1 else ""
+    batches = count_text(len(losses), "batch", "batches")
     ends = f"from {figure_text('loss', ys[0])} to {figure_text('loss', ys[-1])}"
-    sentence = f"Training loss over {len(losses):,} batches of {words}{means}: {ends}."
+    sentence = f"Training loss over {batches} of {words}{means}: {ends}."
     picked = sorted({round(part * (len(points) - 1) / (ROWS - 1)) for part in range(ROWS)})
     rows = [[f"{points[n][0]:,.0f}", figure_text("loss", points[n][1])] for n in picked]
     return View(sentence, figure, DataTable(["batch", "loss"], rows))

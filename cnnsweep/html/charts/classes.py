@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.display.figures import UNKNOWN
+from cnnsweep.display.figures import UNKNOWN, count_text
 from cnnsweep.html.chart import Chart, Choice, DataTable, View, single
 from cnnsweep.html.charts.style import SERIES, SYMBOLS, axis, layout
 from cnnsweep.html.markup import chart_text, chart_texts
@@ -45,8 +45,9 @@ def class_accuracy_chart(evaluated: Evaluated) -> Chart | None:
         "layout": layout(axis("accuracy", tickformat=".6~%"), y, showlegend=len(alike) > 1),
     }
     worst, best = shown[0], hardest[-1]
+    images = count_text(first.images, IMAGES[first.split][:-1])
     sentence = (
-        f"Accuracy by class on {first.images:,} {IMAGES[first.split]}, the hardest first: {first.classes[worst]} with "
+        f"Accuracy by class on {images}, the hardest first: {first.classes[worst]} with "
         f"{_percent(shares[0][worst])}; the easiest is {first.classes[best]} with {_percent(shares[0][best])}."
     )
     rows = [[first.classes[n], *(_percent(of_run[n]) for of_run in shares)] for n in shown]
@@ -84,7 +85,7 @@ def _confusion(name: str, one: RunEvaluation) -> View:
     hovers = [
         [
             f"{chart_text(one.classes[true])} taken for {chart_text(one.classes[predicted])}<br>"
-            f"{count:,} of {sum(row):,} images"
+            f"{count:,} of {count_text(sum(row), 'image')}"
             for predicted, count in enumerate(row)
         ]
         for true, row in enumerate(one.confusion)
@@ -112,10 +113,13 @@ def _confusion(name: str, one: RunEvaluation) -> View:
         ),
     }
     pairs = one.most_confused(MOST_PAIRS)
-    common = f" Most often {pairs[0][0]} is taken for {pairs[0][1]}: {pairs[0][2]:,} images." if pairs else ""
+    common = (
+        f" Most often {pairs[0][0]} is taken for {pairs[0][1]}: {count_text(pairs[0][2], 'image')}." if pairs else ""
+    )
     right = sum(row[k] for k, row in enumerate(one.confusion))
+    images = count_text(one.images, IMAGES[one.split][:-1])
     sentence = (
-        f"Which classes {name} takes for which: {right:,} of {one.images:,} {IMAGES[one.split]} are right "
+        f"Which classes {name} takes for which: {right:,} of {images} are right "
         f"({right / one.images:.2%}).{common}".replace("%)", " %)")
     )
     rows = [[true, predicted, f"{count:,}"] for true, predicted, count in pairs]

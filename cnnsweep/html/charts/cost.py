@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cnnsweep.display.figures import duration_text, figure_text
+from cnnsweep.display.figures import count_text, duration_text, figure_text
 from cnnsweep.html.chart import Chart, Choice, DataTable, View
 from cnnsweep.html.charts.style import BEST, LINE, axis, layout, tick_format
 from cnnsweep.html.markup import chart_text
@@ -69,12 +69,14 @@ def _view(
         "layout": layout(axis(title, type=kind), axis(metric, tickformat=tick_format(metric))),
     }
     rows = [[setting_words(results, setting), write(value), figure_text(metric, mean)] for setting, mean, value in best]
+    of_all = f"{len(best):,} of {count_text(len(points), 'setting')}"
+    counted = f"{of_all} is" if len(best) == 1 else f"{of_all} are"
     sentence = (
-        f"{len(best):,} of {len(points):,} settings are efficient: no other is both better and cheaper. "
+        f"{counted} efficient: no other is both better and cheaper. "
         f"The cheapest takes {write(best[0][2])} and reaches {metric} {figure_text(metric, best[0][1])}, the best "
         f"{write(best[-1][2])} for {figure_text(metric, best[-1][1])}."
         if best
-        else f"{len(points):,} settings by their cost."
+        else f"{count_text(len(points), 'setting')} by their cost."
     )
     return View(sentence, figure, DataTable(["efficient setting", title, metric], rows))
 
