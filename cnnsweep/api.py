@@ -88,7 +88,8 @@ class TrainedRun:
         files = [images] if isinstance(images, str | os.PathLike) else list(images)
         if other := [file for file in files if not isinstance(file, str | os.PathLike)]:
             raise UsageError(
-                f"images: found a {type(other[0]).__name__}, allowed are an array, a tensor, or names of picture files"
+                f"images: found a {type(other[0]).__name__}, allowed are an array, a tensor, or the names of picture "
+                "files"
             )
         pictures = list(predictor.predict_files([Path(file) for file in files]))
         for picture in pictures:

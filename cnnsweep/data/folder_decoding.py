@@ -130,7 +130,8 @@ def _of_bounded_size(form: Form, listing: Listing) -> Form:
     if form.image_bytes > _MOST_IMAGE_BYTES:
         raise DataError(
             f"{safe_text(listing.folder)}: images of {form.height:,}×{form.width:,} with "
-            f"{count_text(form.channels, 'channel')} take {form.image_bytes:,} bytes each; allowed are {_MOST_IMAGE_BYTES:,}: give a smaller `size`"
+            f"{count_text(form.channels, 'channel')} take {form.image_bytes:,} bytes each; allowed are "
+            f"{_MOST_IMAGE_BYTES:,}: give a smaller `size`"
         )
     return form
 

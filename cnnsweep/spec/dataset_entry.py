@@ -93,7 +93,7 @@ class ImageFolderDataset(BaseModel):
     name: Annotated[Any, DATASET_NAME.offering("image_folder")] = Field(description="your own images")
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
     path: Annotated[str, Text()] = Field(
-        description="a folder with train/, validation/, test/, or one a class; from the data root or current folder",
+        description="the folder with train/, validation/, test/, or one folder a class; in data root or current folder",
         examples=["photos"],
     )
     size: Annotated[

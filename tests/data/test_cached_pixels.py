@@ -15,7 +15,7 @@ from small_sweeps import sweep
 from cnnsweep.data import decoded
 from cnnsweep.data.datasets import Dataset, load_dataset
 from cnnsweep.data.decoded import cache_entry
-from cnnsweep.data.folders import ImageFile, Listing
+from cnnsweep.data.folders import ImageFile, Listing, list_images
 from cnnsweep.data.streamed import StreamedImages
 from cnnsweep.errors import DataError, FolderError
 from cnnsweep.records import DatasetChoice
@@ -171,3 +171,12 @@ def test_a_streamed_file_that_changes_in_mid_training_is_told(workers: int, tmp_
     fill(photos, 3)
     with pytest.raises(DataError, match=r"\.bmp: has changed while it was trained on; run again"):
         list(images.batches([torch.arange(len(images))], torch.device("cpu")))
+
+
+def test_what_the_system_sets_by_itself_is_listed_of_every_file(tmp_path: Path) -> None:
+    photos = fill(tmp_path / "photos")
+    listing = list_images(photos, 0.2)
+    for file in listing.files:
+        status = (photos / file.path).stat()
+        assert (file.inode, file.changed_ns) == (status.st_ino, status.st_ctime_ns)
+        assert file.is_still(status)
