@@ -172,4 +172,4 @@ def _cause(error: FolderError) -> str:
     if isinstance(error, DiskFullError):
         return "disk full"
     is_lost = isinstance(error, FolderLostError)
-    return "its folder was removed or replaced" if is_lost else "its folder cannot be written"
+    return "its folder or journal was replaced" if is_lost else "its folder cannot be written"

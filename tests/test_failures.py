@@ -261,7 +261,7 @@ def test_a_folder_that_vanishes_has_words_of_its_own(tmp_path):
         sweep(tmp_path / "s", display=display)
     assert (display.outcomes[-1].status, display.outcomes[-1].cause) == (
         RunStatus.INTERRUPTED,
-        "its folder was removed or replaced",
+        "its folder or journal was replaced",
     )
     assert not (tmp_path / "s").exists()
 

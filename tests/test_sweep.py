@@ -345,7 +345,7 @@ def test_a_vanished_folder_stops_the_sweep_with_its_name(tmp_path):
         def epoch_ended(self, record, is_best):
             shutil.rmtree(tmp_path / "s")
 
-    with pytest.raises(FolderError, match="cannot be written"):
+    with pytest.raises(FolderError, match="was removed, or moved away"):
         sweep(tmp_path / "s", display=Vandal())
 
 

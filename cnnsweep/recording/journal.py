@@ -36,6 +36,7 @@ VERSION = 1
 _LONGEST_LINE = 1 << 26  # bytes; the groups of 10,000 runs take less than one of these 64 MB
 _MOST_BYTES = 4 << 30  # of a journal that is mended, which is in memory meanwhile
 RESCUED = ".rescued-"  # before the number, in the name of a journal that was written down again
+_GO_ON = "; see that it is in the journal's place, and run the same command again"
 _MOST_RESCUED = 10_000
 _CHECKSUM_LENGTH = len(',"crc":"00000000"}')
 
@@ -84,7 +85,7 @@ class Journal:
             became = self._file.displacement(self.path)
             if became is not None:
                 self._loss = FolderLostError(
-                    f"{self.path}: {became} while a command wrote to it; {self.keep(self.path)}"
+                    f"{self.path}: {became} while a command wrote to it; {self.keep(self.path)}{_GO_ON}"
                 )
             elif os.fstat(self._reader.fileno()).st_size != self._length:
                 self._loss = FolderLostError(
@@ -114,7 +115,7 @@ class Journal:
         except FolderError as error:
             return f"what was recorded could not be written down again: {error}"
         if target == self.path:
-            return "it was written down again, whole: run the same command again"
+            return "what was recorded was written down again, whole"
         return f"what was recorded is in {target}"
 
     def close(self) -> None:

@@ -83,7 +83,8 @@ def test_a_journal_that_an_editor_saves_is_noticed_and_what_it_lacks_is_kept(tmp
     said, display = stop(folder, fuse, save)
     rescued = folder / "journal.jsonl.rescued-1"
     assert said == (
-        f"{journal}: was replaced by another while a command wrote to it; what was recorded is in {rescued}"
+        f"{journal}: was replaced by another while a command wrote to it; what was recorded is in {rescued}; see "
+        "that it is in the journal's place, and run the same command again"
     )
     assert [record for _, record in epochs_of(rescued)] == display.records
     rescued.rename(journal)
@@ -93,7 +94,7 @@ def test_a_journal_that_an_editor_saves_is_noticed_and_what_it_lacks_is_kept(tmp
 def test_a_journal_that_is_deleted_is_put_back(tmp_path, whole, fuse):
     folder = tmp_path / "small"
     said, display = stop(folder, fuse, (folder / "journal.jsonl").unlink)
-    assert said.endswith("it was written down again, whole: run the same command again")
+    assert "; what was recorded was written down again, whole; see that it is in the journal's place" in said
     assert [record for _, record in epochs_of(folder / "journal.jsonl")] == display.records
     assert_goes_on(folder, whole, fuse, display)
 
@@ -108,7 +109,7 @@ def test_a_journal_that_is_moved_is_found_under_its_new_name(tmp_path, whole, fu
         shutil.copy(moved, folder / "journal.jsonl")
 
     said, display = stop(folder, fuse, back_up)
-    assert said.endswith(f"what was recorded is whole, and is now {moved}")
+    assert f"; what was recorded is whole, and is now {moved}; see that it is in the journal's place" in said
     moved.rename(folder / "journal.jsonl")
     assert_goes_on(folder, whole, fuse, display)
 
@@ -218,7 +219,7 @@ def test_a_second_rescue_does_not_write_over_the_first(tmp_path):
         for _ in range(2):  # said again, kept once
             path.unlink(missing_ok=True)
             path.write_bytes(b"")
-            with pytest.raises(FolderLostError, match=rf"rescued-{number}$"):
+            with pytest.raises(FolderLostError, match=rf"rescued-{number}; see that"):
                 journal.append({"event": "left", "status": "finished", "time": "lost"})
         journal.close()
     lines = [encode_event({"event": "left", "status": "finished", "time": str(number)}) for number in (1, 2)]
