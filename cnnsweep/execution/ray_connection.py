@@ -21,7 +21,7 @@ from typing import Any
 
 import ray
 from ray._private import ray_constants
-from ray._raylet import AuthenticationMode, Config, get_authentication_mode
+from ray._raylet import AuthenticationMode, Config, get_authentication_mode  # type: ignore[attr-defined]
 
 from cnnsweep.data.decode import usable_cores
 from cnnsweep.display.safe_text import safe_text
