@@ -33,6 +33,7 @@ from cnnsweep.models.memory_order import USUAL
 from cnnsweep.models.registry import build_model
 from cnnsweep.recording.files import replace_file
 from cnnsweep.recording.known_weights import load_known_best
+from cnnsweep.recording.last_checkpoint import on_cpu
 from cnnsweep.restoring import restore_model
 from cnnsweep.sample_images import sample_images
 
@@ -127,9 +128,9 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
         raise
     except Exception as error:  # exporters raise whatever the person's forward does under a tracer
         reason = " ".join(str(error).split())[:300]
+        hint = "" if options.format == "safetensors" else "; --format safetensors needs no tracing"
         raise CheckpointError(
-            f"{weights_file}: its model cannot be exported to {options.format} ({type(error).__name__}: {reason}); "
-            "--format safetensors always can"
+            f"{weights_file}: its model cannot be exported to {options.format} ({type(error).__name__}: {reason}){hint}"
         ) from error
     replace_file(options.output, content)
     return Export(options.output, about.run, len(images), source, difference)
@@ -215,7 +216,7 @@ def _example(inputs: Tensor) -> Tensor:
 
 def _to_safetensors(model: nn.Module, _inputs: Tensor, metadata: dict[str, str], about: Description) -> _Exported:
     own = model.model if isinstance(model, LogitsModel) else model
-    content = save_safetensors({name: tensor.contiguous() for name, tensor in own.state_dict().items()}, metadata)
+    content = save_safetensors(on_cpu(own.state_dict()), metadata)  # copies: weights may be shared, files may not
     again = build_model(about.model, about.image_shape, len(about.classes), seed=0).eval()
     again.load_state_dict(load_safetensors(content))
     return content, LogitsModel(again, len(about.classes))

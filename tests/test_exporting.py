@@ -231,3 +231,77 @@ tensorboard: false
     accuracy = (logits.argmax(1) == labels).float().mean().item()
     print(f"largest difference {(logits - expected).abs().max():.2g}, accuracy {accuracy:.4f}")
     assert accuracy > 0.7
+
+
+TIED = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, in_channels, num_classes, image_size):
+        super().__init__()
+        self.first = nn.Linear(in_channels * image_size[0] * image_size[1], 6)
+        self.second, self.third = nn.Linear(6, 6), nn.Linear(6, 6)
+        self.third.weight = self.second.weight
+        self.again = self.second
+        self.last = nn.Linear(6, num_classes)
+
+    def forward(self, x):
+        for layer in (self.first, self.second, self.third, self.again):
+            x = layer(x.flatten(1)).relu()
+        return self.last(x)
+"""
+
+
+@pytest.fixture(scope="module")
+def tied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of a model with a weight under three names, trained as one program."""
+    folder = tmp_path_factory.mktemp("tied")
+    (folder / "nets.py").write_text(TIED)
+    sweep(folder / "small", TIED_SWEEP.format(folder / "nets.py"), fuse=2)
+    return folder / "small"
+
+
+TIED_SWEEP = """
+name: small
+dataset: {{name: shapes, size: 12, classes: 3, train: 60, test: 30}}
+model: "{}:Net"
+params: {{lr: [0.01, 0.003], batch_size: 16, epochs: 3}}
+precision: fp64
+tensorboard: false
+"""
+
+
+def test_shared_weights_are_exported_under_every_name(tied, tmp_path):
+    for style, ending in ENDINGS.items():
+        if style == "onnx":
+            pytest.importorskip("onnxruntime")
+        export_checkpoint(tied, ExportOptions(style, tmp_path / f"m{ending}", tmp_path, allow_code=True))
+    weights = load_file(tmp_path / "m.safetensors")
+    assert weights["second.weight"].equal(weights["third.weight"])
+    assert weights["second.weight"].equal(weights["again.weight"])
+
+
+def test_runs_of_shared_weights_train_in_a_group_as_alone_and_stay_shared_when_they_go_on(tied, tmp_path):
+    text = TIED_SWEEP.format(tied.parent / "nets.py")
+    sweep(tmp_path / "alone", text)
+    sweep(tmp_path / "cut", text.replace("epochs: 3", "epochs: 1"))
+    sweep(tmp_path / "cut", text)
+    for name in ("alone", "cut"):
+        for row, alone in zip(figures(tied), figures(tmp_path / name)[-6:], strict=True):
+            assert row == pytest.approx(alone, abs=1e-9)
+
+
+def figures(folder: Path) -> list[list[float]]:
+    rows = tables(folder)["epochs"]
+    return [[row["lr"], row["epoch"], row["loss"], row["val_loss"]] for row in rows if row["epochs"] == 3]
+
+
+def test_an_export_that_fails_gives_no_hint_to_the_format_that_failed(trained, tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise RuntimeError("no")
+
+    for style in ("safetensors", "torch-export"):
+        monkeypatch.setitem(exporting._FORMATS, style, fail)
+        with pytest.raises(CheckpointError, match=r"\(RuntimeError: no\)") as caught:
+            export_checkpoint(trained, ExportOptions(style, tmp_path / "m", tmp_path))
+        assert ("--format safetensors" in str(caught.value)) is (style != "safetensors")
