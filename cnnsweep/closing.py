@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-import torch
-
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.evaluation_notes import write_evaluation
 from cnnsweep.measuring import measure

@@ -18,12 +18,13 @@ from cnnsweep.data.splits import fold_indices, split_indices
 from cnnsweep.errors import DiskFullError, ModelError
 from cnnsweep.models.logits import giving_logits
 from cnnsweep.models.outputs import notes_on_outputs
-from cnnsweep.models.registry import build_model, check_model
+from cnnsweep.models.registry import build_model, check_model, is_repeatable
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.placement import Place
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
+from cnnsweep.randomness import kept_generators
 from cnnsweep.records import ModelChoice, Run
 from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
@@ -60,6 +61,18 @@ def notes_on_models(runs: Sequence[Run], dataset: Dataset) -> list[str]:
         with contextlib.suppress(ModelError):  # one that a search chose may not fit: training says so
             notes += notes_on_outputs(model, dataset.train.image_shape, len(dataset.classes))
     return list(dict.fromkeys(notes))
+
+
+def unrepeatable_models(runs: Sequence[Run], dataset: Dataset) -> list[str]:
+    """Return in words which models give other numbers each time, of those that `count_parameters` has checked."""
+    about = dataset.train.image_shape, len(dataset.classes)
+    models = {_model_key(run.model): run.model for run in runs}.values()
+    return [
+        f"model {model.name}: gives other values each time it is called with equal seeds, so that none of its runs can "
+        "be repeated; draw from torch's, Python's or NumPy's global generator, which are seeded in every step"
+        for model in models
+        if not is_repeatable(model, *about)
+    ]
 
 
 def refuse_full_disk(
@@ -154,7 +167,8 @@ def make_recording_task(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -
         key = _model_key(run.model)
         if key not in graphs:  # traced once, written for every run that has this model
             graphs[key] = None
-            with contextlib.suppress(Exception):  # one that a search chose may not fit: training says so
+            # One that a search chose may not fit: training says so.
+            with kept_generators(), contextlib.suppress(Exception):
                 model = build_model(run.model, shape, classes, seed=0)
                 graphs[key] = make_graph(giving_logits(model, torch.zeros(1, *shape), classes), shape)
         return graphs[key]

@@ -22,7 +22,13 @@ from cnnsweep.grouping import AUTO, keeps_in_step
 from cnnsweep.interruption import stop_on_signals
 from cnnsweep.judging import Judge
 from cnnsweep.legs import LegTrainer
-from cnnsweep.preparation import make_recording_task, make_training_task, refuse_full_disk, sweep_facts
+from cnnsweep.preparation import (
+    make_recording_task,
+    make_training_task,
+    refuse_full_disk,
+    sweep_facts,
+    unrepeatable_models,
+)
 from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
 from cnnsweep.recording.history import SweepHistory, read_history
 from cnnsweep.recording.lock import locked
@@ -115,6 +121,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         at_end.callback(workforce.close)
         _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
         roster.tell_of_models(roster.runs, dataset, display)
+        for line in unrepeatable_models(expansion.runs, dataset):
+            display.message(line)
         if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
             display.message(warning)
         recorder = Recorder(paths, history, make_recording_task(spec, dataset, task), display.message, stop.deferred)

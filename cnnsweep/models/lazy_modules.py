@@ -1,4 +1,4 @@
-"""Lazy modules, whose parameters get their shapes from the first images that pass: they get them as a model is built."""
+"""Lazy modules: they get the shapes of their parameters from images that pass, which two do as a model is built."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _send_images(model: nn.Module, image_shape: tuple[int, int, int]) -> None:
     lazy_norms = [module for module in model.modules() if isinstance(module, _NormBase) and _lazy_names(module)]
     before = {name: buffer.clone() for name, buffer in model.named_buffers() if not is_lazy(buffer)}
     model(torch.zeros(2, *image_shape))
-    for module in lazy_norms:
+    for module in [module for module in lazy_norms if not _lazy_names(module)]:
         module.reset_running_stats()
     for name, buffer in model.named_buffers():
         if name in before:

@@ -9,6 +9,7 @@ an evaluation find the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,8 +22,8 @@ from cnnsweep.fusion.generators import seed_step
 from cnnsweep.randomness import kept_generators
 
 FAST, USUAL = torch.channels_last, torch.contiguous_format
-# Of the largest output, and of the largest gradient. In float32, rounding is 1e-6 to 1e-4; what is above is looked at in
-# float64, where it is some 1e-14. Other elements than those that were meant make a difference as large as the values.
+# Of the largest output, and of the largest gradient. In float32, rounding is 1e-6 to 1e-4; what is above is looked at
+# in float64, where it is some 1e-14. Other elements than those that were meant make a difference as large as they are.
 _TOLERANCE, _TOLERANCE_FP64 = 1e-3, 1e-6
 _TOLERANCE_FP32_ALONE = 1e-2  # of a model that float64 does not suit
 _CPU = torch.device("cpu")
@@ -36,10 +37,21 @@ def in_order(
     return moved
 
 
-def choose_order(
-    build: Callable[[], nn.Module], image_shape: tuple[int, int, int], device: torch.device
-) -> torch.memory_format:
-    """Return the order in memory for a model and its images; two images are trained on and evaluated in both.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What two images have shown of a model.
+
+    Attributes:
+        order: in memory, for it and its images.
+        is_repeatable: equal seeds give equal numbers; False for one that draws where no seed reaches.
+    """
+
+    order: torch.memory_format
+    is_repeatable: bool = True
+
+
+def try_orders(build: Callable[[], nn.Module], image_shape: tuple[int, int, int], device: torch.device) -> Found:
+    """Train on two images and evaluate them, in both orders.
 
     A model that works in neither gets torch's usual one, so that its error is the one that torch gives.
 
@@ -48,38 +60,44 @@ def choose_order(
         image_shape: (C, H, W).
     """
 
-    def try_order(order: torch.memory_format, where: torch.device, dtype: torch.dtype) -> _Figures:
+    def figures(order: torch.memory_format, where: torch.device, dtype: torch.dtype) -> _Figures:
         return _try(in_order(build(), order, where, dtype), image_shape, order, where, dtype)
 
     with kept_generators(device):
-        return _choose(try_order, device)
+        try:
+            fast = figures(FAST, device, torch.float32)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
+        except Exception:  # whatever a person's code raises
+            return Found(USUAL, _is_repeatable(lambda: figures(USUAL, device, torch.float32)))
+        try:
+            usual = figures(USUAL, device, torch.float32)
+        except Exception:
+            return Found(FAST)  # it has been written for this order
+        if _are_near(fast, usual, _TOLERANCE):
+            return Found(FAST)
+        return _look_closer(lambda order, dtype: figures(order, _CPU, dtype))
 
 
-def _choose(
-    try_order: Callable[[torch.memory_format, torch.device, torch.dtype], _Figures], device: torch.device
-) -> torch.memory_format:
+def _is_repeatable(figures: Callable[[], _Figures]) -> bool:
     try:
-        fast = try_order(FAST, device, torch.float32)
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
-    except Exception:  # whatever a person's code raises
-        return USUAL
-    try:
-        if _are_near(fast, try_order(USUAL, device, torch.float32), _TOLERANCE):
-            return FAST
-    except Exception:
-        return FAST  # it has been written for this order
+        return _are_near(figures(), figures(), _TOLERANCE)
+    except Exception:  # the check of the model says what it is
+        return True
+
+
+def _look_closer(figures: Callable[[torch.memory_format, torch.dtype], _Figures]) -> Found:
+    """Compare without rounding, and with random numbers that do not depend on the order."""
     for dtype, tolerance in ((torch.float64, _TOLERANCE_FP64), (torch.float32, _TOLERANCE_FP32_ALONE)):
         try:
             with _DrawnInOneOrder():
-                usual = try_order(USUAL, _CPU, dtype)
-                if _are_near(try_order(FAST, _CPU, dtype), usual, tolerance):
-                    return FAST
-                # A model that gives other values each time does not show what the order changes.
-                return USUAL if _are_near(try_order(USUAL, _CPU, dtype), usual, tolerance) else FAST
+                usual = figures(USUAL, dtype)
+                if _are_near(figures(FAST, dtype), usual, tolerance):
+                    return Found(FAST)
+                return Found(USUAL, _are_near(figures(USUAL, dtype), usual, tolerance))
         except Exception:  # such as a type that it cannot take
             continue
-    return USUAL
+    return Found(USUAL)
 
 
 _Figures = list[list[Tensor]]  # outputs in training, gradients, outputs in evaluation

@@ -15,7 +15,7 @@ from cnnsweep.errors import CnnSweepError, ModelError
 from cnnsweep.models.cnn import CNN, PRESETS
 from cnnsweep.models.lazy_modules import give_shapes
 from cnnsweep.models.logits import logits_of
-from cnnsweep.models.memory_order import FAST, choose_order, in_order
+from cnnsweep.models.memory_order import FAST, Found, in_order, try_orders
 from cnnsweep.randomness import derive_seed, kept_generators, seed_python
 from cnnsweep.records import ModelChoice
 from cnnsweep.spec.names import TORCHVISION_MODELS
@@ -70,15 +70,28 @@ def memory_order(
     Raises:
         ModelError: the model cannot be built.
     """
+    return _found_of(choice, image_shape, num_classes, device).order
+
+
+def is_repeatable(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> bool:
+    """True if equal seeds give equal numbers; False for a model that draws where no seed reaches.
+
+    Raises:
+        ModelError: the model cannot be built.
+    """
+    return _found_of(choice, image_shape, num_classes, torch.device("cpu")).is_repeatable
+
+
+_found: dict[tuple[str, tuple[int, int, int], int, str], Found] = {}  # trying takes a moment: once a process
+
+
+def _found_of(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, device: torch.device) -> Found:
     if not is_reference(choice.name):
-        return FAST  # ours and torchvision's do not look at it
+        return Found(FAST)  # ours and torchvision's
     key = repr(choice), image_shape, num_classes, str(device)
-    if key not in _orders:
-        _orders[key] = choose_order(lambda: build_model(choice, image_shape, num_classes, seed=0), image_shape, device)
-    return _orders[key]
-
-
-_orders: dict[tuple[str, tuple[int, int, int], int, str], torch.memory_format] = {}  # each is found once a process
+    if key not in _found:
+        _found[key] = try_orders(lambda: build_model(choice, image_shape, num_classes, seed=0), image_shape, device)
+    return _found[key]
 
 
 def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> int:
@@ -97,7 +110,7 @@ def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_clas
                 output = model(torch.zeros(2, *image_shape).clone(memory_format=order))
                 # The faster order is chosen where it trains; one that trains in neither gets the other.
                 if order is not FAST and isinstance(output, Tensor) and output.requires_grad:
-                    output.sum().backward()
+                    torch.autograd.backward(output.sum())
         except Exception as error:
             raise _refused(choice, image_shape, error) from error
         _check_output(choice.name, output, num_classes)

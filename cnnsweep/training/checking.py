@@ -45,12 +45,18 @@ def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
             own = images[:, copy * channels : (copy + 1) * channels]
             plain = PlainProgram(run, *about)
             loss = _step(plain, [run], own, labels[copy : copy + 1])
-            _compare("loss", {"": losses[position]}, {"": loss[0]}, tolerance)
-            _compare("gradient", fused.gradients(position), plain.gradients(0), tolerance)
-            _compare("weight after one step", fused.weights(position), plain.weights(0), tolerance)
-            for batch, losses_of in zip(first, measured, strict=True):
-                expected, _ = plain.measure(*batch)
-                _compare("loss in evaluation", {"": losses_of[position]}, {"": expected[0]}, tolerance)
+            try:
+                _compare("loss", {"": losses[position]}, {"": loss[0]}, tolerance)
+                _compare("gradient", fused.gradients(position), plain.gradients(0), tolerance)
+                _compare("weight after one step", fused.weights(position), plain.weights(0), tolerance)
+                for batch, losses_of in zip(first, measured, strict=True):
+                    expected, _ = plain.measure(*batch)
+                    _compare("loss in evaluation", {"": losses_of[position]}, {"": expected[0]}, tolerance)
+            except FusionError:
+                again = _step(PlainProgram(run, *about), [run], own, labels[copy : copy + 1])
+                if not torch.allclose(again, loss, rtol=tolerance, equal_nan=True):
+                    raise FusionError("alone it gives other values each time, with equal seeds") from None
+                raise
 
 
 def _step(program: Program, runs: Sequence[Run], images: Tensor, labels: Tensor) -> Tensor:
