@@ -21,10 +21,10 @@ from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import build_model, check_model, is_repeatable
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.placement import Place
+from cnnsweep.randomness import kept_generators
 from cnnsweep.recording.files import to_json
 from cnnsweep.recording.recorder import RecordingTask
 from cnnsweep.recording.tensorboard import BoardContent, make_graph, make_image_grid
-from cnnsweep.randomness import kept_generators
 from cnnsweep.records import ModelChoice, Run
 from cnnsweep.report.plan import bytes_text
 from cnnsweep.spec.distributions import Interval
