@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.models.logits import find_logits, named_tensors
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.memory_order import in_order
+from cnnsweep.models.registry import build_model, memory_order
+from cnnsweep.randomness import kept_generators
 from cnnsweep.records import ModelChoice
 from cnnsweep.user_code import is_reference
 
@@ -29,8 +31,9 @@ def notes_on_outputs(choice: ModelChoice, image_shape: tuple[int, int, int], cla
     """
     if not is_reference(choice.name):
         return []
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(choice, image_shape, classes, seed=0)
+    with kept_generators():
+        order = memory_order(choice, image_shape, classes, torch.device("cpu"))
+        model = in_order(build_model(choice, image_shape, classes, seed=0), order, torch.device("cpu"))
         outputs = {mode: _outputs(model, image_shape, training=mode == _TRAINING) for mode in (_TRAINING, _EVALUATION)}
         notes = [*_left_out(outputs, classes), *_kinds(model, image_shape, classes)]
     return [f"model {choice.name}: {note}" for note in notes]

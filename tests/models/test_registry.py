@@ -154,12 +154,18 @@ def test_an_own_class_gets_only_what_its_signature_takes(own):
     ("name", "arguments", "message"),
     [
         ("Net", {"widht": 3}, "model {own}:Net: takes no argument 'widht'; did you mean 'width'?"),
-        ("Pair", {}, "model {own}:Pair: forward returned a tuple; it must return one tensor of logits (batch, 10)"),
+        (
+            "Pair",
+            {},
+            "model {own}:Pair: forward returned a tuple with [0] (2, 1, 28, 28), [1] (2, 1, 28, 28); "
+            "it must hold one tensor of logits (batch, 10)",
+        ),
         (
             "Wide",
             {},
             "model {own}:Wide: 2 images gave an output of shape (2, 1000), but (2, 10) is needed: "
-            "one logit for each of the 10 classes",
+            "one logit for each of the 10 classes, not 1000: give the last layer that many outputs, "
+            "or take num_classes as an argument",
         ),
         (
             "Whole",

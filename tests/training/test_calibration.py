@@ -176,12 +176,12 @@ def test_equal_initial_weights_are_built_once(monkeypatch, task):
         assert all(torch.equal(fused[name], alone[name]) for name in alone)
 
 
-def test_a_check_measures_the_fused_program_once_however_many_runs_it_has(monkeypatch, task):
+def test_a_check_measures_the_fused_program_once_a_batch_size_however_many_runs_it_has(monkeypatch, task):
     measured = []
     measure = FusedProgram.measure
     monkeypatch.setattr(FusedProgram, "measure", lambda *args: measured.append(args) or measure(*args))
     check_fused(make_runs(*[dataclasses.replace(ADAM, lr=0.01 * k) for k in range(1, 6)]), task)
-    assert len(measured) == 1
+    assert [len(labels) for _, _, labels in measured] == [8, 3]
 
 
 def test_a_wrong_evaluation_of_any_run_is_found(monkeypatch, task):
