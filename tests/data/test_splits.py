@@ -3,6 +3,7 @@ import torch
 
 from cnnsweep.data.splits import fold_indices, hold_out, split_indices
 from cnnsweep.errors import DataError
+from cnnsweep.randomness import generator
 
 
 def labels_with(*sizes: int) -> torch.Tensor:
@@ -104,3 +105,11 @@ def test_more_folds_than_images_are_refused() -> None:
         "validation: 5 folds of 3 training images would leave some empty; each needs at least one image: "
         "give fewer folds"
     )
+
+
+def test_which_images_a_fold_holds_out_is_its_number_in_the_deal() -> None:
+    labels = torch.tensor([0, 1, 0, 1, 0, 1, 0])
+    order = torch.randperm(7, generator=generator(3, "folds")).tolist()
+    dealt = sorted(order, key=lambda position: int(labels[position]))  # stable: by class, in the random order
+    for fold in range(3):
+        assert fold_indices(labels, 3, fold, 3)[1].tolist() == sorted(dealt[fold::3])
