@@ -129,16 +129,12 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         tell = display.note if cluster is None else display.message
         workforce = Workforce(options.staff, places, task, in_step=in_step, tell=tell, cluster=cluster)
         at_end.callback(workforce.close)
-        _say_what_is_special(expansion.duplicates, history, what_changed(history, facts), display)
+        small = asker.space_note if asker.runs_to_come(history) else None
+        full = refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)
+        special = [*what_changed(history, facts), *foreseen, small, full]
+        _say_what_is_special(expansion.duplicates, history, special, display)
         roster.tell_of_models(roster.runs, dataset, display)
-        for line in foreseen:
-            display.message(line)
-        if asker.space_note is not None and asker.runs_to_come(history):
-            display.message(asker.space_note)
-        if (warning := refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)) is not None:
-            display.message(warning)
-        known = [run.settings for run in history.runs.values()]
-        recorded = make_recording_task(spec, dataset, task, known)
+        recorded = make_recording_task(spec, dataset, task, [run.settings for run in history.runs.values()])
         recorder = Recorder(paths, history, recorded, display.message, stop.deferred, hold)
         try:
             facts |= validation_facts(task)
@@ -204,7 +200,9 @@ def _say_what_was_found(spec: SweepSpec, dataset: Dataset, display: SweepDisplay
         display.message(line)
 
 
-def _say_what_is_special(duplicates: int, history: SweepHistory, changes: Sequence[str], display: SweepDisplay) -> None:
+def _say_what_is_special(
+    duplicates: int, history: SweepHistory, special: Sequence[str | None], display: SweepDisplay
+) -> None:
     if history.sweep is not None and history.status == "running":
         display.message(
             "the last command in this folder was cut off (killed, or the machine went down); "
@@ -214,8 +212,9 @@ def _say_what_is_special(duplicates: int, history: SweepHistory, changes: Sequen
         display.message("1 combination repeats another and is trained once")
     elif duplicates:
         display.message(f"{duplicates:,} combinations repeat others and are trained once")
-    for line in changes:
-        display.message(line)
+    for line in special:
+        if line is not None:
+            display.message(line)
 
 
 def _overview(

@@ -44,6 +44,7 @@ class SilentDisplay:
         self.started: list[str] = []
         self.records: list[EpochRecord] = []
         self.outcomes: list[RunOutcome] = []
+        self.data: list[str] = []
         self.notes: list[str] = []
         self.messages: list[str] = []
 
@@ -66,8 +67,8 @@ class SilentDisplay:
         self.outcomes.append(outcome)
 
     def note(self, text: str) -> None:
-        if not text.startswith(("data: ", "images: ")):  # every sweep begins with these
-            self.notes.append(text)
+        is_of_data = text.startswith(("data: ", "images: "))  # every sweep begins with these
+        (self.data if is_of_data else self.notes).append(text)
 
     def message(self, text: str) -> None:
         self.messages.append(text)

@@ -52,7 +52,7 @@ def test_a_fold_that_lacks_a_class_is_told() -> None:
 def test_every_sweep_begins_with_its_data(tmp_path) -> None:
     display = SilentDisplay()
     sweep(tmp_path, SMALL, display, ["params.lr=0.01", "validation=1"])
-    assert display.notes[:2] == [
+    assert display.data[:2] == [
         "data: shapes, 3 classes (circle, square, triangle); grey images of 12×12",
         "images: 59 to train on, 1 for validation, 30 for testing",
     ]

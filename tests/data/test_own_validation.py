@@ -130,7 +130,7 @@ def test_one_that_took_it_for_the_test_part_is_told_the_same(photos: Path, tmp_p
 
 def test_a_sweep_chooses_by_it_and_evaluates_it(photos: Path, tmp_path: Path) -> None:
     display = run(photos, tmp_path / "runs")
-    assert any("10 to train on, 6 for validation (its own), 4 for testing" in note for note in display.notes)
+    assert any("10 to train on, 6 for validation (its own), 4 for testing" in note for note in display.data)
     (row,) = tables(tmp_path / "runs")["runs"]
     found = evaluate_checkpoint(tmp_path / "runs", EvaluationOptions(tmp_path, "val", "cpu"))
     assert found.images == 6
@@ -142,7 +142,7 @@ def test_a_sweep_chooses_by_it_and_evaluates_it(photos: Path, tmp_path: Path) ->
 def test_without_a_test_part_evaluation_says_so(photos: Path, tmp_path: Path) -> None:
     shutil.rmtree(photos / "test")
     display = run(photos, tmp_path / "runs")
-    assert any("6 for validation (its own), none for testing" in note for note in display.notes)
+    assert any("6 for validation (its own), none for testing" in note for note in display.data)
     with pytest.raises(DataError, match="image_folder: has no test images; use --split val or --split train"):
         evaluate_checkpoint(tmp_path / "runs", EvaluationOptions(tmp_path, "test", "cpu"))
 
