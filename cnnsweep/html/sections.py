@@ -35,11 +35,13 @@ def summary_section(results: Results, settings: Sequence[Setting]) -> str:
         for step in next_steps(results, settings)
     )
     varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, settings))
-    star = "" if chance_words(results) else '<span aria-hidden="true">★ </span>'
-    best_line = f'<p class="best">{star}{text(best)}</p>' if best else ""
+    if chance_words(results) is None:
+        heading, best_line = "The best setting", f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>'
+    else:
+        heading, best_line = "First in the ranking", f'<p class="first">{text(best)}</p>'
     return "\n".join([
         f"<h3>What was swept</h3>{_paragraphs(swept_words(results))}{f'<dl>{varied}</dl>' if varied else ''}",
-        f"<h3>The best setting</h3>{best_line}{_paragraphs(facts)}",
+        f"<h3>{heading}</h3>{best_line if best else ''}{_paragraphs(facts)}",
         *([f"<h3>How sure</h3>{_paragraphs(sure)}"] if sure else []),
         *([f"<h3>What else happened</h3>{_paragraphs(others)}"] if others else []),
         *([f"<h3>What to do next</h3><ul class=steps>{steps}</ul>"] if steps else []),

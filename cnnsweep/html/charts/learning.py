@@ -22,6 +22,7 @@ from cnnsweep.report.axes import has_replicates
 from cnnsweep.report.learning import CurvePoint, learning_curve
 from cnnsweep.report.results import Results
 from cnnsweep.report.settings import Setting, setting_words
+from cnnsweep.report.ties import chance_words
 
 MOST_FAINT = 150  # of the settings that are not among the best; more are a grey block
 LONGEST_NAME = 44
@@ -73,8 +74,9 @@ def _view(results: Results, metric: str, shown: Curves, faint: Curves, placed: i
     last = shown[0][1][-1]
     band = "; the bands reach from the lowest to the highest run of a setting" if has_replicates(results) else ""
     rest = f", the best {len(shown)} of {placed:,} settings in colour" if placed > len(shown) else ""
+    first = "The best" if chance_words(results) is None else "The first"
     sentence = (
-        f"{metric} by epoch{rest}{band}. The best, {words}, ends at {figure_text(metric, last.mean)} "
+        f"{metric} by epoch{rest}{band}. {first}, {words}, ends at {figure_text(metric, last.mean)} "
         f"after epoch {last.epoch}."
     )
     figure = {
