@@ -53,6 +53,9 @@ def test_runs_that_still_train_do_not_count_beside_finished_ones(tmp_path: Path)
     for run in content["runs"]:
         run["status"] = "interrupted"
     assert all(len(s.figures) == 3 for s in group_settings(load(tmp_path, content)))
+    content["runs"][1].update(status="diverged")  # after its first epoch, of which it has a figure
+    first = next(s for s in group_settings(load(tmp_path, content)) if s.configuration == "c1")
+    assert list(first.figures.values()) == [0.90, 0.87]
 
 
 def test_folds_make_replicates_with_a_wider_interval(tmp_path: Path) -> None:
