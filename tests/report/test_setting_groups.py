@@ -58,6 +58,14 @@ def test_runs_that_still_train_do_not_count_beside_finished_ones(tmp_path: Path)
     assert list(first.figures.values()) == [0.90, 0.87]
 
 
+def test_a_setting_takes_as_long_as_its_complete_runs_do(tmp_path: Path) -> None:
+    content = make_replicates(AXES, FIGURES)
+    content["runs"][0].update(status="interrupted", run_duration=0.5)
+    content["runs"][1]["run_duration"] = 4.0
+    found = {s.configuration: s.run_duration for s in group_settings(load(tmp_path, content))}
+    assert found == {"c1": pytest.approx((4.0 + 2.5) / 2), "c2": 2.5, "c3": 2.5}
+
+
 def test_folds_make_replicates_with_a_wider_interval(tmp_path: Path) -> None:
     content = make_replicates(AXES, FIGURES, folds=3)
     settings = group_settings(load(tmp_path, content))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results_by_hand import Content, load, make_content, make_replicates, show
+from results_by_hand import Content, fail_run, load, make_content, make_replicates, show
 
 from cnnsweep.comparison.ranking import compare_sweeps
 from cnnsweep.comparison.table import render_comparison
@@ -69,6 +69,16 @@ def test_the_settings_of_equal_mean_are_decided_by_the_mean_loss(tmp_path: Path)
     text = report(results)
     assert "★ best mean, = exactly the same" in text
     assert marks_of(text)[:2] == ["★", "="]
+
+
+def test_a_setting_of_which_a_run_failed_does_not_tie_with_the_best(tmp_path: Path) -> None:
+    content = make_replicates({"lr": [1, 2]}, {1: [0.25, 0.75], 2: [0.5, 0.5]})
+    fail_run(content, 4)
+    content["sweep"]["best"] = best_run(content["runs"], ACCURACY)
+    results = load(tmp_path, content)
+    assert [setting.estimate.mean for setting in group_settings(results)] == [0.5, 0.5]
+    assert tie_words(results, group_settings(results)) is None
+    assert marks_of(report(results))[:2] == ["★", " "]
 
 
 def test_the_report_says_who_ties_with_the_best_and_why_it_is_the_best(tmp_path: Path) -> None:
