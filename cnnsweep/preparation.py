@@ -15,7 +15,7 @@ from cnnsweep._version import __version__
 from cnnsweep.data.batches import pixel_scale
 from cnnsweep.data.datasets import Dataset
 from cnnsweep.data.decode import FULL_WHITE
-from cnnsweep.errors import DiskFullError, ModelError
+from cnnsweep.errors import DiskFullError
 from cnnsweep.models.logits import giving_logits
 from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import build_model, check_model, is_repeatable
@@ -61,7 +61,7 @@ def notes_on_models(runs: Sequence[Run], dataset: Dataset) -> list[str]:
     about = dataset.train.image_shape, len(dataset.classes)
     notes: list[str] = []
     for model in {_model_key(run.model): run.model for run in runs}.values():
-        with contextlib.suppress(ModelError):  # one that a search chose may not fit: training says so
+        with contextlib.suppress(Exception):  # whatever a person's code raises: training says so
             notes += notes_on_outputs(model, *about)
             if not is_repeatable(model, *about):
                 notes.append(

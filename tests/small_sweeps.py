@@ -66,7 +66,8 @@ class SilentDisplay:
         self.outcomes.append(outcome)
 
     def note(self, text: str) -> None:
-        self.notes.append(text)
+        if not text.startswith(("data: ", "images: ")):  # every sweep begins with these
+            self.notes.append(text)
 
     def message(self, text: str) -> None:
         self.messages.append(text)

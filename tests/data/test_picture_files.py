@@ -182,7 +182,7 @@ def test_a_checkpoint_knows_the_range_of_its_pictures(tmp_path: Path) -> None:
     sweep(tmp_path / "runs", SWEEP.format(path=photos))
     (weights,) = (tmp_path / "runs").glob("*/best.safetensors")
     assert read_description(weights)["white"] == 4095
-    assert describe(weights, tmp_path, allow_code=False).white == 4095
+    assert describe(weights, read_description(weights), tmp_path, allow_code=False).white == 4095
     predictor = Predictor(tmp_path / "runs", PredictionOptions("cpu"))
     (picture,) = predictor.predict_files([photos / "dog" / "3.png"])
     seen = torch.full((1, 1, 8, 8), int(scaled(np.uint16(8 * 409), 4095)), dtype=torch.uint8)
@@ -190,17 +190,12 @@ def test_a_checkpoint_knows_the_range_of_its_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("white", [0, 254, 2**31, "4095", 4095.5])
-def test_a_range_that_no_checkpoint_of_ours_has_is_refused(
-    white: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cnnsweep import descriptions
-
+def test_a_range_that_no_checkpoint_of_ours_has_is_refused(white: object, tmp_path: Path) -> None:
     sweep(tmp_path / "runs", SWEEP.format(path=fill(tmp_path / "photos", 4095)))
     (weights,) = (tmp_path / "runs").glob("*/best.safetensors")
     about = {**read_description(weights), "white": white}
-    monkeypatch.setattr(descriptions, "read_description", lambda _: about)
     with pytest.raises(CheckpointError, match="white"):
-        describe(weights, tmp_path, allow_code=False)
+        describe(weights, about, tmp_path, allow_code=False)
 
 
 def test_pixels_below_zero_are_refused_with_a_reason(tmp_path: Path) -> None:

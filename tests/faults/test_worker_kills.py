@@ -55,7 +55,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         self.calls += 1
-        if self.training and torch.is_grad_enabled():
+        if self.training and torch.is_grad_enabled() and len(x) > 2:  # no look at the network
             with open(os.path.join(os.path.dirname(__file__), "steps"), "a") as file:
                 file.write(f"{os.getpid()} ")
             time.sleep(float(os.environ.get("PAUSE", "0")))

@@ -15,7 +15,7 @@ from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.splits import fold_indices
 from cnnsweep.errors import FusionError
 from cnnsweep.grouping import AUTO, OFF, choose_groups
-from cnnsweep.recording.history import SweepHistory
+from cnnsweep.recording.history import RunHistory, SweepHistory
 from cnnsweep.records import ModelChoice
 from cnnsweep.remembered_groups import conditions, event_from_groups
 from cnnsweep.training.calibration import ALONE, TOO_SHORT, Calibration, Way
@@ -230,11 +230,10 @@ def test_in_step_replicates_that_are_at_different_epochs_are_in_one_group(task, 
     journal = Journal(task, in_step=True)
     epochs = {"a00": 2, "b00": 2}
 
-    class Known:
-        def __init__(self, count):
-            self.records = [None] * count
-
-    journal.history.runs = {run.id: Known(epochs.get(run.id, 0)) for run in runs}
+    for run in runs:
+        known = RunHistory(run.id, run.name, run.settings, 1, run.configuration)
+        known.records = [None] * epochs.get(run.id, 0)
+        journal.history.runs[run.id] = known
     assert journal.choose(runs) == [["a00 b00", "a10 b10"]]
 
 

@@ -143,7 +143,7 @@ def test_file_that_may_not_be_read_is_named(tmp_path: Path, monkeypatch: pytest.
         raise PermissionError(13, "Permission denied")  # simulated, since a test may run as root
 
     (tmp_path / "sweep.yaml").touch()
-    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(SpecError) as raised:
         load_sweep(tmp_path / "sweep.yaml")
     assert str(raised.value) == f"{tmp_path}/sweep.yaml  the file cannot be read: Permission denied"
