@@ -174,6 +174,17 @@ def test_a_clear_lead_is_one(tmp_path: Path) -> None:
     assert chance_lead(1.0, 1.0, 1000) == 4 / 1000  # at the ends a normal distribution has no width
 
 
+def test_of_a_loss_the_lower_one_is_ahead(tmp_path: Path) -> None:
+    content = make_replicates({"lr": [0.01, 0.1]}, {1: [0.8, 0.8, 0.8], 2: [0.9, 0.9, 0.9]})
+    for run, loss in zip(content["runs"], [0.50, 0.52, 0.51, 0.40, 0.43, 0.41], strict=True):
+        run["val_loss"] = loss
+    content["sweep"].update(metric="val_loss", mode="min", validation_images=6000)
+    results = load(tmp_path, content)
+    settings = group_settings(results)
+    assert is_clearly_better(results, settings, "lr", 0.1, 0.01)  # lower by 0.1, 0.09 and 0.1 with equal seeds
+    assert not is_clearly_better(results, settings, "lr", 0.01, 0.1)
+
+
 def test_pairs_tell_more_than_one_run_unless_they_differ_by_a_few_images(tmp_path: Path) -> None:
     figures = {1: [0.900, 0.880, 0.890, 0.905, 0.895], 2: [0.905, 0.886, 0.895, 0.911, 0.900]}
     content = make_replicates({"lr": [0.01, 0.1]}, figures)
