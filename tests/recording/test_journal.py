@@ -100,8 +100,8 @@ def test_a_resume_forgets_what_came_after_its_checkpoint(tmp_path):
     history = fold(
         [
             run_event(),
-            epoch_event(1),
-            epoch_event(2),
+            {**epoch_event(1), "best": "best1"},
+            {**epoch_event(2), "best": "best2"},
             {"event": "ended", "time": "4", "run": "r1", "status": "interrupted", "cause": "x"},
             {"event": "resumed", "time": "5", "run": "r1", "epoch": 1},
             epoch_event(2, loss=0.25, checkpoint="new"),
@@ -111,6 +111,7 @@ def test_a_resume_forgets_what_came_after_its_checkpoint(tmp_path):
     run = history.runs["r1"]
     assert [(r.epoch, r.loss) for r in run.records] == [(1, 0.5), (2, 0.25)]
     assert run.checkpoints == {"sha1": 1, "new2": 2}
+    assert run.best_weights == {1: "best1"}  # the second epoch was the best only as it was trained before
     assert run.status is RunStatus.RUNNING
 
 
