@@ -115,6 +115,13 @@ def test_a_resume_forgets_what_came_after_its_checkpoint(tmp_path):
     assert run.status is RunStatus.RUNNING
 
 
+def test_a_run_that_trains_again_lacks_the_weights_that_a_person_had_removed(tmp_path):
+    cleaned = {"event": "cleaned", "time": "4", "runs": ["r1"]}
+    assert fold([run_event(), epoch_event(1), cleaned], tmp_path).cleaned == {"r1"}
+    resumed = {"event": "resumed", "time": "5", "run": "r1", "epoch": 0}
+    assert fold([run_event(), epoch_event(1), cleaned, resumed], tmp_path).cleaned == set()
+
+
 def test_a_run_announced_again_keeps_its_folder_and_takes_new_settings(tmp_path):
     history = fold([run_event(), epoch_event(1), run_event(name="other", settings={"lr": 0.1, "seed": 0})], tmp_path)
     assert history.runs["r1"].name == "run-1"
