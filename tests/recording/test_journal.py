@@ -1,5 +1,6 @@
 """The journal survives a crash at any byte, and notices damage."""
 
+import errno
 import json
 import math
 import os
@@ -78,6 +79,28 @@ def test_nan_and_infinity_become_null(tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(FolderError, match=r"gone/journal.jsonl: cannot be written \(No such file or directory\)"):
         Journal(tmp_path / "gone" / "journal.jsonl")
+
+
+def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_none_of_it(tmp_path, monkeypatch):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append({"event": "a"})
+    write, sizes = os.write, iter([9])
+
+    def nearly_full(descriptor, data):
+        for size in sizes:
+            return write(descriptor, data[:size])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", nearly_full)
+        with pytest.raises(FolderError, match="No space left"):
+            journal.append({"event": "b"}, {"event": "c"})
+    assert path.read_bytes().count(b"\n") == 1
+    assert path.read_bytes().endswith(b"\n")
+    journal.append({"event": "d"})  # there is room again
+    journal.close()
+    assert [event["event"] for event in read_journal(path)] == ["a", "d"]
 
 
 RECORD = EpochRecord("r1", 1, 0.5, 0.8, None, None, 1.5, 1.5, 0.01, 10)
