@@ -124,7 +124,7 @@ def test_images_of_as_many_other_classes_are_refused(tmp_path):
     assert sum(map(sum, evaluate_checkpoint(best_folder(folder), options(tmp_path)).confusion)) == 8
     for part in ("train", "test"):
         (photos / part / "dog").rename(photos / part / "cow")
-    with pytest.raises(CheckpointError, match="was trained on the classes cat, dog, but .* has cat, cow here"):
+    with pytest.raises(CheckpointError, match=r"was trained on the classes cat, dog, but .* has cat, cow here"):
         evaluate_checkpoint(best_folder(folder), options(tmp_path))
 
 
