@@ -19,7 +19,7 @@ from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.shapes import ShapesOptions, draw_shapes
 from cnnsweep.errors import CheckpointError
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
+from cnnsweep.evaluation import SPLITS, EvaluationOptions, evaluate_checkpoint, evaluate_chosen
 from cnnsweep.evaluation_board import draw_confusion, draw_mistakes
 from cnnsweep.evaluation_notes import note_evaluations
 from cnnsweep.measuring import MOST_WRONG, Measurement, measure
@@ -110,6 +110,14 @@ def test_a_wrong_image_is_the_one_at_its_index(tmp_path):
         with Image.open(io.BytesIO(one.png)) as png:
             assert list(png.get_flattened_data()) == images[one.index].flatten().tolist()
         assert one.label == found.classes[labels[one.index]] != one.predicted
+
+
+def test_figures_of_images_that_were_seen_before_say_so(tmp_path):
+    sweep(tmp_path, overrides=[*ONE, "params.epochs=1"])
+    notes = {split: evaluate_checkpoint(best_folder(tmp_path), options(tmp_path, split)).notes for split in SPLITS}
+    assert notes["test"] == ()
+    assert ["figures flatter" in note for note in notes["val"]] == [True]
+    assert notes["train"] == ("the model was trained on these images",)
 
 
 def test_images_of_as_many_other_classes_are_refused(tmp_path):
