@@ -183,6 +183,7 @@ def test_more_runs_keep_the_first_ones_and_a_resume_at_any_point_asks_alike(meth
         ("epochs: 2", "epochs: 3"),
         ("model: cnn", "model: {name: cnn, hidden: [4]}"),
         ("when:", "exclude: [{lr: '> 0.29'}]\nwhen:"),
+        ("{optimizer: sgd}", "{optimizer: sgd, lr: '< 0.05'}"),
         ("random", "sobol"),
     ],
 )

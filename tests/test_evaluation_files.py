@@ -11,14 +11,15 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from small_sweeps import SilentDisplay, sweep, tables
+from small_sweeps import SMALL, SilentDisplay, sweep, tables
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnnsweep import cli, closing
 from cnnsweep.data.batches import PixelScale
 from cnnsweep.data.images import MemoryImages
 from cnnsweep.data.shapes import ShapesOptions, draw_shapes
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
+from cnnsweep.errors import CheckpointError
+from cnnsweep.evaluation import SPLITS, EvaluationOptions, evaluate_checkpoint, evaluate_chosen
 from cnnsweep.evaluation_board import draw_confusion, draw_mistakes
 from cnnsweep.evaluation_notes import note_evaluations
 from cnnsweep.measuring import MOST_WRONG, Measurement, measure
@@ -27,6 +28,7 @@ from cnnsweep.recording.paths import SweepPaths
 from cnnsweep.report.run_evaluation import WrongImage, load_run_evaluation
 
 ONE = ["params.lr=0.01"]
+SHAPES = "dataset: {name: shapes, size: 12, classes: 3, train: 60, test: 30}\n"
 
 
 def options(folder: Path, split: str = "test") -> EvaluationOptions:
@@ -108,6 +110,30 @@ def test_a_wrong_image_is_the_one_at_its_index(tmp_path):
         with Image.open(io.BytesIO(one.png)) as png:
             assert list(png.get_flattened_data()) == images[one.index].flatten().tolist()
         assert one.label == found.classes[labels[one.index]] != one.predicted
+
+
+def test_figures_of_images_that_were_seen_before_say_so(tmp_path):
+    sweep(tmp_path, overrides=[*ONE, "params.epochs=1"])
+    notes = {split: evaluate_checkpoint(best_folder(tmp_path), options(tmp_path, split)).notes for split in SPLITS}
+    assert notes["test"] == ()
+    assert ["figures flatter" in note for note in notes["val"]] == [True]
+    assert notes["train"] == ("the model was trained on these images",)
+
+
+def test_images_of_as_many_other_classes_are_refused(tmp_path):
+    photos, folder = tmp_path / "photos", tmp_path / "small"
+    for part in ("train", "test"):
+        for level, name in ((60, "cat"), (190, "dog")):
+            (photos / part / name).mkdir(parents=True)
+            for number in range(4):
+                Image.new("L", (12, 12), level + number).save(photos / part / name / f"{number}.png")
+    text = SMALL.replace(SHAPES, f"validation: 0.25\ndataset: {{name: image_folder, path: {photos}}}\n")
+    sweep(folder, text, overrides=[*ONE, "params.batch_size=2", "params.epochs=1"])
+    assert sum(map(sum, evaluate_checkpoint(best_folder(folder), options(tmp_path)).confusion)) == 8
+    for part in ("train", "test"):
+        (photos / part / "dog").rename(photos / part / "cow")
+    with pytest.raises(CheckpointError, match=r"was trained on the classes cat, dog, but .* has cat, cow here"):
+        evaluate_checkpoint(best_folder(folder), options(tmp_path))
 
 
 def test_evaluate_writes_into_the_folder_of_every_run_that_it_measures(tmp_path):

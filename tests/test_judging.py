@@ -252,3 +252,18 @@ def test_runs_go_side_by_side_as_far_as_the_nearest_look():
     sweep.ends(0, 0.3)
     sweep.ends(1, 0.3)
     assert goals(0, 1) == {0: 10, 1: 10}  # there, and nobody has said so
+
+
+def test_runs_that_start_over_are_looked_at_again_where_a_verdict_ends_them():
+    sweep = Sweep(HALVING, "lr: [0.1, 0.01], epochs: 9", more="seeds: 1")
+    sweep.ends(0, 0.9)
+    sweep.ends(1, 0.1)
+    sweep.notes(sweep.asks(0, 1))
+    assert sweep.stopped(0, 1) == [1]
+    goes_on, ends = (one.id for one in sweep.runs)
+    for run_id in (goes_on, ends):
+        sweep.apply("resumed", run=run_id, epoch=0)
+        sweep.judge.run_changed(run_id)
+    assert sweep.judge.epochs_to_next_look([goes_on]) == {goes_on: 2}
+    assert sweep.judge.epochs_to_next_look([ends]) == {ends: 1}
+    assert [sweep.judge.next_rung([run_id]) for run_id in (goes_on, ends)] == [2, 1]

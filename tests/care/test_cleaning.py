@@ -79,6 +79,14 @@ def test_the_best_setting_keeps_its_weights_and_can_be_evaluated(folder):
     assert evaluate_chosen(folder, EvaluationOptions(folder)).evaluations[0].run == best["run"]
 
 
+def test_the_best_setting_of_the_present_file_keeps_its_weights(folder):
+    best, other = sorted(tables(folder)["runs"], key=lambda row: row["val_loss"])
+    assert trained_again(folder, (*OVERRIDES, f"params.lr={other['lr']}")) == 0  # the best is no longer in the file
+    clean(SweepPaths(folder), EVERYTHING)
+    kept = {row["run"]: row["checkpoint"] is not None for row in tables(folder)["runs"]}
+    assert kept == {best["run"]: False, other["run"]: True}
+
+
 def test_weights_that_come_back_are_looked_at_again(folder):
     clean(SweepPaths(folder), CleaningWishes(keep_best=1))
     removed = next(row["run"] for row in tables(folder)["runs"] if row["checkpoint"] is None)

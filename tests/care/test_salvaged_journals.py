@@ -293,6 +293,19 @@ def test_a_whole_journal_is_left_as_it_is(whole, searched):
             assert found.content == b"".join(lines_of(folder))
 
 
+def test_a_run_that_lost_the_epoch_in_which_it_diverged_trains_it_again(tmp_path):
+    overrides = (*OVERRIDES, "params.lr=1.0e9", "params.optimizer=sgd")
+    whole = tmp_path / "whole"
+    sweep(whole, overrides=overrides)
+    damaged = [flipped(line) if b'"event": "epoch"' in line else line for line in lines_of(whole)]
+    folder = with_lines(whole, tmp_path / "d", damaged)
+    assert any("what came before its end is lost" in words for words in repair(folder))
+    display = SilentDisplay()
+    sweep(folder, display=display, overrides=overrides)
+    assert [record.divergence is not None for record in display.records] == [True]
+    assert untimed(folder) == untimed(whole)
+
+
 def test_a_lost_resumption_is_made_again(whole, tmp_path):
     folder = copy_of(whole, tmp_path / "d")
     lines = lines_of(folder)

@@ -1,11 +1,12 @@
 """Sweeps beside each other: what is ranked, shared, different, and what is said where something is missing."""
 
 import json
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -104,6 +105,16 @@ def test_shared_setting_is_compared_in_pairs_over_equal_seeds(two):
     assert shared.difference.mean == pytest.approx(fmean(CLOSE) - fmean(BETTER))
     assert (shared.difference.low, shared.difference.high) == pytest.approx((interval.low, interval.high))
     assert (shared.difference.pairs, shared.are_identical) == (3, False)
+
+
+def test_shared_folds_are_compared_in_pairs_with_a_wider_interval(tmp_path):
+    first, second = (make_replicates({"lr": [0.01]}, {1: figures}, folds=3) for figures in (BETTER, CLOSE))
+    (shared,) = compare_sweeps([put(tmp_path / "one", first), put(tmp_path / "two", second)]).shared
+    gains = [b - a for a, b in zip(BETTER, CLOSE, strict=True)]
+    error = stdev(gains) * math.sqrt(1 / 3 + 1 / 2)  # Nadeau and Bengio: a fold is half as large as what it trains on
+    expected = stats.t.interval(0.95, 2, loc=fmean(gains), scale=error)
+    assert shared.difference.pairs == 3
+    assert (shared.difference.low, shared.difference.high) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("change", ["data", "seed", "validation", "no data", "folds"])

@@ -591,6 +591,21 @@ def test_groups_that_train_side_by_side_are_all_active(tmp_path):
     assert overview.device == "cpu (2 groups at once)"
 
 
+@pytest.mark.parametrize(("goes_back_to", "kept"), [(2, [1, 2]), (1, [1])])
+def test_epochs_of_this_command_count_though_it_resumes_the_run(trained, goes_back_to, kept):
+    """As it does where a group had to be split: how long epochs take is learned from what is left of them."""
+    replay = Replay()
+    events = list(read_journal(trained["small"][0] / "journal.jsonl"))
+    second = next(n for n, event in enumerate(events) if event["event"] == "epoch" and event["epoch"] == 2)
+    resumed = {**events[second], "event": "resumed", "epoch": goes_back_to}
+    for event in (*events[: second + 1], resumed):
+        replay.history.apply(event)
+        replay.take(event)
+    under_way = replay.overview(SweepPaths(trained["small"][0]), lambda: "").under_way
+    assert under_way is not None
+    assert [record.epoch for record in under_way.records] == kept
+
+
 def test_replay_of_nothing_has_no_active_runs():
     assert Replay().active() == []
 

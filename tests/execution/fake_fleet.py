@@ -47,6 +47,7 @@ SETTINGS = Hyperparameters(
 )  # fmt: skip
 CPU = Place("cpu", 1)
 _LONGEST_SILENCE = 200  # waits in a row in which nothing comes: somebody waits forever
+_MOST_HIRED = 3_000  # more are lost over one group forever
 
 
 def make_group(*names: str) -> RunGroup:
@@ -153,6 +154,7 @@ class FakeFleet:
         if len(self.alive) == len(self._all_places):
             return None
         number = len(self.hired)
+        assert number < _MOST_HIRED, "workers are hired and lost without end"
         worker = FakeWorker(self._all_places[len(self.alive)], f"worker {number}")
         worker.box.extend(self._begin(number))
         self.hired.append(worker)

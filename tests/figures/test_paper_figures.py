@@ -216,3 +216,15 @@ def test_figures_on_a_heat_map_can_be_read(share):
     text = {"black": 0.0, "white": 1.0}[readable_on(SCALE, share)]
     low, high = sorted([text, luminance(colormaps[SCALE](share))])
     assert (high + 0.05) / (low + 0.05) >= 4.5  # WCAG's limit for text
+
+
+@pytest.mark.parametrize(("metric", "mode", "best"), [("val_accuracy", "max", 90.0), ("val_loss", "min", 0.6)])
+def test_the_best_cell_of_a_heat_map_is_the_lightest(tmp_path, metric, mode, best):
+    content = make_content({"lr": [0.01, 0.001], "batch_size": [100, 1000]})
+    for number, run in enumerate(content["runs"]):  # both figures fall from run to run, from 0.9 to 0.6
+        run.update(val_accuracy=0.9 - number / 10, val_loss=0.9 - number / 10)
+    content["sweep"].update(metric=metric, mode=mode)
+    image = axes_of(make_drawings(load(tmp_path, content))["heat map"]).images[0]
+    values = image.get_array()
+    lightness = image.to_rgba(values)[..., :3].sum(-1)
+    assert values.flatten()[lightness.argmax()] == pytest.approx(best)

@@ -16,6 +16,7 @@ from cnnsweep import cli
 from cnnsweep.html import plotly_file
 from cnnsweep.html.markup import chart_text, embedded_json
 from cnnsweep.html.page import render_page, write_page
+from cnnsweep.html.run_table import run_table
 
 ELEMENTS = {"script", "img", "a", "b"}
 
@@ -303,3 +304,12 @@ def test_page_in_the_place_of_a_folder_or_with_another_format_is_refused(tmp_pat
 def test_same_results_make_the_same_page(tmp_path):
     results, page = pages_by_hand.seeds_page(tmp_path / "sweep")
     assert render_page(results, tmp_path) == page.read_text(encoding="utf-8")
+
+
+def test_runs_that_the_file_no_longer_has_stand_at_the_end_of_the_table(tmp_path):
+    content = make_content({"lr": [0.1, 0.01, 0.001]})
+    content["runs"][0]["in_file"] = False  # the best by its figures
+    content["sweep"]["best"] = "run-2"
+    table = run_table(load(tmp_path, content), tmp_path)
+    assert re.findall(r"(run-\d)<", table) == ["run-2", "run-3", "run-1"]
+    assert "All 3 runs" in table

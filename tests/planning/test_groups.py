@@ -169,6 +169,10 @@ def test_a_groups_time_counts_each_trajectory_once_and_the_held_out_images_by_a_
     # 100 images in batches of 16 are 7 steps; 30 held out cost as much as 10; 5 + 4 epochs, less the one of c.
     assert group_seconds(group, 0.5, 7, 0.3, {"c": 1}) == pytest.approx(0.5 * 7 * 1.1 * (5 + 3))
     assert group_seconds(group, None, 7, 0.3, {}) is None
+    # Up to the next rung: one run has an epoch to go, the longest of the other trajectory, which is there, none.
+    goals = {run.id: 2 for run in group.runs}
+    to_the_rung = group.up_to(goals)
+    assert group_seconds(to_the_rung, 0.5, 7, 0.3, {"a": 2, "b": 2, "c": 1}) == pytest.approx(0.5 * 7 * 1.1 * 1)
 
 
 def test_disk_holds_weights_optimizer_state_and_what_each_epoch_adds():

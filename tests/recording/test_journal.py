@@ -1,5 +1,6 @@
 """The journal survives a crash at any byte, and notices damage."""
 
+import errno
 import json
 import math
 import os
@@ -80,6 +81,28 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         Journal(tmp_path / "gone" / "journal.jsonl")
 
 
+def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_none_of_it(tmp_path, monkeypatch):
+    path = tmp_path / "journal.jsonl"
+    journal = Journal(path)
+    journal.append({"event": "a"})
+    write, sizes = os.write, iter([9])
+
+    def nearly_full(descriptor, data):
+        for size in sizes:
+            return write(descriptor, data[:size])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", nearly_full)
+        with pytest.raises(FolderError, match="No space left"):
+            journal.append({"event": "b"}, {"event": "c"})
+    assert path.read_bytes().count(b"\n") == 1
+    assert path.read_bytes().endswith(b"\n")
+    journal.append({"event": "d"})  # there is room again
+    journal.close()
+    assert [event["event"] for event in read_journal(path)] == ["a", "d"]
+
+
 RECORD = EpochRecord("r1", 1, 0.5, 0.8, None, None, 1.5, 1.5, 0.01, 10)
 
 
@@ -100,8 +123,8 @@ def test_a_resume_forgets_what_came_after_its_checkpoint(tmp_path):
     history = fold(
         [
             run_event(),
-            epoch_event(1),
-            epoch_event(2),
+            {**epoch_event(1), "best": "best1"},
+            {**epoch_event(2), "best": "best2"},
             {"event": "ended", "time": "4", "run": "r1", "status": "interrupted", "cause": "x"},
             {"event": "resumed", "time": "5", "run": "r1", "epoch": 1},
             epoch_event(2, loss=0.25, checkpoint="new"),
@@ -111,7 +134,15 @@ def test_a_resume_forgets_what_came_after_its_checkpoint(tmp_path):
     run = history.runs["r1"]
     assert [(r.epoch, r.loss) for r in run.records] == [(1, 0.5), (2, 0.25)]
     assert run.checkpoints == {"sha1": 1, "new2": 2}
+    assert run.best_weights == {1: "best1"}  # the second epoch was the best only as it was trained before
     assert run.status is RunStatus.RUNNING
+
+
+def test_a_run_that_trains_again_lacks_the_weights_that_a_person_had_removed(tmp_path):
+    cleaned = {"event": "cleaned", "time": "4", "runs": ["r1"]}
+    assert fold([run_event(), epoch_event(1), cleaned], tmp_path).cleaned == {"r1"}
+    resumed = {"event": "resumed", "time": "5", "run": "r1", "epoch": 0}
+    assert fold([run_event(), epoch_event(1), cleaned, resumed], tmp_path).cleaned == set()
 
 
 def test_a_run_announced_again_keeps_its_folder_and_takes_new_settings(tmp_path):

@@ -17,6 +17,7 @@ from cnnsweep.html.evaluated import evaluated_runs
 from cnnsweep.recording.checkpoints import load_best
 from cnnsweep.recording.journal import encode_event
 from cnnsweep.recording.known_weights import load_known_best
+from cnnsweep.recording.recorder import Recorder
 from cnnsweep.report.results import load_results
 from cnnsweep.report.run_evaluation import load_run_evaluation
 from cnnsweep.report.settings import group_settings
@@ -155,6 +156,33 @@ def test_after_a_crash_before_the_best_weights_were_written_those_before_them_co
     write_events(folder, [*cut, ended])
     with pytest.raises(CheckpointError, match=f"is of epoch {about['epoch']}, which is not the best"):
         load_known_best(path)
+
+
+class Crash(BaseException):
+    """Ends a sweep as a kill does, as far as one process can see it."""
+
+
+def test_after_a_crash_before_the_best_weights_were_written_they_come_from_the_last_checkpoint(tmp_path, monkeypatch):
+    folder, overrides = tmp_path / "small", ["params.lr=0.01", "metric=val_loss"]
+    sweep(tmp_path / "whole", overrides=overrides)
+    save = Recorder._save_best
+
+    def save_or_crash(recorder, run, standing, weights):
+        if standing.epoch == 2:
+            raise Crash
+        save(recorder, run, standing, weights)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Recorder, "_save_best", save_or_crash)
+        with pytest.raises(Crash):
+            sweep(folder, overrides=overrides)
+    (path,) = folder.glob("*/best.safetensors")
+    assert load_best(path).description["epoch"] == 1
+    display = SilentDisplay()
+    sweep(folder, display=display, overrides=overrides)
+    assert display.records == []
+    assert load_best(path).description["epoch"] == 2
+    assert untimed(folder) == untimed(tmp_path / "whole")
 
 
 def test_a_journal_that_has_no_digest_still_tells_one_run_from_another(tmp_path):

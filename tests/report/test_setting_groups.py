@@ -53,6 +53,17 @@ def test_runs_that_still_train_do_not_count_beside_finished_ones(tmp_path: Path)
     for run in content["runs"]:
         run["status"] = "interrupted"
     assert all(len(s.figures) == 3 for s in group_settings(load(tmp_path, content)))
+    content["runs"][1].update(status="diverged")  # after its first epoch, of which it has a figure
+    first = next(s for s in group_settings(load(tmp_path, content)) if s.configuration == "c1")
+    assert list(first.figures.values()) == [0.90, 0.87]
+
+
+def test_a_setting_takes_as_long_as_its_complete_runs_do(tmp_path: Path) -> None:
+    content = make_replicates(AXES, FIGURES)
+    content["runs"][0].update(status="interrupted", run_duration=0.5)
+    content["runs"][1]["run_duration"] = 4.0
+    found = {s.configuration: s.run_duration for s in group_settings(load(tmp_path, content))}
+    assert found == {"c1": pytest.approx((4.0 + 2.5) / 2), "c2": 2.5, "c3": 2.5}
 
 
 def test_folds_make_replicates_with_a_wider_interval(tmp_path: Path) -> None:

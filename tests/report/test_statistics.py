@@ -114,6 +114,8 @@ def test_level_is_shared_by_all_comparisons() -> None:
     assert tied_with_best({"a": best, "b": zero}, "max") == {"a": True, "b": False}
     low = {name: dict.fromkeys(range(5), -99.0) for name in "cde"}
     assert tied_with_best({"a": best, "b": zero} | low, "max") == {"a": True, "b": True} | dict.fromkeys("cde", False)
+    alone = {name: {0: -99.0} for name in "cde"}  # with one replicate they are in no comparison
+    assert tied_with_best({"a": best, "b": zero} | alone, "max") == {"a": True, "b": False} | dict.fromkeys("cde")
 
 
 def sweeps(number: int, means: np.ndarray, seed: int, shared: float = 1.0) -> np.ndarray:

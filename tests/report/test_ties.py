@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results_by_hand import Content, load, make_content, make_replicates, show
+from results_by_hand import Content, fail_run, load, make_content, make_replicates, show
 
 from cnnsweep.comparison.ranking import compare_sweeps
 from cnnsweep.comparison.table import render_comparison
@@ -69,6 +69,16 @@ def test_the_settings_of_equal_mean_are_decided_by_the_mean_loss(tmp_path: Path)
     text = report(results)
     assert "★ best mean, = exactly the same" in text
     assert marks_of(text)[:2] == ["★", "="]
+
+
+def test_a_setting_of_which_a_run_failed_does_not_tie_with_the_best(tmp_path: Path) -> None:
+    content = make_replicates({"lr": [1, 2]}, {1: [0.25, 0.75], 2: [0.5, 0.5]})
+    fail_run(content, 4)
+    content["sweep"]["best"] = best_run(content["runs"], ACCURACY)
+    results = load(tmp_path, content)
+    assert [setting.estimate.mean for setting in group_settings(results)] == [0.5, 0.5]
+    assert tie_words(results, group_settings(results)) is None
+    assert marks_of(report(results))[:2] == ["★", " "]
 
 
 def test_the_report_says_who_ties_with_the_best_and_why_it_is_the_best(tmp_path: Path) -> None:
@@ -162,6 +172,17 @@ def test_a_clear_lead_is_one(tmp_path: Path) -> None:
     assert "lr=0.1 is the largest value that was trained (from 0.01): try larger ones." in words
     assert chance_lead(0.9, 0.9, 6000) == pytest.approx(1.959964 * (2 * 0.9 * 0.1 / 6000) ** 0.5, rel=1e-6)
     assert chance_lead(1.0, 1.0, 1000) == 4 / 1000  # at the ends a normal distribution has no width
+
+
+def test_of_a_loss_the_lower_one_is_ahead(tmp_path: Path) -> None:
+    content = make_replicates({"lr": [0.01, 0.1]}, {1: [0.8, 0.8, 0.8], 2: [0.9, 0.9, 0.9]})
+    for run, loss in zip(content["runs"], [0.50, 0.52, 0.51, 0.40, 0.43, 0.41], strict=True):
+        run["val_loss"] = loss
+    content["sweep"].update(metric="val_loss", mode="min", validation_images=6000)
+    results = load(tmp_path, content)
+    settings = group_settings(results)
+    assert is_clearly_better(results, settings, "lr", 0.1, 0.01)  # lower by 0.1, 0.09 and 0.1 with equal seeds
+    assert not is_clearly_better(results, settings, "lr", 0.01, 0.1)
 
 
 def test_pairs_tell_more_than_one_run_unless_they_differ_by_a_few_images(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from cnnsweep.data.images import MemoryImages
 from cnnsweep.errors import FusionError
 from cnnsweep.models.registry import build_model
 from cnnsweep.training import calibration, fused_program
-from cnnsweep.training.calibration import ALONE, Way, calibrate, decide
+from cnnsweep.training.calibration import ALONE, Way, calibrate, decide, seconds_together
 from cnnsweep.training.checking import check_fused
 from cnnsweep.training.feeding import Part, TrainingTask
 from cnnsweep.training.footprint import run_bytes, runs_that_fit
@@ -123,6 +123,23 @@ def test_memory_grows_with_the_batch_and_limits_the_group(task, monkeypatch):
     assert runs_that_fit(run, task) == 7
     monkeypatch.setattr("cnnsweep.training.footprint.free_memory_bytes", lambda: 0)
     assert runs_that_fit(run, task) == 1
+
+
+def test_a_step_of_one_run_is_its_share_of_a_groups_and_grows_with_the_batch(task, monkeypatch):
+    looked_at = []
+
+    class Steady:
+        def __init__(self, runs, _task, images):
+            looked_at.append((len(runs), images))
+
+        def seconds(self):
+            return 0.8
+
+    monkeypatch.setattr(calibration, "_Stepper", Steady)
+    monkeypatch.setattr(calibration, "_IMAGES", 4)
+    runs = make_runs(*[dataclasses.replace(ADAM, batch_size=16, seed=k) for k in range(4)])
+    assert seconds_together(runs, task, measuring_s=0) == pytest.approx(0.8 / 4 * 16 / 4)
+    assert looked_at == [(4, 4)]
 
 
 def test_the_check_passes_what_is_right(task):

@@ -258,6 +258,25 @@ def test_weights_that_overflow_in_the_very_last_batch_are_noticed(task):
     assert "a weight became infinite or NaN in the last batch" in str(listener.outcomes[0].cause)
 
 
+def test_a_run_whose_loss_is_finite_in_training_alone_has_diverged(task, tmp_path):
+    path = tmp_path / "net.py"
+    path.write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.layer = nn.Linear(64, 3)\n"
+        "    def forward(self, x):\n"
+        "        logits = self.layer(x.flatten(1))\n"
+        "        return logits if self.training else logits / 0\n"
+    )
+    listener = train(task, ADAM, model=ModelChoice(f"{path}:Net"))
+    (report,), (outcome,) = listener.reports, listener.outcomes
+    assert math.isfinite(report.record.loss)
+    assert report.record.divergence == "the validation loss became nan"
+    assert outcome.status is RunStatus.DIVERGED
+
+
 def test_without_validation_there_are_no_validation_figures(task):
     listener = train(without_validation(task), ADAM)
     assert listener.reports[0].record.val_loss is None

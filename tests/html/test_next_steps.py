@@ -1,0 +1,50 @@
+"""What a page tells a person to do next, and where it tells nothing."""
+
+from pathlib import Path
+
+import pytest
+from results_by_hand import Content, load, make_content
+
+from cnnsweep.html.next_steps import next_steps
+from cnnsweep.report.settings import group_settings
+
+
+def words(folder: Path, content: Content) -> str:
+    results = load(folder, content)
+    return "\n".join(step.words for step in next_steps(results, group_settings(results)))
+
+
+def with_figures(values: list[float], accuracies: list[float]) -> Content:
+    content = make_content({"lr": values})
+    for run, accuracy in zip(content["runs"], accuracies, strict=True):
+        run["val_accuracy"] = accuracy
+    best = max(content["runs"], key=lambda run: run["val_accuracy"])
+    content["sweep"].update(best=best["run"], validation_images=6000, largest_class=600)
+    return content
+
+
+@pytest.mark.parametrize(("epochs", "best_epoch", "more"), [(3, 3, True), (3, 2, False), (1, 1, False)])
+def test_more_epochs_are_advised_where_the_best_of_several_is_the_last(
+    tmp_path: Path, epochs: int, best_epoch: int, more: bool
+) -> None:
+    content = make_content({"lr": [0.1, 0.01]}, epochs=epochs)
+    content["runs"][0]["best_epoch"] = best_epoch
+    assert (f"best in its last epoch, {epochs}: more epochs may reach more" in words(tmp_path, content)) is more
+
+
+@pytest.mark.parametrize(("accuracies", "finer"), [([0.7, 0.8, 0.7], True), ([0.7, 0.8, 0.7999], False)])
+def test_finer_steps_are_advised_where_the_best_is_ahead_on_both_sides(
+    tmp_path: Path, accuracies: list[float], finer: bool
+) -> None:
+    told = words(tmp_path, with_figures([0.01, 0.1, 1.0], accuracies))
+    advice = "lr=0.1 lies inside of what was trained: try finer steps between 0.01 and 1."
+    assert (advice in told) is finer
+
+
+def test_values_beyond_the_best_are_advised_at_either_end(tmp_path: Path) -> None:
+    assert "lr=0.01 is the smallest value that was trained (up to 1): try smaller ones." in words(
+        tmp_path, with_figures([0.01, 0.1, 1.0], [0.9, 0.8, 0.7])
+    )
+    assert "lr=1 is the largest value that was trained (from 0.01): try larger ones." in words(
+        tmp_path, with_figures([0.01, 0.1, 1.0], [0.7, 0.8, 0.9])
+    )
