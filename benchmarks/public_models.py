@@ -53,6 +53,7 @@ class Result:
         torch, alone, fused: empty if it trained so, else why not.
         alone_difference, fused_difference: of a weight, against the plain loop and against alone, as a share of the
             largest; None where there is none.
+        is_trained: False of one that was only fused.
     """
 
     repository: str
@@ -64,6 +65,7 @@ class Result:
     fused: str = ""
     alone_difference: float | None = None
     fused_difference: float | None = None
+    is_trained: bool = True
 
     @property
     def is_equal(self) -> bool:
@@ -71,7 +73,7 @@ class Result:
 
     @property
     def is_fused(self) -> bool:
-        return not self.fused and self.fused_difference is not None
+        return not self.fused and (self.fused_difference is not None or not self.is_trained) and not self.torch
 
 
 class OutOfTimeError(Exception):
@@ -84,7 +86,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("checkouts", type=Path, nargs="+", metavar="CHECKOUT")
     parser.add_argument("--markdown", type=Path, help="write the table here too")
     parser.add_argument("--json", type=Path, help="write every result here, a line each")
-    parser.add_argument("--only", default="", help="files or networks whose name holds this")
+    parser.add_argument("--only", nargs="*", default=[""], help="files or networks whose name holds one of these")
+    parser.add_argument(
+        "--train", type=int, default=1000, help="so many of a file; of the others only whether they fuse"
+    )
     parser.add_argument("--most-parameters", type=int, default=60_000_000, help="larger networks are named only")
     parser.add_argument("--seconds", type=int, default=600, help="for each way to train a network")
     parser.add_argument(
@@ -130,8 +135,9 @@ def in_process_of_its_own(
     checkout: Path, file: Path, skip: Sequence[str], options: argparse.Namespace
 ) -> Iterator[tuple[Result | None, str]]:
     """Yield what the process that imports a file says: a network it begins with, then its result."""
-    command = [sys.executable, __file__, str(checkout), "--file", str(file), "--only", options.only]
+    command = [sys.executable, __file__, str(checkout), "--file", str(file), "--only", *options.only]
     command += ["--most-parameters", str(options.most_parameters), "--seconds", str(options.seconds)]
+    command += ["--train", str(options.train)]
     command += ["--arguments", *options.arguments, "--skip", *skip]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     begun = ""
@@ -164,14 +170,15 @@ def examine_file(checkout: Path, file: Path, options: argparse.Namespace) -> Non
         seen: set[tuple[int, str]] = set()
         for name in names_defined(file):
             label = f"{file.relative_to(checkout).with_suffix('')}:{name}".replace("/", ".")
-            if label in options.skip or options.only not in label:
+            if label in options.skip or not any(part in label for part in options.only):
                 continue
             print(f"begin {label}", file=answer, flush=True)
             for network, arguments in networks_of(f"{place}:{name}", calls.get(name, []), given.get(label)):
                 about = network.parameters, str(network.shape)
-                if network.parameters and about in seen:  # a class, and the function that makes it
+                if about in seen:  # a class, and the function that makes it
                     continue
-                seen.add(about)
+                if network.parameters:
+                    seen.add(about)
                 shown = ", ".join(f"{key}={value}" for key, value in arguments.items())
                 result = Result(
                     checkout.name,
@@ -181,7 +188,8 @@ def examine_file(checkout: Path, file: Path, options: argparse.Namespace) -> Non
                     torch=reason_not_to_try(network, options),
                 )
                 if not result.torch:
-                    result = examine_network(network, result, options.seconds)
+                    examine = only_fuse if len(seen) > options.train else examine_network
+                    result = examine(network, result, options.seconds)
                 print(json.dumps(asdict(result)), file=answer, flush=True)
             print("none", file=answer, flush=True)
 
@@ -217,6 +225,13 @@ def examine_network(network: Network, result: Result, seconds: int) -> Result:
     if isinstance(fused, str):
         return replace(result, fused=fused)
     return replace(result, fused_difference=max(map(difference, fused, alone)))
+
+
+def only_fuse(network: Network, result: Result, seconds: int) -> Result:
+    """Return a result with whether the network fuses, without training it."""
+    about = runs_of(network.choice), network.shape, network.classes, CPU, "fp32"
+    made = within(seconds, lambda: FusedProgram(*about))
+    return replace(result, is_trained=False, fused=made if isinstance(made, str) else "")
 
 
 def within(seconds: int, work: Callable[[], Value]) -> Value | str:

@@ -136,7 +136,7 @@ def _possible_arguments(signature: inspect.Signature, calls: list[ast.Call]) -> 
             positional = [ast.literal_eval(argument) for argument in call.args]
             named = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
             bound = signature.bind_partial(*positional, **named).arguments
-            given = {**bound, **bound.pop("kwargs", {})}
+            given = {**bound.pop("kwargs", {}), **bound}
             if missing and missing <= given.keys() and given not in called:
                 called.append(given)
     yield from called
