@@ -28,7 +28,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from public_networks import CLASSES, Network, calls_in, import_path, names_defined, network_files, networks_of
+from public_networks import (
+    CLASSES,
+    NO_NETWORK,
+    NOT_BUILT,
+    Network,
+    calls_in,
+    import_path,
+    names_defined,
+    network_files,
+    networks_of,
+)
 from torch import Tensor, nn
 
 from cnnsweep.errors import CnnSweepError
@@ -332,8 +342,10 @@ def reason(error: BaseException) -> str:
 
 def one_line(result: Result) -> str:
     """Return what became of a network, for a terminal."""
-    words = [result.torch or "trains", result.alone or f"alone {result.alone_difference}"]
-    return f"{result.network}: {', '.join([*words, result.fused or f'fused {result.fused_difference}'])}"
+    if result.torch or not result.is_trained:
+        return f"{result.network}: {result.torch or result.fused or 'fuses, not trained'}"
+    alone = result.alone or f"alone {result.alone_difference}"
+    return f"{result.network}: trains, {alone}, {result.fused or f'fused {result.fused_difference}'}"
 
 
 def table(results: Sequence[Result]) -> str:
@@ -343,35 +355,40 @@ def table(results: Sequence[Result]) -> str:
         "|---|--:|---|---|---|---|---|--:|",
     ]
     for r in results:
-        alone = "–" if r.torch else (r.alone or "yes")
-        equal = "–" if r.torch or r.alone else ("yes" if r.is_equal else f"no: {r.alone_difference:.0e}")
+        is_left_out = bool(r.torch) or not r.is_trained
+        alone = "–" if is_left_out else (r.alone or "yes")
+        equal = "–" if is_left_out or r.alone else ("yes" if r.is_equal else f"no: {r.alone_difference:.0e}")
         fused = "–" if r.torch else (r.fused or "yes")
         shown = "–" if r.fused_difference is None else f"{r.fused_difference:.0e}"
+        trains = r.torch or ("yes" if r.is_trained else "not trained")
         lines.append(
-            f"| {r.repository}: {r.network} | {r.parameters:,} | {r.images} | {r.torch or 'yes'} | {alone} | {equal} "
+            f"| {r.repository}: {r.network} | {r.parameters:,} | {r.images} | {trains} | {alone} | {equal} "
             f"| {fused} | {shown} |".replace("\n", " ")
         )
     return "\n".join(lines) + "\n"
 
 
 def totals(results: Sequence[Result]) -> str:
-    """Return a row of Markdown for each repository."""
+    """Return a row of Markdown for each repository, and one for all; parts of networks are no networks."""
     lines = [
-        "| repository | networks | train in PyTorch | train here | equal | fused | fused and equal |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| repository | networks | built in PyTorch | trained there | train here | equal | fuse "
+        "| of these trained so, and equal |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for repository in dict.fromkeys(result.repository for result in results):
-        own = [result for result in results if result.repository == repository]
-        trained = [result for result in own if not result.torch]
-        fused = [result for result in trained if result.is_fused]
-        right = sum((result.fused_difference or 0.0) <= TOLERANCE for result in fused)
+    repositories = list(dict.fromkeys(result.repository for result in results))
+    for repository in [*repositories, "all"]:
+        own = [r for r in results if repository in (r.repository, "all") and not r.torch.startswith(NO_NETWORK)]
+        built = [result for result in own if not result.torch.startswith(NOT_BUILT)]
+        trained = [result for result in built if not result.torch and result.is_trained]
+        fused = [result for result in built if result.is_fused]
         counts = (
             len(own),
+            len(built),
             len(trained),
             sum(not result.alone for result in trained),
             sum(result.is_equal for result in trained),
             len(fused),
-            right,
+            sum(r.fused_difference is not None and r.fused_difference <= TOLERANCE for r in fused),
         )
         lines.append(f"| {repository} | {' | '.join(map(str, counts))} |")
     return "\n".join(lines) + "\n"

@@ -28,6 +28,9 @@ SHAPES = ((3, 32, 32), (1, 28, 28), (1, 32, 32), (3, 64, 64), (3, 224, 224))
 DEPTHS = (20, 28, 29, 11, 18)
 # Files that train or set up when they are imported, and are no networks.
 NOT_NETWORKS = frozenset(["setup", "train", "main", "test", "conftest", "hubconf"])
+# How the error of what is not tried begins.
+NOT_BUILT = "not built"
+NO_NETWORK = ("no images", "no classifier")
 # What cnnsweep gives to a network that takes it.
 GIVEN = frozenset(["in_channels", "num_classes", "image_size"])
 
@@ -149,7 +152,7 @@ def _network(choice: ModelChoice) -> Network | None:
     try:
         model = build_model(choice, SHAPES[0], CLASSES, seed=0)
     except Exception as error:  # whatever a stranger's code raises
-        return None if "is no torch.nn.Module" in str(error) else Network(choice, error=f"not built: {error}")
+        return None if "is no torch.nn.Module" in str(error) else Network(choice, error=f"{NOT_BUILT}: {error}")
     if not any(True for _ in model.parameters()):
         return None
     error = ""
@@ -157,10 +160,10 @@ def _network(choice: ModelChoice) -> Network | None:
         try:
             answer = _classes_of(choice, shape)
         except Exception as refused:  # as above
-            error = error or f"no images: {refused}"
+            error = error or f"{NO_NETWORK[0]}: {refused}"
             continue
         if answer is None:
-            error = error or "no classifier: its output is not (N, classes)"
+            error = error or f"{NO_NETWORK[1]}: its output is not (N, classes)"
         else:
             return Network(choice, shape, *answer)
     return Network(choice, error=" ".join(error.split())[:200])

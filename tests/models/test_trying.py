@@ -10,10 +10,9 @@ import torch
 from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import check_model, is_repeatable, memory_order
 from cnnsweep.models.trying import why_not_built
-from cnnsweep.records import DatasetChoice, ModelChoice
+from cnnsweep.records import ModelChoice
 
 SHAPE, CLASSES = (3, 8, 8), 4
-SHAPES = DatasetChoice("shapes", {"channels": 3, "size": 8, "classes": CLASSES})
 CPU = torch.device("cpu")
 OWN = """
 from pathlib import Path
@@ -41,14 +40,14 @@ def own(tmp_path: Path) -> str:
 
 def test_trying_a_network_before_the_data_changes_nothing_of_how_it_trains(own: str) -> None:
     choice = ModelChoice(own, {})
-    assert why_not_built(choice, SHAPES) is None
+    assert why_not_built(choice, SHAPE, CLASSES) is None
     # As in a worker, which reads no sweep file.
     assert memory_order(choice, SHAPE, CLASSES, CPU) is torch.channels_last
 
 
 def test_all_that_is_asked_of_a_network_before_training_takes_two_passes_in_each_order(own: str) -> None:
     choice = ModelChoice(own, {})
-    assert why_not_built(choice, SHAPES) is None
+    assert why_not_built(choice, SHAPE, CLASSES) is None
     assert check_model(choice, SHAPE, CLASSES) == 4 * 3 * 9 + 4 + 4 * 4 + 4
     assert memory_order(choice, SHAPE, CLASSES, CPU) is torch.channels_last
     assert is_repeatable(choice, SHAPE, CLASSES)
