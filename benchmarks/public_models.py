@@ -13,9 +13,7 @@ Every file is imported in a process of its own, with limits of time and memory; 
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
-import inspect
 import io
 import json
 import os
@@ -25,30 +23,36 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from public_networks import (
+    CLASSES,
+    NO_NETWORK,
+    NOT_BUILT,
+    Network,
+    calls_in,
+    import_path,
+    names_defined,
+    network_files,
+    networks_of,
+)
 from torch import Tensor, nn
 
-from cnnsweep.errors import CnnSweepError, FusionError
-from cnnsweep.models.logits import logits_of, named_tensors
+from cnnsweep.errors import CnnSweepError
+from cnnsweep.models.logits import logits_of
 from cnnsweep.models.registry import build_model
 from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
 from cnnsweep.training.fused_program import FusedProgram
 from cnnsweep.training.program import PlainProgram, Program, forward_seed
-from cnnsweep.user_code import load_object
 
-CLASSES, BATCH, STEPS, RATE = 10, 3, 2, 1e-3
-SHAPES = ((3, 32, 32), (1, 28, 28), (1, 32, 32), (3, 64, 64), (3, 224, 224))
-# For factories that must be told how deep a network is.
-DEPTHS = (20, 28, 29, 11, 18)
-SECONDS, BYTES = 600, 12 * 2**30  # of one network
+BATCH, STEPS, RATE = 3, 2, 1e-3
+BYTES = 14 * 2**30  # of one process
 TOLERANCE = 1e-6  # of the largest weight; rounding grows through many layers that are normalised over few images
 CPU = torch.device("cpu")
-# Files that train or set up when they are imported, and are no networks.
-NOT_NETWORKS = frozenset(["setup", "train", "main", "test", "conftest", "hubconf"])
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Result:
         torch, alone, fused: empty if it trained so, else why not.
         alone_difference, fused_difference: of a weight, against the plain loop and against alone, as a share of the
             largest; None where there is none.
+        is_trained: False of one that was only fused.
     """
 
     repository: str
@@ -70,6 +75,7 @@ class Result:
     fused: str = ""
     alone_difference: float | None = None
     fused_difference: float | None = None
+    is_trained: bool = True
 
     @property
     def is_equal(self) -> bool:
@@ -77,7 +83,7 @@ class Result:
 
     @property
     def is_fused(self) -> bool:
-        return not self.fused and self.fused_difference is not None
+        return not self.fused and (self.fused_difference is not None or not self.is_trained) and not self.torch
 
 
 class OutOfTimeError(Exception):
@@ -90,17 +96,27 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("checkouts", type=Path, nargs="+", metavar="CHECKOUT")
     parser.add_argument("--markdown", type=Path, help="write the table here too")
     parser.add_argument("--json", type=Path, help="write every result here, a line each")
-    parser.add_argument("--only", default="", help="files or networks whose name holds this")
+    parser.add_argument("--only", nargs="*", default=[""], help="files or networks whose name holds one of these")
+    parser.add_argument(
+        "--train", type=int, default=1000, help="so many of a file; of the others only whether they fuse"
+    )
     parser.add_argument("--most-parameters", type=int, default=60_000_000, help="larger networks are named only")
+    parser.add_argument("--seconds", type=int, default=600, help="for each way to train a network")
+    parser.add_argument(
+        "--arguments", nargs="*", default=[], metavar="FILE:NAME={...}", help="what to call a network with, as JSON"
+    )
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--skip", nargs="*", default=[], help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.file is not None:
         examine_file(options.checkouts[0], options.file, options)
         return
-    results = [result for checkout in options.checkouts for result in examine(checkout.resolve(), options)]
-    if options.json is not None:
-        options.json.write_text("".join(f"{json.dumps(asdict(result))}\n" for result in results))
+    results = []
+    with contextlib.nullcontext() if options.json is None else options.json.open("w") as lines:
+        for result in (result for checkout in options.checkouts for result in examine(checkout.resolve(), options)):
+            results.append(result)
+            if lines is not None:
+                print(json.dumps(asdict(result)), file=lines, flush=True)
     text = table(results) + "\n" + totals(results)
     print(text)
     if options.markdown is not None:
@@ -129,9 +145,10 @@ def in_process_of_its_own(
     checkout: Path, file: Path, skip: Sequence[str], options: argparse.Namespace
 ) -> Iterator[tuple[Result | None, str]]:
     """Yield what the process that imports a file says: a network it begins with, then its result."""
-    most = str(options.most_parameters)
-    command = [sys.executable, __file__, str(checkout), "--file", str(file), "--most-parameters", most]
-    command += ["--only", options.only, "--skip", *skip]
+    command = [sys.executable, __file__, str(checkout), "--file", str(file), "--only", *options.only]
+    command += ["--most-parameters", str(options.most_parameters), "--seconds", str(options.seconds)]
+    command += ["--train", str(options.train)]
+    command += ["--arguments", *options.arguments, "--skip", *skip]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     begun = ""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
@@ -141,25 +158,11 @@ def in_process_of_its_own(
                 begun = line.split(maxsplit=1)[1].strip()
             elif line.startswith("{"):
                 yield Result(**json.loads(line)), begun
-                begun = ""
             elif line.startswith("none"):
                 yield None, begun
                 begun = ""
     if begun:
         yield Result(checkout.name, begun, torch=CRASH), begun
-
-
-def network_files(checkout: Path) -> list[Path]:
-    """Return the Python files that define modules, by their syntax alone."""
-    found = []
-    for file in sorted(checkout.rglob("*.py")):
-        with contextlib.suppress(SyntaxError, ValueError):
-            tree = ast.parse(file.read_text(errors="replace"))
-            text = ast.dump(tree)
-            is_network = file.stem not in NOT_NETWORKS and not file.stem.startswith("test_")
-            if is_network and ("'Module'" in text or "'nn'" in text):
-                found.append(file)
-    return found
 
 
 def examine_file(checkout: Path, file: Path, options: argparse.Namespace) -> None:
@@ -170,129 +173,88 @@ def examine_file(checkout: Path, file: Path, options: argparse.Namespace) -> Non
     warnings.simplefilter("ignore")
     answer = sys.stdout
     hidden: Any = io.StringIO()
+    calls = calls_in(checkout)
+    given = {name: json.loads(text) for name, _, text in (one.partition("=") for one in options.arguments)}
     with contextlib.redirect_stdout(hidden), contextlib.redirect_stderr(hidden):
         place = import_path(checkout, file)
-        seen: set[tuple[int, str] | None] = set()
+        seen: set[tuple[int, str]] = set()
         for name in names_defined(file):
             label = f"{file.relative_to(checkout).with_suffix('')}:{name}".replace("/", ".")
-            if label in options.skip or options.only not in label:
+            if label in options.skip or not any(part in label for part in options.only):
                 continue
             print(f"begin {label}", file=answer, flush=True)
-            signal.alarm(SECONDS)
-            try:
-                result = examine_network(checkout.name, label, f"{place}:{name}", options.most_parameters)
-            except (OutOfTimeError, MemoryError) as error:
-                result = Result(checkout.name, label, torch=f"over the limit ({type(error).__name__})")
-            finally:
-                signal.alarm(0)
-            about = None if result is None or not result.parameters else (result.parameters, result.images)
-            is_again = about is not None and about in seen  # a class, and the function that makes it
-            seen.add(about)
-            print("none" if result is None or is_again else json.dumps(asdict(result)), file=answer, flush=True)
+            for network, arguments in networks_of(f"{place}:{name}", calls.get(name, []), given.get(label)):
+                about = network.parameters, str(network.shape)
+                if about in seen:  # a class, and the function that makes it
+                    continue
+                if network.parameters:
+                    seen.add(about)
+                shown = ", ".join(f"{key}={value}" for key, value in arguments.items())
+                result = Result(
+                    checkout.name,
+                    f"{label}({shown})" if shown else label,
+                    network.parameters,
+                    "×".join(map(str, network.shape)),
+                    torch=reason_not_to_try(network, options),
+                )
+                if not result.torch:
+                    examine = only_fuse if len(seen) > options.train else examine_network
+                    result = examine(network, result, options.seconds)
+                print(json.dumps(asdict(result)), file=answer, flush=True)
+            print("none", file=answer, flush=True)
 
 
 def _out_of_time(*_: Any) -> None:
     raise OutOfTimeError
 
 
-def import_path(checkout: Path, file: Path) -> str:
-    """Return what to import: a module of the package that a file is in, or the file; its root is the current folder."""
-    root = file.parent
-    while (root / "__init__.py").exists() and root != checkout:
-        root = root.parent
-    os.chdir(root)
-    sys.path[:0] = [str(root), str(checkout)]
-    return str(file) if file.parent == root else ".".join(file.relative_to(root).with_suffix("").parts)
+def reason_not_to_try(network: Network, options: argparse.Namespace) -> str:
+    """Return why a network is not trained; empty if it is."""
+    if network.parameters > options.most_parameters:
+        return f"not tried: more than {options.most_parameters / 1e6:g} million parameters"
+    return network.error
 
 
-def names_defined(file: Path) -> list[str]:
-    """Return the classes and functions at the top of a file."""
-    tree = ast.parse(file.read_text(errors="replace"))
-    defined = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
-    return [name for name in defined if not name.startswith("_")]
-
-
-def examine_network(repository: str, label: str, reference: str, most_parameters: int) -> Result | None:
-    """Return what becomes of a network; None if it is none."""
-    found = find_network(reference)
-    if found is None:
-        return None
-    choice, shape, classes, parameters = found
-    about = Result(repository, label, parameters, "×".join(map(str, shape)))
-    kept = {name: getattr(about, name) for name in ("repository", "network", "parameters", "images")}
-    if parameters > most_parameters:
-        return Result(**kept, torch=f"not tried: more than {most_parameters / 1e6:g} million parameters")
-    outcome: dict[str, Any] = {}
-    try:
-        expected = plain_steps(choice, shape, classes, torch.contiguous_format)
-    except OutOfTimeError:
-        raise
-    except Exception as error:  # whatever a stranger's code raises
-        return Result(**kept, torch=reason(error))
-    try:
-        alone = [program_steps([run], shape, classes)[0] for run in runs_of(choice)]
-    except OutOfTimeError:
-        raise
-    except Exception as error:
-        return Result(**kept, alone=reason(error), fused="does not train alone")
-    outcome["alone_difference"] = difference(alone[0], expected)
-    if outcome["alone_difference"] > TOLERANCE:
+def examine_network(network: Network, result: Result, seconds: int) -> Result:
+    """Return a result with what becomes of the network, in so many seconds for each way to train it."""
+    about = network.choice, network.shape, network.classes
+    found = within(seconds, lambda: plain_steps(*about, torch.contiguous_format))
+    if isinstance(found, str):
+        return replace(result, torch=found)
+    runs = runs_of(network.choice)
+    alone = within(seconds, lambda: [program_steps([run], *about[1:])[0] for run in runs])
+    if isinstance(alone, str):
+        return replace(result, alone=alone, fused="does not train alone")
+    result = replace(result, alone_difference=difference(alone[0], found))
+    if not result.is_equal:
         # Dropout draws in the order in which values lie in memory, so that the loop of the same order counts.
-        with contextlib.suppress(RuntimeError):
-            same_order = plain_steps(choice, shape, classes, torch.channels_last)
-            outcome["alone_difference"] = difference(alone[0], same_order)
+        same_order = within(seconds, lambda: plain_steps(*about, torch.channels_last))
+        if not isinstance(same_order, str):
+            result = replace(result, alone_difference=difference(alone[0], same_order))
+    fused = within(seconds, lambda: program_steps(runs, *about[1:]))
+    if isinstance(fused, str):
+        return replace(result, fused=fused)
+    return replace(result, fused_difference=max(map(difference, fused, alone)))
+
+
+def only_fuse(network: Network, result: Result, seconds: int) -> Result:
+    """Return a result with whether the network fuses, without training it."""
+    about = runs_of(network.choice), network.shape, network.classes, CPU, "fp32"
+    made = within(seconds, lambda: FusedProgram(*about))
+    return replace(result, is_trained=False, fused=made if isinstance(made, str) else "")
+
+
+def within(seconds: int, work: Callable[[], Value]) -> Value | str:
+    """Return what work returns, or in words why it does not."""
+    signal.alarm(seconds)
     try:
-        fused = program_steps(runs_of(choice), shape, classes)
-        outcome["fused_difference"] = max(map(difference, fused, alone))
-    except FusionError as error:
-        outcome["fused"] = reason(error)
-    return Result(**kept, **outcome)
-
-
-def find_network(reference: str) -> tuple[ModelChoice, tuple[int, int, int], int, int] | None:
-    """Return how a network is built, for which images, how many classes it has, and its number of parameters."""
-    try:
-        made = load_object(reference)
-        signature = inspect.signature(made)
-    except (CnnSweepError, ValueError, TypeError):
-        return None
-    if inspect.isclass(made) and not issubclass(made, nn.Module):
-        return None
-    required = [
-        p.name
-        for p in signature.parameters.values()
-        if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    ]
-    missing = set(required) - {"in_channels", "num_classes", "image_size", "depth"}
-    if missing:
-        return None
-    choices = [ModelChoice(reference, {})] if "depth" not in required else []
-    choices += [ModelChoice(reference, {"depth": depth}) for depth in DEPTHS if choices == [] or _takes_any(signature)]
-    for choice in choices:
-        for shape in SHAPES:
-            answer = classes_of(choice, shape)
-            if answer is not None:
-                return choice, shape, *answer
-    return None
-
-
-def _takes_any(signature: inspect.Signature) -> bool:
-    return any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values())
-
-
-def classes_of(choice: ModelChoice, shape: tuple[int, int, int]) -> tuple[int, int] | None:
-    """Return how many classes a network has and its number of parameters; None if it is no network for such images."""
-    try:
-        model = build_model(choice, shape, CLASSES, seed=0).eval()
-        with torch.no_grad():
-            output = model(torch.zeros(2, *shape))
-    except (CnnSweepError, RuntimeError, ValueError, TypeError, AssertionError, IndexError, AttributeError):
-        return None
-    tensors = [output] if isinstance(output, Tensor) else [tensor for _, tensor in named_tensors(output)]
-    sizes = [t.shape[1] for t in tensors if t.ndim == 2 and t.shape[0] == 2 and t.shape[1] > 1]
-    if not sizes or not any(True for _ in model.parameters()):
-        return None
-    return CLASSES if CLASSES in sizes else sizes[0], sum(p.numel() for p in model.parameters())
+        return work()
+    except OutOfTimeError:
+        return f"not within {seconds} s"
+    except Exception as error:  # whatever a stranger's code raises
+        return reason(error)
+    finally:
+        signal.alarm(0)
 
 
 def runs_of(choice: ModelChoice) -> list[Run]:
@@ -380,8 +342,10 @@ def reason(error: BaseException) -> str:
 
 def one_line(result: Result) -> str:
     """Return what became of a network, for a terminal."""
-    words = [result.torch or "trains", result.alone or f"alone {result.alone_difference}"]
-    return f"{result.network}: {', '.join([*words, result.fused or f'fused {result.fused_difference}'])}"
+    if result.torch or not result.is_trained:
+        return f"{result.network}: {result.torch or result.fused or 'fuses, not trained'}"
+    alone = result.alone or f"alone {result.alone_difference}"
+    return f"{result.network}: trains, {alone}, {result.fused or f'fused {result.fused_difference}'}"
 
 
 def table(results: Sequence[Result]) -> str:
@@ -391,35 +355,40 @@ def table(results: Sequence[Result]) -> str:
         "|---|--:|---|---|---|---|---|--:|",
     ]
     for r in results:
-        alone = "–" if r.torch else (r.alone or "yes")
-        equal = "–" if r.torch or r.alone else ("yes" if r.is_equal else f"no: {r.alone_difference:.0e}")
+        is_left_out = bool(r.torch) or not r.is_trained
+        alone = "–" if is_left_out else (r.alone or "yes")
+        equal = "–" if is_left_out or r.alone else ("yes" if r.is_equal else f"no: {r.alone_difference:.0e}")
         fused = "–" if r.torch else (r.fused or "yes")
         shown = "–" if r.fused_difference is None else f"{r.fused_difference:.0e}"
+        trains = r.torch or ("yes" if r.is_trained else "not trained")
         lines.append(
-            f"| {r.repository}: {r.network} | {r.parameters:,} | {r.images} | {r.torch or 'yes'} | {alone} | {equal} "
+            f"| {r.repository}: {r.network} | {r.parameters:,} | {r.images} | {trains} | {alone} | {equal} "
             f"| {fused} | {shown} |".replace("\n", " ")
         )
     return "\n".join(lines) + "\n"
 
 
 def totals(results: Sequence[Result]) -> str:
-    """Return a row of Markdown for each repository."""
+    """Return a row of Markdown for each repository, and one for all; parts of networks are no networks."""
     lines = [
-        "| repository | networks | train in PyTorch | train here | equal | fused | fused and equal |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| repository | networks | built in PyTorch | trained there | train here | equal | fuse "
+        "| of these trained so, and equal |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for repository in dict.fromkeys(result.repository for result in results):
-        own = [result for result in results if result.repository == repository]
-        trained = [result for result in own if not result.torch]
-        fused = [result for result in trained if result.is_fused]
-        right = sum((result.fused_difference or 0.0) <= TOLERANCE for result in fused)
+    repositories = list(dict.fromkeys(result.repository for result in results))
+    for repository in [*repositories, "all"]:
+        own = [r for r in results if repository in (r.repository, "all") and not r.torch.startswith(NO_NETWORK)]
+        built = [result for result in own if not result.torch.startswith(NOT_BUILT)]
+        trained = [result for result in built if not result.torch and result.is_trained]
+        fused = [result for result in built if result.is_fused]
         counts = (
             len(own),
+            len(built),
             len(trained),
             sum(not result.alone for result in trained),
             sum(result.is_equal for result in trained),
             len(fused),
-            right,
+            sum(r.fused_difference is not None and r.fused_difference <= TOLERANCE for r in fused),
         )
         lines.append(f"| {repository} | {' | '.join(map(str, counts))} |")
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""How much memory is free, and what to call it."""
+"""The free memory, and what to call it."""
 
 import os
 from pathlib import Path

@@ -30,6 +30,7 @@ from cnnsweep.cli.options import (
     Threads,
     stdout,
 )
+from cnnsweep.data.catalogue import images_and_classes
 from cnnsweep.errors import UsageError
 from cnnsweep.interruption import StoppedAtOnce
 
@@ -180,13 +181,19 @@ def plan(
 
 
 def _why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
-    """Build a model that has arguments, or is a person's own; PyTorch is imported only for these."""
+    """Build a model that has arguments, or is a person's own; PyTorch is imported only for these.
+
+    Where the images are known only once they are read, nothing is tried.
+    """
+    known = images_and_classes(dataset)
+    if known is None:
+        return None
     if "torch" not in sys.modules and sys.stderr.isatty():
         print("trying the networks: importing PyTorch takes a few seconds", file=sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):  # a person's own code may print, and --json is for programs
         from cnnsweep.models.trying import why_not_built
 
-        return why_not_built(model, dataset)
+        return why_not_built(model, *known)
 
 
 def _read_cluster(simulate: str, jobs: str) -> Cluster:

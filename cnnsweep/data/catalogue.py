@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cnnsweep.records import DatasetChoice
 from cnnsweep.spec.names import DATASETS, EMNIST_SPLITS
 
 
@@ -156,6 +157,17 @@ PUBLISHED_NAMES = frozenset((*_PUBLISHED, "emnist"))
 def published(name: str, split: str = "balanced") -> Published:
     """Return the facts of a published data set; `split` matters for EMNIST alone."""
     return _emnist(split) if name == "emnist" else _PUBLISHED[name]
+
+
+def images_and_classes(dataset: DatasetChoice) -> tuple[tuple[int, int, int], int] | None:
+    """Return (C, H, W) and the number of classes, where the data set's name or arguments say both without its files."""
+    arguments = dataset.arguments
+    if dataset.name in PUBLISHED_NAMES:
+        facts = published(dataset.name, arguments.get("split", "balanced"))
+        return facts.image_shape, facts.class_count
+    if dataset.name == "shapes":
+        return (arguments["channels"], arguments["size"], arguments["size"]), arguments["classes"]
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is in a folder at a glance: folders, images, and whether it is another under a second name."""
+"""The contents of a folder at a glance: folders, images, and whether it is another under a second name."""
 
 from __future__ import annotations
 

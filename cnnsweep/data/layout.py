@@ -1,4 +1,4 @@
-"""Which folders of a data set are its parts, and which its classes: the shapes in which people keep their images.
+"""Layouts in which people keep their images: folders that are parts of a data set, and those that are its classes.
 
 `train/<class>/`, `validation/<class>/` and `test/<class>/` under their many names, or `<class>/` alone, below any
 number of folders that hold nothing else. What is plainly neither is refused: its folders would be learned as classes.

@@ -1,4 +1,4 @@
-"""What a person's function returns, taken apart: training part, test part, class names; or why it is no data set."""
+"""A person's data as their function returns it, taken apart: training, test, class names; or why it is no data set."""
 
 from __future__ import annotations
 

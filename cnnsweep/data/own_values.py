@@ -1,4 +1,4 @@
-"""What a person's arrays, tensors and PIL images hold, as uint8 images and whole labels."""
+"""Contents of a person's arrays, tensors and PIL images, as uint8 images and whole labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a sweep is about to train on, in a few lines: classes, images of each part, sizes, what was left out."""
+"""A summary in a few lines of what a sweep is to train on: classes, images of each part, sizes, what was left out."""
 
 from __future__ import annotations
 

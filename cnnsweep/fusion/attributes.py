@@ -1,4 +1,4 @@
-"""What the attributes of a model's modules were before its forward ran, and which of them it set."""
+"""The attributes of a model's modules before its forward ran, and those that it set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a person's code knows tensors, not the stand-ins for them: its autograd functions, and `isinstance`."""
+"""Places in a person's code that know tensors, not stand-ins for them: its autograd functions, and `isinstance`."""
 
 from __future__ import annotations
 

@@ -1,9 +1,11 @@
-"""Which order in memory a model's images and filters have: channels-last, which is faster, or torch's usual one.
+"""Two images through a person's model, before anything trains: its order in memory, and whether it is fit to train.
 
-The two give the same numbers, unless a person's code looks at how values lie in memory: `view` refuses what does not
-lie as it expects, `as_strided` takes other elements. So both orders are tried on two images, and a model that shows
-which one it has keeps the usual one, everywhere. What is found depends on nothing but the model: a worker, a resume and
-an evaluation find the same.
+Channels-last, which is faster, and torch's usual order give the same numbers, unless a person's code looks at how
+values lie in memory: `view` refuses what does not lie as it expects, `as_strided` takes other elements. So both orders
+are tried on two images, and a model that shows which one it has keeps the usual one, everywhere. What is found depends
+on nothing but the model: a worker, a resume and an evaluation find the same.
+
+What else is asked of a model is read off the same passes, since each takes as long as a step of training.
 """
 
 from __future__ import annotations
@@ -44,13 +46,22 @@ class Found:
     Attributes:
         order: in memory, for it and its images.
         is_repeatable: equal seeds give equal numbers; False for one that draws where no seed reaches.
+        parameters: how many numbers it learns; None if it did not pass in training and in evaluation.
+        gives_logits: its outputs are a single tensor that no softmax, ReLU or the like has made.
     """
 
     order: torch.memory_format
     is_repeatable: bool = True
+    parameters: int | None = None
+    gives_logits: bool = False
 
 
-def try_orders(build: Callable[[], nn.Module], image_shape: tuple[int, int, int], device: torch.device) -> Found:
+def try_orders(
+    build: Callable[[], nn.Module],
+    image_shape: tuple[int, int, int],
+    device: torch.device,
+    judge: Callable[[object], bool] = lambda _: False,
+) -> Found:
     """Train on two images and evaluate them, in both orders.
 
     A model that works in neither gets torch's usual one, so that its error is the one that torch gives.
@@ -58,25 +69,21 @@ def try_orders(build: Callable[[], nn.Module], image_shape: tuple[int, int, int]
     Args:
         build: makes the model on the CPU, with the same weights each time.
         image_shape: (C, H, W).
+        judge: tells of what the model returns whether it is logits, and raises if it cannot be trained on.
     """
-
-    def figures(order: torch.memory_format, where: torch.device, dtype: torch.dtype) -> _Figures:
-        return _try(in_order(build(), order, where, dtype), image_shape, order, where, dtype)
-
+    trial = _Trial(build, image_shape, judge)
     with kept_generators(device):
         try:
-            fast = figures(FAST, device, torch.float32)
+            fast = trial.figures(FAST, device)
         except (torch.OutOfMemoryError, MemoryError):
             raise
         except Exception:  # whatever a person's code raises
-            return Found(USUAL, _is_repeatable(lambda: figures(USUAL, device, torch.float32)))
+            return Found(USUAL, _is_repeatable(lambda: trial.figures(USUAL, device)))
         try:
-            usual = figures(USUAL, device, torch.float32)
+            usual = trial.figures(USUAL, device)
         except Exception:
-            return Found(FAST)  # it has been written for this order
-        if _are_near(fast, usual, _TOLERANCE):
-            return Found(FAST)
-        return _look_closer(lambda order, dtype: figures(order, _CPU, dtype))
+            return trial.found(FAST)  # it has been written for this order
+        return trial.found(FAST) if _are_near(fast, usual, _TOLERANCE) else _look_closer(trial)
 
 
 def _is_repeatable(figures: Callable[[], _Figures]) -> bool:
@@ -86,48 +93,58 @@ def _is_repeatable(figures: Callable[[], _Figures]) -> bool:
         return True
 
 
-def _look_closer(figures: Callable[[torch.memory_format, torch.dtype], _Figures]) -> Found:
+def _look_closer(trial: _Trial) -> Found:
     """Compare without rounding, and with random numbers that do not depend on the order."""
     for dtype, tolerance in ((torch.float64, _TOLERANCE_FP64), (torch.float32, _TOLERANCE_FP32_ALONE)):
         try:
             with _DrawnInOneOrder():
-                usual = figures(USUAL, dtype)
-                if _are_near(figures(FAST, dtype), usual, tolerance):
-                    return Found(FAST)
-                return Found(USUAL, _are_near(figures(USUAL, dtype), usual, tolerance))
+                usual = trial.figures(USUAL, _CPU, dtype)
+                if _are_near(trial.figures(FAST, _CPU, dtype), usual, tolerance):
+                    return trial.found(FAST)
+                return trial.found(USUAL, _are_near(trial.figures(USUAL, _CPU, dtype), usual, tolerance))
         except Exception:  # such as a type that it cannot take
             continue
-    return Found(USUAL)
+    return trial.found(USUAL)
 
 
 _Figures = list[list[Tensor]]  # outputs in training, gradients, outputs in evaluation
 
 
-def _try(
-    model: nn.Module,
-    image_shape: tuple[int, int, int],
-    order: torch.memory_format,
-    device: torch.device,
-    dtype: torch.dtype,
-) -> _Figures:
-    """Take a step with two images, without moving weights, and evaluate them."""
-    images = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0))
-    images = images.to(device, dtype).clone(memory_format=order)
-    seed_step(device, 0)
-    trained = _tensors(model.train()(images.clone()))
-    differentiable = [tensor for tensor in trained if tensor.requires_grad]
-    if differentiable:
-        sum((tensor * _spread(tensor)).sum() for tensor in differentiable).backward()  # type: ignore[union-attr]  # at least one
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
-    with torch.no_grad():
-        evaluated = _tensors(model.eval()(images))
-    return [[tensor.detach() for tensor in tensors] for tensors in (trained, gradients, evaluated)]
+class _Trial:
+    """A model's passes with two images, and what all of them have shown."""
 
+    def __init__(
+        self, build: Callable[[], nn.Module], image_shape: tuple[int, int, int], judge: Callable[[object], bool]
+    ) -> None:
+        self._build, self._judge = build, judge
+        self._images = torch.rand(2, *image_shape, generator=torch.Generator().manual_seed(0))
+        self._parameters = 0
+        self._gives_logits = True
 
-def _tensors(output: object) -> list[Tensor]:
-    """Return the floating-point tensors in what a model returns."""
-    leaves = pytree.tree_leaves(output)
-    return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+    def figures(self, order: torch.memory_format, device: torch.device, dtype: torch.dtype = torch.float32) -> _Figures:
+        """Take a step with the images, without moving weights, and evaluate them."""
+        model = in_order(self._build(), order, device, dtype)
+        images = self._images.to(device, dtype).clone(memory_format=order)
+        seed_step(device, 0)
+        trained = self._judged(model.train()(images.clone()))
+        differentiable = [tensor for tensor in trained if tensor.requires_grad]
+        if differentiable:
+            sum((tensor * _spread(tensor)).sum() for tensor in differentiable).backward()  # type: ignore[union-attr]  # at least one
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        with torch.no_grad():
+            evaluated = self._judged(model.eval()(images))
+        self._parameters = sum(p.numel() for p in model.parameters())
+        return [[tensor.detach() for tensor in tensors] for tensors in (trained, gradients, evaluated)]
+
+    def _judged(self, output: object) -> list[Tensor]:
+        """Return the floating-point tensors in what a model returns."""
+        self._gives_logits &= self._judge(output)
+        leaves = pytree.tree_leaves(output)
+        return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
+
+    def found(self, order: torch.memory_format, is_repeatable: bool = True) -> Found:
+        """Return what is known once a pass has gone well."""
+        return Found(order, is_repeatable, self._parameters, self._gives_logits)
 
 
 def _spread(tensor: Tensor) -> Tensor:

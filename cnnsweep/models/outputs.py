@@ -1,4 +1,4 @@
-"""Where a person's model gives something else than plain logits: what is made of it, and what cannot train well."""
+"""Outputs of a person's model that are not plain logits: what is made of them, and what cannot train well."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from torch import Tensor, nn
 
 from cnnsweep.models.logits import find_logits, named_tensors
 from cnnsweep.models.memory_order import in_order
-from cnnsweep.models.registry import build_model, memory_order
+from cnnsweep.models.output_kinds import KINDS, LOG, POSITIVE, SOFTMAX, UNIT, is_of_kind
+from cnnsweep.models.registry import build_model, gives_logits, memory_order
 from cnnsweep.randomness import kept_generators
 from cnnsweep.records import ModelChoice
-from cnnsweep.user_code import is_reference
 
 _IMAGES = 8
 _FEWEST_OUTPUTS, _FEWEST_DRAWS = 24, 3  # looked at: by chance, this many numbers are never all of one sign
 _SPREADS = (1.0, 0.3)  # of what is added to the weights; the first makes large logits
-_NEAR = 1e-4
 _TRAINING, _EVALUATION = "in training", "in evaluation"
 
 
@@ -29,7 +28,7 @@ def notes_on_outputs(choice: ModelChoice, image_shape: tuple[int, int, int], cla
         choice: of a model that `check_model` has found fit.
         image_shape: (C, H, W).
     """
-    if not is_reference(choice.name):
+    if gives_logits(choice, image_shape, classes):
         return []
     with kept_generators():
         order = memory_order(choice, image_shape, classes, torch.device("cpu"))
@@ -70,28 +69,25 @@ def _kinds(model: nn.Module, image_shape: tuple[int, int, int], classes: int) ->
         found[mode] = _kind(model, image_shape, classes, training=mode == _TRAINING)
     if (kind := found[_TRAINING]) is not None:
         yield _IN_TRAINING[kind](classes)
-    elif (kind := found[_EVALUATION]) is not None and kind != _LOG:
+    elif (kind := found[_EVALUATION]) is not None and kind != LOG:
         yield (
             f"its outputs in evaluation are not logits as in training ({_WORDS[kind]}), so that val_loss and the "
             "probabilities of predict are wrong; return the logits there too"
         )
 
 
-_SOFTMAX, _LOG, _UNIT, _POSITIVE = "softmax", "log-softmax", "unit", "positive"
-
-
 def _kind(model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, training: bool) -> str | None:
     """Return what outputs are that stay so whatever the weights are; None for logits."""
-    kinds = dict(_CHECKS)
+    kinds = list(KINDS)
     looked_at = 0
     for output in _drawn_outputs(model, image_shape, classes, training=training):
         if not bool(torch.isfinite(output).all()):
             continue
         looked_at += 1
-        kinds = {kind: check for kind, check in kinds.items() if check(output)}
+        kinds = [kind for kind in kinds if is_of_kind(kind, output)]
         if not kinds:
             return None
-    return next(iter(kinds)) if looked_at > _FEWEST_DRAWS else None
+    return kinds[0] if looked_at > _FEWEST_DRAWS else None
 
 
 def _drawn_outputs(
@@ -115,32 +111,10 @@ def _drawn_outputs(
         model.load_state_dict(before, strict=False)
 
 
-def _sums_to_one(output: Tensor) -> bool:
-    return _is_in_unit(output) and bool(((output.sum(1) - 1).abs() < _NEAR).all())
-
-
-def _is_log_of_such(output: Tensor) -> bool:
-    return bool((output <= _NEAR).all()) and bool((output.logsumexp(1).abs() < _NEAR).all())
-
-
-def _is_in_unit(output: Tensor) -> bool:
-    return bool(((output >= -_NEAR) & (output <= 1 + _NEAR)).all()) and bool((output != 0).any())
-
-
-def _is_never_negative(output: Tensor) -> bool:
-    return bool((output >= 0).all())
-
-
-_CHECKS: dict[str, Callable[[Tensor], bool]] = {  # the narrower first
-    _SOFTMAX: _sums_to_one,
-    _LOG: _is_log_of_such,
-    _UNIT: _is_in_unit,
-    _POSITIVE: _is_never_negative,
-}
 _WORDS = {
-    _SOFTMAX: "probabilities that sum to 1",
-    _UNIT: "numbers from 0 to 1",
-    _POSITIVE: "never negative",
+    SOFTMAX: "probabilities that sum to 1",
+    UNIT: "numbers from 0 to 1",
+    POSITIVE: "never negative",
 }
 
 
@@ -150,19 +124,19 @@ def _least_loss(classes: int) -> float:
 
 
 _IN_TRAINING: dict[str, Callable[[int], str]] = {
-    _SOFTMAX: lambda classes: (
+    SOFTMAX: lambda classes: (
         "its outputs are probabilities already, as after a softmax; the loss takes softmax once more, so that it "
         f"cannot fall below {_least_loss(classes):.2f} and training is slow; return the logits, without softmax"
     ),
-    _LOG: lambda _: (
+    LOG: lambda _: (
         "its outputs are logarithms of probabilities, as after log_softmax; the loss takes log_softmax of them again, "
         "which changes nothing: it trains as with logits"
     ),
-    _UNIT: lambda classes: (
+    UNIT: lambda classes: (
         "every output is from 0 to 1, as after a sigmoid; the loss takes softmax of them, so that it cannot fall below "
         f"{_least_loss(classes):.2f} and training is slow; return the logits, without the sigmoid"
     ),
-    _POSITIVE: lambda _: (
+    POSITIVE: lambda _: (
         "no output is ever negative, as after a ReLU, so that a class whose logit is 0 may learn nothing more; leave "
         "the last activation out"
     ),

@@ -15,11 +15,14 @@ from cnnsweep.errors import CnnSweepError, ModelError
 from cnnsweep.models.cnn import CNN, PRESETS
 from cnnsweep.models.lazy_modules import give_shapes
 from cnnsweep.models.logits import logits_of
-from cnnsweep.models.memory_order import FAST, Found, in_order, try_orders
+from cnnsweep.models.memory_order import FAST, Found, try_orders
+from cnnsweep.models.output_kinds import is_of_no_kind
 from cnnsweep.randomness import derive_seed, kept_generators, seed_python
 from cnnsweep.records import ModelChoice
 from cnnsweep.spec.names import TORCHVISION_MODELS
 from cnnsweep.user_code import is_reference, load_object
+
+_CPU = torch.device("cpu")
 
 
 def build_model(
@@ -79,7 +82,16 @@ def is_repeatable(choice: ModelChoice, image_shape: tuple[int, int, int], num_cl
     Raises:
         ModelError: the model cannot be built.
     """
-    return _found_of(choice, image_shape, num_classes, torch.device("cpu")).is_repeatable
+    return _found_of(choice, image_shape, num_classes, _CPU).is_repeatable
+
+
+def gives_logits(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> bool:
+    """True if a model's outputs are a single tensor of plain logits; False where that is not certain.
+
+    Raises:
+        ModelError: the model cannot be built.
+    """
+    return _found_of(choice, image_shape, num_classes, _CPU).gives_logits
 
 
 _found: dict[tuple[str, tuple[int, int, int], int, str], Found] = {}  # trying takes a moment: once a process
@@ -87,11 +99,20 @@ _found: dict[tuple[str, tuple[int, int, int], int, str], Found] = {}  # trying t
 
 def _found_of(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, device: torch.device) -> Found:
     if not is_reference(choice.name):
-        return Found(FAST)  # ours and torchvision's
+        return Found(FAST, gives_logits=True)  # ours and torchvision's
     key = repr(choice), image_shape, num_classes, str(device)
     if key not in _found:
-        _found[key] = try_orders(lambda: build_model(choice, image_shape, num_classes, seed=0), image_shape, device)
+        _found[key] = try_orders(
+            lambda: build_model(choice, image_shape, num_classes, seed=0),
+            image_shape,
+            device,
+            lambda output: _is_plain(output, _check_output(choice.name, output, num_classes)),
+        )
     return _found[key]
+
+
+def _is_plain(output: object, logits: Tensor) -> bool:
+    return isinstance(output, Tensor) and (logits.shape[1] < 2 or is_of_no_kind(logits.detach().double().cpu()))
 
 
 def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> int:
@@ -100,17 +121,18 @@ def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_clas
     Raises:
         ModelError: it cannot be built, raises, or its output is not (batch, num_classes).
     """
-    cpu = torch.device("cpu")
-    order = memory_order(choice, image_shape, num_classes, cpu)
-    model = in_order(build_model(choice, image_shape, num_classes, seed=0), order, cpu)
+    found = _found_of(choice, image_shape, num_classes, _CPU)
+    if found.parameters is not None:
+        return found.parameters
+    model = build_model(choice, image_shape, num_classes, seed=0).to(memory_format=found.order)
     for mode in (True, False):  # in training too: some models return a tuple or refuse a size only there
         model.train(mode)
         try:
             with torch.set_grad_enabled(mode and is_reference(choice.name)), kept_generators():
-                output = model(torch.zeros(2, *image_shape).clone(memory_format=order))
+                output = model(torch.zeros(2, *image_shape).clone(memory_format=found.order))
                 logits = _check_output(choice.name, output, num_classes)
                 # The faster order is chosen where it trains; one that trains in neither gets the other.
-                if order is not FAST and logits.requires_grad:
+                if found.order is not FAST and logits.requires_grad:
                     torch.autograd.backward(logits.sum())
         except ModelError:
             raise

@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 
-from cnnsweep.data.catalogue import PUBLISHED_NAMES, published
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.models.registry import check_model
-from cnnsweep.records import DatasetChoice, ModelChoice
+from cnnsweep.records import ModelChoice
+from cnnsweep.user_code import is_reference
 
 
-def why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
-    """Return why a network cannot be built, or does not fit the images of a data set; None if it does.
+def why_not_built(model: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> str | None:
+    """Return why a network cannot be built, or does not fit images (C, H, W) of so many classes; None if it does.
 
-    Built are tensors without memory, torch's `meta` device; what fails there is built again as it will be, since some
-    code works on real tensors only. Of data sets whose images are known only once they are read, nothing is tried.
+    Of torchvision's, built are tensors without memory, torch's `meta` device; what fails there is built again as it
+    will be. A person's own are built as they will be: what is found of them holds for the whole process, and some code
+    works on real tensors only.
     """
-    known = _images_and_classes(dataset)
-    if known is None:
-        return None
+    if not is_reference(model.name):
+        with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), torch.device("meta"):
+            check_model(model, image_shape, num_classes)
+            return None
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            check_model(model, *known)
-    except Exception:  # whatever a person's own code may raise
-        try:
-            check_model(model, *known)
-        except CnnSweepError as error:
-            return str(error)
-    return None
-
-
-def _images_and_classes(dataset: DatasetChoice) -> tuple[tuple[int, int, int], int] | None:
-    """Return (C, H, W) and the number of classes, where the data set's name or arguments say both."""
-    arguments = dataset.arguments
-    if dataset.name in PUBLISHED_NAMES:
-        facts = published(dataset.name, arguments.get("split", "balanced"))
-        return facts.image_shape, facts.class_count
-    if dataset.name == "shapes":
-        return (arguments["channels"], arguments["size"], arguments["size"]), arguments["classes"]
+        check_model(model, image_shape, num_classes)
+    except CnnSweepError as error:
+        return str(error)
     return None

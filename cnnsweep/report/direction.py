@@ -1,4 +1,4 @@
-"""Whether one value of a hyperparameter is ahead of another by more than chance: else it shows no direction."""
+"""A test of whether one value of a hyperparameter is ahead of another by more than chance, and shows a direction."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""How far a run is, in words."""
+"""The progress of a run, in words."""
 
 from cnnsweep.display.figures import UNKNOWN, count_text
 from cnnsweep.records import RunStatus

@@ -1,4 +1,4 @@
-"""Which arguments a model takes, known without importing it: torchvision's from a list, a person's own from its source.
+"""Arguments of a model, known without importing it: torchvision's from a list, a person's own from its source.
 
 A person's file is parsed, never run. Where the source does not say it (a decorator, a base class of another file),
 nothing is known, and building the model will tell.

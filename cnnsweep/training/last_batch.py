@@ -1,4 +1,4 @@
-"""Whether a network can train on a single image, which is what the last batch of an epoch may be left with.
+"""A trial of whether a network can train on a single image, which the last batch of an epoch may be left with.
 
 Batch norm behind a pooling to 1×1 cannot: it has one value a channel, and nothing to normalise it by. Nor can a network
 that squeezes its output. There the last image joins the batch before, which is then one image longer.

@@ -322,6 +322,37 @@ class HasScriptedLayer(Net):
         return self.layer(x)
 
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+
+    class Gated(torch.jit.ScriptModule):
+        """A block that is skipped at random, in code that PyTorch compiles."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(8, 8, 3, padding=1)
+            self.norm = nn.BatchNorm2d(8)
+
+        def is_kept(self):
+            return torch.equal(torch.bernoulli(torch.tensor(0.5)), torch.tensor(1.0))
+
+        @torch.jit.script_method
+        def forward(self, x):
+            if self.training and not self.is_kept():
+                return x
+            return x + self.norm(self.conv(x))
+
+
+class HasScriptedGates(Net):
+    def build(self):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.blocks = nn.Sequential(*[Gated() for _ in range(3)])
+
+    def middle(self, x):
+        return self.blocks(x)
+
+
 class MomentumOfNone(Net):
     def build(self):
         self.norm = nn.BatchNorm2d(8, momentum=None)

@@ -31,6 +31,7 @@ ALONE = {
     "CountsByAssignment": "it sets the attribute 'steps'",
     "CountsInPython": "it sets the attribute 'steps'",
     "HasScriptedLayer": "'layer' is compiled by torch.jit.script",
+    "HasScriptedGates": "'blocks.0' is compiled by torch.jit.script",
     "KeepsTheFirst": "it sets the attribute 'first'",
     "FillsAList": "it sets the attribute 'seen'",
     "AsksForBatch": BATCH,

@@ -217,3 +217,6 @@ def test_dry_run_builds_networks_with_arguments_and_own_code_only(tmp_path):
     code, errors, has_torch = dry_run(tmp_path, "dataset: mnist\nmodel: net.py:Net\nparams: {model.width: [1, 2]}\n")
     assert (code, has_torch) == (2, True)
     assert "s.yaml:4:27  params.model.width: a batch of 1×28×28 images raised RuntimeError: " in errors
+    # Where only the files say what the images are, nothing can be tried.
+    (tmp_path / "data.py").write_text("def load():\n    raise AssertionError\n")
+    assert dry_run(tmp_path, "dataset: data.py:load\nmodel: net.py:Net\n") == (0, "", False)
