@@ -81,13 +81,11 @@ class RunCheck:
         return _read_text(self.paths.best_description) == text
 
     @property
-    def expected_batches(self) -> list[tuple[int, int]]:
-        """Epoch and number of every batch that the run's records are about."""
-        pairs = []
+    def expected_batches(self) -> Iterator[tuple[int, int]]:
+        """Epoch and number of every batch that the run's records are about; a hostile record has any number of them."""
         for record in self.run.records:
             first = (record.epoch - 1) * record.steps + 1
-            pairs += [(record.epoch, first + step) for step in range(record.steps)]
-        return pairs
+            yield from ((record.epoch, first + step) for step in range(record.steps))
 
     @property
     def problem_of_batch_losses(self) -> str | None:
@@ -96,15 +94,15 @@ class RunCheck:
         if text is None:
             return "is missing or cannot be read"
         lines = text.splitlines(keepends=True)
-        expected = self.expected_batches
         if lines[:1] != [_HEADING]:
             return "has another heading"
         rows = lines[1:]
-        for number, (line, pair) in enumerate(zip(rows, expected, strict=False), start=2):
+        for number, (line, pair) in enumerate(zip(rows, self.expected_batches, strict=False), start=2):
             if not _is_loss(line, pair):
                 return f"line {number} is damaged"
-        if len(rows) != len(expected):
-            return f"has {count_text(len(rows), 'batch', 'batches')}, and the journal {len(expected):,}"
+        expected = sum(record.steps for record in self.run.records)
+        if len(rows) != expected:
+            return f"has {count_text(len(rows), 'batch', 'batches')}, and the journal {expected:,}"
         if self.recorded_batch_losses not in (None, text):
             return "is not what TensorBoard's files say"
         return None

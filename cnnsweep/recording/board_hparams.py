@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import time
 from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
@@ -50,7 +50,8 @@ def is_of_mixed_kinds(settings: Mapping[str, Any], kinds: Mapping[str, Kind]) ->
 def _kind(value: Any) -> Kind:
     if isinstance(value, bool):
         return Kind.BOOL
-    is_number = isinstance(value, int | float) and math.isfinite(value)  # the view cannot write what is not finite
+    # The view cannot write what is not finite, nor a whole number that no float reaches.
+    is_number = isinstance(value, int | float) and abs(value) <= sys.float_info.max
     return Kind.NUMBER if is_number else Kind.TEXT
 
 

@@ -44,6 +44,14 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     },
 }
 
+_GROUP: Mapping[str, type | tuple[type, ...]] = {
+    **{"programs": list, "threaded": bool, "why": str, "step_s": _FIGURE, "kind?": str, "companions?": dict},
+    "way?": (dict, type(None)),
+}
+_WAY: Mapping[str, type | tuple[type, ...]] = {
+    **{"size": int, "threads": int, "of": int, "most": int, "why": str, "alone_s": _FIGURE, "step_s": _FIGURE},
+}
+
 
 def check_event(event: Mapping[str, Any]) -> None:
     """Check an event's fields.
@@ -64,6 +72,8 @@ def check_event(event: Mapping[str, Any]) -> None:
         raise ValueError("the run's name is not that of a folder")
     elif kind == "asked":
         _check_round(event["picks"], event["configurations"])
+    elif kind == "planned":
+        _check_plan(event["groups"], event["conditions"], event.get("goals", {}))
 
 
 def _check_round(picks: list[Any], configurations: list[Any]) -> None:
@@ -74,7 +84,29 @@ def _check_round(picks: list[Any], configurations: list[Any]) -> None:
         raise ValueError("'picks' are no numbers")
 
 
-def _check(event: Mapping[str, Any], fields: Mapping[str, type | tuple[type, ...]]) -> None:
+def _check_plan(groups: list[Any], conditions: Mapping[str, Any], goals: Mapping[str, Any]) -> None:
+    for group in groups:
+        _check(group, _GROUP)
+        if group.get("way") is not None:
+            _check(group["way"], _WAY)
+        if not all(_is_whole(epoch) for epoch in group.get("companions", {}).values()):
+            raise ValueError("'companions' train to no epoch")
+    if not all(_is_whole(epoch) for epoch in goals.values()):
+        raise ValueError("'goals' are no epochs")
+    for name in ("threads", "places", "rung", "leg"):
+        if not _is_whole(number := conditions.get(name, 1)) or not number >= 0:
+            raise ValueError(f"'{name}' of the conditions is no number")
+        if name in ("threads", "places") and not 1 <= number <= _MOST_THREADS:
+            raise ValueError(f"'{name}' of the conditions is out of range")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(event: Any, fields: Mapping[str, type | tuple[type, ...]]) -> None:
+    if not isinstance(event, Mapping):
+        raise ValueError("a part of it is no object")
     for field, types in fields.items():
         name = field.removesuffix("?")
         if name not in event:

@@ -7,6 +7,7 @@ process before and after every one of these calls, and drops what was not synced
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -213,7 +214,8 @@ def make_folder(path: Path) -> None:
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         for folder in reversed(missing):
-            os.mkdir(folder)
+            with contextlib.suppress(FileExistsError):  # another command makes it in this moment
+                os.mkdir(folder)
             sync_folder(folder.parent)
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
