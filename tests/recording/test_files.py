@@ -8,6 +8,7 @@ import pytest
 from cnnsweep.errors import DiskFullError, FolderError
 from cnnsweep.recording.files import (
     append_to,
+    make_folder,
     remove_folder,
     remove_leftovers,
     replace_and_keep,
@@ -121,3 +122,15 @@ def test_whatever_is_written_whole_is_known_again_where_that_was_cut_short(tmp_p
 
 def test_json_never_holds_nan():
     assert to_json({"a": float("nan"), "b": (1, float("inf")), "c": "é"}) == '{"a": null, "b": [1, null], "c": "é"}'
+
+
+def test_a_folder_that_another_command_makes_in_this_moment_is_made(tmp_path, monkeypatch):
+    make = os.mkdir
+
+    def make_first(path, *rest):
+        make(path, *rest)
+        make(path, *rest)  # raises, as for the second of two
+
+    monkeypatch.setattr(os, "mkdir", make_first)
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()

@@ -1,14 +1,17 @@
 """The journal survives a crash at any byte, and notices damage."""
 
+import copy
 import errno
 import json
 import math
 import os
 import zlib
+from typing import Any
 
 import pytest
 
 from cnnsweep.errors import FolderError, ResultsError
+from cnnsweep.recording.events import check_event
 from cnnsweep.recording.history import event_from_record, fold, read_history, record_from_event
 from cnnsweep.recording.journal import Journal, read_journal
 from cnnsweep.records import EpochRecord, RunStatus
@@ -196,3 +199,42 @@ def test_a_line_without_an_end_is_not_read_into_memory(tmp_path, monkeypatch):
     write(tmp_path / "journal.jsonl", {"event": "left", "text": "x" * 2000}, {"event": "left"})
     with pytest.raises(ResultsError, match=r"journal.jsonl:1: the line is damaged"):
         list(read_journal(tmp_path / "journal.jsonl"))
+
+
+PLANNED = {
+    "event": "planned",
+    "time": "2026-11-30T00:00:00+00:00",
+    "conditions": {"threads": 1, "places": 2, "rung": 1},
+    "goals": {"a": 2},
+    "groups": [{"programs": [[["a"]]], "threaded": False, "why": "", "step_s": 0.1, "companions": {"a": 1}}],
+}
+
+
+def changed(place: list, value: object) -> dict:
+    event = copy.deepcopy(PLANNED)
+    part: Any = event
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    return event
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (["conditions", "threads"], "1"),
+        (["conditions", "threads"], 5000),
+        (["conditions", "places"], True),
+        (["conditions", "rung"], "1"),
+        (["conditions", "leg"], -1),
+        (["goals", "a"], [[]]),
+        (["groups", 0], 3),
+        (["groups", 0, "step_s"], "0.1"),
+        (["groups", 0, "companions"], {"a": "1"}),
+        (["groups", 0, "way"], {"size": 1}),
+    ],
+)
+def test_a_plan_that_no_cnnsweep_wrote_is_refused(place, value):
+    check_event(PLANNED)
+    with pytest.raises(ValueError):
+        check_event(changed(place, value))
