@@ -76,7 +76,7 @@ def import_path(checkout: Path, file: Path) -> str:
 
 def names_defined(file: Path) -> list[str]:
     """Return the classes and functions at the top of a file, without its own tests."""
-    tree = ast.parse(file.read_text(errors="replace"))
+    tree = ast.parse(file.read_text(encoding="utf-8", errors="replace"))
     defined = [node.name for node in tree.body if isinstance(node, ast.ClassDef | ast.FunctionDef)]
     return [name for name in defined if not name.startswith(("_", "test"))]
 
