@@ -69,7 +69,7 @@ def test_measured_costs_of_several_jobs_are_those_of_processes_side_by_side(tmp_
     plan = forecast_sweep(parse_sweep(SMALL, "small.yaml", ()), options(tmp_path, "off", staff=Staff(jobs=2)))
     assert plan.schedule is not None
     assert len(plan.schedule.bars) == 2
-    assert 0 < plan.schedule.makespan_s < plan.seconds + 1
+    assert 0 < plan.schedule.makespan_s < plan.seconds + 30  # two processes have to start, however slow the machine
     assert not (tmp_path / "s").exists()
 
 
