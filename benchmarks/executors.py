@@ -86,9 +86,9 @@ def main() -> None:
 
 def run_whole(text: str, folder: Path, **staff: Any) -> float:
     """Run a sweep, each run alone; return the seconds it took."""
-    from cnnsweep.display.choose import choose_display
-    from cnnsweep.spec.load import parse_sweep
-    from cnnsweep.staff import Staff
+    from cnnsweep.config.load import parse_sweep
+    from cnnsweep.executors.options import Staff
+    from cnnsweep.progress.choose import choose_display
     from cnnsweep.sweep import SweepOptions, run_sweep
 
     spec = parse_sweep(text, "benchmark.yaml", [])
@@ -163,7 +163,7 @@ class PretendedFleet:
         return len(self._all_places)
 
     def hire(self) -> Any:
-        from cnnsweep.execution.messages import Ready
+        from cnnsweep.executors.messages import Ready
 
         if len(self._workers) == len(self._all_places):
             return None
@@ -173,7 +173,7 @@ class PretendedFleet:
         return worker
 
     def send(self, worker: Any, message: Any) -> None:
-        from cnnsweep.execution.messages import Train, pack
+        from cnnsweep.executors.messages import Train, pack
 
         pack(message)
         if isinstance(message, Train):
@@ -181,7 +181,7 @@ class PretendedFleet:
         next(self._scripts[worker], None)
 
     def wait(self, seconds: float) -> list[tuple[Any, Any]]:
-        from cnnsweep.execution.messages import unpack
+        from cnnsweep.executors.messages import unpack
 
         pause = min(seconds, self._due[0][0] - time.monotonic()) if self._due else seconds
         time.sleep(max(pause, 0.0))
@@ -199,7 +199,7 @@ class PretendedFleet:
         self._due.clear()
 
     def _say(self, worker: Any, message: Any, after_s: float) -> None:
-        from cnnsweep.execution.messages import pack
+        from cnnsweep.executors.messages import pack
 
         before = time.process_time()
         self._count += 1
@@ -208,8 +208,8 @@ class PretendedFleet:
 
     def _trains(self, worker: Any, order: Any) -> Iterator[None]:
         """Say what a worker says; it stands still where it waits for decisions."""
-        from cnnsweep.execution.messages import BatchesDone, EpochEnded, GroupEnded, RunEnded
-        from cnnsweep.records import RunOutcome, RunStatus
+        from cnnsweep.executors.messages import BatchesDone, EpochEnded, GroupEnded, RunEnded
+        from cnnsweep.types import RunOutcome, RunStatus
 
         (run,) = order.group.runs
         for epoch in range(1, run.hyperparameters.epochs + 1):
@@ -228,7 +228,7 @@ class PretendedFleet:
         import torch
 
         from cnnsweep.models.registry import build_model
-        from cnnsweep.records import EpochRecord, EpochReport
+        from cnnsweep.types import EpochRecord, EpochReport
 
         if not self._weights:
             shape, classes = self._task.images.image_shape, self._task.num_classes
@@ -252,7 +252,7 @@ def watch_parent(workers: int, seconds: float, epoch_s: float) -> None:
     """Print how memory and CPU of the parent go while so many runs are in flight."""
     import torch._dynamo  # noqa: F401 - before memory is looked at
 
-    from cnnsweep import workforce
+    from cnnsweep.executors import factory as workforce
 
     fleets: list[PretendedFleet] = []
 
@@ -312,14 +312,14 @@ def count_memory(megabytes: int) -> None:
     import torch
     from executors import look_at_all as look_at_all_by_name  # as workers import it: not from `__main__`
 
-    from cnnsweep.data.batches import PixelScale
-    from cnnsweep.data.images import MemoryImages
-    from cnnsweep.execution.base import TASK
-    from cnnsweep.execution.pool import PoolExecutor
-    from cnnsweep.execution.processes import ProcessFleet
-    from cnnsweep.planning.placement import Place
-    from cnnsweep.training.feeding import Part, TrainingTask
-    from cnnsweep.training.memory import keep_freed_memory
+    from cnnsweep.datasets.base import MemoryImages
+    from cnnsweep.datasets.normalize import PixelScale
+    from cnnsweep.executors.base import TASK
+    from cnnsweep.executors.local_processes import ProcessFleet
+    from cnnsweep.executors.pool import PoolExecutor
+    from cnnsweep.planning.scheduling import Place
+    from cnnsweep.training.data_module import Part, TrainingTask
+    from cnnsweep.training.malloc import keep_freed_memory
 
     keep_freed_memory()  # as every sweep does
     print("workers   few images   many images   difference, MB in all processes")

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from works import COLOURED, FASHION, VALIDATION, Axes, Side, Work
 
-from cnnsweep.data.datasets import load_dataset
-from cnnsweep.data.splits import split_indices
+from cnnsweep.datasets.load import load_dataset
+from cnnsweep.datasets.splits import split_indices
 from cnnsweep.models.registry import build_model
-from cnnsweep.records import DatasetChoice, ModelChoice
+from cnnsweep.types import DatasetChoice, ModelChoice
 
 
 def prepare_images(work: Work, data_root: Path, folder: Path) -> tuple[Path, str]:

@@ -44,9 +44,9 @@ from torch import Tensor, nn
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.registry import build_model
-from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import PlainProgram, Program, forward_seed
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram, Program, forward_seed
+from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
 
 BATCH, STEPS, RATE = 3, 2, 1e-3
 BYTES = 14 * 2**30  # of one process

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.models.logits import named_tensors
 from cnnsweep.models.registry import build_model
-from cnnsweep.records import ModelChoice
-from cnnsweep.user_code import load_object
+from cnnsweep.plugins import load_object
+from cnnsweep.types import ModelChoice
 
 CLASSES = 10
 SHAPES = ((3, 32, 32), (1, 28, 28), (1, 32, 32), (3, 64, 64), (3, 224, 224))

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from cnnsweep.recording.journal import read_journal
+from cnnsweep.storage.journal import read_journal
 
 HELD_OUT = 45_000
 

@@ -104,8 +104,8 @@ def main() -> None:
     parser.add_argument("--fuse", default="auto")
     arguments = parser.parse_args()
 
-    from cnnsweep.display.plain import PlainDisplay
-    from cnnsweep.spec.load import load_sweep
+    from cnnsweep.config.load import load_sweep
+    from cnnsweep.progress.plain import PlainDisplay
     from cnnsweep.sweep import SweepOptions, run_sweep
 
     spec = load_sweep(arguments.sweep, [])

@@ -32,15 +32,15 @@ from side_by_side import about_machine, matrix_product_rate, memory_rate
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
-from cnnsweep.records import Run
-from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.load import parse_sweep
-from cnnsweep.training.feeding import Part, TrainingTask, training_batches
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.memory import keep_freed_memory
-from cnnsweep.training.program import PlainProgram, forward_seed
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.config.trials import expand_runs
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.training.data_module import Part, TrainingTask, training_batches
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram, forward_seed
+from cnnsweep.training.malloc import keep_freed_memory
+from cnnsweep.types import Run
 
 
 @dataclass(frozen=True)
@@ -256,8 +256,8 @@ def make_step(runs: list[Run], work: Work, times: OperationTimes) -> Callable[[]
 
 def print_recording(work: Work) -> None:
     """Print what writing an epoch down takes, by run, in a sweep of that network on few drawn images."""
-    from cnnsweep.display.plain import PlainDisplay
-    from cnnsweep.recording import recorder
+    from cnnsweep.progress.plain import PlainDisplay
+    from cnnsweep.storage import writer as recorder
     from cnnsweep.sweep import SweepOptions, run_sweep
 
     channels, height, _ = work.image_shape

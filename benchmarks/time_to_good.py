@@ -23,9 +23,9 @@ from benchmark_report import time_to_good_section, versions, write_report
 from processes import ProgramError, run_until
 from side_by_side import about_machine
 
-from cnnsweep.data.datasets import load_dataset
-from cnnsweep.data.splits import split_indices
-from cnnsweep.records import DatasetChoice
+from cnnsweep.datasets.load import load_dataset
+from cnnsweep.datasets.splits import split_indices
+from cnnsweep.types import DatasetChoice
 
 HERE = Path(__file__).parent
 BEST_KNOWN = 0.8758

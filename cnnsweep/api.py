@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnnsweep.display.figures import count_text
+from cnnsweep.analysis.find_results import find_named, find_results_file
+from cnnsweep.analysis.json_reader import parse_json
+from cnnsweep.analysis.results import Results, RunResult, load_results
+from cnnsweep.analysis.summary import rank_runs
 from cnnsweep.errors import CnnSweepError, DataError, UsageError
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.report.finding import find_named, find_results_file
+from cnnsweep.executors.options import check_count, make_staff
+from cnnsweep.formatting.numbers import count_text
+from cnnsweep.metrics.objective import METRICS
 from cnnsweep.report.html_table import html_table
-from cnnsweep.report.json_reader import parse_json
-from cnnsweep.report.one_run import find_run
-from cnnsweep.report.results import Results, RunResult, load_results
-from cnnsweep.report.summary import rank_runs
-from cnnsweep.selection import METRICS
-from cnnsweep.staff import check_count, make_staff
+from cnnsweep.report.trial import find_run
+from cnnsweep.storage.paths import SweepPaths
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from torch import Tensor, nn
 
-    from cnnsweep.predicting import Predictor
-    from cnnsweep.spec.schema import SweepSpec
+    from cnnsweep.config.schema import SweepSpec
+    from cnnsweep.evaluation.predict import Predictor
 
 _SHOWN = 10  # runs in a notebook's table
 Epoch = Mapping[str, Any]  # a row of `Sweep.epochs`
@@ -99,7 +99,7 @@ class TrainedRun:
         return pd.DataFrame(rows, columns=classes, index=[picture.file for picture in pictures])
 
     def _predictor(self, device: str, *, allow_code: bool) -> Predictor:
-        from cnnsweep.predicting import PredictionOptions, Predictor
+        from cnnsweep.evaluation.predict import PredictionOptions, Predictor
 
         return Predictor(self.folder, PredictionOptions(device, allow_code=allow_code))
 
@@ -242,11 +242,11 @@ def run(
         CnnSweepError: the sweep, its data, models, device or folder are not fit for it, or it gave up.
         KeyboardInterrupt: a person stopped it; it goes on when it is run again.
     """
-    from cnnsweep.display.notebook import choose_notebook_display
-    from cnnsweep.hearing import HeardDisplay
-    from cnnsweep.recording.clear import clear_sweep
-    from cnnsweep.spec.expand import refuse_too_many
+    from cnnsweep.config.trials import refuse_too_many
+    from cnnsweep.progress.notebook import choose_notebook_display
+    from cnnsweep.storage.clear import clear_sweep
     from cnnsweep.sweep import SweepOptions, run_sweep
+    from cnnsweep.tuner.function_callback import HeardDisplay
 
     staff = make_staff(jobs, threads, executor, address, node_data)
     check_count("max_runs", max_runs)
@@ -285,7 +285,7 @@ def _fuse(fuse: str | int) -> str | int:
 
 
 def _load_spec(spec: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> SweepSpec:
-    from cnnsweep.spec.load import load_sweep, parse_sweep
+    from cnnsweep.config.load import load_sweep, parse_sweep
 
     if isinstance(spec, Mapping):
         import yaml

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from cnnsweep.asking import Asker
-from cnnsweep.display.base import SweepDisplay
+from cnnsweep.analysis.configurations import chosen_setting, group_settings
+from cnnsweep.analysis.results import RunResult, load_results
+from cnnsweep.config.load import load_sweep
+from cnnsweep.config.schema import Params, SweepSpec
+from cnnsweep.config.search_entry import Search
+from cnnsweep.config.trials import columns, expand_runs
 from cnnsweep.errors import CheckpointError, FolderError, UsageError
-from cnnsweep.recording.files import make_folder
-from cnnsweep.recording.history import read_history
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.records import Run
-from cnnsweep.report.results import RunResult, load_results
-from cnnsweep.report.settings import chosen_setting, group_settings
-from cnnsweep.selection import BEST, LAST, default_mode
-from cnnsweep.spec.expand import columns, expand_runs
-from cnnsweep.spec.load import load_sweep
-from cnnsweep.spec.schema import Params, SweepSpec
-from cnnsweep.spec.search_entry import Search
+from cnnsweep.metrics.objective import BEST, LAST, default_mode
+from cnnsweep.plugins import is_reference
+from cnnsweep.progress.base import SweepDisplay
+from cnnsweep.storage.atomic_files import make_folder
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import read_history
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
-from cnnsweep.user_code import is_reference
+from cnnsweep.tuner.sampling import Asker
+from cnnsweep.types import Run
 
 _NO_LIMIT = 10**9  # the sweep was trained, so its size was agreed to
 

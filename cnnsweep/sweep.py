@@ -13,17 +13,27 @@ from pathlib import Path
 
 import torch
 
-from cnnsweep.asking import Asker
-from cnnsweep.closing import measure_best_run
-from cnnsweep.data.datasets import Dataset, load_dataset
-from cnnsweep.data.summary import describe_data, missing_images
-from cnnsweep.display.base import SweepDisplay, SweepOverview
-from cnnsweep.failures import MOST_ALIKE, FailureStreak
-from cnnsweep.grouping import AUTO, keeps_in_step
-from cnnsweep.interruption import stop_on_signals
-from cnnsweep.judging import Judge
-from cnnsweep.legs import LegTrainer
-from cnnsweep.preparation import (
+from cnnsweep.config.schema import SweepSpec
+from cnnsweep.config.trials import columns, columns_that_vary, expand_runs
+from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.summary import describe_data, missing_images
+from cnnsweep.evaluation.after_sweep import measure_best_run
+from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
+from cnnsweep.executors.options import Staff
+from cnnsweep.metrics.objective import chance_of
+from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.storage.compatibility import refuse_other_sweep, what_changed
+from cnnsweep.storage.lock import locked
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import SweepHistory, read_history
+from cnnsweep.storage.writer import Recorder
+from cnnsweep.training.malloc import keep_freed_memory
+from cnnsweep.tuner.callbacks import Supervisor
+from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureStreak
+from cnnsweep.tuner.group_cache import Fuse
+from cnnsweep.tuner.grouping import AUTO, keeps_in_step
+from cnnsweep.tuner.loop import LegTrainer
+from cnnsweep.tuner.preparation import (
     foresee_single_images,
     make_recording_task,
     make_training_task,
@@ -31,21 +41,11 @@ from cnnsweep.preparation import (
     sweep_facts,
     validation_facts,
 )
-from cnnsweep.recording.continuity import refuse_other_sweep, what_changed
-from cnnsweep.recording.history import SweepHistory, read_history
-from cnnsweep.recording.lock import locked
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.recording.recorder import Recorder
-from cnnsweep.records import Run, RunStatus
-from cnnsweep.remembered_groups import Fuse
-from cnnsweep.roster import Roster
-from cnnsweep.selection import chance_of
-from cnnsweep.spec.expand import columns, columns_that_vary, expand_runs
-from cnnsweep.spec.schema import SweepSpec
-from cnnsweep.staff import Staff
-from cnnsweep.supervision import Supervisor
-from cnnsweep.training.memory import keep_freed_memory
-from cnnsweep.workforce import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
+from cnnsweep.tuner.pruning import Judge
+from cnnsweep.tuner.sampling import Asker
+from cnnsweep.tuner.stop_signal import stop_on_signals
+from cnnsweep.tuner.trials import Roster
+from cnnsweep.types import Run, RunStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A disk that remembers every state in which a crash could have left it.
 
-It stands in for `os` in `cnnsweep.recording.files` while a sweep runs, and does two things with each call that changes
-something: hands it on, and models what it means. Before each call it keeps
+It stands in for `os` in `cnnsweep.storage.atomic_files` while a sweep runs, and does two things with each call that
+changes something: hands it on, and models what it means. Before each call it keeps
 
 - what is on the disk, which is what a kill leaves, and for a write also what a kill in the middle of it leaves;
 - what a power loss leaves at worst: only what was synced, a file's content by fsync of the file, names by fsync of the

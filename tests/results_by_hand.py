@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cnnsweep.report.results import Results, load_results
+from cnnsweep.analysis.results import Results, load_results
 
 Content = dict[str, Any]
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.display.base import SweepOverview
-from cnnsweep.records import EpochRecord, Run, RunOutcome
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.progress.base import SweepOverview
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
+from cnnsweep.types import EpochRecord, Run, RunOutcome
 
 SMALL = """
 name: small

@@ -19,9 +19,9 @@ from small_sweeps import SMALL, SilentDisplay, tables
 from small_sweeps import sweep as run_small
 
 import cnnsweep
-from cnnsweep.data.shapes import ShapesOptions, draw_shapes
-from cnnsweep.display import notebook
+from cnnsweep.datasets.synthetic import ShapesOptions, draw_shapes
 from cnnsweep.errors import SpecError
+from cnnsweep.progress import notebook
 
 PAGE = (Path(__file__).parent.parent / "docs" / "python.md").read_text(encoding="utf-8")
 ONE = ["params.lr=0.01"]
@@ -97,7 +97,7 @@ def test_its_model_reaches_the_recorded_accuracy(trained):
     assert not best.model().training
     assert next(best.model().parameters()).device.type == "cpu"
     images, labels = draw_shapes(ShapesOptions(size=12, classes=3, train=60, test=30), "train", 60, lambda *_: None)
-    from cnnsweep.data.splits import split_indices
+    from cnnsweep.datasets.splits import split_indices
 
     _, validation = split_indices(labels, 0.1, 0)
     predicted = best.predict(images[validation], device="cpu")
@@ -195,7 +195,7 @@ def test_an_interrupted_kernel_is_a_keyboard_interrupt(run, monkeypatch):
 
 
 def test_a_sweep_that_gives_up_says_why(run, monkeypatch):
-    from cnnsweep.training.program import PlainProgram
+    from cnnsweep.training.learner import PlainProgram
 
     def fail(*_arguments):
         raise KeyError("x")
@@ -207,7 +207,7 @@ def test_a_sweep_that_gives_up_says_why(run, monkeypatch):
 
 
 def test_it_takes_every_option_of_the_command_with_its_default():
-    from cnnsweep.cli import training
+    from cnnsweep.cli import run as training
 
     asked_or_printed = {"file", "yes", "dry_run", "as_json"}
     own = inspect.signature(cnnsweep.run).parameters
@@ -286,7 +286,7 @@ def test_a_device_of_its_own_stands_in_place_of_the_sweeps(run):
 
 
 def test_without_a_limit_on_failures_every_run_is_tried(run, monkeypatch):
-    from cnnsweep.training.program import PlainProgram
+    from cnnsweep.training.learner import PlainProgram
 
     def fail(*_arguments):
         raise KeyError("x")
@@ -367,7 +367,7 @@ def test_in_a_notebook_one_box_changes_and_nothing_is_printed(run, monkeypatch, 
 
 
 def test_without_a_notebook_the_command_lines_display_is_used(capsys):
-    from cnnsweep.display.plain import PlainDisplay, QuietDisplay
+    from cnnsweep.progress.plain import PlainDisplay, QuietDisplay
 
     assert isinstance(notebook.choose_notebook_display(quiet=False), PlainDisplay)
     assert isinstance(notebook.choose_notebook_display(quiet=True), QuietDisplay)

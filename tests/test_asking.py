@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from cnnsweep.asking import FIRST_ROUND, Asker
-from cnnsweep.recording.history import SweepHistory, event_from_record, event_from_run
-from cnnsweep.records import EpochRecord, RunStatus
-from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.config.trials import expand_runs
+from cnnsweep.storage.state import SweepHistory, event_from_record, event_from_run
+from cnnsweep.tuner.sampling import FIRST_ROUND, Asker
+from cnnsweep.types import EpochRecord, RunStatus
 
 SPACE = """
 name: s

@@ -9,17 +9,17 @@ import pytest
 import torch
 from small_sweeps import SilentDisplay, sweep, tables
 
-from cnnsweep.data.datasets import load_dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import FolderError, UsageError
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
-from cnnsweep.evaluation_notes import note_tests
-from cnnsweep.recording.checkpoints import load_best
-from cnnsweep.recording.lock import locked
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.records import DatasetChoice
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
+from cnnsweep.evaluation.record import note_tests
 from cnnsweep.refit import refit_chosen
 from cnnsweep.report.evaluation import setting_to_json
+from cnnsweep.storage.best_weights import load_best
+from cnnsweep.storage.lock import locked
+from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.sweep import SweepOptions
+from cnnsweep.types import DatasetChoice
 
 SEEDED = """
 name: small

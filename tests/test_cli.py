@@ -14,8 +14,8 @@ import yaml
 from small_sweeps import SMALL, sweep, tables
 
 from cnnsweep import cli
-from cnnsweep.spec.load import load_sweep
-from cnnsweep.spec.names import DATASETS
+from cnnsweep.config.load import load_sweep
+from cnnsweep.config.names import DATASETS
 
 PROJECT = Path(__file__).parent.parent
 
@@ -104,7 +104,7 @@ def test_the_command_reference_is_what_help_prints():
 
 def test_help_and_the_spec_import_nothing_heavy():
     code = (
-        "import sys; import cnnsweep.cli, cnnsweep.spec.load, cnnsweep.report.terminal, cnnsweep.planning.groups;"
+        "import sys; import cnnsweep.cli, cnnsweep.config.load, cnnsweep.report.terminal, cnnsweep.planning.batching;"
         "print(sorted({'torch', 'pandas', 'numpy', 'torchvision', 'tensorboard'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
@@ -181,7 +181,7 @@ def test_an_interrupted_sweep_prints_the_command_that_goes_on(cnnsweep, small, m
     import os
     import signal
 
-    from cnnsweep.recording.recorder import Recorder
+    from cnnsweep.storage.writer import Recorder
 
     record = Recorder.record_epochs
 
@@ -266,7 +266,7 @@ def test_report_of_one_run_plots_the_loss_of_every_batch(cnnsweep, trained):
 
 
 def test_a_sweep_that_gives_up_says_why_and_how_to_go_on(cnnsweep, small, monkeypatch):
-    from cnnsweep.training.program import PlainProgram
+    from cnnsweep.training.learner import PlainProgram
 
     def fail(*_arguments):
         raise KeyError("x")

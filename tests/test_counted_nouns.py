@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from cnnsweep.cli import main
-from cnnsweep.display.figures import count_text
+from cnnsweep.formatting.numbers import count_text
 
 ONE = """
 name: one

@@ -14,18 +14,19 @@ from PIL import Image
 from small_sweeps import SMALL, SilentDisplay, sweep, tables
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cnnsweep import cli, closing
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
-from cnnsweep.data.shapes import ShapesOptions, draw_shapes
+from cnnsweep import cli
+from cnnsweep.analysis.run_evaluation import WrongImage, load_run_evaluation
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.synthetic import ShapesOptions, draw_shapes
 from cnnsweep.errors import CheckpointError
-from cnnsweep.evaluation import SPLITS, EvaluationOptions, evaluate_checkpoint, evaluate_chosen
-from cnnsweep.evaluation_board import draw_confusion, draw_mistakes
-from cnnsweep.evaluation_notes import note_evaluations
-from cnnsweep.measuring import MOST_WRONG, Measurement, measure
-from cnnsweep.recording.lock import locked
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.report.run_evaluation import WrongImage, load_run_evaluation
+from cnnsweep.evaluation import after_sweep as closing
+from cnnsweep.evaluation.evaluate import SPLITS, EvaluationOptions, evaluate_checkpoint, evaluate_chosen
+from cnnsweep.evaluation.measure import MOST_WRONG, Measurement, measure
+from cnnsweep.evaluation.record import note_evaluations
+from cnnsweep.evaluation.tensorboard import draw_confusion, draw_mistakes
+from cnnsweep.storage.lock import locked
+from cnnsweep.storage.paths import SweepPaths
 
 ONE = ["params.lr=0.01"]
 SHAPES = "dataset: {name: shapes, size: 12, classes: 3, train: 60, test: 30}\n"

@@ -15,14 +15,15 @@ from safetensors.torch import load_file
 from small_sweeps import sweep, tables
 
 import cnnsweep
-from cnnsweep import cli, exporting
-from cnnsweep.data.datasets import load_dataset
-from cnnsweep.descriptions import describe
+from cnnsweep import cli
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import CheckpointError, UsageError
-from cnnsweep.exporting import ENDINGS, ExportOptions, export_checkpoint
-from cnnsweep.recording.checkpoints import load_best
-from cnnsweep.records import DatasetChoice
-from cnnsweep.restoring import restore_model
+from cnnsweep.evaluation import export as exporting
+from cnnsweep.evaluation.export import ENDINGS, ExportOptions, export_checkpoint
+from cnnsweep.evaluation.model_card import describe
+from cnnsweep.evaluation.restore import restore_model
+from cnnsweep.storage.best_weights import load_best
+from cnnsweep.types import DatasetChoice
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +157,13 @@ def test_a_model_that_no_tracer_follows_is_an_error_of_one_line(tmp_path):
 
 
 def test_without_its_data_set_a_model_is_compared_on_random_images(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("cnnsweep.sample_images._would_be_downloaded", lambda *_: True)
+    monkeypatch.setattr("cnnsweep.evaluation.sample_images._would_be_downloaded", lambda *_: True)
     export = export_checkpoint(trained, ExportOptions("safetensors", tmp_path / "m.safetensors", tmp_path))
     assert export.source == "random images, since shapes is not below --data-root"
 
 
 def test_nothing_is_downloaded_to_compare_with(tmp_path):
-    from cnnsweep.sample_images import _would_be_downloaded
+    from cnnsweep.evaluation.sample_images import _would_be_downloaded
 
     class About:
         dataset = DatasetChoice("fashion_mnist")

@@ -12,17 +12,17 @@ import pytest
 import torch
 from small_sweeps import SEARCH, SMALL, SilentDisplay, sweep, tables
 
+from cnnsweep.analysis.results import load_results
+from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.errors import DiskFullError, FolderError
-from cnnsweep.failures import FailureStreak
-from cnnsweep.recording.checkpoints import load_best
-from cnnsweep.recording.files import OutputFile
-from cnnsweep.recording.history import read_history
-from cnnsweep.recording.journal import Journal, read_journal
-from cnnsweep.records import FailureKind, RunOutcome, RunStatus
-from cnnsweep.report.results import load_results
-from cnnsweep.report.summary import places, rank_runs
+from cnnsweep.storage.atomic_files import OutputFile
+from cnnsweep.storage.best_weights import load_best
+from cnnsweep.storage.journal import Journal, read_journal
+from cnnsweep.storage.state import read_history
 from cnnsweep.training import trainer
-from cnnsweep.training.program import PlainProgram
+from cnnsweep.training.learner import PlainProgram
+from cnnsweep.tuner.failure_limit import FailureStreak
+from cnnsweep.types import FailureKind, RunOutcome, RunStatus
 
 NET = """
 import torch

@@ -12,17 +12,17 @@ import pytest
 import torch
 from small_sweeps import SMALL, SilentDisplay, sweep, tables, untimed
 
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
-from cnnsweep.forecast import ForecastOptions, forecast_sweep
-from cnnsweep.recording.checkpoints import load_best
-from cnnsweep.recording.journal import read_journal
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.records import RunStatus
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
 from cnnsweep.report.plan import bytes_text, plan_to_json
-from cnnsweep.spec.load import parse_sweep
-from cnnsweep.training import calibration
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import PlainProgram
+from cnnsweep.storage.best_weights import load_best
+from cnnsweep.storage.journal import read_journal
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.training import autotune as calibration
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram
+from cnnsweep.tuner.forecast import ForecastOptions, forecast_sweep
+from cnnsweep.types import RunStatus
 
 
 def planned_groups(folder):

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from cnnsweep.cli.ending import ended_by_signals
+from cnnsweep.cli.exit_codes import ended_by_signals
 from cnnsweep.errors import FolderError, UsageError
-from cnnsweep.interruption import GRACE_VARIABLE, StoppedAtOnce, StopRequest, stop_on_signals
+from cnnsweep.tuner.stop_signal import GRACE_VARIABLE, StoppedAtOnce, StopRequest, stop_on_signals
 
 
 def send(*numbers: signal.Signals) -> None:

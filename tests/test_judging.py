@@ -6,13 +6,13 @@ import math
 
 import pytest
 
-from cnnsweep.judging import Judge, average_curve
-from cnnsweep.recording.history import RunHistory, SweepHistory, event_from_record, event_from_run
-from cnnsweep.records import EpochRecord, RunOutcome, RunStatus
-from cnnsweep.selection import Objective
-from cnnsweep.spec.early_stop_entry import EarlyStop
-from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.config.early_stop_entry import EarlyStop
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.config.trials import expand_runs
+from cnnsweep.metrics.objective import Objective
+from cnnsweep.storage.state import RunHistory, SweepHistory, event_from_record, event_from_run
+from cnnsweep.tuner.pruning import Judge, average_curve
+from cnnsweep.types import EpochRecord, RunOutcome, RunStatus
 
 NAN = math.nan
 ACCURACY = Objective("val_accuracy", "max")

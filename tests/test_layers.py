@@ -7,47 +7,33 @@ import cnnsweep
 
 PACKAGE = Path(cnnsweep.__file__).parent
 
-# From top to bottom; what stands on one line may import each other.
+# From top to bottom; packages on one line do not import each other, except where a line says so.
 LAYERS = [
     ["__init__"],
     ["cli", "__main__"],
-    ["api", "hearing"],
-    ["refit"],
-    ["sweep", "forecast"],
-    ["legs", "roster"],
-    ["workforce"],
-    ["supervision"],
-    ["closing", "exporting", "predicting"],
-    ["preparation", "grouping", "remembered_groups", "evaluation", "asking"],
-    ["evaluation_notes"],
-    ["measuring", "evaluation_board"],
-    ["restoring", "sample_images"],
-    ["descriptions"],
-    ["judging"],
-    ["execution"],
-    ["care"],
-    ["watching"],
-    ["comparison"],
-    ["figures"],
-    ["html"],
+    ["api", "refit"],
+    ["sweep"],
+    ["tuner"],
+    ["executors", "evaluation", "maintenance", "html", "plots"],
     ["report"],
-    ["planning"],
-    ["training"],
-    ["data", "models", "fusion"],
-    ["recording"],
-    ["display"],
-    ["search", "stopping"],
-    ["spec"],
-    ["staff", "randomness", "selection", "user_code", "interruption", "failures", "bounded_files", "free_memory"],
-    ["records"],
+    ["training", "progress"],
+    ["datasets", "planning", "analysis"],
+    ["storage", "trackers"],
+    ["models", "fusion"],
+    ["pruners", "samplers"],
+    ["config", "formatting"],
+    ["optimizers", "schedules", "augmentations", "losses", "metrics"],
+    ["registry"],
+    ["plugins", "seeding", "read_limited", "free_memory"],
+    ["types"],
     ["errors", "_version"],
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 
 # Torch-free as a whole, so that --help, reports, spec checks and plans answer at once.
 LIGHT = [
-    *("cli", "watching", "comparison", "html", "report", "display"),
-    *("spec", "selection", "records", "errors", "planning", "stopping"),
+    *("cli", "analysis", "html", "report", "progress", "formatting"),
+    *("config", "metrics", "types", "errors", "planning", "pruners"),
 ]
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 
@@ -153,11 +139,11 @@ def test_circles_are_found():
 def test_every_kind_of_import_is_seen(tmp_path):
     file = tmp_path / "new.py"
     file.write_text(
-        "import cnnsweep\nfrom cnnsweep import errors\nfrom cnnsweep.records import Run\n"
+        "import cnnsweep\nfrom cnnsweep import errors\nfrom cnnsweep.types import Run\n"
         "if TYPE_CHECKING:\n    from cnnsweep import api\n"
-        "def late():\n    import cnnsweep.sweep\n    importlib.import_module('cnnsweep.legs')\n"
+        "def late():\n    import cnnsweep.sweep\n    importlib.import_module('cnnsweep.tuner.loop')\n"
     )
-    found = {"cnnsweep", "cnnsweep.errors", "cnnsweep.records", "cnnsweep.sweep", "cnnsweep.legs"}
+    found = {"cnnsweep", "cnnsweep.errors", "cnnsweep.types", "cnnsweep.sweep", "cnnsweep.tuner.loop"}
     assert set(imports(file, typing_only=False)) == found
     assert set(imports(file)) == found | {"cnnsweep.api"}
 

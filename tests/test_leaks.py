@@ -17,18 +17,18 @@ from small_sweeps import SMALL, SilentDisplay, sweep, tables
 from torch import nn
 
 import cnnsweep
-from cnnsweep.data.datasets import Dataset, load_dataset
-from cnnsweep.data.images import MemoryImages
-from cnnsweep.data.shapes import ShapesOptions, draw_shapes
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
-from cnnsweep.preparation import make_training_task
-from cnnsweep.recording.checkpoints import read_description
-from cnnsweep.records import Augmentation
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.config.trials import expand_runs
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.synthetic import ShapesOptions, draw_shapes
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
 from cnnsweep.refit import refit_chosen
-from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.storage.best_weights import read_description
 from cnnsweep.sweep import SweepOptions
-from cnnsweep.training.feeding import training_batches, validation_batches
+from cnnsweep.training.data_module import training_batches, validation_batches
+from cnnsweep.tuner.preparation import make_training_task
+from cnnsweep.types import Augmentation
 
 TRAIN, TEST, SIDE = 24, 6, 4
 

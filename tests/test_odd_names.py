@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from cnnsweep.errors import FolderError
-from cnnsweep.evaluation import find_checkpoint
-from cnnsweep.recording.files import encoded, replace_file, to_json
-from cnnsweep.recording.journal import decode_event, encode_event
+from cnnsweep.evaluation.evaluate import find_checkpoint
+from cnnsweep.storage.atomic_files import encoded, replace_file, to_json
+from cnnsweep.storage.journal import decode_event, encode_event
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 SWEEP = """

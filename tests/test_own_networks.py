@@ -9,10 +9,10 @@ import pytest
 import torch
 from small_sweeps import SilentDisplay, sweep, tables, untimed
 
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
-from cnnsweep.exporting import ENDINGS, ExportOptions, export_checkpoint
-from cnnsweep.predicting import PredictionOptions, Predictor
-from cnnsweep.recording.checkpoints import load_best
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
+from cnnsweep.evaluation.export import ENDINGS, ExportOptions, export_checkpoint
+from cnnsweep.evaluation.predict import PredictionOptions, Predictor
+from cnnsweep.storage.best_weights import load_best
 
 NETS = """
 import random

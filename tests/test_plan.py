@@ -9,10 +9,10 @@ import torch
 from small_sweeps import SMALL, sweep
 
 from cnnsweep.cli import main
-from cnnsweep.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
-from cnnsweep.grouping import keeps_in_step
-from cnnsweep.spec.load import parse_sweep
-from cnnsweep.staff import Staff
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.executors.options import Staff
+from cnnsweep.tuner.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
+from cnnsweep.tuner.grouping import keeps_in_step
 
 
 def options(folder, fuse="auto", **changes):

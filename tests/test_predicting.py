@@ -15,10 +15,10 @@ from PIL import Image
 from small_sweeps import sweep
 
 from cnnsweep import cli
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.decode import Form, decode
+from cnnsweep.datasets.decode import Form, decode
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import CheckpointError, DataError
-from cnnsweep.predicting import PredictionOptions, Predictor, find_pictures, warning_of_brightness
+from cnnsweep.evaluation.predict import PredictionOptions, Predictor, find_pictures, warning_of_brightness
 from cnnsweep.report.predictions import Picture, predictions_to_csv
 
 CPU = PredictionOptions("cpu")
@@ -131,8 +131,8 @@ def test_what_is_bright_where_training_images_are_dark_is_noted():
 
 
 def test_real_test_images_are_hardly_ever_called_unlike_the_training_images(shared_data):
-    from cnnsweep.data.datasets import load_dataset
-    from cnnsweep.records import DatasetChoice
+    from cnnsweep.datasets.load import load_dataset
+    from cnnsweep.types import DatasetChoice
 
     dataset = load_dataset(DatasetChoice("fashion_mnist"), shared_data)
     images, _ = next(iter(dataset.test.batches([torch.arange(2000)], torch.device("cpu"))))

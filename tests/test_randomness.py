@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from cnnsweep.randomness import derive_seed, generator, uniform_per_item
+from cnnsweep.seeding import derive_seed, generator, uniform_per_item
 
 
 def test_a_seed_depends_on_every_argument():

@@ -6,7 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from cnnsweep.spec.load import load_sweep, parse_sweep
+from cnnsweep.config.load import load_sweep, parse_sweep
 
 PROJECT = Path(__file__).parent.parent
 README = (PROJECT / "README.md").read_text(encoding="utf-8")

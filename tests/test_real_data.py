@@ -5,8 +5,8 @@ import json
 import pytest
 from small_sweeps import SilentDisplay
 
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
 from cnnsweep.sweep import SweepOptions, run_sweep
 
 FASHION = """

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from small_sweeps import SilentDisplay, sweep, tables, untimed
 
+from cnnsweep.config.load import parse_sweep
 from cnnsweep.errors import ModelError, SpecError, UsageError
-from cnnsweep.recording.history import read_history
-from cnnsweep.recording.journal import Journal, read_journal
-from cnnsweep.recording.run_files import RunFiles
-from cnnsweep.records import RunStatus
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.storage.journal import Journal, read_journal
+from cnnsweep.storage.state import read_history
+from cnnsweep.storage.trial_files import RunFiles
+from cnnsweep.types import RunStatus
 
 SEARCH = """
 name: small

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from cnnsweep.records import EpochRecord
-from cnnsweep.selection import BEST, LAST, Objective, default_mode, mean_of_last
+from cnnsweep.metrics.objective import BEST, LAST, Objective, default_mode, mean_of_last
+from cnnsweep.types import EpochRecord
 
 NAN, INF = math.nan, math.inf
 

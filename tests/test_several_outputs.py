@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from small_sweeps import SMALL, SilentDisplay, sweep, tables
 
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
-from cnnsweep.exporting import ExportOptions, export_checkpoint
-from cnnsweep.predicting import PredictionOptions, Predictor
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
+from cnnsweep.evaluation.export import ExportOptions, export_checkpoint
+from cnnsweep.evaluation.predict import PredictionOptions, Predictor
 
 CODE = """
 from torch import nn

@@ -14,9 +14,9 @@ from small_sweeps import SMALL, SilentDisplay, sweep, tables, untimed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from cnnsweep.errors import DataError, DiskFullError, FolderError, ModelError, UsageError
-from cnnsweep.recording.checkpoints import load_best
-from cnnsweep.recording.journal import read_journal
-from cnnsweep.records import RunStatus
+from cnnsweep.storage.best_weights import load_best
+from cnnsweep.storage.journal import read_journal
+from cnnsweep.types import RunStatus
 
 
 @pytest.fixture(scope="module", params=["off", 2], ids=["alone", "together"])
@@ -350,7 +350,7 @@ def test_a_vanished_folder_stops_the_sweep_with_its_name(tmp_path):
 
 
 def test_tensorboard_that_cannot_write_is_one_warning_and_training_goes_on(tmp_path, monkeypatch):
-    from cnnsweep.recording.tensorboard import RunBoard
+    from cnnsweep.trackers.tensorboard_writer import RunBoard
 
     def fail(*_args):
         raise OSError(28, "No space left on device")
@@ -372,8 +372,8 @@ def test_repeated_combinations_are_trained_once_and_said_so(tmp_path):
 
 
 def test_the_frozen_spec_trains_the_same_runs(whole):
-    from cnnsweep.spec.expand import expand_runs
-    from cnnsweep.spec.load import load_sweep
+    from cnnsweep.config.load import load_sweep
+    from cnnsweep.config.trials import expand_runs
 
     ids = [row["id"] for row in tables(whole)["runs"]]
     assert [run.id for run in expand_runs(load_sweep(whole / "sweep.yaml")).runs] == ids

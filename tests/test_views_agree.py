@@ -15,16 +15,16 @@ import pytest
 from results_by_hand import show
 from small_sweeps import sweep, tables
 
-from cnnsweep.comparison.sources import load_sources
-from cnnsweep.display.figures import duration_text
-from cnnsweep.display.plain import PlainDisplay
+from cnnsweep.analysis.compare_sources import load_sources
+from cnnsweep.analysis.results import Results, load_results
+from cnnsweep.formatting.numbers import duration_text
 from cnnsweep.html.run_table import run_table
-from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.progress.plain import PlainDisplay
+from cnnsweep.progress.sweep_monitor import Sight
+from cnnsweep.progress.watch import watch
 from cnnsweep.report.export import to_csv, to_json, to_markdown
-from cnnsweep.report.results import Results, load_results
 from cnnsweep.report.terminal import render_report, render_run
-from cnnsweep.watching.sight import Sight
-from cnnsweep.watching.watch import watch
+from cnnsweep.storage.paths import SweepPaths
 
 BASE = """
 name: small
@@ -228,7 +228,7 @@ def test_a_run_that_the_file_no_longer_has_is_never_the_best(tmp_path):
     assert "no longer in the sweep file" in show(lambda console: render_run(after, best.name, console), 120)
     assert "★ best of the sweep" not in show(lambda console: render_run(after, best.name, console), 120)
     # What `evaluate`, `clean` and Python take follows from the same results.
-    from cnnsweep.evaluation import EvaluationOptions, evaluate_chosen, find_checkpoint
+    from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen, find_checkpoint
 
     found = evaluate_chosen(folder, EvaluationOptions(folder, device="cpu"))
     assert [one.run for one in found.evaluations] == [after.sweep.best]
@@ -247,8 +247,8 @@ def _other(tmp_path: Path) -> Path:
 
 
 def test_a_journal_that_does_not_say_which_runs_are_former_shows_all_of_them(tmp_path):
-    from cnnsweep.recording.history import fold
-    from cnnsweep.recording.tables import make_tables
+    from cnnsweep.storage.results_tables import make_tables
+    from cnnsweep.storage.state import fold
 
     folder = tmp_path / "small"
     command(folder, LENGTHS)

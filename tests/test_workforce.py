@@ -8,18 +8,18 @@ import pytest
 import torch
 from small_sweeps import SMALL
 
-from cnnsweep import workforce
-from cnnsweep.data.datasets import load_dataset
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.config.trials import expand_runs
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import UsageError
-from cnnsweep.execution.in_process import InProcessExecutor
-from cnnsweep.planning.placement import Load, Place
-from cnnsweep.preparation import make_training_task
-from cnnsweep.recording.history import SweepHistory
-from cnnsweep.records import RunGroup
-from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.load import parse_sweep
-from cnnsweep.staff import RAY, Staff
-from cnnsweep.workforce import Workforce, choose_places, choose_sweep_devices
+from cnnsweep.executors import factory as workforce
+from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices
+from cnnsweep.executors.inline import InProcessExecutor
+from cnnsweep.executors.options import RAY, Staff
+from cnnsweep.planning.scheduling import Load, Place
+from cnnsweep.storage.state import SweepHistory
+from cnnsweep.tuner.preparation import make_training_task
+from cnnsweep.types import RunGroup
 
 CPU, GPU0, GPU1 = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
 

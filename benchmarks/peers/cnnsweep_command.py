@@ -16,13 +16,13 @@ import contract
 from contract import Reached, Task, read_task, serve
 
 # What the command imports on its way is imported before the clock starts, as for all.
-import cnnsweep.cli.application
-import cnnsweep.display.choose
+import cnnsweep.cli.app
+import cnnsweep.config.load
+import cnnsweep.progress.choose
 import cnnsweep.report.terminal
-import cnnsweep.spec.load
 import cnnsweep.sweep
 from cnnsweep.cli import main
-from cnnsweep.recording.journal import read_journal
+from cnnsweep.storage.journal import read_journal
 
 
 def sweep_file(task: Task) -> str:
@@ -73,5 +73,5 @@ def first_group(folder: Path, began: float) -> float:
 
 if __name__ == "__main__":
     if read_task(Path(sys.argv[1])).model == "resnet18":
-        import cnnsweep.models.vision  # noqa: F401 - it imports torch's compiler, which the other sides have already
+        import cnnsweep.models.torchvision  # noqa: F401 - it imports torch's compiler, which the other sides have already
     serve(train)

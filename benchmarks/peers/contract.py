@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.data import batches
+from cnnsweep.datasets import normalize as batches
 from cnnsweep.models.registry import build_model
-from cnnsweep.records import ModelChoice
+from cnnsweep.types import ModelChoice
 
 EVALUATION_BATCH = 1000
 

@@ -5,16 +5,16 @@ Nothing heavy is imported before a command needs it, so that `--help` and comple
 
 import sys
 
-from cnnsweep.cli.collecting import collect_rarely
-from cnnsweep.cli.ending import ended_by_signals, suspended_by_ctrl_z
-from cnnsweep.display.stream import forgiving_standard_streams, show_cursor
+from cnnsweep.cli.exit_codes import ended_by_signals, suspended_by_ctrl_z
+from cnnsweep.cli.gc import collect_rarely
+from cnnsweep.formatting.stream import forgiving_standard_streams, show_cursor
 
 
 def main() -> None:
     """Run the command line and exit; expected errors end with one message and their exit code."""
     collect_rarely()
     with forgiving_standard_streams() as (out, _), ended_by_signals(show_cursor), suspended_by_ctrl_z(show_cursor):
-        from cnnsweep.cli.application import run_command  # Ctrl-C ends quietly while Typer is imported, too
+        from cnnsweep.cli.app import run_command  # Ctrl-C ends quietly while Typer is imported, too
 
         code = run_command(out)
     sys.exit(code)

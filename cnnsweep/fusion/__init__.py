@@ -1,1 +1,1 @@
-"""K models of one architecture as one: traced with torch.fx, and run node by node in K-run form."""
+"""K networks of one architecture as a single module."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its usual name
 
-from cnnsweep.fusion.stacked import Layout, Stacked
+from cnnsweep.fusion.stacked_tensor import Layout, Stacked
 
 # By name: functions of torch, of torch.nn.functional and methods of tensors mostly share theirs.
 _NAMES = [

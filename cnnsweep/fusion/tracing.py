@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from cnnsweep.errors import FusionError
 from cnnsweep.fusion.attributes import Attributes
-from cnnsweep.fusion.own_functions import functions_recorded, tensors_recognised
+from cnnsweep.fusion.custom_functions import functions_recorded, tensors_recognised
 from cnnsweep.fusion.proxies import CREATORS, BatchSizeError, KnownProxy, answer, in_batch, taken_apart
 from cnnsweep.models.logits import logits_of
 

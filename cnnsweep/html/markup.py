@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cnnsweep.display.distinct import cut_texts
-from cnnsweep.display.safe_text import safe_text
+from cnnsweep.formatting.distinct import cut_texts
+from cnnsweep.formatting.escape import safe_text
 
 # Within a script element these could end it, begin a comment, or (the last two) end a line of JavaScript.
 _IN_SCRIPT = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}

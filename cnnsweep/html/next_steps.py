@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnnsweep.display.distinct import FEW_DIGITS, number_texts
-from cnnsweep.display.figures import count_text
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.records import FailureKind, RunStatus
-from cnnsweep.report.axes import has_replicates, is_number, setting_axes
-from cnnsweep.report.direction import is_clearly_better
-from cnnsweep.report.facts import quoted
-from cnnsweep.report.results import Results
-from cnnsweep.report.settings import Setting, best_of, chosen_setting
-from cnnsweep.report.summary import group_failures
-from cnnsweep.report.tested import tests_by_setting
-from cnnsweep.report.ties import chance_words
-from cnnsweep.selection import BEST
+from cnnsweep.analysis.axes import has_replicates, is_number, setting_axes
+from cnnsweep.analysis.configurations import Setting, best_of, chosen_setting
+from cnnsweep.analysis.direction import is_clearly_better
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.summary import group_failures
+from cnnsweep.analysis.test_results import tests_by_setting
+from cnnsweep.analysis.ties import chance_words
+from cnnsweep.formatting.distinct import FEW_DIGITS, number_texts
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text
+from cnnsweep.metrics.objective import BEST
+from cnnsweep.report.key_values import quoted
+from cnnsweep.types import FailureKind, RunStatus
 
 MANY_SEEDS = 5
 

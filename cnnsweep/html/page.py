@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.html.charts.batches import batches_chart
-from cnnsweep.html.charts.classes import class_accuracy_chart, confusion_chart
-from cnnsweep.html.charts.cost import cost_chart
-from cnnsweep.html.charts.effects import effects_chart
-from cnnsweep.html.charts.heat_map import heat_map_chart
-from cnnsweep.html.charts.importance import importance_chart, interaction_chart
-from cnnsweep.html.charts.learning import learning_chart
-from cnnsweep.html.charts.parallel import parallel_chart
-from cnnsweep.html.charts.stopping import stopping_chart
-from cnnsweep.html.evaluated import evaluated_runs
+from cnnsweep.analysis.configurations import Setting, group_settings
+from cnnsweep.analysis.results import Results
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.html.chart_batches import batches_chart
+from cnnsweep.html.chart_classes import class_accuracy_chart, confusion_chart
+from cnnsweep.html.chart_cost import cost_chart
+from cnnsweep.html.chart_effects import effects_chart
+from cnnsweep.html.chart_heat_map import heat_map_chart
+from cnnsweep.html.chart_importance import importance_chart, interaction_chart
+from cnnsweep.html.chart_learning import learning_chart
+from cnnsweep.html.chart_parallel import parallel_chart
+from cnnsweep.html.chart_stopping import stopping_chart
+from cnnsweep.html.evaluations import evaluated_runs
 from cnnsweep.html.markup import text
 from cnnsweep.html.plotly_file import plotly_script
 from cnnsweep.html.sections import (
@@ -26,9 +28,7 @@ from cnnsweep.html.sections import (
     runs_section,
     summary_section,
 )
-from cnnsweep.recording.files import replace_file
-from cnnsweep.report.results import Results
-from cnnsweep.report.settings import Setting, group_settings
+from cnnsweep.storage.atomic_files import replace_file
 
 
 def write_page(results: Results, file: Path) -> None:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.display.figures import UNKNOWN, count_text, duration_text, figure_text, is_unused, setting_text
+from cnnsweep.analysis.axes import is_number
+from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.summary import places, rank_runs
+from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
+from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, figure_text, is_unused, setting_text
 from cnnsweep.html.markup import text
-from cnnsweep.records import end_words
-from cnnsweep.report.axes import is_number
-from cnnsweep.report.former import LABEL
-from cnnsweep.report.results import FIGURES, Results, RunResult
-from cnnsweep.report.summary import places, rank_runs
-from cnnsweep.report.ties import EQUAL, STAR, equal_runs, starred_run
-from cnnsweep.selection import default_mode
+from cnnsweep.metrics.objective import default_mode
+from cnnsweep.report.former_runs import LABEL
+from cnnsweep.types import end_words
 
 WIDEST = 26  # characters of a column; what is longer is broken
 ROOM_FOR_ARROW = 2  # beside a heading, where it orders the table

@@ -4,21 +4,21 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from cnnsweep.display.figures import UNKNOWN, figure_text
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.html.background import environment_facts, frozen_spec, reproducing_command
+from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.configurations import Setting, chosen_setting, setting_words
+from cnnsweep.analysis.intervals import interval_cells
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import UNKNOWN, figure_text
 from cnnsweep.html.chart import Chart, DataTable, View
-from cnnsweep.html.charts.classes import IMAGES, Evaluated
+from cnnsweep.html.chart_classes import IMAGES, Evaluated
 from cnnsweep.html.markup import embedded_json, many_lines, text
 from cnnsweep.html.next_steps import next_steps
+from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command
 from cnnsweep.html.run_table import run_table
-from cnnsweep.html.words import best_words, how_sure_words, other_words, swept_words, varied_rows
-from cnnsweep.report.axes import has_replicates
-from cnnsweep.report.intervals import interval_cells
-from cnnsweep.report.results import Results
-from cnnsweep.report.settings import Setting, chosen_setting, setting_words
+from cnnsweep.html.summary import best_words, how_sure_words, other_words, swept_words, varied_rows
 from cnnsweep.report.settings_table import tie_legend
-from cnnsweep.report.ties import chance_words, equals_of_best, mark
 
 SETTINGS_SHOWN = 10
 IMAGES_SHOWN = 24

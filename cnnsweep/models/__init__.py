@@ -1,1 +1,1 @@
-"""Networks: the tutorials', torchvision's and a person's own."""
+"""Networks, one file a family, and the checks that a network passes before it trains."""

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.models.logits import find_logits, named_tensors
-from cnnsweep.models.memory_order import in_order
+from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.output_kinds import KINDS, LOG, POSITIVE, SOFTMAX, UNIT, is_of_kind
 from cnnsweep.models.registry import build_model, gives_logits, memory_order
-from cnnsweep.randomness import kept_generators
-from cnnsweep.records import ModelChoice
+from cnnsweep.seeding import kept_generators
+from cnnsweep.types import ModelChoice
 
 _IMAGES = 8
 _FEWEST_OUTPUTS, _FEWEST_DRAWS = 24, 3  # looked at: by chance, this many numbers are never all of one sign

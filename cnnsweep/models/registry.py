@@ -11,16 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.config.names import TORCHVISION_MODELS
 from cnnsweep.errors import CnnSweepError, ModelError
 from cnnsweep.models.cnn import CNN, PRESETS
 from cnnsweep.models.lazy_modules import give_shapes
 from cnnsweep.models.logits import logits_of
-from cnnsweep.models.memory_order import FAST, Found, try_orders
+from cnnsweep.models.memory_format import FAST, Found, try_orders
 from cnnsweep.models.output_kinds import is_of_no_kind
-from cnnsweep.randomness import derive_seed, kept_generators, seed_python
-from cnnsweep.records import ModelChoice
-from cnnsweep.spec.names import TORCHVISION_MODELS
-from cnnsweep.user_code import is_reference, load_object
+from cnnsweep.plugins import is_reference, load_object
+from cnnsweep.seeding import derive_seed, kept_generators, seed_python
+from cnnsweep.types import ModelChoice
 
 _CPU = torch.device("cpu")
 
@@ -182,7 +182,7 @@ def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_si
         return CNN(**available, **arguments)  # type: ignore[arg-type]  # checked above and by the sweep file's schema
     if choice.name not in TORCHVISION_MODELS:  # torchvision has others too, some of which download weights
         raise ModelError(f"model: unknown '{choice.name}'; `cnnsweep models` lists what is known")
-    from cnnsweep.models.vision import build_vision_model  # imports torchvision, which takes a second
+    from cnnsweep.models.torchvision import build_vision_model  # imports torchvision, which takes a second
 
     try:
         return build_vision_model(choice.name, in_channels, num_classes, image_size, dict(choice.arguments))

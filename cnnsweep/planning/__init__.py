@@ -1,1 +1,1 @@
-"""Which runs train together, and what it will take."""
+"""Plans: batching of runs, cost model, scheduling. Pure functions without torch."""

@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnnsweep.display.safe_text import safe_text
 from cnnsweep.errors import UsageError
+from cnnsweep.formatting.escape import safe_text
 from cnnsweep.planning.cost import Forecast
-from cnnsweep.planning.cutting import cut
-from cnnsweep.planning.placement import Place
-from cnnsweep.planning.schedule import Schedule
+from cnnsweep.planning.scheduling import Place
 from cnnsweep.planning.simulation import Conditions, simulate
+from cnnsweep.planning.split_jobs import cut
+from cnnsweep.planning.timeline import Schedule
 
 _MOST_PLACES = 10_000
 _COUNTS = {"nodes": "nodes", "gpus": "GPUs a node", "cpus": "cores a node", "threads": "cores a worker"}

@@ -6,9 +6,9 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cnnsweep.planning.placement import Load, Place
-from cnnsweep.planning.schedule import Schedule
-from cnnsweep.records import Run, RunGroup
+from cnnsweep.planning.scheduling import Load, Place
+from cnnsweep.planning.timeline import Schedule
+from cnnsweep.types import Run, RunGroup
 
 # A held-out image goes forward only; forward and backward are about three times as much.
 _FORWARD_SHARE = 1 / 3

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from cnnsweep.errors import UsageError
-from cnnsweep.planning.placement import Assignment, Costs, Load, Place, Queue
-from cnnsweep.planning.schedule import Bar, Schedule
+from cnnsweep.planning.scheduling import Assignment, Costs, Load, Place, Queue
+from cnnsweep.planning.timeline import Bar, Schedule
 
 # Journal with its fsync, checkpoints and event file of a small network, each epoch of each run, in the one process that
 # writes; a worker waits for it before it goes on, since it brings the decisions back.

@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.distinct import number_texts
+from cnnsweep.formatting.distinct import number_texts
 
 HEIGHT = 13  # lines, of which three are the title, the axis and its numbers
 WIDEST = 90

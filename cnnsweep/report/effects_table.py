@@ -8,14 +8,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import UNKNOWN, bar_text, count_text, figure_text
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.effects import Effect, best_values, effects, rest_words
-from cnnsweep.report.intervals import ends_text
-from cnnsweep.report.results import Results
-from cnnsweep.report.settings import Setting
-from cnnsweep.report.statistics import Difference
-from cnnsweep.selection import Objective
+from cnnsweep.analysis.configurations import Setting
+from cnnsweep.analysis.effects import Effect, best_values, effects, rest_words
+from cnnsweep.analysis.intervals import ends_text
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.statistics import Difference
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import UNKNOWN, bar_text, count_text, figure_text
+from cnnsweep.metrics.objective import Objective
 
 VALUES_SHOWN = 8  # of one hyperparameter, the best
 WIDEST_BAR = 40

@@ -13,12 +13,12 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import count_text, settings_text
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.recording.files import to_json
-from cnnsweep.report.confusion import Confused
-from cnnsweep.report.run_evaluation import VERSION, WrongImage
-from cnnsweep.report.statistics import Estimate, estimate, wilson
+from cnnsweep.analysis.confusion import Confused
+from cnnsweep.analysis.run_evaluation import VERSION, WrongImage
+from cnnsweep.analysis.statistics import Estimate, estimate, wilson
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text, settings_text
+from cnnsweep.storage.atomic_files import to_json
 
 _IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
 _WIDEST_MATRIX = 20  # classes; a larger confusion matrix is for --json

@@ -6,17 +6,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cnnsweep.display.csv_text import csv_text
-from cnnsweep.display.figures import UNKNOWN, duration_text, figure_text, setting_text
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.records import end_words
-from cnnsweep.report.axes import has_replicates
-from cnnsweep.report.former import LABEL
-from cnnsweep.report.intervals import ends_text
-from cnnsweep.report.results import FIGURES, Results, RunResult, SweepResult
-from cnnsweep.report.settings import Setting, group_settings
-from cnnsweep.report.summary import places, rank_runs
-from cnnsweep.report.ties import starred_run
+from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.configurations import Setting, group_settings
+from cnnsweep.analysis.intervals import ends_text
+from cnnsweep.analysis.results import FIGURES, Results, RunResult, SweepResult
+from cnnsweep.analysis.summary import places, rank_runs
+from cnnsweep.analysis.ties import starred_run
+from cnnsweep.formatting.csv_text import csv_text
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import UNKNOWN, duration_text, figure_text, setting_text
+from cnnsweep.report.former_runs import LABEL
+from cnnsweep.types import end_words
 
 _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 _STOP_COLUMNS = tuple(f"stop_{name}" for name in _STOP_FIELDS)

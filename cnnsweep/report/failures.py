@@ -4,15 +4,15 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cnnsweep.display.figures import settings_text
-from cnnsweep.display.live_table import STATUS_STYLES
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.records import FailureKind, RunStatus, end_words
-from cnnsweep.report.facts import print_fact, quoted
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.summary import FailureGroup, group_failures
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import settings_text
+from cnnsweep.progress.live_table import STATUS_STYLES
+from cnnsweep.report.key_values import print_fact, quoted
 from cnnsweep.report.ranking import run_words
-from cnnsweep.report.results import Results
-from cnnsweep.report.summary import FailureGroup, group_failures
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.types import FailureKind, RunStatus, end_words
 
 EXAMPLES_SHOWN = 3  # of runs that failed alike and have no setting in common
 LONGEST_SHARED = 100  # characters of the settings that they have in common

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from cnnsweep.display.safe_text import safe_text
+from cnnsweep.formatting.escape import safe_text
 
 
 def html_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]], note: str = "") -> str:

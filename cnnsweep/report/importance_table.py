@@ -6,12 +6,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import bar_text, count_text
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.axes import setting_axes
-from cnnsweep.report.importance import NEEDS_OPTUNA, SETTINGS_PER_AXIS, Interaction, importance, interactions
-from cnnsweep.report.results import Results
-from cnnsweep.report.settings import Setting
+from cnnsweep.analysis.axes import setting_axes
+from cnnsweep.analysis.configurations import Setting
+from cnnsweep.analysis.importance import NEEDS_OPTUNA, SETTINGS_PER_AXIS, Interaction, importance, interactions
+from cnnsweep.analysis.results import Results
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import bar_text, count_text
 
 PAIRS_SHOWN = 3
 AXES_SHOWN = 10

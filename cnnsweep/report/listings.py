@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.distinct import distinct_texts
-from cnnsweep.display.figures import UNKNOWN, count_text, is_unused
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.records import Run
-from cnnsweep.spec.names import PRESET_MODELS, TORCHVISION_MODELS
+from cnnsweep.config.names import PRESET_MODELS, TORCHVISION_MODELS
+from cnnsweep.formatting.distinct import distinct_texts
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import UNKNOWN, count_text, is_unused
+from cnnsweep.types import Run
 
 if TYPE_CHECKING:
-    from cnnsweep.data.catalogue import DatasetDescription
+    from cnnsweep.datasets.torchvision_info import DatasetDescription
 
 
 def render_models(console: Console) -> None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.bounded_files import MOST_BYTES, open_regular
-from cnnsweep.display.safe_text import safe_text
+from cnnsweep.analysis.find_results import find_named
 from cnnsweep.errors import ResultsError, UsageError
-from cnnsweep.recording.history import RunHistory, SweepHistory, read_history
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.records import RunStatus, end_words
-from cnnsweep.report.finding import find_named
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.read_limited import MOST_BYTES, open_regular
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import RunHistory, SweepHistory, read_history
+from cnnsweep.types import RunStatus, end_words
 
 LOOK_EVERY_S = 0.5
 _LONGEST_LINE = 1 << 20  # bytes; a longer one is shown in pieces

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import UNKNOWN, count_text, estimate_text
-from cnnsweep.display.safe_text import safe_text
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import UNKNOWN, count_text, estimate_text
 from cnnsweep.planning.cost import Forecast, GroupCost
-from cnnsweep.report.schedule import end_text, percent_text, render_bars, schedule_to_json
+from cnnsweep.report.timeline import end_text, percent_text, render_bars, schedule_to_json
 
 
 def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.csv_text import csv_text
-from cnnsweep.display.safe_text import safe_text
+from cnnsweep.formatting.csv_text import csv_text
+from cnnsweep.formatting.escape import safe_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,15 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cnnsweep.display.columns import Column, build_table, figure_column, fit_columns, setting_column
-from cnnsweep.display.figures import UNKNOWN, count_text, duration_text, settings_text
-from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.display.sparkline import curve_column
-from cnnsweep.records import RunStatus, end_words
-from cnnsweep.report.results import FIGURES, Results, RunResult
-from cnnsweep.report.summary import places, rank_runs
-from cnnsweep.report.ties import EQUAL, STAR, equal_runs, starred_run
+from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.summary import places, rank_runs
+from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
+from cnnsweep.formatting.columns import Column, build_table, figure_column, fit_columns, setting_column
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, settings_text
+from cnnsweep.formatting.sparkline import curve_column
+from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.types import RunStatus, end_words
 
 DEFAULT_TOP = 20
 EQUAL_LEGEND = "= exactly the {} of ★"

@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cnnsweep.display.columns import Column, figure_column, setting_column
-from cnnsweep.display.figures import UNKNOWN, align_points, duration_text, figure_text
-from cnnsweep.display.live_table import BEST_STYLE, STATUS_STYLES
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.display.sparkline import curve_column
-from cnnsweep.records import RunStatus
-from cnnsweep.report.axes import setting_axes
-from cnnsweep.report.intervals import interval_cells
-from cnnsweep.report.learning import learning_curve
+from cnnsweep.analysis.axes import setting_axes
+from cnnsweep.analysis.configurations import Setting, chosen_setting, sort_settings
+from cnnsweep.analysis.intervals import interval_cells
+from cnnsweep.analysis.learning_curves import learning_curve
+from cnnsweep.analysis.results import FIGURES, Results
+from cnnsweep.analysis.significance import sure_words
+from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
+from cnnsweep.formatting.columns import Column, figure_column, setting_column
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import UNKNOWN, align_points, duration_text, figure_text
+from cnnsweep.formatting.sparkline import curve_column
+from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.report.ranking import DEFAULT_TOP, longest, table_parts
-from cnnsweep.report.results import FIGURES, Results
-from cnnsweep.report.settings import Setting, chosen_setting, sort_settings
-from cnnsweep.report.sureness import sure_words
-from cnnsweep.report.ties import chance_words, equals_of_best, mark
+from cnnsweep.types import RunStatus
 
 
 def settings_table(

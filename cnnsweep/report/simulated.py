@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.display.figures import count_text, duration_text, estimate_text
-from cnnsweep.display.safe_text import safe_text
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text, duration_text, estimate_text
 from cnnsweep.planning.cluster import Cluster
 from cnnsweep.planning.cost import Forecast
-from cnnsweep.planning.schedule import Schedule
 from cnnsweep.planning.simulation import RECORDING_S
-from cnnsweep.report.schedule import end_text, figures_to_json, percent_text, render_bars
+from cnnsweep.planning.timeline import Schedule
+from cnnsweep.report.timeline import end_text, figures_to_json, percent_text, render_bars
 
 Sizes = Sequence[tuple[Cluster, Schedule]]
 

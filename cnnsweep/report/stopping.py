@@ -7,8 +7,11 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cnnsweep.display.columns import Column, build_table
-from cnnsweep.display.figures import (
+from cnnsweep.analysis.configurations import Setting, setting_words
+from cnnsweep.analysis.results import Results, Stop
+from cnnsweep.formatting.columns import Column, build_table
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import (
     HEADERS,
     align_points,
     count_text,
@@ -17,9 +20,6 @@ from cnnsweep.display.figures import (
     figure_texts,
     setting_text,
 )
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.results import Results, Stop
-from cnnsweep.report.settings import Setting, setting_words
 
 SETTINGS_SHOWN = 3  # of those stopped, the best
 COMFORTABLE_SETTING = 40  # characters, for which the rule's own words go

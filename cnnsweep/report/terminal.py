@@ -5,30 +5,8 @@ from collections.abc import Sequence
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
-from cnnsweep.display.figures import (
-    UNKNOWN,
-    count_text,
-    figure_text,
-    setting_text,
-    settings_text,
-)
-from cnnsweep.display.live_table import BEST_STYLE
-from cnnsweep.display.safe_text import safe_text
-from cnnsweep.report.axes import has_replicates, setting_axes
-from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
-from cnnsweep.report.effects_table import effects_table
-from cnnsweep.report.facts import print_fact, quoted
-from cnnsweep.report.failures import print_failures
-from cnnsweep.report.former import print_former
-from cnnsweep.report.frontier import frontiers
-from cnnsweep.report.importance_table import importance_section
-from cnnsweep.report.intervals import mean_text
-from cnnsweep.report.learning import learning_curve, sound_epochs
-from cnnsweep.report.one_run import render_run
-from cnnsweep.report.ranking import counts_words, ranking
-from cnnsweep.report.results import FIGURES, Results, RunResult
-from cnnsweep.report.run_words import in_epoch_words, run_epochs_words
-from cnnsweep.report.settings import (
+from cnnsweep.analysis.axes import has_replicates, setting_axes
+from cnnsweep.analysis.configurations import (
     Setting,
     best_of,
     chosen_setting,
@@ -36,13 +14,35 @@ from cnnsweep.report.settings import (
     replicate_words,
     setting_words,
 )
+from cnnsweep.analysis.intervals import mean_text
+from cnnsweep.analysis.learning_curves import learning_curve, sound_epochs
+from cnnsweep.analysis.pareto import frontiers
+from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.significance import short_sure_words
+from cnnsweep.analysis.summary import time_words
+from cnnsweep.analysis.test_results import tested, tests_by_setting
+from cnnsweep.analysis.ties import chance_words, tie_words
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import (
+    UNKNOWN,
+    count_text,
+    figure_text,
+    setting_text,
+    settings_text,
+)
+from cnnsweep.metrics.objective import BEST, LAST
+from cnnsweep.progress.live_table import BEST_STYLE
+from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
+from cnnsweep.report.effects_table import effects_table
+from cnnsweep.report.failures import print_failures
+from cnnsweep.report.former_runs import print_former
+from cnnsweep.report.importance_table import importance_section
+from cnnsweep.report.key_values import print_fact, quoted
+from cnnsweep.report.ranking import counts_words, ranking
+from cnnsweep.report.run_status import in_epoch_words, run_epochs_words
 from cnnsweep.report.settings_table import settings_table
 from cnnsweep.report.stopping import saving_words, stopping
-from cnnsweep.report.summary import time_words
-from cnnsweep.report.sureness import short_sure_words
-from cnnsweep.report.tested import tested, tests_by_setting
-from cnnsweep.report.ties import chance_words, tie_words
-from cnnsweep.selection import BEST, LAST
+from cnnsweep.report.trial import render_run
 
 __all__ = ["final_summary", "render_report", "render_run"]
 

@@ -1,1 +1,1 @@
-"""The loop that trains a group of K runs."""
+"""Training of K runs at once: trainer, learners, autotuning."""

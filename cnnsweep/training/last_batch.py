@@ -11,13 +11,13 @@ import math
 
 import torch
 
-from cnnsweep.data.batches import PixelScale
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import CnnSweepError
-from cnnsweep.randomness import derive_seed, kept_generators
-from cnnsweep.recording.files import to_json
-from cnnsweep.records import Run
-from cnnsweep.training.failing import is_out_of_memory, one_line
-from cnnsweep.training.program import PlainProgram, forward_seed
+from cnnsweep.seeding import derive_seed, kept_generators
+from cnnsweep.storage.atomic_files import to_json
+from cnnsweep.training.failures import is_out_of_memory, one_line
+from cnnsweep.training.learner import PlainProgram, forward_seed
+from cnnsweep.types import Run
 
 _known: dict[tuple[object, ...], str | None] = {}  # by what decides it: asked before every epoch, tried once
 

@@ -12,13 +12,15 @@ import torch
 from torch import Tensor
 
 from cnnsweep.errors import FolderError
-from cnnsweep.randomness import kept_generators
-from cnnsweep.recording.last_checkpoint import LastCheckpoint
-from cnnsweep.records import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
-from cnnsweep.training.failing import failed_outcome, is_out_of_memory, one_line
-from cnnsweep.training.feeding import TrainingTask, training_batches, validation_batches
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.lanes import (
+from cnnsweep.schedules.base import learning_rate
+from cnnsweep.seeding import kept_generators
+from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training.data_module import TrainingTask, training_batches, validation_batches
+from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_line
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram, Program, forward_seed
+from cnnsweep.training.learner_group import Programs
+from cnnsweep.training.trial_slots import (
     Lane,
     Member,
     at_progress,
@@ -29,9 +31,7 @@ from cnnsweep.training.lanes import (
     resume,
     start_along,
 )
-from cnnsweep.training.program import PlainProgram, Program, forward_seed
-from cnnsweep.training.programs import Programs
-from cnnsweep.training.schedules import learning_rate
+from cnnsweep.types import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
 
 
 class Watcher(Protocol):

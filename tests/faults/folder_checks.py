@@ -14,10 +14,10 @@ from safetensors import safe_open
 from small_sweeps import untimed
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 
-from cnnsweep.recording.history import SweepHistory, read_history
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.records import EpochRecord
-from cnnsweep.report.results import load_results
+from cnnsweep.analysis.results import load_results
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import SweepHistory, read_history
+from cnnsweep.types import EpochRecord
 
 
 def figures(folder: Path) -> dict[str, Any]:

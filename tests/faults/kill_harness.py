@@ -13,9 +13,9 @@ from pathlib import Path
 from folder_checks import figures, kept_epochs, lost_epochs, unreadable_files
 from sweep_processes import PATIENCE_S, Start, run_whole
 
-from cnnsweep.recording.history import read_history
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.records import EpochRecord
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import read_history
+from cnnsweep.types import EpochRecord
 
 
 @dataclass

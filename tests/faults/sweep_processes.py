@@ -21,8 +21,8 @@ from typing import Any
 
 from small_sweeps import SilentDisplay
 
+from cnnsweep.config.load import parse_sweep
 from cnnsweep.errors import FolderError
-from cnnsweep.spec.load import parse_sweep
 from cnnsweep.sweep import SweepOptions, run_sweep
 
 PATIENCE_S = 300.0
@@ -30,7 +30,7 @@ PATIENCE_S = 300.0
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [
-        *("cnnsweep.sweep", "cnnsweep.report.results", "optuna", "scipy.stats", "pandas"),
+        *("cnnsweep.sweep", "cnnsweep.analysis.results", "optuna", "scipy.stats", "pandas"),
         # torch's optimizers import _dynamo when they are made, TensorBoard's pictures Pillow: several seconds together.
         *("torch._dynamo", "torch.utils.tensorboard", "PIL.PngImagePlugin"),
     ]

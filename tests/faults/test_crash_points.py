@@ -16,11 +16,11 @@ from crash_disk import CrashDisk, State, spread
 from small_sweeps import SEARCH, SilentDisplay, sweep, tables, untimed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from cnnsweep.recording import files
-from cnnsweep.recording.clear import clear_sweep
-from cnnsweep.recording.history import read_history
-from cnnsweep.recording.paths import SweepPaths
-from cnnsweep.recording.recorder import Recorder
+from cnnsweep.storage import atomic_files as files
+from cnnsweep.storage.clear import clear_sweep
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import read_history
+from cnnsweep.storage.writer import Recorder
 
 ALONE = {"overrides": ("params.lr=0.01", "tensorboard.images=false"), "fuse": "off"}
 TOGETHER = {"overrides": ("tensorboard.images=false", "tensorboard.histograms=false"), "fuse": 2}

@@ -9,7 +9,7 @@ import sys
 import pytest
 from small_sweeps import SilentDisplay, sweep, untimed
 
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.config.load import parse_sweep
 from cnnsweep.sweep import SweepOptions, run_sweep
 
 BASE = """

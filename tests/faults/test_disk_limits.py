@@ -14,9 +14,9 @@ from folder_checks import figures, kept_epochs, lost_epochs, unreadable_files
 from small_sweeps import SilentDisplay
 from sweep_processes import SweepToRun, run_limited
 
+from cnnsweep.config.load import parse_sweep
 from cnnsweep.errors import FolderError
-from cnnsweep.recording.history import read_history
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.storage.state import read_history
 from cnnsweep.sweep import run_sweep
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and mounts are POSIX's")

@@ -21,17 +21,17 @@ from rich.console import Console
 from safetensors.torch import save
 from small_sweeps import sweep
 
-from cnnsweep import restoring
-from cnnsweep.data import published
+from cnnsweep.config.names import MODELS
+from cnnsweep.datasets import torchvision as published
 from cnnsweep.errors import CheckpointError, CnnSweepError, DataError
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
-from cnnsweep.models.outline import outline_model
+from cnnsweep.evaluation import restore as restoring
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
+from cnnsweep.models.meta_model import outline_model
 from cnnsweep.models.registry import build_model
-from cnnsweep.recording import checkpoints
-from cnnsweep.recording.checkpoints import BestCheckpoint, load_best
-from cnnsweep.records import ModelChoice
 from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation
-from cnnsweep.spec.names import MODELS
+from cnnsweep.storage import best_weights as checkpoints
+from cnnsweep.storage.best_weights import BestCheckpoint, load_best
+from cnnsweep.types import ModelChoice
 
 Description = dict[str, Any]
 Write = Callable[..., Path]
@@ -337,7 +337,7 @@ def test_memory_stays_bounded(write: Write, tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 from cnnsweep.errors import CheckpointError
-from cnnsweep.evaluation import EvaluationOptions, evaluate_checkpoint
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     evaluate_checkpoint(Path({str(path)!r}), EvaluationOptions(Path(), device="cpu"))

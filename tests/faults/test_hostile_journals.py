@@ -11,10 +11,10 @@ import pytest
 from hostile_values import mutate
 from small_sweeps import SEARCH, SilentDisplay, sweep
 
-from cnnsweep.care.sweep_folder import check_sweep
 from cnnsweep.errors import CnnSweepError
-from cnnsweep.recording.journal import encode_event, read_lines
-from cnnsweep.recording.paths import SweepPaths
+from cnnsweep.maintenance.check_sweep import check_sweep
+from cnnsweep.storage.journal import encode_event, read_lines
+from cnnsweep.storage.paths import SweepPaths
 
 
 @pytest.fixture(scope="module")

@@ -18,12 +18,12 @@ from hostile_values import ESCAPE, deep, mutate
 from results_by_hand import Content, fail_run, make_content
 from rich.console import Console
 
-from cnnsweep.comparison.as_json import compare_to_json
-from cnnsweep.comparison.ranking import compare_sweeps
-from cnnsweep.comparison.table import render_comparison
+from cnnsweep.analysis.compare import compare_sweeps
+from cnnsweep.analysis.results import load_results
 from cnnsweep.errors import CnnSweepError, ResultsError
 from cnnsweep.report import export, terminal
-from cnnsweep.report.results import load_results
+from cnnsweep.report.compare_json import compare_to_json
+from cnnsweep.report.compare_table import render_comparison
 
 
 def several() -> list[Content]:

@@ -15,7 +15,7 @@ import pytest
 from small_sweeps import SilentDisplay, sweep, tables, untimed
 from terminal_program import PATIENCE_S, SLOW, SLOW_NET, TerminalProgram, environment, write_slow_sweep
 
-from cnnsweep.spec.load import load_sweep
+from cnnsweep.config.load import load_sweep
 from cnnsweep.sweep import SweepOptions, run_sweep
 
 STARTED = "run 1/2 lr=0.01  starts"  # as a dumb terminal shows it
@@ -212,7 +212,7 @@ def test_ctrl_c_while_data_load(tmp_path):
 @pytest.mark.faults
 def test_ctrl_c_while_a_search_asks(tmp_path, monkeypatch):
     """In this process, so that the signal comes while the search is at work."""
-    import cnnsweep.asking as asking
+    import cnnsweep.tuner.sampling as asking
 
     text = SLOW.replace("lr: [0.01, 0.001]", "lr: {log_uniform: [0.001, 0.1]}") + "search: {method: random, runs: 3}\n"
     (tmp_path / "slow_net.py").write_text(SLOW_NET)

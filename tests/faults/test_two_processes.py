@@ -12,7 +12,7 @@ import pytest
 from folder_checks import figures
 from sweep_processes import SweepToRun, run_limited, run_whole
 
-from cnnsweep.recording.journal import read_journal
+from cnnsweep.storage.journal import read_journal
 
 TEXT = """
 name: shared

@@ -23,18 +23,18 @@ from small_sweeps import SilentDisplay, sweep, tables, untimed
 from terminal_program import TerminalProgram, environment
 from worker_processes import PROC, all_gone, open_descriptors, proportional_bytes, wait_until, workers_of
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import ExecutionError
-from cnnsweep.execution import processes
-from cnnsweep.execution.base import TASK
-from cnnsweep.execution.pool import PoolExecutor
-from cnnsweep.execution.processes import ProcessFleet
-from cnnsweep.planning.placement import Place
-from cnnsweep.records import RunStatus
-from cnnsweep.staff import Staff
-from cnnsweep.training.feeding import Part, TrainingTask
-from cnnsweep.training.memory import keep_freed_memory
+from cnnsweep.executors import local_processes as processes
+from cnnsweep.executors.base import TASK
+from cnnsweep.executors.local_processes import ProcessFleet
+from cnnsweep.executors.options import Staff
+from cnnsweep.executors.pool import PoolExecutor
+from cnnsweep.planning.scheduling import Place
+from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.malloc import keep_freed_memory
+from cnnsweep.types import RunStatus
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="processes are looked up in /proc")
 
@@ -335,7 +335,7 @@ def test_workers_that_cannot_start_are_one_clear_error(folder, monkeypatch):
 
 @pytest.mark.faults
 def test_the_command_says_in_a_line_that_no_worker_starts(folder):
-    start = "import sys; from cnnsweep.execution import processes; processes._PROGRAM = 'import nothing_of_that_name'"
+    start = "import sys; from cnnsweep.executors import local_processes as here; here._PROGRAM = 'import nothing_of_that_name'"
     call = f"sys.argv = ['cnnsweep', 'run', 'killed.yaml', *{HOW}]; from cnnsweep.__main__ import main; main()"
     ended = subprocess.run(
         [sys.executable, "-c", f"{start}; {call}"], cwd=folder, env=environment(), capture_output=True, text=True

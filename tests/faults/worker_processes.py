@@ -65,6 +65,6 @@ def _parent_of(entry: Path) -> int | None:
 
 def _is_worker(entry: Path) -> bool:
     try:
-        return b"cnnsweep.execution.worker_process" in (entry / "cmdline").read_bytes()
+        return b"cnnsweep.executors.local_worker" in (entry / "cmdline").read_bytes()
     except OSError:
         return False

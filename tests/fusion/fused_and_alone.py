@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.fusion.generators import seed_device
-from cnnsweep.fusion.model import FusedModel
+from cnnsweep.fusion.fused_module import FusedModel
+from cnnsweep.fusion.rng import seed_device
 
 CPU = torch.device("cpu")
 BATCH, CHANNELS, SIDE = 3, 4, 8

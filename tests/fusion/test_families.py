@@ -15,10 +15,10 @@ from fused_and_alone import CPU, squares
 from torch import Tensor, nn
 from torchvision.models import convnext, resnet, swin_transformer
 
-from cnnsweep.fusion.generators import seed_device
-from cnnsweep.fusion.model import FusedModel, How
+from cnnsweep.fusion.fused_module import FusedModel, How
+from cnnsweep.fusion.rng import seed_device
 from cnnsweep.models.registry import build_model
-from cnnsweep.records import ModelChoice
+from cnnsweep.types import ModelChoice
 
 FAMILIES = (
     "alexnet", "vgg11", "vgg11_bn", "resnet18", "resnext50_32x4d", "wide_resnet50_2", "densenet121", "mobilenet_v2",

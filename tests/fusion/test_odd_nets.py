@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from cnnsweep.errors import FusionError
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.registry import build_model, memory_order
-from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import PlainProgram, Program, forward_seed
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram, Program, forward_seed
+from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
 
 FILE = Path(odd_nets.__file__)
 SHAPE, CLASSES, CPU, RATE = (3, 8, 8), odd_nets.CLASSES, torch.device("cpu"), 0.05

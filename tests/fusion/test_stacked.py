@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cnnsweep.fusion.stacked import Layout, Stacked
+from cnnsweep.fusion.stacked_tensor import Layout, Stacked
 
 # Values are only moved about, so that every comparison here is exact.
 SHAPES = [(2, 3), (2, 3, 5), (2, 3, 4, 5), (2, 1, 4, 4), (1, 3, 1, 1), (2, 3, 2, 4, 5)]

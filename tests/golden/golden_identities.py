@@ -17,14 +17,14 @@ from typing import Any
 
 from golden_specs import CODE, PICKS, sweep_files
 
-from cnnsweep.asking import Asker
-from cnnsweep.planning.groups import family
-from cnnsweep.recording.history import AskedRound, SweepHistory
-from cnnsweep.records import Run
-from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.load import parse_sweep
-from cnnsweep.spec.schema import SweepSpec
-from cnnsweep.stopping import rungs_of
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.config.schema import SweepSpec
+from cnnsweep.config.trials import expand_runs
+from cnnsweep.planning.batching import family
+from cnnsweep.pruners.base import rungs_of
+from cnnsweep.storage.state import AskedRound, SweepHistory
+from cnnsweep.tuner.sampling import Asker
+from cnnsweep.types import Run
 
 EXPECTED = Path(__file__).with_name("identities.json")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class CountedCalls:
-    """Stands in for `os` in `cnnsweep.recording.files`, as `crash_disk` does, and counts.
+    """Stands in for `os` in `cnnsweep.storage.atomic_files`, as `crash_disk` does, and counts.
 
     Attributes:
         calls: by call and kind of file: `fsync journal`, `write last`, `fsync folder`, `stat lock`.

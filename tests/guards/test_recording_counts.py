@@ -18,7 +18,7 @@ import pytest
 from small_sweeps import sweep
 from system_calls import CountedCalls
 
-from cnnsweep.recording import files
+from cnnsweep.storage import atomic_files as files
 
 TEXT = """
 name: counted

@@ -16,13 +16,13 @@ import pytest
 import torch
 from operator_counts import OperatorCounts, counted
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
-from cnnsweep.records import Augmentation, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup, Schedule
-from cnnsweep.training.feeding import Part, TrainingTask, training_batches
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import PlainProgram, Program
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.training.data_module import Part, TrainingTask, training_batches
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram, Program
 from cnnsweep.training.trainer import train_group
+from cnnsweep.types import Augmentation, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup, Schedule
 
 BATCH = 16
 LENET = ModelChoice("lenet", {})

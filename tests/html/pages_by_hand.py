@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 from results_by_hand import Content, fail_run, load, make_content, make_replicates, stop_run
 
+from cnnsweep.analysis.results import Results
 from cnnsweep.html.page import write_page
-from cnnsweep.report.results import Results
 
 HOSTILE = (
     "</script><img src=x onerror=window.hurt=1>\"'&<b>b</b>\u2028\u202e%{x}${1+1}<a href=javascript:window.hurt=1>a</a>"

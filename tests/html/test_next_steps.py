@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from results_by_hand import Content, load, make_content
 
+from cnnsweep.analysis.configurations import group_settings
 from cnnsweep.html.next_steps import next_steps
-from cnnsweep.report.settings import group_settings
 
 
 def words(folder: Path, content: Content) -> str:

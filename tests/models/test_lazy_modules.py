@@ -11,7 +11,7 @@ from torch import nn
 
 from cnnsweep.errors import ModelError
 from cnnsweep.models.registry import build_model, check_model
-from cnnsweep.records import ModelChoice
+from cnnsweep.types import ModelChoice
 
 SHAPE, CLASSES = (3, 8, 8), 5
 NETS = """

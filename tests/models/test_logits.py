@@ -16,7 +16,7 @@ from cnnsweep.errors import ModelError
 from cnnsweep.models.logits import giving_logits, logits_of
 from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import check_model
-from cnnsweep.records import ModelChoice
+from cnnsweep.types import ModelChoice
 
 LOGITS, FEATURES, OTHERS = torch.zeros(2, 5), torch.zeros(2, 8), torch.ones(2, 5)
 Auxiliary = namedtuple("Auxiliary", ["logits", "aux"])

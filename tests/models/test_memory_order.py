@@ -12,12 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FusionError, ModelError
 from cnnsweep.models.registry import build_model, check_model, is_repeatable, memory_order
-from cnnsweep.randomness import derive_seed
-from cnnsweep.records import (
+from cnnsweep.seeding import derive_seed
+from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.trainer import train_group
+from cnnsweep.training.verify_fused import check_fused
+from cnnsweep.types import (
     Augmentation,
     EpochReport,
     Hyperparameters,
@@ -27,9 +30,6 @@ from cnnsweep.records import (
     RunOutcome,
     Schedule,
 )
-from cnnsweep.training.checking import check_fused
-from cnnsweep.training.feeding import Part, TrainingTask
-from cnnsweep.training.trainer import train_group
 
 CPU = torch.device("cpu")
 CLASSES, SIDE, IMAGES, BATCH = 3, 8, 10, 4  # the last batch has two images

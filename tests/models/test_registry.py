@@ -9,8 +9,8 @@ from torch import nn
 from cnnsweep.errors import ModelError, UsageError
 from cnnsweep.models.cnn import CNN
 from cnnsweep.models.registry import build_model, check_model
-from cnnsweep.models.vision import ResizedInput
-from cnnsweep.records import ModelChoice
+from cnnsweep.models.torchvision import ResizedInput
+from cnnsweep.types import ModelChoice
 
 FASHION = (1, 28, 28)
 CIFAR = (3, 32, 32)

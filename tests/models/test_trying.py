@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnnsweep.models.dry_run import why_not_built
 from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import check_model, is_repeatable, memory_order
-from cnnsweep.models.trying import why_not_built
-from cnnsweep.records import ModelChoice
+from cnnsweep.types import ModelChoice
 
 SHAPE, CLASSES = (3, 8, 8), 4
 CPU = torch.device("cpu")

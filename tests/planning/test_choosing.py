@@ -9,17 +9,17 @@ import pytest
 import torch
 from test_groups import make_run
 
-from cnnsweep import grouping
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
-from cnnsweep.data.splits import fold_indices
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.errors import FusionError
-from cnnsweep.grouping import AUTO, OFF, choose_groups
-from cnnsweep.recording.history import RunHistory, SweepHistory
-from cnnsweep.records import ModelChoice
-from cnnsweep.remembered_groups import conditions, event_from_groups
-from cnnsweep.training.calibration import ALONE, TOO_SHORT, Calibration, Way
-from cnnsweep.training.feeding import Part, TrainingTask
+from cnnsweep.storage.state import RunHistory, SweepHistory
+from cnnsweep.training.autotune import ALONE, TOO_SHORT, Calibration, Way
+from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.tuner import grouping
+from cnnsweep.tuner.group_cache import conditions, event_from_groups
+from cnnsweep.tuner.grouping import AUTO, OFF, choose_groups
+from cnnsweep.types import ModelChoice
 
 NET = ModelChoice("cnn", {"channels": [2], "kernel_size": 3, "hidden": [4]})
 WITH_DROPOUT = ModelChoice("cnn", {"channels": [2], "kernel_size": 3, "hidden": [4], "dropout": 0.5})

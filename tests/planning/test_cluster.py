@@ -8,7 +8,7 @@ from test_placement import load
 from cnnsweep.errors import UsageError
 from cnnsweep.planning.cluster import Cluster, compare_sizes, play, read_cluster
 from cnnsweep.planning.cost import Forecast, GroupCost
-from cnnsweep.planning.placement import Place
+from cnnsweep.planning.scheduling import Place
 
 
 def forecast(*loads, to_come=0, threads=2):

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_groups import make_run
 
-from cnnsweep.planning.cutting import cut
-from cnnsweep.planning.groups import runs_of_a_kind, split_in_step
-from cnnsweep.planning.placement import Load
-from cnnsweep.records import RunGroup
+from cnnsweep.planning.batching import runs_of_a_kind, split_in_step
+from cnnsweep.planning.scheduling import Load
+from cnnsweep.planning.split_jobs import cut
+from cnnsweep.types import RunGroup
 
 
 def load(name: str, runs: int, seconds: float | None, threads: int = 1) -> Load:

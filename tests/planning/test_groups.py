@@ -6,8 +6,7 @@ import dataclasses
 
 import pytest
 
-from cnnsweep.planning.cost import disk_bytes, group_seconds
-from cnnsweep.planning.groups import (
+from cnnsweep.planning.batching import (
     by_exact_model,
     family,
     runs_of_a_kind,
@@ -16,7 +15,8 @@ from cnnsweep.planning.groups import (
     trajectories,
     whole_configurations,
 )
-from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, RunGroup, Schedule, even_sizes
+from cnnsweep.planning.cost import disk_bytes, group_seconds
+from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, RunGroup, Schedule, even_sizes
 
 ADAM = Hyperparameters(
     lr=0.01, batch_size=16, shuffle=True, epochs=3, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_groups import make_run
 
-from cnnsweep.planning.placement import Assignment, Load, Place, Queue
-from cnnsweep.records import RunGroup
+from cnnsweep.planning.scheduling import Assignment, Load, Place, Queue
+from cnnsweep.types import RunGroup
 
 CPU, SLOW = Place("cpu", 1), Place("cpu", 2)
 FAST = Place("cuda:0", 1), Place("cuda:1", 1)

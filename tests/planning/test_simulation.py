@@ -8,9 +8,9 @@ from test_placement import drive, load
 
 from cnnsweep.errors import UsageError
 from cnnsweep.planning import simulation
-from cnnsweep.planning.placement import Load, Place, Queue
+from cnnsweep.planning.scheduling import Load, Place, Queue
 from cnnsweep.planning.simulation import Conditions, simulate
-from cnnsweep.records import RunGroup
+from cnnsweep.types import RunGroup
 
 GPU = Place("cuda:0", 1)
 PLAIN = Conditions({})

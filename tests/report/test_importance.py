@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from results_by_hand import load, make_content, show
 
-from cnnsweep.report import importance as module
-from cnnsweep.report.importance import importance, interactions, unexplained
+from cnnsweep.analysis import importance as module
+from cnnsweep.analysis.configurations import group_settings
+from cnnsweep.analysis.importance import importance, interactions, unexplained
+from cnnsweep.analysis.results import Results
 from cnnsweep.report.importance_table import importance_section
-from cnnsweep.report.results import Results
-from cnnsweep.report.settings import group_settings
 
 
 def drawn(folder: Path, number: int, figure) -> Results:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from cnnsweep.errors import ResultsError, UsageError
-from cnnsweep.recording.journal import Journal
 from cnnsweep.report.logs import RunLog, find_logs, follow, log_lines
+from cnnsweep.storage.journal import Journal
 
 SWEEP = {
     **{"event": "sweep", "version": 1, "name": "s", "description": None, "metric": "loss", "mode": "min", "spec": ""},

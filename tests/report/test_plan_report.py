@@ -10,17 +10,17 @@ from datetime import datetime
 import pytest
 from rich.console import Console
 
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.config.trials import expand_runs
 from cnnsweep.planning.cluster import compare_sizes, read_cluster
 from cnnsweep.planning.cost import Forecast, GroupCost
-from cnnsweep.planning.placement import Place
-from cnnsweep.planning.schedule import Bar, Schedule
+from cnnsweep.planning.scheduling import Place
 from cnnsweep.planning.simulation import Conditions, simulate
-from cnnsweep.records import RunGroup
+from cnnsweep.planning.timeline import Bar, Schedule
 from cnnsweep.report.plan import plan_to_json, render_plan
-from cnnsweep.report.schedule import bar_of_place, end_text, percent_text
 from cnnsweep.report.simulated import render_simulation, simulation_to_json
-from cnnsweep.spec.expand import expand_runs
-from cnnsweep.spec.load import parse_sweep
+from cnnsweep.report.timeline import bar_of_place, end_text, percent_text
+from cnnsweep.types import RunGroup
 
 NOON = datetime(2026, 5, 4, 12, 0)
 RUNS = expand_runs(

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from results_by_hand import Content, fail_run, load, make_content, make_replicates, show, stop_run
 
-from cnnsweep.report.settings import chosen_setting, group_settings
-from cnnsweep.report.sureness import short_sure_words, sure_words
+from cnnsweep.analysis.configurations import chosen_setting, group_settings
+from cnnsweep.analysis.significance import short_sure_words, sure_words
 from cnnsweep.report.terminal import final_summary, render_report, render_run
 
 AHEAD = {1: [0.90, 0.92, 0.87, 0.89, 0.91], 2: [0.885, 0.906, 0.859, 0.872, 0.894], 3: [0.70, 0.72, 0.68, 0.7, 0.71]}

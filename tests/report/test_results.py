@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from results_by_hand import load, make_content
 
+from cnnsweep.analysis.results import Stop, TestResult, load_results
 from cnnsweep.errors import ResultsError
-from cnnsweep.records import RunStatus
-from cnnsweep.report.results import Stop, TestResult, load_results
-from cnnsweep.selection import Objective
+from cnnsweep.metrics.objective import Objective
+from cnnsweep.types import RunStatus
 
 REBUILD = "run the sweep again with 'cnnsweep run': it trains nothing twice and writes the file anew"
 

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from results_by_hand import fail_run, load, make_content, make_replicates, stop_run
 
-from cnnsweep.report.effects import effects
-from cnnsweep.report.frontier import frontier
-from cnnsweep.report.settings import best_of, group_settings, replicate_words, setting_words, sort_settings
+from cnnsweep.analysis.configurations import best_of, group_settings, replicate_words, setting_words, sort_settings
+from cnnsweep.analysis.effects import effects
+from cnnsweep.analysis.pareto import frontier
 from cnnsweep.report.stopping import saving
 
 AXES = {"lr": [0.1, 0.01, 0.001]}

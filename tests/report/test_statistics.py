@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cnnsweep.report.statistics import (
+from cnnsweep.analysis.statistics import (
     Difference,
     difference,
     estimate,

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 from results_by_hand import fail_run, load, make_content
 
+from cnnsweep.analysis.effects import effects
+from cnnsweep.analysis.summary import best_run, group_failures, places, rank_runs
 from cnnsweep.errors import UsageError
-from cnnsweep.report.effects import effects
-from cnnsweep.report.summary import best_run, group_failures, places, rank_runs
 
 
 def names(runs: list) -> list[str]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from results_by_hand import fail_run, load, make_content, make_replicates, show
 
+from cnnsweep.analysis.results import load_results
 from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.report.curves import Curve, Plot, draw_plot, nice_ticks, spread
-from cnnsweep.report.one_run import find_run, load_batch_losses
-from cnnsweep.report.results import load_results
 from cnnsweep.report.terminal import final_summary, render_report, render_run
+from cnnsweep.report.trial import find_run, load_batch_losses
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +225,7 @@ def test_two_thousand_drawn_settings_of_five_seeds_are_shown_in_five_seconds(fol
 
 def test_report_imports_nothing_heavy() -> None:
     code = (
-        "import sys; import cnnsweep.report.terminal, cnnsweep.report.export, cnnsweep.display.choose; "
+        "import sys; import cnnsweep.report.terminal, cnnsweep.report.export, cnnsweep.progress.choose; "
         "print([name for name in ('torch', 'pandas', 'numpy', 'pydantic', 'plotext') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 from results_by_hand import Content, fail_run, load, make_content, make_replicates, show
 
-from cnnsweep.comparison.ranking import compare_sweeps
-from cnnsweep.comparison.table import render_comparison
+from cnnsweep.analysis.compare import compare_sweeps
+from cnnsweep.analysis.configurations import group_settings
+from cnnsweep.analysis.direction import is_clearly_better
+from cnnsweep.analysis.effects import effects
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.statistics import chance_lead
+from cnnsweep.analysis.summary import rank_runs
+from cnnsweep.analysis.ties import chance_words, tie_words
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.sections import summary_section
-from cnnsweep.recording.tables import best_run
-from cnnsweep.report.direction import is_clearly_better
-from cnnsweep.report.effects import effects
-from cnnsweep.report.one_run import render_run
-from cnnsweep.report.results import Results
-from cnnsweep.report.settings import group_settings
-from cnnsweep.report.statistics import chance_lead
-from cnnsweep.report.summary import rank_runs
+from cnnsweep.metrics.objective import Objective
+from cnnsweep.report.compare_table import render_comparison
 from cnnsweep.report.terminal import final_summary, render_report
-from cnnsweep.report.ties import chance_words, tie_words
-from cnnsweep.selection import Objective
+from cnnsweep.report.trial import render_run
+from cnnsweep.storage.results_tables import best_run
 
 ACCURACY = Objective("val_accuracy", "max")
 
@@ -116,8 +116,8 @@ def test_values_of_an_axis_that_only_some_runs_have_stand_in_order(tmp_path: Pat
 
 
 def test_heat_maps_and_lists_of_values_have_the_same_order(tmp_path: Path) -> None:
-    from cnnsweep.html.charts.heat_map import heat_map_chart
-    from cnnsweep.html.words import varied_rows
+    from cnnsweep.html.chart_heat_map import heat_map_chart
+    from cnnsweep.html.summary import varied_rows
 
     accuracies = [0.1 * n for n in range(8)]
     results = load(tmp_path, with_figures({"momentum": [0.9, None, 0.1, 0.5], "act": ["relu", "gelu"]}, accuracies))
@@ -131,9 +131,9 @@ def test_heat_maps_and_lists_of_values_have_the_same_order(tmp_path: Path) -> No
 
 
 def test_every_chart_has_labels_that_differ(tmp_path: Path) -> None:
-    from cnnsweep.html.charts.effects import effects_chart
-    from cnnsweep.html.charts.heat_map import heat_map_chart
-    from cnnsweep.html.charts.parallel import parallel_chart
+    from cnnsweep.html.chart_effects import effects_chart
+    from cnnsweep.html.chart_heat_map import heat_map_chart
+    from cnnsweep.html.chart_parallel import parallel_chart
 
     long = [f"package.with.a.long.name:{'x' * 20}{n}" for n in range(3)]
     axes = {"lr": [0.1, 0.10000001, 0.100000011], "model": long}

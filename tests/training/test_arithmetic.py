@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cnnsweep.models.cnn import CNN, PRESETS
-from cnnsweep.training.arithmetic import flop_of_step, matrix_product_rate
+from cnnsweep.training.flops import flop_of_step, matrix_product_rate
 
 
 def frozen_first() -> nn.Module:

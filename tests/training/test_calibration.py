@@ -8,16 +8,17 @@ import pytest
 import torch
 from test_fused_equals_alone import ADAM, CNN, PLAIN_CNN, make_runs
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FusionError
 from cnnsweep.models.registry import build_model
-from cnnsweep.training import calibration, fused_program
-from cnnsweep.training.calibration import ALONE, Way, calibrate, decide, seconds_together
-from cnnsweep.training.checking import check_fused
-from cnnsweep.training.feeding import Part, TrainingTask
-from cnnsweep.training.footprint import run_bytes, runs_that_fit
-from cnnsweep.training.fused_program import FusedProgram
+from cnnsweep.training import autotune as calibration
+from cnnsweep.training import fused_learner as fused_program
+from cnnsweep.training.autotune import ALONE, Way, calibrate, decide, seconds_together
+from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.memory_estimate import run_bytes, runs_that_fit
+from cnnsweep.training.verify_fused import check_fused
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +120,9 @@ def test_memory_grows_with_the_batch_and_limits_the_group(task, monkeypatch):
     # Activations of a 10×10 map of 3 channels, its pooled quarter and what follows: some kilobytes an image.
     assert 100 * 1_000 < large - small < 100 * 20_000
     (run,) = make_runs(dataclasses.replace(ADAM, batch_size=100), model=PLAIN_CNN)
-    monkeypatch.setattr("cnnsweep.training.footprint.free_memory_bytes", lambda: 10 * small)
+    monkeypatch.setattr("cnnsweep.training.memory_estimate.free_memory_bytes", lambda: 10 * small)
     assert runs_that_fit(run, task) == 7
-    monkeypatch.setattr("cnnsweep.training.footprint.free_memory_bytes", lambda: 0)
+    monkeypatch.setattr("cnnsweep.training.memory_estimate.free_memory_bytes", lambda: 0)
     assert runs_that_fit(run, task) == 1
 
 

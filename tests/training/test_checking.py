@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cnnsweep.errors import FusionError
-from cnnsweep.training.checking import _compare
+from cnnsweep.training.verify_fused import _compare
 
 VALUES = {
     "truth": torch.tensor([True, False]),

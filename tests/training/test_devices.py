@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from cnnsweep.errors import UsageError
-from cnnsweep.planning.placement import Place
+from cnnsweep.executors.factory import describe_places
+from cnnsweep.planning.scheduling import Place
 from cnnsweep.training import devices
 from cnnsweep.training.devices import choose_device, choose_devices
-from cnnsweep.workforce import describe_places
 
 
 @pytest.fixture

@@ -18,12 +18,15 @@ import pytest
 import torch
 from test_trainer import SGD
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FusionError
 from cnnsweep.models.registry import build_model, check_model
-from cnnsweep.recording.last_checkpoint import LastCheckpoint
-from cnnsweep.records import (
+from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.trainer import train_group
+from cnnsweep.training.verify_fused import check_fused
+from cnnsweep.types import (
     Augmentation,
     Decision,
     EpochReport,
@@ -33,9 +36,6 @@ from cnnsweep.records import (
     RunOutcome,
     RunStatus,
 )
-from cnnsweep.training.checking import check_fused
-from cnnsweep.training.feeding import Part, TrainingTask
-from cnnsweep.training.trainer import train_group
 
 NETS = """
 import random

@@ -19,14 +19,14 @@ from test_trainer import task as task
 from torch import nn
 
 from cnnsweep import errors
-from cnnsweep.data.images import MemoryImages
+from cnnsweep.datasets.base import MemoryImages
 from cnnsweep.errors import DataError
-from cnnsweep.records import FailureKind, ModelChoice, RunGroup, RunOutcome, RunStatus
 from cnnsweep.training import trainer
-from cnnsweep.training.failing import calls_a_model, failed_outcome, is_out_of_memory
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import PlainProgram
+from cnnsweep.training.failures import calls_a_model, failed_outcome, is_out_of_memory
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram
 from cnnsweep.training.trainer import train_group
+from cnnsweep.types import FailureKind, ModelChoice, RunGroup, RunOutcome, RunStatus
 
 OURS = Path(errors.__file__).parent
 
@@ -125,7 +125,7 @@ def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_own):
         Path("/no/such/file").read_text()
 
     listener = Listener()
-    listener.epoch_ended = moved(unforeseen, OURS / "recording" / "recorder.py")
+    listener.epoch_ended = moved(unforeseen, OURS / "storage" / "writer.py")
     model = own(tmp_path, "well") if is_own else SMALL_CNN
     assert failure(train(task, ADAM, listener, model=model)).failure is FailureKind.CNNSWEEP
 
@@ -230,7 +230,7 @@ LIMITED = """
 import resource, sys
 from pathlib import Path
 from small_sweeps import SMALL, sweep, tables
-import cnnsweep.recording.tables
+import cnnsweep.storage.results_tables
 
 folder = Path(sys.argv[1])
 text = SMALL.replace("model: {name: cnn, channels: [4], kernel_size: 3, hidden: [8], dropout: 0.2}",

@@ -15,11 +15,16 @@ from collections.abc import Mapping, Sequence
 import pytest
 import torch
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.datasets import load_dataset
-from cnnsweep.data.images import MemoryImages
-from cnnsweep.recording.last_checkpoint import LastCheckpoint
-from cnnsweep.records import (
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.load import load_dataset
+from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training import learner as program
+from cnnsweep.training.data_module import Part, TrainingTask, training_batches
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram
+from cnnsweep.training.trainer import GroupError, build_programs, train_group
+from cnnsweep.types import (
     Augmentation,
     DatasetChoice,
     Decision,
@@ -32,11 +37,6 @@ from cnnsweep.records import (
     RunStatus,
     Schedule,
 )
-from cnnsweep.training import program
-from cnnsweep.training.feeding import Part, TrainingTask, training_batches
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import PlainProgram
-from cnnsweep.training.trainer import GroupError, build_programs, train_group
 
 TOLERANCE = 1e-9
 CNN = ModelChoice("cnn", {"channels": [3, 4], "kernel_size": 3, "hidden": [6], "dropout": 0.3, "batch_norm": True})

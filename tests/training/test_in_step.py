@@ -19,17 +19,17 @@ from test_fused_equals_alone import (
     train_together,
 )
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
-from cnnsweep.data.splits import fold_indices
-from cnnsweep.execution.in_process import InProcessExecutor
-from cnnsweep.planning.placement import Load
-from cnnsweep.recording.last_checkpoint import LastCheckpoint
-from cnnsweep.records import Decision, ModelChoice, Run, RunGroup, RunStatus
-from cnnsweep.training.feeding import Part, TrainingTask, training_batches
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.program import PlainProgram
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.splits import fold_indices
+from cnnsweep.executors.inline import InProcessExecutor
+from cnnsweep.planning.scheduling import Load
+from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training.data_module import Part, TrainingTask, training_batches
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram
 from cnnsweep.training.trainer import train_group
+from cnnsweep.types import Decision, ModelChoice, Run, RunGroup, RunStatus
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,16 @@ import torch
 from small_sweeps import SilentDisplay, sweep, tables, untimed
 from torch import nn
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
+from cnnsweep.config.load import parse_sweep
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FusionError, ModelError
-from cnnsweep.forecast import ForecastOptions, forecast_sweep
 from cnnsweep.models.registry import build_model
-from cnnsweep.randomness import generator
-from cnnsweep.records import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
-from cnnsweep.spec.load import parse_sweep
-from cnnsweep.training.checking import check_fused
-from cnnsweep.training.feeding import Part, TrainingTask, training_batches
+from cnnsweep.seeding import generator
+from cnnsweep.training.data_module import Part, TrainingTask, training_batches
+from cnnsweep.training.verify_fused import check_fused
+from cnnsweep.tuner.forecast import ForecastOptions, forecast_sweep
+from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
 
 NETS = """
 import torch
@@ -130,8 +130,8 @@ tensorboard: false
 
 def train_by_hand(nets: Path) -> list[tuple[float, float]]:
     """Return the two batches' losses of each epoch: a stock optimizer, and the cosine over 2 × 2 steps."""
-    from cnnsweep.data.datasets import load_dataset
-    from cnnsweep.data.splits import split_indices
+    from cnnsweep.datasets.load import load_dataset
+    from cnnsweep.datasets.splits import split_indices
 
     spec = parse_sweep(TEXT.format(nets=nets), "s.yaml")
     images = load_dataset(spec.dataset_choice, nets.parent).train

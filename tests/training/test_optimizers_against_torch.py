@@ -15,12 +15,17 @@ import torch
 from test_trainer import ADAM, RMSPROP, SGD, Listener
 from torch import Tensor, nn
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.models.registry import build_model
-from cnnsweep.randomness import derive_seed, generator
-from cnnsweep.recording.last_checkpoint import LastCheckpoint
-from cnnsweep.records import (
+from cnnsweep.optimizers.fused_step import RunOptimizer
+from cnnsweep.seeding import derive_seed, generator
+from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram
+from cnnsweep.training.trainer import train_group
+from cnnsweep.types import (
     Decision,
     EpochReport,
     Hyperparameters,
@@ -31,11 +36,6 @@ from cnnsweep.records import (
     RunStatus,
     Schedule,
 )
-from cnnsweep.training.feeding import Part, TrainingTask
-from cnnsweep.training.fused_program import FusedProgram
-from cnnsweep.training.optimizers import RunOptimizer
-from cnnsweep.training.program import PlainProgram
-from cnnsweep.training.trainer import train_group
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-12  # of an optimizer's steps with given gradients

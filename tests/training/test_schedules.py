@@ -5,8 +5,8 @@ import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
-from cnnsweep.records import Schedule
-from cnnsweep.training.schedules import learning_rate
+from cnnsweep.schedules.base import learning_rate
+from cnnsweep.types import Schedule
 
 LR = 0.4
 STEPS, EPOCHS = 7, 5

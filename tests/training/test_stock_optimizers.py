@@ -11,7 +11,7 @@ import pytest
 import torch
 from test_trainer import ADAM, RMSPROP, SGD
 
-from cnnsweep.training.stock_optimizers import build_optimizer
+from cnnsweep.optimizers.base import build_optimizer
 
 CPU = torch.device("cpu")
 ADAMW = dataclasses.replace(ADAM, optimizer="adamw", weight_decay=0.1)

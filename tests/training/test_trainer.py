@@ -10,13 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from cnnsweep.data.batches import PixelScale
-from cnnsweep.data.images import MemoryImages
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FolderError
 from cnnsweep.models.registry import build_model
-from cnnsweep.randomness import derive_seed, generator
-from cnnsweep.recording.last_checkpoint import LastCheckpoint
-from cnnsweep.records import (
+from cnnsweep.seeding import derive_seed, generator
+from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.trainer import train_group
+from cnnsweep.types import (
     Augmentation,
     Decision,
     EpochReport,
@@ -28,8 +30,6 @@ from cnnsweep.records import (
     RunStatus,
     Schedule,
 )
-from cnnsweep.training.feeding import Part, TrainingTask
-from cnnsweep.training.trainer import train_group
 
 SMALL_CNN = ModelChoice("cnn", {"channels": [4], "kernel_size": 3, "hidden": [8]})
 ADAM = Hyperparameters(

@@ -1,0 +1,123 @@
+"""What varies in a sweep: hyperparameters and their values, with bins for numbers that a search drew."""
+
+import bisect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnsweep.analysis.results import Results, RunResult
+from cnnsweep.formatting.distinct import distinct_texts, number_texts
+from cnnsweep.formatting.numbers import is_unused
+
+MANY_VALUES = 8  # more than this and a numeric axis may be shown in bins
+BINS = 4
+BIN_DIGITS = 3
+REPLICATE_AXES = ("seed", "fold")
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The values of one axis, or its bins.
+
+    Attributes:
+        values: one a level, as JSON has it; of bins the text of their ends. Numbers ascend, others are as in the file;
+            what says that a run has no use for the hyperparameter comes last.
+        texts: the same, to be shown; no two are alike.
+        of: the level of each value, by `canonical` text, as a position in `values`.
+        is_binned: several values share a level.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    texts: tuple[str, ...]
+    of: Mapping[str, int]
+    is_binned: bool
+
+
+def canonical(value: Any) -> str:
+    """Return a text that is the same for equal values only; quick for the values that most settings have."""
+    if value is None or isinstance(value, bool | int | float):
+        return repr(value)
+    return json.dumps(value, sort_keys=True)
+
+
+def has_replicates(results: Results) -> bool:
+    """True if a setting of the sweep has more than one run."""
+    return len({run.configuration for run in results.runs}) < len(results.runs)
+
+
+def setting_axes(results: Results) -> tuple[str, ...]:
+    """Return the axes that tell settings apart: seed and fold are not among them where they make replicates."""
+    if not has_replicates(results):
+        return results.sweep.axes
+    return tuple(axis for axis in results.sweep.axes if axis not in REPLICATE_AXES)
+
+
+def is_number(value: Any) -> bool:
+    """True for numbers; to Python a bool is one too."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def levels_of(name: str, runs: Sequence[RunResult], always: bool = False) -> Levels:
+    """Return the values that a hyperparameter takes, in bins if they are many numbers.
+
+    Bins are by quartiles of the settings' values, so each holds about as many settings. They are made of more than
+    `MANY_VALUES` numbers where more than half of the settings have a value of their own, as a search draws them; if
+    `always`, wherever there are more than `MANY_VALUES`.
+
+    Args:
+        runs: in the file's order, whatever order the settings are shown in; see `in_file_order`.
+    """
+    values: dict[str, Any] = {}
+    configurations: dict[str, set[str]] = {}
+    for run in runs:
+        text = canonical(run.settings[name])
+        values.setdefault(text, run.settings[name])
+        configurations.setdefault(text, set()).add(run.configuration)
+    numbers = sorted({value for value in values.values() if is_number(value)})
+    others = [text for text, value in values.items() if not is_number(value)]
+    settings = len({run.configuration for run in runs})
+    if len(numbers) > MANY_VALUES and (always or len(numbers) > settings / 2):
+        weights = [len(configurations[text]) for text, value in values.items() if is_number(value)]
+        spread = sorted(
+            number
+            for weight, number in zip(weights, (v for v in values.values() if is_number(v)), strict=True)
+            for _ in range(weight)
+        )
+        return _binned(name, values, numbers, spread, others)
+    used = [text for text, value in values.items() if not is_unused(name, value)]
+    if all(isinstance(values[text], int | float) for text in used):
+        used.sort(key=lambda text: (isinstance(values[text], bool), values[text]))
+    order = [*used, *(values.keys() - set(used))]  # of these there is one, or none
+    ordered = tuple(values[text] for text in order)
+    return Levels(name, ordered, tuple(distinct_texts(ordered)), {text: n for n, text in enumerate(order)}, False)
+
+
+def in_file_order(results: Results, runs: Iterable[RunResult]) -> list[RunResult]:
+    """Return runs in the order of the file: settings that are ranked would give their values in that order."""
+    names = {run.name for run in runs}
+    return [run for run in results.runs if run.name in names]
+
+
+def _binned(
+    name: str, values: Mapping[str, Any], numbers: Sequence[float], spread: Sequence[float], others: Sequence[str]
+) -> Levels:
+    # The first value of each bin but the lowest; equal values never part.
+    starts = sorted({spread[len(spread) * part // BINS] for part in range(1, BINS)} - {numbers[0]})
+    bins: list[list[float]] = [[] for _ in range(len(starts) + 1)]
+    for number in numbers:
+        bins[bisect.bisect_right(starts, number)].append(number)
+    labels = _bin_texts(bins)
+    of = {text: bisect.bisect_right(starts, value) for text, value in values.items() if is_number(value)}
+    of |= {text: len(labels) + position for position, text in enumerate(others)}
+    rest = [values[text] for text in others]
+    return Levels(name, (*labels, *rest), (*labels, *distinct_texts(rest)), of, True)
+
+
+def _bin_texts(bins: Sequence[Sequence[float]]) -> list[str]:
+    """Return `0.01 to 0.03` for each bin, or its only value, with as many digits as tell all of the ends apart."""
+    ends = [end for part in bins for end in (part[0], part[-1])]
+    written = dict(zip(ends, number_texts(ends, BIN_DIGITS), strict=True))
+    exact = dict(zip(ends, distinct_texts(ends), strict=True))
+    return [exact[part[0]] if len(part) == 1 else f"{written[part[0]]} to {written[part[-1]]}" for part in bins]

@@ -1,0 +1,297 @@
+"""Several sweeps beside each other: settings ranked across them, settings that they share, and what differed.
+
+Pure functions of the sweeps that `compare_sources` read.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from cnnsweep.analysis.axes import REPLICATE_AXES, canonical
+from cnnsweep.analysis.compare_differences import (
+    Distinction,
+    choice_warnings,
+    distinctions,
+    image_warnings,
+    same_text,
+    scope_words,
+)
+from cnnsweep.analysis.compare_sources import Source, load_sources
+from cnnsweep.analysis.configurations import Setting, fold_overlap, group_settings
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.statistics import Difference, difference, tied_with_best
+from cnnsweep.config.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETERS
+from cnnsweep.errors import UsageError
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.metrics.objective import METRICS, Objective, default_mode
+
+Key = tuple[int, str, int | None]  # which split, which seed, which fold: equal keys saw the same images
+
+
+@dataclass(frozen=True, slots=True)
+class RankedSetting:
+    """One combination of hyperparameters of one sweep.
+
+    Attributes:
+        values: its hyperparameters by key, without the seed; those that its sweep left to their default are among
+            them where another sweep has them as a column. Keys that a setting has no use for are left out.
+        figures: of the metric, by split, seed and fold.
+        place: from 1, across all sweeps; None without figures.
+        tied: as `Setting.tied`, across all sweeps.
+    """
+
+    source: Source
+    setting: Setting
+    values: Mapping[str, Any]
+    figures: Mapping[Key, float]
+    place: int | None = None
+    tied: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSetting:
+    """A setting that two sweeps have, and how far the second's figure lies above the first's.
+
+    `are_identical` says that all replicates that both have agree to the last bit.
+    """
+
+    first: RankedSetting
+    second: RankedSetting
+    difference: Difference
+    are_identical: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that is said about several sweeps.
+
+    Attributes:
+        settings: of all sweeps, best first; those of which a run failed after the others, those without figures last.
+        axes: keys of `RankedSetting.values` that vary within a sweep or between them.
+        shared: pairs of equal settings, the second's sweep behind the first's; both have figures.
+        warnings: why ranks across the sweeps may mislead, in words.
+    """
+
+    objective: Objective
+    sources: tuple[Source, ...]
+    settings: tuple[RankedSetting, ...]
+    axes: tuple[str, ...]
+    shared: tuple[SharedSetting, ...]
+    distinctions: tuple[Distinction, ...]
+    warnings: tuple[str, ...]
+
+
+def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparison:
+    """Read sweeps and compare them.
+
+    Args:
+        paths: of two sweeps or more, folders or results files.
+        metric: the figure to rank by; None for the one that all of them rank by.
+
+    Raises:
+        UsageError: fewer than two sweeps, one of them twice, or no metric in common and none given.
+        ResultsError: a results file is missing or damaged.
+    """
+    if metric is not None and metric not in METRICS:
+        raise UsageError(f"--metric: found '{safe_text(metric)}', allowed are {', '.join(METRICS)}")
+    return compare(load_sources(paths), metric)
+
+
+def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
+    """Return the comparison of sweeps; see `compare_sweeps`."""
+    objective = _common_objective(sources, metric)
+    settings = _rank(_all_settings(sources, objective), objective)
+    return Comparison(
+        objective,
+        tuple(sources),
+        settings,
+        _axes(settings),
+        _shared(sources, settings),
+        distinctions(sources),
+        _warnings(sources, settings, objective),
+    )
+
+
+def _common_objective(sources: Sequence[Source], metric: str | None) -> Objective:
+    own = [source.results.sweep.objective for source in sources]
+    if metric is None and len(set(own)) > 1:
+        each = "; ".join(
+            f"{source.letter} ({safe_text(source.path)}) by {one.metric}, {one.mode}, {scope_words(one.scope)}"
+            for source, one in zip(sources, own, strict=True)
+        )
+        raise UsageError(
+            f"compare: the sweeps do not rank by the same figure: {each}. "
+            f"Choose one for all with --metric val_accuracy (allowed: {', '.join(METRICS)})"
+        )
+    if metric is None or all(one.metric == metric and one.mode == own[0].mode for one in own):
+        return own[0]
+    return Objective(metric, default_mode(metric), own[0].scope)
+
+
+# Settings, ranked.
+
+
+def _all_settings(sources: Sequence[Source], objective: Objective) -> list[RankedSetting]:
+    keys = list(dict.fromkeys(key for source in sources for key in source.results.sweep.hyperparameters))
+    knows_models = _knows_models(sources)
+    splits: dict[Any, int] = {}
+    found = []
+    for source in sources:
+        split = splits.setdefault(_split(source) or source.letter, len(splits))
+        for setting in group_settings(_by(source.results, objective)):
+            values = _values(source, setting, keys, knows_models)
+            found.append(RankedSetting(source, setting, values, _figures(source, setting, split)))
+    return found
+
+
+def _by(results: Results, objective: Objective) -> Results:
+    """Return results as if their sweep had ranked by this metric."""
+    sweep = results.sweep
+    own = dataclasses.replace(objective, scope=sweep.objective.scope)
+    return dataclasses.replace(results, sweep=dataclasses.replace(sweep, objective=own))
+
+
+def _split(source: Source) -> tuple[str | float | None, ...] | None:
+    """Return what determines which images are held out, or None where the data's hash is not known."""
+    sweep = source.results.sweep
+    return None if source.fingerprint is None else (source.fingerprint, sweep.validation, sweep.folds, sweep.seed)
+
+
+def _figures(source: Source, setting: Setting, split: int) -> dict[Key, float]:
+    """Return a setting's figures by split, seed and fold; where no seed is told, it is the sweep's."""
+    ids = {run.id for run in setting.runs}
+    figures: dict[Key, float] = {}
+    for (seed, fold), figure in setting.figures.items():
+        key = (split, canonical(source.results.sweep.seed) if seed in ids else seed, fold)
+        figures[key if key not in figures else (split, seed, fold)] = figure
+    return figures
+
+
+def _knows_models(sources: Sequence[Source]) -> bool:
+    """True if the arguments of all sweeps' models are known; else they say nothing beside those that are not."""
+    return all(source.spec is not None for source in sources)
+
+
+def _values(source: Source, setting: Setting, keys: Iterable[str], knows_models: bool) -> dict[str, Any]:
+    """Return a setting's hyperparameters, so that those of different sweeps can be held against each other."""
+    own = source.results.sweep.hyperparameters
+    values = {key: value for key, value in setting.settings.items() if value is not None}
+    optimizer = values.get("optimizer", source.defaults.get("optimizer"))
+    for key in keys:
+        if key not in own:
+            default = _default(source, key, optimizer)
+            values |= {} if default is None else {key: default}
+    model = values.pop("model", None)
+    if model is None:
+        known = _model(source) if knows_models else {"name": source.results.sweep.model}
+        model = {part: value for part, value in known.items() if value not in (None, "")}
+    elif not isinstance(model, Mapping):
+        model = {"name": model}
+    parts = {"model" if part == "name" else f"model.{part}": value for part, value in model.items()}
+    return {key: value for key, value in {**parts, **values}.items() if key not in REPLICATE_AXES}
+
+
+def _model(source: Source) -> dict[str, Any]:
+    """Return the model that all runs of a sweep have; its arguments where the sweep file tells them."""
+    spec = source.spec or {}
+    arguments = {key.removeprefix("model."): value for key, value in spec.items() if key.startswith("model.")}
+    # By the name in the results: the file has the folders of a person's own code, which differ from place to place.
+    return {**arguments, "name": source.results.sweep.model}
+
+
+def _default(source: Source, key: str, optimizer: Any) -> Any:
+    if key == "weight_decay":
+        return DEFAULT_WEIGHT_DECAY.get(str(optimizer))
+    is_optional = any(key in names for names in OPTIMIZER_HYPERPARAMETERS.values())
+    if is_optional and key not in OPTIMIZER_HYPERPARAMETERS.get(str(optimizer), ()):
+        return None
+    return source.defaults.get(key)
+
+
+def _rank(settings: Sequence[RankedSetting], objective: Objective) -> tuple[RankedSetting, ...]:
+    """Return settings in order, with places and ties, by the same rules as within one sweep."""
+    means = [None if one.setting.estimate is None else one.setting.estimate.mean for one in settings]
+    ordered = [settings[position] for position in objective.rank(means, [one.setting.loss for one in settings])]
+    ranked = sorted(ordered, key=lambda one: (one.setting.estimate is None, one.setting.failed > 0))
+    sound = [n for n, one in enumerate(ranked) if one.figures and not one.setting.failed]
+    candidates = sound or [n for n, one in enumerate(ranked) if one.figures]
+    # One overlap for all: the largest is the most cautious where some sweeps have folds and some have not.
+    overlap = max((fold_overlap(one.source.results) for one in ranked), default=0.0)
+    tied = tied_with_best({n: ranked[n].figures for n in candidates}, objective.mode, overlap)
+    return tuple(
+        dataclasses.replace(one, tied=tied.get(n), place=n + 1 if one.setting.estimate is not None else None)
+        for n, one in enumerate(ranked)
+    )
+
+
+def _axes(settings: Sequence[RankedSetting]) -> tuple[str, ...]:
+    keys = dict.fromkeys(key for one in settings for key in one.values)
+    varying = [key for key in keys if len({same_text(one.values.get(key)) for one in settings}) > 1]
+    return tuple(sorted(varying, key=lambda key: not key.startswith("model")))  # stable: the model comes first
+
+
+# Settings that several sweeps have.
+
+
+def _shared(sources: Sequence[Source], settings: Sequence[RankedSetting]) -> tuple[SharedSetting, ...]:
+    """Return the settings that stand in several sweeps, each beside the first sweep that has it."""
+    knows_models = _knows_models(sources)
+    groups: dict[tuple[Any, ...], list[RankedSetting]] = {}
+    for one in settings:
+        groups.setdefault(_identity(one, knows_models), []).append(one)
+    found = []
+    for group in groups.values():
+        by_letter = {one.source.letter: one for one in reversed(group) if one.figures}  # of several, the best
+        ordered = [by_letter[source.letter] for source in sources if source.letter in by_letter]
+        found += [_beside(ordered[0], other) for other in ordered[1:]]
+    return tuple(found)
+
+
+def _identity(one: RankedSetting, knows_models: bool) -> tuple[Any, ...]:
+    values = {key: same_text(value) for key, value in one.values.items()}
+    if knows_models:
+        return tuple(sorted(values.items()))
+    # Where a sweep's file is missing, its model's arguments are: a number of weights is as good a sign as there is.
+    plain = sorted((key, value) for key, value in values.items() if not key.startswith("model."))
+    return (one.setting.runs[0].parameters, *plain)
+
+
+def _beside(first: RankedSetting, second: RankedSetting) -> SharedSetting:
+    overlap = max(fold_overlap(first.source.results), fold_overlap(second.source.results))
+    both = [key for key in first.figures if key in second.figures]
+    are_identical = bool(both) and all(first.figures[key] == second.figures[key] for key in both)
+    return SharedSetting(first, second, difference(second.figures, first.figures, overlap), are_identical)
+
+
+# Warnings.
+
+
+def _warnings(sources: Sequence[Source], settings: Sequence[RankedSetting], objective: Objective) -> tuple[str, ...]:
+    return (
+        *image_warnings(sources, "validation images" if objective.metric.startswith("val_") else "images"),
+        *choice_warnings(sources, objective),
+        *_gap_warnings(sources, settings, objective),
+    )
+
+
+def _gap_warnings(sources: Sequence[Source], settings: Sequence[RankedSetting], objective: Objective) -> list[str]:
+    """Return which sweeps have no figures, or figures that may still change."""
+    found = []
+    for source in sources:
+        own = [one for one in settings if one.source is source]
+        runs = source.results.runs
+        if not runs:
+            found.append(f"{source.letter} has no runs yet.")
+        elif not any(one.figures for one in own):
+            found.append(f"{source.letter} has no {objective.metric} yet.")
+        elif not any(run.is_complete for run in runs):
+            found.append(f"{source.letter} has no finished run: its figures are of runs that are not done.")
+    return found
+
+
+def mean_difference(shared: Sequence[SharedSetting]) -> float:
+    """Return the mean of the differences of several shared settings."""
+    return fmean(one.difference.mean for one in shared)

@@ -1,0 +1,191 @@
+"""What a comparison reads of each sweep: its results, and from the files beside them under what they came about.
+
+Only results.json is needed. What the other files would have told is left open where they are missing.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.analysis.json_reader import parse_json
+from cnnsweep.analysis.results import Results, load_results
+from cnnsweep.errors import ResultsError, SpecError, UsageError
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.read_limited import read_bounded
+from cnnsweep.storage.journal import read_journal
+from cnnsweep.storage.paths import SweepPaths
+
+_DEFAULT = re.compile(r"^  # (\w+): (.*) \(default\)$", re.MULTILINE)  # as `spec.dump` writes them
+_PACKAGES = ("cnnsweep", "torch", "torchvision", "numpy")  # what can change a figure
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One of the sweeps that are compared.
+
+    Attributes:
+        letter: A, B, … as tables name it.
+        path: as it was given.
+        environment: what is known of the surroundings, by name; no key where nothing is recorded.
+        spec: the frozen sweep file by key, with dots (`dataset.size`, `params.lr`); None if it is not there.
+        defaults: the keys of `params` that the sweep file leaves to their default.
+        missing: what could not be read, in words.
+    """
+
+    letter: str
+    path: Path
+    results: Results
+    environment: Mapping[str, Any]
+    spec: Mapping[str, Any] | None
+    defaults: Mapping[str, Any]
+    missing: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.results.sweep.name
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 of the data set, None if nobody knows."""
+        found = self.environment.get("data SHA-256")
+        return found if isinstance(found, str) else None
+
+
+def load_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
+    """Return the sweeps in `paths`, folders or results files, with what lies beside them.
+
+    Raises:
+        UsageError: there are fewer than two, or two are the same.
+        ResultsError: a results file is missing or damaged.
+    """
+    if len(paths) < 2:
+        raise UsageError(
+            "compare: give two sweeps or more, folders or results.json files, "
+            "as in: cnnsweep compare runs/first runs/second; one alone is what 'cnnsweep report' shows"
+        )
+    given: dict[Path, Path] = {}
+    for path in paths:
+        file = Path(os.path.realpath(_results_file(path)))  # unlike `resolve`, at peace with links in a circle
+        if file in given:
+            both = f"{given[file]} and {path}" if str(given[file]) != str(path) else str(path)
+            raise UsageError(f"compare: {safe_text(both)}: the same sweep is there twice; give each of them once")
+        given[file] = path
+    return tuple(_load_source(path, letters(position)) for position, path in enumerate(paths))
+
+
+def letters(position: int) -> str:
+    """Return A to Z, then AA, AB and so on, for positions from 0."""
+    text = ""
+    position += 1
+    while position:
+        position, digit = divmod(position - 1, 26)
+        text = chr(ord("A") + digit) + text
+    return text
+
+
+def _results_file(path: Path) -> Path:
+    return SweepPaths(path).results_json if path.is_dir() else path
+
+
+def _load_source(path: Path, letter: str) -> Source:
+    results = load_results(path)
+    paths = SweepPaths(results.folder)
+    if _results_file(path).name != paths.results_json.name:
+        # A copy under a name of its own need not belong to what else lies in that folder.
+        why = f"{paths.environment.name} and {paths.frozen_spec.name} are looked for beside a results.json only"
+        return Source(letter, path, results, {}, None, {}, (why,))
+    missing: list[str] = []
+    environment = _read_environment(paths, missing)
+    text = _read_text(paths.frozen_spec, missing)
+    if text is None or "data SHA-256" not in environment:
+        event = _last_sweep_event(paths, missing)
+        if event:
+            missing.append(f"{paths.journal.name} stands in for the data's hash and the sweep file")
+        if text is None:
+            text = event.get("spec") if isinstance(event.get("spec"), str) else None
+        if isinstance(event.get("fingerprint"), str):
+            environment.setdefault("data SHA-256", event["fingerprint"])
+    spec, defaults = (None, {}) if text is None else _read_spec(text, paths.frozen_spec, missing)
+    return Source(letter, path, results, environment, spec, defaults, tuple(missing))
+
+
+def _read_environment(paths: SweepPaths, missing: list[str]) -> dict[str, Any]:
+    """Return the facts of environment.json that can explain a difference, by the name that people read."""
+    if not paths.environment.exists():
+        missing.append(f"there is no {paths.environment.name}")
+        return {}
+    try:
+        content = parse_json(paths.environment)
+    except ResultsError as error:
+        missing.append(str(error))
+        return {}
+    if not isinstance(content, dict):
+        missing.append(f"{paths.environment.name} is not a mapping")
+        return {}
+    packages = content.get("packages")
+    facts = {name: packages.get(name) for name in _PACKAGES} if isinstance(packages, dict) else {}
+    facts |= {name: content.get(name) for name in ("python", "system", "processor", "host")}
+    facts["data SHA-256"] = content.get("data_sha256")
+    facts["git commit"] = _commit(content["git"]) if "git" in content else None
+    return {name: value for name, value in facts.items() if isinstance(value, str | int)}  # else no cnnsweep wrote it
+
+
+def _commit(git: Any) -> str:
+    if not isinstance(git, dict):
+        return "no repository"
+    return f"{str(git.get('commit'))[:10]}{' with changes' if git.get('modified') else ''}"
+
+
+def _read_text(file: Path, missing: list[str]) -> str | None:
+    from cnnsweep.config.yaml import MAX_BYTES
+
+    try:
+        return read_bounded(file, MAX_BYTES).decode("utf-8")
+    except FileNotFoundError:
+        missing.append(f"there is no {file.name}")
+    except (OSError, UnicodeDecodeError):
+        missing.append(f"{file.name} cannot be read")
+    return None
+
+
+def _last_sweep_event(paths: SweepPaths, missing: list[str]) -> Mapping[str, Any]:
+    """Return what the journal says of the sweep, which stands in for the files that are missing."""
+    found: Mapping[str, Any] = {}
+    if paths.journal.exists() and not paths.journal.is_file():
+        missing.append(f"{paths.journal.name} is no file")
+        return found
+    try:
+        for event in read_journal(paths.journal):
+            if event.get("event") == "sweep":
+                found = event
+    except (ResultsError, OSError) as error:
+        missing.append(str(error))
+    return found
+
+
+def _read_spec(text: str, file: Path, missing: list[str]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
+    """Return a frozen sweep file's values by dotted key, defaults of `params` among them, and these alone."""
+    from cnnsweep.config.yaml import read_yaml
+
+    names = {match[1] for match in _DEFAULT.finditer(text)}
+    written = _DEFAULT.sub(r"  \1: \2", text.replace("\nparams: {}\n", "\nparams:\n") if names else text)
+    try:
+        content = read_yaml(written, file.name).value
+    except SpecError as error:
+        missing.append(f"{file.name} cannot be read: {error.problems[0].message}")
+        return None, {}
+    if not isinstance(content, dict):
+        missing.append(f"{file.name} is not a mapping")
+        return None, {}
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        if key in ("dataset", "model", "params") and isinstance(value, dict):
+            flat |= {f"{key}.{part}": item for part, item in value.items()}
+        elif key in ("dataset", "model"):
+            flat[f"{key}.name"] = value
+        elif key != "params":
+            flat[key] = value
+    return flat, {name: flat[f"params.{name}"] for name in names if f"params.{name}" in flat}

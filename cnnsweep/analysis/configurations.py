@@ -1,0 +1,176 @@
+"""Runs by setting: replicates that differ by seed or fold alone, their mean, and which settings may be the best."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from cnnsweep.analysis.axes import REPLICATE_AXES, canonical, has_replicates, setting_axes
+from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.statistics import Estimate, estimate, tied_with_best
+from cnnsweep.analysis.summary import column, rank_by, sort_key
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text, settings_text
+from cnnsweep.metrics.objective import Objective, default_mode
+
+Replicate = tuple[str, int | None]  # seed (as text; empty where all runs have the sweep's) and fold
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One combination of hyperparameters with its replicates.
+
+    Attributes:
+        settings: the hyperparameters, without the seed.
+        runs: all of its runs, in the file's order.
+        figures: of the sweep's metric, by replicate; of complete runs, or of all that have one while none is complete.
+        failed: how many of its runs diverged or failed.
+        estimate: of `figures`; None if there are none.
+        loss: the mean of what decides between equal figures (`Objective.tie_breaker`), over the same runs.
+        tied: it is the best or cannot be told from it (see `tied_with_best`); None if it cannot be judged.
+        place: from 1; None without figures. Settings of which a run failed come after all others: those of their
+            seeds that went well are a lucky choice.
+    """
+
+    configuration: str
+    settings: Mapping[str, Any]
+    runs: tuple[RunResult, ...]
+    figures: Mapping[Replicate, float]
+    failed: int = 0
+    estimate: Estimate | None = None
+    loss: float | None = None
+    tied: bool | None = None
+    place: int | None = None
+
+    @property
+    def run_duration(self) -> float | None:
+        """The mean training time of a complete run, in seconds."""
+        return mean_of(run.run_duration for run in self.runs if run.is_complete)
+
+    @property
+    def was_cut_short(self) -> bool:
+        """True if a rule that compares settings ended a run, so that its time says nothing about the setting."""
+        return any(run.stop is not None and run.stop.compared > 1 for run in self.runs)
+
+    def mean(self, metric: str) -> float | None:
+        """Return the mean of a figure over the runs that did not fail, None if none has it."""
+        return mean_of(run.figure(metric) for run in self.runs if not run.has_failed)
+
+
+def group_settings(results: Results) -> tuple[Setting, ...]:
+    """Return the sweep's settings, the best mean first; those without figures last, equals as in the file."""
+    groups: dict[str, list[RunResult]] = {}
+    for run in results.runs:
+        groups.setdefault(run.configuration, []).append(run)
+    is_any_complete = any(run.is_complete for run in results.runs)
+    overlap = fold_overlap(results)
+    settings = [_setting(results, runs, is_any_complete, overlap) for runs in groups.values()]
+    objective = results.sweep.objective
+    means = [None if s.estimate is None else s.estimate.mean for s in settings]
+    order = objective.rank(means, [s.loss for s in settings])
+    ranked = sorted((settings[n] for n in order), key=lambda s: (s.estimate is None, s.failed > 0))  # stable
+    candidates = [s for s in ranked if s.figures and not s.failed] or [s for s in ranked if s.figures]
+    tied = tied_with_best({s.configuration: s.figures for s in candidates}, objective.mode, overlap)
+    return tuple(
+        dataclasses.replace(
+            setting, tied=tied.get(setting.configuration), place=None if setting.estimate is None else place
+        )
+        for place, setting in enumerate(ranked, start=1)
+    )
+
+
+def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool, overlap: float) -> Setting:
+    metric = results.sweep.objective.metric
+    figures: dict[Replicate, float] = {}
+    losses: list[float | None] = []
+    tie_breaker = results.sweep.objective.tie_breaker
+    for run in runs:
+        figure = run.figure(metric)
+        if figure is not None and (run.is_complete or not (is_any_complete or run.has_failed)):
+            figures[replicate_of(run, figures)] = figure
+            losses.append(None if tie_breaker is None else run.figure(tie_breaker))
+    first = runs[0]
+    settings = {name: value for name, value in first.settings.items() if name not in REPLICATE_AXES or len(runs) == 1}
+    failed = sum(run.has_failed for run in runs)
+    found = estimate(list(figures.values()), overlap) if figures else None
+    return Setting(first.configuration, settings, tuple(runs), figures, failed, found, mean_of(losses))
+
+
+def replicate_of(run: RunResult, taken: Mapping[Replicate, float]) -> Replicate:
+    """Return what tells a run from the others of its setting, and pairs it with those of other settings."""
+    seed = run.settings.get("seed")
+    key = ("" if seed is None else canonical(seed), run.fold)
+    return key if key not in taken else (run.id, run.fold)
+
+
+def fold_overlap(results: Results) -> float:
+    """Return the ratio of held-out to training images of k-fold cross-validation, 0 without."""
+    folds = results.sweep.folds
+    return 1 / (folds - 1) if folds and folds > 1 else 0.0
+
+
+def sort_settings(results: Results, settings: Sequence[Setting], sort: str | None) -> list[Setting]:
+    """Return the settings as ranked, or ordered by a column of their runs; of figures and durations by the mean.
+
+    Raises:
+        UsageError: there is no column `sort`.
+    """
+    if sort is None or sort == results.sweep.objective.metric:
+        return list(settings)
+    if sort in FIGURES:
+        order = Objective(sort, default_mode(sort)).rank([setting.mean(sort) for setting in settings])
+        return sorted((settings[n] for n in order), key=lambda setting: setting.failed > 0)
+    value = column(results, sort)
+
+    def mean_or_first(setting: Setting) -> Any:
+        values = [value(run) for run in setting.runs]
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        return fmean(numbers) if len(numbers) == len(values) else values[0]
+
+    return sorted(settings, key=lambda setting: sort_key(mean_or_first(setting)))
+
+
+def chosen_setting(results: Results, settings: Sequence[Setting]) -> Setting | None:
+    """Return the setting that the report calls the best and that is to be tested; None where no run has a figure.
+
+    With replicates it is the first of `settings` (as `group_settings` returns them), which has complete runs where any
+    setting does; else the one of the sweep's best run.
+    """
+    if has_replicates(results) and settings and settings[0].place is not None:
+        return settings[0]
+    return next((part for part in settings if any(run.name == results.sweep.best for run in part.runs)), None)
+
+
+def best_of(results: Results, setting: Setting) -> RunResult:
+    """Return the run whose weights stand for a setting: the sweep's best if it is one of them, else its own best."""
+    for run in setting.runs:
+        if run.name == results.sweep.best:
+            return run
+    sound = [run for run in setting.runs if not run.has_failed] or list(setting.runs)
+    return sound[rank_by(results.sweep.objective, sound)[0]]
+
+
+def setting_words(results: Results, setting: Setting, separator: str = " ") -> str:
+    """Return what sets a setting apart, or a run's name where nothing varies."""
+    words = settings_text(setting.settings, setting_axes(results), separator)
+    return words or safe_text(setting.runs[0].name)
+
+
+def replicate_words(keys: Iterable[Replicate]) -> str:
+    """Return `5 seeds`, `5 folds` or `2 seeds × 5 folds`."""
+    keys = list(keys)
+    seeds, folds = len({seed for seed, _ in keys}), len({fold for _, fold in keys if fold is not None})
+    if not folds:
+        return count_text(len(keys), "seed")
+    if seeds == 1:
+        return count_text(len(keys), "fold")
+    if seeds * folds == len(keys):
+        return f"{count_text(seeds, 'seed')} × {count_text(folds, 'fold')}"
+    return f"{len(keys):,} runs of {count_text(seeds, 'seed')} and {count_text(folds, 'fold')}"
+
+
+def mean_of(values: Iterable[float | None]) -> float | None:
+    """Return the mean of what is known, None if nothing is."""
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

@@ -1,0 +1,41 @@
+"""A test of whether one value of a hyperparameter is ahead of another by more than chance, and shows a direction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cnnsweep.analysis.axes import canonical
+from cnnsweep.analysis.configurations import Setting, mean_of
+from cnnsweep.analysis.effects import compare_values
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.statistics import FEWEST_IMAGES, chance_lead
+
+
+def is_clearly_better(results: Results, settings: Sequence[Setting], name: str, value: Any, other: Any) -> bool:
+    """True if the runs with a value of a hyperparameter are ahead of those with another by more than chance.
+
+    Where runs can be paired, the 95 % interval of their difference must exclude 0. Where there is nothing to estimate
+    a spread from, a lead must exceed what the choice of the validation images alone may give; of a loss nobody can tell
+    that, nor of an accuracy where the number of images is not known.
+    """
+    objective = results.sweep.objective
+    sign = 1.0 if objective.mode == "max" else -1.0
+    found = compare_values(results, name, value, other)
+    if found is None or sign * found.mean <= 0:
+        return False
+    images = results.sweep.validation_images
+    if objective.metric == "val_accuracy" and images and abs(found.mean) * images < FEWEST_IMAGES:
+        return False  # however often: the same images may be the ones in every pair
+    if found.low is not None and found.high is not None and found.error:
+        return min(sign * found.low, sign * found.high) > 0
+    if objective.metric != "val_accuracy" or not images:
+        return False
+    means = [_mean_figure(settings, name, wanted) for wanted in (value, other)]
+    return means[0] is not None and means[1] is not None and abs(found.mean) > chance_lead(means[0], means[1], images)
+
+
+def _mean_figure(settings: Sequence[Setting], name: str, value: Any) -> float | None:
+    return mean_of(
+        setting.estimate.mean
+        for setting in settings
+        if setting.estimate is not None and canonical(setting.settings.get(name)) == canonical(value)
+    )

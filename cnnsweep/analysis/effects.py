@@ -1,0 +1,166 @@
+"""The effect of each hyperparameter on the sweep's metric: means, and differences between matched runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from cnnsweep.analysis.axes import canonical, levels_of, setting_axes
+from cnnsweep.analysis.configurations import fold_overlap
+from cnnsweep.analysis.results import Results, RunResult
+from cnnsweep.analysis.statistics import Difference, difference
+from cnnsweep.formatting.numbers import is_unused
+from cnnsweep.metrics.objective import Objective
+
+Block = tuple[Any, ...]  # all that two runs must share to be compared
+Figures = Mapping[Block, Sequence[tuple[RunResult, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class ValueEffect:
+    """The runs with one value (or bin) of a hyperparameter.
+
+    Attributes:
+        value: as JSON has it; of a bin the text of its ends.
+        text: the same, to be shown; no two of one hyperparameter are alike.
+        mean: of the sweep's metric; None if no run has a figure.
+        runs: that the mean is of: finished or stopped early.
+        failed: diverged or failed, not in the mean.
+        difference: to the value with the best mean, this less the best; None for the best itself and without a mean.
+        applies: False for the runs that have no use for the hyperparameter. These are no choice of a value, so they
+            count neither as the best nor in the spread, and stand last.
+    """
+
+    value: Any
+    mean: float | None
+    runs: int
+    failed: int
+    difference: Difference | None = None
+    applies: bool = True
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """How the metric's mean differs between the values of one hyperparameter.
+
+    A main effect in the sense of a factorial design. The means are fair where every combination was trained, as in a
+    grid; where runs failed or combinations are missing, other settings leak in. The differences are fair in either
+    case where they are in pairs: over runs that are equal in all else, seed and fold included.
+    """
+
+    name: str
+    values: tuple[ValueEffect, ...]  # numbers ascending, others in the order of the file
+    spread: float | None  # largest mean minus smallest, where it applies; None with fewer than two means
+
+
+def effects(results: Results) -> list[Effect]:
+    """Return the effect of each hyperparameter that varies, the largest spread first, unknown ones last.
+
+    The seed is not among them where it makes replicates. With k-fold the differences' intervals are widened as those
+    of means are, so they are cautious where several settings are averaged.
+    """
+    blocks = _blocks(results)
+    found = [_effect(results, axis, blocks[axis]) for axis in setting_axes(results)]
+    found = [effect for effect in found if sum(value.applies for value in effect.values) > 1]
+    return sorted(found, key=lambda effect: (effect.spread is None, -(effect.spread or 0.0)))
+
+
+def best_values(objective: Objective, effect: Effect) -> list[ValueEffect]:
+    """Return the values with the best mean, all that are exactly equal; none where every value is equal."""
+    known = [value for value in effect.values if value.applies and value.mean is not None]
+    if not effect.spread:
+        return []
+    first = known[objective.rank([value.mean for value in known])[0]]
+    return [value for value in known if value.mean == first.mean]
+
+
+def rest_words(shown: Sequence[ValueEffect], hidden: Sequence[ValueEffect]) -> str:
+    """Return what stands for values that a list of the best has no room for: `… 3 worse`, or that they are equal."""
+    least, rest = {value.mean for value in shown}, {value.mean for value in hidden}
+    how = "equal" if least == rest and len(rest) == 1 else "worse" if not least & rest else "no better"
+    return f"… {len(hidden):,} {how}"
+
+
+def compare_values(results: Results, name: str, first: Any, second: Any) -> Difference | None:
+    """Return how far the runs with one value of a hyperparameter lie above those with another; None without figures."""
+    blocks = _blocks(results)[name]
+    wanted = (canonical(first), canonical(second))
+    sides = [
+        _figures(
+            results.sweep.objective,
+            [
+                (run, block)
+                for run, block in zip(results.runs, blocks, strict=True)
+                if canonical(run.settings[name]) == side
+            ],
+        )
+        for side in wanted
+    ]
+    return _difference(sides[0], sides[1], fold_overlap(results)) if all(sides) else None
+
+
+def _blocks(results: Results) -> dict[str, list[Block]]:
+    """Return, by axis, for each run everything else about it."""
+    axes = results.sweep.axes
+    codes = [(*(canonical(run.settings[axis]) for axis in axes), run.fold) for run in results.runs]
+    return {axis: [code[:n] + code[n + 1 :] for code in codes] for n, axis in enumerate(axes)}
+
+
+def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
+    objective = results.sweep.objective
+    levels = levels_of(axis, results.runs)
+    members: list[list[tuple[RunResult, Block]]] = [[] for _ in levels.values]
+    for run, block in zip(results.runs, blocks, strict=True):
+        members[levels.of[canonical(run.settings[axis])]].append((run, block))
+    figures = [_figures(objective, part) for part in members]
+    means = [fmean(found for part in by.values() for _, found in part) if by else None for by in figures]
+    applies = [not is_unused(axis, value) for value in levels.values]
+    best = next((n for n in objective.rank(means) if applies[n]), -1)
+    overlap = fold_overlap(results)
+    values = tuple(
+        ValueEffect(
+            value,
+            means[n],
+            sum(map(len, figures[n].values())),
+            sum(run.has_failed for run, _ in members[n]),
+            None if n == best or not (figures[n] and applies[n]) else _difference(figures[n], figures[best], overlap),
+            applies[n],
+            levels.texts[n],
+        )
+        for n, value in enumerate(levels.values)
+    )
+    known = [mean for mean, counts in zip(means, applies, strict=True) if mean is not None and counts]
+    values = tuple(sorted(values, key=lambda value: not value.applies))  # stable
+    return Effect(axis, values, max(known) - min(known) if len(known) > 1 else None)
+
+
+def _difference(first: Figures, second: Figures, overlap: float) -> Difference:
+    """Return how far the first's runs lie above the second's: in pairs where two can be matched, else by setting.
+
+    Several runs of one block, where a bin holds several values, count by their mean. Unpaired, a setting counts once,
+    by the mean of its replicates: they share all its other hyperparameters, so they are no evidence of their own.
+    """
+    blocks = [{block: fmean(figure for _, figure in part) for block, part in side.items()} for side in (first, second)]
+    if len(blocks[0].keys() & blocks[1].keys()) >= 2:
+        return difference(blocks[0], blocks[1], overlap)
+    settings = [_by_setting(side) for side in (first, second)]
+    return difference(settings[0], settings[1], overlap)
+
+
+def _by_setting(figures: Figures) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for part in figures.values():
+        for run, figure in part:
+            found.setdefault(run.configuration, []).append(figure)
+    return {configuration: fmean(values) for configuration, values in found.items()}
+
+
+def _figures(objective: Objective, runs: Sequence[tuple[RunResult, Block]]) -> Figures:
+    """Return the figures of complete runs by what they share with others."""
+    found: dict[Block, list[tuple[RunResult, float]]] = {}
+    for run, block in runs:
+        figure = run.figure(objective.metric)
+        if run.is_complete and figure is not None:
+            found.setdefault(block, []).append((run, figure))
+    return found

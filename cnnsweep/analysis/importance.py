@@ -1,0 +1,219 @@
+"""How much each hyperparameter, and each pair of them, matters for the sweep's metric."""
+
+import importlib.util
+import itertools
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from cnnsweep.analysis.axes import MANY_VALUES, Levels, canonical, is_number, levels_of, setting_axes
+from cnnsweep.analysis.configurations import Setting
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.statistics import Estimate
+from cnnsweep.analysis.summary import sort_key
+from cnnsweep.formatting.numbers import is_unused
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+NEEDS_OPTUNA = "importance needs Optuna: pip install 'cnnsweep[search]'"
+FEWEST_SETTINGS = 10  # below, the effects can be read off one by one
+SETTINGS_PER_AXIS = 10  # below, importance is a guess
+MOST_SETTINGS = 2000  # more make it slower, not better
+BEST_SHARE, FEWEST_BEST = 0.1, 5  # what counts as good: the best tenth, but five settings at least
+LOG_SPAN = 100  # a positive axis that spans as much is taken by its logarithm
+_CLOSE_ENOUGH = 1e-12
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """How far the effect of one hyperparameter depends on another.
+
+    Attributes:
+        share: of the variance of the cells' means, what the two main effects together leave unexplained, 0 to 1, less
+            what noise leaves on average, as far as replicates or several settings in a cell tell.
+        cells: combinations of values (or bins) that have settings; of `possible` ones.
+        per_cell: settings in a cell, on average.
+    """
+
+    first: str
+    second: str
+    share: float
+    cells: int
+    possible: int
+    per_cell: float
+
+
+def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float] | None:
+    """Return the share of each hyperparameter in what tells good settings from the rest, largest first; they sum to 1.
+
+    By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) as Optuna has it, on the settings' means: how differently the
+    best tenth of the settings is distributed along each axis. Texts, lists, truth values and axes of few numbers are
+    categories; others are numbers, by their logarithm where they span two decades. Settings that have no use for an
+    axis are spread over its values evenly, so that they say nothing about it.
+
+    Returns:
+        None if Optuna is not installed; empty with fewer than two axes or `FEWEST_SETTINGS` settings, or where all
+        settings are equally good.
+    """
+    known = _thinned([setting for setting in settings if setting.estimate is not None])
+    axes = [axis for axis in setting_axes(results) if len({canonical(v) for v in _used(axis, known)}) > 1]
+    figures = [setting.estimate.mean for setting in known if setting.estimate is not None]
+    if len(axes) < 2 or len(known) < FEWEST_SETTINGS or min(figures) == max(figures):
+        return {}
+    if importlib.util.find_spec("optuna") is None:
+        return None
+    import optuna
+
+    columns = {axis: _parameter(_filled(axis, [setting.settings.get(axis) for setting in known])) for axis in axes}
+    distributions = {axis: distribution for axis, (distribution, _) in columns.items()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # versions differ in what they call experimental
+        before = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+        try:
+            study = optuna.create_study(direction="maximize" if results.sweep.objective.mode == "max" else "minimize")
+            study.add_trials(
+                optuna.trial.create_trial(
+                    params={axis: values[n] for axis, (_, values) in columns.items()},
+                    distributions=distributions,
+                    value=figure,
+                )
+                for n, figure in enumerate(figures)
+            )
+            evaluator = optuna.importance.PedAnovaImportanceEvaluator(
+                target_quantile=min(max(BEST_SHARE, FEWEST_BEST / len(known)), 0.5)
+            )
+            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        finally:
+            optuna.logging.set_verbosity(before)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def _thinned(settings: Sequence[Setting]) -> Sequence[Setting]:
+    """Return evenly spaced ones of too many; they come ranked, so good and bad ones keep their shares."""
+    return settings if len(settings) <= MOST_SETTINGS else settings[:: math.ceil(len(settings) / MOST_SETTINGS)]
+
+
+def _used(axis: str, settings: Sequence[Setting]) -> list[Any]:
+    """Return an axis's values in those settings that have a use for it."""
+    values = [setting.settings.get(axis) for setting in settings]
+    return [value for value in values if not is_unused(axis, value)]
+
+
+def _filled(axis: str, values: Sequence[Any]) -> list[Any]:
+    """Return the values of ranked settings, those that do not use the axis spread over the values of the others.
+
+    As a value of its own, "does not apply" would tell how good the settings are that lack the axis: that is the
+    importance of what it depends on. Steps by the golden ratio reach all values evenly at every stage of the ranking.
+    """
+    used = sorted((value for value in values if not is_unused(axis, value)), key=sort_key)
+    count = itertools.count(1)
+    return [used[int(next(count) * _GOLDEN % 1 * len(used))] if is_unused(axis, v) else v for v in values]
+
+
+def _parameter(values: Sequence[Any]) -> tuple["BaseDistribution", list[Any]]:
+    """Return an axis as Optuna knows it: its distribution, and one value a setting."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    if all(map(is_number, values)) and len(set(values)) > MANY_VALUES:
+        numbers = [float(value) for value in values]
+        low, high = min(numbers), max(numbers)
+        return FloatDistribution(low, high, log=0 < low <= high / LOG_SPAN), numbers
+    texts = [canonical(value) for value in values]
+    return CategoricalDistribution(tuple(dict.fromkeys(texts))), texts
+
+
+def interactions(results: Results, settings: Sequence[Setting]) -> list[Interaction]:
+    """Return the pairs of hyperparameters that do more together than one by one, the strongest first.
+
+    An additive model (one effect a value of either, by least squares) is fitted to the mean of each combination
+    that has settings. Numbers of many values are binned. A pair is left out where the model has as many effects as
+    there are cells, so that it would explain anything, and where cells do not differ. Settings that have no use for
+    one of the two are left out: they cannot show how it works together with anything.
+    """
+    known = [setting for setting in settings if setting.estimate is not None]
+    runs = [setting.runs[0] for setting in known]
+    levels = [levels_of(axis, runs, always=True) for axis in setting_axes(results)]
+    is_drawn = results.sweep.search is not None and results.sweep.search.get("method") != "grid"
+    found = [_interaction(a, b, known, is_drawn) for a, b in itertools.combinations(levels, 2)]
+    return sorted((pair for pair in found if pair is not None and pair.share > 0), key=lambda pair: -pair.share)
+
+
+def estimates_by_cell(
+    first: Levels, second: Levels, settings: Sequence[Setting]
+) -> dict[tuple[int, int], list[Estimate]]:
+    """Return the estimates of the settings in each combination of two hyperparameters' levels that has any.
+
+    Settings that have no use for one of the two are left out, and those without a figure.
+    """
+    cells: dict[tuple[int, int], list[Estimate]] = {}
+    for setting in settings:
+        values = [setting.runs[0].settings[axis.name] for axis in (first, second)]
+        if setting.estimate is None or is_unused(first.name, values[0]) or is_unused(second.name, values[1]):
+            continue
+        cell = (first.of[canonical(values[0])], second.of[canonical(values[1])])
+        cells.setdefault(cell, []).append(setting.estimate)
+    return cells
+
+
+def _interaction(first: Levels, second: Levels, settings: Sequence[Setting], is_drawn: bool) -> Interaction | None:
+    estimates = estimates_by_cell(first, second, settings)
+    cells = {cell: [found.mean for found in part] for cell, part in estimates.items()}
+    # Squared, of the settings' means, where they have replicates.
+    errors = [
+        found.deviation**2 / found.count for part in estimates.values() for found in part if found.deviation is not None
+    ]
+    means = {cell: fmean(figures) for cell, figures in cells.items()}
+    if not means or len(means) <= len({row for row, _ in means}) + len({column for _, column in means}) - 1:
+        return None
+    share = unexplained(means)
+    if share is None:
+        return None
+    # In drawn settings all other hyperparameters differ within a cell, in a grid they are the same in every cell.
+    noise = _within(cells) if is_drawn else fmean(errors) if errors else 0.0
+    freedom = len(means) - len({row for row, _ in means}) - len({column for _, column in means}) + 1
+    total = math.fsum((value - fmean(means.values())) ** 2 for value in means.values())
+    by_chance = freedom * noise * fmean(1 / len(figures) for figures in cells.values())
+    share = max(share - by_chance / total, 0.0)
+    possible = math.prod(sum(not is_unused(axis.name, v) for v in axis.values) for axis in (first, second))
+    per_cell = sum(map(len, cells.values())) / len(means)
+    return Interaction(first.name, second.name, share, len(means), possible, per_cell)
+
+
+def _within(cells: Mapping[tuple[int, int], Sequence[float]]) -> float:
+    """Return the variance of figures within their cells, 0 where no cell has two."""
+    squares = math.fsum((value - fmean(values)) ** 2 for values in cells.values() for value in values)
+    freedom = sum(len(values) - 1 for values in cells.values())
+    return squares / freedom if freedom else 0.0
+
+
+def unexplained(cells: Mapping[tuple[int, int], float]) -> float | None:
+    """Return the share of the variance between cells that row and column effects leave; None if there is none.
+
+    Least squares by turns: each pass takes the mean of what is left out of every row, then out of every column, until
+    the squares no longer shrink. With all cells there, the first pass is exact.
+    """
+    middle = fmean(cells.values())
+    left = {cell: value - middle for cell, value in cells.items()}
+    total = math.fsum(value**2 for value in left.values())
+    if total <= (_CLOSE_ENOUGH * (abs(middle) + 1)) ** 2 * len(cells):
+        return None
+    before = total
+    for _ in range(200):
+        for side in (0, 1):
+            lines: dict[int, list[float]] = {}
+            for cell, value in left.items():
+                lines.setdefault(cell[side], []).append(value)
+            means = {line: fmean(values) for line, values in lines.items()}
+            left = {cell: value - means[cell[side]] for cell, value in left.items()}
+        rest = math.fsum(value**2 for value in left.values())
+        if before - rest <= 1e-9 * total:
+            break
+        before = rest
+    share = rest / total
+    return share if share > _CLOSE_ENOUGH else 0.0

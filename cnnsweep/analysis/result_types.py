@@ -1,0 +1,168 @@
+"""What a results file holds, as values: the sweep, its runs, their epochs and tests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.formatting.numbers import epochs_text
+from cnnsweep.metrics.objective import Objective, chance_of
+from cnnsweep.types import FailureKind, RunStatus
+
+FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What holds for the whole sweep.
+
+    Attributes:
+        axes: the hyperparameters that vary.
+        best: the best run's name.
+        folds: of cross-validation, or None.
+        search: how settings were drawn ("method", "runs", "seed" and more), None for a grid.
+        early_stop: the rule that ended runs early ("method" and more), or None.
+        duration: seconds of training, the sum over the runs; of runs that train together each has its share.
+        elapsed: seconds that passed while they trained, over all commands; None where the file does not say.
+        validation_images, largest_class: how many images settings are chosen on, and how many of them are of the
+            largest class; None where the file does not say.
+    """
+
+    name: str
+    description: str
+    status: str
+    dataset: str
+    model: str
+    objective: Objective
+    validation: float
+    seed: int
+    precision: str
+    device: str
+    threads: int | None
+    hyperparameters: tuple[str, ...]
+    axes: tuple[str, ...]
+    best: str | None
+    started: str
+    updated: str
+    duration: float
+    folds: int | None
+    search: Mapping[str, Any] | None
+    early_stop: Mapping[str, Any] | None
+    elapsed: float | None = None
+    validation_images: int | None = None
+    largest_class: int | None = None
+
+    @property
+    def chance(self) -> float | None:
+        """The validation accuracy of always answering the largest class."""
+        images = {"validation_images": self.validation_images, "largest_class": self.largest_class}
+        return chance_of(images)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why a rule ended a run early: after `epoch`, its setting's figure was held against a threshold."""
+
+    epoch: int
+    value: float | None
+    threshold: float | None
+    compared: int  # how many settings the threshold comes from; 1 if it depends on no other
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """One run, with the figures that stand for it. A figure is None where it was not measured or not finite.
+
+    `configuration` is the same for runs that differ by seed or fold alone; `best_epoch` is the one whose weights
+    were kept. `epochs_planned` is None where nothing says it. `in_file` is False for a run that the sweep file had
+    once, and has no more: it is chosen for nothing.
+    """
+
+    name: str
+    id: str
+    status: RunStatus
+    failure: FailureKind | None
+    cause: str | None
+    epochs_done: int
+    best_epoch: int | None
+    loss: float | None
+    accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+    run_duration: float | None  # seconds
+    parameters: int | None  # how many weights the model has
+    checkpoint: str | None  # relative to the sweep's folder
+    settings: Mapping[str, Any]  # one a hyperparameter
+    configuration: str
+    fold: int | None
+    stop: Stop | None
+    epochs_planned: int | None = None
+    in_file: bool = True
+
+    def figure(self, metric: str) -> float | None:
+        """Return the figure that stands for the run by its name, one of `selection.METRICS`."""
+        figure: float | None = getattr(self, metric)
+        return figure
+
+    @property
+    def has_failed(self) -> bool:
+        return self.status in (RunStatus.DIVERGED, RunStatus.FAILED)
+
+    @property
+    def epochs_text(self) -> str:
+        """How far it is: `2/40`."""
+        return epochs_text(self.epochs_done, self.epochs_planned)
+
+    @property
+    def is_complete(self) -> bool:
+        return self.status in (RunStatus.FINISHED, RunStatus.STOPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """One run after one epoch."""
+
+    epoch: int
+    loss: float | None
+    accuracy: float | None
+    val_loss: float | None
+    val_accuracy: float | None
+    epoch_duration: float | None  # seconds
+    run_duration: float | None  # seconds
+
+    def figure(self, metric: str) -> float | None:
+        """Return the figure by its name, one of `selection.METRICS`."""
+        figure: float | None = getattr(self, metric)
+        return figure
+
+
+@dataclass(frozen=True, slots=True)
+class TestResult:
+    """What a run reached on the test set. `refit` says that it was trained anew, on all training images."""
+
+    __test__ = False  # pytest takes the name for a class of tests
+
+    run: str
+    configuration: str
+    accuracy: float
+    loss: float | None
+    images: int
+    correct: int
+    time: str  # ISO
+    refit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """A results file: the sweep, its runs in the file's order, the epochs of each run by its name, and its tests.
+
+    `former` are runs that the sweep file no longer has; they are among `epochs` too.
+    """
+
+    folder: Path
+    sweep: SweepResult
+    runs: tuple[RunResult, ...]
+    epochs: Mapping[str, tuple[EpochResult, ...]]
+    tests: tuple[TestResult, ...] = ()
+    former: tuple[RunResult, ...] = ()

@@ -1,0 +1,119 @@
+"""In words: how far the best setting is ahead, and how sure that is."""
+
+from collections.abc import Sequence
+
+from cnnsweep.analysis.configurations import Setting, fold_overlap, replicate_words, setting_words
+from cnnsweep.analysis.intervals import ends_text
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.statistics import Difference, difference, more_seeds
+from cnnsweep.formatting.numbers import count_text, figure_text
+
+TIED_SHOWN = 3  # settings that are named as tied; the table marks all
+FEW_SEEDS = 3  # with fewer, the deviation is a guess, and so is all that is foretold from it
+EXACT_SEEDS = 20  # up to here a number of seeds is told exactly
+MANY_SEEDS = 100
+CANNOT_TELL = "How sure the best is cannot be told: that takes two settings with two seeds each, none failed."
+
+
+def sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:
+    """Return in words how far the best setting is ahead and how sure that is; nothing where there are no two."""
+    known = [setting for setting in settings if setting.estimate is not None]
+    if len(known) < 2:
+        return []
+    rivals = _judged(settings)
+    if rivals is None:
+        return [CANNOT_TELL]
+    best, second, judged = rivals
+    found = difference(best.figures, second.figures, fold_overlap(results))
+    tied = [setting for setting in judged if setting.tied and setting is not best]
+    so_far = "" if results.sweep.status == "finished" else "so far "
+    words = f"{setting_words(results, best)} {so_far}"
+    if not tied:
+        return [f"{words}is ahead of the second, {_ahead_words(results, best, second, found)}."]
+    lines = [f"{words}is statistically tied with {_tied_words(results, tied, len(judged) - 1)}."]
+    if found.mean == 0:
+        return [*lines, f"Its mean is that of the second, {setting_words(results, second)}."]
+    lines.append(
+        f"It is ahead of the second, {_ahead_words(results, best, second, found)}; "
+        f"{_more_words(best, found, len(judged))}."
+    )
+    return lines
+
+
+def short_sure_words(results: Results, settings: Sequence[Setting]) -> str | None:
+    """Return the same in half a line: `statistically tied with 6 of 8 others; 55 % sure to beat the second`."""
+    rivals = _judged(settings)
+    if rivals is None:
+        return None
+    best, second, judged = rivals
+    found = difference(best.figures, second.figures, fold_overlap(results))
+    tied = sum(setting.tied is True for setting in judged) - 1
+    others = len(judged) - 1
+    by = {1: "the only other", 2: "both others"}.get(others, f"all {others:,} others")
+    by = by if tied == others else f"{tied:,} of {others:,} others"
+    so_far = "" if results.sweep.status == "finished" else " so far"
+    parts = [(f"statistically tied with {by}" if tied else "ahead of all others") + so_far]
+    sure = _sure(results, found)
+    if sure is not None:
+        parts.append(f"{_percent(sure)} sure to beat the second")
+    return "; ".join(parts)
+
+
+def _judged(settings: Sequence[Setting]) -> tuple[Setting, Setting, list[Setting]] | None:
+    """Return the best, the second, and all that could be compared with each other; None if the best was not."""
+    judged = [setting for setting in settings if setting.estimate is not None and setting.tied is not None]
+    best = next((setting for setting in settings if setting.estimate is not None), None)
+    if best is None or best.tied is None or len(judged) < 2:
+        return None
+    return best, judged[1] if judged[0] is best else judged[0], judged
+
+
+def _tied_words(results: Results, tied: Sequence[Setting], others: int) -> str:
+    if len(tied) > TIED_SHOWN:
+        return f"all {len(tied):,} others" if len(tied) == others else f"{len(tied):,} of {others:,} others"
+    return f"{count_text(len(tied), 'other')}: {', '.join(setting_words(results, setting) for setting in tied)}"
+
+
+def _sure(results: Results, found: Difference) -> float | None:
+    return found.sure if found.sure is None or results.sweep.objective.mode == "max" else 1 - found.sure
+
+
+def _ahead_words(results: Results, best: Setting, second: Setting, found: Difference) -> str:
+    objective = results.sweep.objective
+    metric, sign = objective.metric, 1 if objective.mode == "max" else -1
+    words = f"{setting_words(results, second)}, by {figure_text(metric, sign * found.mean)}"
+    sure = _sure(results, found)
+    if found.low is None or found.high is None or sure is None:
+        return words
+    low, high = sorted((sign * found.low, sign * found.high))
+    if found.pairs is None:
+        basis = f"{len(best.figures):,} and {count_text(len(second.figures), 'run')}, not in pairs"
+    else:
+        basis = f"{replicate_words(key for key in best.figures if key in second.figures)} in pairs"
+    return f"{words} (95 % interval {ends_text(metric, low, high, -1.0)}, {basis}): {_percent(sure)} sure"
+
+
+def _percent(sure: float) -> str:
+    if sure == 1:
+        return "100 %"
+    return "over 99.9 %" if sure > 0.999 else f"{sure * 100:.1f} %" if sure > 0.99 else f"{sure * 100:.0f} %"
+
+
+def _more_words(best: Setting, found: Difference, judged: int) -> str:
+    """Return how many more seeds would separate the first two, as far as anybody can tell."""
+    count = len(best.figures) if found.pairs is None else found.pairs
+    more = more_seeds(found, count)
+    if more == 0:
+        return f"but among {judged:,} settings the best can lead by as much through chance"
+    if count < FEW_SEEDS:
+        return f"{count:,} are too few to say how many more would separate the first two"
+    if more is None and found.overlap:
+        return "more seeds on the same folds would not separate the first two"
+    if more is None:
+        return "no number of seeds that one could train would separate the first two"
+    folds = len({fold for _, fold in best.figures if fold is not None}) or 1
+    seeds = -(-more // folds)
+    if seeds > MANY_SEEDS:
+        return "it would take hundreds of seeds to separate the first two"
+    rounded = seeds if seeds <= EXACT_SEEDS else -(-seeds // 10) * 10
+    return f"about {count_text(rounded, 'more seed')} would separate the first two"

@@ -1,0 +1,147 @@
+"""What a sweep's results amount to, run by run: ranking, places, failures. Pure functions of `Results`."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnsweep.analysis.axes import canonical
+from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.errors import UsageError
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import duration_text
+from cnnsweep.metrics.objective import Objective, default_mode
+from cnnsweep.types import FailureKind, RunStatus
+
+RUN_COLUMNS = (
+    *("run", "id", "configuration", "fold", "status", "failure", "epochs_done", "epochs_planned", "best_epoch"),
+    *FIGURES,
+    *("run_duration", "parameters"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """Runs that failed alike, in the order of the file.
+
+    Attributes:
+        cause: in words that hold for all of them.
+        shared: the settings that vary in the sweep and are the same for all of them.
+    """
+
+    status: RunStatus
+    failure: FailureKind | None
+    cause: str
+    shared: Mapping[str, Any]
+    runs: tuple[RunResult, ...]
+
+
+def time_words(results: Results) -> str:
+    """Return how long the sweep took, and what of it was training: `52.1 s in all, 40.2 s of training`.
+
+    The first passed on a clock. The second is the sum over the runs: less, since it leaves measuring and recording out,
+    or more, where several workers train at once.
+    """
+    training = f"{duration_text(results.sweep.duration)} of training"
+    elapsed = results.sweep.elapsed
+    return training if elapsed is None else f"{duration_text(elapsed)} in all, {training}"
+
+
+def best_run(results: Results) -> RunResult | None:
+    """Return the run that the sweep calls its best, or None where no run has a figure yet."""
+    return next((run for run in results.runs if run.name == results.sweep.best), None)
+
+
+def places(results: Results) -> dict[str, int]:
+    """Return each run's place by the sweep's metric, from 1; runs without a figure and runs that failed have none."""
+    metric = results.sweep.objective.metric
+    ranked = [run for run in rank_runs(results) if not run.has_failed and run.figure(metric) is not None]
+    return {run.name: place for place, run in enumerate(ranked, start=1)}
+
+
+def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
+    """Return the runs from best to worst by the sweep's metric, or ordered by the column `sort`.
+
+    Accuracies come highest first, equal ones by their loss; everything else lowest first, equals as in the file, what
+    is missing last. By a
+    figure (and by default), runs that diverged or failed come after all others, whatever they reached before.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    if sort is None or sort == results.sweep.objective.metric:
+        return _rank_by_figure(results.runs, results.sweep.objective)
+    if sort in FIGURES:
+        return _rank_by_figure(results.runs, Objective(sort, default_mode(sort)))
+    value = column(results, sort)
+    return sorted(results.runs, key=lambda run: sort_key(value(run)))
+
+
+def _rank_by_figure(runs: tuple[RunResult, ...], objective: Objective) -> list[RunResult]:
+    ranked = [runs[position] for position in rank_by(objective, runs)]
+    return sorted(ranked, key=lambda run: run.has_failed)  # sorting is stable
+
+
+def rank_by(objective: Objective, runs: Sequence[RunResult]) -> list[int]:
+    """Return the runs' positions from best to worst; see `Objective.rank`."""
+    losses = [None if objective.tie_breaker is None else run.figure(objective.tie_breaker) for run in runs]
+    return objective.rank([run.figure(objective.metric) for run in runs], losses)
+
+
+def column(results: Results, name: str) -> Callable[[RunResult], Any]:
+    """Return what takes a column's value out of a run.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    if name in results.sweep.hyperparameters:
+        return lambda run: run.settings[name]
+    if name == "run":
+        return lambda run: run.name
+    if name in RUN_COLUMNS:
+        return lambda run: getattr(run, name)
+    allowed = list(dict.fromkeys([*results.sweep.hyperparameters, *RUN_COLUMNS]))
+    close = difflib.get_close_matches(name, allowed, n=1)
+    hint = f"did you mean '{safe_text(close[0])}'? " if close else ""
+    raise UsageError(
+        f"--sort: there is no column '{safe_text(name)}'; {hint}allowed: {', '.join(map(safe_text, allowed))}"
+    )
+
+
+def sort_key(value: Any) -> tuple[int, float, str]:
+    """Order values of any type: numbers, false and true, texts, lists and mappings, nothing."""
+    if value is None:
+        return 4, 0.0, ""
+    if isinstance(value, bool):
+        return 1, float(value), ""
+    if isinstance(value, int | float):
+        return 0, value, ""
+    return (2, 0.0, value) if isinstance(value, str) else (3, 0.0, canonical(value))
+
+
+def group_failures(results: Results) -> list[FailureGroup]:
+    """Return the runs that failed, grouped by kind and cause, the largest group first; those that diverged are one."""
+    groups: dict[tuple[RunStatus, FailureKind | None, str | None], list[RunResult]] = {}
+    for run in results.runs:
+        if run.has_failed:
+            # Where a loss became infinite differs from run to run, and is of little interest.
+            has_diverged = run.status is RunStatus.DIVERGED
+            alike = (FailureKind.DIVERGED, None) if has_diverged else (run.failure, run.cause)
+            groups.setdefault((run.status, *alike), []).append(run)
+    found = [
+        FailureGroup(status, failure, _common_cause(runs), _shared_settings(results, runs), tuple(runs))
+        for (status, failure, _), runs in groups.items()
+    ]
+    return sorted(found, key=lambda group: -len(group.runs))
+
+
+def _common_cause(runs: Sequence[RunResult]) -> str:
+    causes = {run.cause for run in runs}
+    if len(causes) > 1:
+        return "a loss or a weight became infinite or NaN; try a smaller lr"
+    return runs[0].cause or "no cause was recorded"
+
+
+def _shared_settings(results: Results, runs: Sequence[RunResult]) -> dict[str, Any]:
+    values = {axis: [run.settings[axis] for run in runs] for axis in results.sweep.axes}
+    return {axis: of_runs[0] for axis, of_runs in values.items() if len(set(map(canonical, of_runs))) == 1}

@@ -1,0 +1,93 @@
+"""What was measured on the test set, apart from the figures that settings were selected by."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from cnnsweep.analysis.configurations import Setting, fold_overlap, replicate_words, setting_words
+from cnnsweep.analysis.intervals import mean_text
+from cnnsweep.analysis.results import Results, TestResult
+from cnnsweep.analysis.statistics import estimate, wilson
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text, figure_text
+
+SETTINGS_SHOWN = 5
+_REFIT = ", trained anew on all training images"
+
+
+def tests_by_setting(results: Results) -> dict[str, list[TestResult]]:
+    """Return the tests that were made, by configuration, in the file's order."""
+    found: dict[str, list[TestResult]] = {}
+    for test in results.tests:
+        found.setdefault(test.configuration, []).append(test)
+    return found
+
+
+def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | None:
+    """Return what was tested, the best setting first, or None if nothing was."""
+    tests = tests_by_setting(results)
+    if not tests:
+        return None
+    ranked = [setting for setting in settings if setting.configuration in tests]
+    lines: list[RenderableType] = [Text("Tested", "bold")]
+    for setting in ranked[:SETTINGS_SHOWN]:
+        place = "" if setting.place is None else f"{setting.place}  "
+        lines.append(Text(f"{place}{setting_words(results, setting)}"))
+        facts = [f"selected on {selected_words(results, setting)}"]
+        facts += tested_words(results, latest_tests(tests[setting.configuration]))
+        lines += [Padding(Text(fact), (0, 0, 0, 3)) for fact in facts]
+    if len(ranked) > SETTINGS_SHOWN:
+        lines.append(Text(f"… and {count_text(len(ranked) - SETTINGS_SHOWN, 'setting')} more", "dim"))
+    unknown = len(tests) - len(ranked)
+    if unknown:
+        lines.append(Text(f"{count_text(unknown, 'tested setting')} no longer in the sweep", "dim"))
+    if len(tests) > 1:
+        warning = (
+            f"{len(tests):,} settings were tested: the best of several tests flatters; report that of the best by "
+        )
+        lines.append(Text(f"{warning}validation, whatever the others reached.", "magenta"))
+    return Group(*lines)
+
+
+def latest_tests(tests: Sequence[TestResult]) -> list[TestResult]:
+    """Return each run's last test; the same weights tested again say nothing new."""
+    return list({(test.run, test.refit): test for test in tests}.values())
+
+
+def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
+    """Return one line for what was measured, and one for what was trained anew; of several runs their mean."""
+    facts = []
+    for part in ([test for test in tests if not test.refit], [test for test in tests if test.refit]):
+        if len(part) < 2 or len({test.images for test in part}) > 1:
+            facts += [f"tested: {test_words(test)}" for test in part]
+            continue
+        found = estimate([test.accuracy for test in part], fold_overlap(results))
+        low, high = (figure_text("accuracy", end([test.accuracy for test in part])) for end in (min, max))
+        days = sorted({safe_text(test.time.partition("T")[0]) for test in part})
+        facts.append(
+            f"tested: accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to "
+            f"{high}; {count_text(part[0].images, 'test image')}{_REFIT if part[0].refit else ''}, looked at {days[-1]}"
+        )
+    return facts
+
+
+def selected_words(results: Results, setting: Setting) -> str:
+    """Return by which figure the setting was selected, `val_accuracy 0.8941 (validation images, 5 seeds)`."""
+    metric = results.sweep.objective.metric
+    if setting.estimate is None:
+        return f"{metric}, of which it has none"
+    images = "validation images" if metric.startswith("val_") else "training images"
+    over = f", {replicate_words(setting.figures)}" if setting.estimate.count > 1 else ""
+    return f"{metric} {figure_text(metric, setting.estimate.mean)} ({images}{over})"
+
+
+def test_words(test: TestResult) -> str:
+    """Return `accuracy 0.9050 (95 % 0.8991 to 0.9106, 10,000 test images, weights of run-1), looked at 2026-11-21`."""
+    low, high = wilson(test.correct, test.images)
+    interval = f"95 % {figure_text('accuracy', low)} to {figure_text('accuracy', high)}"
+    refit = _REFIT if test.refit else f", weights of {safe_text(test.run)}"
+    day = safe_text(test.time.partition("T")[0])
+    accuracy = figure_text("accuracy", test.accuracy)
+    return f"accuracy {accuracy} ({interval}, {count_text(test.images, 'test image')}{refit}), looked at {day}"

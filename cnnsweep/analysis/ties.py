@@ -1,0 +1,86 @@
+"""Settings that reach the very figure of the best, and runs that are no better than chance: what a star would hide."""
+
+from collections.abc import Sequence
+
+from cnnsweep.analysis.configurations import Setting, chosen_setting, setting_words
+from cnnsweep.analysis.results import Results
+from cnnsweep.formatting.numbers import figure_text
+from cnnsweep.metrics.objective import has_learned
+
+TIED_NAMED = 3  # settings; of more their number is said
+STAR, EQUAL, TIED = "★", "=", "≈"
+
+
+def equals_of_best(results: Results, settings: Sequence[Setting]) -> list[Setting]:
+    """Return the other settings with exactly the figure of the one that is chosen, none of them failed."""
+    best = chosen_setting(results, settings)
+    return [] if best is None else [setting for setting in settings if setting is not best and _is_equal(setting, best)]
+
+
+def tie_words(results: Results, settings: Sequence[Setting]) -> str | None:
+    """Return which settings tie with the best, and what decided between them; None where it is alone ahead."""
+    best, equal = chosen_setting(results, settings), equals_of_best(results, settings)
+    if best is None or not equal:
+        return None
+    metric, tie_breaker = results.sweep.objective.metric, results.sweep.objective.tie_breaker
+    named = "; ".join(setting_words(results, setting, ", ") for setting in equal[:TIED_NAMED])
+    rest = len(equal) - TIED_NAMED
+    who = f"{named}{f' and {rest:,} more' if rest > 0 else ''}"
+    verb = "reaches" if len(equal) == 1 else "reach"
+    has_lower = tie_breaker is not None and best.loss is not None and equal[0].loss != best.loss
+    why = f"it has the lowest {tie_breaker} of them" if has_lower else "it comes first"
+    return f"{who} {verb} exactly the same {metric}: {why}"
+
+
+def mark(setting: Setting, best: Setting | None, is_starred: bool = True) -> str:
+    """Return what stands before a setting: the star, that it reaches exactly the same, or that it is tied.
+
+    Args:
+        best: the chosen one.
+    """
+    if setting.place == 1:
+        return STAR if is_starred else " "
+    if best is not None and is_starred and _is_equal(setting, best):
+        return EQUAL
+    return TIED if setting.tied else " "
+
+
+def chance_words(results: Results) -> str | None:
+    """Return that no run learned anything, None where one did or nobody can tell.
+
+    Who always answers the largest class has its share of the images right; a run that has no more than that is no
+    result to choose.
+    """
+    measured = [run for run in results.runs if run.val_accuracy is not None and not run.has_failed]
+    chance = results.sweep.chance
+    if not measured or chance is None or any(has_learned(run.val_accuracy, chance) for run in measured):
+        return None
+    so_far = "" if any(run.is_complete for run in measured) else " so far"
+    return (
+        f"No run has learned anything{so_far}: none has a val_accuracy above {figure_text('val_accuracy', chance)}, "
+        "which always answering the largest class has. None of them is marked as the best."
+    )
+
+
+def starred_run(results: Results) -> str | None:
+    """Return the name of the run that is marked as the best, None where none deserves it."""
+    return None if chance_words(results) else results.sweep.best
+
+
+def equal_runs(results: Results) -> frozenset[str]:
+    """Return the names of runs with exactly the figure of the one that is marked as the best."""
+    best = next((run for run in results.runs if run.name == starred_run(results)), None)
+    metric = results.sweep.objective.metric
+    if best is None or best.figure(metric) is None:
+        return frozenset()
+    return frozenset(
+        run.name
+        for run in results.runs
+        if run is not best and not run.has_failed and run.figure(metric) == best.figure(metric)
+    )
+
+
+def _is_equal(setting: Setting, best: Setting) -> bool:
+    if setting.estimate is None or best.estimate is None or setting.failed:
+        return False
+    return setting.estimate.mean == best.estimate.mean

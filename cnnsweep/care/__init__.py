@@ -1,1 +1,0 @@
-"""Looking after an installation and what sweeps leave behind: checking, mending, cleaning."""

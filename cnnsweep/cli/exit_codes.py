@@ -1,0 +1,95 @@
+"""How the program ends: by which exit code, and without a traceback when a signal or a closed pipe is the cause."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from cnnsweep.formatting.stream import ForgivingStream
+from cnnsweep.tuner.stop_signal import handled, remember_end
+
+_LOST_READER = 128 + 13  # SIGPIPE, which not every system has
+
+
+@contextmanager
+def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP end the program with their exit codes and without a traceback.
+
+    The first one unwinds the program, a second one ends it where it is.
+
+    Args:
+        before_the_end: is called in either case.
+
+    Raises:
+        SystemExit: on the first signal.
+    """
+    ending: SystemExit | None = None
+    usual_hook = sys.unraisablehook
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal ending
+        if ending is not None:
+            before_the_end()
+            os._exit(128 + number)
+        ending = SystemExit(128 + number)
+        remember_end(ending)
+        sys.unraisablehook = _say_nothing  # an exception in the middle of an import may end in a callback
+        raise ending
+
+    # Once the handler is gone, Ctrl-C would print a traceback of whatever cleans up while the interpreter ends.
+    atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    try:
+        with handled(("SIGINT", "SIGTERM", "SIGHUP"), handle):
+            try:
+                yield
+                if ending is not None:  # it came to nothing in the middle of an import
+                    raise ending
+            except Exception:
+                if ending is not None:  # what extension modules make of an exception while they are imported
+                    raise ending from None
+                raise
+            finally:
+                if ending is not None:
+                    before_the_end()
+    finally:
+        sys.unraisablehook = usual_hook
+        remember_end(None)
+
+
+@contextmanager
+def suspended_by_ctrl_z(before: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-Z suspend the program as ever, after calling `before`: a hidden cursor would be the shell's."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        before()
+        usual = signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)  # here it stops, until `fg`
+        signal.signal(number, usual)
+
+    with handled(("SIGTSTP",), handle):
+        yield
+
+
+def _say_nothing(_what: Any) -> None:
+    pass
+
+
+def exit_code_with_output(code: int, out: ForgivingStream) -> int:
+    """Return the exit code of a command whose output may have been lost, and say so.
+
+    A lost reader is the reader's wish (`| head`): 141, what SIGPIPE gives, tells a script of it and is not said. What
+    went wrong before, or a signal, is worth more than either.
+    """
+    out.flush()
+    if out.failure is None:
+        return code
+    if out.has_lost_its_reader:
+        return code or _LOST_READER
+    print(f"error: the output cannot be written ({getattr(out.failure, 'strerror', out.failure)})", file=sys.stderr)
+    return code or 1

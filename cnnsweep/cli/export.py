@@ -1,0 +1,108 @@
+"""Commands that use a trained model elsewhere: export, predict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AllowCode, AsJson, Checkpoint, DataRoot, Device, Quiet, stdout
+from cnnsweep.errors import DataError, UsageError
+
+
+def export(
+    checkpoint: Checkpoint,
+    file_format: Annotated[
+        str, typer.Option("--format", help="onnx, torch-export or safetensors.", metavar="FORMAT")
+    ] = "onnx",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The file to write.", show_default="model.onnx, .pt2 or .safetensors"),
+    ] = None,
+    normalize: Annotated[
+        bool,
+        typer.Option(
+            "--normalize/--no-normalize",
+            help="Let the exported model take pixels, uint8 from 0 to 255, and normalise them itself; without, it "
+            "takes float32 images that are normalised already.",
+        ),
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    allow_code: AllowCode = False,
+    quiet: Quiet = False,
+) -> None:
+    """Write a trained model for other programs.
+
+    The number of images at once is free. The file holds class names, mean, deviation and what goes in and out. It is
+    written only if its outputs equal the model's on images of the data set (nothing is downloaded for that).
+
+    \b
+    Examples:
+      cnnsweep export --checkpoint runs/fashion --format onnx
+      cnnsweep export -c runs/fashion/<run> --format torch-export --output fashion.pt2
+    """
+    from cnnsweep.evaluation.export import ENDINGS, ExportOptions, export_checkpoint
+    from cnnsweep.formatting.escape import safe_text
+    from cnnsweep.progress.loading import loading_progress
+
+    if file_format not in ENDINGS:
+        raise UsageError(f"--format: found '{file_format}', allowed are {', '.join(ENDINGS)}")
+    target = output or Path(f"model{ENDINGS[file_format]}")
+    with loading_progress(quiet) as loading:
+        options = ExportOptions(file_format, target, data_root, normalize, allow_code, force, loading)
+        written = export_checkpoint(checkpoint, options)
+    if not quiet:
+        print(
+            f"wrote {safe_text(written.file)}: {safe_text(written.run)}, the same on {written.images} "
+            f"{safe_text(written.source)} (logits differ by at most {written.difference:.1g})",
+            file=sys.stderr,
+        )
+
+
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="IMAGE...")],
+    checkpoint: Checkpoint,
+    top: Annotated[int, typer.Option(min=1, help="Show so many classes of each picture.")] = 3,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Turn dark into bright first: dark digits on paper, for a model of MNIST.")
+    ] = False,
+    device: Device = None,
+    allow_code: AllowCode = False,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV to stdout, for spreadsheets.")] = False,
+) -> None:
+    """Say what your own pictures show.
+
+    Each is turned upright, cut to the model's proportions about the centre and resized, as a folder of training images
+    is. Pictures that cannot be read are named, the others go on; exit code 4 if none can be.
+
+    \b
+    Examples:
+      cnnsweep predict --checkpoint runs/fashion shoe.jpg
+      cnnsweep predict -c runs/fashion/<run> photos/ --top 5 --json
+    """
+    from cnnsweep.evaluation.predict import PredictionOptions, Predictor, find_pictures
+    from cnnsweep.formatting.escape import safe_text
+    from cnnsweep.report.predictions import predictions_to_csv, predictions_to_json, render_predictions
+
+    if as_json and as_csv:
+        raise UsageError("predict: give --json or --csv, and not both")
+    files = find_pictures(images)
+    predictor = Predictor(checkpoint, PredictionOptions(device or "auto", invert, allow_code))
+    pictures = list(predictor.predict_files(files))
+    for picture in pictures:
+        if picture.error is not None:
+            print(f"note: {safe_text(picture.file)}: cannot be read ({safe_text(picture.error)})", file=sys.stderr)
+        elif picture.warning is not None:
+            print(f"note: {safe_text(picture.file)}: {picture.warning}", file=sys.stderr)
+    if all(picture.error is not None for picture in pictures):
+        raise DataError("predict: none of the pictures can be read")
+    if as_json:
+        print(predictions_to_json(pictures, predictor.about.classes, top))
+    elif as_csv:
+        sys.stdout.write(predictions_to_csv(pictures, predictor.about.classes, top))
+    else:
+        render_predictions(pictures, predictor.about.classes, top, stdout())

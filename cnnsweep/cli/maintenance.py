@@ -1,0 +1,216 @@
+"""Commands that look after an installation and what sweeps leave behind: logs, doctor, clean."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, stdout
+from cnnsweep.errors import UsageError
+
+if TYPE_CHECKING:
+    from cnnsweep.maintenance.clean import CleaningWishes, Rubbish
+    from cnnsweep.report.logs import RunLog, SweepLogs
+    from cnnsweep.storage.paths import SweepPaths
+
+
+def logs(
+    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a run's.", metavar="PATH")],
+    run_name: Annotated[
+        str | None, typer.Argument(help="The run: its name or id, or how it begins.", metavar="[RUN]")
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show what comes, too, until the run ends or Ctrl-C.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the log of a run, with the traceback of what failed.
+
+    Of a sweep's folder alone: which runs failed or diverged, of what kind each failure is, why, and where its log lies;
+    the whole log where one run failed.
+
+    \b
+    Examples:
+      cnnsweep logs runs/fashion
+      cnnsweep logs runs/fashion lr0.01 --follow
+    """
+    from cnnsweep.report.logs import find_logs
+
+    found, log = find_logs(path, run_name)
+    if follow and as_json:
+        raise UsageError("--follow prints lines as they come, --json one answer; leave one of them out")
+    if as_json:
+        _print_json(found, log)
+    elif log is not None:
+        _print_log(found, log, is_followed=follow)
+    elif follow:
+        raise UsageError("--follow: which run? As in: cnnsweep logs PATH RUN --follow")
+    else:
+        _print_failed(found)
+
+
+def _print_log(found: SweepLogs, log: RunLog, *, is_followed: bool) -> None:
+    from cnnsweep.report.logs import follow, log_lines
+
+    if is_followed:
+        follow(found, log, _print_at_once)
+        return
+    for line in log_lines(log):
+        print(line)
+
+
+def _print_at_once(line: str) -> bool:
+    print(line, flush=True)
+    return getattr(sys.stdout, "failure", None) is None
+
+
+def _print_failed(found: SweepLogs) -> None:
+    from cnnsweep.formatting.escape import safe_text
+
+    failed = found.failed
+    if not failed:
+        print("no run failed or diverged; for the log of another: cnnsweep logs PATH RUN")
+    elif len(failed) == 1:
+        print(f"{safe_text(failed[0].run.name)}  {failed[0].words}\n")
+        _print_log(found, failed[0], is_followed=False)
+    else:
+        for log in failed:
+            print(f"{safe_text(log.run.name)}  {log.words}\n  {safe_text(log.path)}")
+
+
+def _print_json(found: SweepLogs, log: RunLog | None) -> None:
+    from cnnsweep.report.logs import log_lines
+
+    if log is None:
+        print(json.dumps([one.to_plain() for one in found.failed], indent=2))
+    else:
+        print(json.dumps({**log.to_plain(), "lines": list(log_lines(log))}, indent=2))
+
+
+def doctor(
+    path: Annotated[
+        Path | None, typer.Argument(help="A sweep's folder; without one, this installation.", metavar="[FOLDER]")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what can be made again from what is whole, and say what was done.")
+    ] = False,
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check this installation, or every file of a sweep.
+
+    Without a folder: versions, devices, threads, extras, data sets, cache, disk. Of a sweep: whether its journal,
+    checkpoints and tables are whole and agree. --repair makes again what follows from other files; the next 'cnnsweep
+    run' trains what is lost.
+
+    \b
+    Examples:
+      cnnsweep doctor
+      cnnsweep doctor runs/fashion
+      cnnsweep doctor runs/fashion --repair
+
+    Exit codes: 0 nothing is wrong, 1 something is, 3 the folder is in use, 4 there is no sweep.
+    """
+    from cnnsweep.maintenance.diagnostic import has_problems
+    from cnnsweep.maintenance.render import findings_to_json, render_findings
+
+    repairs: list[str] | None = None
+    if path is None:
+        from cnnsweep.maintenance.check_installation import check_installation
+
+        if repair:
+            raise UsageError("--repair: needs a sweep's folder, as in: cnnsweep doctor runs/fashion --repair")
+        findings = check_installation(data_root, Path("runs"))
+    else:
+        from cnnsweep.maintenance.check_sweep import check_sweep, find_sweep
+        from cnnsweep.maintenance.repair import repair_sweep
+        from cnnsweep.progress.loading import loading_progress
+
+        sweep = find_sweep(path)
+        with loading_progress(quiet) as progress:
+            repairs = repair_sweep(sweep, progress) if repair else None
+            findings = check_sweep(sweep, progress)
+    if as_json:
+        print(findings_to_json(findings, repairs))
+    else:
+        if repairs is not None:
+            print("\n".join(repairs) if repairs else "there was nothing to mend")
+        render_findings(findings, stdout())
+    if has_problems(findings):
+        raise typer.Exit(1)
+
+
+def clean(
+    path: Annotated[Path | None, typer.Argument(help="A sweep's folder.", metavar="[FOLDER]")] = None,
+    keep_best: Annotated[
+        int | None,
+        typer.Option("--keep-best", min=1, help="Remove the best weights of all but the best N settings.", metavar="N"),
+    ] = None,
+    events: Annotated[bool, typer.Option("--events", help="Remove TensorBoard's files of finished runs.")] = False,
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="Remove the damaged journals that 'doctor --repair' has kept.")
+    ] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Remove the decoded images of every data set.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, remove nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what a sweep does not need any more.
+
+    Always the checkpoints that finished runs would go on from, and what killed processes left. Figures, logs and the
+    best weights stay, and a run that is not finished keeps everything.
+
+    \b
+    Examples:
+      cnnsweep clean runs/fashion --dry-run
+      cnnsweep clean runs/fashion --keep-best 3 --events
+      cnnsweep clean --cache
+    """
+    from cnnsweep.maintenance.check_sweep import find_sweep
+    from cnnsweep.maintenance.clean import CleaningWishes, find_rubbish
+    from cnnsweep.maintenance.clean import clean as remove_rubbish
+    from cnnsweep.maintenance.render import rubbish_to_json
+
+    if path is None and (not cache or keep_best is not None or events or damaged):
+        raise UsageError("clean: which sweep? As in: cnnsweep clean runs/fashion (--cache alone needs none)")
+    sweep = None if path is None else find_sweep(path)
+    wishes = CleaningWishes(keep_best, events, damaged, cache)
+    if not dry_run and not yes:
+        _ask_to_clean(sweep, wishes)
+    rubbish = find_rubbish(sweep, wishes) if dry_run else remove_rubbish(sweep, wishes)
+    if as_json:
+        print(rubbish_to_json(rubbish, is_removed=not dry_run))
+    else:
+        _print_rubbish(rubbish, is_removed=not dry_run)
+
+
+def _ask_to_clean(sweep: SweepPaths | None, wishes: CleaningWishes) -> None:
+    from rich.console import Console
+
+    from cnnsweep.maintenance.clean import find_rubbish
+    from cnnsweep.maintenance.render import render_rubbish
+
+    rubbish = find_rubbish(sweep, wishes)
+    if not rubbish:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("clean: removes files; add --yes where nobody can be asked, or --dry-run to see them")
+    render_rubbish(rubbish, Console(stderr=True))
+    typer.confirm("Remove these?", abort=True, err=True)
+
+
+def _print_rubbish(rubbish: list[Rubbish], *, is_removed: bool) -> None:
+    from cnnsweep.maintenance.render import render_rubbish
+    from cnnsweep.report.plan import bytes_text
+
+    if not rubbish:
+        print("there is nothing to remove")
+        return
+    render_rubbish(rubbish, stdout())
+    total = bytes_text(sum(one.size_bytes for one in rubbish))
+    print(f"{total} freed" if is_removed else f"{total} would be freed; nothing was removed")

@@ -1,0 +1,365 @@
+"""Commands that train, or say what training would take: run, plan."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shlex
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cnnsweep.cli.gc import collect_as_usual
+from cnnsweep.cli.options import (
+    DEFAULT_DATA_ROOT,
+    Address,
+    AsJson,
+    DataRoot,
+    Device,
+    ExecutorName,
+    FuseWish,
+    Jobs,
+    MaxRuns,
+    NodeData,
+    Out,
+    Overrides,
+    Threads,
+    stdout,
+)
+from cnnsweep.datasets.torchvision_info import images_and_classes
+from cnnsweep.errors import UsageError
+from cnnsweep.tuner.stop_signal import StoppedAtOnce
+
+if TYPE_CHECKING:
+    from cnnsweep.config.schema import SweepSpec
+    from cnnsweep.executors.options import Staff
+    from cnnsweep.planning.cluster import Cluster
+    from cnnsweep.planning.cost import Forecast
+    from cnnsweep.sweep import SweepResult
+    from cnnsweep.types import DatasetChoice, ModelChoice, Run
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    device: Device = None,
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    out: Out = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, train nothing.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what the folder holds and start over.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fresh throws away.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and diverged runs again.")] = False,
+    max_runs: MaxRuns = 10_000,
+    max_failures: Annotated[
+        int, typer.Option(min=0, help="Give up after so many runs in a row that fail alike; 0 never does.")
+    ] = 5,
+    fuse: FuseWish = "auto",
+    jobs: Jobs = "auto",
+    threads: Threads = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    node_data: NodeData = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train the runs of a sweep that are not done yet.
+
+    Runs of one model and batch size train together as one program where that is faster; each gets the results that
+    it would get alone.
+
+    Running the same command again goes on where it stopped: finished runs are kept, an interrupted one continues
+    after its last whole epoch, and an edited file adds only what is new.
+
+    \b
+    Examples:
+      cnnsweep run sweeps/quickstart.yaml
+      cnnsweep run sweeps/fashion.yaml --data-root ~/data --set params.epochs=5
+      cnnsweep run sweeps/fashion.yaml --jobs 4
+      cnnsweep run sweeps/fashion.yaml --executor ray --address auto
+
+    Exit codes: 0 all well, 1 some runs failed or diverged, 2 wrong usage or sweep file, 3 the folder is in use or holds
+    another sweep, 4 bad data, 129, 130, 143 interrupted by SIGHUP, Ctrl-C, SIGTERM, 141 nobody read the output.
+
+    Ctrl-C stops after the epochs that are running, a second one at once. So does SIGTERM, and SIGHUP when the terminal
+    is gone, but waits no longer than CNNSWEEP_GRACE_S seconds (20).
+    """
+    from cnnsweep.config.load import load_sweep
+    from cnnsweep.config.trials import refuse_too_many
+    from cnnsweep.storage.paths import refuse_undecodable
+
+    changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
+    spec = load_sweep(file, changes, _why_not_built)
+    folder = out or Path("runs") / spec.name
+    refuse_undecodable(folder)
+    max_runs = _confirmed_limit(spec, max_runs)
+    refuse_too_many(spec, max_runs)  # before anything heavy is imported
+    if dry_run:
+        _show_runs(spec, max_runs, as_json)
+        return
+    if fresh:
+        _clear(folder, yes)
+    result = _run_sweep(
+        spec,
+        folder,
+        data_root,
+        changes,
+        retry_failed=retry_failed,
+        max_runs=max_runs,
+        fuse=_read_fuse(fuse),
+        max_failures=max_failures,
+        staff=_read_staff(jobs, threads, executor, address, node_data),
+        quiet=quiet,
+    )
+    _show_result(result, as_json=as_json, quiet=quiet)
+    if result.interrupted is not None:
+        raise typer.Exit(result.interrupted)
+    if result.has_failures:
+        raise typer.Exit(1)
+
+
+def plan(
+    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    device: Device = None,
+    data_root: DataRoot = DEFAULT_DATA_ROOT,
+    out: Out = None,
+    overrides: Overrides = None,
+    max_runs: MaxRuns = 10_000,
+    fuse: FuseWish = "auto",
+    jobs: Jobs = "auto",
+    threads: Threads = None,
+    simulate: Annotated[
+        str | None,
+        typer.Option(
+            help="Play it through on a cluster: nodes, gpus of each (or cpus, and threads of a worker), speed against "
+            "what is measured here, price of a GPU-hour, startup in seconds, lost times an hour and node.",
+            metavar="nodes=N,gpus=N,...",
+        ),
+    ] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option(
+            help="What a run and epoch takes; then nothing is measured and no data needed.", metavar="SECONDS"
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a sweep would take, without training it.
+
+    Measures some steps of each kind of run on the device: which runs train together and why, the time left, memory and
+    disk. Nothing is written. With several places to train, it shows what trains where and when.
+
+    \b
+    Examples:
+      cnnsweep plan sweeps/fashion.yaml
+      cnnsweep plan sweeps/fashion.yaml --jobs 2 --json
+      cnnsweep plan sweeps/fashion.yaml --simulate nodes=64,gpus=8,price=2.5
+      cnnsweep plan sweeps/fashion.yaml --simulate nodes=64,gpus=8,lost=0.1 --cost 1.5
+    """
+    from cnnsweep.config.load import load_sweep
+    from cnnsweep.config.trials import refuse_too_many
+
+    changes = [*(overrides or []), *([] if device is None else [f"device={device}"])]
+    spec = load_sweep(file, changes, None if cost is not None else _why_not_built)
+    refuse_too_many(spec, max_runs)  # before anything heavy is imported
+    cluster = None if simulate is None else _read_cluster(simulate, jobs)
+    if cost is not None and not 0 < cost < math.inf:
+        raise UsageError(f"--cost: found {cost:g}, allowed is a number of seconds above 0")
+    staff = _read_staff(jobs, threads, "local", None, None)
+    from cnnsweep.progress.loading import loading_progress
+    from cnnsweep.tuner.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
+
+    folder = out or Path("runs") / spec.name
+    with loading_progress(quiet) as loading:
+        options = ForecastOptions(folder, data_root, _read_fuse(fuse), max_runs, staff, loading)
+        forecast = forecast_sweep(spec, options) if cost is None else forecast_from_cost(spec, options, cost)
+    _show_plan(forecast, cluster, as_json=as_json)
+
+
+def _why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
+    """Build a model that has arguments, or is a person's own; PyTorch is imported only for these.
+
+    Where the images are known only once they are read, nothing is tried.
+    """
+    known = images_and_classes(dataset)
+    if known is None:
+        return None
+    if "torch" not in sys.modules and sys.stderr.isatty():
+        print("trying the networks: importing PyTorch takes a few seconds", file=sys.stderr)
+    with contextlib.redirect_stdout(sys.stderr):  # a person's own code may print, and --json is for programs
+        from cnnsweep.models.dry_run import why_not_built
+
+        return why_not_built(model, *known)
+
+
+def _read_cluster(simulate: str, jobs: str) -> Cluster:
+    from cnnsweep.planning.cluster import read_cluster
+
+    if jobs != "auto":
+        raise UsageError("--simulate: found with --jobs, which is for this machine; leave one of them out")
+    return read_cluster(simulate)
+
+
+def _show_plan(forecast: Forecast, cluster: Cluster | None, *, as_json: bool) -> None:
+    from cnnsweep.planning.cluster import compare_sizes
+    from cnnsweep.report.plan import plan_to_json, render_plan
+    from cnnsweep.report.simulated import render_simulation, simulation_to_json
+
+    sizes = [] if cluster is None else compare_sizes(cluster, forecast)
+    now = datetime.now()
+    if as_json:
+        print(plan_to_json(forecast, simulation_to_json(sizes)))
+    elif cluster is not None:
+        render_simulation(forecast, cluster, sizes, stdout(), now)
+    else:
+        render_plan(forecast, stdout(), now)
+
+
+def _run_sweep(
+    spec: SweepSpec,
+    folder: Path,
+    data_root: Path,
+    changes: list[str],
+    *,
+    retry_failed: bool,
+    max_runs: int,
+    fuse: str | int,
+    max_failures: int,
+    staff: Staff,
+    quiet: bool,
+) -> SweepResult:
+    from cnnsweep.progress.choose import choose_display
+    from cnnsweep.progress.loading import loading_progress
+    from cnnsweep.sweep import SweepOptions, run_sweep
+
+    collect_as_usual()
+    display = choose_display(quiet)
+    with loading_progress(quiet) as loading:
+        options = SweepOptions(
+            folder, data_root, tuple(changes), retry_failed, max_runs, fuse, max_failures, staff, loading
+        )
+        try:
+            return run_sweep(spec, options, display)
+        except StoppedAtOnce as stopped:
+            display.close()
+            _say_how_to_go_on()
+            raise typer.Exit(stopped.exit_code) from None
+        finally:
+            display.close()
+
+
+def _read_fuse(wish: str) -> str | int:
+    """Return auto, off, or the largest number of runs in a group."""
+    if wish in ("auto", "off"):
+        return wish
+    if wish.isascii() and wish.isdigit() and int(wish) >= 1:
+        return int(wish) if int(wish) > 1 else "off"
+    raise UsageError(f"--fuse: found '{wish}', allowed are auto, off and a whole number from 1")
+
+
+def _read_staff(jobs: str, threads: int | None, executor: str, address: str | None, node_data: Path | None) -> Staff:
+    from cnnsweep.executors.options import AUTO, LOCAL, RAY, Staff
+
+    if executor not in (LOCAL, RAY):
+        raise UsageError(f"--executor: found '{executor}', allowed are local and ray")
+    if executor == LOCAL and (address is not None or node_data is not None):
+        raise UsageError("--address and --node-data: are about a Ray cluster; add --executor ray")
+    if jobs == AUTO:
+        return Staff(AUTO, threads, executor, address, node_data)
+    if jobs.isascii() and jobs.isdigit() and int(jobs) >= 1:
+        return Staff(int(jobs), threads, executor, address, node_data)
+    raise UsageError(f"--jobs: found '{jobs}', allowed are auto and a whole number from 1")
+
+
+def _show_result(result: SweepResult, *, as_json: bool, quiet: bool) -> None:
+    from cnnsweep.analysis.results import load_results
+    from cnnsweep.report import export, terminal
+
+    if as_json:
+        sys.stdout.write(export.to_json(load_results(result.paths.folder)))
+    elif not quiet:
+        terminal.final_summary(load_results(result.paths.folder), stdout())
+    if result.gave_up is not None:
+        _say_why_it_gave_up(result, result.gave_up)
+    elif result.interrupted is not None:
+        _say_how_to_go_on()
+
+
+def _arguments_to_go_on() -> list[str]:
+    return [argument for argument in sys.argv[1:] if argument not in ("--fresh", "--yes", "-y")]
+
+
+def _say_how_to_go_on() -> None:
+    print(f"interrupted; go on with: {shlex.join(['cnnsweep', *_arguments_to_go_on()])}", file=sys.stderr)
+
+
+def _say_why_it_gave_up(result: SweepResult, reason: str) -> None:
+    from cnnsweep.formatting.escape import safe_text
+    from cnnsweep.formatting.numbers import count_text
+
+    left = sum(not status.is_final for status in result.statuses.values())
+    again = _arguments_to_go_on()
+    retry = again if "--retry-failed" in again else [*again, "--retry-failed"]
+    print(
+        f"gave up: {safe_text(reason)}; {count_text(left, 'run')} did not end\n"
+        f"mend that, then go on with: {shlex.join(['cnnsweep', *retry])}\n"
+        "(--max-failures 0 goes on whatever fails)",
+        file=sys.stderr,
+    )
+
+
+def _confirmed_limit(spec: SweepSpec, max_runs: int) -> int:
+    """Return how many runs the sweep may have: a person at a terminal is asked about more than the limit."""
+    from cnnsweep.config.grid import count_runs
+    from cnnsweep.config.trials import MOST_RUNS
+    from cnnsweep.formatting.numbers import count_text
+
+    count = count_runs(spec).runs
+    if max_runs < count <= MOST_RUNS and sys.stdin.isatty() and sys.stderr.isatty():
+        typer.confirm(f"The sweep has {count_text(count, 'run')}. Train them all?", abort=True, err=True)
+        return count
+    return max_runs
+
+
+def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
+    from cnnsweep.config.trials import expand_runs
+    from cnnsweep.report.listings import render_runs
+
+    expansion = expand_runs(spec, max_runs)
+    runs, to_come, note = expansion.runs, 0, None
+    if spec.search.method != "grid":
+        from cnnsweep.storage.state import SweepHistory
+        from cnnsweep.tuner.sampling import Asker
+
+        asker = Asker(spec)
+        first = asker.ask(SweepHistory(), runs)
+        new = () if first is None else first.runs
+        runs, to_come = (*runs, *new), asker.runs_to_come(SweepHistory()) - len(new)
+        note = asker.space_note
+        if not runs:
+            raise UsageError("exclude: its conditions leave the search no setting to train")
+    if as_json:
+        print(json.dumps([_run_to_json(run) for run in runs], indent=2))
+    else:
+        render_runs(spec.name, runs, expansion.duplicates, stdout(), to_come, note)
+
+
+def _run_to_json(run: Run) -> dict[str, object]:
+    return {"run": run.name, "id": run.id, **run.settings}
+
+
+def _clear(folder: Path, yes: bool) -> None:
+    from cnnsweep.storage.clear import clear_sweep
+    from cnnsweep.storage.paths import SweepPaths
+
+    if not SweepPaths(folder).journal.exists():
+        return
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"--fresh throws away the results in {folder}; add --yes where nobody can be asked")
+        typer.confirm(f"Throw away the results in {folder} and start over?", abort=True, err=True)
+    clear_sweep(SweepPaths(folder))

@@ -1,1 +1,0 @@
-"""Several sweeps beside each other: their settings ranked, what they share, in what they differ."""

@@ -1,0 +1,52 @@
+"""A key of `params`: one value, a list of them, or a distribution to draw from."""
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from cnnsweep.config.distributions import (
+    Interval,
+    distribution_schema,
+    is_distribution,
+    misspelt_distribution,
+    read_distribution,
+)
+from cnnsweep.config.field_types import JsonSchema, mistake, not_allowed
+
+Values = tuple[Any, ...] | Interval  # what an axis comes to: its values, or the numbers that a search draws from
+
+
+class _AsAxis:
+    """Reads a single value as a list of one, and a distribution as an `Interval`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(_read_axis, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        items = handler(schema)["items"]
+        values = {"type": "array", "items": items, "minItems": 1}
+        return {"anyOf": [items, values, distribution_schema(values)]}
+
+
+def _read_axis(value: Any, check: core_schema.ValidatorFunctionWrapHandler) -> Any:
+    if is_distribution(value):
+        return read_distribution(value, check)
+    try:
+        return check(axis_values(value))
+    except (ValidationError, PydanticCustomError):
+        if text := misspelt_distribution(value):
+            raise mistake(text) from None
+        raise
+
+
+def axis_values(value: object) -> list[Any]:
+    """Return the values of a key of `params`: a list's items, or the one value."""
+    if value == []:
+        raise not_allowed(value, "one value, or a list of one or more")
+    return value if isinstance(value, list) else [value]
+
+
+_T = TypeVar("_T")
+
+Axis = Annotated[tuple[_T, ...], _AsAxis()]

@@ -1,0 +1,181 @@
+"""Mistakes that show only when several keys are seen together, and the keys `model.<argument>`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import Annotated, Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from cnnsweep.config.axis import Values
+from cnnsweep.config.distributions import Interval, is_distribution, read_distribution
+from cnnsweep.config.error_messages import Mistake, mistakes_in
+from cnnsweep.config.field_types import found, mistake, nearest_name
+from cnnsweep.config.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
+from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
+from cnnsweep.config.schema import Params, SweepFile
+from cnnsweep.metrics.objective import METRICS
+from cnnsweep.types import ModelChoice
+
+MODEL_PREFIX = "model."
+
+
+def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Yield what contradicts itself.
+
+    Args:
+        sweep: the file, with defaults in place of keys that are wrong in themselves.
+        given: the keys of the file's `params`, with their values as written.
+    """
+    if sweep.model is None and "model" not in given:
+        text = "missing; add for example `model: lenet`, here or under params"
+        yield Mistake(("model",), text, is_missing=True, because_of=frozenset(["model", "params.model"]))
+    if sweep.validation == 0 and sweep.metric is not None and sweep.metric.startswith("val_"):
+        allowed = " and ".join(metric for metric in METRICS if not metric.startswith("val_"))
+        text = f"found '{sweep.metric}', but validation is 0, so nothing is held out; allowed are {allowed}"
+        yield Mistake(("metric",), text, because_of=frozenset(["validation"]))
+    if "dropout" in given and "model.dropout" in given:
+        text = "given as dropout too, which is the same; keep one of them"
+        yield Mistake(("params", "model.dropout"), text, at_key=True)
+    yield from _unused_hyperparameters(sweep.params, given)
+
+
+def mistakes_in_search(
+    sweep: SweepFile, axes: Mapping[str, Values], include: Sequence[Mapping[str, Any]]
+) -> list[Mistake]:
+    """Return what contradicts itself between the search and the axes, which are right in themselves."""
+    mistakes = []
+    search = sweep.search
+    if isinstance(sweep.seeds, int) and sweep.seed + sweep.seeds > 2**63:
+        mistakes.append(Mistake(("seeds",), f"found {sweep.seeds}, which from seed {sweep.seed} on leads beyond 2**63"))
+    # A seed is no hyperparameter: a search that chose it would find lucky ones.
+    intervals = [key for key, values in axes.items() if isinstance(values, Interval) and key != "seed"]
+    if isinstance(sweep.params.seed, Interval):
+        text = (
+            "a seed is not searched: each setting is trained with the same ones; name them with the key `seeds`, "
+            "beside `params`, such as `seeds: 3`"
+        )
+        mistakes.append(Mistake(("params", "seed"), text, at_key=True))
+    elif search.method != "grid" and len(sweep.params.seed) > 1:
+        text = "a search tries every setting with the same seeds: name them with the key `seeds`, beside `params`"
+        mistakes.append(Mistake(("params", "seed"), text, at_key=True))
+    if search.method == "grid":
+        text = "a distribution needs a search beside it, such as `search: {method: random, runs: 20}`"
+        mistakes += [Mistake(("params", key), text) for key in intervals]
+    if search.method == "cmaes" and len(intervals) < 2:
+        text = (
+            "found 'cmaes', which needs two distributions or more under params; lists it can only draw from at random"
+        )
+        mistakes.append(Mistake(("search", "method"), text))
+    if sweep.seeds is not None and "seed" in axes and not isinstance(sweep.params.seed, Interval):
+        mistakes.append(Mistake(("seeds",), "params has `seed` too, which is the same; keep one of them", at_key=True))
+    if sweep.seeds is not None and any("seed" in setting for setting in include):
+        mistakes.append(Mistake(("seeds",), "include has `seed` too; keep one of them", at_key=True))
+    return mistakes
+
+
+def _unused_hyperparameters(params: Params, given: Mapping[str, Any]) -> Iterator[Mistake]:
+    named = tuple(dict.fromkeys(params.optimizer)) if isinstance(params.optimizer, tuple) else ()
+    for key in given:
+        users = [optimizer for optimizer, used in OPTIMIZER_HYPERPARAMETERS.items() if key in used]
+        if users and not set(users) & set(named):
+            text = f"used by none of the optimizers named ({', '.join(named)}), only by {', '.join(users)}"
+            yield Mistake(("params", key), text, at_key=True, because_of=frozenset(["params.optimizer"]))
+    has_momentum = isinstance(params.momentum, Interval) or any(params.momentum)
+    if True in params.nesterov and "sgd" in named and not has_momentum:
+        text = "found true, which needs a momentum above 0"
+        yield Mistake(("params", "nesterov"), text, because_of=frozenset(["params.optimizer", "params.momentum"]))
+
+
+def check_model_arguments(
+    given: Mapping[str, Any], models: Sequence[ModelChoice]
+) -> tuple[dict[str, Values], list[Mistake]]:
+    """Return the values of each `model.<argument>`, and what some model of the sweep does not take.
+
+    Args:
+        given: the keys of the file's `params`, with their values as written.
+        models: the sweep's models; empty where they are wrong themselves.
+    """
+    # A preset knows the types of its arguments, so its reading of a value, such as 8 for 8.0, counts for all models.
+    models = sorted(models, key=lambda model: model.name not in PRESET_MODELS)
+    axes: dict[str, Values] = {}
+    mistakes: dict[Mistake, None] = {}  # a set that keeps the order
+    for key, value in given.items():
+        if not key.startswith(MODEL_PREFIX):
+            continue
+        if misuse := _misuse(key, value, models):
+            mistakes[misuse] = None
+            continue
+        if is_distribution(value):
+            try:
+                axes[key] = _read_distribution(key, value, models)
+            except PydanticCustomError as error:
+                mistakes[Mistake(("params", key), error.message())] = None
+            continue
+        items = value if isinstance(value, list) else [value]
+        checked = [_check_items(key, items, model) for model in models]
+        for values, found_mistakes in checked:
+            axes.setdefault(key, values)
+            mistakes.update(dict.fromkeys(found_mistakes))
+    return axes, list(mistakes)
+
+
+def _misuse(key: str, value: Any, models: Sequence[ModelChoice]) -> Mistake | None:
+    path = ("params", key)
+    argument = key.removeprefix(MODEL_PREFIX)
+    if argument in ("", "name"):
+        return Mistake(path, "to compare models, write `model` here, with a list of them", at_key=True)
+    if value == []:
+        return Mistake(path, "found an empty list, allowed is one value, or a list of one or more")
+    if is_distribution(value):
+        return None
+    items = value if isinstance(value, list) else [value]
+    takes_lists = argument in LIST_ARGUMENTS and any(model.name in PRESET_MODELS for model in models)
+    if takes_lists and not any(isinstance(item, list) for item in items):
+        is_plain = len(items) <= 20 and all(isinstance(item, int) for item in items)
+        example = ", ".join(map(str, items)) if is_plain else "6, 12"
+        return Mistake(path, f"{found(value)}; a list is an axis here, so for one setting write [[{example}]]")
+    return None
+
+
+def _check_items(key: str, items: list[Any], model: ModelChoice) -> tuple[tuple[Any, ...], list[Mistake]]:
+    """Check each item as if it stood in the model's own mapping."""
+    argument = key.removeprefix(MODEL_PREFIX)
+    values: list[Any] = []
+    mistakes: list[Mistake] = []
+    for position, item in enumerate(items):
+        try:
+            choice = _model_adapter().validate_python({"name": model.name, argument: item})
+        except ValidationError as error:
+            for one in mistakes_in(error):
+                if one.at_key:
+                    mistakes.append(Mistake(("params", key), _unknown_argument(argument, model), at_key=True))
+                else:
+                    mistakes.append(replace(one, path=("params", key, position, *one.path[1:])))
+        else:
+            values.append(choice.arguments[argument])
+    return tuple(values), mistakes
+
+
+def _read_distribution(key: str, value: dict[str, Any], models: Sequence[ModelChoice]) -> Values:
+    def check(items: list[Any]) -> tuple[Any, ...]:
+        checked = [_check_items(key, items, model) for model in models]
+        if wrong := [one for _, mistakes in checked for one in mistakes]:
+            raise mistake(wrong[0].text)
+        return checked[0][0] if checked else tuple(items)
+
+    read: Values = read_distribution(value, check)
+    return read
+
+
+def _unknown_argument(argument: str, model: ModelChoice) -> str:
+    known = [name for name in PresetModel.model_fields if name != "name"]
+    nearest = nearest_name(argument, known)
+    hint = f"did you mean '{MODEL_PREFIX}{nearest}'?" if nearest else f"allowed are {', '.join(known)}"
+    return f"{model.name} has no such argument; {hint}"
+
+
+@cache
+def _model_adapter() -> TypeAdapter[ModelChoice]:
+    return TypeAdapter(Annotated[ModelChoice, MODEL])

@@ -1,0 +1,162 @@
+"""Says in our words, and with a place in the file, what pydantic found wrong."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from cnnsweep.config.aliases import usual_key, usual_part, usual_value
+from cnnsweep.config.augment_entry import AugmentSizes
+from cnnsweep.config.dataset_field import DATASET, NORMALIZE_TAGS, NormalizationValues
+from cnnsweep.config.early_stop_entry import EARLY_STOP
+from cnnsweep.config.field_types import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
+from cnnsweep.config.model_entry import MODEL
+from cnnsweep.config.schedule_entry import SCHEDULE
+from cnnsweep.config.schema import Params, SweepFile, TensorBoard
+from cnnsweep.config.search_entry import SEARCH
+from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
+from cnnsweep.errors import Problem, SpecError
+
+# Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "": SweepFile,
+    "params": Params,
+    "tensorboard": TensorBoard,
+    "augment": AugmentSizes,
+    NORMALIZE_TAGS[0]: NormalizationValues,
+    **DATASET.variants,
+    **MODEL.variants,
+    **SCHEDULE.variants,
+    **SEARCH.variants,
+    **EARLY_STOP.variants,
+}
+_ENTRIES = {"schedule": SCHEDULE, "search": SEARCH, "rule": EARLY_STOP}
+_PARTS = {"dataset": DATASET, "model": MODEL, "schedule": SCHEDULE, "search": SEARCH, "early_stop": EARLY_STOP}
+_VARIANTS = {tag for entry in _PARTS.values() for tag in entry.variants}
+_TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS, *_VARIANTS])
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing that is wrong.
+
+    Attributes:
+        path: the key; it need not stand in the file.
+        text: what is wrong with it, without the key's name.
+        at_key: whether to point at the key and not at its value.
+        is_missing: whether the key is not there, so that what should hold it is pointed at.
+        because_of: other keys that it follows from, such as `params.optimizer`; where one of them is wrong itself, this
+            mistake says nothing new.
+        meant: the key that an unknown one is likely to stand for: that this one is missing says nothing new.
+    """
+
+    path: KeyPath
+    text: str
+    at_key: bool = False
+    is_missing: bool = False
+    because_of: frozenset[str] = frozenset()
+    meant: KeyPath | None = None
+
+
+def key_of(path: KeyPath) -> str:
+    """Return the key that a path belongs to: `params.lr` for one of `params`, else the top-level key."""
+    return ".".join(map(str, path[:2] if path[:1] == ("params",) else path[:1]))
+
+
+def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
+    """Return pydantic's errors as mistakes; `top` is the section that was checked: the whole file, or `params`."""
+    hint = error.error_count() <= 2 * MAX_PROBLEMS  # looking for the nearest name takes time, and few are shown
+    mistakes = []
+    for details in error.errors(include_url=False):
+        location, kind = details["loc"], details["type"]
+        path = tuple(step for step in location if step not in _TAGS)
+        section = next((step for step in reversed(location[:-1]) if isinstance(step, str)), top)
+        if kind == "extra_forbidden":
+            text, meant = _unknown_key(str(location[-1]), section, hint=hint)
+            mistakes.append(Mistake(path, text, at_key=True, meant=None if meant is None else (*path[:-1], meant)))
+        elif kind == "missing":
+            text = _missing_key(str(location[-1]), section, details["input"])
+            mistakes.append(Mistake(path, text, is_missing=True))
+        elif kind == "unknown":
+            mistakes.append(Mistake(path, _unknown_name(hint=hint, **details["ctx"])))
+        else:
+            mistakes.append(Mistake(path, _wrong_value(kind, details["input"], details.get("ctx", {}), details["msg"])))
+    return mistakes
+
+
+def _wrong_value(kind: str, value: Any, context: dict[str, Any], message: str) -> str:
+    if kind == "said":
+        return str(context["text"])
+    if kind == "allowed":
+        return f"{found(value)}, allowed is {context['allowed']}"
+    if kind == "model_type":
+        return f"{found(value)}, allowed is a mapping of keys and values"
+    return f"{found(value)}: {message}"  # not reached by any check that we know of
+
+
+def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool) -> str:
+    nearest = usual_value(name, known) or (nearest_name(name, known) if hint else None)
+    return f"unknown {quoted(name)}; " + (f"did you mean '{nearest}'?" if nearest else allowed)
+
+
+def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None]:
+    """Return what is wrong with a key that a section does not have, and the key of that section that it may mean."""
+    known = list(_SECTIONS[section].model_fields)
+    if section == "" and (key in Params.model_fields or key.startswith("model.")):
+        return "this key belongs under params", None
+    if section == "params" and key in SweepFile.model_fields:
+        return "this key belongs at the top of the file, not under params", None
+    if section == "params":
+        known.append("model.<argument>")
+    for kind, entry in _ENTRIES.items():
+        if section in entry.variants and any(key in variant.model_fields for variant in entry.variants.values()):
+            return f"the {kind} {section.strip('<>')} does not use it; allowed are {', '.join(known)}", None
+    if key == "<<":
+        return "YAML merge keys are not allowed; write the keys out", None
+    if section in ("", "params") and (usual := usual_key(key, under_params=section == "params")):
+        return f"unknown key; {usual.text}", usual.key
+    part = next((part for part, entry in _PARTS.items() if section in entry.variants), "")
+    nearest = usual_part(part, key, known) or (nearest_name(key, known) if hint else None)
+    if nearest is None:
+        return f"unknown key; allowed are {', '.join(known)}", None
+    return f"unknown key; did you mean '{nearest}'?", nearest
+
+
+def _missing_key(key: str, section: str, given: Any) -> str:
+    examples = _SECTIONS[section].model_fields[key].examples
+    part = next((part for part, entry in _PARTS.items() if section in entry.variants and entry.key == key), "")
+    # Without its name a mapping has no known keys, and none is unknown.
+    for other in given if part and isinstance(given, dict) else ():
+        if usual_part(part, other, (key,)):
+            return f"missing; did you mean '{key}' by '{other}'?"
+    return f"missing; add for example `{key}: {examples[0]}`" if examples else "missing"
+
+
+def without_what_was_meant(mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """Return the mistakes but for keys that are missing because they were written under another name."""
+    meant = {mistake.meant for mistake in mistakes}
+    return [mistake for mistake in mistakes if not (mistake.is_missing and mistake.path in meant)]
+
+
+def problems_at_places(mistakes: Iterable[Mistake], document: Document) -> list[Problem]:
+    """Return each mistake with its place in the document."""
+    problems = []
+    for mistake in mistakes:
+        nearest = document.nearest(mistake.path)
+        place = document.place(mistake.path, of_key=mistake.at_key)
+        named = tuple(step for step in mistake.path if isinstance(step, str))
+        where = dotted(named if mistake.is_missing else nearest)
+        text = f"{where}: {mistake.text}" if where else mistake.text
+        problems.append(Problem(place.file, place.line, place.column, text))
+    return problems
+
+
+def spec_error(problems: Iterable[Problem]) -> SpecError:
+    """Return the error for some problems: in the file's order, those of `--set` last, and not more than a few pages."""
+    ordered = sorted(problems, key=lambda problem: (problem.line == 0, problem.line, problem.column))
+    distinct = list(dict.fromkeys(ordered))
+    if len(distinct) > MAX_PROBLEMS:
+        rest = len(distinct) - MAX_PROBLEMS
+        distinct[MAX_PROBLEMS:] = [Problem(distinct[0].file, 0, 0, f"and {rest:,} more mistakes")]
+    return SpecError(distinct)

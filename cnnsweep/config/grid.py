@@ -1,0 +1,217 @@
+"""The settings of a sweep: what its axes, and the keys that shape the space, allow; counted before they are made."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnsweep.config.axis import Values
+from cnnsweep.config.conditions import Condition
+from cnnsweep.config.distributions import Interval
+from cnnsweep.config.dump import as_written
+from cnnsweep.config.schema import SweepSpec
+
+Setting = Mapping[str, Any]  # values by key of `params`, typed; a key that does not apply is left out
+
+Places = tuple[int, ...]  # of each dimension the number of its option, or `_ABSENT`
+Passing = Sequence[tuple[int, Sequence[bool]]]  # of a condition: by the number of a dimension, which options pass
+
+_ABSENT = -1  # a key whose condition does not hold; in the order of settings it comes first
+
+# So many combinations of the axes that conditions name are looked at to count exactly; more are counted without them.
+_MOST_COUNTED = 100_000
+_MOST_CHECKED = 1_000_000  # times that a condition, or a part of one, is looked at for that
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """Axes that move together, mostly a single one.
+
+    Attributes:
+        keys: their names.
+        options: for each position the values of all keys; empty for an interval.
+        interval: what a search draws the one key's value from.
+    """
+
+    keys: tuple[str, ...]
+    options: tuple[tuple[Any, ...], ...] = ()
+    interval: Interval | None = None
+
+    @property
+    def name(self) -> str:
+        return "+".join(self.keys)
+
+    @property
+    def count(self) -> float:
+        """How many picks there are; infinite where they are not counted in steps."""
+        return len(self.options) if self.interval is None else self.interval.count
+
+    def at(self, pick: float) -> dict[str, Any]:
+        """Return the values for a position among the options, or for a number of the interval."""
+        if self.interval is not None:
+            return {self.keys[0]: pick}
+        return dict(zip(self.keys, self.options[int(pick)], strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class RunCount:
+    """How many runs a sweep has.
+
+    Attributes:
+        settings: without those of `include`; an upper bound where `is_exact` is False.
+        replicates: seeds times folds.
+    """
+
+    settings: int
+    included: int
+    replicates: int
+    is_exact: bool
+
+    @property
+    def runs(self) -> int:
+        return (self.settings + self.included) * self.replicates
+
+
+def dimensions(spec: SweepSpec) -> list[Dimension]:
+    """Return what moves independently, in the file's order; zipped axes stand where their first one does."""
+    found = []
+    zipped = {names[0]: names for names in _zips_in_order(spec)}
+    following = {name for names in zipped.values() for name in names[1:]}
+    for key, values in spec.axes.items():
+        if key not in following:
+            found.append(_dimension(zipped.get(key, (key,)), values, spec.axes))
+    return found
+
+
+def count_runs(spec: SweepSpec) -> RunCount:
+    """Return how many runs there will be, without making them; in well under a second for any sweep."""
+    replicates = max(len(spec.seeds), 1) * (spec.folds or 1)
+    if spec.search.method != "grid":
+        # A small space may have fewer settings: that many combinations, or less where some come to the same.
+        most_tried = min(spec.search.runs, math.prod(dimension.count for dimension in dimensions(spec)))
+        is_exact = most_tried == spec.search.runs
+        return RunCount(int(most_tried), len(spec.include), replicates, is_exact)
+    named = {key for condition in (*spec.exclude, *spec.when.values()) for key in condition.tests} | set(spec.when)
+    all_dimensions = dimensions(spec)
+    involved = [dimension for dimension in all_dimensions if named & set(dimension.keys)]
+    others = math.prod(len(dimension.options) for dimension in all_dimensions if dimension not in involved)
+    most = math.prod(len(dimension.options) for dimension in involved)
+    conditions = [*spec.exclude, *spec.when.values()]
+    checks = sum(len(alternatives) for condition in conditions for alternatives in condition.tests.values())
+    longest = max((len(dimension.options) for dimension in involved), default=0)
+    if most > _MOST_COUNTED or max(most * len(conditions), longest * checks) > _MOST_CHECKED:
+        return RunCount(others * most, len(spec.include), replicates, is_exact=False)
+    count = sum(1 for _ in _allowed_places(spec, involved)) if involved else 1
+    return RunCount(others * count, len(spec.include), replicates, is_exact=True)
+
+
+def grid_settings(spec: SweepSpec) -> Iterator[Setting]:
+    """Yield every combination that the conditions allow, in the file's order, the last axis fastest."""
+    of = dimensions(spec)
+    places: Iterable[Places] = _allowed_places(spec, of)
+    if any(key in spec.when for dimension in of for key in dimension.keys):
+        places = sorted(places)  # an axis may be asked for before the one that its condition names
+    return (_setting_at(each, of) for each in places)
+
+
+def apply_conditions(spec: SweepSpec, setting: Setting) -> Setting:
+    """Return a setting without the keys whose conditions do not hold."""
+    if not spec.when:
+        return setting
+    kept = {key: value for key, value in setting.items() if key not in spec.when}
+    written = {key: as_written(value) for key, value in kept.items()}
+    for key in _in_order_of_need(spec.when):
+        if key in setting and spec.when[key].holds(written):
+            kept[key], written[key] = setting[key], as_written(setting[key])
+    return {key: kept[key] for key in setting if key in kept}
+
+
+def is_excluded(spec: SweepSpec, setting: Setting) -> bool:
+    """True if one of the conditions under `exclude` holds."""
+    if not spec.exclude:
+        return False
+    written = {key: as_written(value) for key, value in setting.items()}
+    return any(condition.holds(written) for condition in spec.exclude)
+
+
+def _setting_at(places: Places, of: Sequence[Dimension]) -> Setting:
+    setting: dict[str, Any] = {}
+    for place, dimension in zip(places, of, strict=True):
+        if place != _ABSENT:
+            setting.update(zip(dimension.keys, dimension.options[place], strict=True))
+    return setting
+
+
+def _allowed_places(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[Places]:
+    """Yield the settings of some dimensions, as places; all that conditions name must be among them."""
+    numbers = {dimension.keys[0]: number for number, dimension in enumerate(of)}
+    optional = [(numbers[key], _passing(spec.when[key], of)) for key in _in_order_of_need(spec.when) if key in numbers]
+    numbers_optional = {number for number, _ in optional}
+    excluded = [_passing(condition, of) for condition in spec.exclude]
+    choices = [
+        (_ABSENT,) if number in numbers_optional else range(len(dimension.options))
+        for number, dimension in enumerate(of)
+    ]
+    for always in itertools.product(*choices):
+        for places in _extended(always, optional, of):
+            if not any(_hold(condition, places) for condition in excluded):
+                yield places
+
+
+def _extended(
+    places: Places, optional: Sequence[tuple[int, Passing | None]], of: Sequence[Dimension]
+) -> Iterator[Places]:
+    """Yield a setting with every option of the optional dimensions that apply to it."""
+    if not optional:
+        yield places
+        return
+    (number, condition), rest = optional[0], optional[1:]
+    if not _hold(condition, places):
+        yield from _extended(places, rest, of)
+        return
+    for place in range(len(of[number].options)):
+        yield from _extended((*places[:number], place, *places[number + 1 :]), rest, of)
+
+
+def _passing(condition: Condition, of: Sequence[Dimension]) -> Passing | None:
+    """Return which options pass, by the number of the dimension; None where a key is none of theirs."""
+    passing = []
+    for key in condition.tests:
+        number = next((number for number, dimension in enumerate(of) if key in dimension.keys), None)
+        if number is None:
+            return None  # only settings of `include` have it
+        position = of[number].keys.index(key)
+        passes = [condition.allows(key, as_written(option[position])) for option in of[number].options]
+        passing.append((number, passes))
+    return passing
+
+
+def _hold(condition: Passing | None, places: Places) -> bool:
+    return condition is not None and all(
+        places[number] != _ABSENT and passes[places[number]] for number, passes in condition
+    )
+
+
+def _in_order_of_need(when: Mapping[str, Condition]) -> list[str]:
+    """Return the conditional keys so that each comes after those that its condition names."""
+    ordered: list[str] = []
+    while len(ordered) < len(when):
+        ordered += [
+            key
+            for key, condition in when.items()
+            if key not in ordered and all(name in ordered or name not in when for name in condition.tests)
+        ]
+    return ordered
+
+
+def _zips_in_order(spec: SweepSpec) -> list[tuple[str, ...]]:
+    """Return the groups of axes that move together, the axes of each in the file's order."""
+    return [tuple(key for key in spec.axes if key in names) for names in spec.zips]
+
+
+def _dimension(keys: tuple[str, ...], values: Values, axes: Mapping[str, Values]) -> Dimension:
+    if isinstance(values, Interval):
+        return Dimension(keys, interval=values)
+    columns: list[Sequence[Any]] = [column for key in keys if not isinstance(column := axes[key], Interval)]
+    return Dimension(keys, tuple(zip(*columns, strict=True)))

@@ -1,0 +1,124 @@
+"""The settings of `include`: explicit ones beside those of the space, checked as the values under `params` are."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cnnsweep.config.axis import Values
+from cnnsweep.config.conditions import Condition
+from cnnsweep.config.cross_checks import MODEL_PREFIX, check_model_arguments
+from cnnsweep.config.distributions import is_distribution
+from cnnsweep.config.dump import as_written
+from cnnsweep.config.error_messages import Mistake, mistakes_in
+from cnnsweep.config.field_types import found
+from cnnsweep.config.model_arguments import mistakes_in_arguments
+from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS
+from cnnsweep.config.schema import Params
+from cnnsweep.config.yaml import KeyPath
+from cnnsweep.types import ModelChoice
+
+
+class IncludedSettings:
+    """Reads the settings of `include`.
+
+    Args:
+        axes: the checked axes, in the file's order.
+        when: the conditions of those that have one.
+        model: the top-level model.
+        folder: where a person's own code is looked for.
+    """
+
+    def __init__(
+        self, axes: Mapping[str, Values], when: Mapping[str, Condition], model: ModelChoice | None, folder: Path
+    ) -> None:
+        self._axes = axes
+        self._when = when
+        self._model = model
+        self._folder = folder
+        self._single = {
+            key: values[0] for key, values in axes.items() if isinstance(values, tuple) and len(values) == 1
+        }
+
+    def read(self, value: Any, mistakes: list[Mistake]) -> tuple[Mapping[str, Any], ...]:
+        """Return the settings, each with a value for every axis that applies to it."""
+        if value is None:
+            return ()
+        if not isinstance(value, list) or not value:
+            text = f"{found(value)}, allowed is a list of settings such as [{{lr: 0.5, batch_size: 64}}]"
+            mistakes.append(Mistake(("include",), text))
+            return ()
+        settings = []
+        for position, given in enumerate(value):
+            path: KeyPath = ("include", position)
+            if not isinstance(given, dict) or not given:
+                what = "found an empty mapping" if given == {} else found(given)
+                mistakes.append(Mistake(path, f"{what}, allowed is a mapping of keys and values such as {{lr: 0.5}}"))
+                continue
+            setting, wrong = self._setting(given)
+            mistakes += [Mistake((*path, *one.path[1:]), one.text, one.at_key) for one in wrong]
+            if not wrong:
+                settings.append(setting)
+        return tuple(settings)
+
+    def _setting(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+        """Return one setting; mistakes have paths that begin with `params`."""
+        setting, mistakes = self._checked(given)
+        if mistakes:
+            return setting, mistakes
+        written = {key: as_written(value) for key, value in {**self._single, **setting}.items()}
+        for key in self._axes:
+            if key in given or (key in self._when and not self._when[key].holds(written)):
+                continue
+            if key not in self._single:
+                text = f"does not say which {key}, of which params has several; name one"
+                return setting, [Mistake(("params",), text)]
+            setting[key] = self._single[key]
+        mistakes = list(self._contradictions(setting, given))
+        return {key: setting[key] for key in dict.fromkeys([*self._axes, *given]) if key in setting}, mistakes
+
+    def _contradictions(self, setting: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Mistake]:
+        if "dropout" in setting and "model.dropout" in setting:
+            key = "model.dropout" if "model.dropout" in given else "dropout"
+            yield Mistake(("params", key), "dropout and model.dropout are the same; keep one of them", at_key=True)
+        optimizer = setting.get("optimizer", Params.model_fields["optimizer"].default[0])
+        for key in given:
+            users = [name for name, used in OPTIMIZER_HYPERPARAMETERS.items() if key in used]
+            if users and optimizer not in users and key not in self._axes:
+                yield Mistake(("params", key), f"not used by {optimizer}, only by {', '.join(users)}", at_key=True)
+
+    def _checked(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+        """Return the values given, checked as those under `params` are."""
+        plain = {key: value for key, value in given.items() if not key.startswith(MODEL_PREFIX)}
+        mistakes = [
+            Mistake(("params", key), f"{found(value)}, allowed is one value")
+            for key, value in plain.items()
+            if isinstance(value, list)
+        ]
+        # The same for arguments: what a distribution means as a value, only the model could tell.
+        mistakes += [
+            Mistake(("params", key), "found a distribution, allowed is one value")
+            for key, value in given.items()
+            if is_distribution(value)
+        ]
+        wrong = {one.path[1] for one in mistakes}
+        single = {key: value for key, value in plain.items() if key not in wrong}
+        setting: dict[str, Any] = {}
+        try:
+            params = Params.model_validate(single, context={"folder": self._folder})
+        except ValidationError as error:
+            mistakes += [Mistake(("params", *one.path), one.text, one.at_key) for one in mistakes_in(error, "params")]
+        else:
+            setting = {key: getattr(params, key)[0] for key in single}
+        models: Any = setting.get("model") or self._axes.get("model") or self._model
+        chosen = models if isinstance(models, tuple) else () if models is None else (models,)
+        if isinstance(own := setting.get("model"), ModelChoice):
+            placed = [(("params", "model"), own)]
+            mistakes += mistakes_in_arguments(placed, {**self._axes, **given}, all_apply=False)
+        # A list of one, since a list as such is an axis there.
+        arguments = {key: [value] for key, value in given.items() if key not in plain and key not in wrong}
+        checked, wrong_arguments = check_model_arguments(arguments, chosen)
+        mistakes += [Mistake(one.path[:2], one.text, one.at_key) for one in wrong_arguments]
+        setting.update({key: values[0] for key, values in checked.items() if isinstance(values, tuple) and values})
+        return setting, mistakes

@@ -1,0 +1,45 @@
+"""The JSON Schema of a sweep file, with which editors complete and explain its keys."""
+
+from typing import Any
+
+from cnnsweep.config.cross_checks import MODEL_PREFIX
+from cnnsweep.config.field_types import JsonSchema
+from cnnsweep.config.model_entry import LIST_ARGUMENTS, PresetModel
+from cnnsweep.config.schema import SweepFile
+
+_ANY_ARGUMENT = "an argument of the model, as a value or an axis"
+
+
+def sweep_json_schema() -> JsonSchema:
+    """Return a JSON Schema (draft 2020-12) for a sweep file read as YAML 1.2, as editors read it.
+
+    It is less strict than `load_sweep` where keys depend on each other, and stricter in `yes` and `no` for booleans.
+    """
+    schema = _tidied(SweepFile.model_json_schema())
+    params = schema["$defs"]["Params"]
+    # pydantic knows the file's fixed keys only.
+    params["patternProperties"] = {
+        f"^{MODEL_PREFIX.replace('.', '[.]')}.+$": {"description": _ANY_ARGUMENT},
+    }
+    for argument, field in PresetModel.model_fields.items():
+        if argument != "name":
+            note = "; a list of lists is an axis" if argument in LIST_ARGUMENTS else ""
+            params["properties"][MODEL_PREFIX + argument] = {"description": f"{field.description}{note}"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "cnnsweep sweep file",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }
+
+
+def _tidied(node: Any) -> Any:
+    """Leave out what says nothing to a reader: titles made from field names, defaults of null, docstrings of models."""
+    if isinstance(node, list):
+        return [_tidied(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    is_model = isinstance(node.get("properties"), dict)
+    left_out = {key for key in ("title",) if isinstance(node.get(key), str)}
+    left_out |= {"default"} if node.get("default") in (None, [None]) else set()
+    left_out |= {"description"} if is_model else set()
+    return {key: _tidied(value) for key, value in node.items() if key not in left_out}

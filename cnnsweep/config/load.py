@@ -1,0 +1,250 @@
+"""Reads a sweep file and checks it; every mistake is reported at once."""
+
+import errno
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cnnsweep.config.axis import Values
+from cnnsweep.config.constraints import SpaceRules, read_space_rules
+from cnnsweep.config.cross_checks import (
+    MODEL_PREFIX,
+    check_model_arguments,
+    mistakes_between_keys,
+    mistakes_in_search,
+)
+from cnnsweep.config.distributions import Interval
+from cnnsweep.config.dump import dump_spec, without_folder
+from cnnsweep.config.error_messages import (
+    Mistake,
+    key_of,
+    mistakes_in,
+    problems_at_places,
+    spec_error,
+    without_what_was_meant,
+)
+from cnnsweep.config.field_types import found
+from cnnsweep.config.model_arguments import mistakes_in_arguments
+from cnnsweep.config.names import PRESET_MODELS
+from cnnsweep.config.overrides import apply_override
+from cnnsweep.config.schema import SweepFile, SweepSpec
+from cnnsweep.config.top_level_fields import Folds
+from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
+from cnnsweep.errors import Problem, SpecError
+from cnnsweep.metrics.objective import default_mode
+from cnnsweep.plugins import is_reference
+from cnnsweep.read_limited import read_bounded
+from cnnsweep.types import DatasetChoice, ModelChoice
+
+__all__ = ["dump_spec", "load_sweep", "parse_sweep"]
+
+_TEXT_KEYS = ("name", "description")
+
+
+# Says why a model cannot be built for a data set; what does so imports torch, which this room does not.
+TryModel = Callable[[ModelChoice, DatasetChoice], str | None]
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = (), try_model: TryModel | None = None) -> SweepSpec:
+    """Return the sweep that a file describes.
+
+    Args:
+        path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
+        overrides: `KEY=VALUE` settings from the command line, such as `params.lr=[0.1, 0.01]`.
+        try_model: is asked about models of a person's own, and those of torchvision that have arguments.
+
+    Raises:
+        SpecError: with all mistakes, in the file's order, each with line and column.
+    """
+    return parse_sweep(_read_text(path), str(path), overrides, path.parent, try_model)
+
+
+def parse_sweep(
+    text: str,
+    file: str,
+    overrides: Sequence[str] = (),
+    folder: Path | None = None,
+    try_model: TryModel | None = None,
+) -> SweepSpec:
+    """Return the sweep that a text describes; like `load_sweep`, with `file` as the name in messages."""
+    document = read_yaml(text, file)
+    _refuse_other_than_mapping(document)
+    for option in overrides:
+        apply_override(document, option)
+    for key in _TEXT_KEYS:
+        _keep_text(document, key)
+    return _checked(document, Path() if folder is None else folder, try_model)
+
+
+def _read_text(path: Path) -> str:
+    def stop(message: str, line: int = 0, column: int = 0) -> SpecError:
+        return SpecError([Problem(str(path), line, column, message)])
+
+    try:
+        content = read_bounded(path, MAX_BYTES)
+    except FileNotFoundError:
+        raise stop("there is no such file; `cnnsweep init` writes one to start from") from None
+    except IsADirectoryError:
+        raise stop("this is a folder; name the sweep file in it") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            message = f"the file is larger than {MAX_BYTES:,} bytes; a sweep file has a few thousand at most"
+            raise stop(message) from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise stop(f"the file cannot be read: {reason}") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = error.object[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        byte = error.object[error.start]
+        raise stop(f"the byte 0x{byte:02x} is not UTF-8; save the file as UTF-8 text", line, column) from None
+
+
+def _refuse_other_than_mapping(document: Document) -> None:
+    if isinstance(document.value, dict):
+        return
+    if document.value is None and not document.problems:
+        message = "the file is empty; `cnnsweep init` writes one to start from"
+    else:
+        message = f"{found(document.value)}, allowed is a mapping with the keys name, dataset, model and params"
+    place = document.place(())
+    raise SpecError([*document.problems, Problem(place.file, place.line, place.column, message)])
+
+
+def _keep_text(document: Document, key: str) -> None:
+    """Let a name be `007` or `2026`, as it is written."""
+    if isinstance(document.value.get(key), bool | int | float) and (key,) in document.texts:
+        document.value[key] = document.texts[(key,)]
+
+
+def _checked(document: Document, folder: Path, try_model: TryModel | None) -> SweepSpec:
+    params = document.value.get("params")
+    given: Mapping[str, Any] = params if isinstance(params, dict) else {}
+    sweep, mistakes = _validated(document.value, given, folder)
+    wrong = {key_of(mistake.path) for mistake in mistakes}
+
+    placed = [] if wrong & {"model", "params", "params.model"} else _models(sweep)
+    models = [model for _, model in placed]
+    arguments, argument_mistakes = check_model_arguments(given, models)
+    mistakes += argument_mistakes
+    if not argument_mistakes:
+        # Where conditions leave settings out, a key may be meant for one of several models.
+        all_apply = len(models) == 1 or not (sweep.when or sweep.exclude)
+        refused = list(mistakes_in_arguments(placed, given, all_apply=all_apply))
+        if try_model is not None and not refused and "dataset" not in wrong:
+            refused = list(_mistakes_in_building(placed, arguments, sweep, try_model))
+        mistakes += refused
+    if "params" not in wrong:
+        mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
+    axes = {key: arguments[key] if key in arguments else getattr(sweep.params, key, ()) for key in given}
+    rules = SpaceRules((), {}, (), ())
+    # Conditions on values that are wrong themselves would be wrong again, and so would what a wrong search needs.
+    if not any(key_of(mistake.path).startswith(("params", "model")) for mistake in mistakes):
+        rules, rule_mistakes = read_space_rules(sweep, axes, sweep.model, folder)
+        mistakes += rule_mistakes
+    if not mistakes:
+        mistakes += mistakes_in_search(sweep, axes, rules.include)
+    if mistakes or document.problems:
+        # What stands at a place where the YAML itself is wrong was not read as it was meant.
+        misread = {(problem.file, problem.line, problem.column) for problem in document.problems}
+        located = problems_at_places(without_what_was_meant(mistakes), document)
+        told = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
+        raise spec_error([*document.problems, *told])
+    return _resolved(sweep, axes, rules)
+
+
+def _validated(value: dict[str, Any], given: Mapping[str, Any], folder: Path) -> tuple[SweepFile, list[Mistake]]:
+    """Return the file's keys, checked one by one; where some are wrong, with defaults in their place."""
+    hyperparameters = {key: item for key, item in given.items() if not key.startswith(MODEL_PREFIX)}
+    # `params:` with nothing below it is a sweep of one run.
+    keys = {**value, "params": hyperparameters if given or value.get("params") is None else value["params"]}
+    context = {"folder": folder}
+    try:
+        return SweepFile.model_validate(keys, context=context), []
+    except ValidationError as error:
+        mistakes = mistakes_in(error)
+    wrong = {key_of(mistake.path) for mistake in mistakes}
+    right = {key: item for key, item in hyperparameters.items() if f"params.{key}" not in wrong}
+    keys = {key: item for key, item in keys.items() if key not in wrong}
+    keys = {"name": "sweep", "dataset": "shapes", **keys, "params": right}
+    return SweepFile.model_validate(keys, context=context), mistakes
+
+
+def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
+    """Return the models with their places in the file."""
+    if sweep.params.model == (None,):
+        return [] if sweep.model is None else [(("model",), sweep.model)]
+    named = enumerate(sweep.params.model)
+    return [(("params", "model", position), model) for position, model in named if model is not None]
+
+
+def _mistakes_in_building(
+    models: Sequence[tuple[KeyPath, ModelChoice]],
+    arguments: Mapping[str, Values],
+    sweep: SweepFile,
+    try_model: TryModel,
+) -> Iterator[Mistake]:
+    """Yield why models cannot be built; each argument's values are tried one by one, beside the others' first ones."""
+    axes = {key.removeprefix(MODEL_PREFIX): values for key, values in arguments.items()}
+    if sweep.params.dropout != (None,):
+        axes["dropout"] = sweep.params.dropout
+    first = {name: values.at(0.5) if isinstance(values, Interval) else values[0] for name, values in axes.items()}
+    for path, model in models:
+        is_own = is_reference(model.name)
+        if model.name in PRESET_MODELS or not (is_own or model.arguments or axes) or (sweep.when and axes):
+            continue
+        usual = replace(model, arguments={**model.arguments, **first})
+        if (why := try_model(usual, sweep.dataset)) is not None:
+            (at, key) = (path, "") if model.arguments or not axes else (("params",), next(iter(arguments), "dropout"))
+            yield Mistake((*at, key) if key else at, _without_name(why, model))
+            continue
+        for name, values in axes.items():
+            key = name if f"{MODEL_PREFIX}{name}" not in arguments else f"{MODEL_PREFIX}{name}"
+            for position, value in enumerate(() if isinstance(values, Interval) else values):
+                changed = replace(usual, arguments={**usual.arguments, name: value})
+                if position and (why := try_model(changed, sweep.dataset)) is not None:
+                    yield Mistake(("params", key, position), _without_name(why, model))
+
+
+def _without_name(why: str, model: ModelChoice) -> str:
+    return why.replace(f"model {model.name}: ", "", 1).replace(model.name, without_folder(model.name, model.code))
+
+
+def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -> SweepSpec:
+    folds = sweep.validation.count if isinstance(sweep.validation, Folds) else None
+    validation = 1 / folds if folds is not None else sweep.validation
+    assert not isinstance(validation, Folds)
+    metric = sweep.metric or ("val_accuracy" if validation else "accuracy")
+    return SweepSpec(
+        name=sweep.name,
+        description=sweep.description,
+        dataset_choice=sweep.dataset,
+        model=sweep.model,
+        axes=axes,
+        zips=rules.zips,
+        when=rules.when,
+        exclude=rules.exclude,
+        include=rules.include,
+        search=sweep.search,
+        seed=sweep.seed,
+        seeds=_seeds(sweep),
+        validation=validation,
+        folds=folds,
+        metric=metric,
+        mode=sweep.mode or default_mode(metric),
+        scope=sweep.scope,
+        early_stop=sweep.early_stop,
+        device=sweep.device,
+        precision=sweep.precision,
+        tensorboard=sweep.tensorboard,
+    )
+
+
+def _seeds(sweep: SweepFile) -> tuple[int, ...]:
+    if isinstance(sweep.seeds, int):
+        return tuple(range(sweep.seed, sweep.seed + sweep.seeds))
+    return sweep.seeds or ()

@@ -1,0 +1,188 @@
+"""Arguments of a model, known without importing it: torchvision's from a list, a person's own from its source.
+
+A person's file is parsed, never run. Where the source does not say it (a decorator, a base class of another file),
+nothing is known, and building the model will tell.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.config.aliases import plain, usual_part
+from cnnsweep.config.dump import without_folder
+from cnnsweep.config.error_messages import Mistake
+from cnnsweep.config.field_types import nearest_name
+from cnnsweep.config.names import PRESET_MODELS, TORCHVISION_MODELS
+from cnnsweep.plugins import is_reference, module_file
+from cnnsweep.read_limited import read_bounded
+from cnnsweep.types import ModelChoice
+
+# By the beginning of the name, the longest that fits; of torchvision 0.24 to 0.29, as far as YAML can write the values.
+_VISION_ARGUMENTS: Mapping[str, str] = {
+    "alexnet": "dropout",
+    "convnext": "stochastic_depth_prob layer_scale",
+    "densenet": "bn_size drop_rate memory_efficient",
+    "efficientnet": "dropout stochastic_depth_prob",
+    "googlenet": "aux_logits transform_input init_weights dropout dropout_aux",
+    "inception_v3": "aux_logits transform_input init_weights dropout",
+    "maxvit": "input_size squeeze_ratio expansion_ratio mlp_ratio mlp_dropout attention_dropout",
+    "mnasnet": "dropout",
+    "mobilenet_v2": "width_mult inverted_residual_setting round_nearest dropout",
+    "mobilenet_v3": "dropout width_mult reduced_tail dilated",
+    "regnet": "stem_width",
+    "resnet": "zero_init_residual groups width_per_group replace_stride_with_dilation",
+    "resnext": "zero_init_residual replace_stride_with_dilation",
+    "shufflenet": "",
+    "squeezenet": "dropout",
+    "swin": "mlp_ratio dropout attention_dropout",
+    "vgg": "init_weights dropout",
+    "vit": "image_size dropout attention_dropout representation_size conv_stem_configs",
+    "wide_resnet": "zero_init_residual groups replace_stride_with_dilation",
+}
+_NO_CALLABLES = "norm_layer"  # YAML has no functions, but `null` is one's default
+_FROM_THE_DATA = ("in_channels", "num_classes", "image_size")
+_PRETRAINED = ("pretrained", "weights", "pretrainedbackbone", "weightsbackbone")
+_DEEPEST = 20  # classes that derive from each other
+_LONGEST_CODE = 10 << 20  # bytes of a Python file
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a model's constructor takes.
+
+    Attributes:
+        names: its arguments; None if any will do.
+        required: those without a default, beside what the data set gives.
+        problem: why there is no such model, in words.
+    """
+
+    names: tuple[str, ...] | None = None
+    required: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+ANYTHING = Accepted()
+
+
+def accepted_arguments(model: ModelChoice) -> Accepted:
+    """Return what a model takes, as far as it is known; of presets, which a schema checks, nothing is said."""
+    if is_reference(model.name):
+        return _accepted_by_code(model.name, model.code)
+    if model.name not in TORCHVISION_MODELS:
+        return ANYTHING
+    family = max((name for name in _VISION_ARGUMENTS if model.name.startswith(name)), key=len)
+    return Accepted((*_VISION_ARGUMENTS[family].split(), "progress", _NO_CALLABLES))
+
+
+def mistakes_in_arguments(
+    models: Sequence[tuple[tuple[str | int, ...], ModelChoice]], given: Mapping[str, Any], *, all_apply: bool
+) -> Iterator[Mistake]:
+    """Yield what the models do not take, and what they need and do not get.
+
+    Args:
+        models: with the path of each in the file.
+        given: the keys of the file's `params`.
+        all_apply: whether every key is meant for every model; conditions may say otherwise.
+    """
+    axes = {key.removeprefix("model."): key for key in given if key.startswith("model.") or key == "dropout"}
+    for path, model in models:
+        accepted = accepted_arguments(model)
+        if accepted.problem is not None:
+            yield Mistake(path, accepted.problem)
+            continue
+        for argument in model.arguments:
+            if text := refusal(model, argument, accepted):
+                yield Mistake((*path, argument), text, at_key=True)
+        for argument, key in axes.items() if all_apply else ():
+            if model.name not in PRESET_MODELS and (text := refusal(model, argument, accepted)):
+                yield Mistake(("params", key), text, at_key=True)
+        for argument in accepted.required:
+            if argument not in model.arguments and argument not in axes:
+                name = without_folder(model.name, model.code)
+                text = f"{name} needs the argument '{argument}'; write {{name: {name}, {argument}: ...}}"
+                yield Mistake(path, text)
+
+
+def refusal(model: ModelChoice, argument: str, accepted: Accepted) -> str | None:
+    """Say why a model does not take an argument; None if it does, or if that is not known."""
+    if accepted.names is None or argument in accepted.names:
+        return None
+    name = without_folder(model.name, model.code)
+    if plain(argument) in _PRETRAINED:
+        return f"{name} has no such argument; pretrained weights are not supported: every run starts from random ones"
+    known = [one for one in accepted.names if one not in ("progress", _NO_CALLABLES, *_FROM_THE_DATA)]
+    nearest = usual_part("model", argument, known) or nearest_name(argument, known)
+    hint = f"did you mean '{nearest}'?" if nearest else f"it takes {', '.join(known) or 'none'}"
+    return f"{name} has no such argument; {hint}"
+
+
+@cache
+def _accepted_by_code(reference: str, _code: str | None) -> Accepted:
+    """Return what a class or function takes, by its source; `_code` tells versions of it apart."""
+    place, _, name = reference.rpartition(":")
+    file = Path(place) if place.endswith(".py") else module_file(place)
+    if file is None:
+        return ANYTHING
+    try:
+        tree = ast.parse(read_bounded(file, _LONGEST_CODE))
+    except SyntaxError as error:
+        return Accepted(problem=f"{file.name} is no valid Python: line {error.lineno}: {error.msg}")
+    except (OSError, ValueError, RecursionError, MemoryError):
+        return ANYTHING
+    found = [one for one in tree.body if isinstance(one, ast.ClassDef | ast.FunctionDef) and one.name == name]
+    if not found:
+        return _undefined(tree, file, name)
+    return _accepted_by(found[-1], tree)
+
+
+def _undefined(tree: ast.Module, file: Path, name: str) -> Accepted:
+    """Return what is wrong with a name that no class or function at the top has; it may still come from elsewhere."""
+    bound = {one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    bound |= {one.name for one in ast.walk(tree) if isinstance(one, ast.ClassDef | ast.FunctionDef)}
+    for one in ast.walk(tree):
+        if isinstance(one, ast.Import | ast.ImportFrom):
+            bound |= {(alias.asname or alias.name).split(".")[0] for alias in one.names}
+    makes_names = any(isinstance(one, ast.Name) and one.id in ("globals", "exec", "setattr") for one in ast.walk(tree))
+    own = [one.name for one in tree.body if isinstance(one, ast.ClassDef | ast.FunctionDef)]
+    if not own or name in bound or "*" in bound or "__getattr__" in bound or makes_names:
+        return ANYTHING
+    nearest = nearest_name(name, own)
+    hint = f"did you mean '{nearest}'?" if nearest else f"it defines {', '.join(own[:20])}"
+    return Accepted(problem=f"{file.name} has no '{name}'; {hint}")
+
+
+def _accepted_by(definition: ast.ClassDef | ast.FunctionDef, tree: ast.Module, depth: int = 0) -> Accepted:
+    if definition.decorator_list or depth > _DEEPEST:
+        return ANYTHING
+    if isinstance(definition, ast.FunctionDef):
+        return _accepted_by_function(definition.args, 0)
+    if definition.keywords:
+        return ANYTHING
+    methods = {one.name: one for one in definition.body if isinstance(one, ast.FunctionDef)}
+    if "__new__" in methods:
+        return ANYTHING
+    if "__init__" in methods:
+        made = methods["__init__"]
+        return ANYTHING if made.decorator_list else _accepted_by_function(made.args, 1)
+    for base in definition.bases[:1]:
+        for one in tree.body:
+            if isinstance(one, ast.ClassDef) and isinstance(base, ast.Name) and one.name == base.id:
+                return _accepted_by(one, tree, depth + 1)
+    return ANYTHING
+
+
+def _accepted_by_function(arguments: ast.arguments, first: int) -> Accepted:
+    """Return what a signature says; the first `first` arguments are given by Python."""
+    positional = [one.arg for one in arguments.args]
+    if arguments.posonlyargs:
+        return ANYTHING
+    without_default = positional[first : len(positional) - len(arguments.defaults)]
+    of_keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    without_default += [one.arg for one, default in of_keywords if default is None]
+    required = tuple(one for one in without_default if one not in _FROM_THE_DATA)
+    if arguments.kwarg is not None:
+        return Accepted(None, required)
+    return Accepted((*positional[first:], *(one.arg for one in arguments.kwonlyargs)), required)

@@ -1,0 +1,213 @@
+"""What a sweep file may say (`SweepFile`, `Params`), and what a checked one means (`SweepSpec`)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+from cnnsweep.config.augment_entry import Augment
+from cnnsweep.config.axis import Axis, Values
+from cnnsweep.config.choice_field import CLOSED
+from cnnsweep.config.conditions import Condition
+from cnnsweep.config.dataset_field import DATASET
+from cnnsweep.config.early_stop_entry import EARLY_STOP, EarlyStop, OrNone
+from cnnsweep.config.field_types import (
+    JsonSchema,
+    LargestNorm,
+    Number,
+    OneOf,
+    Plain,
+    Text,
+    Whole,
+    YesNo,
+    not_allowed,
+)
+from cnnsweep.config.model_entry import MODEL
+from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
+from cnnsweep.config.schedule_entry import SCHEDULE
+from cnnsweep.config.search_entry import SEARCH, Search
+from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
+from cnnsweep.metrics.objective import METRICS, Objective
+from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Schedule
+
+Rate = Annotated[float, Number(above=0)]
+Share = Annotated[float, Number(least=0, below=1)]
+Flag = Annotated[bool, YesNo()]
+Seed = Annotated[int, Whole(0, 2**63 - 1)]
+
+
+def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
+    """Return the field of a key of `params`; `shown` is how a sweep file writes the default."""
+    written = default if shown is None else shown
+    extra = {} if written is None else {"default": written}
+    return Field(default=(default,), description=description, json_schema_extra=extra)
+
+
+class Params(BaseModel):
+    """The hyperparameters: a list is an axis, a mapping may be a distribution, a single value is the same for all runs.
+
+    `model.<argument>` is a key too; because it is checked against the models named, `consistency.py` reads it.
+    """
+
+    model_config = CLOSED
+    lr: Axis[Rate] = _axis("learning rate", 0.001)
+    batch_size: Axis[Annotated[int, Whole(1, 10_000_000)]] = _axis("images in a training step", 128)
+    shuffle: Axis[Flag] = _axis("whether each epoch takes the images in a new order", True)
+    epochs: Axis[Annotated[int, Whole(1, 1_000_000)]] = _axis("how often each training image is used", 10)
+    optimizer: Axis[Annotated[str, OneOf(OPTIMIZERS)]] = _axis("adam, sgd, adamw or rmsprop", "adam")
+    momentum: Axis[Share] = _axis("momentum of sgd and rmsprop", 0.0)
+    nesterov: Axis[Flag] = _axis("whether the momentum of sgd is Nesterov's", False)
+    beta1: Axis[Share] = _axis("how slowly adam's and adamw's mean gradient moves", 0.9)
+    beta2: Axis[Share] = _axis("how slowly adam's and adamw's mean squared gradient moves", 0.999)
+    eps: Axis[Rate] = _axis("what adam, adamw and rmsprop add to the divisor", 1e-8)
+    weight_decay: Axis[Annotated[float | None, Number(least=0)]] = _axis(
+        "how strongly weights are pulled to 0; by default 0, for adamw 0.01", None
+    )
+    schedule: Axis[Annotated[Schedule, SCHEDULE]] = _axis(
+        "how the learning rate moves, with warm-up where wanted", Schedule(), shown="constant"
+    )
+    label_smoothing: Axis[Share] = _axis("share of each label that is spread over all classes", 0.0)
+    grad_clip: Axis[Annotated[float | None, LargestNorm()]] = _axis(
+        "largest norm of the whole gradient, or none", None, shown="none"
+    )
+    dropout: Axis[Annotated[float | None, Number(least=0, below=1)]] = _axis(
+        "the model's argument `dropout`, for models that have one", None
+    )
+    augment: Axis[Annotated[Augmentation, Augment()]] = _axis(
+        "random changes to training images: flip, crop, cutout, joined with +", Augmentation(), shown="none"
+    )
+    seed: Axis[Annotated[int | None, Whole(0, 2**63 - 1)]] = _axis(
+        "seed of weights, order, dropout and augmentation; by default the sweep's seed", None
+    )
+    model: Axis[Annotated[ModelChoice | None, MODEL]] = _axis("models to compare; replaces the top-level `model`", None)
+
+
+class TensorBoard(BaseModel):
+    """What is written for TensorBoard beside the scalars of each epoch, which always are."""
+
+    model_config = CLOSED
+    batch_loss: Flag = Field(default=True, description="the loss of every batch")
+    images: Flag = Field(default=True, description="a grid of training images")
+    graph: Flag = Field(default=True, description="the model's graph")
+    histograms: Flag = Field(default=True, description="histograms of weights and gradients, each epoch")
+    hparams: Flag = Field(default=True, description="the table of hyperparameters and final figures")
+
+
+class _TensorBoardOrFlag:
+    """True or false for everything, or a mapping."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._as_mapping, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"anyOf": [{"type": "boolean"}, handler(schema)]}
+
+    def _as_mapping(self, value: object) -> object:
+        if isinstance(value, dict):
+            return value
+        flags = {True: True, False: False, "yes": True, "on": True, "no": False, "off": False}
+        if not isinstance(value, bool | str) or value not in flags:
+            raise not_allowed(value, f"true, false or a mapping of {', '.join(TensorBoard.model_fields)}")
+        return dict.fromkeys(TensorBoard.model_fields, flags[value])
+
+
+class SweepFile(BaseModel):
+    """The keys of a sweep file."""
+
+    model_config = CLOSED
+    name: Annotated[str, FolderName()] = Field(
+        description="the sweep's name, and its folder under runs/", examples=["my_sweep"]
+    )
+    description: Annotated[str, Text()] = Field(default="", description="what the sweep is for, in your words")
+    dataset: Annotated[DatasetChoice, DATASET] = Field(
+        description="what to train on: a name, or a mapping with name, normalize and the data set's arguments",
+        examples=["shapes"],
+    )
+    model: Annotated[ModelChoice | None, MODEL] = Field(
+        default=None, description="what to train: a name, or a mapping with name and the model's arguments"
+    )
+    params: Params = Field(default_factory=Params, description="the hyperparameters: a list is an axis of the sweep")
+    zip: Plain = Field(default=None, description="axes that move together, as a list of names, or a list of such lists")
+    when: Plain = Field(
+        default=None, description="for axes that count only under a condition on others, that condition"
+    )
+    exclude: Plain = Field(default=None, description="combinations to leave out, a list of conditions")
+    include: Plain = Field(default=None, description="settings to train beside those, a list of mappings")
+    search: Annotated[Search, SEARCH] = Field(
+        default=Search(), description="how settings are chosen: grid, random, sobol, tpe, gp or cmaes"
+    )
+    seed: Seed = Field(default=0, description="seed of the validation split, and of the runs that have none")
+    seeds: Annotated[int | tuple[int, ...] | None, Seeds()] = Field(
+        default=None, description="with how many seeds each setting is trained, or a list of them"
+    )
+    validation: Annotated[int | float | Folds, HeldOut()] = Field(
+        default=0.1,
+        description="share or number of training images held out to choose the best epoch and run; 0, or {folds: 5}",
+    )
+    metric: Annotated[str | None, OneOf(METRICS)] = Field(
+        default=None, description="the figure that decides; val_accuracy, or accuracy where validation is 0"
+    )
+    mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
+        default=None, description="whether more or less is better; by default max for accuracies, min for losses"
+    )
+    scope: Annotated[str, Scope()] = Field(
+        default="best", description="which epochs of a run count: best, last or mean of last K"
+    )
+    early_stop: Annotated[EarlyStop | None, EARLY_STOP, OrNone()] = Field(
+        default=None, description="which rule ends runs early: halving, hyperband, median, patience or threshold"
+    )
+    device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
+    precision: Annotated[str, OneOf(PRECISIONS)] = Field(
+        default="fp32", description="fp32, bf16 for mixed precision in bfloat16, or fp64 for checks"
+    )
+    tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(
+        default_factory=TensorBoard, description="what TensorBoard shows beside the curves: true, false, or a mapping"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSpec:
+    """A sweep, checked and complete.
+
+    Attributes:
+        model: the top-level model; None where `axes` has the models.
+        axes: for each key that stands in the file's `params`, in its order, one value or more, or an `Interval`.
+            `model` has `ModelChoice`s, `schedule` `Schedule`s, `augment` `Augmentation`s, `model.<argument>` plain
+            values.
+        zips: axes that move together; an axis stands in one of them at most.
+        when: for axes that count only under a condition, that condition.
+        exclude: settings for which one of these holds are left out.
+        include: settings beside the others; each has a value for every axis.
+        seeds: what each setting is trained with; none means that `params` or `seed` say it.
+        validation: images held out, as a number (int) or as a share (float) of the training images.
+        folds: into how many parts the training images are divided, each held out once; None for a single split.
+    """
+
+    name: str
+    description: str
+    dataset_choice: DatasetChoice
+    model: ModelChoice | None
+    axes: Mapping[str, Values]
+    zips: tuple[tuple[str, ...], ...]
+    when: Mapping[str, Condition]
+    exclude: tuple[Condition, ...]
+    include: tuple[Mapping[str, Any], ...]
+    search: Search
+    seed: int
+    seeds: tuple[int, ...]
+    validation: int | float
+    folds: int | None
+    metric: str
+    mode: str
+    scope: str
+    early_stop: EarlyStop | None
+    device: str
+    precision: str
+    tensorboard: TensorBoard
+
+    @property
+    def objective(self) -> Objective:
+        """What decides which epoch and which run is best."""
+        return Objective(self.metric, self.mode, self.scope)

@@ -1,0 +1,101 @@
+"""The sweep file that `cnnsweep init` writes: it runs as it is, and shows every key with a comment."""
+
+import re
+
+from cnnsweep.config.dump import flow_yaml
+from cnnsweep.config.top_level_fields import FolderName
+
+_TEMPLATE = """\
+# A sweep: every combination of the lists under `params` is one run.
+#   cnnsweep run FILE --dry-run    shows the runs
+#   cnnsweep run FILE              trains them
+# Lines that begin with # are off; the values in them are the defaults, unless they say otherwise.
+
+name: {name}  # the sweep's folder under runs/
+# description: ""  # what the sweep is for, in your words
+
+{data}
+model: {model}  # `cnnsweep models` lists them; your own: path.py:Class
+# model:  # a mapping gives arguments, here those of the configurable CNN
+#   name: cnn
+#   channels: [16, 32]  # one a convolution
+#   kernel_size: 3
+#   hidden: [64]  # linear layers before the last
+#   batch_norm: true
+#   dropout: 0.2
+#   padding: same  # or valid
+#   pool: 2
+
+params:  # a list is an axis of the sweep, a single value is the same for every run
+  lr: [0.01, 0.001]
+  batch_size: [64, 256]
+  shuffle: true
+  epochs: 3
+  # optimizer: adam  # or sgd, adamw, rmsprop
+  # momentum: 0.0  # sgd, rmsprop
+  # nesterov: false  # sgd
+  # beta1: 0.9  # adam, adamw
+  # beta2: 0.999  # adam, adamw
+  # eps: 1e-8  # adam, adamw, rmsprop
+  # weight_decay: 0.0  # adamw: 0.01
+  # schedule: constant  # or cosine, one_cycle, step; with arguments {{name: step, every: 2, factor: 0.1, warmup: 1}}
+  # label_smoothing: 0.0
+  # grad_clip: none  # or the largest norm of the gradient, such as 1.0
+  # dropout: [0.0, 0.2]  # not set by default; for models that have it
+  # augment: none  # or flip, crop, cutout, or some of them as flip+crop
+  # seed: [0, 1, 2]  # by default the sweep's seed, below
+  # model: [lenet, cnn]  # compares models; replaces `model` above
+  # model.channels: [[6, 12], [16, 32]]  # an argument of the model; a list of lists for what is a list itself
+
+# zip: [lr, batch_size]  # these axes move together, so they need equally many values
+# when: {{batch_size: {{lr: 0.01}}}}  # batch_size counts only where lr is 0.01, and has its default elsewhere
+# exclude: [{{lr: '> 0.005', batch_size: 64}}]  # leaves combinations out; comparisons stand in quotes
+# include: [{{lr: 0.1, batch_size: 512}}]  # settings beside the others
+# search: {{method: random, runs: 20}}  # instead of every combination; or sobol, tpe, gp, cmaes. For distributions as
+#                                       # lr: {{log_uniform: [1e-4, 1e-1]}}, batch_size: {{log_integer: [16, 256]}}
+
+# seed: 0  # makes the validation split, and is the seed of runs that have none of their own
+# seeds: 3  # trains each setting with three seeds, from `seed` on; or a list of seeds. By default with one
+# validation: 0.1  # share, or number, of training images held out to choose the best epoch and run; or {{folds: 5}}
+# metric: val_accuracy  # or val_loss, accuracy, loss
+# mode: max  # min for losses
+# scope: best  # which epochs of a run count; or last, or mean of last 3
+# early_stop: halving  # ends poor settings early; or hyperband, median, patience, threshold. By default none does
+# device: auto  # or cpu, cuda, cuda:1, mps
+# precision: fp32  # or bf16
+# tensorboard: true  # or false, or {{batch_loss: true, images: true, graph: true, histograms: true, hparams: true}}
+"""
+
+
+_BY_NAME = """\
+dataset: {dataset}  # `cnnsweep datasets` lists them; your own: {{name: image_folder, path: photos}} or path.py:function
+# dataset:  # a mapping gives arguments
+#   name: {dataset}
+#   normalize: standard  # mean and deviation of the training images; or none, or {{mean: 0.5, std: 0.5}}
+"""
+
+_IMAGE_FOLDER = """\
+dataset:
+  name: image_folder  # your own images, one folder a class, in `path` or in `path/train` and `path/test`
+  path: photos  # SET THIS: from the data root (--data-root) or the current folder
+  # size: 64  # pixels, or [height, width]; by default the most common size
+  # channels: 3  # 1 for grey; by default 1 if all images are grey
+  # test: 0.2  # share kept for testing where there is no test/ folder
+  # broken: stop  # or skip: leave out images that cannot be read
+  # normalize: standard  # mean and deviation of the training images; or none, or {{mean: 0.5, std: 0.5}}
+"""
+
+
+def name_for(stem: str) -> str:
+    """Return a name that a sweep may have, like that of its file."""
+    name = re.sub(r"[^\w .-]", "_", stem).strip(". -")[:100]
+    return "sweep" if not name or name.split(".")[0].strip().lower() in FolderName.reserved else name
+
+
+def starter_file(name: str, dataset: str = "shapes", model: str = "lenet") -> str:
+    """Return the text of a commented sweep file; it loads if name, data set and model are valid.
+
+    It runs as it is, but for `image_folder`, whose path only the person knows.
+    """
+    data = (_IMAGE_FOLDER if dataset == "image_folder" else _BY_NAME).format(dataset=flow_yaml(dataset))
+    return _TEMPLATE.format(name=flow_yaml(name), data=data, model=flow_yaml(model))

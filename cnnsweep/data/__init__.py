@@ -1,1 +1,0 @@
-"""Data sets: uint8 images in memory or streamed, split, normalised and augmented."""

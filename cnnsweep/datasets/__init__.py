@@ -1,0 +1,1 @@
+"""Data sets, one file each, and what they share: download, cache, decode, split."""

@@ -1,0 +1,153 @@
+"""A person's own data set: what their function returns, as uint8 images in memory.
+
+The function returns one of
+
+    (train, test)            (train, test, classes)
+    {"train": train, "test": test, "classes": classes}       without `test` or `classes` if there are none
+
+where `train` and `test` are each one of
+
+    (images, labels)         arrays or tensors, or a list of images; labels are N whole numbers from 0, or one-hot
+    a torch Dataset          or another object with a length, whose items are (image, label)
+
+`test` may be None, and `classes` are names, or a mapping from names to labels. Images are uint8 from 0 to 255 or
+floats from 0 to 1, (N, H, W), (N, H, W, C) or (N, C, H, W) with C from 1 to 4; in a list or Dataset, they may be PIL
+images. All are of one size. A Dataset is read once, in its order: what changes images at random belongs into `augment`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.custom_returned import RETURNS, class_names, is_item, part_hint, take_apart
+from cnnsweep.datasets.custom_values import (
+    LABEL_BYTES,
+    is_array,
+    kind_of,
+    read_image,
+    read_images,
+    read_label,
+    read_labels,
+    require_same_shape,
+    shape_text,
+)
+from cnnsweep.datasets.memory import gigabytes
+from cnnsweep.errors import DataError
+from cnnsweep.formatting.numbers import count_text
+from cnnsweep.plugins import load_object
+
+Progress = Callable[[str, int, int], None]
+
+
+def load_own(
+    reference: str, arguments: Mapping[str, Any], memory_bytes: int, progress: Progress
+) -> tuple[MemoryImages, MemoryImages | None, tuple[str, ...]]:
+    """Return training part, test part and class names from a person's function.
+
+    Args:
+        reference: `package.module:function` or `path/to/file.py:function`.
+        arguments: what the function is called with, by name.
+        memory_bytes: the most that the images may take.
+
+    Raises:
+        UsageError: there is no such function.
+        DataError: it raised, or returned something that is no data set; the message says what.
+    """
+    function = load_object(reference)
+    if not callable(function):
+        raise DataError(f"{reference}: is no function but {kind_of(function)}; it must return {RETURNS}")
+    with _persons_code(reference):
+        returned = function(**arguments)
+    train, test, classes = take_apart(reference, returned)
+    reader = _Reader(reference, memory_bytes, progress)
+    train_images = reader.part("train", train)
+    test_images = None if test is None else reader.part("test", test)
+    if test_images is not None and test_images.image_shape != train_images.image_shape:
+        raise DataError(
+            f"{reference}: test images are {shape_text(test_images.image_shape)}, but training images "
+            f"{shape_text(train_images.image_shape)} (channels×height×width); both must be equal"
+        )
+    names = class_names(
+        reference, classes if classes is not None else getattr(train, "classes", None), train_images, test_images
+    )
+    for name, part in (("train", train_images), ("test", test_images)):
+        if part is not None and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < len(names):
+            found = f"{int(part.labels.min())} to {int(part.labels.max())}"
+            raise DataError(f"{reference}: {name}: labels go from {found}, but must lie in 0 to {len(names) - 1}")
+    return train_images, test_images, names
+
+
+class _Reader:
+    """Turns one part after the other into images in memory, within a bound on their bytes."""
+
+    def __init__(self, reference: str, memory_bytes: int, progress: Progress) -> None:
+        self._reference = reference
+        self._memory_bytes = memory_bytes
+        self._progress = progress
+
+    def part(self, name: str, part: Any) -> MemoryImages:
+        where = f"{self._reference}: {name}"
+        if isinstance(part, tuple | list) and len(part) == 2 and not all(map(is_item, part)):
+            images, labels = (
+                read_images(where, part[0], self._check_memory),
+                read_labels(where, part[1], self._check_memory),
+            )
+        elif hasattr(part, "__getitem__") and hasattr(part, "__len__") and not is_array(part):
+            images, labels = self._read_items(where, part)
+        else:
+            raise DataError(
+                f"{where}: is {kind_of(part)}; expected (images, labels) or a torch Dataset with a length"
+                + part_hint(part)
+            )
+        if len(images) != len(labels) or len(labels) == 0:
+            counts = f"{count_text(len(images), 'image')} and {count_text(len(labels), 'label')}"
+            raise DataError(f"{where}: {counts}; expected as many, and at least 1")
+        return MemoryImages(images, labels)
+
+    def _read_items(self, where: str, items: Any) -> tuple[Tensor, Tensor]:
+        """Read a map-style data set one item after the other."""
+        with _persons_code(where):
+            count = len(items)
+        self._check_memory(where, count * LABEL_BYTES)
+        images, labels = torch.empty(0), torch.empty(count, dtype=torch.int64)
+        for position in range(count):
+            with _persons_code(f"{where}: item {position}"):
+                item = items[position]
+            if not isinstance(item, Sequence) or len(item) != 2:
+                raise DataError(f"{where}: item {position} is {kind_of(item)}; expected (image, label)")
+            image = read_image(f"{where}: item {position}", item[0])
+            if position == 0:
+                self._check_memory(where, count * image.nbytes)
+                images = torch.empty((count, *image.shape), dtype=torch.uint8)
+            require_same_shape(where, position, image, images[0])
+            images[position] = image
+            labels[position] = read_label(f"{where}: item {position}", item[1])
+            if (position + 1) % 512 == 0 or position + 1 == count:
+                self._progress(f"reading {where}", position + 1, count)
+        return images, labels
+
+    def _check_memory(self, where: str, needed: int) -> None:
+        if needed > self._memory_bytes:
+            raise DataError(
+                f"{where}: the images need {gigabytes(needed)} as uint8, but {gigabytes(self._memory_bytes)} of memory "
+                "may be used; make them smaller, or store them as files: `image_folder` streams what does not fit"
+            )
+
+
+@contextmanager
+def _persons_code(where: str) -> Iterator[None]:
+    """Turn what a person's code raises into one line: the exception, and the place that raised it."""
+    try:
+        yield
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        text = " ".join(str(error).split())
+        cause = f"{type(error).__name__}{': ' if text else ''}{text}"
+        raise DataError(f"{where}: raised {cause} ({last.filename}:{last.lineno})") from error

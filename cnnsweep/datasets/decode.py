@@ -1,0 +1,258 @@
+"""Image files of any size and mode to uint8 arrays of one form."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageOps
+
+from cnnsweep.datasets.image_files import formats_of
+
+T = TypeVar("T")
+Bytes = npt.NDArray[np.uint8]
+
+_BLOCK_BYTES = 32 << 20  # decoded images on their way from one thread
+_BLOCK_IMAGES = 128
+_SMALL_FILE_BYTES = 4096
+_MOST_FILE_BYTES = 1 << 30
+_MOST_PIXELS = 89_478_485  # where Pillow begins to warn; with transparency 1.3 GB while it is decoded
+_LARGE_PIXELS = 1 << 24
+_one_large_image = threading.Lock()  # or as many as there are threads would lie in memory at once
+_GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"))
+FULL_WHITE = 65_535  # of 16 bits
+_MOST_BITS_OF_SENSORS = 14  # 15 bits are none; a picture of 16 bits may well be half as bright as it could be
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What every image of a data set is brought to."""
+
+    height: int
+    width: int
+    channels: int  # 1 grey, 3 colour
+    white: int = FULL_WHITE  # what becomes 255 in pictures of more than 8 bits
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.channels, self.height, self.width
+
+    @property
+    def image_bytes(self) -> int:
+        return self.channels * self.height * self.width
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What an image file's header says: the size as it is shown, and whether it has no colours.
+
+    Attributes:
+        brightest: of the pixels of a decoded picture of more than 8 bits; 0 of other pictures, and before decoding.
+        is_cut: whether it has colours of 16 bits, of which Pillow keeps the upper 8.
+    """
+
+    height: int
+    width: int
+    is_grey: bool
+    brightest: int = 0
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Decoded neighbours: images (n, C, H, W), of which those in `broken` (place and reason) are void."""
+
+    images: Bytes
+    looks: list[Look | None]
+    broken: dict[int, str]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file whose header is read and nothing more; what could take the memory is refused."""
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        raise ValueError("not a regular file")
+    if status.st_size > _MOST_FILE_BYTES:
+        raise ValueError(f"{status.st_size:,} bytes; at most {_MOST_FILE_BYTES:,} are read")
+    with path.open("rb") as file, Image.open(file, formats=formats_of(path.name)) as image:
+        if image.width * image.height > _MOST_PIXELS:
+            raise Image.DecompressionBombError
+        is_large = image.width * image.height > _LARGE_PIXELS
+        with _one_large_image if is_large else nullcontext():  # from here on: of a PNG, even EXIF data lie at the end
+            yield image
+
+
+def look_at(path: Path) -> Look | None:
+    """Return what the header says, without decoding, or None where it cannot be read."""
+    try:
+        with _opened(path) as image:
+            return _look(image)
+    except Exception:  # decoding meets it again, and reports it
+        return None
+
+
+def decode(path: Path, form: Form) -> Bytes:
+    """Return the image as uint8 (C, H, W).
+
+    It is turned as its EXIF data say, laid on white where it is transparent, cut to the form's proportions about the
+    centre, and resampled (bilinear, antialiased) unless it has the size already. More than 8 bits become 8 by rounding,
+    so that the form's `white` becomes 255.
+
+    Raises:
+        Exception: whatever Pillow raises for a file that is no whole image.
+    """
+    with _opened(path) as image:
+        return _pixels(image, form)[0]
+
+
+def white_of(looks: Iterable[Look]) -> int:
+    """Return what becomes 255 in a data set's pictures of more than 8 bits, from the brightest of all their pixels.
+
+    Cameras and scanners keep 10, 12 or 14 bits in 16 without scaling, which would be nearly black. So the range is the
+    smallest number of bits that holds every pixel, if sensors have as many, else 16, or more where there are more.
+    """
+    bits = max((look.brightest for look in looks), default=0).bit_length()
+    if bits == 0:
+        return FULL_WHITE
+    return FULL_WHITE if _MOST_BITS_OF_SENSORS < bits <= 16 else (1 << max(bits, 8)) - 1
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return how EXIF data say an image lies: 1 upright, 2 to 4 mirrored or upside down, from 5 on its side."""
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return orientation if isinstance(orientation, int) else 1
+
+
+def _look(image: Image.Image) -> Look:
+    width, height = image.size
+    is_cut = _is_cut(image)  # first: to look for the EXIF data of a PNG, Pillow decodes it
+    if _orientation(image) >= 5:
+        width, height = height, width
+    return Look(height, width, image.mode in _GREY_MODES, is_cut=is_cut)
+
+
+def _is_cut(image: Image.Image) -> bool:
+    """True for colours of 16 bits: Pillow's raw mode says how they lie in the file, its mode has 8 bits."""
+    tiles = getattr(image, "tile", None)
+    arguments = tiles[0].args if tiles else ()
+    raw_mode = arguments if isinstance(arguments, str) else next(iter(arguments or ()), "")
+    return isinstance(raw_mode, str) and ";16" in raw_mode and not image.mode.startswith("I")
+
+
+def _pixels(opened: Image.Image, form: Form) -> tuple[Bytes, int]:
+    """Return the pixels (C, H, W), and the brightest of a picture of more than 8 bits, else 0."""
+    # Lets the JPEG decoder skip detail that would be averaged away; twice the size keeps the result smooth.
+    longer = 2 * max(form.height, form.width)
+    opened.draft(None, (longer, longer))  # None keeps the mode
+    image = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
+    brightest = 0
+    if image.mode.startswith("I"):
+        image, brightest = _of_8_bits(image, form.white)
+    image = _in_mode(image, "L" if form.channels == 1 else "RGB")
+    if image.size != (form.width, form.height):
+        box = _centre_box(image.width, image.height, form.width / form.height)
+        image = image.resize((form.width, form.height), Image.Resampling.BILINEAR, box)
+    pixels = np.asarray(image)
+    return pixels[None] if form.channels == 1 else pixels.transpose(2, 0, 1), brightest
+
+
+def _of_8_bits(image: Image.Image, white: int) -> tuple[Image.Image, int]:
+    """Return a grey picture of more bits with 8, and its brightest pixel; Pillow would cut them off at 255."""
+    wide = np.asarray(image).astype(np.int64)
+    if wide.min() < 0:
+        raise ValueError("pixels are below 0, of unknown range; save it with 8 or 16 bits")
+    scaled = (wide.clip(max=white) * 255 + white // 2) // white
+    return Image.fromarray(scaled.astype(np.uint8)), int(wide.max())
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == mode:
+        return image
+    if image.mode == "F":
+        raise ValueError("pixels are floating-point numbers of unknown range; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert(mode)
+
+
+def _centre_box(width: int, height: int, proportion: float) -> tuple[float, float, float, float]:
+    """Return left, top, right, bottom of the largest centred part with the proportion width / height."""
+    kept_width, kept_height = min(width, height * proportion), min(height, width / proportion)
+    left, top = (width - kept_width) / 2, (height - kept_height) / 2
+    return left, top, left + kept_width, top + kept_height
+
+
+def look_at_all(paths: Sequence[Path], threads: int) -> Iterator[Look | None]:
+    """Yield what each header says, in order."""
+    for looks in _in_threads(lambda block: list(map(look_at, block)), paths, _BLOCK_IMAGES, threads):
+        yield from looks
+
+
+def decode_all(paths: Sequence[Path], form: Form, threads: int) -> Iterator[Block]:
+    """Yield all images in order, block by block."""
+    length = max(1, min(_BLOCK_IMAGES, _BLOCK_BYTES // form.image_bytes))
+    return _in_threads(lambda block: _decode_block(block, form), paths, length, threads)
+
+
+def thread_count(total_bytes: int, files: int) -> int:
+    """Return how many threads decode files of this size soonest.
+
+    Pillow decodes and resizes without holding the interpreter's lock, but opens a file with it: measured with JPEG
+    files, a second thread costs half as much again at 1 KB a file, is even at 4 KB, and halves the time at 24 KB.
+    """
+    return usable_cores() if total_bytes > _SMALL_FILE_BYTES * files else 1
+
+
+def _in_threads(work: Callable[[Sequence[Path]], T], paths: Sequence[Path], length: int, threads: int) -> Iterator[T]:
+    """Yield the work's result for each block of paths, in order, while threads are a few blocks ahead."""
+    ahead: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(paths), length):
+            ahead.append(pool.submit(work, paths[start : start + length]))
+            if len(ahead) > 2 * threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _decode_block(paths: Sequence[Path], form: Form) -> Block:
+    block = Block(np.zeros((len(paths), *form.shape), np.uint8), [None] * len(paths), {})
+    for place, path in enumerate(paths):
+        try:
+            with _opened(path) as image:
+                block.looks[place] = look = _look(image)
+                block.images[place], brightest = _pixels(image, form)
+            if brightest:
+                block.looks[place] = replace(look, brightest=brightest)
+        except Exception as error:  # Pillow's decoders raise nearly everything; the caller names file and reason
+            block.broken[place] = one_line(error)
+    return block
+
+
+def one_line(error: Exception) -> str:
+    """Return what went wrong without paths and line breaks, which the caller adds as it needs."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if type(error).__name__ == "UnidentifiedImageError":
+        return "not an image that Pillow knows"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"more than {_MOST_PIXELS:,} pixels"
+    text = " ".join(str(error).split())
+    return text or type(error).__name__
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

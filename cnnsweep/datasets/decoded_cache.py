@@ -1,0 +1,166 @@
+"""Decoded images on disk, so that the second start does not decode again.
+
+A data set has two files, both named by the hash of what it was made from: an index (JSON), and the raw images where
+they fit in memory. What is damaged counts as absent; what cannot be written is not missed but for time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from cnnsweep.datasets.cache import cache_folder, cache_limit_bytes, make_room
+from cnnsweep.datasets.decode import Bytes, Form, Look
+from cnnsweep.datasets.folder_listing import Listing
+from cnnsweep.errors import FolderError
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.storage.atomic_files import OutputFile, replace_file, replace_file_by
+
+_VERSION = 3  # of the files, and of how images are decoded
+_PIECE_BYTES = 1 << 20
+_SETTLED_NS = 2_000_000_000  # coarser clocks of file systems are hardly in use
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The sizes (height, width) of the files of a folder: how many different ones, by area the first and last."""
+
+    different: int
+    smallest: tuple[int, int]
+    largest: tuple[int, int]
+
+    @classmethod
+    def of(cls, looks: Iterable[Look]) -> Sizes:
+        """Return them for what at least one header says."""
+        sizes = sorted({(look.height, look.width) for look in looks}, key=lambda size: (size[0] * size[1], size))
+        return cls(len(sizes), sizes[0], sizes[-1])
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """What decoding a folder told.
+
+    Attributes:
+        broken: files that cannot be read, path and reason.
+        fingerprint: of the others.
+        fingerprint_before: what earlier versions said of a folder with a validation part, which they passed over; None
+            for other folders.
+        is_dark: its pictures are nearly black, and some had colours of 16 bits, of which Pillow keeps the upper 8.
+    """
+
+    form: Form
+    broken: dict[str, str]
+    fingerprint: str
+    sizes: Sizes
+    fingerprint_before: str | None = None
+    is_dark: bool = False
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> Index:
+        """Return what `asdict` made a mapping of."""
+        sizes = body["sizes"]
+        read = Sizes(sizes["different"], tuple(sizes["smallest"]), tuple(sizes["largest"]))
+        return cls(**{**body, "form": Form(**body["form"]), "sizes": read})
+
+
+@dataclass(frozen=True, slots=True)
+class CacheEntry:
+    """The place of one data set in the cache."""
+
+    folder: Path
+    key: str
+
+    @property
+    def _index_file(self) -> Path:
+        return self.folder / f"{self.key}.json"
+
+    @property
+    def _images_file(self) -> Path:
+        return self.folder / f"{self.key}.images"
+
+    def read_index(self) -> Index | None:
+        """Return the index, or None where there is none or it is damaged; what is read counts as used now."""
+        try:
+            wrapped = json.loads(self._index_file.read_bytes())
+            body = json.loads(wrapped["body"])
+            if wrapped["sha256"] != _sha256(wrapped["body"].encode()):
+                return None
+            index = Index.of(body)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        with suppress(OSError):  # a cache that can only be read is of use too
+            os.utime(self._index_file)
+        return index
+
+    def write(self, index: Index, parts: Sequence[Bytes]) -> None:
+        """Keep the images of the parts, one after the other, and then the index, which vouches for them."""
+        body = json.dumps(asdict(index))
+        wrapped = json.dumps({"sha256": _sha256(body.encode()), "body": body})
+        needed = sum(part.nbytes for part in parts) + len(wrapped)
+        try:
+            if not make_room(needed, self.key):
+                _log.warning(
+                    "decoded images are not kept for the next start: they take %.1f GB, and the cache holds at most "
+                    "%.1f GB (CNNSWEEP_CACHE_GB)", needed / 1e9, cache_limit_bytes() / 1e9
+                )  # fmt: skip
+                return
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if parts:
+                replace_file_by(self._images_file, lambda file: _write_all(parts, file))
+            replace_file(self._index_file, wrapped)
+        except (OSError, FolderError) as error:
+            _log.warning("decoded images are not kept for the next start: %s", safe_text(error))
+
+    def read_images(self, form: Form, counts: Sequence[int]) -> list[Bytes] | None:
+        """Return the images of each part (N, C, H, W), or None where they are absent or of another length."""
+        try:
+            with self._images_file.open("rb") as file:
+                if os.fstat(file.fileno()).st_size != sum(counts) * form.image_bytes:
+                    return None
+                return [
+                    np.fromfile(file, np.uint8, count * form.image_bytes).reshape(count, *form.shape)
+                    for count in counts
+                ]
+        except (OSError, ValueError):  # shorter than it was a moment ago
+            return None
+
+
+def cache_entry(listing: Listing, asked_form: Sequence[int | None]) -> CacheEntry:
+    """Return the entry for these files, brought to this form.
+
+    They go by path and by what the system alone sets, see `ImageFile`: other content never has the same of all.
+    """
+    made_from = [_VERSION, PIL.__version__, list(asked_form), listing.classes, listing.train, listing.test]
+    made_from.append(listing.validation)
+    return CacheEntry(cache_folder(), _sha256(json.dumps(made_from).encode())[:32])
+
+
+def is_settled(listing: Listing, began_ns: int) -> bool:
+    """True where no file was changed within two seconds of being listed: one more change may then look like the first.
+
+    Args:
+        began_ns: when listing began, nanoseconds since the epoch.
+    """
+    return all(file.changed_ns < began_ns - _SETTLED_NS for file in listing.files)
+
+
+def _write_all(parts: Sequence[Bytes], file: OutputFile) -> None:
+    for part in parts:
+        content = part.reshape(-1)
+        for start in range(0, content.size, _PIECE_BYTES):  # or the file would hold a second copy in memory
+            file.write(content[start : start + _PIECE_BYTES].data)
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,192 @@
+"""Fetching files whose checksum is known: whole or not at all, and never with less protection than was asked for."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import hashlib
+import http.client
+import lzma
+import shutil
+import tarfile
+import tempfile
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from io import BufferedIOBase
+from pathlib import Path
+from typing import IO
+
+from filelock import Timeout
+
+from cnnsweep.datasets.checksums import RECORD_NAME, note_checksum
+from cnnsweep.errors import DataError, FolderError
+from cnnsweep.storage.atomic_files import OutputFile, replace_file_by
+from cnnsweep.storage.lock import lock_of
+
+Progress = Callable[[str, int, int], None]
+
+_TIMEOUT_S = 20.0  # without a byte
+_WAITING_INTERVAL_S = 1.0  # between two signs of life
+_PIECE_BYTES = 1 << 18
+_MOST_BYTES = 4 << 30  # of one file, packed or unpacked: several times the largest that there is
+_PREFIX = ".cnnsweep-download"
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A file in the network and what it holds.
+
+    Attributes:
+        urls: places that hold the same file, tried in order.
+        contents: by path below the data root, the member of the archive; empty for a parcel that is one file.
+        is_noted: whether the SHA-256 of what is unpacked is noted beside it, because nobody publishes one.
+    """
+
+    urls: tuple[str, ...]
+    md5: str
+    contents: Mapping[str, str]
+    is_noted: bool = False
+
+
+def fetch_missing(parcels: Iterable[Parcel], data_root: Path, progress: Progress) -> None:
+    """Download what is not below the data root yet; each file appears there by a rename, once it is whole.
+
+    One process does so at a time; another one waits, and then finds the files. The operating system lets go of the lock
+    when the process ends, however it ends, and what a killed one left is removed by the next.
+
+    Raises:
+        DataError: no place could be reached, the checksum differs, or the files cannot be written.
+    """
+    try:
+        data_root.mkdir(parents=True, exist_ok=True)
+        with _only_downloader(data_root, progress):
+            for parcel in parcels:
+                wanted = {
+                    target: member for target, member in parcel.contents.items() if _is_missing(data_root, target)
+                }
+                if wanted:
+                    _remove_leftovers(data_root, wanted)
+                    _fetch(parcel, wanted, data_root, progress)
+    except FolderError as error:
+        cause = error.__cause__ or error
+        raise DataError(f"{data_root}: cannot be written ({cause}); choose another --data-root") from error
+    except OSError as error:
+        raise DataError(f"{data_root}: {error.strerror or error}; choose another --data-root") from error
+
+
+def _is_missing(data_root: Path, target: str) -> bool:
+    return not (data_root / target).is_file()
+
+
+@contextmanager
+def _only_downloader(data_root: Path, progress: Progress) -> Iterator[None]:
+    lock = lock_of(data_root / f"{_PREFIX}.lock")
+    waiting = "waiting for another process that downloads"
+    has_waited = False
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=_WAITING_INTERVAL_S)
+        except Timeout:
+            progress(waiting, 0, 1)
+            has_waited = True
+    if has_waited:
+        progress(waiting, 1, 1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _remove_leftovers(data_root: Path, wanted: Iterable[str]) -> None:
+    """Remove what killed downloads left; only for the holder of the lock, who knows that nobody needs it."""
+    for folder in data_root.glob(f"{_PREFIX}-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    for target in map(data_root.joinpath, wanted):
+        for name in (target.name, RECORD_NAME):
+            for leftover in target.parent.glob(f".{glob.escape(name)}.*.tmp"):
+                leftover.unlink(missing_ok=True)
+
+
+def _fetch(parcel: Parcel, wanted: Mapping[str, str], data_root: Path, progress: Progress) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}-", dir=data_root) as folder:
+        archive = Path(folder) / parcel.urls[0].rpartition("/")[2]
+        _download(parcel, archive, progress)
+        for target, member in wanted.items():
+            path = data_root / target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file_by(path, partial(_unpack, archive, member, path if parcel.is_noted else None))
+
+
+def _download(parcel: Parcel, file: Path, progress: Progress) -> None:
+    # Where one place is protected by TLS, those that are not are no second choice.
+    protected = [url for url in parcel.urls if not url.startswith("http:")]
+    failures = []
+    for url in protected or parcel.urls:
+        try:
+            found = _save(url, file, progress)
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(f"{url}: {getattr(error, 'reason', None) or error}")
+            continue
+        if found == parcel.md5:
+            return
+        failures.append(f"{url}: interrupted or damaged: the MD5 is {found}, expected {parcel.md5}")
+    raise DataError("; ".join(failures))
+
+
+def _save(url: str, file: Path, progress: Progress) -> str:
+    """Save what the address holds, and return its MD5."""
+    checksum = hashlib.md5(usedforsecurity=False)
+    request = urllib.request.Request(url, headers={"User-Agent": "cnnsweep"})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response, file.open("wb") as output:
+        if url.startswith("https:") and not response.url.startswith("https:"):
+            raise OSError(f"leads to {response.url}, which is not protected")
+        total, done = int(response.headers.get("Content-Length") or 0), 0
+        while piece := response.read(_PIECE_BYTES):
+            done += len(piece)
+            if done > _MOST_BYTES:
+                raise OSError(f"sends more than {_MOST_BYTES:,} bytes, more than any data set has")
+            output.write(piece)
+            checksum.update(piece)
+            progress(f"downloading {file.name}", done, max(done, total))
+    return checksum.hexdigest()
+
+
+def _unpack(archive: Path, member: str, noted: Path | None, output: OutputFile) -> None:
+    """Write what an archive holds, and note its checksum: before the rename, so that no file is ever there without."""
+    checksum = hashlib.sha256()
+    done = 0
+    with _opened(archive, member) as source:
+        while piece := source.read(_PIECE_BYTES):
+            done += len(piece)
+            if done > _MOST_BYTES:
+                raise DataError(f"{archive.name}: holds more than {_MOST_BYTES:,} bytes, more than any data set has")
+            output.write(piece)
+            checksum.update(piece)
+    if noted is not None:
+        note_checksum(noted, checksum.hexdigest())
+
+
+@contextmanager
+def _opened(archive: Path, member: str) -> Iterator[IO[bytes] | BufferedIOBase]:
+    """Open the unpacked content of an archive, or of one member of it."""
+    if archive.name.endswith(".tar.gz"):
+        with tarfile.open(archive) as tar, _present(tar.extractfile(member)) as file:
+            yield file
+    elif archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as bundle, bundle.open(member) as packed, gzip.open(packed) as file:
+            yield file
+    elif archive.suffix in (".gz", ".xz"):
+        with (gzip.open if archive.suffix == ".gz" else lzma.open)(archive) as file:
+            yield file
+    else:
+        with archive.open("rb") as file:
+            yield file
+
+
+def _present(file: IO[bytes] | None) -> IO[bytes]:
+    assert file is not None  # the checksum was right, so the member is there and is a file
+    return file

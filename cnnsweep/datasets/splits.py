@@ -1,0 +1,85 @@
+"""Holding out a part of a data set, stratified by class."""
+
+import torch
+from torch import Tensor
+
+from cnnsweep.errors import DataError
+from cnnsweep.formatting.numbers import count_text
+from cnnsweep.seeding import generator
+
+
+def split_indices(labels: Tensor, validation: float | int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the positions to train on and those held out for validation.
+
+    Args:
+        labels: (N,) int64 classes.
+        validation: a share of all images (float below 1), a count (int), or 0 for none.
+        seed: the sweep's seed; equal labels, shares and seeds give equal parts.
+
+    Returns:
+        Two sorted int64 tensors that share no position and together hold all N.
+
+    Raises:
+        DataError: nothing would be left for one of the parts.
+    """
+    count = round(validation * len(labels)) if isinstance(validation, float) else validation
+    if validation and not 0 < count < len(labels):
+        raise DataError(
+            f"validation: {validation} of {count_text(len(labels), 'training image')} would hold out {count}; "
+            f"both parts need at least one image: give a share or count that leaves 1 to {len(labels) - 1}, "
+            "or 0 for no validation"
+        )
+    if len(labels) == 0:
+        raise DataError("the training set has no images")
+    return hold_out(labels, count, seed, "split")
+
+
+def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the positions to train on and those held out, where each image is held out in one of the folds.
+
+    Each class's images are dealt to the folds in turn, in a random order, going on from class to class: so in no class,
+    and not in all, has a fold over one image more than another.
+
+    Args:
+        labels: (N,) int64 classes.
+        folds: how many there are, at least 2.
+        fold: which of them is held out, from 0.
+        seed: the sweep's seed; equal labels, folds and seeds give equal parts.
+
+    Returns:
+        Two sorted int64 tensors that share no position and together hold all N.
+
+    Raises:
+        DataError: there are fewer images than folds.
+    """
+    if len(labels) < folds:
+        raise DataError(
+            f"validation: {folds} folds of {count_text(len(labels), 'training image')} would leave some empty; "
+            "each needs at least one image: give fewer folds"
+        )
+    order = torch.randperm(len(labels), generator=generator(seed, "folds"))
+    by_class = order[torch.argsort(labels[order], stable=True)]
+    is_held_out = torch.arange(len(labels)) % folds == fold
+    return by_class[~is_held_out].sort().values, by_class[is_held_out].sort().values
+
+
+def hold_out(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
+    """Split off `count` positions, as near to every class's share as whole images allow (largest remainder).
+
+    Returns:
+        The rest and the held-out positions, sorted int64.
+    """
+    sizes = torch.bincount(labels)
+    products = sizes * count
+    quotas = products // len(labels)
+    # Stable, so that of equal remainders the lower class gets the image on every machine.
+    by_remainder = torch.argsort(products % len(labels), descending=True, stable=True)
+    quotas[by_remainder[: count - int(quotas.sum())]] += 1
+
+    # In a random order, the n-th image of its class is held out where n is below the class's quota.
+    order = torch.randperm(len(labels), generator=generator(seed, purpose))
+    by_class = order[torch.argsort(labels[order], stable=True)]
+    starts = torch.cumsum(sizes, 0) - sizes
+    classes = labels[by_class]
+    is_held_out = torch.arange(len(labels)) - starts[classes] < quotas[classes]
+    return by_class[~is_held_out].sort().values, by_class[is_held_out].sort().values

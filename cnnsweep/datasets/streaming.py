@@ -1,0 +1,106 @@
+"""Images that do not fit in memory: read and decoded again for each batch, by worker processes."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from cnnsweep.datasets.base import to_device
+from cnnsweep.datasets.decode import Form, decode, one_line, usable_cores
+from cnnsweep.datasets.folder_listing import ImageFile
+from cnnsweep.errors import DataError
+from cnnsweep.formatting.escape import safe_text
+
+_MOST_WORKERS = 16
+
+
+class StreamedImages:
+    """Images decoded when they are asked for; the same bytes as `MemoryImages` would hold, whatever the workers.
+
+    Args:
+        paths: N image files.
+        labels: (N,) int64, on the CPU.
+        form: what each image is brought to.
+        workers: processes that decode; 0 decodes in this one.
+        files: what each file was when the data set was opened; one that has changed since is not read.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        labels: Tensor,
+        form: Form,
+        workers: int | None = None,
+        *,
+        files: Sequence[ImageFile] | None = None,
+    ) -> None:
+        self.labels = labels
+        self._form = form
+        self._chunks = _DecodedChunks(tuple(map(str, paths)), form, None if files is None else tuple(files))
+        self._workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
+
+    def with_workers(self, workers: int) -> StreamedImages:
+        """Return the same images, decoded by so many processes."""
+        other = copy.copy(self)
+        other._workers = workers
+        return other
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self._form.shape
+
+    def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `ImageSet.batches`.
+
+        Raises:
+            DataError: a file that was good when the data set was opened cannot be read any more, or has changed.
+        """
+        # The loader takes each chunk as one index and hands back what the data set makes of it, in the same order.
+        loader = DataLoader(
+            self._chunks,
+            sampler=(chunk.numpy() for chunk in chunks),
+            batch_size=None,
+            num_workers=self._workers,
+            pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # or the loader would draw from the global one
+        )
+        for positions, images in loader:
+            if isinstance(images, str):
+                raise DataError(images)
+            yield to_device(images, device), to_device(self.labels[positions], device)
+
+
+class _DecodedChunks(Dataset[tuple[Tensor, Tensor | str]]):
+    """Maps positions (*S,) to themselves and their images (*S, C, H, W), or to the reason why there are none."""
+
+    def __init__(self, paths: tuple[str, ...], form: Form, files: tuple[ImageFile, ...] | None) -> None:
+        self._paths = paths
+        self._form = form
+        self._files = files
+
+    def __getitem__(self, positions: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor | str]:
+        images = np.empty((positions.size, *self._form.shape), np.uint8)
+        for place, position in enumerate(positions.flat):
+            reason = None
+            try:
+                images[place] = decode(Path(self._paths[position]), self._form)
+                # After it was read, so that no change is missed: the next start decodes all that has changed.
+                if self._files is not None and not self._files[position].is_still(os.stat(self._paths[position])):  # noqa: PTH116
+                    reason = "has changed while it was trained on; run again to see whether the data are still the same"
+            except Exception as error:
+                # As a value: an exception would reach the parent wrapped in the worker's traceback.
+                reason = f"cannot be read any more ({safe_text(one_line(error))}); put it back and run again"
+            if reason is not None:
+                return torch.from_numpy(positions), f"{safe_text(self._paths[position])}: {reason}"
+        return torch.from_numpy(positions), torch.from_numpy(images.reshape(*positions.shape, *self._form.shape))

@@ -1,0 +1,91 @@
+"""A summary in a few lines of what a sweep is to train on: classes, images of each part, sizes, what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from cnnsweep.datasets.load import Dataset
+from cnnsweep.formatting.escape import safe_text
+
+_MOST_CLASSES, _LONGEST_NAME = 5, 30
+_UNBALANCED = 1.5  # the most images of a class for one of another, beyond which it is worth a word
+
+Splits = Sequence[tuple[Tensor, Tensor]]
+
+
+def describe_data(dataset: Dataset, splits: Splits) -> list[str]:
+    """Return lines on a data set and its parts.
+
+    Args:
+        splits: positions to train on and held out, see `Dataset.split`; several are folds.
+    """
+    training, validation = splits[0]
+    channels, height, width = dataset.train.image_shape
+    colour = {1: "grey", 3: "colour"}.get(channels, f"{channels} channels")
+    parts = [f"{len(training):,} to train on"]
+    if len(splits) > 1:
+        parts = [f"{len(dataset.train):,} in {len(splits)} folds"]
+    elif len(validation):
+        parts.append(f"{len(validation):,} for validation{' (its own)' if dataset.own_validation else ''}")
+    parts.append("none for testing" if dataset.test is None else f"{len(dataset.test):,} for testing")
+    return [
+        f"data: {safe_text(dataset.name)}, {_classes(dataset.classes)}; {colour} images of {height}×{width}",
+        f"images: {', '.join(parts)}{_balance(dataset)}",
+        *(f"images: {line}" for line in dataset.found),
+    ]
+
+
+def missing_images(dataset: Dataset, splits: Splits) -> list[str]:
+    """Return a line for each part that has no image of some class, so that nothing is learned or known of that class.
+
+    Of folds, for the one that lacks most classes.
+    """
+    labels = dataset.train.labels
+    parts = {
+        "to train on": [labels[training] for training, _ in splits],
+        "for validation": [labels[validation] for _, validation in splits],
+        "for testing": [] if dataset.test is None else [dataset.test.labels],
+    }
+    found = []
+    for part, chosen in parts.items():
+        lacking = max((_lacking(one, dataset) for one in chosen if len(one)), key=len, default=[])
+        if lacking:
+            names = _listed([dataset.classes[label] for label in lacking])
+            fold = "in one fold " if len(chosen) > 1 else ""
+            most = int(torch.bincount(labels, minlength=len(dataset.classes))[lacking].max())
+            found.append(f"{fold}no image is left {part} of {names} (at most {most:,} to train and validate on)")
+    return found
+
+
+def _lacking(labels: Tensor, dataset: Dataset) -> list[int]:
+    counts: list[int] = torch.bincount(labels, minlength=len(dataset.classes)).tolist()
+    return [label for label, count in enumerate(counts) if not count]
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(_short(name) for name in names[:_MOST_CLASSES])
+    return shown if len(names) <= _MOST_CLASSES else f"{shown} and {len(names) - _MOST_CLASSES:,} more"
+
+
+def _short(name: str) -> str:
+    return safe_text(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
+
+
+def _classes(names: Sequence[str]) -> str:
+    return f"{len(names):,} classes ({_listed(names)})"
+
+
+def _balance(dataset: Dataset) -> str:
+    """Return how many images the rarest and the commonest class have, where that differs much."""
+    counts = torch.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    low, high = int(counts.argmin()), int(counts.argmax())
+    least, most = int(counts[low]), int(counts[high])
+    if most <= _UNBALANCED * least:
+        return ""
+    return (
+        f"; of a class {least:,} ({_short(dataset.classes[low])}) to {most:,} ({_short(dataset.classes[high])}) to "
+        "train and validate"
+    )

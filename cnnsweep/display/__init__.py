@@ -1,1 +1,0 @@
-"""What a person sees while a sweep runs: a live table, plain lines, or next to nothing."""

@@ -1,0 +1,61 @@
+"""What a sweep does when all of its runs have ended: its best run is measured by class, on its validation images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+
+from cnnsweep.analysis.results import load_results
+from cnnsweep.datasets.load import Dataset
+from cnnsweep.evaluation.measure import measure
+from cnnsweep.evaluation.record import write_evaluation
+from cnnsweep.models.memory_format import in_order
+from cnnsweep.models.registry import build_model, memory_order
+from cnnsweep.report.evaluation import Evaluation
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.verified_weights import load_known_best
+from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.types import Run
+
+
+def measure_best_run(
+    paths: SweepPaths,
+    runs: Sequence[Run],
+    dataset: Dataset,
+    task: TrainingTask,
+    writing: Callable[[], AbstractContextManager[None]],
+) -> None:
+    """Write the evaluation of the best run's best weights, unless they have one; the test images stay unseen.
+
+    Args:
+        writing: gives a context in which what is written is written whole, see `Recorder.writing`.
+
+    Raises:
+        CnnSweepError: the weights cannot be read, or the folder cannot be written.
+    """
+    best = load_results(paths.folder).sweep.best
+    run = next((run for run in runs if run.name == best), None)
+    if run is None:
+        return
+    files, part = paths.run(run.name), task.part(run)
+    if files.evaluation.exists() or not files.best_weights.exists() or not len(part.validation):
+        return
+    checkpoint = load_known_best(files.best_weights)
+    model = build_model(run.model, dataset.train.image_shape, len(dataset.classes), seed=0)
+    model.load_state_dict(dict(checkpoint.weights))
+    order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
+    model = in_order(model, order, task.device)
+    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device, order)
+    evaluation = Evaluation(
+        checkpoint=str(files.best_weights),
+        run=run.name,
+        epoch=checkpoint.description["epoch"],
+        split="val",
+        loss=found.loss,
+        classes=tuple(dataset.classes),
+        confusion=found.confusion,
+        settings=run.settings,
+        wrong=found.wrong,
+    )
+    with writing():
+        write_evaluation(files, evaluation)

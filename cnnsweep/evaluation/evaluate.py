@@ -1,0 +1,221 @@
+"""From a checkpoint to accuracy, by class too, and the confusion matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnsweep.analysis.configurations import Setting, chosen_setting, fold_overlap, group_settings
+from cnnsweep.analysis.results import Results, load_results
+from cnnsweep.datasets.base import ImageSet
+from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
+from cnnsweep.evaluation.measure import measure
+from cnnsweep.evaluation.model_card import Description, Split, describe
+from cnnsweep.evaluation.restore import restore_model
+from cnnsweep.models.memory_format import in_order
+from cnnsweep.models.registry import memory_order
+from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
+from cnnsweep.storage.paths import RunPaths, SweepPaths, refuse_undecodable
+from cnnsweep.storage.verified_weights import load_known_best
+from cnnsweep.training.devices import choose_device
+
+SPLITS = ("test", "val", "train")
+_MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # class names in a message, and characters of each
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationOptions:
+    """How a checkpoint is measured.
+
+    Attributes:
+        split: test, val or train.
+        allow_code: import the code that the checkpoint names; code can do anything, so only on a person's word.
+        loading: is told of the data's loading, as (what, done, total).
+    """
+
+    data_root: Path
+    split: str = "test"
+    device: str = "auto"
+    allow_code: bool = False
+    loading: Callable[[str, int, int], None] | None = None
+
+
+def is_sweep(path: Path) -> bool:
+    """True for the folder of a sweep, or its results.json."""
+    folder = path.parent if path.name == SweepPaths(path.parent).results_json.name else path
+    return SweepPaths(folder).results_json.is_file() and not RunPaths(folder).best_weights.is_file()
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return the `best.safetensors` for a file, a run folder, or a sweep folder (then of its best run).
+
+    Raises:
+        CheckpointError: there is none; the message says what was found and what to give.
+        FolderError: its name is no text, so it cannot be opened.
+    """
+    refuse_undecodable(path)
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise CheckpointError(f"{path}: not a checkpoint to evaluate; give a best.safetensors, or a run's folder")
+        return path
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such file or folder")
+    if (weights := RunPaths(path).best_weights).is_file():
+        return weights
+    if SweepPaths(path).results_json.is_file():
+        return _best_of_sweep(path)
+    raise CheckpointError(
+        f"{path}: holds neither best.safetensors (a run's folder) nor results.json (a sweep's folder)"
+    )
+
+
+def _best_of_sweep(folder: Path) -> Path:
+    try:
+        best = load_results(folder).sweep.best
+    except ResultsError as error:
+        raise CheckpointError(str(error)) from error
+    if best is None:
+        raise CheckpointError(f"{folder}: no run of this sweep has a finished epoch yet")
+    weights = SweepPaths(folder).run(best).best_weights
+    if not weights.is_file():
+        raise CheckpointError(f"{weights}: the best run's checkpoint is missing; give another run's folder")
+    return weights
+
+
+def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
+    """Measure a checkpoint on one part of the data set it was trained on.
+
+    Args:
+        path: a `best.safetensors`, a run folder or a sweep folder.
+
+    Raises:
+        CnnSweepError: checkpoint, data set or device are missing or do not fit.
+    """
+    (evaluation,) = _evaluate([find_checkpoint(path)], options)
+    return evaluation
+
+
+def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | None = None) -> SettingEvaluation:
+    """Measure the setting that a sweep chose: the best checkpoints of all its seeds and folds.
+
+    Args:
+        path: a sweep folder or its results.json.
+        refit_of: the sweep that chose the setting, where `path` has it trained on all training images.
+
+    Raises:
+        CnnSweepError: as for `evaluate_checkpoint`.
+    """
+    refuse_undecodable(path)
+    results = load_results(path)
+    best = _chosen(results)
+    runs = [run for run in best.runs if run.checkpoint is not None]
+    evaluations = _evaluate([SweepPaths(results.folder).run(run.name).best_weights for run in runs], options)
+    notes = (
+        [] if results.sweep.status == "finished" else ["the sweep is not finished, so another setting may be chosen"]
+    )
+    chosen = best if refit_of is None else _chosen(load_results(refit_of))
+    is_refit = refit_of is not None
+    return SettingEvaluation(
+        chosen.configuration, tuple(evaluations), fold_overlap(results), tuple(notes), is_refit=is_refit
+    )
+
+
+def _chosen(results: Results) -> Setting:
+    setting = chosen_setting(results, group_settings(results))
+    if setting is None:
+        raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
+    return setting
+
+
+def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list[Evaluation]:
+    """Measure checkpoints of one sweep; its data are loaded once."""
+    if options.split not in SPLITS:
+        raise UsageError(f"--split: found '{options.split}', allowed are {', '.join(SPLITS)}")
+    device = choose_device(options.device)
+    dataset: Dataset | None = None
+    evaluations = []
+    for weights_file in weights_files:
+        checkpoint = load_known_best(weights_file)
+        about = describe(weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code)
+        model = restore_model(weights_file, checkpoint.weights, about)  # before data are loaded, which can take a while
+        if dataset is None:
+            dataset = load_dataset(about.dataset, options.data_root, options.loading)
+        _check_fit(weights_file, about, dataset)
+        evaluations.append(_evaluate_one(weights_file, about, model, dataset, options.split, device))
+    return evaluations
+
+
+def _evaluate_one(
+    weights_file: Path, about: Description, model: nn.Module, dataset: Dataset, split: str, device: torch.device
+) -> Evaluation:
+    images, positions = _part(dataset, about.split, split)
+    order = memory_order(about.model, about.image_shape, len(about.classes), device)
+    model = in_order(model, order, device)
+    found = measure(model, images, positions, about.pixels, dataset.classes, device, order)
+    return Evaluation(
+        checkpoint=str(weights_file),
+        run=about.run,
+        epoch=about.epoch,
+        split=split,
+        loss=found.loss,
+        classes=tuple(dataset.classes),
+        confusion=found.confusion,
+        settings=about.settings,
+        notes=tuple(_notes(about, dataset, split)),
+        wrong=found.wrong,
+    )
+
+
+def _check_fit(path: Path, about: Description, dataset: Dataset) -> None:
+    if dataset.train.image_shape != about.image_shape:
+        raise CheckpointError(
+            f"{path}: was trained on images of {_times(about.image_shape)}, but {dataset.name} has "
+            f"{_times(dataset.train.image_shape)} here"
+        )
+    if dataset.classes != about.classes:
+        raise CheckpointError(
+            f"{path}: was trained on the classes {_listed(about.classes)}, but {dataset.name} has "
+            f"{_listed(dataset.classes)} here"
+        )
+
+
+def _listed(classes: Sequence[str]) -> str:
+    names = [name[:_LONGEST_SHOWN] for name in classes[:_MOST_SHOWN]]
+    return ", ".join(names) + (f" and {len(classes) - _MOST_SHOWN:,} more" if len(classes) > _MOST_SHOWN else "")
+
+
+def _times(shape: Any) -> str:
+    return "×".join(map(str, shape))
+
+
+def _part(dataset: Dataset, how: Split, split: str) -> tuple[ImageSet, Tensor]:
+    if split == "test":
+        if dataset.test is None:
+            raise DataError(f"{dataset.name}: has no test images; use --split val or --split train")
+        return dataset.test, torch.arange(len(dataset.test))
+    folds = how.folds if how.fold is not None else None
+    ((training, validation),) = dataset.split(how.validation, folds, how.seed, how.fold)
+    if split == "train":
+        return dataset.train, training
+    if not len(validation):
+        raise UsageError("--split val: this sweep held no images out for validation (validation: 0); use --split test")
+    return dataset.train, validation
+
+
+def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:
+    notes = []
+    if about.fingerprint is not None and about.fingerprint == dataset.fingerprint_before:
+        notes.append("when this checkpoint was trained, the data set's own validation part was not held out yet")
+    elif about.fingerprint != dataset.fingerprint:
+        notes.append("the data set differs from the one that this checkpoint was trained on")
+    if split == "val":
+        notes.append("epoch and run were chosen on these images, so the figures flatter; those of --split test do not")
+    if split == "train":
+        notes.append("the model was trained on these images")
+    return notes

@@ -1,0 +1,127 @@
+"""How a model does on images: its loss, which classes it takes for which, and its surest mistakes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from cnnsweep.analysis.run_evaluation import WrongImage
+from cnnsweep.datasets.base import ImageSet
+from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.fusion.rng import seed_step
+from cnnsweep.models.logits import logits_of
+from cnnsweep.seeding import kept_generators
+from cnnsweep.training.data_module import evaluation_batch_size
+
+MOST_WRONG = 24  # images that are kept
+_LARGEST_SHOWN = 256  # pixels a side; larger images are kept smaller
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a model makes of images.
+
+    Attributes:
+        loss: mean cross-entropy.
+        confusion: counts, one row a true class, one column a predicted class.
+        wrong: up to 24 images that it takes for another class, the surest mistakes first.
+    """
+
+    loss: float
+    confusion: tuple[tuple[int, ...], ...]
+    wrong: tuple[WrongImage, ...]
+
+
+@torch.inference_mode()
+def measure(
+    model: nn.Module,
+    images: ImageSet,
+    positions: Tensor,
+    pixels: PixelScale,
+    classes: Sequence[str],
+    device: torch.device,
+    order: torch.memory_format = torch.channels_last,
+) -> Measurement:
+    """Measure a model in eval mode on the images at some positions of a set.
+
+    Args:
+        order: of the model, in memory.
+    """
+    with kept_generators(device):
+        seed_step(device, 0)  # some models draw in evaluation too
+        return _measure(model.eval(), images, positions, pixels, classes, device, order)
+
+
+def _measure(
+    model: nn.Module,
+    images: ImageSet,
+    positions: Tensor,
+    pixels: PixelScale,
+    classes: Sequence[str],
+    device: torch.device,
+    order: torch.memory_format,
+) -> Measurement:
+    loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
+    pairs = torch.zeros(len(classes) ** 2, dtype=torch.int64, device=device)
+    surest = _SurestMistakes()
+    chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
+    for chunk, (batch, labels) in zip(chunks, images.batches(chunks, device), strict=True):
+        logits = logits_of(model(pixels.to_model_input(batch, order)), len(classes)).float()
+        loss_sum += nn.functional.cross_entropy(logits, labels, reduction="none").sum(dtype=loss_sum.dtype)
+        pairs += torch.bincount(labels * len(classes) + logits.argmax(1), minlength=len(pairs))
+        surest.look_at(logits, labels, chunk)
+    confusion = pairs.view(len(classes), len(classes)).tolist()
+    return Measurement(
+        loss_sum.item() / len(positions),
+        tuple(tuple(row) for row in confusion),
+        tuple(surest.wrong_images(images, classes)),
+    )
+
+
+class _SurestMistakes:
+    """The mistakes of highest probability so far; they stay on the device, so that nothing waits for it."""
+
+    def __init__(self) -> None:
+        self._found: tuple[Tensor, ...] = ()  # probability (-1: none), position, label, predicted class
+
+    def look_at(self, logits: Tensor, labels: Tensor, positions: Tensor) -> None:
+        probability, predicted = logits.softmax(1).max(1)
+        probability = torch.where(predicted == labels, -1.0, probability.nan_to_num(0.0))
+        batch = (probability, positions.to(labels.device), labels, predicted)
+        both = tuple(map(torch.cat, zip(self._found, batch, strict=True))) if self._found else batch
+        first = both[0].sort(descending=True, stable=True).indices[:MOST_WRONG]  # equals stay in order everywhere
+        self._found = tuple(values[first] for values in both)
+
+    def wrong_images(self, images: ImageSet, classes: Sequence[str]) -> list[WrongImage]:
+        if not self._found:
+            return []
+        probability, position, label, predicted = (values.cpu() for values in self._found)
+        count = int((probability >= 0).sum())
+        if not count:
+            return []
+        pictures, _ = next(iter(images.batches([position[:count]], torch.device("cpu"))))
+        return [
+            WrongImage(
+                index=int(position[place]),
+                label=classes[int(label[place])],
+                predicted=classes[int(predicted[place])],
+                probability=float(probability[place]),
+                png=_as_png(pictures[place]),
+            )
+            for place in range(count)
+        ]
+
+
+def _as_png(pixels: Tensor) -> bytes:
+    """Return (C, H, W) uint8 as a PNG file; of other than one or three channels the first that can be shown."""
+    shown = pixels[:3] if len(pixels) >= 3 else pixels[:1]
+    picture = Image.fromarray(shown[0].numpy() if len(shown) == 1 else shown.permute(1, 2, 0).contiguous().numpy())
+    picture.thumbnail((_LARGEST_SHOWN, _LARGEST_SHOWN))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()

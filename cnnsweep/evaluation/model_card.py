@@ -1,0 +1,162 @@
+"""What a best checkpoint says of itself, read with suspicion: it may come from a stranger."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.analysis.json_reader import JsonReader, shown
+from cnnsweep.config.check_choice import check_choice
+from cnnsweep.datasets.decode import FULL_WHITE
+from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.errors import CheckpointError, SpecError
+from cnnsweep.plugins import is_reference
+from cnnsweep.types import DatasetChoice, ModelChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How the training images were divided: a held-out share or number of them, or one of several folds."""
+
+    validation: int | float
+    seed: int
+    folds: int | None
+    fold: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What is needed to use a checkpoint, and what is shown of it.
+
+    Attributes:
+        white: the value that pictures of more than 8 bits have for 255.
+    """
+
+    run: str
+    epoch: int
+    settings: Mapping[str, Any]
+    model: ModelChoice
+    dataset: DatasetChoice
+    image_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    pixels: PixelScale
+    split: Split
+    fingerprint: str | None
+    white: int
+
+
+def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool) -> Description:
+    """Return what a `best.safetensors` says of itself; nothing that it names is opened, imported or built.
+
+    Args:
+        path: the file, for messages.
+        about: what its header says.
+        data_root: a folder of images has to lie below it, or below the current folder.
+        allow_code: it may name code of its own.
+
+    Raises:
+        CheckpointError: it names code or a folder elsewhere, or says what no checkpoint of ours does.
+    """
+    reader = JsonReader(path, CheckpointError)
+    model, dataset = (_choice(reader, about, key) for key in ("model", "dataset"))
+    _refuse_code(path, (model[0], dataset[0]), allow_code)
+    for key, (name, arguments) in (("model", model), ("dataset", dataset)):
+        if not is_reference(name):
+            try:
+                check_choice(key, name, arguments, str(path))
+            except SpecError as error:
+                raise CheckpointError(str(error)) from None
+    if dataset[0] == "image_folder":
+        _refuse_folder_elsewhere(path, dataset[1]["path"], data_root)
+    image_shape = _image_shape(reader, about)
+    return Description(
+        run=reader.text(about, "run", ""),
+        epoch=reader.integer(about, "epoch", ""),
+        settings={} if "settings" not in about else reader.plain_mapping(about, "settings", ""),
+        model=ModelChoice(*model),
+        dataset=DatasetChoice(*dataset),
+        image_shape=image_shape,
+        classes=_classes(reader, about),
+        pixels=_pixels(reader, about, image_shape[0]),
+        split=_split(reader, about),
+        fingerprint=reader.maybe(reader.text, about, "fingerprint", ""),
+        white=_white(reader, about),
+    )
+
+
+def _choice(reader: JsonReader, about: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:
+    entry = reader.submapping(about, key, "")
+    return reader.text(entry, "name", key), reader.plain_mapping(entry, "arguments", key)
+
+
+def _refuse_code(path: Path, names: tuple[str, ...], allow_code: bool) -> None:
+    named = [name for name in names if is_reference(name)]
+    if named and not allow_code:
+        raise CheckpointError(
+            f"{path}: names code of its own ({', '.join(named)}), which would be run; add --allow-code if you trust it"
+        )
+
+
+def _refuse_folder_elsewhere(path: Path, folder: str, data_root: Path) -> None:
+    """Let no checkpoint choose what is read of the disk, or of a server that a path can name as well."""
+    roots = [Path(os.path.normpath(root.absolute())) for root in (data_root, Path.cwd())]
+    # Every place where the folder would be looked for; the paths alone are looked at, since opening them may do harm.
+    places = [Path(os.path.normpath(root / os.path.expanduser(folder))) for root in roots]  # noqa: PTH111 - knows any ~
+    if "\0" in folder or not all(any(place.is_relative_to(root) for root in roots) for place in places):
+        raise CheckpointError(
+            f"{path}: names the image folder {folder}, which lies neither below --data-root nor below the current "
+            "folder; if you mean these images, give --data-root with the folder, or one above it"
+        )
+
+
+def _image_shape(reader: JsonReader, about: Mapping[str, Any]) -> tuple[int, int, int]:
+    sizes = reader.sequence(about, "image_shape", "")
+    if len(sizes) != 3 or not all(type(size) is int and 1 <= size <= 10**6 for size in sizes):
+        reader.fail("image_shape", f"is {shown(sizes)}, but must be channels, height and width")
+    channels, height, width = sizes
+    return channels, height, width
+
+
+def _classes(reader: JsonReader, about: Mapping[str, Any]) -> tuple[str, ...]:
+    classes = reader.names(about, "classes", "")
+    if not classes:
+        reader.fail("classes", "is empty, but must have at least one name")
+    return classes
+
+
+def _pixels(reader: JsonReader, about: Mapping[str, Any], channels: int) -> PixelScale:
+    entry = reader.submapping(about, "pixels", "")
+    scale = {}
+    for key in ("mean", "std"):
+        numbers = reader.sequence(entry, key, "pixels")
+        for number in numbers:
+            reader.number({key: number}, key, "pixels")
+        if len(numbers) not in (1, channels):
+            reader.fail(f"pixels.{key}", f"has {len(numbers):,} numbers, but must have one a channel ({channels})")
+        scale[key] = tuple(map(float, numbers))
+    if len(scale["mean"]) != len(scale["std"]):
+        reader.fail("pixels", "has not as many means as deviations")
+    if not all(deviation > 0 for deviation in scale["std"]):
+        reader.fail("pixels.std", f"is {shown(list(scale['std']))}, but must be above 0")
+    return PixelScale(scale["mean"], scale["std"])
+
+
+def _white(reader: JsonReader, about: Mapping[str, Any]) -> int:
+    white = FULL_WHITE if "white" not in about else reader.integer(about, "white", "")
+    if not 255 <= white < 2**31:
+        reader.fail("white", f"is {shown(white)}, but must be from 255 to below 2 to the power of 31")
+    return white
+
+
+def _split(reader: JsonReader, about: Mapping[str, Any]) -> Split:
+    entry = reader.submapping(about, "split", "")
+    folds, fold = (reader.maybe(reader.integer, entry, key, "split") for key in ("folds", "fold"))
+    if folds is not None and (fold is None or not 0 <= fold < folds or folds < 2):
+        reader.fail("split", f"is fold {fold} of {folds}, which cannot be")
+    validation, seed = reader.number(entry, "validation", "split"), reader.integer(entry, "seed", "split")
+    if validation < 0 or seed < 0:
+        reader.fail("split", "has a negative number")
+    return Split(validation, seed, folds, fold)

@@ -1,0 +1,93 @@
+"""What a sweep's folder says of measurements: that the test set was looked at, and how a run does by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from cnnsweep.errors import CnnSweepError
+from cnnsweep.evaluation.tensorboard import evaluation_summary
+from cnnsweep.report.evaluation import Evaluation, evaluation_file
+from cnnsweep.storage.evaluation_file import record_evaluation
+from cnnsweep.storage.lock import locked
+from cnnsweep.storage.paths import RunPaths, SweepPaths
+from cnnsweep.storage.state import read_history
+from cnnsweep.storage.test_log import record_tests
+
+
+def note_tests(
+    sweep: Path, evaluations: Sequence[Evaluation], configuration: str | None = None, *, refit: bool = False
+) -> str | None:
+    """Write down in a sweep that its test set was looked at; return what kept that from being done, in words.
+
+    Args:
+        sweep: the folder of a sweep, its results.json, or any other folder, about which nothing is written.
+        configuration: the setting, where it is not that of the run of this name.
+    """
+    folder = sweep if sweep.is_dir() else sweep.parent
+    paths = SweepPaths(folder)
+    tested = [one for one in evaluations if one.split == "test"]
+    if not tested or not paths.journal.is_file():
+        return None
+    try:
+        names = {run.name: run.configuration for run in read_history(paths.journal).runs.values()}
+        tests = [
+            {
+                "run": one.run,
+                "configuration": configuration or names[one.run],
+                "split": one.split,
+                "accuracy": one.accuracy,
+                "loss": one.loss,
+                "images": one.images,
+                "correct": one.correct,
+                "refit": refit,
+            }
+            for one in tested
+            # Of weights that lie elsewhere only they themselves say whose they are.
+            if configuration is not None or (one.run in names and _lies_in(paths.run(one.run), one))
+        ]
+        if tests:
+            record_tests(paths, tests)
+    except CnnSweepError as error:
+        return str(error)
+    return None
+
+
+def note_evaluations(evaluations: Sequence[Evaluation]) -> str | None:
+    """Write an evaluation into the folder of each run that was measured; return what kept that from being done.
+
+    Of a checkpoint that lies in no sweep's folder nothing is written.
+    """
+    by_sweep: dict[Path, list[Evaluation]] = {}
+    for one in evaluations:
+        by_sweep.setdefault(Path(one.checkpoint).absolute().parent.parent, []).append(one)
+    problems = []
+    for folder, of_sweep in by_sweep.items():
+        paths = SweepPaths(folder)
+        if not paths.journal.is_file():
+            continue
+        try:
+            with locked(paths):
+                names = {run.name for run in read_history(paths.journal).runs.values()}
+                for one in of_sweep:
+                    files = paths.run(Path(one.checkpoint).absolute().parent.name)
+                    is_its_own = files.folder.name in names and Path(one.checkpoint).name == files.best_weights.name
+                    if is_its_own and not files.folder.is_symlink():
+                        write_evaluation(files, one)
+        except CnnSweepError as error:
+            problems.append(str(error))
+    return "; ".join(problems) or None
+
+
+def _lies_in(paths: RunPaths, evaluation: Evaluation) -> bool:
+    return Path(evaluation.checkpoint).absolute() == paths.best_weights.absolute()
+
+
+def write_evaluation(paths: RunPaths, evaluation: Evaluation) -> None:
+    """Write what was measured of a run into its folder, for reports and TensorBoard; for who holds the sweep's lock.
+
+    Raises:
+        FolderError: it cannot be written.
+    """
+    summary = evaluation_summary(evaluation)
+    record_evaluation(paths, evaluation_file(evaluation), summary, evaluation.split, evaluation.epoch)

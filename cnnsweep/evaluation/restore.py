@@ -1,0 +1,69 @@
+"""From a best checkpoint to its model, which is built only where the file has all of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cnnsweep.errors import CheckpointError, CnnSweepError
+from cnnsweep.evaluation.model_card import Description
+from cnnsweep.models.meta_model import outline_model
+from cnnsweep.models.registry import build_model
+from cnnsweep.plugins import is_reference
+
+_FEWEST_PARTS, _PARTS_A_TENSOR = 1000, 20  # modules, parameters and buffers; torchvision's have up to 4 a tensor
+# What the tensors of a model may be stored as: one that was trained in double precision is used in single.
+_STORED_AS = {
+    torch.float32: (torch.float32, torch.float64, torch.float16, torch.bfloat16),
+    torch.int64: (torch.int64,),
+}
+
+
+def restore_model(path: Path, weights: Mapping[str, Tensor], about: Description) -> nn.Module:
+    """Return the model of a checkpoint with its weights, on the CPU.
+
+    Args:
+        path: the file, for messages.
+        about: what it says of itself; see `descriptions.describe`.
+
+    Raises:
+        CheckpointError: the weights do not fit the description.
+    """
+    try:
+        if not is_reference(about.model.name):  # a person's own code is trusted, and need not run without memory
+            most_parts = max(_FEWEST_PARTS, _PARTS_A_TENSOR * len(weights))
+            outline = outline_model(about.model, about.image_shape, len(about.classes), most_parts)
+            _check_fit(path, about.model.name, weights, outline)
+        model = build_model(about.model, about.image_shape, len(about.classes), seed=0)
+    except CheckpointError:
+        raise
+    except CnnSweepError as error:
+        raise CheckpointError(f"{path}: its model cannot be built ({error})") from error
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise _misfit(path, about.model.name, " ".join(str(error).split())) from error
+    return model
+
+
+def _check_fit(path: Path, name: str, stored: Mapping[str, Tensor], outline: Mapping[str, Tensor]) -> None:
+    """Compare a file's tensors with those that its model would have, before there is such a model."""
+    for tensor_name, tensor in outline.items():
+        if tensor_name not in stored:
+            raise _misfit(path, name, f"{tensor_name} is missing")
+        found = stored[tensor_name]
+        if found.dtype not in _STORED_AS.get(tensor.dtype, ()) or found.shape != tensor.shape:
+            raise _misfit(path, name, f"{tensor_name} is {_form(found)}, needed is {_form(tensor)}")
+    if unknown := [tensor_name for tensor_name in stored if tensor_name not in outline]:
+        raise _misfit(path, name, f"it has no {unknown[0][:100]}")
+
+
+def _form(tensor: Tensor) -> str:
+    return f"{tensor.dtype} of {tuple(tensor.shape)}"
+
+
+def _misfit(path: Path, name: str, reason: str) -> CheckpointError:
+    return CheckpointError(f"{path}: its weights do not fit the model {name} any more ({reason})")

@@ -1,1 +1,0 @@
-"""Where groups of runs are trained."""

@@ -1,0 +1,63 @@
+"""Training in this process, one group after the other: the default, and the one for a debugger."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from cnnsweep.executors.base import TASK, R, SweepWatcher
+from cnnsweep.executors.split_group import split
+from cnnsweep.planning.scheduling import Load
+from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.trainer import GroupError, train_group
+from cnnsweep.types import RunGroup
+
+
+class InProcessExecutor:
+    """Trains groups one by one, in the order in which they come; see `Executor`.
+
+    Args:
+        in_step: groups hold whole configurations, and shall do so where they have to be split.
+    """
+
+    places = 1
+
+    def __init__(self, task: TrainingTask, *, in_step: bool = False) -> None:
+        self._task = task
+        self._in_step = in_step
+
+    def call(self, function: Callable[..., R], *arguments: object) -> R:
+        """See `Executor.call`."""
+        return function(*(self._task if argument is TASK else argument for argument in arguments))
+
+    def execute(self, loads: Sequence[Load], watcher: SweepWatcher) -> None:
+        """See `Executor.execute`."""
+        waiting = deque(load.group for load in loads)
+        while waiting:
+            group = waiting.popleft()
+            checkpoints = watcher.group_starts(group)
+            if checkpoints is None:
+                return
+            parts = self._train(group, watcher, checkpoints)
+            waiting.extendleft(reversed(parts))
+
+    def close(self) -> None:
+        """There is nobody to end."""
+
+    def _train(
+        self, group: RunGroup, watcher: SweepWatcher, checkpoints: Mapping[str, LastCheckpoint]
+    ) -> list[RunGroup]:
+        """Train a group; return into which parts it has to be split to go on, none if it is through."""
+        try:
+            train_group(group, self._task, watcher, checkpoints)
+        except GroupError as error:
+            parts = split(error.remaining, is_memory=error.is_memory, in_step=self._in_step)
+            watcher.group_splits(parts, str(error))
+        else:
+            return []
+        if self._task.device.type == "cuda":
+            torch.cuda.empty_cache()  # what the group held is of other sizes than its parts need
+        return parts

@@ -1,0 +1,169 @@
+"""What the parent and a worker say to each other, and how it becomes bytes.
+
+A worker asks and waits (`EpochEnded`, `Resumed`), or tells and goes on. Both ends are cnnsweep, started by one person,
+so the bytes are a pickle.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.types import Decision, EpochReport, RunGroup, RunOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Train:
+    """To a worker: train a group.
+
+    Attributes:
+        checkpoints: by run id, where runs go on.
+        progress_every_s: how often at most to tell of batches.
+    """
+
+    group: RunGroup
+    checkpoints: Mapping[str, LastCheckpoint]
+    progress_every_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """To a worker: see `Executor.call`."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decisions:
+    """To a worker: the answer to what it asked."""
+
+    by_run: Mapping[str, Decision]
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """To a worker: there is nothing more to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From a worker: it can train. `name` says who and where it is, in words."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """From a worker: it cannot train, because of this; it leaves."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesDone:
+    """From a worker, as the following: see the method of `Watcher`."""
+
+    run_ids: tuple[str, ...]
+    epoch: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class EpochEnded:
+    """Asks for `Decisions`."""
+
+    reports: tuple[EpochReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Asks for `Decisions`."""
+
+    run_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """See `Watcher.run_ended`."""
+
+    outcome: RunOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A line was printed where the worker is."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEnded:
+    """The worker waits for another group."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFailed:
+    """The same, but the group could not go on together: see `GroupError`."""
+
+    cause: str
+    remaining: RunGroup
+    is_memory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What a `Call` returned."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What a `Call` raised."""
+
+    error: Exception
+
+
+ToWorker = Train | Call | Decisions | Leave
+FromWorker = (
+    Ready | Unfit | BatchesDone | EpochEnded | Resumed | RunEnded | Said | GroupEnded | GroupFailed | Returned | Raised
+)
+
+
+def pack(message: object) -> bytes:
+    """Return a message as bytes. Tensors are copied from wherever they are, and keep their order in memory.
+
+    Sums depend on that order in their last bits, and what is written down shall not depend on who trained.
+    """
+    buffer = io.BytesIO()
+    _Pickler(buffer, protocol=5).dump(message)
+    return buffer.getvalue()
+
+
+def unpack(content: bytes) -> Any:
+    """Return the message; its tensors are on the CPU."""
+    return pickle.loads(content)
+
+
+class _Pickler(pickle.Pickler):
+    """Torch's own way of pickling would take a whole storage along with each view, and be slower."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return NotImplemented
+        copy = value.detach().to("cpu", copy=True)  # dense, with the strides of the original where that was dense
+        flat = copy.as_strided((copy.numel(),), (1,))
+        return _tensor, (flat.view(torch.uint8).numpy(), copy.dtype, tuple(copy.shape), copy.stride())
+
+
+def _tensor(flat: Any, dtype: torch.dtype, shape: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(flat).view(dtype).as_strided(shape, stride)

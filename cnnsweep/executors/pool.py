@@ -1,0 +1,308 @@
+"""Training by several workers at once, whatever they are: processes of this machine, or actors on a cluster.
+
+It decides who gets which group, what is passed on to the watcher, and what becomes of a group whose worker is lost.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from cnnsweep.errors import ExecutionError
+from cnnsweep.executors.backend import Fleet, Lost, Worker
+from cnnsweep.executors.base import R, SweepWatcher
+from cnnsweep.executors.messages import (
+    BatchesDone,
+    Call,
+    Decisions,
+    EpochEnded,
+    FromWorker,
+    GroupEnded,
+    GroupFailed,
+    Raised,
+    Ready,
+    Resumed,
+    Returned,
+    RunEnded,
+    Said,
+    Train,
+    Unfit,
+)
+from cnnsweep.executors.split_group import split
+from cnnsweep.planning.scheduling import Assignment, Load, Queue
+from cnnsweep.training.trial_slots import only
+from cnnsweep.types import FailureKind, Run, RunGroup, RunOutcome, RunStatus
+
+_MOST_LOSSES = 3  # of workers, without an epoch in between: then it is the group's own doing
+_PROGRESS_EVERY_S = 0.5  # that a worker tells of its batches, if it is the only one
+_PROGRESS_A_SECOND = 50  # by all workers: the parent has more to do than to draw
+_PATIENCE_S = 1.0  # until it is looked again for places that have come to be
+_HINT = "if memory ran out, try a smaller batch_size or fewer --jobs"
+_IDLE_S = 60.0  # until a worker that nothing is left for gives its place back, while others still train
+
+
+@dataclass(slots=True)
+class _Training:
+    """A group on its worker.
+
+    Attributes:
+        left: the runs that have not ended, by id.
+        losses: how many workers it has cost since its last epoch.
+    """
+
+    assignment: Assignment
+    left: dict[str, Run]
+    losses: int
+
+    @property
+    def load(self) -> Load:
+        return self.assignment.load
+
+
+@dataclass(slots=True)
+class _Round:
+    """One call of `execute`.
+
+    Attributes:
+        losses: of groups that wait again, by the ids of their runs.
+    """
+
+    watcher: SweepWatcher
+    queue: Queue
+    busy: dict[Worker, _Training] = field(default_factory=dict)
+    losses: dict[frozenset[str], int] = field(default_factory=dict)
+
+
+class PoolExecutor:
+    """Trains groups on the workers of a fleet, the longest first; see `Executor`.
+
+    Args:
+        in_step: see `InProcessExecutor`.
+    """
+
+    def __init__(self, fleet: Fleet, *, in_step: bool = False) -> None:
+        self._fleet = fleet
+        self._in_step = in_step
+        self._starting: list[Worker] = []
+        self._idle: dict[Worker, float] = {}  # since when
+        self._names: dict[Worker, str] = {}
+        self._last_words: dict[Worker, str] = {}  # of workers that have not trained yet
+        self._failed_starts = 0  # in a row
+        self._why_none_starts = ""
+
+    @property
+    def places(self) -> int:
+        return self._fleet.places
+
+    def call(self, function: Callable[..., R], *arguments: object) -> R:
+        """See `Executor.call`."""
+        return cast(R, self._call(1, Call(function, arguments))[0])
+
+    def call_everywhere(self, function: Callable[..., R], *arguments: object) -> list[R]:
+        """Call a function, as `call` does, at every place at the same time; return what it came to at each."""
+        return self._call(self.places, Call(function, arguments))
+
+    def _call(self, count: int, call: Call) -> list[Any]:
+        answers: list[Returned | Raised] = []
+        calling: set[Worker] = set()
+        losses = 0
+        try:
+            while len(answers) < count:
+                missing = count - len(answers) - len(calling)
+                self._hire(missing, len(calling))
+                if len(self._idle) >= missing:  # all at once, none before
+                    for worker in list(self._idle)[:missing]:
+                        del self._idle[worker]
+                        calling.add(worker)
+                        self._fleet.send(worker, call)
+                for worker, message in self._fleet.wait(_PATIENCE_S):
+                    match message:
+                        case Returned() | Raised():
+                            answers.append(message)
+                            calling.remove(worker)
+                            self._idle[worker] = time.monotonic()
+                        case Lost(cause) if worker in calling:
+                            calling.remove(worker)
+                            losses += 1
+                            if losses == _MOST_LOSSES:
+                                raise RuntimeError(f"{losses} workers were lost at it, the last of them {cause}")
+                        case _:
+                            self._hear_of_worker(worker, message)
+        except BaseException:
+            for worker in calling:
+                self._fleet.dismiss(worker)
+            raise
+        return [_value(answer) for answer in answers]
+
+    def execute(self, loads: Sequence[Load], watcher: SweepWatcher) -> None:
+        """See `Executor.execute`."""
+        this = _Round(watcher, Queue(loads))
+        try:
+            while this.queue or this.busy:
+                self._hire(len(this.queue), len(this.busy))
+                self._hand_out(this)
+                if not this.queue:
+                    self._let_go()
+                if not this.queue and not this.busy:
+                    break  # nothing further is to start
+                for worker, message in self._fleet.wait(_PATIENCE_S):
+                    self._hear(this, worker, message)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """See `Executor.close`."""
+        self._fleet.close()
+        self._starting, self._idle = [], {}
+
+    def _hire(self, wanted: int, busy: int) -> None:
+        """Start workers until as many as are wanted are idle, or will be.
+
+        Raises:
+            ExecutionError: there is none, and none can be started.
+        """
+        if wanted > 0 and self._failed_starts >= _MOST_LOSSES and not (self._starting or self._idle or busy):
+            raise ExecutionError(f"no worker can be started: {self._why_none_starts}")
+        while len(self._starting) + len(self._idle) < wanted and self._failed_starts < _MOST_LOSSES:
+            try:
+                worker = self._fleet.hire()
+            except ExecutionError as error:
+                if not (self._starting or self._idle or busy):
+                    raise
+                self._failed_starts += 1
+                self._why_none_starts = str(error)
+                return
+            if worker is None:
+                return
+            self._starting.append(worker)
+
+    def _let_go(self) -> None:
+        """End workers that nothing has been left for."""
+        for worker in [one for one, since in self._idle.items() if time.monotonic() - since > _IDLE_S]:
+            del self._idle[worker]
+            self._fleet.dismiss(worker)
+
+    def _hand_out(self, this: _Round) -> None:
+        """Give every idle worker a group that suits it; none at all once the watcher wants no more."""
+        idle = [worker.place for worker in self._idle] if this.queue else []
+        for place in this.queue.fastest_first(idle):
+            worker = next(one for one in self._idle if one.place is place)
+            busy = (one.assignment for one in this.busy.values())
+            load = this.queue.take(place, busy, time.monotonic())
+            if load is None:
+                if not this.queue:
+                    return
+                continue
+            checkpoints = this.watcher.group_starts(load.group)
+            if checkpoints is None:
+                this.queue = Queue([])
+                return
+            del self._idle[worker]
+            left = {run.id: run for run in load.group.runs}
+            losses = this.losses.pop(frozenset(left), 0)
+            this.busy[worker] = _Training(Assignment(place, load, time.monotonic()), left, losses)
+            self._fleet.send(worker, Train(load.group, checkpoints, self._progress_every_s))
+
+    @property
+    def _progress_every_s(self) -> float:
+        return max(_PROGRESS_EVERY_S, self._fleet.places / _PROGRESS_A_SECOND)
+
+    def _hear(self, this: _Round, worker: Worker, message: FromWorker | Lost) -> None:
+        watcher = this.watcher
+        match message:
+            case Lost(cause) if worker in this.busy:
+                self._failed_starts = 0  # this one could be started
+                self._lose(this, this.busy.pop(worker), self._name(worker), cause)
+                self._names.pop(worker, None)
+            case Said(text) if worker not in self._starting:
+                watcher.worker_said(f"{self._name(worker)}: {text}")
+            case BatchesDone(run_ids, epoch, done, total):
+                watcher.batches_done(run_ids, epoch, done, total)
+            case Resumed(run_ids):
+                self._fleet.send(worker, Decisions(watcher.resumed(run_ids)))
+            case EpochEnded(reports):
+                this.busy[worker].losses = 0
+                self._fleet.send(worker, Decisions(watcher.epoch_ended(reports)))
+            case RunEnded(outcome):
+                this.busy[worker].left.pop(outcome.run_id, None)
+                watcher.run_ended(outcome)
+            case GroupEnded():
+                ended = this.busy.pop(worker).assignment
+                this.queue.learn(ended.place, ended.load, time.monotonic() - ended.since)
+                self._idle[worker] = time.monotonic()
+            case GroupFailed(cause, remaining, is_memory):
+                load = this.busy.pop(worker).load
+                self._idle[worker] = time.monotonic()
+                self._divide(this, load, remaining, cause, is_memory=is_memory)
+            case _:
+                self._hear_of_worker(worker, message)
+
+    def _hear_of_worker(self, worker: Worker, message: FromWorker | Lost) -> None:
+        """Take in what becomes of a worker that trains nothing."""
+        match message:
+            case Ready(name):
+                self._starting.remove(worker)
+                self._idle[worker] = time.monotonic()
+                self._names[worker] = name
+                self._last_words.pop(worker, None)
+                self._failed_starts = 0
+            case Unfit(cause):
+                self._fleet.dismiss(worker)
+                self._last_words.pop(worker, None)
+                self._note_failed_start(worker, f"cannot train: {cause}")
+            case Lost(cause) if worker in self._starting:
+                words = self._last_words.pop(worker, "")
+                self._note_failed_start(worker, cause + (f" ({words})" if words else ""))
+            case Lost():
+                self._idle.pop(worker, None)
+                self._names.pop(worker, None)
+            case Said(text) if worker in self._starting:
+                self._last_words[worker] = text
+
+    def _divide(self, this: _Round, load: Load, remaining: RunGroup, cause: str, *, is_memory: bool) -> None:
+        parts = split(remaining, is_memory=is_memory, in_step=self._in_step)
+        this.watcher.group_splits(parts, cause)
+        this.queue.put_back([Load(part, _share(load, part)) for part in parts])
+
+    def _lose(self, this: _Round, lost: _Training, name: str, cause: str) -> None:
+        """Have trained again what a worker had that is gone."""
+        if not lost.left:
+            return
+        group = only(lost.load.group, lost.left)
+        losses = lost.losses + 1
+        if losses < _MOST_LOSSES:
+            this.watcher.group_lost(group, f"{name} {cause}")
+            this.losses[frozenset(lost.left)] = losses
+            this.queue.put_back([Load(group, _share(lost.load, group))])
+            return
+        # Without names: runs that fail alike have equal causes.
+        cause = f"{losses} workers were lost without an epoch in between, the last of them {cause}"
+        if len(group.trajectories) > 1:
+            self._divide(this, lost.load, group, cause, is_memory=True)
+            return
+        for run in group.runs:
+            this.watcher.run_ended(RunOutcome(run.id, RunStatus.FAILED, f"{cause}; {_HINT}", None, FailureKind.KILLED))
+
+    def _note_failed_start(self, worker: Worker, cause: str) -> None:
+        self._starting.remove(worker)
+        self._failed_starts += 1
+        self._why_none_starts = f"{worker.name} {cause}"
+
+    def _name(self, worker: Worker) -> str:
+        return self._names.get(worker, worker.name)
+
+
+def _value(answer: Returned | Raised) -> Any:
+    if isinstance(answer, Raised):
+        raise answer.error
+    return answer.value
+
+
+def _share(load: Load, part: RunGroup) -> float | None:
+    """Return the foreseen seconds of a part of a group."""
+    if load.seconds is None:
+        return None
+    return load.seconds * len(part.trajectories) / len(load.group.trajectories)

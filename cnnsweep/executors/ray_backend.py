@@ -1,0 +1,243 @@
+"""Workers on a Ray cluster: an actor each, which is hired where there is room, spoken to, and dismissed."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from queue import Empty, SimpleQueue
+from typing import Any
+
+import ray
+from ray import cloudpickle
+
+from cnnsweep.datasets.streaming import StreamedImages
+from cnnsweep.errors import ExecutionError, UsageError
+from cnnsweep.executors import ray_actor
+from cnnsweep.executors.backend import Lost, Worker
+from cnnsweep.executors.messages import BatchesDone, FromWorker, RunEnded, Said, ToWorker, Unfit, pack, unpack
+from cnnsweep.executors.ray_connection import Connection
+from cnnsweep.executors.ray_errors import how_it_was_lost
+from cnnsweep.executors.ray_options import ClusterWish
+from cnnsweep.executors.ray_task import Surroundings, store
+from cnnsweep.formatting.numbers import count_text
+from cnnsweep.planning.scheduling import Place
+from cnnsweep.training.data_module import TrainingTask
+
+_LOOK_EVERY_S = 1.0  # at what is free in the cluster
+_LONG_S = 30.0  # that a worker waits for its node until it is told
+_CANNOT_SEND = (
+    "--executor ray: the images do not fit in memory, so they cannot be sent to a cluster; put them on every node, in "
+    "a folder of the same name, and add --node-data FOLDER"
+)
+_TELLING = (BatchesDone, RunEnded, Said)  # after these a worker goes on; after all else it waits for the parent
+
+cloudpickle.register_pickle_by_value(ray_actor)  # so that it reaches nodes that have no cnnsweep
+
+
+class RayFleet:
+    """One actor for each worker; see `Fleet`.
+
+    Without a number of jobs it hires what is free at the moment, nodes that join included. With one, what there is no
+    room for yet waits in the cluster's queue, which is what makes an autoscaler add nodes.
+
+    Args:
+        tell: is told in a line what a person should know about the cluster.
+
+    Raises:
+        CnnSweepError: see `Connection`.
+    """
+
+    def __init__(self, task: TrainingTask, wish: ClusterWish, tell: Callable[[str], None]) -> None:
+        self._wish = wish
+        self._tell = tell
+        self._connection = Connection(wish.address, (wish.jobs or 0) * wish.threads, wish.code)
+        try:
+            self._device = _choose_device(wish.device)
+            if isinstance(task.images, StreamedImages) and wish.node_data is None and not self._connection.is_own:
+                raise UsageError(_CANNOT_SEND)
+            self._objects = store(task, wish.node_data, self._surroundings())
+        except BaseException:
+            self._connection.close()
+            raise
+        self._workers: set[_Actor] = set()
+        self._heard: _Heard = SimpleQueue()
+        self._unfit: dict[str, str] = {}  # by id of the node: why it cannot train
+        self._room, self._next_look = 0, 0.0
+        self._has_told, self._next_count = False, 0.0
+        self._places = wish.jobs or wish.places or max(1, self._capacity())
+
+    @property
+    def description(self) -> str:
+        """Who trains, in words."""
+        workers = count_text(self._places, "worker")
+        each = "a GPU each" if self._device != "cpu" else f"{count_text(self._wish.threads, 'thread')} each"
+        return f"{workers} of a Ray cluster{' on this machine' if self._connection.is_own else ''}, {each}"
+
+    @property
+    def places(self) -> int:
+        return self._places
+
+    def hire(self) -> Worker | None:
+        """See `Fleet`, as for the following."""
+        if not self._has_room():
+            return None
+        if self._unfit and not self._capacity():
+            raise ExecutionError(f"no node of the cluster can train: {next(iter(self._unfit.values()))}")
+        self._room -= 1
+        place = Place(self._device, self._wish.threads)
+        worker = _Actor(place, self._start(), self._heard)
+        self._workers.add(worker)
+        return worker
+
+    def send(self, worker: Worker, message: ToWorker) -> None:
+        assert isinstance(worker, _Actor)
+        if worker in self._workers:
+            worker.exchange(pack(message))
+
+    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | Lost]]:
+        heard: list[tuple[Worker, FromWorker | Lost]] = []
+        end = time.monotonic() + seconds
+        while not heard:
+            try:
+                worker, future = self._heard.get(timeout=max(0.0, end - time.monotonic()))
+            except Empty:
+                break
+            if worker in self._workers:  # nothing more comes from those that were dismissed
+                heard += [(worker, message) for message in self._read(worker, future)]
+        self._tell_of_long_waits()
+        return heard
+
+    def dismiss(self, worker: Worker) -> None:
+        assert isinstance(worker, _Actor)
+        if worker in self._workers:
+            self._workers.remove(worker)
+            worker.kill()
+
+    def close(self) -> None:
+        workers, self._workers = self._workers, set()
+        if ray.is_initialized():
+            for worker in workers:
+                worker.kill()
+        self._objects = ()
+        self._connection.close()
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings.here() if self._connection.is_own else Surroundings(self._connection.code)
+
+    def _start(self) -> Any:
+        """Return an actor that will be started as soon as a node has room for it."""
+        threads = self._wish.threads
+        options: dict[str, Any] = {
+            "num_cpus": threads,
+            "num_gpus": 0 if self._device == "cpu" else 1,
+            "max_restarts": 0,
+            "max_concurrency": 2,  # it talks while it stays
+            "scheduling_strategy": "SPREAD",
+        }
+        if self._unfit:
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._unfit)})"}
+        actor = ray.remote(ray_actor.TrainingActor).options(**options)
+        # In a list, objects are handed on as references.
+        return actor.remote(ray_actor.versions_here(), self._device, threads, list(self._objects))
+
+    def _has_room(self) -> bool:
+        if self._wish.jobs is not None:
+            return len(self._workers) < self._wish.jobs
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_EVERY_S
+            on_their_way = sum(not worker.node for worker in self._workers)  # what they will take is free still
+            free = self._slots(ray.available_resources()) - on_their_way
+            self._room = min(free, self._capacity() - len(self._workers))
+        # One may always wait for its turn: of a full cluster, or of one that grows from nothing.
+        return self._room > 0 or not self._workers
+
+    def _capacity(self) -> int:
+        """Return how many workers the nodes can hold that were not found unfit."""
+        nodes = (node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self._unfit)
+        return sum(self._slots(node["Resources"]) for node in nodes)
+
+    def _slots(self, resources: dict[str, float]) -> int:
+        """Return for how many workers resources are enough."""
+        slots = int(resources.get("CPU", 0)) // self._wish.threads
+        return slots if self._device == "cpu" else min(slots, int(resources.get("GPU", 0)))
+
+    def _read(self, worker: _Actor, future: Future[Any]) -> Iterator[FromWorker | Lost]:
+        """Return what has come of a call, and have the worker go on."""
+        if (error := future.exception()) is not None:
+            self.dismiss(worker)
+            yield Lost(how_it_was_lost(error, worker.address))
+            return
+        if isinstance(future.result(), tuple):
+            worker.be_at(*future.result())
+            return
+        contents: list[bytes | str] = future.result()
+        messages = [unpack(one) if isinstance(one, bytes) else Unfit(one) for one in contents]
+        if any(isinstance(message, Unfit) for message in messages) and worker.node:
+            self._unfit[worker.node] = f"{worker.address}: {messages[-1].cause}"
+        if all(isinstance(message, _TELLING) for message in messages):
+            worker.exchange(None)
+        yield from messages
+
+    def _tell_of_long_waits(self) -> None:
+        """Say once that workers wait for room."""
+        if self._has_told or time.monotonic() < self._next_count:
+            return
+        self._next_count = time.monotonic() + _LOOK_EVERY_S
+        since = [worker.since for worker in self._workers if not worker.node]
+        if not since or time.monotonic() - min(since) < _LONG_S:
+            return
+        self._has_told = True
+        cores = f"{self._wish.threads} free CPU{'s' if self._wish.threads > 1 else ''}"
+        needs = cores if self._device == "cpu" else f"a free GPU and {cores}"
+        waiting = count_text(len(since), "worker")
+        self._tell(f"{waiting} cannot start yet: no node of the Ray cluster has {needs}; training begins when one has")
+
+
+def _choose_device(wish: str) -> str:
+    """Return on which device an actor trains: `cuda:0` is the first of those that it sees, which is its own."""
+    has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
+    return "cuda:0" if wish == "cuda" or (wish == "auto" and has_gpus) else "cpu"
+
+
+class _Actor:
+    """A worker, from the parent's side.
+
+    Attributes:
+        since: when it was hired.
+        node: the id of the node where it is; empty until it is somewhere.
+    """
+
+    def __init__(self, place: Place, actor: Any, heard: _Heard) -> None:
+        self.place = place
+        self.since = time.monotonic()
+        self.node = self.address = ""
+        self.name = "a Ray worker"
+        self._actor = actor
+        self._heard = heard
+        self._listen(actor.where.remote())
+        self._listen(actor.stay.remote())
+        self.exchange(None)
+
+    def be_at(self, node: str, address: str, process: int) -> None:
+        """Hear where it is."""
+        self.node, self.address = node, address
+        self.name = f"Ray worker on {address} (process {process})"
+        self.place = dataclasses.replace(self.place, node=address)
+
+    def exchange(self, content: bytes | None) -> None:
+        """Pass a message on, if there is one, and listen for the next ones."""
+        self._listen(self._actor.exchange.remote(content))
+
+    def kill(self) -> None:
+        """End the actor, wherever it is."""
+        ray.kill(self._actor)
+
+    def _listen(self, reference: Any) -> None:
+        # Not `ray.wait`, whose cost grows with the number of workers at each message.
+        future = reference.future()
+        future.add_done_callback(lambda done: self._heard.put((self, done)))
+
+
+_Heard = SimpleQueue[tuple[_Actor, Future[Any]]]

@@ -1,0 +1,37 @@
+"""Into which groups runs are divided that could not go on together."""
+
+from __future__ import annotations
+
+import itertools
+
+from cnnsweep.planning.batching import split_evenly, whole_configurations
+from cnnsweep.training.trial_slots import only
+from cnnsweep.types import RunGroup, even_sizes
+
+
+def split(group: RunGroup, *, is_memory: bool, in_step: bool) -> list[RunGroup]:
+    """Return the groups in which runs go on that could not together, in halves where memory ran out, else one by one.
+
+    In step, configurations stay whole as long as that may help: first each is a group of its own, or half of them are;
+    then the programs of a single one become smaller; only what fails one by one is torn apart.
+    """
+    members = group.trajectories
+    if in_step:
+        bundles = whole_configurations(members)
+        if len(bundles) > 1:
+            counts = even_sizes(len(bundles), -(-len(bundles) // 2) if is_memory else 1)
+            bounds = itertools.pairwise([0, *itertools.accumulate(counts)])
+            ids = [{run.id for runs in itertools.chain(*bundles[start:end]) for run in runs} for start, end in bounds]
+            parts = [only(group, of_part) for of_part in ids]
+            return parts if is_memory else [_with_smaller_programs(part, 1) for part in parts]
+        largest = max(map(len, group.programs))
+        if largest > 1 or group.is_threaded:
+            return [_with_smaller_programs(group, -(-largest // 2) if is_memory else 1)]
+    parts = split_evenly(members, -(-len(members) // 2) if is_memory and not in_step else 1)
+    return [part.up_to(group.goals) for part in parts]
+
+
+def _with_smaller_programs(group: RunGroup, most: int) -> RunGroup:
+    """Return the group with programs of at most so many trajectories, which take turns."""
+    programs = tuple(part.trajectories for program in group.programs for part in split_evenly(program, most))
+    return RunGroup(programs, goals=group.goals)

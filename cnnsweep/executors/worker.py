@@ -1,0 +1,122 @@
+"""What a worker does, wherever it is: it trains the groups that it is sent, and says everything to the parent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import torch
+
+from cnnsweep.errors import CnnSweepError
+from cnnsweep.executors.base import TASK
+from cnnsweep.executors.messages import (
+    BatchesDone,
+    Call,
+    Decisions,
+    EpochEnded,
+    FromWorker,
+    GroupEnded,
+    GroupFailed,
+    Leave,
+    Raised,
+    Resumed,
+    Returned,
+    RunEnded,
+    ToWorker,
+    Train,
+)
+from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.failures import one_line
+from cnnsweep.training.trainer import GroupError, train_group
+from cnnsweep.types import Decision, EpochReport, RunOutcome
+
+
+class Disconnected(BaseException):
+    """The parent is gone. No `Exception`: it must pass what turns a model's errors into failed runs."""
+
+
+class Channel(Protocol):
+    """A worker's way to its parent. Both methods raise Disconnected when there is none any more."""
+
+    def send(self, message: FromWorker) -> None:
+        """Send a message, in order."""
+
+    def receive(self) -> ToWorker:
+        """Wait for the next message."""
+        ...
+
+
+def serve(channel: Channel, task: TrainingTask) -> None:
+    """Train groups until told to leave.
+
+    Raises:
+        Disconnected: the parent is gone.
+    """
+    while True:
+        order = channel.receive()
+        if isinstance(order, Leave):
+            return
+        if isinstance(order, Call):
+            channel.send(_call(order, task))
+            continue
+        assert isinstance(order, Train)
+        channel.send(_train(order, task, channel))
+
+
+def _call(order: Call, task: TrainingTask) -> Returned | Raised:
+    try:
+        arguments = (task if argument is TASK else argument for argument in order.arguments)
+        return Returned(order.function(*arguments))
+    except Exception as error:
+        # An error that a library has may not come through a pickle as what it was.
+        is_ours = isinstance(error, CnnSweepError | torch.OutOfMemoryError | MemoryError)
+        return Raised(error if is_ours else RuntimeError(one_line(error)))
+
+
+def _train(order: Train, task: TrainingTask, channel: Channel) -> GroupEnded | GroupFailed:
+    try:
+        train_group(order.group, task, _Reporting(channel, order.progress_every_s), order.checkpoints)
+    except GroupError as error:
+        failed = GroupFailed(str(error), error.remaining, error.is_memory)
+    else:
+        return GroupEnded()
+    # Outside of `except`: the traceback holds on to what the group had in memory.
+    if task.device.type == "cuda":
+        torch.cuda.empty_cache()
+    return failed
+
+
+class _Reporting:
+    """The `Watcher` of a worker: passes everything on, and asks the parent what becomes of each run."""
+
+    def __init__(self, channel: Channel, progress_every_s: float) -> None:
+        self._channel = channel
+        self._every_s = progress_every_s
+        self._next = 0.0
+        self._lock = threading.Lock()  # programs that train side by side tell of their batches from their own threads
+
+    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now < self._next:
+            return
+        with self._lock:
+            if now >= self._next:
+                self._next = now + self._every_s
+                self._channel.send(BatchesDone(tuple(run_ids), epoch, done, total))
+
+    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+        return self._ask(EpochEnded(tuple(reports)))
+
+    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        return self._ask(Resumed(tuple(run_ids)))
+
+    def run_ended(self, outcome: RunOutcome) -> None:
+        self._channel.send(RunEnded(outcome))
+
+    def _ask(self, question: EpochEnded | Resumed) -> Mapping[str, Decision]:
+        self._channel.send(question)
+        answer = self._channel.receive()
+        assert isinstance(answer, Decisions)
+        return answer.by_run

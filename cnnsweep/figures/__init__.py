@@ -1,1 +1,0 @@
-"""A sweep's main figures for a paper or a slide, drawn with matplotlib."""

@@ -1,0 +1,1 @@
+"""Numbers, columns and escaping for terminal, page and CSV."""

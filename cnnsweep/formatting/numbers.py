@@ -1,0 +1,157 @@
+"""How figures are written wherever a person reads them: accuracies, losses, durations and settings."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from cnnsweep.formatting.escape import safe_text
+
+UNKNOWN = "–"
+_PARTING = frozenset("[]{},:'\"")
+
+HEADERS = {"loss": "loss", "accuracy": "acc", "val_loss": "val loss", "val_accuracy": "val acc"}
+
+
+def figure_text(metric: str, value: float | None) -> str:
+    """Return an accuracy with four decimals or a loss with four significant digits; a dash for what is missing."""
+    if value is None:
+        return UNKNOWN
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:.4f}" if metric.endswith("accuracy") else _four_digits(value)
+
+
+def figure_texts(metric: str, values: Sequence[float | None]) -> list[str]:
+    """Return several figures that are held against each other: with more digits where they would look equal."""
+    texts = [figure_text(metric, value) for value in values]
+    known = {value for value in values if value is not None and math.isfinite(value)}
+    digits = 5
+    while len(set(texts)) < len(set(values)) and len(known) > 1 and digits <= 17:
+        texts = [
+            f"{value:.{digits}g}" if value is not None and math.isfinite(value) else figure_text(metric, value)
+            for value in values
+        ]
+        digits += 1
+    return texts
+
+
+def _four_digits(value: float) -> str:
+    if value and not 1e-4 <= abs(value) < 1e4:
+        return f"{value:.3e}"
+    return f"{value:#.4g}".rstrip(".")  # '#' keeps trailing zeros, so that a column of losses lines up
+
+
+def metric_header(metric: str, objective_metric: str, mode: str) -> str:
+    """Return a figure's column header; the deciding one carries an arrow to where better is."""
+    header = HEADERS[metric]
+    if metric != objective_metric:
+        return header
+    return f"{header} {'↑' if mode == 'max' else '↓'}"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return a duration as a person says it: `1.3 s`, `2 m 05 s`, `1 h 12 m`, `3 d 04 h`."""
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    seconds = max(seconds, 0.0)
+    if seconds < 0.095:
+        return f"{seconds:.2f} s"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} m {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} m"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24:02d} h"
+
+
+def epochs_text(done: int, planned: int | None) -> str:
+    """Return how far a run is: `2/40`; a dash where nothing says how many epochs it is to train."""
+    return f"{done}/{UNKNOWN if planned is None else planned}"
+
+
+def estimate_text(seconds: float | None) -> str:
+    """Return a duration that is only estimated, so without tenths of seconds; a dash while nothing is known."""
+    if seconds is None:
+        return UNKNOWN
+    return f"{math.ceil(seconds)} s" if seconds < 59 else duration_text(seconds)
+
+
+def setting_text(value: Any) -> str:
+    """Return a hyperparameter's value as the sweep file would write it: `true`, `0.001`, `[6, 12]`, `adam`, `'3'`.
+
+    Different values have different texts, but for numbers that differ in their 16th digit and `none` as a text; see
+    `distinct.distinct_texts` where those may stand beside each other.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.15g}"  # all that was written, but not what 0.1 + 0.2 adds
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_part_text(str(key))}: {_part_text(part)}" for key, part in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_part_text, value)) + "]"
+    text = safe_text(value)
+    return f"'{text}'" if isinstance(value, str) and _reads_as_another_value(value) else text
+
+
+def _part_text(value: Any) -> str:
+    """Return a value inside a list or mapping, where some characters would part it."""
+    text = setting_text(value)
+    is_plain = not isinstance(value, str) or text[:1] == "'" or not _PARTING.intersection(text)
+    return text if is_plain else "'" + text.replace("'", "''") + "'"
+
+
+def _reads_as_another_value(text: str) -> bool:
+    """True for a text that the sweep file has in quotes, since it would be a number or a constant without."""
+    if text.strip() != text or text.casefold() in ("", "true", "false", "null", "~"):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_unused(name: str, value: Any) -> bool:
+    """True if `value` says that a run has no use for a hyperparameter, such as an optimizer without momentum."""
+    return value is None and name != "grad_clip"  # there `none` is a setting: the gradient is left alone
+
+
+def settings_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:
+    """Return `lr=0.01 batch_size=100`, for those of `names` that the run has and makes use of."""
+    return separator.join(
+        f"{safe_text(name)}={setting_text(settings[name])}"
+        for name in names
+        if name in settings and not is_unused(name, settings[name])
+    )
+
+
+def align_points(texts: Sequence[str]) -> list[str]:
+    """Return the numbers padded at their right, so that right-justified their decimal points stand in one column.
+
+    Words (`nan`, a dash) stay as they are, and so does everything where a number is written with an exponent.
+    """
+    if any("e" in text for text in texts):
+        return list(texts)
+    tails = [len(text) - text.index(".") if "." in text else 0 for text in texts]
+    longest = max(tails, default=0)
+    return [
+        text + " " * (longest - tail) if text[-1:].isdigit() else text for text, tail in zip(texts, tails, strict=True)
+    ]
+
+
+def count_text(count: int, noun: str, plural: str | None = None) -> str:
+    """Return `1 run`, `8 runs` or `10,000 runs`; nouns that do not end in a plain s in the plural name that too."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or noun + 's'}"
+
+
+def bar_text(share: float, width: int) -> str:
+    """Return a bar of `share` (0 to 1) of `width` characters, in steps of half a character."""
+    halves = round(min(max(share, 0.0), 1.0) * width * 2)
+    return "━" * (halves // 2) + "╸" * (halves % 2)

@@ -1,0 +1,71 @@
+"""Learning curves of one line's height: a block a few epochs, the higher the larger the figure."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from statistics import fmean, quantiles
+
+from rich.text import Text
+
+from cnnsweep.formatting.columns import Column
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+NOT_FINITE = "×"
+WIDEST = 12
+FEWEST_EPOCHS = 3  # of fewer there is no curve to see
+_DROP = 11  # after the training figures, before what the deciding figure is measured beside
+
+Curve = Sequence[float | None]  # a figure an epoch, from the first; None and NaN where it is not finite
+
+
+def curve_column(curves: Sequence[Curve], epochs: int, styles: Sequence[str]) -> list[Column]:
+    """Return the column of the runs' learning curves, or none where there is nothing to see.
+
+    All of them share both scales, so that rows can be compared: the line of a run that is half through is half as long.
+
+    Args:
+        curves: one a row.
+        epochs: how many the longest of the runs is to have.
+    """
+    if epochs < FEWEST_EPOCHS or all(len(curve) < 2 for curve in curves):
+        return []
+    low, high = _scale(curves)
+    width = min(epochs, WIDEST)
+    texts = [sparkline(curve, low, high, width, epochs) for curve in curves]
+    cells = [Text(text, style) for text, style in zip(texts, styles, strict=True)]
+    return [Column("curve", cells, _DROP, "left")]
+
+
+def sparkline(curve: Curve, low: float, high: float, width: int, epochs: int) -> str:
+    """Return a curve in `width` characters for `epochs` epochs, in fewer while it is not through.
+
+    Args:
+        low, high: the figures of the lowest and the highest block; what lies outside is drawn as these.
+        width: at most `epochs`.
+    """
+    bounds = [position * epochs // width for position in range(width + 1)]
+    parts = [curve[start:end] for start, end in itertools.pairwise(bounds)]
+    return "".join(_block(part, low, high) for part in parts if part)
+
+
+def _block(part: Curve, low: float, high: float) -> str:
+    known = _finite(part)
+    if not known:
+        return NOT_FINITE
+    share = (fmean(known) - low) / (high - low) if high > low else 0.5
+    return BLOCKS[round(min(max(share, 0.0), 1.0) * (len(BLOCKS) - 1))]
+
+
+def _scale(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Return the lowest and highest figure, without those that would flatten all others: a loss that diverges."""
+    known = sorted(figure for curve in curves for figure in _finite(curve))
+    if len(known) < 2:
+        return (known[0], known[0]) if known else (0.0, 0.0)
+    first, _, third = quantiles(known, n=4, method="inclusive")
+    reach = 3 * (third - first)
+    usual = [figure for figure in known if first - reach <= figure <= third + reach]
+    return usual[0], usual[-1]
+
+
+def _finite(curve: Curve) -> list[float]:
+    return [figure for figure in curve if figure is not None and math.isfinite(figure)]

@@ -1,0 +1,118 @@
+"""The summary in words: what was swept, which setting is best, and how sure that is."""
+
+from collections.abc import Sequence
+
+from cnnsweep.analysis.axes import MANY_VALUES, canonical, has_replicates, in_file_order, is_number, setting_axes
+from cnnsweep.analysis.configurations import Setting, best_of, chosen_setting, replicate_words, setting_words
+from cnnsweep.analysis.intervals import mean_text
+from cnnsweep.analysis.results import Results, RunResult
+from cnnsweep.analysis.significance import sure_words
+from cnnsweep.analysis.summary import group_failures, time_words
+from cnnsweep.analysis.test_results import latest_tests, tested_words, tests_by_setting
+from cnnsweep.analysis.ties import chance_words, tie_words
+from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts, number_texts
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text, figure_text, is_unused, setting_text
+from cnnsweep.report.former_runs import former_words
+from cnnsweep.report.ranking import ONE_RUN, counts_words
+from cnnsweep.report.run_status import in_epoch_words
+from cnnsweep.report.stopping import saving_words
+
+SETTINGS_SHOWN = 10
+
+
+def swept_words(results: Results) -> list[str]:
+    """Return what was trained on what, what was varied, and how that ended."""
+    sweep = results.sweep
+    model = f"{sweep.model} on " if sweep.model else ""
+    settings = len({run.configuration for run in results.runs})
+    of = f" of {count_text(settings, 'setting')}" if has_replicates(results) else ""
+    search = sweep.search
+    method = None if search is None else search.get("method")
+    drawn = f", chosen by {setting_text(method)} search" if method not in (None, "grid") else ""
+    folds = f", cross-validated in {count_text(sweep.folds, 'fold')}" if sweep.folds else ""
+    threads = f", {count_text(sweep.threads, 'thread')}" if sweep.threads else ""
+    lines = [
+        f"{model}{sweep.dataset}: {counts_words(results, of)}{drawn}{folds}; "
+        f"{time_words(results)} on {sweep.device}{threads}, {sweep.precision}."
+    ]
+    better = "higher" if sweep.objective.mode == "max" else "lower"
+    decides = f"Ranked by {sweep.objective.metric}, {better} is better."
+    if not sweep.objective.metric.startswith("val_"):
+        decides += " It was gathered while the weights moved: new images may rank the runs otherwise."
+    lines.append(decides)
+    if sweep.status != "finished":
+        lines.append(f"The sweep is {sweep.status}: what follows is of what is known so far.")
+    return lines
+
+
+def varied_rows(results: Results, settings: Sequence[Setting]) -> list[tuple[str, str]]:
+    """Return each hyperparameter that varies with its values in a few words."""
+    runs = in_file_order(results, [setting.runs[0] for setting in settings])
+    return [(name, values_words(name, runs)) for name in setting_axes(results)]
+
+
+def values_words(name: str, runs: Sequence[RunResult]) -> str:
+    """Return the values of a hyperparameter: all of them, or from where to where.
+
+    Args:
+        runs: one a setting, in the file's order.
+    """
+    values = {canonical(value): value for run in runs if not is_unused(name, value := run.settings[name])}
+    numbers: list[float] = [value for value in values.values() if value is not None and is_number(value)]
+    if len(numbers) == len(values):
+        values = {canonical(value): value for value in sorted(numbers)}
+    if len(numbers) == len(values) > MANY_VALUES:
+        low, high = number_texts([min(numbers), max(numbers)], FEW_DIGITS)
+        return f"{len(values):,} values from {low} to {high}"
+    texts = distinct_texts(list(values.values()))
+    rest = f" and {len(texts) - MANY_VALUES:,} more" if len(texts) > MANY_VALUES else ""
+    return ", ".join(texts[:MANY_VALUES]) + rest
+
+
+def best_words(results: Results, settings: Sequence[Setting]) -> tuple[str, list[str]]:
+    """Return the best setting, and what is to be said of it; of neither anything where no run has a figure."""
+    setting = chosen_setting(results, settings)
+    if setting is None:
+        goes_on = any(not run.status.is_final for run in results.runs)
+        return "", ["No run has a figure yet." if goes_on else "No run has a figure to rank."]
+    metric, run = results.sweep.objective.metric, best_of(results, setting)
+    found = setting.estimate
+    lines = []
+    if len(setting.runs) > 1 and found is not None:
+        lines.append(f"{metric} {mean_text(metric, found)}, mean of {replicate_words(setting.figures)}.")
+    which = f"Its best run, {safe_text(run.name)}, reached" if len(setting.runs) > 1 else "It reached"
+    epoch = "" if run.best_epoch is None else f" {in_epoch_words(run)}"
+    lines.append(f"{which} {metric} {figure_text(metric, run.figure(metric))}{epoch}.")
+    if (chance := chance_words(results)) is not None:
+        lines.insert(0, chance)
+    elif (tie := tie_words(results, settings)) is not None:
+        lines.append(f"Tied: {tie}.")
+    tests = tests_by_setting(results).get(setting.configuration, [])
+    for words in tested_words(results, latest_tests(tests)):
+        lines.append(f"{words[0].upper()}{words[1:]}.")
+    if len(tests_by_setting(results)) > 1:
+        lines.append("More than one setting was tested, and the best of several tests flatters.")
+    return setting_words(results, setting, ", "), lines
+
+
+def how_sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:
+    """Return how sure it is that the best setting is the best."""
+    words = sure_words(results, settings)
+    if not has_replicates(results) and len(settings) > 1:
+        return [ONE_RUN.replace("`", "")]
+    return words
+
+
+def other_words(results: Results) -> list[str]:
+    """Return what early stopping saved, and what failed and why."""
+    lines = []
+    if any(run.stop for run in results.runs):
+        words = saving_words(results)
+        lines.append(f"Early stopping {words}.")
+    if results.former:
+        lines.append(f"{former_words(results)}: see the end of the table of all runs.")
+    for group in group_failures(results):
+        kind = f" ({group.failure})" if group.failure and group.failure.value != group.status.value else ""
+        lines.append(f"{count_text(len(group.runs), 'run')} {group.status.value}{kind}: {safe_text(group.cause)}")
+    return lines

@@ -1,0 +1,1 @@
+"""`doctor` and `clean`: checks, repair and removal of unused files."""

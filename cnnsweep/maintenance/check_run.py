@@ -1,0 +1,218 @@
+"""Whether the files of one run are whole, and what its journal says they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cnnsweep.errors import CheckpointError
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text
+from cnnsweep.maintenance.diagnostic import Finding, note, problem
+from cnnsweep.read_limited import MOST_BYTES, read_bounded
+from cnnsweep.storage.best_weights import describe_best
+from cnnsweep.storage.checkpoint import LastCheckpoint, load_last
+from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
+from cnnsweep.storage.state import RunHistory, SweepHistory
+from cnnsweep.storage.trial_files import RunFiles
+from cnnsweep.trackers.event_files import EventFile, read_event_file
+from cnnsweep.types import EpochRecord
+
+_HEADING = "epoch,step,loss\n"
+_EVENTS = "events.out.tfevents."
+
+
+@dataclass
+class RunCheck:
+    """Looks at the files of one run; everything is read once.
+
+    Attributes:
+        remedy: what to do about what can be mended.
+    """
+
+    paths: RunPaths
+    run: RunHistory
+    history: SweepHistory
+    remedy: str
+
+    @classmethod
+    def of(cls, sweep: SweepPaths, history: SweepHistory, run: RunHistory, remedy: str) -> RunCheck:
+        return cls(sweep.run(run.name), run, history, remedy)
+
+    @property
+    def name(self) -> str:
+        return safe_text(self.run.name)
+
+    @property
+    def is_over(self) -> bool:
+        return self.run.status.is_final
+
+    @cached_property
+    def standing(self) -> EpochRecord | None:
+        """The record that stands for the run, whose weights are its best."""
+        return self.history.objective.standing(self.run.records)
+
+    @cached_property
+    def last(self) -> tuple[LastCheckpoint | None, dict[Path, str]]:
+        """The newest whole checkpoint, and what is wrong with others."""
+        return load_last(self.paths, self.run.checkpoints)
+
+    @cached_property
+    def problem_of_best(self) -> str | None:
+        """Why the best weights are not those that the journal says, in words; None if all is as it should be."""
+        if self.standing is None or (self.run.id in self.history.cleaned and not self.paths.best_weights.exists()):
+            return None
+        return RunFiles(self.paths).problem_of_best(self.history, self.run, self.standing.epoch)
+
+    @property
+    def description_is_right(self) -> bool:
+        """True if `best.json` says what `best.safetensors` says of itself."""
+        if not self.paths.best_weights.exists():
+            return not self.paths.best_description.exists()
+        from cnnsweep.storage.best_weights import read_description
+
+        try:
+            text = describe_best(read_description(self.paths.best_weights))
+        except CheckpointError:
+            return True  # that is said already
+        return _read_text(self.paths.best_description) == text
+
+    @property
+    def expected_batches(self) -> Iterator[tuple[int, int]]:
+        """Epoch and number of every batch that the run's records are about; a hostile record has any number of them."""
+        for record in self.run.records:
+            first = (record.epoch - 1) * record.steps + 1
+            yield from ((record.epoch, first + step) for step in range(record.steps))
+
+    @property
+    def problem_of_batch_losses(self) -> str | None:
+        """What is wrong with `batch_loss.csv`, in words."""
+        text = _read_text(self.paths.batch_losses)
+        if text is None:
+            return "is missing or cannot be read"
+        lines = text.splitlines(keepends=True)
+        if lines[:1] != [_HEADING]:
+            return "has another heading"
+        rows = lines[1:]
+        for number, (line, pair) in enumerate(zip(rows, self.expected_batches, strict=False), start=2):
+            if not _is_loss(line, pair):
+                return f"line {number} is damaged"
+        expected = sum(record.steps for record in self.run.records)
+        if len(rows) != expected:
+            return f"has {count_text(len(rows), 'batch', 'batches')}, and the journal {expected:,}"
+        if self.recorded_batch_losses not in (None, text):
+            return "is not what TensorBoard's files say"
+        return None
+
+    @property
+    def has_damaged_evaluation(self) -> bool:
+        """True for an `evaluation.json` that is not as it was written."""
+        from cnnsweep.storage.self_digest import evaluation_is_whole
+
+        if not os.path.lexists(self.paths.evaluation):
+            return False
+        try:
+            content = read_bounded(self.paths.evaluation, MOST_BYTES)
+        except OSError:
+            return True
+        return not (content.endswith(b"}\n") and evaluation_is_whole(content))
+
+    @cached_property
+    def events(self) -> dict[Path, EventFile]:
+        """What TensorBoard's files hold, the oldest first."""
+        return {path: read_event_file(path) for path in self.paths.event_files if path.is_file()}
+
+    @property
+    def recorded_batch_losses(self) -> str | None:
+        """What `batch_loss.csv` must hold by TensorBoard's files, which have checksums; None if they do not say."""
+        losses: dict[int, float] = {}
+        for file in self.events.values():
+            losses.update(file.batch_losses)
+        if not all(step in losses for _, step in self.expected_batches):
+            return None
+        return _HEADING + "".join(f"{epoch},{step},{losses[step]!r}\n" for epoch, step in self.expected_batches)
+
+    @property
+    def damaged_events(self) -> dict[Path, int]:
+        """Damaged event files, with how many bytes of each can be read."""
+        read = {path: file.whole_bytes for path, file in self.events.items()}
+        return {path: whole for path, whole in read.items() if whole < path.stat().st_size}
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is not as it should be."""
+        folder = self.paths.folder
+        if folder.is_symlink():
+            yield problem(self.name, "its folder is a symbolic link", "put the folder itself in its place")
+            return
+        if not folder.is_dir():
+            if self.run.records:
+                yield self._finding(f"its folder {'is no folder' if folder.exists() else 'is missing'}")
+            return
+        yield from self._findings_of_checkpoints()
+        if self.run.records and self.is_over:
+            wrong = self.problem_of_batch_losses
+            if wrong is not None:
+                yield self._finding(f"batch_loss.csv {wrong}")
+            if not self.paths.log.is_file():
+                yield note(self.name, "log.txt is missing", "nothing else needs it")
+        if self.has_damaged_evaluation:
+            yield self._finding("evaluation.json is damaged")
+        for path, whole in self.damaged_events.items() if self.is_over else ():
+            words = f"{safe_text(path.name)}: only the first {whole:,} of {path.stat().st_size:,} bytes can be read"
+            yield self._finding(words)
+        yield from self._findings_of_others()
+
+    def _findings_of_checkpoints(self) -> Iterator[Finding]:
+        last, damaged = self.last
+        for words in damaged.values():
+            if self.is_over:
+                yield note(self.name, safe_text(words), "nothing needs it any more; 'cnnsweep clean' removes it")
+            elif self.run.records:
+                goes_on = "starts over" if last is None else f"goes on after epoch {last.record.epoch}"
+                yield note(self.name, f"{safe_text(words)}; the run {goes_on} when the sweep is run again")
+        if not self.is_over and self.run.records and last is None and not damaged:
+            yield note(self.name, "no checkpoint to go on from; the run starts over when the sweep is run again")
+        if self.problem_of_best is not None and self.is_over:
+            yield self._finding(safe_text(self.problem_of_best))
+        elif not self.description_is_right and self.is_over:
+            yield self._finding("best.json is not what best.safetensors says of itself")
+
+    def _findings_of_others(self) -> Iterator[Finding]:
+        for entry in sorted(os.scandir(self.paths.folder), key=lambda entry: entry.name):
+            name = safe_text(entry.name)
+            if entry.is_symlink():
+                yield problem(self.name, f"{name} is a symbolic link", "put the file itself in its place")
+            elif is_leftover(Path(entry.path)):
+                yield note(self.name, f"{name} was left by a process that was killed", self.remedy)
+            elif not _is_ours(self.paths, entry.name):
+                yield note(self.name, f"{name} is not cnnsweep's")
+
+    def _finding(self, words: str) -> Finding:
+        return problem(self.name, words, self.remedy)
+
+
+def _is_loss(line: str, pair: tuple[int, int]) -> bool:
+    epoch, _, rest = line.partition(",")
+    step, _, loss = rest.partition(",")
+    try:
+        return (epoch, step) == (str(pair[0]), str(pair[1])) and repr(float(loss)) + "\n" == loss
+    except ValueError:
+        return False
+
+
+def _is_ours(paths: RunPaths, name: str) -> bool:
+    ours = (
+        *(paths.best_weights, paths.best_description, paths.last_checkpoint, paths.previous_checkpoint),
+        *(paths.pickled_checkpoint, paths.batch_losses, paths.log, paths.evaluation),
+    )
+    return name in {path.name for path in ours} or name.startswith(_EVENTS)
+
+
+def _read_text(path: Path) -> str | None:
+    try:
+        return read_bounded(path, MOST_BYTES).decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,165 @@
+"""Removes what no report, no evaluation and no run that goes on would miss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cnnsweep.datasets.cache import cache_entries, cache_folder, remove_cache_entries
+from cnnsweep.errors import FolderError
+from cnnsweep.maintenance.check_sweep import DAMAGED
+from cnnsweep.storage.atomic_files import remove_file, unwritable
+from cnnsweep.storage.journal import Journal
+from cnnsweep.storage.lock import holder, locked
+from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
+from cnnsweep.storage.results_tables import make_tables, rank_settings, write_tables
+from cnnsweep.storage.state import RunHistory, SweepHistory, read_history
+from cnnsweep.types import RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningWishes:
+    """What is to go beside checkpoints that no run goes on from, and leftovers.
+
+    Attributes:
+        keep_best: of how many settings the best weights stay, from the best one; None keeps all.
+        events: TensorBoard's files of finished runs.
+        damaged: journals that a repair has replaced.
+        cache: decoded images, of whatever sweep.
+    """
+
+    keep_best: int | None = None
+    events: bool = False
+    damaged: bool = False
+    cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rubbish:
+    """A file that is not needed any more.
+
+    Attributes:
+        why: what kind of file it is, in words.
+        run: whose best weights it holds, by id; None for any other file.
+        cache_key: of decoded images; None for any other file.
+    """
+
+    path: Path
+    size_bytes: int
+    why: str
+    run: str | None = None
+    cache_key: str | None = None
+
+
+def find_rubbish(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbish]:
+    """Return what would be removed.
+
+    Args:
+        paths: the sweep's; None for none, where only the cache is to be cleaned.
+
+    Raises:
+        FolderError: the sweep is running.
+        ResultsError: the journal is damaged.
+    """
+    found: list[Rubbish] = []
+    if paths is not None:
+        owner = holder(paths)
+        if owner is not None:
+            raise FolderError(f"{paths.folder}: is in use by {owner}; wait for it")
+        found += _rubbish_of_sweep(paths, read_history(paths.journal), wishes)
+    if wishes.cache:
+        folder = cache_folder()
+        found += [
+            Rubbish(folder / entry.key, entry.size_bytes, "decoded images", cache_key=entry.key)
+            for entry in cache_entries()
+        ]
+    return found
+
+
+def clean(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbish]:
+    """Remove what is not needed any more, and return it.
+
+    Raises:
+        FolderError: the sweep is running, or a file cannot be removed.
+        ResultsError: the journal is damaged.
+    """
+    removed: list[Rubbish] = []
+    if paths is not None:
+        with locked(paths):
+            removed += _clean_sweep(paths, wishes)
+    if wishes.cache:
+        in_cache = find_rubbish(None, wishes)
+        try:
+            remove_cache_entries([one.cache_key for one in in_cache if one.cache_key is not None])
+        except OSError as error:
+            raise unwritable(cache_folder(), error) from error
+        removed += in_cache
+    return removed
+
+
+def _clean_sweep(paths: SweepPaths, wishes: CleaningWishes) -> list[Rubbish]:
+    history = read_history(paths.journal)
+    rubbish = _rubbish_of_sweep(paths, history, wishes)
+    without_best = list(dict.fromkeys(one.run for one in rubbish if one.run is not None))
+    if without_best:  # first: weights that are missing for no known reason would be damage
+        journal = Journal(paths.journal)
+        event = {"event": "cleaned", "runs": without_best, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        try:
+            journal.append(event)
+        finally:
+            journal.close()
+        history.apply(event)
+    try:
+        for one in rubbish:
+            remove_file(one.path)
+    except OSError as error:
+        raise unwritable(one.path, error) from error
+    finally:
+        if without_best:
+            write_tables(paths, history)
+    return rubbish
+
+
+def _rubbish_of_sweep(paths: SweepPaths, history: SweepHistory, wishes: CleaningWishes) -> list[Rubbish]:
+    kept = _settings_to_keep(paths, history, wishes.keep_best)
+    found = list(_leftovers(paths.folder))
+    for run in history.runs.values():
+        run_paths = paths.run(run.name)
+        if Path(run.name).name != run.name or run_paths.folder.is_symlink() or not run_paths.folder.is_dir():
+            continue  # what it names may lie outside of the sweep's folder
+        found += _leftovers(run_paths.folder)
+        if run.status is RunStatus.FINISHED:  # whatever else has ended may be asked to go on
+            found += _rubbish_of_run(run_paths, run, wishes, keeps_best=run.configuration in kept)
+    if wishes.damaged:
+        found += _files("journals that were mended", sorted(paths.folder.glob(f"{DAMAGED}*")))
+    return found
+
+
+def _rubbish_of_run(paths: RunPaths, run: RunHistory, wishes: CleaningWishes, *, keeps_best: bool) -> Iterator[Rubbish]:
+    checkpoints = (paths.last_checkpoint, paths.previous_checkpoint, paths.pickled_checkpoint)
+    yield from _files("checkpoints to go on from, of finished runs", checkpoints)
+    if wishes.events:
+        yield from _files("TensorBoard files of finished runs", paths.event_files)
+    if not keeps_best:
+        for path in (paths.best_weights, paths.best_description):
+            yield from _files("best weights of settings that are not among the best", (path,), run.id)
+
+
+def _settings_to_keep(paths: SweepPaths, history: SweepHistory, count: int | None) -> set[str]:
+    """Return the configurations whose best weights stay."""
+    if count is None or history.sweep is None:
+        return {run.configuration for run in history.runs.values()}
+    rows = [row for row in make_tables(paths, history)["runs"] if row["in_file"]]
+    return {ranked[0]["configuration"] for ranked in rank_settings(rows, history.objective)[:count]}
+
+
+def _leftovers(folder: Path) -> Iterator[Rubbish]:
+    return _files("left by killed processes", sorted(path for path in folder.iterdir() if is_leftover(path)))
+
+
+def _files(why: str, paths: tuple[Path, ...] | list[Path], run: str | None = None) -> Iterator[Rubbish]:
+    for path in paths:
+        if path.is_symlink() or path.is_file():
+            yield Rubbish(path, path.lstat().st_size, why, run)

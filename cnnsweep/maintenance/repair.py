@@ -1,0 +1,178 @@
+"""Mends a sweep's folder: makes again what follows from the journal, and lets the next command train what is lost."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import shutil
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cnnsweep.analysis.json_reader import parse_json
+from cnnsweep.errors import CheckpointError, CnnSweepError
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text
+from cnnsweep.maintenance.check_run import RunCheck
+from cnnsweep.maintenance.check_sweep import DAMAGED, Progress, is_same, read_salvage
+from cnnsweep.maintenance.salvage import Salvage
+from cnnsweep.read_limited import open_regular
+from cnnsweep.storage.atomic_files import cut_file, remove_file, replace_file, replace_file_by, unwritable
+from cnnsweep.storage.best_weights import describe_best, read_description, save_best, weights_digest
+from cnnsweep.storage.checkpoint import on_cpu
+from cnnsweep.storage.journal import Journal
+from cnnsweep.storage.lock import locked
+from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
+from cnnsweep.storage.results_tables import write_tables
+from cnnsweep.storage.state import SweepHistory
+
+
+def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
+    """Mend what can be made again from what is whole; return what was done, in words.
+
+    Raises:
+        FolderError: the sweep is running, or its folder cannot be written.
+        ResultsError: the journal cannot be read, or a later version wrote it.
+    """
+    with locked(paths):
+        try:
+            found = read_salvage(paths)
+            done = list(_mend_journal(paths, found))
+            history = found.history
+            if history.sweep is not None:
+                done += _mend_runs(paths, history, progress)
+                done += _mend_tables(paths, found)
+            for path in sorted(paths.folder.iterdir()):
+                if is_leftover(path):
+                    remove_file(path)
+                    done.append(f"removed {safe_text(path.name)}, which a killed process had left")
+        except OSError as error:
+            raise unwritable(Path(error.filename or paths.folder), error) from error
+    return done
+
+
+def _mend_journal(paths: SweepPaths, found: Salvage) -> Iterator[str]:
+    if found.is_damaged:
+        kept = next(path for number in itertools.count(1) if not (path := paths.folder / f"{DAMAGED}{number}").exists())
+        with open_regular(paths.journal) as journal:
+            replace_file_by(kept, functools.partial(shutil.copyfileobj, journal))
+        replace_file(paths.journal, found.content)
+        yield f"journal: kept every line that is whole; the damaged one is {kept.name}"
+        yield from (f"journal: {safe_text(words)}" for words in (*found.damage, *found.consequences))
+    elif found.torn_bytes:
+        cut_file(paths.journal, len(found.content))
+        yield f"journal: cut off a torn last line of {count_text(found.torn_bytes, 'byte')}"
+
+
+def _mend_runs(paths: SweepPaths, history: SweepHistory, progress: Progress) -> Iterator[str]:
+    again: list[dict[str, Any]] = []
+    runs = list(history.runs.values())
+    for count, run in enumerate(runs, start=1):
+        check = RunCheck.of(paths, history, run, "")
+        if not check.paths.folder.is_symlink():
+            yield from _mend_run(check)
+            if check.is_over and check.standing is not None and RunCheck.of(paths, history, run, "").problem_of_best:
+                again.append(_train_again(check))
+        progress("mending runs", count, len(runs))
+    if again:
+        journal = Journal(paths.journal)
+        try:
+            journal.append(*again)
+        finally:
+            journal.close()
+        for event in again:
+            history.apply(event)
+            epoch = event["epoch"]
+            goes_on = f"goes on after epoch {epoch}" if epoch else "starts over"
+            name = safe_text(history.runs[event["run"]].name)
+            yield f"{name}: its best weights are lost; the run {goes_on} when the sweep is run again"
+
+
+def _train_again(check: RunCheck) -> dict[str, Any]:
+    """Return the event by which the next command trains a run again, from where its best weights can come back."""
+    last, _ = check.last
+    is_best = last is not None and check.standing is not None and last.record.epoch == check.standing.epoch
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    epoch = last.record.epoch if is_best and last is not None else 0
+    return {"event": "resumed", "run": check.run.id, "epoch": epoch, "time": stamp}
+
+
+def _mend_run(check: RunCheck) -> Iterator[str]:
+    if not check.paths.folder.is_dir():
+        return
+    for path in sorted(check.paths.folder.iterdir()):
+        if is_leftover(path):
+            remove_file(path)
+            yield f"{check.name}: removed {safe_text(path.name)}, which a killed process had left"
+    if not check.is_over:
+        return  # the next command brings an unfinished run back to its last whole checkpoint
+    if check.problem_of_best is not None and _remake_best(check):
+        yield f"{check.name}: made best.safetensors again from a checkpoint of the same epoch"
+    elif check.problem_of_best is None and not check.description_is_right:
+        if check.paths.best_weights.exists():
+            replace_file(check.paths.best_description, describe_best(read_description(check.paths.best_weights)))
+            yield f"{check.name}: wrote best.json anew"
+        else:
+            remove_file(check.paths.best_description)
+            yield f"{check.name}: removed best.json, of weights that are gone"
+    if check.run.records and check.problem_of_batch_losses is not None:
+        text = check.recorded_batch_losses
+        if text is not None:
+            replace_file(check.paths.batch_losses, text)
+            yield f"{check.name}: made batch_loss.csv again from TensorBoard's files"
+    if check.has_damaged_evaluation:
+        remove_file(check.paths.evaluation)
+        yield f"{check.name}: removed evaluation.json, which 'cnnsweep run' and 'cnnsweep evaluate' make again"
+    for path, whole in check.damaged_events.items():
+        cut_file(path, whole)
+        yield f"{check.name}: cut off what cannot be read of {safe_text(path.name)}"
+
+
+def _remake_best(check: RunCheck) -> bool:
+    """Make the best weights again from the last checkpoint, if it is of their epoch; return whether that was so."""
+    last, _ = check.last
+    standing = check.standing
+    if last is None or standing is None or last.record.epoch != standing.epoch:
+        return False
+    weights = on_cpu(last.weights)
+    digest = weights_digest(weights)
+    if check.run.best_weights.get(standing.epoch) != digest:
+        return False
+    for description in _descriptions(check.paths):
+        if description.get("weights_sha256") == digest and description.get("run_id") == check.run.id:
+            about = {key: value for key, value in description.items() if key not in ("version", "weights_sha256")}
+            save_best(check.paths, weights, about)
+            return True
+    return False
+
+
+def _descriptions(paths: RunPaths) -> Iterator[Mapping[str, Any]]:
+    """Yield what the best weights say of themselves, as far as that can be read."""
+    for read, path in ((read_description, paths.best_weights), (_read_json, paths.best_description)):
+        try:
+            yield read(path)
+        except CnnSweepError:
+            continue
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    content = parse_json(path)
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: is no description")
+    return content
+
+
+def _mend_tables(paths: SweepPaths, found: Salvage) -> Iterator[str]:
+    from cnnsweep.storage.results_tables import table_texts
+
+    history = found.history
+    assert history.sweep is not None
+    stale = [path.name for path, text in table_texts(paths, history).items() if not is_same(path, text)]
+    if stale:
+        write_tables(paths, history)
+        yield f"wrote {', '.join(stale)} anew"
+    # A later command's line may be among those that a damaged journal has lost, and this file all that is left of it.
+    if not is_same(paths.frozen_spec, history.sweep["spec"]) and not (found.is_damaged and paths.frozen_spec.is_file()):
+        replace_file(paths.frozen_spec, history.sweep["spec"])
+        yield f"wrote {paths.frozen_spec.name} anew"

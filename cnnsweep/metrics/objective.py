@@ -1,0 +1,132 @@
+"""Which epoch stands for a run and which run is best: one rule, for checkpoints, tables, display, stopping, report."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from cnnsweep.types import EpochRecord
+
+METRICS = ("val_accuracy", "val_loss", "accuracy", "loss")
+
+
+BEST, LAST = "best", "last"  # scopes; the third is `mean of last K`
+_MEAN = "mean of last "
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The figure that decides, whether more (`max`) or less (`min`) of it is better, and which epochs of a run count.
+
+    `scope` is `best` (the best epoch), `last` (the last one), or `mean of last K` (the mean of the last K).
+    """
+
+    metric: str
+    mode: str
+    scope: str = BEST
+
+    def is_better(self, candidate: float | None, incumbent: float | None) -> bool:
+        """True if `candidate` beats `incumbent`; what is missing or not finite never wins, a tie keeps the first."""
+        if candidate is None or not math.isfinite(candidate):
+            return False
+        if incumbent is None or not math.isfinite(incumbent):
+            return True
+        return candidate > incumbent if self.mode == "max" else candidate < incumbent
+
+    def value(self, record: EpochRecord) -> float | None:
+        """Return the record's figure, or None where it was not measured or the run had diverged."""
+        if record.divergence is not None:
+            return None
+        figure: float | None = getattr(record, self.metric)
+        return figure
+
+    def standing(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
+        """Return the record that stands for a run, or None if no epoch has a finite figure.
+
+        The run's checkpoint is of this record's epoch. By `best` it is the best epoch, the earliest where several are
+        equal; by `last` the last sound one; by `mean of last K` that one too, its figures replaced by their means.
+        """
+        if self.scope == BEST:
+            best: EpochRecord | None = None
+            for record in records:
+                if self.is_better(self.value(record), None if best is None else self.value(best)):
+                    best = record
+            return best
+        last = [record for record in records if _is_finite(self.value(record))][-self.window :]
+        if len(last) < 2:
+            return last[0] if last else None
+        means: dict[str, Any] = {name: _mean([getattr(record, name) for record in last]) for name in METRICS}
+        return dataclasses.replace(last[-1], **means)
+
+    @property
+    def window(self) -> int:
+        """How many of the last epochs count; 1 for `best` and `last`."""
+        return int(self.scope.removeprefix(_MEAN)) if self.scope.startswith(_MEAN) else 1
+
+    @property
+    def tie_breaker(self) -> str | None:
+        """The figure that decides between equal accuracies, the lower the better: their loss. None for losses."""
+        return self.metric.replace("accuracy", "loss") if self.metric.endswith("accuracy") else None
+
+    def rank(self, figures: Sequence[float | None], losses: Sequence[float | None] | None = None) -> list[int]:
+        """Return positions from best to worst; missing figures come last, equal ones by loss, then in their order.
+
+        Args:
+            losses: the figures of `tie_breaker`, where they are known.
+        """
+        sign = -1.0 if self.mode == "max" else 1.0
+        by_loss = [None] * len(figures) if losses is None or self.tie_breaker is None else losses
+
+        def key(position: int) -> tuple[float, float]:
+            figure, loss = figures[position], by_loss[position]
+            if figure is None or not math.isfinite(figure):
+                return math.inf, 0.0
+            return sign * figure, math.inf if loss is None or not math.isfinite(loss) else loss
+
+        return sorted(range(len(figures)), key=key)
+
+    def rank_records(self, records: Sequence[EpochRecord | None]) -> list[int]:
+        """Return the positions of what stands for several runs, from best to worst, as `rank` does."""
+        losses = [_figure(record, self.tie_breaker) for record in records]
+        return self.rank([None if record is None else self.value(record) for record in records], losses)
+
+
+def chance_of(facts: Mapping[str, Any]) -> float | None:
+    """Return the validation accuracy of always answering the largest class; None where it is not known.
+
+    Args:
+        facts: what the journal, or results.json, says of the sweep.
+    """
+    images, largest = facts.get("validation_images"), facts.get("largest_class")
+    return largest / images if images and largest is not None else None
+
+
+def has_learned(val_accuracy: float | None, chance: float | None) -> bool:
+    """False for a model that is no better than always answering the largest class; True where nobody knows."""
+    return val_accuracy is None or chance is None or val_accuracy > chance * (1 + 1e-9)
+
+
+def default_mode(metric: str) -> str:
+    """Return `max` for accuracies and `min` for losses."""
+    return "max" if metric.endswith("accuracy") else "min"
+
+
+def mean_of_last(epochs: int) -> str:
+    """Return the scope that takes the mean of the last `epochs` epochs."""
+    return LAST if epochs == 1 else f"{_MEAN}{epochs}"
+
+
+def _is_finite(figure: float | None) -> bool:
+    return figure is not None and math.isfinite(figure)
+
+
+def _figure(record: EpochRecord | None, name: str | None) -> float | None:
+    figure: float | None = None if record is None or name is None else getattr(record, name)
+    return figure
+
+
+def _mean(figures: Sequence[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return fmean(known) if len(known) == len(figures) else None

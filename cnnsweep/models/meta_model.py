@@ -1,0 +1,64 @@
+"""Which tensors a model would have, found without making any: an answer to a file that asks for a billion of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as registration
+from torch.overrides import TorchFunctionMode
+
+from cnnsweep.errors import ModelError
+from cnnsweep.models.registry import build_model
+from cnnsweep.types import ModelChoice
+
+
+def outline_model(
+    choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, most_parts: int
+) -> Mapping[str, Tensor]:
+    """Return the state dict of a model on torch's meta device, where tensors have a shape and no memory.
+
+    Args:
+        most_parts: how many modules, parameters and buffers it may have.
+
+    Raises:
+        ModelError: it cannot be built, or has more parts.
+    """
+    with torch.device("meta"), _SmallValues(), _at_most(most_parts, choice.name):
+        outline: Mapping[str, Tensor] = build_model(choice, image_shape, num_classes).state_dict()
+        return outline
+
+
+class _SmallValues(TorchFunctionMode):
+    """Lets these functions give values in spite of the meta device: RegNets compute their widths with them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return func(*args, **({**kwargs, "device": "cpu"} if func in (torch.arange, torch.tensor) else kwargs))
+
+
+@contextmanager
+def _at_most(parts: int, name: str) -> Iterator[None]:
+    """Stop whoever builds a module of more than so many parts, while they are at it."""
+    count = 0
+
+    def count_part(_owner: nn.Module, _name: str, part: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count > parts:
+            raise ModelError(f"model {name}: has more than {parts:,} parts")
+        return part.to("meta") if type(part) is Tensor else part  # a buffer that was computed from small values
+
+    hooks = [
+        registration.register_module_module_registration_hook(count_part),
+        registration.register_module_parameter_registration_hook(count_part),
+        registration.register_module_buffer_registration_hook(count_part),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

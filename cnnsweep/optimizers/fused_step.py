@@ -1,0 +1,167 @@
+"""One run's optimizer, and its steps."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cnnsweep.optimizers.base import build_optimizer
+from cnnsweep.types import Hyperparameters
+
+
+class RunOptimizer:
+    """One run's stock optimizer, with gradient clipping, stepped by its kernel alone once its state exists.
+
+    The kernel gets the very tensors of the stock optimizer's state, so the state dict is the stock one and the result
+    equal to the last bit; what is left out is Python that takes longer than the arithmetic of a small network.
+
+    Args:
+        parameters: the run's tensors; slices of stacked parameters, or the plain module's own.
+    """
+
+    def __init__(self, hyperparameters: Hyperparameters, parameters: Sequence[Tensor], device: torch.device) -> None:
+        self.stock = build_optimizer(hyperparameters, parameters, device)
+        self._h = hyperparameters
+        self._parameters = list(parameters)
+        self._is_fused = bool(self.stock.defaults.get("fused"))
+        self._state: _KernelState | None = None
+        self._is_uneven = False  # some parameters have taken more steps than others, and so they ever will
+        self._lr: float | None = None  # of the last step
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor | None], lr: float) -> None:
+        """Move the parameters.
+
+        Args:
+            gradients: one a parameter, in the same memory order; None where the loss does not depend on it.
+        """
+        known = [gradient for gradient in gradients if gradient is not None]
+        self._lr = lr
+        if self._h.grad_clip is not None and known:
+            norm = nn.utils.get_total_norm(known)
+            torch._foreach_mul_(known, (self._h.grad_clip / (norm + 1e-6)).clamp(max=1.0))
+        if self._is_fused and len(known) == len(gradients):
+            if self._state is None and not self._is_uneven:
+                self._state = self._collect_state()
+            if self._state is not None:
+                self._step_kernel(self._state, known, lr)
+                return
+        self._give_state_back()
+        self._is_uneven = self._is_uneven or (self._h.optimizer != "sgd" and len(known) < len(gradients))
+        self._begin_late_momenta(gradients)
+        for parameter, gradient in zip(self._parameters, gradients, strict=True):
+            parameter.grad = gradient
+        self.stock.param_groups[0]["lr"] = lr
+        self.stock.step()
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the stock optimizer's state dict."""
+        if self._state is not None and self._state.step is not None:
+            torch._foreach_copy_(self._state.steps, [self._state.step] * len(self._state.steps))
+        if self._lr is not None:
+            self.stock.param_groups[0]["lr"] = self._lr
+        return self.stock.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a stock optimizer's state dict, of a run alone or of one in a group."""
+        self._state, self._is_uneven, self._lr = None, False, None
+        self.stock.load_state_dict(copy.deepcopy(dict(state)))  # or it would go on in the caller's tensors
+        for parameter, values in self.stock.state.items():
+            for name, value in values.items():
+                # Kernels walk through memory, so the state has to lie there as its parameter does.
+                if isinstance(value, Tensor) and value.shape == parameter.shape and value.ndim:
+                    values[name] = torch.empty_like(parameter).copy_(value)
+
+    def _collect_state(self) -> _KernelState | None:
+        """Return the stock optimizer's state, if every parameter has all of it and the same number of steps."""
+        if self._h.optimizer == "sgd":
+            names = ["momentum_buffer"] if self._h.momentum else []
+        else:
+            names = ["exp_avg", "exp_avg_sq", "step"]
+        states = [self.stock.state.get(parameter, {}) for parameter in self._parameters]
+        if not all(isinstance(state.get(name), Tensor) for state in states for name in names):
+            return None
+        lists = {name: [state[name] for state in states] for name in names}
+        steps = lists.pop("step", [])
+        if len({float(step) for step in steps}) > 1:
+            self._is_uneven = True
+            return None
+        return _KernelState(lists, steps, steps[0].clone() if steps else None)
+
+    def _begin_late_momenta(self, gradients: Sequence[Tensor | None]) -> None:
+        """Let parameters that get their first gradient later than others begin with a momentum of zero.
+
+        That is what no momentum means; but torch's kernel takes those of all parameters or of none.
+        """
+        if not (self._is_fused and self._h.optimizer == "sgd" and self._h.momentum):
+            return
+        moved = [p for p, gradient in zip(self._parameters, gradients, strict=True) if gradient is not None]
+        late = [parameter for parameter in moved if "momentum_buffer" not in self.stock.state[parameter]]
+        if len(late) < len(moved):
+            for parameter in late:
+                self.stock.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+    def _give_state_back(self) -> None:
+        """Let the stock optimizer's own step go on where the kernel was."""
+        if self._state is not None:
+            self.state_dict()
+            self._state = None
+
+    def _step_kernel(self, state: _KernelState, gradients: list[Tensor], lr: float) -> None:
+        h = self._h
+        if h.optimizer == "sgd":
+            torch._fused_sgd_(
+                self._parameters,
+                gradients,
+                state.tensors.get("momentum_buffer", []),
+                weight_decay=h.weight_decay,
+                momentum=h.momentum or 0.0,
+                lr=lr,
+                dampening=0.0,
+                nesterov=bool(h.nesterov),
+                maximize=False,
+                is_first_step=False,
+            )
+            return
+        assert state.step is not None
+        assert h.beta1 is not None
+        assert h.beta2 is not None
+        assert h.eps is not None
+        state.step += 1
+        kernel = {"adam": torch._fused_adam_, "adamw": torch._fused_adamw_}[h.optimizer]
+        kernel(
+            self._parameters,
+            gradients,
+            state.tensors["exp_avg"],
+            state.tensors["exp_avg_sq"],
+            [],
+            [state.step] * len(gradients),
+            lr=lr,
+            beta1=h.beta1,
+            beta2=h.beta2,
+            weight_decay=h.weight_decay,
+            eps=h.eps,
+            amsgrad=False,
+            maximize=False,
+        )
+
+
+@dataclass(slots=True)
+class _KernelState:
+    """What a kernel reads and writes, by name and parameter.
+
+    Attributes:
+        steps: the stock optimizer's counters, one a parameter; brought up to date when its state is asked for.
+        step: the one counter in their place.
+    """
+
+    tensors: Mapping[str, list[Tensor]]
+    steps: list[Tensor]
+    step: Tensor | None

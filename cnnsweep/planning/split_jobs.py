@@ -1,0 +1,137 @@
+"""Groups are cut so that every place has work: pure arithmetic."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import math
+from collections.abc import Sequence
+
+from cnnsweep.planning.batching import whole_configurations
+from cnnsweep.planning.scheduling import Costs, Load, epochs_of
+from cnnsweep.types import RunGroup, Trajectory
+
+_CLEAR_GAIN = 1.05  # a cut has to shorten the whole by as much
+_COST_OF_HALVING = 1.1  # two halves take as many times as long together: smaller programs are less efficient
+_FAR = 2.0  # times what the whole takes at best
+_FUTILE_CUTS = 3  # in a row: several loads may have to become shorter before the whole does
+
+
+def cut(loads: Sequence[Load], places: int, *, in_step: bool) -> list[Load]:
+    """Return loads, in their order, of which some are cut into parts so that every place has work.
+
+    Whatever ends last on equal places is cut further as long as the whole ends clearly sooner by it, though parts are
+    foreseen to train less efficiently. There are at least as many loads as places, if the runs allow it.
+
+    Args:
+        places: how many train at once.
+        in_step: all runs of a configuration stay in one group.
+    """
+    costs = Costs(loads)
+    whole = [costs.of(load) for load in loads]
+    most = [len(_units(load.group, in_step)) for load in loads]
+    parts = _numbers_of_parts(whole, most, places)
+    return [
+        Load(group, _seconds_of_part(load, group))
+        for load, count in zip(loads, parts, strict=True)
+        for group in _divided(load.group, count, in_step=in_step)
+    ]
+
+
+def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) -> list[int]:
+    """Return into how many parts to cut each load.
+
+    Args:
+        whole: what each costs.
+        most: into how many equal parts each may be cut, at most.
+    """
+    counts = [1] * len(whole)
+    best, shortest, futile = list(counts), math.inf, 0
+    smallest = (_cost_of_part(cost, 1 / limit) for cost, limit in zip(whole, most, strict=True))
+    bound = max([sum(whole) / places, *smallest])
+    while futile <= _FUTILE_CUTS:
+        makespan, last = _play_cut(whole, counts, most, places)
+        futile += 1
+        if makespan * _CLEAR_GAIN < shortest:
+            best, shortest, futile = list(counts), makespan, 0
+        if not last or makespan <= bound * _CLEAR_GAIN:
+            break
+        if makespan > _FAR * bound:  # what alone takes so long has to be cut, however the rest lies
+            counts = [
+                max(count, min(int(cost / (_FAR * bound)), limit))
+                for count, cost, limit in zip(counts, whole, most, strict=True)
+            ]
+        for number in last:
+            counts[number] = min(counts[number] + max(1, counts[number] // 4), most[number])
+    while sum(best) < places and any(count < limit for count, limit in zip(best, most, strict=True)):
+        longest = max(
+            (number for number in range(len(whole)) if best[number] < most[number]),
+            key=lambda number: _costs_of_parts(whole[number], best[number], most[number])[-1],
+        )
+        best[longest] += 1
+    return best
+
+
+def _play_cut(
+    whole: Sequence[float], counts: Sequence[int], most: Sequence[int], places: int
+) -> tuple[float, set[int]]:
+    """Return when the last place ends, and which loads may be cut that keep one of the last places busy."""
+    parts = [
+        (-part, number)
+        for number, (cost, count, limit) in enumerate(zip(whole, counts, most, strict=True))
+        for part in ((cost,) if count == 1 else _costs_of_parts(cost, count, limit))
+    ]
+    ends = [(0.0, place) for place in range(places)]
+    last: dict[int, int] = {}  # by place: the last load that may be cut
+    for negative_cost, number in sorted(parts):  # the longest first
+        end, place = ends[0]
+        heapq.heapreplace(ends, (end - negative_cost, place))
+        if counts[number] < most[number]:
+            last[place] = number
+    makespan = max(end for end, _ in ends)
+    return makespan, {last[place] for end, place in ends if end * _CLEAR_GAIN > makespan and place in last}
+
+
+def _costs_of_parts(whole: float, count: int, most: int) -> list[float]:
+    """Return what the parts of a load cost, the smallest first."""
+    if count == 1:
+        return [whole]
+    return sorted(_cost_of_part(whole, size / most) for size in _sizes(most, count))
+
+
+def _cost_of_part(whole: float, share: float) -> float:
+    """Return what a share of a load costs by itself: a half, 55 % of the whole."""
+    return whole * math.pow(share, 1 - math.log2(_COST_OF_HALVING))
+
+
+def _sizes(units: int, count: int) -> list[int]:
+    return [units * (number + 1) // count - units * number // count for number in range(count)]
+
+
+def _units(group: RunGroup, in_step: bool) -> Sequence[Sequence[Trajectory]]:
+    """Return what of a group has to stay together."""
+    return whole_configurations(group.trajectories) if in_step else [(runs,) for runs in group.trajectories]
+
+
+def _divided(group: RunGroup, count: int, *, in_step: bool) -> list[RunGroup]:
+    if count == 1:
+        return [group]
+    units = _units(group, in_step)
+    bounds = itertools.pairwise([0, *itertools.accumulate(_sizes(len(units), count))])
+    return [_part(group, list(itertools.chain(*units[start:end])), in_step=in_step) for start, end in bounds]
+
+
+def _part(group: RunGroup, members: Sequence[Trajectory], *, in_step: bool) -> RunGroup:
+    """Return the group of some of its trajectories, with as many threads."""
+    if group.is_threaded and not in_step:
+        return RunGroup.of(members, len(group.programs) if len(members) > 1 else 1).up_to(group.goals)
+    ids = {runs[0].id for runs in members}
+    programs = [tuple(runs for runs in program if runs[0].id in ids) for program in group.programs]
+    left = tuple(program for program in programs if program)
+    return RunGroup(left, group.is_threaded and len(left) > 1, group.goals)
+
+
+def _seconds_of_part(load: Load, part: RunGroup) -> float | None:
+    if load.seconds is None or part is load.group:
+        return load.seconds
+    return _cost_of_part(load.seconds, epochs_of(part) / epochs_of(load.group))

@@ -1,0 +1,63 @@
+"""How a sweep goes, foreseen: what each place does when, and what that amounts to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cnnsweep.planning.scheduling import Place
+from cnnsweep.types import RunGroup
+
+_NOTICEABLE = 0.1  # of the time that the places have
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What a place was busy with, from when to when."""
+
+    place: int
+    group: RunGroup
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How a sweep goes, foreseen. Seconds of places are summed over all places.
+
+    Attributes:
+        bars: in the order of their ends.
+        makespan_s: until everything has ended.
+        training_s: of places, which bears fruit.
+        wasted_s: of places, on epochs that were lost with their node.
+        recording_s: of the one process that writes everything down.
+        waiting_s: of places, until that process has time for them.
+        lost_nodes: how many times a node was lost.
+    """
+
+    places: tuple[Place, ...]
+    bars: tuple[Bar, ...]
+    makespan_s: float
+    training_s: float
+    wasted_s: float
+    recording_s: float
+    waiting_s: float
+    lost_nodes: int
+
+    @property
+    def paid_s(self) -> float:
+        """Seconds of places from the start to the end, whether there is something to do or not."""
+        return len(self.places) * self.makespan_s
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the places' time that goes into training which bears fruit."""
+        return self.training_s / self.paid_s if self.paid_s else 0.0
+
+    @property
+    def is_bound_by_recording(self) -> bool:
+        return self.waiting_s > _NOTICEABLE * self.paid_s
+
+    @property
+    def most_places(self) -> float:
+        """How many places the process that writes can keep busy."""
+        return 1 + self.training_s / self.recording_s

@@ -1,0 +1,92 @@
+"""Every figure of a sweep, written into a folder."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnnsweep.analysis.configurations import best_of, chosen_setting, group_settings
+from cnnsweep.analysis.importance import FEWEST_SETTINGS
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.run_evaluation import load_run_evaluation
+from cnnsweep.errors import UsageError
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.plots.classes import class_accuracy, confusion_matrix
+from cnnsweep.plots.cost import time_figure
+from cnnsweep.plots.effects import effects_figure
+from cnnsweep.plots.heat_map import heat_map
+from cnnsweep.plots.importance import importance_figure
+from cnnsweep.plots.learning import learning_curves
+from cnnsweep.plots.style import FORMATS, Drawing, render
+from cnnsweep.storage.atomic_files import make_folder, replace_file, unwritable
+
+NEEDS_MATPLOTLIB = "--figures: needs matplotlib: pip install 'cnnsweep[report]'"
+CAPTIONS = "captions.md"
+_EVALUATE = "cnnsweep evaluate measures it"
+_NEEDS = {
+    "learning curves": "needs a setting of two epochs",
+    "effects": "needs a hyperparameter of two values",
+    "importance": f"needs two hyperparameters, {FEWEST_SETTINGS} settings that differ, and Optuna (cnnsweep[search])",
+    "figure against time": "needs two settings",
+    "heat map": "needs two hyperparameters of few values",
+    "accuracy by class": _EVALUATE,
+    "confusion matrix": _EVALUATE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFigures:
+    """What was written: the files, in order, and of each figure that was left out what it needs."""
+
+    files: tuple[Path, ...]
+    left_out: Mapping[str, str]
+
+
+def write_figures(results: Results, folder: Path) -> WrittenFigures:
+    """Write each figure as PNG and SVG, for a column of a paper and for a slide, and their captions.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+        ResultsError: the evaluation of the best run is damaged.
+        FolderError: the folder cannot be written.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UsageError(NEEDS_MATPLOTLIB)
+    drawings = make_drawings(results)
+    captions = ""
+    files = []
+    try:
+        for form in FORMATS:
+            make_folder(folder / form.name)
+        for name, drawing in drawings.items():
+            if drawing is None:
+                continue
+            captions += f"**{name}**: {safe_text(drawing.caption)}\n\n"
+            for form in FORMATS:
+                for ending, content in render(drawing, form).items():
+                    files.append(folder / form.name / f"{drawing.name}.{ending}")
+                    replace_file(files[-1], content)
+        files.append(folder / CAPTIONS)
+        replace_file(files[-1], captions)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return WrittenFigures(tuple(files), {name: _NEEDS[name] for name, drawing in drawings.items() if drawing is None})
+
+
+def make_drawings(results: Results) -> dict[str, Drawing | None]:
+    """Return the figures by what they show; None for one that the sweep has not enough for."""
+    settings = group_settings(results)
+    chosen = chosen_setting(results, settings)
+    best = None if chosen is None else best_of(results, chosen)
+    evaluation = None if best is None else load_run_evaluation(results.folder / best.name, best.best_epoch)
+    return {
+        "learning curves": learning_curves(results, settings),
+        "effects": effects_figure(results),
+        "importance": importance_figure(results, settings),
+        "figure against time": time_figure(results, settings),
+        "heat map": heat_map(results, settings),
+        "accuracy by class": None if evaluation is None else class_accuracy(evaluation),
+        "confusion matrix": None if evaluation is None else confusion_matrix(evaluation),
+    }

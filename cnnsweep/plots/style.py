@@ -1,0 +1,169 @@
+"""How figures look: sizes, colours, axes, and how they are written.
+
+Colours are those of Okabe and Ito (2008), which the colour-blind tell apart; lines differ in dashes and markers as
+well, so that a copy in black and white can be read.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cnnsweep.formatting.distinct import cut_texts
+from cnnsweep.formatting.escape import safe_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+MARKERS = ("o", "s", "^", "D", "v")
+BEST, OTHERS, INK = COLOURS[0], "#9A9A9A", "#222222"
+SCALE = "cividis"  # its lightness rises evenly, so it survives a copy without colours
+DPI = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What a figure is made for; sizes in inches, type and lines in points.
+
+    Attributes:
+        longest: characters of a text from the sweep file, such as a setting in a legend.
+    """
+
+    name: str
+    width: float
+    height: float
+    type: float
+    line: float
+    longest: int
+
+    @property
+    def row(self) -> float:
+        """The height of a line of text."""
+        return self.type * 1.5 / 72
+
+    def cut(self, value: Any, share: float = 1.0) -> str:
+        """Return text of unknown origin, safe to draw, and no longer than a share of `longest`."""
+        text, most = safe_text(value), max(int(self.longest * share), 4)
+        return text if len(text) <= most else text[: most - 1] + "…"
+
+    def cut_all(self, values: Sequence[Any], share: float = 1.0) -> list[str]:
+        """Return several such texts; different ones stay different."""
+        return cut_texts([safe_text(value) for value in values], max(int(self.longest * share), 12))
+
+
+COLUMN = Format("column", 3.35, 2.4, 8, 1.2, 44)  # of a paper in two columns
+SLIDE = Format("slide", 10.0, 5.0, 18, 2.6, 60)
+FORMATS = (COLUMN, SLIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """One figure to be.
+
+    Attributes:
+        name: of its files.
+        caption: what it shows, as it may stand below it in a paper.
+        draw: draws it on an empty figure of a format.
+        rows: lines of text that it needs beside the format's own height: a legend, or rows of a list.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[Figure, Format], None]
+    rows: int = 0
+
+
+def render(drawing: Drawing, form: Format) -> dict[str, bytes]:
+    """Return a drawing as PNG and as SVG, by the ending of the file's name; the same figures give the same bytes."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(_settings(form)), warnings.catch_warnings():
+        # Letters that the font lacks are boxes in the PNG; whoever looks at the SVG has other fonts.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure = Figure((form.width, form.height + drawing.rows * form.row), layout="constrained")
+        drawing.draw(figure, form)
+        written = {}
+        for kind, about in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, dpi=DPI, metadata=about)
+            written[kind] = buffer.getvalue()
+    return written
+
+
+def _settings(form: Format) -> Any:  # a mapping whose keys matplotlib's own types list one by one
+    import matplotlib
+
+    return {
+        **matplotlib.rcParamsDefault,  # not what a person's own matplotlibrc says
+        "backend": "agg",
+        "font.size": form.type,
+        "axes.labelsize": form.type,
+        "axes.titlesize": form.type,
+        "xtick.labelsize": form.type * 0.9,
+        "ytick.labelsize": form.type * 0.9,
+        "legend.fontsize": form.type * 0.9,
+        "legend.frameon": False,
+        "lines.linewidth": form.line,
+        "lines.markersize": form.line * 3,
+        "axes.linewidth": form.line * 0.6,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.unicode_minus": True,
+        "figure.constrained_layout.w_pad": form.type / 144,
+        "figure.constrained_layout.h_pad": form.type / 144,
+        "text.parse_math": False,  # a name with dollar signs is a name
+        "svg.fonttype": "none",  # text stays text: searchable, and in the reader's font
+        "svg.hashsalt": "cnnsweep",
+    }
+
+
+def metric_label(metric: str) -> str:
+    """Return a figure's name with its unit: accuracies in percent, losses in nats (natural logarithms)."""
+    kind = "accuracy (%)" if metric.endswith("accuracy") else "loss (nats)"
+    return f"{'validation' if metric.startswith('val_') else 'training'} {kind}"
+
+
+def in_unit(metric: str, value: float) -> float:
+    """Return a figure in the unit of `metric_label`."""
+    return value * 100 if metric.endswith("accuracy") else value
+
+
+def use_whole_ticks(axes: Axes) -> None:
+    """Put the ticks of the horizontal axis on whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+
+
+def time_unit(seconds: float) -> tuple[str, float]:
+    """Return the unit in which a time of about so many seconds is best written, and how many seconds it has."""
+    return next(((name, size) for name, size in (("h", 3600.0), ("min", 60.0)) if seconds >= 2 * size), ("s", 1.0))
+
+
+def grid(axes: Axes, which: str) -> None:
+    """Draw faint lines behind the figures."""
+    axes.set_axisbelow(True)
+    axes.grid(axis=which, color="#E3E3E3", linewidth=axes.spines["left"].get_linewidth())  # type: ignore[arg-type]
+
+
+def readable_on(scale: str, share: float) -> str:
+    """Return black or white, whichever can be read on a colour of a scale, at 0 to 1."""
+    from matplotlib import colormaps
+
+    parts = [float(part) for part in colormaps[scale](share)][:3]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return "black" if luminance > math.sqrt(1.05 * 0.05) - 0.05 else "white"  # where both have the same contrast

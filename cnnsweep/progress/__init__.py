@@ -1,0 +1,1 @@
+"""Progress of a sweep: live table, plain lines, notebook, `watch`."""

@@ -1,0 +1,27 @@
+"""Which display a sweep gets."""
+
+import sys
+from typing import TextIO
+
+from cnnsweep.formatting.stream import is_dumb_terminal
+from cnnsweep.progress.base import SweepDisplay
+from cnnsweep.progress.plain import PlainDisplay, QuietDisplay
+
+
+def choose_display(quiet: bool, stream: TextIO | None = None, *, keeps_table: bool = False) -> SweepDisplay:
+    """Return the live table for a terminal, plain lines for anything else, and little at all if `quiet`.
+
+    Args:
+        stream: where to write; stderr by default, so that stdout stays free for data.
+        keeps_table: leave the last live table on the screen, for who prints no other.
+    """
+    stream = sys.stderr if stream is None else stream
+    if quiet:
+        return QuietDisplay(stream)
+    if not stream.isatty() or is_dumb_terminal():
+        return PlainDisplay(stream)
+    from rich.console import Console  # only where there is a terminal to draw on
+
+    from cnnsweep.progress.live import LiveDisplay
+
+    return LiveDisplay(Console(file=stream), keeps_table=keeps_table)

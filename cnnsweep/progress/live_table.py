@@ -1,0 +1,224 @@
+"""What the live display draws: the table of the runs and the progress lines, as large as the terminal allows."""
+
+from collections.abc import Sequence
+
+from rich.console import Group
+from rich.text import Text
+
+from cnnsweep.formatting.columns import Column, build_table, figure_column, setting_column
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import (
+    UNKNOWN,
+    bar_text,
+    duration_text,
+    epochs_text,
+    estimate_text,
+)
+from cnnsweep.formatting.sparkline import curve_column
+from cnnsweep.progress.lines import runs_words
+from cnnsweep.progress.state import FAILURES, RunProgress, SweepProgress
+from cnnsweep.types import RunStatus, end_words
+
+STATUS_STYLES = {
+    RunStatus.WAITING: "dim",
+    RunStatus.RUNNING: "cyan",
+    RunStatus.FINISHED: "",
+    RunStatus.STOPPED: "",
+    RunStatus.DIVERGED: "red",
+    RunStatus.FAILED: "red",
+    RunStatus.INTERRUPTED: "magenta",
+}
+SIGNS = {RunStatus.RUNNING: "▸", RunStatus.DIVERGED: "✗", RunStatus.FAILED: "✗"}
+BEST_STYLE = "bold green"
+WIDEST_BARS = 100
+LINES_AROUND = 9  # title, header and its rule, counts, two bars, two empty lines, and one to spare
+BEST_SHOWN = 3
+FAILURES_SHOWN = 3
+
+
+def picture(progress: SweepProgress, width: int, height: int) -> Group:
+    """Return all that is drawn but the lines that move from frame to frame, see `progress_lines`."""
+    blocks = choose_rows(progress, max(height - LINES_AROUND, 1))
+    return Group(title_line(progress), "", runs_table(progress, blocks, width), "", counts_line(progress, blocks))
+
+
+def choose_rows(progress: SweepProgress, room: int) -> list[list[RunProgress]]:
+    """Return the runs to show, in blocks, at most `room` lines with an empty one between two blocks.
+
+    Where all runs fit there is one block of them all; otherwise the best few, the runs that train now and the most
+    recent failures, and what is left of the room goes to those that train.
+    """
+    if len(progress.runs) <= room:
+        return [list(progress.runs.values())]
+    # A run that trains is shown once, among the best if it is one of them.
+    best = progress.leaders[: min(BEST_SHOWN, max(room // 3, 1))]
+    failures = progress.failures[-FAILURES_SHOWN:] if room >= 10 else []
+    left = room - len(best) - len(failures) - bool(best) - bool(failures)
+    active = [row for row in progress.active.values() if row not in best][: max(left, 0)]
+    return [block for block in (best, active, failures) if block]
+
+
+def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]], width: int) -> Text:
+    """Return the table of the given runs, with the columns that `width` has room for."""
+    rows = [row for block in blocks for row in block]
+    ends, position = [], -1
+    for block in blocks[:-1]:
+        position += len(block)
+        ends.append(position)
+    columns = [
+        Column("", [_sign(progress, row) for row in rows], drop=0),
+        Column("run", [Text(str(row.number), _row_style(progress, row)) for row in rows], drop=0),
+        _status_column(rows),
+        *_setting_columns(progress, rows),
+        Column("epoch", [Text(epochs_text(row.epochs_done, row.run.hyperparameters.epochs)) for row in rows], drop=1),
+        *_figure_columns(progress, rows),
+        *_curve_column(progress, rows),
+        Column("time", [_time_cell(row) for row in rows], drop=20),
+    ]
+    return build_table(columns, width, ends)
+
+
+def _sign(progress: SweepProgress, row: RunProgress) -> Text:
+    """Return what stands out of a row without colours, and where there is no room for the status."""
+    if row is progress.best:
+        return Text("★", BEST_STYLE)
+    return Text(SIGNS.get(row.status, " "), STATUS_STYLES[row.status])
+
+
+def _curve_column(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
+    epochs = max((row.run.hyperparameters.epochs for row in rows), default=0)
+    styles = ["green" if row is progress.best else "red" if row.status in FAILURES else "" for row in rows]
+    return curve_column([row.curve for row in rows], epochs, styles)
+
+
+def _status_column(rows: Sequence[RunProgress]) -> Column:
+    cells = [Text(end_words(row.status, row.failure), STATUS_STYLES[row.status]) for row in rows]
+    narrowest = max((len(row.status.value) for row in rows), default=0) + 1  # the kind of a failure may be cut
+    return Column("status", cells, drop=5, justify="left", narrowest=narrowest)
+
+
+def _row_style(progress: SweepProgress, row: RunProgress) -> str:
+    return BEST_STYLE if row is progress.best else STATUS_STYLES[row.status]
+
+
+def _setting_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
+    styles = ["dim" if row.status is RunStatus.WAITING else "" for row in rows]
+    return [
+        setting_column(name, [row.run.settings.get(name, UNKNOWN) for row in rows], styles, drop=3)
+        for name in progress.overview.columns
+    ]
+
+
+def _figure_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
+    objective = progress.overview.objective
+    is_validated = objective.metric.startswith("val_") or any(row.shown and row.shown.val_loss for row in rows)
+    metrics = ("loss", "accuracy", "val_loss", "val_accuracy") if is_validated else ("loss", "accuracy")
+    styles = ["green" if row is progress.best else "" for row in rows]
+    return [
+        figure_column(metric, objective, [getattr(row.shown, metric, None) for row in rows], styles)
+        for metric in metrics
+    ]
+
+
+def _time_cell(row: RunProgress) -> Text:
+    return Text(duration_text(row.latest.run_duration) if row.latest else "", "dim")
+
+
+def title_line(progress: SweepProgress) -> Text:
+    """Return the sweep's name, size, device and folder."""
+    overview = progress.overview
+    facts = [runs_words(progress), safe_text(overview.device), safe_text(overview.folder)]
+    return Text.assemble((safe_text(overview.name), "bold"), (f"  {' · '.join(facts)}", "dim"), no_wrap=True)
+
+
+def counts_line(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]]) -> Text:
+    """Return how many runs there are beside those shown, `+ 963 waiting, 30 finished`; of all runs if all are shown."""
+    counts = progress.counts.copy()
+    shown = [row for block in blocks for row in block]
+    is_partial = len(shown) < len(progress.runs)
+    if is_partial:
+        for row in shown:
+            counts[row.status] -= 1
+    parts: list[tuple[str, str]] = []
+    for status in RunStatus:
+        if counts[status]:
+            parts += [(", ", "dim"), (f"{counts[status]:,} {status.value}", STATUS_STYLES[status] or "dim")]
+    if progress.runs_to_come:
+        parts += [(", ", "dim"), (f"{progress.runs_to_come:,} to come", "dim")]
+    return Text.assemble(("+ " if is_partial else "", "dim"), *parts[1:], no_wrap=True, overflow="ellipsis")
+
+
+def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
+    """Return the bar of the epoch in progress and the bar of the whole sweep, with the time left.
+
+    Of a sweep that is only watched, who trains it takes the place of the epoch.
+    """
+    widest_state = max(width - 32, 20)  # leaves a bar of some length
+    left = estimate_text(progress.seconds_left())
+    done, total = progress.epochs_done, progress.epochs_total
+    # Without any epochs there is nothing to do, or a search has not asked for its first run yet.
+    is_unknown = not total and progress.runs_to_come > 0
+    of = UNKNOWN if is_unknown else f"{total:,}"
+    epochs = "epoch" if total == 1 and not is_unknown else "epochs"
+    begun = sum(row.share for row in progress.active.values())
+    elapsed = duration_text(progress.elapsed)
+    is_through = not is_unknown and done == total and not progress.active
+    sweep_state = _longest_that_fits(
+        (f"{done:,} of {of} {epochs} in {elapsed}", f"{done:,} {epochs}")
+        if is_through
+        else (
+            f"{done:,} of {of} {epochs}, {elapsed} so far, {left} left",
+            f"{done:,}/{of} {epochs}, {left} left",
+            f"{left} left",
+        ),
+        widest_state,
+    )
+    sweep_share = (done + begun) / total if total else 0.0 if is_unknown else 1.0
+    under_way = progress.overview.under_way
+    if under_way is not None:
+        source = Text(under_way.source(), "dim", no_wrap=True, overflow="ellipsis")
+        return [source, _bar_line("sweep", sweep_share, sweep_state, len(sweep_state), width)]
+    epoch_state = _epoch_state(progress, widest_state)
+    state_width = max(len(sweep_state), len(epoch_state))
+    epoch_share = begun / len(progress.active) if progress.active else 0.0
+    return [
+        _bar_line("epoch", epoch_share, epoch_state, state_width, width),
+        _bar_line("sweep", sweep_share, sweep_state, state_width, width),
+    ]
+
+
+def _epoch_state(progress: SweepProgress, widest: int) -> str:
+    """Return in words where the runs that train now are."""
+    if not progress.active:
+        return UNKNOWN
+    training = next(iter(progress.active.values()))
+    who = f"run {training.number}" if len(progress.active) == 1 else f"{len(progress.active)} runs"
+    latest = progress.batches
+    if latest is None or len(latest.run_ids) != len(progress.active):
+        return f"{who} side by side" if len(progress.active) > 1 else who
+    rows = [progress.runs[run_id] for run_id in latest.run_ids]
+    epochs = max(row.run.hyperparameters.epochs for row in rows)
+    farthest = max(row.epochs_done for row in rows) + 1  # of a search, those on their way train beside newcomers
+    at = f"epoch {latest.epoch}" if farthest <= latest.epoch else f"epochs {latest.epoch} to {farthest}"
+    where = f"{who}, {at}/{epochs}"
+    return _longest_that_fits((f"{where}, batch {latest.done:,} of {latest.total:,}", where, who), widest)
+
+
+def _longest_that_fits(wordings: Sequence[str], width: int) -> str:
+    return next((wording for wording in wordings if len(wording) <= width), wordings[-1])
+
+
+def _bar_line(label: str, share: float, state: str, state_width: int, width: int) -> Text:
+    length = max(min(width, WIDEST_BARS) - state_width - len(label) - 9, 4)
+    bar = bar_text(share, length)
+    line = Text.assemble(
+        (f"{label} ", "dim"),
+        (bar, "green" if share >= 1 else "cyan"),
+        ("·" * (length - len(bar)), "dim"),
+        f" {share:4.0%}  ",
+        (state, "dim"),
+        no_wrap=True,
+        overflow="ellipsis",
+    )
+    line.truncate(width, overflow="ellipsis")
+    return line

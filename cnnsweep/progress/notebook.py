@@ -1,0 +1,119 @@
+"""Progress in a notebook: one small box that changes, where plain lines would fill the page."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from html import escape
+from importlib import import_module
+from typing import Any
+
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text, duration_text, figure_text
+from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.progress.choose import choose_display
+from cnnsweep.progress.lines import failure_line, run_words, summary_line
+from cnnsweep.progress.state import FAILURES, SweepProgress
+from cnnsweep.types import EpochRecord, Run, RunOutcome
+
+_INTERVAL_S = 0.5
+_MOST_LINES = 20  # messages that stay
+
+
+def choose_notebook_display(quiet: bool) -> SweepDisplay:
+    """Return the box where a notebook's kernel runs this, else what the command line has."""
+    show = None if quiet else _notebook_box()
+    return choose_display(quiet) if show is None else NotebookDisplay(show)
+
+
+def _notebook_box() -> Callable[[str], None] | None:
+    """Return a function that shows HTML in one place of the notebook's page, or None where there is no notebook."""
+    if "ipykernel" not in sys.modules:  # a kernel has imported it, and brings IPython
+        return None
+    interface: Any = import_module("IPython.display")
+    handle = interface.display(interface.HTML(""), display_id=True)
+    return None if handle is None else lambda html: handle.update(interface.HTML(html))
+
+
+class NotebookDisplay:
+    """Shows how far a sweep is, its best run, and what a person should know.
+
+    Args:
+        show: puts HTML into the place of what it showed before.
+    """
+
+    def __init__(self, show: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._show = show
+        self._clock = clock
+        self._due = 0.0
+        self._progress: SweepProgress | None = None
+        self._lines: list[str] = []
+
+    def sweep_started(self, overview: SweepOverview) -> None:
+        """Show the sweep's name and size."""
+        self._progress = SweepProgress(overview)
+        self._draw()
+
+    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+        """Count the runs in."""
+        self._now().runs_added(runs, to_come)
+
+    def run_started(self, run_id: str) -> None:
+        """Note it."""
+        self._now().run_started(run_id)
+
+    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+        """Nothing: the box counts epochs."""
+
+    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
+        """Show how far the sweep is, at most twice a second."""
+        self._now().epoch_ended(record, standing)
+        if self._clock() >= self._due:
+            self._draw()
+
+    def run_ended(self, outcome: RunOutcome) -> None:
+        """Show a failure and its cause."""
+        progress = self._now()
+        row = progress.run_ended(outcome)
+        if outcome.status in FAILURES:
+            self.message(failure_line(progress, row, outcome))
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def message(self, text: str) -> None:
+        """Add a line."""
+        self._lines = [*self._lines, safe_text(text)][-_MOST_LINES:]
+        self._draw()
+
+    def close(self) -> None:
+        """Show how the runs stand."""
+        self._draw(is_over=True)
+
+    def _now(self) -> SweepProgress:
+        assert self._progress, "sweep_started comes first"
+        return self._progress
+
+    def _draw(self, *, is_over: bool = False) -> None:
+        self._due = self._clock() + _INTERVAL_S
+        lines = list(self._lines)
+        bar = ""
+        if self._progress is not None:
+            lines = [*self._words(self._progress, is_over=is_over), *lines]
+            done, total = self._progress.epochs_done, self._progress.epochs_total
+            bar = f'<progress value="{done}" max="{max(total, 1)}" style="width: 100%"></progress>'
+        self._show(f"<div>{bar}{''.join(f'<div>{escape(line)}</div>' for line in lines)}</div>")
+
+    def _words(self, progress: SweepProgress, *, is_over: bool) -> list[str]:
+        if is_over:
+            return [summary_line(progress)]
+        total = count_text(progress.epochs_total, "epoch")
+        words = f"{safe_text(progress.overview.name)}: {progress.epochs_done} of {total}"
+        seconds = progress.seconds_left()
+        words += "" if seconds is None else f", about {duration_text(seconds)} left"
+        if progress.best is None or progress.best.standing is None:
+            return [words]
+        objective = progress.overview.objective
+        figure = figure_text(objective.metric, objective.value(progress.best.standing))
+        return [words, f"best so far: {run_words(progress, progress.best)}, {objective.metric} {figure}"]

@@ -1,0 +1,233 @@
+"""Where a sweep stands, kept up from its events; what the live table and the plain lines are written from."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cnnsweep.metrics.objective import has_learned
+from cnnsweep.progress.base import SweepOverview
+from cnnsweep.progress.eta import TimeLeft
+from cnnsweep.types import EpochRecord, FailureKind, Run, RunOutcome, RunStatus
+
+FAILURES = (RunStatus.DIVERGED, RunStatus.FAILED)
+LEADERS = 5  # how many of the best runs are kept in order
+RECENT_FAILURES = 5
+
+
+@dataclass(slots=True, eq=False)  # a run is itself, whatever its figures
+class RunProgress:
+    """Where one run stands.
+
+    Attributes:
+        number: its place in the sweep, from 1.
+        latest: its last epoch.
+        standing: what stands for it by the sweep's objective; None while no figure is finite.
+        share: how much of the epoch in progress is through, 0 to 1.
+        failure: of what kind, for a run that failed.
+        curve: the deciding figure of each epoch, from the first; None or NaN where it is not finite.
+    """
+
+    number: int
+    run: Run
+    status: RunStatus = RunStatus.WAITING
+    latest: EpochRecord | None = None
+    standing: EpochRecord | None = None
+    share: float = 0.0
+    failure: FailureKind | None = None
+    curve: list[float | None] = field(default_factory=list)
+
+    @property
+    def epochs_done(self) -> int:
+        return self.latest.epoch if self.latest else 0
+
+    @property
+    def epochs_left(self) -> int:
+        return 0 if self.status.is_final else max(self.run.hyperparameters.epochs - self.epochs_done, 0)
+
+    @property
+    def shown(self) -> EpochRecord | None:
+        """What a table shows: the last epoch while the run trains, what stands for the run after."""
+        return self.latest if self.status is RunStatus.RUNNING else self.standing or self.latest
+
+
+@dataclass(frozen=True, slots=True)
+class BatchCount:
+    """How far the runs that train together are in their epoch."""
+
+    run_ids: tuple[str, ...]
+    epoch: int
+    done: int
+    total: int
+
+
+class SweepProgress:
+    """The state of every run, the best of them, and the time left."""
+
+    def __init__(self, overview: SweepOverview, clock: Callable[[], float] = time.monotonic) -> None:
+        self.overview = overview
+        self.runs = {run.id: RunProgress(number, run) for number, run in enumerate(overview.runs, start=1)}
+        self.runs_to_come = overview.runs_to_come
+        self.active: dict[str, RunProgress] = {}  # in the order they started
+        self.failures: list[RunProgress] = []  # the most recent last
+        self.batches: BatchCount | None = None  # the last word on it
+        self.leaders: list[RunProgress] = []  # the best first; runs that failed are not among them
+        for row in self.runs.values():
+            self._recall(row)
+        self.counts = Counter(row.status for row in self.runs.values())
+        self.epochs_done = sum(row.epochs_done for row in self.runs.values())
+        self.time_left = TimeLeft(overview.runs, clock)
+        for row in self.runs.values():
+            self.time_left.set_left(row.run.id, row.epochs_left)
+        if overview.under_way is not None:
+            self.time_left.start(overview.under_way.elapsed_s)
+            for record in overview.under_way.records:
+                self.time_left.learn(record)
+        self._rank_all()
+
+    @property
+    def best(self) -> RunProgress | None:
+        """The run that leads, or None while there is none, or none that has learned anything."""
+        return self.leaders[0] if self.leaders and self._has_learned(self.leaders[0]) else None
+
+    @property
+    def is_tied(self) -> bool:
+        """True if another run has the very figure of the one that leads."""
+        first, *others = (self._value(row.standing) for row in self.leaders[:2])
+        return first in others
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds for which this sweep has trained, by all commands.
+
+        The clock goes on while something trains; in between, what is written down counts and nothing that comes after.
+        """
+        if self.overview.elapsed is not None and not self.active:
+            return self.overview.elapsed()
+        return self.overview.elapsed_before + self.time_left.elapsed()
+
+    @property
+    def size(self) -> int:
+        """How many runs there are, with those to come."""
+        return len(self.runs) + self.runs_to_come
+
+    @property
+    def epochs_to_come(self) -> int:
+        """How many epochs the runs to come will train, if they train as many as the known ones do in the mean.
+
+        Known runs count with what they have trained and still will: where many are stopped early, more will be.
+        """
+        known = self.epochs_done + self.time_left.epochs_left
+        return round(self.runs_to_come * known / len(self.runs)) if self.runs else 0
+
+    @property
+    def epochs_left(self) -> int:
+        """Epochs to do; fewer once a run has ended early."""
+        return self.time_left.epochs_left + self.epochs_to_come
+
+    @property
+    def epochs_total(self) -> int:
+        """Epochs done and to do."""
+        return self.epochs_done + self.epochs_left
+
+    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+        """Add the runs that are not known yet, and note how many will follow."""
+        self.runs_to_come = to_come
+        for run in runs:
+            if run.id not in self.runs:
+                row = self.runs[run.id] = RunProgress(len(self.runs) + 1, run)
+                self._recall(row)
+                self.counts[row.status] += 1
+                self.epochs_done += row.epochs_done
+                self.time_left.add(run)
+                self.time_left.set_left(run.id, row.epochs_left)
+                if row.standing is not None and row.status not in FAILURES:
+                    self._rank_all()
+
+    def _recall(self, row: RunProgress) -> None:
+        """Take in what a run came to before this session."""
+        records = self.overview.history.get(row.run.id)
+        if records:
+            row.latest = records[-1]
+            row.curve = [getattr(record, self.overview.objective.metric) for record in records]
+            row.standing = self.overview.objective.standing(records)
+        if row.run.id in self.overview.outcomes:
+            outcome = self.overview.outcomes[row.run.id]
+            self._set_status(row, outcome.status, outcome.failure)
+
+    def run_started(self, run_id: str) -> RunProgress:
+        """Mark a run as training and return it."""
+        row = self.runs[run_id]
+        self.failures = [failure for failure in self.failures if failure is not row]  # it is tried again
+        self._change_status(row, RunStatus.RUNNING)
+        self.active[run_id] = row
+        self.time_left.start()
+        return row
+
+    def batches_done(self, batches: BatchCount) -> None:
+        """Note how much of the epoch in progress is through."""
+        self.batches = batches
+        for run_id in batches.run_ids:
+            self.runs[run_id].share = batches.done / batches.total if batches.total else 0.0
+
+    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> RunProgress:
+        """Take a run's figures in and return it."""
+        row = self.runs[record.run_id]
+        # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
+        self.epochs_done += record.epoch - row.epochs_done
+        row.latest, row.share = record, 0.0
+        row.curve[record.epoch - 1 :] = [getattr(record, self.overview.objective.metric)]
+        self.batches = None
+        self.time_left.learn(record)
+        self.time_left.set_left(record.run_id, row.epochs_left)
+        before, row.standing = row.standing, standing
+        objective = self.overview.objective
+        if row in self.leaders and standing != before and objective.rank_records([standing, before])[0] == 1:
+            self._rank_all()  # a run that was not among the leaders may be ahead of it now
+        elif standing is not None:
+            self._place(row)
+        return row
+
+    def run_ended(self, outcome: RunOutcome) -> RunProgress:
+        """Mark a run as ended and return it."""
+        row = self.runs[outcome.run_id]
+        row.share = 0.0
+        self.active.pop(outcome.run_id, None)
+        self._change_status(row, outcome.status, outcome.failure)
+        if row in self.leaders and outcome.status in FAILURES:
+            self._rank_all()  # rare, so looking at every run again costs nothing
+        return row
+
+    def seconds_left(self) -> float | None:
+        """Return the estimated seconds until the sweep is through, or None while too little is known."""
+        return self.time_left.seconds({run_id: row.share for run_id, row in self.active.items()}, self.epochs_to_come)
+
+    def _change_status(self, row: RunProgress, status: RunStatus, failure: FailureKind | None = None) -> None:
+        self.counts[row.status] -= 1
+        self.counts[status] += 1
+        self._set_status(row, status, failure)
+        self.time_left.set_left(row.run.id, row.epochs_left)
+
+    def _set_status(self, row: RunProgress, status: RunStatus, failure: FailureKind | None) -> None:
+        row.status, row.failure = status, failure
+        if status in FAILURES:
+            self.failures = [*self.failures, row][-RECENT_FAILURES:]
+
+    def _place(self, row: RunProgress) -> None:
+        """Put a run into its place; no other can rise by it, so those that do not lead are not looked at."""
+        self.leaders = self._ranked([leader for leader in self.leaders if leader is not row] + [row])
+
+    def _rank_all(self) -> None:
+        self.leaders = self._ranked([row for row in self.runs.values() if row.standing and row.status not in FAILURES])
+
+    def _ranked(self, rows: list[RunProgress]) -> list[RunProgress]:
+        # By number first: where figure and loss are equal, the run that comes first in the sweep stays ahead.
+        rows = sorted(rows, key=lambda row: row.number)
+        order = self.overview.objective.rank_records([row.standing for row in rows])
+        return [rows[position] for position in order[:LEADERS]]
+
+    def _has_learned(self, row: RunProgress) -> bool:
+        return row.standing is None or has_learned(row.standing.val_accuracy, self.overview.chance)
+
+    def _value(self, standing: EpochRecord | None) -> float | None:
+        return None if standing is None else self.overview.objective.value(standing)

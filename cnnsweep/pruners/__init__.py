@@ -1,0 +1,1 @@
+"""Pruners: rules that end runs early, one file each."""

@@ -1,0 +1,120 @@
+"""Registry: the implementations of one kind, such as optimizers or pruners, by name.
+
+An implementation is a class with a name, in a file of the kind's package:
+
+    class RMSprop(Optimizer, name="rmsprop"):
+        momentum: Momentum = 0.0
+
+The class is a pydantic model: its fields are the keys of the sweep file. The registry finds it by that line alone, so
+that a list of names imports nothing. Other packages add implementations with an entry point in the group
+`cnnsweep.<package>`; a sweep file may name a class of its own as `file.py:Name` or `package.module:Name`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from importlib.resources import files
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from cnnsweep.errors import UsageError
+from cnnsweep.plugins import is_reference, load_object
+
+_NAMED_CLASS = re.compile(r'^class \w+\([^)]*\bname="([^"]+)"', re.MULTILINE)
+
+
+class Component(BaseModel):
+    """Base of all implementations: a pydantic model whose fields are the keys of the sweep file.
+
+    A module that defines one imports no torch at its top: a sweep file is checked before torch is needed.
+
+    Attributes:
+        name: the name in the sweep file; of a class without a name, its own.
+    """
+
+    # Built when first used: each class once, as a part of the whole, instead of once for itself as well.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    name: ClassVar[str] = ""
+
+    def __init_subclass__(cls, name: str | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.name = name or cls.__name__
+
+    @classmethod
+    def summary(cls) -> str:
+        """Return the first line of the docstring, without its period."""
+        return (cls.__doc__ or "").strip().partition("\n")[0].removesuffix(".")
+
+
+C = TypeVar("C", bound=Component)
+
+
+@dataclass(frozen=True)
+class Registry(Generic[C]):
+    """The implementations of one kind.
+
+    Attributes:
+        kind: singular, for messages: `optimizer`.
+        package: the package of `cnnsweep` whose files hold them: `optimizers`.
+        base: the class that they derive from.
+    """
+
+    kind: str
+    package: str
+    base: type[C]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The known names: built in, in the order of the files, then those of other packages."""
+        return tuple(dict.fromkeys([*self._modules, *self._entry_points]))
+
+    def get(self, name: str) -> type[C]:
+        """Return an implementation by its name, or by a reference such as `file.py:Name`.
+
+        Raises:
+            KeyError: the name is unknown.
+            UsageError: the code cannot be imported, or is no such class.
+        """
+        if is_reference(name):
+            return self._checked(load_object(name), name)
+        if name in self._modules:
+            module = importlib.import_module(self._modules[name])
+            named = (
+                value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Component)
+            )
+            return self._checked(next(one for one in named if one.name == name), name)
+        if name in self._entry_points:
+            point = self._entry_points[name]
+            try:
+                return self._checked(point.load(), f"{name} ({point.value})")
+            except (ImportError, AttributeError) as error:
+                raise UsageError(f"{self.kind} {name}: its package cannot be imported ({error})") from error
+        raise KeyError(name)
+
+    @cached_property
+    def _modules(self) -> Mapping[str, str]:
+        """The module of each built-in implementation, by name."""
+        package = f"cnnsweep.{self.package}"
+        found: dict[str, str] = {}
+        for file in sorted(files(package).iterdir(), key=lambda file: file.name):
+            if file.name.endswith(".py"):
+                text = file.read_text(encoding="utf-8")
+                found |= dict.fromkeys(_NAMED_CLASS.findall(text), f"{package}.{file.name.removesuffix('.py')}")
+        return found
+
+    @cached_property
+    def _entry_points(self) -> Mapping[str, EntryPoint]:
+        """The entry points of other packages, by name; a built-in name cannot be replaced."""
+        return {point.name: point for point in entry_points(group=f"cnnsweep.{self.package}")}
+
+    def _checked(self, value: Any, name: str) -> type[C]:
+        if not (isinstance(value, type) and issubclass(value, self.base)):
+            base = f"{self.base.__module__}.{self.base.__qualname__}"
+            raise UsageError(f"{self.kind} {name}: found {value!r:.60}, allowed is a subclass of {base}")
+        return value

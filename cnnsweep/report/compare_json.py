@@ -1,0 +1,95 @@
+"""A comparison of sweeps as JSON, for programs."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from cnnsweep.analysis.compare import Comparison, RankedSetting, SharedSetting
+from cnnsweep.analysis.compare_differences import UNKNOWN_FACT, facts_of
+from cnnsweep.analysis.compare_sources import Source
+from cnnsweep.analysis.results import FIGURES
+from cnnsweep.storage.atomic_files import to_json
+
+
+def compare_to_json(comparison: Comparison, top: int | None = None) -> str:
+    """Return everything as JSON; of the ranked settings the first `top`, all where it is None or 0."""
+    objective = comparison.objective
+    content = {
+        "metric": objective.metric,
+        "mode": objective.mode,
+        "sweeps": [_sweep_to_json(source) for source in comparison.sources],
+        "warnings": list(comparison.warnings),
+        "axes": list(comparison.axes),
+        "settings": [_setting_to_json(one, objective.metric) for one in comparison.settings[: top or None]],
+        "shared": [_shared_to_json(one) for one in comparison.shared],
+        "differences": [
+            {
+                "name": one.name,
+                "values": {letter: value for letter, value in one.values.items() if value is not UNKNOWN_FACT},
+                "unknown": [letter for letter, value in one.values.items() if value is UNKNOWN_FACT],
+            }
+            for one in comparison.distinctions
+        ],
+    }
+    # Through `to_json` for what JSON does not have; then pure ASCII, so that nothing in it can steer a terminal.
+    return json.dumps(json.loads(to_json(content)), indent=2, allow_nan=False) + "\n"
+
+
+def _sweep_to_json(source: Source) -> dict[str, Any]:
+    sweep, runs = source.results.sweep, source.results.runs
+    facts = {key: value for key, value in facts_of(source).items() if value is not UNKNOWN_FACT}
+    return {
+        "sweep": source.letter,
+        "name": sweep.name,
+        "folder": str(source.results.folder),
+        "status": sweep.status,
+        "runs": dict(Counter(run.status.value for run in runs)),
+        "duration": sweep.duration,
+        "facts": facts,
+        "missing": list(source.missing),
+    }
+
+
+def _setting_to_json(one: RankedSetting, metric: str) -> dict[str, Any]:
+    setting, found = one.setting, one.setting.estimate
+    return {
+        "place": one.place,
+        "sweep": one.source.letter,
+        "configuration": setting.configuration,
+        "settings": dict(one.values),
+        "metric": metric,
+        "mean": None if found is None else found.mean,
+        "deviation": None if found is None else found.deviation,
+        "low": None if found is None else found.low,
+        "high": None if found is None else found.high,
+        "count": len(setting.figures),
+        "failed": setting.failed,
+        "tied": one.tied,
+        "runs": [
+            {
+                "run": run.name,
+                "status": run.status.value,
+                "seed": run.settings.get("seed"),
+                "fold": run.fold,
+                **{name: run.figure(name) for name in FIGURES},
+            }
+            for run in setting.runs
+        ],
+    }
+
+
+def _shared_to_json(one: SharedSetting) -> dict[str, Any]:
+    found = one.difference
+    return {
+        "first": one.first.source.letter,
+        "second": one.second.source.letter,
+        "settings": dict(one.first.values),
+        "first_place": one.first.place,
+        "second_place": one.second.place,
+        "difference": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "sure": found.sure,
+        "pairs": found.pairs,
+        "identical": one.are_identical,
+    }

@@ -1,0 +1,234 @@
+"""A comparison of sweeps for people: who they are, all settings in one ranked table, what they share, what differed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.compare import Comparison, RankedSetting
+from cnnsweep.analysis.compare_differences import UNKNOWN_FACT, Distinction
+from cnnsweep.analysis.compare_sources import Source
+from cnnsweep.analysis.configurations import replicate_words
+from cnnsweep.analysis.intervals import interval_cells, mean_text
+from cnnsweep.analysis.ties import EQUAL, STAR, TIED, chance_words
+from cnnsweep.formatting.columns import Column, build_table, figure_column, setting_column
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, setting_text
+from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.report.compare_shared import hidden_words, shared_section
+from cnnsweep.report.former_runs import former_words
+from cnnsweep.report.ranking import DEFAULT_TOP, counts_words
+from cnnsweep.types import RunStatus
+
+LONGEST_VALUE = 160  # characters of one value among the differences
+SHORT_HASH = 12
+
+
+def render_comparison(comparison: Comparison, console: Console, top: int | None = None) -> None:
+    """Print a comparison.
+
+    Args:
+        top: how many settings the tables show; 20 if None, all if 0.
+    """
+    rows = (DEFAULT_TOP if top is None else top) or None
+    console.print(_legend(comparison))
+    for warning in comparison.warnings:
+        console.print(Text(warning, "magenta"))
+    console.print()
+    console.print(_ranked(comparison, rows, console.width))
+    for section in (shared_section(comparison, rows, console.width), _differences(comparison)):
+        if section is not None:
+            console.print()
+            console.print(section)
+
+
+def _legend(comparison: Comparison) -> RenderableType:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for source in comparison.sources:
+        sweep, results = source.results.sweep, source.results
+        of = f" of {count_text(len({run.configuration for run in results.runs}), 'setting')}"
+        text = Text.assemble(
+            (safe_text(source.name), "bold"),
+            f"  {safe_text(sweep.model) or 'several models'} on {safe_text(sweep.dataset)}  ",
+            (safe_text(source.path), "dim"),
+            f"\n{counts_words(results, of if has_replicates(results) else '')}",
+        )
+        if sweep.status != "finished":
+            text.append(f"; the sweep is {sweep.status}", "magenta")
+        best = next((one for one in comparison.settings if one.source is source and one.place is not None), None)
+        if source.results.former:
+            text.append(f"; {former_words(source.results)}", "dim")
+        chance = chance_words(source.results)
+        if chance is not None:
+            text.append(f"\n{chance}", "magenta")
+        elif best is not None:
+            text.append(f"; its best is #{best.place}, {_mean_text(comparison, best)}")
+        grid.add_row(Text(source.letter, "bold"), text)
+    return grid
+
+
+def _mean_text(comparison: Comparison, one: RankedSetting) -> str:
+    metric, found = comparison.objective.metric, one.setting.estimate
+    if found is None:
+        return f"{metric} {UNKNOWN}"
+    of = f", mean of {replicate_words(one.setting.figures)}" if found.count > 1 else ""
+    return f"{metric} {mean_text(metric, found)}{of}"
+
+
+# The ranked table.
+
+
+def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableType:
+    shown, settings = comparison.settings[:rows], comparison.settings
+    if not settings:
+        return Text("No run has a figure yet.", "magenta")
+    columns = _columns(comparison, shown)
+    parts: list[RenderableType] = [build_table(columns, width)]
+    if len(settings) > len(shown):
+        parts.append(Text(f"… and {len(settings) - len(shown):,} more: --top 0 shows all", "dim"))
+    parts += hidden_words(columns, comparison.axes, width)
+    has_intervals = any(one.setting.estimate is not None and one.setting.estimate.half is not None for one in shown)
+    has_ends = any(".." in cell for cell in _interval_cells(comparison, shown))
+    legend = "95 %: interval of the mean; " if has_ends else "mean ± half its 95 % interval; " if has_intervals else ""
+    tied = [one for one in settings if one.tied]
+    is_best_judged = any(one.place == 1 for one in tied)
+    equal = sum(_is_equal(one, settings[0]) for one in settings[1:])
+    if not _is_starred(settings[0]):
+        legend += "no run is marked as the best"
+    else:
+        legend += ("★ best mean" if has_intervals else "★ best") + (", = exactly the same" if equal else "")
+    if tied and not is_best_judged:
+        legend += ", ≈ may be the best of those with several runs"
+    elif len(tied) > 1 + equal:
+        legend += ", ≈ tied with it"
+    parts.append(Text(legend, "dim"))
+    if any(one.setting.failed for one in settings):
+        parts.append(Text("Settings of which a run failed come last: the other seeds are a lucky choice.", "dim"))
+    known = [one for one in settings if one.figures]
+    if len(known) > 1 and sum(one.tied is not None for one in known) < 2:
+        parts.append(
+            Text(
+                "How sure the best is cannot be told: that takes two settings with two seeds each, none failed.", "dim"
+            )
+        )
+    return Group(*parts)
+
+
+def _columns(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[Column]:
+    objective, metric = comparison.objective, comparison.objective.metric
+    styles = [_style(one) for one in shown]
+
+    def texts(written: Sequence[str]) -> list[Text]:
+        return [Text(text, style) for text, style in zip(align_points(written), styles, strict=True)]
+
+    means = [None if one.setting.estimate is None else one.setting.estimate.mean for one in shown]
+    halves = [None if one.setting.estimate is None else one.setting.estimate.half for one in shown]
+    names = [Text(safe_text(one.setting.runs[0].name), style) for one, style in zip(shown, styles, strict=True)]
+    interval = _interval_cells(comparison, shown)
+    return [
+        Column("", [Text(_mark(one, comparison.settings[0]), BEST_STYLE) for one in shown], drop=0),
+        Column("#", texts([str(one.place or UNKNOWN) for one in shown]), drop=0),
+        Column(
+            "sweep",
+            [Text(one.source.letter, style) for one, style in zip(shown, styles, strict=True)],
+            drop=1,
+            justify="left",
+        ),
+        *(setting_column(axis, [one.values.get(axis) for one in shown], styles, drop=4) for axis in comparison.axes),
+        *([] if comparison.axes else [Column("run", names, drop=4, justify="left", narrowest=12)]),
+        figure_column(metric, objective, means, styles),
+        *([Column("95 %", texts(interval), drop=3)] if any(half is not None for half in halves) else []),
+        Column("runs", texts([str(len(one.figures)) for one in shown]), drop=7),
+        *_status_column(shown),
+    ]
+
+
+def _interval_cells(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[str]:
+    return interval_cells(comparison.objective.metric, [one.setting.estimate for one in shown])
+
+
+def _mark(one: RankedSetting, best: RankedSetting) -> str:
+    if one.place == 1:
+        return STAR if _is_starred(one) else " "
+    return EQUAL if _is_starred(best) and _is_equal(one, best) else TIED if one.tied else " "
+
+
+def _is_starred(best: RankedSetting) -> bool:
+    return chance_words(best.source.results) is None
+
+
+def _is_equal(one: RankedSetting, best: RankedSetting) -> bool:
+    if one is best or one.setting.estimate is None or best.setting.estimate is None or one.setting.failed:
+        return False
+    return one.setting.estimate.mean == best.setting.estimate.mean
+
+
+def _style(one: RankedSetting) -> str:
+    if one.place == 1:
+        return "green"
+    return "dim" if one.setting.failed or one.place is None else ""
+
+
+def _status_column(shown: Sequence[RankedSetting]) -> list[Column]:
+    """Return how many runs ended otherwise than planned; no column where all finished."""
+    counts = [Counter(run.status for run in one.setting.runs) for one in shown]
+    if all(set(count) <= {RunStatus.FINISHED} for count in counts):
+        return []
+    cells = []
+    for count in counts:
+        parts = [(f"{count[status]:,} {status.value}", STATUS_STYLES[status]) for status in RunStatus if count[status]]
+        cells.append(Text(", ").join(Text(*part) for part in parts))
+    return [Column("status", cells, drop=5, justify="left", narrowest=11)]
+
+
+# What differed.
+
+
+def _differences(comparison: Comparison) -> RenderableType:
+    parts: list[RenderableType] = []
+    if comparison.distinctions:
+        parts.append(Text("What differs between the sweeps", "bold"))
+        if len(comparison.sources) == 2:
+            parts[0] = Text.assemble(("What differs between the sweeps", "bold"), ("  A → B", "dim"))
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        for one in comparison.distinctions:
+            grid.add_row(Text(safe_text(one.name), "dim"), Text(_distinction_words(one, len(comparison.sources) == 2)))
+        parts += [Text(), grid]
+    else:
+        parts.append(Text("Nothing that is recorded differs between the sweeps.", "dim"))
+    parts += [Text(_missing_words(source), "dim") for source in comparison.sources if source.missing]
+    return Group(*parts)
+
+
+def _distinction_words(one: Distinction, are_two: bool) -> str:
+    """Return `[32] → [64]`, or with more than two sweeps `A, C: [32]; B: [64]`."""
+    written = {letter: _value_text(one.name, value) for letter, value in one.values.items()}
+    if are_two:
+        return " → ".join(written.values())
+    letters: dict[str, list[str]] = {}
+    for letter, text in written.items():
+        letters.setdefault(text, []).append(letter)
+    return "; ".join(f"{', '.join(group)}: {text}" for text, group in letters.items())
+
+
+def _value_text(name: str, value: Any) -> str:
+    if value is UNKNOWN_FACT:
+        return "not known"
+    if value is None:
+        return UNKNOWN
+    text = setting_text(value)
+    if name == "data SHA-256":
+        return f"{text[:SHORT_HASH]}…"
+    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
+
+
+def _missing_words(source: Source) -> str:
+    return f"Of {source.letter} less is known: {'; '.join(map(safe_text, source.missing))}."

@@ -1,0 +1,95 @@
+"""When which place trains what: bars of text, figures for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text
+from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.timeline import Bar, Schedule
+
+_MOST_PLACES = 16  # that are drawn
+_WIDEST_BAR = 60
+_IN_TURN = "█▓"  # groups that follow each other
+_IDLE = "·"
+
+
+def render_bars(schedule: Schedule, console: Console) -> None:
+    """Print a line for each of the first places: what it trains from the start of the sweep to its end."""
+    of_place: list[list[Bar]] = [[] for _ in schedule.places]
+    for bar in sorted(schedule.bars, key=lambda bar: bar.start_s):
+        of_place[bar.place].append(bar)
+    names = _names(schedule.places[:_MOST_PLACES])
+    longest = max(map(len, names))
+    width = max(10, min(_WIDEST_BAR, console.width - longest - 14))
+    for name, bars in zip(names, of_place, strict=False):
+        groups = count_text(len(bars), "group")
+        line = f"{name:<{longest}}  {bar_of_place(bars, schedule.makespan_s, width)}  {groups}"
+        console.print(Text(line), no_wrap=True, overflow="crop")
+    if (more := len(schedule.places) - _MOST_PLACES) > 0:
+        console.print(f"and {count_text(more, 'place')} more")
+
+
+def bar_of_place(bars: Sequence[Bar], makespan_s: float, width: int) -> str:
+    """Return the groups of a place in the order of time, in turn dark and light, and dots where it is idle."""
+    cells = [_IDLE] * width
+    for number, bar in enumerate(bars):
+        start = round(bar.start_s / makespan_s * width)
+        end = max(round(bar.end_s / makespan_s * width), start + 1)
+        for cell in range(start, min(end, width)):
+            cells[cell] = _IN_TURN[number % len(_IN_TURN)]
+    return "".join(cells)
+
+
+def end_text(now: datetime, seconds: float) -> str:
+    """Return when something ends: `14:05`, with its date if that is not today."""
+    try:
+        end = now + timedelta(seconds=seconds)
+    except OverflowError:
+        return "the end of days"
+    if end.date() == now.date():
+        return f"{end:%H:%M}"
+    return f"{end:%H:%M} on {end.day} {end:%B}" + (f" {end.year}" if end.year != now.year else "")
+
+
+def percent_text(share: float) -> str:
+    """Return `94 %`, and less than one with a decimal."""
+    return f"{100 * share:.0f} %" if share >= 0.0095 or not share else f"{100 * share:.1f} %"
+
+
+def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
+    """Return the schedule with its bars, in seconds from the start."""
+    bars = [
+        {"place": bar.place, "runs": [run.name for run in bar.group.runs], "start": bar.start_s, "end": bar.end_s}
+        for bar in schedule.bars
+    ]
+    places = [{"device": place.device, "threads": place.threads, "node": place.node} for place in schedule.places]
+    return {**figures_to_json(schedule), "places": places, "bars": bars}
+
+
+def figures_to_json(schedule: Schedule) -> dict[str, Any]:
+    """Return what a schedule amounts to."""
+    return {
+        "seconds": schedule.makespan_s,
+        "utilisation": schedule.utilisation,
+        "training_seconds": schedule.training_s,
+        "wasted_seconds": schedule.wasted_s,
+        "recording_seconds": schedule.recording_s,
+        "waiting_seconds": schedule.waiting_s,
+        "bound_by_recording": schedule.is_bound_by_recording,
+    }
+
+
+def _names(places: Sequence[Place]) -> list[str]:
+    """Return what each place is called; those that share a name are numbered."""
+    names = [f"{place.node} {place.device}" if place.node else place.device for place in places]
+    return [
+        safe_text(f"{name} #{names[: number + 1].count(name)}" if names.count(name) > 1 else name)
+        for number, name in enumerate(names)
+    ]

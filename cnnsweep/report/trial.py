@@ -1,0 +1,206 @@
+"""The report of one run: its settings, its epochs, and the loss of every batch."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from cnnsweep.analysis.configurations import group_settings, replicate_words
+from cnnsweep.analysis.find_results import find_named
+from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.test_results import test_words
+from cnnsweep.analysis.ties import starred_run
+from cnnsweep.errors import ResultsError
+from cnnsweep.formatting.columns import Column, build_table, figure_column
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, setting_text
+from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.read_limited import MOST_BYTES, read_bounded
+from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
+from cnnsweep.report.former_runs import LABEL
+from cnnsweep.report.run_status import run_epochs_words
+from cnnsweep.report.stopping import stop_words
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.types import end_words
+
+_EXPECTED = "expected rows epoch,step,loss"
+MOST_POINTS = 400  # of the batch-loss curve; a terminal has room for no more
+
+
+def render_run(results: Results, run: str, console: Console) -> None:
+    """Print one run: how it ended, its settings, its epochs and its curves.
+
+    Args:
+        run: its name or id, or a beginning of either that no other run shares.
+
+    Raises:
+        UsageError: no run, or several, are called that.
+        ResultsError: its `batch_loss.csv` is damaged.
+    """
+    found = find_run(results, run)
+    losses = load_batch_losses(SweepPaths(results.folder).run(found.name).batch_losses)
+    console.print(_heading(results, found))
+    console.print(_settings(results, found, console.width))
+    console.print()
+    if results.epochs[found.name]:
+        console.print(_epochs(results, found, console.width))
+    plots = [*_epoch_plots(results, found), *_batch_plot(losses)]
+    if plots:
+        console.print()
+        console.print(draw_side_by_side(plots, console.width))
+
+
+def find_run(results: Results, wanted: str) -> RunResult:
+    """Return the run with this name or id, or the only one whose name or id begins so.
+
+    Raises:
+        UsageError: no run, or several, are called that.
+    """
+    return find_named((*results.runs, *results.former), wanted, results.sweep.name)
+
+
+def load_batch_losses(file: Path) -> list[float]:
+    """Return the loss of each batch, NaN where it was not finite; empty where the file is not there.
+
+    Raises:
+        ResultsError: the file cannot be read; the message names the line.
+    """
+    try:
+        rows = csv.DictReader(io.StringIO(read_bounded(file, MOST_BYTES).decode("utf-8"), newline=""))
+        return [_loss(file, rows.line_num, row.get("loss")) for row in rows]
+    except FileNotFoundError:
+        return []
+    except UnicodeDecodeError:
+        raise ResultsError(f"{safe_text(file)}: is not UTF-8 text; {_EXPECTED}") from None
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ResultsError(f"{safe_text(file)}: cannot be read ({safe_text(reason)})") from None
+
+
+def _loss(file: Path, line: int, text: str | None) -> float:
+    if text is None:
+        raise ResultsError(f"{safe_text(file)}:{line}  there is no loss; {_EXPECTED}")
+    try:
+        return float(text or "nan")
+    except ValueError:
+        raise ResultsError(f"{safe_text(file)}:{line}  '{safe_text(text)}' is not a loss; {_EXPECTED}") from None
+
+
+def _heading(results: Results, run: RunResult) -> Text:
+    text = Text.assemble(
+        (safe_text(run.name), "bold"), "  ", (end_words(run.status, run.failure), STATUS_STYLES[run.status])
+    )
+    if run.cause and not run.stop:  # of a stopped run a line of its own says more
+        text.append(f": {safe_text(run.cause)}")
+    if run.name == starred_run(results):
+        text.append("  ★ best of the sweep", BEST_STYLE)
+    if not run.in_file:
+        text.append(f"  {LABEL}", "magenta")
+    epochs = run_epochs_words(run)
+    weights = f", {run.parameters:,} parameters" if run.parameters is not None else ""
+    text.append(f"\n{epochs} in {duration_text(run.run_duration)}{weights}\n", "dim")
+    if run.stop:
+        text.append(f"stopped early: {stop_words(results, run.stop)}\n")
+    replicates = _replicate_words(results, run)
+    if replicates:
+        text.append(f"{replicates}\n", "dim")
+    for test in results.tests:
+        if test.run == run.name:
+            text.append(f"tested: {test_words(test)}\n")
+    return text
+
+
+def _replicate_words(results: Results, run: RunResult) -> str:
+    """Return how the run stands among those of its setting, empty where it is the only one."""
+    if not any(other.configuration == run.configuration and other is not run for other in results.runs):
+        return ""
+    settings = group_settings(results)
+    setting = next((part for part in settings if part.configuration == run.configuration), None)
+    if setting is None or not run.in_file:
+        return ""
+    metric, found = results.sweep.objective.metric, setting.estimate
+    fold = "" if run.fold is None else f"fold {run.fold}, "
+    mean = ""
+    if found is not None:
+        half = "" if found.half is None else f" ± {figure_text(metric, found.half)}"
+        mean = f": mean {metric} {figure_text(metric, found.mean)}{half} over {replicate_words(setting.figures)}"
+    return f"{fold}one of {count_text(len(setting.runs), 'run')} of its setting{mean}"
+
+
+def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
+    """Return the settings as name and value, in as many columns as fit; those that vary in the sweep are bold."""
+    cells = [
+        Text.assemble(
+            (f"{safe_text(name)} ", "dim"), (setting_text(value), "bold" if name in results.sweep.axes else "")
+        )
+        for name, value in run.settings.items()
+    ]
+    widest = max((cell.cell_len for cell in cells), default=1)
+    per_line = max(width // (widest + 3), 1)
+    grid = Table.grid(padding=(0, 3, 0, 0))
+    for start in range(0, len(cells), per_line):
+        grid.add_row(*cells[start : start + per_line])
+    return grid
+
+
+def _epochs(results: Results, run: RunResult, width: int) -> Text:
+    rows = results.epochs[run.name]
+    styles = ["green" if row.epoch == run.best_epoch else "" for row in rows]
+    metrics = [metric for metric in FIGURES if any(row.figure(metric) is not None for row in rows)]
+    columns = [
+        Column("", [Text("★" if row.epoch == run.best_epoch else " ", BEST_STYLE) for row in rows], drop=0),
+        Column("epoch", [Text(str(row.epoch), style) for row, style in zip(rows, styles, strict=True)], drop=0),
+        *(
+            figure_column(metric, results.sweep.objective, [row.figure(metric) for row in rows], styles)
+            for metric in metrics
+        ),
+        Column("time", [Text(duration_text(row.epoch_duration), "dim") for row in rows], drop=20),
+    ]
+    return build_table(columns, width)
+
+
+def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
+    """Return accuracy and loss over the epochs, training (t) against validation (v)."""
+    rows = results.epochs[run.name]
+    plots = []
+    for name in ("accuracy", "loss"):
+        curves = []
+        for prefix, label, colour in (("val_", "v", "green"), ("", "t", "cyan")):
+            points = [(row.epoch, y) for row in rows if (y := row.figure(prefix + name)) is not None]
+            if len(points) > 1:
+                xs, ys = zip(*points, strict=True)
+                curves.append(Curve(label, xs, ys, colour))
+        if curves:
+            words = "t training, v validation" if len(curves) > 1 else "training"
+            plots.append(Plot(f"{name} by epoch ({words})", tuple(curves)))
+    return plots
+
+
+def smooth_losses(losses: Sequence[float], most: int = MOST_POINTS) -> tuple[int, list[tuple[float, float]]]:
+    """Return the loss over the batches as at most `most` points (batch, loss), each the mean of so many neighbours.
+
+    Losses that are not finite are left out.
+    """
+    size = math.ceil(len(losses) / most) or 1
+    points = []
+    for start in range(0, len(losses), size):
+        finite = [loss for loss in losses[start : start + size] if math.isfinite(loss)]
+        if finite:
+            points.append((start + (size + 1) / 2, fmean(finite)))
+    return size, points
+
+
+def _batch_plot(losses: list[float]) -> list[Plot]:
+    """Return the loss over the batches, means of neighbours where there are too many to draw."""
+    size, points = smooth_losses(losses)
+    if len(points) < 2:
+        return []
+    xs, ys = zip(*points, strict=True)
+    words = "loss by batch" if size == 1 else f"loss by batch (means of {size})"
+    return [Plot(words, (Curve("t", xs, ys, "cyan"),))]

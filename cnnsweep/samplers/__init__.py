@@ -1,0 +1,1 @@
+"""Samplers: how a search chooses trials, one file each."""

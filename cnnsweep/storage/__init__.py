@@ -1,0 +1,1 @@
+"""The sweep folder: journal, state, tables, checkpoints."""

@@ -1,0 +1,70 @@
+"""Whether a folder's sweep may go on with what is asked for now, and what has changed since the last time."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnnsweep.errors import FolderError
+from cnnsweep.metrics.objective import BEST
+from cnnsweep.storage.atomic_files import to_json
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import SweepHistory
+
+# What makes the figures of two runs comparable; all else may change between two commands on one folder.
+_MUST_AGREE = (
+    *("name", "dataset", "fingerprint", "normalize", "validation", "folds", "seed", "metric", "mode", "scope"),
+    "precision",
+)
+_SINCE = {"folds": None, "scope": BEST}  # what a journal from before these were written means
+
+
+def refuse_other_sweep(
+    paths: SweepPaths, history: SweepHistory, facts: Mapping[str, Any], fingerprint_before: str | None = None
+) -> None:
+    """Raise if results of this sweep would be mixed with others.
+
+    Args:
+        fingerprint_before: see `Dataset`.
+
+    Raises:
+        FolderError: the folder holds another sweep, or files that no sweep wrote.
+    """
+    if history.sweep is None:
+        foreign = [p.name for p in paths.folder.iterdir() if not p.name.startswith(".")]
+        # An empty journal is what --fresh leaves, or a crash in the very first moment.
+        if foreign and not paths.journal.exists():
+            raise FolderError(
+                f"{paths.folder}: holds other files ({', '.join(sorted(foreign)[:3])}…) and no journal; "
+                "choose another folder with --out"
+            )
+        return
+    # As JSON, since a tuple comes back from the journal as a list.
+    changed = [key for key in _MUST_AGREE if to_json(_before(history, key)) != to_json(facts[key])]
+    if changed:
+        raise FolderError(
+            f"{paths.folder}: holds a sweep whose results cannot be compared with this one: "
+            f"{'; '.join(_difference(key, _before(history, key), facts[key], fingerprint_before) for key in changed)}. "
+            "Choose another folder with --out, give the sweep another name, or start over with --fresh"
+        )
+
+
+def _before(history: SweepHistory, key: str) -> Any:
+    assert history.sweep is not None
+    return history.sweep.get(key, _SINCE[key]) if key in _SINCE else history.sweep[key]
+
+
+def _difference(key: str, before: Any, now: Any, fingerprint_before: str | None) -> str:
+    if key == "fingerprint" and before == fingerprint_before:
+        return "the data set's own validation part is held out now, and was not when this sweep began"
+    if key == "fingerprint":
+        return f"the data changed (SHA-256 {before[:12]}…, now {now[:12]}…)"
+    return f"{key} was {to_json(before)}, is now {to_json(now)}"
+
+
+def what_changed(history: SweepHistory, facts: Mapping[str, Any]) -> list[str]:
+    """Return in lines how the sweep file differs from the last time; none if it does not."""
+    if history.sweep is None or history.sweep["spec"] == facts["spec"]:
+        return []
+    before, now = history.sweep["spec"].splitlines(), facts["spec"].splitlines()
+    gone = [f"  - {line.strip()}" for line in before if line not in now]
+    new = [f"  + {line.strip()}" for line in now if line not in before]
+    return ["the sweep file changed since the last time; runs that are done stay:", *gone, *new]

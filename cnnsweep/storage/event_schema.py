@@ -1,0 +1,116 @@
+"""What the events of a journal must hold: one that cnnsweep did not write is an error, and no surprise later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cnnsweep.metrics.objective import METRICS
+from cnnsweep.storage.paths import is_folder_name
+
+_NUMBER = (int, float)
+_FIGURE = (int, float, type(None))
+_TEXT_OR_NONE = (str, type(None))
+_MOST_THREADS = 4096
+
+# By kind, what type each field has; those with a `?` are missing in journals of earlier versions.
+_FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
+    "sweep": {
+        **dict.fromkeys(("name", "dataset", "fingerprint", "model", "metric", "mode", "precision", "device"), str),
+        **{"version": int, "spec": str, "seed": int, "threads": int, "normalize": dict, "overrides": list},
+        **{"description": _TEXT_OR_NONE, "validation": _NUMBER, "scope?": str, "folds?": (int, type(None))},
+        **{"search?": (dict, type(None)), "early_stop?": (dict, type(None)), "former?": list},
+        **dict.fromkeys(("validation_images?", "largest_class?"), (int, type(None))),
+    },
+    "run": {
+        **{"run": str, "name": str, "settings": dict, "parameters": int, "configuration?": str},
+        **{"fold?": (int, type(None)), "epochs?": (int, type(None))},
+    },
+    "asked": {"space": str, "drawn": int, "picks": list, "configurations": list},
+    "planned": {"groups": list, "conditions": dict, "goals?": dict},
+    "epoch": {
+        **{"run": str, "epoch": int, "steps": int, "lr": _FIGURE, "checkpoint": _TEXT_OR_NONE, "best?": _TEXT_OR_NONE},
+        **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), _FIGURE),
+        **{"epoch_duration": _NUMBER, "run_duration": _NUMBER, "divergence": _TEXT_OR_NONE},
+    },
+    "judged": {"verdicts": list},
+    "resumed": {"run": str, "epoch": int},
+    "ended": {"run": str, "status": str, "cause": _TEXT_OR_NONE, "kind?": _TEXT_OR_NONE},
+    "cleaned": {},
+    "left": {"status": str, "elapsed?": _FIGURE},
+    "tested": {
+        **dict.fromkeys(("run", "configuration", "split"), str),
+        **{"accuracy": _NUMBER, "loss": _FIGURE, "images": int, "correct": int, "refit": bool},
+    },
+}
+
+_GROUP: Mapping[str, type | tuple[type, ...]] = {
+    **{"programs": list, "threaded": bool, "why": str, "step_s": _FIGURE, "kind?": str, "companions?": dict},
+    "way?": (dict, type(None)),
+}
+_WAY: Mapping[str, type | tuple[type, ...]] = {
+    **{"size": int, "threads": int, "of": int, "most": int, "why": str, "alone_s": _FIGURE, "step_s": _FIGURE},
+}
+
+
+def check_event(event: Mapping[str, Any]) -> None:
+    """Check an event's fields.
+
+    Raises:
+        ValueError: one is missing or wrong; the message says which.
+    """
+    kind = event.get("event")
+    if not isinstance(kind, str) or kind not in _FIELDS:
+        raise ValueError("its kind is unknown")
+    _check(event, {"time": str, **_FIELDS[kind]})
+    if kind == "sweep":
+        if event["metric"] not in METRICS or event["mode"] not in ("min", "max"):
+            raise ValueError("there is no such metric or mode")
+        if not 1 <= event["threads"] <= _MOST_THREADS:
+            raise ValueError("'threads' is out of range")
+    elif kind == "run" and not is_folder_name(event["name"]):
+        raise ValueError("the run's name is not that of a folder")
+    elif kind == "asked":
+        _check_round(event["picks"], event["configurations"])
+    elif kind == "planned":
+        _check_plan(event["groups"], event["conditions"], event.get("goals", {}))
+
+
+def _check_round(picks: list[Any], configurations: list[Any]) -> None:
+    if len(picks) != len(configurations) or not all(isinstance(one, str) for one in configurations):
+        raise ValueError("'configurations' do not match 'picks'")
+    numbers = [value for one in picks if isinstance(one, dict) for value in one.values()]
+    if not all(isinstance(one, dict) for one in picks) or not all(isinstance(n, _NUMBER) for n in numbers):
+        raise ValueError("'picks' are no numbers")
+
+
+def _check_plan(groups: list[Any], conditions: Mapping[str, Any], goals: Mapping[str, Any]) -> None:
+    for group in groups:
+        _check(group, _GROUP)
+        if group.get("way") is not None:
+            _check(group["way"], _WAY)
+        if not all(_is_whole(epoch) for epoch in group.get("companions", {}).values()):
+            raise ValueError("'companions' train to no epoch")
+    if not all(_is_whole(epoch) for epoch in goals.values()):
+        raise ValueError("'goals' are no epochs")
+    for name in ("threads", "places", "rung", "leg"):
+        if not _is_whole(number := conditions.get(name, 1)) or not number >= 0:
+            raise ValueError(f"'{name}' of the conditions is no number")
+        if name in ("threads", "places") and not 1 <= number <= _MOST_THREADS:
+            raise ValueError(f"'{name}' of the conditions is out of range")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check(event: Any, fields: Mapping[str, type | tuple[type, ...]]) -> None:
+    if not isinstance(event, Mapping):
+        raise ValueError("a part of it is no object")
+    for field, types in fields.items():
+        name = field.removesuffix("?")
+        if name not in event:
+            if name == field:
+                raise ValueError(f"'{name}' is missing")
+        elif not isinstance(event[name], types) or (isinstance(event[name], bool) and types is not bool):
+            raise ValueError(f"'{name}' is of the wrong type")

@@ -1,0 +1,217 @@
+"""`results.json`, `results.csv` and `runs.csv`, derived from a sweep's history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from cnnsweep.formatting.csv_text import without_formula
+from cnnsweep.metrics.objective import Objective
+from cnnsweep.storage.atomic_files import replace_file, to_json
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import RunHistory, SweepHistory
+from cnnsweep.types import EpochRecord, RunStatus
+
+VERSION = 1
+_EPOCH_FIGURES = (
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "epoch_duration",
+    "run_duration",
+)
+_STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
+TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "correct", "time", "refit")
+_FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
+_RUN_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def write_tables(paths: SweepPaths, history: SweepHistory) -> None:
+    """Replace the three tables of a sweep.
+
+    Raises:
+        FolderError: they cannot be written.
+    """
+    for path, text in table_texts(paths, history).items():
+        replace_file(path, text)
+
+
+def table_texts(paths: SweepPaths, history: SweepHistory) -> dict[Path, str]:
+    """Return what the three tables hold, in the order in which they are written."""
+    tables = make_tables(paths, history)
+    return {
+        paths.results_csv: _csv(tables["epochs"], ["run", *_EPOCH_FIGURES]),
+        paths.runs_csv: _csv(tables["runs"], list(_empty_run_row())),
+        paths.results_json: to_json(tables, indent=1) + "\n",
+    }
+
+
+def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
+    """Return the content of `results.json`."""
+    assert history.sweep is not None
+    hyperparameters = _columns([*history.present, *history.runs.values()])
+    runs = [_run_row(paths, history, run, hyperparameters) for run in history.runs.values()]
+    sweep = history.sweep
+    return {
+        "version": VERSION,
+        "sweep": {
+            "name": sweep["name"],
+            "description": sweep["description"],
+            "status": history.status,
+            "dataset": sweep["dataset"],
+            "model": sweep["model"],
+            "metric": sweep["metric"],
+            "mode": sweep["mode"],
+            "scope": history.objective.scope,
+            "validation": sweep["validation"],
+            "folds": sweep.get("folds"),
+            "search": sweep.get("search"),
+            "early_stop": sweep.get("early_stop"),
+            "seed": sweep["seed"],
+            "precision": sweep["precision"],
+            "device": sweep["device"],
+            "threads": sweep["threads"],
+            "hyperparameters": hyperparameters,
+            "axes": [name for name in hyperparameters if _varies(name, history.present)],
+            "best": best_run([row for row in runs if row["in_file"]], history.objective),
+            "started": history.started,
+            "updated": history.updated,
+            "duration": sum(row["run_duration"] for row in runs),  # all that `elapsed` went into
+            "elapsed": history.elapsed,
+            "validation_images": sweep.get("validation_images"),
+            "largest_class": sweep.get("largest_class"),
+        },
+        "runs": runs,
+        "epochs": [_epoch_row(run, record, hyperparameters) for run in history.runs.values() for record in run.records],
+        "tests": [{key: test[key] for key in TEST_FIELDS} for test in history.tests],
+    }
+
+
+def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | None:
+    """Return the name of the best run of the best setting, or None where no run has a figure.
+
+    A setting counts by the mean over its runs, of equal ones by the mean loss, then by the order. One of which a run
+    diverged or failed comes after all others, whatever it reached before: its other seeds and folds were lucky.
+
+    Args:
+        rows: of the table of runs.
+    """
+    ranked = rank_settings(rows, objective)
+    if not ranked or _mean_figure(ranked[0], objective.metric) is None:
+        return None
+    best = ranked[0]
+    figures, losses = ([None if name is None else row[name] for row in best] for name in _deciding(objective))
+    return str(best[objective.rank(figures, losses)[0]]["run"])
+
+
+def _deciding(objective: Objective) -> tuple[str, str | None]:
+    return objective.metric, objective.tie_breaker
+
+
+def rank_settings(rows: Sequence[Mapping[str, Any]], objective: Objective) -> list[list[Mapping[str, Any]]]:
+    """Return the rows by setting, the best setting first; see `best_run`."""
+    settings: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        settings.setdefault(row["configuration"], []).append(row)
+    candidates = list(settings.values())
+    figures, losses = ([_mean_figure(rows, name) for rows in candidates] for name in _deciding(objective))
+    order = objective.rank(figures, losses)
+    return [candidates[position] for position in order]
+
+
+def _mean_figure(rows: Sequence[Mapping[str, Any]], metric: str | None) -> float | None:
+    if metric is None or any(row["status"] in _FAILED for row in rows):
+        return None
+    figures = [row[metric] for row in rows if row[metric] is not None]
+    return fmean(figures) if figures else None
+
+
+def _empty_run_row() -> dict[str, Any]:
+    return {
+        "run": None,
+        "id": None,
+        "configuration": None,
+        "fold": None,
+        "status": None,
+        "failure": None,
+        "cause": None,
+        "epochs_done": 0,
+        "epochs_planned": None,
+        "best_epoch": None,
+        **dict.fromkeys(_RUN_FIGURES),
+        "run_duration": 0.0,
+        "parameters": None,
+        "checkpoint": None,
+        "stop": None,
+        "in_file": True,
+    }
+
+
+def _run_row(
+    paths: SweepPaths, history: SweepHistory, run: RunHistory, hyperparameters: Sequence[str]
+) -> dict[str, Any]:
+    best = history.objective.standing(run.records)
+    weights = paths.run(run.name).best_weights
+    return {
+        **_empty_run_row(),
+        "run": run.name,
+        "id": run.id,
+        "configuration": run.configuration,
+        "fold": run.fold,
+        "status": str(_status(history, run)),
+        "failure": None if run.outcome is None else run.outcome.failure,
+        "cause": None if run.outcome is None else run.outcome.cause,
+        "epochs_done": run.records[-1].epoch if run.records else 0,
+        "epochs_planned": history.planned_epochs(run),
+        "best_epoch": None if best is None else best.epoch,
+        **({} if best is None else {name: getattr(best, name) for name in _RUN_FIGURES}),
+        "run_duration": run.records[-1].run_duration if run.records else 0.0,
+        "parameters": run.parameters,
+        "checkpoint": str(weights.relative_to(paths.folder)) if best is not None and weights.exists() else None,
+        "stop": _stop(history, run),
+        "in_file": run.id not in history.former,
+        **{name: run.settings.get(name) for name in hyperparameters},
+    }
+
+
+def _status(history: SweepHistory, run: RunHistory) -> RunStatus:
+    """Return where a run stands: nothing trains after a command has ended, though it could not write down more."""
+    is_over = history.status != "running"
+    return RunStatus.INTERRUPTED if is_over and run.status is RunStatus.RUNNING else run.status
+
+
+def _stop(history: SweepHistory, run: RunHistory) -> dict[str, Any] | None:
+    """Return why a rule ended a run early, or None if none did."""
+    verdict = history.verdict_that_stopped(run)
+    return None if verdict is None else {name: getattr(verdict, name) for name in _STOP_FIELDS}
+
+
+def _epoch_row(run: RunHistory, record: EpochRecord, hyperparameters: Sequence[str]) -> dict[str, Any]:
+    figures = {name: getattr(record, name) for name in _EPOCH_FIGURES}
+    return {"run": run.name, **figures, **{name: run.settings.get(name) for name in hyperparameters}}
+
+
+def _columns(runs: Any) -> list[str]:
+    """Return the hyperparameters; the fold is none, and has a column of its own."""
+    return list(dict.fromkeys(name for run in runs for name in run.settings if name != "fold"))
+
+
+def _varies(name: str, runs: Any) -> bool:
+    return len({json.dumps(run.settings.get(name), sort_keys=True) for run in runs}) > 1
+
+
+def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return rows as CSV; `columns` head an empty table, others follow as they come."""
+    frame = pd.DataFrame(
+        [{without_formula(name): without_formula(value) for name, value in row.items()} for row in rows]
+    )
+    if frame.empty:
+        frame = pd.DataFrame(columns=list(columns))
+    return frame.to_csv(index=False)

@@ -1,0 +1,54 @@
+"""Reads safetensors files that may come from a stranger: once, whole, and only where their header can be right.
+
+What is checked, hashed and used is then one and the same content, whatever becomes of the file meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from cnnsweep.read_limited import open_regular
+
+_LONGEST_HEADER = 16 << 20  # bytes; one of a thousand tensors has a hundred thousand
+_LENGTH = 8  # bytes, which say how long the header is
+
+
+def read_safetensors(path: Path, most: int) -> bytes:
+    """Return a file's content; of one that cannot be a safetensors file no more than its beginning is read.
+
+    Args:
+        most: how many bytes it may have.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or larger than `most` (EFBIG).
+        ValueError: its header cannot be one, or no file can have such a name.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        beginning = file.read(_LENGTH)
+        length = int.from_bytes(beginning, "little")
+        if length > _LONGEST_HEADER:
+            raise ValueError(f"a header of {length:,} bytes, where at most {_LONGEST_HEADER:,} are allowed")
+        if not 1 < length <= size - _LENGTH:
+            raise ValueError("it has no header")
+        if size > most:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes", str(path))
+        return beginning + file.read(size - _LENGTH)
+
+
+def header_text(content: bytes, key: str) -> str | None:
+    """Return a text of a file's header, None where it has no such text.
+
+    Raises:
+        ValueError: the header is no JSON, or none of safetensors.
+    """
+    header = json.loads(content[_LENGTH : _LENGTH + int.from_bytes(content[:_LENGTH], "little")])
+    texts = header.get("__metadata__", {}) if isinstance(header, Mapping) else None
+    if not isinstance(texts, Mapping):
+        raise ValueError("its header is none of safetensors")
+    text = texts.get(key)
+    return text if isinstance(text, str) else None

@@ -1,0 +1,35 @@
+"""Writes down that the test set was looked at, so that a report tells what was selected from what was tested."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from cnnsweep.storage.journal import Journal
+from cnnsweep.storage.lock import locked
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.results_tables import write_tables
+from cnnsweep.storage.state import read_history
+
+
+def record_tests(paths: SweepPaths, tests: Sequence[Mapping[str, Any]]) -> None:
+    """Append to a sweep's journal what was measured on the test set, and bring its tables up to date.
+
+    Args:
+        tests: the fields of `tables.TEST_FIELDS` but for the time.
+
+    Raises:
+        FolderError: the sweep is running, or its folder cannot be written.
+        ResultsError: the journal is damaged.
+    """
+    with locked(paths):
+        history = read_history(paths.journal)
+        journal = Journal(paths.journal)
+        try:
+            stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+            events = [{"event": "tested", **test, "time": stamp} for test in tests]
+            journal.append(*events)
+        finally:
+            journal.close()
+        for event in events:
+            history.apply(event)
+        write_tables(paths, history)

@@ -1,0 +1,378 @@
+"""Writes down what happens in a sweep: the journal first, then everything that follows from it.
+
+The order within an epoch decides what a crash leaves behind. The journal names the checkpoint before it exists, the
+event file and batch losses follow, and `last.safetensors` comes last: it is the epoch's commit. On a resume whatever is
+newer than it is dropped. `best.safetensors` follows it, since the weights of the epoch that should have become the best
+are then still in `last.safetensors`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from tensorboard.compat.proto.graph_pb2 import GraphDef
+from tensorboard.compat.proto.summary_pb2 import Summary
+from torch import Tensor
+
+from cnnsweep.errors import FolderError, FolderLostError
+from cnnsweep.storage.atomic_files import remove_leftovers, replace_files, to_json
+from cnnsweep.storage.best_weights import weights_digest
+from cnnsweep.storage.checkpoint import LastCheckpoint, digest, encode_last, on_cpu
+from cnnsweep.storage.environment import describe_environment
+from cnnsweep.storage.journal import VERSION, Journal
+from cnnsweep.storage.lock import Hold
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.results_tables import write_tables
+from cnnsweep.storage.state import SweepHistory, event_from_record, event_from_run
+from cnnsweep.storage.trial_files import RunFiles
+from cnnsweep.trackers.tensorboard import Boards
+from cnnsweep.trackers.tensorboard_writer import BoardContent
+from cnnsweep.types import EpochRecord, EpochReport, Run, RunOutcome, RunStatus, Verdict, end_words
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_TABLES_SHARE = 0.01  # of the time, at most, goes into tables while a sweep runs
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingTask:
+    """What the recorder needs beside the events.
+
+    `describe` gives what a best checkpoint says of itself beside its figures; `graph` and `images` what a run's board
+    begins with.
+    """
+
+    board: BoardContent
+    describe: Callable[[Run], Mapping[str, Any]]
+    graph: Callable[[Run], GraphDef | None]
+    images: Summary | None
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedEpoch:
+    """An epoch of a run as it is going to be written: what the journal says names what follows.
+
+    Attributes:
+        last: the last checkpoint; None for an epoch that diverged.
+        standing: the record that stands for the run after this epoch.
+        is_best: it is this epoch's, so these weights are the best.
+    """
+
+    report: EpochReport
+    event: Mapping[str, Any]
+    weights: Mapping[str, Tensor]  # as `on_cpu` returns them
+    last: bytes | None
+    standing: EpochRecord | None
+    is_best: bool
+
+
+def _undisturbed(method: Callable[Concatenate[Recorder, P], R]) -> Callable[Concatenate[Recorder, P], R]:
+    """Have a method of the recorder finish what it writes, whatever a person presses meanwhile.
+
+    It begins only where the folder is still this process's; another's is left as it is.
+    """
+
+    @functools.wraps(method)
+    def call(recorder: Recorder, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with recorder._deferred():
+            recorder.refuse_if_lost()
+            return method(recorder, *args, **kwargs)
+
+    return call
+
+
+class Recorder:
+    """The one writer of a sweep's folder."""
+
+    def __init__(
+        self,
+        paths: SweepPaths,
+        history: SweepHistory,
+        task: RecordingTask,
+        warn: Callable[[str], None],
+        deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
+        hold: Hold | None = None,
+    ) -> None:
+        """Open the journal.
+
+        Args:
+            history: what the journal holds already; it is kept up to date.
+            warn: is told, once, of what goes wrong without stopping the sweep.
+            deferred: gives a context that a second Ctrl-C does not cut short, see `StopRequest.deferred`.
+            hold: of the folder.
+
+        Raises:
+            FolderError: the journal cannot be written.
+        """
+        self.paths = paths
+        self.history = history
+        self._task = task
+        self._warn = warn
+        self._deferred = deferred
+        self._hold = hold
+        self._loss: FolderLostError | None = None
+        self._journal = Journal(paths.journal)
+        self._runs: dict[str, Run] = {}
+        self._boards = Boards(task.board, warn)
+        self._tables_due = 0.0
+        self._began: float | None = None  # when training was first planned, by a clock that nobody sets
+
+    @_undisturbed
+    def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
+        """Journal that a command began, and freeze what it is to do: an edit from now on changes nothing.
+
+        Args:
+            facts: see `preparation.sweep_facts`.
+            runs: every run of the sweep with its number of parameters.
+        """
+        before = self.history.sweep
+        ids = {run.id for run, _ in runs}
+        former = [run for run in self.history.runs if run not in ids]
+        self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
+        self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
+        remove_leftovers(self.paths.folder)
+        if before is not None and (before["spec"] != facts["spec"] or "former" not in before):
+            self._boards.bring_into_line((self.paths.run(run.name), run.settings) for run in self.history.runs.values())
+        about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
+        environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
+        replace_files({self.paths.frozen_spec: facts["spec"], self.paths.environment: environment})
+
+    @_undisturbed
+    def settle(self, runs: Sequence[Run]) -> None:
+        """Take back epochs that a crash left in the journal without their checkpoints.
+
+        Whoever asks how far runs are, to judge them or to choose what trains together, asks after this.
+        """
+        for run in runs:
+            known = self.history.runs[run.id]
+            # An interrupted one may lack it too, where a person pressed Ctrl-C thrice.
+            if known.records and (known.outcome is None or known.outcome.status is RunStatus.INTERRUPTED):
+                self._resume(run)
+
+    @_undisturbed
+    def record_round(self, event: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
+        """Journal what a search chose, and announce the runs that it comes to.
+
+        Args:
+            event: see `asking.Round`.
+        """
+        self._append({"event": "asked", **event}, *self._announcements(runs))
+
+    @_undisturbed
+    def record_verdicts(self, verdicts: Sequence[Verdict]) -> None:
+        """Journal what an early-stopping rule found, before anything follows from it."""
+        self._append({"event": "judged", "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts]})
+
+    @_undisturbed
+    def record_groups(self, event: Mapping[str, Any]) -> None:
+        """Journal which runs train together, so that a resume groups them alike.
+
+        Args:
+            event: see `grouping.event_from_groups`.
+        """
+        if self._began is None:
+            self._began = time.monotonic()
+        self._append({"event": "planned", **event})
+
+    @_undisturbed
+    def start_run(self, run: Run) -> LastCheckpoint | None:
+        """Make a run's files ready for training; return where it goes on, or None for a run from the start."""
+        self._boards.close(run.id)  # open where its group could not go on
+        last = self._resume(run)
+        self._open(run)
+        return last
+
+    @_undisturbed
+    def record_epochs(self, reports: Sequence[EpochReport]) -> list[EpochRecord | None]:
+        """Write down an epoch of the runs of a group; return, for each, the record that stands for the run now.
+
+        Raises:
+            FolderError: the disk is full or gone; what was written before stays whole.
+        """
+        epochs = [self._encode(report) for report in reports]
+        self._append(*(epoch.event for epoch in epochs))  # together: a group is one wait for the disk
+        for epoch in epochs:
+            self._write_epoch(epoch)
+        self._write_tables_if_due()
+        return [epoch.standing for epoch in epochs]
+
+    def _encode(self, report: EpochReport) -> _EncodedEpoch:
+        record = report.record
+        # The last finite checkpoint is worth more than a diverged one.
+        is_sound = record.divergence is None
+        weights = on_cpu(report.weights) if is_sound else {}
+        last = encode_last(record, weights, report.optimizer) if is_sound else None
+        standing = self.history.objective.standing([*self.history.runs[record.run_id].records, record])
+        is_best = standing is not None and standing.epoch == record.epoch
+        best_sha256 = weights_digest(weights) if is_best else None
+        fields = event_from_record(record, None if last is None else digest(last), best_sha256)
+        return _EncodedEpoch(report, {"event": "epoch", **fields}, weights, last, standing, is_best)
+
+    def _write_epoch(self, epoch: _EncodedEpoch) -> None:
+        run = self._runs[epoch.report.record.run_id]
+        files = self._files(run)
+        files.log(_describe_epoch(epoch.report))
+        files.add_batch_losses(epoch.report)
+        self._boards.add_epoch(epoch.report)
+        if epoch.last is not None:
+            files.save_last(epoch.last)
+        if epoch.is_best and epoch.standing is not None:
+            self._save_best(run, epoch.standing, epoch.weights)
+
+    @_undisturbed
+    def pause_run(self, run_id: str, why: str) -> None:
+        """Close the files of a run that waits to go on, in this very command; to the journal it is under way."""
+        self._files(self._runs[run_id]).log(why)
+        self._boards.close(run_id)
+
+    @_undisturbed
+    def end_run(self, outcome: RunOutcome) -> None:
+        """Write down how a run ended."""
+        run = self._runs[outcome.run_id]
+        known = self.history.runs[run.id]
+        if outcome.status is not RunStatus.INTERRUPTED:
+            best = self.history.objective.standing(known.records)
+            epoch = known.records[-1].epoch if known.records else 0
+            self._boards.add_end(run.id, self.paths.run(run.name), outcome.status, _figures(best), epoch)
+        words = end_words(outcome.status, outcome.failure)
+        self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
+        self._boards.close(run.id)
+        how = {"status": str(outcome.status), "kind": outcome.failure, "cause": outcome.cause}
+        self._append({"event": "ended", "run": run.id, **how})
+        if outcome.status is RunStatus.FINISHED:  # nothing will go on from there
+            self._files(run).remove_previous()
+        self._write_tables_if_due()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Give a context in which what is written into the folder is written whole, if it is still this process's."""
+        with self._deferred():
+            self.refuse_if_lost()
+            yield
+
+    def refuse_if_lost(self) -> None:
+        """Raise FolderLostError if the folder is no longer this process's; from then on nothing is written there."""
+        if self._loss is None and self._hold is not None and (loss := self._hold.loss()) is not None:
+            folder = self.paths.folder
+            beside = folder.with_name(f"{folder.name}.{self.paths.journal.name}")
+            kept = self._journal.keep(beside)
+            self._loss = FolderLostError(
+                f"{loss}; nothing more is written there, and {kept}; check that the folder is there, or name it with "
+                "--out, and run the same command again"
+            )
+        if self._loss is not None:
+            raise self._loss
+
+    def abandon(self, run_ids: Sequence[str], cause: str) -> None:
+        """Write down, as far as that still works, that the folder can no longer be written.
+
+        Runs that train are left as a crash leaves them: an epoch may be in the journal without its checkpoint.
+        """
+        with contextlib.suppress(FolderError, OSError):
+            self.refuse_if_lost()
+            for run_id in run_ids:
+                self._files(self._runs[run_id]).log(f"{RunStatus.INTERRUPTED}: {cause}")
+        with contextlib.suppress(FolderError, OSError):
+            self.finish("interrupted")
+
+    @_undisturbed
+    def finish(self, status: str) -> None:
+        """Write down that the command ends, and bring the tables up to date."""
+        elapsed = None if self._began is None else round(time.monotonic() - self._began, 3)
+        self._append({"event": "left", "status": status, "elapsed": elapsed})
+        write_tables(self.paths, self.history)
+
+    def close(self) -> None:
+        """Close every file; what was recorded stays."""
+        self._boards.close_all()
+        self._journal.close()
+
+    def _resume(self, run: Run) -> LastCheckpoint | None:
+        """Bring a run's files back to its last whole checkpoint and return that, or None for a run from the start."""
+        known, files = self.history.runs[run.id], self._files(run)
+        last, damaged = files.load_last(known.checkpoints)
+        problems = [*damaged.values()] if known.records else []  # where none should be, a restart was cut short
+        records = [record for record in known.records if last is not None and record.epoch <= last.record.epoch]
+        standing = self.history.objective.standing(records)
+        is_best_due = False
+        if last is not None and standing is not None:
+            problem = files.problem_of_best(self.history, known, standing.epoch)
+            is_best_due = problem is not None and standing.epoch == last.record.epoch
+            if problem is not None and not is_best_due:  # the best epoch's weights are nowhere
+                problems.append(problem)
+                last = None
+        epoch = 0 if last is None else last.record.epoch
+        goes_on = "starts over" if last is None else f"goes on after epoch {epoch}"
+        for problem in problems:
+            self._warn(f"{problem}; the run {goes_on}")
+        if len(known.records) > epoch or known.outcome is not None:
+            self._append({"event": "resumed", "run": run.id, "epoch": epoch})
+        files.go_back(last, damaged)
+        if last is not None:
+            self._boards.go_back(files.paths, epoch, epoch * last.record.steps)
+            if is_best_due and standing is not None:
+                self._save_best(run, standing, on_cpu(last.weights))
+        return last
+
+    def _open(self, run: Run) -> None:
+        files = self._files(run)
+        files.make_folder()
+        files.log(f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
+        self._boards.open(run.id, files.paths, run.settings, lambda: (self._task.graph(run), self._task.images))
+
+    def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
+        """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""
+        self._runs.update((run.id, run) for run, _ in runs)
+
+        def is_known(run: Run) -> bool:
+            known = self.history.runs.get(run.id)
+            return known is not None and known.epochs is not None and to_json(known.settings) == to_json(run.settings)
+
+        return [{"event": "run", **event_from_run(run, parameters)} for run, parameters in runs if not is_known(run)]
+
+    def _append(self, *events: Mapping[str, Any]) -> None:
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+        stamped = [{**event, "time": stamp} for event in events]
+        self._journal.append(*stamped)
+        for event in stamped:
+            self.history.apply(event)
+
+    def _files(self, run: Run) -> RunFiles:
+        return RunFiles(self.paths.run(run.name))
+
+    def _save_best(self, run: Run, standing: EpochRecord, weights: Mapping[str, Tensor]) -> None:
+        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _figures(standing)}
+        self._files(run).save_best(weights, {**about, **self._task.describe(run)})
+
+    def _write_tables_if_due(self) -> None:
+        """Keep the tables current while the sweep runs, as often as their growing cost allows."""
+        start = time.monotonic()
+        if start < self._tables_due:
+            return
+        write_tables(self.paths, self.history)
+        now = time.monotonic()
+        self._tables_due = now + (now - start) / _TABLES_SHARE
+
+
+_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def _figures(record: EpochRecord | None) -> dict[str, float]:
+    """Return the figures of an epoch that were measured."""
+    if record is None:
+        return {}
+    return {name: value for name in _FIGURES if (value := getattr(record, name)) is not None}
+
+
+def _describe_epoch(report: EpochReport) -> str:
+    record = report.record
+    figures = [f"{name} {value:.6g}" for name, value in _figures(record).items()]
+    return f"epoch {record.epoch}: {', '.join(figures)}, {record.epoch_duration:.2f} s"

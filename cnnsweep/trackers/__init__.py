@@ -1,0 +1,1 @@
+"""Trackers: where metrics are logged beside the sweep folder, one file each."""

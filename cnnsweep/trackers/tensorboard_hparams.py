@@ -1,0 +1,107 @@
+"""What TensorBoard's HParams view reads: a row a run, from three records in the run's own event file."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+from google.protobuf.struct_pb2 import Value
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+
+from cnnsweep.formatting.numbers import setting_text
+from cnnsweep.types import RunStatus
+
+HPARAMS, BEST = "_hparams_/", "best/"  # how tags of the view, and of the figures that it shows, begin
+_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
+_TYPES = {
+    "number": api_pb2.DATA_TYPE_FLOAT64,
+    "bool": api_pb2.DATA_TYPE_BOOL,
+    "text": api_pb2.DATA_TYPE_STRING,
+}
+
+
+class Kind(StrEnum):
+    """What the values of one column are; the view sorts a column, and fails where they are of several kinds."""
+
+    NUMBER = "number"
+    BOOL = "bool"
+    TEXT = "text"
+
+
+def kind_of(values: Iterable[Any]) -> Kind:
+    """Return the kind of a column that holds these values; None, an empty cell, is of none."""
+    kinds = {_kind(value) for value in values if value is not None}
+    return kinds.pop() if len(kinds) == 1 else Kind.TEXT if kinds else Kind.NUMBER
+
+
+def is_of_mixed_kinds(settings: Mapping[str, Any], kinds: Mapping[str, Kind]) -> bool:
+    """True if a run has a number or truth value where other runs of the sweep have texts, lists or mappings."""
+    return any(
+        kinds.get(name) is Kind.TEXT and value is not None and _kind(value) is not Kind.TEXT
+        for name, value in settings.items()
+    )
+
+
+def _kind(value: Any) -> Kind:
+    if isinstance(value, bool):
+        return Kind.BOOL
+    # The view cannot write what is not finite, nor a whole number that no float reaches.
+    is_number = isinstance(value, int | float) and abs(value) <= sys.float_info.max
+    return Kind.NUMBER if is_number else Kind.TEXT
+
+
+def start_of_session(settings: Mapping[str, Any], varying: Collection[str], kinds: Mapping[str, Kind]) -> list[Summary]:
+    """Return what a run's row begins with: which columns the view has, and the run's values.
+
+    Args:
+        settings: of every hyperparameter of the sweep, None where the run has no such: the view takes its columns from
+            whichever run it meets first.
+        varying: those that differ between runs.
+        kinds: of the columns, the same for all runs of the sweep; what is not among them goes by the run's own value.
+    """
+    of = {name: kinds.get(name, kind_of([value])) for name, value in settings.items()}
+    experiment = api_pb2.Experiment(
+        hparam_infos=[
+            api_pb2.HParamInfo(name=name, type=_TYPES[kind], differs=name in varying) for name, kind in of.items()
+        ],
+        metric_infos=[
+            api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"{BEST}{name}"), display_name=f"best {name}")
+            for name in _METRICS
+        ],
+    )
+    start = SessionStartInfo(start_time_secs=time.time())
+    for name, value in settings.items():
+        if value is None:  # the run has no such hyperparameter: an empty cell
+            continue
+        start.hparams[name].CopyFrom(_value(value, of[name]))
+    return [
+        _summary(metadata.EXPERIMENT_TAG, HParamsPluginData(experiment=experiment)),
+        _summary(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start)),
+    ]
+
+
+def end_of_session(status: RunStatus) -> Summary:
+    """Return what a run's row ends with."""
+    is_well = status in (RunStatus.FINISHED, RunStatus.STOPPED)
+    end = SessionEndInfo(
+        status=api_pb2.STATUS_SUCCESS if is_well else api_pb2.STATUS_FAILURE, end_time_secs=time.time()
+    )
+    return _summary(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+
+def _summary(tag: str, content: HParamsPluginData) -> Summary:
+    about = metadata.create_summary_metadata(content)
+    return Summary(value=[Summary.Value(tag=tag, metadata=about, tensor=metadata.NULL_TENSOR)])
+
+
+def _value(value: Any, kind: Kind) -> Value:
+    if kind is Kind.BOOL:
+        return Value(bool_value=value)
+    if kind is Kind.NUMBER:
+        return Value(number_value=value)
+    return Value(string_value=setting_text(value))

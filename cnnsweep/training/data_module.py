@@ -1,0 +1,183 @@
+"""What a program is fed: the batches of an epoch, those that several runs see alike made only once."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cnnsweep.augmentations.base import augment
+from cnnsweep.config.dump import without_folder
+from cnnsweep.datasets.base import ImageSet, to_device
+from cnnsweep.datasets.normalize import PixelScale, epoch_order
+from cnnsweep.errors import DataError, FusionError, ModelError
+from cnnsweep.models.registry import memory_order
+from cnnsweep.training.last_batch import why_not_a_single_image
+from cnnsweep.types import Augmentation, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is trained on and what is held out: of the sweep, or of one fold.
+
+    Attributes:
+        training, validation: positions in the images, int64; no validation is an empty tensor.
+        pixels: how pixels become numbers, as measured on the images trained on.
+    """
+
+    training: Tensor
+    validation: Tensor
+    pixels: PixelScale
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTask:
+    """What all runs of a sweep share.
+
+    Attributes:
+        parts: one for each fold, in their order; without k-fold a single one.
+    """
+
+    images: ImageSet
+    parts: tuple[Part, ...]
+    num_classes: int
+    device: torch.device
+    precision: str
+
+    def part(self, run: Run) -> Part:
+        """Return what a run trains on and is measured on."""
+        if run.fold is not None:
+            return self.parts[run.fold]
+        (only,) = self.parts
+        return only
+
+    def why_last_image_joins(self, run: Run) -> str | None:
+        """Return why the last image of an epoch is no batch of its own but joins the one before; None if it does not.
+
+        It would be left over, and the run's network cannot train on a single image: see `last_batch.py`.
+        """
+        images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        is_left_over = images > batch_size > 1 and images % batch_size == 1
+        return self._why_not_a_single_image(run) if is_left_over else None
+
+    def batch_lengths(self, run: Run) -> list[int]:
+        """Return how many images each batch of an epoch has; the last may have fewer than the others, or one more."""
+        images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        lengths = [min(batch_size, images - start) for start in range(0, images, batch_size)]
+        if self.why_last_image_joins(run) is not None:
+            lengths[-2:] = [batch_size + 1]
+        return lengths
+
+    def refuse_single_images(self, run: Run) -> None:
+        """Raise if all batches of a run are of one image, on which its network cannot train.
+
+        Raises:
+            ModelError: they are, and it cannot.
+        """
+        images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        if min(images, batch_size) == 1 and (why := self._why_not_a_single_image(run)) is not None:
+            wrong = "batch_size is 1; take 2 or more" if images > 1 else "there is only one to train on; add more"
+            name = without_folder(run.model.name, run.model.code)
+            raise ModelError(f"model {name}: cannot train on a single image ({why}), and {wrong}")
+
+    def _why_not_a_single_image(self, run: Run) -> str | None:
+        return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision)
+
+
+def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches of an epoch for runs that train as one program, and so are of one fold.
+
+    Args:
+        epochs: which one it is, for each run.
+
+    Yields:
+        Images (N, G·C, H, W) float32 and labels (G, N), on the device; batch g belongs to K/G consecutive runs.
+
+    Raises:
+        DataError: the images cannot be read.
+        FusionError: their models differ in whether they can train on a single image.
+        ModelError: all batches are of one image, and the network cannot train on that.
+    """
+    assert len({run.fold for run in runs}) == 1
+    part = task.part(runs[0])
+    task.refuse_single_images(runs[0])
+    lengths = task.batch_lengths(runs[0])
+    if any(task.batch_lengths(run) != lengths for run in runs[1:]):
+        raise FusionError("an argument that should change only what is drawn decides whether it trains on one image")
+    viewers = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
+    orders = torch.stack(
+        [
+            epoch_order(part.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch)
+            for run, epoch in viewers
+        ],
+        1,
+    )  # (images, G)
+    chunks = torch.split(orders, lengths)
+    order = _order(task, runs)
+    for items, (images, labels) in zip(chunks, _read(task, chunks), strict=True):
+        yield part.pixels.to_model_input(_augmented(images, items, viewers), order), labels.t()
+
+
+def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit so many runs at once.
+
+    Raises:
+        DataError: the images cannot be read.
+    """
+    part = task.part(runs[0])
+    chunks = torch.split(part.validation, evaluation_batch_size(task.images.image_shape, len(runs)))
+    order = _order(task, runs)
+    for images, labels in _read(task, chunks):
+        yield part.pixels.to_model_input(images, order), labels
+
+
+def _order(task: TrainingTask, runs: Sequence[Run]) -> torch.memory_format:
+    """Return the order in memory of a program's images: that of a model alone, and channels-last for a fused one."""
+    if len(runs) > 1:
+        return torch.channels_last
+    return memory_order(runs[0].model, task.images.image_shape, task.num_classes, task.device)
+
+
+def _read(task: TrainingTask, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the images and labels of each chunk, on the device.
+
+    Raises:
+        DataError: a file or a disk failed, wherever the images come from.
+    """
+    try:
+        yield from task.images.batches(chunks, task.device)
+    except OSError as error:
+        raise DataError(f"the images cannot be read ({type(error).__name__}: {error})") from error
+
+
+def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:
+    """Return how many images are measured at once: little memory for large images, and for many runs."""
+    alone = min(1000, 4_000_000 // math.prod(image_shape))
+    # Nothing is kept for a backward pass, so that a few runs take no more memory than they do in training.
+    return max(16, min(alone, 4 * alone // runs))
+
+
+def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
+    """Return G of K runs with their epochs, each standing for K/G consecutive ones that see the same images alike."""
+    views = (run.hyperparameters.view_in(epoch) for run, epoch in runs)
+    lengths = [len(list(same)) for _, same in itertools.groupby(views)]
+    return runs[:: math.gcd(*lengths)]
+
+
+def _augmented(images: Tensor, items: Tensor, viewers: Sequence[tuple[Run, int]]) -> Tensor:
+    """Return the images (N, G, C, H, W), each batch with the augmentation of its run in its epoch."""
+    hows = [run.hyperparameters.augment for run, _ in viewers]
+    if all(how == Augmentation() for how in hows):
+        return images
+    items = to_device(items, images.device)
+    return torch.stack(
+        [
+            augment(images[:, g], items[:, g], how, run.hyperparameters.seed, epoch)
+            for g, (how, (run, epoch)) in enumerate(zip(hows, viewers, strict=True))
+        ],
+        1,
+    )

@@ -1,0 +1,101 @@
+"""From what was raised to how a run failed: of which kind, and in one line why."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType
+from typing import TypeVar
+
+import torch
+
+from cnnsweep import errors
+from cnnsweep.errors import CnnSweepError, DataError, ModelError
+from cnnsweep.plugins import is_reference
+from cnnsweep.types import FailureKind, Run, RunOutcome, RunStatus
+
+# What a CPU's allocators say; torch has a type for those of accelerators only.
+_MEMORY_WORDS = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "std::bad_alloc")
+_ASKED_FOR = re.compile(r"tried to allocate (?P<amount>[\d.]+ ?\w+)", re.IGNORECASE)
+_OURS = Path(errors.__file__).parent  # the whole package, wherever in it a module lies
+_CALL_A_MODEL: set[CodeType] = set()
+
+Class = TypeVar("Class", bound=type)
+
+
+def calls_a_model(kind: Class) -> Class:
+    """Mark a class whose methods call a model: what is raised below them, and not by us, is the model's.
+
+    Methods are found in a traceback by their code, so that marking costs nothing when they are called.
+    """
+    methods = (inspect.unwrap(one) for one in vars(kind).values() if inspect.isroutine(one))
+    _CALL_A_MODEL.update(method.__code__ for method in methods)
+    return kind
+
+
+def failed_outcome(run: Run, error: Exception) -> RunOutcome:
+    """Return how a run ended in which something was raised."""
+    kind = failure_kind(run, error)
+    cause = one_line(error)
+    if kind is FailureKind.MEMORY:
+        cause = f"{_memory_words(error)}; use a batch_size below {run.hyperparameters.batch_size}, or a smaller model"
+    elif kind is FailureKind.SETTINGS:
+        own = {name: value for name, value in run.settings.items() if name == "model" or name.startswith("model.")}
+        cause += f" (settings: {', '.join(f'{name}={value}' for name, value in own.items())})" if own else ""
+    return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)), kind)
+
+
+def failure_kind(run: Run, error: Exception) -> FailureKind:
+    """Return what an error comes from that was raised while a run trained alone."""
+    if is_out_of_memory(error):
+        return FailureKind.MEMORY
+    if isinstance(error, DataError):
+        return FailureKind.DATA
+    has_own_model = is_reference(run.model.name)
+    if isinstance(error, ModelError):
+        return FailureKind.USER_CODE if has_own_model else FailureKind.SETTINGS
+    return FailureKind.USER_CODE if has_own_model and _is_a_models(error) else FailureKind.CNNSWEEP
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True if memory ran out, also where another error was made of that."""
+    for one in _with_causes(error):
+        if isinstance(one, torch.OutOfMemoryError | MemoryError):
+            return True
+        if isinstance(one, RuntimeError) and any(words in str(one) for words in _MEMORY_WORDS):
+            return True
+    return False
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as one line; our own are sentences by themselves."""
+    text = " ".join(str(error).split())
+    if isinstance(error, CnnSweepError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _memory_words(error: BaseException) -> str:
+    """Return how much was asked for: without what was free then, so that equal failures have equal causes."""
+    for one in _with_causes(error):
+        if found := _ASKED_FOR.search(str(one)):
+            return f"tried to allocate {found['amount']}"
+    return "memory ran out"
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    one: BaseException | None = error
+    while one is not None:
+        yield one
+        one = one.__cause__
+
+
+def _is_a_models(error: BaseException) -> bool:
+    """True if a model raised, or torch on its behalf, in a loss or a backward pass."""
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not codes or Path(codes[-1].co_filename).is_relative_to(_OURS):  # raised by ourselves, whatever we had called
+        return False
+    return not _CALL_A_MODEL.isdisjoint(codes)

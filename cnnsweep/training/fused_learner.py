@@ -1,0 +1,145 @@
+"""K runs as one fused model, behind the same interface as one run alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cnnsweep.fusion.fused_module import FusedModel
+from cnnsweep.models.memory_format import in_order
+from cnnsweep.models.registry import build_model, memory_order
+from cnnsweep.optimizers.fused_step import RunOptimizer
+from cnnsweep.training.failures import calls_a_model
+from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
+from cnnsweep.types import ModelChoice, Run
+
+_EXAMPLE_IMAGES = 2  # enough for batch normalisation
+
+
+@calls_a_model
+class FusedProgram:
+    """K runs' models stacked into one, each with its own stock optimizer over its slices of the stacked parameters.
+
+    So every hyperparameter of an optimizer may differ between the runs, and what one run's gradients hold reaches no
+    other: no arithmetic ever crosses from slice to slice.
+
+    Raises:
+        FusionError: the model cannot be fused; the message says why.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        device: torch.device,
+        precision: str,
+    ) -> None:
+        self._device, self._precision = device, precision
+        self._dtype = weight_dtype(precision)
+        built: dict[tuple[str, int], nn.Module] = {}  # what differs in other hyperparameters begins with equal weights
+        for run in runs:
+            key = repr(run.model), run.hyperparameters.seed
+            if key not in built:
+                model = build_model(run.model, image_shape, num_classes, run.hyperparameters.seed)
+                order = memory_order(run.model, image_shape, num_classes, device)
+                built[key] = in_order(model, order, device, self._dtype)
+        models = [built[repr(run.model), run.hyperparameters.seed] for run in runs]  # copied as they are stacked
+        example = torch.rand(_EXAMPLE_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
+        example = example.to(device, self._dtype, memory_format=torch.channels_last)
+        with self._autocast():
+            alone = memory_order(runs[0].model, image_shape, num_classes, device)
+            variants = _numbered([run.model for run in runs])
+            self.model = FusedModel(models, example, variants, alone, num_classes)
+        self._runs = list(runs)
+        self._begin()
+
+    def train_step(
+        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        runs, copies = len(self._runs), len(labels)
+        self.model.generators.seed(seeds)
+        for parameter in self._leaves:
+            parameter.grad = None
+        with self._autocast():
+            logits = self.model(images.to(self._dtype), copies, training=True)  # (K, N, classes)
+            targets = labels.repeat_interleave(runs // copies, 0) if copies < runs else labels  # (K, N)
+            losses = self._losses(logits, targets)
+        losses.sum().backward()  # the sum, so that each run's gradient is its own whole one
+        gradients = [[None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves]
+        for optimizer, rate, *of_run in zip(self._optimizers, rates, *gradients, strict=True):
+            optimizer.step(of_run, rate)
+        correct = (logits.detach().argmax(-1) == targets).sum(1)
+        return losses.detach(), correct
+
+    @torch.inference_mode()
+    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with self._autocast():
+            logits = self.model(images.to(self._dtype), 1, training=False)
+        scores = logits.flatten(0, 1) if self._precision == "fp64" else logits.flatten(0, 1).float()
+        targets = labels.expand(len(self._runs), -1)  # (K, N)
+        losses = functional.cross_entropy(scores, targets.reshape(-1), reduction="none").view(targets.shape)
+        return losses.sum(1, dtype=sum_dtype(self._device)), (logits.argmax(-1) == targets).sum(1)
+
+    def weights(self, position: int) -> Mapping[str, Tensor]:
+        return self.model.state_of(position)
+
+    def gradients(self, position: int) -> Mapping[str, Tensor]:
+        named = self.model.parameters.items()
+        return {name: leaf.grad[position] for name, leaf in named if leaf.grad is not None}
+
+    def optimizer_state(self, position: int) -> Mapping[str, Any]:
+        return self._optimizers[position].state_dict()
+
+    @torch.no_grad()
+    def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
+        for name, tensor in self.model.state_of(position).items():
+            tensor.copy_(weights[name])
+        self._optimizers[position].load_state_dict(optimizer)
+
+    def keep(self, positions: Sequence[int]) -> None:
+        states = [self._optimizers[position].state_dict() for position in positions]
+        self.model.keep(positions)
+        self._runs = [self._runs[position] for position in positions]
+        self._begin()
+        for optimizer, state in zip(self._optimizers, states, strict=True):
+            optimizer.load_state_dict(state)
+
+    def _begin(self) -> None:
+        """Make an optimizer for each run over its slices of the parameters."""
+        self._leaves = list(self.model.parameters.values())
+        slices = [leaf.detach().unbind(0) for leaf in self._leaves]
+        self._optimizers = [
+            RunOptimizer(run.hyperparameters, [s[position] for s in slices], self._device)
+            for position, run in enumerate(self._runs)
+        ]
+        smoothing = [run.hyperparameters.label_smoothing for run in self._runs]
+        self._smoothing = torch.tensor(smoothing, device=self._device, dtype=self._dtype)[:, None]
+        self._same_smoothing = smoothing[0] if len(set(smoothing)) == 1 else None
+
+    def _losses(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return each run's mean cross-entropy (K,), as `nn.CrossEntropyLoss` defines it with label smoothing."""
+        classes = logits.shape[-1]
+        if self._same_smoothing is not None:
+            each = functional.cross_entropy(
+                logits.flatten(0, 1), targets.reshape(-1), reduction="none", label_smoothing=self._same_smoothing
+            )
+            return each.view(targets.shape).mean(1)
+        logarithms = functional.log_softmax(logits, -1)
+        right = -logarithms.gather(-1, targets[..., None]).squeeze(-1)
+        spread = -logarithms.sum(-1) / classes
+        return ((1 - self._smoothing) * right + self._smoothing * spread).mean(1)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return autocast(self._device, self._precision)
+
+
+def _numbered(choices: Sequence[ModelChoice]) -> list[int]:
+    """Return for each choice the number of the first equal one, counting different ones from 0."""
+    numbers: dict[str, int] = {}
+    return [numbers.setdefault(repr(choice), len(numbers)) for choice in choices]

@@ -1,0 +1,141 @@
+"""K models and their optimizers, trained in lock step; K = 1 is the person's plain module and a stock optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cnnsweep.fusion.rng import seed_step
+from cnnsweep.models.logits import logits_of
+from cnnsweep.models.memory_format import in_order
+from cnnsweep.models.registry import build_model, memory_order
+from cnnsweep.optimizers.fused_step import RunOptimizer
+from cnnsweep.seeding import derive_seed
+from cnnsweep.training.failures import calls_a_model
+from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
+from cnnsweep.types import Run
+
+
+class Program(Protocol):
+    """What the trainer drives. A position is a run's place in the program, from 0 to K - 1.
+
+    Runs that see the same batches share them: images of G ≤ K different batches come side by side in the channels, in
+    channels-last memory order, and batch g belongs to K/G consecutive runs. Figures go back as (K,) tensors on the
+    device, so that nothing waits for it.
+    """
+
+    def train_step(
+        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Move the weights by one batch.
+
+        Args:
+            images: (N, G·C, H, W) float32.
+            labels: (G, N) int64.
+            rates: each run's learning rate for this step.
+            seeds: each run's seed for what the forward pass draws, such as dropout.
+
+        Returns:
+            The mean loss of each run (K,), and the number of correct predictions (K,), before the step.
+        """
+
+    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the summed cross-entropy (K,) float64 and correct predictions (K,) in eval mode.
+
+        All runs see the same images (N, C, H, W) and labels (N,).
+        """
+
+    def weights(self, position: int) -> Mapping[str, Tensor]:
+        """Return the plain model's state dict, on any device; valid until the next step."""
+
+    def gradients(self, position: int) -> Mapping[str, Tensor]:
+        """Return the last step's gradients by parameter name."""
+
+    def optimizer_state(self, position: int) -> Mapping[str, Any]:
+        """Return the stock optimizer's state dict."""
+
+    def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
+        """Put a run back to where a checkpoint left it."""
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Let every other run leave."""
+
+
+@calls_a_model
+class PlainProgram:
+    """One run's plain module and stock optimizer, behind the interface of K runs."""
+
+    def __init__(
+        self, run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
+    ) -> None:
+        h = run.hyperparameters
+        model = build_model(run.model, image_shape, num_classes, h.seed)
+        self.dtype = weight_dtype(precision)
+        model.train()  # all of it, whatever its constructor left in which mode
+        self.order = memory_order(run.model, image_shape, num_classes, device)
+        self.model: nn.Module = in_order(model, self.order, device, self.dtype)
+        self.parameters = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = RunOptimizer(h, self.parameters, device)
+        self.device, self.classes = device, num_classes
+        self.loss = nn.CrossEntropyLoss(label_smoothing=h.label_smoothing)
+        self.precision = precision
+        self._gradients: list[Tensor | None] = [None] * len(self.parameters)
+
+    def train_step(
+        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        targets = labels[0]
+        seed_step(self.device, seeds[0])
+        self._set_training(True)
+        for parameter in self.parameters:
+            parameter.grad = None
+        with autocast(self.device, self.precision):
+            logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
+            loss = self.loss(logits, targets)
+        loss.backward()
+        self._gradients = [parameter.grad for parameter in self.parameters]
+        self.optimizer.step(self._gradients, rates[0])
+        correct = (logits.detach().argmax(1) == targets).sum()
+        return loss.detach()[None], correct[None]
+
+    @torch.inference_mode()
+    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        self._set_training(False)
+        with autocast(self.device, self.precision):
+            logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
+        scores = logits if self.precision == "fp64" else logits.float()
+        losses = nn.functional.cross_entropy(scores, labels, reduction="none")
+        return losses.sum(dtype=sum_dtype(self.device))[None], (logits.argmax(1) == labels).sum()[None]
+
+    def _set_training(self, training: bool) -> None:
+        if self.model.training is not training:  # in every step it would cost as much as a small optimizer
+            self.model.train(training)
+
+    def weights(self, position: int) -> Mapping[str, Tensor]:
+        assert position == 0
+        return self.model.state_dict()
+
+    def gradients(self, position: int) -> Mapping[str, Tensor]:
+        assert position == 0
+        named = [name for name, parameter in self.model.named_parameters() if parameter.requires_grad]
+        return {name: g for name, g in zip(named, self._gradients, strict=True) if g is not None}
+
+    def optimizer_state(self, position: int) -> Mapping[str, Any]:
+        assert position == 0
+        return self.optimizer.state_dict()
+
+    def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
+        assert position == 0
+        self.model.load_state_dict(weights)
+        self.optimizer.load_state_dict(optimizer)
+
+    def keep(self, positions: Sequence[int]) -> None:
+        assert list(positions) == [0]
+
+
+def forward_seed(run: Run, epoch: int, step: int) -> int:
+    """Return the seed for what one training step of a run draws in its forward pass."""
+    return derive_seed(run.hyperparameters.seed, "forward", epoch, step)

@@ -1,0 +1,113 @@
+"""The programs of a group: one or several in turn that use all threads, or several side by side on one thread each.
+
+Where layers are small, threads that share every operation wait for each other at the end of each; programs on a thread
+of their own meet at the end of an epoch only. What draws random numbers cannot be trained so: all threads draw from one
+generator.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from cnnsweep.training.learner import Program
+from cnnsweep.types import Run
+
+Result = TypeVar("Result")
+
+
+class Programs:
+    """Programs of consecutive runs; a position counts the runs of all.
+
+    Args:
+        runs: of each program.
+        build: makes the program of some runs.
+        is_threaded: give each a thread of the CPU; otherwise they take turns, each with all threads. Where there are
+            more programs than threads, they wait for a free one.
+
+    Attributes:
+        is_cancelled: another thread has failed, or a person wants to stop: what is on a thread looks here.
+    """
+
+    def __init__(
+        self, runs: Sequence[Sequence[Run]], build: Callable[[Sequence[Run]], Program], *, is_threaded: bool
+    ) -> None:
+        self._runs = [list(of_program) for of_program in runs]
+        self._build = build
+        self._programs = [build(of_program) for of_program in runs]
+        self._threads = None
+        self.is_cancelled = False
+        if is_threaded:
+            workers = min(len(runs), max(2, torch.get_num_threads()))
+            self._threads = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+
+    def on_each(self, call: Callable[[Program, slice], Result]) -> list[Result]:
+        """Call with every program and the positions of its runs, side by side or in turn; return the results in order.
+
+        When one raises, or a person interrupts, the others are cancelled and waited for.
+        """
+        parts = list(zip(self._programs, self._slices(), strict=True))
+        if self._threads is None:
+            return [call(program, part) for program, part in parts]
+        calls = [self._threads.submit(call, program, part) for program, part in parts]
+        try:
+            done, _ = wait(calls, return_when=FIRST_EXCEPTION)
+            self.is_cancelled = any(one.exception() for one in done)
+        except BaseException:
+            self.is_cancelled = True
+            raise
+        finally:
+            wait(calls)
+        for one in calls:  # the cause, not what was cancelled because of it
+            if one in done:
+                one.result()
+        return [one.result() for one in calls]
+
+    def weights(self, position: int) -> Mapping[str, Tensor]:
+        """See `Program`, as for the following."""
+        program, own = self._at(position)
+        return program.weights(own)
+
+    def gradients(self, position: int) -> Mapping[str, Tensor]:
+        program, own = self._at(position)
+        return program.gradients(own)
+
+    def optimizer_state(self, position: int) -> Mapping[str, Any]:
+        program, own = self._at(position)
+        return program.optimizer_state(own)
+
+    def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
+        program, own = self._at(position)
+        program.restore(own, weights, optimizer)
+
+    def keep(self, positions: Sequence[int]) -> None:
+        programs, runs = [], []
+        for program, of_program, part in zip(self._programs, self._runs, self._slices(), strict=True):
+            own = [position - part.start for position in positions if part.start <= position < part.stop]
+            if own:
+                left = [of_program[position] for position in own]
+                programs.append(self._kept(program, own, left) if len(left) < len(of_program) else program)
+                runs.append(left)
+        self._programs, self._runs = programs, runs
+
+    def _kept(self, program: Program, positions: Sequence[int], runs: Sequence[Run]) -> Program:
+        if len(runs) > 1:
+            program.keep(positions)
+            return program
+        # The last one trains alone, as it will after an interruption: the two differ in the last bits.
+        alone = self._build(runs)
+        alone.restore(0, program.weights(positions[0]), program.optimizer_state(positions[0]))
+        return alone
+
+    def _slices(self) -> list[slice]:
+        sizes = [len(runs) for runs in self._runs]
+        return [slice(*bounds) for bounds in itertools.pairwise([0, *itertools.accumulate(sizes)])]
+
+    def _at(self, position: int) -> tuple[Program, int]:
+        number, part = next((n, part) for n, part in enumerate(self._slices()) if position < part.stop)
+        return self._programs[number], position - part.start

@@ -1,0 +1,97 @@
+"""Proof, before a group trains, that its fused program does what its runs would do alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from cnnsweep.errors import FusionError
+from cnnsweep.seeding import kept_generators
+from cnnsweep.training.data_module import TrainingTask, training_batches
+from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.learner import PlainProgram, Program, forward_seed
+from cnnsweep.types import Run
+
+_IMAGES = 8  # of a real batch, for each run
+_FEWER_IMAGES = 3  # evaluated too, so that nothing may hold for one number of images alone
+# In float64 the two differ by rounding alone, some 1e-15; normalising a few images with almost equal values can raise
+# that to 1e-8. A wrong formula shows at 1e-5 and far above.
+_TOLERANCE = 1e-6
+_TOLERANCE_FP32 = 1e-2  # where the device has no float64
+
+
+def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
+    """Compare one step of the fused program with each run's own: losses, gradients, weights after it, evaluation.
+
+    Both compute in float64 on some images of the first real batch, dropout and augmentation included.
+
+    Raises:
+        FusionError: they differ; the message says in what.
+    """
+    precision, tolerance = ("fp32", _TOLERANCE_FP32) if task.device.type == "mps" else ("fp64", _TOLERANCE)
+    about = (task.images.image_shape, task.num_classes, task.device, precision)
+    images, labels = next(training_batches(task, runs, [1] * len(runs)))
+    images, labels = images[:_IMAGES], labels[:, :_IMAGES]
+    channels = task.images.image_shape[0]
+    with kept_generators(task.device):
+        fused = FusedProgram(runs, *about)
+        losses = _step(fused, runs, images, labels)
+        first = [(images[:count, :channels], labels[0, :count]) for count in (_IMAGES, _FEWER_IMAGES)]
+        measured = [fused.measure(*batch)[0] for batch in first]  # evaluation shows all runs the same images
+        for position, run in enumerate(runs):
+            copy = position * len(labels) // len(runs)
+            own = images[:, copy * channels : (copy + 1) * channels]
+            plain = PlainProgram(run, *about)
+            loss = _step(plain, [run], own, labels[copy : copy + 1])
+            try:
+                _compare("loss", {"": losses[position]}, {"": loss[0]}, tolerance)
+                _compare("gradient", fused.gradients(position), plain.gradients(0), tolerance)
+                _compare("weight after one step", fused.weights(position), plain.weights(0), tolerance)
+                for batch, losses_of in zip(first, measured, strict=True):
+                    expected, _ = plain.measure(*batch)
+                    _compare("loss in evaluation", {"": losses_of[position]}, {"": expected[0]}, tolerance)
+            except FusionError:
+                again = _step(PlainProgram(run, *about), [run], own, labels[copy : copy + 1])
+                if not torch.allclose(again, loss, rtol=tolerance, equal_nan=True):
+                    raise FusionError("alone it gives other values each time, with equal seeds") from None
+                raise
+
+
+def _step(program: Program, runs: Sequence[Run], images: Tensor, labels: Tensor) -> Tensor:
+    rates = [run.hyperparameters.lr for run in runs]
+    losses, _ = program.train_step(images.clone(), labels, rates, [forward_seed(run, 1, 0) for run in runs])
+    return losses
+
+
+def _compare(what: str, fused: Mapping[str, Tensor], plain: Mapping[str, Tensor], tolerance: float) -> None:
+    """Compare every element, allowing `tolerance` of the largest one anywhere: some are zero but for rounding.
+
+    Whole numbers and truth values have to be equal, and so has what is infinite.
+    """
+    if fused.keys() != plain.keys():
+        raise FusionError(f"its fused form has other {what}s: {', '.join(sorted(fused.keys() ^ plain.keys())[:3])}")
+    found, expected = _as_float64(fused), _as_float64(plain)
+    sizes = [t[t.isfinite()].abs() for name, t in expected.items() if _is_continuous(plain[name])]
+    largest = max((float(size.max()) for size in sizes if size.numel()), default=0.0)
+    for name, wanted in expected.items():
+        difference = (found[name] - wanted).abs()
+        allowed = tolerance * max(largest, 1e-12) if _is_continuous(plain[name]) else 0.0
+        is_alike = (found[name] == wanted) | (difference <= allowed)
+        if not bool(is_alike.all()):
+            of = f" of '{name}'" if name else ""
+            raise FusionError(
+                f"its fused form differs from the model itself: the {what}{of} by "
+                f"{float(difference[~is_alike].max()):.1e}, where the largest is {largest:.1e}"
+            )
+
+
+def _as_float64(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return values of any type as numbers that can be subtracted, a complex one as two."""
+    real = {name: torch.view_as_real(t) if t.is_complex() else t for name, t in tensors.items()}
+    return {name: t if t.device.type == "mps" else t.double() for name, t in real.items()}  # MPS has no float64
+
+
+def _is_continuous(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()

@@ -1,0 +1,1 @@
+"""The tuning loop: trials, sampling, grouping, pruning."""

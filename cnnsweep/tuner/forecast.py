@@ -1,0 +1,251 @@
+"""What a sweep would do and take, without training it: groups, reasons, time, places, memory, disk."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from cnnsweep.config.schema import SweepSpec
+from cnnsweep.config.trials import expand_runs
+from cnnsweep.datasets.load import load_dataset
+from cnnsweep.datasets.summary import describe_data, missing_images
+from cnnsweep.errors import ModelError
+from cnnsweep.executors.base import TASK, Executor
+from cnnsweep.executors.factory import Workforce, choose_places, describe_places
+from cnnsweep.executors.options import Staff
+from cnnsweep.executors.pool import PoolExecutor
+from cnnsweep.planning.batching import family, runs_of_a_kind, split_evenly, split_in_step
+from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
+from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.simulation import Conditions, simulate
+from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import SweepHistory, read_history
+from cnnsweep.training.autotune import seconds_together
+from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.devices import choose_devices
+from cnnsweep.training.malloc import keep_freed_memory
+from cnnsweep.training.memory_estimate import run_bytes
+from cnnsweep.tuner.group_cache import Fuse, PlannedGroup
+from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_load, keeps_in_step
+from cnnsweep.tuner.preparation import count_parameters, foresee_single_images, make_training_task, notes_on_models
+from cnnsweep.tuner.sampling import Asker
+from cnnsweep.types import Run, RunGroup, Trajectory
+
+_MOST_KINDS = 5  # of groups whose steps are measured while all places train; others follow from these
+_SIDE_BY_SIDE_S = 1.0  # steps are taken for as long, so that processes that start to measure at once overlap
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastOptions:
+    """See `SweepOptions`."""
+
+    folder: Path
+    data_root: Path
+    fuse: Fuse
+    max_runs: int
+    staff: Staff = field(default_factory=Staff)
+    loading: Callable[[str, int, int], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The runs of a sweep, as far as they are known, and which are not done.
+
+    Attributes:
+        to_come: how many runs a search will choose later.
+        note: see `Asker.space_note`.
+        epochs_done: of the missing ones, by id.
+    """
+
+    history: SweepHistory
+    runs: tuple[Run, ...]
+    to_come: int
+    note: str | None
+    missing: tuple[Run, ...]
+    epochs_done: Mapping[str, int]
+
+
+def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
+    """Measure a few steps of each kind of run and say what the sweep would take; nothing is written.
+
+    Raises:
+        CnnSweepError: the sweep, its data, models or devices are not fit for training.
+    """
+    known = _known_runs(spec, options)
+    keep_freed_memory()
+    threads = torch.get_num_threads()
+    places = choose_places(choose_devices(spec.device), options.staff, known.history)
+    torch.set_num_threads(places[0].threads)
+    try:
+        return _measure(spec, options, known, places)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float) -> Forecast:
+    """Say how long the sweep would take if a run and epoch takes so many seconds; without data, measuring nothing.
+
+    Groups are of the size that `--fuse` gives; without a number each run trains alone.
+
+    Raises:
+        CnnSweepError: the sweep or its devices are not fit for training.
+    """
+    known = _known_runs(spec, options)
+    places = choose_places(choose_devices(spec.device), options.staff, known.history)
+    in_step = keeps_in_step(spec)
+    missing, epochs_done = known.missing, known.epochs_done
+    size = options.fuse if isinstance(options.fuse, int) else 1
+    kinds = runs_of_a_kind(missing, epochs_done)
+    if options.fuse == OFF:
+        kinds = [[(run,) for runs in kind for run in runs] for kind in kinds]
+    groups: list[RunGroup] = []
+    if in_step:
+        families: dict[str, list[list[Trajectory]]] = {}
+        for kind in kinds:
+            families.setdefault(family(kind[0][0]), []).append(kind)
+        groups = [group for of_family in families.values() for group in split_in_step(of_family, size)]
+    else:
+        groups = [group for kind in kinds for group in split_evenly(kind, size)]
+    # As if an epoch were a single step.
+    costs = [GroupCost(group, "as given", group_seconds(group, seconds, 1, 0, epochs_done), None) for group in groups]
+    return _forecast(spec, known, places, costs, None, Conditions({}), given_s=seconds)
+
+
+def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
+    runs = expand_runs(spec, options.max_runs).runs
+    asker = Asker(spec)
+    history = read_history(SweepPaths(options.folder).journal)
+    runs = (*runs, *asker.known_runs(history))
+    asked = asker.ask(history, runs)  # what a search would begin with stands for what it will ask for later
+    to_come = asker.runs_to_come(history)
+    if asked is not None:
+        runs, to_come = (*runs, *asked.runs), to_come - len(asked.runs)
+    begun = history.runs
+    missing = tuple(run for run in runs if run.id not in begun or not begun[run.id].status.is_final)
+    epochs_done = {run.id: len(begun[run.id].records) for run in missing if run.id in begun}
+    return _Known(history, runs, to_come, asker.space_note, missing, epochs_done)
+
+
+def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: Sequence[Place]) -> Forecast:
+    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
+    splits = dataset.split(spec.validation, spec.folds, spec.seed)
+    data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
+    parameters = count_parameters(known.runs, dataset)
+    task = make_training_task(spec, dataset, torch.device(places[0].device))
+    missing = known.missing
+    foreseen = foresee_single_images(missing, task)
+    in_step = keeps_in_step(spec)
+    workforce = Workforce(options.staff, places, task, in_step=in_step, tell=lambda _: None)
+    with contextlib.closing(workforce):
+        executor = workforce.executor
+        startup_s = 0.0
+        if isinstance(executor, PoolExecutor) and missing:
+            began = time.perf_counter()
+            # Until all workers have trained a little, steps take longer than they will.
+            executor.call_everywhere(seconds_together, missing[:1], TASK, _SIDE_BY_SIDE_S)
+            startup_s = max(0.0, time.perf_counter() - began - _SIDE_BY_SIDE_S)
+        planned = choose_groups(
+            missing,
+            known.history,
+            task,
+            options.fuse,
+            lambda _: None,
+            measure_all=True,
+            in_step=in_step,
+            executor=executor,
+        )
+        planned = _while_all_train(planned, places, executor)
+    costs = [_cost(one, task, known) for one in planned]
+    tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
+    conditions = Conditions(_speeds(planned, places, tasks), startup_s)
+    disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
+    notes = [*notes_on_models(known.runs, dataset), *foreseen]
+    return _forecast(spec, known, places, costs, disk, conditions, data=data, notes=notes)
+
+
+def _forecast(
+    spec: SweepSpec,
+    known: _Known,
+    places: Sequence[Place],
+    costs: Sequence[GroupCost],
+    disk: int | None,
+    conditions: Conditions,
+    given_s: float | None = None,
+    data: tuple[str, ...] = (),
+    notes: Sequence[str] = (),
+) -> Forecast:
+    forecast = Forecast(
+        name=spec.name,
+        device=describe_places(places),
+        done=len(known.runs) - len(known.missing),
+        to_come=known.to_come,
+        stops_early=spec.early_stop is not None,
+        groups=tuple(costs),
+        measured_disk_bytes=disk,
+        epochs_done=known.epochs_done,
+        in_step=keeps_in_step(spec),
+        places=tuple(places),
+        given_s=given_s,
+        data=data,
+        notes=(*([] if known.note is None else [known.note]), *notes),
+    )
+    if len(places) == 1 or all(cost.seconds is None for cost in costs):
+        return forecast
+    return dataclasses.replace(forecast, schedule=simulate(forecast.loads, places, conditions, forecast.epochs_done))
+
+
+def _cost(one: PlannedGroup, task: TrainingTask, known: _Known) -> GroupCost:
+    seconds = foreseen_load(one, task, known.epochs_done).seconds
+    run = one.group.runs[0]
+    try:
+        memory = len(one.group.trajectories) * run_bytes(run, task)
+    except Exception as error:  # the model's own code: the sweep itself would make a row of it
+        raise ModelError(f"model {run.model.name}: {type(error).__name__}: {error}") from error
+    return GroupCost(one.group, one.why, seconds, memory)
+
+
+def _while_all_train(
+    planned: Sequence[PlannedGroup], places: Sequence[Place], executor: Executor
+) -> list[PlannedGroup]:
+    """Return the groups with what their steps take while all places train, where several share a device."""
+    is_shared = len({place.device for place in places}) < len(places)
+    if not is_shared or not isinstance(executor, PoolExecutor):
+        return list(planned)
+    measured: dict[tuple[str, int], float] = {}
+    slower: list[float] = []
+    for one in planned:
+        runs = [members[-1] for members in one.group.programs[0]]
+        kind = (family(runs[0]), len(runs))
+        if one.step_s is None or one.group.is_threaded or kind in measured or len(measured) == _MOST_KINDS:
+            continue
+        at_once = executor.call_everywhere(seconds_together, runs, TASK, _SIDE_BY_SIDE_S)
+        measured[kind] = statistics.median(at_once)
+        slower.append(measured[kind] / one.step_s)
+
+    def steady(one: PlannedGroup) -> float | None:
+        program = one.group.programs[0]
+        known = None if one.group.is_threaded else measured.get((family(program[0][0]), len(program)))
+        if known is not None or one.step_s is None or not slower:
+            return known if known is not None else one.step_s
+        return one.step_s * statistics.median(slower)
+
+    return [dataclasses.replace(one, step_s=steady(one)) for one in planned]
+
+
+def _speeds(
+    planned: Sequence[PlannedGroup], places: Sequence[Place], tasks: dict[Place, TrainingTask]
+) -> dict[str, float]:
+    """Return how fast each kind of place trains a run, against the first."""
+    kinds = {place.kind: place for place in places}
+    if not planned or len(kinds) == 1:
+        return {}
+    run = planned[0].group.runs[0]
+    step_s = {kind: seconds_together([run], tasks[place]) for kind, place in kinds.items()}
+    return {kind: step_s[places[0].kind] / seconds for kind, seconds in step_s.items()}

@@ -1,0 +1,156 @@
+"""What the journal remembers of groups: which runs were to train together, and under what that was chosen."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cnnsweep.planning.batching import family
+from cnnsweep.planning.stage import TO_THE_ENDS, Leg
+from cnnsweep.storage.state import RememberedGroup, RememberedWay, SweepHistory
+from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.types import Run, RunGroup
+
+Fuse = str | int  # auto, off, or the largest number of runs in a group
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedGroup:
+    """Runs that train together, or one alone, and why.
+
+    Attributes:
+        step_s: seconds a training step of one run, where that was measured.
+        way: what was measured of runs of this family, where it was.
+    """
+
+    group: RunGroup
+    why: str
+    step_s: float | None = None
+    way: RememberedWay | None = None
+
+
+def conditions(
+    task: TrainingTask, fuse: Fuse, *, in_step: bool = False, leg: Leg = TO_THE_ENDS, places: int = 1
+) -> dict[str, Any]:
+    """Return under what a choice of groups holds.
+
+    Args:
+        in_step, leg: as they are given to `choose_groups`.
+        places: how many groups train at once.
+    """
+    return {
+        **({"places": places} if places > 1 else {}),
+        **({"in_step": True} if in_step else {}),
+        **leg.mark,
+        "fuse": fuse,
+        "device": str(task.device),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def event_from_groups(
+    planned: Sequence[PlannedGroup], under: Mapping[str, Any], leg: Leg = TO_THE_ENDS
+) -> dict[str, Any]:
+    """Return the fields of the journal's `planned` event."""
+    groups = [
+        {
+            "programs": [[[run.id for run in runs] for runs in program] for program in one.group.programs],
+            "threaded": one.group.is_threaded,
+            "why": one.why,
+            "step_s": one.step_s,
+            "kind": family(one.group.runs[0]),
+            "way": None if one.way is None else _way_to_json(one.way),
+            **({"companions": dict(one.group.companions)} if one.group.companions else {}),
+        }
+        for one in planned
+    ]
+    goals = {"goals": dict(leg.goals)} if leg.mixes_epochs else {}  # else one epoch, which the conditions have
+    return {"conditions": dict(under), "groups": groups, **goals}
+
+
+def _way_to_json(way: RememberedWay) -> dict[str, Any]:
+    fields = dataclasses.asdict(way)
+    del fields["conditions"]  # the event has them, once for all its groups
+    return fields
+
+
+def repeated_groups(
+    missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any], everyone: Sequence[Run]
+) -> list[PlannedGroup]:
+    """Return the groups of runs that have lost epochs which others of their groups have, and have ended with.
+
+    A journal or a checkpoint was damaged there. Those that have ended train along, as far as they went, for the program
+    to be what it was: the size of a group shows in the last bits. What was tried again after a failure is no loss.
+
+    Args:
+        everyone: every run of the sweep; a group with others cannot be repeated.
+    """
+    by_id, waiting = {run.id: run for run in everyone}, {run.id for run in missing}
+    groups: list[RememberedGroup] = []
+    planned: list[PlannedGroup] = []
+    for run in missing:
+        known = history.runs.get(run.id)
+        group = None if known is None or known.status.is_final else known.group_to_repeat
+        if known is None or group is None or group in groups:
+            continue
+        if group.conditions != under or not group.runs <= by_id.keys():
+            continue
+        ended = {
+            one: len(history.runs[one].records)
+            for one in group.runs - waiting
+            if len(history.runs[one].records) > len(known.records)
+        }
+        if ended:
+            groups.append(group)
+            taken = {one.id for earlier in planned for one in earlier.group.runs}
+            programs = [
+                [tuple(by_id[i] for i in ids if i in ended or i in waiting - taken) for ids in trajectories]
+                for trajectories in group.programs
+            ]
+            left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
+            again = RunGroup(tuple(filter(None, left)), group.is_threaded, companions=ended)
+            planned.append(PlannedGroup(again, group.why, group.step_s))
+    return planned
+
+
+def remembered_groups(
+    missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any], goals: Mapping[str, int]
+) -> list[PlannedGroup]:
+    """Return what is left of the groups that were chosen under the same conditions.
+
+    Args:
+        goals: of the leg, see `Leg`.
+    """
+    by_id = {run.id: run for run in missing}
+    planned = []
+    for remembered in history.groups:
+        if remembered.conditions != under:
+            continue
+        # What has ended leaves its place empty, and no more: the others stay with the program that they had.
+        programs = [
+            [tuple(by_id[i] for i in ids if i in by_id) for ids in trajectories] for trajectories in remembered.programs
+        ]
+        left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
+        if any(left):
+            group = RunGroup(tuple(program for program in left if program), remembered.is_threaded, goals)
+            planned.append(PlannedGroup(group, remembered.why, remembered.step_s))
+    return planned
+
+
+def without_torn(remembered: Sequence[PlannedGroup], missing: Sequence[Run]) -> list[PlannedGroup]:
+    """Return the groups without those whose configurations have runs that no group has, such as new seeds."""
+    kept = list(remembered)
+    while True:
+        known = {run.id for one in kept for run in one.group.runs}
+        torn = {run.configuration for run in missing if run.id not in known}
+        whole = [one for one in kept if not any(run.configuration in torn for run in one.group.runs)]
+        if len(whole) == len(kept):
+            return kept
+        kept = whole

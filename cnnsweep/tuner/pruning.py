@@ -1,0 +1,232 @@
+"""Early stopping in a sweep: what the rule is asked about, from the records of all runs so far."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from cnnsweep.config.early_stop_entry import EarlyStop
+from cnnsweep.formatting.distinct import number_texts
+from cnnsweep.metrics.objective import BEST, Objective
+from cnnsweep.pruners.base import Curve, judge, rungs_of
+from cnnsweep.storage.state import RunHistory, SweepHistory
+from cnnsweep.types import EpochRecord, Run, RunStatus, Verdict
+
+
+class Judge:
+    """Asks an early-stopping rule about configurations whose runs have all come to an epoch.
+
+    Its verdicts follow from the journal alone: which runs are known, how far they are, and what was found before.
+    """
+
+    def __init__(self, rule: EarlyStop | None, history: SweepHistory) -> None:
+        self._rule = rule
+        self._history = history
+        self._configuration_of: dict[str, str] = {}  # by run id
+        self._runs: dict[str, list[Run]] = {}  # by configuration
+        self._places: dict[str, int] = {}  # by configuration, in the order of the sweep
+        self._curves: dict[str, Curve] = {}
+        self._longest = 0  # the most epochs that any run is to train
+        self._changed: dict[str, None] = {}  # a set that keeps the order: their curves have to be made anew
+
+    def add_runs(self, runs: Iterable[Run]) -> None:
+        """Take in runs of the sweep, and what the journal knows of them."""
+        for run in runs:
+            if run.id not in self._configuration_of:
+                self._configuration_of[run.id] = run.configuration
+                self._runs.setdefault(run.configuration, []).append(run)
+                self._places.setdefault(run.configuration, len(self._places))
+                self._changed[run.configuration] = None
+                self._longest = max(self._longest, run.hyperparameters.epochs)
+
+    def run_changed(self, run_id: str) -> None:
+        """Note that the journal says something new of a run: an epoch, an end, or that it goes on from before.
+
+        Who forgets to say so judges by what a resumed sweep would not see.
+        """
+        self._changed[self._configuration_of[run_id]] = None
+
+    def epochs_to_next_look(self, run_ids: Iterable[str]) -> dict[str, int]:
+        """Return, for runs that go on side by side, after which epoch each waits; all train for as many, some wait now.
+
+        So far it is, for the nearest of them, to its next rung or its end. A run that is ahead of others of its
+        setting, as only a crash or a failure leaves it, is not in it: it waits for them.
+        """
+        assert self._rule is not None, "without rungs nobody waits"
+        by_configuration: dict[str, list[str]] = {}
+        for run_id in run_ids:
+            by_configuration.setdefault(self._configuration_of[run_id], []).append(run_id)
+        done: dict[str, int] = {}
+        to_go: list[int] = []
+        for configuration, members in by_configuration.items():
+            lengths = {run_id: len(self._history.runs[run_id].records) for run_id in members}
+            slowest = min(lengths.values())
+            done.update((run_id, slowest) for run_id, length in lengths.items() if length == slowest)
+            ends = [run.hyperparameters.epochs for run in self._runs[configuration] if run.id in lengths]
+            rungs = rungs_of(self._rule, configuration, self._longest)
+            ahead = [rung for rung in rungs if rung > slowest and self._is_open(configuration, rung, slowest)]
+            to_go += [stop - slowest for stop in (*ahead[:1], *ends) if stop > slowest]
+        epochs = min(to_go, default=1)  # nobody has far to go whom a crash kept from hearing that it is at its end
+        return {run_id: length + epochs for run_id, length in done.items()}
+
+    def next_rung(self, run_ids: Iterable[str]) -> int | None:
+        """Return up to which epoch runs train before their settings are held against each other.
+
+        None if there is no such epoch left for them, or the rule judges each setting after every epoch.
+        """
+        if self._rule is None or not self._rule.has_rungs:
+            return None
+        found = []
+        for configuration in self._configurations(run_ids):
+            under_way = self._under_way(configuration)
+            done, epochs = self._epoch(configuration), max((run.hyperparameters.epochs for run in under_way), default=0)
+            found += [
+                rung
+                for rung in rungs_of(self._rule, configuration, self._longest)
+                if done <= rung < epochs and self._is_open(configuration, rung, done)
+            ][:1]
+        return min(found, default=None)
+
+    def _is_open(self, configuration: str, rung: int, done: int) -> bool:
+        """True if a rung has no verdict, or one that ends runs which, having started over, are yet to come there."""
+        verdict = self._history.verdicts.get((configuration, rung))
+        return verdict is None or (verdict.stops and done < rung)
+
+    @property
+    def judges_every_epoch(self) -> bool:
+        """True for a rule that does not wait for a rung."""
+        return self._rule is not None and not self._rule.has_rungs
+
+    def new_verdicts(self, run_ids: Sequence[str]) -> list[Verdict]:
+        """Return what the rule finds about the configurations of these runs, which have just ended an epoch.
+
+        A configuration is judged once an epoch, when the last of its runs has come there.
+        """
+        if self._rule is None:
+            return []
+        due: dict[int, list[str]] = {}
+        for configuration in self._configurations(run_ids):
+            epoch = self._epoch(configuration)
+            if epoch and (configuration, epoch) not in self._history.verdicts:
+                due.setdefault(epoch, []).append(configuration)
+        if not due:
+            return []
+        for configuration in self._changed:
+            self._curves[configuration] = self._curve(configuration)
+        self._changed.clear()
+        objective = self._history.objective
+        found = [judge(self._rule, objective, names, self._curves, self._longest) for _, names in sorted(due.items())]
+        return list(itertools.chain.from_iterable(found))
+
+    def stopped(self, run_ids: Sequence[str]) -> list[str]:
+        """Return which runs end here, by what the journal holds of verdicts: all of a configuration that are under way.
+
+        Args:
+            run_ids: runs that have just ended an epoch.
+        """
+        if self._rule is None:  # who takes it out of the file wants the runs to go on
+            return []
+        ended = []
+        for configuration in self._configurations(run_ids):
+            for run in self._under_way(configuration):
+                verdict = self._history.verdicts.get((configuration, len(self._history.runs[run.id].records)))
+                if verdict is not None and verdict.stops:
+                    ended.append(run.id)
+        return ended
+
+    def why_stopped(self, run_id: str) -> str:
+        """Return in one line why a run ends after its last epoch."""
+        run = self._history.runs[run_id]
+        verdict = self._history.verdicts[self._configuration_of[run_id], len(run.records)]
+        metric = self._history.objective.metric
+        value, threshold = number_texts([verdict.value, verdict.threshold], 4)
+        reached = "has no finite figure" if verdict.value is None else f"is {value}"
+        needed = "" if verdict.threshold is None else f", needed was {threshold}"
+        if verdict.value is not None and verdict.value == verdict.threshold:
+            needed = ", not better than that of others which go on"
+        return f"epoch {verdict.epoch}: {metric} {reached}{needed} ({verdict.rule})"
+
+    def _configurations(self, run_ids: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(self._configuration_of[run_id] for run_id in run_ids))
+
+    def _under_way(self, configuration: str) -> list[Run]:
+        runs = [run for run in self._runs[configuration] if not self._history.runs[run.id].status.is_final]
+        return [run for run in runs if not _has_diverged(self._history.runs[run.id])]
+
+    def _epoch(self, configuration: str) -> int:
+        """Return the epoch to which all runs that go on have come; 0 if one has not begun, or none goes on."""
+        lengths = [len(self._history.runs[run.id].records) for run in self._under_way(configuration)]
+        return min(lengths, default=0)
+
+    def _curve(self, configuration: str) -> Curve:
+        runs = [self._history.runs[run.id] for run in self._runs[configuration] if run.id in self._history.runs]
+        curve = average_curve(configuration, runs, self._history.objective)
+        return dataclasses.replace(curve, place=self._places[configuration])
+
+
+def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Objective) -> Curve:
+    """Return the mean over a configuration's runs, as far as all of them have come.
+
+    From the epoch in which a run diverged, the mean is not finite: its other seeds and folds were lucky. A run that
+    failed, which may not be the setting's fault, is left out.
+    """
+    counted = [run for run in runs if run.status is not RunStatus.FAILED]
+    going = [run for run in counted if not _has_diverged(run)]
+    epochs = max((run.epochs or len(run.records) for run in runs), default=0)
+    length = min((len(run.records) for run in going or counted), default=0)
+    figures, standing, losses = [], [], []
+    for run in counted:
+        values = [objective.value(record) for record in run.records[:length]]
+        values += [None] * (length - len(values))
+        finite = [value if value is not None and math.isfinite(value) else None for value in values]
+        figures.append(finite)
+        deciding = [_deciding_loss(record, objective) for record in run.records[:length]]
+        deciding += [None] * (length - len(deciding))
+        diverged_after = len(run.records) if _has_diverged(run) else None
+        stands = _standing(finite, deciding, objective, diverged_after)
+        standing.append([figure for figure, _ in stands])
+        losses.append([loss for _, loss in stands])
+    return Curve(configuration, _means(figures), _means(standing), epochs, _means(losses))
+
+
+Stands = tuple[float | None, float | None]  # the figure, and the loss that decides between equal ones
+
+
+def _standing(
+    figures: Sequence[float | None], losses: Sequence[float | None], objective: Objective, diverged_after: int | None
+) -> list[Stands]:
+    """Return what stands for a run after each epoch, by the objective's scope."""
+    result: list[Stands] = []
+    best: Stands = None, None
+    window: deque[Stands] = deque(maxlen=objective.window)
+    for position, (figure, loss) in enumerate(zip(figures, losses, strict=True)):
+        best = (figure, loss) if objective.is_better(figure, best[0]) else best
+        if figure is not None:
+            window.append((figure, loss))
+        last = _mean([figure for figure, _ in window]), _mean([loss for _, loss in window])
+        has_diverged = diverged_after is not None and position + 1 >= diverged_after
+        result.append((None, None) if has_diverged else best if objective.scope == BEST else last)
+    return result
+
+
+def _deciding_loss(record: EpochRecord, objective: Objective) -> float | None:
+    loss: float | None = None if objective.tie_breaker is None else getattr(record, objective.tie_breaker)
+    return loss if loss is not None and math.isfinite(loss) else None
+
+
+def _mean(figures: Sequence[float | None]) -> float | None:
+    known = [figure for figure in figures if figure is not None]
+    return fmean(known) if known and len(known) == len(figures) else None
+
+
+def _means(columns: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
+    """Return the mean of each epoch; None where one of the runs has no finite figure."""
+    return tuple(_mean(figures) for figures in zip(*columns, strict=True))
+
+
+def _has_diverged(run: RunHistory) -> bool:
+    return bool(run.records) and run.records[-1].divergence is not None

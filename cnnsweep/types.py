@@ -1,0 +1,296 @@
+"""What passes between the layers: frozen values, without torch, so that planning and reports start at once.
+
+A *run* is one setting of the hyperparameters. A *group* is runs that train together. After each epoch the
+trainer hands one `EpochReport` a run up and gets one `Decision` a run back.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class RunStatus(StrEnum):
+    """Where a run stands. The last five are ends; an interrupted run goes on when the sweep is run again."""
+
+    WAITING = "waiting"  # to begin, or at a rung of early stopping for the other settings to come there
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"  # early, by decision
+    DIVERGED = "diverged"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_final(self) -> bool:
+        """True for a run that `cnnsweep run` leaves alone when it is called again."""
+        return self in (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.DIVERGED, RunStatus.FAILED)
+
+
+class FailureKind(StrEnum):
+    """What a failure comes from, and so who can mend it."""
+
+    DIVERGED = "diverged"
+    MEMORY = "out of memory"
+    DATA = "data"  # a data set's files
+    SETTINGS = "settings"  # values that a model of ours cannot be built with
+    USER_CODE = "your code"
+    KILLED = "killed"  # the process that trained it, from outside
+    DISK = "disk"  # full or gone; such runs are interrupted, and go on
+    CNNSWEEP = "cnnsweep"  # a fault of ours
+
+
+class Decision(Enum):
+    """What becomes of a run after an epoch."""
+
+    CONTINUE = "continue"
+    STOP = "stop"  # early: the run has ended
+    INTERRUPT = "interrupt"  # now: the run goes on when the sweep is run again
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """How pixels, scaled to 0..1, are shifted and divided, for each channel.
+
+    `standard` takes mean and deviation of the images trained on, `none` leaves 0..1, `given` uses `mean` and `std`
+    (one number for all channels, or one a channel).
+    """
+
+    kind: str = "standard"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetChoice:
+    """A data set by name, with the arguments of the sweep file. `code` is the content hash of a person's own file."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    normalize: Normalization = field(default_factory=Normalization)
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model by name, with the arguments of the sweep file. `code` is the content hash of a person's own file."""
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How the learning rate moves. `warmup` and `every` count epochs; see `schedules/base.py` for the formulas."""
+
+    name: str = "constant"  # constant, cosine, one_cycle, step
+    warmup: float = 0.0
+    every: int = 1  # step: epochs between two drops
+    factor: float = 0.1  # step: what each drop multiplies by
+    final: float = 0.0  # cosine: the last learning rate, as a share of lr
+    peak: float = 0.3  # one_cycle: the share of training at which lr is reached
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Random changes to training images, drawn for each image."""
+
+    flip: bool = False  # left-right, with probability 1/2
+    crop: int = 0  # pixels of padding before a random crop back to size
+    cutout: int = 0  # side of the square that is blanked, in pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """Everything about a run's training but the model. A value that the optimizer does not use is None."""
+
+    lr: float
+    batch_size: int
+    shuffle: bool
+    epochs: int
+    optimizer: str
+    momentum: float | None
+    nesterov: bool | None
+    beta1: float | None
+    beta2: float | None
+    eps: float | None
+    weight_decay: float
+    schedule: Schedule
+    label_smoothing: float
+    grad_clip: float | None  # largest norm of the whole gradient; None leaves it alone
+    augment: Augmentation
+    seed: int
+
+    @property
+    def view(self) -> tuple[int, Augmentation, int]:
+        """What decides which images a run's batches hold: runs that are equal in it see the same ones."""
+        is_augmented = self.augment != Augmentation()
+        return self.seed if self.shuffle else -1, self.augment, self.seed if is_augmented else -1
+
+    def view_in(self, epoch: int) -> tuple[tuple[int, Augmentation, int], int]:
+        """Return what decides which images an epoch's batches hold: without shuffling or augmenting, all are alike."""
+        changes = self.shuffle or self.augment != Augmentation()
+        return self.view, epoch if changes else 0
+
+    @property
+    def looks_at_end(self) -> bool:
+        """True if an epoch's learning rate depends on how many there will be."""
+        return self.schedule.name in ("cosine", "one_cycle")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One setting of the hyperparameters.
+
+    Attributes:
+        id: 16 hex digits, the hash of everything that determines the result; never of position or path.
+        name: a folder name, unique in the sweep, made of the axes' values and the id.
+        settings: what tables show, one entry a key of the file's `params`, in the file's order, as plain JSON values.
+        configuration: 16 hex digits, like `id`, but without seed and fold: runs that are equal in it are replicates.
+        fold: which of the folds is held out, from 0; None without k-fold.
+    """
+
+    id: str
+    name: str
+    model: ModelChoice
+    hyperparameters: Hyperparameters
+    settings: Mapping[str, Any]
+    configuration: str
+    fold: int | None = None
+
+
+Trajectory = tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunGroup:
+    """Runs that train in lock step; equal in batch size, data, precision, and model but for dropout.
+
+    Attributes:
+        programs: their trajectories, by the program that trains them. Runs of one trajectory differ in `epochs` alone,
+            and so have the same weights at every epoch: they are trained once and recorded for each.
+        is_threaded: each program has one thread of the CPU; otherwise there is one program, which uses them all.
+        goals: by run id, the epoch after which it waits for what comes next; empty where runs train to their ends.
+            Where runs are at different epochs, all have as many to go to their goals. Others' ids mean nothing.
+        companions: runs that have ended and train along unrecorded, by id, with the last epoch for which they do: so
+            that one that is repeated has the program that it had, and every rounding with it.
+    """
+
+    programs: tuple[tuple[Trajectory, ...], ...]
+    is_threaded: bool = False
+    goals: Mapping[str, int] = field(default_factory=dict)
+    companions: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trajectories: Sequence[Trajectory], threads: int = 1) -> RunGroup:
+        """Return a group of one program, or of as many as there are threads for, each with as many trajectories."""
+        if threads == 1:
+            return cls((tuple(trajectories),))
+        sizes = even_sizes(len(trajectories), -(-len(trajectories) // threads))
+        bounds = itertools.pairwise([0, *itertools.accumulate(sizes)])
+        return cls(tuple(tuple(trajectories[start:end]) for start, end in bounds), is_threaded=True)
+
+    def up_to(self, goals: Mapping[str, int]) -> RunGroup:
+        """Return the same group with other goals."""
+        return replace(self, goals=goals)
+
+    @property
+    def trajectories(self) -> tuple[Trajectory, ...]:
+        return tuple(trajectory for program in self.programs for trajectory in program)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:  # that are recorded
+        every_run = (run for trajectory in self.trajectories for run in trajectory)
+        return tuple(run for run in every_run if run.id not in self.companions)
+
+
+def even_sizes(count: int, most: int) -> list[int]:
+    """Return the sizes of as few groups as `count` members need, at most `most` in each, and as even as can be."""
+    groups = -(-count // most)
+    return [count * (number + 1) // groups - count * number // groups for number in range(groups)]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One row of `results.csv`: a run after one epoch. Figures may be NaN when the run diverges.
+
+    `loss` and `accuracy` are gathered while the weights move; `val_*` are measured after the epoch and None without
+    validation. Durations are seconds; `run_duration` sums this run's epochs so far. `lr` is the rate of the last step.
+    """
+
+    run_id: str
+    epoch: int  # from 1
+    loss: float
+    accuracy: float  # 0 to 1
+    val_loss: float | None
+    val_accuracy: float | None
+    epoch_duration: float
+    run_duration: float
+    lr: float
+    steps: int  # batches in this epoch
+    divergence: str | None = None  # what became infinite or NaN; such an epoch is never the best, and ends the run
+
+
+@dataclass(frozen=True, slots=True)
+class EpochReport:
+    """What the trainer hands up for one run after an epoch.
+
+    `weights` and `optimizer` are the plain model's `state_dict` and its optimizer's; they are only valid until the
+    next step, so whoever keeps them copies them. `gradients` are those of the epoch's last batch, by parameter name.
+    """
+
+    record: EpochRecord
+    batch_losses: Tensor  # (steps,) float32 on the CPU
+    weights: Mapping[str, Tensor]
+    optimizer: Mapping[str, Any]
+    gradients: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an early-stopping rule found when it looked at a configuration after an epoch.
+
+    Attributes:
+        stops: whether its runs stop here.
+        value: the configuration's figure, a mean over its seeds and folds; None if it has none that is finite.
+        threshold: what it was held against.
+        compared: how many configurations the threshold comes from, this one included; 1 if it depends on no other.
+        rule: in words, such as `top 1/3 at epoch 3`.
+    """
+
+    configuration: str
+    epoch: int
+    stops: bool
+    value: float | None
+    threshold: float | None
+    compared: int
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """How a run ended.
+
+    Attributes:
+        cause: one line for everything but finished.
+        details: a traceback, for the log.
+        failure: of every run that failed or diverged; None in a journal of an earlier version.
+    """
+
+    run_id: str
+    status: RunStatus
+    cause: str | None = None
+    details: str | None = None
+    failure: FailureKind | None = None
+
+
+def end_words(status: RunStatus, failure: FailureKind | None) -> str:
+    """Return how a run stands: `failed (out of memory)`, or the status alone where that says it all."""
+    return f"{status} ({failure})" if status is RunStatus.FAILED and failure is not None else str(status)

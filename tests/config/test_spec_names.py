@@ -1,0 +1,36 @@
+import subprocess
+import sys
+
+import pytest
+import torchvision
+
+from cnnsweep.config.dataset_field import DATASET
+from cnnsweep.config.names import DATASETS, MODELS, OPTIMIZER_HYPERPARAMETERS, OPTIMIZERS, TORCHVISION_MODELS
+from cnnsweep.config.schema import Params
+
+
+def test_torchvision_models_are_those_that_torchvision_lists() -> None:
+    assert list(TORCHVISION_MODELS) == torchvision.models.list_models(module=torchvision.models)
+    assert MODELS[:3] == ("lenet", "cifar_cnn", "cnn")
+    assert len(set(MODELS)) == len(MODELS)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_listed_arguments_are_those_that_are_checked(name: str) -> None:
+    checked = DATASET.variants[DATASET.variant_of({"name": name})].model_fields
+    assert set(DATASETS[name].arguments) == set(checked) - {"name", "normalize"}
+
+
+def test_hyperparameters_of_optimizers_are_keys_of_params() -> None:
+    assert tuple(OPTIMIZER_HYPERPARAMETERS) == OPTIMIZERS
+    assert {key for keys in OPTIMIZER_HYPERPARAMETERS.values() for key in keys} <= set(Params.model_fields)
+
+
+@pytest.mark.parametrize("module", ["load", "trials", "json_schema", "template"])
+def test_import_loads_nothing_heavy(module: str) -> None:
+    code = (
+        f"import sys, cnnsweep.config.{module}; "
+        "print([name for name in ('torch', 'numpy', 'pandas', 'torchvision') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,59 @@
+"""What a sweep says of its data before it trains."""
+
+from __future__ import annotations
+
+import torch
+from small_sweeps import SMALL, SilentDisplay, sweep
+
+from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.summary import describe_data, missing_images
+
+
+def images(labels: list[int]) -> MemoryImages:
+    return MemoryImages(torch.zeros(len(labels), 3, 8, 6, dtype=torch.uint8), torch.tensor(labels))
+
+
+def dataset(train: list[int], test: list[int] | None) -> Dataset:
+    found = ("3 files left out: 3 .txt",)
+    held = None if test is None else images(test)
+    return Dataset("image_folder", images(train), held, ("cat", "dog", "elk"), "", found=found)
+
+
+def test_classes_parts_balance_and_what_was_left_out_are_told() -> None:
+    data = dataset([0] * 20 + [1] * 10 + [2] * 10, [0, 1, 2])
+    assert describe_data(data, data.split(0.1, None, 0)) == [
+        "data: image_folder, 3 classes (cat, dog, elk); colour images of 8×6",
+        "images: 36 to train on, 4 for validation, 3 for testing; of a class 10 (dog) to 20 (cat) to "
+        "train and validate",
+        "images: 3 files left out: 3 .txt",
+    ]
+    assert describe_data(data, data.split(0.1, 4, 0))[1].startswith("images: 40 in 4 folds, 3 for testing")
+
+
+def test_a_class_without_images_in_a_part_is_told() -> None:
+    data = dataset([0] * 20 + [1] * 19 + [2], [0, 1])
+    assert missing_images(data, data.split(0.1, None, 0)) == [
+        "no image is left for validation of elk (at most 1 to train and validate on)",
+        "no image is left for testing of elk (at most 1 to train and validate on)",
+    ]
+    whole = dataset([0, 1, 2] * 10, [0, 1, 2])
+    assert missing_images(whole, whole.split(0.2, None, 0)) == []
+
+
+def test_a_fold_that_lacks_a_class_is_told() -> None:
+    data = dataset([0] * 20 + [1] * 19 + [2], None)
+    assert missing_images(data, data.split(0.1, 4, 0)) == [
+        "in one fold no image is left to train on of elk (at most 1 to train and validate on)",
+        "in one fold no image is left for validation of elk (at most 1 to train and validate on)",
+    ]
+
+
+def test_every_sweep_begins_with_its_data(tmp_path) -> None:
+    display = SilentDisplay()
+    sweep(tmp_path, SMALL, display, ["params.lr=0.01", "validation=1"])
+    assert display.data[:2] == [
+        "data: shapes, 3 classes (circle, square, triangle); grey images of 12×12",
+        "images: 59 to train on, 1 for validation, 30 for testing",
+    ]
+    assert display.messages[0].startswith("no image is left for validation of ")

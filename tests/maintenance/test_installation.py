@@ -1,0 +1,142 @@
+"""What `cnnsweep doctor` says of an installation."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+
+import pytest
+
+from cnnsweep.maintenance import check_installation as installation
+from cnnsweep.maintenance.check_installation import check_installation
+from cnnsweep.maintenance.diagnostic import Level, has_problems
+from cnnsweep.maintenance.render import findings_to_json
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNSWEEP_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def findings(tmp_path, cache):
+    def found():
+        return check_installation(tmp_path / "data", tmp_path)
+
+    return found
+
+
+def of(findings, subject):
+    return [finding for finding in findings if finding.subject == subject]
+
+
+def installed(monkeypatch, **versions):
+    version = importlib.metadata.version
+
+    def changed(name):
+        if name in versions:
+            if versions[name] is None:
+                raise importlib.metadata.PackageNotFoundError(name)
+            return versions[name]
+        return version(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", changed)
+
+
+def test_this_installation_is_sound(findings):
+    found = findings()
+    assert not has_problems(found), [f for f in found if f.level is Level.PROBLEM]
+    assert {"python", "packages", "torch", "device", "threads", "extras", "data", "cache", "disk"} <= {
+        finding.subject for finding in found
+    }
+    assert "a training step works" in of(found, "device")[-1].words
+    assert json.loads(findings_to_json(found))["sound"] is True
+
+
+def test_a_package_that_is_too_old_or_missing_is_a_problem(findings, monkeypatch):
+    installed(monkeypatch, pandas="2.1.9", rich=None)
+    words = [f.words for f in of(findings(), "packages")]
+    assert any(line.startswith("pandas is 2.1.9, needed is 2.2") for line in words)
+    assert any(line.startswith("rich is missing") for line in words)
+
+
+def test_versions_are_compared_as_numbers():
+    assert installation._fits("2.15.0+cu132", ">=", "2.10")
+    assert not installation._fits("2.9.1", ">=", "2.10")
+    assert installation._fits("2.15.0+cpu", "==", "2.15.0")
+    assert not installation._fits("2.14.0", "==", "2.15.0")
+
+
+def test_torchvision_that_was_built_for_another_torch_is_a_problem(findings, monkeypatch):
+    requires = importlib.metadata.requires
+    monkeypatch.setattr(
+        importlib.metadata, "requires", lambda name: ["torch==1.2.3"] if name == "torchvision" else requires(name)
+    )
+    (found,) = of(findings(), "torch")
+    assert found.level is Level.PROBLEM
+    assert "needs torch == 1.2.3" in found.words
+
+
+def test_an_extra_that_is_missing_is_told_with_what_it_is_for(findings, monkeypatch):
+    installed(monkeypatch, cmaes=None)
+    found = of(findings(), "extras")[0]
+    assert found.level is Level.NOTE
+    assert found.remedy == "if you want these: pip install 'cnnsweep[search]'"
+    assert not has_problems(findings())
+
+
+def test_a_device_that_cannot_train_is_a_problem(findings, monkeypatch):
+    def fail(_name):
+        raise RuntimeError("no kernel image is available\nfor execution")
+
+    monkeypatch.setattr(installation, "_try_training_step", fail)
+    (found,) = of(findings(), "device")
+    assert found.level is Level.PROBLEM
+    assert "no kernel image is available" in found.words
+
+
+def test_an_incomplete_data_set_is_told_with_what_is_missing(findings, tmp_path):
+    raw = tmp_path / "data" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").touch()
+    first, _ = of(findings(), "data")
+    assert first.level is Level.NOTE
+    assert "fashion_mnist is incomplete" in first.words
+    assert "FashionMNIST/raw/train-labels-idx1-ubyte" in first.words
+
+
+def test_a_cache_that_cannot_be_written_is_told(findings, cache):
+    cache.write_text("a file")
+    (found,) = of(findings(), "cache")
+    assert found.level is Level.NOTE
+    assert "cannot be written" in found.words
+
+
+def test_a_limit_on_memory_is_told(findings, monkeypatch):
+    import resource
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _name: (2_000_000_000, resource.RLIM_INFINITY))
+    (found,) = of(findings(), "limits")
+    assert found.words == "the size of a file is limited to 2.0 GB; memory is limited to 2.0 GB"
+
+
+def test_more_threads_than_cores_are_told(findings, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 999)
+    (found,) = of(findings(), "threads")
+    assert found.level is Level.NOTE
+    assert "set OMP_NUM_THREADS=" in found.remedy
+
+
+def test_a_check_that_fails_itself_does_not_end_the_others(findings, monkeypatch):
+    def fail():
+        raise OSError("torn\x1b[31m")
+
+    monkeypatch.setattr(installation, "_tensorboard", fail)
+    found = findings()
+    (broken,) = of(found, "tensorboard")
+    assert broken.level is Level.PROBLEM
+    assert "\x1b" not in broken.words
+    assert of(found, "disk")

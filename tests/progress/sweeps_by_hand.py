@@ -1,0 +1,124 @@
+"""Sweeps drawn up by hand, and a terminal that can be read back."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyte
+from rich.console import Console
+
+from cnnsweep.metrics.objective import Objective
+from cnnsweep.progress.base import SweepOverview
+from cnnsweep.types import (
+    Augmentation,
+    EpochRecord,
+    Hyperparameters,
+    ModelChoice,
+    Run,
+    RunOutcome,
+    Schedule,
+)
+
+VAL_ACCURACY = Objective("val_accuracy", "max")
+
+
+def make_run(number: int, settings: Mapping[str, Any], epochs: int = 3, model: str = "lenet") -> Run:
+    hyperparameters = Hyperparameters(
+        lr=0.01, batch_size=settings.get("batch_size", 100), shuffle=True, epochs=epochs, optimizer="adam",
+        momentum=None, nesterov=None, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(),
+        label_smoothing=0.0, grad_clip=None, augment=Augmentation(), seed=0,
+    )  # fmt: skip
+    run_id = f"{number:016x}"
+    return Run(run_id, f"run-{number}", ModelChoice(model), hyperparameters, settings, configuration=run_id)
+
+
+def make_runs(count: int, epochs: int = 3) -> tuple[Run, ...]:
+    rates, sizes = (0.1, 0.01, 0.001, 0.0001), (100, 1000)
+    return tuple(
+        make_run(
+            i + 1,
+            {"lr": rates[i % 4], "batch_size": sizes[i // 4 % 2], "shuffle": i % 2 == 0, "epochs": epochs},
+            epochs,
+        )
+        for i in range(count)
+    )
+
+
+def make_overview(
+    runs: Sequence[Run],
+    columns: tuple[str, ...] = ("lr", "batch_size", "shuffle"),
+    objective: Objective = VAL_ACCURACY,
+    history: Mapping[str, Sequence[EpochRecord]] | None = None,
+    outcomes: Mapping[str, RunOutcome] | None = None,
+    name: str = "fashion",
+    to_come: int = 0,
+) -> SweepOverview:
+    return SweepOverview(
+        name, f"runs/{name}", "cpu", columns, tuple(runs), objective, history or {}, outcomes or {}, to_come
+    )
+
+
+def make_record(run: Run, epoch: int, accuracy: float, validated: bool = True, seconds: float = 1.3) -> EpochRecord:
+    """A row whose other figures follow from `accuracy`; NaN gives NaN throughout."""
+    loss = -math.log(accuracy) if accuracy > 0 else math.nan
+    return EpochRecord(
+        run.id, epoch, loss, accuracy, loss * 1.05 if validated else None, accuracy - 0.005 if validated else None,
+        seconds, seconds * epoch, 0.01, 540,
+    )  # fmt: skip
+
+
+def train(
+    watcher: Any, run: Run, accuracies: Sequence[float], objective: Objective = VAL_ACCURACY, validated: bool = True
+) -> None:
+    """Tell a display, or its progress, of a run's epochs from the first, as the sweep does."""
+    records: list[EpochRecord] = []
+    for epoch, accuracy in enumerate(accuracies, start=1):
+        records.append(make_record(run, epoch, accuracy, validated))
+        watcher.epoch_ended(records[-1], objective.standing(records))
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Terminal:
+    """A console that writes into an emulated screen."""
+
+    width: int
+    height: int
+    screen: pyte.HistoryScreen = field(init=False)
+    console: Console = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.screen = pyte.HistoryScreen(self.width, self.height, history=10_000)
+        stream = pyte.Stream(self.screen)
+
+        class File(io.StringIO):
+            def write(self, text: str) -> int:
+                stream.feed(text.replace("\n", "\r\n"))  # as a tty does
+                return len(text)
+
+        self.console = Console(
+            file=File(), force_terminal=True, width=self.width, height=self.height, color_system="standard",
+            no_color=False, legacy_windows=False,
+        )  # fmt: skip
+
+    @property
+    def lines(self) -> list[str]:
+        return [line.rstrip() for line in self.screen.display]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def scrolled(self) -> list[str]:
+        """What has left the screen at its top."""
+        return ["".join(line[x].data for x in range(self.width)).rstrip() for line in self.screen.history.top]
