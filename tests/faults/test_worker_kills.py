@@ -335,7 +335,7 @@ def test_workers_that_cannot_start_are_one_clear_error(folder, monkeypatch):
 
 @pytest.mark.faults
 def test_the_command_says_in_a_line_that_no_worker_starts(folder):
-    start = "import sys; from cnnsweep.executors import local_processes as here; here._PROGRAM = 'import nothing_of_that_name'"
+    start = "import sys; import cnnsweep.executors.local_processes as here; here._PROGRAM = 'import no_such_module'"
     call = f"sys.argv = ['cnnsweep', 'run', 'killed.yaml', *{HOW}]; from cnnsweep.__main__ import main; main()"
     ended = subprocess.run(
         [sys.executable, "-c", f"{start}; {call}"], cwd=folder, env=environment(), capture_output=True, text=True
