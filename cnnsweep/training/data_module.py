@@ -17,7 +17,7 @@ from cnnsweep.datasets.normalize import PixelScale, epoch_order
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.models.registry import memory_order
 from cnnsweep.training.last_batch import why_not_a_single_image
-from cnnsweep.types import Augmentation, Run
+from cnnsweep.types import Augmentation, Choice, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class TrainingTask:
 
     Attributes:
         parts: one for each fold, in their order; without k-fold a single one.
+        metrics: those recorded beside loss and accuracy.
     """
 
     images: ImageSet
@@ -47,6 +48,7 @@ class TrainingTask:
     num_classes: int
     device: torch.device
     precision: str
+    metrics: tuple[Choice, ...] = ()
 
     def part(self, run: Run) -> Part:
         """Return what a run trains on and is measured on."""

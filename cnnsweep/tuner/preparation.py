@@ -22,6 +22,8 @@ from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import pixel_scale
 from cnnsweep.errors import DiskFullError
+from cnnsweep.metrics.base import column_of, describe_metrics
+from cnnsweep.metrics.names import recorded_names
 from cnnsweep.models.logits import giving_logits
 from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import build_model, check_model, is_repeatable
@@ -135,7 +137,7 @@ def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) 
         Part(training, validation, pixel_scale(spec.dataset_choice.normalize, images, training))
         for training, validation in splits
     )
-    return TrainingTask(images, parts, len(dataset.classes), device, spec.precision)
+    return TrainingTask(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
 
 
 def sweep_facts(
@@ -162,6 +164,7 @@ def sweep_facts(
         "places": len(places),
         "threads": torch.get_num_threads(),
         "overrides": list(overrides),
+        "metrics": [dataclasses.asdict(metric) for metric in describe_metrics(spec.metrics)],
         "spec": dump_spec(spec),
     }
 
@@ -233,7 +236,8 @@ def make_recording_task(
         name: kind_of([*values, *(settings.get(name) for settings in known)])
         for name, values in possible_values(spec).items()
     }
-    content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying, kinds)
+    recorded = recorded_names(map(column_of, spec.metrics))
+    content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying, kinds, recorded)
     return RecordingTask(content, describe, graph, images)
 
 
