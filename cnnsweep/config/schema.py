@@ -29,7 +29,8 @@ from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
 from cnnsweep.config.schedule_entry import SCHEDULE
 from cnnsweep.config.search_entry import SEARCH, Search
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
-from cnnsweep.metrics.objective import METRICS, Objective
+from cnnsweep.metrics.names import CHOICES
+from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Schedule
 
 Rate = Annotated[float, Number(above=0)]
@@ -146,7 +147,7 @@ class SweepFile(BaseModel):
         default=0.1,
         description="share or number of training images held out to choose the best epoch and run; 0, or {folds: 5}",
     )
-    metric: Annotated[str | None, OneOf(METRICS)] = Field(
+    metric: Annotated[str | None, OneOf(CHOICES)] = Field(
         default=None, description="the figure that decides; val_accuracy, or accuracy where validation is 0"
     )
     mode: Annotated[str | None, OneOf(("max", "min"))] = Field(

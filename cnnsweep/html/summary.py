@@ -83,7 +83,7 @@ def best_words(results: Results, settings: Sequence[Setting]) -> tuple[str, list
         lines.append(f"{metric} {mean_text(metric, found)}, mean of {replicate_words(setting.figures)}.")
     which = f"Its best run, {safe_text(run.name)}, reached" if len(setting.runs) > 1 else "It reached"
     epoch = "" if run.best_epoch is None else f" {in_epoch_words(run)}"
-    lines.append(f"{which} {metric} {figure_text(metric, run.figure(metric))}{epoch}.")
+    lines.append(f"{which} {metric} {figure_text(metric, run[metric])}{epoch}.")
     if (chance := chance_words(results)) is not None:
         lines.insert(0, chance)
     elif (tie := tie_words(results, settings)) is not None:

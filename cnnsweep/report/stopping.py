@@ -12,13 +12,13 @@ from cnnsweep.analysis.results import Results, Stop
 from cnnsweep.formatting.columns import Column, build_table
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
-    HEADERS,
     align_points,
     count_text,
     duration_text,
     figure_text,
     figure_texts,
     setting_text,
+    short_name,
 )
 
 SETTINGS_SHOWN = 3  # of those stopped, the best
@@ -93,7 +93,7 @@ def _columns(results: Results, shown: Sequence[tuple[Setting, Stop]]) -> list[Co
     rules = [Text(_short_rule(stop), "dim") for _, stop in shown]
     return [
         right("epoch", [str(stop.epoch) for _, stop in shown], 1),
-        right(HEADERS[metric], [value for value, _ in pairs], 0),
+        right(short_name(metric), [value for value, _ in pairs], 0),
         right("needed", [threshold for _, threshold in pairs], 2),
         Column("setting", words, drop=1, justify="left", narrowest=12, comfortable=COMFORTABLE_SETTING),
         Column("rule", rules, drop=7, justify="left"),

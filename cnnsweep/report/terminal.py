@@ -17,7 +17,7 @@ from cnnsweep.analysis.configurations import (
 from cnnsweep.analysis.intervals import mean_text
 from cnnsweep.analysis.learning_curves import learning_curve, sound_epochs
 from cnnsweep.analysis.pareto import frontiers
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.significance import short_sure_words
 from cnnsweep.analysis.summary import time_words
 from cnnsweep.analysis.test_results import tested, tests_by_setting
@@ -179,7 +179,7 @@ def print_best(results: Results, settings: Sequence[Setting], console: Console) 
         console.print(Text(chance, "magenta"))
     label, style = ("best", BEST_STYLE) if chance is None else ("first", "")
     print_fact(console, label, settings_text(known, names, ", ") or safe_text(run.name), style)
-    figures = [f"{metric} {figure_text(metric, run.figure(metric))}" for metric in _metric_first(results, run)]
+    figures = [f"{metric} {figure_text(metric, run[metric])}" for metric in _metric_first(results, run)]
     in_epoch = f"{', '.join(figures)} {_epoch_words(results, run)}"
     if len(setting.runs) > 1:
         print_fact(console, "", _mean_words(results, setting))
@@ -211,7 +211,7 @@ def _epoch_words(results: Results, run: RunResult) -> str:
 
 def _metric_first(results: Results, run: RunResult) -> list[str]:
     """Return the measured figures' names, the deciding one first."""
-    measured = [metric for metric in FIGURES if run.figure(metric) is not None]
+    measured = [metric for metric in results.sweep.recorded if run[metric] is not None]
     return sorted(measured, key=lambda metric: metric != results.sweep.objective.metric)
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cnnsweep.analysis.configurations import group_settings, replicate_words
 from cnnsweep.analysis.find_results import find_named
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.test_results import test_words
 from cnnsweep.analysis.ties import starred_run
 from cnnsweep.errors import ResultsError
@@ -152,14 +152,11 @@ def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
 def _epochs(results: Results, run: RunResult, width: int) -> Text:
     rows = results.epochs[run.name]
     styles = ["green" if row.epoch == run.best_epoch else "" for row in rows]
-    metrics = [metric for metric in FIGURES if any(row.figure(metric) is not None for row in rows)]
+    metrics = [metric for metric in results.sweep.recorded if any(row[metric] is not None for row in rows)]
     columns = [
         Column("", [Text("★" if row.epoch == run.best_epoch else " ", BEST_STYLE) for row in rows], drop=0),
         Column("epoch", [Text(str(row.epoch), style) for row, style in zip(rows, styles, strict=True)], drop=0),
-        *(
-            figure_column(metric, results.sweep.objective, [row.figure(metric) for row in rows], styles)
-            for metric in metrics
-        ),
+        *(figure_column(metric, results.sweep.objective, [row[metric] for row in rows], styles) for metric in metrics),
         Column("time", [Text(duration_text(row.epoch_duration), "dim") for row in rows], drop=20),
     ]
     return build_table(columns, width)
@@ -172,7 +169,7 @@ def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
     for name in ("accuracy", "loss"):
         curves = []
         for prefix, label, colour in (("val_", "v", "green"), ("", "t", "cyan")):
-            points = [(row.epoch, y) for row in rows if (y := row.figure(prefix + name)) is not None]
+            points = [(row.epoch, y) for row in rows if (y := row[prefix + name]) is not None]
             if len(points) > 1:
                 xs, ys = zip(*points, strict=True)
                 curves.append(Curve(label, xs, ys, colour))

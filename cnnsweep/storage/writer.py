@@ -31,7 +31,8 @@ from cnnsweep.storage.journal import VERSION, Journal
 from cnnsweep.storage.lock import Hold
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.state import SweepHistory, event_from_record, event_from_run
+from cnnsweep.storage.rows import event_from_record
+from cnnsweep.storage.state import SweepHistory, event_from_run
 from cnnsweep.storage.trial_files import RunFiles
 from cnnsweep.trackers.tensorboard import Boards
 from cnnsweep.trackers.tensorboard_writer import BoardContent
@@ -241,7 +242,7 @@ class Recorder:
         if outcome.status is not RunStatus.INTERRUPTED:
             best = self.history.objective.standing(known.records)
             epoch = known.records[-1].epoch if known.records else 0
-            self._boards.add_end(run.id, self.paths.run(run.name), outcome.status, _figures(best), epoch)
+            self._boards.add_end(run.id, self.paths.run(run.name), outcome.status, _measured(best), epoch)
         words = end_words(outcome.status, outcome.failure)
         self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
         self._boards.close(run.id)
@@ -349,7 +350,7 @@ class Recorder:
         return RunFiles(self.paths.run(run.name))
 
     def _save_best(self, run: Run, standing: EpochRecord, weights: Mapping[str, Tensor]) -> None:
-        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _figures(standing)}
+        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _measured(standing)}
         self._files(run).save_best(weights, {**about, **self._task.describe(run)})
 
     def _write_tables_if_due(self) -> None:
@@ -362,17 +363,12 @@ class Recorder:
         self._tables_due = now + (now - start) / _TABLES_SHARE
 
 
-_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
-def _figures(record: EpochRecord | None) -> dict[str, float]:
-    """Return the figures of an epoch that were measured."""
-    if record is None:
-        return {}
-    return {name: value for name in _FIGURES if (value := getattr(record, name)) is not None}
+def _measured(record: EpochRecord | None) -> dict[str, float]:
+    """Return the metrics of an epoch that were measured."""
+    return {} if record is None else {name: value for name, value in record.metrics.items() if value is not None}
 
 
 def _describe_epoch(report: EpochReport) -> str:
     record = report.record
-    figures = [f"{name} {value:.6g}" for name, value in _figures(record).items()]
-    return f"epoch {record.epoch}: {', '.join(figures)}, {record.epoch_duration:.2f} s"
+    values = [f"{name} {value:.6g}" for name, value in _measured(record).items()]
+    return f"epoch {record.epoch}: {', '.join(values)}, {record.epoch_duration:.2f} s"

@@ -72,7 +72,9 @@ class Boards:
                 return
             for paths, settings in runs:
                 if is_of_mixed_kinds(settings, self._content.kinds):
-                    replace_session_start(paths, start_of_session(settings, self._content.varying, self._content.kinds))
+                    content = self._content
+                    start = start_of_session(settings, content.varying, content.kinds, content.metrics)
+                    replace_session_start(paths, start)
 
     def go_back(self, paths: RunPaths, epoch: int, batches: int) -> None:
         """Drop what came after an epoch; see `event_files.drop_later_events`."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnsweep.errors import FolderError
+from cnnsweep.metrics.names import LOSS, STANDARD, on_validation
 from cnnsweep.schedules.base import learning_rate
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
@@ -236,7 +237,7 @@ def _train_epoch(
             continue
         lane.epochs_done = epoch
         batch_losses, weights = measured.batch_losses.float(), programs.weights(position)
-        divergence = _divergence(batch_losses, measured.val_loss, weights)
+        divergence = _divergence(batch_losses, measured.metrics[on_validation(LOSS)], weights)
         optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
         for member in members:
             member.epochs_done = epoch
@@ -244,10 +245,7 @@ def _train_epoch(
             record = EpochRecord(
                 run_id=member.run.id,
                 epoch=epoch,
-                loss=measured.loss,
-                accuracy=measured.accuracy,
-                val_loss=measured.val_loss,
-                val_accuracy=measured.val_accuracy,
+                metrics=measured.metrics,
                 epoch_duration=seconds,
                 run_duration=member.seconds,
                 lr=measured.rate,
@@ -264,17 +262,13 @@ class _Figures:
 
     Attributes:
         batch_losses: (steps,) float64.
-        loss, accuracy: while training, over all its images.
+        metrics: see `EpochRecord`.
         rate: the learning rate of the last step.
-        val_loss, val_accuracy: on the held-out images; None where there are none.
     """
 
     batch_losses: Tensor
-    loss: float
-    accuracy: float
+    metrics: Mapping[str, float | None]
     rate: float
-    val_loss: float | None
-    val_accuracy: float | None
 
 
 class _CancelledError(Exception):
@@ -314,8 +308,8 @@ def _train_part(
     mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
     accuracies = (correct.cpu().double() / images_in_all).tolist()
     return [
-        _Figures(all_losses[:, position], mean_losses[position], accuracies[position], rates[position], *held_out)
-        for position, held_out in enumerate(validation)
+        _Figures(all_losses[:, position], dict(zip(STANDARD, values, strict=True)), rates[position])
+        for position, values in enumerate(zip(mean_losses, accuracies, *zip(*validation, strict=True), strict=True))
     ]
 
 
