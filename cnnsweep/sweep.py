@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import columns, columns_that_vary, expand_runs
 from cnnsweep.datasets.load import Dataset, load_dataset
@@ -21,7 +22,7 @@ from cnnsweep.evaluation.after_sweep import measure_best_run
 from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
 from cnnsweep.executors.options import Staff
 from cnnsweep.metrics.objective import chance_of
-from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.storage.compatibility import refuse_other_sweep, what_changed
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cnnsweep.analysis.result_types import FIGURES
-from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.callbacks import SweepOverview
+from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.types import EpochRecord, Run
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pyte
 from rich.console import Console
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.types import (
     Augmentation,
     EpochRecord,
