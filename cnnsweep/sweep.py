@@ -34,9 +34,10 @@ from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureStreak
 from cnnsweep.tuner.group_cache import Fuse
 from cnnsweep.tuner.grouping import AUTO, keeps_in_step
 from cnnsweep.tuner.loop import LegTrainer
+from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.preparation import (
     foresee_single_images,
-    make_recording_task,
+    make_model_cards,
     make_training_task,
     refuse_full_disk,
     sweep_facts,
@@ -135,8 +136,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         special = [*what_changed(history, facts), *foreseen, small, full]
         _say_what_is_special(expansion.duplicates, history, special, display)
         roster.tell_of_models(roster.runs, dataset, display)
-        recorded = make_recording_task(spec, dataset, task, [run.settings for run in history.runs.values()])
-        recorder = Recorder(paths, history, recorded, display.message, stop.deferred, hold)
+        trackers = make_trackers(spec, dataset, task, paths, history, facts, display.message)
+        describe = make_model_cards(spec, dataset, task)
+        recorder = Recorder(paths, history, describe, trackers, display.message, stop.deferred, hold)
         try:
             facts |= validation_facts(task)
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
