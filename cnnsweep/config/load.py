@@ -243,6 +243,7 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -
         precision=sweep.precision,
         tensorboard=sweep.tensorboard,
         metrics=sweep.metrics,
+        trackers=sweep.trackers,
     )
 
 

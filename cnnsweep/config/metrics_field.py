@@ -11,7 +11,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.choice_field import OWN_CODE, own_code
+from cnnsweep.config.choice_field import OWN_CODE, resolve_code
 from cnnsweep.config.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.errors import UsageError
 from cnnsweep.metrics.base import METRICS, column_of
@@ -91,7 +91,7 @@ def _as_list(value: object) -> object:
 
 
 def _reference(name: str, arguments: dict[str, Any], info: Info) -> Choice:
-    found = own_code(name, info)
+    found = resolve_code(name, info)
     return Choice(found.name, arguments, found.code)
 
 

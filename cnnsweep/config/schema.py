@@ -30,6 +30,7 @@ from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
 from cnnsweep.config.schedule_entry import SCHEDULE
 from cnnsweep.config.search_entry import SEARCH, Search
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
+from cnnsweep.config.trackers_field import DEFAULT_TRACKERS, TrackerChoice, Trackers
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import Augmentation, Choice, DatasetChoice, ModelChoice, Schedule
 
@@ -172,6 +173,11 @@ class SweepFile(BaseModel):
     tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(
         default_factory=TensorBoard, description="what TensorBoard shows beside the curves: true, false, or a mapping"
     )
+    trackers: Annotated[tuple[TrackerChoice, ...], Trackers()] = Field(
+        default=DEFAULT_TRACKERS,
+        description="programs that show the metrics: a list of names, mappings with options, or your own path.py:Name",
+        json_schema_extra={"default": ["tensorboard"]},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +221,7 @@ class SweepSpec:
     precision: str
     tensorboard: TensorBoard
     metrics: tuple[Choice, ...] = ()
+    trackers: tuple[TrackerChoice, ...] = DEFAULT_TRACKERS
 
     @property
     def objective(self) -> Objective:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cnnsweep.analysis.axes import MANY_VALUES, canonical, has_replicates, in_file_order, is_number, setting_axes
+from cnnsweep.analysis.chart_stopping import saving_words
 from cnnsweep.analysis.configurations import Setting, best_of, chosen_setting, replicate_words, setting_words
 from cnnsweep.analysis.intervals import mean_text
 from cnnsweep.analysis.results import Results, RunResult
@@ -16,7 +17,6 @@ from cnnsweep.formatting.numbers import count_text, figure_text, is_unused, sett
 from cnnsweep.report.former_runs import former_words
 from cnnsweep.report.ranking import ONE_RUN, counts_words
 from cnnsweep.report.run_status import in_epoch_words
-from cnnsweep.report.stopping import saving_words
 
 SETTINGS_SHOWN = 10
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TextIO
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import duration_text, epochs_text, figure_text
 from cnnsweep.formatting.stream import ForgivingStream
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.progress.lines import end_line, failure_line, run_words, start_line, summary_line
 from cnnsweep.progress.state import FAILURES, SweepProgress
 from cnnsweep.types import EpochRecord, Run, RunOutcome, RunStatus

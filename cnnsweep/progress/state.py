@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.progress.eta import TimeLeft
 from cnnsweep.types import EpochRecord, FailureKind, Run, RunOutcome, RunStatus
 

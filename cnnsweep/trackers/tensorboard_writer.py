@@ -9,7 +9,7 @@ import re
 import socket
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.tensorboard.summary import custom_scalars
 
 from cnnsweep.metrics.names import STANDARD, on_validation, without_prefix
+from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.atomic_files import OutputFile, sync_folder
 from cnnsweep.storage.paths import RunPaths
 from cnnsweep.trackers.event_files import BATCH_TAG, FILE_VERSION, PREFIX
@@ -180,18 +181,18 @@ def _next_stamp(paths: RunPaths) -> int:
     return max([int(time.time()), *(int(stamp) + 1 for stamp in stamps if stamp.isdigit())])
 
 
-def make_graph(model: torch.nn.Module, image_shape: tuple[int, int, int]) -> GraphDef | None:
-    """Return a model's graph, or None for a model that cannot be traced."""
+def make_graph(make_model: Callable[[], torch.nn.Module], image_shape: tuple[int, int, int]) -> GraphDef | None:
+    """Return the graph of a model, or None if it cannot be built or traced; training reports the reason."""
     # What SummaryWriter.add_graph uses, as of torch 2.10 to 2.15, without its import of ONNX, which takes a second.
     from torch.utils.tensorboard._pytorch_graph import parse
 
     example = torch.zeros(2, *image_shape)
     try:
-        with warnings.catch_warnings():
+        with kept_generators(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a tracer warns of every shape that becomes a constant
-            trace = torch.jit.trace(model.eval(), example, check_trace=False, strict=False)
+            trace = torch.jit.trace(make_model().eval(), example, check_trace=False, strict=False)
             nodes = parse(trace.inlined_graph, trace, (example,))
-    except Exception:  # whatever the person's forward does under a tracer; the graph is a nicety
+    except Exception:  # the user's forward may do anything under a tracer; the graph is optional
         return None
     return GraphDef(node=nodes, versions=VersionDef(producer=22))
 

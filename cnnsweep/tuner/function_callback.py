@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.callbacks import SweepOverview
+from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.storage.results_tables import epoch_row
 from cnnsweep.types import EpochRecord, Run
 

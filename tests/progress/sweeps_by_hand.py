@@ -10,8 +10,8 @@ import pyte
 from results_by_hand import standard_metrics
 from rich.console import Console
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.types import (
     Augmentation,
     EpochRecord,
