@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import columns, columns_that_vary, expand_runs
 from cnnsweep.datasets.load import Dataset, load_dataset
@@ -21,7 +22,7 @@ from cnnsweep.evaluation.after_sweep import measure_best_run
 from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
 from cnnsweep.executors.options import Staff
 from cnnsweep.metrics.objective import chance_of
-from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.storage.compatibility import refuse_other_sweep, what_changed
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
@@ -33,9 +34,10 @@ from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureStreak
 from cnnsweep.tuner.group_cache import Fuse
 from cnnsweep.tuner.grouping import AUTO, keeps_in_step
 from cnnsweep.tuner.loop import LegTrainer
+from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.preparation import (
     foresee_single_images,
-    make_recording_task,
+    make_model_cards,
     make_training_task,
     refuse_full_disk,
     sweep_facts,
@@ -134,8 +136,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         special = [*what_changed(history, facts), *foreseen, small, full]
         _say_what_is_special(expansion.duplicates, history, special, display)
         roster.tell_of_models(roster.runs, dataset, display)
-        recorded = make_recording_task(spec, dataset, task, [run.settings for run in history.runs.values()])
-        recorder = Recorder(paths, history, recorded, display.message, stop.deferred, hold)
+        trackers = make_trackers(spec, dataset, task, paths, history, facts, display.message)
+        describe = make_model_cards(spec, dataset, task)
+        recorder = Recorder(paths, history, describe, trackers, display.message, stop.deferred, hold)
         try:
             facts |= validation_facts(task)
             recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])

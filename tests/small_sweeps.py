@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.config.load import parse_sweep
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
 from cnnsweep.types import EpochRecord, Run, RunOutcome
 

@@ -1,57 +1,10 @@
 """What a sweep tells whoever watches it."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Protocol
 
-from cnnsweep.metrics.objective import Objective
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.types import EpochRecord, Run, RunOutcome
-
-
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """A sweep that somebody else trains, and that began before it is shown. Of batches nothing is known.
-
-    Attributes:
-        elapsed_s: since the first run of the present command started.
-        records: epochs of the present command so far.
-        source: says in words who trains, and when there was news; asked whenever it is shown, so it must be quick.
-    """
-
-    elapsed_s: float
-    records: Sequence[EpochRecord]
-    source: Callable[[], str]
-
-
-@dataclass(frozen=True, slots=True)
-class SweepOverview:
-    """What is known before the first run starts.
-
-    Attributes:
-        columns: the settings to show, those that vary; all of them where none does. A run may lack some.
-        runs: every run that is known, in order, also those that are done.
-        history: epochs trained before this session, by run id; also of runs that only a later round will name.
-        outcomes: how runs ended before this session, the same.
-        runs_to_come: how many further runs a search will ask for at most; 0 where all are known.
-        under_way: of a sweep that is only watched.
-        elapsed_before: seconds that earlier commands trained.
-        elapsed: says how many seconds all commands have trained so far, as the report will; None asks the own clock.
-        chance: the validation accuracy of always answering the largest class, where it is known.
-    """
-
-    name: str
-    folder: str
-    device: str
-    columns: tuple[str, ...]
-    runs: tuple[Run, ...]
-    objective: Objective
-    history: Mapping[str, Sequence[EpochRecord]]
-    outcomes: Mapping[str, RunOutcome]
-    runs_to_come: int = 0
-    under_way: UnderWay | None = None
-    elapsed_before: float = 0.0
-    elapsed: Callable[[], float] | None = None
-    chance: float | None = None
 
 
 class SweepDisplay(Protocol):

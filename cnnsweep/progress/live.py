@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.stream import ForgivingStream
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.progress.lines import failure_line, summary_line
 from cnnsweep.progress.live_table import picture, progress_lines
 from cnnsweep.progress.state import FAILURES, BatchCount, SweepProgress

@@ -9,9 +9,10 @@ from html import escape
 from importlib import import_module
 from typing import Any
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, duration_text, figure_text
-from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.progress.choose import choose_display
 from cnnsweep.progress.lines import failure_line, run_words, summary_line
 from cnnsweep.progress.state import FAILURES, SweepProgress

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from typing import TextIO
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import duration_text, epochs_text, figure_text
 from cnnsweep.formatting.stream import ForgivingStream
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.progress.lines import end_line, failure_line, run_words, start_line, summary_line
 from cnnsweep.progress.state import FAILURES, SweepProgress
 from cnnsweep.types import EpochRecord, Run, RunOutcome, RunStatus
 
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 NAMES = {"accuracy": "acc", "val_accuracy": "val_acc"}
 
 
@@ -49,8 +48,8 @@ class PlainDisplay:
         digits = len(str(progress.epochs_total))
         figures = [
             f"{NAMES.get(metric, metric)} {figure_text(metric, value)}"
-            for metric in METRICS
-            if (value := getattr(record, metric)) is not None
+            for metric, value in record.metrics.items()
+            if value is not None
         ]
         parts = [
             f"[{progress.epochs_done:>{digits}}/{progress.epochs_total}] {run_words(progress, row)}",

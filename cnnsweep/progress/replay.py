@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from cnnsweep.analysis.axes import canonical
+from cnnsweep.callbacks import SweepOverview, UnderWay
 from cnnsweep.metrics.objective import chance_of
-from cnnsweep.progress.base import SweepDisplay, SweepOverview, UnderWay
+from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event, record_from_event
+from cnnsweep.storage.rows import record_from_event
+from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event
 from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
 
 CUT_OFF = "the process that trained it is gone"

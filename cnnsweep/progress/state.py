@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from cnnsweep.callbacks import SweepOverview
+from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.progress.eta import TimeLeft
 from cnnsweep.types import EpochRecord, FailureKind, Run, RunOutcome, RunStatus
 
@@ -149,7 +150,7 @@ class SweepProgress:
         records = self.overview.history.get(row.run.id)
         if records:
             row.latest = records[-1]
-            row.curve = [getattr(record, self.overview.objective.metric) for record in records]
+            row.curve = [record[self.overview.objective.metric] for record in records]
             row.standing = self.overview.objective.standing(records)
         if row.run.id in self.overview.outcomes:
             outcome = self.overview.outcomes[row.run.id]
@@ -176,7 +177,7 @@ class SweepProgress:
         # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
         self.epochs_done += record.epoch - row.epochs_done
         row.latest, row.share = record, 0.0
-        row.curve[record.epoch - 1 :] = [getattr(record, self.overview.objective.metric)]
+        row.curve[record.epoch - 1 :] = [record[self.overview.objective.metric]]
         self.batches = None
         self.time_left.learn(record)
         self.time_left.set_left(record.run_id, row.epochs_left)
@@ -227,7 +228,7 @@ class SweepProgress:
         return [rows[position] for position in order[:LEADERS]]
 
     def _has_learned(self, row: RunProgress) -> bool:
-        return row.standing is None or has_learned(row.standing.val_accuracy, self.overview.chance)
+        return row.standing is None or has_learned(row.standing[on_validation(ACCURACY)], self.overview.chance)
 
     def _value(self, standing: EpochRecord | None) -> float | None:
         return None if standing is None else self.overview.objective.value(standing)

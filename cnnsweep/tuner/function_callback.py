@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnsweep.analysis.result_types import FIGURES
-from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.callbacks import SweepOverview
+from cnnsweep.progress.base import SweepDisplay
+from cnnsweep.storage.results_tables import epoch_row
 from cnnsweep.types import EpochRecord, Run
 
 
@@ -57,5 +58,4 @@ class HeardDisplay:
 
 def _row(run: Run, record: EpochRecord) -> Mapping[str, Any]:
     """Return a row as `results.csv` has it."""
-    figures = {name: getattr(record, name) for name in ("epoch", *FIGURES, "epoch_duration", "run_duration")}
-    return {"run": run.name, **figures, **run.settings}
+    return epoch_row(run.name, record, tuple(record.metrics), run.settings)

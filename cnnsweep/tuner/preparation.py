@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +17,19 @@ from cnnsweep.config.early_stop_entry import EARLY_STOP
 from cnnsweep.config.identity import identity_fields
 from cnnsweep.config.schema import SweepSpec, TensorBoard
 from cnnsweep.config.search_entry import SEARCH
-from cnnsweep.config.trials import columns_that_vary, model_names, possible_values
+from cnnsweep.config.trials import model_names
 from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import pixel_scale
 from cnnsweep.errors import DiskFullError
-from cnnsweep.models.logits import giving_logits
 from cnnsweep.models.outputs import notes_on_outputs
-from cnnsweep.models.registry import build_model, check_model, is_repeatable
+from cnnsweep.models.registry import check_model, is_repeatable
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.scheduling import Place
 from cnnsweep.report.plan import bytes_text
-from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.atomic_files import to_json
-from cnnsweep.storage.writer import RecordingTask
-from cnnsweep.trackers.tensorboard_hparams import kind_of
-from cnnsweep.trackers.tensorboard_writer import BoardContent, make_graph, make_image_grid
 from cnnsweep.training.data_module import Part, TrainingTask
 from cnnsweep.types import ModelChoice, Run
-
-_SAMPLE_IMAGES = 32
 
 
 def count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
@@ -178,28 +171,8 @@ def validation_facts(task: TrainingTask) -> dict[str, int | None]:
     return {"validation_images": int(least.sum()), "largest_class": int(least.max())}
 
 
-def make_recording_task(
-    spec: SweepSpec, dataset: Dataset, task: TrainingTask, known: Sequence[Mapping[str, Any]] = ()
-) -> RecordingTask:
-    """Return what the recorder writes beside what training reports.
-
-    Args:
-        known: the settings of runs that the folder holds, some maybe of an earlier sweep file.
-    """
-    shape, classes = dataset.train.image_shape, len(dataset.classes)
-    graphs: dict[str, Any] = {}
-
-    def graph(run: Run) -> Any:
-        if not spec.tensorboard.graph:
-            return None
-        key = _model_key(run.model)
-        if key not in graphs:  # traced once, written for every run that has this model
-            graphs[key] = None
-            # One that a search chose may not fit: training says so.
-            with kept_generators(), contextlib.suppress(Exception):
-                model = build_model(run.model, shape, classes, seed=0)
-                graphs[key] = make_graph(giving_logits(model, torch.zeros(1, *shape), classes), shape)
-        return graphs[key]
+def make_model_cards(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -> Callable[[Run], Mapping[str, Any]]:
+    """Return a function from a run to the model card of its best checkpoint, without the metrics."""
 
     def describe(run: Run) -> Mapping[str, Any]:
         pixels = task.part(run).pixels
@@ -208,7 +181,7 @@ def make_recording_task(
             "sweep": spec.name,
             "settings": dict(run.settings),
             "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
-            "image_shape": list(shape),
+            "image_shape": list(dataset.train.image_shape),
             "classes": list(dataset.classes),
             "pixels": {"mean": list(pixels.mean), "std": list(pixels.std)},
             **({} if dataset.white == FULL_WHITE else {"white": dataset.white}),
@@ -223,18 +196,7 @@ def make_recording_task(
             "precision": spec.precision,
         }
 
-    board = spec.tensorboard
-    images = None
-    if board.images:
-        first = task.parts[0].training[:_SAMPLE_IMAGES]
-        images = make_image_grid(next(dataset.train.batches([first], torch.device("cpu")))[0])
-    varying = frozenset(columns_that_vary(spec))
-    kinds = {
-        name: kind_of([*values, *(settings.get(name) for settings in known)])
-        for name, values in possible_values(spec).items()
-    }
-    content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying, kinds)
-    return RecordingTask(content, describe, graph, images)
+    return describe
 
 
 def _model_key(model: ModelChoice) -> str:
