@@ -52,8 +52,8 @@ def test_numbers_of_runs_in_the_guide_are_right() -> None:
 @pytest.mark.parametrize(
     ("claim", "part", "count"),
     [
-        ("Here are 3 settings, not 9", "zip: [lr, batch_size]", 3),
-        ("Here are 4 settings: `adam`, and `sgd`", "nesterov: {momentum: '> 0'}", 4),
+        ("Here are 3 trials, not 9", "zip: [lr, batch_size]", 3),
+        ("Here are 4 trials: `adam`, and `sgd`", "nesterov: {momentum: '> 0'}", 4),
         ("10, 11, 12, 13, 14", "seeds: 5", 5),
     ],
 )
