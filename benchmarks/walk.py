@@ -11,6 +11,7 @@ answer. It uses nothing but the public API, so it measures an earlier state as w
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -102,7 +103,7 @@ def measure() -> dict[str, Any]:
         "calls": len(last),
         "calls_of_each_report": [len(report) for report in calls.reports],
         "modules": len(set(modules)),
-        "moves": sum(one != other for one, other in zip(modules, modules[1:], strict=False)),
+        "moves": sum(one != other for one, other in itertools.pairwise(modules)),
         "calls_by_module": dict(Counter(modules).most_common()),
     }
 

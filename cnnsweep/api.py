@@ -16,7 +16,6 @@ from cnnsweep.callbacks import Callback
 from cnnsweep.errors import CnnSweepError, DataError, UsageError
 from cnnsweep.executors.options import check_count, make_staff
 from cnnsweep.formatting.numbers import count_text
-from cnnsweep.metrics.objective import METRICS
 from cnnsweep.report.html_table import html_table
 from cnnsweep.report.trial import find_run
 from cnnsweep.storage.paths import SweepPaths
@@ -39,7 +38,7 @@ class TrainedRun:
 
     Attributes:
         settings: its hyperparameters.
-        figures: loss, accuracy, val_loss and val_accuracy of its best epoch, as far as they are there.
+        figures: the metrics of its best epoch by name, as far as they were measured.
         status: waiting, running, finished, stopped, diverged, failed or interrupted.
     """
 
@@ -165,7 +164,7 @@ class Sweep:
         return pd.DataFrame(parse_json(find_results_file(self.folder))[key])
 
     def _trained(self, run: RunResult) -> TrainedRun:
-        figures = {name: value for name in METRICS if (value := run.figure(name)) is not None}
+        figures = {name: value for name in run.metrics if (value := run[name]) is not None}
         folder = SweepPaths(self.folder).run(run.name).folder
         return TrainedRun(run.name, dict(run.settings), figures, str(run.status), folder)
 
@@ -174,7 +173,7 @@ class Sweep:
         metric = results.sweep.objective.metric
         columns = results.sweep.axes or results.sweep.hyperparameters
         rows = [
-            (*(run.settings.get(name) for name in columns), run.figure(metric), f"{run.status}")
+            (*(run.settings.get(name) for name in columns), run[metric], f"{run.status}")
             for run in rank_runs(results)[:_SHOWN]
         ]
         left = len(results.runs) - len(rows)

@@ -20,6 +20,7 @@ from cnnsweep.config.trials import Expansion, columns, columns_that_vary, expand
 from cnnsweep.datasets.load import Dataset, load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.evaluation.after_sweep import evaluate_best_run
+from cnnsweep.evaluation.model_card import make_model_card
 from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
 from cnnsweep.executors.options import Staff
 from cnnsweep.metrics.objective import chance_of
@@ -30,6 +31,7 @@ from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepHistory, read_history
 from cnnsweep.storage.sweep_event import sweep_facts, validation_facts
 from cnnsweep.storage.writer import Recorder
+from cnnsweep.trackers.base import Tracker
 from cnnsweep.training.data_module import foresee_single_images, make_training_task
 from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.training.threads import keep_thread_count
@@ -38,8 +40,8 @@ from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureLimit
 from cnnsweep.tuner.group_cache import Fuse
 from cnnsweep.tuner.grouping import AUTO, keeps_in_step
 from cnnsweep.tuner.loop import Tuner
+from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.pruning import Judge
-from cnnsweep.tuner.recording_task import make_recording_task
 from cnnsweep.tuner.sampling import Asker
 from cnnsweep.tuner.stop_signal import stop_on_signals
 from cnnsweep.tuner.training_events import TrainingEvents
@@ -110,7 +112,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
     devices = choose_sweep_devices(spec.device, options.staff)
     paths = SweepPaths(options.folder)
     failures = FailureLimit(options.max_failures)
-    events = CallbackList([*callbacks, failures])
+    own_trackers = [one for one in callbacks if isinstance(one, Tracker)]
+    events = CallbackList([*(one for one in callbacks if one not in own_trackers), failures])
     keep_freed_memory()
     with (
         locked(paths) as hold,
@@ -142,12 +145,14 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         _log_notes(expansion, state, [*what_changed(state, facts), *single_images, small_space, small_disk], events)
         trials.log_models(trials.runs, dataset, events.on_log)
 
-        recorded = make_recording_task(spec, dataset, task, [run.settings for run in state.runs.values()])
-        writer = Recorder(paths, state, recorded, events.on_log, stop.deferred, hold)
+        trackers, followed = make_trackers(spec, dataset, task, paths, state, facts)
+        describe = partial(make_model_card, spec, dataset, task)
+        writer = Recorder(paths, state, describe, events.on_log, stop.deferred, hold)
         at_end.callback(writer.close)
+        at_end.callback(events.close)
         facts |= validation_facts(task.images.labels, [part.validation for part in task.parts])
         writer.begin_sweep(facts, [(run, parameters[run.id]) for run in trials.runs])
-        events.add(writer)
+        events.add_first(writer, [*trackers, *own_trackers], followed)
         for run, last in writer.settle(trials.runs):
             events.on_rewind(run, last)
         training = TrainingEvents(writer, events, stop, Judge(spec.early_stop, state), failures)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from results_by_hand import standard_metrics
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
-from cnnsweep.storage.state import SweepHistory, event_from_record, event_from_run
+from cnnsweep.storage.rows import event_from_record
+from cnnsweep.storage.state import SweepHistory, event_from_run
 from cnnsweep.tuner.sampling import FIRST_ROUND, Asker
 from cnnsweep.types import EpochRecord, RunStatus
 
@@ -61,7 +63,7 @@ class Search:
             if not self.history.runs[run.id].status.is_final:
                 figure = self.figure(run)
                 if figure is not None:
-                    record = EpochRecord(run.id, 1, 1.0, 0.5, 1.0, figure, 1.0, 1.0, 0.1, 1)
+                    record = EpochRecord(run.id, 1, standard_metrics(1.0, 0.5, 1.0, figure), 1.0, 1.0, 0.1, 1)
                     self.apply("epoch", **event_from_record(record, None))
                 self.apply("ended", run=run.id, status=str(status), cause=None)
 
@@ -294,7 +296,7 @@ def test_seeds_that_are_no_longer_asked_for_are_not_waited_for():
     search = Search(searching("tpe", 9, ", round: 2") + "seeds: 2\n")
     search.ask()
     for run in search.runs[::2]:  # the second seed of each is never trained
-        record = EpochRecord(run.id, 1, 1.0, 0.5, 1.0, 0.25, 1.0, 1.0, 0.1, 1)
+        record = EpochRecord(run.id, 1, standard_metrics(1.0, 0.5, 1.0, 0.25), 1.0, 1.0, 0.1, 1)
         search.apply("epoch", **event_from_record(record, None))
         search.apply("ended", run=run.id, status="finished", cause=None)
     fewer = Search(searching("tpe", 9, ", round: 2") + "seeds: [0]\n", search.history)
@@ -304,7 +306,7 @@ def test_seeds_that_are_no_longer_asked_for_are_not_waited_for():
 def test_a_setting_one_of_whose_seeds_failed_is_told_by_the_others_and_one_that_failed_whole_by_none():
     search = Search(searching("tpe", 9, ", round: 2") + "seeds: 2\n", figure=lambda _: None)
     search.ask()
-    record = EpochRecord(search.runs[0].id, 1, 1.0, 0.5, 1.0, 0.25, 1.0, 1.0, 0.1, 1)
+    record = EpochRecord(search.runs[0].id, 1, standard_metrics(1.0, 0.5, 1.0, 0.25), 1.0, 1.0, 0.1, 1)
     search.apply("epoch", **event_from_record(record, None))
     search.apply("ended", run=search.runs[0].id, status="finished", cause=None)
     search.train(RunStatus.FAILED)
@@ -336,7 +338,7 @@ class Underway(Search):
         run = self.runs[number]
         for figure in figures:
             epoch = len(self.history.runs[run.id].records) + 1
-            record = EpochRecord(run.id, epoch, 1.0, 0.5, 1.0, figure, 1.0, 1.0, 0.1, 1)
+            record = EpochRecord(run.id, epoch, standard_metrics(1.0, 0.5, 1.0, figure), 1.0, 1.0, 0.1, 1)
             self.apply("epoch", **event_from_record(record, None))
 
     def ends(self, *numbers, status=RunStatus.STOPPED):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
+from results_by_hand import standard_metrics
 
 from cnnsweep.config.early_stop_entry import EarlyStop
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.storage.state import RunHistory, SweepHistory, event_from_record, event_from_run
+from cnnsweep.storage.rows import event_from_record
+from cnnsweep.storage.state import RunHistory, SweepHistory, event_from_run
 from cnnsweep.tuner.pruning import Judge, average_curve
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus
 
@@ -19,7 +21,7 @@ ACCURACY = Objective("val_accuracy", "max")
 
 
 def record(run_id, epoch, figure, divergence=None):
-    return EpochRecord(run_id, epoch, 1.0, 0.5, 1.0, figure, 1.0, 1.0, 0.1, 1, divergence)
+    return EpochRecord(run_id, epoch, standard_metrics(1.0, 0.5, 1.0, figure), 1.0, 1.0, 0.1, 1, divergence)
 
 
 def run(*figures, status=None, diverges=False, epochs=4):

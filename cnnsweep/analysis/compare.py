@@ -26,7 +26,8 @@ from cnnsweep.analysis.statistics import Difference, difference, tied_with_best
 from cnnsweep.config.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.objective import METRICS, Objective, default_mode
+from cnnsweep.metrics.names import CHOICES
+from cnnsweep.metrics.objective import Objective, default_mode
 
 Key = tuple[int, str, int | None]  # which split, which seed, which fold: equal keys saw the same images
 
@@ -95,8 +96,8 @@ def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparis
         UsageError: fewer than two sweeps, one of them twice, or no metric in common and none given.
         ResultsError: a results file is missing or damaged.
     """
-    if metric is not None and metric not in METRICS:
-        raise UsageError(f"--metric: found '{safe_text(metric)}', allowed are {', '.join(METRICS)}")
+    if metric is not None and metric not in CHOICES:
+        raise UsageError(f"--metric: found '{safe_text(metric)}', allowed are {', '.join(CHOICES)}")
     return compare(load_sources(paths), metric)
 
 
@@ -124,7 +125,7 @@ def _common_objective(sources: Sequence[Source], metric: str | None) -> Objectiv
         )
         raise UsageError(
             f"compare: the sweeps do not rank by the same figure: {each}. "
-            f"Choose one for all with --metric val_accuracy (allowed: {', '.join(METRICS)})"
+            f"Choose one for all with --metric val_accuracy (allowed: {', '.join(CHOICES)})"
         )
     if metric is None or all(one.metric == metric and one.mode == own[0].mode for one in own):
         return own[0]

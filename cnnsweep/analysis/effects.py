@@ -160,7 +160,7 @@ def _figures(objective: Objective, runs: Sequence[tuple[RunResult, Block]]) -> F
     """Return the figures of complete runs by what they share with others."""
     found: dict[Block, list[tuple[RunResult, float]]] = {}
     for run, block in runs:
-        figure = run.figure(objective.metric)
+        figure = run[objective.metric]
         if run.is_complete and figure is not None:
             found.setdefault(block, []).append((run, figure))
     return found

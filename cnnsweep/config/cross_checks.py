@@ -15,7 +15,7 @@ from cnnsweep.config.field_types import found, mistake, nearest_name
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
 from cnnsweep.config.schema import Params, SweepFile
-from cnnsweep.metrics.objective import METRICS
+from cnnsweep.metrics.names import CHOICES
 from cnnsweep.types import ModelChoice
 
 MODEL_PREFIX = "model."
@@ -32,7 +32,7 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
         text = "missing; add for example `model: lenet`, here or under params"
         yield Mistake(("model",), text, is_missing=True, because_of=frozenset(["model", "params.model"]))
     if sweep.validation == 0 and sweep.metric is not None and sweep.metric.startswith("val_"):
-        allowed = " and ".join(metric for metric in METRICS if not metric.startswith("val_"))
+        allowed = " and ".join(metric for metric in CHOICES if not metric.startswith("val_"))
         text = f"found '{sweep.metric}', but validation is 0, so nothing is held out; allowed are {allowed}"
         yield Mistake(("metric",), text, because_of=frozenset(["validation"]))
     if "dropout" in given and "model.dropout" in given:

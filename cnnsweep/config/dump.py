@@ -16,6 +16,7 @@ from cnnsweep.config.early_stop_entry import EARLY_STOP, EarlyStop
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.config.search_entry import SEARCH, Search
+from cnnsweep.config.trackers_field import DEFAULT_TRACKERS
 from cnnsweep.config.yaml import scalar_value
 from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Normalization, Schedule
 
@@ -79,6 +80,8 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     if spec.early_stop is not None:
         entries["early_stop"] = written_entry(spec.early_stop, EARLY_STOP)
     entries |= {"device": spec.device, "precision": spec.precision, "tensorboard": spec.tensorboard.model_dump()}
+    if spec.trackers != DEFAULT_TRACKERS:
+        entries["trackers"] = [tracker.as_written() for tracker in spec.trackers]
     return entries
 
 

@@ -241,6 +241,7 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -
         device=sweep.device,
         precision=sweep.precision,
         tensorboard=sweep.tensorboard,
+        trackers=sweep.trackers,
     )
 
 

@@ -29,7 +29,9 @@ from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
 from cnnsweep.config.schedule_entry import SCHEDULE
 from cnnsweep.config.search_entry import SEARCH, Search
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
-from cnnsweep.metrics.objective import METRICS, Objective
+from cnnsweep.config.trackers_field import DEFAULT_TRACKERS, TrackerChoice, Trackers
+from cnnsweep.metrics.names import CHOICES
+from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Schedule
 
 Rate = Annotated[float, Number(above=0)]
@@ -146,7 +148,7 @@ class SweepFile(BaseModel):
         default=0.1,
         description="share or number of training images held out to choose the best epoch and run; 0, or {folds: 5}",
     )
-    metric: Annotated[str | None, OneOf(METRICS)] = Field(
+    metric: Annotated[str | None, OneOf(CHOICES)] = Field(
         default=None, description="the figure that decides; val_accuracy, or accuracy where validation is 0"
     )
     mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
@@ -164,6 +166,11 @@ class SweepFile(BaseModel):
     )
     tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(
         default_factory=TensorBoard, description="what TensorBoard shows beside the curves: true, false, or a mapping"
+    )
+    trackers: Annotated[tuple[TrackerChoice, ...], Trackers()] = Field(
+        default=DEFAULT_TRACKERS,
+        description="programs that show the metrics: a list of names, mappings with options, or your own path.py:Name",
+        json_schema_extra={"default": ["tensorboard"]},
     )
 
 
@@ -206,6 +213,7 @@ class SweepSpec:
     device: str
     precision: str
     tensorboard: TensorBoard
+    trackers: tuple[TrackerChoice, ...] = DEFAULT_TRACKERS
 
     @property
     def objective(self) -> Objective:

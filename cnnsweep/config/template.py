@@ -64,6 +64,7 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
 # device: auto  # or cpu, cuda, cuda:1, mps
 # precision: fp32  # or bf16
 # tensorboard: true  # or false, or {{batch_loss: true, images: true, graph: true, histograms: true, hparams: true}}
+# trackers: [tensorboard]  # programs that show the metrics; [] for none, or your own path.py:Name
 """
 
 

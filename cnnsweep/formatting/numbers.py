@@ -5,11 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.metrics.names import ACCURACY, is_accuracy, is_on_validation, without_prefix
 
 UNKNOWN = "–"
 _PARTING = frozenset("[]{},:'\"")
-
-HEADERS = {"loss": "loss", "accuracy": "acc", "val_loss": "val loss", "val_accuracy": "val acc"}
 
 
 def figure_text(metric: str, value: float | None) -> str:
@@ -18,7 +17,7 @@ def figure_text(metric: str, value: float | None) -> str:
         return UNKNOWN
     if not math.isfinite(value):
         return str(value)
-    return f"{value:.4f}" if metric.endswith("accuracy") else _four_digits(value)
+    return f"{value:.4f}" if is_accuracy(metric) else _four_digits(value)
 
 
 def figure_texts(metric: str, values: Sequence[float | None]) -> list[str]:
@@ -41,9 +40,15 @@ def _four_digits(value: float) -> str:
     return f"{value:#.4g}".rstrip(".")  # '#' keeps trailing zeros, so that a column of losses lines up
 
 
+def short_name(metric: str) -> str:
+    """Return a metric's name as narrow columns have it: `acc`, `val loss`."""
+    name = without_prefix(metric)
+    return f"{'val ' if is_on_validation(metric) else ''}{'acc' if name == ACCURACY else name}"
+
+
 def metric_header(metric: str, objective_metric: str, mode: str) -> str:
     """Return a figure's column header; the deciding one carries an arrow to where better is."""
-    header = HEADERS[metric]
+    header = short_name(metric)
     if metric != objective_metric:
         return header
     return f"{header} {'↑' if mode == 'max' else '↓'}"

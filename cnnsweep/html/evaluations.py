@@ -8,6 +8,8 @@ from cnnsweep.analysis.run_evaluation import RunEvaluation, load_run_evaluation
 from cnnsweep.errors import ResultsError
 from cnnsweep.storage.paths import SweepPaths
 
+Evaluated = Sequence[tuple[str, RunEvaluation]]  # the name of a run, and its evaluation
+
 MOST_COMPARED = 4
 LOOKED_AT = 20  # settings, the best; that of a worse one says little
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.analysis.axes import is_number
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, figure_text, is_unused, setting_text
@@ -42,7 +42,7 @@ def run_table(results: Results, page_folder: Path) -> str:
 
     Runs that the sweep file no longer has stand at its end.
     """
-    metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
+    metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     ranked, place, best = [*rank_runs(results), *results.former], places(results), starred_run(results)
     equal = equal_runs(results)
     columns = _columns(results, metrics)
@@ -97,7 +97,7 @@ def _cells(results: Results, run: RunResult, place: int | None, metrics: Sequenc
         _Cell(run.name),
         *(_setting(name, run.settings[name]) for name in sweep.axes),
         *([_number(run.fold)] if sweep.folds else []),
-        *(_Cell(figure_text(metric, figure := run.figure(metric)), figure) for metric in metrics),
+        *(_Cell(figure_text(metric, figure := run[metric]), figure) for metric in metrics),
         _Cell(run.epochs_text, run.epochs_done),
         _number(run.best_epoch),
         _Cell(duration_text(run.run_duration) if run.epochs_done else UNKNOWN, run.run_duration),

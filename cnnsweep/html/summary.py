@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cnnsweep.analysis.axes import MANY_VALUES, canonical, has_replicates, in_file_order, is_number, setting_axes
+from cnnsweep.analysis.chart_stopping import saving_words
 from cnnsweep.analysis.configurations import Setting, best_of, chosen_setting, replicate_words, setting_words
 from cnnsweep.analysis.intervals import mean_text
 from cnnsweep.analysis.results import Results, RunResult
@@ -16,7 +17,6 @@ from cnnsweep.formatting.numbers import count_text, figure_text, is_unused, sett
 from cnnsweep.report.former_runs import former_words
 from cnnsweep.report.ranking import ONE_RUN, counts_words
 from cnnsweep.report.run_status import in_epoch_words
-from cnnsweep.report.stopping import saving_words
 
 SETTINGS_SHOWN = 10
 
@@ -83,7 +83,7 @@ def best_words(results: Results, settings: Sequence[Setting]) -> tuple[str, list
         lines.append(f"{metric} {mean_text(metric, found)}, mean of {replicate_words(setting.figures)}.")
     which = f"Its best run, {safe_text(run.name)}, reached" if len(setting.runs) > 1 else "It reached"
     epoch = "" if run.best_epoch is None else f" {in_epoch_words(run)}"
-    lines.append(f"{which} {metric} {figure_text(metric, run.figure(metric))}{epoch}.")
+    lines.append(f"{which} {metric} {figure_text(metric, run[metric])}{epoch}.")
     if (chance := chance_words(results)) is not None:
         lines.insert(0, chance)
     elif (tie := tie_words(results, settings)) is not None:

@@ -11,7 +11,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnsweep.formatting.distinct import cut_texts
 from cnnsweep.formatting.escape import safe_text
@@ -19,6 +19,8 @@ from cnnsweep.formatting.escape import safe_text
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
@@ -78,6 +80,11 @@ class Drawing:
     caption: str
     draw: Callable[[Figure, Format], None]
     rows: int = 0
+
+
+def drawn(draw: Callable[[T], Drawing], chart: T | None) -> Drawing | None:
+    """Return the drawing of a chart, None where the sweep has not enough for it."""
+    return None if chart is None else draw(chart)
 
 
 def render(drawing: Drawing, form: Format) -> dict[str, bytes]:
@@ -146,11 +153,6 @@ def use_whole_ticks(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-
-
-def time_unit(seconds: float) -> tuple[str, float]:
-    """Return the unit in which a time of about so many seconds is best written, and how many seconds it has."""
-    return next(((name, size) for name, size in (("h", 3600.0), ("min", 60.0)) if seconds >= 2 * size), ("s", 1.0))
 
 
 def grid(axes: Axes, which: str) -> None:

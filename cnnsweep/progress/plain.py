@@ -12,7 +12,6 @@ from cnnsweep.progress.lines import end_line, failure_line, run_words, start_lin
 from cnnsweep.progress.state import FAILURES, SweepProgress
 from cnnsweep.types import EpochRecord, Run, RunOutcome, RunStatus
 
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 NAMES = {"accuracy": "acc", "val_accuracy": "val_acc"}
 
 
@@ -52,8 +51,8 @@ class PlainDisplay(Display):
         digits = len(str(progress.epochs_total))
         figures = [
             f"{NAMES.get(metric, metric)} {figure_text(metric, value)}"
-            for metric in METRICS
-            if (value := getattr(record, metric)) is not None
+            for metric, value in record.metrics.items()
+            if value is not None
         ]
         parts = [
             f"[{progress.epochs_done:>{digits}}/{progress.epochs_total}] {run_words(progress, row)}",

@@ -13,7 +13,8 @@ from cnnsweep.callbacks import SweepOverview, UnderWay
 from cnnsweep.metrics.objective import chance_of
 from cnnsweep.progress.base import Display
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event, record_from_event
+from cnnsweep.storage.rows import record_from_event
+from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event
 from cnnsweep.types import Augmentation, EpochRecord, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
 
 CUT_OFF = "the process that trained it is gone"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cnnsweep.callbacks import SweepOverview
+from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
 from cnnsweep.progress.eta import TimeLeft
 from cnnsweep.types import EpochRecord, FailureKind, Run, RunOutcome, RunStatus
@@ -151,7 +152,7 @@ class SweepProgress:
         records = self.overview.history.get(row.run.id)
         if records:
             row.latest, row.records = records[-1], list(records)
-            row.curve = [getattr(record, self.overview.objective.metric) for record in records]
+            row.curve = [record[self.overview.objective.metric] for record in records]
             row.standing = self.overview.objective.standing(records)
         if row.run.id in self.overview.outcomes:
             outcome = self.overview.outcomes[row.run.id]
@@ -185,7 +186,7 @@ class SweepProgress:
         # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
         self.epochs_done += record.epoch - row.epochs_done
         row.latest, row.share = record, 0.0
-        row.curve[record.epoch - 1 :] = [getattr(record, self.overview.objective.metric)]
+        row.curve[record.epoch - 1 :] = [record[self.overview.objective.metric]]
         self.batches = None
         self.time_left.learn(record)
         self.time_left.set_left(record.run_id, row.epochs_left)
@@ -236,7 +237,7 @@ class SweepProgress:
         return [rows[position] for position in order[:LEADERS]]
 
     def _has_learned(self, row: RunProgress) -> bool:
-        return row.standing is None or has_learned(row.standing.val_accuracy, self.overview.chance)
+        return row.standing is None or has_learned(row.standing[on_validation(ACCURACY)], self.overview.chance)
 
     def _value(self, standing: EpochRecord | None) -> float | None:
         return None if standing is None else self.overview.objective.value(standing)

@@ -7,7 +7,6 @@ is a pickle; it is still read, with torch's restricted reader.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import io
@@ -29,6 +28,7 @@ from cnnsweep.errors import CheckpointError, FolderError
 from cnnsweep.free_memory import free_memory_bytes, gigabytes
 from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.paths import RunPaths
+from cnnsweep.storage.rows import record_from_row, row_from_record
 from cnnsweep.storage.safetensors_files import header_text, read_safetensors
 from cnnsweep.types import EpochRecord
 
@@ -66,7 +66,7 @@ def encode_last(record: EpochRecord, weights: Mapping[str, Tensor], optimizer: M
     """
     tensors = {_WEIGHTS + name: weight for name, weight in weights.items()}
     state = _take_tensors(optimizer, tensors)
-    about = {"version": VERSION, "record": dataclasses.asdict(record), "optimizer": state}
+    about = {"version": VERSION, "record": {"run_id": record.run_id, **row_from_record(record)}, "optimizer": state}
     return save_safetensors(tensors, {_DESCRIPTION: json.dumps(about)})
 
 
@@ -137,7 +137,7 @@ def _decode(path: Path, content: bytes) -> LastCheckpoint:
         if about["version"] > VERSION:
             raise ValueError(f"version {about['version']}, this cnnsweep reads up to {VERSION}: upgrade it")
         weights = {n.removeprefix(_WEIGHTS): t for n, t in tensors.items() if n.startswith(_WEIGHTS)}
-        return LastCheckpoint(EpochRecord(**about["record"]), weights, _put_tensors(about["optimizer"], tensors))
+        return LastCheckpoint(_record(about["record"]), weights, _put_tensors(about["optimizer"], tensors))
     except Exception as error:  # whatever a reader raises of bytes that are no checkpoint
         # Torch's own words would have a person load the file in a way that runs whatever it holds.
         is_refused = isinstance(error, UnpicklingError) or "weights_only" in str(error)
@@ -154,7 +154,11 @@ def _decode_pickled(content: bytes) -> LastCheckpoint:
     tensors: dict[str, Tensor] = {}
     _take_tensors([fields["weights"], fields["optimizer"]], tensors, copies=False)
     _refuse_hollow(tensors.values())
-    return LastCheckpoint(EpochRecord(**fields["record"]), fields["weights"], fields["optimizer"])
+    return LastCheckpoint(_record(fields["record"]), fields["weights"], fields["optimizer"])
+
+
+def _record(fields: Mapping[str, Any]) -> EpochRecord:
+    return record_from_row(fields["run_id"], {"divergence": None, **fields})  # early checkpoints have no divergence
 
 
 def _refuse_hollow(tensors: Iterable[Tensor]) -> None:

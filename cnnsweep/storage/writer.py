@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
-from tensorboard.compat.proto.graph_pb2 import GraphDef
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
 from cnnsweep.callbacks import Callback, ErrorPolicy
@@ -32,29 +30,14 @@ from cnnsweep.storage.journal import VERSION, Journal
 from cnnsweep.storage.lock import Hold
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.state import SweepHistory, event_from_record, event_from_run
+from cnnsweep.storage.rows import event_from_record
+from cnnsweep.storage.state import SweepHistory, event_from_run
 from cnnsweep.storage.trial_files import RunFiles
-from cnnsweep.trackers.tensorboard import Boards
-from cnnsweep.trackers.tensorboard_writer import BoardContent
 from cnnsweep.types import EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus, Verdict, end_words
 
 P = ParamSpec("P")
 R = TypeVar("R")
 _TABLES_SHARE = 0.01  # of the time, at most, goes into tables while a sweep runs
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingTask:
-    """What the recorder needs beside the events.
-
-    `describe` gives what a best checkpoint says of itself beside its figures; `graph` and `images` what a run's board
-    begins with.
-    """
-
-    board: BoardContent
-    describe: Callable[[Run], Mapping[str, Any]]
-    graph: Callable[[Run], GraphDef | None]
-    images: Summary | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +82,7 @@ class Recorder(Callback):
         self,
         paths: SweepPaths,
         history: SweepHistory,
-        task: RecordingTask,
+        describe: Callable[[Run], Mapping[str, Any]],
         warn: Callable[[str], None],
         deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
         hold: Hold | None = None,
@@ -107,9 +90,10 @@ class Recorder(Callback):
         """Open the journal.
 
         Args:
-            history: what the journal holds already; it is kept up to date.
-            warn: is told, once, of what goes wrong without stopping the sweep.
-            deferred: gives a context that a second Ctrl-C does not cut short, see `StopRequest.deferred`.
+            history: the state of the sweep by its journal; it is kept up to date.
+            describe: returns the model card of a run's best checkpoint, without its metrics.
+            warn: takes a line about a problem that does not stop the sweep.
+            deferred: returns a context that a second Ctrl-C does not cut short, see `StopRequest.deferred`.
             hold: of the folder.
 
         Raises:
@@ -117,14 +101,13 @@ class Recorder(Callback):
         """
         self.paths = paths
         self.history = history
-        self._task = task
+        self._describe = describe
         self._warn = warn
         self._deferred = deferred
         self._hold = hold
         self._loss: FolderLostError | None = None
         self._journal = Journal(paths.journal)
         self._runs: dict[str, Run] = {}
-        self._boards = Boards(task.board, warn)
         self._tables_due = 0.0
         self._began: float | None = None  # when training was first planned, by a clock that nobody sets
 
@@ -136,14 +119,11 @@ class Recorder(Callback):
             facts: see `sweep_event.sweep_facts`.
             runs: every run of the sweep with its number of parameters.
         """
-        before = self.history.sweep
         ids = {run.id for run, _ in runs}
         former = [run for run in self.history.runs if run not in ids]
         self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
         self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
         remove_leftovers(self.paths.folder)
-        if before is not None and (before["spec"] != facts["spec"] or "former" not in before):
-            self._boards.bring_into_line((self.paths.run(run.name), run.settings) for run in self.history.runs.values())
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
         replace_files({self.paths.frozen_spec: facts["spec"], self.paths.environment: environment})
@@ -194,9 +174,10 @@ class Recorder(Callback):
     @_undisturbed
     def start_run(self, run: Run) -> LastCheckpoint | None:
         """Make a run's files ready for training; return where it goes on, or None for a run from the start."""
-        self._boards.close(run.id)  # open where its group could not go on
         last = self._resume(run)
-        self._open(run)
+        files = self._files(run)
+        files.make_folder()
+        files.log(f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
         return last
 
     @contextlib.contextmanager
@@ -234,7 +215,6 @@ class Recorder(Callback):
         files = self._files(self._runs[epoch.report.record.run_id])
         files.log(_describe_epoch(epoch.report))
         files.add_batch_losses(epoch.report)
-        self._boards.add_epoch(epoch.report)
 
     def _save_checkpoints(self, epoch: _EncodedEpoch) -> None:
         run = self._runs[epoch.report.record.run_id]
@@ -247,30 +227,17 @@ class Recorder(Callback):
     def on_group_lost(self, group: RunGroup, cause: str) -> None:
         """Log the loss of a worker; in the journal its runs are still running."""
         for run in group.runs:
-            self._pause(run, cause)
+            self._files(run).log(cause)
 
     @_undisturbed
     def on_run_end(self, outcome: RunOutcome) -> None:
         """Journal the end of a run; in the journal, a run that waits at a rung is still running."""
         run = self._runs[outcome.run_id]
         if outcome.status is RunStatus.WAITING:
-            self._pause(run, "waits for the other settings")
-        else:
-            self._end(run, outcome)
-
-    def _pause(self, run: Run, why: str) -> None:
-        self._files(run).log(why)
-        self._boards.close(run.id)
-
-    def _end(self, run: Run, outcome: RunOutcome) -> None:
-        known = self.history.runs[run.id]
-        if outcome.status is not RunStatus.INTERRUPTED:
-            best = self.history.objective.standing(known.records)
-            epoch = known.records[-1].epoch if known.records else 0
-            self._boards.add_end(run.id, self.paths.run(run.name), outcome.status, _figures(best), epoch)
+            self._files(run).log("waits for the other settings")
+            return
         words = end_words(outcome.status, outcome.failure)
         self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
-        self._boards.close(run.id)
         how = {"status": str(outcome.status), "kind": outcome.failure, "cause": outcome.cause}
         self._append({"event": "ended", "run": run.id, **how})
         if outcome.status is RunStatus.FINISHED:  # nothing will go on from there
@@ -318,7 +285,6 @@ class Recorder(Callback):
 
     def close(self) -> None:
         """Close every file; what was recorded stays."""
-        self._boards.close_all()
         self._journal.close()
 
     def _resume(self, run: Run) -> LastCheckpoint | None:
@@ -342,17 +308,9 @@ class Recorder(Callback):
         if len(known.records) > epoch or known.outcome is not None:
             self._append({"event": "resumed", "run": run.id, "epoch": epoch})
         files.go_back(last, damaged)
-        if last is not None:
-            self._boards.go_back(files.paths, epoch, epoch * last.record.steps)
-            if is_best_due and standing is not None:
-                self._save_best(run, standing, on_cpu(last.weights))
+        if last is not None and is_best_due and standing is not None:
+            self._save_best(run, standing, on_cpu(last.weights))
         return last
-
-    def _open(self, run: Run) -> None:
-        files = self._files(run)
-        files.make_folder()
-        files.log(f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
-        self._boards.open(run.id, files.paths, run.settings, lambda: (self._task.graph(run), self._task.images))
 
     def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
         """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""
@@ -375,8 +333,8 @@ class Recorder(Callback):
         return RunFiles(self.paths.run(run.name))
 
     def _save_best(self, run: Run, standing: EpochRecord, weights: Mapping[str, Tensor]) -> None:
-        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _figures(standing)}
-        self._files(run).save_best(weights, {**about, **self._task.describe(run)})
+        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _measured(standing)}
+        self._files(run).save_best(weights, {**about, **self._describe(run)})
 
     def _write_tables_if_due(self) -> None:
         """Keep the tables current while the sweep runs, as often as their growing cost allows."""
@@ -388,17 +346,12 @@ class Recorder(Callback):
         self._tables_due = now + (now - start) / _TABLES_SHARE
 
 
-_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
-def _figures(record: EpochRecord | None) -> dict[str, float]:
-    """Return the figures of an epoch that were measured."""
-    if record is None:
-        return {}
-    return {name: value for name in _FIGURES if (value := getattr(record, name)) is not None}
+def _measured(record: EpochRecord | None) -> dict[str, float]:
+    """Return the metrics of an epoch that were measured."""
+    return {} if record is None else {name: value for name, value in record.metrics.items() if value is not None}
 
 
 def _describe_epoch(report: EpochReport) -> str:
     record = report.record
-    figures = [f"{name} {value:.6g}" for name, value in _figures(record).items()]
-    return f"epoch {record.epoch}: {', '.join(figures)}, {record.epoch_duration:.2f} s"
+    values = [f"{name} {value:.6g}" for name, value in _measured(record).items()]
+    return f"epoch {record.epoch}: {', '.join(values)}, {record.epoch_duration:.2f} s"

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
+from cnnsweep.errors import FolderError
 from cnnsweep.storage.writer import Recorder
-from cnnsweep.training.failures import one_line
+from cnnsweep.trackers.base import Tracker, TrackerContext
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
-
-_EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
 class CallbackList(Callback):
@@ -24,19 +23,26 @@ class CallbackList(Callback):
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
         self.error: Exception | None = None
         self._writer: Recorder | None = None
-        self._callbacks: list[Callback] = []
-        self._by_event: dict[str, list[Callback]] = {}
-        self._set(callbacks)
+        self._trackers: list[Callback] = []
+        self._others = list(callbacks)
 
-    def add(self, *callbacks: Callback) -> None:
-        """Add callbacks after those that are there; a writer comes first all the same, and trackers follow it."""
-        self._writer = next((one for one in callbacks if isinstance(one, Recorder)), self._writer)
-        self._set([*self._callbacks, *callbacks])
+    def add_first(self, writer: Recorder, trackers: Sequence[Tracker], followed: TrackerContext) -> None:
+        """Add the writer and the trackers before the others, and set the trackers up.
+
+        Args:
+            followed: the sweep as the trackers see it.
+        """
+        self._writer, self._trackers = writer, list(trackers)
+        self._each(self._trackers, "setup", followed)
 
     def stop_writing(self) -> None:
-        """Take out the writer and the trackers: their folder can no longer be written."""
-        self._set([one for one in self._callbacks if one is not self._writer and not _is_tracker(one)])
+        """Take out the writer: its folder can no longer be written."""
         self._writer = None
+
+    def close(self) -> None:
+        """Close the trackers. It may be called more than once."""
+        self._each(self._trackers, "close")
+        self._trackers = []
 
     def on_sweep_start(self, sweep: SweepOverview) -> None:
         self._call("on_sweep_start", sweep)
@@ -51,21 +57,23 @@ class CallbackList(Callback):
         self._call("on_run_start", run, last)
 
     def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
-        for callback in self._by_event["on_batch_end"]:
-            self._call_one(callback, "on_batch_end", run_ids, epoch, done, total)
+        for callbacks in (self._trackers, self._others):  # the writer has no use for it
+            self._each(callbacks, "on_batch_end", run_ids, epoch, done, total)
 
     def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         """Write an epoch, then pass it on; the trackers write theirs before the checkpoints commit the epoch."""
-        callbacks = self._by_event["on_epoch_end"]
-        trackers = [one for one in callbacks if _is_tracker(one)]
         with contextlib.nullcontext() if self._writer is None else self._writer.writing_epoch(reports):
-            decisions = [self._call_one(tracker, "on_epoch_end", reports) for tracker in trackers]
-        others = callbacks[len(trackers) :]
-        decisions += [self._call_one(callback, "on_epoch_end", reports) for callback in others]
-        return _merged(decisions)
+            decisions = self._each(self._trackers, "on_epoch_end", reports)
+        return _merged([*decisions, *self._each(self._others, "on_epoch_end", reports)])
 
     def on_run_end(self, outcome: RunOutcome) -> None:
-        self._call("on_run_end", outcome)
+        """Pass on the end of a run; the trackers write it before the journal, so that a crash leaves no gap."""
+        if self._writer is not None:
+            self._writer.refuse_if_lost()
+        self._each(self._trackers, "on_run_end", outcome)
+        if self._writer is not None:
+            self._writer.on_run_end(outcome)
+        self._each(self._others, "on_run_end", outcome)
 
     def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
         self._call("on_group_split", parts, cause)
@@ -80,48 +88,50 @@ class CallbackList(Callback):
         self._call("on_sweep_end", status)
 
     def _call(self, event: str, *arguments: object) -> None:
-        for callback in self._by_event[event]:
-            self._call_one(callback, event, *arguments)
+        if self._writer is not None:
+            getattr(self._writer, event)(*arguments)
+        self._each(self._trackers, event, *arguments)
+        self._each(self._others, event, *arguments)
 
-    def _call_one(self, callback: Callback, event: str, *arguments: object) -> Any:
-        try:
-            return getattr(callback, event)(*arguments)
-        except Exception as error:
-            if callback.error_policy is ErrorPolicy.RAISE:
-                raise
-            self._drop(callback, event, error)
-        return None
+    def _each(self, callbacks: Sequence[Callback], event: str, *arguments: object) -> list[Any]:
+        results = []
+        for callback in list(callbacks):
+            # Most callbacks have few methods: an event costs only the calls that do something.
+            if getattr(type(callback), event) is getattr(Callback, event, None):
+                continue
+            try:
+                results.append(getattr(callback, event)(*arguments))
+            except Exception as error:
+                if callback.error_policy is ErrorPolicy.RAISE:
+                    raise
+                self._drop(callback, error)
+        return results
 
-    def _drop(self, callback: Callback, event: str, error: Exception) -> None:
-        """Take out a callback that raised: the sweep continues without a tracker, and stops for the user's own."""
-        self._set([one for one in self._callbacks if one is not callback])
+    def _drop(self, callback: Callback, error: Exception) -> None:
+        """Take out a callback that raised: the sweep stops for the user's own, and continues without a tracker."""
+        self._trackers = [one for one in self._trackers if one is not callback]
+        self._others = [one for one in self._others if one is not callback]
         if callback.error_policy is ErrorPolicy.STOP:
             self.error = self.error or error
-        else:
-            name = type(callback).__name__
-            self.on_log(f"{name}.{event} failed ({one_line(error)}); the sweep continues without {name}")
-
-    def _set(self, callbacks: Sequence[Callback]) -> None:
-        def turn(callback: Callback) -> int:
-            return 0 if callback is self._writer else 1 if _is_tracker(callback) else 2
-
-        self._callbacks = sorted(callbacks, key=turn)
-        # Most callbacks have few methods: an event costs only the calls that do something.
-        self._by_event = {event: [one for one in self._callbacks if _handles(one, event)] for event in _EVENTS}
+            return
+        name = type(callback).__name__
+        if isinstance(callback, Tracker):
+            name = callback.title or callback.name
+            with contextlib.suppress(Exception):
+                callback.close()
+        self.on_log(f"{name}: {_cause(error)}; the sweep goes on without it")
 
 
-def _is_tracker(callback: Callback) -> bool:
-    return callback.error_policy is ErrorPolicy.DROP
-
-
-def _handles(callback: Callback, event: str) -> bool:
-    return getattr(type(callback), event) is not getattr(Callback, event)
+def _cause(error: Exception) -> str:
+    if isinstance(error, OSError | FolderError):
+        return f"cannot write ({getattr(error.__cause__ or error, 'strerror', None) or error})"
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _merged(decisions: Sequence[Mapping[str, Decision] | None]) -> dict[str, Decision]:
     """Return the decisions of all callbacks; INTERRUPT wins over STOP, and STOP over CONTINUE."""
     merged: dict[str, Decision] = {}
     for decision in (Decision.CONTINUE, Decision.STOP, Decision.INTERRUPT):
-        for of_one in decisions:
-            merged.update({run_id: found for run_id, found in (of_one or {}).items() if found is decision})
+        for of_one in filter(None, decisions):
+            merged.update({run_id: found for run_id, found in of_one.items() if found is decision})
     return merged

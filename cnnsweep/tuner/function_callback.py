@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnsweep.analysis.result_types import FIGURES
 from cnnsweep.callbacks import Callback, SweepOverview
+from cnnsweep.storage.results_tables import epoch_row
 from cnnsweep.types import EpochRecord, EpochReport, Run
 
 
@@ -33,5 +33,4 @@ class FunctionCallback(Callback):
 
 def _row(run: Run, record: EpochRecord) -> Mapping[str, Any]:
     """Return a row as in `results.csv`."""
-    figures = {name: getattr(record, name) for name in ("epoch", *FIGURES, "epoch_duration", "run_duration")}
-    return {"run": run.name, **figures, **run.settings}
+    return epoch_row(run.name, record, tuple(record.metrics), run.settings)

@@ -216,7 +216,7 @@ def _standing(
 
 
 def _deciding_loss(record: EpochRecord, objective: Objective) -> float | None:
-    loss: float | None = None if objective.tie_breaker is None else getattr(record, objective.tie_breaker)
+    loss: float | None = None if objective.tie_breaker is None else record[objective.tie_breaker]
     return loss if loss is not None and math.isfinite(loss) else None
 
 

@@ -154,7 +154,7 @@ def test_nothing_is_left_of_a_local_cluster(tmp_path, end):
         shutil.rmtree(left[0].parents[1])  # of what was killed the folder stays
     else:
         assert left == []
-        assert "interrupted; go on with" in text
+        assert "interrupted; resume with" in text
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyte
+from results_by_hand import standard_metrics
 from rich.console import Console
 
 from cnnsweep.callbacks import SweepOverview
@@ -65,9 +66,14 @@ def make_record(run: Run, epoch: int, accuracy: float, validated: bool = True, s
     """A row whose other figures follow from `accuracy`; NaN gives NaN throughout."""
     loss = -math.log(accuracy) if accuracy > 0 else math.nan
     return EpochRecord(
-        run.id, epoch, loss, accuracy, loss * 1.05 if validated else None, accuracy - 0.005 if validated else None,
-        seconds, seconds * epoch, 0.01, 540,
-    )  # fmt: skip
+        run.id,
+        epoch,
+        standard_metrics(loss, accuracy, loss * 1.05 if validated else None, accuracy - 0.005 if validated else None),
+        seconds,
+        seconds * epoch,
+        0.01,
+        540,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Writes down in a run's folder what was measured by class: for reports, and for TensorBoard."""
+"""Files of an evaluation in a run's folder: `evaluation.json`, and an event file for TensorBoard."""
 
 from tensorboard.compat.proto.summary_pb2 import Summary
 
