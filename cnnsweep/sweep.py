@@ -19,7 +19,7 @@ from cnnsweep.config.trials import columns, columns_that_vary, expand_runs
 from cnnsweep.datasets.load import Dataset, load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.evaluation.after_sweep import measure_best_run
-from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
+from cnnsweep.executors.factory import Workforce, describe_places, executor_config
 from cnnsweep.executors.options import Staff
 from cnnsweep.metrics.objective import chance_of
 from cnnsweep.progress.base import SweepDisplay
@@ -37,6 +37,7 @@ from cnnsweep.tuner.loop import LegTrainer
 from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.preparation import (
     foresee_single_images,
+    make_executor_setup,
     make_model_cards,
     make_training_task,
     refuse_full_disk,
@@ -106,7 +107,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
     """
     expansion = expand_runs(spec, options.max_runs)
     asker = Asker(spec)
-    devices = choose_sweep_devices(spec.device, options.staff)
+    executor = executor_config(options.staff)
+    devices = executor.devices(spec.device)
     paths = SweepPaths(options.folder)
     keep_freed_memory()
     with (
@@ -116,7 +118,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         contextlib.ExitStack() as at_end,
     ):
         history = read_history(paths.journal)
-        places = choose_places(devices, options.staff, history)
+        places = executor.choose_places(devices, history)
         torch.set_num_threads(places[0].threads)
         roster = Roster(spec, options.retry_failed, expansion.runs, asker, history)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
@@ -126,10 +128,9 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
         parameters = roster.count_parameters(dataset)
         task = make_training_task(spec, dataset, devices[0])
         foreseen = foresee_single_images(roster.not_done, task)
-        cluster = wish_for_cluster(spec, roster.runs, dataset, options.staff, places[0].threads, history)
         in_step = keeps_in_step(spec)
-        tell = display.note if cluster is None else display.message
-        workforce = Workforce(options.staff, places, task, in_step=in_step, tell=tell, cluster=cluster)
+        setup = make_executor_setup(spec, roster.runs, dataset, task, places, history, display.note, display.message)
+        workforce = Workforce(executor, setup)
         at_end.callback(workforce.close)
         small = asker.space_note if asker.runs_to_come(history) else None
         full = refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)

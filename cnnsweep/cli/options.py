@@ -47,7 +47,10 @@ Threads = Annotated[
     int | None,
     typer.Option(min=1, help="CPU threads of each process; by default they share the cores.", show_default=False),
 ]
-ExecutorName = Annotated[str, typer.Option("--executor", help="Where to train.", metavar="local|ray")]
+ExecutorName = Annotated[
+    str,
+    typer.Option("--executor", help="Where to train: a name, or your own as file.py:Name.", metavar="local|inline|ray"),
+]
 Address = Annotated[
     str | None,
     typer.Option(

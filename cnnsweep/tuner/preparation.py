@@ -22,13 +22,16 @@ from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import pixel_scale
 from cnnsweep.errors import DiskFullError
+from cnnsweep.executors.base import ExecutorSetup
 from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import check_model, is_repeatable
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.scheduling import Place
 from cnnsweep.report.plan import bytes_text
 from cnnsweep.storage.atomic_files import to_json
+from cnnsweep.storage.state import SweepHistory
 from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.tuner.grouping import keeps_in_step
 from cnnsweep.types import ModelChoice, Run
 
 
@@ -169,6 +172,31 @@ def validation_facts(task: TrainingTask) -> dict[str, int | None]:
         return {"validation_images": None, "largest_class": None}
     least = max(counts, key=lambda one: float(one.max() / one.sum()))
     return {"validation_images": int(least.sum()), "largest_class": int(least.max())}
+
+
+def make_executor_setup(
+    spec: SweepSpec,
+    runs: Sequence[Run],
+    dataset: Dataset,
+    task: TrainingTask,
+    places: Sequence[Place],
+    history: SweepHistory,
+    info: Callable[[str], None],
+    warning: Callable[[str], None],
+) -> ExecutorSetup:
+    """Return the facts about a sweep that its executor is made for."""
+    return ExecutorSetup(
+        task,
+        tuple(places),
+        in_step=keeps_in_step(spec),
+        info=info,
+        warning=warning,
+        device=spec.device,
+        code=tuple(model_names(spec, runs)),
+        dataset=spec.dataset_choice,
+        fingerprint=dataset.fingerprint,
+        places_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
+    )
 
 
 def make_model_cards(spec: SweepSpec, dataset: Dataset, task: TrainingTask) -> Callable[[Run], Mapping[str, Any]]:
