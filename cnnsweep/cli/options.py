@@ -48,8 +48,7 @@ Threads = Annotated[
     typer.Option(min=1, help="CPU threads of each process; by default they share the cores.", show_default=False),
 ]
 ExecutorName = Annotated[
-    str,
-    typer.Option("--executor", help="Where to train: a name, or your own as file.py:Name.", metavar="local|inline|ray"),
+    str, typer.Option("--executor", help="Where to train: local, inline, ray, or your file.py:Name.", metavar="NAME")
 ]
 Address = Annotated[
     str | None,
