@@ -7,11 +7,16 @@ from collections.abc import Callable, Sequence
 
 import torch
 
+from cnnsweep.callbacks import INFO, WARNING
+from cnnsweep.config.schema import SweepSpec
+from cnnsweep.config.trials import model_names
 from cnnsweep.executors.base import EXECUTORS, Executor, ExecutorConfig, ExecutorSetup
 from cnnsweep.executors.options import Staff
 from cnnsweep.planning.scheduling import Load, Place
+from cnnsweep.storage.state import SweepHistory
+from cnnsweep.training.data_module import TrainingTask
 from cnnsweep.training.devices import describe_device
-from cnnsweep.types import RunGroup
+from cnnsweep.types import Run, RunGroup
 
 
 def executor_config(staff: Staff) -> ExecutorConfig:
@@ -21,6 +26,37 @@ def executor_config(staff: Staff) -> ExecutorConfig:
         UsageError: its code cannot be imported.
     """
     return EXECUTORS.get(staff.executor).from_options(staff)
+
+
+def make_executor_setup(
+    spec: SweepSpec,
+    runs: Sequence[Run],
+    fingerprint: str,
+    task: TrainingTask,
+    places: Sequence[Place],
+    history: SweepHistory,
+    log: Callable[[str, int], None],
+    *,
+    in_step: bool,
+) -> ExecutorSetup:
+    """Return the facts about a sweep that its executor is made for.
+
+    Args:
+        fingerprint: of the data set.
+        log: takes a line for the user and its level.
+    """
+    return ExecutorSetup(
+        task,
+        tuple(places),
+        in_step=in_step,
+        info=lambda text: log(text, INFO),
+        warning=lambda text: log(text, WARNING),
+        device=spec.device,
+        code=tuple(model_names(spec, runs)),
+        dataset=spec.dataset_choice,
+        fingerprint=fingerprint,
+        places_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
+    )
 
 
 def describe_places(places: Sequence[Place]) -> str:

@@ -23,7 +23,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnnsweep.callbacks import Callback
+from cnnsweep.callbacks import Callback, ErrorPolicy
+from cnnsweep.errors import FolderError
 from cnnsweep.registry import Component, Registry
 
 if TYPE_CHECKING:
@@ -69,19 +70,30 @@ class Tracker(Component, Callback):
     """Base of all trackers; the methods of `Callback` that a subclass needs are overridden.
 
     A tracker that raises is reported once and dropped; the sweep continues. It may keep state in private attributes
-    (`_file: Any = None`). All its methods run in the process that writes the folder, one at a time.
+    (`_file: Any = None`). But for `on_batch_end`, its methods are called one at a time.
 
     Attributes:
         title: the name in messages; by default that of the sweep file.
     """
 
+    error_policy: ClassVar[ErrorPolicy] = ErrorPolicy.DROP
     title: ClassVar[str] = ""
 
     def setup(self, context: TrackerContext) -> None:
         """Prepare for a sweep. Called once, before all events, with the folder locked and the journal open."""
 
     def close(self) -> None:
-        """Close files and connections. Called once, however the sweep ends; also after an error of this tracker."""
+        """Close files and connections. Called however the sweep ends, also after an error of this tracker."""
+
+
+def failure_text(tracker: Callback, error: Exception) -> str:
+    """Return the line for the user when a tracker is dropped."""
+    if isinstance(error, OSError | FolderError):
+        cause = f"cannot write ({getattr(error.__cause__ or error, 'strerror', None) or error})"
+    else:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+    name = (tracker.title or tracker.name) if isinstance(tracker, Tracker) else type(tracker).__name__
+    return f"{name}: {cause}; the sweep goes on without it"
 
 
 TRACKERS = Registry("tracker", "trackers", Tracker)

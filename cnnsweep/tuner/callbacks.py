@@ -1,175 +1,134 @@
-"""Hears how training goes, has it written down and shown, and decides what becomes of each run."""
+"""The callbacks of a sweep as one: every event goes to each of them, in a fixed order."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnsweep.errors import DiskFullError, ExecutionError, FolderError, FolderLostError
-from cnnsweep.formatting.numbers import count_text
-from cnnsweep.planning.stage import TO_THE_ENDS, Leg
-from cnnsweep.progress.base import SweepDisplay
-from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
 from cnnsweep.storage.writer import Recorder
-from cnnsweep.tuner.failure_limit import FailureStreak
-from cnnsweep.tuner.group_cache import PlannedGroup, event_from_groups
-from cnnsweep.tuner.pruning import Judge
-from cnnsweep.tuner.stop_signal import StopRequest
-from cnnsweep.types import Decision, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.trackers.base import failure_text
+from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
+
+_EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
 
-class Supervisor:
-    """The `SweepWatcher` of a sweep: passes on what training reports, and stops what is not worth going on with."""
+class CallbackList(Callback):
+    """Passes every event on: to the writer, then to the trackers, then to the others in their order.
 
-    def __init__(
-        self, recorder: Recorder, display: SweepDisplay, stop: StopRequest, judge: Judge, failures: FailureStreak
-    ) -> None:
-        self.recorder = recorder
-        self.display = display
-        self.stop = stop
-        self.judge = judge
-        self.failures = failures
-        self._running: dict[str, Run] = {}
-        stop.running = self._running
-        self._waiting: dict[str, int] = {}  # at a rung, by run id, after so many epochs
-        self._leg = TO_THE_ENDS
-        self._grouped_under: Mapping[str, Any] = {}
-        self.batches_done = display.batches_done
+    Attributes:
+        error: the first error that a callback of the user's raised; the sweep has to stop.
+    """
 
-    @property
-    def is_stopping(self) -> bool:
-        """True if nothing further is to start: a person stops the sweep, or it gives up."""
-        return self.stop.is_made or self.failures.reason is not None
+    def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
+        self.error: Exception | None = None
+        self._writer: Recorder | None = None
+        self._callbacks: list[Callback] = []
+        self._by_event: dict[str, list[Callback]] = {}
+        self._set(callbacks)
 
-    def begin_leg(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], leg: Leg) -> None:
-        """Write down which runs are going to train together, and how far."""
-        self._leg = leg
-        self._grouped_under = under
-        self.recorder.record_groups(event_from_groups(planned, under, leg))
+    def add(self, *callbacks: Callback) -> None:
+        """Add callbacks after those that are there; a writer comes first all the same, and trackers follow it."""
+        self._writer = next((one for one in callbacks if isinstance(one, Recorder)), self._writer)
+        self._set([*self._callbacks, *callbacks])
 
-    def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
-        if self.is_stopping:
-            return None
-        checkpoints = {}
-        for run in group.runs:
-            with self.stop.deferred():  # a run that counts as running has its files
-                self._running[run.id] = run
-                self._waiting.pop(run.id, None)
-                last = self.recorder.start_run(run)
-            self.judge.run_changed(run.id)
-            if last is not None:
-                checkpoints[run.id] = last
-            self.display.run_started(run.id)
-        return checkpoints
+    def stop_writing(self) -> None:
+        """Take out the writer and the trackers: their folder can no longer be written."""
+        self._set([one for one in self._callbacks if one is not self._writer and not _is_tracker(one)])
+        self._writer = None
 
-    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
-        for run in (run for part in parts for run in part.runs):  # until their part's turn comes
-            self._running.pop(run.id, None)
-            self.display.run_ended(RunOutcome(run.id, RunStatus.WAITING))
-        planned = [PlannedGroup(part, f"a larger group failed: {cause}") for part in parts]
-        self.recorder.record_groups(event_from_groups(planned, self._grouped_under, self._leg))
-        sizes = " and ".join(str(len(part.trajectories)) for part in parts)
-        left = sum(len(part.runs) for part in parts)
-        how = "one by one" if all(len(part.trajectories) == 1 for part in parts) else f"in groups of {sizes}"
-        self.display.message(f"{count_text(left, 'run')} {'goes' if left == 1 else 'go'} on {how}: {cause}")
+    def on_sweep_start(self, sweep: SweepOverview) -> None:
+        self._call("on_sweep_start", sweep)
 
-    def group_lost(self, group: RunGroup, cause: str) -> None:
-        for run in group.runs:  # until their turn comes again
-            self._running.pop(run.id, None)
-            self.recorder.pause_run(run.id, cause)
-            self.display.run_ended(RunOutcome(run.id, RunStatus.WAITING))
-        runs = "its run goes on from its" if len(group.runs) == 1 else f"its {len(group.runs)} runs go on from their"
-        self.display.message(f"{cause}; {runs} last epoch")
+    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
+        self._call("on_trials_added", runs, to_come)
 
-    def worker_said(self, text: str) -> None:
-        self.display.message(text)
+    def on_rewind(self, run: Run, last: EpochRecord | None) -> None:
+        self._call("on_rewind", run, last)
 
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        return self._stops(run_ids) if self.judge.judges_every_epoch else {}
+    def on_run_start(self, run: Run, last: EpochRecord | None) -> None:
+        self._call("on_run_start", run, last)
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
-        for report, standing in zip(reports, self.recorder.record_epochs(reports), strict=True):
-            self.judge.run_changed(report.record.run_id)
-            self.display.epoch_ended(report.record, standing)
-        if self.stop.is_made:
-            return {report.record.run_id: Decision.INTERRUPT for report in reports}
-        if not self.judge.judges_every_epoch:
-            return {}
-        # After a crash some of the group may have been there before, and have nothing to report.
-        return self._stops(self.recorder.history.at_epoch(reports[0].record.epoch, self._running))
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+        for callback in self._by_event["on_batch_end"]:
+            self._call_one(callback, "on_batch_end", run_ids, epoch, done, total)
 
-    def run_ended(self, outcome: RunOutcome) -> None:
-        with self.stop.deferred():
-            self._run_ended(outcome)
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+        """Write an epoch, then pass it on; the trackers write theirs before the checkpoints commit the epoch."""
+        trackers, others = self._trackers_and_others("on_epoch_end")
+        with contextlib.nullcontext() if self._writer is None else self._writer.writing_epoch(reports):
+            decisions = [self._call_one(tracker, "on_epoch_end", reports) for tracker in trackers]
+        decisions += [self._call_one(callback, "on_epoch_end", reports) for callback in others]
+        return _merged(decisions)
 
-    def _run_ended(self, outcome: RunOutcome) -> None:
-        self._running.pop(outcome.run_id, None)
-        self.failures.note(outcome)
-        if outcome.status is RunStatus.WAITING:
-            self._waiting[outcome.run_id] = len(self.recorder.history.runs[outcome.run_id].records)
-            self.recorder.pause_run(outcome.run_id, "waits for the other settings")
-            self.display.run_ended(outcome)
-            return
-        if outcome.status is RunStatus.STOPPED:
-            outcome = dataclasses.replace(outcome, cause=self.judge.why_stopped(outcome.run_id))
-        self.recorder.end_run(outcome)
-        self.judge.run_changed(outcome.run_id)
-        self.display.run_ended(outcome)
+    def on_run_end(self, outcome: RunOutcome) -> None:
+        """Pass on the end of a run, to the trackers first: a crash before the journal has it repeats it for them."""
+        trackers, others = self._trackers_and_others("on_run_end")
+        with contextlib.nullcontext() if self._writer is None else self._writer.writing():
+            for tracker in trackers:
+                self._call_one(tracker, "on_run_end", outcome)
+        for callback in others:
+            self._call_one(callback, "on_run_end", outcome)
 
-    def judge_waiting(self, run_ids: Sequence[str]) -> list[str]:
-        """Hold settings whose runs have come to a rung against each other; end the runs that lose, and return them."""
-        self._stops(run_ids)
-        return self.end_losers(run_ids)
+    def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
+        self._call("on_group_split", parts, cause)
 
-    def end_losers(self, run_ids: Sequence[str]) -> list[str]:
-        """End those of some runs that the journal has a verdict against, and return them."""
-        losers = self.judge.stopped(run_ids)
-        for run_id in losers:
-            self._waiting.pop(run_id, None)
-            self.run_ended(RunOutcome(run_id, RunStatus.STOPPED))
-        return losers
+    def on_group_lost(self, group: RunGroup, cause: str) -> None:
+        self._call("on_group_lost", group, cause)
 
-    def interrupt(self, why: str = "interrupted in the middle of an epoch") -> None:
-        """End what trains or waits, because a person stops the sweep; it goes on when the sweep is run again.
+    def on_log(self, text: str, level: int = WARNING) -> None:
+        self._call("on_log", text, level)
 
-        Args:
-            why: in words, of what trains.
-        """
-        for run_id in list(self._running):
-            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, why))
-        for run_id, epochs in self._waiting.items():
-            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
-        self._waiting.clear()
+    def on_sweep_end(self, status: str) -> None:
+        self._call("on_sweep_end", status)
 
-    @contextmanager
-    def work_may_fail(self) -> Iterator[None]:
-        """Where the folder can no longer be written, or nobody can train, leave every run so that it can go on."""
+    def _trackers_and_others(self, event: str) -> tuple[list[Callback], list[Callback]]:
+        handling = self._by_event[event]
+        return [one for one in handling if _is_tracker(one)], [one for one in handling if not _is_tracker(one)]
+
+    def _call(self, event: str, *arguments: object) -> None:
+        for callback in self._by_event[event]:
+            self._call_one(callback, event, *arguments)
+
+    def _call_one(self, callback: Callback, event: str, *arguments: object) -> Any:
         try:
-            yield
-        except ExecutionError:
-            with self.stop.deferred():
-                self.interrupt("there was nobody to train it")
-                self.recorder.finish("interrupted")
-            raise
-        except FolderError as error:
-            cause = _cause(error)
-            cut_short = [*self._running, *self._waiting]
-            for run_id in cut_short:
-                self.display.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, cause, failure=FailureKind.DISK))
-            self.recorder.abandon(cut_short, cause)
-            raise
+            return getattr(callback, event)(*arguments)
+        except Exception as error:
+            if callback.error_policy is ErrorPolicy.RAISE:
+                raise
+            self._drop(callback, error)
+        return None
 
-    def _stops(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        verdicts = self.judge.new_verdicts(run_ids)
-        if verdicts:
-            self.recorder.record_verdicts(verdicts)
-        return dict.fromkeys(self.judge.stopped(run_ids), Decision.STOP)
+    def _drop(self, callback: Callback, error: Exception) -> None:
+        """Take out a callback that raised: the sweep continues without a tracker, and stops for the user's own."""
+        self._set([one for one in self._callbacks if one is not callback])
+        if callback.error_policy is ErrorPolicy.STOP:
+            self.error = self.error or error
+        else:
+            self.on_log(failure_text(callback, error))
+
+    def _set(self, callbacks: Sequence[Callback]) -> None:
+        def turn(callback: Callback) -> int:
+            return 0 if callback is self._writer else 1 if _is_tracker(callback) else 2
+
+        self._callbacks = sorted(callbacks, key=turn)
+        # Most callbacks have few methods: an event costs only the calls that do something.
+        self._by_event = {event: [one for one in self._callbacks if _handles(one, event)] for event in _EVENTS}
 
 
-def _cause(error: FolderError) -> str:
-    if isinstance(error, DiskFullError):
-        return "disk full"
-    is_lost = isinstance(error, FolderLostError)
-    return "its folder or journal was replaced" if is_lost else "its folder cannot be written"
+def _is_tracker(callback: Callback) -> bool:
+    return callback.error_policy is ErrorPolicy.DROP
+
+
+def _handles(callback: Callback, event: str) -> bool:
+    return getattr(type(callback), event) is not getattr(Callback, event)
+
+
+def _merged(decisions: Sequence[Mapping[str, Decision] | None]) -> dict[str, Decision]:
+    """Return the decisions of all callbacks; INTERRUPT wins over STOP, and STOP over CONTINUE."""
+    merged: dict[str, Decision] = {}
+    for decision in (Decision.CONTINUE, Decision.STOP, Decision.INTERRUPT):
+        for of_one in decisions:
+            merged.update({run_id: found for run_id, found in (of_one or {}).items() if found is decision})
+    return merged
