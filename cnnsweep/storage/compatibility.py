@@ -68,3 +68,9 @@ def what_changed(history: SweepHistory, facts: Mapping[str, Any]) -> list[str]:
     gone = [f"  - {line.strip()}" for line in before if line not in now]
     new = [f"  + {line.strip()}" for line in now if line not in before]
     return ["the sweep file changed since the last time; runs that are done stay:", *gone, *new]
+
+
+def has_other_spec(history: SweepHistory, facts: Mapping[str, Any]) -> bool:
+    """True if the last command had another sweep file, or was of a version before the journal had former runs."""
+    before = history.sweep
+    return before is not None and (before["spec"] != facts["spec"] or "former" not in before)
