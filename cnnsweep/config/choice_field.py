@@ -72,12 +72,17 @@ class NameOrCode:
             return Reference(value)
         if ":" not in value:
             raise unknown_name(value, self.known, f"`{self.see}` lists what is known; your own code is path.py:name")
-        file, _, attribute = value.rpartition(":")
-        if file.endswith(".py") and attribute.isidentifier():
-            return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
-        if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
-            return _code_in_module(file, value)
-        raise not_allowed(value, "package.module:name or path.py:name")
+        return own_code(value, info)
+
+
+def own_code(value: str, info: Info) -> Reference:
+    """Return the reference that `path.py:name` or `package.module:name` in a sweep file means; nothing is imported."""
+    file, _, attribute = value.rpartition(":")
+    if file.endswith(".py") and attribute.isidentifier():
+        return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
+    if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
+        return _code_in_module(file, value)
+    raise not_allowed(value, "package.module:name or path.py:name")
 
 
 def _code_in_file(file: str, attribute: str, folder: Path) -> Reference:
