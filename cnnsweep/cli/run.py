@@ -331,7 +331,7 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
 
     expansion = expand_runs(spec, max_runs)
     runs, to_come, note = expansion.runs, 0, None
-    if spec.search.method != "grid":
+    if spec.search is not None:
         from cnnsweep.storage.state import SweepHistory
         from cnnsweep.tuner.sampling import Asker
 
