@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.configurations import Setting, setting_words
+from cnnsweep.analysis.configurations import Setting, all_words, setting_words
 from cnnsweep.analysis.learning_curves import CurvePoint, learning_curve
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import chance_words
@@ -95,8 +95,8 @@ def _chart(results: Results, settings: Sequence[Setting], metric: str) -> Learni
 
 def _curves(results: Results, settings: Sequence[Setting], metric: str) -> tuple[Curve, ...]:
     curves = []
-    for setting in settings:
+    for setting, words in zip(settings, all_words(results, settings), strict=True):
         points = learning_curve(results, setting, metric)
         if points and setting.place is not None:
-            curves.append(Curve(setting.place, setting_words(results, setting), tuple(points)))
+            curves.append(Curve(setting.place, words, tuple(points)))
     return tuple(curves)
