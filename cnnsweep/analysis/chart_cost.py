@@ -60,14 +60,20 @@ class CostChart:
     def finding(self) -> str:
         points = self.efficient.points
         whole = len(points) + sum(len(one.points) for one in self.others if one.label == OTHERS)
+        apart = "".join(
+            f" {count_text(len(one.points), 'setting')} ({one.label}) "
+            f"{'is' if len(one.points) == 1 else 'are'} not compared."
+            for one in self.others
+            if one.label != OTHERS
+        )
         if not points:
-            return f"{count_text(whole, 'setting')} by their cost."
+            return f"{count_text(whole, 'setting')} by their cost.{apart}"
         first, last = points[0], points[-1]
         return (
             f"{len(points):,} of {count_text(whole, 'setting')} {'is' if len(points) == 1 else 'are'} efficient: no "
             f"other is both better and cheaper. The cheapest takes {first.cost_text} and reaches {self.metric} "
             f"{figure_text(self.metric, first.mean)}, the best {last.cost_text} for "
-            f"{figure_text(self.metric, last.mean)}."
+            f"{figure_text(self.metric, last.mean)}.{apart}"
         )
 
 

@@ -79,7 +79,9 @@ def _chart(results: Results, settings: Sequence[Setting], metric: str) -> Learni
     if all(len(curve.points) < 2 for curve in curves):
         return None
     first = "best" if chance_words(results) is None else "first"
-    count = f"the {first} {len(curves)} of {len(placed):,} settings" if len(placed) > 1 else f"the {first} setting"
+    count = f"the {first} {len(curves)} of {len(placed):,} settings"
+    if len(curves) == len(placed):
+        count = f"all {len(curves)} settings" if len(curves) > 1 else f"the {first} setting"
     band = "; bands reach from the lowest to the highest run of a setting" if any(c.has_band for c in curves) else ""
     last = curves[0].points[-1]
     words = next(setting_words(results, one, ", ") for one in best if one.place == curves[0].place)
