@@ -1,4 +1,4 @@
-"""Trains the setting that a sweep chose once more, on training and validation images together."""
+"""Refit: trains the trial that a sweep chose once more, on training and validation images together."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from statistics import median
 
 from cnnsweep.analysis.configurations import chosen_setting, group_settings
 from cnnsweep.analysis.results import RunResult, load_results
+from cnnsweep.callbacks import Callback
 from cnnsweep.config.load import load_sweep
 from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.config.search_entry import Search
@@ -16,7 +17,6 @@ from cnnsweep.config.trials import columns, expand_runs
 from cnnsweep.errors import CheckpointError, FolderError, UsageError
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
 from cnnsweep.plugins import is_reference
-from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.storage.atomic_files import make_folder
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import read_history
@@ -28,7 +28,7 @@ _NO_LIMIT = 10**9  # the sweep was trained, so its size was agreed to
 
 
 def refit_chosen(
-    folder: Path, options: SweepOptions, display: SweepDisplay, *, device: str | None, allow_code: bool
+    folder: Path, options: SweepOptions, callbacks: Sequence[Callback], *, device: str | None, allow_code: bool
 ) -> SweepResult:
     """Train the best setting of a sweep, with the seeds that it had, on all training images.
 
@@ -69,7 +69,7 @@ def refit_chosen(
         if folder.is_symlink():
             raise FolderError(f"{folder}: is a symbolic link, which would lead out of the sweep; remove it")
     make_folder(target.parent)
-    return run_sweep(refit, dataclasses.replace(options, folder=target), display)
+    return run_sweep(refit, dataclasses.replace(options, folder=target), callbacks)
 
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:

@@ -362,7 +362,7 @@ def test_in_a_notebook_one_box_changes_and_nothing_is_printed(run, monkeypatch, 
     assert any("best so far" in html for html in box.shown)
     assert any("1 of 4 epochs" in html for html in box.shown)
     assert "diverged" in box.shown[-1]
-    notebook.NotebookDisplay(box.shown.append).message("<b>\x1b[31m")
+    notebook.NotebookDisplay(box.shown.append).on_log("<b>\x1b[31m")
     assert box.shown[-1] == "<div><div>&lt;b&gt;\\x1b[31m</div></div>"
 
 

@@ -18,7 +18,7 @@ from cnnsweep.executors.inline import InProcessExecutor
 from cnnsweep.executors.options import RAY, Staff
 from cnnsweep.planning.scheduling import Load, Place
 from cnnsweep.storage.state import SweepHistory
-from cnnsweep.tuner.preparation import make_training_task
+from cnnsweep.training.data_module import make_training_task
 from cnnsweep.types import RunGroup
 
 CPU, GPU0, GPU1 = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)

@@ -244,7 +244,7 @@ def _run_sweep(
             folder, data_root, tuple(changes), retry_failed, max_runs, fuse, max_failures, staff, loading
         )
         try:
-            return run_sweep(spec, options, display)
+            return run_sweep(spec, options, [display])
         except StoppedAtOnce as stopped:
             display.close()
             _say_how_to_go_on()

@@ -12,10 +12,11 @@ from cnnsweep.config.axis import Values
 from cnnsweep.config.distributions import Interval, is_distribution, read_distribution
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.field_types import found, mistake, nearest_name
+from cnnsweep.config.metrics_field import recorded_metrics
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
 from cnnsweep.config.schema import Params, SweepFile
-from cnnsweep.metrics.names import CHOICES
+from cnnsweep.metrics.names import CHOICES, is_on_validation
 from cnnsweep.types import ModelChoice
 
 MODEL_PREFIX = "model."
@@ -31,8 +32,9 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
     if sweep.model is None and "model" not in given:
         text = "missing; add for example `model: lenet`, here or under params"
         yield Mistake(("model",), text, is_missing=True, because_of=frozenset(["model", "params.model"]))
-    if sweep.validation == 0 and sweep.metric is not None and sweep.metric.startswith("val_"):
-        allowed = " and ".join(metric for metric in CHOICES if not metric.startswith("val_"))
+    if sweep.validation == 0 and sweep.metric is not None and is_on_validation(sweep.metric):
+        recorded = (*CHOICES, *recorded_metrics(sweep.metrics)[len(CHOICES) :])
+        allowed = " and ".join(metric for metric in recorded if not is_on_validation(metric))
         text = f"found '{sweep.metric}', but validation is 0, so nothing is held out; allowed are {allowed}"
         yield Mistake(("metric",), text, because_of=frozenset(["validation"]))
     if "dropout" in given and "model.dropout" in given:

@@ -18,7 +18,7 @@ from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.config.search_entry import SEARCH, Search
 from cnnsweep.config.trackers_field import DEFAULT_TRACKERS
 from cnnsweep.config.yaml import scalar_value
-from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Normalization, Schedule
+from cnnsweep.types import Augmentation, Choice, DatasetChoice, ModelChoice, Normalization, Schedule
 
 
 def as_written(value: Any) -> Any:
@@ -30,7 +30,7 @@ def as_written(value: Any) -> Any:
         return {"name": value.name, **changed} if changed else value.name
     if isinstance(value, Augmentation):
         return _written_augmentation(value)
-    if isinstance(value, ModelChoice):
+    if isinstance(value, ModelChoice | Choice):
         return {"name": value.name, **value.arguments} if value.arguments else value.name
     return value
 
@@ -75,6 +75,8 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     if spec.seeds:
         entries["seeds"] = list(spec.seeds)
     entries["validation"] = spec.validation if spec.folds is None else {"folds": spec.folds}
+    if spec.metrics:
+        entries["metrics"] = [as_written(choice) for choice in spec.metrics]
     for key in ("metric", "mode", "scope"):
         entries[key] = getattr(spec, key)
     if spec.early_stop is not None:

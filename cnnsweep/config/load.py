@@ -27,6 +27,7 @@ from cnnsweep.config.error_messages import (
     without_what_was_meant,
 )
 from cnnsweep.config.field_types import found
+from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.names import PRESET_MODELS
 from cnnsweep.config.overrides import apply_override
@@ -235,12 +236,13 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -
         validation=validation,
         folds=folds,
         metric=metric,
-        mode=sweep.mode or default_mode(metric),
+        mode=sweep.mode or default_mode(metric, foreseen(sweep.metrics)),
         scope=sweep.scope,
         early_stop=sweep.early_stop,
         device=sweep.device,
         precision=sweep.precision,
         tensorboard=sweep.tensorboard,
+        metrics=sweep.metrics,
         trackers=sweep.trackers,
     )
 

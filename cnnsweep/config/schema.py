@@ -24,15 +24,15 @@ from cnnsweep.config.field_types import (
     YesNo,
     not_allowed,
 )
+from cnnsweep.config.metrics_field import MetricList, MetricName
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
 from cnnsweep.config.schedule_entry import SCHEDULE
 from cnnsweep.config.search_entry import SEARCH, Search
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
 from cnnsweep.config.trackers_field import DEFAULT_TRACKERS, TrackerChoice, Trackers
-from cnnsweep.metrics.names import CHOICES
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Schedule
+from cnnsweep.types import Augmentation, Choice, DatasetChoice, ModelChoice, Schedule
 
 Rate = Annotated[float, Number(above=0)]
 Share = Annotated[float, Number(least=0, below=1)]
@@ -84,6 +84,9 @@ class Params(BaseModel):
         "seed of weights, order, dropout and augmentation; by default the sweep's seed", None
     )
     model: Axis[Annotated[ModelChoice | None, MODEL]] = _axis("models to compare; replaces the top-level `model`", None)
+
+
+_RESERVED = frozenset(Params.model_fields)
 
 
 class TensorBoard(BaseModel):
@@ -148,8 +151,11 @@ class SweepFile(BaseModel):
         default=0.1,
         description="share or number of training images held out to choose the best epoch and run; 0, or {folds: 5}",
     )
-    metric: Annotated[str | None, OneOf(CHOICES)] = Field(
-        default=None, description="the figure that decides; val_accuracy, or accuracy where validation is 0"
+    metrics: Annotated[tuple[Choice, ...], MetricList(_RESERVED)] = Field(
+        default=(), description="further metrics to record: names, path.py:Name, or mappings with name and arguments"
+    )
+    metric: Annotated[str | None, MetricName()] = Field(
+        default=None, description="the metric that decides; val_accuracy, or accuracy where validation is 0"
     )
     mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
         default=None, description="whether more or less is better; by default max for accuracies, min for losses"
@@ -189,6 +195,7 @@ class SweepSpec:
         include: settings beside the others; each has a value for every axis.
         seeds: what each setting is trained with; none means that `params` or `seed` say it.
         validation: images held out, as a number (int) or as a share (float) of the training images.
+        metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
         folds: into how many parts the training images are divided, each held out once; None for a single split.
     """
 
@@ -213,6 +220,7 @@ class SweepSpec:
     device: str
     precision: str
     tensorboard: TensorBoard
+    metrics: tuple[Choice, ...] = ()
     trackers: tuple[TrackerChoice, ...] = DEFAULT_TRACKERS
 
     @property

@@ -21,6 +21,7 @@ from cnnsweep.executors.base import TASK, Executor
 from cnnsweep.executors.factory import Workforce, choose_places, describe_places
 from cnnsweep.executors.options import Staff
 from cnnsweep.executors.pool import PoolExecutor
+from cnnsweep.models.check import count_parameters, notes_on_models
 from cnnsweep.planning.batching import family, runs_of_a_kind, split_evenly, split_in_step
 from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
 from cnnsweep.planning.scheduling import Place
@@ -28,13 +29,12 @@ from cnnsweep.planning.simulation import Conditions, simulate
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepHistory, read_history
 from cnnsweep.training.autotune import seconds_together
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import TrainingTask, foresee_single_images, make_training_task
 from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.training.memory_estimate import run_bytes
 from cnnsweep.tuner.group_cache import Fuse, PlannedGroup
 from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_load, keeps_in_step
-from cnnsweep.tuner.preparation import count_parameters, foresee_single_images, make_training_task, notes_on_models
 from cnnsweep.tuner.sampling import Asker
 from cnnsweep.types import Run, RunGroup, Trajectory
 
@@ -137,7 +137,8 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
-    parameters = count_parameters(known.runs, dataset)
+    about = dataset.train.image_shape, len(dataset.classes)
+    parameters = count_parameters(known.runs, *about)
     task = make_training_task(spec, dataset, torch.device(places[0].device))
     missing = known.missing
     foreseen = foresee_single_images(missing, task)
@@ -166,7 +167,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
     conditions = Conditions(_speeds(planned, places, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    notes = [*notes_on_models(known.runs, dataset), *foreseen]
+    notes = [*notes_on_models([run.model for run in known.runs], *about), *foreseen]
     return _forecast(spec, known, places, costs, disk, conditions, data=data, notes=notes)
 
 

@@ -138,10 +138,12 @@ class Judge:
                     ended.append(run.id)
         return ended
 
-    def why_stopped(self, run_id: str) -> str:
-        """Return in one line why a run ends after its last epoch."""
+    def why_stopped(self, run_id: str) -> str | None:
+        """Return the decision that ends a run after its last epoch, as one line; None if a callback stopped it."""
         run = self._history.runs[run_id]
-        verdict = self._history.verdicts[self._configuration_of[run_id], len(run.records)]
+        verdict = self._history.verdicts.get((self._configuration_of[run_id], len(run.records)))
+        if verdict is None:
+            return None
         metric = self._history.objective.metric
         value, threshold = number_texts([verdict.value, verdict.threshold], 4)
         reached = "has no finite figure" if verdict.value is None else f"is {value}"

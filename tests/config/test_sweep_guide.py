@@ -22,7 +22,7 @@ KEYS = [*SweepFile.model_fields, *Params.model_fields]
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example_of_the_guide_is_a_sweep(example: str, tmp_path: Path) -> None:
-    for own in ("data.py", "nets.py"):
+    for own in ("data.py", "nets.py", "metrics.py"):
         (tmp_path / own).write_text("")
     lines = ("name: s", "dataset: shapes", "model: lenet")
     head = "".join(f"{line}\n" for line in lines if not re.search(f"^{line.split(' ')[0]}", example, re.MULTILINE))

@@ -1,0 +1,75 @@
+"""The journal's `sweep` event, with which a command begins: tables and later resumes read it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnnsweep.config.dump import dump_spec, written_entry
+from cnnsweep.config.early_stop_entry import EARLY_STOP
+from cnnsweep.config.identity import identity_fields
+from cnnsweep.config.schema import SweepSpec
+from cnnsweep.config.search_entry import SEARCH
+from cnnsweep.config.trials import model_names
+from cnnsweep.metrics.base import describe_metrics
+from cnnsweep.types import Run
+
+
+def sweep_facts(
+    spec: SweepSpec,
+    runs: Sequence[Run],
+    dataset: str,
+    fingerprint: str,
+    devices: Sequence[str],
+    overrides: Sequence[str],
+) -> dict[str, Any]:
+    """Return the fields of the event, but for those of `validation_facts`.
+
+    Args:
+        dataset: its name.
+        fingerprint: of its images.
+        devices: one for each group that trains at once.
+    """
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "dataset": dataset,
+        "fingerprint": fingerprint,
+        "model": ", ".join(model_names(spec, runs)),
+        "normalize": identity_fields(spec.dataset_choice.normalize),  # a resume compares it, see `compatibility`
+        "validation": spec.validation,
+        "folds": spec.folds,
+        "seed": spec.seed,
+        "metric": spec.metric,
+        "mode": spec.mode,
+        "scope": spec.scope,
+        "search": written_entry(spec.search, SEARCH),
+        "early_stop": None if spec.early_stop is None else written_entry(spec.early_stop, EARLY_STOP),
+        "precision": spec.precision,
+        "device": ",".join(dict.fromkeys(devices)),
+        "places": len(devices),
+        "threads": torch.get_num_threads(),
+        "overrides": list(overrides),
+        "metrics": [dataclasses.asdict(metric) for metric in describe_metrics(spec.metrics)],
+        "spec": dump_spec(spec),
+    }
+
+
+def validation_facts(labels: Tensor, held_out: Sequence[Tensor]) -> dict[str, int | None]:
+    """Return the fields on the validation images: their number and largest class; with folds, of the least balanced.
+
+    They show whether a model learned anything, and whether a difference is one of a few images.
+
+    Args:
+        labels: of all images.
+        held_out: the positions of the validation images, of each fold.
+    """
+    counts = [torch.bincount(labels[positions]) for positions in held_out if len(positions)]
+    if not counts:
+        return {"validation_images": None, "largest_class": None}
+    least = max(counts, key=lambda one: float(one.max() / one.sum()))
+    return {"validation_images": int(least.sum()), "largest_class": int(least.max())}
