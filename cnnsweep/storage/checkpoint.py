@@ -41,7 +41,7 @@ _ZIP_OVERHEAD = 1 << 20  # bytes that a zip archive's members may be larger than
 
 @dataclass(frozen=True, slots=True)
 class LastCheckpoint:
-    """Where a run goes on: after the epoch of `record`, with these weights and this optimizer state."""
+    """Resume point of a run: the epoch of `record`, weights and optimizer state."""
 
     record: EpochRecord
     weights: Mapping[str, Tensor]
