@@ -12,7 +12,6 @@ from cnnsweep.analysis.results import RunResult, load_results
 from cnnsweep.callbacks import Callback
 from cnnsweep.config.load import load_sweep
 from cnnsweep.config.schema import Params, SweepSpec
-from cnnsweep.config.search_entry import Search
 from cnnsweep.config.trials import columns, expand_runs
 from cnnsweep.errors import CheckpointError, FolderError, UsageError
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
@@ -49,7 +48,7 @@ def refit_chosen(
     if best is None:
         raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
     paths = SweepPaths(results.folder)
-    spec = load_sweep(paths.frozen_spec)
+    spec = load_sweep(paths.frozen_spec, allow_code=allow_code)
     if not spec.validation:
         raise UsageError(f"--refit: {results.folder} held no images out, so its runs have trained on all of them")
     history = read_history(paths.journal)
@@ -96,7 +95,7 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
         when={},
         exclude=(),
         include=(),
-        search=Search(),
+        search=None,
         seeds=tuple(dict.fromkeys(run.hyperparameters.seed for run in runs)),
         validation=0,
         folds=None,
