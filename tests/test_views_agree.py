@@ -298,8 +298,8 @@ def test_a_search_that_asks_again_for_what_it_had_takes_it_back(tmp_path):
 
 
 CHARTS = BASE + (
-    "params: {lr: [0.1, 0.03, 0.01, 0.003], optimizer: [adam, sgd], momentum: [0.0, 0.9], seed: [0, 1], batch_size: 60, "
-    "epochs: 4}\nearly_stop: {method: halving, factor: 2}\n"
+    "params: {lr: [0.1, 0.03, 0.01, 0.003], optimizer: [adam, sgd], momentum: [0.0, 0.9], seed: [0, 1], "
+    "batch_size: 60, epochs: 4}\nearly_stop: {method: halving, factor: 2}\n"
 )
 
 
