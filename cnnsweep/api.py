@@ -1,4 +1,4 @@
-"""What notebooks and scripts use: `cnnsweep.load` and `cnnsweep.run` give a `Sweep`; see docs/python.md."""
+"""Python interface: `cnnsweep.load` and `cnnsweep.run` return a `Sweep`; see docs/python.md."""
 
 from __future__ import annotations
 
