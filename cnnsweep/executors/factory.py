@@ -93,7 +93,11 @@ def wish_for_cluster(
         places=history.groups[-1].conditions.get("places", 1) if history.groups else None,
         threads=threads,
         device=spec.device,
-        code=(*model_names(spec, runs), *([] if folder is None else [choice.name])),
+        code=(
+            *model_names(spec, runs),
+            *(metric.name for metric in spec.metrics),
+            *([] if folder is None else [choice.name]),
+        ),
         node_data=None if folder is None else NodeData(choice, folder, dataset.fingerprint),
     )
 
