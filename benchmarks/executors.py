@@ -94,7 +94,7 @@ def run_whole(text: str, folder: Path, **staff: Any) -> float:
     spec = parse_sweep(text, "benchmark.yaml", [])
     options = SweepOptions(folder, folder, fuse="off", max_runs=10**6, staff=Staff(**staff))
     start = time.perf_counter()
-    result = run_sweep(spec, options, choose_display(quiet=True))
+    result = run_sweep(spec, options, [choose_display(quiet=True)])
     assert not result.has_failures
     return time.perf_counter() - start
 

@@ -275,7 +275,7 @@ def print_recording(work: Work) -> None:
     try:
         with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w", encoding="utf-8") as nowhere:
             spec = parse_sweep(text, "profile.yaml", ())
-            run_sweep(spec, SweepOptions(Path(folder), Path(folder), fuse=work.runs), PlainDisplay(nowhere))
+            run_sweep(spec, SweepOptions(Path(folder), Path(folder), fuse=work.runs), [PlainDisplay(nowhere)])
     finally:
         recorder.Recorder.record_epochs = record  # type: ignore[method-assign]
     print(f"\n  recording: {1000 * min(spent):.1f} to {1000 * max(spent):.1f} ms a run and epoch")

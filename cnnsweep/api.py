@@ -12,6 +12,7 @@ from cnnsweep.analysis.find_results import find_named, find_results_file
 from cnnsweep.analysis.json_reader import parse_json
 from cnnsweep.analysis.results import Results, RunResult, load_results
 from cnnsweep.analysis.summary import rank_runs
+from cnnsweep.callbacks import Callback
 from cnnsweep.errors import CnnSweepError, DataError, UsageError
 from cnnsweep.executors.options import check_count, make_staff
 from cnnsweep.formatting.numbers import count_text
@@ -211,6 +212,7 @@ def run(
     node_data: str | Path | None = None,
     quiet: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Sweep:
     """Train the runs of a sweep that are not done yet, and return it.
 
@@ -245,7 +247,7 @@ def run(
     from cnnsweep.progress.notebook import choose_notebook_display
     from cnnsweep.storage.clear import clear_sweep
     from cnnsweep.sweep import SweepOptions, run_sweep
-    from cnnsweep.tuner.function_callback import HeardDisplay
+    from cnnsweep.tuner.function_callback import FunctionCallback
 
     staff = make_staff(jobs, threads, executor, address, node_data)
     check_count("max_runs", max_runs)
@@ -258,13 +260,12 @@ def run(
     refuse_too_many(loaded, max_runs)  # before anything is thrown away
     if fresh and SweepPaths(target).journal.exists():
         clear_sweep(SweepPaths(target))
-    display = HeardDisplay(choose_notebook_display(quiet=quiet), on_epoch)
+    display = choose_notebook_display(quiet=quiet)
+    listening = [display, *callbacks, *([] if on_epoch is None else [FunctionCallback(on_epoch)])]
     try:
-        result = run_sweep(loaded, options, display)
+        result = run_sweep(loaded, options, listening)
     finally:
         display.close()
-    if display.error is not None:
-        raise display.error
     if result.gave_up is not None:
         raise CnnSweepError(f"{target}: the sweep gave up: {result.gave_up}; run it again with retry_failed=True")
     if result.interrupted is not None:

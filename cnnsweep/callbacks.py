@@ -5,19 +5,21 @@ come in the parent process and, but for `on_batch_end`, in its main thread.
 
 The tuner calls the callbacks in a fixed order, the journal's writer first. So an event is on the disk before any other
 callback gets it. If a tracker raises, it is dropped and the sweep continues without it. If the user's callback raises,
-the sweep stops as after Ctrl-C.
+the sweep stops as after Ctrl-C, and then raises the same error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from logging import INFO, WARNING
+from typing import ClassVar, Protocol
 
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 
-__all__ = ["INFO", "WARNING", "Callback", "SweepOverview", "UnderWay"]
+__all__ = ["INFO", "WARNING", "Callback", "ErrorPolicy", "HasRecord", "SweepOverview", "UnderWay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,21 @@ class SweepOverview:
     chance: float | None = None
 
 
+class HasRecord(Protocol):
+    """The part of an `EpochReport` that most callbacks need; a replayed epoch has no more."""
+
+    @property
+    def record(self) -> EpochRecord: ...
+
+
+class ErrorPolicy(Enum):
+    """The consequence of an error that a callback raises."""
+
+    RAISE = "raise"  # the sweep cannot continue: the folder's writer
+    DROP = "drop"  # the sweep continues without the callback: a tracker
+    STOP = "stop"  # the sweep stops as after Ctrl-C: the user's own
+
+
 class Callback:
     """Base class with a method for each event; each does nothing, so a subclass overrides the ones it needs.
 
@@ -73,6 +90,8 @@ class Callback:
     order is: `on_run_start`, then `on_batch_end` and `on_epoch_end`, then `on_run_end`. A run that waits at a rung,
     loses its worker or is split from its group starts again, and has the same events again.
     """
+
+    error_policy: ClassVar[ErrorPolicy] = ErrorPolicy.STOP
 
     def on_sweep_start(self, sweep: SweepOverview) -> None:
         """Handle the start of a command that trains, after the checks and before the first run."""
@@ -114,7 +133,8 @@ class Callback:
             reports: at least one, all of one epoch. The tensors are valid until the next step.
 
         Returns:
-            Decisions by run id. Runs without one continue. If callbacks differ, INTERRUPT wins over STOP.
+            Decisions by run id; runs without one continue. STOP ends a run early; without a pruner it resumes when the
+            sweep is run again. INTERRUPT stops the whole sweep, as Ctrl-C does.
         """
 
     def on_run_end(self, outcome: RunOutcome) -> None:

@@ -254,7 +254,10 @@ def test_its_options_reach_the_sweep(run, monkeypatch, tmp_path):
         ({"fuse": True}, "fuse: found True"),
         ({"max_runs": 0}, "max_runs: found 0, allowed is a whole number from 1"),
         ({"max_failures": -1}, "max_failures: found -1, allowed is a whole number from 0"),
-        ({"executor": "slurm"}, "executor: found 'slurm', allowed are 'local' and 'ray'"),
+        (
+            {"executor": "slurm"},
+            "executor: found 'slurm', allowed are inline, local, ray, and your own as file.py:Name",
+        ),
         ({"address": "auto"}, "address and node_data: are about a Ray cluster; add executor='ray'"),
         ({"max_runs": 1}, "the sweep has 2 combinations, allowed are 1"),
         ({"device": "gpu"}, "device: unknown 'gpu'; allowed are auto, cpu, cuda"),
@@ -362,7 +365,7 @@ def test_in_a_notebook_one_box_changes_and_nothing_is_printed(run, monkeypatch, 
     assert any("best so far" in html for html in box.shown)
     assert any("1 of 4 epochs" in html for html in box.shown)
     assert "diverged" in box.shown[-1]
-    notebook.NotebookDisplay(box.shown.append).message("<b>\x1b[31m")
+    notebook.NotebookDisplay(box.shown.append).on_log("<b>\x1b[31m")
     assert box.shown[-1] == "<div><div>&lt;b&gt;\\x1b[31m</div></div>"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnsweep.analysis.configurations import Setting, setting_words
+from cnnsweep.analysis.configurations import Setting, all_words
 from cnnsweep.analysis.results import Results, Stop
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, figure_texts, setting_text
@@ -85,7 +85,7 @@ def stopping_chart(results: Results, settings: Sequence[Setting]) -> StoppingCha
     stops = [next((run.stop for run in setting.runs if run.stop), None) for setting in settings]
     if not any(stops):
         return None
-    words = [setting_words(results, setting) for setting in settings]
+    words = all_words(results, settings)
     metric = results.sweep.objective.metric
     epochs = []
     for epoch in range(1, max(lasts) + 1):

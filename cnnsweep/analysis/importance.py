@@ -91,7 +91,8 @@ def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float
             found = optuna.importance.get_param_importances(study, evaluator=evaluator)
         finally:
             optuna.logging.set_verbosity(before)
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    # Rounded, so that shares that are equal but for rounding stand in the order of the file, and always so.
+    return dict(sorted(found.items(), key=lambda item: (-round(item[1], 9), axes.index(item[0]))))
 
 
 def _thinned(settings: Sequence[Setting]) -> Sequence[Setting]:

@@ -207,8 +207,8 @@ def _ask_to_clean(sweep: SweepPaths | None, wishes: CleaningWishes) -> None:
 
 
 def _print_rubbish(rubbish: list[Rubbish], *, is_removed: bool) -> None:
+    from cnnsweep.formatting.numbers import bytes_text
     from cnnsweep.maintenance.render import render_rubbish
-    from cnnsweep.report.plan import bytes_text
 
     if not rubbish:
         print("nothing to remove")

@@ -226,7 +226,7 @@ def _refit(folder: Path, data_root: Path, device: str | None, allow_code: bool, 
     with loading_progress(quiet) as loading:
         options = SweepOptions(folder, data_root, (), loading=loading)
         try:
-            result = refit_chosen(folder, options, display, device=device, allow_code=allow_code)
+            result = refit_chosen(folder, options, [display], device=device, allow_code=allow_code)
         except StoppedAtOnce as stopped:
             raise typer.Exit(stopped.exit_code) from None
         finally:

@@ -9,14 +9,15 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from cnnsweep.config.axis import Values
-from cnnsweep.config.distributions import Interval, is_distribution, read_distribution
+from cnnsweep.config.distributions import is_distribution, read_distribution
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.field_types import found, mistake, nearest_name
 from cnnsweep.config.metrics_field import recorded_metrics
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
 from cnnsweep.config.schema import Params, SweepFile
+from cnnsweep.field_types import found, mistake, nearest_name
 from cnnsweep.metrics.names import CHOICES, is_on_validation
+from cnnsweep.samplers.space import Interval
 from cnnsweep.types import ModelChoice
 
 MODEL_PREFIX = "model."
@@ -59,17 +60,14 @@ def mistakes_in_search(
             "beside `params`, such as `seeds: 3`"
         )
         mistakes.append(Mistake(("params", "seed"), text, at_key=True))
-    elif search.method != "grid" and len(sweep.params.seed) > 1:
+    elif search is not None and len(sweep.params.seed) > 1:
         text = "a search tries every setting with the same seeds: name them with the key `seeds`, beside `params`"
         mistakes.append(Mistake(("params", "seed"), text, at_key=True))
-    if search.method == "grid":
+    if search is None:
         text = "a distribution needs a search beside it, such as `search: {method: random, runs: 20}`"
         mistakes += [Mistake(("params", key), text) for key in intervals]
-    if search.method == "cmaes" and len(intervals) < 2:
-        text = (
-            "found 'cmaes', which needs two distributions or more under params; lists it can only draw from at random"
-        )
-        mistakes.append(Mistake(("search", "method"), text))
+    elif (refusal := search.refusal(intervals)) is not None:
+        mistakes.append(Mistake(("search", "method"), f"found '{search.name}', {refusal}"))
     if sweep.seeds is not None and "seed" in axes and not isinstance(sweep.params.seed, Interval):
         mistakes.append(Mistake(("seeds",), "params has `seed` too, which is the same; keep one of them", at_key=True))
     if sweep.seeds is not None and any("seed" in setting for setting in include):

@@ -12,8 +12,8 @@ from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.choice_field import OWN_CODE, resolve_code
-from cnnsweep.config.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.errors import UsageError
+from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.metrics.base import METRICS, column_of
 from cnnsweep.metrics.names import (
     ALWAYS,

@@ -160,3 +160,13 @@ def bar_text(share: float, width: int) -> str:
     """Return a bar of `share` (0 to 1) of `width` characters, in steps of half a character."""
     halves = round(min(max(share, 0.0), 1.0) * width * 2)
     return "━" * (halves // 2) + "╸" * (halves % 2)
+
+
+def bytes_text(count: int | None) -> str:
+    """Return `120 kB`, `35 MB` or `1.2 GB`."""
+    if count is None:
+        return UNKNOWN
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
+    return f"{max(round(count / 1e3), 1)} kB"

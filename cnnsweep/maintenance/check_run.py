@@ -1,4 +1,4 @@
-"""Whether the files of one run are whole, and what its journal says they are."""
+"""Checks of the files of one run against the journal."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class RunCheck:
 
     @cached_property
     def problem_of_best(self) -> str | None:
-        """Why the best weights are not those that the journal says, in words; None if all is as it should be."""
+        """Difference between the best weights and the journal, in words; None if there is none."""
         if self.standing is None or (self.run.id in self.history.cleaned and not self.paths.best_weights.exists()):
             return None
         return RunFiles(self.paths).problem_of_best(self.history, self.run, self.standing.epoch)
@@ -89,7 +89,7 @@ class RunCheck:
 
     @property
     def problem_of_batch_losses(self) -> str | None:
-        """What is wrong with `batch_loss.csv`, in words."""
+        """Problem of `batch_loss.csv`, in words."""
         text = _read_text(self.paths.batch_losses)
         if text is None:
             return "is missing or cannot be read"
@@ -122,12 +122,12 @@ class RunCheck:
 
     @cached_property
     def events(self) -> dict[Path, EventFile]:
-        """What TensorBoard's files hold, the oldest first."""
+        """Contents of TensorBoard's files, the oldest first."""
         return {path: read_event_file(path) for path in self.paths.event_files if path.is_file()}
 
     @property
     def recorded_batch_losses(self) -> str | None:
-        """What `batch_loss.csv` must hold by TensorBoard's files, which have checksums; None if they do not say."""
+        """Batch losses by TensorBoard's files, which have checksums; None if those have none."""
         losses: dict[int, float] = {}
         for file in self.events.values():
             losses.update(file.batch_losses)

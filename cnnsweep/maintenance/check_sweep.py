@@ -1,4 +1,4 @@
-"""Whether a sweep's folder is whole: its journal, what follows from the journal, and the files of every run."""
+"""Checks of a sweep folder: its journal, the tables that follow from it, and the files of every run."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from cnnsweep.types import RunStatus
 
 @dataclass(frozen=True, slots=True)
 class CleaningWishes:
-    """What is to go beside checkpoints that no run goes on from, and leftovers.
+    """Files to remove beside checkpoints of finished runs, and leftovers.
 
     Attributes:
         keep_best: of how many settings the best weights stay, from the best one; None keeps all.

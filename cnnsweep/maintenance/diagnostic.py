@@ -1,4 +1,4 @@
-"""What a check found, as plain values."""
+"""Results of checks, as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """How a finding is to be taken."""
+    """Severity of a diagnostic."""
 
     GOOD = "good"
     NOTE = "note"  # worth knowing; nothing has to be done, or the next command does it

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import bytes_text
 from cnnsweep.maintenance.clean import Rubbish
 from cnnsweep.maintenance.diagnostic import Finding, Level, has_problems
-from cnnsweep.report.plan import bytes_text
 
 _MARKS = {Level.GOOD: ("✓", "green"), Level.NOTE: ("!", "magenta"), Level.PROBLEM: ("✗", "red")}
 

@@ -1,4 +1,4 @@
-"""What of a damaged journal still holds: whole lines stay as they are, what depends on a lost one goes.
+"""Recovers a damaged journal: keeps intact lines and drops events that depend on lost ones.
 
 A run whose epochs have a gap goes back to before it. Announcements of runs, and the line of the sweep, come back from
 results.json, so that whatever else the journal says of them still means something.

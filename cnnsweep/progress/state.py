@@ -26,7 +26,8 @@ class RunProgress:
         standing: what stands for it by the sweep's objective; None while no figure is finite.
         share: how much of the epoch in progress is through, 0 to 1.
         failure: of what kind, for a run that failed.
-        curve: the deciding figure of each epoch, from the first; None or NaN where it is not finite.
+        curve: the objective's metric of each epoch, from the first; None or NaN if it is not finite.
+        records: its epochs so far, see `SweepProgress.selected_after`.
     """
 
     number: int
@@ -37,6 +38,7 @@ class RunProgress:
     share: float = 0.0
     failure: FailureKind | None = None
     curve: list[float | None] = field(default_factory=list)
+    records: list[EpochRecord] = field(default_factory=list)
 
     @property
     def epochs_done(self) -> int:
@@ -149,7 +151,7 @@ class SweepProgress:
         """Take in what a run came to before this session."""
         records = self.overview.history.get(row.run.id)
         if records:
-            row.latest = records[-1]
+            row.latest, row.records = records[-1], list(records)
             row.curve = [record[self.overview.objective.metric] for record in records]
             row.standing = self.overview.objective.standing(records)
         if row.run.id in self.overview.outcomes:
@@ -170,6 +172,13 @@ class SweepProgress:
         self.batches = batches
         for run_id in batches.run_ids:
             self.runs[run_id].share = batches.done / batches.total if batches.total else 0.0
+
+    def selected_after(self, record: EpochRecord) -> EpochRecord | None:
+        """Return the epoch that counts for a run by the objective, after a new one; None while no metric is finite."""
+        row = self.runs[record.run_id]
+        # A run that is retried, or lost its last checkpoint, goes back some epochs.
+        row.records[record.epoch - 1 :] = [record]
+        return self.overview.objective.standing(row.records)
 
     def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> RunProgress:
         """Take a run's figures in and return it."""

@@ -1,10 +1,9 @@
-"""The writer of a sweep's folder: the journal first, then everything that follows from it.
+"""The callback that writes a sweep's folder: the journal first, then everything that follows from it.
 
-The order within an epoch decides the state that a crash leaves. The journal names the checkpoint before it exists, the
-trackers (event files) and the batch losses follow, and `last.safetensors` comes last: it is the epoch's commit. A
-resume drops everything newer. `best.safetensors` follows it, since the weights of the epoch that should have become the
-best are then still in `last.safetensors`. So the writer is the callback that calls the trackers, between the journal
-and the commit; for the same reason a run's end reaches them before the journal.
+The order within an epoch decides what a crash leaves behind. The journal names the checkpoint before it exists, the
+batch losses and the trackers' files follow, and `last.safetensors` comes last: it is the epoch's commit. On a resume
+whatever is newer than it is dropped. `best.safetensors` follows it, since the weights of the epoch that should have
+become the best are then still in `last.safetensors`.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from torch import Tensor
 
-from cnnsweep.callbacks import Callback
+from cnnsweep.callbacks import Callback, ErrorPolicy
 from cnnsweep.errors import FolderError, FolderLostError
 from cnnsweep.storage.atomic_files import remove_leftovers, replace_files, to_json
 from cnnsweep.storage.best_weights import weights_digest
@@ -34,7 +33,7 @@ from cnnsweep.storage.results_tables import write_tables
 from cnnsweep.storage.rows import event_from_record
 from cnnsweep.storage.state import SweepHistory, event_from_run
 from cnnsweep.storage.trial_files import RunFiles
-from cnnsweep.types import EpochRecord, EpochReport, Run, RunOutcome, RunStatus, Verdict, end_words
+from cnnsweep.types import EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus, Verdict, end_words
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,25 +73,16 @@ def _undisturbed(method: Callable[Concatenate[Recorder, P], R]) -> Callable[Conc
     return call
 
 
-class Trackers(Callback):
-    """The trackers of a sweep as the writer calls them; these do nothing."""
-
-    def setup(self) -> None:
-        """Prepare, after the journal has the start of the command."""
-
-    def close(self) -> None:
-        """Close files and connections."""
-
-
-class Recorder:
+class Recorder(Callback):
     """The one writer of a sweep's folder."""
+
+    error_policy: ClassVar[ErrorPolicy] = ErrorPolicy.RAISE
 
     def __init__(
         self,
         paths: SweepPaths,
         history: SweepHistory,
         describe: Callable[[Run], Mapping[str, Any]],
-        trackers: Trackers,
         warn: Callable[[str], None],
         deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
         hold: Hold | None = None,
@@ -112,7 +102,6 @@ class Recorder:
         self.paths = paths
         self.history = history
         self._describe = describe
-        self._trackers = trackers
         self._warn = warn
         self._deferred = deferred
         self._hold = hold
@@ -127,7 +116,7 @@ class Recorder:
         """Journal that a command began, and freeze what it is to do: an edit from now on changes nothing.
 
         Args:
-            facts: see `preparation.sweep_facts`.
+            facts: see `sweep_event.sweep_facts`.
             runs: every run of the sweep with its number of parameters.
         """
         ids = {run.id for run, _ in runs}
@@ -135,29 +124,34 @@ class Recorder:
         self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
         self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
         remove_leftovers(self.paths.folder)
-        self._trackers.setup()
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
         replace_files({self.paths.frozen_spec: facts["spec"], self.paths.environment: environment})
 
     @_undisturbed
-    def settle(self, runs: Sequence[Run]) -> None:
+    def settle(self, runs: Sequence[Run]) -> list[tuple[Run, EpochRecord | None]]:
         """Take back epochs that a crash left in the journal without their checkpoints.
 
-        Whoever asks how far runs are, to judge them or to choose what trains together, asks after this.
+        Pruning and grouping need the progress of the runs, and so come after this.
+
+        Returns:
+            The runs that were brought back to their last whole checkpoint, with its epoch.
         """
+        settled = []
         for run in runs:
             known = self.history.runs[run.id]
             # An interrupted one may lack it too, where a person pressed Ctrl-C thrice.
             if known.records and (known.outcome is None or known.outcome.status is RunStatus.INTERRUPTED):
-                self._resume(run)
+                last = self._resume(run)
+                settled.append((run, None if last is None else last.record))
+        return settled
 
     @_undisturbed
     def record_round(self, event: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
         """Journal what a search chose, and announce the runs that it comes to.
 
         Args:
-            event: see `asking.Round`.
+            event: see `sampling.Round`.
         """
         self._append({"event": "asked", **event}, *self._announcements(runs))
 
@@ -184,23 +178,26 @@ class Recorder:
         files = self._files(run)
         files.make_folder()
         files.log(f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
-        self._trackers.on_run_start(run, None if last is None else last.record)
         return last
 
-    @_undisturbed
-    def record_epochs(self, reports: Sequence[EpochReport]) -> list[EpochRecord | None]:
-        """Write down an epoch of the runs of a group; return, for each, the record that stands for the run now.
+    @contextlib.contextmanager
+    def writing_epoch(self, reports: Sequence[EpochReport]) -> Iterator[None]:
+        """Write an epoch of the runs of a group: the journal first, and the checkpoints when the context is left.
+
+        In between the trackers write theirs, so that a crash leaves no gap in it.
 
         Raises:
-            FolderError: the disk is full or gone; what was written before stays whole.
+            FolderError: the disk is full or gone; everything written before stays whole.
         """
-        epochs = [self._encode(report) for report in reports]
-        self._append(*(epoch.event for epoch in epochs))  # together: a group is one wait for the disk
-        self._trackers.on_epoch_end(reports)
-        for epoch in epochs:
-            self._write_epoch(epoch)
-        self._write_tables_if_due()
-        return [epoch.standing for epoch in epochs]
+        with self.writing():
+            epochs = [self._encode(report) for report in reports]
+            self._append(*(epoch.event for epoch in epochs))  # together: a group is one wait for the disk
+            for epoch in epochs:
+                self._write_epoch(epoch)
+            yield
+            for epoch in epochs:
+                self._save_checkpoints(epoch)
+            self._write_tables_if_due()
 
     def _encode(self, report: EpochReport) -> _EncodedEpoch:
         record = report.record
@@ -215,26 +212,30 @@ class Recorder:
         return _EncodedEpoch(report, {"event": "epoch", **fields}, weights, last, standing, is_best)
 
     def _write_epoch(self, epoch: _EncodedEpoch) -> None:
-        run = self._runs[epoch.report.record.run_id]
-        files = self._files(run)
+        files = self._files(self._runs[epoch.report.record.run_id])
         files.log(_describe_epoch(epoch.report))
         files.add_batch_losses(epoch.report)
+
+    def _save_checkpoints(self, epoch: _EncodedEpoch) -> None:
+        run = self._runs[epoch.report.record.run_id]
         if epoch.last is not None:
-            files.save_last(epoch.last)
+            self._files(run).save_last(epoch.last)
         if epoch.is_best and epoch.standing is not None:
             self._save_best(run, epoch.standing, epoch.weights)
 
     @_undisturbed
-    def pause_run(self, run_id: str, why: str) -> None:
-        """Close the files of a run that waits to go on, in this very command; to the journal it is under way."""
-        self._files(self._runs[run_id]).log(why)
-        self._trackers.on_run_end(RunOutcome(run_id, RunStatus.WAITING))
+    def on_group_lost(self, group: RunGroup, cause: str) -> None:
+        """Log the loss of a worker; in the journal its runs are still running."""
+        for run in group.runs:
+            self._files(run).log(cause)
 
     @_undisturbed
-    def end_run(self, outcome: RunOutcome) -> None:
-        """Write down how a run ended."""
+    def on_run_end(self, outcome: RunOutcome) -> None:
+        """Journal the end of a run; in the journal, a run that waits at a rung is still running."""
         run = self._runs[outcome.run_id]
-        self._trackers.on_run_end(outcome)
+        if outcome.status is RunStatus.WAITING:
+            self._files(run).log("waits for the other settings")
+            return
         words = end_words(outcome.status, outcome.failure)
         self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
         how = {"status": str(outcome.status), "kind": outcome.failure, "cause": outcome.cause}
@@ -273,18 +274,17 @@ class Recorder:
             for run_id in run_ids:
                 self._files(self._runs[run_id]).log(f"{RunStatus.INTERRUPTED}: {cause}")
         with contextlib.suppress(FolderError, OSError):
-            self.finish("interrupted")
+            self.on_sweep_end("interrupted")
 
     @_undisturbed
-    def finish(self, status: str) -> None:
-        """Write down that the command ends, and bring the tables up to date."""
+    def on_sweep_end(self, status: str) -> None:
+        """Journal the end of the command, and bring the tables up to date."""
         elapsed = None if self._began is None else round(time.monotonic() - self._began, 3)
         self._append({"event": "left", "status": status, "elapsed": elapsed})
         write_tables(self.paths, self.history)
 
     def close(self) -> None:
         """Close every file; what was recorded stays."""
-        self._trackers.close()
         self._journal.close()
 
     def _resume(self, run: Run) -> LastCheckpoint | None:
@@ -307,7 +307,6 @@ class Recorder:
             self._warn(f"{problem}; the run {goes_on}")
         if len(known.records) > epoch or known.outcome is not None:
             self._append({"event": "resumed", "run": run.id, "epoch": epoch})
-        self._trackers.on_rewind(run, None if last is None else last.record)
         files.go_back(last, damaged)
         if last is not None and is_best_due and standing is not None:
             self._save_best(run, standing, on_cpu(last.weights))

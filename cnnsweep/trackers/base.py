@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from cnnsweep.callbacks import Callback
+from cnnsweep.callbacks import Callback, ErrorPolicy
 from cnnsweep.registry import Component, Registry
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Tracker(Component, Callback):
     """
 
     title: ClassVar[str] = ""
+    error_policy: ClassVar[ErrorPolicy] = ErrorPolicy.DROP
 
     def setup(self, context: TrackerContext) -> None:
         """Prepare for a sweep. Called once, before all events, with the folder locked and the journal open."""

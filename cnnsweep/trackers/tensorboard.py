@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cnnsweep.config.schema import TensorBoard
 from cnnsweep.trackers.base import Tracker, TrackerContext
-from cnnsweep.types import EpochRecord, EpochReport, Run, RunOutcome, RunStatus
+from cnnsweep.types import EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
 
 if TYPE_CHECKING:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
@@ -66,6 +66,10 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
             epoch = known.records[-1].epoch if known.records else 0
             board.add_end(outcome.status, _metrics(self._context.best_record(known.id)), epoch)
         self._close(outcome.run_id)
+
+    def on_group_lost(self, group: RunGroup, _cause: str) -> None:
+        for run in group.runs:
+            self._close(run.id)
 
     def close(self) -> None:
         with ExitStack() as stack:  # all of them, even if one cannot be written

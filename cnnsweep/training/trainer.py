@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -35,36 +34,8 @@ from cnnsweep.training.trial_slots import (
     resume,
     start_along,
 )
+from cnnsweep.training.watcher import Watcher
 from cnnsweep.types import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
-
-
-class Watcher(Protocol):
-    """Who is told how training goes, and decides what becomes of each run."""
-
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
-        """Hear of progress inside an epoch; called after every batch, so it must be quick."""
-
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
-        """Record what was measured, and return what becomes of runs, by id; one that is not in it goes on.
-
-        Args:
-            reports: of one epoch; at least one. Runs that were ahead after a crash have reported it before.
-
-        Returns:
-            Decisions about any runs of the group that are at this epoch, also those without a report. About other
-            runs they have no effect. If every run reported is interrupted, so is the whole group.
-        """
-
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        """Return what becomes of runs that go on from their checkpoints, as `epoch_ended` does, before they train.
-
-        A crash may have come between an epoch's record and the decision about it. Called once for a group whose runs
-        have all trained for equally many epochs, at least one; where some are ahead, the next `epoch_ended` is to
-        decide for all. A group that goes on in parts asks again, about an epoch that may have been decided about.
-        """
-
-    def run_ended(self, outcome: RunOutcome) -> None:
-        """Hear how a run ended."""
 
 
 class GroupError(Exception):

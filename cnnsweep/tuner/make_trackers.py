@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,7 +17,6 @@ from cnnsweep.models.registry import build_model
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepHistory
 from cnnsweep.trackers.base import TRACKERS, Tracker, TrackerContext
-from cnnsweep.trackers.tracker_list import TrackerList
 from cnnsweep.training.data_module import TrainingTask
 from cnnsweep.types import Run
 
@@ -31,13 +30,11 @@ def make_trackers(
     paths: SweepPaths,
     history: SweepHistory,
     facts: Mapping[str, Any],
-    warn: Callable[[str], None],
-) -> TrackerList:
-    """Return the trackers that a sweep file names.
+) -> tuple[list[Tracker], TrackerContext]:
+    """Return the trackers that a sweep file names, and the sweep as they see it.
 
     Args:
         facts: see `sweep_facts`.
-        warn: takes a line about a tracker that fails.
 
     Raises:
         UsageError: a tracker's code cannot be imported.
@@ -66,7 +63,7 @@ def make_trackers(
         image_shape=shape,
         sample_images=sample_images,
     )
-    return TrackerList([_make(choice, spec) for choice in spec.trackers], context, warn)
+    return [_make(choice, spec) for choice in spec.trackers], context
 
 
 def _make(choice: TrackerChoice, spec: SweepSpec) -> Tracker:

@@ -34,8 +34,7 @@ from cnnsweep.executors.ray_actor import versions_here, what_differs
 from cnnsweep.executors.ray_backend import RayFleet
 from cnnsweep.executors.ray_connection import Connection
 from cnnsweep.executors.ray_options import ClusterWish
-from cnnsweep.training.data_module import TrainingTask
-from cnnsweep.tuner.preparation import make_training_task
+from cnnsweep.training.data_module import TrainingTask, make_training_task
 from cnnsweep.types import RunStatus
 
 CNNSWEEP = str(Path(sys.executable).with_name("cnnsweep"))

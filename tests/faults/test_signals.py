@@ -41,7 +41,7 @@ def figures(folder: Path) -> dict[str, Any]:
 def resume(folder: Path) -> None:
     """Do in this process what the same command does again."""
     result = run_sweep(
-        load_sweep(folder / "slow.yaml"), SweepOptions(folder / "out", folder, fuse="off"), SilentDisplay()
+        load_sweep(folder / "slow.yaml"), SweepOptions(folder / "out", folder, fuse="off"), [SilentDisplay()]
     )
     assert result.interrupted is None
 

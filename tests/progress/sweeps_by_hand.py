@@ -12,6 +12,7 @@ from rich.console import Console
 
 from cnnsweep.callbacks import SweepOverview
 from cnnsweep.metrics.objective import Objective
+from cnnsweep.progress.base import Display
 from cnnsweep.types import (
     Augmentation,
     EpochRecord,
@@ -75,6 +76,11 @@ def make_record(run: Run, epoch: int, accuracy: float, validated: bool = True, s
     )
 
 
+@dataclass(frozen=True)
+class Epoch:
+    record: EpochRecord
+
+
 def train(
     watcher: Any, run: Run, accuracies: Sequence[float], objective: Objective = VAL_ACCURACY, validated: bool = True
 ) -> None:
@@ -82,7 +88,10 @@ def train(
     records: list[EpochRecord] = []
     for epoch, accuracy in enumerate(accuracies, start=1):
         records.append(make_record(run, epoch, accuracy, validated))
-        watcher.epoch_ended(records[-1], objective.standing(records))
+        if isinstance(watcher, Display):
+            watcher.on_epoch_end([Epoch(records[-1])])
+        else:
+            watcher.epoch_ended(records[-1], objective.standing(records))
 
 
 class Clock:

@@ -37,7 +37,7 @@ def folder(kind, tmp_path):
 
 
 def resume(folder, kind, display):
-    return run_sweep(load_sweep(folder / "sweep.yaml"), SweepOptions(folder, folder, fuse=FUSE[kind]), display)
+    return run_sweep(load_sweep(folder / "sweep.yaml"), SweepOptions(folder, folder, fuse=FUSE[kind]), [display])
 
 
 def epochs_of(folder):
