@@ -11,9 +11,11 @@ from cnnsweep.analysis.configurations import chosen_setting, group_settings
 from cnnsweep.analysis.results import RunResult, load_results
 from cnnsweep.callbacks import Callback
 from cnnsweep.config.load import load_sweep
+from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.config.trials import columns, expand_runs
 from cnnsweep.errors import CheckpointError, FolderError, UsageError
+from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
 from cnnsweep.plugins import is_reference
 from cnnsweep.storage.atomic_files import make_folder
@@ -85,7 +87,7 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     values = {key: getattr(hyperparameters, key, None) for key in named}  # the model's arguments are in the model
     # What the optimizer does not use is None; of the others only `grad_clip` may be.
     axes = {key: (value,) for key, value in values.items() if value is not None or key == "grad_clip"}
-    metric = spec.metric.removeprefix("val_")
+    metric = without_prefix(spec.metric)
     return dataclasses.replace(
         spec,
         description=f"the best setting of {spec.name}, trained on training and validation images",
@@ -100,7 +102,7 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
         validation=0,
         folds=None,
         metric=metric,
-        mode=default_mode(metric),
+        mode=default_mode(metric, foreseen(spec.metrics)),
         scope=LAST,
         early_stop=None,
     )

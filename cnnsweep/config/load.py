@@ -35,6 +35,7 @@ from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
+from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import default_mode
 from cnnsweep.plugins import is_reference
 from cnnsweep.read_limited import read_bounded
@@ -228,7 +229,7 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -
     folds = sweep.validation.count if isinstance(sweep.validation, Folds) else None
     validation = 1 / folds if folds is not None else sweep.validation
     assert not isinstance(validation, Folds)
-    metric = sweep.metric or ("val_accuracy" if validation else "accuracy")
+    metric = sweep.metric or (on_validation(ACCURACY) if validation else ACCURACY)
     return SweepSpec(
         name=sweep.name,
         description=sweep.description,

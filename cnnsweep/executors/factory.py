@@ -52,7 +52,7 @@ def make_executor_setup(
         info=lambda text: log(text, INFO),
         warning=lambda text: log(text, WARNING),
         device=spec.device,
-        code=tuple(model_names(spec, runs)),
+        code=(*model_names(spec, runs), *(metric.name for metric in spec.metrics)),
         dataset=spec.dataset_choice,
         fingerprint=fingerprint,
         places_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,

@@ -47,20 +47,17 @@ class Metric(Component):
     Attributes:
         greater_is_better: decides the default of `mode`.
         is_measured_by_learner: True for the loss, which the optimizer needs anyway.
+        label: the name in words, for axes and headings; by default that in tables.
     """
 
     greater_is_better: ClassVar[bool] = True
     is_measured_by_learner: ClassVar[bool] = False
+    label: ClassVar[str] = ""
 
     @property
     def column(self) -> str:
-        """The name in tables; metrics of one class that differ in their arguments need different ones."""
-        return self.name
-
-    @property
-    def label(self) -> str:
-        """The name in words, for axes and headings."""
-        return self.column.replace("_", " ")
+        """The name in tables, where it depends on the arguments; empty for the name in the sweep file."""
+        return ""
 
     def update(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the sums of a batch, which are added up over the batches of an epoch.
@@ -107,7 +104,7 @@ def make_metric(choice: Choice) -> Metric:
 
 def column_of(choice: Choice) -> str:
     """Return the name in tables: of own code the name of the class, so that none is imported for it."""
-    return choice.name.rpartition(":")[2] if is_reference(choice.name) else make_metric(choice).column
+    return choice.name.rpartition(":")[2] if is_reference(choice.name) else make_metric(choice).column or choice.name
 
 
 def describe_metrics(choices: Iterable[Choice]) -> tuple[MetricInfo, ...]:
@@ -117,4 +114,4 @@ def describe_metrics(choices: Iterable[Choice]) -> tuple[MetricInfo, ...]:
         UsageError: see `make_metric`.
     """
     made = [(column_of(choice), make_metric(choice)) for choice in choices]
-    return tuple(MetricInfo(column, metric.label, metric.greater_is_better) for column, metric in made)
+    return tuple(MetricInfo(column, metric.label or column, metric.greater_is_better) for column, metric in made)
