@@ -61,10 +61,12 @@ def test_the_pages_examples_run(tmp_path, monkeypatch):
     (tmp_path / "sweep.yaml").write_text(SMALL)
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     for block in blocks:
         exec(block, names)
     assert len(names["seen"]) == 4
+    assert len(names["ends"].outcomes) == 2
+    assert names["tested"]["accuracy"] >= 0
     assert names["probabilities"].shape == (2, 10)
     assert "circle" in names["probabilities"].columns
     for name in re.findall(r"`cnnsweep\.(\w+)`", PAGE.split("##")[0]):
@@ -85,7 +87,7 @@ def test_tables_are_those_of_the_files(trained):
 def test_the_best_run_is_the_one_that_the_report_names(trained):
     best = cnnsweep.load(trained).best
     (row,) = [row for row in tables(trained)["runs"] if row["run"] == tables(trained)["sweep"]["best"]]
-    assert (best.name, best.status, best.settings["lr"]) == (row["run"], "finished", row["lr"])
+    assert (best.name, best.status, best.params["lr"]) == (row["run"], "finished", row["lr"])
     assert best.figures == {name: row[name] for name in ("val_accuracy", "val_loss", "accuracy", "loss")}
     assert cnnsweep.load(trained).run(best.name[:9]) == best
     with pytest.raises(cnnsweep.CnnSweepError, match="there is no run 'nonsense'"):
