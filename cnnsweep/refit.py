@@ -11,10 +11,11 @@ from cnnsweep.analysis.configurations import chosen_setting, group_settings
 from cnnsweep.analysis.results import RunResult, load_results
 from cnnsweep.callbacks import Callback
 from cnnsweep.config.load import load_sweep
+from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.schema import Params, SweepSpec
-from cnnsweep.config.search_entry import Search
 from cnnsweep.config.trials import columns, expand_runs
 from cnnsweep.errors import CheckpointError, FolderError, UsageError
+from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
 from cnnsweep.plugins import is_reference
 from cnnsweep.storage.atomic_files import make_folder
@@ -49,7 +50,7 @@ def refit_chosen(
     if best is None:
         raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
     paths = SweepPaths(results.folder)
-    spec = load_sweep(paths.frozen_spec)
+    spec = load_sweep(paths.frozen_spec, allow_code=allow_code)
     if not spec.validation:
         raise UsageError(f"--refit: {results.folder} held no images out, so its runs have trained on all of them")
     history = read_history(paths.journal)
@@ -86,7 +87,7 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     values = {key: getattr(hyperparameters, key, None) for key in named}  # the model's arguments are in the model
     # What the optimizer does not use is None; of the others only `grad_clip` may be.
     axes = {key: (value,) for key, value in values.items() if value is not None or key == "grad_clip"}
-    metric = spec.metric.removeprefix("val_")
+    metric = without_prefix(spec.metric)
     return dataclasses.replace(
         spec,
         description=f"the best setting of {spec.name}, trained on training and validation images",
@@ -96,12 +97,12 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
         when={},
         exclude=(),
         include=(),
-        search=Search(),
+        search=None,
         seeds=tuple(dict.fromkeys(run.hyperparameters.seed for run in runs)),
         validation=0,
         folds=None,
         metric=metric,
-        mode=default_mode(metric),
+        mode=default_mode(metric, foreseen(spec.metrics)),
         scope=LAST,
         early_stop=None,
     )

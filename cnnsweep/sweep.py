@@ -21,7 +21,7 @@ from cnnsweep.datasets.load import Dataset, load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.evaluation.after_sweep import evaluate_best_run
 from cnnsweep.evaluation.model_card import make_model_card
-from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
+from cnnsweep.executors.factory import Workforce, describe_places, executor_config, make_executor_setup
 from cnnsweep.executors.options import Staff
 from cnnsweep.metrics.objective import chance_of
 from cnnsweep.planning.disk_space import refuse_full_disk
@@ -109,7 +109,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
     """
     expansion = expand_runs(spec, options.max_runs)
     source = Asker(spec)
-    devices = choose_sweep_devices(spec.device, options.staff)
+    executor = executor_config(options.staff)
+    devices = executor.devices(spec.device)
     paths = SweepPaths(options.folder)
     failures = FailureLimit(options.max_failures)
     own_trackers = [one for one in callbacks if isinstance(one, Tracker)]
@@ -122,7 +123,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         contextlib.ExitStack() as at_end,
     ):
         state = read_history(paths.journal)
-        places = choose_places(devices, options.staff, state)
+        places = executor.choose_places(devices, state)
         torch.set_num_threads(places[0].threads)
         trials = TrialQueue(spec, options.retry_failed, expansion.runs, source, state)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
@@ -134,10 +135,11 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         parameters = trials.count_parameters(dataset)
         task = make_training_task(spec, dataset, devices[0])
         single_images = foresee_single_images(trials.not_done, task)
-        cluster = wish_for_cluster(spec, trials.runs, dataset, options.staff, places[0].threads, state)
         in_step = keeps_in_step(spec)
-        log = events.on_log if cluster else partial(events.on_log, level=INFO)
-        executors = Workforce(options.staff, places, task, in_step=in_step, tell=log, cluster=cluster)
+        setup = make_executor_setup(
+            spec, trials.runs, dataset.fingerprint, task, places, state, events.on_log, in_step=in_step
+        )
+        executors = Workforce(executor, setup)
         at_end.callback(executors.close)
         images, histograms = len(task.parts[0].training), spec.tensorboard.histograms
         small_disk = refuse_full_disk(paths.folder, trials.not_done, parameters, images, histograms=histograms)

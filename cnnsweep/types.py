@@ -108,6 +108,20 @@ class Augmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """An implementation of a registry, such as a schedule: its name, and arguments.
+
+    Attributes:
+        arguments: only those that differ from their defaults, so that equal choices are equal.
+        code: the content hash of a user's own file.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hyperparameters:
     """Everything about a run's training but the model. A value that the optimizer does not use is None."""
 

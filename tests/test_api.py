@@ -355,7 +355,10 @@ def test_its_options_reach_the_sweep(run, monkeypatch, tmp_path):
         ({"fuse": True}, "fuse: found True"),
         ({"max_runs": 0}, "max_runs: found 0, allowed is a whole number from 1"),
         ({"max_failures": -1}, "max_failures: found -1, allowed is a whole number from 0"),
-        ({"executor": "slurm"}, "executor: found 'slurm', allowed are 'local' and 'ray'"),
+        (
+            {"executor": "slurm"},
+            "executor: found 'slurm', allowed are inline, local, ray, and your own as file.py:Name",
+        ),
         ({"address": "auto"}, "address and node_data: are about a Ray cluster; add executor='ray'"),
         ({"max_runs": 1}, "the sweep has 2 combinations, allowed are 1"),
         ({"device": "gpu"}, "device: unknown 'gpu'; allowed are auto, cpu, cuda"),

@@ -78,20 +78,24 @@ class Search:
 
     def told(self):
         """Return what the next round is told, in short."""
-        return [(round(one.picks["lr"], 6), one.value, one.curve) for one in self.heard()]
+        return [(round(one.suggestion["lr"], 6), one.value, one.curve) for one in self.heard()]
 
     def heard(self):
         """Return what the next round is told."""
         heard = []
 
         class Listening:
-            def suggest(self, told, drawn, count):
+            learns, uses_running = True, True
+            runs, seed = self.asker._sampler.runs, self.asker._sampler.seed
+            round = self.asker._sampler.round
+
+            def suggest(self, space, told, drawn, count):
                 heard.append((list(told), drawn))
                 return [{"lr": 0.2 - drawn / 1000 - n / 10_000, "optimizer": 0, "momentum": 0.0} for n in range(count)]
 
-        before, self.asker._suggester = self.asker._suggester, Listening()
+        before, self.asker._sampler = self.asker._sampler, Listening()
         self.asker.ask(self.history, self.runs)
-        self.asker._suggester = before
+        self.asker._sampler = before
         return heard[0][0]
 
     @property

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.configurations import Setting, setting_words
+from cnnsweep.analysis.configurations import Setting, all_words
 from cnnsweep.analysis.pareto import frontier, parameters, training_time
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import chance_words
@@ -60,14 +60,20 @@ class CostChart:
     def finding(self) -> str:
         points = self.efficient.points
         whole = len(points) + sum(len(one.points) for one in self.others if one.label == OTHERS)
+        apart = "".join(
+            f" {count_text(len(one.points), 'setting')} ({one.label}) "
+            f"{'is' if len(one.points) == 1 else 'are'} not compared."
+            for one in self.others
+            if one.label != OTHERS
+        )
         if not points:
-            return f"{count_text(whole, 'setting')} by their cost."
+            return f"{count_text(whole, 'setting')} by their cost.{apart}"
         first, last = points[0], points[-1]
         return (
             f"{len(points):,} of {count_text(whole, 'setting')} {'is' if len(points) == 1 else 'are'} efficient: no "
             f"other is both better and cheaper. The cheapest takes {first.cost_text} and reaches {self.metric} "
             f"{figure_text(self.metric, first.mean)}, the best {last.cost_text} for "
-            f"{figure_text(self.metric, last.mean)}."
+            f"{figure_text(self.metric, last.mean)}.{apart}"
         )
 
 
@@ -120,11 +126,11 @@ def _chart(
     sound = [setting for setting in settings if not (cost is training_time and setting.was_cut_short)]
     efficient = [setting.configuration for setting, _ in frontier(results.sweep.objective, sound, cost)]
     series: dict[str, list[CostPoint]] = {label: [] for label in (EFFICIENT, OTHERS, STOPPED, FAILED)}
-    for setting in settings:
+    for setting, words in zip(settings, all_words(results, settings), strict=True):
         value = cost(setting)
         if value is not None and setting.estimate is not None:
-            words, mean = setting_words(results, setting), setting.estimate.mean
-            series[kind(setting)].append(CostPoint(setting.place, words, value / unit, mean, write(value)))
+            point = CostPoint(setting.place, words, value / unit, setting.estimate.mean, write(value))
+            series[kind(setting)].append(point)
     costs = [point.cost for points in series.values() for point in points]
     if len(costs) < 2 or min(costs) == max(costs):
         return None

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.configurations import Setting, setting_words
+from cnnsweep.analysis.configurations import Setting, all_words, setting_words
 from cnnsweep.analysis.learning_curves import CurvePoint, learning_curve
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import chance_words
 from cnnsweep.formatting.numbers import figure_text
+from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 
 MOST_CURVES = 5  # as many as colours, dashes and markers tell apart
 MOST_FAINT = 150  # of the trials that are not among the best; more are a grey block
@@ -64,10 +65,11 @@ class LearningChart:
 
 
 def learning_charts(results: Results, settings: Sequence[Setting]) -> list[LearningChart]:
-    """Return a chart of accuracy and one of loss, the objective first; none where no trial has two epochs."""
+    """Return a chart of each metric, the objective first; none where no trial has two epochs."""
     objective = results.sweep.objective.metric
-    prefix = "val_" if objective.startswith("val_") else ""
-    metrics = sorted((f"{prefix}accuracy", f"{prefix}loss"), key=lambda name: name != objective)
+    names = (ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics))
+    metrics = [on_validation(name) if is_on_validation(objective) else name for name in names]
+    metrics.sort(key=lambda name: name != objective)
     return [chart for metric in metrics if (chart := _chart(results, settings, metric)) is not None]
 
 
@@ -79,7 +81,9 @@ def _chart(results: Results, settings: Sequence[Setting], metric: str) -> Learni
     if all(len(curve.points) < 2 for curve in curves):
         return None
     first = "best" if chance_words(results) is None else "first"
-    count = f"the {first} {len(curves)} of {len(placed):,} settings" if len(placed) > 1 else f"the {first} setting"
+    count = f"the {first} {len(curves)} of {len(placed):,} settings"
+    if len(curves) == len(placed):
+        count = f"all {len(curves)} settings" if len(curves) > 1 else f"the {first} setting"
     band = "; bands reach from the lowest to the highest run of a setting" if any(c.has_band for c in curves) else ""
     last = curves[0].points[-1]
     words = next(setting_words(results, one, ", ") for one in best if one.place == curves[0].place)
@@ -95,8 +99,8 @@ def _chart(results: Results, settings: Sequence[Setting], metric: str) -> Learni
 
 def _curves(results: Results, settings: Sequence[Setting], metric: str) -> tuple[Curve, ...]:
     curves = []
-    for setting in settings:
+    for setting, words in zip(settings, all_words(results, settings), strict=True):
         points = learning_curve(results, setting, metric)
         if points and setting.place is not None:
-            curves.append(Curve(setting.place, setting_words(results, setting), tuple(points)))
+            curves.append(Curve(setting.place, words, tuple(points)))
     return tuple(curves)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnsweep.analysis.axes import MANY_VALUES, canonical, in_file_order, is_number, levels_of, setting_axes
-from cnnsweep.analysis.configurations import Setting, setting_words
+from cnnsweep.analysis.configurations import Setting, all_words
 from cnnsweep.analysis.importance import LOG_SPAN
 from cnnsweep.analysis.results import Results
 from cnnsweep.formatting.distinct import number_texts
@@ -74,7 +74,7 @@ def parallel_chart(results: Results, settings: Sequence[Setting]) -> ParallelCha
     low, high = _limits(means, objective.mode)
     axes = [_axis(results, name, shown) for name in names[:MOST_HYPERPARAMETERS]]
     axes.append(_number_axis(objective.metric, means, False, low, high))
-    words = tuple(setting_words(results, setting, ", ") for setting in shown)
+    words = tuple(all_words(results, shown, ", "))
     is_thinned = len(shown) < len(placed)
     drawn = f" Of {len(placed):,} settings {len(shown):,} are drawn, the best among them." if is_thinned else ""
     more = len(names) - MOST_HYPERPARAMETERS

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnsweep.analysis.configurations import Setting, setting_words
+from cnnsweep.analysis.configurations import Setting, all_words
 from cnnsweep.analysis.results import Results, Stop
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, figure_texts, setting_text
@@ -85,7 +85,7 @@ def stopping_chart(results: Results, settings: Sequence[Setting]) -> StoppingCha
     stops = [next((run.stop for run in setting.runs if run.stop), None) for setting in settings]
     if not any(stops):
         return None
-    words = [setting_words(results, setting) for setting in settings]
+    words = all_words(results, settings)
     metric = results.sweep.objective.metric
     epochs = []
     for epoch in range(1, max(lasts) + 1):
@@ -119,7 +119,7 @@ def _against(results: Results, stops: Sequence[Stop]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What early stopping saved. `seconds` is an estimate: each run's epochs left at its own mean epoch time."""
+    """Savings of pruning. `seconds` is an estimate: each run's epochs left at its own mean epoch time."""
 
     epochs: int
     planned: int  # epochs of all runs, those stopped included

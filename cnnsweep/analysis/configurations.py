@@ -151,9 +151,14 @@ def best_of(results: Results, setting: Setting) -> RunResult:
 
 
 def setting_words(results: Results, setting: Setting, separator: str = " ") -> str:
-    """Return what sets a setting apart, or a run's name where nothing varies."""
-    words = settings_text(setting.settings, setting_axes(results), separator)
-    return words or safe_text(setting.runs[0].name)
+    """Return the hyperparameters that vary with their values, or a run's name where nothing varies."""
+    return all_words(results, [setting], separator)[0]
+
+
+def all_words(results: Results, settings: Iterable[Setting], separator: str = " ") -> list[str]:
+    """Return `setting_words` of each; of many, much faster than one by one."""
+    axes = setting_axes(results)
+    return [settings_text(one.settings, axes, separator) or safe_text(one.runs[0].name) for one in settings]
 
 
 def replicate_words(keys: Iterable[Replicate]) -> str:

@@ -60,7 +60,11 @@ Threads = Annotated[
 ]
 ExecutorName = Annotated[
     str,
-    typer.Option("--executor", help="Train on this machine (local) or on a Ray cluster (ray).", metavar="local|ray"),
+    typer.Option(
+        "--executor",
+        help="Train with this executor: local, inline, ray, or a file.py:Name of your own.",
+        metavar="NAME",
+    ),
 ]
 Address = Annotated[
     str | None,

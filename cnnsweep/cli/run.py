@@ -263,11 +263,10 @@ def _read_fuse(wish: str) -> str | int:
 
 
 def _read_staff(jobs: str, threads: int | None, executor: str, address: str | None, node_data: Path | None) -> Staff:
-    from cnnsweep.executors.options import AUTO, LOCAL, RAY, Staff
+    from cnnsweep.executors.options import AUTO, Staff, check_executor, is_of_this_machine
 
-    if executor not in (LOCAL, RAY):
-        raise UsageError(f"--executor: found '{executor}', allowed are local and ray")
-    if executor == LOCAL and (address is not None or node_data is not None):
+    check_executor("--executor", executor)
+    if (address is not None or node_data is not None) and is_of_this_machine(executor):
         raise UsageError("--address and --node-data: are about a Ray cluster; add --executor ray")
     if jobs == AUTO:
         return Staff(AUTO, threads, executor, address, node_data)
@@ -332,7 +331,7 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
 
     expansion = expand_runs(spec, max_runs)
     runs, to_come, note = expansion.runs, 0, None
-    if spec.search.method != "grid":
+    if spec.search is not None:
         from cnnsweep.storage.state import SweepHistory
         from cnnsweep.tuner.sampling import Asker
 

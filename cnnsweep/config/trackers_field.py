@@ -9,8 +9,8 @@ from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
 from cnnsweep.config.choice_field import OWN_CODE, resolve_code
-from cnnsweep.config.field_types import JsonSchema, found, mistake, nearest_name, not_allowed, unknown_name
 from cnnsweep.errors import UsageError
+from cnnsweep.field_types import JsonSchema, found, mistake, nearest_name, not_allowed, unknown_name
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component, Registry
 

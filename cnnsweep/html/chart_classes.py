@@ -21,7 +21,7 @@ def class_view(chart: ClassChart) -> Chart:
          "range": [0.6 - len(places), 0.6], "fixedrange": True, "zeroline": False}  # fmt: skip
     figure = {
         "data": traces,
-        "layout": layout(axis("accuracy", tickformat=".6~%"), y, showlegend=len(chart.runs) > 1),
+        "layout": layout(axis(f"accuracy on {chart.images}", tickformat=".6~%"), y, showlegend=len(chart.runs) > 1),
     }
     bars = ", with 95 % intervals" if len(chart.runs) == 1 else ""
     sentence = f"Accuracy by class on {chart.images}, the hardest first{bars}. {chart.finding}"
@@ -78,7 +78,10 @@ def _matrix(chart: ConfusionChart) -> View:
     }
     ticks = {"tickvals": list(range(len(names))), "ticktext": chart_texts(chart.classes, 14), "showgrid": False,
              "zeroline": False, "fixedrange": True}  # fmt: skip
-    x, y = axis("predicted class", tickangle=-45, **ticks), axis("true class", autorange="reversed", **ticks)
+    x, y = (
+        axis("predicted class", tickangle=-45, **ticks),
+        axis(f"true class of {chart.images}", autorange="reversed", **ticks),
+    )
     rows = [[true, predicted, f"{count:,}"] for true, predicted, count in chart.pairs]
     sentence = f"Confusion matrix of {chart.run}. {chart.finding}"
     table = DataTable(["true class", "predicted class", "images"], rows)

@@ -15,6 +15,8 @@ def share_view(chart: ShareChart) -> Chart:
     """Return the bars, the longest at the top."""
     table = DataTable([chart.heading, "share"], [[bar.label, bar.text] for bar in chart.bars])
     sentence = f"{chart.meaning[0].upper()}{chart.meaning[1:]}. {chart.finding}"
+    if chart.heading == "pair":
+        sentence += " The heat map shows how."
     height = PIXELS_A_BAR * len(chart.bars) + 32
     view = View(sentence, _figure(chart.bars), table)
     return single(chart.title.lower(), chart.title, view, height=height, notes=chart.notes)

@@ -43,7 +43,8 @@ def _view(chart: LearningChart) -> View:
             legend={**LEGEND, "traceorder": "reversed"},
         ),
     }
-    return View(f"{chart.metric} {chart.description}. {chart.finding}", figure, _table(chart))
+    grey = "; others in grey" if chart.others else ""
+    return View(f"{chart.metric} {chart.description}{grey}. {chart.finding}", figure, _table(chart))
 
 
 def _faint_trace(curves: Sequence[Curve]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, figure_text, is_unused, setting_text
 from cnnsweep.html.markup import text
-from cnnsweep.metrics.objective import default_mode
 from cnnsweep.report.former_runs import LABEL
 from cnnsweep.types import end_words
 
@@ -24,7 +23,7 @@ ROOM_BETWEEN = 2
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """What a cell shows, and the number that it is ordered by where that is not its text."""
+    """Text of a cell, and its sort key if that is another number."""
 
     shown: str
     number: float | None = None
@@ -79,7 +78,7 @@ def _columns(results: Results, metrics: Sequence[str]) -> list[_Column]:
         _Column("run", False),
         *(_Column(name, numeric[name]) for name in sweep.axes),
         *([_Column("fold", True)] if sweep.folds else []),
-        *(_Column(metric, True, default_mode(metric) == "max") for metric in metrics),
+        *(_Column(metric, True, results.sweep.by(metric).mode == "max") for metric in metrics),
         _Column("epoch", True),
         _Column("best at", True),
         _Column("time", True),

@@ -14,6 +14,7 @@ from cnnsweep.analysis.ties import chance_words, tie_words
 from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts, number_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, figure_text, is_unused, setting_text
+from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.report.former_runs import former_words
 from cnnsweep.report.ranking import ONE_RUN, counts_words
 from cnnsweep.report.run_status import in_epoch_words
@@ -38,7 +39,7 @@ def swept_words(results: Results) -> list[str]:
     ]
     better = "higher" if sweep.objective.mode == "max" else "lower"
     decides = f"Ranked by {sweep.objective.metric}, {better} is better."
-    if not sweep.objective.metric.startswith("val_"):
+    if not is_on_validation(sweep.objective.metric):
         decides += " It was gathered while the weights moved: new images may rank the runs otherwise."
     lines.append(decides)
     if sweep.status != "finished":

@@ -33,7 +33,7 @@ def class_accuracy(chart: ClassChart) -> Drawing:
         axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.margins(x=0.04)
         axes.tick_params(axis="y", length=0)
-        axes.set_xlabel("accuracy (%)")
+        axes.set_xlabel(f"accuracy on {chart.images} (%)")
         grid(axes, "x")
 
     caption = " ".join([
@@ -57,7 +57,7 @@ def confusion_matrix(chart: ConfusionChart) -> Drawing:
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         axes.set_xlabel("predicted class")
-        axes.set_ylabel("true class")
+        axes.set_ylabel(f"true class of {chart.images}")
         size = form.type * min(0.9, 11 / count)
         if count <= MOST_NAMED:
             names = [form.cut(name, 0.3) for name in chart.classes]

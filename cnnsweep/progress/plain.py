@@ -5,14 +5,12 @@ from typing import TextIO
 
 from cnnsweep.callbacks import WARNING, HasRecord, SweepOverview
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import duration_text, epochs_text, figure_text
+from cnnsweep.formatting.numbers import duration_text, epochs_text, figure_text, short_name
 from cnnsweep.formatting.stream import ForgivingStream
 from cnnsweep.progress.base import Display
 from cnnsweep.progress.lines import end_line, failure_line, run_words, start_line, summary_line
 from cnnsweep.progress.state import FAILURES, SweepProgress
 from cnnsweep.types import EpochRecord, Run, RunOutcome, RunStatus
-
-NAMES = {"accuracy": "acc", "val_accuracy": "val_acc"}
 
 
 class PlainDisplay(Display):
@@ -50,7 +48,7 @@ class PlainDisplay(Display):
         row = progress.epoch_ended(record, standing)
         digits = len(str(progress.epochs_total))
         figures = [
-            f"{NAMES.get(metric, metric)} {figure_text(metric, value)}"
+            f"{short_name(metric).replace(' ', '_')} {figure_text(metric, value)}"
             for metric, value in record.metrics.items()
             if value is not None
         ]

@@ -25,13 +25,13 @@ def cost_tables(charts: Sequence[CostChart], objective: Objective, width: int) -
 
 
 def _table(chart: CostChart, objective: Objective, width: int) -> list[RenderableType]:
-    points = chart.efficient.points
+    points, name = chart.efficient.points, chart.cost.removeprefix("training ")
     shown = points[-MOST_SHOWN:]  # the best ones
     styles = ["green" if point.place == 1 else "" for point in shown]
     costs = [point.cost_text for point in shown]
     columns = [
         Column(
-            chart.cost.removeprefix("training "),
+            name,
             [Text(text, style) for text, style in zip(align_points(costs), styles, strict=True)],
             drop=0,
         ),
@@ -46,7 +46,7 @@ def _table(chart: CostChart, objective: Objective, width: int) -> list[Renderabl
     ]
     cheaper = chart.superlative.replace("est", "er")
     meaning = f"  {chart.superlative} first; no other setting is both better and {cheaper}"
-    title = Text.assemble((f"Best for its {chart.cost}", "bold"), (meaning, "dim"))
+    title = Text.assemble((f"Best for its {name}", "bold"), (meaning, "dim"))
     rest = len(points) - len(shown)
     left = [Text(f"… and {rest:,} {cheaper}", "dim")] if rest else []
     return [title, build_table(columns, width), *left, Text(chart.legend, "dim")]

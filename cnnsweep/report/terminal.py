@@ -34,6 +34,7 @@ from cnnsweep.formatting.numbers import (
     setting_text,
     settings_text,
 )
+from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST
 from cnnsweep.progress.live_table import BEST_STYLE
 from cnnsweep.report.cost_table import cost_tables
@@ -151,7 +152,7 @@ def heading(results: Results) -> Text:
     text.append(f"\n{time_words(results)} on {safe_text(sweep.device)}{threads}, {safe_text(sweep.precision)}\n")
     better = "higher" if objective.mode == "max" else "lower"
     text.append(f"Ranked by {objective.metric}, {better} is better; {_scope_words(results)}.\n")
-    if not objective.metric.startswith("val_"):
+    if not is_on_validation(objective.metric):
         text.append(
             "Selected on training figures, gathered while the weights moved: new images may rank the runs otherwise.\n",
             "magenta",

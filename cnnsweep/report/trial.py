@@ -16,6 +16,7 @@ from cnnsweep.analysis.ties import starred_run
 from cnnsweep.formatting.columns import Column, build_table, figure_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, setting_text
+from cnnsweep.metrics.names import ACCURACY, LOSS, on_validation
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
 from cnnsweep.report.former_runs import LABEL
@@ -127,13 +128,13 @@ def _epochs(results: Results, run: RunResult, width: int) -> Text:
 
 
 def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
-    """Return accuracy and loss over the epochs, training (t) against validation (v)."""
+    """Return each metric over the epochs, training (t) against validation (v)."""
     rows = results.epochs[run.name]
     plots = []
-    for name in ("accuracy", "loss"):
+    for name in (ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics)):
         curves = []
-        for prefix, label, colour in (("val_", "v", "green"), ("", "t", "cyan")):
-            points = [(row.epoch, y) for row in rows if (y := row[prefix + name]) is not None]
+        for metric, label, colour in ((on_validation(name), "v", "green"), (name, "t", "cyan")):
+            points = [(row.epoch, y) for row in rows if (y := row[metric]) is not None]
             if len(points) > 1:
                 xs, ys = zip(*points, strict=True)
                 curves.append(Curve(label, xs, ys, colour))

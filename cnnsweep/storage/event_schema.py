@@ -1,4 +1,4 @@
-"""What the events of a journal must hold: one that cnnsweep did not write is an error, and no surprise later."""
+"""Schema of journal events: an event that cnnsweep did not write is an error, and no surprise later."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         **dict.fromkeys(("name", "dataset", "fingerprint", "model", "metric", "mode", "precision", "device"), str),
         **{"version": int, "spec": str, "seed": int, "threads": int, "normalize": dict, "overrides": list},
         **{"description": _TEXT_OR_NONE, "validation": _NUMBER, "scope?": str, "folds?": (int, type(None))},
-        **{"search?": (dict, type(None)), "early_stop?": (dict, type(None)), "former?": list, "metrics?": list},
+        **{
+            "search?": (dict, type(None)),
+            "early_stop?": (dict, type(None)),
+            "former?": list,
+            "metrics?": list,
+            "code?": dict,
+        },
         **dict.fromkeys(("validation_images?", "largest_class?"), (int, type(None))),
     },
     "run": {

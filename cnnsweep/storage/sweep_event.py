@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cnnsweep.config.dump import dump_spec, written_entry
-from cnnsweep.config.early_stop_entry import EARLY_STOP
+from cnnsweep.config.dump import component_facts, dump_spec
 from cnnsweep.config.identity import identity_fields
-from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.search_entry import SEARCH
+from cnnsweep.config.schema import EARLY_STOP, SEARCH, SweepSpec
 from cnnsweep.config.trials import model_names
+from cnnsweep.metrics.base import describe_metrics
 from cnnsweep.types import Run
 
 
@@ -45,15 +45,25 @@ def sweep_facts(
         "metric": spec.metric,
         "mode": spec.mode,
         "scope": spec.scope,
-        "search": written_entry(spec.search, SEARCH),
-        "early_stop": None if spec.early_stop is None else written_entry(spec.early_stop, EARLY_STOP),
+        "search": component_facts(SEARCH, spec.search),
+        "early_stop": None if spec.early_stop is None else component_facts(EARLY_STOP, spec.early_stop),
         "precision": spec.precision,
         "device": ",".join(dict.fromkeys(devices)),
         "places": len(devices),
         "threads": torch.get_num_threads(),
         "overrides": list(overrides),
+        "metrics": [dataclasses.asdict(metric) for metric in describe_metrics(spec.metrics)],
         "spec": dump_spec(spec),
+        **_code_facts(spec),
     }
+
+
+def _code_facts(spec: SweepSpec) -> dict[str, Any]:
+    """Return the hashes of the code of a sampler and a pruner that are not built in, for a resume to compare."""
+    components = {"search": spec.search, "early_stop": spec.early_stop}
+    origins = {key: component.origin for key, component in components.items() if component is not None}
+    codes = {key: origin.code for key, origin in origins.items() if origin.code is not None}
+    return {"code": codes} if codes else {}
 
 
 def validation_facts(labels: Tensor, held_out: Sequence[Tensor]) -> dict[str, int | None]:

@@ -33,7 +33,9 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
 
         self._context, self._graphs, self._open = context, {}, {}
         kinds = {name: kind_of(values) for name, values in context.values.items()}
-        self._content = BoardContent(self.batch_loss, self.histograms, self.hparams, context.varying, kinds)
+        self._content = BoardContent(
+            self.batch_loss, self.histograms, self.hparams, context.varying, kinds, context.history.metrics
+        )
         self._images = make_image_grid(context.sample_images()) if self.images else None
         if self.hparams and context.is_edited:
             self._align_rows()

@@ -18,8 +18,9 @@ from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import PixelScale, epoch_order, pixel_scale
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.models.registry import memory_order
+from cnnsweep.training.check_metric import check_metric
 from cnnsweep.training.last_batch import why_not_a_single_image
-from cnnsweep.types import Augmentation, Run
+from cnnsweep.types import Augmentation, Choice, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class TrainingTask:
 
     Attributes:
         parts: one for each fold, in their order; without k-fold a single one.
+        metrics: those recorded beside loss and accuracy.
     """
 
     images: ImageSet
@@ -49,6 +51,7 @@ class TrainingTask:
     num_classes: int
     device: torch.device
     precision: str
+    metrics: tuple[Choice, ...] = ()
 
     def part(self, run: Run) -> Part:
         """Return what a run trains on and is measured on."""
@@ -91,14 +94,20 @@ class TrainingTask:
 
 
 def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) -> TrainingTask:
-    """Split the images, and measure mean and deviation of the training images, for each fold its own."""
+    """Split the images, and measure mean and deviation of the training images, for each fold its own.
+
+    Raises:
+        UsageError: a metric cannot be used.
+    """
+    for choice in spec.metrics:
+        check_metric(choice, len(dataset.classes))
     images = dataset.train
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     parts = tuple(
         Part(training, validation, pixel_scale(spec.dataset_choice.normalize, images, training))
         for training, validation in splits
     )
-    return TrainingTask(images, parts, len(dataset.classes), device, spec.precision)
+    return TrainingTask(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
 
 
 def foresee_single_images(runs: Sequence[Run], task: TrainingTask) -> list[str]:

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from cnnsweep.errors import FolderError
-from cnnsweep.metrics.names import LOSS, STANDARD, on_validation
+from cnnsweep.metrics.names import LOSS, on_validation
 from cnnsweep.schedules.base import learning_rate
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
@@ -23,6 +22,7 @@ from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_lin
 from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram, Program, forward_seed
 from cnnsweep.training.learner_group import Programs
+from cnnsweep.training.metric_sums import MetricSums, Values, joined
 from cnnsweep.training.trial_slots import (
     Lane,
     Member,
@@ -34,36 +34,8 @@ from cnnsweep.training.trial_slots import (
     resume,
     start_along,
 )
+from cnnsweep.training.watcher import Watcher
 from cnnsweep.types import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
-
-
-class Watcher(Protocol):
-    """Who is told how training goes, and decides what becomes of each run."""
-
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
-        """Hear of progress inside an epoch; called after every batch, so it must be quick."""
-
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
-        """Record what was measured, and return what becomes of runs, by id; one that is not in it goes on.
-
-        Args:
-            reports: of one epoch; at least one. Runs that were ahead after a crash have reported it before.
-
-        Returns:
-            Decisions about any runs of the group that are at this epoch, also those without a report. About other
-            runs they have no effect. If every run reported is interrupted, so is the whole group.
-        """
-
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        """Return what becomes of runs that go on from their checkpoints, as `epoch_ended` does, before they train.
-
-        A crash may have come between an epoch's record and the decision about it. Called once for a group whose runs
-        have all trained for equally many epochs, at least one; where some are ahead, the next `epoch_ended` is to
-        decide for all. A group that goes on in parts asks again, about an epoch that may have been decided about.
-        """
-
-    def run_ended(self, outcome: RunOutcome) -> None:
-        """Hear how a run ended."""
 
 
 class GroupError(Exception):
@@ -322,7 +294,7 @@ def _train_part(
     lengths = torch.tensor(task.batch_lengths(runs[0]), dtype=torch.float64)
     steps, images_in_all = len(lengths), len(task.part(runs[0]).training)
     losses: list[Tensor] = []
-    correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
+    sums = MetricSums(task.metrics)
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
     for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
@@ -333,27 +305,27 @@ def _train_part(
             for h, number in ((run.hyperparameters, number) for run, number in own)
         ]
         seeds = [forward_seed(run, number, step) for run, number in own]
-        loss, hits = program.train_step(images, labels, rates, seeds)
+        loss, predictions = program.train_step(images, labels, rates, seeds)
         losses.append(loss)  # stays on the device: reading it here would wait for every step
-        correct += hits
+        sums.add(predictions)
         watcher.batches_done(ids, min(epochs), step + 1, steps)
     validation = _validate(program, runs, task)
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
     mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
-    accuracies = (correct.cpu().double() / images_in_all).tolist()
-    return [
-        _Figures(all_losses[:, position], dict(zip(STANDARD, values, strict=True)), rates[position])
-        for position, values in enumerate(zip(mean_losses, accuracies, *zip(*validation, strict=True), strict=True))
-    ]
+    measured = joined(sums.values(mean_losses, images_in_all), validation)
+    return [_Figures(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
 
 
-def _validate(
-    program: Program, runs: Sequence[Run], task: TrainingTask
-) -> list[tuple[float, float]] | list[tuple[None, None]]:
-    """Return mean loss and accuracy of each run on the held-out images."""
+def _validate(program: Program, runs: Sequence[Run], task: TrainingTask) -> Values | None:
+    """Return the metrics of each run on the held-out images; None where there are none."""
     held_out = len(task.part(runs[0]).validation)
     if not held_out:
-        return [(None, None)] * len(runs)
-    losses, hits = zip(*[program.measure(*batch) for batch in validation_batches(task, runs)], strict=True)
-    loss_sums, correct = torch.stack(losses).sum(0).cpu().double(), torch.stack(hits).sum(0).cpu().double()
-    return list(zip((loss_sums / held_out).tolist(), (correct / held_out).tolist(), strict=True))
+        return None
+    losses: list[Tensor] = []
+    sums = MetricSums(task.metrics)
+    for batch in validation_batches(task, runs):
+        loss, predictions = program.measure(*batch)
+        losses.append(loss)
+        sums.add(predictions)
+    loss_sums = torch.stack(losses).sum(0).cpu().double()
+    return sums.values((loss_sums / held_out).tolist(), held_out)

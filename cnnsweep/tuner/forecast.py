@@ -1,4 +1,4 @@
-"""What a sweep would do and take, without training it: groups, reasons, time, places, memory, disk."""
+"""Forecast of a sweep without training it: groups, reasons, time, slots, memory, disk."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from cnnsweep.config.trials import expand_runs
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.errors import ModelError
-from cnnsweep.executors.base import TASK, Executor
-from cnnsweep.executors.factory import Workforce, choose_places, describe_places
+from cnnsweep.executors.base import TASK, Executor, ExecutorSetup
+from cnnsweep.executors.factory import Workforce, describe_places, executor_config
 from cnnsweep.executors.options import Staff
 from cnnsweep.executors.pool import PoolExecutor
 from cnnsweep.models.check import count_parameters, notes_on_models
@@ -81,7 +81,7 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
     known = _known_runs(spec, options)
     keep_freed_memory()
     threads = torch.get_num_threads()
-    places = choose_places(choose_devices(spec.device), options.staff, known.history)
+    places = executor_config(options.staff).choose_places(choose_devices(spec.device), known.history)
     torch.set_num_threads(places[0].threads)
     try:
         return _measure(spec, options, known, places)
@@ -98,7 +98,7 @@ def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float
         CnnSweepError: the sweep or its devices are not fit for training.
     """
     known = _known_runs(spec, options)
-    places = choose_places(choose_devices(spec.device), options.staff, known.history)
+    places = executor_config(options.staff).choose_places(choose_devices(spec.device), known.history)
     in_step = keeps_in_step(spec)
     missing, epochs_done = known.missing, known.epochs_done
     size = options.fuse if isinstance(options.fuse, int) else 1
@@ -143,7 +143,8 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     missing = known.missing
     foreseen = foresee_single_images(missing, task)
     in_step = keeps_in_step(spec)
-    workforce = Workforce(options.staff, places, task, in_step=in_step, tell=lambda _: None)
+    setup = ExecutorSetup(task, tuple(places), in_step, info=lambda _: None, warning=lambda _: None)
+    workforce = Workforce(executor_config(options.staff), setup)
     with contextlib.closing(workforce):
         executor = workforce.executor
         startup_s = 0.0

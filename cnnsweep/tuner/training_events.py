@@ -65,12 +65,12 @@ class TrainingEvents:
                 self._running[run.id] = run
                 self._waiting.pop(run.id, None)
                 last = self.writer.start_run(run)
+                record = None if last is None else last.record
+                self.callbacks.on_rewind(run, record)
+                self.callbacks.on_run_start(run, record)
             self.pruner.run_changed(run.id)
             if last is not None:
                 checkpoints[run.id] = last
-            record = None if last is None else last.record
-            self.callbacks.on_rewind(run, record)
-            self.callbacks.on_run_start(run, record)
         return checkpoints
 
     def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:

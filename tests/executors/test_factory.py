@@ -1,4 +1,4 @@
-"""Who trains a sweep: how many places there are, and when processes take over from one."""
+"""The slots of a sweep, and the change from one process to several."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import UsageError
-from cnnsweep.executors import factory as workforce
-from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices
+from cnnsweep.executors import scale_out
+from cnnsweep.executors.base import ExecutorSetup
+from cnnsweep.executors.factory import Workforce, executor_config
 from cnnsweep.executors.inline import InProcessExecutor
 from cnnsweep.executors.options import RAY, Staff
 from cnnsweep.planning.scheduling import Load, Place
 from cnnsweep.storage.state import SweepHistory
+from cnnsweep.training import devices
 from cnnsweep.training.data_module import make_training_task
 from cnnsweep.types import RunGroup
 
@@ -38,6 +40,14 @@ def before(**conditions: Any) -> SweepHistory:
     return history
 
 
+def choose_places(devices: list[torch.device], staff: Staff, history: SweepHistory) -> tuple[Place, ...]:
+    return executor_config(staff).choose_places(devices, history)
+
+
+def choose_sweep_devices(wish: str, staff: Staff) -> tuple[torch.device, ...]:
+    return executor_config(staff).devices(wish)
+
+
 def test_places_share_the_threads():
     assert choose_places([CPU], Staff(), SweepHistory()) == (Place("cpu", 8),)
     assert choose_places([CPU], Staff(3), SweepHistory()) == (Place("cpu", 2),) * 3
@@ -47,8 +57,8 @@ def test_places_share_the_threads():
 
 def test_each_device_has_a_place_and_several_jobs_take_turns_over_them():
     assert choose_places([GPU0, GPU1], Staff(), SweepHistory()) == (Place("cuda:0", 4), Place("cuda:1", 4))
-    devices = [place.device for place in choose_places([GPU0, GPU1], Staff(3), SweepHistory())]
-    assert devices == ["cuda:0", "cuda:1", "cuda:0"]
+    of_three = [place.device for place in choose_places([GPU0, GPU1], Staff(3), SweepHistory())]
+    assert of_three == ["cuda:0", "cuda:1", "cuda:0"]
 
 
 def test_fewer_jobs_than_devices_are_refused():
@@ -57,7 +67,7 @@ def test_fewer_jobs_than_devices_are_refused():
 
 
 def test_of_all_devices_as_many_are_taken_as_there_are_jobs(monkeypatch):
-    monkeypatch.setattr(workforce, "choose_devices", lambda _wish: (GPU0, GPU1))
+    monkeypatch.setattr(devices, "choose_devices", lambda _wish: (GPU0, GPU1))
     assert choose_sweep_devices("auto", Staff(1)) == (GPU0,)
     assert choose_sweep_devices("auto", Staff()) == (GPU0, GPU1)
     assert choose_sweep_devices("cuda:0,cuda:1", Staff(1)) == (GPU0, GPU1)  # named: `choose_places` refuses
@@ -72,6 +82,12 @@ def test_a_resumed_sweep_has_the_places_and_threads_that_it_had():
 def test_who_says_how_many_gets_them_and_their_share_of_the_threads():
     assert choose_places([CPU], Staff(4), before(places=2, threads=3)) == (Place("cpu", 2),) * 4
     assert choose_places([CPU], Staff(threads=1), before(places=2, threads=3)) == (Place("cpu", 1),) * 2
+
+
+def test_inline_has_one_slot_with_all_threads():
+    assert choose_places([CPU], Staff(executor="inline"), SweepHistory()) == (Place("cpu", 8),)
+    with pytest.raises(UsageError, match="--jobs: found 2, but the executor 'inline' trains one group at a time"):
+        choose_places([CPU], Staff(2, executor="inline"), SweepHistory())
 
 
 def test_a_worker_of_a_cluster_has_one_thread_if_nobody_says_more():
@@ -100,13 +116,13 @@ class Trial:
             def close(self):
                 trial.closed += 1
 
-        monkeypatch.setattr(workforce, "PoolExecutor", Pool)
-        monkeypatch.setattr(workforce, "ProcessFleet", lambda *_args: None)
+        monkeypatch.setattr(scale_out, "PoolExecutor", Pool)
+        monkeypatch.setattr(scale_out, "ProcessFleet", lambda *_args: None)
         for measure in ("guess_alone", "seconds_alone"):
-            monkeypatch.setattr(workforce, measure, lambda *_args, **_budget: here)
+            monkeypatch.setattr(scale_out, measure, lambda *_args, **_budget: here)
         self.pool = Pool
-        places = [Place("cpu", 8)]
-        self.workforce = Workforce(staff or Staff(), places, task, in_step=False, tell=self.told.append)
+        setup = ExecutorSetup(task, (Place("cpu", 8),), False, info=self.told.append, warning=self.told.append)
+        self.workforce = Workforce(executor_config(staff or Staff()), setup)
         run = expand_runs(spec, 10).runs[0]
         self.group = RunGroup.of([(run,)])
 
@@ -146,12 +162,12 @@ def test_what_is_not_known_is_measured(monkeypatch, tmp_path):
 def test_a_first_guess_spares_a_short_sweep_the_measuring_and_a_long_one_is_measured(monkeypatch, tmp_path):
     trial = Trial(monkeypatch, tmp_path, here=1.0, there=1.0)
     measured = []
-    monkeypatch.setattr(workforce, "seconds_alone", lambda run, *_args, **_budget: measured.append(run) or 1.0)
-    monkeypatch.setattr(workforce, "guess_alone", lambda *_args: 0.01)
+    monkeypatch.setattr(scale_out, "seconds_alone", lambda run, *_args, **_budget: measured.append(run) or 1.0)
+    monkeypatch.setattr(scale_out, "guess_alone", lambda *_args: 0.01)
     assert not trial.grows(*[None] * 16)
     assert not measured
     trial = Trial(monkeypatch, tmp_path, here=1.0, there=1.0)
-    monkeypatch.setattr(workforce, "seconds_alone", lambda run, *_args, **_budget: measured.append(run) or 1.0)
+    monkeypatch.setattr(scale_out, "seconds_alone", lambda run, *_args, **_budget: measured.append(run) or 1.0)
     assert trial.grows(*[None] * 16)
     assert len(measured) == 2  # 16 runs of one kind are measured once, and once more beside the processes
 
@@ -159,7 +175,7 @@ def test_a_first_guess_spares_a_short_sweep_the_measuring_and_a_long_one_is_meas
 def test_it_is_asked_once_and_not_at_all_where_a_person_chose(monkeypatch, tmp_path):
     trial = Trial(monkeypatch, tmp_path, here=1.0, there=7.9)
     assert not trial.grows(*[30.0] * 16)
-    monkeypatch.setattr(workforce, "seconds_alone", lambda *_args, **_budget: 100.0)
+    monkeypatch.setattr(scale_out, "seconds_alone", lambda *_args, **_budget: 100.0)
     assert not trial.grows(*[30.0] * 16)
     for staff in (Staff(1), Staff(threads=8)):
         assert not Trial(monkeypatch, tmp_path, here=1.0, there=1.0, staff=staff).grows(*[30.0] * 16)
@@ -171,6 +187,6 @@ def test_a_model_that_raises_leaves_the_sweep_to_tell_of_it(monkeypatch, tmp_pat
     def raises(*_args: object, **_budget: object) -> float:
         raise ValueError("no such layer")
 
-    monkeypatch.setattr(workforce, "seconds_alone", raises)
+    monkeypatch.setattr(scale_out, "seconds_alone", raises)
     assert not trial.grows(*[30.0] * 16)
     assert trial.told == ["whether several processes are faster could not be measured (ValueError: no such layer)"]
