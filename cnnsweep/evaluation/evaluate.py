@@ -215,7 +215,7 @@ def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:
     elif about.fingerprint != dataset.fingerprint:
         notes.append("the data set differs from the one that this checkpoint was trained on")
     if split == "val":
-        notes.append("epoch and run were chosen on these images, so the figures flatter; those of --split test do not")
+        notes.append("these images were used for selection, so the metrics are optimistic; use --split test")
     if split == "train":
         notes.append("the model was trained on these images")
     return notes

@@ -54,7 +54,7 @@ def _failures(results: Results) -> Iterator[Step]:
         else:
             name = quoted(group.runs[0].name)
             command = f"cnnsweep logs {quoted(results.folder)} {name}"
-            yield Step(f"{count} failed. Read why, mend it, and run the same command with --retry-failed.", command)
+            yield Step(f"{count} failed. Fix the cause, then run the same command with --retry-failed.", command)
 
 
 def _longer(results: Results, best: Setting) -> Iterator[Step]:

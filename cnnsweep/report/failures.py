@@ -38,7 +38,7 @@ def print_failures(results: Results, console: Console) -> None:
     if failed:
         which = f" {quoted(failed[0].runs[0].name)}" if len(failed) == 1 else ""
         print_fact(console, "logs", f"cnnsweep logs {quoted(results.folder)}{which}")
-        print_fact(console, "once mended", "the same 'cnnsweep run' command, with --retry-failed")
+        print_fact(console, "once fixed", "the same 'cnnsweep run' command, with --retry-failed")
 
 
 def _which(results: Results, group: FailureGroup) -> list[str]:

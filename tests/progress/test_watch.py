@@ -381,7 +381,7 @@ def test_unclaimed_sweep_is_cut_off_after_some_patience(trained, tmp_path):
     now += 6
     sight.look()
     assert sight.is_cut_off
-    assert "nobody trains it any more" in sight.words()
+    assert "no process trains it any more" in sight.words()
 
 
 def test_interrupted_sweep_that_is_started_again_is_not_over(trained, tmp_path):
