@@ -17,6 +17,7 @@ from cnnsweep.errors import CheckpointError, FolderError, UsageError
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
 from cnnsweep.plugins import is_reference
 from cnnsweep.progress.base import SweepDisplay
+from cnnsweep.schedules.base import depends_on_length
 from cnnsweep.storage.atomic_files import make_folder
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import read_history
@@ -74,7 +75,7 @@ def refit_chosen(
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
     epochs = [result.best_epoch for result in results if result.best_epoch is not None]
-    if spec.scope != BEST or run.hyperparameters.looks_at_end or not epochs:
+    if spec.scope != BEST or depends_on_length(run.hyperparameters.schedule) or not epochs:
         return run.hyperparameters.epochs
     return round(median(epochs))
 

@@ -14,7 +14,7 @@ from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import CheckpointError, SpecError
 from cnnsweep.plugins import is_reference
-from cnnsweep.types import DatasetChoice, ModelChoice
+from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Description:
     split: Split
     fingerprint: str | None
     white: int
+    loss_function: Choice = CROSS_ENTROPY
 
 
 def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool) -> Description:
@@ -62,7 +63,9 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
     """
     reader = JsonReader(path, CheckpointError)
     model, dataset = (_choice(reader, about, key) for key in ("model", "dataset"))
-    _refuse_code(path, (model[0], dataset[0]), allow_code)
+    # Checkpoints of runs with cross-entropy, and all older ones, do not name it.
+    loss = _choice(reader, about, "loss_function") if "loss_function" in about else (CROSS_ENTROPY.name, {})
+    _refuse_code(path, (model[0], dataset[0], loss[0]), allow_code)
     for key, (name, arguments) in (("model", model), ("dataset", dataset)):
         if not is_reference(name):
             try:
@@ -84,6 +87,7 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
         split=_split(reader, about),
         fingerprint=reader.maybe(reader.text, about, "fingerprint", ""),
         white=_white(reader, about),
+        loss_function=Choice(*loss),
     )
 
 

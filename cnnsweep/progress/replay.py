@@ -12,7 +12,7 @@ from cnnsweep.metrics.objective import chance_of
 from cnnsweep.progress.base import SweepDisplay, SweepOverview, UnderWay
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event, record_from_event
-from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
+from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus
 
 CUT_OFF = "the process that trained it is gone"
 
@@ -161,8 +161,8 @@ class Replay:
         epochs = self.history.planned_epochs(known) or max(len(known.records), 1)
         hyperparameters = Hyperparameters(
             lr=0.0, batch_size=known.settings.get("batch_size", 0), shuffle=True, epochs=epochs, optimizer="",
-            momentum=None, nesterov=None, beta1=None, beta2=None, eps=None, weight_decay=0.0, schedule=Schedule(),
-            label_smoothing=0.0, grad_clip=None, augment=Augmentation(), seed=0,
+            momentum=None, nesterov=None, beta1=None, beta2=None, eps=None, weight_decay=0.0, schedule=CONSTANT,
+            label_smoothing=0.0, grad_clip=None, augment=(), seed=0,
         )  # fmt: skip
         model = ModelChoice(canonical(known.settings.get("model")))
         return Run(known.id, known.name, model, hyperparameters, known.settings, known.configuration, known.fold)

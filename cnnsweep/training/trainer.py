@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cnnsweep.errors import FolderError
-from cnnsweep.schedules.base import learning_rate
+from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import TrainingTask, training_batches, validation_batches
@@ -297,12 +297,13 @@ def _train_part(
     correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
+    schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
     for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
         rates = [
-            learning_rate(h.schedule, h.lr, (epoch - 1) * steps + step, steps, h.epochs)
-            for h, epoch in ((run.hyperparameters, epoch) for run, epoch in own)
+            schedule.lr_at((epoch - 1) * steps + step, steps, run.hyperparameters.epochs, run.hyperparameters.lr)
+            for schedule, (run, epoch) in zip(schedules, own, strict=True)
         ]
         seeds = [forward_seed(run, epoch, step) for run, epoch in own]
         loss, hits = program.train_step(images, labels, rates, seeds)

@@ -34,7 +34,7 @@ from cnnsweep.storage.writer import RecordingTask
 from cnnsweep.trackers.tensorboard_hparams import kind_of
 from cnnsweep.trackers.tensorboard_writer import BoardContent, make_graph, make_image_grid
 from cnnsweep.training.data_module import Part, TrainingTask
-from cnnsweep.types import ModelChoice, Run
+from cnnsweep.types import CROSS_ENTROPY, Choice, ModelChoice, Run
 
 _SAMPLE_IMAGES = 32
 
@@ -208,6 +208,7 @@ def make_recording_task(
             "sweep": spec.name,
             "settings": dict(run.settings),
             "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
+            **_unusual_loss(run.hyperparameters.loss_function),
             "image_shape": list(shape),
             "classes": list(dataset.classes),
             "pixels": {"mean": list(pixels.mean), "std": list(pixels.std)},
@@ -235,6 +236,11 @@ def make_recording_task(
     }
     content = BoardContent(board.batch_loss, board.histograms, board.hparams, varying, kinds)
     return RecordingTask(content, describe, graph, images)
+
+
+def _unusual_loss(loss: Choice) -> dict[str, Any]:
+    """Return the loss as a checkpoint names it; cross-entropy goes without saying, as it always has."""
+    return {} if loss == CROSS_ENTROPY else {"loss_function": {"name": loss.name, "arguments": dict(loss.arguments)}}
 
 
 def _model_key(model: ModelChoice) -> str:
