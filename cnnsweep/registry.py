@@ -122,7 +122,8 @@ class Registry(Generic[C]):
     def _modules(self) -> Mapping[str, str]:
         """The module of each built-in implementation, by name."""
         found: dict[str, str] = {}
-        for file in sorted((Path(__file__).parent / self.package).glob("*.py")):
+        files = sorted((Path(__file__).parent / self.package).glob("*.py"))
+        for file in [file for file in files if file.stem not in ("__init__", "base")]:
             names = _NAMED_CLASS.findall(file.read_text(encoding="utf-8"))
             found |= dict.fromkeys(names, f"cnnsweep.{self.package}.{file.stem}")
         return found

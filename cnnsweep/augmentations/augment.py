@@ -14,8 +14,8 @@ from cnnsweep.augmentations.moving import moved
 from cnnsweep.seeding import uniform_per_item
 from cnnsweep.types import Choice
 
-# Streams of the first three: all from one of five numbers an image, each its own of them. This table is closed: whatever
-# is added has a stream of its own.
+# Streams of the first three: all from one of five numbers an image, each its own of them. This table is closed: an
+# augmentation that is added has a stream of its own.
 _FIRST_STREAM, _FIRST_DRAWS = "augment", 5
 _FIRST: Mapping[str, slice] = {
     "flip": slice(0, 1),

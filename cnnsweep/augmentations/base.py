@@ -61,9 +61,7 @@ class Move(Augmentation):
 
     stays_inside: ClassVar[bool] = False
 
-    def source(
-        self, rows: Tensor, columns: Tensor, size: tuple[int, int], draws: Draw
-    ) -> tuple[Tensor, Tensor]:
+    def source(self, rows: Tensor, columns: Tensor, size: tuple[int, int], draws: Draw) -> tuple[Tensor, Tensor]:
         """Return for rows (H,) or (N, H) and columns (W,) or (N, W) of the result those that they are taken from.
 
         Args:

@@ -24,9 +24,7 @@ class Crop(Move, name="crop"):
     def changes_nothing(self) -> bool:
         return self.padding == 0
 
-    def source(
-        self, rows: Tensor, columns: Tensor, size: tuple[int, int], draws: Draw
-    ) -> tuple[Tensor, Tensor]:
+    def source(self, rows: Tensor, columns: Tensor, size: tuple[int, int], draws: Draw) -> tuple[Tensor, Tensor]:
         """Return rows and columns, moved by up to the padding."""
         del size
         moves = whole(draws(2), 2 * self.padding + 1) - self.padding  # (N, 2): rows, columns

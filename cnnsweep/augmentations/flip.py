@@ -15,8 +15,6 @@ class Flip(Move, name="flip"):
 
     stays_inside: ClassVar[bool] = True
 
-    def source(
-        self, rows: Tensor, columns: Tensor, size: tuple[int, int], draws: Draw
-    ) -> tuple[Tensor, Tensor]:
+    def source(self, rows: Tensor, columns: Tensor, size: tuple[int, int], draws: Draw) -> tuple[Tensor, Tensor]:
         """Return the columns from right to left, in every second image."""
         return rows, columns.where(draws(1) >= 0.5, size[1] - 1 - columns)  # (N, W)

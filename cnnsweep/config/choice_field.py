@@ -1,7 +1,7 @@
-"""What is written as a name, or as a mapping of a name and its arguments: the mechanism.
+"""Keys that take a name, or a mapping with a name and its arguments: the mechanism.
 
-`dataset_entry.py`, `model_entry.py` and `schedule_entry.py` say what there is; each entry is checked against a pydantic
-model of its own and becomes a value of `records.py`.
+`dataset_field.py` and `model_entry.py` list the names; each entry is checked against a pydantic model of its own and
+becomes a value of `types.py`. `component_field.py` is the same for the implementations of a registry.
 """
 
 import hashlib
@@ -72,12 +72,21 @@ class NameOrCode:
             return Reference(value)
         if ":" not in value:
             raise unknown_name(value, self.known, f"`{self.see}` lists what is known; your own code is path.py:name")
-        file, _, attribute = value.rpartition(":")
-        if file.endswith(".py") and attribute.isidentifier():
-            return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
-        if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
-            return _code_in_module(file, value)
-        raise not_allowed(value, "package.module:name or path.py:name")
+        return own_code(value, info)
+
+
+def own_code(value: str, info: Info) -> Reference:
+    """Return the reference for a user's own `package.module:name` or `path.py:name`.
+
+    Raises:
+        PydanticCustomError: it is neither, or the file cannot be read.
+    """
+    file, _, attribute = value.rpartition(":")
+    if file.endswith(".py") and attribute.isidentifier():
+        return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
+    if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
+        return _code_in_module(file, value)
+    raise not_allowed(value, "package.module:name or path.py:name")
 
 
 def _code_in_file(file: str, attribute: str, folder: Path) -> Reference:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trials import model_names
+from cnnsweep.config.trials import code_names
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.errors import UsageError
 from cnnsweep.executors.base import TASK, Executor
@@ -93,7 +93,7 @@ def wish_for_cluster(
         places=history.groups[-1].conditions.get("places", 1) if history.groups else None,
         threads=threads,
         device=spec.device,
-        code=(*model_names(spec, runs), *([] if folder is None else [choice.name])),
+        code=(*code_names(spec, runs), *([] if folder is None else [choice.name])),
         node_data=None if folder is None else NodeData(choice, folder, dataset.fingerprint),
     )
 

@@ -9,8 +9,8 @@
             right = logits.log_softmax(-1).gather(-1, targets[..., None]).squeeze(-1)
             return -((1 - right.exp()) ** self.gamma) * right
 
-`loss` and `val_loss` of a run, in all tables and charts, are means of its own loss: runs of a sweep that differ in it are
-compared by accuracy. The key `label_smoothing` of `params` goes to a loss that has a field of that name.
+`loss` and `val_loss` of a run, in all tables and charts, are means of its own loss: compare runs that differ
+in it by their accuracy. The key `label_smoothing` of `params` goes to a loss that has a field of that name.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cnnsweep.config.field_types import Number
 from cnnsweep.losses.base import Loss, MeanLoss
-from cnnsweep.optimizers.base import Share
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class CrossEntropy(Loss, name="cross_entropy"):
     """Cross-entropy; it is measured on held-out images without label smoothing, so that runs can be compared."""
 
-    label_smoothing: Share = 0.0
+    label_smoothing: Annotated[float, Number(least=0, below=1)] = 0.0
 
     def per_example(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of each example, as `nn.CrossEntropyLoss` defines it."""

@@ -23,9 +23,9 @@ class SGD(Optimizer, name="sgd"):
 
     def build(self, parameters: Iterable[Tensor], lr: float, device: torch.device) -> torch.optim.Optimizer:
         """Return torch's SGD, fused where there is a kernel."""
-        from torch.optim import SGD as Torch
+        from torch import optim
 
-        sgd: type[Torch] = without_compiler(Torch)
+        sgd: type[optim.SGD] = without_compiler(optim.SGD)
         return sgd(
             parameters,
             lr=lr,

@@ -1,12 +1,14 @@
 """Contract of schedules: the learning rate of a step as a pure function, with no state to save or restore.
 
     class Polynomial(WarmUp, name="polynomial"):
-        \"\"\"The learning rate falls to 0 as a power of what is left.\"\"\"
+        \"\"\"The learning rate falls to 0 as a power of the share that is left.\"\"\"
 
         power: float = 1.0
 
         def after_warmup(self, step, total, steps_per_epoch, base_lr):
             return base_lr * (1 - step / total) ** self.power
+
+A schedule may read the step and the length of the run, and nothing else.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Schedule(Component):
 
 
 class WarmUp(Schedule):
-    """Base of schedules that may begin with a warm-up: the rate climbs in a straight line, the schedule spans the rest."""
+    """Base of schedules that may begin with a warm-up, a straight line up to lr; the schedule spans the rest."""
 
     warmup: Annotated[float, Number(least=0)] = Field(
         default=0.0, description="epochs in which the rate first climbs from 0 to lr"

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from cnnsweep._version import __version__
+from cnnsweep.augmentations.base import AUGMENTATIONS
 from cnnsweep.config.dump import dump_spec, without_folder, written_entry
 from cnnsweep.config.early_stop_entry import EARLY_STOP
 from cnnsweep.config.identity import identity_fields
@@ -22,12 +23,15 @@ from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import pixel_scale
 from cnnsweep.errors import DiskFullError
+from cnnsweep.losses.base import make_loss
 from cnnsweep.models.logits import giving_logits
 from cnnsweep.models.outputs import notes_on_outputs
 from cnnsweep.models.registry import build_model, check_model, is_repeatable
+from cnnsweep.optimizers.base import make_optimizer
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.scheduling import Place
 from cnnsweep.report.plan import bytes_text
+from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.atomic_files import to_json
 from cnnsweep.storage.writer import RecordingTask
@@ -44,15 +48,31 @@ def count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
 
     Raises:
         ModelError: a model cannot be built, or does not fit the images and classes.
+        UsageError: an optimizer, schedule, loss or augmentation cannot be made.
     """
     counts: dict[str, int] = {}
     parameters = {}
+    check_components(runs)
     for run in runs:
         key = _model_key(run.model)
         if key not in counts:
             counts[key] = check_model(run.model, dataset.train.image_shape, len(dataset.classes))
         parameters[run.id] = counts[key]
     return parameters
+
+
+def check_components(runs: Sequence[Run]) -> None:
+    """Make every distinct optimizer, schedule, loss and augmentation once, so that mistakes show before training.
+
+    Raises:
+        UsageError: one cannot be imported or does not take its arguments.
+    """
+    for h in dict.fromkeys(dataclasses.replace(run.hyperparameters, seed=0, epochs=1) for run in runs):
+        make_optimizer(h)
+        make_loss(h)
+        SCHEDULES.make(h.schedule)
+        for augmentation in h.augment:
+            AUGMENTATIONS.make(augmentation)
 
 
 def notes_on_models(runs: Sequence[Run], dataset: Dataset) -> list[str]:

@@ -105,10 +105,10 @@ def _with_known_names(runs: Iterable[Run], history: SweepHistory) -> tuple[Run, 
 
 
 def _parameters_if_built(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
-    """Return each run's number of parameters, by its id; 0 for a model that does not fit, which fails as it starts."""
+    """Return each run's number of parameters, by its id; 0 where its model does not fit: it will fail."""
     try:
         return count_parameters(runs, dataset)
-    except ModelError:
+    except (ModelError, UsageError):
         if len(runs) == 1:
             return {runs[0].id: 0}
         half = len(runs) // 2

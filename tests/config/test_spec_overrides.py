@@ -6,7 +6,7 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.search_entry import Search
 from cnnsweep.errors import SpecError
-from cnnsweep.types import ModelChoice, Schedule
+from cnnsweep.types import Choice, ModelChoice
 
 SWEEP = "name: s\ndataset: shapes\nprecision: fp32\nmodel: cnn\nparams:\n  lr: 0.1\n  epochs: [1, 2]\n"
 
@@ -40,7 +40,7 @@ def test_override_reaches_into_mappings_and_makes_them() -> None:
     assert parse("model.channels=[8, 16]").model == ModelChoice("cnn", {"channels": [8, 16]})
     assert parse("tensorboard.images=false").tensorboard.images is False
     assert parse("params.schedule=cosine", "params.schedule.warmup=2").axes["schedule"] == (
-        Schedule("cosine", warmup=2.0),
+        Choice("cosine", {"warmup": 2.0}),
     )
 
 
