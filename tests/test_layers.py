@@ -21,8 +21,8 @@ LAYERS = [
     ["storage", "trackers"],
     ["models", "fusion"],
     ["pruners", "samplers"],
-    ["config", "formatting"],
-    ["optimizers", "schedules", "augmentations", "losses", "metrics"],
+    # The sweep file names components by their registries, and their fields are checked by `config.field_types`.
+    ["config", "formatting", "optimizers", "schedules", "augmentations", "losses", "metrics"],
     ["registry"],
     ["plugins", "seeding", "read_limited", "free_memory"],
     ["types"],

@@ -53,7 +53,7 @@ class Augmentation(Component):
 
 
 class Move(Augmentation):
-    """Base of augmentations that move whole rows and columns; neighbours in the order are done in one pass.
+    """Base of augmentations that move whole rows and columns; `moving.moved` does neighbours in the order in one pass.
 
     Attributes:
         stays_inside: each row and column comes from one of the image; what lies outside is 0.
@@ -68,12 +68,6 @@ class Move(Augmentation):
             size: height and width of the image; a row that is not moved is returned as it is.
         """
         raise NotImplementedError
-
-    def apply(self, images: Tensor, draws: Draw) -> Tensor:
-        """Return the moved images."""
-        from cnnsweep.augmentations.moving import moved
-
-        return moved(images, [(self, draws)])
 
 
 AUGMENTATIONS = Registry("augmentation", "augmentations", Augmentation)

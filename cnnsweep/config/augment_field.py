@@ -36,7 +36,7 @@ class Augment:
         mapping = {
             "type": "object",
             "properties": {name: _schema_of(name) for name, _ in installed(AUGMENTATIONS)},
-            "patternProperties": {f"^{_OWN}$": {"type": ["object", "boolean"]}},
+            "patternProperties": {f"^{_OWN}$": {"anyOf": [{"type": "object"}, {"type": "boolean"}]}},
             "additionalProperties": False,
         }
         return {"anyOf": [text, mapping]}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnsweep.augmentations.base import Draws, augment
+from cnnsweep.augmentations.augment import Draws, augment
 from cnnsweep.seeding import uniform_per_item
 from cnnsweep.types import Choice
 

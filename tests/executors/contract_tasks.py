@@ -38,6 +38,7 @@ ADAM = Hyperparameters(
 )  # fmt: skip
 SGD = dataclasses.replace(ADAM, optimizer="sgd", momentum=0.9, nesterov=True, beta1=None, beta2=None, eps=None)
 RMSPROP = dataclasses.replace(ADAM, optimizer="rmsprop", momentum=0.5, beta1=None, beta2=None)
+_ALL_THREE = (Choice("flip"), Choice("crop", {"padding": 1}), Choice("cutout", {"side": 3}))
 HARD = dataclasses.replace(
     ADAM, optimizer="adamw", weight_decay=0.1, label_smoothing=0.1, grad_clip=0.5,
     schedule=Choice("cosine", {"warmup": 1.0}), augment=_ALL_THREE,
