@@ -208,8 +208,9 @@ def _default(source: Source, key: str, optimizer: Any) -> Any:
         return source.defaults.get(key)
     name = optimizer.get("name") if isinstance(optimizer, Mapping) else optimizer
     # A user's own optimizer, or one that is not installed here, has defaults that are not known.
-    known = isinstance(name, str) and not is_reference(name) and OPTIMIZERS.knows(name)
-    fields = OPTIMIZERS.get(name).model_fields if known else {}
+    if not isinstance(name, str) or is_reference(name) or not OPTIMIZERS.knows(name):
+        return None
+    fields = OPTIMIZERS.get(name).model_fields
     return fields[key].default if key in fields else None
 
 

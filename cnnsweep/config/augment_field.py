@@ -9,7 +9,7 @@ from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cnnsweep.augmentations.base import AUGMENTATIONS, as_listed
-from cnnsweep.config.component_field import check_arguments, field_schemas, installed, reference_to, refused
+from cnnsweep.config.component_field import Wrong, check_arguments, field_schemas, installed, reference_to, refused
 from cnnsweep.config.field_types import JsonSchema, YesNo, not_allowed
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import Choice
@@ -64,7 +64,7 @@ def _choices(value: object, info: Info) -> tuple[Choice, ...]:
     if not isinstance(value, dict):
         raise not_allowed(value, _allowed())
     found: dict[str, Choice] = {}
-    errors: list[tuple[tuple[str | int, ...], PydanticCustomError, Any]] = []
+    errors: list[Wrong] = []
     for name, given in value.items():
         try:
             choice = _choice(name, given, info)

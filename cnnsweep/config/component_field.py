@@ -7,7 +7,7 @@ imported to be checked, those that a file names and no others; a user's own file
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component, Registry
 from cnnsweep.types import Choice
 
+Wrong = tuple[tuple[str | int, ...], PydanticCustomError, Any]  # place below the key, error, value
 _OURS = ("said", "allowed", "unknown", "unknown_key", "missing_name")  # kinds of errors with a text of our own
 
 
@@ -98,7 +99,7 @@ def check_arguments(registry: Registry[Any], choice: Choice, flat: tuple[str, ..
         PydanticCustomError: the package that has the implementation cannot be imported.
     """
     fields = fields_of(registry, choice)
-    errors = [
+    errors: list[Wrong] = [
         ((key,), _unknown_key(registry.kind, key, choice.name, fields, flat), item)
         for key, item in choice.arguments.items()
         if key in flat or (fields is not None and key not in fields)
@@ -151,7 +152,7 @@ def field_schemas(kind: type[Component], left_out: tuple[str, ...] = ()) -> dict
     }
 
 
-def refused(errors: list[tuple[tuple[str | int, ...], PydanticCustomError, Any]]) -> ValidationError:
+def refused(errors: Sequence[Wrong]) -> ValidationError:
     """Return several errors, with their places below the key, as one."""
     details = [InitErrorDetails(type=error, loc=loc, input=given) for loc, error, given in errors]
     return ValidationError.from_exception_data("component", details)
@@ -166,7 +167,7 @@ def _unknown_key(
     return PydanticCustomError("unknown_key", "unknown key", {"kind": kind, "name": name, "known": known})
 
 
-def _plain(key: str, value: Any, errors: list[tuple[tuple[str | int, ...], PydanticCustomError, Any]]) -> Any:
+def _plain(key: str, value: Any, errors: list[Wrong]) -> Any:
     try:
         return require_finite(value)
     except PydanticCustomError as error:

@@ -28,8 +28,8 @@ def sweep_json_schema() -> JsonSchema:
             note = "; a list of lists is an axis" if argument in LIST_ARGUMENTS else ""
             params["properties"][MODEL_PREFIX + argument] = {"description": f"{field.description}{note}"}
     for _, kind in installed(OPTIMIZERS):
-        for argument, field in field_schemas(kind, FLAT).items():
-            params["properties"][OPTIMIZER_PREFIX + argument] = {"description": field["description"]}
+        for argument, of_field in field_schemas(kind, FLAT).items():
+            params["properties"][OPTIMIZER_PREFIX + argument] = {"description": of_field["description"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cnnsweep sweep file",

@@ -1,7 +1,7 @@
 """Keys `optimizer.<argument>` of `params`, and which of the keys of `params` an optimizer or loss uses."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -93,13 +93,13 @@ def check_optimizer_arguments(
             mistakes.append(Mistake(("params", key), problem, at_key=True))
         elif is_distribution(value):
             try:
-                axes[key] = read_distribution(value, lambda items, key=key: _checked(key, items, optimizers))
+                axes[key] = read_distribution(value, partial(_checked, key, optimizers))
             except PydanticCustomError as error:
                 mistakes.append(Mistake(("params", key), error.message()))
         else:
             items = value if isinstance(value, list) else [value]
             try:
-                axes[key] = _checked(key, items, optimizers)
+                axes[key] = _checked(key, optimizers, items)
             except PydanticCustomError as error:
                 mistakes.append(Mistake(("params", key), error.message()))
     return axes, mistakes
@@ -123,7 +123,7 @@ def _problem(key: str, value: Any, optimizers: Sequence[Choice]) -> str | None:
     return f"no argument of the optimizers named ({names}); {hint}"
 
 
-def _checked(key: str, items: Sequence[Any], optimizers: Sequence[Choice]) -> tuple[Any, ...]:
+def _checked(key: str, optimizers: Sequence[Choice], items: Sequence[Any]) -> tuple[Any, ...]:
     """Return values as the first optimizer that has the argument reads them."""
     argument = key.removeprefix(OPTIMIZER_PREFIX)
     users = [one for one in optimizers if argument in (_fields(OPTIMIZERS, one.name, one.code) or {argument: None})]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnnsweep.optimizers.base import Optimizer, Positive, Share, has_kernel, without_compiler
@@ -26,9 +26,7 @@ class Adam(Optimizer, name="adam"):
 
         return self._built(Torch, parameters, lr, device)
 
-    def _built(
-        self, kind: type[torch.optim.Adam], parameters: Iterable[Tensor], lr: float, device: torch.device
-    ) -> torch.optim.Optimizer:
+    def _built(self, kind: Any, parameters: Iterable[Tensor], lr: float, device: torch.device) -> torch.optim.Optimizer:
         adam: type[torch.optim.Adam] = without_compiler(kind)
         betas = (self.beta1, self.beta2)
         return adam(
@@ -46,9 +44,9 @@ class Adam(Optimizer, name="adam"):
 
     def fused_step(
         self,
-        parameters: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        state: Mapping[str, Sequence[Tensor]],
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: Mapping[str, list[Tensor]],
         step: Tensor | None,
         lr: float,
     ) -> None:

@@ -61,9 +61,9 @@ class Optimizer(Component):
 
     def fused_step(
         self,
-        parameters: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        state: Mapping[str, Sequence[Tensor]],
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: Mapping[str, list[Tensor]],
         step: Tensor | None,
         lr: float,
     ) -> None:

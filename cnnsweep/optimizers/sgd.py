@@ -41,9 +41,9 @@ class SGD(Optimizer, name="sgd"):
 
     def fused_step(
         self,
-        parameters: Sequence[Tensor],
-        gradients: Sequence[Tensor],
-        state: Mapping[str, Sequence[Tensor]],
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: Mapping[str, list[Tensor]],
         step: Tensor | None,
         lr: float,
     ) -> None:
@@ -52,9 +52,9 @@ class SGD(Optimizer, name="sgd"):
 
         del step  # SGD counts none
         torch._fused_sgd_(
-            parameters,  # type: ignore[arg-type]
-            gradients,  # type: ignore[arg-type]
-            state.get(_MOMENTUM, []),  # type: ignore[arg-type]
+            parameters,
+            gradients,
+            state.get(_MOMENTUM, []),
             weight_decay=self.weight_decay,
             momentum=self.momentum,
             lr=lr,

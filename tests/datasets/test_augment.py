@@ -15,18 +15,20 @@ EVERYTHING = (Choice("flip"), Choice("crop", {"padding": 2}), Choice("cutout", {
 
 def slowly(images: torch.Tensor, items: torch.Tensor, how: tuple[Choice, ...], seed: int, epoch: int) -> np.ndarray:
     """The same by slicing, one image after the other."""
+    given = {choice.name: choice.arguments for choice in how}
+    padding, side = given.get("crop", {"padding": 0})["padding"], given.get("cutout", {"side": 0})["side"]
     results = []
     draws = uniform_per_item(seed, "augment", epoch, items, 5).double().numpy()
     for image, (flip, row, column, hole_row, hole_column) in zip(images.numpy(), draws, strict=True):
         _, height, width = image.shape
-        padded = np.pad(image, ((0, 0), (how.crop,) * 2, (how.crop,) * 2))
-        top, left = int(row * (2 * how.crop + 1)), int(column * (2 * how.crop + 1))
+        padded = np.pad(image, ((0, 0), (padding,) * 2, (padding,) * 2))
+        top, left = int(row * (2 * padding + 1)), int(column * (2 * padding + 1))
         result = padded[:, top : top + height, left : left + width].copy()
-        if how.flip and flip < 0.5:
+        if "flip" in given and flip < 0.5:
             result = result[:, :, ::-1].copy()
-        if how.cutout:
-            top, left = int(hole_row * height) - how.cutout // 2, int(hole_column * width) - how.cutout // 2
-            result[:, max(top, 0) : top + how.cutout, max(left, 0) : left + how.cutout] = 0
+        if side:
+            top, left = int(hole_row * height) - side // 2, int(hole_column * width) - side // 2
+            result[:, max(top, 0) : top + side, max(left, 0) : left + side] = 0
         results.append(result)
     return np.stack(results)
 
