@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -116,7 +116,7 @@ class Identities:
     def texts(self, model: ModelChoice, hyperparameters: Hyperparameters, without: str = "") -> dict[str, str]:
         """Return what makes an id, as JSON texts; `without` is a hyperparameter to leave out."""
         counted = identity_fields(hyperparameters)
-        texts = {name: _hyperparameter_text(name, value) for name, value in counted.items() if name != without}
+        texts = {name: _TEXTS.get(name, _text)(value) for name, value in counted.items() if name != without}
         return {**self._shared, "model": self._model(model), "hyperparameters": _object(texts)}
 
     def _model(self, model: ModelChoice) -> str:
@@ -295,12 +295,6 @@ def _text(value: Any) -> str:
     return _json(_canonical(value))
 
 
-def _hyperparameter_text(name: str, value: Any) -> str:
-    if isinstance(value, Choice):
-        return _text_of_choice(value)
-    return _text_of_augmentations(value) if name == "augment" else _text(value)
-
-
 @cache
 def _text_of_choice(choice: Choice) -> str:
     return _json(_canonical(choice_identity(choice)))
@@ -309,6 +303,13 @@ def _text_of_choice(choice: Choice) -> str:
 @cache
 def _text_of_augmentations(choices: tuple[Choice, ...]) -> str:
     return _json(_canonical(augment_identity(choices)))
+
+
+_TEXTS: Mapping[str, Callable[[Any], str]] = {
+    "schedule": _text_of_choice,
+    "loss_function": _text_of_choice,
+    "augment": _text_of_augmentations,
+}
 
 
 def _json(canonical: Any) -> str:
