@@ -18,7 +18,10 @@ from small_sweeps import sweep, tables
 from cnnsweep.analysis.compare_sources import load_sources
 from cnnsweep.analysis.results import Results, load_results
 from cnnsweep.formatting.numbers import duration_text
+from cnnsweep.html.page import render_page
 from cnnsweep.html.run_table import run_table
+from cnnsweep.plots.save import make_drawings
+from cnnsweep.plots.style import SLIDE
 from cnnsweep.progress.plain import PlainDisplay
 from cnnsweep.progress.sweep_monitor import Sight
 from cnnsweep.progress.watch import watch
@@ -185,10 +188,10 @@ def assert_agreement_on_how_the_runs_stand_and_on_the_best(folder: Path, last: s
     starred = [line for line in report(results).splitlines() if line.startswith("★")]
     watched = [line for line in once(folder).splitlines() if line.startswith("★")]
     chance = results.sweep.chance
-    assert best.val_accuracy is not None
+    assert best["val_accuracy"] is not None
     assert chance is not None
-    assert len(starred) == len(watched) == (best.val_accuracy > chance)
-    assert all(f"{best.val_accuracy:.4f}" in line for line in (*starred, *watched))
+    assert len(starred) == len(watched) == (best["val_accuracy"] > chance)
+    assert all(f"{best['val_accuracy']:.4f}" in line for line in (*starred, *watched))
 
 
 def test_the_time_of_a_sweep_counts_no_pause_between_two_commands(tmp_path):
@@ -289,3 +292,165 @@ def test_a_search_that_asks_again_for_what_it_had_takes_it_back(tmp_path):
     assert pairs(once(folder)) == {"1/1": 2}
     command(folder, text)
     assert {row["run"] for row in tables(folder)["runs"] if row["in_file"]} == names
+
+
+# Charts
+
+
+CHARTS = BASE + (
+    "params: {lr: [0.1, 0.03, 0.01, 0.003], optimizer: [adam, sgd], momentum: [0.0, 0.9], seed: [0, 1], "
+    "batch_size: 60, epochs: 4}\nearly_stop: {method: halving, factor: 2}\n"
+)
+
+
+@pytest.fixture(scope="module")
+def charted(tmp_path_factory) -> Results:
+    """A sweep with seeds and early stopping, whose best run is evaluated."""
+    from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen
+
+    folder = tmp_path_factory.mktemp("charts") / "small"
+    command(folder, CHARTS)
+    evaluate_chosen(folder, EvaluationOptions(folder, device="cpu"))
+    return load_results(folder)
+
+
+@pytest.fixture(scope="module")
+def page_charts(charted) -> dict[str, Any]:
+    """The page's charts by their keys: title, notes and views, each with sentence, figure and table."""
+    pytest.importorskip("plotly")
+    text = render_page(charted, charted.folder)
+    found = {}
+    for key, body in re.findall(r'<figure class="chart" id="chart-([\w-]+)">(.*?)</figure>', text, re.DOTALL):
+        views = re.search(r'<script type="application/json">(.*?)</script>', body, re.DOTALL)
+        assert views is not None
+        found[key] = json.loads(views[1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def figure_axes(charted) -> dict[str, Any]:
+    """The axes of each paper figure."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.figure import Figure
+
+    found = {}
+    for name, drawing in make_drawings(charted).items():
+        if drawing is not None:
+            figure = Figure()
+            drawing.draw(figure, SLIDE)
+            found[name] = figure.axes[0]
+    return found
+
+
+def labels(axes: Any, which: str) -> list[str]:
+    return [label.get_text() for label in getattr(axes, f"get_{which}ticklabels")()]
+
+
+def in_order(text: str, parts: list[str]) -> bool:
+    """True if all parts stand in a text, one after the other."""
+    places = [text.find(part) for part in parts]
+    return -1 not in places and places == sorted(places)
+
+
+def test_learning_curves_agree(charted, page_charts, figure_axes):
+    view = page_charts["learning"]["0"]
+    traces = [one for one in view["figure"]["data"] if one["type"] == "scatter" and one["mode"] == "lines+markers"]
+    traces.reverse()  # the best is drawn last
+    lines = list(reversed(figure_axes["learning curves"].get_lines()))
+    assert len(traces) == len(lines) == 5
+    for trace, line in zip(traces, lines, strict=True):
+        assert list(line.get_xdata()) == trace["x"]
+        assert list(line.get_ydata()) == pytest.approx([100 * y for y in trace["y"]])
+    names = [row[0] for row in view["table"]["rows"]]
+    assert [line.get_label() for line in lines] == names
+    curves = report(charted).partition("val_accuracy by epoch")[2]
+    assert in_order(curves, [name.replace("  ", " ━━ ") for name in names])
+
+
+def test_effects_agree(charted, page_charts, figure_axes):
+    rows = page_charts["effects"][""]["table"]["rows"]
+    table = report(charted).partition("Mean val_accuracy by setting")[2].partition("difference to the best value,")[0]
+    for name, mean, difference, runs in rows:
+        value = name.partition(" = ")[2]
+        assert re.search(rf"(?m)(?<!\S){re.escape(value)} +{mean}( ◂)? .*{re.escape(runs)}", table), name
+        assert difference in ("best", "–") or difference in table
+    drawn = [text for text in labels(figure_axes["effects"], "y") if text not in ("lr", "optimizer", "momentum")]
+    assert drawn == [row[0].partition(" = ")[2] for row in rows if row[0] != "momentum = –"]
+    legend = page_charts["effects"][""]["sentence"].partition("Bars: ")[2].partition(",")[0]
+    assert legend in " ".join(report(charted).split())
+    noise = re.search(r"Noise: runs that differ by seed alone .*", report(charted))
+    assert noise is not None
+    assert noise[0] in render_page(charted, charted.folder)
+
+
+def test_importance_and_interaction_agree(charted, page_charts, figure_axes):
+    assert "importance" in page_charts
+    for key, title in (("importance", "Importance  "), ("interaction", "Interaction  ")):
+        assert (key in page_charts) == (title in report(charted))
+        if key not in page_charts:  # no pair does more together than noise would
+            continue
+        rows = page_charts[key][""]["table"]["rows"]
+        text = " ".join(report(charted).partition(title)[2].split())
+        assert in_order(text, [f"{name} {share}" for name, share in rows])
+    axes = figure_axes["importance"]
+    assert labels(axes, "y") == [name for name, _ in page_charts["importance"][""]["table"]["rows"]]
+    assert [text.get_text().strip() for text in axes.texts] == [
+        share for _, share in page_charts["importance"][""]["table"]["rows"]
+    ]
+
+
+def test_heat_map_of_the_figures_is_the_one_that_the_page_shows_first(page_charts, figure_axes, charted):
+    chosen = re.findall(r"<option value=(\d) selected>", render_page(charted, charted.folder).partition("heat-map")[2])
+    heat = page_charts["heat-map"][",".join(chosen[:2])]["figure"]
+    axes = figure_axes["heat map"]
+    shown = axes.get_images()[0].get_array().tolist()
+    expected = [[None if z is None else pytest.approx(100 * z) for z in row] for row in heat["data"][0]["z"]]
+    assert shown == expected
+    assert (labels(axes, "x"), labels(axes, "y")) == (
+        heat["layout"]["xaxis"]["ticktext"],
+        heat["layout"]["yaxis"]["ticktext"],
+    )
+
+
+def test_costs_agree(charted, page_charts, figure_axes):
+    view = next(iter(page_charts["cost"].values()))
+    series = {one["name"]: (one["x"], one["y"]) for one in view["figure"]["data"]}
+    lines = {line.get_label(): line for line in figure_axes["figure against time"].get_lines()}
+    assert "stopped early" in series
+    for name, (xs, ys) in series.items():
+        assert list(lines[name].get_xdata()) == xs
+        assert list(lines[name].get_ydata()) == pytest.approx([100 * y for y in ys])
+    rows = view["table"]["rows"]
+    if len(rows) > 1:  # a single one is no trade-off for the terminal to list
+        assert in_order(report(charted).partition("Best for its time")[2], [row[0] for row in rows])
+
+
+def test_classes_agree(charted, page_charts, figure_axes):
+    from cnnsweep.analysis.run_evaluation import load_run_evaluation
+    from cnnsweep.report.class_tables import class_tables
+
+    rows = page_charts["classes"][""]["table"]["rows"]
+    axes = figure_axes["accuracy by class"]
+    assert labels(axes, "y") == [name for name, _ in rows]
+    points = [line.get_xdata()[0] for line in axes.get_lines() if line.get_marker() == "o"]
+    assert [f"{point:.2f} %" for point in points] == [share for _, share in rows]
+    assert charted.sweep.best is not None
+    evaluation = load_run_evaluation(charted.folder / charted.sweep.best)
+    assert evaluation is not None
+    text = show(lambda console: [console.print(part) for part in class_tables(evaluation, console)], 100)
+    assert in_order(" ".join(text.split()), [f"{name} {share}" for name, share in rows])
+    matrix = next(iter(page_charts["confusion"].values()))
+    shares = figure_axes["confusion matrix"].get_images()[0].get_array()
+    assert shares.tolist() == [[pytest.approx(100 * z) for z in row] for row in matrix["figure"]["data"][0]["z"]]
+    pairs = " ".join(text.partition("Most confused")[2].split())
+    assert in_order(pairs, [" ".join(row) for row in matrix["table"]["rows"]])
+
+
+def test_early_stopping_agrees(charted, page_charts):
+    text = report(charted).partition("Early stopping")[2]
+    view = page_charts["stopping"][""]
+    for when, stopped, _, because in view["table"]["rows"]:
+        assert re.search(rf"{stopped} settings? stopped {when} \({re.escape(because)}\)", text)
+    saved = re.search(r"saved .*", text)
+    assert saved is not None
+    assert saved[0] in view["sentence"]

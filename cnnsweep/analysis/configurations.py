@@ -7,12 +7,11 @@ from statistics import fmean
 from typing import Any
 
 from cnnsweep.analysis.axes import REPLICATE_AXES, canonical, has_replicates, setting_axes
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.statistics import Estimate, estimate, tied_with_best
 from cnnsweep.analysis.summary import column, rank_by, sort_key
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, settings_text
-from cnnsweep.metrics.objective import Objective, default_mode
 
 Replicate = tuple[str, int | None]  # seed (as text; empty where all runs have the sweep's) and fold
 
@@ -55,7 +54,7 @@ class Setting:
 
     def mean(self, metric: str) -> float | None:
         """Return the mean of a figure over the runs that did not fail, None if none has it."""
-        return mean_of(run.figure(metric) for run in self.runs if not run.has_failed)
+        return mean_of(run[metric] for run in self.runs if not run.has_failed)
 
 
 def group_settings(results: Results) -> tuple[Setting, ...]:
@@ -86,10 +85,10 @@ def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool,
     losses: list[float | None] = []
     tie_breaker = results.sweep.objective.tie_breaker
     for run in runs:
-        figure = run.figure(metric)
+        figure = run[metric]
         if figure is not None and (run.is_complete or not (is_any_complete or run.has_failed)):
             figures[replicate_of(run, figures)] = figure
-            losses.append(None if tie_breaker is None else run.figure(tie_breaker))
+            losses.append(None if tie_breaker is None else run[tie_breaker])
     first = runs[0]
     settings = {name: value for name, value in first.settings.items() if name not in REPLICATE_AXES or len(runs) == 1}
     failed = sum(run.has_failed for run in runs)
@@ -118,8 +117,8 @@ def sort_settings(results: Results, settings: Sequence[Setting], sort: str | Non
     """
     if sort is None or sort == results.sweep.objective.metric:
         return list(settings)
-    if sort in FIGURES:
-        order = Objective(sort, default_mode(sort)).rank([setting.mean(sort) for setting in settings])
+    if sort in results.sweep.recorded:
+        order = results.sweep.by(sort).rank([setting.mean(sort) for setting in settings])
         return sorted((settings[n] for n in order), key=lambda setting: setting.failed > 0)
     value = column(results, sort)
 
@@ -152,9 +151,14 @@ def best_of(results: Results, setting: Setting) -> RunResult:
 
 
 def setting_words(results: Results, setting: Setting, separator: str = " ") -> str:
-    """Return what sets a setting apart, or a run's name where nothing varies."""
-    words = settings_text(setting.settings, setting_axes(results), separator)
-    return words or safe_text(setting.runs[0].name)
+    """Return the hyperparameters that vary with their values, or a run's name where nothing varies."""
+    return all_words(results, [setting], separator)[0]
+
+
+def all_words(results: Results, settings: Iterable[Setting], separator: str = " ") -> list[str]:
+    """Return `setting_words` of each; of many, much faster than one by one."""
+    axes = setting_axes(results)
+    return [settings_text(one.settings, axes, separator) or safe_text(one.runs[0].name) for one in settings]
 
 
 def replicate_words(keys: Iterable[Replicate]) -> str:

@@ -1,17 +1,19 @@
-"""What follows from a confusion matrix, for whatever has one."""
+"""Values derived from a confusion matrix."""
 
 from __future__ import annotations
 
 
 class Confused:
-    """A base of dataclasses with these two fields.
+    """A base of dataclasses with these fields.
 
     Attributes:
+        split: test, val or train.
         classes: their names.
         confusion: numbers of images; a row a true class, a column a predicted one.
     """
 
     __slots__ = ()
+    split: str
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
 

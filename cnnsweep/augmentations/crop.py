@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from cnnsweep.augmentations.base import Draw, Move, whole
-from cnnsweep.config.field_types import Whole
+from cnnsweep.field_types import Whole
 
 if TYPE_CHECKING:
     from torch import Tensor

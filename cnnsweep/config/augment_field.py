@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cnnsweep.augmentations.base import AUGMENTATIONS, as_listed
 from cnnsweep.config.component_field import Wrong, check_arguments, field_schemas, installed, reference_to, refused
-from cnnsweep.config.field_types import JsonSchema, YesNo, not_allowed
+from cnnsweep.field_types import JsonSchema, YesNo, not_allowed
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import Choice
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.field_types import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
+from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
 from cnnsweep.plugins import module_file
 from cnnsweep.read_limited import read_bounded
 
@@ -72,15 +72,11 @@ class NameOrCode:
             return Reference(value)
         if ":" not in value:
             raise unknown_name(value, self.known, f"`{self.see}` lists what is known; your own code is path.py:name")
-        return own_code(value, info)
+        return resolve_code(value, info)
 
 
-def own_code(value: str, info: Info) -> Reference:
-    """Return the reference for a user's own `package.module:name` or `path.py:name`.
-
-    Raises:
-        PydanticCustomError: it is neither, or the file cannot be read.
-    """
+def resolve_code(value: str, info: Info) -> Reference:
+    """Return the reference that `package.module:name` or `path.py:name` means in the sweep file's folder."""
     file, _, attribute = value.rpartition(":")
     if file.endswith(".py") and attribute.isidentifier():
         return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))

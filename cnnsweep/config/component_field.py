@@ -15,10 +15,10 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from cnnsweep.config.choice_field import OWN_CODE, own_code
+from cnnsweep.config.choice_field import OWN_CODE, resolve_code
 from cnnsweep.config.component_source import fields_in_source
-from cnnsweep.config.field_types import JsonSchema, found, mistake, not_allowed, require_finite, unknown_name
 from cnnsweep.errors import UsageError
+from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, require_finite, unknown_name
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component, Registry
 from cnnsweep.types import Choice
@@ -81,7 +81,7 @@ def reference_to(registry: Registry[Any], name: object, info: Info) -> tuple[str
         PydanticCustomError: it is none of them.
     """
     if isinstance(name, str) and is_reference(name):
-        reference = own_code(name, info)
+        reference = resolve_code(name, info)
         return reference.name, reference.code
     if isinstance(name, str) and registry.knows(name):
         return name, None

@@ -11,14 +11,14 @@ import yaml
 from cnnsweep.augmentations.base import AUGMENTATIONS
 from cnnsweep.config.augment_field import main_field
 from cnnsweep.config.axis import Values
-from cnnsweep.config.choice_field import Entry
-from cnnsweep.config.distributions import Interval
-from cnnsweep.config.early_stop_entry import EARLY_STOP, EarlyStop
-from cnnsweep.config.schema import Params, SweepSpec
-from cnnsweep.config.search_entry import SEARCH, Search
-from cnnsweep.config.yaml import scalar_value
+from cnnsweep.config.method_field import MethodField
+from cnnsweep.config.schema import EARLY_STOP, SEARCH, Params, SweepSpec
+from cnnsweep.config.trackers_field import DEFAULT_TRACKERS
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
+from cnnsweep.registry import Component
+from cnnsweep.samplers.space import Interval
+from cnnsweep.scalars import scalar_value
 from cnnsweep.types import Choice, DatasetChoice, ModelChoice, Normalization
 
 
@@ -60,6 +60,18 @@ def without_folder(name: str, code: str | None) -> str:
     return f"{PurePath(file).name}:{attribute}"
 
 
+def component_facts(field: MethodField, component: Component | None) -> dict[str, Any]:
+    """Return the mapping that a sweep file has for a component; of a user's own file only the last part of its path."""
+    facts = field.written(component)
+    return {**facts, field.key: facts[field.key] if component is None else short_name(component)}
+
+
+def short_name(component: Component) -> str:
+    """Return a component's name in the sweep file; of a user's own file only the last part of its path."""
+    origin = component.origin
+    return without_folder(origin.name, origin.code) if is_reference(origin.name) else origin.name
+
+
 def dump_spec(spec: SweepSpec) -> str:
     """Return a sweep file that means the same wherever it lies: paths of code are absolute, defaults are written out.
 
@@ -85,11 +97,15 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     if spec.seeds:
         entries["seeds"] = list(spec.seeds)
     entries["validation"] = spec.validation if spec.folds is None else {"folds": spec.folds}
+    if spec.metrics:
+        entries["metrics"] = [as_written(choice) for choice in spec.metrics]
     for key in ("metric", "mode", "scope"):
         entries[key] = getattr(spec, key)
     if spec.early_stop is not None:
-        entries["early_stop"] = written_entry(spec.early_stop, EARLY_STOP)
+        entries["early_stop"] = EARLY_STOP.written(spec.early_stop)
     entries |= {"device": spec.device, "precision": spec.precision, "tensorboard": spec.tensorboard.model_dump()}
+    if spec.trackers != DEFAULT_TRACKERS:
+        entries["trackers"] = [tracker.as_written() for tracker in spec.trackers]
     return entries
 
 
@@ -99,15 +115,9 @@ def _space(spec: SweepSpec) -> dict[str, Any]:
         "when": {key: condition.as_written() for key, condition in spec.when.items()},
         "exclude": [condition.as_written() for condition in spec.exclude],
         "include": [{key: as_written(value) for key, value in one.items()} for one in spec.include],
-        "search": {} if spec.search.method == "grid" else written_entry(spec.search, SEARCH),
+        "search": {} if spec.search is None else SEARCH.written(spec.search),
     }
     return {key: value for key, value in entries.items() if value}
-
-
-def written_entry(value: Search | EarlyStop, entry: Entry) -> dict[str, Any]:
-    """Return the mapping that a sweep file has for a record with a `method`: the fields that this method uses."""
-    used = entry.variants[entry.variant_of({"method": value.method})].model_fields
-    return {name: item for name in used if (item := getattr(value, name)) is not None}
 
 
 def _written_dataset(dataset: DatasetChoice) -> dict[str, Any]:

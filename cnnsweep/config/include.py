@@ -12,11 +12,11 @@ from cnnsweep.config.cross_checks import check_model_arguments
 from cnnsweep.config.distributions import is_distribution
 from cnnsweep.config.dump import as_written, without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.field_types import found
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.optimizer_arguments import check_optimizer_arguments, unused_by, user_of
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params
 from cnnsweep.config.yaml import KeyPath
+from cnnsweep.field_types import found
 from cnnsweep.types import ModelChoice
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from cnnsweep.config.component_field import field_schemas, installed
-from cnnsweep.config.field_types import JsonSchema
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, PresetModel
 from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
+from cnnsweep.field_types import JsonSchema
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 
 _ANY_ARGUMENT = "an argument of the {}, as a value or an axis"

@@ -58,7 +58,3 @@ MODELS: tuple[str, ...] = (*PRESET_MODELS, *TORCHVISION_MODELS)
 EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "letters", "digits", "mnist")
 
 PRECISIONS = ("fp32", "bf16", "fp64")
-
-SEARCHES = ("grid", "random", "sobol", "tpe", "gp", "cmaes")
-
-EARLY_STOPS = ("halving", "hyperband", "median", "patience", "threshold")

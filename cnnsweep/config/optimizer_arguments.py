@@ -12,8 +12,8 @@ from cnnsweep.config.component_field import check_arguments, fields_of, installe
 from cnnsweep.config.distributions import is_distribution, read_distribution
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.field_types import mistake, nearest_name
 from cnnsweep.config.schema import OPTIMIZER_PREFIX
+from cnnsweep.field_types import mistake, nearest_name
 from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.registry import Registry

@@ -13,8 +13,13 @@ from cnnsweep.config.choice_field import CLOSED
 from cnnsweep.config.component_field import ComponentField
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
-from cnnsweep.config.early_stop_entry import EARLY_STOP, EarlyStop, OrNone
-from cnnsweep.config.field_types import (
+from cnnsweep.config.method_field import MethodField
+from cnnsweep.config.metrics_field import MetricList, MetricName
+from cnnsweep.config.model_entry import MODEL
+from cnnsweep.config.names import PRECISIONS
+from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
+from cnnsweep.config.trackers_field import DEFAULT_TRACKERS, TrackerChoice, Trackers
+from cnnsweep.field_types import (
     JsonSchema,
     LargestNorm,
     Number,
@@ -24,13 +29,11 @@ from cnnsweep.config.field_types import (
     Whole,
     not_allowed,
 )
-from cnnsweep.config.model_entry import MODEL
-from cnnsweep.config.names import PRECISIONS
-from cnnsweep.config.search_entry import SEARCH, Search
-from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
 from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
-from cnnsweep.metrics.objective import METRICS, Objective
+from cnnsweep.metrics.objective import Objective
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS, Flag, Share
+from cnnsweep.pruners.base import PRUNERS, Pruner
+from cnnsweep.samplers.base import SAMPLERS, Sampler
 from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.types import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice
 
@@ -42,6 +45,9 @@ ARGUMENT_PREFIXES = (MODEL_PREFIX, OPTIMIZER_PREFIX)  # of keys of `params` that
 OPTIMIZER = ComponentField(OPTIMIZERS, "{name: my.py:Lion, cautious: true}", FLAT)
 SCHEDULE = ComponentField(SCHEDULES, "{name: cosine, warmup: 2}")
 LOSS = ComponentField(LOSSES, "{name: my.py:Focal, gamma: 2}", (LABEL_SMOOTHING,))
+
+SEARCH = MethodField(SAMPLERS, "method", "grid", "{method: random, runs: 20}", "how settings are chosen")
+EARLY_STOP = MethodField(PRUNERS, "method", "none", "{method: halving, factor: 3}", "the rule that ends runs early")
 
 
 def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
@@ -98,6 +104,9 @@ class Params(BaseModel):
     model: Axis[Annotated[ModelChoice | None, MODEL]] = _axis("models to compare; replaces the top-level `model`", None)
 
 
+_RESERVED = frozenset(Params.model_fields)
+
+
 class TensorBoard(BaseModel):
     """What is written for TensorBoard beside the scalars of each epoch, which always are."""
 
@@ -149,8 +158,8 @@ class SweepFile(BaseModel):
     )
     exclude: Plain = Field(default=None, description="combinations to leave out, a list of conditions")
     include: Plain = Field(default=None, description="settings to train beside those, a list of mappings")
-    search: Annotated[Search, SEARCH] = Field(
-        default=Search(), description="how settings are chosen: grid, random, sobol, tpe, gp or cmaes"
+    search: Annotated[Sampler | None, SEARCH] = Field(
+        default=None, description="how settings are chosen: grid (all of them), or a sampler such as random or tpe"
     )
     seed: Seed = Field(default=0, description="seed of the validation split, and of the runs that have none")
     seeds: Annotated[int | tuple[int, ...] | None, Seeds()] = Field(
@@ -160,8 +169,11 @@ class SweepFile(BaseModel):
         default=0.1,
         description="share or number of training images held out to choose the best epoch and run; 0, or {folds: 5}",
     )
-    metric: Annotated[str | None, OneOf(METRICS)] = Field(
-        default=None, description="the figure that decides; val_accuracy, or accuracy where validation is 0"
+    metrics: Annotated[tuple[Choice, ...], MetricList(_RESERVED)] = Field(
+        default=(), description="further metrics to record: names, path.py:Name, or mappings with name and arguments"
+    )
+    metric: Annotated[str | None, MetricName()] = Field(
+        default=None, description="the metric that decides; val_accuracy, or accuracy where validation is 0"
     )
     mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
         default=None, description="whether more or less is better; by default max for accuracies, min for losses"
@@ -169,8 +181,8 @@ class SweepFile(BaseModel):
     scope: Annotated[str, Scope()] = Field(
         default="best", description="which epochs of a run count: best, last or mean of last K"
     )
-    early_stop: Annotated[EarlyStop | None, EARLY_STOP, OrNone()] = Field(
-        default=None, description="which rule ends runs early: halving, hyperband, median, patience or threshold"
+    early_stop: Annotated[Pruner | None, EARLY_STOP] = Field(
+        default=None, description="the rule that ends runs early, such as halving or median; or none"
     )
     device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
     precision: Annotated[str, OneOf(PRECISIONS)] = Field(
@@ -178,6 +190,11 @@ class SweepFile(BaseModel):
     )
     tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(
         default_factory=TensorBoard, description="what TensorBoard shows beside the curves: true, false, or a mapping"
+    )
+    trackers: Annotated[tuple[TrackerChoice, ...], Trackers()] = Field(
+        default=DEFAULT_TRACKERS,
+        description="programs that show the metrics: a list of names, mappings with options, or your own path.py:Name",
+        json_schema_extra={"default": ["tensorboard"]},
     )
 
 
@@ -194,9 +211,12 @@ class SweepSpec:
         when: for axes that count only under a condition, that condition.
         exclude: settings for which one of these holds are left out.
         include: settings beside the others; each has a value for every axis.
+        search: the sampler; None for every combination.
         seeds: what each setting is trained with; none means that `params` or `seed` say it.
         validation: images held out, as a number (int) or as a share (float) of the training images.
+        metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
         folds: into how many parts the training images are divided, each held out once; None for a single split.
+        early_stop: the pruner, if there is one.
     """
 
     name: str
@@ -208,7 +228,7 @@ class SweepSpec:
     when: Mapping[str, Condition]
     exclude: tuple[Condition, ...]
     include: tuple[Mapping[str, Any], ...]
-    search: Search
+    search: Sampler | None
     seed: int
     seeds: tuple[int, ...]
     validation: int | float
@@ -216,10 +236,12 @@ class SweepSpec:
     metric: str
     mode: str
     scope: str
-    early_stop: EarlyStop | None
+    early_stop: Pruner | None
     device: str
     precision: str
     tensorboard: TensorBoard
+    metrics: tuple[Choice, ...] = ()
+    trackers: tuple[TrackerChoice, ...] = DEFAULT_TRACKERS
 
     @property
     def objective(self) -> Objective:

@@ -1,15 +1,17 @@
-"""What a chart consists of: what plotly draws, and the same for who cannot see it."""
+"""A chart of the page: what plotly draws, and the same as text for screen readers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-Figure = Mapping[str, Any]  # plotly's: data and layout, as plain JSON values; see `colours` for what it names
+Figure = Mapping[str, Any]  # plotly's: data and layout, as plain JSON values; `chart_style` has the names of colours
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """Figures of a chart in text; the first cell of a row is its heading."""
+    """Values of a chart as text; the first cell of a row is its heading."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -20,8 +22,8 @@ class View:
     """One picture of a chart.
 
     Attributes:
-        sentence: what can be seen, for who does not.
-        table: the figures that are drawn, None where another table of the page has them.
+        sentence: the picture in words.
+        table: the values that are drawn, None where another table of the page has them.
     """
 
     sentence: str
@@ -31,7 +33,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A drop-down: what may be chosen, as text."""
+    """A drop-down list and its options."""
 
     label: str
     options: Sequence[str]
@@ -43,8 +45,8 @@ class Chart:
 
     Attributes:
         key: a short word, unique in the page.
-        views: by the positions of what is chosen, joined by commas; of a chart without choices under "".
-        chosen: the view that is shown first.
+        views: by the positions of the chosen options, joined by commas; "" in a chart without choices.
+        chosen: the key of the view that is shown first.
         narrowest: pixels below which it is scrolled rather than squeezed.
     """
 
@@ -61,3 +63,16 @@ class Chart:
 def single(key: str, title: str, view: View, **more: Any) -> Chart:
     """Return a chart of one view."""
     return Chart(key, title, {"": view}, **more)
+
+
+def chart_of_views(key: str, title: str, label: str, views: Mapping[str, View], **more: Any) -> Chart | None:
+    """Return a chart with a drop-down list of its views, the first shown; without a list for one, None for none."""
+    if len(views) < 2:
+        return single(key, title, next(iter(views.values())), **more) if views else None
+    by_position = {str(number): view for number, view in enumerate(views.values())}
+    return Chart(key, title, by_position, [Choice(label, list(views))], "0", **more)
+
+
+def drawn(draw: Callable[[T], Chart], chart: T | None) -> Chart | None:
+    """Return a chart as the page draws it, None where the sweep has not enough for it."""
+    return None if chart is None else draw(chart)

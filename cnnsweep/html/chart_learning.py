@@ -1,15 +1,11 @@
-"""Learning curves: the mean of each setting over the epochs, with a band over its seeds."""
+"""Learning curves on the page: lines with bands, other trials in grey."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from cnnsweep.analysis.axes import has_replicates
-from cnnsweep.analysis.configurations import Setting, setting_words
-from cnnsweep.analysis.learning_curves import CurvePoint, learning_curve
-from cnnsweep.analysis.results import Results
-from cnnsweep.analysis.ties import chance_words
+from cnnsweep.analysis.chart_learning import Curve, LearningChart
 from cnnsweep.formatting.numbers import UNKNOWN, figure_text
-from cnnsweep.html.chart import Chart, Choice, DataTable, View
+from cnnsweep.html.chart import Chart, DataTable, View, chart_of_views
 from cnnsweep.html.chart_style import (
     BANDS,
     DASHES,
@@ -24,120 +20,77 @@ from cnnsweep.html.chart_style import (
 )
 from cnnsweep.html.markup import chart_text
 
-MOST_FAINT = 150  # of the settings that are not among the best; more are a grey block
-LONGEST_NAME = 44
-
-Curves = list[tuple[Setting, list[CurvePoint]]]
+LONGEST_NAME = 46
+MOST_COLUMNS = 12  # epochs of the table, enough to see the course
 
 
-def learning_chart(results: Results, settings: Sequence[Setting]) -> Chart | None:
-    """Return accuracy and loss over the epochs, or None where no setting has two epochs."""
-    prefix = "val_" if results.sweep.objective.metric.startswith("val_") else ""
-    metrics = sorted((f"{prefix}accuracy", f"{prefix}loss"), key=lambda name: name != results.sweep.objective.metric)
-    placed = [setting for setting in settings if setting.place is not None]
-    best, others = placed[: len(SERIES)], _thinned(placed[len(SERIES) :])
-    views: dict[str, View] = {}
-    for metric in metrics:
-        shown, faint = _curves(results, best, metric), _curves(results, others, metric)
-        if any(len(points) > 1 for _, points in shown):
-            views[str(len(views))] = _view(results, metric, shown, faint, len(placed))
-    if not views:
-        return None
-    notes = []
-    if len(placed) - len(best) > len(others):
-        notes.append(
-            f"Of {len(placed) - len(best):,} other settings every {_step(len(placed) - len(best))}th is drawn."
-        )
-    choices = [Choice("Figure", metrics)] if len(views) > 1 else []
-    if not choices:
-        return Chart("learning", "Learning curves", {"": next(iter(views.values()))}, notes=notes)
-    return Chart("learning", "Learning curves", views, choices, "0", notes=notes)
+def learning_view(charts: Sequence[LearningChart]) -> Chart | None:
+    """Return the charts as views of one, None without any."""
+    views = {chart.metric: _view(chart) for chart in charts}
+    notes = tuple(dict.fromkeys(note for chart in charts for note in chart.notes))
+    return chart_of_views("learning", "Learning curves", "Figure", views, notes=notes)
 
 
-def _step(count: int) -> int:
-    return -(-count // MOST_FAINT)
-
-
-def _thinned(settings: Sequence[Setting]) -> Sequence[Setting]:
-    return settings[:: _step(len(settings))] if settings else settings
-
-
-def _curves(results: Results, settings: Sequence[Setting], metric: str) -> Curves:
-    return [(setting, points) for setting in settings if (points := learning_curve(results, setting, metric))]
-
-
-def _view(results: Results, metric: str, shown: Curves, faint: Curves, placed: int) -> View:
-    traces: list[dict[str, Any]] = [_faint_trace(faint)] if faint else []
-    for number, (setting, points) in reversed(list(enumerate(shown))):  # the best is drawn last, on top
-        traces += _traces(results, number, setting, points)
-    words = setting_words(results, shown[0][0], ", ")
-    last = shown[0][1][-1]
-    band = "; the bands reach from the lowest to the highest run of a setting" if has_replicates(results) else ""
-    rest = f", the best {len(shown)} of {placed:,} settings in colour" if placed > len(shown) else ""
-    first = "The best" if chance_words(results) is None else "The first"
-    sentence = (
-        f"{metric} by epoch{rest}{band}. {first}, {words}, ends at {figure_text(metric, last.mean)} "
-        f"after epoch {last.epoch}."
-    )
+def _view(chart: LearningChart) -> View:
+    traces: list[dict[str, Any]] = [_faint_trace(chart.others)] if chart.others else []
+    for number, curve in reversed(list(enumerate(chart.curves))):  # the best is drawn last, on top
+        traces += _traces(number, curve)
     figure = {
         "data": traces,
         "layout": layout(
-            epoch_axis(max(points[-1].epoch for _, points in (*shown, *faint))),
-            axis(metric, tickformat=tick_format(metric)),
+            epoch_axis(chart.last_epoch),
+            axis(chart.metric, tickformat=tick_format(chart.metric)),
             legend={**LEGEND, "traceorder": "reversed"},
         ),
     }
-    return View(sentence, figure, _table(results, metric, shown))
+    grey = "; others in grey" if chart.others else ""
+    return View(f"{chart.metric} {chart.description}{grey}. {chart.finding}", figure, _table(chart))
 
 
-def _faint_trace(curves: Curves) -> dict[str, Any]:
+def _faint_trace(curves: Sequence[Curve]) -> dict[str, Any]:
     """Return all curves as one line with gaps, which plotly draws much faster than many lines."""
     xs: list[float | None] = []
     ys: list[float | None] = []
-    for _, points in curves:
-        xs += [*(point.epoch for point in points), None]
-        ys += [*(point.mean for point in points), None]
+    for curve in curves:
+        xs += [*(point.epoch for point in curve.points), None]
+        ys += [*(point.mean for point in curve.points), None]
     return {
         **{"type": "scatter", "mode": "lines", "x": xs, "y": ys, "name": "other settings"},
         **{"line": {"color": FAINT, "width": 1}, "hoverinfo": "skip"},
     }
 
 
-def _traces(results: Results, number: int, setting: Setting, points: list[CurvePoint]) -> list[dict[str, Any]]:
-    words = chart_text(setting_words(results, setting, " "), LONGEST_NAME)
-    name = f"{setting.place} {words}"
-    xs = [point.epoch for point in points]
+def _traces(number: int, curve: Curve) -> list[dict[str, Any]]:
+    name, words = chart_text(curve.label, LONGEST_NAME), chart_text(curve.words, LONGEST_NAME)
+    xs = [point.epoch for point in curve.points]
     line = {
-        **{"type": "scatter", "mode": "lines+markers", "x": xs, "y": [point.mean for point in points], "name": name},
+        **{"type": "scatter", "mode": "lines+markers", "x": xs, "y": [point.mean for point in curve.points]},
+        "name": name,
         "line": {"color": SERIES[number], "width": 3 if number == 0 else 2, "dash": DASHES[number]},
         "marker": {"symbol": SYMBOLS[number], "size": 7},
         "legendgroup": str(number),
         "hoverinfo": "text",
-        "text": [_hover(words, point) for point in points],
+        "text": [f"{words}<br>{curve.point_text(point)}" for point in curve.points],
     }
-    if all(point.runs < 2 for point in points):
+    if not curve.has_band:
         return [line]
     band = {
         **{"type": "scatter", "mode": "lines", "x": [*xs, *reversed(xs)], "fill": "toself", "name": name},
-        "y": [*(point.low for point in points), *(point.high for point in reversed(points))],
+        "y": [*(point.low for point in curve.points), *(point.high for point in reversed(curve.points))],
         **{"fillcolor": BANDS[number], "line": {"width": 0}, "hoverinfo": "skip"},
         **{"legendgroup": str(number), "showlegend": False},
     }
     return [band, line]
 
 
-def _hover(words: str, point: CurvePoint) -> str:
-    spread = f", {point.low:.4g} to {point.high:.4g} over {point.runs} runs" if point.runs > 1 else ""
-    return f"{words}<br>epoch {point.epoch}: {point.mean:.4g}{spread}"
-
-
-def _table(results: Results, metric: str, shown: Curves) -> DataTable:
-    epochs = sorted({point.epoch for _, points in shown for point in points})
-    if len(epochs) > 12:  # enough to see the course
-        epochs = sorted({epochs[round(part * (len(epochs) - 1) / 11)] for part in range(12)})
+def _table(chart: LearningChart) -> DataTable:
+    epochs = sorted({point.epoch for curve in chart.curves for point in curve.points})
+    if len(epochs) > MOST_COLUMNS:
+        last = MOST_COLUMNS - 1
+        epochs = sorted({epochs[round(part * (len(epochs) - 1) / last)] for part in range(MOST_COLUMNS)})
     rows = []
-    for setting, points in shown:
-        by_epoch = {point.epoch: point.mean for point in points}
-        figures = [figure_text(metric, by_epoch[n]) if n in by_epoch else UNKNOWN for n in epochs]
-        rows.append([f"{setting.place}  {setting_words(results, setting)}", *figures])
+    for curve in chart.curves:
+        by_epoch = {point.epoch: point.mean for point in curve.points}
+        values = [figure_text(chart.metric, by_epoch[n]) if n in by_epoch else UNKNOWN for n in epochs]
+        rows.append([curve.label, *values])
     return DataTable(["setting", *(f"epoch {epoch}" for epoch in epochs)], rows)

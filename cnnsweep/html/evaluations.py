@@ -1,4 +1,4 @@
-"""Which of the best runs were measured by class, and what was found."""
+"""Evaluations by class of the best runs."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,8 @@ from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.run_evaluation import RunEvaluation, load_run_evaluation
 from cnnsweep.errors import ResultsError
 from cnnsweep.storage.paths import SweepPaths
+
+Evaluated = Sequence[tuple[str, RunEvaluation]]  # the name of a run, and its evaluation
 
 MOST_COMPARED = 4
 LOOKED_AT = 20  # settings, the best; that of a worse one says little

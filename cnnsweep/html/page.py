@@ -6,18 +6,29 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from cnnsweep.analysis.chart_batches import batch_charts
+from cnnsweep.analysis.chart_classes import class_chart, confusion_charts
+from cnnsweep.analysis.chart_cost import cost_charts
+from cnnsweep.analysis.chart_effects import effects_chart
+from cnnsweep.analysis.chart_heat_map import heat_maps
+from cnnsweep.analysis.chart_importance import importance_chart, interaction_chart
+from cnnsweep.analysis.chart_learning import learning_charts
+from cnnsweep.analysis.chart_parallel import parallel_chart
+from cnnsweep.analysis.chart_stopping import stopping_chart
 from cnnsweep.analysis.configurations import Setting, group_settings
+from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
 from cnnsweep.analysis.results import Results
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.html.chart_batches import batches_chart
-from cnnsweep.html.chart_classes import class_accuracy_chart, confusion_chart
-from cnnsweep.html.chart_cost import cost_chart
-from cnnsweep.html.chart_effects import effects_chart
-from cnnsweep.html.chart_heat_map import heat_map_chart
-from cnnsweep.html.chart_importance import importance_chart, interaction_chart
-from cnnsweep.html.chart_learning import learning_chart
-from cnnsweep.html.chart_parallel import parallel_chart
-from cnnsweep.html.chart_stopping import stopping_chart
+from cnnsweep.html.chart import drawn
+from cnnsweep.html.chart_batches import batch_view
+from cnnsweep.html.chart_classes import class_view, confusion_view
+from cnnsweep.html.chart_cost import cost_view
+from cnnsweep.html.chart_effects import effects_view
+from cnnsweep.html.chart_heat_map import heat_map_view
+from cnnsweep.html.chart_importance import share_view
+from cnnsweep.html.chart_learning import learning_view
+from cnnsweep.html.chart_parallel import parallel_view
+from cnnsweep.html.chart_stopping import stopping_view
 from cnnsweep.html.evaluations import evaluated_runs
 from cnnsweep.html.markup import text
 from cnnsweep.html.plotly_file import plotly_script
@@ -82,28 +93,30 @@ def render_page(results: Results, page_folder: Path) -> str:
 
 def _chart_sections(results: Results, settings: Sequence[Setting]) -> list[tuple[str, str, str]]:
     evaluated, damaged = evaluated_runs(results, settings)
-    importance, missing = importance_chart(results, settings)
-    batches, unreadable = batches_chart(results, settings)
-    sections = [
-        (
-            "learning",
-            "Learning",
-            [learning_chart(results, settings), batches, stopping_chart(results, settings)],
-            unreadable,
-        ),
-        (
-            *("settings", "Hyperparameters"),
-            [
-                *(effects_chart(results, settings), importance, interaction_chart(results, settings)),
-                *(heat_map_chart(results, settings), parallel_chart(results, settings), cost_chart(results, settings)),
-            ],
-            [missing] if missing else [],
-        ),
-        ("classes", "Classes", [class_accuracy_chart(evaluated), confusion_chart(evaluated)], damaged),
+    batches, unreadable = batch_charts(results, settings)
+    shares = importance(results, settings)
+    learning = [
+        learning_view(learning_charts(results, settings)),
+        batch_view(batches),
+        drawn(stopping_view, stopping_chart(results, settings)),
     ]
+    hyperparameters = [
+        drawn(effects_view, effects_chart(results, settings)),
+        drawn(share_view, importance_chart(results, settings, shares)),
+        drawn(share_view, interaction_chart(results, settings)),
+        drawn(heat_map_view, heat_maps(results, settings, shares)),
+        drawn(parallel_view, parallel_chart(results, settings)),
+        cost_view(cost_charts(results, settings)),
+    ]
+    classes = [drawn(class_view, class_chart(evaluated)), confusion_view(confusion_charts(evaluated))]
+    missing = [f"{NEEDS_OPTUNA[0].upper()}{NEEDS_OPTUNA[1:]}."] if shares is None else []
     found = [
         (key, heading, chart_section([chart for chart in charts if chart is not None], notes))
-        for key, heading, charts, notes in sections
+        for key, heading, charts, notes in (
+            ("learning", "Learning", learning, unreadable),
+            ("settings", "Hyperparameters", hyperparameters, missing),
+            ("classes", "Classes", classes, damaged),
+        )
         if notes or any(chart is not None for chart in charts)
     ]
     images = images_section(evaluated)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.chart_classes import IMAGES
 from cnnsweep.analysis.configurations import Setting, chosen_setting, setting_words
 from cnnsweep.analysis.intervals import interval_cells
 from cnnsweep.analysis.results import Results
@@ -12,7 +13,7 @@ from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, figure_text
 from cnnsweep.html.chart import Chart, DataTable, View
-from cnnsweep.html.chart_classes import IMAGES, Evaluated
+from cnnsweep.html.evaluations import Evaluated
 from cnnsweep.html.markup import embedded_json, many_lines, text
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command

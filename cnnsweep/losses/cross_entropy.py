@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cnnsweep.config.field_types import Number
+from cnnsweep.field_types import Number
 from cnnsweep.losses.base import Loss, MeanLoss
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
-from cnnsweep.config.field_types import Number, YesNo
+from cnnsweep.field_types import Number, YesNo
 from cnnsweep.registry import Component, Registry
 from cnnsweep.types import Choice, Hyperparameters
 

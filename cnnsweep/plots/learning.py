@@ -1,13 +1,10 @@
-"""Learning curves of the best settings, with a band over their seeds and folds."""
+"""Learning curves as a paper figure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cnnsweep.analysis.configurations import Setting, setting_words
-from cnnsweep.analysis.learning_curves import CurvePoint, learning_curve
-from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.chart_learning import LearningChart
 from cnnsweep.plots.style import (
     COLOURS,
     DASHES,
@@ -26,32 +23,27 @@ if TYPE_CHECKING:
 _MARKS = 10  # on a line, at most
 
 
-def learning_curves(results: Results, settings: Sequence[Setting]) -> Drawing | None:
-    """Return the deciding figure over the epochs, or None where no setting has two epochs."""
-    metric = results.sweep.objective.metric
-    best = [setting for setting in settings if setting.place is not None][: len(COLOURS)]
-    curves = [(setting, points) for setting in best if (points := learning_curve(results, setting, metric))]
-    if all(len(points) < 2 for _, points in curves):
-        return None
-    has_bands = any(point.runs > 1 for _, points in curves for point in points)
+def learning_curves(chart: LearningChart) -> Drawing:
+    """Return the curves of the best trials, with bands."""
+    metric = chart.metric
 
     def draw(figure: Figure, form: Format) -> None:
         axes = figure.add_subplot()
         # The best is drawn last, on top.
-        for number, (setting, points) in reversed(list(enumerate(curves))):
-            xs = [point.epoch for point in points]
-            label = form.cut(f"{setting.place}  {setting_words(results, setting, ', ')}")
-            if has_bands:
-                low, high = _ends(metric, points)
+        for number, curve in reversed(list(enumerate(chart.curves))):
+            xs = [point.epoch for point in curve.points]
+            if curve.has_band:
+                low = [in_unit(metric, point.low) for point in curve.points]
+                high = [in_unit(metric, point.high) for point in curve.points]
                 axes.fill_between(xs, low, high, color=COLOURS[number], alpha=0.18, linewidth=0)
             axes.plot(
                 xs,
-                [in_unit(metric, point.mean) for point in points],
+                [in_unit(metric, point.mean) for point in curve.points],
                 color=COLOURS[number],
                 linestyle=DASHES[number],
                 marker=MARKERS[number],
                 markevery=max(-(-len(xs) // _MARKS), 1),
-                label=label,
+                label=form.cut(curve.label),
             )
         axes.set_xlabel("epoch")
         axes.set_ylabel(metric_label(metric))
@@ -60,11 +52,5 @@ def learning_curves(results: Results, settings: Sequence[Setting]) -> Drawing | 
         handles, labels = axes.get_legend_handles_labels()
         figure.legend(handles[::-1], labels[::-1], loc="outside lower left", handlelength=3.2, labelspacing=0.3)
 
-    band = "; bands reach from the lowest to the highest run of a setting" if has_bands else ""
-    count = f"the best {len(curves)} of {len(settings):,} settings" if len(curves) > 1 else "the best setting"
-    caption = f"{metric_label(metric).capitalize()} after each epoch, {count}{band}."
-    return Drawing("learning_curves", caption, draw, rows=len(curves))
-
-
-def _ends(metric: str, points: Sequence[CurvePoint]) -> tuple[list[float], list[float]]:
-    return [in_unit(metric, point.low) for point in points], [in_unit(metric, point.high) for point in points]
+    caption = f"{metric_label(metric).capitalize()} {chart.description}."
+    return Drawing("learning_curves", caption, draw, rows=len(chart.curves))

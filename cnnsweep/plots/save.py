@@ -7,19 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cnnsweep.analysis.chart_classes import class_chart, confusion_charts
+from cnnsweep.analysis.chart_cost import cost_charts
+from cnnsweep.analysis.chart_effects import effects_chart
+from cnnsweep.analysis.chart_heat_map import heat_maps
+from cnnsweep.analysis.chart_importance import importance_chart
+from cnnsweep.analysis.chart_learning import learning_charts
 from cnnsweep.analysis.configurations import best_of, chosen_setting, group_settings
-from cnnsweep.analysis.importance import FEWEST_SETTINGS
+from cnnsweep.analysis.importance import FEWEST_SETTINGS, importance
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.run_evaluation import load_run_evaluation
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.plots.classes import class_accuracy, confusion_matrix
+from cnnsweep.plots.classes import MOST_CLASSES, class_accuracy, confusion_matrix
 from cnnsweep.plots.cost import time_figure
-from cnnsweep.plots.effects import effects_figure
-from cnnsweep.plots.heat_map import heat_map
+from cnnsweep.plots.effects import MOST_HYPERPARAMETERS, effects_figure
+from cnnsweep.plots.heat_map import MOST_LEVELS, heat_map
 from cnnsweep.plots.importance import importance_figure
 from cnnsweep.plots.learning import learning_curves
-from cnnsweep.plots.style import FORMATS, Drawing, render
+from cnnsweep.plots.style import FORMATS, Drawing, drawn, render
 from cnnsweep.storage.atomic_files import make_folder, replace_file, unwritable
 
 NEEDS_MATPLOTLIB = "--figures: needs matplotlib: pip install 'cnnsweep[report]'"
@@ -38,7 +44,7 @@ _NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenFigures:
-    """What was written: the files, in order, and of each figure that was left out what it needs."""
+    """Written files, in order, and for each omitted figure its missing requirement."""
 
     files: tuple[Path, ...]
     left_out: Mapping[str, str]
@@ -81,12 +87,18 @@ def make_drawings(results: Results) -> dict[str, Drawing | None]:
     chosen = chosen_setting(results, settings)
     best = None if chosen is None else best_of(results, chosen)
     evaluation = None if best is None else load_run_evaluation(results.folder / best.name, best.best_epoch)
+    shares = importance(results, settings)
+    curves = learning_charts(results, settings)
+    times = [chart for chart in cost_charts(results, settings) if chart.cost == "training time"]
+    maps = heat_maps(results, settings, shares, MOST_LEVELS)
+    evaluated = [] if evaluation is None else [("", evaluation)]
+    confusion = confusion_charts(evaluated)
     return {
-        "learning curves": learning_curves(results, settings),
-        "effects": effects_figure(results),
-        "importance": importance_figure(results, settings),
-        "figure against time": time_figure(results, settings),
-        "heat map": heat_map(results, settings),
-        "accuracy by class": None if evaluation is None else class_accuracy(evaluation),
-        "confusion matrix": None if evaluation is None else confusion_matrix(evaluation),
+        "learning curves": drawn(learning_curves, next(iter(curves), None)),
+        "effects": drawn(effects_figure, effects_chart(results, settings, MOST_HYPERPARAMETERS)),
+        "importance": drawn(importance_figure, importance_chart(results, settings, shares)),
+        "figure against time": drawn(time_figure, next(iter(times), None)),
+        "heat map": drawn(heat_map, maps),
+        "accuracy by class": drawn(class_accuracy, class_chart(evaluated, MOST_CLASSES)),
+        "confusion matrix": drawn(confusion_matrix, next(iter(confusion), None)),
     }

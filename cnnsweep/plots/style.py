@@ -1,4 +1,4 @@
-"""How figures look: sizes, colours, axes, and how they are written.
+"""Style of figures: sizes, colours, axes, and file formats.
 
 Colours are those of Okabe and Ito (2008), which the colour-blind tell apart; lines differ in dashes and markers as
 well, so that a copy in black and white can be read.
@@ -11,14 +11,17 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnsweep.formatting.distinct import cut_texts
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.metrics.names import LOSS, is_accuracy, is_on_validation, without_prefix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+T = TypeVar("T")
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
@@ -30,7 +33,7 @@ DPI = 300
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a figure is made for; sizes in inches, type and lines in points.
+    """Medium of a figure; sizes in inches, type and lines in points.
 
     Attributes:
         longest: characters of a text from the sweep file, such as a setting in a legend.
@@ -78,6 +81,11 @@ class Drawing:
     caption: str
     draw: Callable[[Figure, Format], None]
     rows: int = 0
+
+
+def drawn(draw: Callable[[T], Drawing], chart: T | None) -> Drawing | None:
+    """Return the drawing of a chart, None where the sweep has not enough for it."""
+    return None if chart is None else draw(chart)
 
 
 def render(drawing: Drawing, form: Format) -> dict[str, bytes]:
@@ -131,14 +139,15 @@ def _settings(form: Format) -> Any:  # a mapping whose keys matplotlib's own typ
 
 
 def metric_label(metric: str) -> str:
-    """Return a figure's name with its unit: accuracies in percent, losses in nats (natural logarithms)."""
-    kind = "accuracy (%)" if metric.endswith("accuracy") else "loss (nats)"
-    return f"{'validation' if metric.startswith('val_') else 'training'} {kind}"
+    """Return a metric's name with its unit: accuracies in percent, losses in nats (natural logarithms)."""
+    name = without_prefix(metric)
+    unit = " (%)" if is_accuracy(name) else " (nats)" if name == LOSS else ""
+    return f"{'validation' if is_on_validation(metric) else 'training'} {name.replace('_', ' ')}{unit}"
 
 
 def in_unit(metric: str, value: float) -> float:
-    """Return a figure in the unit of `metric_label`."""
-    return value * 100 if metric.endswith("accuracy") else value
+    """Return a value in the unit of `metric_label`."""
+    return value * 100 if is_accuracy(metric) else value
 
 
 def use_whole_ticks(axes: Axes) -> None:
@@ -146,11 +155,6 @@ def use_whole_ticks(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-
-
-def time_unit(seconds: float) -> tuple[str, float]:
-    """Return the unit in which a time of about so many seconds is best written, and how many seconds it has."""
-    return next(((name, size) for name, size in (("h", 3600.0), ("min", 60.0)) if seconds >= 2 * size), ("s", 1.0))
 
 
 def grid(axes: Axes, which: str) -> None:

@@ -1,27 +1,26 @@
-"""What an evaluation found, and how it is shown: accuracy by class, the confusion matrix, the most confused pairs."""
+"""Evaluations of checkpoints as JSON and in the terminal."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cnnsweep.analysis.chart_classes import images_text
 from cnnsweep.analysis.confusion import Confused
 from cnnsweep.analysis.run_evaluation import VERSION, WrongImage
 from cnnsweep.analysis.statistics import Estimate, estimate, wilson
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, settings_text
+from cnnsweep.report.class_tables import class_tables
 from cnnsweep.storage.atomic_files import to_json
-
-_IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
-_WIDEST_MATRIX = 20  # classes; a larger confusion matrix is for --json
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +166,7 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
     console.print(
         Text.assemble(
             (f"{accuracy.mean:.2%}", "bold green"),
-            f" of {count_text(setting.evaluations[0].images, _IMAGES[together.split][:-1])} are right, the mean of "
+            f" of {images_text(setting.evaluations[0])} are right, the mean of "
             f"{count_text(accuracy.count, 'run')}{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}",
         )
     )
@@ -175,7 +174,7 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
         console.print(Text(f"note: {safe_text(note)}", style="magenta"))
     console.print()
     console.print(_runs_table(setting))
-    for part in _tables(together, console):
+    for part in class_tables(together, console):
         console.print()
         console.print(part)
 
@@ -205,74 +204,17 @@ def _replicate_words(one: Evaluation) -> str:
 
 def render_evaluation(evaluation: Evaluation, console: Console) -> None:
     """Print an evaluation for a person."""
-    images = count_text(evaluation.images, _IMAGES[evaluation.split][:-1])
     low, high = wilson(evaluation.correct, evaluation.images)
     console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"), soft_wrap=True)
     console.print(
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", "bold green"),
-            f" of {images} are right ({evaluation.correct:,}), 95 % interval {low:.2%} to "
+            f" of {images_text(evaluation)} are right ({evaluation.correct:,}), 95 % interval {low:.2%} to "
             f"{high:.2%}; loss {evaluation.loss:.4f}",
         )
     )
     for note in evaluation.notes:
         console.print(Text(f"note: {safe_text(note)}", style="magenta"))
-    for part in _tables(evaluation, console):
+    for part in class_tables(evaluation, console):
         console.print()
         console.print(part)
-
-
-def _tables(evaluation: Evaluation, console: Console) -> Iterator[RenderableType]:
-    # Titles are texts of their own: a table's would be wrapped to its width, which may be small.
-    yield Group(Text("Accuracy by class", "bold"), _class_table(evaluation))
-    matrix = _confusion_table(evaluation)
-    if len(evaluation.classes) <= _WIDEST_MATRIX and console.measure(matrix).minimum <= console.width:
-        title = Text.assemble(("Confusion matrix", "bold"), ("  rows: true class, columns: predicted", "dim"))
-        yield Group(title, matrix)
-    else:
-        yield Text("The confusion matrix is wider than the terminal; --json prints it.")
-    if evaluation.most_confused(1):
-        yield Group(Text("Most confused", "bold"), _confused_table(evaluation))
-
-
-def _class_table(evaluation: Evaluation) -> Table:
-    table = Table(box=None, padding=(0, 1))
-    table.add_column("class")
-    table.add_column("accuracy", justify="right")
-    table.add_column("images", justify="right")
-    table.add_column("")
-    rows = zip(evaluation.classes, evaluation.class_accuracies(), evaluation.confusion, strict=True)
-    for name, accuracy, row in rows:
-        shown = "–" if accuracy is None else f"{accuracy:.2%}"
-        bar = Text("█" * round(20 * (accuracy or 0)), style="green") + Text("░" * (20 - round(20 * (accuracy or 0))))
-        table.add_row(Text(safe_text(name)), shown, f"{sum(row):,}", bar)
-    return table
-
-
-def _confusion_table(evaluation: Evaluation) -> Table:
-    table = Table(box=None, padding=(0, 1))
-    table.add_column("", no_wrap=True)
-    for number in range(len(evaluation.classes)):
-        table.add_column(str(number), justify="right", no_wrap=True)
-    for true, row in enumerate(evaluation.confusion):
-        cells = [_confusion_cell(images, sum(row), true == predicted) for predicted, images in enumerate(row)]
-        table.add_row(Text(f"{true} {safe_text(evaluation.classes[true])}"), *cells)
-    return table
-
-
-def _confusion_cell(images: int, of: int, is_right: bool) -> Text:
-    if is_right:
-        return Text(f"{images}", style="bold green")
-    if not images:
-        return Text("·", style="dim")
-    return Text(f"{images}", style="red" if images >= 0.05 * of else "")
-
-
-def _confused_table(evaluation: Evaluation) -> Table:
-    table = Table(box=None, padding=(0, 1))
-    for heading in ("true", "taken for"):
-        table.add_column(heading)
-    table.add_column("images", justify="right")
-    for true, predicted, images in evaluation.most_confused(5):
-        table.add_row(Text(safe_text(true)), Text(safe_text(predicted)), f"{images:,}")
-    return table

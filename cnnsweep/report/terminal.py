@@ -1,23 +1,27 @@
 """A sweep's report for people: in words, tables and curves, as wide as the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
+from cnnsweep.analysis import chart_learning
 from cnnsweep.analysis.axes import has_replicates, setting_axes
+from cnnsweep.analysis.chart_cost import cost_charts
+from cnnsweep.analysis.chart_effects import effects_chart, noise_words
+from cnnsweep.analysis.chart_importance import importance_chart, interaction_chart
+from cnnsweep.analysis.chart_learning import LearningChart, learning_charts
+from cnnsweep.analysis.chart_stopping import saving_words, stopping_chart
 from cnnsweep.analysis.configurations import (
     Setting,
     best_of,
     chosen_setting,
     group_settings,
     replicate_words,
-    setting_words,
 )
+from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
 from cnnsweep.analysis.intervals import mean_text
-from cnnsweep.analysis.learning_curves import learning_curve, sound_epochs
-from cnnsweep.analysis.pareto import frontiers
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.significance import short_sure_words
 from cnnsweep.analysis.summary import time_words
 from cnnsweep.analysis.test_results import tested, tests_by_setting
@@ -30,18 +34,20 @@ from cnnsweep.formatting.numbers import (
     setting_text,
     settings_text,
 )
+from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST
 from cnnsweep.progress.live_table import BEST_STYLE
+from cnnsweep.report.cost_table import cost_tables
 from cnnsweep.report.curves import COLOURS, Curve, Plot, draw_side_by_side
 from cnnsweep.report.effects_table import effects_table
 from cnnsweep.report.failures import print_failures
 from cnnsweep.report.former_runs import print_former
-from cnnsweep.report.importance_table import importance_section
+from cnnsweep.report.importance_table import share_bars
 from cnnsweep.report.key_values import print_fact, quoted
 from cnnsweep.report.ranking import counts_words, ranking
 from cnnsweep.report.run_status import in_epoch_words, run_epochs_words
 from cnnsweep.report.settings_table import settings_table
-from cnnsweep.report.stopping import saving_words, stopping
+from cnnsweep.report.stopping import stopping_table
 from cnnsweep.report.trial import render_run
 
 __all__ = ["final_summary", "render_report", "render_run"]
@@ -70,16 +76,32 @@ def render_report(results: Results, console: Console, top: int | None = None, so
         console.print(in_tests)
     print_failures(results, console)
     print_former(results, console)
-    for section in (
-        stopping(results, settings, console.width),
-        effects_table(results, settings, console.width),
-        importance_section(results, settings, console.width),
-        frontiers(results, settings, console.width),
-        best_curves(results, settings, console.width),
-    ):
-        if section is not None:
-            console.print()
-            console.print(section)
+    for section in _sections(results, settings, console.width):
+        console.print()
+        console.print(section)
+
+
+def _sections(results: Results, settings: Sequence[Setting], width: int) -> Iterator[RenderableType]:
+    if (stopped := stopping_chart(results, settings)) is not None:
+        yield stopping_table(stopped, width)
+    if (found := effects_chart(results, settings)) is not None:
+        yield effects_table(found, width)
+    elif (noise := noise_words(results.sweep.objective, settings)) is not None:
+        yield Text(noise)
+    yield from _shares(results, settings, width)
+    if (costs := cost_tables(cost_charts(results, settings), results.sweep.objective, width)) is not None:
+        yield costs
+    if (curves := learning_plots(learning_charts(results, settings), width)) is not None:
+        yield curves
+
+
+def _shares(results: Results, settings: Sequence[Setting], width: int) -> Iterator[RenderableType]:
+    shares = importance(results, settings)
+    if shares is None:
+        yield Text(NEEDS_OPTUNA, "dim")
+    for chart in (importance_chart(results, settings, shares), interaction_chart(results, settings)):
+        if chart is not None:
+            yield share_bars(chart, width)
 
 
 def _table(
@@ -130,7 +152,7 @@ def heading(results: Results) -> Text:
     text.append(f"\n{time_words(results)} on {safe_text(sweep.device)}{threads}, {safe_text(sweep.precision)}\n")
     better = "higher" if objective.mode == "max" else "lower"
     text.append(f"Ranked by {objective.metric}, {better} is better; {_scope_words(results)}.\n")
-    if not objective.metric.startswith("val_"):
+    if not is_on_validation(objective.metric):
         text.append(
             "Selected on training figures, gathered while the weights moved: new images may rank the runs otherwise.\n",
             "magenta",
@@ -179,7 +201,7 @@ def print_best(results: Results, settings: Sequence[Setting], console: Console) 
         console.print(Text(chance, "magenta"))
     label, style = ("best", BEST_STYLE) if chance is None else ("first", "")
     print_fact(console, label, settings_text(known, names, ", ") or safe_text(run.name), style)
-    figures = [f"{metric} {figure_text(metric, run.figure(metric))}" for metric in _metric_first(results, run)]
+    figures = [f"{metric} {figure_text(metric, run[metric])}" for metric in _metric_first(results, run)]
     in_epoch = f"{', '.join(figures)} {_epoch_words(results, run)}"
     if len(setting.runs) > 1:
         print_fact(console, "", _mean_words(results, setting))
@@ -211,34 +233,23 @@ def _epoch_words(results: Results, run: RunResult) -> str:
 
 def _metric_first(results: Results, run: RunResult) -> list[str]:
     """Return the measured figures' names, the deciding one first."""
-    measured = [metric for metric in FIGURES if run.figure(metric) is not None]
+    measured = [metric for metric in results.sweep.recorded if run[metric] is not None]
     return sorted(measured, key=lambda metric: metric != results.sweep.objective.metric)
 
 
-def best_curves(results: Results, settings: Sequence[Setting], width: int) -> RenderableType | None:
-    """Return accuracy and loss of the best few settings over the epochs, or None where none has two epochs.
-
-    Where a setting has several runs, an epoch's figure is the mean of those that went furthest.
-    """
-    prefix = "val_" if results.sweep.objective.metric.startswith("val_") else ""
-    placed = [setting for setting in settings if setting.place is not None][: len(COLOURS)]
-    shown = [setting for setting in placed if len(sound_epochs(results, setting)[0]) > 1]
-    plots = []
-    for metric in (f"{prefix}accuracy", f"{prefix}loss"):
-        curves = []
-        for setting, colour in zip(shown, COLOURS, strict=False):
-            points = [(point.epoch, point.mean) for point in learning_curve(results, setting, metric)]
-            if points:
-                xs, ys = zip(*points, strict=True)
-                curves.append(Curve(str(setting.place), xs, ys, colour))
-        if curves:
-            plots.append(Plot(f"{metric} by epoch", tuple(curves)))
-    if not plots:
+def learning_plots(charts: Sequence[LearningChart], width: int) -> RenderableType | None:
+    """Return the curves of the best few trials side by side, with one legend; None without any."""
+    if not charts:
         return None
-    legend = [
-        Text.assemble(
-            (f"{setting.place} ━━ ", colour), setting_words(results, setting), no_wrap=True, overflow="ellipsis"
-        )
-        for setting, colour in zip(shown, COLOURS, strict=False)
-    ]
-    return Group(draw_side_by_side(plots, width), *legend)
+    plots = [Plot(chart.title, tuple(map(_curve, chart.curves, COLOURS))) for chart in charts]
+    legend = {
+        curve.place: Text.assemble((f"{curve.place} ━━ ", colour), curve.words, no_wrap=True, overflow="ellipsis")
+        for chart in charts
+        for curve, colour in zip(chart.curves, COLOURS, strict=False)
+    }
+    return Group(draw_side_by_side(plots, width), *legend.values())
+
+
+def _curve(curve: chart_learning.Curve, colour: str) -> Curve:
+    xs, ys = zip(*((point.epoch, point.mean) for point in curve.points), strict=True)
+    return Curve(str(curve.place), xs, ys, colour)

@@ -1,36 +1,28 @@
 """The report of one run: its settings, its epochs, and the loss of every batch."""
 
-import csv
-import io
-import math
 from collections.abc import Sequence
-from pathlib import Path
-from statistics import fmean
 
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cnnsweep.analysis.chart_batches import batch_chart, load_batch_losses
+from cnnsweep.analysis.chart_stopping import stop_words
 from cnnsweep.analysis.configurations import group_settings, replicate_words
 from cnnsweep.analysis.find_results import find_named
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.test_results import test_words
 from cnnsweep.analysis.ties import starred_run
-from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.columns import Column, build_table, figure_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, setting_text
+from cnnsweep.metrics.names import ACCURACY, LOSS, on_validation
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
-from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
 from cnnsweep.report.former_runs import LABEL
 from cnnsweep.report.run_status import run_epochs_words
-from cnnsweep.report.stopping import stop_words
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.types import end_words
-
-_EXPECTED = "expected rows epoch,step,loss"
-MOST_POINTS = 400  # of the batch-loss curve; a terminal has room for no more
 
 
 def render_run(results: Results, run: str, console: Console) -> None:
@@ -50,7 +42,7 @@ def render_run(results: Results, run: str, console: Console) -> None:
     console.print()
     if results.epochs[found.name]:
         console.print(_epochs(results, found, console.width))
-    plots = [*_epoch_plots(results, found), *_batch_plot(losses)]
+    plots = [*_epoch_plots(results, found), *_batch_plot(losses, found)]
     if plots:
         console.print()
         console.print(draw_side_by_side(plots, console.width))
@@ -63,33 +55,6 @@ def find_run(results: Results, wanted: str) -> RunResult:
         UsageError: no run, or several, are called that.
     """
     return find_named((*results.runs, *results.former), wanted, results.sweep.name)
-
-
-def load_batch_losses(file: Path) -> list[float]:
-    """Return the loss of each batch, NaN where it was not finite; empty where the file is not there.
-
-    Raises:
-        ResultsError: the file cannot be read; the message names the line.
-    """
-    try:
-        rows = csv.DictReader(io.StringIO(read_bounded(file, MOST_BYTES).decode("utf-8"), newline=""))
-        return [_loss(file, rows.line_num, row.get("loss")) for row in rows]
-    except FileNotFoundError:
-        return []
-    except UnicodeDecodeError:
-        raise ResultsError(f"{safe_text(file)}: is not UTF-8 text; {_EXPECTED}") from None
-    except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ResultsError(f"{safe_text(file)}: cannot be read ({safe_text(reason)})") from None
-
-
-def _loss(file: Path, line: int, text: str | None) -> float:
-    if text is None:
-        raise ResultsError(f"{safe_text(file)}:{line}  there is no loss; {_EXPECTED}")
-    try:
-        return float(text or "nan")
-    except ValueError:
-        raise ResultsError(f"{safe_text(file)}:{line}  '{safe_text(text)}' is not a loss; {_EXPECTED}") from None
 
 
 def _heading(results: Results, run: RunResult) -> Text:
@@ -152,27 +117,24 @@ def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
 def _epochs(results: Results, run: RunResult, width: int) -> Text:
     rows = results.epochs[run.name]
     styles = ["green" if row.epoch == run.best_epoch else "" for row in rows]
-    metrics = [metric for metric in FIGURES if any(row.figure(metric) is not None for row in rows)]
+    metrics = [metric for metric in results.sweep.recorded if any(row[metric] is not None for row in rows)]
     columns = [
         Column("", [Text("★" if row.epoch == run.best_epoch else " ", BEST_STYLE) for row in rows], drop=0),
         Column("epoch", [Text(str(row.epoch), style) for row, style in zip(rows, styles, strict=True)], drop=0),
-        *(
-            figure_column(metric, results.sweep.objective, [row.figure(metric) for row in rows], styles)
-            for metric in metrics
-        ),
+        *(figure_column(metric, results.sweep.objective, [row[metric] for row in rows], styles) for metric in metrics),
         Column("time", [Text(duration_text(row.epoch_duration), "dim") for row in rows], drop=20),
     ]
     return build_table(columns, width)
 
 
 def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
-    """Return accuracy and loss over the epochs, training (t) against validation (v)."""
+    """Return each metric over the epochs, training (t) against validation (v)."""
     rows = results.epochs[run.name]
     plots = []
-    for name in ("accuracy", "loss"):
+    for name in (ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics)):
         curves = []
-        for prefix, label, colour in (("val_", "v", "green"), ("", "t", "cyan")):
-            points = [(row.epoch, y) for row in rows if (y := row.figure(prefix + name)) is not None]
+        for metric, label, colour in ((on_validation(name), "v", "green"), (name, "t", "cyan")):
+            points = [(row.epoch, y) for row in rows if (y := row[metric]) is not None]
             if len(points) > 1:
                 xs, ys = zip(*points, strict=True)
                 curves.append(Curve(label, xs, ys, colour))
@@ -182,25 +144,9 @@ def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
     return plots
 
 
-def smooth_losses(losses: Sequence[float], most: int = MOST_POINTS) -> tuple[int, list[tuple[float, float]]]:
-    """Return the loss over the batches as at most `most` points (batch, loss), each the mean of so many neighbours.
-
-    Losses that are not finite are left out.
-    """
-    size = math.ceil(len(losses) / most) or 1
-    points = []
-    for start in range(0, len(losses), size):
-        finite = [loss for loss in losses[start : start + size] if math.isfinite(loss)]
-        if finite:
-            points.append((start + (size + 1) / 2, fmean(finite)))
-    return size, points
-
-
-def _batch_plot(losses: list[float]) -> list[Plot]:
-    """Return the loss over the batches, means of neighbours where there are too many to draw."""
-    size, points = smooth_losses(losses)
-    if len(points) < 2:
+def _batch_plot(losses: Sequence[float], run: RunResult) -> list[Plot]:
+    chart = batch_chart(losses, run.name, run.name)
+    if chart is None:
         return []
-    xs, ys = zip(*points, strict=True)
-    words = "loss by batch" if size == 1 else f"loss by batch (means of {size})"
-    return [Plot(words, (Curve("t", xs, ys, "cyan"),))]
+    xs, ys = zip(*chart.points, strict=True)
+    return [Plot(chart.title, (Curve("t", xs, ys, "cyan"),))]

@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from cnnsweep.config.field_types import Number
+from cnnsweep.field_types import Number
 from cnnsweep.registry import Component, Registry
 from cnnsweep.types import Choice
 

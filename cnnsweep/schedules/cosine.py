@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cnnsweep.config.field_types import Number
+from cnnsweep.field_types import Number
 from cnnsweep.schedules.base import WarmUp, half_cosine
 
 

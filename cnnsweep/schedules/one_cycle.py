@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from cnnsweep.config.field_types import Number
+from cnnsweep.field_types import Number
 from cnnsweep.schedules.base import Schedule, half_cosine
 
 # The defaults of torch's OneCycleLR: start at lr/25, end at that over 10,000.

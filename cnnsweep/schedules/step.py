@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from cnnsweep.config.field_types import Number, Whole
+from cnnsweep.field_types import Number, Whole
 from cnnsweep.schedules.base import WarmUp
 
 

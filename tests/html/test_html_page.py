@@ -170,7 +170,7 @@ def test_wrong_images_and_classes_of_the_best_evaluated_run_are_shown(pages):
     assert images[0]["alt"] == "image 0: T-shirt/top, taken for trouser (90 %)"
     assert images[0]["src"].startswith("data:image/png;base64,")
     classes = pages["grid"].charts()["classes"][""]
-    assert classes["table"]["rows"][0] == ["bag", "97.0 %", "96.0 %"]  # the hardest; two runs compared
+    assert classes["table"]["rows"][0] == ["bag", "97.00 %", "96.00 %"]  # the hardest; two runs compared
     assert set(pages["grid"].charts()["confusion"]) == {"0", "1"}
 
 

@@ -71,7 +71,7 @@ def test_every_figure_is_written_for_paper_and_slide_as_png_and_svg(written):
     assert {str(path.relative_to(written)) for path in written.rglob("*.*")} == expected | {"captions.md"}
     captions = (written / "captions.md").read_text()
     assert captions.count("**") == 2 * len(NAMES)
-    assert "**learning curves**: Validation accuracy (%) after each epoch, the best 5 of 12 settings." in captions
+    assert "**learning curves**: Validation accuracy (%) by epoch, the best 5 of 12 settings." in captions
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
@@ -98,8 +98,8 @@ def test_svg_has_its_text_as_text_with_units(written):
         "accuracy_against_time": ["training time of a run (s)", "validation accuracy (%)"],
         "importance": ["importance (%)"],
         "heat_map": ["validation accuracy (%)"],
-        "class_accuracy": ["recognised test images (%)", "trouser"],
-        "confusion_matrix": ["taken for", "images of the class (%)"],
+        "class_accuracy": ["accuracy on 40 test images (%)", "trouser"],
+        "confusion_matrix": ["predicted class", "true class of 40 test images", "images of the class (%)"],
     }
     for name, expected in labels.items():
         assert set(expected) <= set(svg_texts(written / "column" / f"{name}.svg")), name

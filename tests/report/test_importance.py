@@ -10,7 +10,7 @@ from cnnsweep.analysis import importance as module
 from cnnsweep.analysis.configurations import group_settings
 from cnnsweep.analysis.importance import importance, interactions, unexplained
 from cnnsweep.analysis.results import Results
-from cnnsweep.report.importance_table import importance_section
+from cnnsweep.report.terminal import render_report
 
 
 def drawn(folder: Path, number: int, figure) -> Results:
@@ -63,7 +63,7 @@ def test_best_tenth_has_the_lowest_of_a_loss(tmp_path: Path) -> None:
 
 def test_few_settings_are_warned_of_and_very_few_left_out(tmp_path: Path) -> None:
     results = drawn(tmp_path, 30, lambda run: run["lr"])
-    text = show(lambda console: console.print(importance_section(results, group_settings(results), 80)))
+    text = show(lambda console: render_report(results, console))
     assert "30 settings are few for 4 hyperparameters: a rough guess below 40" in text
     few = drawn(tmp_path, 9, lambda run: run["lr"])
     assert importance(few, group_settings(few)) == {}
@@ -74,7 +74,7 @@ def test_few_settings_are_warned_of_and_very_few_left_out(tmp_path: Path) -> Non
 def test_missing_optuna_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = drawn(tmp_path, 40, lambda run: run["lr"])
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda _: None)
-    text = show(lambda console: console.print(importance_section(results, group_settings(results), 80)))
+    text = show(lambda console: render_report(results, console))
     assert "importance needs Optuna: pip install 'cnnsweep[search]'" in text
 
 
@@ -106,7 +106,7 @@ def test_interacting_pair_comes_first(tmp_path: Path) -> None:
     found = interactions(results, group_settings(results))
     assert [(pair.first, pair.second) for pair in found] == [("lr", "wd")]
     assert (found[0].share, found[0].cells, found[0].possible, found[0].per_cell) == (pytest.approx(1), 4, 4, 2)
-    text = show(lambda console: console.print(importance_section(results, group_settings(results), 80)))
+    text = show(lambda console: render_report(results, console))
     assert "lr × wd  100 %" in text
     assert "2.0 settings a combination are few: some of it is noise" in text
 

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from results_by_hand import fail_run, load, make_content, make_replicates, stop_run
 
+from cnnsweep.analysis.chart_stopping import saving
 from cnnsweep.analysis.configurations import best_of, group_settings, replicate_words, setting_words, sort_settings
 from cnnsweep.analysis.effects import effects
 from cnnsweep.analysis.pareto import frontier
-from cnnsweep.report.stopping import saving
 
 AXES = {"lr": [0.1, 0.01, 0.001]}
 # Settings 1 and 2 differ by less than their seeds do; 3 is far behind. Seed 2 is a bad one for all.

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from results_by_hand import fail_run, load, make_content, make_replicates, show
 
+from cnnsweep.analysis.chart_batches import load_batch_losses
 from cnnsweep.analysis.results import load_results
 from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.report.curves import Curve, Plot, draw_plot, nice_ticks, spread
 from cnnsweep.report.terminal import final_summary, render_report, render_run
-from cnnsweep.report.trial import find_run, load_batch_losses
+from cnnsweep.report.trial import find_run
 
 
 @pytest.fixture(autouse=True)
@@ -252,7 +253,7 @@ optimizer adam
 ★      3  0.5000  0.8100    0.6000     0.8000  1.2 s
 """)
     assert "accuracy by epoch (t training, v validation)" in report
-    assert "loss by batch (means of 3)" in report  # 1000 batches, 400 points at most
+    assert "loss by batch (means of 2)" in report  # 1000 batches, 600 points at most
 
 
 def test_one_run_that_failed_at_once_shows_its_cause(folder: Path) -> None:

@@ -116,30 +116,37 @@ def test_values_of_an_axis_that_only_some_runs_have_stand_in_order(tmp_path: Pat
 
 
 def test_heat_maps_and_lists_of_values_have_the_same_order(tmp_path: Path) -> None:
-    from cnnsweep.html.chart_heat_map import heat_map_chart
+    from cnnsweep.analysis.chart_heat_map import heat_maps
     from cnnsweep.html.summary import varied_rows
 
     accuracies = [0.1 * n for n in range(8)]
     results = load(tmp_path, with_figures({"momentum": [0.9, None, 0.1, 0.5], "act": ["relu", "gelu"]}, accuracies))
     settings = group_settings(results)
     assert dict(varied_rows(results, settings)) == {"momentum": "0.1, 0.5, 0.9", "act": "relu, gelu"}
-    chart = heat_map_chart(results, settings)
-    assert chart is not None
-    layouts = [view.figure["layout"] for view in chart.views.values()]
-    ticks = {tuple(layout[axis]["ticktext"]) for layout in layouts for axis in ("xaxis", "yaxis")}
+    charts = heat_maps(results, settings, None)
+    assert charts is not None
+    ticks = {axis.texts for chart in charts.maps.values() for axis in (chart.across, chart.up)}
     assert ticks == {("0.1", "0.5", "0.9"), ("relu", "gelu")}
 
 
 def test_every_chart_has_labels_that_differ(tmp_path: Path) -> None:
-    from cnnsweep.html.chart_effects import effects_chart
-    from cnnsweep.html.chart_heat_map import heat_map_chart
-    from cnnsweep.html.chart_parallel import parallel_chart
+    from cnnsweep.analysis.chart_effects import effects_chart
+    from cnnsweep.analysis.chart_heat_map import heat_maps
+    from cnnsweep.analysis.chart_parallel import parallel_chart
+    from cnnsweep.html.chart import drawn
+    from cnnsweep.html.chart_effects import effects_view
+    from cnnsweep.html.chart_heat_map import heat_map_view
+    from cnnsweep.html.chart_parallel import parallel_view
 
     long = [f"package.with.a.long.name:{'x' * 20}{n}" for n in range(3)]
     axes = {"lr": [0.1, 0.10000001, 0.100000011], "model": long}
     results = load(tmp_path, with_figures(axes, [0.8 - n / 100 for n in range(9)]))
     settings = group_settings(results)
-    charts = [make(results, settings) for make in (heat_map_chart, effects_chart, parallel_chart)]
+    charts = [
+        drawn(heat_map_view, heat_maps(results, settings, None)),
+        drawn(effects_view, effects_chart(results, settings)),
+        drawn(parallel_view, parallel_chart(results, settings)),
+    ]
     for chart in charts:
         assert chart is not None
         for view in chart.views.values():

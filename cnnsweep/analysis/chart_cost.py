@@ -1,0 +1,149 @@
+"""The metric against the cost of a trial: training time, and number of parameters."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from cnnsweep.analysis.configurations import Setting, all_words
+from cnnsweep.analysis.pareto import frontier, parameters, training_time
+from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.ties import chance_words
+from cnnsweep.formatting.numbers import count_text, duration_text, figure_text
+
+LOG_SPAN = 30  # costs that span as much are drawn by their logarithm
+
+
+@dataclass(frozen=True, slots=True)
+class CostPoint:
+    """One trial: `cost` in the unit of the chart, the mean of the metric, and the same as text."""
+
+    place: int | None
+    words: str
+    cost: float
+    mean: float
+    cost_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostSeries:
+    """Trials of one kind: `efficient`, `other settings`, `stopped early` or `a run failed`."""
+
+    label: str
+    points: tuple[CostPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CostChart:
+    """The metric against one cost.
+
+    Attributes:
+        cost: `training time` or `parameters`.
+        axis: the label of the axis with its unit.
+        efficient: no other trial is both better and cheaper; the cheapest first, so the metric improves.
+        others: further series, without empty ones.
+        is_log: the cost is drawn by its logarithm.
+        is_starred: the last efficient trial is the best of the sweep, and better than chance.
+        superlative: of the cheapest: `fastest` or `smallest`.
+        legend: the meaning of the cost.
+    """
+
+    metric: str
+    cost: str
+    axis: str
+    efficient: CostSeries
+    others: tuple[CostSeries, ...]
+    is_log: bool
+    is_starred: bool
+    superlative: str
+    legend: str
+
+    @property
+    def finding(self) -> str:
+        points = self.efficient.points
+        whole = len(points) + sum(len(one.points) for one in self.others if one.label == OTHERS)
+        apart = "".join(
+            f" {count_text(len(one.points), 'setting')} ({one.label}) "
+            f"{'is' if len(one.points) == 1 else 'are'} not compared."
+            for one in self.others
+            if one.label != OTHERS
+        )
+        if not points:
+            return f"{count_text(whole, 'setting')} by their cost.{apart}"
+        first, last = points[0], points[-1]
+        return (
+            f"{len(points):,} of {count_text(whole, 'setting')} {'is' if len(points) == 1 else 'are'} efficient: no "
+            f"other is both better and cheaper. The cheapest takes {first.cost_text} and reaches {self.metric} "
+            f"{figure_text(self.metric, first.mean)}, the best {last.cost_text} for "
+            f"{figure_text(self.metric, last.mean)}.{apart}"
+        )
+
+
+EFFICIENT, OTHERS, STOPPED, FAILED = "efficient", "other settings", "stopped early", "a run failed"
+
+
+def cost_charts(results: Results, settings: Sequence[Setting]) -> list[CostChart]:
+    """Return a chart of training time and one of parameters, each where two trials differ in it."""
+    times = [time for setting in settings if (time := training_time(setting)) is not None]
+    unit, seconds = time_unit(max(times, default=0.0))
+    legends = (
+        "time: training time of a run, of runs that train together each one's share",
+        "parameters: how many weights the model has",
+    )
+    charts = (
+        _chart(
+            *(results, settings, training_time, f"training time of a run ({unit})", seconds, duration_text),
+            *("training time", "fastest", legends[0]),
+        ),
+        _chart(
+            *(results, settings, parameters, "parameters of the model", 1.0, lambda count: f"{count:,.0f}"),
+            *("parameters", "smallest", legends[1]),
+        ),
+    )
+    return [chart for chart in charts if chart is not None]
+
+
+def time_unit(seconds: float) -> tuple[str, float]:
+    """Return the unit in which a time is best written, and its seconds."""
+    return next(((name, size) for name, size in (("h", 3600.0), ("min", 60.0)) if seconds >= 2 * size), ("s", 1.0))
+
+
+def _chart(
+    results: Results,
+    settings: Sequence[Setting],
+    cost: Callable[[Setting], float | None],
+    axis: str,
+    unit: float,
+    write: Callable[[float], str],
+    name: str,
+    superlative: str,
+    legend: str,
+) -> CostChart | None:
+    def kind(setting: Setting) -> str:
+        # A trial that was stopped in favour of others is not fast.
+        if cost is training_time and setting.was_cut_short:
+            return STOPPED
+        return FAILED if setting.failed else EFFICIENT if setting.configuration in efficient else OTHERS
+
+    sound = [setting for setting in settings if not (cost is training_time and setting.was_cut_short)]
+    efficient = [setting.configuration for setting, _ in frontier(results.sweep.objective, sound, cost)]
+    series: dict[str, list[CostPoint]] = {label: [] for label in (EFFICIENT, OTHERS, STOPPED, FAILED)}
+    for setting, words in zip(settings, all_words(results, settings), strict=True):
+        value = cost(setting)
+        if value is not None and setting.estimate is not None:
+            point = CostPoint(setting.place, words, value / unit, setting.estimate.mean, write(value))
+            series[kind(setting)].append(point)
+    costs = [point.cost for points in series.values() for point in points]
+    if len(costs) < 2 or min(costs) == max(costs):
+        return None
+    first, *rest = (CostSeries(label, tuple(points)) for label, points in series.items())
+    points = tuple(sorted(first.points, key=lambda point: point.cost))
+    return CostChart(
+        results.sweep.objective.metric,
+        name,
+        axis,
+        CostSeries(first.label, points),
+        tuple(one for one in rest if one.points),
+        min(costs) > 0 and max(costs) / min(costs) >= LOG_SPAN,
+        bool(points) and points[-1].place == 1 and chance_words(results) is None,
+        superlative,
+        legend,
+    )

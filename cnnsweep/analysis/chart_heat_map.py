@@ -1,0 +1,151 @@
+"""Heat maps: the mean of the metric for each combination of two hyperparameters."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from cnnsweep.analysis.axes import Levels, in_file_order, levels_of, setting_axes
+from cnnsweep.analysis.configurations import Setting
+from cnnsweep.analysis.effects import effects
+from cnnsweep.analysis.importance import estimates_by_cell
+from cnnsweep.analysis.results import Results
+from cnnsweep.formatting.numbers import count_text, figure_text, is_unused
+
+MOST_HYPERPARAMETERS = 12  # a page of every pair of more would be mostly heat maps
+MOST_LEVELS = 40  # values of a hyperparameter that is not a number; numbers are in bins
+
+Cell = tuple[int, int]  # column, row
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """A hyperparameter and the texts of its values (or bins), in the order of the file."""
+
+    name: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """One pair of hyperparameters; combinations that were not trained are in neither mapping.
+
+    Attributes:
+        means: of the metric over the trials of a combination.
+        counts: number of these trials.
+    """
+
+    metric: str
+    mode: str
+    across: Axis
+    up: Axis
+    means: Mapping[Cell, float]
+    counts: Mapping[Cell, int]
+
+    @property
+    def table(self) -> list[list[float | None]]:
+        """The means, row by row."""
+        return [[self.means.get((x, y)) for x in range(len(self.across.texts))] for y in range(len(self.up.texts))]
+
+    @property
+    def has_all_values(self) -> bool:
+        """True where each value was trained with some value of the other."""
+        rows, columns = self.table, zip(*self.table, strict=True)
+        return all(any(mean is not None for mean in line) for line in (*rows, *columns))
+
+    @property
+    def description(self) -> str:
+        return f"of the settings with each combination of {self.across.name} (across) and {self.up.name} (up)"
+
+    @property
+    def finding(self) -> str:
+        best = (max if self.mode == "max" else min)(self.means, key=lambda cell: self.means[cell])
+        where = f"{self.across.name} {self.across.texts[best[0]]} with {self.up.name} {self.up.texts[best[1]]}"
+        return f"The best is {where}: {figure_text(self.metric, self.means[best])}."
+
+    def cell_text(self, cell: Cell) -> str:
+        """Return `mean val_accuracy 0.8000, 3 settings`."""
+        if cell not in self.means:
+            return "not trained"
+        count = count_text(self.counts[cell], "setting")
+        return f"mean {self.metric} {figure_text(self.metric, self.means[cell])}, {count}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMaps:
+    """A heat map of each pair of `names` that was trained together, by the pair's positions (across, up).
+
+    Attributes:
+        names: in the order of the file.
+        chosen: the two that matter most and were trained together; fewer values across, where labels need room.
+    """
+
+    names: tuple[str, ...]
+    maps: Mapping[tuple[int, int], HeatMap]
+    chosen: tuple[int, int]
+    notes: tuple[str, ...]
+
+
+def heat_maps(
+    results: Results,
+    settings: Sequence[Setting],
+    shares: Mapping[str, float] | None,
+    most_levels: int = MOST_LEVELS,
+) -> HeatMaps | None:
+    """Return the heat maps, None with fewer than two hyperparameters of two to `most_levels` values.
+
+    Args:
+        shares: of `importance`; without them the effects say what matters most.
+    """
+    known = [setting for setting in settings if setting.estimate is not None]
+    runs = in_file_order(results, [setting.runs[0] for setting in known])
+    levels = [levels_of(name, runs, always=True) for name in setting_axes(results)]
+    by_name = {part.name: part for part in levels if 1 < len(_used(part)) <= most_levels}
+    order = dict.fromkeys([*(shares or {}), *(effect.name for effect in effects(results)), *by_name])
+    weighty = [name for name in order if name in by_name][:MOST_HYPERPARAMETERS]
+    names = tuple(name for name in by_name if name in weighty)
+    maps = {}
+    for across, up in itertools.permutations(range(len(names)), 2):
+        found = _heat_map(results, by_name[names[across]], by_name[names[up]], known)
+        if found is not None:
+            maps[across, up] = found
+    if not maps:
+        return None
+    left_out = len(setting_axes(results)) - len(names)
+    why = "cannot be chosen: without two means, of little effect, or of too many values"
+    notes = (f"{count_text(left_out, 'hyperparameter')} {why}.",) if left_out else ()
+    pairs = [(names.index(a), names.index(b)) for a, b in itertools.combinations(weighty, 2)]
+    return HeatMaps(names, maps, _chosen(maps, pairs), notes)
+
+
+def _chosen(maps: Mapping[tuple[int, int], HeatMap], pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the first of the pairs that has no empty row or column, the one with fewer values across.
+
+    A hyperparameter that depends on another, such as momentum on the optimizer, leaves rows empty.
+    """
+    known = [pair for pair in pairs if pair in maps]
+    across, up = next((pair for pair in known if maps[pair].has_all_values), known[0])
+    is_wide = len(maps[across, up].across.texts) > len(maps[across, up].up.texts)
+    return (up, across) if is_wide else (across, up)
+
+
+def _used(levels: Levels) -> list[int]:
+    """Return the positions of the levels that are values: not those of runs that have no use for it."""
+    return [n for n, value in enumerate(levels.values) if not is_unused(levels.name, value)]
+
+
+def _heat_map(results: Results, across: Levels, up: Levels, settings: Sequence[Setting]) -> HeatMap | None:
+    found = estimates_by_cell(across, up, settings)
+    if not found:
+        return None
+    columns, rows = _used(across), _used(up)
+    cells = {(columns.index(x), rows.index(y)): part for (x, y), part in found.items()}
+    objective = results.sweep.objective
+    return HeatMap(
+        objective.metric,
+        objective.mode,
+        Axis(across.name, tuple(across.texts[n] for n in columns)),
+        Axis(up.name, tuple(up.texts[n] for n in rows)),
+        {cell: fmean(one.mean for one in part) for cell, part in cells.items()},
+        {cell: len(part) for cell, part in cells.items()},
+    )

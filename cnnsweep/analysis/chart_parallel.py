@@ -1,0 +1,128 @@
+"""Parallel coordinates: each trial as a line through its hyperparameters to its metric."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnnsweep.analysis.axes import MANY_VALUES, canonical, in_file_order, is_number, levels_of, setting_axes
+from cnnsweep.analysis.configurations import Setting, all_words
+from cnnsweep.analysis.importance import LOG_SPAN
+from cnnsweep.analysis.results import Results
+from cnnsweep.formatting.distinct import number_texts
+from cnnsweep.formatting.numbers import count_text, is_unused
+
+MOST_LINES = 400
+ALWAYS_SHOWN = 100  # the best; of the others every n-th
+MOST_HYPERPARAMETERS = 14
+MOST_TICKS = 20  # of values that are not numbers
+TICKS = 5
+UNUSED_AT = -0.12  # below the axis, for trials that have no use for it
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelAxis:
+    """One hyperparameter, or the metric: the place of each trial, from 0 to 1, and the ticks with their texts."""
+
+    name: str
+    places: tuple[float, ...]
+    ticks: tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelChart:
+    """The lines of the best trials and of a part of the others, the best first.
+
+    Attributes:
+        axes: the hyperparameters in the order of the file, and the metric.
+        words: of each trial.
+        means: of the metric, of each trial.
+        goodness: of each trial, from 0 (worst) to 1; it is the colour.
+        low, high: the ends of the colour scale.
+    """
+
+    metric: str
+    mode: str
+    axes: tuple[ParallelAxis, ...]
+    words: tuple[str, ...]
+    means: tuple[float, ...]
+    low: float
+    high: float
+    finding: str
+    notes: tuple[str, ...]
+
+    @property
+    def goodness(self) -> list[float]:
+        if self.high <= self.low:
+            return [1.0] * len(self.means)
+        shares = [min(max((mean - self.low) / (self.high - self.low), 0.0), 1.0) for mean in self.means]
+        return shares if self.mode == "max" else [1 - share for share in shares]
+
+    @property
+    def has_unused(self) -> bool:
+        return any(UNUSED_AT in axis.places for axis in self.axes)
+
+
+def parallel_chart(results: Results, settings: Sequence[Setting]) -> ParallelChart | None:
+    """Return the chart, None with fewer than two trials that have a mean or without a hyperparameter that varies."""
+    placed = [setting for setting in settings if setting.estimate is not None]
+    names = setting_axes(results)
+    if len(placed) < 2 or not names:
+        return None
+    shown = _thinned(placed)
+    means = tuple(setting.estimate.mean for setting in shown if setting.estimate is not None)
+    objective = results.sweep.objective
+    low, high = _limits(means, objective.mode)
+    axes = [_axis(results, name, shown) for name in names[:MOST_HYPERPARAMETERS]]
+    axes.append(_number_axis(objective.metric, means, False, low, high))
+    words = tuple(all_words(results, shown, ", "))
+    is_thinned = len(shown) < len(placed)
+    drawn = f" Of {len(placed):,} settings {len(shown):,} are drawn, the best among them." if is_thinned else ""
+    more = len(names) - MOST_HYPERPARAMETERS
+    has = "has" if more == 1 else "have"
+    notes = (f"{count_text(more, 'more hyperparameter')} {has} no room.",) if more > 0 else ()
+    finding = f"The best is {words[0]}.{drawn}"
+    return ParallelChart(objective.metric, objective.mode, tuple(axes), words, means, low, high, finding, notes)
+
+
+def _thinned(placed: Sequence[Setting]) -> Sequence[Setting]:
+    if len(placed) <= MOST_LINES:
+        return placed
+    rest = placed[ALWAYS_SHOWN:]
+    return [*placed[:ALWAYS_SHOWN], *rest[:: math.ceil(len(rest) / (MOST_LINES - ALWAYS_SHOWN))]]
+
+
+def _limits(means: Sequence[float], mode: str) -> tuple[float, float]:
+    """Return the ends of the colour scale; a bad tail, which says little, does not take the colours from the rest."""
+    ordered = sorted(means)
+    tail = len(ordered) // 10
+    low, high = (ordered[tail], ordered[-1]) if mode == "max" else (ordered[0], ordered[-1 - tail])
+    return (low, high) if low < high else (ordered[0], ordered[-1])
+
+
+def _axis(results: Results, name: str, settings: Sequence[Setting]) -> ParallelAxis:
+    values = [setting.settings.get(name) for setting in settings]
+    used = [value for value in values if not is_unused(name, value)]
+    numbers: list[float] = [value for value in used if value is not None and is_number(value)]
+    if len(numbers) == len(used) and len(set(numbers)) > MANY_VALUES:
+        low, high = min(numbers), max(numbers)
+        return _number_axis(name, values, 0 < low <= high / LOG_SPAN, low, high)
+    levels = levels_of(name, in_file_order(results, [setting.runs[0] for setting in settings]))
+    kept = [n for n, value in enumerate(levels.values) if not is_unused(name, value)]
+    place = {n: (k + 0.5) / len(kept) for k, n in enumerate(kept)}
+    places = (place.get(levels.of[canonical(setting.runs[0].settings[name])], UNUSED_AT) for setting in settings)
+    ticks = ((place[n], levels.texts[n]) for n in kept[:: math.ceil(len(kept) / MOST_TICKS) or 1])
+    return ParallelAxis(name, tuple(places), tuple(ticks))
+
+
+def _number_axis(name: str, values: Sequence[float | None], is_log: bool, low: float, high: float) -> ParallelAxis:
+    def place(value: float) -> float:
+        if high == low:
+            return 0.5
+        if is_log:
+            return math.log(value / low) / math.log(high / low)
+        return min(max((value - low) / (high - low), 0.0), 1.0)
+
+    shares = [part / (TICKS - 1) for part in range(TICKS)] if high > low else [0.5]
+    ends = [low * (high / low) ** share if is_log else low + (high - low) * share for share in shares]
+    ticks = tuple(zip(shares, number_texts(ends, 3), strict=True))
+    return ParallelAxis(name, tuple(UNUSED_AT if value is None else place(value) for value in values), ticks)

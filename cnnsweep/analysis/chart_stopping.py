@@ -1,0 +1,184 @@
+"""Trials that a pruner stopped: after which epoch, against which threshold, and the epochs that this saved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnnsweep.analysis.configurations import Setting, all_words
+from cnnsweep.analysis.results import Results, Stop
+from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, figure_texts, setting_text
+
+
+@dataclass(frozen=True, slots=True)
+class StoppedTrial:
+    """One trial: its metric and the threshold as texts that differ where they differ."""
+
+    words: str
+    epoch: int
+    value: str
+    threshold: str
+    rule: str
+    is_equal: bool  # it reached the threshold, but there was room for better ones alone
+
+    @property
+    def text(self) -> str:
+        """`0.5500, needed 0.6100`."""
+        return f"{self.value}, {'as others that went on' if self.is_equal else f'needed {self.threshold}'}"
+
+
+@dataclass(frozen=True, slots=True)
+class StopEpoch:
+    """One epoch: trials that trained in it and went on after it, and those that were stopped after it.
+
+    Attributes:
+        against: `val_accuracy below 0.6100 to 0.7100`, since thresholds move while trials come in; empty if unknown.
+    """
+
+    epoch: int
+    went_on: int
+    stopped: tuple[StoppedTrial, ...]
+    against: str
+
+    @property
+    def count_text(self) -> str:
+        return f"{count_text(len(self.stopped), 'setting')} stopped after epoch {self.epoch}"
+
+
+@dataclass(frozen=True, slots=True)
+class StoppingChart:
+    """Early stopping over the epochs.
+
+    Attributes:
+        epochs: all of them, from the first.
+        best: the stopped trials as ranked.
+        rule: the pruner's method with its options, empty if unknown.
+        saving: `saved 148 of 252 epochs (59 %), about 2.0 s`.
+    """
+
+    metric: str
+    epochs: tuple[StopEpoch, ...]
+    best: tuple[StoppedTrial, ...]
+    trials: int
+    rule: str
+    saving: str
+
+    @property
+    def stops(self) -> list[StopEpoch]:
+        """The epochs after which trials were stopped."""
+        return [one for one in self.epochs if one.stopped]
+
+    @property
+    def finding(self) -> str:
+        rule = f" by {self.rule}" if self.rule else ""
+        return f"{count_text(len(self.best), 'setting')} of {self.trials:,} stopped early{rule}: {self.saving}."
+
+
+def stopping_chart(results: Results, settings: Sequence[Setting]) -> StoppingChart | None:
+    """Return the chart, None where no trial was stopped.
+
+    Args:
+        settings: as `group_settings` returns them.
+    """
+    lasts = [max(run.epochs_done for run in setting.runs) for setting in settings]
+    # The runs of a trial are compared together, so they stop together and for one reason.
+    stops = [next((run.stop for run in setting.runs if run.stop), None) for setting in settings]
+    if not any(stops):
+        return None
+    words = all_words(results, settings)
+    metric = results.sweep.objective.metric
+    epochs = []
+    for epoch in range(1, max(lasts) + 1):
+        ended = [(word, stop) for word, stop in zip(words, stops, strict=True) if stop and stop.epoch == epoch]
+        stopped = tuple(_stopped(metric, word, stop) for word, stop in ended)
+        training = sum(last >= epoch for last in lasts)
+        against = _against(results, [stop for _, stop in ended])
+        epochs.append(StopEpoch(epoch, training - len(stopped), stopped, against))
+    best = tuple(_stopped(metric, word, stop) for word, stop in zip(words, stops, strict=True) if stop)
+    rule = rule_words(results.sweep.early_stop)
+    return StoppingChart(metric, tuple(epochs), best, len(settings), rule, saving_words(results))
+
+
+def _stopped(metric: str, words: str, stop: Stop) -> StoppedTrial:
+    value, threshold = figure_texts(metric, [stop.value, stop.threshold])
+    return StoppedTrial(words, stop.epoch, value, threshold, _short_rule(stop), stop.value == stop.threshold)
+
+
+def _against(results: Results, stops: Sequence[Stop]) -> str:
+    metric = results.sweep.objective.metric
+    known = sorted(stop.threshold for stop in stops if stop.threshold is not None)
+    if not known:
+        return ""
+    low, high = (figure_text(metric, value) for value in (known[0], known[-1]))
+    side = "below" if results.sweep.objective.mode == "max" else "above"
+    # Of trials that reach the threshold only some go on, as there is room: the others were not better.
+    if any(stop.value == stop.threshold for stop in stops):
+        side = "not better than"
+    return f"{metric} {side} {low}{'' if low == high else f' to {high}'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """Savings of pruning. `seconds` is an estimate: each run's epochs left at its own mean epoch time."""
+
+    epochs: int
+    planned: int  # epochs of all runs, those stopped included
+    seconds: float
+
+
+def saving(results: Results) -> Saving:
+    """Return what was saved by stopping runs early.
+
+    A run of which nothing says how many epochs it was to train counts with those that it has.
+    """
+    epochs, planned, seconds = 0, 0, 0.0
+    for run in results.runs:
+        length = max(run.epochs_planned or 0, run.epochs_done)
+        planned += length
+        if run.stop and run.epochs_done:
+            left = max(length - run.epochs_done, 0)
+            epochs += left
+            seconds += left * (run.run_duration or 0.0) / run.epochs_done
+    return Saving(epochs, planned, seconds)
+
+
+def saving_words(results: Results) -> str:
+    """Return `saved 148 of 252 epochs (59 %), about 2.0 s`."""
+    saved = saving(results)
+    share = f" ({saved.epochs / saved.planned:.0%})".replace("%", " %") if saved.planned else ""
+    time = f", about {duration_text(saved.seconds)}" if saved.seconds else ""
+    return f"saved {saved.epochs:,} of {count_text(saved.planned, 'epoch')}{share}{time}"
+
+
+def stop_words(results: Results, stop: Stop) -> str:
+    """Return why one run was stopped: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
+    metric = results.sweep.objective.metric
+    value, threshold = figure_texts(metric, [stop.value, stop.threshold])
+    figure = "no finite figure" if stop.value is None else f"{metric} {value}"
+    against = ""
+    if stop.threshold is not None and stop.value is not None:
+        against = f", {_side(results, stop)} {threshold}"
+    rule = _short_rule(stop)
+    # A rule's own words may say already how many settings it looked at.
+    is_told = stop.compared <= 1 or "settings" in rule
+    compared = "" if is_told else f", {count_text(stop.compared, 'setting')} compared"
+    return f"{figure} after epoch {stop.epoch}{against} ({rule}{compared})"
+
+
+def _side(results: Results, stop: Stop) -> str:
+    if stop.value is not None and stop.value == stop.threshold:
+        return "not better than"
+    return "below" if results.sweep.objective.mode == "max" else "above"
+
+
+def _short_rule(stop: Stop) -> str:
+    """Return the rule without the epoch, which stands beside it."""
+    return safe_text(stop.rule).removesuffix(f" at epoch {stop.epoch}")
+
+
+def rule_words(rule: Mapping[str, Any] | None) -> str:
+    """Return the method with its options, `halving factor=3`; empty without one."""
+    if not rule:
+        return ""
+    rest = " ".join(f"{safe_text(k)}={setting_text(v)}" for k, v in rule.items() if k != "method" and v is not None)
+    return f"{setting_text(rule.get('method', ''))} {rest}".strip()
