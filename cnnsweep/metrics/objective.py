@@ -46,16 +46,23 @@ class Objective:
         equal; by `last` the last sound one; by `mean of last K` that one too, its figures replaced by their means.
         """
         if self.scope == BEST:
-            best: EpochRecord | None = None
-            for record in records:
-                if self.is_better(self.value(record), None if best is None else self.value(best)):
-                    best = record
-            return best
+            return self._best(records)
         last = [record for record in records if _is_finite(self.value(record))][-self.window :]
         if len(last) < 2:
             return last[0] if last else None
         means = {name: _mean([record[name] for record in last]) for name in last[-1].metrics}
         return dataclasses.replace(last[-1], metrics=means)
+
+    def _best(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
+        # Without a call a record: this is asked for after every epoch, of all epochs so far.
+        best, most, is_max = None, math.nan, self.mode == "max"
+        for record in records:
+            value = record.metrics.get(self.metric)
+            if value is None or record.divergence is not None or not math.isfinite(value):
+                continue
+            if best is None or (value > most if is_max else value < most):
+                best, most = record, value
+        return best
 
     @property
     def window(self) -> int:
