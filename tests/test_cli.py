@@ -183,13 +183,13 @@ def test_an_interrupted_sweep_prints_the_command_that_goes_on(cnnsweep, small, m
 
     from cnnsweep.storage.writer import Recorder
 
-    record = Recorder.record_epochs
+    write = Recorder.writing_epoch
 
-    def record_and_interrupt(recorder, report):
+    def interrupt_and_write(recorder, reports):
         os.kill(os.getpid(), signal.SIGINT)
-        return record(recorder, report)
+        return write(recorder, reports)
 
-    monkeypatch.setattr(Recorder, "record_epochs", record_and_interrupt)
+    monkeypatch.setattr(Recorder, "writing_epoch", interrupt_and_write)
     outcome = cnnsweep("run", small, "--out", "my sweep", "--fresh", "--yes")
     assert outcome.code == 130
     assert outcome.err.endswith(f"interrupted; resume with: cnnsweep run {small} --out 'my sweep'\n")

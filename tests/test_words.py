@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import cnnsweep
+from cnnsweep.cli.app import app
 
 PACKAGE = Path(cnnsweep.__file__).parent
 FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -104,6 +106,15 @@ def test_question_words_are_found(text):
 )
 def test_other_beginnings_are_free(text):
     assert not begins_with_a_question_word(text)
+
+
+def test_help_texts_begin_with_an_imperative_or_a_noun():
+    commands = get_command(app).commands
+    texts = {f"{name}": command.help or "" for name, command in commands.items()}
+    for name, command in commands.items():
+        texts |= {f"{name} {option.name}": getattr(option, "help", None) or "" for option in command.params}
+    assert len(texts) > 100
+    assert {key: text for key, text in texts.items() if not text or begins_with_a_question_word(text)} == {}
 
 
 @pytest.mark.skipif(not OLD_NAMES_ARE_GONE, reason="the renames are under way")

@@ -1,4 +1,4 @@
-"""What varies in a sweep: hyperparameters and their values, with bins for numbers that a search drew."""
+"""The varying hyperparameters of a sweep and their values, with bins for numbers drawn by a search."""
 
 import bisect
 import json

@@ -48,6 +48,12 @@ class HeatMap:
         return [[self.means.get((x, y)) for x in range(len(self.across.texts))] for y in range(len(self.up.texts))]
 
     @property
+    def has_all_values(self) -> bool:
+        """True where each value was trained with some value of the other."""
+        rows, columns = self.table, zip(*self.table, strict=True)
+        return all(any(mean is not None for mean in line) for line in (*rows, *columns))
+
+    @property
     def description(self) -> str:
         return f"of the settings with each combination of {self.across.name} (across) and {self.up.name} (up)"
 
@@ -71,7 +77,7 @@ class HeatMaps:
 
     Attributes:
         names: in the order of the file.
-        chosen: the pair of the two that matter most; the one with fewer values across, where labels need room.
+        chosen: the two that matter most and were trained together; fewer values across, where labels need room.
     """
 
     names: tuple[str, ...]
@@ -105,12 +111,22 @@ def heat_maps(
             maps[across, up] = found
     if not maps:
         return None
-    first = sorted(weighty[:2], key=lambda name: len(_used(by_name[name])))
-    chosen = (names.index(first[0]), names.index(first[1]))
     left_out = len(setting_axes(results)) - len(names)
     why = "cannot be chosen: without two means, of little effect, or of too many values"
     notes = (f"{count_text(left_out, 'hyperparameter')} {why}.",) if left_out else ()
-    return HeatMaps(names, maps, chosen if chosen in maps else next(iter(maps)), notes)
+    pairs = [(names.index(a), names.index(b)) for a, b in itertools.combinations(weighty, 2)]
+    return HeatMaps(names, maps, _chosen(maps, pairs), notes)
+
+
+def _chosen(maps: Mapping[tuple[int, int], HeatMap], pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the first of the pairs that has no empty row or column, the one with fewer values across.
+
+    A hyperparameter that depends on another, such as momentum on the optimizer, leaves rows empty.
+    """
+    known = [pair for pair in pairs if pair in maps]
+    across, up = next((pair for pair in known if maps[pair].has_all_values), known[0])
+    is_wide = len(maps[across, up].across.texts) > len(maps[across, up].up.texts)
+    return (up, across) if is_wide else (across, up)
 
 
 def _used(levels: Levels) -> list[int]:

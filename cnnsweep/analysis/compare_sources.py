@@ -1,4 +1,4 @@
-"""What a comparison reads of each sweep: its results, and from the files beside them under what they came about.
+"""Loads sweeps to compare: results, environment and sweep file.
 
 Only results.json is needed. What the other files would have told is left open where they are missing.
 """

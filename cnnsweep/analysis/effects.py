@@ -42,7 +42,7 @@ class ValueEffect:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """How the metric's mean differs between the values of one hyperparameter.
+    """Differences of the metric's mean between the values of one hyperparameter.
 
     A main effect in the sense of a factorial design. The means are fair where every combination was trained, as in a
     grid; where runs failed or combinations are missing, other settings leak in. The differences are fair in either

@@ -1,4 +1,4 @@
-"""Where a sweep's results are, and which of its runs a person means."""
+"""Locates the results of a sweep, and a run by part of its name."""
 
 import difflib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How means and their intervals are written; of an accuracy nothing outside 0 to 1 is claimed."""
+"""Texts of means and their intervals; those of an accuracy are cut to 0 to 1."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What a results file holds, as values: the sweep, its runs, their epochs and tests."""
+"""Values of a results file: the sweep, its runs, their epochs and tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from cnnsweep.types import EpochRecord, FailureKind, RunStatus
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What holds for the whole sweep.
+    """Properties of the whole sweep.
 
     Attributes:
         axes: the hyperparameters that vary.
@@ -73,7 +73,7 @@ class SweepResult:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a rule ended a run early: after `epoch`, its setting's figure was held against a threshold."""
+    """Prune decision that ended a run: after `epoch`, the metric of its trial was compared with a threshold."""
 
     epoch: int
     value: float | None
@@ -118,7 +118,7 @@ class RunResult:
 
     @property
     def epochs_text(self) -> str:
-        """How far it is: `2/40`."""
+        """Epochs done and planned: `2/40`."""
         return epochs_text(self.epochs_done, self.epochs_planned)
 
     @property
@@ -128,7 +128,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """What a run reached on the test set. `refit` says that it was trained anew, on all training images."""
+    """Test metrics of a run. `refit`: it was retrained on all training images."""
 
     __test__ = False  # pytest takes the name for a class of tests
 

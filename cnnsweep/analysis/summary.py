@@ -1,4 +1,4 @@
-"""What a sweep's results amount to, run by run: ranking, places, failures. Pure functions of `Results`."""
+"""Summary of a sweep's results, run by run: ranking, positions, failures. Pure functions of `Results`."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What was measured on the test set, apart from the figures that settings were selected by."""
+"""Test metrics, apart from the metrics that selected trials."""
 
 from collections.abc import Sequence
 

@@ -55,7 +55,7 @@ Alternative = tuple[Comparison, ...]  # all of them must hold, such as `> 0.01 a
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold of some keys at once: for each key, one of its alternatives."""
+    """Condition on several keys at once: for each key, one of its alternatives."""
 
     tests: Mapping[str, tuple[Alternative, ...]]
 

@@ -10,7 +10,7 @@ import yaml
 
 from cnnsweep.config.augment_entry import DEFAULT_SIZES
 from cnnsweep.config.axis import Values
-from cnnsweep.config.component_field import ComponentField
+from cnnsweep.config.method_field import MethodField
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.config.schema import EARLY_STOP, SEARCH, Params, SweepSpec
 from cnnsweep.config.trackers_field import DEFAULT_TRACKERS
@@ -50,7 +50,7 @@ def without_folder(name: str, code: str | None) -> str:
     return f"{PurePath(file).name}:{attribute}"
 
 
-def component_facts(field: ComponentField, component: Component | None) -> dict[str, Any]:
+def component_facts(field: MethodField, component: Component | None) -> dict[str, Any]:
     """Return the mapping that a sweep file has for a component; of a user's own file only the last part of its path."""
     facts = field.written(component)
     return {**facts, field.key: facts[field.key] if component is None else short_name(component)}

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from cnnsweep.config.aliases import usual_key, usual_part, usual_value
 from cnnsweep.config.augment_entry import AugmentSizes
-from cnnsweep.config.component_field import MISTAKES, ComponentField
 from cnnsweep.config.dataset_field import DATASET, NORMALIZE_TAGS, NormalizationValues
+from cnnsweep.config.method_field import MISTAKES, MethodField
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.schedule_entry import SCHEDULE
 from cnnsweep.config.schema import Params, SweepFile, TensorBoard
@@ -84,8 +84,8 @@ def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
 
 
 def _mistakes_in_component(path: KeyPath, context: Mapping[str, Any], *, hint: bool) -> Iterator[Mistake]:
-    """Yield the mistakes that a `ComponentField` has found in its mapping, which stands at a path."""
-    field: ComponentField = context["of"]
+    """Yield the mistakes that a `MethodField` has found in its mapping, which stands at a path."""
+    field: MethodField = context["of"]
     component: type[Component] | None = context["class"]
     part = next((step for step in reversed(path) if isinstance(step, str)), "")
     for details in context["errors"]:
@@ -101,7 +101,7 @@ def _mistakes_in_component(path: KeyPath, context: Mapping[str, Any], *, hint: b
 
 
 def _unknown_component_key(
-    key: str, part: str, field: ComponentField, component: type[Component] | None, *, hint: bool
+    key: str, part: str, field: MethodField, component: type[Component] | None, *, hint: bool
 ) -> tuple[str, str | None]:
     known = [field.key] if component is None else field.fields_of(component)
     if field.is_used_by_some(key):
@@ -119,7 +119,7 @@ def _unknown_among(key: str, part: str, known: Sequence[str], *, hint: bool) -> 
 
 
 def _missing_component_key(
-    key: str, part: str, field: ComponentField, component: type[Component] | None, given: Mapping[str, Any]
+    key: str, part: str, field: MethodField, component: type[Component] | None, given: Mapping[str, Any]
 ) -> str:
     if component is not None:
         examples = component.model_fields[key].examples

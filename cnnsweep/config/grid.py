@@ -44,7 +44,7 @@ class Dimension:
 
     @property
     def count(self) -> float:
-        """How many picks there are; infinite where they are not counted in steps."""
+        """Number of suggestions; infinite without steps."""
         return len(self.options) if self.interval is None else self.interval.count
 
     def at(self, pick: float) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class RunCount:
-    """How many runs a sweep has.
+    """Number of runs of a sweep.
 
     Attributes:
         settings: without those of `include`; an upper bound where `is_exact` is False.

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
-from cnnsweep.config.component_field import ALLOW_CODE
 from cnnsweep.config.constraints import SpaceRules, read_space_rules
 from cnnsweep.config.cross_checks import (
     MODEL_PREFIX,
@@ -26,6 +25,7 @@ from cnnsweep.config.error_messages import (
     spec_error,
     without_what_was_meant,
 )
+from cnnsweep.config.method_field import ALLOW_CODE
 from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.names import PRESET_MODELS

@@ -10,9 +10,9 @@ from pydantic_core import CoreSchema, core_schema
 from cnnsweep.config.augment_entry import Augment
 from cnnsweep.config.axis import Axis, Values
 from cnnsweep.config.choice_field import CLOSED
-from cnnsweep.config.component_field import ComponentField
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
+from cnnsweep.config.method_field import MethodField
 from cnnsweep.config.metrics_field import MetricList, MetricName
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
@@ -40,8 +40,8 @@ Share = Annotated[float, Number(least=0, below=1)]
 Flag = Annotated[bool, YesNo()]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
 
-SEARCH = ComponentField(SAMPLERS, "method", "grid", "{method: random, runs: 20}", "how settings are chosen")
-EARLY_STOP = ComponentField(PRUNERS, "method", "none", "{method: halving, factor: 3}", "the rule that ends runs early")
+SEARCH = MethodField(SAMPLERS, "method", "grid", "{method: random, runs: 20}", "how settings are chosen")
+EARLY_STOP = MethodField(PRUNERS, "method", "none", "{method: halving, factor: 3}", "the rule that ends runs early")
 
 
 def _axis(description: str, default: Any, *, shown: Any = None) -> Any:

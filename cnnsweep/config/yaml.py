@@ -30,7 +30,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands. Line and column count from 1; both are 0 in what was given by `--set`."""
+    """Position in the file. Line and column count from 1; both are 0 in values given by `--set`."""
 
     file: str
     line: int

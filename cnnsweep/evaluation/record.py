@@ -1,4 +1,4 @@
-"""What a sweep's folder says of measurements: that the test set was looked at, and how a run does by class."""
+"""Records evaluations in a sweep's folder: uses of the test set, and results by class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures are written wherever a person reads them: accuracies, losses, durations and settings."""
+"""Texts of numbers for people: accuracies, losses, durations and parameters."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which of the best runs were measured by class, and what was found."""
+"""Evaluations by class of the best runs."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What to do next, from what the results show."""
+"""Next steps, derived from the results."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

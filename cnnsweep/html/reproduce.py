@@ -1,4 +1,4 @@
-"""What the sweep ran on and with: environment, frozen sweep file, and the command that does it again."""
+"""Reproduction of the sweep: environment, frozen sweep file, and command."""
 
 import json
 from collections.abc import Iterator

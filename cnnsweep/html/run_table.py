@@ -23,7 +23,7 @@ ROOM_BETWEEN = 2
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """What a cell shows, and the number that it is ordered by where that is not its text."""
+    """Text of a cell, and its sort key if that is another number."""
 
     shown: str
     number: float | None = None

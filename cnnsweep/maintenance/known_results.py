@@ -1,4 +1,4 @@
-"""What the files beside a journal still say of lines that the journal has lost: that of the sweep, those of runs."""
+"""Recovers lost journal lines (the sweep's and the runs') from the files beside the journal."""
 
 from __future__ import annotations
 

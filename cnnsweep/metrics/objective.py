@@ -1,4 +1,4 @@
-"""Which epoch stands for a run and which run is best: one rule, for checkpoints, tables, display, stopping, report."""
+"""Selection of epochs and runs: one rule for checkpoints, tables, display, pruning and report."""
 
 import dataclasses
 import math
@@ -66,7 +66,7 @@ class Objective:
 
     @property
     def window(self) -> int:
-        """How many of the last epochs count; 1 for `best` and `last`."""
+        """Number of last epochs that count; 1 for `best` and `last`."""
         return int(self.scope.removeprefix(_MEAN)) if self.scope.startswith(_MEAN) else 1
 
     @property

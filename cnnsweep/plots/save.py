@@ -44,7 +44,7 @@ _NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenFigures:
-    """What was written: the files, in order, and of each figure that was left out what it needs."""
+    """Written files, in order, and for each omitted figure its missing requirement."""
 
     files: tuple[Path, ...]
     left_out: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""How figures look: sizes, colours, axes, and how they are written.
+"""Style of figures: sizes, colours, axes, and file formats.
 
 Colours are those of Okabe and Ito (2008), which the colour-blind tell apart; lines differ in dashes and markers as
 well, so that a copy in black and white can be read.
@@ -33,7 +33,7 @@ DPI = 300
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a figure is made for; sizes in inches, type and lines in points.
+    """Medium of a figure; sizes in inches, type and lines in points.
 
     Attributes:
         longest: characters of a text from the sweep file, such as a setting in a legend.

@@ -1,4 +1,4 @@
-"""Which display a sweep gets."""
+"""Choice of the display."""
 
 import sys
 from typing import TextIO

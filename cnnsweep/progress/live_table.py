@@ -1,4 +1,4 @@
-"""What the live display draws: the table of the runs and the progress lines, as large as the terminal allows."""
+"""Content of the live display: the table of runs and the progress lines, fitted to the terminal."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Where a sweep stands, kept up from its events; what the live table and the plain lines are written from."""
+"""State of a sweep, updated by its events; the source of the live table and the plain lines."""
 
 import time
 from collections import Counter
@@ -18,7 +18,7 @@ RECENT_FAILURES = 5
 
 @dataclass(slots=True, eq=False)  # a run is itself, whatever its figures
 class RunProgress:
-    """Where one run stands.
+    """State of one run.
 
     Attributes:
         number: its place in the sweep, from 1.
@@ -50,13 +50,13 @@ class RunProgress:
 
     @property
     def shown(self) -> EpochRecord | None:
-        """What a table shows: the last epoch while the run trains, what stands for the run after."""
+        """Record to show: the last epoch while the run trains, then the selected one."""
         return self.latest if self.status is RunStatus.RUNNING else self.standing or self.latest
 
 
 @dataclass(frozen=True, slots=True)
 class BatchCount:
-    """How far the runs that train together are in their epoch."""
+    """Progress of a group within its epoch."""
 
     run_ids: tuple[str, ...]
     epoch: int
@@ -111,12 +111,12 @@ class SweepProgress:
 
     @property
     def size(self) -> int:
-        """How many runs there are, with those to come."""
+        """Number of runs, including those to come."""
         return len(self.runs) + self.runs_to_come
 
     @property
     def epochs_to_come(self) -> int:
-        """How many epochs the runs to come will train, if they train as many as the known ones do in the mean.
+        """Expected epochs of the runs to come: as many as the known ones train in the mean.
 
         Known runs count with what they have trained and still will: where many are stopped early, more will be.
         """

@@ -17,7 +17,7 @@ ROUNDING = 1e-9  # of a power of the factor, such as 1.1**k, before it is rounde
 
 
 class Halving(Pruner, name="halving"):
-    """Of the trials that come to a rung, the best 1/factor go on to the next, which is factor times as far (ASHA)."""
+    """At a rung the best 1/factor of the trials survive; the next rung is at factor times as many epochs (ASHA)."""
 
     has_rungs: ClassVar[bool] = True
     min_epochs: Epochs = FIRST

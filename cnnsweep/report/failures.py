@@ -1,4 +1,4 @@
-"""Why runs failed: one line for all that failed alike, and what to do next."""
+"""Failed runs: one line for each common cause, and the next step."""
 
 from rich.console import Console
 from rich.padding import Padding

@@ -1,4 +1,4 @@
-"""What a sweep would do and take, as a table or as JSON."""
+"""Plan of a sweep, as a table or as JSON."""
 
 from __future__ import annotations
 

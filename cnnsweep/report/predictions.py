@@ -1,4 +1,4 @@
-"""What a model says that pictures show, for a person and for programs."""
+"""Predictions as a table, JSON or CSV."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How a sweep would go on a cluster of some sizes, so that a person can choose one before it is paid for."""
+"""Simulation of a sweep on clusters of several sizes, as a table or as JSON."""
 
 from __future__ import annotations
 

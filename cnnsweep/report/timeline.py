@@ -1,4 +1,4 @@
-"""When which place trains what: bars of text, figures for programs."""
+"""Schedule of each slot: bars as text, numbers as JSON."""
 
 from __future__ import annotations
 

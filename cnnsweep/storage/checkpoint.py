@@ -1,4 +1,4 @@
-"""`last.safetensors`, from which a run goes on: weights, optimizer state and the epoch's record.
+"""`last.safetensors`, from which a run resumes: weights, optimizer state and the epoch's record.
 
 It is the plain model's, however the run was trained. Safetensors holds tensors and a JSON text only, so nothing in it
 can execute, and no tensor can claim more memory than the file has. Folders of earlier versions have a `last.pt`, which
@@ -41,7 +41,7 @@ _ZIP_OVERHEAD = 1 << 20  # bytes that a zip archive's members may be larger than
 
 @dataclass(frozen=True, slots=True)
 class LastCheckpoint:
-    """Where a run goes on: after the epoch of `record`, with these weights and this optimizer state."""
+    """Resume point of a run: the epoch of `record`, weights and optimizer state."""
 
     record: EpochRecord
     weights: Mapping[str, Tensor]
@@ -49,7 +49,7 @@ class LastCheckpoint:
 
 
 def on_cpu(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return copies as safetensors wants them: on the CPU, without strides, each with memory of its own."""
+    """Return copies for safetensors: on the CPU, contiguous, each with memory of its own."""
     return {
         name: weight.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, weight in weights.items()
@@ -72,12 +72,12 @@ def encode_last(record: EpochRecord, weights: Mapping[str, Tensor], optimizer: M
 
 
 def digest(content: bytes) -> str:
-    """Return the SHA-256 that the journal keeps of a checkpoint."""
+    """Return the SHA-256 of a checkpoint, as the journal records it."""
     return hashlib.sha256(content).hexdigest()
 
 
 def load_last(paths: RunPaths, known: Mapping[str, int]) -> tuple[LastCheckpoint | None, dict[Path, str]]:
-    """Return a run's newest whole checkpoint, or None if there is none, and what is wrong with damaged files.
+    """Return a run's newest intact checkpoint, or None, and the problems of damaged files.
 
     Args:
         known: the SHA-256 of every checkpoint that the journal knows of, and its epoch. Only such a file is opened,
@@ -128,7 +128,7 @@ def _decode(path: Path, content: bytes) -> LastCheckpoint:
     """Read a checkpoint's bytes.
 
     Raises:
-        CheckpointError: they are none.
+        CheckpointError: they are no checkpoint.
     """
     try:
         if path.suffix == ".pt":

@@ -1,4 +1,4 @@
-"""What the events of a journal must hold: one that cnnsweep did not write is an error, and no surprise later."""
+"""Schema of journal events: an event that cnnsweep did not write is an error, and no surprise later."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def write_tables(paths: SweepPaths, history: SweepHistory) -> None:
 
 
 def table_texts(paths: SweepPaths, history: SweepHistory) -> dict[Path, str]:
-    """Return what the three tables hold, in the order in which they are written."""
+    """Return the texts of the three tables, in the order of writing."""
     tables = make_tables(paths, history)
     return {
         paths.results_csv: _csv(tables["epochs"], ["run", "epoch", *history.metrics, *_DURATIONS]),
@@ -91,10 +91,10 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
 
 
 def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | None:
-    """Return the name of the best run of the best setting, or None where no run has a figure.
+    """Return the name of the best run of the best trial, or None if no run has the metric.
 
-    A setting counts by the mean over its runs, of equal ones by the mean loss, then by the order. One of which a run
-    diverged or failed comes after all others, whatever it reached before: its other seeds and folds were lucky.
+    A trial ranks by the mean over its runs, equal ones by the mean loss, then by their order. A trial with a diverged
+    or failed run comes after all others, whatever it reached before: its other seeds and folds were lucky.
 
     Args:
         rows: of the table of runs.
@@ -112,7 +112,7 @@ def _deciding(objective: Objective) -> tuple[str, str | None]:
 
 
 def rank_settings(rows: Sequence[Mapping[str, Any]], objective: Objective) -> list[list[Mapping[str, Any]]]:
-    """Return the rows by setting, the best setting first; see `best_run`."""
+    """Return the rows by trial, the best trial first; see `best_run`."""
     settings: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         settings.setdefault(row["configuration"], []).append(row)
@@ -178,13 +178,13 @@ def _run_row(
 
 
 def _status(history: SweepHistory, run: RunHistory) -> RunStatus:
-    """Return where a run stands: nothing trains after a command has ended, though it could not write down more."""
+    """Return the status of a run: nothing trains after a command has ended, even if it could not record that."""
     is_over = history.status != "running"
     return RunStatus.INTERRUPTED if is_over and run.status is RunStatus.RUNNING else run.status
 
 
 def _stop(history: SweepHistory, run: RunHistory) -> dict[str, Any] | None:
-    """Return why a rule ended a run early, or None if none did."""
+    """Return the decision that pruned a run, or None."""
     verdict = history.verdict_that_stopped(run)
     return None if verdict is None else {name: getattr(verdict, name) for name in _STOP_FIELDS}
 
@@ -197,7 +197,7 @@ def epoch_row(run: str, record: EpochRecord, metrics: Sequence[str], settings: M
 
 
 def _columns(runs: Any) -> list[str]:
-    """Return the hyperparameters; the fold is none, and has a column of its own."""
+    """Return the hyperparameters; the fold is not one of them, and has a column of its own."""
     return list(dict.fromkeys(name for run in runs for name in run.settings if name != "fold"))
 
 

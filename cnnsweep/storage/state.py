@@ -1,4 +1,4 @@
-"""What a journal says happened: its events folded into one state a run."""
+"""State of a sweep: the journal's events folded into one state per run."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class RememberedGroup:
 
 @dataclass(frozen=True, slots=True)
 class RememberedWay:
-    """What was measured of runs of one family, which `planning.groups.family` names, and under what conditions.
+    """Measurements of runs of one family, see `planning.batching.family`, and their conditions.
 
     Attributes:
         size, threads, why, alone_s, step_s: see `training.calibration`: the way that was chosen, and what it takes.

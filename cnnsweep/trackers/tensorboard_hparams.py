@@ -1,4 +1,4 @@
-"""What TensorBoard's HParams view reads: a row a run, from three records in the run's own event file."""
+"""Records of TensorBoard's HParams view: one row per run, from three records in the run's own event file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TYPES = {
 
 
 class Kind(StrEnum):
-    """What the values of one column are; the view sorts a column, and fails where they are of several kinds."""
+    """Kind of a column's values; the view sorts a column, and fails on mixed kinds."""
 
     NUMBER = "number"
     BOOL = "bool"

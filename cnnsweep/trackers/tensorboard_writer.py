@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: one log directory a run, and nothing in it but the run's own events."""
+"""TensorBoard events of a run: one log directory per run, with its own events only."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NUMBERS = itertools.count()  # so that two files opened in one second have two 
 
 @dataclass(frozen=True, slots=True)
 class BoardContent:
-    """What a run's board records beside its epoch scalars.
+    """TensorBoard content of a run beside its epoch scalars.
 
     Attributes:
         varying: the settings that differ between runs.

@@ -1,4 +1,4 @@
-"""What a sweep would do and take, without training it: groups, reasons, time, places, memory, disk."""
+"""Forecast of a sweep without training it: groups, reasons, time, slots, memory, disk."""
 
 from __future__ import annotations
 

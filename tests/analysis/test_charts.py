@@ -152,6 +152,18 @@ def test_the_first_heat_map_is_of_what_matters_most_with_fewer_values_across(tmp
     assert len(by_effect.maps) == 6
 
 
+def test_the_first_heat_map_has_no_empty_rows_if_another_has_none(tmp_path: Path) -> None:
+    content = make_content({"opt": ["adam", "sgd"], "momentum": [0.0, 0.9], "lr": [1, 2, 3]})
+    for run in content["runs"]:
+        run["momentum"] = None if run["opt"] == "adam" else run["momentum"]
+    results = load(tmp_path, content)
+    shares = {"momentum": 0.5, "opt": 0.3, "lr": 0.2}
+    charts = heat_maps(results, group_settings(results), shares)
+    assert charts is not None
+    one = charts.maps[charts.chosen]
+    assert (one.across.name, one.up.name) == ("momentum", "lr")  # nothing is known of adam's momentum
+
+
 def test_names_of_too_many_values_cannot_be_chosen_for_a_heat_map(tmp_path: Path) -> None:
     results = load(tmp_path, make_content({"act": [f"f{n}" for n in range(13)], "b": [1, 2], "c": [1, 2]}))
     settings = group_settings(results)

@@ -9,7 +9,7 @@ import pytest
 from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from cnnsweep.trackers.event_records import crc32c, write_record
+from cnnsweep.trackers.event_records import crc32c, read_records, write_record
 
 RANDOM = random.Random(0).randbytes(5000)
 
@@ -29,7 +29,7 @@ def test_checksum_of_the_examples_in_rfc_3720(data, checksum):
 
 
 @pytest.mark.parametrize("begin", [0, 1000])
-def test_checksum_of_every_length_around_the_blocks_is_tensorboards(begin):
+def test_checksum_of_every_length_is_tensorboards(begin):
     lengths = [*range(600), 1023, 1024, 1025, 4000]
     wrong = [
         n for n in lengths if crc32c(RANDOM[begin : begin + n]) != pywrap_tensorflow.crc32c(RANDOM[begin : begin + n])
@@ -48,3 +48,15 @@ def test_record_is_that_of_tensorboards_writer(length):
     write_record(ours.write, RANDOM[:length])
     RecordWriter(theirs).write(RANDOM[:length])
     assert ours.getvalue() == theirs.getvalue()
+
+
+@pytest.mark.parametrize("wrong", [0, 9, 13, 60])  # in the length, its checksum, the data, their checksum
+def test_reading_ends_at_the_first_record_that_is_damaged(tmp_path, wrong):
+    written = io.BytesIO()
+    for data in (b"first", RANDOM[:46], b"last"):
+        write_record(written.write, data)
+    content = bytearray(written.getvalue())
+    content[12 + 5 + 4 + wrong] ^= 1
+    (tmp_path / "events").write_bytes(content)
+    with (tmp_path / "events").open("rb") as file:
+        assert list(read_records(file)) == [b"first"]

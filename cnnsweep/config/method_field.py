@@ -1,4 +1,4 @@
-"""Field of the sweep file that names a component: a name, or a mapping with the name and the component's own keys.
+"""Field of the sweep file that names a sampler or a pruner: a name, or a mapping with the name and the component's own keys.
 
     early_stop: halving
     early_stop: {method: halving, factor: 4}
@@ -32,7 +32,7 @@ _LONGEST_CODE = 10 << 20  # bytes of a Python file
 
 
 @dataclass(eq=False, repr=False)
-class ComponentField:
+class MethodField:
     """A component of a registry, or none.
 
     Args:
