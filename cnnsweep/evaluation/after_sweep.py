@@ -45,7 +45,8 @@ def evaluate_best_run(
     model.load_state_dict(dict(checkpoint.weights))
     order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
     model = in_order(model, order, task.device)
-    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device, order)
+    about = (part.pixels, dataset.classes, task.device, order, task.metrics)
+    found = measure(model, dataset.train, part.validation, *about)
     evaluation = Evaluation(
         checkpoint=str(files.best_weights),
         run=run.name,
@@ -56,6 +57,7 @@ def evaluate_best_run(
         confusion=found.confusion,
         settings=run.settings,
         wrong=found.wrong,
+        metrics=found.metrics,
     )
     with writing():
         write_evaluation(files, evaluation)

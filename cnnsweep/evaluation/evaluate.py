@@ -157,7 +157,7 @@ def _evaluate_one(
     images, positions = _part(dataset, about.split, split)
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
     model = in_order(model, order, device)
-    found = measure(model, images, positions, about.pixels, dataset.classes, device, order)
+    found = measure(model, images, positions, about.pixels, dataset.classes, device, order, about.metrics)
     return Evaluation(
         checkpoint=str(weights_file),
         run=about.run,
@@ -169,6 +169,7 @@ def _evaluate_one(
         settings=about.settings,
         notes=tuple(_notes(about, dataset, split)),
         wrong=found.wrong,
+        metrics=found.metrics,
     )
 
 
