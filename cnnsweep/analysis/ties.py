@@ -1,4 +1,4 @@
-"""Settings that reach the very figure of the best, and runs that are no better than chance: what a star would hide."""
+"""Settings with exactly the value of the best, and runs no better than chance: facts that a star would hide."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ STAR, EQUAL, TIED = "★", "=", "≈"
 
 
 def equals_of_best(results: Results, settings: Sequence[Setting]) -> list[Setting]:
-    """Return the other settings with exactly the figure of the one that is chosen, none of them failed."""
+    """Return the other settings with exactly the value of the one that is chosen, none of them failed."""
     best = chosen_setting(results, settings)
     return [] if best is None else [setting for setting in settings if setting is not best and _is_equal(setting, best)]
 
@@ -70,7 +70,7 @@ def starred_run(results: Results) -> str | None:
 
 
 def equal_runs(results: Results) -> frozenset[str]:
-    """Return the names of runs with exactly the figure of the one that is marked as the best."""
+    """Return the names of runs with exactly the value of the one that is marked as the best."""
     best = next((run for run in results.runs if run.name == starred_run(results)), None)
     metric = results.sweep.objective.metric
     if best is None or best[metric] is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -18,7 +18,7 @@ from cnnsweep.analysis.confusion import Confused
 from cnnsweep.analysis.run_evaluation import VERSION, WrongImage
 from cnnsweep.analysis.statistics import Estimate, estimate, wilson
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, settings_text
+from cnnsweep.formatting.numbers import count_text, figure_text, settings_text
 from cnnsweep.report.class_tables import class_tables
 from cnnsweep.storage.atomic_files import to_json
 
@@ -33,6 +33,7 @@ class Evaluation(Confused):
         confusion: counts, one row a true class, one column a predicted class.
         notes: what a reader should know before believing the figures.
         wrong: some of the images that were taken for another class, the surest mistakes first.
+        metrics: further metrics by name.
     """
 
     checkpoint: str
@@ -45,6 +46,7 @@ class Evaluation(Confused):
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     wrong: tuple[WrongImage, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -77,12 +79,18 @@ class SettingEvaluation:
 
     @property
     def together(self) -> Evaluation:
-        """All runs as one evaluation: their counts summed, their losses averaged."""
+        """All runs as one evaluation: their counts summed, their losses and further metrics averaged."""
         first = self.evaluations[0]
         tables = zip(*(one.confusion for one in self.evaluations), strict=True)
         confusion = tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in tables)
         loss = fmean(one.loss for one in self.evaluations)
-        return replace(first, loss=loss, confusion=confusion, notes=(*self.notes, *first.notes))
+        metrics = {name: fmean(one.metrics[name] for one in self.evaluations) for name in self._common_metrics}
+        notes = (*self.notes, *first.notes)
+        return replace(first, loss=loss, confusion=confusion, notes=notes, metrics=metrics)
+
+    @property
+    def _common_metrics(self) -> list[str]:
+        return [name for name in self.evaluations[0].metrics if all(name in one.metrics for one in self.evaluations)]
 
 
 def setting_to_json(setting: SettingEvaluation) -> str:
@@ -125,6 +133,7 @@ def evaluation_file(evaluation: Evaluation) -> str:
             }
             for one in evaluation.wrong
         ],
+        **({"metrics": dict(evaluation.metrics)} if evaluation.metrics else {}),
     }
     return to_json(content) + "\n"
 
@@ -151,6 +160,7 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
             for true, predicted, images in evaluation.most_confused(10)
         ],
         "notes": list(evaluation.notes),
+        **({"metrics": dict(evaluation.metrics)} if evaluation.metrics else {}),
     }
 
 
@@ -167,7 +177,8 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
         Text.assemble(
             (f"{accuracy.mean:.2%}", "bold green"),
             f" of {images_text(setting.evaluations[0])} are right, the mean of "
-            f"{count_text(accuracy.count, 'run')}{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}",
+            f"{count_text(accuracy.count, 'run')}{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}"
+            f"{_metric_words(together)}",
         )
     )
     for note in together.notes:
@@ -177,6 +188,12 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
     for part in class_tables(together, console):
         console.print()
         console.print(part)
+
+
+def _metric_words(evaluation: Evaluation) -> str:
+    """Return the further metrics: `, top_5 0.9812`."""
+    values = [f"{safe_text(name)} {figure_text(name, value)}" for name, value in evaluation.metrics.items()]
+    return "".join(f", {one}" for one in values)
 
 
 def _interval_words(accuracy: Estimate) -> str:
@@ -210,7 +227,7 @@ def render_evaluation(evaluation: Evaluation, console: Console) -> None:
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", "bold green"),
             f" of {images_text(evaluation)} are right ({evaluation.correct:,}), 95 % interval {low:.2%} to "
-            f"{high:.2%}; loss {evaluation.loss:.4f}",
+            f"{high:.2%}; loss {evaluation.loss:.4f}{_metric_words(evaluation)}",
         )
     )
     for note in evaluation.notes:
