@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from cnnsweep.analysis.configurations import chosen_setting, group_settings
 from cnnsweep.analysis.results import RunResult, load_results
@@ -58,7 +59,7 @@ def refit_chosen(
     runs = [run for run in every_run if run.configuration == best.configuration]
     if not runs:
         raise UsageError(f"--refit: {paths.frozen_spec} no longer holds the best setting; run the sweep once more")
-    if not allow_code and any(is_reference(name) for name in (runs[0].model.name, spec.dataset_choice.name)):
+    if not allow_code and _names_code(spec, runs[0]):
         raise UsageError(
             "--refit: the sweep names code of its own, which would be run; add --allow-code if you trust it"
         )
@@ -71,6 +72,16 @@ def refit_chosen(
             raise FolderError(f"{folder}: is a symbolic link, which would lead out of the sweep; remove it")
     make_folder(target.parent)
     return run_sweep(refit, dataclasses.replace(options, folder=target), callbacks)
+
+
+def _names_code(spec: SweepSpec, run: Run) -> bool:
+    """Return whether training a run again imports code that the sweep file names."""
+    choices: list[Any] = [run.model, spec.dataset_choice, *spec.trackers, *spec.metrics]
+    for field in dataclasses.fields(run.hyperparameters):
+        value = getattr(run.hyperparameters, field.name)
+        choices += value if isinstance(value, tuple) else [value]
+    names = (getattr(choice, "name", choice) for choice in choices)
+    return any(isinstance(name, str) and is_reference(name) for name in names)
 
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
