@@ -75,7 +75,8 @@ def refit_chosen(
 
 
 def _code_of(spec: SweepSpec, run: Run) -> list[str]:
-    components = (*run.hyperparameters.components, *spec.metrics)
+    """Return the names of everything that training a run again may import."""
+    components = (*run.hyperparameters.components, *spec.metrics, *spec.trackers)
     return [run.model.name, spec.dataset_choice.name, *(choice.name for choice in components)]
 
 
