@@ -167,6 +167,9 @@ def _refuse_hollow(tensors: Iterable[Tensor]) -> None:
         raise ValueError("a tensor is larger than its memory")
 
 
+_PLAIN = (int, float, str, type(None))  # an optimizer's options, which need no call each
+
+
 def _take_tensors(value: Any, tensors: dict[str, Tensor], *, copies: bool = True) -> Any:
     """Move the tensors of nested dicts, lists and tuples into `tensors`; return the rest as JSON has it."""
     if isinstance(value, Tensor):
@@ -174,11 +177,16 @@ def _take_tensors(value: Any, tensors: dict[str, Tensor], *, copies: bool = True
         tensors[name] = _on_cpu(value) if copies else value
         return {"tensor": name}
     if isinstance(value, Mapping):  # pairs, since an optimizer's keys are numbers
-        return {"dict": [[key, _take_tensors(v, tensors, copies=copies)] for key, v in value.items()]}
+        return {
+            "dict": [
+                [key, v if isinstance(v, _PLAIN) else _take_tensors(v, tensors, copies=copies)]
+                for key, v in value.items()
+            ]
+        }
     if isinstance(value, tuple):
-        return {"tuple": [_take_tensors(v, tensors, copies=copies) for v in value]}
+        return {"tuple": _take_tensors(list(value), tensors, copies=copies)}
     if isinstance(value, list):
-        return [_take_tensors(v, tensors, copies=copies) for v in value]
+        return [v if isinstance(v, _PLAIN) else _take_tensors(v, tensors, copies=copies) for v in value]
     return value
 
 
