@@ -1,4 +1,4 @@
-"""How means and their intervals are written; of an accuracy nothing outside 0 to 1 is claimed."""
+"""Texts of means and intervals; those of an accuracy stay within 0 to 1."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from cnnsweep.formatting.numbers import UNKNOWN, figure_text
 
 
 def within(metric: str, value: float, least: float = 0.0) -> float:
-    """Return an end of an interval, moved to where the figure can be: an accuracy ends at `least` and at 1.
+    """Return an end of an interval, moved into the range of the metric: an accuracy ends at `least` and at 1.
 
     Args:
         least: 0; of a difference -1.

@@ -1,4 +1,4 @@
-"""How a setting learns: its figure after each epoch, over all of its seeds and folds."""
+"""Learning curve of a trial: a metric after each epoch, over all of its seeds and folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from cnnsweep.analysis.results import EpochResult, Results
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A figure after one epoch: its mean over the runs of a setting, and the lowest and highest of them."""
+    """A metric after one epoch: its mean over the runs of a trial, and the lowest and highest of them."""
 
     epoch: int
     mean: float
@@ -20,7 +20,7 @@ class CurvePoint:
 
 
 def learning_curve(results: Results, setting: Setting, metric: str) -> list[CurvePoint]:
-    """Return the figure of a setting after each epoch, of the runs that went furthest among those that did not fail.
+    """Return a metric of a trial after each epoch, over its longest runs among those that did not fail.
 
     Runs of one setting may have come to different epochs; a mean over fewer and fewer of them would jump.
     """

@@ -1,4 +1,4 @@
-"""What a sweep's results amount to, run by run: ranking, places, failures. Pure functions of `Results`."""
+"""Ranking, places and failures of a sweep's runs. Pure functions of `Results`."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ class FailureGroup:
 
 
 def time_words(results: Results) -> str:
-    """Return how long the sweep took, and what of it was training: `52.1 s in all, 40.2 s of training`.
+    """Return the duration of the sweep and of its training: `52.1 s in all, 40.2 s of training`.
 
     The first passed on a clock. The second is the sum over the runs: less, since it leaves measuring and recording out,
     or more, where several workers train at once.
@@ -48,12 +48,12 @@ def time_words(results: Results) -> str:
 
 
 def best_run(results: Results) -> RunResult | None:
-    """Return the run that the sweep calls its best, or None where no run has a figure yet."""
+    """Return the run that the sweep calls its best, or None where no run has a value yet."""
     return next((run for run in results.runs if run.name == results.sweep.best), None)
 
 
 def places(results: Results) -> dict[str, int]:
-    """Return each run's place by the sweep's metric, from 1; runs without a figure and runs that failed have none."""
+    """Return each run's place by the sweep's metric, from 1; runs without a value and runs that failed have none."""
     metric = results.sweep.objective.metric
     ranked = [run for run in rank_runs(results) if not run.has_failed and run.figure(metric) is not None]
     return {run.name: place for place, run in enumerate(ranked, start=1)}
@@ -89,7 +89,7 @@ def rank_by(objective: Objective, runs: Sequence[RunResult]) -> list[int]:
 
 
 def column(results: Results, name: str) -> Callable[[RunResult], Any]:
-    """Return what takes a column's value out of a run.
+    """Return a function from a run to its value in a column.
 
     Raises:
         UsageError: there is no such column.

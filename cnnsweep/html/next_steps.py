@@ -1,4 +1,4 @@
-"""What to do next, from what the results show."""
+"""Next steps that the results suggest."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Step:
 
 
 def next_steps(results: Results, settings: Sequence[Setting]) -> list[Step]:
-    """Return what to do next, the most urgent first."""
+    """Return the next steps, the most urgent first."""
     best = chosen_setting(results, settings)
     steps = [*_unfinished(results), *_failures(results)]
     if best is not None:
@@ -70,7 +70,7 @@ def _longer(results: Results, best: Setting) -> Iterator[Step]:
 
 
 def _values(results: Results, settings: Sequence[Setting], best: Setting) -> Iterator[Step]:
-    """Point to values outside of what a grid trained, or between; a search looks for these by itself.
+    """Suggest values outside of a grid, or between its values; a search finds these by itself.
 
     Only where the best value is ahead of those beside it by more than chance may give: else there is no direction.
     """

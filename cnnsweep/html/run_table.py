@@ -24,7 +24,7 @@ ROOM_BETWEEN = 2
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """What a cell shows, and the number that it is ordered by where that is not its text."""
+    """The text of a cell, and the number that it is ordered by where that is not its text."""
 
     shown: str
     number: float | None = None

@@ -80,7 +80,7 @@ def _best_settings(results: Results, settings: Sequence[Setting]) -> str:
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:
-    """Return the charts of a section, after what is to be said of all of them."""
+    """Return the charts of a section, after the notes that apply to all of them."""
     return _paragraphs(notes) + "\n".join(map(_chart, charts))
 
 

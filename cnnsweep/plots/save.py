@@ -1,4 +1,4 @@
-"""Every figure of a sweep, written into a folder."""
+"""Writes every figure of a sweep into a folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenFigures:
-    """What was written: the files, in order, and of each figure that was left out what it needs."""
+    """The written files, in order, and the requirements of each figure that was left out."""
 
     files: tuple[Path, ...]
     left_out: Mapping[str, str]
@@ -82,7 +82,7 @@ def write_figures(results: Results, folder: Path) -> WrittenFigures:
 
 
 def make_drawings(results: Results) -> dict[str, Drawing | None]:
-    """Return the figures by what they show; None for one that the sweep has not enough for."""
+    """Return the figures by name; None for one that needs more than the sweep has."""
     settings = group_settings(results)
     chosen = chosen_setting(results, settings)
     best = None if chosen is None else best_of(results, chosen)

@@ -1,7 +1,7 @@
-"""How figures look: sizes, colours, axes, and how they are written.
+"""Sizes, colours and axes of figures, and their files.
 
-Colours are those of Okabe and Ito (2008), which the colour-blind tell apart; lines differ in dashes and markers as
-well, so that a copy in black and white can be read.
+Colours are those of Okabe and Ito (2008), which differ for the colour-blind as well; lines differ in dashes and
+markers too, so that a copy in black and white can be read.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DPI = 300
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What a figure is made for; sizes in inches, type and lines in points.
+    """The purpose of a figure; sizes in inches, type and lines in points.
 
     Attributes:
         longest: characters of a text from the sweep file, such as a setting in a legend.
@@ -67,11 +67,11 @@ FORMATS = (COLUMN, SLIDE)
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One figure to be.
+    """A figure before it is rendered.
 
     Attributes:
         name: of its files.
-        caption: what it shows, as it may stand below it in a paper.
+        caption: the text below it in a paper.
         draw: draws it on an empty figure of a format.
         rows: lines of text that it needs beside the format's own height: a legend, or rows of a list.
     """
@@ -109,7 +109,7 @@ def _settings(form: Format) -> Any:  # a mapping whose keys matplotlib's own typ
     import matplotlib
 
     return {
-        **matplotlib.rcParamsDefault,  # not what a person's own matplotlibrc says
+        **matplotlib.rcParamsDefault,  # not those of the user's matplotlibrc
         "backend": "agg",
         "font.size": form.type,
         "axes.labelsize": form.type,
@@ -138,13 +138,13 @@ def _settings(form: Format) -> Any:  # a mapping whose keys matplotlib's own typ
 
 
 def metric_label(metric: str) -> str:
-    """Return a figure's name with its unit: accuracies in percent, losses in nats (natural logarithms)."""
+    """Return a metric's name with its unit: accuracies in percent, losses in nats (natural logarithms)."""
     kind = "accuracy (%)" if metric.endswith("accuracy") else "loss (nats)"
     return f"{'validation' if metric.startswith('val_') else 'training'} {kind}"
 
 
 def in_unit(metric: str, value: float) -> float:
-    """Return a figure in the unit of `metric_label`."""
+    """Return a value in the unit of `metric_label`."""
     return value * 100 if metric.endswith("accuracy") else value
 
 
@@ -156,7 +156,7 @@ def use_whole_ticks(axes: Axes) -> None:
 
 
 def grid(axes: Axes, which: str) -> None:
-    """Draw faint lines behind the figures."""
+    """Draw faint lines behind the data."""
     axes.set_axisbelow(True)
     axes.grid(axis=which, color="#E3E3E3", linewidth=axes.spines["left"].get_linewidth())  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""The logs of a sweep's runs: which run a person means, what the log says, and what follows while the run trains."""
+"""Logs of a sweep's runs: finds, prints and follows them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FAILED = (RunStatus.FAILED, RunStatus.DIVERGED)
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """Where a run's log lies, and how the run ended."""
+    """The file of a run's log, and the end of the run."""
 
     run: RunHistory
     path: Path
@@ -43,7 +43,7 @@ class RunLog:
 
     @property
     def words(self) -> str:
-        """How the run stands, of what kind a failure is, and its cause; safe to print."""
+        """The status of the run with kind and cause of a failure; safe to print."""
         outcome = self.run.outcome
         if outcome is None:
             return str(self.run.status)
@@ -53,7 +53,7 @@ class RunLog:
 
 @dataclass(frozen=True, slots=True)
 class SweepLogs:
-    """The logs of a sweep, by what its journal says."""
+    """The logs of a sweep, from its journal."""
 
     paths: SweepPaths
     history: SweepHistory
@@ -83,7 +83,7 @@ class SweepLogs:
 
 
 def find_logs(path: Path, wanted: str | None) -> tuple[SweepLogs, RunLog | None]:
-    """Return the logs of the sweep in a folder, and that of the run that is wanted, or whose folder it is.
+    """Return the logs of the sweep in a folder, and the log of the wanted run or of the run with this folder.
 
     Raises:
         UsageError: no run, or several, are called so, or a run is named twice.
@@ -125,7 +125,7 @@ def follow(
     """Write the lines of a log, and those that come, until the run or its sweep ends.
 
     Args:
-        write: takes a line, safe to print, and returns whether anybody still reads.
+        write: takes a line, safe to print; returns False once the output is closed.
 
     Raises:
         ResultsError: log or journal cannot be read.
@@ -144,7 +144,7 @@ def follow(
 
 
 class _Tail:
-    """What comes to the end of a file; one that is not there yet has nothing."""
+    """Reader of lines that are appended to a file; a missing file has none yet."""
 
     def __init__(self, path: Path, start: int = 0, most: int | None = None) -> None:
         self._path = path

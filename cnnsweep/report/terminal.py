@@ -1,4 +1,4 @@
-"""A sweep's report for people: in words, tables and curves, as wide as the terminal."""
+"""A sweep's report in the terminal: words, tables and curves, as wide as it is."""
 
 from collections.abc import Iterator, Sequence
 
@@ -112,7 +112,7 @@ def _table(
 
 
 def final_summary(results: Results, console: Console) -> None:
-    """Print what `cnnsweep run` ends with: the best few, failures, and the next commands. `report` has the rest."""
+    """Print the end of `cnnsweep run`: the best few, failures, and the next commands. `report` has the rest."""
     settings = group_settings(results)
     if has_replicates(results):
         # Of an interrupted sweep, what has no figure yet makes no rows.
@@ -134,7 +134,7 @@ def final_summary(results: Results, console: Console) -> None:
 
 
 def heading(results: Results) -> Text:
-    """Return the sweep in words: what was trained on what, how it stands, and what decides."""
+    """Return the sweep in words: model, data set, status and objective."""
     sweep, objective = results.sweep, results.sweep.objective
     model = safe_text(sweep.model)  # none where models are compared
     threads = f", {count_text(sweep.threads, 'thread')}" if sweep.threads else ""
@@ -169,7 +169,7 @@ def _scope_words(results: Results) -> str:
 
 
 def _search_words(results: Results) -> str:
-    """Return how settings were drawn and images split, ` (random search, 200 runs, seed 0; 5 folds)`."""
+    """Return the search and the split of images, ` (random search, 200 runs, seed 0; 5 folds)`."""
     parts = []
     if results.sweep.search is not None:
         search = results.sweep.search
