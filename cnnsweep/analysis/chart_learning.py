@@ -9,7 +9,7 @@ from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import chance_words
 from cnnsweep.formatting.numbers import figure_text
 
-MOST_CURVES = 5  # as many as colours, dashes and markers tell apart
+MOST_CURVES = 5  # as many as there are different colours, dashes and markers
 MOST_FAINT = 150  # of the trials that are not among the best; more are a grey block
 
 

@@ -151,7 +151,7 @@ def saving_words(results: Results) -> str:
 
 
 def stop_words(results: Results, stop: Stop) -> str:
-    """Return the reason for stopping one run: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
+    """Return the reason: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
     metric = results.sweep.objective.metric
     value, threshold = figure_texts(metric, [stop.value, stop.threshold])
     figure = "no finite figure" if stop.value is None else f"{metric} {value}"

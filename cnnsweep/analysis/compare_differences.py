@@ -66,7 +66,7 @@ def _written_model(spec: Mapping[str, Any]) -> Any:
 
 
 def _is_mere_default(key: str, known: Sequence[Source]) -> bool:
-    """True for a value that no file has: an optimizer's own defaults, where another sweep's optimizer has no such key."""
+    """True for a value in no file: an optimizer's own defaults, where another sweep's optimizer has no such key."""
     name = key.removeprefix("params.")
     having = [source for source in known if key in (source.spec or ())]
     return len(having) < len(known) and all(name in source.defaults for source in having)

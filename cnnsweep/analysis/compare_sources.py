@@ -55,7 +55,7 @@ class Source:
 
 
 def load_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
-    """Return the sweeps in `paths`, folders or results files, with what lies beside them.
+    """Return the sweeps in `paths`, folders or results files, with the files beside them.
 
     Raises:
         UsageError: there are fewer than two, or two are the same.

@@ -12,7 +12,7 @@ TIED_SHOWN = 3  # settings that are named as tied; the table marks all
 FEW_SEEDS = 3  # with fewer, the deviation is a guess, and so is all that is foretold from it
 EXACT_SEEDS = 20  # up to here the number of seeds is exact
 MANY_SEEDS = 100
-CANNOT_TELL = "How sure the best is cannot be told: that takes two settings with two seeds each, none failed."
+CANNOT_TELL = "Certainty of the best: unknown; it takes two settings with two seeds each, none failed."
 
 
 def sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:

@@ -16,7 +16,7 @@ MOST_SEEDS = 1000  # that anyone would train to separate two settings
 
 _ROUNDING = 1e-12
 
-Key = TypeVar("Key", bound=Hashable)  # tells replicates apart: a seed, a fold, or both
+Key = TypeVar("Key", bound=Hashable)  # different for each repeat: a seed, a fold, or both
 Name = TypeVar("Name", bound=Hashable)
 
 

@@ -40,7 +40,7 @@ def next_steps(results: Results, settings: Sequence[Setting]) -> list[Step]:
 
 def _unfinished(results: Results) -> Iterator[Step]:
     if results.sweep.status == "interrupted":
-        yield Step("The sweep was interrupted. The same 'cnnsweep run' command goes on where it stopped.")
+        yield Step("The sweep was interrupted. Resume it with the same 'cnnsweep run' command.")
 
 
 def _failures(results: Results) -> Iterator[Step]:
@@ -54,7 +54,9 @@ def _failures(results: Results) -> Iterator[Step]:
         else:
             name = quoted(group.runs[0].name)
             command = f"cnnsweep logs {quoted(results.folder)} {name}"
-            yield Step(f"{count} failed. Read why, mend it, and run the same command with --retry-failed.", command)
+            yield Step(
+                f"{count} failed. Read the cause, fix it, and run the same command with --retry-failed.", command
+            )
 
 
 def _longer(results: Results, best: Setting) -> Iterator[Step]:

@@ -113,9 +113,7 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     known = [one for one in settings if one.figures]
     if len(known) > 1 and sum(one.tied is not None for one in known) < 2:
         parts.append(
-            Text(
-                "How sure the best is cannot be told: that takes two settings with two seeds each, none failed.", "dim"
-            )
+            Text("Certainty of the best: unknown; it takes two settings with two seeds each, none failed.", "dim")
         )
     return Group(*parts)
 

@@ -146,7 +146,7 @@ def heading(results: Results) -> Text:
     replicated = f" of {count_text(len({run.configuration for run in results.runs}), 'setting')}"
     text.append(f"\n{counts_words(results, replicated if has_replicates(results) else '')}{_search_words(results)}")
     if sweep.status != "finished":
-        go_on = "; the same 'cnnsweep run' command goes on" if sweep.status == "interrupted" else ""
+        go_on = "; resume it with the same 'cnnsweep run' command" if sweep.status == "interrupted" else ""
         text.append(f"; the sweep is {sweep.status}{go_on}", "magenta")
     text.append(f"\n{time_words(results)} on {safe_text(sweep.device)}{threads}, {safe_text(sweep.precision)}\n")
     better = "higher" if objective.mode == "max" else "lower"
