@@ -1,4 +1,4 @@
-# Two commands do everything on a fresh machine: `make sweep` and `make test`.
+# On a fresh machine: `make sweep` or `make test`.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -19,10 +19,10 @@ test: $(VENV)/.installed  ## Run the tests, in parallel
 test-lowest: $(LOWEST)/.installed  ## Run the tests with the lowest version of every package that pyproject.toml allows
 	$(LOWEST)/bin/python -m pytest -n auto
 
-test-faults: $(VENV)/.installed  ## Kill it, fill its disk, feed it damaged files: all of it, half an hour on two cores
+test-faults: $(VENV)/.installed  ## Run the fault tests: kills, full disks, damaged files; half an hour on two cores
 	$(BIN)/python -m pytest -n auto -m faults
 
-test-ray: $(VENV)/.installed  ## Train on Ray clusters of several nodes, which are killed: some ten minutes on two cores
+test-ray: $(VENV)/.installed  ## Run the tests on Ray clusters of several nodes, which are killed; ten minutes on two cores
 	$(BIN)/python -m pytest -n0 -m ray
 
 bench: $(BENCH)/.installed  ## Measure against Lightning, Ray Tune, Optuna and others, about an hour: docs/benchmarks.md
@@ -35,14 +35,14 @@ check: $(VENV)/.installed  ## Lint, check formatting and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(VENV)/.installed  ## Mend what the linter can mend
+format: $(VENV)/.installed  ## Fix lint and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.installed  ## Write docs/commands.md from the help texts
 	$(BIN)/python docs/commands.py
 
-clean:  ## Remove the environment and everything that was made
+clean:  ## Remove the environments and all build outputs
 	rm -rf $(VENV) $(LOWEST) $(BENCH) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/.installed: pyproject.toml

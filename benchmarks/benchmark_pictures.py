@@ -15,11 +15,13 @@ import matplotlib.pyplot as plt
 # The same bytes for the same figures; text stays text.
 mpl.rcParams.update({"svg.hashsalt": "cnnsweep", "svg.fonttype": "none", "font.size": 9})
 _COLOURS = {**dict(zip(SIDES, mpl.colormaps["tab20"].colors, strict=False)), AUTOMATIC: "black"}
+README_WORKS = {"rates": "16 runs of LeNet, 2 epochs each", "resnet18": "2 runs of ResNet-18, 1 epoch each"}
+README_SIDES = ("lightning", "optuna", "tutorial", "ray_tune", "vmap", "hand", "hand_processes", AUTOMATIC)
 _MARKERS = dict(zip(SIDES, "osv^<>DPX*hd8p", strict=True))
 
 
 def draw_overview(works: dict[str, dict[str, SideFigures]], file: Path) -> None:
-    """Draw one row a work and one mark a side: how many times as long as cnnsweep it took."""
+    """Draw one row per workload and one mark per side: its time relative to cnnsweep."""
     figure, axes = plt.subplots(figsize=(8, max(3.2, 0.6 + 0.5 * len(works))), layout="constrained")
     for name, side in SIDES.items():
         if name == AUTOMATIC:
@@ -43,6 +45,28 @@ def draw_overview(works: dict[str, dict[str, SideFigures]], file: Path) -> None:
     axes.minorticks_off()
     axes.set_ylim(0.5 - len(works), 0.5)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    _save(figure, file)
+
+
+def draw_readme_chart(works: dict[str, dict[str, SideFigures]], file: Path) -> None:
+    """Draw two works as bars: many small runs, and few runs of a wide network."""
+    panels = [(works[name], title) for name, title in README_WORKS.items() if name in works]
+    if not panels:
+        return
+    names = [name for name in README_SIDES if any(name in sides for sides, _ in panels)]
+    figure, axes = plt.subplots(1, len(panels), figsize=(8, 2.6), layout="constrained", sharey=True, squeeze=False)
+    for (sides, title), panel in zip(panels, axes[0], strict=True):
+        for row, name in enumerate(names):
+            ratio = sides[name].ratio if name in sides else None
+            if ratio is None:
+                panel.text(0.05, -row, "not measured", va="center", color="grey")
+                continue
+            panel.barh(-row, ratio.median, color="#0f766e" if name == AUTOMATIC else "#9ca3af", height=0.7)
+            panel.text(ratio.median + 0.05, -row, f"{ratio.median:.2f}".rstrip("0").rstrip("."), va="center")
+        panel.set_title(title, fontsize=9)
+        panel.set(xlim=(0, 7), xlabel="time, relative to cnnsweep", yticks=[-row for row in range(len(names))])
+        panel.set_yticklabels([SIDES[name].title for name in names])
+        panel.spines[["top", "right"]].set_visible(False)
     _save(figure, file)
 
 

@@ -9,25 +9,25 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmark_pictures import draw_growth, draw_overview, draw_roofline
+from benchmark_pictures import draw_growth, draw_overview, draw_readme_chart, draw_roofline
 from figures_of_sides import Range, SideFigures, compare_sides, intensity_and_rate
 from works import AUTOMATIC, SIDES, WORKS
 
 PREFACE = Path(__file__).parent / "preface.md"
 TIME_TO_GOOD = """All search lr × weight_decay × batch_size × optimizer of LeNet on 15,000 images of Fashion-MNIST, at
-most 9 epochs each, and look at the same 45,000 held-out images. The clock starts with the command and stops at the
+most 9 epochs each, and evaluate on the same 45,000 held-out images. The clock starts with the command and stops at the
 first epoch within 0.005 of the best known accuracy (`benchmarks/time_to_good.py`)."""
-BOUNDS = PREFACE.with_name("bounds.md")  # what bounds each result, written by hand
+BOUNDS = PREFACE.with_name("bounds.md")  # the limits of each result, written by hand
 GROWTH = {  # by what grows: the heading, and the label of an axis
     "runs": ("Growth with the number of runs", "runs of the sweep"),
     "width": ("Growth with the number of parameters", "times as wide as LeNet"),
     "images": ("Growth with the length of an epoch", "images, a tenth of them held out"),
 }
-STEPS = """From `benchmarks/step_profile.py --keep`: each work's step alone, and together as cnnsweep trains it.
-Operations are timed as torch hands them out; what is left is Python, autograd and dispatch. A step's *intensity* is its
-floating-point operations for each byte that its operations read or write. If nothing stayed in a cache, all of those
-would go through memory: left of the roof's bend memory bounds a step, right of it arithmetic, and what is above the
-slope is owed to caches."""
+STEPS = """From `benchmarks/step_profile.py --keep`: the step of each workload, alone and together as in a sweep.
+Operations are timed as torch dispatches them; the remainder is Python, autograd and dispatch. A step's *intensity* is
+the number of its floating-point operations per byte that its operations read or write. If nothing stayed in a cache,
+all of these bytes would go through memory: left of the roofline's bend a step is bound by memory, right of it by
+arithmetic, and points above the slope are due to caches."""
 SHOWN_FAMILIES = {  # columns of the table of steps: the rest is a column, too
     "convolution, backward": "convolutions, backward",
     "convolution, forward": "forward",
@@ -50,27 +50,29 @@ def versions() -> dict[str, str]:
 
 
 def write_report(results: Path, docs: Path) -> None:
-    """Write benchmarks.md and pictures/bench_*.svg from all results that are there."""
+    """Write benchmarks.md and images/bench_*.svg from all results that are there."""
     files = {name: results / f"{name}.json" for name in WORKS}
     found = {name: json.loads(file.read_text()) for name, file in files.items() if file.exists()}
-    pictures = docs / "pictures"
-    pictures.mkdir(parents=True, exist_ok=True)
+    images = docs / "images"
+    images.mkdir(parents=True, exist_ok=True)
     parts = [PREFACE.read_text()]
     works = {name: result for name, result in found.items() if not result["growth"]}
     if works:
-        draw_overview({name: compare_sides(result) for name, result in works.items()}, pictures / "bench_overview.svg")
-        parts.append("![How many times as long as cnnsweep each side takes, by work](pictures/bench_overview.svg)\n")
+        compared = {name: compare_sides(result) for name, result in works.items()}
+        draw_overview(compared, images / "bench_overview.svg")
+        draw_readme_chart(compared, images / "speed.svg")
+        parts.append("![Time of each side relative to cnnsweep, by workload](images/bench_overview.svg)\n")
         parts += [work_section(result) for result in works.values()]
     for family, (_, axis) in GROWTH.items():
         grown = [result for result in found.values() if result["growth"] and result["growth"][0] == family]
         if grown:
-            draw_growth(grown, axis, pictures / f"bench_growth_{family}.svg")
+            draw_growth(grown, axis, images / f"bench_growth_{family}.svg")
             parts.append(growth_section(family, grown))
     if (results / "time_to_good.json").exists():
         parts.append(time_to_good_section(json.loads((results / "time_to_good.json").read_text())))
     if (results / "steps.json").exists():
         steps = json.loads((results / "steps.json").read_text())
-        draw_roofline(steps, pictures / "bench_roofline.svg")
+        draw_roofline(steps, images / "bench_roofline.svg")
         parts.append(steps_section(steps))
     if BOUNDS.exists():
         parts.append(BOUNDS.read_text())
@@ -106,7 +108,7 @@ def growth_section(family: str, grown: list[dict[str, Any]]) -> str:
         if any(name in sides for sides in compared):
             cells = [_growth_cell(sides.get(name)) for sides in compared]
             lines.append(f"| {_title(name)} | {' | '.join(cells)} |")
-    picture = f"\n![{heading}: seconds a run](pictures/bench_growth_{family}.svg)\n"
+    picture = f"\n![{heading}: seconds a run](images/bench_growth_{family}.svg)\n"
     return "\n".join([*lines, picture])
 
 
@@ -129,7 +131,7 @@ def time_to_good_section(result: dict[str, Any]) -> str:
 def steps_section(result: dict[str, Any]) -> str:
     """Return a table with a row for each work's step alone and one for it together."""
     rate, memory = result["gflops"], result["memory_gb_s"]
-    lines = ["## Where a step's time goes", "", STEPS, ""]
+    lines = ["## Profile of a step", "", STEPS, ""]
     lines += [
         f"{result['about']}; a large matrix product reached {rate:.0f} GFLOP/s, copying moved {memory:.0f} GB/s. "
         f"{_packages(result)}.",
@@ -146,7 +148,7 @@ def steps_section(result: dict[str, Any]) -> str:
             cells = [f"{name}, {how}", f"{1000 * seconds / step['runs']:.3g}", *cells]
             cells += [f"{speed:.0f}", f"{speed / rate:.0%}", f"{intensity:.1f}"]
             lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "\n![Each step under the machine's roof](pictures/bench_roofline.svg)\n"])
+    return "\n".join([*lines, "\n![Each step under the machine's roof](images/bench_roofline.svg)\n"])
 
 
 def _packages(result: dict[str, Any]) -> str:

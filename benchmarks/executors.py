@@ -94,7 +94,7 @@ def run_whole(text: str, folder: Path, **staff: Any) -> float:
     spec = parse_sweep(text, "benchmark.yaml", [])
     options = SweepOptions(folder, folder, fuse="off", max_runs=10**6, staff=Staff(**staff))
     start = time.perf_counter()
-    result = run_sweep(spec, options, choose_display(quiet=True))
+    result = run_sweep(spec, options, [choose_display(quiet=True)])
     assert not result.has_failures
     return time.perf_counter() - start
 
@@ -227,6 +227,7 @@ class PretendedFleet:
         """Return a report with the tensors of the real network, and of Adam."""
         import torch
 
+        from cnnsweep.metrics.names import STANDARD
         from cnnsweep.models.registry import build_model
         from cnnsweep.types import EpochRecord, EpochReport
 
@@ -239,7 +240,8 @@ class PretendedFleet:
             for number, weight in enumerate(weights.values())
         }
         group = {"lr": 0.01, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0, "params": list(moments)}
-        record = EpochRecord(run.id, epoch, 2.3 / epoch, 0.1, 2.3 / epoch, 0.1, 1.0, float(epoch), 0.01, 4)
+        metrics = dict(zip(STANDARD, (2.3 / epoch, 0.1, 2.3 / epoch, 0.1), strict=True))
+        record = EpochRecord(run.id, epoch, metrics, 1.0, float(epoch), 0.01, 4)
         return EpochReport(record, torch.ones(4), weights, {"state": moments, "param_groups": [group]}, weights)
 
 

@@ -111,7 +111,7 @@ def main() -> None:
     spec = load_sweep(arguments.sweep, [])
     fuse = int(arguments.fuse) if arguments.fuse.isdigit() else arguments.fuse
     start = time.perf_counter()
-    result = run_sweep(spec, SweepOptions(arguments.out, arguments.data_root, fuse=fuse), PlainDisplay(sys.stderr))
+    result = run_sweep(spec, SweepOptions(arguments.out, arguments.data_root, fuse=fuse), [PlainDisplay(sys.stderr)])
     seconds = time.perf_counter() - start
     print(json.dumps({"seconds": seconds, "rows": json.loads(result.paths.results_json.read_text())["epochs"]}))
 

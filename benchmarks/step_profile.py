@@ -21,7 +21,8 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -257,27 +258,28 @@ def make_step(runs: list[Run], work: Work, times: OperationTimes) -> Callable[[]
 def print_recording(work: Work) -> None:
     """Print what writing an epoch down takes, by run, in a sweep of that network on few drawn images."""
     from cnnsweep.progress.plain import PlainDisplay
-    from cnnsweep.storage import writer as recorder
+    from cnnsweep.storage.writer import Recorder
     from cnnsweep.sweep import SweepOptions, run_sweep
 
     channels, height, _ = work.image_shape
     text = sweep_text(work, work.runs, f"{{name: shapes, size: {height}, channels: {channels}, train: 1000, test: 10}}")
     spent: list[float] = []
-    record = recorder.Recorder.record_epochs
+    write = Recorder.writing_epoch
 
-    def timed_record(self: Any, reports: Any) -> Any:
+    @contextmanager
+    def timed_write(self: Any, reports: Any) -> Iterator[None]:
         start = time.perf_counter()
-        standing = record(self, reports)
+        with write(self, reports):
+            yield
         spent.append((time.perf_counter() - start) / len(reports))
-        return standing
 
-    recorder.Recorder.record_epochs = timed_record  # type: ignore[method-assign]
+    Recorder.writing_epoch = timed_write  # type: ignore[method-assign]
     try:
         with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w", encoding="utf-8") as nowhere:
             spec = parse_sweep(text, "profile.yaml", ())
-            run_sweep(spec, SweepOptions(Path(folder), Path(folder), fuse=work.runs), PlainDisplay(nowhere))
+            run_sweep(spec, SweepOptions(Path(folder), Path(folder), fuse=work.runs), [PlainDisplay(nowhere)])
     finally:
-        recorder.Recorder.record_epochs = record  # type: ignore[method-assign]
+        Recorder.writing_epoch = write  # type: ignore[method-assign]
     print(f"\n  recording: {1000 * min(spent):.1f} to {1000 * max(spent):.1f} ms a run and epoch")
 
 

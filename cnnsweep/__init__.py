@@ -1,7 +1,7 @@
 """Hyperparameter sweeps of image-classification CNNs, from one YAML file.
 
-For notebooks and scripts: `load`, `run`, `Sweep`, `TrainedRun`, and `CnnSweepError`, the base of all errors that a
-person can mend; see docs/python.md.
+For notebooks and scripts: `load`, `run`, `plan`, `compare`, `doctor`, `clean`, `Sweep`, `TrainedRun`, `Callback`, and
+`CnnSweepError`, the base of all errors that the user can fix; see docs/python.md.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -9,10 +9,24 @@ from typing import TYPE_CHECKING, Any
 from cnnsweep._version import __version__
 
 if TYPE_CHECKING:
-    from cnnsweep.api import Sweep, TrainedRun, load, run
+    from cnnsweep.api import Sweep, TrainedRun, clean, compare, doctor, load, plan, run
+    from cnnsweep.callbacks import Callback
     from cnnsweep.errors import CnnSweepError
 
-__all__ = ["CnnSweepError", "Sweep", "TrainedRun", "__version__", "load", "run"]
+__all__ = [
+    "Callback",
+    "CnnSweepError",
+    "Sweep",
+    "TrainedRun",
+    "__version__",
+    "clean",
+    "compare",
+    "doctor",
+    "load",
+    "plan",
+    "run",
+]
+_MODULES = {"CnnSweepError": "cnnsweep.errors", "Callback": "cnnsweep.callbacks"}
 
 
 def __getattr__(name: str) -> Any:
@@ -20,7 +34,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("cnnsweep.errors" if name == "CnnSweepError" else "cnnsweep.api"), name)
+        return getattr(import_module(_MODULES.get(name, "cnnsweep.api")), name)
     raise AttributeError(f"module 'cnnsweep' has no attribute '{name}'")
 
 

@@ -8,6 +8,7 @@
     │   ├── DiskFullError      no room is left for what was to be written                          exit 3
     │   └── FolderLostError    the folder, its lock or its journal was replaced meanwhile          exit 3
     ├── ExecutionError         no worker can be started, or a cluster cannot be reached             exit 1
+    ├── MetricError            a metric's code raised; the run that was measured fails             never leaves
     ├── FusionError            runs that cannot train as one program; they train alone             never leaves
     └── InputError             a file we read is missing or damaged                                exit 4
         ├── DataError          a data set
@@ -58,6 +59,10 @@ class SpecError(UsageError):
 
 class ModelError(UsageError):
     """A model is unknown, refuses its arguments, or gives outputs of the wrong shape."""
+
+
+class MetricError(CnnSweepError):
+    """A metric's code raised while a run was measured."""
 
 
 class FolderError(CnnSweepError):

@@ -1,4 +1,4 @@
-"""Trains the setting that a sweep chose once more, on training and validation images together."""
+"""Refit: trains the trial that a sweep chose once more, on training and validation images together."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from statistics import median
 
 from cnnsweep.analysis.configurations import chosen_setting, group_settings
 from cnnsweep.analysis.results import RunResult, load_results
+from cnnsweep.callbacks import Callback
 from cnnsweep.config.load import load_sweep
+from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.schema import Params, SweepSpec
-from cnnsweep.config.search_entry import Search
 from cnnsweep.config.trials import columns, expand_runs
 from cnnsweep.errors import CheckpointError, FolderError, UsageError
+from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
 from cnnsweep.plugins import is_reference
-from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.storage.atomic_files import make_folder
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import read_history
@@ -28,7 +29,7 @@ _NO_LIMIT = 10**9  # the sweep was trained, so its size was agreed to
 
 
 def refit_chosen(
-    folder: Path, options: SweepOptions, display: SweepDisplay, *, device: str | None, allow_code: bool
+    folder: Path, options: SweepOptions, callbacks: Sequence[Callback], *, device: str | None, allow_code: bool
 ) -> SweepResult:
     """Train the best setting of a sweep, with the seeds that it had, on all training images.
 
@@ -49,7 +50,7 @@ def refit_chosen(
     if best is None:
         raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
     paths = SweepPaths(results.folder)
-    spec = load_sweep(paths.frozen_spec)
+    spec = load_sweep(paths.frozen_spec, allow_code=allow_code)
     if not spec.validation:
         raise UsageError(f"--refit: {results.folder} held no images out, so its runs have trained on all of them")
     history = read_history(paths.journal)
@@ -69,7 +70,7 @@ def refit_chosen(
         if folder.is_symlink():
             raise FolderError(f"{folder}: is a symbolic link, which would lead out of the sweep; remove it")
     make_folder(target.parent)
-    return run_sweep(refit, dataclasses.replace(options, folder=target), display)
+    return run_sweep(refit, dataclasses.replace(options, folder=target), callbacks)
 
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
@@ -86,7 +87,7 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     values = {key: getattr(hyperparameters, key, None) for key in named}  # the model's arguments are in the model
     # What the optimizer does not use is None; of the others only `grad_clip` may be.
     axes = {key: (value,) for key, value in values.items() if value is not None or key == "grad_clip"}
-    metric = spec.metric.removeprefix("val_")
+    metric = without_prefix(spec.metric)
     return dataclasses.replace(
         spec,
         description=f"the best setting of {spec.name}, trained on training and validation images",
@@ -96,12 +97,12 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
         when={},
         exclude=(),
         include=(),
-        search=Search(),
+        search=None,
         seeds=tuple(dict.fromkeys(run.hyperparameters.seed for run in runs)),
         validation=0,
         folds=None,
         metric=metric,
-        mode=default_mode(metric),
+        mode=default_mode(metric, foreseen(spec.metrics)),
         scope=LAST,
         early_stop=None,
     )

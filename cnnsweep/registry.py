@@ -19,14 +19,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from importlib.resources import files
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from cnnsweep.errors import UsageError
 from cnnsweep.plugins import is_reference, load_object
 
 _NAMED_CLASS = re.compile(r'^class \w+\([^)]*\bname="([^"]+)"', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The name of an implementation in the sweep file.
+
+    Attributes:
+        name: a known name, or a reference such as `file.py:Name`, with an absolute path.
+        code: the content hash of the code, if it is not built in and has a file.
+    """
+
+    name: str
+    code: str | None = None
 
 
 class Component(BaseModel):
@@ -41,10 +54,21 @@ class Component(BaseModel):
     # Built when first used: each class once, as a part of the whole, instead of once for itself as well.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     name: ClassVar[str] = ""
+    _origin: Origin | None = PrivateAttr(default=None)
 
     def __init_subclass__(cls, name: str | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.name = name or cls.__name__
+
+    def found_as(self, origin: Origin) -> Self:
+        """Remember the name and the code that a sweep file has for this, and return it."""
+        self._origin = None if origin == Origin(self.name) else origin
+        return self
+
+    @property
+    def origin(self) -> Origin:
+        """The name in the sweep file, and the hash of the code behind it."""
+        return self._origin or Origin(self.name)
 
     @classmethod
     def summary(cls) -> str:

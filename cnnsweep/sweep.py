@@ -1,7 +1,7 @@
-"""A whole sweep on one page: see what is done, train what is missing, write down everything.
+"""A whole sweep on one page: read the state, train what is missing, write everything.
 
-spec → settings (all of a grid, or round by round as a search asks for them) → runs → groups → training
-     → journal → tables, checkpoints, TensorBoard, display
+sweep file → trials (all of a grid, or as a sampler suggests them) → runs → groups → training
+     → callbacks: journal, checkpoints and tables, trackers, display
 """
 
 from __future__ import annotations
@@ -9,59 +9,60 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
 
+from cnnsweep.callbacks import INFO, Callback, SweepOverview
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trials import columns, columns_that_vary, expand_runs
+from cnnsweep.config.trials import Expansion, columns, columns_that_vary, expand_runs
 from cnnsweep.datasets.load import Dataset, load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
-from cnnsweep.evaluation.after_sweep import measure_best_run
-from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster
+from cnnsweep.evaluation.after_sweep import evaluate_best_run
+from cnnsweep.evaluation.model_card import make_model_card
+from cnnsweep.executors.factory import Workforce, describe_places, executor_config, make_executor_setup
 from cnnsweep.executors.options import Staff
 from cnnsweep.metrics.objective import chance_of
-from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.planning.disk_space import refuse_full_disk
 from cnnsweep.storage.compatibility import refuse_other_sweep, what_changed
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepHistory, read_history
+from cnnsweep.storage.sweep_event import sweep_facts, validation_facts
 from cnnsweep.storage.writer import Recorder
+from cnnsweep.trackers.base import Tracker
+from cnnsweep.training.data_module import foresee_single_images, make_training_task
 from cnnsweep.training.malloc import keep_freed_memory
-from cnnsweep.tuner.callbacks import Supervisor
-from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureStreak
+from cnnsweep.training.threads import keep_thread_count
+from cnnsweep.tuner.callbacks import CallbackList
+from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureLimit
 from cnnsweep.tuner.group_cache import Fuse
 from cnnsweep.tuner.grouping import AUTO, keeps_in_step
-from cnnsweep.tuner.loop import LegTrainer
-from cnnsweep.tuner.preparation import (
-    foresee_single_images,
-    make_recording_task,
-    make_training_task,
-    refuse_full_disk,
-    sweep_facts,
-    validation_facts,
-)
+from cnnsweep.tuner.loop import Tuner
+from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.pruning import Judge
 from cnnsweep.tuner.sampling import Asker
 from cnnsweep.tuner.stop_signal import stop_on_signals
-from cnnsweep.tuner.trials import Roster
-from cnnsweep.types import Run, RunStatus
+from cnnsweep.tuner.training_events import TrainingEvents
+from cnnsweep.tuner.trials import TrialQueue
+from cnnsweep.types import RunStatus
 
 
 @dataclass(frozen=True, slots=True)
 class SweepOptions:
-    """How a sweep is run; none of it changes what a run's result is.
+    """Options of a command that trains; none of them changes the result of a run.
 
     Attributes:
         folder: the sweep's own folder.
-        data_root: where data sets lie.
+        data_root: the folder of the data sets.
         overrides: the `--set` texts, for the record.
         retry_failed: train failed and diverged runs again.
-        max_runs: how many runs a sweep may have.
-        fuse: how runs train together: `auto` measures, `off` trains each alone, a number is the largest group.
-        max_failures: after how many runs in a row that fail alike the sweep gives up; 0 is never.
-        staff: who trains.
-        loading: is told of downloads and decoding, as (what, done, total).
+        max_runs: the most runs that a sweep may have.
+        fuse: `auto` measures, `off` trains each run alone, a number is the size of the largest group.
+        max_failures: the number of consecutive runs with the same failure after which the sweep stops; 0 is never.
+        staff: the executor's options.
+        loading: called with the progress of downloads and decoding: name, done, total.
     """
 
     folder: Path
@@ -77,12 +78,12 @@ class SweepOptions:
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """How a sweep ended.
+    """The end of a command that trains.
 
     Attributes:
         statuses: by the runs' names.
-        interrupted: the exit code, where a signal cut the sweep short or it gave up.
-        gave_up: why it did, in words.
+        interrupted: the exit code if the sweep was stopped before its end.
+        gave_up: the repeated failure that stopped it, if one did.
     """
 
     paths: SweepPaths
@@ -95,78 +96,81 @@ class SweepResult:
         return any(status in (RunStatus.FAILED, RunStatus.DIVERGED) for status in self.statuses.values())
 
 
-def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> SweepResult:
+def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callback] = ()) -> SweepResult:
     """Train every run of a sweep that its folder does not hold yet.
+
+    Args:
+        callbacks: the display and the user's own, in the order in which they get the events.
 
     Raises:
         CnnSweepError: before anything trains, if the sweep, its data, models, device or folder are not fit for it;
             later only if the folder can no longer be written.
+        Exception: the error of a user's callback, after the sweep has stopped because of it.
     """
     expansion = expand_runs(spec, options.max_runs)
-    asker = Asker(spec)
-    devices = choose_sweep_devices(spec.device, options.staff)
+    source = Asker(spec)
+    executor = executor_config(options.staff)
+    devices = executor.devices(spec.device)
     paths = SweepPaths(options.folder)
+    failures = FailureLimit(options.max_failures)
+    own_trackers = [one for one in callbacks if isinstance(one, Tracker)]
+    events = CallbackList([*(one for one in callbacks if one not in own_trackers), failures])
     keep_freed_memory()
     with (
         locked(paths) as hold,
-        stop_on_signals(display.message) as stop,
-        _own_threads(),
+        stop_on_signals(events.on_log) as stop,
+        keep_thread_count(),
         contextlib.ExitStack() as at_end,
     ):
-        history = read_history(paths.journal)
-        places = choose_places(devices, options.staff, history)
+        state = read_history(paths.journal)
+        places = executor.choose_places(devices, state)
         torch.set_num_threads(places[0].threads)
-        roster = Roster(spec, options.retry_failed, expansion.runs, asker, history)
+        trials = TrialQueue(spec, options.retry_failed, expansion.runs, source, state)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
-        _say_what_was_found(spec, dataset, display)
-        facts = sweep_facts(spec, roster.runs, dataset, places, options.overrides)
-        refuse_other_sweep(paths, history, facts, dataset.fingerprint_before)
-        parameters = roster.count_parameters(dataset)
+        _log_data(spec, dataset, events)
+        facts = sweep_facts(
+            spec, trials.runs, dataset.name, dataset.fingerprint, [place.device for place in places], options.overrides
+        )
+        refuse_other_sweep(paths, state, facts, dataset.fingerprint_before)
+        parameters = trials.count_parameters(dataset)
         task = make_training_task(spec, dataset, devices[0])
-        foreseen = foresee_single_images(roster.not_done, task)
-        cluster = wish_for_cluster(spec, roster.runs, dataset, options.staff, places[0].threads, history)
+        single_images = foresee_single_images(trials.not_done, task)
         in_step = keeps_in_step(spec)
-        tell = display.note if cluster is None else display.message
-        workforce = Workforce(options.staff, places, task, in_step=in_step, tell=tell, cluster=cluster)
-        at_end.callback(workforce.close)
-        small = asker.space_note if asker.runs_to_come(history) else None
-        full = refuse_full_disk(paths.folder, roster.not_done, parameters, task, spec.tensorboard)
-        special = [*what_changed(history, facts), *foreseen, small, full]
-        _say_what_is_special(expansion.duplicates, history, special, display)
-        roster.tell_of_models(roster.runs, dataset, display)
-        recorded = make_recording_task(spec, dataset, task, [run.settings for run in history.runs.values()])
-        recorder = Recorder(paths, history, recorded, display.message, stop.deferred, hold)
-        try:
-            facts |= validation_facts(task)
-            recorder.begin_sweep(facts, [(run, parameters[run.id]) for run in roster.runs])
-            recorder.settle(roster.runs)
-            failures = FailureStreak(options.max_failures)
-            supervisor = Supervisor(recorder, display, stop, Judge(spec.early_stop, history), failures)
-            who = workforce.description or describe_places(places)
-            display.sweep_started(_overview(spec, paths, who, roster.runs, history, asker.runs_to_come(history)))
-            how = (task, options.fuse, in_step, asker.asks_in_passing)
-            trainer = LegTrainer(*how, history, workforce, supervisor, everyone=lambda: roster.runs)
-            with contextlib.closing(workforce), supervisor.work_may_fail(), contextlib.suppress(KeyboardInterrupt):
-                supervisor.judge.add_runs(roster.runs)
-                under_way = trainer.finish_leg(roster.take_missing())
-                while not supervisor.is_stopping:
-                    is_asked = roster.ask(dataset, recorder, display)
-                    under_way += roster.take_missing()
-                    if not under_way and not is_asked:
-                        break
-                    supervisor.judge.add_runs(roster.runs)
-                    under_way = trainer.train_leg(under_way)
-            with stop.deferred():
-                supervisor.interrupt()
-                is_whole = roster.is_whole
-                recorder.finish("finished" if is_whole else "interrupted")
-            if is_whole and not stop.is_made:
-                with _may_fail(display), contextlib.suppress(KeyboardInterrupt):
-                    measure_best_run(paths, roster.runs, dataset, task, recorder.writing)
-        finally:
-            recorder.close()
-    statuses = {run.name: history.runs[run.id].status for run in roster.runs}
-    if is_whole:
+        setup = make_executor_setup(
+            spec, trials.runs, dataset.fingerprint, task, places, state, events.on_log, in_step=in_step
+        )
+        executors = Workforce(executor, setup)
+        at_end.callback(executors.close)
+        images, histograms = len(task.parts[0].training), spec.tensorboard.histograms
+        small_disk = refuse_full_disk(paths.folder, trials.not_done, parameters, images, histograms=histograms)
+        small_space = source.space_note if trials.to_come else None
+        _log_notes(expansion, state, [*what_changed(state, facts), *single_images, small_space, small_disk], events)
+        trials.log_models(trials.runs, dataset, events.on_log)
+
+        trackers, followed = make_trackers(spec, dataset, task, paths, state, facts)
+        describe = partial(make_model_card, spec, dataset, task)
+        writer = Recorder(paths, state, describe, events.on_log, stop.deferred, hold)
+        at_end.callback(writer.close)
+        at_end.callback(events.close)
+        facts |= validation_facts(task.images.labels, [part.validation for part in task.parts])
+        writer.begin_sweep(facts, [(run, parameters[run.id]) for run in trials.runs])
+        events.add_first(writer, [*trackers, *own_trackers], followed)
+        for run, last in writer.settle(trials.runs):
+            events.on_rewind(run, last)
+        training = TrainingEvents(writer, events, stop, Judge(spec.early_stop, state), failures)
+        events.on_sweep_start(_overview(spec, paths, executors.description or describe_places(places), trials, state))
+        suggest = partial(trials.suggest, dataset, writer, events)
+        Tuner(trials, suggest, task, executors, training, fuse=options.fuse, in_step=in_step).run()
+        with stop.deferred():
+            training.interrupt()
+            events.on_sweep_end("finished" if trials.is_complete else "interrupted")
+        if trials.is_complete and not training.is_interrupted:
+            with _may_fail(events), contextlib.suppress(KeyboardInterrupt):
+                evaluate_best_run(paths, trials.runs, dataset, task, writer.writing)
+    if events.error is not None:
+        raise events.error
+    statuses = {run.name: state.runs[run.id].status for run in trials.runs}
+    if trials.is_complete:
         return SweepResult(paths, statuses, None)
     if stop.is_made or failures.reason is None:
         return SweepResult(paths, statuses, stop.exit_code)
@@ -174,69 +178,52 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, display: SweepDisplay) -> 
 
 
 @contextlib.contextmanager
-def _own_threads() -> Iterator[None]:
-    """Give a notebook the number of threads back that it had before the sweep."""
-    before = torch.get_num_threads()
+def _may_fail(events: Callback) -> Iterator[None]:
+    """Let a sweep end well if its results are safe, whatever is raised by what is made of them."""
     try:
         yield
-    finally:
-        torch.set_num_threads(before)
+    except Exception as error:  # the user's model may raise anything, and memory may run out
+        events.on_log(f"the best run was not measured by class ({type(error).__name__}: {error})")
 
 
-@contextlib.contextmanager
-def _may_fail(display: SweepDisplay) -> Iterator[None]:
-    """Let a sweep whose results are safe end well, whatever becomes of what is made of them."""
-    try:
-        yield
-    except Exception as error:  # a person's own model may raise anything, and memory may run out
-        display.message(f"the best run was not measured by class ({type(error).__name__}: {error})")
-
-
-def _say_what_was_found(spec: SweepSpec, dataset: Dataset, display: SweepDisplay) -> None:
+def _log_data(spec: SweepSpec, dataset: Dataset, events: Callback) -> None:
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     for line in describe_data(dataset, splits):
-        display.note(line)
+        events.on_log(line, INFO)
     for line in missing_images(dataset, splits):
-        display.message(line)
+        events.on_log(line)
 
 
-def _say_what_is_special(
-    duplicates: int, history: SweepHistory, special: Sequence[str | None], display: SweepDisplay
-) -> None:
-    if history.sweep is not None and history.status == "running":
-        display.message(
+def _log_notes(expansion: Expansion, state: SweepHistory, notes: Sequence[str | None], events: Callback) -> None:
+    if state.sweep is not None and state.status == "running":
+        events.on_log(
             "the last command in this folder was cut off (killed, or the machine went down); "
             "every run goes on after its last saved epoch"
         )
-    if duplicates == 1:
-        display.message("1 combination repeats another and is trained once")
-    elif duplicates:
-        display.message(f"{duplicates:,} combinations repeat others and are trained once")
-    for line in special:
+    if expansion.duplicates == 1:
+        events.on_log("1 combination repeats another and is trained once")
+    elif expansion.duplicates:
+        events.on_log(f"{expansion.duplicates:,} combinations repeat others and are trained once")
+    for line in notes:
         if line is not None:
-            display.message(line)
+            events.on_log(line)
 
 
 def _overview(
-    spec: SweepSpec,
-    paths: SweepPaths,
-    who: str,
-    runs: Sequence[Run],
-    history: SweepHistory,
-    runs_to_come: int,
+    spec: SweepSpec, paths: SweepPaths, device: str, trials: TrialQueue, state: SweepHistory
 ) -> SweepOverview:
-    known = history.runs.values()  # all in the folder: a search may ask again for what an earlier one had
+    known = state.runs.values()  # all in the folder: a sampler may suggest again what an earlier one had
     return SweepOverview(
         name=spec.name,
         folder=str(paths.folder),
-        device=who,
+        device=device,
         columns=tuple(columns_that_vary(spec) or columns(spec)),
-        runs=tuple(runs),
+        runs=tuple(trials.runs),
         objective=spec.objective,
         history={run.id: tuple(run.records) for run in known if run.records},
         outcomes={run.id: run.outcome for run in known if run.outcome is not None},
-        runs_to_come=runs_to_come,
-        elapsed_before=history.elapsed,
-        elapsed=lambda: history.elapsed,
-        chance=None if history.sweep is None else chance_of(history.sweep),
+        runs_to_come=trials.to_come,
+        elapsed_before=state.elapsed,
+        elapsed=lambda: state.elapsed,
+        chance=None if state.sweep is None else chance_of(state.sweep),
     )

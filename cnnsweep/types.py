@@ -108,6 +108,20 @@ class Augmentation:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """An implementation of a registry, such as a schedule: its name, and arguments.
+
+    Attributes:
+        arguments: only those that differ from their defaults, so that equal choices are equal.
+        code: the content hash of a user's own file.
+    """
+
+    name: str
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Hyperparameters:
     """Everything about a run's training but the model. A value that the optimizer does not use is None."""
 
@@ -219,23 +233,30 @@ def even_sizes(count: int, most: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One row of `results.csv`: a run after one epoch. Figures may be NaN when the run diverges.
+    """A run after one epoch: one row of `results.csv`. `record["val_loss"]` is one of its metrics.
 
-    `loss` and `accuracy` are gathered while the weights move; `val_*` are measured after the epoch and None without
-    validation. Durations are seconds; `run_duration` sums this run's epochs so far. `lr` is the rate of the last step.
+    Attributes:
+        epoch: from 1.
+        metrics: by name, in the order of the columns; None where a metric was not measured. Without prefix they are
+            gathered on training images while the weights move; `val_*` are measured after the epoch, and None without
+            validation. Loss and accuracy may be NaN where the run diverged.
+        epoch_duration, run_duration: seconds of this epoch, and of all epochs so far.
+        lr: the learning rate of the last step.
+        steps: batches in this epoch.
+        divergence: the value that became infinite or NaN; such an epoch is never the best, and ends the run.
     """
 
     run_id: str
-    epoch: int  # from 1
-    loss: float
-    accuracy: float  # 0 to 1
-    val_loss: float | None
-    val_accuracy: float | None
+    epoch: int
+    metrics: Mapping[str, float | None]
     epoch_duration: float
     run_duration: float
     lr: float
-    steps: int  # batches in this epoch
-    divergence: str | None = None  # what became infinite or NaN; such an epoch is never the best, and ends the run
+    steps: int
+    divergence: str | None = None
+
+    def __getitem__(self, metric: str) -> float | None:
+        return self.metrics.get(metric)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,3 +103,8 @@ def stop_run(content: Content, number: int, epoch: int, value: float, threshold:
     run["run_duration"] = 1.25 * epoch
     name = run["run"]
     content["epochs"] = [row for row in content["epochs"] if row["run"] != name or row["epoch"] <= epoch]
+
+
+def standard_metrics(*values):
+    """Return the mapping of loss, accuracy, val_loss and val_accuracy."""
+    return dict(zip(("loss", "accuracy", "val_loss", "val_accuracy"), values, strict=True))

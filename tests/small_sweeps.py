@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnsweep.callbacks import INFO, WARNING, HasRecord, SweepOverview
 from cnnsweep.config.load import parse_sweep
-from cnnsweep.progress.base import SweepOverview
+from cnnsweep.progress.base import Display
+from cnnsweep.progress.state import SweepProgress
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
 from cnnsweep.types import EpochRecord, Run, RunOutcome
 
@@ -35,11 +37,12 @@ tensorboard: false
 """
 
 
-class SilentDisplay:
-    """Shows nothing, and keeps what it was told."""
+class SilentDisplay(Display):
+    """Shows nothing, and keeps the events; a test overrides `run_started`, `epoch_ended` or `run_ended`."""
 
     def __init__(self) -> None:
         self.overview: SweepOverview | None = None
+        self._progress: SweepProgress | None = None
         self.added: list[tuple[tuple[Run, ...], int]] = []
         self.started: list[str] = []
         self.records: list[EpochRecord] = []
@@ -48,17 +51,28 @@ class SilentDisplay:
         self.notes: list[str] = []
         self.messages: list[str] = []
 
-    def sweep_started(self, overview: SweepOverview) -> None:
-        self.overview = overview
+    def on_sweep_start(self, sweep: SweepOverview) -> None:
+        self.overview = sweep
+        self._progress = SweepProgress(sweep)
 
-    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
         self.added.append((tuple(runs), to_come))
+        if self._progress is not None:
+            self._progress.runs_added(runs, to_come)
+
+    def on_run_start(self, run: Run, last: EpochRecord | None) -> None:
+        self.run_started(run.id)
+
+    def on_epoch_end(self, reports: Sequence[HasRecord]) -> None:
+        for report in reports:
+            selected = None if self._progress is None else self._progress.selected_after(report.record)
+            self.epoch_ended(report.record, selected)
+
+    def on_run_end(self, outcome: RunOutcome) -> None:
+        self.run_ended(outcome)
 
     def run_started(self, run_id: str) -> None:
         self.started.append(run_id)
-
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
-        pass
 
     def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
         self.records.append(record)
@@ -66,15 +80,9 @@ class SilentDisplay:
     def run_ended(self, outcome: RunOutcome) -> None:
         self.outcomes.append(outcome)
 
-    def note(self, text: str) -> None:
+    def on_log(self, text: str, level: int = WARNING) -> None:
         is_of_data = text.startswith(("data: ", "images: "))  # every sweep begins with these
-        (self.data if is_of_data else self.notes).append(text)
-
-    def message(self, text: str) -> None:
-        self.messages.append(text)
-
-    def close(self) -> None:
-        pass
+        (self.messages if level > INFO else self.data if is_of_data else self.notes).append(text)
 
 
 def sweep(
@@ -83,7 +91,7 @@ def sweep(
     """Run a sweep file's text in a folder; each run alone if not asked otherwise, since measuring differs each time."""
     options.setdefault("fuse", "off")
     spec = parse_sweep(text, "small.yaml", overrides)
-    return run_sweep(spec, SweepOptions(folder, folder, tuple(overrides), **options), display or SilentDisplay())
+    return run_sweep(spec, SweepOptions(folder, folder, tuple(overrides), **options), [display or SilentDisplay()])
 
 
 def tables(folder: Path) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from results_by_hand import standard_metrics
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
-from cnnsweep.storage.state import SweepHistory, event_from_record, event_from_run
+from cnnsweep.storage.rows import event_from_record
+from cnnsweep.storage.state import SweepHistory, event_from_run
 from cnnsweep.tuner.sampling import FIRST_ROUND, Asker
 from cnnsweep.types import EpochRecord, RunStatus
 
@@ -61,7 +63,7 @@ class Search:
             if not self.history.runs[run.id].status.is_final:
                 figure = self.figure(run)
                 if figure is not None:
-                    record = EpochRecord(run.id, 1, 1.0, 0.5, 1.0, figure, 1.0, 1.0, 0.1, 1)
+                    record = EpochRecord(run.id, 1, standard_metrics(1.0, 0.5, 1.0, figure), 1.0, 1.0, 0.1, 1)
                     self.apply("epoch", **event_from_record(record, None))
                 self.apply("ended", run=run.id, status=str(status), cause=None)
 
@@ -76,20 +78,24 @@ class Search:
 
     def told(self):
         """Return what the next round is told, in short."""
-        return [(round(one.picks["lr"], 6), one.value, one.curve) for one in self.heard()]
+        return [(round(one.suggestion["lr"], 6), one.value, one.curve) for one in self.heard()]
 
     def heard(self):
         """Return what the next round is told."""
         heard = []
 
         class Listening:
-            def suggest(self, told, drawn, count):
+            learns, uses_running = True, True
+            runs, seed = self.asker._sampler.runs, self.asker._sampler.seed
+            round = self.asker._sampler.round
+
+            def suggest(self, space, told, drawn, count):
                 heard.append((list(told), drawn))
                 return [{"lr": 0.2 - drawn / 1000 - n / 10_000, "optimizer": 0, "momentum": 0.0} for n in range(count)]
 
-        before, self.asker._suggester = self.asker._suggester, Listening()
+        before, self.asker._sampler = self.asker._sampler, Listening()
         self.asker.ask(self.history, self.runs)
-        self.asker._suggester = before
+        self.asker._sampler = before
         return heard[0][0]
 
     @property
@@ -294,7 +300,7 @@ def test_seeds_that_are_no_longer_asked_for_are_not_waited_for():
     search = Search(searching("tpe", 9, ", round: 2") + "seeds: 2\n")
     search.ask()
     for run in search.runs[::2]:  # the second seed of each is never trained
-        record = EpochRecord(run.id, 1, 1.0, 0.5, 1.0, 0.25, 1.0, 1.0, 0.1, 1)
+        record = EpochRecord(run.id, 1, standard_metrics(1.0, 0.5, 1.0, 0.25), 1.0, 1.0, 0.1, 1)
         search.apply("epoch", **event_from_record(record, None))
         search.apply("ended", run=run.id, status="finished", cause=None)
     fewer = Search(searching("tpe", 9, ", round: 2") + "seeds: [0]\n", search.history)
@@ -304,7 +310,7 @@ def test_seeds_that_are_no_longer_asked_for_are_not_waited_for():
 def test_a_setting_one_of_whose_seeds_failed_is_told_by_the_others_and_one_that_failed_whole_by_none():
     search = Search(searching("tpe", 9, ", round: 2") + "seeds: 2\n", figure=lambda _: None)
     search.ask()
-    record = EpochRecord(search.runs[0].id, 1, 1.0, 0.5, 1.0, 0.25, 1.0, 1.0, 0.1, 1)
+    record = EpochRecord(search.runs[0].id, 1, standard_metrics(1.0, 0.5, 1.0, 0.25), 1.0, 1.0, 0.1, 1)
     search.apply("epoch", **event_from_record(record, None))
     search.apply("ended", run=search.runs[0].id, status="finished", cause=None)
     search.train(RunStatus.FAILED)
@@ -336,7 +342,7 @@ class Underway(Search):
         run = self.runs[number]
         for figure in figures:
             epoch = len(self.history.runs[run.id].records) + 1
-            record = EpochRecord(run.id, epoch, 1.0, 0.5, 1.0, figure, 1.0, 1.0, 0.1, 1)
+            record = EpochRecord(run.id, epoch, standard_metrics(1.0, 0.5, 1.0, figure), 1.0, 1.0, 0.1, 1)
             self.apply("epoch", **event_from_record(record, None))
 
     def ends(self, *numbers, status=RunStatus.STOPPED):

@@ -106,7 +106,7 @@ def test_a_sweep_that_is_running_is_not_written_to(copy):
 
 def test_a_refit_trains_the_best_setting_on_all_training_images(copy):
     display = SilentDisplay()
-    result = refit_chosen(copy, SweepOptions(copy, copy), display, device="cpu", allow_code=False)
+    result = refit_chosen(copy, SweepOptions(copy, copy), [display], device="cpu", allow_code=False)
     assert result.interrupted is None
     best = evaluate_chosen(copy, options(copy)).configuration
     chosen = [row for row in tables(copy)["runs"] if row["configuration"] == best]
@@ -129,7 +129,7 @@ def test_a_refit_trains_the_best_setting_on_all_training_images(copy):
     assert is_sweep(copy)
     # Once more trains nothing, and the sweep itself is as it was.
     display = SilentDisplay()
-    refit_chosen(copy, SweepOptions(copy, copy), display, device="cpu", allow_code=False)
+    refit_chosen(copy, SweepOptions(copy, copy), [display], device="cpu", allow_code=False)
     assert display.started == []
     assert [row["run"] for row in tables(copy)["runs"]] == [row["run"] for row in tables(copy)["runs"]]
 
@@ -142,7 +142,7 @@ def test_a_schedule_that_needs_its_end_keeps_all_epochs(tmp_path):
         .replace("seeds: 3\n", "")
     )
     sweep(folder, text)
-    result = refit_chosen(folder, SweepOptions(folder, folder), SilentDisplay(), device=None, allow_code=False)
+    result = refit_chosen(folder, SweepOptions(folder, folder), [SilentDisplay()], device=None, allow_code=False)
     assert {row["epochs_done"] for row in tables(result.paths.folder)["runs"]} == {3}
 
 
@@ -150,7 +150,7 @@ def test_a_sweep_without_validation_cannot_be_refitted(tmp_path):
     folder = tmp_path / "small"
     sweep(folder, SEEDED + "validation: 0\n")
     with pytest.raises(UsageError, match="held no images out"):
-        refit_chosen(folder, SweepOptions(folder, folder), SilentDisplay(), device=None, allow_code=False)
+        refit_chosen(folder, SweepOptions(folder, folder), [SilentDisplay()], device=None, allow_code=False)
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -163,11 +163,11 @@ def test_a_refit_is_not_led_out_of_the_sweep_by_a_link(copy, tmp_path, deep):
     place.parent.mkdir(exist_ok=True)
     place.symlink_to(outside)
     with pytest.raises(FolderError, match=rf"refit{'/' + best if deep else ''}: is a symbolic link"):
-        refit_chosen(copy, SweepOptions(copy, copy), SilentDisplay(), device="cpu", allow_code=False)
+        refit_chosen(copy, SweepOptions(copy, copy), [SilentDisplay()], device="cpu", allow_code=False)
     assert list(outside.iterdir()) == []
 
 
 def test_a_file_in_the_place_of_the_refit_is_named(copy):
     (copy / "refit").touch()
     with pytest.raises(FolderError, match="refit: cannot be written"):
-        refit_chosen(copy, SweepOptions(copy, copy), SilentDisplay(), device="cpu", allow_code=False)
+        refit_chosen(copy, SweepOptions(copy, copy), [SilentDisplay()], device="cpu", allow_code=False)

@@ -183,16 +183,16 @@ def test_an_interrupted_sweep_prints_the_command_that_goes_on(cnnsweep, small, m
 
     from cnnsweep.storage.writer import Recorder
 
-    record = Recorder.record_epochs
+    write = Recorder.writing_epoch
 
-    def record_and_interrupt(recorder, report):
+    def interrupt_and_write(recorder, reports):
         os.kill(os.getpid(), signal.SIGINT)
-        return record(recorder, report)
+        return write(recorder, reports)
 
-    monkeypatch.setattr(Recorder, "record_epochs", record_and_interrupt)
+    monkeypatch.setattr(Recorder, "writing_epoch", interrupt_and_write)
     outcome = cnnsweep("run", small, "--out", "my sweep", "--fresh", "--yes")
     assert outcome.code == 130
-    assert outcome.err.endswith(f"interrupted; go on with: cnnsweep run {small} --out 'my sweep'\n")
+    assert outcome.err.endswith(f"interrupted; resume with: cnnsweep run {small} --out 'my sweep'\n")
 
 
 def test_fresh_asks_and_without_anyone_to_ask_wants_yes(cnnsweep, small):
@@ -202,7 +202,7 @@ def test_fresh_asks_and_without_anyone_to_ask_wants_yes(cnnsweep, small):
     refused = cnnsweep("run", small, "--fresh", "-q")
     assert refused.code == 2
     assert refused.err == (
-        "error: --fresh throws away the results in runs/small; add --yes where nobody can be asked\n"
+        "error: --fresh deletes the results in runs/small; add --yes to confirm without a terminal\n"
     )
     assert Path("runs/small/journal.jsonl").read_bytes() == before
     assert cnnsweep("run", small, "--fresh", "--yes", "-q", "--set", "validation=0.2").code == 0
@@ -275,9 +275,9 @@ def test_a_sweep_that_gives_up_says_why_and_how_to_go_on(cnnsweep, small, monkey
     outcome = cnnsweep("run", small, "--max-failures", 1, "--fuse", "off", "-q")
     assert outcome.code == 1
     assert outcome.err.splitlines()[1:] == [
-        "gave up: the run failed (cnnsweep: KeyError: 'x'); 1 run did not end",
-        f"mend that, then go on with: cnnsweep run {small} --max-failures 1 --fuse off -q --retry-failed",
-        "(--max-failures 0 goes on whatever fails)",
+        "stopped: the run failed (cnnsweep: KeyError: 'x'); 1 run unfinished",
+        f"fix the cause, then resume with: cnnsweep run {small} --max-failures 1 --fuse off -q --retry-failed",
+        "(--max-failures 0 never stops)",
     ]
     shown = cnnsweep("logs", "runs/small")
     assert shown.code == 0
@@ -379,7 +379,7 @@ def test_init_writes_a_file_that_runs_and_never_writes_over_one(cnnsweep):
     before = Path("first.yaml").read_text()
     refused = cnnsweep("init", "first.yaml")
     assert refused.code == 2
-    assert "is there already" in refused.err
+    assert "already exists" in refused.err
     assert Path("first.yaml").read_text() == before
     assert cnnsweep("init", "first.yaml", "--force").code == 0
     wrong = cnnsweep("init", "second.yaml", "--model", "resnt18")
@@ -456,7 +456,7 @@ def test_evaluate_takes_one_path_in_one_way(cnnsweep, arguments):
     outcome = cnnsweep("evaluate", *arguments)
     assert (outcome.code, outcome.err) == (
         2,
-        "error: evaluate: give a sweep folder or, with --checkpoint, one checkpoint, and not both\n",
+        "error: evaluate: needs a sweep folder or, with --checkpoint, one checkpoint; not both\n",
     )
 
 

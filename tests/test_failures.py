@@ -21,7 +21,7 @@ from cnnsweep.storage.journal import Journal, read_journal
 from cnnsweep.storage.state import read_history
 from cnnsweep.training import trainer
 from cnnsweep.training.learner import PlainProgram
-from cnnsweep.tuner.failure_limit import FailureStreak
+from cnnsweep.tuner.failure_limit import FailureLimit
 from cnnsweep.types import FailureKind, RunOutcome, RunStatus
 
 NET = """
@@ -76,13 +76,13 @@ def failed(cause: str | None = "same", kind: FailureKind = FailureKind.USER_CODE
     ],
 )
 def test_three_that_fail_alike_with_none_in_between_that_got_on_are_enough(outcomes, gives_up):
-    streak = FailureStreak(3)
+    streak = FailureLimit(3)
     for outcome in outcomes:
-        streak.note(outcome)
+        streak.on_run_end(outcome)
     assert (streak.reason is not None) is gives_up
-    never = FailureStreak(0)
+    never = FailureLimit(0)
     for outcome in outcomes:
-        never.note(outcome)
+        never.on_run_end(outcome)
     assert never.reason is None
 
 

@@ -14,7 +14,8 @@ from small_sweeps import SMALL, SilentDisplay, sweep, tables, untimed
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
-from cnnsweep.report.plan import bytes_text, plan_to_json
+from cnnsweep.formatting.numbers import bytes_text
+from cnnsweep.report.plan import plan_to_json
 from cnnsweep.storage.best_weights import load_best
 from cnnsweep.storage.journal import read_journal
 from cnnsweep.storage.paths import SweepPaths

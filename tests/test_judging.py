@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 
 import pytest
+from results_by_hand import standard_metrics
 
-from cnnsweep.config.early_stop_entry import EarlyStop
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.storage.state import RunHistory, SweepHistory, event_from_record, event_from_run
+from cnnsweep.pruners.halving import Halving
+from cnnsweep.pruners.median import Median
+from cnnsweep.pruners.threshold import Threshold
+from cnnsweep.storage.rows import event_from_record
+from cnnsweep.storage.state import RunHistory, SweepHistory, event_from_run
 from cnnsweep.tuner.pruning import Judge, average_curve
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus
 
@@ -19,7 +23,7 @@ ACCURACY = Objective("val_accuracy", "max")
 
 
 def record(run_id, epoch, figure, divergence=None):
-    return EpochRecord(run_id, epoch, 1.0, 0.5, 1.0, figure, 1.0, 1.0, 0.1, 1, divergence)
+    return EpochRecord(run_id, epoch, standard_metrics(1.0, 0.5, 1.0, figure), 1.0, 1.0, 0.1, 1, divergence)
 
 
 def run(*figures, status=None, diverges=False, epochs=4):
@@ -35,7 +39,7 @@ def run(*figures, status=None, diverges=False, epochs=4):
 def curve(*runs, objective=ACCURACY):
     made = average_curve("c", runs, objective)
     rounded = [
-        [None if value is None else round(value, 9) for value in column] for column in (made.figures, made.standing)
+        [None if value is None else round(value, 9) for value in column] for column in (made.values, made.selected)
     ]
     return (*rounded, made.epochs)
 
@@ -124,8 +128,8 @@ class Sweep:
         return [number for number, one in enumerate(self.runs) if one.id in ids]
 
 
-HALVING = EarlyStop("halving", factor=2)
-THRESHOLD = EarlyStop("threshold", value=0.5)
+HALVING = Halving(factor=2)
+THRESHOLD = Threshold(value=0.5)
 
 
 def test_a_configuration_is_judged_once_when_the_last_of_its_runs_has_come_there():
@@ -154,7 +158,7 @@ def test_a_run_that_failed_counts_no_longer_whether_the_judge_was_there_or_reads
 
 
 def test_a_run_that_goes_on_from_before_counts_as_far_as_that():
-    sweep = Sweep(EarlyStop("median", min_settings=1), more="seeds: 1")
+    sweep = Sweep(Median(min_settings=1), more="seeds: 1")
     sweep.ends(0, 0.9, 0.9)
     sweep.ends(1, 0.1)
     assert sweep.asks(1)[0].stops

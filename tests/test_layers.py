@@ -18,13 +18,16 @@ LAYERS = [
     ["report"],
     ["training", "progress"],
     ["datasets", "planning", "analysis"],
-    ["storage", "trackers"],
+    ["trackers"],
+    ["storage"],
     ["models", "fusion"],
-    ["pruners", "samplers"],
     ["config", "formatting"],
+    ["callbacks"],
+    ["pruners", "samplers"],
     ["optimizers", "schedules", "augmentations", "losses", "metrics"],
     ["registry"],
-    ["plugins", "seeding", "read_limited", "free_memory"],
+    ["field_types"],
+    ["plugins", "seeding", "read_limited", "free_memory", "scalars"],
     ["types"],
     ["errors", "_version"],
 ]
@@ -33,7 +36,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # Torch-free as a whole, so that --help, reports, spec checks and plans answer at once.
 LIGHT = [
     *("cli", "analysis", "html", "report", "progress", "formatting"),
-    *("config", "metrics", "types", "errors", "planning", "pruners"),
+    *("config", "metrics", "types", "errors", "planning", "pruners", "callbacks"),
 ]
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 

@@ -26,8 +26,7 @@ from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint,
 from cnnsweep.refit import refit_chosen
 from cnnsweep.storage.best_weights import read_description
 from cnnsweep.sweep import SweepOptions
-from cnnsweep.training.data_module import training_batches, validation_batches
-from cnnsweep.tuner.preparation import make_training_task
+from cnnsweep.training.data_module import make_training_task, training_batches, validation_batches
 from cnnsweep.types import Augmentation
 
 TRAIN, TEST, SIDE = 24, 6, 4
@@ -185,7 +184,7 @@ def test_a_refit_trains_on_training_and_validation_images_and_on_no_test_image(s
     spied.run("validation=0.25")
     spied.forget()
     options = SweepOptions(spied.folder, spied.folder, fuse="off")
-    refit_chosen(spied.folder, options, SilentDisplay(), device="cpu", allow_code=True)
+    refit_chosen(spied.folder, options, [SilentDisplay()], device="cpu", allow_code=True)
     for seen in spied.networks():
         assert set(seen.training) == {("train", k) for k in range(TRAIN)}
         assert seen.measured == []

@@ -104,7 +104,10 @@ def test_a_cluster_is_simulated(cnnsweep):
     ("arguments", "message"),
     [
         (("--simulate", "gpus=0"), "--simulate: gpus: found '0', allowed is a whole number from 1 to 10,000"),
-        (("--simulate", "gpus=1", "--jobs", "2"), "--simulate: found with --jobs, which is for this machine"),
+        (
+            ("--simulate", "gpus=1", "--jobs", "2"),
+            "--simulate: cannot be combined with --jobs, which is for this machine",
+        ),
         (("--cost", "0"), "--cost: found 0, allowed is a number of seconds above 0"),
         (("--cost", "nan"), "--cost: found nan, allowed is a number of seconds above 0"),
         (("--simulate", "cpus=1,lost=99999", "--cost", "9"), "--simulate: lost: found 99999 an hour"),

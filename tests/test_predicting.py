@@ -167,7 +167,7 @@ def test_json_and_csv_say_the_same(predict, pictures):
 def test_when_no_picture_can_be_read_the_exit_code_is_4(predict, pictures):
     code, out, err = predict(pictures / "broken.png", pictures / "gone.png")
     assert (code, out) == (4, "")
-    assert err.endswith("error: predict: none of the pictures can be read\n")
+    assert err.endswith("error: predict: none of the images can be read\n")
 
 
 def test_hostile_names_reach_no_terminal(predict, tmp_path):

@@ -21,7 +21,7 @@ tensorboard: {graph: false}
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, shared_data):
     folder = tmp_path_factory.mktemp("real") / "fashion"
-    run_sweep(parse_sweep(FASHION, "fashion.yaml"), SweepOptions(folder, shared_data), SilentDisplay())
+    run_sweep(parse_sweep(FASHION, "fashion.yaml"), SweepOptions(folder, shared_data), [SilentDisplay()])
     return folder, shared_data
 
 

@@ -130,7 +130,7 @@ class Interrupting(SilentDisplay):
         self._at_batches = at_batches
         self._batches = 0
 
-    def batches_done(self, run_ids, epoch, done, total):
+    def on_batch_end(self, run_ids, epoch, done, total):
         self._batches += 1
         if self._batches in self._at_batches:
             os.kill(os.getpid(), signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Hyperparameters that vary in a sweep and their values, with bins for the numbers that a search draws."""
+"""The varying hyperparameters of a sweep and their values, with bins for numbers drawn by a search."""
 
 import bisect
 import json

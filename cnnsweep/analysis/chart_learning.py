@@ -8,6 +8,7 @@ from cnnsweep.analysis.learning_curves import CurvePoint, learning_curve
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import chance_words
 from cnnsweep.formatting.numbers import figure_text
+from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 
 MOST_CURVES = 5  # as many as there are different colours, dashes and markers
 MOST_FAINT = 150  # of the trials that are not among the best; more are a grey block
@@ -64,10 +65,11 @@ class LearningChart:
 
 
 def learning_charts(results: Results, settings: Sequence[Setting]) -> list[LearningChart]:
-    """Return a chart of accuracy and one of loss, the objective first; none where no trial has two epochs."""
+    """Return a chart of each metric, the objective first; none where no trial has two epochs."""
     objective = results.sweep.objective.metric
-    prefix = "val_" if objective.startswith("val_") else ""
-    metrics = sorted((f"{prefix}accuracy", f"{prefix}loss"), key=lambda name: name != objective)
+    names = (ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics))
+    metrics = [on_validation(name) if is_on_validation(objective) else name for name in names]
+    metrics.sort(key=lambda name: name != objective)
     return [chart for metric in metrics if (chart := _chart(results, settings, metric)) is not None]
 
 

@@ -119,7 +119,7 @@ def _against(results: Results, stops: Sequence[Stop]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """The saving of early stopping. `seconds` is an estimate: each run's epochs left at its own mean epoch time."""
+    """Savings of pruning. `seconds` is an estimate: each run's epochs left at its own mean epoch time."""
 
     epochs: int
     planned: int  # epochs of all runs, those stopped included

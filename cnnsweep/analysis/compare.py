@@ -26,7 +26,8 @@ from cnnsweep.analysis.statistics import Difference, difference
 from cnnsweep.config.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.objective import METRICS, Objective, default_mode
+from cnnsweep.metrics.names import CHOICES, is_on_validation
+from cnnsweep.metrics.objective import Objective, default_mode
 
 Key = tuple[int, str, int | None]  # which split, which seed, which fold: equal keys saw the same images
 
@@ -95,9 +96,10 @@ def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparis
         UsageError: fewer than two sweeps, one of them twice, or no metric in common and none given.
         ResultsError: a results file is missing or damaged.
     """
-    if metric is not None and metric not in METRICS:
-        raise UsageError(f"--metric: found '{safe_text(metric)}', allowed are {', '.join(METRICS)}")
-    return compare(load_sources(paths), metric)
+    sources = load_sources(paths)
+    if metric is not None and metric not in (known := _recorded(sources)):
+        raise UsageError(f"--metric: found '{safe_text(metric)}', allowed are {', '.join(known)}")
+    return compare(sources, metric)
 
 
 def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
@@ -115,6 +117,11 @@ def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
     )
 
 
+def _recorded(sources: Sequence[Source]) -> tuple[str, ...]:
+    """Return the metrics that some of the sweeps have, the usual choice first."""
+    return tuple(dict.fromkeys([*CHOICES, *(name for source in sources for name in source.results.sweep.recorded)]))
+
+
 def _common_objective(sources: Sequence[Source], metric: str | None) -> Objective:
     own = [source.results.sweep.objective for source in sources]
     if metric is None and len(set(own)) > 1:
@@ -124,11 +131,12 @@ def _common_objective(sources: Sequence[Source], metric: str | None) -> Objectiv
         )
         raise UsageError(
             f"compare: the sweeps do not rank by the same figure: {each}. "
-            f"Choose one for all with --metric val_accuracy (allowed: {', '.join(METRICS)})"
+            f"Choose one for all with --metric val_accuracy (allowed: {', '.join(_recorded(sources))})"
         )
     if metric is None or all(one.metric == metric and one.mode == own[0].mode for one in own):
         return own[0]
-    return Objective(metric, default_mode(metric), own[0].scope)
+    known = [one for source in sources for one in source.results.sweep.metrics]
+    return Objective(metric, default_mode(metric, known), own[0].scope)
 
 
 # Settings, ranked.
@@ -263,7 +271,7 @@ def _beside(first: RankedSetting, second: RankedSetting) -> SharedSetting:
 
 def _warnings(sources: Sequence[Source], settings: Sequence[RankedSetting], objective: Objective) -> tuple[str, ...]:
     return (
-        *image_warnings(sources, "validation images" if objective.metric.startswith("val_") else "images"),
+        *image_warnings(sources, "validation images" if is_on_validation(objective.metric) else "images"),
         *choice_warnings(sources, objective),
         *_gap_warnings(sources, settings, objective),
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from cnnsweep.analysis.axes import canonical
 from cnnsweep.analysis.compare_sources import Source
+from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST, Objective
 
 # Keys of a sweep file that do not affect metrics, or that results.json has as well.
@@ -146,7 +147,7 @@ def image_warnings(sources: Sequence[Source], images: str) -> list[str]:
 def choice_warnings(sources: Sequence[Source], objective: Objective) -> list[str]:
     """Return warnings of metrics that were selected in different ways."""
     found = []
-    if not objective.metric.startswith("val_"):
+    if not is_on_validation(objective.metric):
         found.append(
             "Ranked by training figures, gathered while the weights moved: new images may rank the settings otherwise."
         )

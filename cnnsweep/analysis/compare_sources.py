@@ -1,4 +1,4 @@
-"""Loads the sweeps of a comparison: results, environment and sweep file.
+"""Loads sweeps to compare: results, environment and sweep file.
 
 Only results.json is needed. Facts of missing files are left open.
 """
@@ -55,7 +55,7 @@ class Source:
 
 
 def load_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
-    """Return the sweeps in `paths`, folders or results files, with the files beside them.
+    """Return the sweeps in `paths`, folders or results files, with what lies beside them.
 
     Raises:
         UsageError: there are fewer than two, or two are the same.

@@ -7,12 +7,12 @@ from statistics import fmean
 from typing import Any
 
 from cnnsweep.analysis.axes import REPLICATE_AXES, canonical, has_replicates, setting_axes
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.statistics import Estimate, estimate, tied_with_best
 from cnnsweep.analysis.summary import column, rank_by, sort_key
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, settings_text
-from cnnsweep.metrics.objective import Objective, default_mode
+from cnnsweep.metrics.objective import Objective
 
 Replicate = tuple[str, int | None]  # seed (as text; empty where all runs have the sweep's) and fold
 
@@ -55,7 +55,7 @@ class Setting:
 
     def mean(self, metric: str) -> float | None:
         """Return the mean of a metric over the runs that did not fail, None if none has it."""
-        return mean_of(run.figure(metric) for run in self.runs if not run.has_failed)
+        return mean_of(run[metric] for run in self.runs if not run.has_failed)
 
 
 def group_settings(results: Results) -> tuple[Setting, ...]:
@@ -96,10 +96,10 @@ def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool,
     losses: list[float | None] = []
     tie_breaker = results.sweep.objective.tie_breaker
     for run in runs:
-        figure = run.figure(metric)
+        figure = run[metric]
         if figure is not None and (run.is_complete or not (is_any_complete or run.has_failed)):
             figures[replicate_of(run, figures)] = figure
-            losses.append(None if tie_breaker is None else run.figure(tie_breaker))
+            losses.append(None if tie_breaker is None else run[tie_breaker])
     first = runs[0]
     settings = {name: value for name, value in first.settings.items() if name not in REPLICATE_AXES or len(runs) == 1}
     failed = sum(run.has_failed for run in runs)
@@ -128,8 +128,8 @@ def sort_settings(results: Results, settings: Sequence[Setting], sort: str | Non
     """
     if sort is None or sort == results.sweep.objective.metric:
         return list(settings)
-    if sort in FIGURES:
-        order = Objective(sort, default_mode(sort)).rank([setting.mean(sort) for setting in settings])
+    if sort in results.sweep.recorded:
+        order = results.sweep.by(sort).rank([setting.mean(sort) for setting in settings])
         return sorted((settings[n] for n in order), key=lambda setting: setting.failed > 0)
     value = column(results, sort)
 

@@ -8,6 +8,7 @@ from cnnsweep.analysis.configurations import Setting, mean_of
 from cnnsweep.analysis.effects import compare_values
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import FEWEST_IMAGES, chance_lead
+from cnnsweep.metrics.names import ACCURACY, on_validation
 
 
 def is_clearly_better(results: Results, settings: Sequence[Setting], name: str, value: Any, other: Any) -> bool:
@@ -23,11 +24,11 @@ def is_clearly_better(results: Results, settings: Sequence[Setting], name: str, 
     if found is None or sign * found.mean <= 0:
         return False
     images = results.sweep.validation_images
-    if objective.metric == "val_accuracy" and images and abs(found.mean) * images < FEWEST_IMAGES:
+    if objective.metric == on_validation(ACCURACY) and images and abs(found.mean) * images < FEWEST_IMAGES:
         return False  # however often: the same images may be the ones in every pair
     if found.low is not None and found.high is not None and found.error:
         return min(sign * found.low, sign * found.high) > 0
-    if objective.metric != "val_accuracy" or not images:
+    if objective.metric != on_validation(ACCURACY) or not images:
         return False
     means = [_mean_figure(settings, name, wanted) for wanted in (value, other)]
     return means[0] is not None and means[1] is not None and abs(found.mean) > chance_lead(means[0], means[1], images)

@@ -42,7 +42,7 @@ class ValueEffect:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The means of the metric with each value of one hyperparameter.
+    """Differences of the metric's mean between the values of one hyperparameter.
 
     A main effect in the sense of a factorial design. The means are fair where every combination was trained, as in a
     grid; where runs failed or combinations are missing, other settings leak in. The differences are fair in either
@@ -160,7 +160,7 @@ def _figures(objective: Objective, runs: Sequence[tuple[RunResult, Block]]) -> F
     """Return the values of complete runs by block, the hyperparameters that they share with others."""
     found: dict[Block, list[tuple[RunResult, float]]] = {}
     for run, block in runs:
-        figure = run.figure(objective.metric)
+        figure = run[objective.metric]
         if run.is_complete and figure is not None:
             found.setdefault(block, []).append((run, figure))
     return found

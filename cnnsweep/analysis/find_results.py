@@ -1,4 +1,4 @@
-"""Finds a sweep's results file, and a run by its name, id or the beginning of either."""
+"""Locates the results of a sweep, and a run by part of its name."""
 
 import difflib
 from collections.abc import Sequence

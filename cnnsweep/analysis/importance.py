@@ -1,4 +1,4 @@
-"""Importance of each hyperparameter, and interaction of each pair, for the sweep's metric."""
+"""Importance of each hyperparameter, and of each pair, for the sweep's metric."""
 
 import importlib.util
 import itertools
@@ -31,7 +31,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True, slots=True)
 class Interaction:
-    """The dependence of one hyperparameter's effect on another.
+    """Interaction: dependence of one hyperparameter's effect on another.
 
     Attributes:
         share: of the variance of the cells' means, what the two main effects together leave unexplained, 0 to 1, less

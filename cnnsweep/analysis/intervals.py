@@ -1,9 +1,10 @@
-"""Texts of means and intervals; those of an accuracy stay within 0 to 1."""
+"""Texts of means and their intervals; those of an accuracy are cut to 0 to 1."""
 
 from collections.abc import Sequence
 
 from cnnsweep.analysis.statistics import Estimate
 from cnnsweep.formatting.numbers import UNKNOWN, figure_text
+from cnnsweep.metrics.names import is_accuracy
 
 
 def within(metric: str, value: float, least: float = 0.0) -> float:
@@ -12,7 +13,7 @@ def within(metric: str, value: float, least: float = 0.0) -> float:
     Args:
         least: 0; of a difference -1.
     """
-    return min(max(value, least), 1.0) if metric.endswith("accuracy") else value
+    return min(max(value, least), 1.0) if is_accuracy(metric) else value
 
 
 def ends_text(metric: str, low: float, high: float, least: float = 0.0) -> str:

@@ -1,16 +1,17 @@
-"""Learning curve of a trial: a metric after each epoch, over all of its seeds and folds."""
+"""Learning curves: a setting's metric after each epoch, over all of its seeds and folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from cnnsweep.analysis.configurations import Setting
-from cnnsweep.analysis.results import EpochResult, Results
+from cnnsweep.analysis.results import Results
+from cnnsweep.types import EpochRecord
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A metric after one epoch: its mean over the runs of a trial, and the lowest and highest of them."""
+    """A metric after one epoch: its mean over the runs of a setting, and the lowest and highest of them."""
 
     epoch: int
     mean: float
@@ -20,19 +21,19 @@ class CurvePoint:
 
 
 def learning_curve(results: Results, setting: Setting, metric: str) -> list[CurvePoint]:
-    """Return a metric of a trial after each epoch, over its longest runs among those that did not fail.
+    """Return the metric of a setting after each epoch, of the runs that went furthest among those that did not fail.
 
     Runs of one setting may have come to different epochs; a mean over fewer and fewer of them would jump.
     """
     points = []
     for rows in zip(*sound_epochs(results, setting), strict=False):
-        known = [figure for row in rows if (figure := row.figure(metric)) is not None]
+        known = [value for row in rows if (value := row[metric]) is not None]
         if known:
             points.append(CurvePoint(rows[0].epoch, fmean(known), min(known), max(known), len(known)))
     return points
 
 
-def sound_epochs(results: Results, setting: Setting) -> Sequence[Sequence[EpochResult]]:
+def sound_epochs(results: Results, setting: Setting) -> Sequence[Sequence[EpochRecord]]:
     """Return the epochs of each run that did not fail; of the longest runs alone where they differ in length."""
     sound = [results.epochs[run.name] for run in setting.runs if not run.has_failed] or [()]
     longest = max(map(len, sound))

@@ -1,4 +1,4 @@
-"""What a results file holds, as values: the sweep, its runs, their epochs and tests."""
+"""Values of a results file: the sweep, its runs, their epochs and tests."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.formatting.numbers import epochs_text
-from cnnsweep.metrics.objective import Objective, chance_of
-from cnnsweep.types import FailureKind, RunStatus
-
-FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+from cnnsweep.metrics.names import MetricInfo, recorded_names
+from cnnsweep.metrics.objective import Objective, chance_of, default_mode
+from cnnsweep.types import EpochRecord, FailureKind, RunStatus
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """What holds for the whole sweep.
+    """Properties of the whole sweep.
 
     Attributes:
         axes: the hyperparameters that vary.
@@ -26,6 +25,7 @@ class SweepResult:
         elapsed: seconds that passed while they trained, over all commands; None where the file does not say.
         validation_images, largest_class: how many images settings are chosen on, and how many of them are of the
             largest class; None where the file does not say.
+        metrics: those recorded beside loss and accuracy.
     """
 
     name: str
@@ -51,6 +51,18 @@ class SweepResult:
     elapsed: float | None = None
     validation_images: int | None = None
     largest_class: int | None = None
+    metrics: tuple[MetricInfo, ...] = ()
+
+    @property
+    def recorded(self) -> tuple[str, ...]:
+        """The recorded metrics by name, in the order of the columns."""
+        return recorded_names(metric.name for metric in self.metrics)
+
+    def by(self, metric: str) -> Objective:
+        """Return the objective that ranks by a recorded metric, in its own direction."""
+        if metric == self.objective.metric:
+            return self.objective
+        return Objective(metric, default_mode(metric, self.metrics))
 
     @property
     def chance(self) -> float | None:
@@ -61,7 +73,7 @@ class SweepResult:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a rule ended a run early: after `epoch`, its setting's figure was held against a threshold."""
+    """Prune decision that ended a run: after `epoch`, the metric of its trial was compared with a threshold."""
 
     epoch: int
     value: float | None
@@ -72,7 +84,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """One run, with the figures that stand for it. A figure is None where it was not measured or not finite.
+    """One run, with the metrics that stand for it; `run["val_loss"]` is None where it was not measured or not finite.
 
     `configuration` is the same for runs that differ by seed or fold alone; `best_epoch` is the one whose weights
     were kept. `epochs_planned` is None where nothing says it. `in_file` is False for a run that the sweep file had
@@ -86,10 +98,7 @@ class RunResult:
     cause: str | None
     epochs_done: int
     best_epoch: int | None
-    loss: float | None
-    accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None
+    metrics: Mapping[str, float | None]
     run_duration: float | None  # seconds
     parameters: int | None  # how many weights the model has
     checkpoint: str | None  # relative to the sweep's folder
@@ -100,10 +109,8 @@ class RunResult:
     epochs_planned: int | None = None
     in_file: bool = True
 
-    def figure(self, metric: str) -> float | None:
-        """Return the figure that stands for the run by its name, one of `selection.METRICS`."""
-        figure: float | None = getattr(self, metric)
-        return figure
+    def __getitem__(self, metric: str) -> float | None:
+        return self.metrics.get(metric)
 
     @property
     def has_failed(self) -> bool:
@@ -111,7 +118,7 @@ class RunResult:
 
     @property
     def epochs_text(self) -> str:
-        """How far it is: `2/40`."""
+        """Epochs done and planned: `2/40`."""
         return epochs_text(self.epochs_done, self.epochs_planned)
 
     @property
@@ -120,26 +127,8 @@ class RunResult:
 
 
 @dataclass(frozen=True, slots=True)
-class EpochResult:
-    """One run after one epoch."""
-
-    epoch: int
-    loss: float | None
-    accuracy: float | None
-    val_loss: float | None
-    val_accuracy: float | None
-    epoch_duration: float | None  # seconds
-    run_duration: float | None  # seconds
-
-    def figure(self, metric: str) -> float | None:
-        """Return the figure by its name, one of `selection.METRICS`."""
-        figure: float | None = getattr(self, metric)
-        return figure
-
-
-@dataclass(frozen=True, slots=True)
 class TestResult:
-    """What a run reached on the test set. `refit` says that it was trained anew, on all training images."""
+    """Test metrics of a run. `refit`: it was retrained on all training images."""
 
     __test__ = False  # pytest takes the name for a class of tests
 
@@ -163,6 +152,6 @@ class Results:
     folder: Path
     sweep: SweepResult
     runs: tuple[RunResult, ...]
-    epochs: Mapping[str, tuple[EpochResult, ...]]
+    epochs: Mapping[str, tuple[EpochRecord, ...]]
     tests: tuple[TestResult, ...] = ()
     former: tuple[RunResult, ...] = ()

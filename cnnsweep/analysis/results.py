@@ -1,6 +1,7 @@
 """The results file of a sweep, read and checked; a report works on these values and nothing else."""
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +9,13 @@ from typing import Any
 
 from cnnsweep.analysis.find_results import find_results_file
 from cnnsweep.analysis.json_reader import JsonReader, joined, parse_json, shown
-from cnnsweep.analysis.result_types import FIGURES, EpochResult, Results, RunResult, Stop, SweepResult, TestResult
+from cnnsweep.analysis.result_types import Results, RunResult, Stop, SweepResult, TestResult
 from cnnsweep.formatting.numbers import count_text
-from cnnsweep.metrics.objective import BEST, LAST, METRICS, Objective
-from cnnsweep.types import FailureKind, RunStatus
+from cnnsweep.metrics.names import CHOICES, MetricInfo, is_metric_name, recorded_names
+from cnnsweep.metrics.objective import BEST, LAST, Objective
+from cnnsweep.types import EpochRecord, FailureKind, RunStatus
 
-__all__ = ["FIGURES", "EpochResult", "Results", "RunResult", "Stop", "SweepResult", "TestResult", "load_results"]
+__all__ = ["Results", "RunResult", "Stop", "SweepResult", "TestResult", "load_results"]
 
 VERSION = 1
 
@@ -33,21 +35,22 @@ def load_results(path: Path) -> Results:
         reader.fail("version", f"is {version}, but this cnnsweep reads version {VERSION}; update cnnsweep")
     sweep = _read_sweep(reader, reader.mapping(reader.get(top, "sweep", ""), "sweep"))
     runs = tuple(
-        _read_run(reader, reader.mapping(entry, f"runs[{position}]"), f"runs[{position}]", sweep.hyperparameters)
+        _read_run(reader, reader.mapping(entry, f"runs[{position}]"), f"runs[{position}]", sweep)
         for position, entry in enumerate(reader.sequence(top, "runs", ""))
     )
     runs = _with_planned_epochs(runs)
-    epochs: dict[str, list[EpochResult]] = {}
+    epochs: dict[str, list[EpochRecord]] = {}
     for position, run in enumerate(runs):
         if run.name in epochs:
             reader.fail(f"runs[{position}].run", f"{shown(run.name)} is there twice")
         epochs[run.name] = []
     for position, entry in enumerate(reader.sequence(top, "epochs", "")):
         where = f"epochs[{position}]"
-        name, epoch = _read_epoch(reader, reader.mapping(entry, where), where)
+        record = _read_epoch(reader, reader.mapping(entry, where), where, sweep.recorded)
+        name = record.run_id
         if name not in epochs:
             reader.fail(f"{where}.run", f"{shown(name)} is not among the runs")
-        epochs[name].append(epoch)
+        epochs[name].append(record)
     if sweep.best is not None and sweep.best not in epochs:
         reader.fail("sweep.best", f"{shown(sweep.best)} is not among the runs")
     by_run = {name: tuple(sorted(rows, key=lambda row: row.epoch)) for name, rows in epochs.items()}
@@ -84,8 +87,10 @@ def _read_sweep(reader: JsonReader, entry: Mapping[str, Any]) -> SweepResult:
     for axis in axes:
         if axis not in hyperparameters:
             reader.fail("sweep.axes", f"{shown(axis)} is not among sweep.hyperparameters")
+    metrics = _read_metrics(reader, entry, where)
+    recorded = recorded_names(metric.name for metric in metrics)
     objective = Objective(
-        reader.choice(entry, "metric", where, METRICS),
+        reader.choice(entry, "metric", where, (*CHOICES, *recorded[len(CHOICES) :])),
         reader.choice(entry, "mode", where, ("max", "min")),
         _read_scope(reader, entry, where),
     )
@@ -113,7 +118,22 @@ def _read_sweep(reader: JsonReader, entry: Mapping[str, Any]) -> SweepResult:
         elapsed=reader.maybe(reader.number, entry, "elapsed", where),
         validation_images=reader.maybe(reader.integer, entry, "validation_images", where),
         largest_class=reader.maybe(reader.integer, entry, "largest_class", where),
+        metrics=metrics,
     )
+
+
+def _read_metrics(reader: JsonReader, entry: Mapping[str, Any], where: str) -> tuple[MetricInfo, ...]:
+    """Return the further metrics; a file of an earlier version has none."""
+    found = []
+    for position, value in enumerate(reader.maybe(reader.sequence, entry, "metrics", where) or ()):
+        place = f"{joined(where, 'metrics')}[{position}]"
+        metric = reader.mapping(value, place)
+        name = reader.text(metric, "name", place)
+        if not is_metric_name(name):
+            reader.fail(joined(place, "name"), f"is {shown(name)}, but must be the name of a metric")
+        label = reader.maybe(reader.text, metric, "label", place) or name
+        found.append(MetricInfo(name, label, bool(reader.boolean(metric, "greater_is_better", place))))
+    return tuple(found)
 
 
 def _read_scope(reader: JsonReader, entry: Mapping[str, Any], where: str) -> str:
@@ -123,9 +143,9 @@ def _read_scope(reader: JsonReader, entry: Mapping[str, Any], where: str) -> str
     return scope
 
 
-def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperparameters: tuple[str, ...]) -> RunResult:
+def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, sweep: SweepResult) -> RunResult:
     # A run from before a hyperparameter was added to the sweep has no such key.
-    settings = {name: reader.plain(entry, name, where) for name in hyperparameters}
+    settings = {name: reader.plain(entry, name, where) for name in sweep.hyperparameters}
     run_id = reader.text(entry, "id", where)
     stop = reader.maybe(reader.submapping, entry, "stop", where)
     return RunResult(
@@ -136,10 +156,7 @@ def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, hyperpar
         cause=reader.optional(reader.text, entry, "cause", where),
         epochs_done=reader.integer(entry, "epochs_done", where),
         best_epoch=reader.optional(reader.integer, entry, "best_epoch", where),
-        loss=reader.figure(entry, "loss", where),
-        accuracy=reader.figure(entry, "accuracy", where),
-        val_loss=reader.figure(entry, "val_loss", where),
-        val_accuracy=reader.figure(entry, "val_accuracy", where),
+        metrics={name: reader.figure(entry, name, where) for name in sweep.recorded},
         run_duration=reader.optional(reader.number, entry, "run_duration", where),
         parameters=reader.optional(reader.integer, entry, "parameters", where),
         checkpoint=reader.optional(reader.text, entry, "checkpoint", where),
@@ -184,13 +201,16 @@ def _read_test(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Test
     )
 
 
-def _read_epoch(reader: JsonReader, entry: Mapping[str, Any], where: str) -> tuple[str, EpochResult]:
-    return reader.text(entry, "run", where), EpochResult(
+def _read_epoch(reader: JsonReader, entry: Mapping[str, Any], where: str, recorded: tuple[str, ...]) -> EpochRecord:
+    """Return an epoch; the file has neither learning rate nor number of batches, and a missing duration is NaN."""
+    durations = [reader.optional(reader.number, entry, name, where) for name in ("epoch_duration", "run_duration")]
+    epoch_duration, run_duration = (math.nan if seconds is None else seconds for seconds in durations)
+    return EpochRecord(
+        run_id=reader.text(entry, "run", where),
         epoch=reader.integer(entry, "epoch", where),
-        loss=reader.figure(entry, "loss", where),
-        accuracy=reader.figure(entry, "accuracy", where),
-        val_loss=reader.figure(entry, "val_loss", where),
-        val_accuracy=reader.figure(entry, "val_accuracy", where),
-        epoch_duration=reader.optional(reader.number, entry, "epoch_duration", where),
-        run_duration=reader.optional(reader.number, entry, "run_duration", where),
+        metrics={name: reader.figure(entry, name, where) for name in recorded},
+        epoch_duration=epoch_duration,
+        run_duration=run_duration,
+        lr=math.nan,
+        steps=0,
     )

@@ -1,4 +1,4 @@
-"""What `evaluation.json` says of a run: by class, which classes it takes for which, and images it gets wrong."""
+"""Content of `evaluation.json`: a run's metrics by class, its confusions, and misclassified images."""
 
 import base64
 import binascii

@@ -1,4 +1,4 @@
-"""Ranking, places and failures of a sweep's runs. Pure functions of `Results`."""
+"""Summary of a sweep's results, run by run: ranking, positions, failures. Pure functions of `Results`."""
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnnsweep.analysis.axes import canonical
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import duration_text
-from cnnsweep.metrics.objective import Objective, default_mode
+from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import FailureKind, RunStatus
 
-RUN_COLUMNS = (
+_FIRST_COLUMNS = (
     *("run", "id", "configuration", "fold", "status", "failure", "epochs_done", "epochs_planned", "best_epoch"),
-    *FIGURES,
-    *("run_duration", "parameters"),
 )
+_LAST_COLUMNS = ("run_duration", "parameters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def best_run(results: Results) -> RunResult | None:
 def places(results: Results) -> dict[str, int]:
     """Return each run's place by the sweep's metric, from 1; runs without a value and runs that failed have none."""
     metric = results.sweep.objective.metric
-    ranked = [run for run in rank_runs(results) if not run.has_failed and run.figure(metric) is not None]
+    ranked = [run for run in rank_runs(results) if not run.has_failed and run[metric] is not None]
     return {run.name: place for place, run in enumerate(ranked, start=1)}
 
 
@@ -71,8 +70,8 @@ def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
     """
     if sort is None or sort == results.sweep.objective.metric:
         return _rank_by_figure(results.runs, results.sweep.objective)
-    if sort in FIGURES:
-        return _rank_by_figure(results.runs, Objective(sort, default_mode(sort)))
+    if sort in results.sweep.recorded:
+        return _rank_by_figure(results.runs, results.sweep.by(sort))
     value = column(results, sort)
     return sorted(results.runs, key=lambda run: sort_key(value(run)))
 
@@ -84,8 +83,8 @@ def _rank_by_figure(runs: tuple[RunResult, ...], objective: Objective) -> list[R
 
 def rank_by(objective: Objective, runs: Sequence[RunResult]) -> list[int]:
     """Return the runs' positions from best to worst; see `Objective.rank`."""
-    losses = [None if objective.tie_breaker is None else run.figure(objective.tie_breaker) for run in runs]
-    return objective.rank([run.figure(objective.metric) for run in runs], losses)
+    losses = [None if objective.tie_breaker is None else run[objective.tie_breaker] for run in runs]
+    return objective.rank([run[objective.metric] for run in runs], losses)
 
 
 def column(results: Results, name: str) -> Callable[[RunResult], Any]:
@@ -98,9 +97,12 @@ def column(results: Results, name: str) -> Callable[[RunResult], Any]:
         return lambda run: run.settings[name]
     if name == "run":
         return lambda run: run.name
-    if name in RUN_COLUMNS:
+    if name in results.sweep.recorded:
+        return lambda run: run[name]
+    if name in (*_FIRST_COLUMNS, *_LAST_COLUMNS):
         return lambda run: getattr(run, name)
-    allowed = list(dict.fromkeys([*results.sweep.hyperparameters, *RUN_COLUMNS]))
+    columns = (*results.sweep.hyperparameters, *_FIRST_COLUMNS, *results.sweep.recorded, *_LAST_COLUMNS)
+    allowed = list(dict.fromkeys(columns))
     close = difflib.get_close_matches(name, allowed, n=1)
     hint = f"did you mean '{safe_text(close[0])}'? " if close else ""
     raise UsageError(

@@ -1,4 +1,4 @@
-"""Results on the test set, apart from the metrics that trials were selected by."""
+"""Test metrics, apart from the metrics that selected trials."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,7 @@ from cnnsweep.analysis.results import Results, TestResult
 from cnnsweep.analysis.statistics import estimate, wilson
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, figure_text
+from cnnsweep.metrics.names import is_on_validation
 
 SETTINGS_SHOWN = 5
 _REFIT = ", trained anew on all training images"
@@ -78,7 +79,7 @@ def selected_words(results: Results, setting: Setting) -> str:
     metric = results.sweep.objective.metric
     if setting.estimate is None:
         return f"{metric}, of which it has none"
-    images = "validation images" if metric.startswith("val_") else "training images"
+    images = "validation images" if is_on_validation(metric) else "training images"
     over = f", {replicate_words(setting.figures)}" if setting.estimate.count > 1 else ""
     return f"{metric} {figure_text(metric, setting.estimate.mean)} ({images}{over})"
 

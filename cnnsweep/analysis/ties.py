@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from cnnsweep.analysis.configurations import Setting, chosen_setting, setting_words
 from cnnsweep.analysis.results import Results
 from cnnsweep.formatting.numbers import figure_text
+from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
 
 TIED_NAMED = 3  # settings; of more their number is said
@@ -51,13 +52,14 @@ def chance_words(results: Results) -> str | None:
     Always answering the largest class is right for its share of the images; a run that has no more than that is no
     result to choose.
     """
-    measured = [run for run in results.runs if run.val_accuracy is not None and not run.has_failed]
+    name = on_validation(ACCURACY)
+    measured = [run for run in results.runs if run[name] is not None and not run.has_failed]
     chance = results.sweep.chance
-    if not measured or chance is None or any(has_learned(run.val_accuracy, chance) for run in measured):
+    if not measured or chance is None or any(has_learned(run[name], chance) for run in measured):
         return None
     so_far = "" if any(run.is_complete for run in measured) else " so far"
     return (
-        f"No run has learned anything{so_far}: none has a val_accuracy above {figure_text('val_accuracy', chance)}, "
+        f"No run has learned anything{so_far}: none has a {name} above {figure_text(name, chance)}, "
         "which always answering the largest class has. None of them is marked as the best."
     )
 
@@ -71,12 +73,10 @@ def equal_runs(results: Results) -> frozenset[str]:
     """Return the names of runs with exactly the value of the one that is marked as the best."""
     best = next((run for run in results.runs if run.name == starred_run(results)), None)
     metric = results.sweep.objective.metric
-    if best is None or best.figure(metric) is None:
+    if best is None or best[metric] is None:
         return frozenset()
     return frozenset(
-        run.name
-        for run in results.runs
-        if run is not best and not run.has_failed and run.figure(metric) == best.figure(metric)
+        run.name for run in results.runs if run is not best and not run.has_failed and run[metric] == best[metric]
     )
 
 

@@ -1,4 +1,4 @@
-"""The application: its commands, its version, and what becomes of errors."""
+"""The application: its commands, its version, and its error handling."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Hyperparameter sweeps of image-classification CNNs, from one YAML file.",
-    epilog="Begin with: cnnsweep init, then cnnsweep run sweep.yaml",
+    help="Run hyperparameter sweeps of image-classification CNNs from one YAML file.",
+    epilog="Start with: cnnsweep init, then cnnsweep run sweep.yaml",
 )
 
 
 def run_command(out: ForgivingStream) -> int:
-    """Run the command that the arguments name and return its exit code; expected errors give one message.
+    """Run the command in the arguments and return its exit code; expected errors give one message.
 
     Args:
-        out: where its output goes.
+        out: the stream of its output.
     """
     return exit_code_with_output(_exit_code(), out)
 
@@ -59,7 +59,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     pass

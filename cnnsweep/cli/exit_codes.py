@@ -1,4 +1,4 @@
-"""How the program ends: by which exit code, and without a traceback when a signal or a closed pipe is the cause."""
+"""Exit codes of the program; signals and closed pipes end it without a traceback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
     The first one unwinds the program, a second one ends it where it is.
 
     Args:
-        before_the_end: is called in either case.
+        before_the_end: called in either case.
 
     Raises:
         SystemExit: on the first signal.
@@ -64,7 +64,7 @@ def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def suspended_by_ctrl_z(before: Callable[[], None]) -> Iterator[None]:
-    """Let Ctrl-Z suspend the program as ever, after calling `before`: a hidden cursor would be the shell's."""
+    """Call `before` when Ctrl-Z suspends the program, so that the shell does not inherit a hidden cursor."""
 
     def handle(number: int, _frame: FrameType | None) -> None:
         before()
@@ -81,10 +81,10 @@ def _say_nothing(_what: Any) -> None:
 
 
 def exit_code_with_output(code: int, out: ForgivingStream) -> int:
-    """Return the exit code of a command whose output may have been lost, and say so.
+    """Return the exit code of a command, and report output that could not be written.
 
-    A lost reader is the reader's wish (`| head`): 141, what SIGPIPE gives, tells a script of it and is not said. What
-    went wrong before, or a signal, is worth more than either.
+    A closed pipe (`| head`) is the reader's choice: the code is 141, as of SIGPIPE, without a message. An earlier
+    failure or a signal takes precedence.
     """
     out.flush()
     if out.failure is None:

@@ -1,4 +1,4 @@
-"""Commands that use a trained model elsewhere: export, predict."""
+"""Commands that use a trained model: export, predict."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from cnnsweep.errors import DataError, UsageError
 def export(
     checkpoint: Checkpoint,
     file_format: Annotated[
-        str, typer.Option("--format", help="onnx, torch-export or safetensors.", metavar="FORMAT")
+        str, typer.Option("--format", help="Write this format: onnx, torch-export or safetensors.", metavar="FORMAT")
     ] = "onnx",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="The file to write.", show_default="model.onnx, .pt2 or .safetensors"),
+        typer.Option("--output", "-o", help="Write to this file.", show_default="model.onnx, .pt2 or .safetensors"),
     ] = None,
     normalize: Annotated[
         bool,
         typer.Option(
             "--normalize/--no-normalize",
-            help="Let the exported model take pixels, uint8 from 0 to 255, and normalise them itself; without, it "
-            "takes float32 images that are normalised already.",
+            help="Put normalisation into the exported model, which then takes uint8 pixels (0 to 255); without, it "
+            "takes normalised float32 images.",
         ),
     ] = True,
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
     allow_code: AllowCode = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a trained model for other programs.
+    """Export a trained model to ONNX, torch.export or safetensors.
 
-    The number of images at once is free. The file holds class names, mean, deviation and what goes in and out. It is
-    written only if its outputs equal the model's on images of the data set (nothing is downloaded for that).
+    The batch size is dynamic. The file holds class names, mean, deviation, inputs and outputs. It is written only if
+    its outputs equal the model's on images of the data set; nothing is downloaded for this check.
 
     \b
     Examples:
@@ -63,21 +63,24 @@ def export(
 
 
 def predict(
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.", metavar="IMAGE...")],
+    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", metavar="IMAGE...")],
     checkpoint: Checkpoint,
-    top: Annotated[int, typer.Option(min=1, help="Show so many classes of each picture.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="Show this number of classes for each image.")] = 3,
     invert: Annotated[
-        bool, typer.Option("--invert", help="Turn dark into bright first: dark digits on paper, for a model of MNIST.")
+        bool,
+        typer.Option(
+            "--invert", help="Invert brightness first, such as for dark digits on paper and a model of MNIST."
+        ),
     ] = False,
     device: Device = None,
     allow_code: AllowCode = False,
     as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV to stdout, for spreadsheets.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV to stdout.")] = False,
 ) -> None:
-    """Say what your own pictures show.
+    """Classify your own images.
 
-    Each is turned upright, cut to the model's proportions about the centre and resized, as a folder of training images
-    is. Pictures that cannot be read are named, the others go on; exit code 4 if none can be.
+    Each image is rotated upright, cropped about its centre to the model's proportions and resized, as images of a
+    training folder are. Unreadable images are reported and skipped; exit code 4 if all are unreadable.
 
     \b
     Examples:
@@ -89,7 +92,7 @@ def predict(
     from cnnsweep.report.predictions import predictions_to_csv, predictions_to_json, render_predictions
 
     if as_json and as_csv:
-        raise UsageError("predict: give --json or --csv, and not both")
+        raise UsageError("predict: --json and --csv cannot be combined")
     files = find_pictures(images)
     predictor = Predictor(checkpoint, PredictionOptions(device or "auto", invert, allow_code))
     pictures = list(predictor.predict_files(files))
@@ -99,7 +102,7 @@ def predict(
         elif picture.warning is not None:
             print(f"note: {safe_text(picture.file)}: {picture.warning}", file=sys.stderr)
     if all(picture.error is not None for picture in pictures):
-        raise DataError("predict: none of the pictures can be read")
+        raise DataError("predict: none of the images can be read")
     if as_json:
         print(predictions_to_json(pictures, predictor.about.classes, top))
     elif as_csv:

@@ -1,4 +1,4 @@
-"""Python's search for garbage, kept out of the way of what stays as long as the command runs."""
+"""Garbage collection thresholds: no searches through objects that live as long as the command."""
 
 import gc
 
@@ -7,11 +7,11 @@ _WHILE_IMPORTING = 100_000  # new objects between two searches
 
 
 def collect_rarely() -> None:
-    """Let imports alone: torch's make 300,000 objects that stay, and searching them takes a sixth of the start-up."""
+    """Skip searches during imports: torch creates 300,000 lasting objects; searching them takes a sixth of start-up."""
     gc.set_threshold(_WHILE_IMPORTING, *_USUAL[1:])
 
 
 def collect_as_usual() -> None:
-    """Search as usual from now on, but never what is there already: each time would take 0.13 s of training."""
+    """Restore the usual threshold, and exempt existing objects: each search of them would take 0.13 s of training."""
     gc.freeze()
     gc.set_threshold(*_USUAL)

@@ -1,4 +1,4 @@
-"""Commands to begin with: what a sweep file may name, its schema, and a first one."""
+"""Commands for sweep files: models, datasets, schema, init."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnnsweep.errors import SpecError, UsageError
 
 
 def models(as_json: AsJson = False) -> None:
-    """List the models to choose from.
+    """List the available models.
 
     \b
     Examples:
@@ -31,7 +31,7 @@ def models(as_json: AsJson = False) -> None:
 
 
 def datasets(data_root: DataRoot = DEFAULT_DATA_ROOT, as_json: AsJson = False) -> None:
-    """List the data sets to choose from, and which are here.
+    """List the available data sets and those found locally.
 
     \b
     Examples:
@@ -53,7 +53,7 @@ def datasets(data_root: DataRoot = DEFAULT_DATA_ROOT, as_json: AsJson = False) -
 def schema() -> None:
     """Print the JSON Schema of sweep files.
 
-    With it, editors complete and check them.
+    Editors use it to complete and check sweep files.
 
     \b
     Examples:
@@ -66,12 +66,12 @@ def schema() -> None:
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="The file to write.", metavar="[FILE]")] = Path("sweep.yaml"),
-    dataset: Annotated[str, typer.Option(help="The data set to begin with.")] = "shapes",
-    model: Annotated[str, typer.Option(help="The model to begin with.")] = "lenet",
-    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    file: Annotated[Path, typer.Argument(help="Sweep file to write.", metavar="[FILE]")] = Path("sweep.yaml"),
+    dataset: Annotated[str, typer.Option(help="Name this data set in the file.")] = "shapes",
+    model: Annotated[str, typer.Option(help="Name this model in the file.")] = "lenet",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False,
 ) -> None:
-    """Write a commented sweep file to start from.
+    """Write a commented sweep file as a starting point.
 
     \b
     Examples:
@@ -87,7 +87,7 @@ def init(
     if file.is_dir():
         raise UsageError(f"{file}: is a folder; name the file, as in {file / 'sweep.yaml'}")
     if file.exists() and not force:
-        raise UsageError(f"{file}: is there already; choose another name, or add --force to write over it")
+        raise UsageError(f"{file}: already exists; choose another name, or add --force to overwrite it")
     refuse_undecodable(Path(file.name))  # the sweep is named after it
     text = starter_file(name_for(file.stem), dataset, model)
     try:

@@ -1,4 +1,4 @@
-"""Commands that look after an installation and what sweeps leave behind: logs, doctor, clean."""
+"""Commands for installation and sweep folders: logs, doctor, clean."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 
 def logs(
-    path: Annotated[Path, typer.Argument(help="A sweep's folder, or a run's.", metavar="PATH")],
+    path: Annotated[Path, typer.Argument(help="Sweep folder or run folder.", metavar="PATH")],
     run_name: Annotated[
-        str | None, typer.Argument(help="The run: its name or id, or how it begins.", metavar="[RUN]")
+        str | None, typer.Argument(help="Name or id of the run, or a prefix of either.", metavar="[RUN]")
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Show what comes, too, until the run ends or Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Follow the log until the run ends or Ctrl-C.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the log of a run, with the traceback of what failed.
+    """Show the log of a run, including the traceback of a failure.
 
-    Of a sweep's folder alone: which runs failed or diverged, of what kind each failure is, why, and where its log lies;
-    the whole log where one run failed.
+    Without RUN, list the failed and diverged runs of a sweep with kind, cause and log file; if only one run failed,
+    print its whole log.
 
     \b
     Examples:
@@ -42,13 +42,13 @@ def logs(
 
     found, log = find_logs(path, run_name)
     if follow and as_json:
-        raise UsageError("--follow prints lines as they come, --json one answer; leave one of them out")
+        raise UsageError("--follow and --json cannot be combined")
     if as_json:
         _print_json(found, log)
     elif log is not None:
         _print_log(found, log, is_followed=follow)
     elif follow:
-        raise UsageError("--follow: which run? As in: cnnsweep logs PATH RUN --follow")
+        raise UsageError("--follow: needs a run, as in: cnnsweep logs PATH RUN --follow")
     else:
         _print_failed(found)
 
@@ -73,7 +73,7 @@ def _print_failed(found: SweepLogs) -> None:
 
     failed = found.failed
     if not failed:
-        print("no run failed or diverged; for the log of another: cnnsweep logs PATH RUN")
+        print("no run failed or diverged; to show the log of another run: cnnsweep logs PATH RUN")
     elif len(failed) == 1:
         print(f"{safe_text(failed[0].run.name)}  {failed[0].words}\n")
         _print_log(found, failed[0], is_followed=False)
@@ -93,19 +93,19 @@ def _print_json(found: SweepLogs, log: RunLog | None) -> None:
 
 def doctor(
     path: Annotated[
-        Path | None, typer.Argument(help="A sweep's folder; without one, this installation.", metavar="[FOLDER]")
+        Path | None, typer.Argument(help="Sweep folder; without one, check this installation.", metavar="[FOLDER]")
     ] = None,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what can be made again from what is whole, and say what was done.")
+        bool, typer.Option("--repair", help="Rebuild damaged files from intact ones and list what changed.")
     ] = False,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check this installation, or every file of a sweep.
 
-    Without a folder: versions, devices, threads, extras, data sets, cache, disk. Of a sweep: whether its journal,
-    checkpoints and tables are whole and agree. --repair makes again what follows from other files; the next 'cnnsweep
+    Without FOLDER, check versions, devices, threads, extras, data sets, cache and disk. With it, check that journal,
+    checkpoints and tables are intact and agree. --repair rebuilds files that follow from others; the next 'cnnsweep
     run' trains what is lost.
 
     \b
@@ -114,7 +114,7 @@ def doctor(
       cnnsweep doctor runs/fashion
       cnnsweep doctor runs/fashion --repair
 
-    Exit codes: 0 nothing is wrong, 1 something is, 3 the folder is in use, 4 there is no sweep.
+    Exit codes: 0 no problems, 1 problems found, 3 folder in use, 4 no sweep found.
     """
     from cnnsweep.maintenance.diagnostic import has_problems
     from cnnsweep.maintenance.render import findings_to_json, render_findings
@@ -139,31 +139,31 @@ def doctor(
         print(findings_to_json(findings, repairs))
     else:
         if repairs is not None:
-            print("\n".join(repairs) if repairs else "there was nothing to mend")
+            print("\n".join(repairs) if repairs else "nothing to repair")
         render_findings(findings, stdout())
     if has_problems(findings):
         raise typer.Exit(1)
 
 
 def clean(
-    path: Annotated[Path | None, typer.Argument(help="A sweep's folder.", metavar="[FOLDER]")] = None,
+    path: Annotated[Path | None, typer.Argument(help="Sweep folder.", metavar="[FOLDER]")] = None,
     keep_best: Annotated[
         int | None,
-        typer.Option("--keep-best", min=1, help="Remove the best weights of all but the best N settings.", metavar="N"),
+        typer.Option("--keep-best", min=1, help="Remove the best weights of all but the best N trials.", metavar="N"),
     ] = None,
-    events: Annotated[bool, typer.Option("--events", help="Remove TensorBoard's files of finished runs.")] = False,
+    events: Annotated[bool, typer.Option("--events", help="Remove the TensorBoard files of finished runs.")] = False,
     damaged: Annotated[
-        bool, typer.Option("--damaged", help="Remove the damaged journals that 'doctor --repair' has kept.")
+        bool, typer.Option("--damaged", help="Remove the damaged journals kept by 'doctor --repair'.")
     ] = False,
     cache: Annotated[bool, typer.Option("--cache", help="Remove the decoded images of every data set.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go, remove nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files without removing them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what a sweep does not need any more.
+    """Remove files that a sweep no longer needs.
 
-    Always the checkpoints that finished runs would go on from, and what killed processes left. Figures, logs and the
-    best weights stay, and a run that is not finished keeps everything.
+    Always removes the checkpoints of finished runs, and temporary files of killed processes. Metrics, logs and best
+    weights are kept, and all files of unfinished runs.
 
     \b
     Examples:
@@ -177,7 +177,7 @@ def clean(
     from cnnsweep.maintenance.render import rubbish_to_json
 
     if path is None and (not cache or keep_best is not None or events or damaged):
-        raise UsageError("clean: which sweep? As in: cnnsweep clean runs/fashion (--cache alone needs none)")
+        raise UsageError("clean: needs a sweep folder, as in: cnnsweep clean runs/fashion (--cache alone needs none)")
     sweep = None if path is None else find_sweep(path)
     wishes = CleaningWishes(keep_best, events, damaged, cache)
     if not dry_run and not yes:
@@ -199,17 +199,19 @@ def _ask_to_clean(sweep: SweepPaths | None, wishes: CleaningWishes) -> None:
     if not rubbish:
         return
     if not sys.stdin.isatty():
-        raise UsageError("clean: removes files; add --yes where nobody can be asked, or --dry-run to see them")
+        raise UsageError(
+            "clean: cannot ask for confirmation without a terminal; add --yes to remove, or --dry-run to list the files"
+        )
     render_rubbish(rubbish, Console(stderr=True))
     typer.confirm("Remove these?", abort=True, err=True)
 
 
 def _print_rubbish(rubbish: list[Rubbish], *, is_removed: bool) -> None:
+    from cnnsweep.formatting.numbers import bytes_text
     from cnnsweep.maintenance.render import render_rubbish
-    from cnnsweep.report.plan import bytes_text
 
     if not rubbish:
-        print("there is nothing to remove")
+        print("nothing to remove")
         return
     render_rubbish(rubbish, stdout())
     total = bytes_text(sum(one.size_bytes for one in rubbish))

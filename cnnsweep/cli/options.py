@@ -1,4 +1,4 @@
-"""Options that several commands have, and where they print to."""
+"""Options shared by several commands, and the console for results."""
 
 from __future__ import annotations
 
@@ -14,23 +14,30 @@ DEFAULT_DATA_ROOT = Path("data")
 
 DataRoot = Annotated[
     Path,
-    typer.Option("--data-root", envvar="CNNSWEEP_DATA", help="Where data sets lie.", show_default="data"),
+    typer.Option(
+        "--data-root", envvar="CNNSWEEP_DATA", help="Read data sets from this directory.", show_default="data"
+    ),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="auto, cpu, cuda, cuda:N, mps, or several with commas; instead of the file's.")
+    str | None,
+    typer.Option(
+        help="Use this device (overrides the sweep file): auto, cpu, cuda, cuda:N, mps, or several with commas."
+    ),
 ]
-Out = Annotated[Path | None, typer.Option(help="The sweep's own folder.", show_default="runs/<name>", metavar="DIR")]
+Out = Annotated[
+    Path | None, typer.Option(help="Write the sweep to this folder.", show_default="runs/<name>", metavar="DIR")
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a key, such as params.lr=[0.1,0.01].", metavar="KEY=VALUE"),
 ]
-MaxRuns = Annotated[int, typer.Option(min=1, help="Refuse a sweep of more runs.")]
+MaxRuns = Annotated[int, typer.Option(min=1, help="Refuse a sweep with more runs.")]
 FuseWish = Annotated[
     str,
     typer.Option(
         "--fuse",
-        help="How runs train together: auto measures what is fastest, off trains each alone, a number is the most "
-        "that share a program.",
+        help="Fuse runs into one program: auto measures what is fastest, off trains each run alone, K fuses at most "
+        "K runs.",
         metavar="auto|off|K",
     ),
 ]
@@ -39,19 +46,30 @@ Jobs = Annotated[
     typer.Option(
         "--jobs",
         "-j",
-        help="How many processes train at once; auto is one for each GPU, and on a CPU several where that is faster.",
+        help="Train in N processes; auto starts one for each GPU, and several on a CPU where that is faster.",
         metavar="auto|N",
     ),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="CPU threads of each process; by default they share the cores.", show_default=False),
+    typer.Option(
+        min=1,
+        help="Use this number of CPU threads in each process; by default the processes share the cores.",
+        show_default=False,
+    ),
 ]
-ExecutorName = Annotated[str, typer.Option("--executor", help="Where to train.", metavar="local|ray")]
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        help="Train with this executor: local, inline, ray, or a file.py:Name of your own.",
+        metavar="NAME",
+    ),
+]
 Address = Annotated[
     str | None,
     typer.Option(
-        help="Of a Ray cluster: auto finds the one of this machine; without it one is started here.",
+        help="Join this Ray cluster; auto finds the one of this machine. By default one is started here.",
         metavar="auto|HOST:PORT",
     ),
 ]
@@ -59,21 +77,21 @@ NodeData = Annotated[
     Path | None,
     typer.Option(
         "--node-data",
-        help="Where each node of a Ray cluster has the data sets; without it, images are sent there.",
+        help="Read data sets from this directory on every Ray node; by default images are sent to the nodes.",
         metavar="DIR",
     ),
 ]
 Checkpoint = Annotated[
     Path,
-    typer.Option("--checkpoint", "-c", help="A best.safetensors, a run folder, or a sweep folder for its best run."),
+    typer.Option("--checkpoint", "-c", help="Load this best.safetensors, run folder, or sweep folder (its best run)."),
 ]
 AllowCode = Annotated[bool, typer.Option("--allow-code", help="Run the model or data code that the checkpoint names.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout, for programs.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
 
 
 def stdout() -> Console:
-    """Return where results are printed; progress and messages go to stderr."""
+    """Return the console for results; progress and messages go to stderr."""
     from rich.console import Console
 
     return Console()

@@ -1,4 +1,4 @@
-"""Commands that look at what was trained: report, compare, evaluate."""
+"""Commands for results: report, compare, evaluate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Format(StrEnum):
-    """How `report` prints."""
+    """Output formats of `report`."""
 
     TABLE = "table"
     MARKDOWN = "markdown"
@@ -27,27 +27,29 @@ class Format(StrEnum):
 
 
 def report(
-    path: Annotated[Path, typer.Argument(help="A results.json or a sweep folder.", metavar="PATH")],
-    top: Annotated[int | None, typer.Option(min=0, help="Show so many runs; 0 shows all.", show_default="20")] = None,
+    path: Annotated[Path, typer.Argument(help="Sweep folder or results.json.", metavar="PATH")],
+    top: Annotated[
+        int | None, typer.Option(min=0, help="Show this number of runs; 0 shows all.", show_default="20")
+    ] = None,
     sort: Annotated[
         str | None, typer.Option(help="Rank by this column.", show_default="the sweep's metric", metavar="COLUMN")
     ] = None,
     run_name: Annotated[
         str | None, typer.Option("--run", help="Show one run: its epochs and the loss of every batch.", metavar="NAME")
     ] = None,
-    style: Annotated[Format, typer.Option("--format", help="How to print the ranked runs.")] = Format.TABLE,
+    style: Annotated[Format, typer.Option("--format", help="Print the ranked runs in this format.")] = Format.TABLE,
     html: Annotated[
         Path | None,
-        typer.Option(help="Write the whole report as one page for a browser, with charts.", metavar="FILE"),
+        typer.Option(help="Write the whole report as one HTML page with charts.", metavar="FILE"),
     ] = None,
     figures: Annotated[
         Path | None,
-        typer.Option(help="Write the main figures as PNG and SVG, for papers and slides.", metavar="DIR"),
+        typer.Option(help="Write the main figures as PNG and SVG.", metavar="DIR"),
     ] = None,
 ) -> None:
-    """Show what a sweep found.
+    """Show the results of a sweep.
 
-    Ranked runs, the best setting, the mean effect of each hyperparameter, and curves.
+    Ranked runs, the best trial, the mean effect of each hyperparameter, and learning curves.
 
     \b
     Examples:
@@ -108,19 +110,21 @@ def _write_figures(results: Results, folder: Path, run_name: str | None, style: 
 
 def compare(
     paths: Annotated[
-        list[Path], typer.Argument(help="Sweep folders or results.json files, at least two.", metavar="PATH")
+        list[Path], typer.Argument(help="Two or more sweep folders or results.json files.", metavar="PATH")
     ],
     metric: Annotated[
         str | None,
-        typer.Option(help="Rank by this figure.", show_default="the sweeps' common metric", metavar="METRIC"),
+        typer.Option(help="Rank by this metric.", show_default="the sweeps' common metric", metavar="METRIC"),
     ] = None,
-    top: Annotated[int | None, typer.Option(min=0, help="Show so many rows; 0 shows all.", show_default="20")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=0, help="Show this number of rows; 0 shows all.", show_default="20")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show several sweeps beside each other.
+    """Compare several sweeps.
 
-    All settings in one ranked table, the settings that several sweeps have with the difference between them, and in
-    what the sweeps differ: data, settings, seeds, device, versions.
+    All trials in one ranked table, the trials that several sweeps share with their differences, and the differences
+    between the sweeps: data, configuration, seeds, device, versions.
 
     \b
     Examples:
@@ -143,32 +147,32 @@ def compare(
 def evaluate(
     path: Annotated[
         Path | None,
-        typer.Argument(help="A sweep folder: its best setting, all seeds. Or a run folder.", metavar="[PATH]"),
+        typer.Argument(help="Sweep folder (its best trial, all runs) or run folder.", metavar="[PATH]"),
     ] = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            "--checkpoint", "-c", help="A best.safetensors, a run folder, or a sweep folder for its best run."
+            "--checkpoint", "-c", help="Load this best.safetensors, run folder, or sweep folder (its best run)."
         ),
     ] = None,
-    split: Annotated[str, typer.Option(help="The images to measure on: test, val or train.")] = "test",
+    split: Annotated[str, typer.Option(help="Evaluate on these images: test, val or train.")] = "test",
     refit: Annotated[
         bool,
-        typer.Option("--refit", help="First train the best setting on training and validation images together."),
+        typer.Option("--refit", help="First retrain the best trial on training and validation images together."),
     ] = False,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
     device: Device = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Run the model or data code that the checkpoint names.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the setting that a sweep chose, or one checkpoint, on test images.
+    """Evaluate the best trial of a sweep, or one checkpoint, on test images.
 
-    Accuracy with its 95 % interval, loss, accuracy by class, the confusion matrix and the most confused pairs. That the
-    test set was looked at is written down in the sweep, so that its report tells selected figures from tested ones.
-    What was measured lies in evaluation.json in the run's folder, with the surest mistakes as images.
+    Accuracy with its 95 % interval, loss, accuracy by class, the confusion matrix and the most confused pairs. Each use
+    of the test set is recorded, so that the report keeps selection and test metrics apart. Results are written to
+    evaluation.json in the run's folder, with the most confident mistakes as images.
 
     \b
     Examples:
@@ -183,7 +187,7 @@ def evaluate(
 
     target = path if path is not None else checkpoint
     if target is None or (path is not None and checkpoint is not None):
-        raise UsageError("evaluate: give a sweep folder or, with --checkpoint, one checkpoint, and not both")
+        raise UsageError("evaluate: needs a sweep folder or, with --checkpoint, one checkpoint; not both")
     if refit and (path is None or not is_sweep(path)):
         raise UsageError("--refit: needs a sweep folder, as in: cnnsweep evaluate runs/fashion --refit")
     measured = _refit(path, data_root, device, allow_code, quiet) if refit and path is not None else target
@@ -206,13 +210,13 @@ def evaluate(
             else:
                 render_evaluation(one, stdout())
     if problem is not None:
-        print(f"note: that the test set was looked at could not be written down: {problem}", file=sys.stderr)
+        print(f"note: the use of the test set could not be recorded: {problem}", file=sys.stderr)
     if (problem := note_evaluations(measurements)) is not None:
         print(f"note: evaluation.json could not be written: {problem}", file=sys.stderr)
 
 
 def _refit(folder: Path, data_root: Path, device: str | None, allow_code: bool, quiet: bool) -> Path:
-    """Train the chosen setting on all training images and return the folder of that small sweep."""
+    """Retrain the selected trial on all training images and return the folder of that small sweep."""
     from cnnsweep.progress.choose import choose_display
     from cnnsweep.progress.loading import loading_progress
     from cnnsweep.refit import refit_chosen
@@ -222,7 +226,7 @@ def _refit(folder: Path, data_root: Path, device: str | None, allow_code: bool, 
     with loading_progress(quiet) as loading:
         options = SweepOptions(folder, data_root, (), loading=loading)
         try:
-            result = refit_chosen(folder, options, display, device=device, allow_code=allow_code)
+            result = refit_chosen(folder, options, [display], device=device, allow_code=allow_code)
         except StoppedAtOnce as stopped:
             raise typer.Exit(stopped.exit_code) from None
         finally:

@@ -1,4 +1,4 @@
-"""Commands that train, or say what training would take: run, plan."""
+"""Commands that train a sweep or estimate its cost: run, plan."""
 
 from __future__ import annotations
 
@@ -44,18 +44,19 @@ if TYPE_CHECKING:
 
 
 def run(
-    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="Sweep file.", metavar="FILE")],
     device: Device = None,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
     out: Out = None,
     overrides: Overrides = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs, train nothing.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what the folder holds and start over.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --fresh throws away.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the runs without training.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the results in the folder and start over.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation of --fresh.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Train failed and diverged runs again.")] = False,
     max_runs: MaxRuns = 10_000,
     max_failures: Annotated[
-        int, typer.Option(min=0, help="Give up after so many runs in a row that fail alike; 0 never does.")
+        int,
+        typer.Option(min=0, help="Stop after this number of consecutive failures with the same cause; 0 never stops."),
     ] = 5,
     fuse: FuseWish = "auto",
     jobs: Jobs = "auto",
@@ -66,13 +67,13 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show failures only.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train the runs of a sweep that are not done yet.
+    """Train the pending runs of a sweep.
 
-    Runs of one model and batch size train together as one program where that is faster; each gets the results that
-    it would get alone.
+    Runs with the same model and batch size train together as one program where that is faster; each run gets the
+    results of training alone.
 
-    Running the same command again goes on where it stopped: finished runs are kept, an interrupted one continues
-    after its last whole epoch, and an edited file adds only what is new.
+    Run the same command again to resume: finished runs are kept, an interrupted run continues after its last complete
+    epoch, and an edited file adds only the new runs.
 
     \b
     Examples:
@@ -81,11 +82,11 @@ def run(
       cnnsweep run sweeps/fashion.yaml --jobs 4
       cnnsweep run sweeps/fashion.yaml --executor ray --address auto
 
-    Exit codes: 0 all well, 1 some runs failed or diverged, 2 wrong usage or sweep file, 3 the folder is in use or holds
-    another sweep, 4 bad data, 129, 130, 143 interrupted by SIGHUP, Ctrl-C, SIGTERM, 141 nobody read the output.
+    Exit codes: 0 success, 1 some runs failed or diverged, 2 invalid usage or sweep file, 3 folder in use or of another
+    sweep, 4 invalid data, 129, 130, 143 interrupted by SIGHUP, Ctrl-C, SIGTERM, 141 output pipe closed.
 
-    Ctrl-C stops after the epochs that are running, a second one at once. So does SIGTERM, and SIGHUP when the terminal
-    is gone, but waits no longer than CNNSWEEP_GRACE_S seconds (20).
+    Ctrl-C stops after the current epochs, a second Ctrl-C at once. SIGTERM, and SIGHUP of a closed terminal, stop after
+    the current epochs too, but wait at most CNNSWEEP_GRACE_S seconds (20).
     """
     from cnnsweep.config.load import load_sweep
     from cnnsweep.config.trials import refuse_too_many
@@ -122,7 +123,7 @@ def run(
 
 
 def plan(
-    file: Annotated[Path, typer.Argument(help="The sweep file.", metavar="FILE")],
+    file: Annotated[Path, typer.Argument(help="Sweep file.", metavar="FILE")],
     device: Device = None,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
     out: Out = None,
@@ -134,24 +135,24 @@ def plan(
     simulate: Annotated[
         str | None,
         typer.Option(
-            help="Play it through on a cluster: nodes, gpus of each (or cpus, and threads of a worker), speed against "
-            "what is measured here, price of a GPU-hour, startup in seconds, lost times an hour and node.",
+            help="Simulate the sweep on a cluster: nodes, gpus per node (or cpus, and threads per worker), speed "
+            "relative to this machine, price per GPU-hour, startup in seconds, lost (failures per node and hour).",
             metavar="nodes=N,gpus=N,...",
         ),
     ] = None,
     cost: Annotated[
         float | None,
         typer.Option(
-            help="What a run and epoch takes; then nothing is measured and no data needed.", metavar="SECONDS"
+            help="Assume this time per epoch of a run; nothing is measured, and no data is needed.", metavar="SECONDS"
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a sweep would take, without training it.
+    """Estimate time, memory and disk of a sweep without training it.
 
-    Measures some steps of each kind of run on the device: which runs train together and why, the time left, memory and
-    disk. Nothing is written. With several places to train, it shows what trains where and when.
+    Measures a few steps of each kind of run on the device, and shows which runs train together and why. Writes nothing.
+    With several slots to train in, also shows the schedule of each slot.
 
     \b
     Examples:
@@ -181,15 +182,15 @@ def plan(
 
 
 def _why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
-    """Build a model that has arguments, or is a person's own; PyTorch is imported only for these.
+    """Build a model that has arguments or custom code; PyTorch is imported only for these.
 
-    Where the images are known only once they are read, nothing is tried.
+    Nothing is built if the size of the images is known only after reading them.
     """
     known = images_and_classes(dataset)
     if known is None:
         return None
     if "torch" not in sys.modules and sys.stderr.isatty():
-        print("trying the networks: importing PyTorch takes a few seconds", file=sys.stderr)
+        print("checking the networks: importing PyTorch takes a few seconds", file=sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):  # a person's own code may print, and --json is for programs
         from cnnsweep.models.dry_run import why_not_built
 
@@ -200,7 +201,7 @@ def _read_cluster(simulate: str, jobs: str) -> Cluster:
     from cnnsweep.planning.cluster import read_cluster
 
     if jobs != "auto":
-        raise UsageError("--simulate: found with --jobs, which is for this machine; leave one of them out")
+        raise UsageError("--simulate: cannot be combined with --jobs, which is for this machine")
     return read_cluster(simulate)
 
 
@@ -243,7 +244,7 @@ def _run_sweep(
             folder, data_root, tuple(changes), retry_failed, max_runs, fuse, max_failures, staff, loading
         )
         try:
-            return run_sweep(spec, options, display)
+            return run_sweep(spec, options, [display])
         except StoppedAtOnce as stopped:
             display.close()
             _say_how_to_go_on()
@@ -262,11 +263,10 @@ def _read_fuse(wish: str) -> str | int:
 
 
 def _read_staff(jobs: str, threads: int | None, executor: str, address: str | None, node_data: Path | None) -> Staff:
-    from cnnsweep.executors.options import AUTO, LOCAL, RAY, Staff
+    from cnnsweep.executors.options import AUTO, Staff, check_executor, is_of_this_machine
 
-    if executor not in (LOCAL, RAY):
-        raise UsageError(f"--executor: found '{executor}', allowed are local and ray")
-    if executor == LOCAL and (address is not None or node_data is not None):
+    check_executor("--executor", executor)
+    if (address is not None or node_data is not None) and is_of_this_machine(executor):
         raise UsageError("--address and --node-data: are about a Ray cluster; add --executor ray")
     if jobs == AUTO:
         return Staff(AUTO, threads, executor, address, node_data)
@@ -294,7 +294,7 @@ def _arguments_to_go_on() -> list[str]:
 
 
 def _say_how_to_go_on() -> None:
-    print(f"interrupted; go on with: {shlex.join(['cnnsweep', *_arguments_to_go_on()])}", file=sys.stderr)
+    print(f"interrupted; resume with: {shlex.join(['cnnsweep', *_arguments_to_go_on()])}", file=sys.stderr)
 
 
 def _say_why_it_gave_up(result: SweepResult, reason: str) -> None:
@@ -305,15 +305,15 @@ def _say_why_it_gave_up(result: SweepResult, reason: str) -> None:
     again = _arguments_to_go_on()
     retry = again if "--retry-failed" in again else [*again, "--retry-failed"]
     print(
-        f"gave up: {safe_text(reason)}; {count_text(left, 'run')} did not end\n"
-        f"mend that, then go on with: {shlex.join(['cnnsweep', *retry])}\n"
-        "(--max-failures 0 goes on whatever fails)",
+        f"stopped: {safe_text(reason)}; {count_text(left, 'run')} unfinished\n"
+        f"fix the cause, then resume with: {shlex.join(['cnnsweep', *retry])}\n"
+        "(--max-failures 0 never stops)",
         file=sys.stderr,
     )
 
 
 def _confirmed_limit(spec: SweepSpec, max_runs: int) -> int:
-    """Return how many runs the sweep may have: a person at a terminal is asked about more than the limit."""
+    """Return the largest number of runs for this sweep; a terminal user can confirm more than the limit."""
     from cnnsweep.config.grid import count_runs
     from cnnsweep.config.trials import MOST_RUNS
     from cnnsweep.formatting.numbers import count_text
@@ -331,7 +331,7 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
 
     expansion = expand_runs(spec, max_runs)
     runs, to_come, note = expansion.runs, 0, None
-    if spec.search.method != "grid":
+    if spec.search is not None:
         from cnnsweep.storage.state import SweepHistory
         from cnnsweep.tuner.sampling import Asker
 
@@ -360,6 +360,6 @@ def _clear(folder: Path, yes: bool) -> None:
         return
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError(f"--fresh throws away the results in {folder}; add --yes where nobody can be asked")
-        typer.confirm(f"Throw away the results in {folder} and start over?", abort=True, err=True)
+            raise UsageError(f"--fresh deletes the results in {folder}; add --yes to confirm without a terminal")
+        typer.confirm(f"Delete the results in {folder} and start over?", abort=True, err=True)
     clear_sweep(SweepPaths(folder))

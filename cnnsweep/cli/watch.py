@@ -1,4 +1,4 @@
-"""Commands that look at a sweep while it trains: watch, tensorboard."""
+"""Commands that monitor a sweep: watch, tensorboard."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import typer
 
 
 def watch(
-    folder: Annotated[Path, typer.Argument(help="A sweep's folder, also one to come.", metavar="FOLDER")],
-    once: Annotated[bool, typer.Option("--once", help="Show how it stands now, and end.")] = False,
+    folder: Annotated[Path, typer.Argument(help="Sweep folder; it need not exist yet.", metavar="FOLDER")],
+    once: Annotated[bool, typer.Option("--once", help="Show the current state and exit.")] = False,
 ) -> None:
-    """Show a sweep's live table, from another terminal or machine.
+    """Show the live table of a sweep from another terminal or machine.
 
-    Works on a sweep that trains, has ended, was cut off, or has not begun: reads its journal as it grows, writes
-    nothing and disturbs nobody. Ends with the sweep; where there is no terminal, prints a line an epoch.
+    Works on a running, finished, interrupted or future sweep: follows its journal, writes nothing and does not slow
+    training. Exits when the sweep ends; without a terminal, prints one line per epoch.
 
     \b
     Examples:
       cnnsweep watch runs/fashion
       cnnsweep watch /shared/runs/fashion --once
 
-    Exit codes: 0 the sweep has ended, 4 there is no sweep or it is damaged, 130 Ctrl-C. Leaving does not stop the
-    sweep.
+    Exit codes: 0 the sweep has ended, 4 no sweep found or journal damaged, 130 Ctrl-C, which does not stop the sweep.
     """
     from cnnsweep.progress.watch import watch as watch_sweep
 
@@ -32,14 +31,16 @@ def watch(
 
 
 def tensorboard(
-    folder: Annotated[Path, typer.Argument(help="A sweep's folder, a run's, or one of sweeps.", metavar="FOLDER")],
+    folder: Annotated[Path, typer.Argument(help="Folder of a sweep, a run, or several sweeps.", metavar="FOLDER")],
     port: Annotated[
         int | None,
         typer.Option(
-            min=0, max=65535, help="Where to serve; 0 is any free port.", show_default="6006 or the next free"
+            min=0, max=65535, help="Serve on this port; 0 picks any free one.", show_default="6006 or the next free"
         ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Who may look: localhost, or 0.0.0.0 for everybody.")] = "localhost",
+    host: Annotated[
+        str, typer.Option(help="Bind to this interface: localhost, or 0.0.0.0 for all interfaces.")
+    ] = "localhost",
 ) -> None:
     """Start TensorBoard on a sweep and print its address.
 
@@ -55,4 +56,4 @@ def tensorboard(
 
 
 def _say(address: str) -> None:
-    print(f"TensorBoard shows it at {address}  (Ctrl-C ends it)", flush=True)
+    print(f"TensorBoard runs at {address}  (Ctrl-C stops it)", flush=True)

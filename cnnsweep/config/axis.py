@@ -6,13 +6,13 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cnnsweep.config.distributions import (
-    Interval,
     distribution_schema,
     is_distribution,
     misspelt_distribution,
     read_distribution,
 )
-from cnnsweep.config.field_types import JsonSchema, mistake, not_allowed
+from cnnsweep.field_types import JsonSchema, mistake, not_allowed
+from cnnsweep.samplers.space import Interval
 
 Values = tuple[Any, ...] | Interval  # what an axis comes to: its values, or the numbers that a search draws from
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.field_types import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
+from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
 from cnnsweep.plugins import module_file
 from cnnsweep.read_limited import read_bounded
 
@@ -72,12 +72,17 @@ class NameOrCode:
             return Reference(value)
         if ":" not in value:
             raise unknown_name(value, self.known, f"`{self.see}` lists what is known; your own code is path.py:name")
-        file, _, attribute = value.rpartition(":")
-        if file.endswith(".py") and attribute.isidentifier():
-            return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
-        if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
-            return _code_in_module(file, value)
-        raise not_allowed(value, "package.module:name or path.py:name")
+        return resolve_code(value, info)
+
+
+def resolve_code(value: str, info: Info) -> Reference:
+    """Return the reference that `package.module:name` or `path.py:name` means in the sweep file's folder."""
+    file, _, attribute = value.rpartition(":")
+    if file.endswith(".py") and attribute.isidentifier():
+        return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
+    if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
+        return _code_in_module(file, value)
+    raise not_allowed(value, "package.module:name or path.py:name")
 
 
 def _code_in_file(file: str, attribute: str, folder: Path) -> Reference:

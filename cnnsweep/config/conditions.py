@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnnsweep.config.yaml import scalar_value
+from cnnsweep.scalars import scalar_value
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
@@ -55,7 +55,7 @@ Alternative = tuple[Comparison, ...]  # all of them must hold, such as `> 0.01 a
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What must hold of some keys at once: for each key, one of its alternatives."""
+    """Condition on several keys at once: for each key, one of its alternatives."""
 
     tests: Mapping[str, tuple[Alternative, ...]]
 

@@ -9,13 +9,15 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from cnnsweep.config.axis import Values
-from cnnsweep.config.distributions import Interval, is_distribution, read_distribution
+from cnnsweep.config.distributions import is_distribution, read_distribution
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.field_types import found, mistake, nearest_name
+from cnnsweep.config.metrics_field import recorded_metrics
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
 from cnnsweep.config.schema import Params, SweepFile
-from cnnsweep.metrics.objective import METRICS
+from cnnsweep.field_types import found, mistake, nearest_name
+from cnnsweep.metrics.names import CHOICES, is_on_validation
+from cnnsweep.samplers.space import Interval
 from cnnsweep.types import ModelChoice
 
 MODEL_PREFIX = "model."
@@ -31,8 +33,9 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
     if sweep.model is None and "model" not in given:
         text = "missing; add for example `model: lenet`, here or under params"
         yield Mistake(("model",), text, is_missing=True, because_of=frozenset(["model", "params.model"]))
-    if sweep.validation == 0 and sweep.metric is not None and sweep.metric.startswith("val_"):
-        allowed = " and ".join(metric for metric in METRICS if not metric.startswith("val_"))
+    if sweep.validation == 0 and sweep.metric is not None and is_on_validation(sweep.metric):
+        recorded = (*CHOICES, *recorded_metrics(sweep.metrics)[len(CHOICES) :])
+        allowed = " and ".join(metric for metric in recorded if not is_on_validation(metric))
         text = f"found '{sweep.metric}', but validation is 0, so nothing is held out; allowed are {allowed}"
         yield Mistake(("metric",), text, because_of=frozenset(["validation"]))
     if "dropout" in given and "model.dropout" in given:
@@ -57,17 +60,14 @@ def mistakes_in_search(
             "beside `params`, such as `seeds: 3`"
         )
         mistakes.append(Mistake(("params", "seed"), text, at_key=True))
-    elif search.method != "grid" and len(sweep.params.seed) > 1:
+    elif search is not None and len(sweep.params.seed) > 1:
         text = "a search tries every setting with the same seeds: name them with the key `seeds`, beside `params`"
         mistakes.append(Mistake(("params", "seed"), text, at_key=True))
-    if search.method == "grid":
+    if search is None:
         text = "a distribution needs a search beside it, such as `search: {method: random, runs: 20}`"
         mistakes += [Mistake(("params", key), text) for key in intervals]
-    if search.method == "cmaes" and len(intervals) < 2:
-        text = (
-            "found 'cmaes', which needs two distributions or more under params; lists it can only draw from at random"
-        )
-        mistakes.append(Mistake(("search", "method"), text))
+    elif (refusal := search.refusal(intervals)) is not None:
+        mistakes.append(Mistake(("search", "method"), f"found '{search.name}', {refusal}"))
     if sweep.seeds is not None and "seed" in axes and not isinstance(sweep.params.seed, Interval):
         mistakes.append(Mistake(("seeds",), "params has `seed` too, which is the same; keep one of them", at_key=True))
     if sweep.seeds is not None and any("seed" in setting for setting in include):

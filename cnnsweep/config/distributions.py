@@ -1,134 +1,28 @@
-"""Values that a search draws from: `{log_uniform: [1e-4, 1e-1]}` in place of a list."""
+"""Distributions in the sweep file: `{log_uniform: [1e-4, 1e-1]}` in place of a list."""
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from collections.abc import Callable
+from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from cnnsweep.config.field_types import JsonSchema, found, mistake, nearest_name, quoted
+from cnnsweep.field_types import JsonSchema, found, mistake, nearest_name, quoted
+from cnnsweep.samplers.space import KINDS, STEPPED, WHOLE, Interval
 
 CHOICE = "choice"
-KINDS = ("uniform", "log_uniform", "integer", "log_integer", "normal")
 DISTRIBUTIONS = (*KINDS, CHOICE)
 _ALL_KINDS = ", ".join(DISTRIBUTIONS)
 
-_STEPPED = ("uniform", "integer")
-_WHOLE = ("integer", "log_integer")
 _DEVIATIONS = 4  # how far a normal distribution reaches without `min` and `max`
 _LEAST_SHARE = 1e-9  # of a normal distribution, between `min` and `max`: floats cannot tell the quantiles of less apart
-_DIGITS = 5  # of a drawn number: it stands in names and tables, and is what is trained with
-_MOST_DIGITS = 12  # of those in steps, and where the bounds agree in their first digits; the rest may be noise
-_SMALL_SHARE = 1e-3  # of a step, that rounding may move a number: else it is written with all its digits
 _MOST_STEPS = 1e9
 _MOST_KEYS_SEARCHED = 5  # for a misspelt distribution
 
 # What other tools have in the mapping of a distribution.
 _FOREIGN = frozenset(["min", "max", "step", "low", "high", "values", "value", "distribution", "type"])
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Numbers between two bounds, and how likely each is.
-
-    Attributes:
-        kind: one of `KINDS`.
-        low, high: the bounds, which belong to it.
-        step: uniform, integer: the distance between neighbours, counted from `low`; None for no such.
-        mean, deviation: normal: before it was cut off at the bounds.
-    """
-
-    kind: str
-    low: float
-    high: float
-    step: float | None = None
-    mean: float = 0.0
-    deviation: float = 1.0
-
-    @property
-    def is_whole(self) -> bool:
-        return self.kind in _WHOLE
-
-    @property
-    def is_log(self) -> bool:
-        return self.kind.startswith("log_")
-
-    @property
-    def count(self) -> float:
-        """How many values there are; infinite where they are not counted in steps."""
-        if self.kind == "log_integer":
-            return self.high - self.low + 1
-        step = 1 if self.kind == "integer" and self.step is None else self.step
-        return math.inf if step is None else math.floor((self.high - self.low) / step * (1 + 1e-12)) + 1
-
-    def at(self, quantile: float) -> float | int:
-        """Return the value below which a share `quantile` (0 to below 1) of all draws lie."""
-        if self.has_places:
-            return self.at_place(int(quantile * self.count))
-        if self.kind == "log_integer":  # each whole number has the room of half a unit on either side
-            low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-            return self._rounded(math.exp(low + quantile * (high - low)))
-        if self.kind == "log_uniform":
-            low, high = math.log(self.low), math.log(self.high)
-            return self._rounded(math.exp(low + quantile * (high - low)))
-        if self.kind == "normal":
-            normal = NormalDist(self.mean, self.deviation)
-            low, high = normal.cdf(self.low), normal.cdf(self.high)
-            share = low + quantile * (high - low)
-            return self._rounded(normal.inv_cdf(share) if 0 < share < 1 else self.low)
-        return self._rounded(self.low + quantile * (self.high - self.low))
-
-    def nearest(self, value: float) -> float | int:
-        """Return the value of this interval that is nearest to a number."""
-        return self.at_place(self.place(value)) if self.has_places else self._rounded(value)
-
-    @property
-    def has_places(self) -> bool:
-        """True if the numbers stand at equal distances, and so can be counted from the lowest on."""
-        return self.kind in _STEPPED and self.count < math.inf
-
-    def place(self, value: float) -> int:
-        """Return which number of such an interval is nearest, from 0."""
-        return min(max(round((value - self.low) / (self.step or 1)), 0), int(self.count) - 1)
-
-    def at_place(self, place: int) -> float | int:
-        """Return a number by its place, as a person would write it: the third of `0, step 0.1` is 0.3."""
-        step = self.step or 1
-        place = min(place, int(self.count) - 1)
-        # In floats -0.3 + 3 * 0.1 is 5.55e-17.
-        exact = float(Decimal(repr(self.low)) + place * Decimal(repr(step)))
-        rounded = self._rounded(exact)
-        return rounded if abs(rounded - exact) <= _SMALL_SHARE * step else min(exact, self.high)
-
-    def values(self) -> Iterator[float | int]:
-        """Yield all values of an interval whose `count` is finite, from the lowest on."""
-        for place in range(int(self.count)):
-            yield self.at_place(place) if self.has_places else int(self.low) + place
-
-    def _rounded(self, value: float) -> float | int:
-        inside = min(max(value, self.low), self.high)
-        if self.is_whole:
-            return round(inside)
-        return min(max(float(f"{inside:.{self._digits}g}"), self.low), self.high)
-
-    @property
-    def _digits(self) -> int:
-        if self.step is not None:
-            return _MOST_DIGITS
-        # Between 0.99999 and 0.999999 five digits would leave the two ends and nothing else.
-        alike = math.log10(max(abs(self.low), abs(self.high)) / (self.high - self.low))
-        return min(_DIGITS + max(math.floor(alike) - 1, 0), _MOST_DIGITS)
-
-    def as_written(self) -> dict[str, Any]:
-        """Return the mapping that a sweep file has."""
-        if self.kind == "normal":
-            return {"normal": [self.mean, self.deviation], "min": self.low, "max": self.high}
-        ends = [self.low, self.high]
-        return {self.kind: ends} if self.step is None else {self.kind: ends, "step": self.step}
 
 
 def is_distribution(value: object) -> bool:
@@ -169,7 +63,7 @@ def read_distribution(mapping: dict[str, Any], check: Callable[[list[Any]], Any]
         PydanticCustomError: what is written is no distribution.
     """
     kind = next(key for key in DISTRIBUTIONS if key in mapping)
-    others = {"step"} if kind in _STEPPED else {"min", "max"} if kind == "normal" else set()
+    others = {"step"} if kind in STEPPED else {"min", "max"} if kind == "normal" else set()
     for key in mapping:
         if key != kind and key not in others:
             raise mistake(_unknown_key(kind, key, sorted(others)))
@@ -213,7 +107,7 @@ def _read_interval(kind: str, mapping: dict[str, Any]) -> Interval:
         raise mistake(f"{kind}: the lowest ({low:g}) must be below the highest ({high:g})")
     if not math.isfinite(high - low):
         raise mistake(f"{kind}: found {low:g} to {high:g}, which is too far apart to compute with")
-    if kind in _WHOLE and not all(float(end).is_integer() for end in (low, high, mapping.get("step", 1))):
+    if kind in WHOLE and not all(float(end).is_integer() for end in (low, high, mapping.get("step", 1))):
         raise mistake(f"{kind}: bounds and step must be whole numbers")
     if kind.startswith("log_") and low <= 0:
         raise mistake(f"{kind}: the lowest must be above 0, found {low:g}")
@@ -226,7 +120,7 @@ def _read_interval(kind: str, mapping: dict[str, Any]) -> Interval:
         raise mistake(
             f"normal: nearly nothing of it lies between {low:g} and {high:g}; choose min and max around {mean:g}"
         )
-    if kind in _WHOLE:
+    if kind in WHOLE:
         low, high, step = int(low), int(high), None if step is None else int(step)
     return Interval(kind, low, high, step, mean, deviation)
 

@@ -10,14 +10,15 @@ import yaml
 
 from cnnsweep.config.augment_entry import DEFAULT_SIZES
 from cnnsweep.config.axis import Values
-from cnnsweep.config.choice_field import Entry
-from cnnsweep.config.distributions import Interval
-from cnnsweep.config.early_stop_entry import EARLY_STOP, EarlyStop
+from cnnsweep.config.method_field import MethodField
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS
-from cnnsweep.config.schema import Params, SweepSpec
-from cnnsweep.config.search_entry import SEARCH, Search
-from cnnsweep.config.yaml import scalar_value
-from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Normalization, Schedule
+from cnnsweep.config.schema import EARLY_STOP, SEARCH, Params, SweepSpec
+from cnnsweep.config.trackers_field import DEFAULT_TRACKERS
+from cnnsweep.plugins import is_reference
+from cnnsweep.registry import Component
+from cnnsweep.samplers.space import Interval
+from cnnsweep.scalars import scalar_value
+from cnnsweep.types import Augmentation, Choice, DatasetChoice, ModelChoice, Normalization, Schedule
 
 
 def as_written(value: Any) -> Any:
@@ -29,7 +30,7 @@ def as_written(value: Any) -> Any:
         return {"name": value.name, **changed} if changed else value.name
     if isinstance(value, Augmentation):
         return _written_augmentation(value)
-    if isinstance(value, ModelChoice):
+    if isinstance(value, ModelChoice | Choice):
         return {"name": value.name, **value.arguments} if value.arguments else value.name
     return value
 
@@ -47,6 +48,18 @@ def without_folder(name: str, code: str | None) -> str:
         return name
     file, _, attribute = name.rpartition(":")
     return f"{PurePath(file).name}:{attribute}"
+
+
+def component_facts(field: MethodField, component: Component | None) -> dict[str, Any]:
+    """Return the mapping that a sweep file has for a component; of a user's own file only the last part of its path."""
+    facts = field.written(component)
+    return {**facts, field.key: facts[field.key] if component is None else short_name(component)}
+
+
+def short_name(component: Component) -> str:
+    """Return a component's name in the sweep file; of a user's own file only the last part of its path."""
+    origin = component.origin
+    return without_folder(origin.name, origin.code) if is_reference(origin.name) else origin.name
 
 
 def dump_spec(spec: SweepSpec) -> str:
@@ -74,11 +87,15 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     if spec.seeds:
         entries["seeds"] = list(spec.seeds)
     entries["validation"] = spec.validation if spec.folds is None else {"folds": spec.folds}
+    if spec.metrics:
+        entries["metrics"] = [as_written(choice) for choice in spec.metrics]
     for key in ("metric", "mode", "scope"):
         entries[key] = getattr(spec, key)
     if spec.early_stop is not None:
-        entries["early_stop"] = written_entry(spec.early_stop, EARLY_STOP)
+        entries["early_stop"] = EARLY_STOP.written(spec.early_stop)
     entries |= {"device": spec.device, "precision": spec.precision, "tensorboard": spec.tensorboard.model_dump()}
+    if spec.trackers != DEFAULT_TRACKERS:
+        entries["trackers"] = [tracker.as_written() for tracker in spec.trackers]
     return entries
 
 
@@ -88,15 +105,9 @@ def _space(spec: SweepSpec) -> dict[str, Any]:
         "when": {key: condition.as_written() for key, condition in spec.when.items()},
         "exclude": [condition.as_written() for condition in spec.exclude],
         "include": [{key: as_written(value) for key, value in one.items()} for one in spec.include],
-        "search": {} if spec.search.method == "grid" else written_entry(spec.search, SEARCH),
+        "search": {} if spec.search is None else SEARCH.written(spec.search),
     }
     return {key: value for key, value in entries.items() if value}
-
-
-def written_entry(value: Search | EarlyStop, entry: Entry) -> dict[str, Any]:
-    """Return the mapping that a sweep file has for a record with a `method`: the fields that this method uses."""
-    used = entry.variants[entry.variant_of({"method": value.method})].model_fields
-    return {name: item for name in used if (item := getattr(value, name)) is not None}
 
 
 def _written_dataset(dataset: DatasetChoice) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Says in our words, and with a place in the file, what pydantic found wrong."""
+"""Messages about a sweep file: pydantic's errors in our words, each with its place in the file."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,14 +9,14 @@ from pydantic import BaseModel, ValidationError
 from cnnsweep.config.aliases import usual_key, usual_part, usual_value
 from cnnsweep.config.augment_entry import AugmentSizes
 from cnnsweep.config.dataset_field import DATASET, NORMALIZE_TAGS, NormalizationValues
-from cnnsweep.config.early_stop_entry import EARLY_STOP
-from cnnsweep.config.field_types import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
+from cnnsweep.config.method_field import MISTAKES, MethodField
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.schedule_entry import SCHEDULE
 from cnnsweep.config.schema import Params, SweepFile, TensorBoard
-from cnnsweep.config.search_entry import SEARCH
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
 from cnnsweep.errors import Problem, SpecError
+from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
+from cnnsweep.registry import Component
 
 # Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -28,11 +28,9 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     **DATASET.variants,
     **MODEL.variants,
     **SCHEDULE.variants,
-    **SEARCH.variants,
-    **EARLY_STOP.variants,
 }
-_ENTRIES = {"schedule": SCHEDULE, "search": SEARCH, "rule": EARLY_STOP}
-_PARTS = {"dataset": DATASET, "model": MODEL, "schedule": SCHEDULE, "search": SEARCH, "early_stop": EARLY_STOP}
+_ENTRIES = {"schedule": SCHEDULE}
+_PARTS = {"dataset": DATASET, "model": MODEL, "schedule": SCHEDULE}
 _VARIANTS = {tag for entry in _PARTS.values() for tag in entry.variants}
 _TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS, *_VARIANTS])
 
@@ -78,21 +76,76 @@ def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
         elif kind == "missing":
             text = _missing_key(str(location[-1]), section, details["input"])
             mistakes.append(Mistake(path, text, is_missing=True))
-        elif kind == "unknown":
-            mistakes.append(Mistake(path, _unknown_name(hint=hint, **details["ctx"])))
+        elif kind == MISTAKES:
+            mistakes += _mistakes_in_component(path, details["ctx"], hint=hint)
         else:
-            mistakes.append(Mistake(path, _wrong_value(kind, details["input"], details.get("ctx", {}), details["msg"])))
+            mistakes.append(Mistake(path, _wrong_value(details, hint=hint)))
     return mistakes
 
 
-def _wrong_value(kind: str, value: Any, context: dict[str, Any], message: str) -> str:
+def _mistakes_in_component(path: KeyPath, context: Mapping[str, Any], *, hint: bool) -> Iterator[Mistake]:
+    """Yield the mistakes that a `MethodField` has found in its mapping, which stands at a path."""
+    field: MethodField = context["of"]
+    component: type[Component] | None = context["class"]
+    part = next((step for step in reversed(path) if isinstance(step, str)), "")
+    for details in context["errors"]:
+        inner, key = (*path, *details["loc"]), str(details["loc"][-1])
+        if details["type"] == "extra_forbidden":
+            text, meant = _unknown_component_key(key, part, field, component, hint=hint)
+            meant_path = None if meant is None else (*inner[:-1], meant)
+            yield Mistake(inner, text, at_key=True, meant=meant_path)
+        elif details["type"] == "missing":
+            yield Mistake(inner, _missing_component_key(key, part, field, component, details["input"]), is_missing=True)
+        else:
+            yield Mistake(inner, _wrong_value(details, hint=hint))
+
+
+def _unknown_component_key(
+    key: str, part: str, field: MethodField, component: type[Component] | None, *, hint: bool
+) -> tuple[str, str | None]:
+    known = [field.key] if component is None else field.fields_of(component)
+    if field.is_used_by_some(key):
+        name = field.none if component is None else component.name
+        return f"the {field.registry.kind} {name} does not use it; allowed are {', '.join(known)}", None
+    return _unknown_among(key, part, known, hint=hint)
+
+
+def _unknown_among(key: str, part: str, known: Sequence[str], *, hint: bool) -> tuple[str, str | None]:
+    """Return the text about an unknown key, and the known one that is likely to be meant."""
+    nearest = usual_part(part, key, known) or (nearest_name(key, known) if hint else None)
+    if nearest is None:
+        return f"unknown key; allowed are {', '.join(known)}", None
+    return f"unknown key; did you mean '{nearest}'?", nearest
+
+
+def _missing_component_key(
+    key: str, part: str, field: MethodField, component: type[Component] | None, given: Mapping[str, Any]
+) -> str:
+    if component is not None:
+        examples = component.model_fields[key].examples
+        return _missing_with_example(f"{key}: {examples[0]}" if examples else "")
+    # Without its name a mapping has no known keys, and none is unknown.
+    for other in given:
+        if usual_part(part, other, (key,)):
+            return f"missing; did you mean '{key}' by '{other}'?"
+    return _missing_with_example(field.example.strip("{}").partition(",")[0])
+
+
+def _missing_with_example(example: str) -> str:
+    return f"missing; add for example `{example}`" if example else "missing"
+
+
+def _wrong_value(details: Mapping[str, Any], *, hint: bool) -> str:
+    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    if kind == "unknown":
+        return _unknown_name(hint=hint, **context)
     if kind == "said":
         return str(context["text"])
     if kind == "allowed":
         return f"{found(value)}, allowed is {context['allowed']}"
     if kind == "model_type":
         return f"{found(value)}, allowed is a mapping of keys and values"
-    return f"{found(value)}: {message}"  # not reached by any check that we know of
+    return f"{found(value)}: {details['msg']}"  # of a user's own component
 
 
 def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool) -> str:
@@ -117,10 +170,7 @@ def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None
     if section in ("", "params") and (usual := usual_key(key, under_params=section == "params")):
         return f"unknown key; {usual.text}", usual.key
     part = next((part for part, entry in _PARTS.items() if section in entry.variants), "")
-    nearest = usual_part(part, key, known) or (nearest_name(key, known) if hint else None)
-    if nearest is None:
-        return f"unknown key; allowed are {', '.join(known)}", None
-    return f"unknown key; did you mean '{nearest}'?", nearest
+    return _unknown_among(key, part, known, hint=hint)
 
 
 def _missing_key(key: str, section: str, given: Any) -> str:
@@ -130,7 +180,7 @@ def _missing_key(key: str, section: str, given: Any) -> str:
     for other in given if part and isinstance(given, dict) else ():
         if usual_part(part, other, (key,)):
             return f"missing; did you mean '{key}' by '{other}'?"
-    return f"missing; add for example `{key}: {examples[0]}`" if examples else "missing"
+    return _missing_with_example(f"{key}: {examples[0]}" if examples else "")
 
 
 def without_what_was_meant(mistakes: Sequence[Mistake]) -> list[Mistake]:

@@ -8,9 +8,9 @@ from typing import Any
 
 from cnnsweep.config.axis import Values
 from cnnsweep.config.conditions import Condition
-from cnnsweep.config.distributions import Interval
 from cnnsweep.config.dump import as_written
 from cnnsweep.config.schema import SweepSpec
+from cnnsweep.samplers.space import Interval
 
 Setting = Mapping[str, Any]  # values by key of `params`, typed; a key that does not apply is left out
 
@@ -44,7 +44,7 @@ class Dimension:
 
     @property
     def count(self) -> float:
-        """How many picks there are; infinite where they are not counted in steps."""
+        """Number of suggestions; infinite without steps."""
         return len(self.options) if self.interval is None else self.interval.count
 
     def at(self, pick: float) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class Dimension:
 
 @dataclass(frozen=True, slots=True)
 class RunCount:
-    """How many runs a sweep has.
+    """Number of runs of a sweep.
 
     Attributes:
         settings: without those of `include`; an upper bound where `is_exact` is False.
@@ -87,7 +87,7 @@ def dimensions(spec: SweepSpec) -> list[Dimension]:
 def count_runs(spec: SweepSpec) -> RunCount:
     """Return how many runs there will be, without making them; in well under a second for any sweep."""
     replicates = max(len(spec.seeds), 1) * (spec.folds or 1)
-    if spec.search.method != "grid":
+    if spec.search is not None:
         # A small space may have fewer settings: that many combinations, or less where some come to the same.
         most_tried = min(spec.search.runs, math.prod(dimension.count for dimension in dimensions(spec)))
         is_exact = most_tried == spec.search.runs

@@ -16,7 +16,6 @@ from cnnsweep.config.cross_checks import (
     mistakes_between_keys,
     mistakes_in_search,
 )
-from cnnsweep.config.distributions import Interval
 from cnnsweep.config.dump import dump_spec, without_folder
 from cnnsweep.config.error_messages import (
     Mistake,
@@ -26,7 +25,8 @@ from cnnsweep.config.error_messages import (
     spec_error,
     without_what_was_meant,
 )
-from cnnsweep.config.field_types import found
+from cnnsweep.config.method_field import ALLOW_CODE
+from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.names import PRESET_MODELS
 from cnnsweep.config.overrides import apply_override
@@ -34,9 +34,12 @@ from cnnsweep.config.schema import SweepFile, SweepSpec
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
 from cnnsweep.errors import Problem, SpecError
+from cnnsweep.field_types import found
+from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import default_mode
 from cnnsweep.plugins import is_reference
 from cnnsweep.read_limited import read_bounded
+from cnnsweep.samplers.space import Interval
 from cnnsweep.types import DatasetChoice, ModelChoice
 
 __all__ = ["dump_spec", "load_sweep", "parse_sweep"]
@@ -48,18 +51,22 @@ _TEXT_KEYS = ("name", "description")
 TryModel = Callable[[ModelChoice, DatasetChoice], str | None]
 
 
-def load_sweep(path: Path, overrides: Sequence[str] = (), try_model: TryModel | None = None) -> SweepSpec:
+def load_sweep(
+    path: Path, overrides: Sequence[str] = (), try_model: TryModel | None = None, *, allow_code: bool = True
+) -> SweepSpec:
     """Return the sweep that a file describes.
 
     Args:
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
         overrides: `KEY=VALUE` settings from the command line, such as `params.lr=[0.1, 0.01]`.
         try_model: is asked about models of a person's own, and those of torchvision that have arguments.
+        allow_code: import the samplers, pruners and the like that the file names as code of its own; models and data
+            sets are not imported here.
 
     Raises:
         SpecError: with all mistakes, in the file's order, each with line and column.
     """
-    return parse_sweep(_read_text(path), str(path), overrides, path.parent, try_model)
+    return parse_sweep(_read_text(path), str(path), overrides, path.parent, try_model, allow_code=allow_code)
 
 
 def parse_sweep(
@@ -68,6 +75,8 @@ def parse_sweep(
     overrides: Sequence[str] = (),
     folder: Path | None = None,
     try_model: TryModel | None = None,
+    *,
+    allow_code: bool = True,
 ) -> SweepSpec:
     """Return the sweep that a text describes; like `load_sweep`, with `file` as the name in messages."""
     document = read_yaml(text, file)
@@ -76,7 +85,8 @@ def parse_sweep(
         apply_override(document, option)
     for key in _TEXT_KEYS:
         _keep_text(document, key)
-    return _checked(document, Path() if folder is None else folder, try_model)
+    context = {"folder": Path() if folder is None else folder, ALLOW_CODE: allow_code}
+    return _checked(document, context, try_model)
 
 
 def _read_text(path: Path) -> str:
@@ -121,10 +131,10 @@ def _keep_text(document: Document, key: str) -> None:
         document.value[key] = document.texts[(key,)]
 
 
-def _checked(document: Document, folder: Path, try_model: TryModel | None) -> SweepSpec:
+def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel | None) -> SweepSpec:
     params = document.value.get("params")
     given: Mapping[str, Any] = params if isinstance(params, dict) else {}
-    sweep, mistakes = _validated(document.value, given, folder)
+    sweep, mistakes = _validated(document.value, given, context)
     wrong = {key_of(mistake.path) for mistake in mistakes}
 
     placed = [] if wrong & {"model", "params", "params.model"} else _models(sweep)
@@ -144,7 +154,7 @@ def _checked(document: Document, folder: Path, try_model: TryModel | None) -> Sw
     rules = SpaceRules((), {}, (), ())
     # Conditions on values that are wrong themselves would be wrong again, and so would what a wrong search needs.
     if not any(key_of(mistake.path).startswith(("params", "model")) for mistake in mistakes):
-        rules, rule_mistakes = read_space_rules(sweep, axes, sweep.model, folder)
+        rules, rule_mistakes = read_space_rules(sweep, axes, sweep.model, context["folder"])
         mistakes += rule_mistakes
     if not mistakes:
         mistakes += mistakes_in_search(sweep, axes, rules.include)
@@ -157,21 +167,22 @@ def _checked(document: Document, folder: Path, try_model: TryModel | None) -> Sw
     return _resolved(sweep, axes, rules)
 
 
-def _validated(value: dict[str, Any], given: Mapping[str, Any], folder: Path) -> tuple[SweepFile, list[Mistake]]:
+def _validated(
+    value: dict[str, Any], given: Mapping[str, Any], context: Mapping[str, Any]
+) -> tuple[SweepFile, list[Mistake]]:
     """Return the file's keys, checked one by one; where some are wrong, with defaults in their place."""
     hyperparameters = {key: item for key, item in given.items() if not key.startswith(MODEL_PREFIX)}
     # `params:` with nothing below it is a sweep of one run.
     keys = {**value, "params": hyperparameters if given or value.get("params") is None else value["params"]}
-    context = {"folder": folder}
     try:
-        return SweepFile.model_validate(keys, context=context), []
+        return SweepFile.model_validate(keys, context=dict(context)), []
     except ValidationError as error:
         mistakes = mistakes_in(error)
     wrong = {key_of(mistake.path) for mistake in mistakes}
     right = {key: item for key, item in hyperparameters.items() if f"params.{key}" not in wrong}
     keys = {key: item for key, item in keys.items() if key not in wrong}
     keys = {"name": "sweep", "dataset": "shapes", **keys, "params": right}
-    return SweepFile.model_validate(keys, context=context), mistakes
+    return SweepFile.model_validate(keys, context=dict(context)), mistakes
 
 
 def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
@@ -218,7 +229,7 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -
     folds = sweep.validation.count if isinstance(sweep.validation, Folds) else None
     validation = 1 / folds if folds is not None else sweep.validation
     assert not isinstance(validation, Folds)
-    metric = sweep.metric or ("val_accuracy" if validation else "accuracy")
+    metric = sweep.metric or (on_validation(ACCURACY) if validation else ACCURACY)
     return SweepSpec(
         name=sweep.name,
         description=sweep.description,
@@ -235,12 +246,14 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -
         validation=validation,
         folds=folds,
         metric=metric,
-        mode=sweep.mode or default_mode(metric),
+        mode=sweep.mode or default_mode(metric, foreseen(sweep.metrics)),
         scope=sweep.scope,
         early_stop=sweep.early_stop,
         device=sweep.device,
         precision=sweep.precision,
         tensorboard=sweep.tensorboard,
+        metrics=sweep.metrics,
+        trackers=sweep.trackers,
     )
 
 

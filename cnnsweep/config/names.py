@@ -72,7 +72,3 @@ SCHEDULES = ("constant", "cosine", "one_cycle", "step")
 EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "letters", "digits", "mnist")
 
 PRECISIONS = ("fp32", "bf16", "fp64")
-
-SEARCHES = ("grid", "random", "sobol", "tpe", "gp", "cmaes")
-
-EARLY_STOPS = ("halving", "hyperband", "median", "patience", "threshold")

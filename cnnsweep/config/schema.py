@@ -12,8 +12,14 @@ from cnnsweep.config.axis import Axis, Values
 from cnnsweep.config.choice_field import CLOSED
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
-from cnnsweep.config.early_stop_entry import EARLY_STOP, EarlyStop, OrNone
-from cnnsweep.config.field_types import (
+from cnnsweep.config.method_field import MethodField
+from cnnsweep.config.metrics_field import MetricList, MetricName
+from cnnsweep.config.model_entry import MODEL
+from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
+from cnnsweep.config.schedule_entry import SCHEDULE
+from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
+from cnnsweep.config.trackers_field import DEFAULT_TRACKERS, TrackerChoice, Trackers
+from cnnsweep.field_types import (
     JsonSchema,
     LargestNorm,
     Number,
@@ -24,18 +30,18 @@ from cnnsweep.config.field_types import (
     YesNo,
     not_allowed,
 )
-from cnnsweep.config.model_entry import MODEL
-from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
-from cnnsweep.config.schedule_entry import SCHEDULE
-from cnnsweep.config.search_entry import SEARCH, Search
-from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
-from cnnsweep.metrics.objective import METRICS, Objective
-from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Schedule
+from cnnsweep.metrics.objective import Objective
+from cnnsweep.pruners.base import PRUNERS, Pruner
+from cnnsweep.samplers.base import SAMPLERS, Sampler
+from cnnsweep.types import Augmentation, Choice, DatasetChoice, ModelChoice, Schedule
 
 Rate = Annotated[float, Number(above=0)]
 Share = Annotated[float, Number(least=0, below=1)]
 Flag = Annotated[bool, YesNo()]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
+
+SEARCH = MethodField(SAMPLERS, "method", "grid", "{method: random, runs: 20}", "how settings are chosen")
+EARLY_STOP = MethodField(PRUNERS, "method", "none", "{method: halving, factor: 3}", "the rule that ends runs early")
 
 
 def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
@@ -82,6 +88,9 @@ class Params(BaseModel):
         "seed of weights, order, dropout and augmentation; by default the sweep's seed", None
     )
     model: Axis[Annotated[ModelChoice | None, MODEL]] = _axis("models to compare; replaces the top-level `model`", None)
+
+
+_RESERVED = frozenset(Params.model_fields)
 
 
 class TensorBoard(BaseModel):
@@ -135,8 +144,8 @@ class SweepFile(BaseModel):
     )
     exclude: Plain = Field(default=None, description="combinations to leave out, a list of conditions")
     include: Plain = Field(default=None, description="settings to train beside those, a list of mappings")
-    search: Annotated[Search, SEARCH] = Field(
-        default=Search(), description="how settings are chosen: grid, random, sobol, tpe, gp or cmaes"
+    search: Annotated[Sampler | None, SEARCH] = Field(
+        default=None, description="how settings are chosen: grid (all of them), or a sampler such as random or tpe"
     )
     seed: Seed = Field(default=0, description="seed of the validation split, and of the runs that have none")
     seeds: Annotated[int | tuple[int, ...] | None, Seeds()] = Field(
@@ -146,8 +155,11 @@ class SweepFile(BaseModel):
         default=0.1,
         description="share or number of training images held out to choose the best epoch and run; 0, or {folds: 5}",
     )
-    metric: Annotated[str | None, OneOf(METRICS)] = Field(
-        default=None, description="the figure that decides; val_accuracy, or accuracy where validation is 0"
+    metrics: Annotated[tuple[Choice, ...], MetricList(_RESERVED)] = Field(
+        default=(), description="further metrics to record: names, path.py:Name, or mappings with name and arguments"
+    )
+    metric: Annotated[str | None, MetricName()] = Field(
+        default=None, description="the metric that decides; val_accuracy, or accuracy where validation is 0"
     )
     mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
         default=None, description="whether more or less is better; by default max for accuracies, min for losses"
@@ -155,8 +167,8 @@ class SweepFile(BaseModel):
     scope: Annotated[str, Scope()] = Field(
         default="best", description="which epochs of a run count: best, last or mean of last K"
     )
-    early_stop: Annotated[EarlyStop | None, EARLY_STOP, OrNone()] = Field(
-        default=None, description="which rule ends runs early: halving, hyperband, median, patience or threshold"
+    early_stop: Annotated[Pruner | None, EARLY_STOP] = Field(
+        default=None, description="the rule that ends runs early, such as halving or median; or none"
     )
     device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
     precision: Annotated[str, OneOf(PRECISIONS)] = Field(
@@ -164,6 +176,11 @@ class SweepFile(BaseModel):
     )
     tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(
         default_factory=TensorBoard, description="what TensorBoard shows beside the curves: true, false, or a mapping"
+    )
+    trackers: Annotated[tuple[TrackerChoice, ...], Trackers()] = Field(
+        default=DEFAULT_TRACKERS,
+        description="programs that show the metrics: a list of names, mappings with options, or your own path.py:Name",
+        json_schema_extra={"default": ["tensorboard"]},
     )
 
 
@@ -180,9 +197,12 @@ class SweepSpec:
         when: for axes that count only under a condition, that condition.
         exclude: settings for which one of these holds are left out.
         include: settings beside the others; each has a value for every axis.
+        search: the sampler; None for every combination.
         seeds: what each setting is trained with; none means that `params` or `seed` say it.
         validation: images held out, as a number (int) or as a share (float) of the training images.
+        metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
         folds: into how many parts the training images are divided, each held out once; None for a single split.
+        early_stop: the pruner, if there is one.
     """
 
     name: str
@@ -194,7 +214,7 @@ class SweepSpec:
     when: Mapping[str, Condition]
     exclude: tuple[Condition, ...]
     include: tuple[Mapping[str, Any], ...]
-    search: Search
+    search: Sampler | None
     seed: int
     seeds: tuple[int, ...]
     validation: int | float
@@ -202,10 +222,12 @@ class SweepSpec:
     metric: str
     mode: str
     scope: str
-    early_stop: EarlyStop | None
+    early_stop: Pruner | None
     device: str
     precision: str
     tensorboard: TensorBoard
+    metrics: tuple[Choice, ...] = ()
+    trackers: tuple[TrackerChoice, ...] = DEFAULT_TRACKERS
 
     @property
     def objective(self) -> Objective:

@@ -58,12 +58,14 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
 # seeds: 3  # trains each setting with three seeds, from `seed` on; or a list of seeds. By default with one
 # validation: 0.1  # share, or number, of training images held out to choose the best epoch and run; or {{folds: 5}}
 # metric: val_accuracy  # or val_loss, accuracy, loss
+# metrics: []  # others to record: a name, or your own as path.py:Name; `metric` may be one of them too
 # mode: max  # min for losses
 # scope: best  # which epochs of a run count; or last, or mean of last 3
 # early_stop: halving  # ends poor settings early; or hyperband, median, patience, threshold. By default none does
 # device: auto  # or cpu, cuda, cuda:1, mps
 # precision: fp32  # or bf16
 # tensorboard: true  # or false, or {{batch_loss: true, images: true, graph: true, histograms: true, hparams: true}}
+# trackers: [tensorboard]  # programs that show the metrics; [] for none, or your own path.py:Name
 """
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.field_types import JsonSchema, as_int, found, mistake, not_allowed, quoted
+from cnnsweep.field_types import JsonSchema, as_int, found, mistake, not_allowed, quoted
 from cnnsweep.metrics.objective import BEST, LAST, mean_of_last
 
 
@@ -80,7 +80,7 @@ class HeldOut:
 
 
 class Scope:
-    """Which epochs of a run count: `best`, `last` or `mean of last K`."""
+    """Epochs of a run that count: `best`, `last` or `mean of last K`."""
 
     pattern = r"mean of last ([1-9][0-9]{0,5})"
 
@@ -100,7 +100,7 @@ class Scope:
 
 
 class Seeds:
-    """How many seeds each setting is trained with, or which."""
+    """Number of seeds of each trial, or a list of seeds."""
 
     allowed = "a whole number from 1 to 1,000, or a list of different seeds (whole numbers from 0)"
 
@@ -131,7 +131,7 @@ class Seeds:
 
 
 class Device:
-    """Where to train, as torch names it, or `auto`; several devices are a list, or one text with commas."""
+    """Device by torch's name, or `auto`; several devices are a list, or one text with commas."""
 
     names = ("auto", "cpu", "cuda", "mps")
     _one = "(cpu|cuda|mps|cuda:[0-9]{1,3})"

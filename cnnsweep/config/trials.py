@@ -12,7 +12,6 @@ from functools import cache
 from typing import Any
 
 from cnnsweep.config.cross_checks import MODEL_PREFIX
-from cnnsweep.config.distributions import Interval
 from cnnsweep.config.dump import as_written, without_folder
 from cnnsweep.config.grid import Setting, count_runs, grid_settings
 from cnnsweep.config.identity import identity_fields
@@ -20,6 +19,7 @@ from cnnsweep.config.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETER
 from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.errors import UsageError
 from cnnsweep.metrics.objective import BEST
+from cnnsweep.samplers.space import Interval
 from cnnsweep.types import Augmentation, DatasetChoice, Hyperparameters, ModelChoice, Run, Schedule
 
 MAX_NAME_LENGTH = 120
@@ -50,9 +50,9 @@ def expand_runs(spec: SweepSpec, limit: int = 10_000) -> Expansion:
         UsageError: there are more than `limit`, or conditions leave none.
     """
     refuse_too_many(spec, limit)
-    settings: Iterable[Setting] = grid_settings(spec) if spec.search.method == "grid" else ()
+    settings: Iterable[Setting] = grid_settings(spec) if spec.search is None else ()
     expansion = make_runs(spec, itertools.chain(settings, spec.include))
-    if not expansion.runs and spec.search.method == "grid":
+    if not expansion.runs and spec.search is None:
         raise UsageError("exclude: its conditions leave no combination to train")
     return expansion
 
@@ -193,7 +193,7 @@ def possible_values(spec: SweepSpec) -> dict[str, list[Any]]:
 def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
     """Return the models' names; of a search, all that it may choose, since nothing is chosen as it begins."""
     chosen = [run.model for run in runs]
-    if spec.search.method != "grid":
+    if spec.search is not None:
         axis = spec.axes.get("model", ())
         possible = [spec.model] if isinstance(axis, Interval) or not axis else axis
         chosen = [one for one in possible if isinstance(one, ModelChoice)] + chosen

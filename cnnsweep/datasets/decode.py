@@ -36,7 +36,7 @@ _MOST_BITS_OF_SENSORS = 14  # 15 bits are none; a picture of 16 bits may well be
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What every image of a data set is brought to."""
+    """Target format of every image of a data set."""
 
     height: int
     width: int
@@ -54,7 +54,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What an image file's header says: the size as it is shown, and whether it has no colours.
+    """Header of an image file: the displayed size, and the absence of colours.
 
     Attributes:
         brightest: of the pixels of a decoded picture of more than 8 bits; 0 of other pictures, and before decoding.

@@ -49,7 +49,7 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What decoding a folder told.
+    """Facts found by decoding a folder.
 
     Attributes:
         broken: files that cannot be read, path and reason.

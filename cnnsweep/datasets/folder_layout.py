@@ -30,7 +30,7 @@ _LABEL_ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".xml", ".xlsx", ".parquet"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where the images of each part and class lie.
+    """Folders of the images of each part and class.
 
     Attributes:
         classes: names, in alphabetical order.

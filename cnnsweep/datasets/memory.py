@@ -1,4 +1,4 @@
-"""How much memory images may take."""
+"""Memory limit for images."""
 
 from cnnsweep.free_memory import free_memory_bytes, gigabytes
 

@@ -1,4 +1,4 @@
-"""What a sweep does when all of its runs have ended: its best run is measured by class, on its validation images."""
+"""Evaluation of the best run when all runs of a sweep have ended: by class, on its validation images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cnnsweep.training.data_module import TrainingTask
 from cnnsweep.types import Run
 
 
-def measure_best_run(
+def evaluate_best_run(
     paths: SweepPaths,
     runs: Sequence[Run],
     dataset: Dataset,

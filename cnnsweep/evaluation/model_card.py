@@ -1,4 +1,4 @@
-"""What a best checkpoint says of itself, read with suspicion: it may come from a stranger."""
+"""The model card in the header of a best checkpoint. It is checked when read: it may come from a stranger."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cnnsweep._version import __version__
 from cnnsweep.analysis.json_reader import JsonReader, shown
 from cnnsweep.config.check_choice import check_choice
+from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.decode import FULL_WHITE
+from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import CheckpointError, SpecError
 from cnnsweep.plugins import is_reference
-from cnnsweep.types import DatasetChoice, ModelChoice
+from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.types import DatasetChoice, ModelChoice, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,30 @@ class Description:
     split: Split
     fingerprint: str | None
     white: int
+
+
+def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: Run) -> Mapping[str, Any]:
+    """Return the fields of a best checkpoint's header, but for its metrics."""
+    pixels = task.part(run).pixels
+    return {
+        "cnnsweep": __version__,
+        "sweep": spec.name,
+        "settings": dict(run.settings),
+        "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
+        "image_shape": list(dataset.train.image_shape),
+        "classes": list(dataset.classes),
+        "pixels": {"mean": list(pixels.mean), "std": list(pixels.std)},
+        **({} if dataset.white == FULL_WHITE else {"white": dataset.white}),
+        "dataset": {"name": spec.dataset_choice.name, "arguments": dict(spec.dataset_choice.arguments)},
+        "fingerprint": dataset.fingerprint,
+        "split": {
+            "validation": spec.validation,
+            "seed": spec.seed,
+            "folds": spec.folds,
+            "fold": run.fold,
+        },
+        "precision": spec.precision,
+    }
 
 
 def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool) -> Description:

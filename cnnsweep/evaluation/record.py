@@ -1,4 +1,4 @@
-"""What a sweep's folder says of measurements: that the test set was looked at, and how a run does by class."""
+"""Records evaluations in a sweep's folder: uses of the test set, and results by class."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnsweep.errors import CnnSweepError
+from cnnsweep.evaluation.evaluation_file import record_evaluation
 from cnnsweep.evaluation.tensorboard import evaluation_summary
 from cnnsweep.report.evaluation import Evaluation, evaluation_file
-from cnnsweep.storage.evaluation_file import record_evaluation
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths
 from cnnsweep.storage.state import read_history

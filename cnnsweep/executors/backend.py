@@ -12,7 +12,7 @@ from cnnsweep.planning.scheduling import Place
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """From a fleet, in place of a message: the worker is gone, because of this."""
+    """Sent by the worker pool in place of a message: the worker is gone, for this reason."""
 
     cause: str
 
@@ -25,12 +25,12 @@ class Worker(Protocol):
 
     @property
     def name(self) -> str:
-        """Who and where it is, in words, before it has said so itself."""
+        """Name and place in words, before the worker has sent its own."""
         ...
 
 
 class Fleet(Protocol):
-    """How workers are made and spoken to; called from one thread."""
+    """Starts workers and exchanges messages with them; called from one thread."""
 
     @property
     def places(self) -> int:

@@ -1,26 +1,47 @@
-"""The contract of every executor: groups go in, reports stream out, decisions go back.
+"""The contract of executors, and their registry: groups go in, reports stream out, decisions go back.
 
-Whoever trains, only the parent writes: an executor calls the watcher in the parent process, and in one thread of it.
-An executor is left idle between two calls of `execute`, so that workers need not start anew for every round of a
-search, and it is closed when the sweep ends, however it ends.
+Only the parent process writes: an executor calls the watcher there, from one thread. It is idle between two calls of
+`execute`, so that workers need not start again for every round of a search, and it is closed when the sweep ends.
+
+An executor is a config class, with the options that it takes, whose `make` returns an object with `call`, `execute` and
+`close`:
+
+    class Slurm(ExecutorConfig, name="slurm"):
+        partition: str = "gpu"
+
+        def make(self, setup):
+            return SlurmExecutor(self, setup)
+
+To add one, write a file in this folder, name your own as `--executor file.py:Name`, or declare an entry point in the
+group `cnnsweep.executors`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from cnnsweep.planning.scheduling import Load
-from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.training.trainer import Watcher
-from cnnsweep.types import RunGroup
+from cnnsweep.errors import UsageError
+from cnnsweep.executors.options import AUTO, Staff
+from cnnsweep.planning.scheduling import Load, Place
+from cnnsweep.registry import Component, Registry
+from cnnsweep.training.watcher import Watcher
+from cnnsweep.types import DatasetChoice, RunGroup
+
+if TYPE_CHECKING:
+    import torch
+
+    from cnnsweep.storage.checkpoint import LastCheckpoint
+    from cnnsweep.storage.state import SweepHistory
+    from cnnsweep.training.data_module import TrainingTask
 
 R = TypeVar("R")
 
 
 class Placeholder(Enum):
-    """What stands for something that each place has of its own."""
+    """An argument that each worker replaces by its own object."""
 
     TASK = "task"
 
@@ -29,60 +50,164 @@ TASK = Placeholder.TASK
 
 
 class SweepWatcher(Watcher, Protocol):
-    """Who is told how a whole sweep goes; called in the parent process only.
+    """The callbacks of an executor; called in the parent process only.
 
     Groups that train side by side take turns to call, each about its own runs.
     """
 
     def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
-        """Return where the group's runs go on, by run id; None if no further group is to start."""
+        """Return the checkpoints that the group's runs resume from, by run id; None if no further group is to start."""
 
     def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
-        """Hear that runs could not go on together; they start again, in these groups, from their last checkpoints."""
+        """Handle a group that could not train fused; its runs start again in these groups, from their checkpoints."""
 
     def group_lost(self, group: RunGroup, cause: str) -> None:
-        """Hear that whoever trained runs is gone; they start again, in this group, from their last checkpoints."""
+        """Handle the loss of a worker; its group starts again from the last checkpoints."""
 
     def worker_said(self, text: str) -> None:
-        """Hear a line that was printed where a group trains, or about who trains there."""
+        """Handle a line that a worker printed, or a line about a worker."""
 
 
 class Executor(Protocol):
-    """Trains groups somewhere.
+    """Trains groups, in this process or elsewhere.
 
     Attributes:
-        places: how many groups train at once, as far as is known.
+        places: the number of groups that train at once, as far as is known.
     """
 
     @property
     def places(self) -> int: ...
 
     def call(self, function: Callable[..., R], *arguments: object) -> R:
-        """Call a function where groups train, to measure what they take there.
+        """Call a function where groups train, to measure their cost there.
 
         Args:
             function: of a module.
-            arguments: TASK stands for the `TrainingTask`, as it is there.
+            arguments: TASK stands for the worker's own `TrainingTask`.
 
         Raises:
-            ExecutionError: there is nobody to call it.
-            RuntimeError: whoever called it is lost each time.
-            Exception: what the function raises, if it is an error of ours or memory ran out; else a RuntimeError that
-                says what it was.
+            ExecutionError: no worker is left.
+            RuntimeError: each worker that calls it dies, or the function raises an error of another library.
+            Exception: the function raises an error of ours, or memory runs out.
         """
         ...
 
     def execute(self, loads: Sequence[Load], watcher: SweepWatcher) -> None:
-        """Train all groups to their ends, or until the watcher wants no more.
+        """Train all groups to their ends, or until the watcher starts no further group.
 
-        What a group cannot do together it does in parts, and what is lost with its worker is trained again; so every
-        run of every group has ended when this returns, unless the watcher interrupted it.
+        A group that cannot train fused is split, and a group of a dead worker trains again. So every run of every group
+        has ended when this returns, unless the watcher interrupted it.
 
         Raises:
-            ExecutionError: there is no one left who could train.
-            FolderError: what is reported can no longer be written down.
-            KeyboardInterrupt: a person wants to stop at once. Nothing trains any more when this is raised.
+            ExecutionError: no worker is left.
+            FolderError: the folder can no longer be written.
+            KeyboardInterrupt: the user stops the sweep at once. Nothing trains any more when this is raised.
         """
 
     def close(self) -> None:
-        """End whoever trains, at once; may be called more than once."""
+        """End all workers at once; may be called more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutorSetup:
+    """Facts about the sweep that an executor is made for.
+
+    Attributes:
+        task: the data that all runs share.
+        places: the slots that `ExecutorConfig.places` chose.
+        in_step: groups hold whole trials, also after a split.
+        info: takes a line with a detail.
+        warning: takes a line that the user should know.
+        device: as in the sweep file.
+        code: names of models and data sets; workers need the code of those that are references.
+        dataset: the data set, for workers that read it themselves; None if it is not needed.
+        fingerprint: of the data set.
+        places_before: the number of slots of the command before; None for the first.
+    """
+
+    task: TrainingTask
+    places: tuple[Place, ...]
+    in_step: bool
+    info: Callable[[str], None]
+    warning: Callable[[str], None]
+    device: str = AUTO
+    code: tuple[str, ...] = ()
+    dataset: DatasetChoice | None = None
+    fingerprint: str = ""
+    places_before: int | None = None
+
+
+class ExecutorConfig(Component):
+    """Base of all executors: its options, the slots that it has, and `make`.
+
+    Attributes:
+        jobs: the number of groups that train at once, or `auto`.
+        threads: CPU threads for each; by default they share the cores.
+    """
+
+    jobs: int | str = AUTO
+    threads: int | None = None
+
+    @classmethod
+    def from_options(cls, options: Staff) -> ExecutorConfig:
+        """Return the executor with those of the options that it has as fields."""
+        given = {name: getattr(options, name) for name in ("jobs", "threads", "address", "node_data")}
+        return cls(**{name: value for name, value in given.items() if name in cls.model_fields})
+
+    def devices(self, wish: str) -> tuple[torch.device, ...]:
+        """Return the devices of this machine that are used.
+
+        Raises:
+            UsageError: there is no such device.
+        """
+        from cnnsweep.training.devices import choose_devices
+
+        found = choose_devices(wish)
+        return found[: self.jobs] if wish == AUTO and isinstance(self.jobs, int) else found
+
+    def choose_places(self, devices: Sequence[torch.device], history: SweepHistory) -> tuple[Place, ...]:
+        """Return the slots, with their devices and threads.
+
+        A resumed sweep has as many slots as before, unless `jobs` is given, with as many threads: sums depend on the
+        number of threads, and a resumed sweep shall equal an uninterrupted one bit for bit.
+
+        Raises:
+            UsageError: there are more devices than jobs.
+        """
+        under = history.groups[-1].conditions if history.groups else history.sweep or {}
+        before, threads_before = under.get("places", 1), under.get("threads")
+        jobs = max(before, len(devices)) if isinstance(self.jobs, str) else self.jobs
+        if jobs < (count := len(devices)):
+            raise UsageError(
+                f"--jobs: found {jobs}, but {count} devices are to be used: give {count}, or fewer devices"
+            )
+        threads = self.threads or (threads_before if jobs == before else None) or self.default_threads(jobs)
+        return tuple(Place(str(devices[number % len(devices)]), threads) for number in range(jobs))
+
+    def default_threads(self, jobs: int) -> int:
+        """Return the number of threads of each slot, if neither an option nor an earlier command gives it."""
+        import torch
+
+        return max(1, torch.get_num_threads() // jobs)
+
+    def make(self, setup: ExecutorSetup) -> Executor:
+        """Return the executor.
+
+        Raises:
+            CnnSweepError: it cannot train here.
+        """
+        raise NotImplementedError
+
+    def scale_out(
+        self, setup: ExecutorSetup, loads: Sequence[Load], foresee: Callable[[RunGroup, float], Load]
+    ) -> Executor | None:
+        """Return a larger executor to replace the one that `make` returned, if it is faster; None by default.
+
+        Called once, before the first groups train.
+
+        Args:
+            foresee: returns the job of a group, given the seconds of a step.
+        """
+
+
+EXECUTORS = Registry("executor", "executors", ExecutorConfig)

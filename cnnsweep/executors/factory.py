@@ -1,105 +1,66 @@
-"""Who trains a sweep: this process, several of this machine, or a Ray cluster."""
+"""Makes the executor of a sweep by its name, and replaces it by a larger one if that is faster."""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 
+from cnnsweep.callbacks import INFO, WARNING
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import model_names
-from cnnsweep.datasets.load import Dataset
-from cnnsweep.errors import UsageError
-from cnnsweep.executors.base import TASK, Executor
-from cnnsweep.executors.inline import InProcessExecutor
-from cnnsweep.executors.local_processes import ProcessFleet
-from cnnsweep.executors.options import AUTO, LOCAL, RAY, Staff
-from cnnsweep.executors.pool import PoolExecutor
-from cnnsweep.executors.ray_options import ClusterWish, NodeData
-from cnnsweep.planning.batching import family
-from cnnsweep.planning.scheduling import Costs, Load, Place, last_end
+from cnnsweep.executors.base import EXECUTORS, Executor, ExecutorConfig, ExecutorSetup
+from cnnsweep.executors.options import Staff
+from cnnsweep.planning.scheduling import Load, Place
 from cnnsweep.storage.state import SweepHistory
-from cnnsweep.training.autotune import guess_alone, seconds_alone
 from cnnsweep.training.data_module import TrainingTask
-from cnnsweep.training.devices import choose_devices, describe_device
-from cnnsweep.training.failures import one_line
+from cnnsweep.training.devices import describe_device
 from cnnsweep.types import Run, RunGroup
 
-if TYPE_CHECKING:
-    from cnnsweep.executors.ray_backend import RayFleet
 
-_WORTH_TRYING_S = 120.0  # a sweep shorter than this would lose more to the start of processes than it may gain
-_LEAST_GAIN = 1.1  # processes must be this much faster: below, noise may have decided
-_MOSTLY = 0.8  # of a sweep's time goes into runs that train one by one
-_SAMPLES = 5  # kinds of runs of which a step is measured, where nothing is known
-_GLANCE_S = 0.2  # of measuring such a run, at most, or the least that a step takes
-_BUDGET_SHARE = 0.01  # of a sweep's time goes into measuring, here and there
-
-
-def choose_places(devices: Sequence[torch.device], staff: Staff, history: SweepHistory) -> tuple[Place, ...]:
-    """Return where groups train; of a cluster, what is known of it before it is joined.
-
-    A resumed sweep has as many places as it had, unless a person says how many, and as many threads at each: sums
-    depend on how many threads share them, and it shall equal an uninterrupted one bit for bit.
+def executor_config(staff: Staff) -> ExecutorConfig:
+    """Return the executor that the options name.
 
     Raises:
-        UsageError: there are more devices than jobs.
+        UsageError: its code cannot be imported.
     """
-    under = history.groups[-1].conditions if history.groups else history.sweep or {}
-    places_before, threads_before = under.get("places", 1), under.get("threads")
-    jobs = max(places_before, len(devices)) if staff.jobs == AUTO else staff.jobs
-    assert isinstance(jobs, int)
-    if jobs < (count := len(devices)):
-        raise UsageError(f"--jobs: found {jobs}, but {count} devices are to be used: give {count}, or fewer devices")
-    threads = staff.threads or (threads_before if jobs == places_before else None)
-    if threads is None:
-        threads = 1 if staff.executor == RAY else max(1, torch.get_num_threads() // jobs)
-    return tuple(Place(str(devices[number % len(devices)]), threads) for number in range(jobs))
+    return EXECUTORS.get(staff.executor).from_options(staff)
 
 
-def choose_sweep_devices(wish: str, staff: Staff) -> tuple[torch.device, ...]:
-    """Return which devices of this machine are used: where a cluster trains, one for what little is done here.
-
-    Raises:
-        UsageError: see `choose_devices`; or of a cluster, certain devices are asked for.
-    """
-    if staff.executor != RAY:
-        devices = choose_devices(wish)
-        return devices[: staff.jobs] if wish == "auto" and isinstance(staff.jobs, int) else devices
-    if wish not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"device: found '{wish}', allowed are auto, cpu and cuda: the cluster says which GPU is free")
-    return choose_devices("cpu" if wish == "cpu" else "auto")[:1]
-
-
-def wish_for_cluster(
-    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, staff: Staff, threads: int, history: SweepHistory
-) -> ClusterWish | None:
-    """Return what a sweep wants of a cluster; None if it trains on this machine.
+def make_executor_setup(
+    spec: SweepSpec,
+    runs: Sequence[Run],
+    fingerprint: str,
+    task: TrainingTask,
+    places: Sequence[Place],
+    history: SweepHistory,
+    log: Callable[[str, int], None],
+    *,
+    in_step: bool,
+) -> ExecutorSetup:
+    """Return the facts about a sweep that its executor is made for.
 
     Args:
-        threads: of each worker.
+        fingerprint: of the data set.
+        log: takes a line for the user and its level.
     """
-    if staff.executor != RAY:
-        return None
-    choice = spec.dataset_choice
-    folder = staff.node_data
-    return ClusterWish(
-        address=staff.address,
-        jobs=staff.jobs if isinstance(staff.jobs, int) else None,
-        places=history.groups[-1].conditions.get("places", 1) if history.groups else None,
-        threads=threads,
+    return ExecutorSetup(
+        task,
+        tuple(places),
+        in_step=in_step,
+        info=lambda text: log(text, INFO),
+        warning=lambda text: log(text, WARNING),
         device=spec.device,
-        code=(*model_names(spec, runs), *([] if folder is None else [choice.name])),
-        node_data=None if folder is None else NodeData(choice, folder, dataset.fingerprint),
+        code=(*model_names(spec, runs), *(metric.name for metric in spec.metrics)),
+        dataset=spec.dataset_choice,
+        fingerprint=fingerprint,
+        places_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
     )
 
 
 def describe_places(places: Sequence[Place]) -> str:
-    """Return where groups train, in a person's words."""
+    """Return where groups train, in words."""
     if len(places) == 1:
         return describe_device(torch.device(places[0].device))
     counts = Counter(places)
@@ -110,108 +71,34 @@ def describe_places(places: Sequence[Place]) -> str:
 
 
 class Workforce:
-    """Makes the executor of a sweep, and a larger one where that turns out to be faster.
+    """The executor of a sweep; a larger one replaces it if that is faster.
 
     Attributes:
-        executor: who trains now.
-        description: who trains, in words, where they were not chosen on this machine.
+        executor: the present one.
+        description: the workers in words, if this machine did not choose them.
     """
 
-    def __init__(
-        self,
-        staff: Staff,
-        places: Sequence[Place],
-        task: TrainingTask,
-        *,
-        in_step: bool,
-        tell: Callable[[str], None],
-        cluster: ClusterWish | None = None,
-    ) -> None:
-        self._task = task
-        self._in_step = in_step
-        self._tell = tell
-        self._may_grow = staff.jobs == AUTO and staff.threads is None and staff.executor == LOCAL
-        self.executor: Executor = InProcessExecutor(task, in_step=in_step)
-        self.description: str | None = None
-        if cluster is not None:
-            fleet = _ray_fleet(task, cluster, tell)
-            self.description = fleet.description
-            self.executor = PoolExecutor(fleet, in_step=in_step)
-        elif len(places) > 1:
-            self.executor = PoolExecutor(ProcessFleet(places, task), in_step=in_step)
+    def __init__(self, config: ExecutorConfig, setup: ExecutorSetup) -> None:
+        self._config = config
+        self._setup = setup
+        self._may_grow = True
+        self.executor: Executor = config.make(setup)
+        self.description: str | None = getattr(self.executor, "description", None)
 
     def grow_for(self, loads: Sequence[Load], foresee: Callable[[RunGroup, float], Load]) -> bool:
-        """Have processes with a thread each take over, if they train these groups faster; return whether they do.
-
-        It is asked once, and tried where runs train one by one on a CPU, and for long: programs of several runs divide
-        the threads themselves.
+        """Return True if a larger executor, which trains these jobs faster, has taken over; asked once only.
 
         Args:
-            foresee: from the seconds of a run's step to what its group takes.
+            foresee: returns the job of a group, given the seconds of a step.
         """
-        threads = torch.get_num_threads()
-        may_grow, self._may_grow = self._may_grow and isinstance(self.executor, InProcessExecutor), False
-        if not may_grow or self._task.device.type != "cpu" or threads < 2 or sys.platform == "win32":
+        may_grow, self._may_grow = self._may_grow, False
+        larger = self._config.scale_out(self._setup, loads, foresee) if may_grow else None
+        if larger is None:
             return False
-        alone = [load for load in loads if len(load.group.trajectories) == 1]
-        if len(alone) < 2:
-            return False
-        pool = PoolExecutor(ProcessFleet([Place("cpu", 1)] * threads, self._task), in_step=self._in_step)
-        try:
-            gain = self._gain_of(pool, loads, alone, foresee)
-        except Exception as error:  # the model's own code raises: training tells the story, one run at a time
-            self._tell(f"whether several processes are faster could not be measured ({one_line(error)})")
-            gain = 0.0
-        if gain < _LEAST_GAIN:
-            pool.close()
-            return False
-        self._tell(f"{threads} processes of one thread each, {gain:.1f} times as fast as one of {threads}")
-        torch.set_num_threads(1)
-        self.executor = pool
+        self.executor.close()
+        self.executor = larger
         return True
 
-    def _gain_of(
-        self,
-        pool: PoolExecutor,
-        loads: Sequence[Load],
-        alone: Sequence[Load],
-        foresee: Callable[[RunGroup, float], Load],
-    ) -> float:
-        """Return how many times as fast a pool trains runs that train alone; 0 where finding out is not worth it."""
-        for measure in (guess_alone, partial(seconds_alone, budget_s=_GLANCE_S)):  # most sweeps are plainly too short
-            costs = Costs([*loads, *self._measured(alone, foresee, measure)])
-            of_alone = [costs.of(load) for load in alone]
-            if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
-                return 0.0
-        run = max(alone, key=costs.of).group.runs[0]
-        budget = _BUDGET_SHARE * sum(of_alone)
-        here = seconds_alone(run, self._task, budget)
-        there = max(pool.call_everywhere(seconds_alone, run, TASK, budget))
-        return sum(of_alone) * here / (last_end(of_alone, pool.places) * there)
-
-    def _measured(
-        self,
-        alone: Sequence[Load],
-        foresee: Callable[[RunGroup, float], Load],
-        measure: Callable[[Run, TrainingTask], float],
-    ) -> list[Load]:
-        """Return a load of each kind with the seconds that it takes, of some kinds, if nothing was measured of any."""
-        if any(load.seconds is not None for load in alone):
-            return []
-        kinds = list({family(load.group.runs[0]): load for load in alone}.values())
-        some = kinds[:: -(-len(kinds) // _SAMPLES)]
-        return [foresee(load.group, measure(load.group.runs[0], self._task)) for load in some]
-
     def close(self) -> None:
-        """End whoever trains."""
+        """End all workers."""
         self.executor.close()
-
-
-def _ray_fleet(task: TrainingTask, wish: ClusterWish, tell: Callable[[str], None]) -> RayFleet:
-    try:
-        from cnnsweep.executors.ray_backend import RayFleet
-    except ModuleNotFoundError as error:
-        if error.name != "ray":
-            raise
-        raise UsageError("--executor ray needs Ray: pip install 'cnnsweep[ray]'") from None
-    return RayFleet(task, wish, tell)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from cnnsweep.executors.base import TASK, R, SweepWatcher
 from cnnsweep.executors.split_group import split
 from cnnsweep.planning.scheduling import Load
-from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import TrainingTask
 from cnnsweep.training.trainer import GroupError, train_group
-from cnnsweep.types import RunGroup
 
 
 class InProcessExecutor:
@@ -41,23 +39,16 @@ class InProcessExecutor:
             checkpoints = watcher.group_starts(group)
             if checkpoints is None:
                 return
-            parts = self._train(group, watcher, checkpoints)
+            try:
+                train_group(group, self._task, watcher, checkpoints)
+            except GroupError as error:
+                parts = split(error.remaining, is_memory=error.is_memory, in_step=self._in_step)
+                watcher.group_splits(parts, str(error))
+            else:
+                continue
+            if self._task.device.type == "cuda":
+                torch.cuda.empty_cache()  # what the group held is of other sizes than its parts need
             waiting.extendleft(reversed(parts))
 
     def close(self) -> None:
         """There is nobody to end."""
-
-    def _train(
-        self, group: RunGroup, watcher: SweepWatcher, checkpoints: Mapping[str, LastCheckpoint]
-    ) -> list[RunGroup]:
-        """Train a group; return into which parts it has to be split to go on, none if it is through."""
-        try:
-            train_group(group, self._task, watcher, checkpoints)
-        except GroupError as error:
-            parts = split(error.remaining, is_memory=error.is_memory, in_step=self._in_step)
-            watcher.group_splits(parts, str(error))
-        else:
-            return []
-        if self._task.device.type == "cuda":
-            torch.cuda.empty_cache()  # what the group held is of other sizes than its parts need
-        return parts

@@ -104,7 +104,7 @@ class ProcessFleet:
 
 @dataclass(frozen=True, slots=True)
 class _PackedTask:
-    """What all runs share, in memory: a worker that is slow to start keeps nobody waiting.
+    """Shared data of all runs, in memory: a slow worker delays no other.
 
     Attributes:
         descriptors: that a worker needs to unpack it.
@@ -152,7 +152,7 @@ class _Process:
 
     @property
     def sources(self) -> list[Connection | IO[bytes]]:
-        """What there may be something to read from."""
+        """Sockets that may have data to read."""
         return [source for source in (self._connection, self._output) if source is not None]
 
     def send(self, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the parent and a worker say to each other, and how it becomes bytes.
+"""Messages between parent and workers, and their encoding.
 
 A worker asks and waits (`EpochEnded`, `Resumed`), or tells and goes on. Both ends are cnnsweep, started by one person,
 so the bytes are a pickle.
@@ -55,21 +55,21 @@ class Leave:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """From a worker: it can train. `name` says who and where it is, in words."""
+    """Sent by a worker that can train. `name` is its name and place in words."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """From a worker: it cannot train, because of this; it leaves."""
+    """Sent by a worker that cannot train, with the reason; it exits."""
 
     cause: str
 
 
 @dataclass(frozen=True, slots=True)
 class BatchesDone:
-    """From a worker, as the following: see the method of `Watcher`."""
+    """Sent by a worker, like the following: see the method of the trainer's callback."""
 
     run_ids: tuple[str, ...]
     epoch: int
@@ -121,14 +121,14 @@ class GroupFailed:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a `Call` returned."""
+    """Return value of a `Call`."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What a `Call` raised."""
+    """Exception of a `Call`."""
 
     error: Exception
 

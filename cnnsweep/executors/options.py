@@ -1,4 +1,4 @@
-"""Who a person wants to train a sweep."""
+"""Executor options: where to train, the number of workers, threads per worker."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cnnsweep.errors import UsageError
+from cnnsweep.plugins import is_reference
+from cnnsweep.registry import Component, Registry
 
 AUTO = "auto"
-LOCAL, RAY = "local", "ray"
+INLINE, LOCAL, RAY = "inline", "local", "ray"
 
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Who a person wants to train a sweep.
+    """The options of an executor; each takes those that it has as fields.
 
     Attributes:
-        jobs: how many groups train at once; `auto` is one for each GPU, and on a CPU what measuring says.
-        threads: of the CPU, for each of them; by default they share the cores.
-        executor: `local` or `ray`.
+        jobs: the number of groups that train at once; `auto` is one for each GPU, and on a CPU as measured.
+        threads: CPU threads for each of them; by default they share the cores.
+        executor: a name of the registry, or `file.py:Name`.
         address: of a Ray cluster, `auto` or HOST:PORT; None starts one on this machine.
-        node_data: where each node of the cluster has the data set; None sends it there.
+        node_data: the folder of the data set on each node of a cluster; None sends it there.
     """
 
     jobs: int | str = AUTO
@@ -33,7 +35,7 @@ class Staff:
 def make_staff(
     jobs: int | str, threads: int | None, executor: str, address: str | None, node_data: str | Path | None
 ) -> Staff:
-    """Return who trains, as Python code says it.
+    """Return the options of an executor, checked.
 
     Raises:
         UsageError: a value is not allowed.
@@ -42,11 +44,33 @@ def make_staff(
         check_count("jobs", jobs, or_=f"'{AUTO}'")
     if threads is not None:
         check_count("threads", threads)
-    if executor not in (LOCAL, RAY):
-        raise UsageError(f"executor: found {executor!r}, allowed are '{LOCAL}' and '{RAY}'")
-    if executor == LOCAL and (address is not None or node_data is not None):
+    check_executor("executor", executor)
+    if (address is not None or node_data is not None) and is_of_this_machine(executor):
         raise UsageError(f"address and node_data: are about a Ray cluster; add executor='{RAY}'")
     return Staff(jobs, threads, executor, address, None if node_data is None else Path(node_data))
+
+
+def check_executor(option: str, name: object) -> None:
+    """Check the name of an executor.
+
+    Raises:
+        UsageError: it is neither known nor a reference.
+    """
+    if not isinstance(name, str) or not (name in executor_names() or is_reference(name)):
+        shown = f"'{name}'" if isinstance(name, str) else repr(name)
+        raise UsageError(
+            f"{option}: found {shown}, allowed are {', '.join(executor_names())}, and your own as file.py:Name"
+        )
+
+
+def executor_names() -> tuple[str, ...]:
+    """Return the names of all executors, sorted; nothing is imported for that."""
+    return tuple(sorted(Registry("executor", "executors", Component).names))
+
+
+def is_of_this_machine(executor: str) -> bool:
+    """True for the built-in executors without a cluster, which have no address."""
+    return executor in (INLINE, LOCAL)
 
 
 def check_count(name: str, value: object, least: int = 1, or_: str | None = None) -> None:

@@ -93,6 +93,11 @@ class PoolExecutor:
         self._why_none_starts = ""
 
     @property
+    def description(self) -> str | None:
+        """The workers in words, if they do not follow from the devices of this machine."""
+        return getattr(self._fleet, "description", None)
+
+    @property
     def places(self) -> int:
         return self._fleet.places
 

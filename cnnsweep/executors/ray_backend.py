@@ -70,7 +70,7 @@ class RayFleet:
 
     @property
     def description(self) -> str:
-        """Who trains, in words."""
+        """Name of the worker, in words."""
         workers = count_text(self._places, "worker")
         each = "a GPU each" if self._device != "cpu" else f"{count_text(self._wish.threads, 'thread')} each"
         return f"{workers} of a Ray cluster{' on this machine' if self._connection.is_own else ''}, {each}"

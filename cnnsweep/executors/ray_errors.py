@@ -1,4 +1,4 @@
-"""What Ray says when an actor is gone, in a person's words."""
+"""Messages for Ray's errors about lost actors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person wants of a cluster."""
+"""Options of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class NodeData:
 
 @dataclass(frozen=True, slots=True)
 class ClusterWish:
-    """Which cluster, and what of it.
+    """Address and resources of a Ray cluster.
 
     Attributes:
         address: `auto` or HOST:PORT of a Ray cluster; None starts one on this machine, unless RAY_ADDRESS names one.

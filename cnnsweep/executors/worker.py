@@ -1,4 +1,4 @@
-"""What a worker does, wherever it is: it trains the groups that it is sent, and says everything to the parent."""
+"""Worker loop: trains the groups that it receives, and reports to the parent."""
 
 from __future__ import annotations
 

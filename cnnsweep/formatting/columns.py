@@ -10,6 +10,7 @@ from rich.text import Text
 from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, align_points, figure_text, is_unused, metric_header
+from cnnsweep.metrics.names import is_accuracy
 from cnnsweep.metrics.objective import Objective
 
 GAP = 2  # spaces between two columns
@@ -102,9 +103,8 @@ def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) 
 def figure_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
     """Return the column of a loss or accuracy; the deciding one stands out and is kept longest."""
     decides = metric == objective.metric
-    partner = objective.metric.replace("accuracy", "loss")
     # Beside the deciding accuracy its own loss says most; the training figures go first.
-    drop = 2 if decides else 10 if metric == partner else 12 if metric.endswith("accuracy") else 14
+    drop = 2 if decides else 10 if metric == objective.tie_breaker else 12 if is_accuracy(metric) else 14
     texts = align_points([figure_text(metric, value) for value in values])
     cells = [Text(text, f"{style} bold" if decides else style) for text, style in zip(texts, styles, strict=True)]
     header = metric_header(metric, objective.metric, objective.mode)

@@ -1,15 +1,14 @@
-"""How figures are written wherever a person reads them: accuracies, losses, durations and settings."""
+"""Texts of numbers for people: accuracies, losses, durations and parameters."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.metrics.names import ACCURACY, is_accuracy, is_on_validation, without_prefix
 
 UNKNOWN = "–"
 _PARTING = frozenset("[]{},:'\"")
-
-HEADERS = {"loss": "loss", "accuracy": "acc", "val_loss": "val loss", "val_accuracy": "val acc"}
 
 
 def figure_text(metric: str, value: float | None) -> str:
@@ -18,7 +17,7 @@ def figure_text(metric: str, value: float | None) -> str:
         return UNKNOWN
     if not math.isfinite(value):
         return str(value)
-    return f"{value:.4f}" if metric.endswith("accuracy") else _four_digits(value)
+    return f"{value:.4f}" if is_accuracy(metric) else _four_digits(value)
 
 
 def figure_texts(metric: str, values: Sequence[float | None]) -> list[str]:
@@ -41,9 +40,15 @@ def _four_digits(value: float) -> str:
     return f"{value:#.4g}".rstrip(".")  # '#' keeps trailing zeros, so that a column of losses lines up
 
 
+def short_name(metric: str) -> str:
+    """Return a metric's name as narrow columns have it: `acc`, `val loss`."""
+    name = without_prefix(metric)
+    return f"{'val ' if is_on_validation(metric) else ''}{'acc' if name == ACCURACY else name}"
+
+
 def metric_header(metric: str, objective_metric: str, mode: str) -> str:
     """Return a figure's column header; the deciding one carries an arrow to where better is."""
-    header = HEADERS[metric]
+    header = short_name(metric)
     if metric != objective_metric:
         return header
     return f"{header} {'↑' if mode == 'max' else '↓'}"
@@ -155,3 +160,13 @@ def bar_text(share: float, width: int) -> str:
     """Return a bar of `share` (0 to 1) of `width` characters, in steps of half a character."""
     halves = round(min(max(share, 0.0), 1.0) * width * 2)
     return "━" * (halves // 2) + "╸" * (halves % 2)
+
+
+def bytes_text(count: int | None) -> str:
+    """Return `120 kB`, `35 MB` or `1.2 GB`."""
+    if count is None:
+        return UNKNOWN
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
+    return f"{max(round(count / 1e3), 1)} kB"

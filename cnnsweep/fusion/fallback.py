@@ -1,4 +1,4 @@
-"""How any operation runs for K runs: under `torch.func.vmap`, or, where that cannot do it, run after run."""
+"""Fallbacks of operations for K runs: `torch.func.vmap`, or run after run."""
 
 from __future__ import annotations
 

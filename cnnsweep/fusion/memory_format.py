@@ -1,4 +1,4 @@
-"""How values lie in memory when a run trains alone: random numbers are drawn in that order."""
+"""Memory format of values when a run trains alone: random numbers are drawn in that order."""
 
 from __future__ import annotations
 

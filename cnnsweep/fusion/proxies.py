@@ -120,7 +120,7 @@ class KnownProxy(fx.Proxy):
 
     @property
     def tensors(self) -> tuple[Tensor, ...] | None:
-        """What it stands for, where that is a tensor."""
+        """The tensor behind the proxy, if it is one."""
         known = self.__dict__.get("known")
         return known if known is not None and all(isinstance(value, Tensor) for value in known) else None
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Layout(Enum):
-    """How the runs lie in a stacked tensor.
+    """Position of the run axis in a stacked tensor.
 
     RUNS puts them first: (K, *shape), what batched matrix products take. CHANNELS puts them side by side in the
     channels: (N, K·C, *spatial), what grouped convolutions and everything without mixing of channels take.

@@ -1,4 +1,4 @@
-"""From a plain module to its graph of operations, or to the one line that says why there is none."""
+"""Traces a plain module to its graph of operations, or to one line with the reason against it."""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ All differ for the colour-blind as well, after Okabe and Ito (2008); lines diffe
 from collections.abc import Mapping
 from typing import Any
 
+from cnnsweep.metrics.names import is_accuracy
+
 SERIES = ("colour:series-1", "colour:series-2", "colour:series-3", "colour:series-4", "colour:series-5")
 BANDS = ("colour:band-1", "colour:band-2", "colour:band-3", "colour:band-4", "colour:band-5")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
@@ -69,4 +71,4 @@ def count_axis(title: str, most: float) -> dict[str, Any]:
 def tick_format(metric: str) -> str:
     """Return plotly's format of a metric's ticks."""
     # With as many digits as ticks may need, at any zoom; zeros at the end are left out.
-    return ".8~f" if metric.endswith("accuracy") else ".8~g"
+    return ".8~f" if is_accuracy(metric) else ".8~g"

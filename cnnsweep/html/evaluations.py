@@ -1,4 +1,4 @@
-"""Evaluations of the best trials."""
+"""Evaluations by class of the best runs."""
 
 from collections.abc import Sequence
 

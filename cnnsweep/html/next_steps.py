@@ -1,4 +1,4 @@
-"""Next steps that the results suggest."""
+"""Next steps, derived from the results."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -54,9 +54,8 @@ def _failures(results: Results) -> Iterator[Step]:
         else:
             name = quoted(group.runs[0].name)
             command = f"cnnsweep logs {quoted(results.folder)} {name}"
-            yield Step(
-                f"{count} failed. Read the cause, fix it, and run the same command with --retry-failed.", command
-            )
+            words = f"{count} failed. Read the cause, fix it, and run the same command with --retry-failed."
+            yield Step(words, command)
 
 
 def _longer(results: Results, best: Setting) -> Iterator[Step]:

@@ -1,4 +1,4 @@
-"""Environment, frozen sweep file, and the command that repeats a sweep."""
+"""Reproduction of the sweep: environment, frozen sweep file, and command."""
 
 import json
 from collections.abc import Iterator

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.analysis.axes import is_number
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, figure_text, is_unused, setting_text
 from cnnsweep.html.markup import text
-from cnnsweep.metrics.objective import default_mode
 from cnnsweep.report.former_runs import LABEL
 from cnnsweep.types import end_words
 
@@ -24,7 +23,7 @@ ROOM_BETWEEN = 2
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """The text of a cell, and the number that it is ordered by where that is not its text."""
+    """Text of a cell, and its sort key if that is another number."""
 
     shown: str
     number: float | None = None
@@ -42,7 +41,7 @@ def run_table(results: Results, page_folder: Path) -> str:
 
     Runs that the sweep file no longer has stand at its end.
     """
-    metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
+    metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     ranked, place, best = [*rank_runs(results), *results.former], places(results), starred_run(results)
     equal = equal_runs(results)
     columns = _columns(results, metrics)
@@ -79,7 +78,7 @@ def _columns(results: Results, metrics: Sequence[str]) -> list[_Column]:
         _Column("run", False),
         *(_Column(name, numeric[name]) for name in sweep.axes),
         *([_Column("fold", True)] if sweep.folds else []),
-        *(_Column(metric, True, default_mode(metric) == "max") for metric in metrics),
+        *(_Column(metric, True, results.sweep.by(metric).mode == "max") for metric in metrics),
         _Column("epoch", True),
         _Column("best at", True),
         _Column("time", True),
@@ -97,7 +96,7 @@ def _cells(results: Results, run: RunResult, place: int | None, metrics: Sequenc
         _Cell(run.name),
         *(_setting(name, run.settings[name]) for name in sweep.axes),
         *([_number(run.fold)] if sweep.folds else []),
-        *(_Cell(figure_text(metric, figure := run.figure(metric)), figure) for metric in metrics),
+        *(_Cell(figure_text(metric, figure := run[metric]), figure) for metric in metrics),
         _Cell(run.epochs_text, run.epochs_done),
         _number(run.best_epoch),
         _Cell(duration_text(run.run_duration) if run.epochs_done else UNKNOWN, run.run_duration),

@@ -1,4 +1,4 @@
-"""Whether the files of one run are whole, and what its journal says they are."""
+"""Checks of the files of one run against the journal."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _EVENTS = "events.out.tfevents."
 
 @dataclass
 class RunCheck:
-    """Looks at the files of one run; everything is read once.
+    """Checks of the files of one run; everything is read once.
 
     Attributes:
-        remedy: what to do about what can be mended.
+        remedy: the next step for repairable problems.
     """
 
     paths: RunPaths
@@ -52,24 +52,24 @@ class RunCheck:
 
     @cached_property
     def standing(self) -> EpochRecord | None:
-        """The record that stands for the run, whose weights are its best."""
+        """The selected record of the run, whose weights are its best."""
         return self.history.objective.standing(self.run.records)
 
     @cached_property
     def last(self) -> tuple[LastCheckpoint | None, dict[Path, str]]:
-        """The newest whole checkpoint, and what is wrong with others."""
+        """The newest intact checkpoint, and the problems of others."""
         return load_last(self.paths, self.run.checkpoints)
 
     @cached_property
     def problem_of_best(self) -> str | None:
-        """Why the best weights are not those that the journal says, in words; None if all is as it should be."""
+        """Difference between the best weights and the journal, in words; None if there is none."""
         if self.standing is None or (self.run.id in self.history.cleaned and not self.paths.best_weights.exists()):
             return None
         return RunFiles(self.paths).problem_of_best(self.history, self.run, self.standing.epoch)
 
     @property
     def description_is_right(self) -> bool:
-        """True if `best.json` says what `best.safetensors` says of itself."""
+        """True if `best.json` equals the model card of `best.safetensors`."""
         if not self.paths.best_weights.exists():
             return not self.paths.best_description.exists()
         from cnnsweep.storage.best_weights import read_description
@@ -82,14 +82,14 @@ class RunCheck:
 
     @property
     def expected_batches(self) -> Iterator[tuple[int, int]]:
-        """Epoch and number of every batch that the run's records are about; a hostile record has any number of them."""
+        """Epoch and number of every batch of the run's records; a hostile record has any number of them."""
         for record in self.run.records:
             first = (record.epoch - 1) * record.steps + 1
             yield from ((record.epoch, first + step) for step in range(record.steps))
 
     @property
     def problem_of_batch_losses(self) -> str | None:
-        """What is wrong with `batch_loss.csv`, in words."""
+        """Problem of `batch_loss.csv`, in words."""
         text = _read_text(self.paths.batch_losses)
         if text is None:
             return "is missing or cannot be read"
@@ -109,7 +109,7 @@ class RunCheck:
 
     @property
     def has_damaged_evaluation(self) -> bool:
-        """True for an `evaluation.json` that is not as it was written."""
+        """True for an `evaluation.json` that differs from its digest."""
         from cnnsweep.storage.self_digest import evaluation_is_whole
 
         if not os.path.lexists(self.paths.evaluation):
@@ -122,12 +122,12 @@ class RunCheck:
 
     @cached_property
     def events(self) -> dict[Path, EventFile]:
-        """What TensorBoard's files hold, the oldest first."""
+        """Contents of TensorBoard's files, the oldest first."""
         return {path: read_event_file(path) for path in self.paths.event_files if path.is_file()}
 
     @property
     def recorded_batch_losses(self) -> str | None:
-        """What `batch_loss.csv` must hold by TensorBoard's files, which have checksums; None if they do not say."""
+        """Batch losses by TensorBoard's files, which have checksums; None if those have none."""
         losses: dict[int, float] = {}
         for file in self.events.values():
             losses.update(file.batch_losses)
@@ -137,12 +137,12 @@ class RunCheck:
 
     @property
     def damaged_events(self) -> dict[Path, int]:
-        """Damaged event files, with how many bytes of each can be read."""
+        """Damaged event files, with the number of readable bytes of each."""
         read = {path: file.whole_bytes for path, file in self.events.items()}
         return {path: whole for path, whole in read.items() if whole < path.stat().st_size}
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is not as it should be."""
+        """Yield a diagnostic for each problem."""
         folder = self.paths.folder
         if folder.is_symlink():
             yield problem(self.name, "its folder is a symbolic link", "put the folder itself in its place")

@@ -1,4 +1,4 @@
-"""Whether a sweep's folder is whole: its journal, what follows from the journal, and the files of every run."""
+"""Checks of a sweep folder: its journal, the tables that follow from it, and the files of every run."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _LITTLE_SPACE = 1e9  # bytes
 
 
 def find_sweep(path: Path) -> SweepPaths:
-    """Return the sweep that a person means by its folder, a file in it, or the folder of one of its runs.
+    """Return the sweep of a folder, of a file in it, or of the folder of one of its runs.
 
     Raises:
-        ResultsError: there is none.
+        ResultsError: there is no sweep.
     """
     start = path.absolute()
     if not start.exists():
@@ -46,7 +46,7 @@ def find_sweep(path: Path) -> SweepPaths:
 
 
 def read_salvage(paths: SweepPaths) -> Salvage:
-    """Return what a sweep's journal says, whatever state it is in.
+    """Return the intact content of a sweep's journal, whatever its state.
 
     Raises:
         ResultsError: it cannot be read, a later version wrote it, or it names runs that cannot be.
@@ -61,7 +61,7 @@ def read_salvage(paths: SweepPaths) -> Salvage:
 
 
 def check_sweep(paths: SweepPaths, progress: Progress) -> list[Finding]:
-    """Return what is right and wrong with a sweep's folder; nothing is changed.
+    """Return diagnostics of a sweep's folder; nothing is changed.
 
     Raises:
         ResultsError: see `read_salvage`.

@@ -1,4 +1,4 @@
-"""Removes what no report, no evaluation and no run that goes on would miss."""
+"""Removal of files that no report, evaluation or resume needs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from cnnsweep.types import RunStatus
 
 @dataclass(frozen=True, slots=True)
 class CleaningWishes:
-    """What is to go beside checkpoints that no run goes on from, and leftovers.
+    """Files to remove beside checkpoints of finished runs, and leftovers.
 
     Attributes:
-        keep_best: of how many settings the best weights stay, from the best one; None keeps all.
+        keep_best: number of trials, from the best one, whose best weights stay; None keeps all.
         events: TensorBoard's files of finished runs.
-        damaged: journals that a repair has replaced.
+        damaged: journals replaced by a repair.
         cache: decoded images, of whatever sweep.
     """
 
@@ -38,11 +38,11 @@ class CleaningWishes:
 
 @dataclass(frozen=True, slots=True)
 class Rubbish:
-    """A file that is not needed any more.
+    """A file that is no longer needed.
 
     Attributes:
-        why: what kind of file it is, in words.
-        run: whose best weights it holds, by id; None for any other file.
+        why: kind of the file, in words.
+        run: id of the run whose best weights it holds; None for any other file.
         cache_key: of decoded images; None for any other file.
     """
 
@@ -54,10 +54,10 @@ class Rubbish:
 
 
 def find_rubbish(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbish]:
-    """Return what would be removed.
+    """Return the files that would be removed.
 
     Args:
-        paths: the sweep's; None for none, where only the cache is to be cleaned.
+        paths: of the sweep; None to clean only the cache.
 
     Raises:
         FolderError: the sweep is running.
@@ -79,7 +79,7 @@ def find_rubbish(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbi
 
 
 def clean(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbish]:
-    """Remove what is not needed any more, and return it.
+    """Remove the files that are no longer needed, and return them.
 
     Raises:
         FolderError: the sweep is running, or a file cannot be removed.
@@ -148,7 +148,7 @@ def _rubbish_of_run(paths: RunPaths, run: RunHistory, wishes: CleaningWishes, *,
 
 
 def _settings_to_keep(paths: SweepPaths, history: SweepHistory, count: int | None) -> set[str]:
-    """Return the configurations whose best weights stay."""
+    """Return the trials whose best weights stay."""
     if count is None or history.sweep is None:
         return {run.configuration for run in history.runs.values()}
     rows = [row for row in make_tables(paths, history)["runs"] if row["in_file"]]

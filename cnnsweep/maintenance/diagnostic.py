@@ -1,4 +1,4 @@
-"""What a check found, as plain values."""
+"""Results of checks, as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Level(StrEnum):
-    """How a finding is to be taken."""
+    """Severity of a diagnostic."""
 
     GOOD = "good"
     NOTE = "note"  # worth knowing; nothing has to be done, or the next command does it
@@ -18,12 +18,12 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Attributes:
-        subject: what was looked at: a package, a file, a run.
-        words: what was found.
-        remedy: what to do about it.
+        subject: the checked package, file or run.
+        words: the result.
+        remedy: the next step.
     """
 
     level: Level
@@ -37,20 +37,20 @@ class Finding:
 
 
 def good(subject: str, words: str) -> Finding:
-    """Return a finding that asks for nothing."""
+    """Return a diagnostic without a problem."""
     return Finding(Level.GOOD, subject, words)
 
 
 def note(subject: str, words: str, remedy: str | None = None) -> Finding:
-    """Return a finding that is worth knowing."""
+    """Return a diagnostic for information."""
     return Finding(Level.NOTE, subject, words, remedy)
 
 
 def problem(subject: str, words: str, remedy: str) -> Finding:
-    """Return a finding that somebody has to do something about."""
+    """Return a diagnostic of a problem."""
     return Finding(Level.PROBLEM, subject, words, remedy)
 
 
 def has_problems(findings: Iterable[Finding]) -> bool:
-    """True if something is wrong."""
+    """True if there is a problem."""
     return any(finding.level is Level.PROBLEM for finding in findings)

@@ -1,4 +1,4 @@
-"""What the files beside a journal still say of lines that the journal has lost: that of the sweep, those of runs."""
+"""Recovers lost journal lines (the sweep's and the runs') from the files beside the journal."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def _sweep_event(
 
 def _frozen_spec(paths: SweepPaths) -> SweepSpec | None:
     try:
-        return load_sweep(paths.frozen_spec)
+        return load_sweep(paths.frozen_spec, allow_code=False)
     except (CnnSweepError, OSError, ValueError):
         return None
 
@@ -108,7 +108,7 @@ def _frozen_spec(paths: SweepPaths) -> SweepSpec | None:
 def _named_configurations(spec: SweepSpec) -> frozenset[str]:
     from cnnsweep.config.trials import expand_runs
 
-    if spec.search.method == "grid":  # nothing is asked for, so nobody wants to know
+    if spec.search is None:  # a grid has no rounds that could name others
         return frozenset()
     try:
         return frozenset(run.configuration for run in expand_runs(spec).runs)

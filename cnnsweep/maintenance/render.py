@@ -1,4 +1,4 @@
-"""Findings and what is to be cleaned, as lines for people and as JSON."""
+"""Diagnostics and unused files, as lines for people and as JSON."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import bytes_text
 from cnnsweep.maintenance.clean import Rubbish
 from cnnsweep.maintenance.diagnostic import Finding, Level, has_problems
-from cnnsweep.report.plan import bytes_text
 
 _MARKS = {Level.GOOD: ("✓", "green"), Level.NOTE: ("!", "magenta"), Level.PROBLEM: ("✗", "red")}
 
 
 def render_findings(findings: Sequence[Finding], console: Console) -> None:
-    """Print one line a finding, beginning with what kind it is, and below it what to do."""
+    """Print one line per diagnostic, its level first, and below it the remedy."""
     width = max((len(finding.subject) for finding in findings if finding.level is Level.GOOD), default=0)
     for finding in findings:
         mark, colour = _MARKS[finding.level]
@@ -33,7 +33,7 @@ def render_findings(findings: Sequence[Finding], console: Console) -> None:
 
 
 def findings_to_json(findings: Sequence[Finding], repairs: Sequence[str] | None = None) -> str:
-    """Return findings as JSON; what was repaired, too, where that was asked for."""
+    """Return diagnostics as JSON, with the repairs if there was a repair."""
     content = {"sound": not has_problems(findings), "findings": [finding.to_plain() for finding in findings]}
     if repairs is not None:
         content["repairs"] = list(repairs)
@@ -41,7 +41,7 @@ def findings_to_json(findings: Sequence[Finding], repairs: Sequence[str] | None 
 
 
 def render_rubbish(rubbish: Sequence[Rubbish], console: Console) -> None:
-    """Print how much there is of each kind."""
+    """Print the number and size of each kind."""
     kinds: dict[str, list[Rubbish]] = {}
     for one in rubbish:
         kinds.setdefault(one.why, []).append(one)
@@ -52,7 +52,7 @@ def render_rubbish(rubbish: Sequence[Rubbish], console: Console) -> None:
 
 
 def rubbish_to_json(rubbish: Sequence[Rubbish], *, is_removed: bool) -> str:
-    """Return what was, or would be, removed as JSON."""
+    """Return the removed files, or those that would be, as JSON."""
     files = [{"path": safe_text(one.path), "bytes": one.size_bytes, "why": one.why} for one in rubbish]
     total = sum(one.size_bytes for one in rubbish)
     return json.dumps({"removed": is_removed, "bytes": total, "files": files}, indent=2)

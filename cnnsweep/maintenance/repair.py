@@ -1,4 +1,4 @@
-"""Mends a sweep's folder: makes again what follows from the journal, and lets the next command train what is lost."""
+"""Repair of a sweep's folder: rebuilds files that follow from the journal; the next command trains what is lost."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from cnnsweep.storage.state import SweepHistory
 
 
 def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
-    """Mend what can be made again from what is whole; return what was done, in words.
+    """Rebuild damaged files from intact ones; return the changes, in words.
 
     Raises:
         FolderError: the sweep is running, or its folder cannot be written.
@@ -90,7 +90,7 @@ def _mend_runs(paths: SweepPaths, history: SweepHistory, progress: Progress) -> 
 
 
 def _train_again(check: RunCheck) -> dict[str, Any]:
-    """Return the event by which the next command trains a run again, from where its best weights can come back."""
+    """Return the event that makes the next command train a run again, from an epoch that restores its best weights."""
     last, _ = check.last
     is_best = last is not None and check.standing is not None and last.record.epoch == check.standing.epoch
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -130,7 +130,7 @@ def _mend_run(check: RunCheck) -> Iterator[str]:
 
 
 def _remake_best(check: RunCheck) -> bool:
-    """Make the best weights again from the last checkpoint, if it is of their epoch; return whether that was so."""
+    """Rebuild the best weights from the last checkpoint; return False if it is of another epoch."""
     last, _ = check.last
     standing = check.standing
     if last is None or standing is None or last.record.epoch != standing.epoch:
@@ -148,7 +148,7 @@ def _remake_best(check: RunCheck) -> bool:
 
 
 def _descriptions(paths: RunPaths) -> Iterator[Mapping[str, Any]]:
-    """Yield what the best weights say of themselves, as far as that can be read."""
+    """Yield the readable model cards of the best weights."""
     for read, path in ((read_description, paths.best_weights), (_read_json, paths.best_description)):
         try:
             yield read(path)

@@ -1,7 +1,7 @@
-"""What of a damaged journal still holds: whole lines stay as they are, what depends on a lost one goes.
+"""Recovers a damaged journal: keeps intact lines and drops events that depend on lost ones.
 
-A run whose epochs have a gap goes back to before it. Announcements of runs, and the line of the sweep, come back from
-results.json, so that whatever else the journal says of them still means something.
+A run whose epochs have a gap returns to the epoch before it. Announcements of runs, and the line of the sweep, are
+restored from results.json, so that the other lines about them keep their meaning.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class Salvage:
 
     Attributes:
         content: the journal as it should be.
-        history: what it says.
-        damage: what is wrong with lines, and what they held, in words; without a torn last line.
-        consequences: what else had to change because of that, in words.
+        history: the state by it.
+        damage: damaged lines and their former content, in words; without a torn last line.
+        consequences: further changes because of that, in words.
         torn_bytes: of a last line that a crash cut short.
     """
 
@@ -46,7 +46,7 @@ class Salvage:
 
 
 def salvage(lines: Sequence[Line], known: KnownResults) -> Salvage:
-    """Return what a journal still says.
+    """Return the intact content of a journal.
 
     Raises:
         ResultsError: a later version of cnnsweep wrote it.
@@ -64,7 +64,7 @@ def salvage(lines: Sequence[Line], known: KnownResults) -> Salvage:
 
 
 class _Salvager:
-    """Goes through a journal once, and keeps what fits what came before."""
+    """Reads a journal once, and keeps the events that agree with those before."""
 
     def __init__(self, known: KnownResults) -> None:
         self.history = SweepHistory()
@@ -105,7 +105,7 @@ class _Salvager:
             self.consequences.append(f"{run.name}: an epoch was lost; the run {goes_on} when the sweep is run again")
 
     def _before(self, run_id: str | None, missing: list[str]) -> list[str]:
-        """Take the missing runs out of `missing` that were announced before a run is, or that it is one of."""
+        """Remove from `missing` the runs that were announced before a run, and the run itself."""
         if not missing or run_id not in self._order:
             return []
         earlier = [run for run in missing if self._order[run] <= self._order[run_id]]
@@ -143,7 +143,7 @@ class _Salvager:
             self._follows_damage = self._follows_damage and event["event"] == "run"
 
     def _fits(self, event: Event) -> bool:
-        """True if an event agrees with what came before; says what follows if it does not."""
+        """True if an event agrees with those before; otherwise record the consequence."""
         kind = event["event"]
         if kind == "run":
             self._look_for_lost_round(event)
@@ -201,7 +201,7 @@ class _Salvager:
         return True
 
     def _is_end_of(self, run: RunHistory, status: RunStatus) -> bool:
-        """True if a run can have ended so after the records that it has."""
+        """True if the outcome of a run agrees with its records."""
         nothing_lost = self._last_damage < self._last_of_run.get(run.id, -1)
         if status is RunStatus.FINISHED:
             return nothing_lost if run.epochs is None else len(run.records) == run.epochs
@@ -213,7 +213,7 @@ class _Salvager:
         return nothing_lost or status is RunStatus.INTERRUPTED
 
     def _look_for_lost_round(self, event: Event) -> None:
-        """A round of a search and its runs are written at once: where they stand behind damage, the round is lost."""
+        """Detect a lost round: it is written with its runs at once, so runs behind damage mean that it is lost."""
         search = (self.history.sweep or {}).get("search") or {}
         configuration = event.get("configuration")
         asked = any(configuration in one.configurations for one in self.history.rounds)
@@ -229,7 +229,7 @@ class _Salvager:
 
 
 def _is_event(event: Event | None) -> TypeGuard[Event]:
-    """True for an event of this version; also for what a later one begins with, which has an error of its own."""
+    """True for an event of this version; also for the first event of a later one, which has an error of its own."""
     if event is None:
         return False
     try:
@@ -241,7 +241,7 @@ def _is_event(event: Event | None) -> TypeGuard[Event]:
 
 
 def _what_it_held(line: bytes) -> str:
-    """Return in words what a damaged line was, as far as that can still be read."""
+    """Return the readable part of a damaged line's content, in words."""
     kind = re.search(rb'"event": "([a-z]{1,20})"', line)
     run = re.search(rb'"run": "([0-9a-f]{16})"', line)
     epoch = re.search(rb'"epoch": (\d{1,9})\b', line)

@@ -1,16 +1,14 @@
-"""Which epoch stands for a run and which run is best: one rule, for checkpoints, tables, display, stopping, report."""
+"""Selection of epochs and runs: one rule for checkpoints, tables, display, pruning and report."""
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from cnnsweep.metrics.names import MetricInfo, is_accuracy, loss_of, without_prefix
 from cnnsweep.types import EpochRecord
-
-METRICS = ("val_accuracy", "val_loss", "accuracy", "loss")
-
 
 BEST, LAST = "best", "last"  # scopes; the third is `mean of last K`
 _MEAN = "mean of last "
@@ -39,8 +37,7 @@ class Objective:
         """Return the record's figure, or None where it was not measured or the run had diverged."""
         if record.divergence is not None:
             return None
-        figure: float | None = getattr(record, self.metric)
-        return figure
+        return record[self.metric]
 
     def standing(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
         """Return the record that stands for a run, or None if no epoch has a finite figure.
@@ -57,18 +54,18 @@ class Objective:
         last = [record for record in records if _is_finite(self.value(record))][-self.window :]
         if len(last) < 2:
             return last[0] if last else None
-        means: dict[str, Any] = {name: _mean([getattr(record, name) for record in last]) for name in METRICS}
-        return dataclasses.replace(last[-1], **means)
+        means = {name: _mean([record[name] for record in last]) for name in last[-1].metrics}
+        return dataclasses.replace(last[-1], metrics=means)
 
     @property
     def window(self) -> int:
-        """How many of the last epochs count; 1 for `best` and `last`."""
+        """Number of last epochs that count; 1 for `best` and `last`."""
         return int(self.scope.removeprefix(_MEAN)) if self.scope.startswith(_MEAN) else 1
 
     @property
     def tie_breaker(self) -> str | None:
-        """The figure that decides between equal accuracies, the lower the better: their loss. None for losses."""
-        return self.metric.replace("accuracy", "loss") if self.metric.endswith("accuracy") else None
+        """The metric that decides between equal accuracies, the lower the better: their loss; else None."""
+        return loss_of(self.metric)
 
     def rank(self, figures: Sequence[float | None], losses: Sequence[float | None] | None = None) -> list[int]:
         """Return positions from best to worst; missing figures come last, equal ones by loss, then in their order.
@@ -108,9 +105,11 @@ def has_learned(val_accuracy: float | None, chance: float | None) -> bool:
     return val_accuracy is None or chance is None or val_accuracy > chance * (1 + 1e-9)
 
 
-def default_mode(metric: str) -> str:
-    """Return `max` for accuracies and `min` for losses."""
-    return "max" if metric.endswith("accuracy") else "min"
+def default_mode(metric: str, known: Iterable[MetricInfo] = ()) -> str:
+    """Return `max` or `min`: as a further metric has it, else `max` for accuracies and `min` for losses."""
+    name = without_prefix(metric)
+    greater = next((one.greater_is_better for one in known if one.name == name), is_accuracy(name))
+    return "max" if greater else "min"
 
 
 def mean_of_last(epochs: int) -> str:
@@ -123,8 +122,7 @@ def _is_finite(figure: float | None) -> bool:
 
 
 def _figure(record: EpochRecord | None, name: str | None) -> float | None:
-    figure: float | None = None if record is None or name is None else getattr(record, name)
-    return figure
+    return None if record is None or name is None else record[name]
 
 
 def _mean(figures: Sequence[float | None]) -> float | None:

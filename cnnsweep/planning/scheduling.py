@@ -1,4 +1,4 @@
-"""Which group trains where, and when: the longest first, to the place that ends it soonest. Pure arithmetic."""
+"""Schedule of groups: the longest first, on the slot that ends it soonest. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnnsweep.types import RunGroup
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a group trains; several may be equal.
+    """Slot in which a group trains; several may be equal.
 
     Attributes:
         device: `cpu`, `cuda:0` and so on.
@@ -27,7 +27,7 @@ class Place:
 
     @property
     def kind(self) -> str:
-        """What places share that are equally fast: `cuda`, `cpu with 2 threads`."""
+        """Name shared by equally fast slots: `cuda`, `cpu with 2 threads`."""
         kind = self.device.partition(":")[0]
         return f"cpu with {self.threads} thread{'s' if self.threads != 1 else ''}" if kind == "cpu" else kind
 
@@ -54,7 +54,7 @@ class Assignment:
 
 
 class Queue:
-    """What waits to be trained, and which of it goes to a place that is free: the longest first.
+    """Queue of jobs; a free slot gets the longest first.
 
     On unlike places a load may wait for one that is busy, if it ends sooner there (list scheduling in the order of LPT,
     Graham 1969, each load to the place that would end it first). How fast a kind of place is follows from what loads
@@ -150,7 +150,7 @@ class Queue:
 
 
 class Costs:
-    """What each load costs, in seconds if any was measured, else in epochs of a trajectory."""
+    """Cost of each job, in seconds if any was measured, else in epochs of a trajectory."""
 
     def __init__(self, loads: Sequence[Load]) -> None:
         known = [load for load in loads if load.seconds is not None]

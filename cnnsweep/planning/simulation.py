@@ -22,7 +22,7 @@ _MOST_STEPS = 200_000  # of all groups: beyond, several epochs are one step, so 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What is assumed of the places.
+    """Assumptions about the slots.
 
     Attributes:
         speeds: by kind of place, against the kind that was measured; 1 where nothing is said.
@@ -56,7 +56,7 @@ def simulate(
 
 
 class _Event(IntEnum):
-    """What happens; of two things at the same time, the first of these."""
+    """Kinds of events; of two at the same time, the first of these comes first."""
 
     NODE_LOST = 0
     EPOCHS_TRAINED = 1

@@ -1,4 +1,4 @@
-"""How far runs train before they are looked at again: data, and nothing else."""
+"""Stage: the epochs that runs train before the next decision, as plain data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a sweep goes, foreseen: what each place does when, and what that amounts to."""
+"""Forecast timeline of a sweep: the activity of each slot, and the totals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NOTICEABLE = 0.1  # of the time that the places have
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """What a place was busy with, from when to when."""
+    """Activity of a slot, with start and end."""
 
     place: int
     group: RunGroup
@@ -22,7 +22,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How a sweep goes, foreseen. Seconds of places are summed over all places.
+    """Forecast timeline of a sweep. Seconds of slots are summed over all slots.
 
     Attributes:
         bars: in the order of their ends.
@@ -59,5 +59,5 @@ class Schedule:
 
     @property
     def most_places(self) -> float:
-        """How many places the process that writes can keep busy."""
+        """Number of slots that the writing process can keep busy."""
         return 1 + self.training_s / self.recording_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnnsweep.analysis.chart_cost import FAILED, STOPPED, CostChart, CostPoint
+from cnnsweep.metrics.names import without_prefix
 from cnnsweep.plots.style import BEST, COLOURS, OTHERS, Drawing, Format, grid, in_unit, metric_label
 
 if TYPE_CHECKING:
@@ -43,4 +44,4 @@ def time_figure(chart: CostChart) -> Drawing:
 
     legend = f"{chart.legend[0].upper()}{chart.legend[1:]}"
     caption = f"{metric_label(metric).capitalize()} of each setting against {chart.cost}. {legend}."
-    return Drawing("accuracy_against_time" if metric.endswith("accuracy") else "loss_against_time", caption, draw, 2)
+    return Drawing(f"{without_prefix(metric)}_against_time", caption, draw, 2)

@@ -44,7 +44,7 @@ _NEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenFigures:
-    """The written files, in order, and the requirements of each figure that was left out."""
+    """Written files, in order, and for each omitted figure its missing requirement."""
 
     files: tuple[Path, ...]
     left_out: Mapping[str, str]

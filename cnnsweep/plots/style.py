@@ -1,4 +1,4 @@
-"""Sizes, colours and axes of figures, and their files.
+"""Style of figures: sizes, colours, axes, and file formats.
 
 Colours are those of Okabe and Ito (2008), which differ for the colour-blind as well; lines differ in dashes and
 markers too, so that a copy in black and white can be read.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnsweep.formatting.distinct import cut_texts
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.metrics.names import LOSS, is_accuracy, is_on_validation, without_prefix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ DPI = 300
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """The purpose of a figure; sizes in inches, type and lines in points.
+    """Medium of a figure; sizes in inches, type and lines in points.
 
     Attributes:
         longest: characters of a text from the sweep file, such as a setting in a legend.
@@ -139,13 +140,14 @@ def _settings(form: Format) -> Any:  # a mapping whose keys matplotlib's own typ
 
 def metric_label(metric: str) -> str:
     """Return a metric's name with its unit: accuracies in percent, losses in nats (natural logarithms)."""
-    kind = "accuracy (%)" if metric.endswith("accuracy") else "loss (nats)"
-    return f"{'validation' if metric.startswith('val_') else 'training'} {kind}"
+    name = without_prefix(metric)
+    unit = " (%)" if is_accuracy(name) else " (nats)" if name == LOSS else ""
+    return f"{'validation' if is_on_validation(metric) else 'training'} {name.replace('_', ' ')}{unit}"
 
 
 def in_unit(metric: str, value: float) -> float:
     """Return a value in the unit of `metric_label`."""
-    return value * 100 if metric.endswith("accuracy") else value
+    return value * 100 if is_accuracy(metric) else value
 
 
 def use_whole_ticks(axes: Axes) -> None:

@@ -1,14 +1,14 @@
-"""Which display a sweep gets."""
+"""Choice of the display."""
 
 import sys
 from typing import TextIO
 
 from cnnsweep.formatting.stream import is_dumb_terminal
-from cnnsweep.progress.base import SweepDisplay
+from cnnsweep.progress.base import Display
 from cnnsweep.progress.plain import PlainDisplay, QuietDisplay
 
 
-def choose_display(quiet: bool, stream: TextIO | None = None, *, keeps_table: bool = False) -> SweepDisplay:
+def choose_display(quiet: bool, stream: TextIO | None = None, *, keeps_table: bool = False) -> Display:
     """Return the live table for a terminal, plain lines for anything else, and little at all if `quiet`.
 
     Args:

@@ -1,4 +1,4 @@
-"""How long the rest of a sweep will take, from the epochs seen so far."""
+"""Estimate of the time left, from the epochs so far."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What comes to the end of a journal that another process writes; nothing is read twice."""
+"""Follows a journal that another process writes; nothing is read twice."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ from rich.live import Live
 from rich.segment import Segment
 from rich.text import Text
 
+from cnnsweep.callbacks import WARNING, HasRecord, SweepOverview
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.stream import ForgivingStream
-from cnnsweep.progress.base import SweepOverview
+from cnnsweep.progress.base import Display
 from cnnsweep.progress.lines import failure_line, summary_line
 from cnnsweep.progress.live_table import picture, progress_lines
 from cnnsweep.progress.state import FAILURES, BatchCount, SweepProgress
@@ -24,7 +25,7 @@ LONGEST_PAUSE_S = 2.0
 PAUSE_PER_COST = 200  # so that drawing takes at most 0.5 % of one core, however large the table
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """A table of the runs that redraws itself, above it what is worth keeping: failures and messages.
 
     A thread draws a frame up to five times a second. Laying a table out takes milliseconds, so the laid-out lines are
@@ -48,9 +49,9 @@ class LiveDisplay:
         self._noted = 0.0
         self._table: _Lines | None = None
 
-    def sweep_started(self, overview: SweepOverview) -> None:
+    def on_sweep_start(self, sweep: SweepOverview) -> None:
         """Draw the table of all runs."""
-        self._progress = SweepProgress(overview)
+        self._progress = SweepProgress(sweep)
         self._live = Live(
             console=self._console,
             get_renderable=self._frame,
@@ -63,19 +64,19 @@ class LiveDisplay:
         self._live.start(refresh=True)
         self._thread.start()
 
-    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
         """Add rows to the table."""
         with self._lock:
             self._now().runs_added(runs, to_come)
             self._table = None
 
-    def run_started(self, run_id: str) -> None:
+    def on_run_start(self, run: Run, last: EpochRecord | None) -> None:
         """Mark a run as training."""
         with self._lock:
-            self._now().run_started(run_id)
+            self._now().run_started(run.id)
             self._table = None
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         """Move the epoch's bar, at most ten times a second."""
         now = time.monotonic()
         if now - self._noted < NOTE_BATCHES_EVERY_S:
@@ -84,13 +85,15 @@ class LiveDisplay:
         with self._lock:
             self._now().batches_done(BatchCount(tuple(run_ids), epoch, done, total))
 
-    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
-        """Update the run's row, and which run leads."""
+    def on_epoch_end(self, reports: Sequence[HasRecord]) -> None:
+        """Update the rows of the runs, and the leading run."""
         with self._lock:
-            self._now().epoch_ended(record, standing)
+            progress = self._now()
+            for report in reports:
+                progress.epoch_ended(report.record, progress.selected_after(report.record))
             self._table = None
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         """Update the run's row; a failure also leaves a line above the table, which an early stop does not."""
         with self._lock:
             progress = self._now()
@@ -99,13 +102,9 @@ class LiveDisplay:
         if outcome.status in FAILURES:
             self._print(Text(failure_line(progress, row, outcome), style="red"))
 
-    def note(self, text: str) -> None:
-        """Print a line above the table."""
-        self._print(Text(safe_text(text), style="dim"))
-
-    def message(self, text: str) -> None:
-        """Print a line above the table that stands out."""
-        self._print(Text(safe_text(text), style="magenta"))
+    def on_log(self, text: str, level: int = WARNING) -> None:
+        """Print a line above the table; a warning stands out."""
+        self._print(Text(safe_text(text), style="magenta" if level >= WARNING else "dim"))
 
     def close(self) -> None:
         """Take the table away unless it is kept, give the cursor back and leave one line on how the runs stand."""
@@ -117,7 +116,7 @@ class LiveDisplay:
             self._print(Text(summary_line(self._now()), style="dim"))
 
     def _now(self) -> SweepProgress:
-        assert self._progress, "sweep_started comes first"
+        assert self._progress, "on_sweep_start comes first"
         return self._progress
 
     def _print(self, text: Text) -> None:

@@ -1,4 +1,4 @@
-"""What the live display draws: the table of the runs and the progress lines, as large as the terminal allows."""
+"""Content of the live display: the table of runs and the progress lines, fitted to the terminal."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,7 @@ from cnnsweep.formatting.numbers import (
     estimate_text,
 )
 from cnnsweep.formatting.sparkline import curve_column
+from cnnsweep.metrics.names import LOSS, STANDARD, is_on_validation, on_validation
 from cnnsweep.progress.lines import runs_words
 from cnnsweep.progress.state import FAILURES, RunProgress, SweepProgress
 from cnnsweep.types import RunStatus, end_words
@@ -111,13 +112,12 @@ def _setting_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> li
 
 def _figure_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
     objective = progress.overview.objective
-    is_validated = objective.metric.startswith("val_") or any(row.shown and row.shown.val_loss for row in rows)
-    metrics = ("loss", "accuracy", "val_loss", "val_accuracy") if is_validated else ("loss", "accuracy")
+    shown = [{} if row.shown is None else row.shown.metrics for row in rows]
+    is_validated = is_on_validation(objective.metric) or any(values.get(on_validation(LOSS)) for values in shown)
+    recorded = dict.fromkeys([*STANDARD, *(name for values in shown for name in values)])
+    metrics = [name for name in recorded if is_validated or not is_on_validation(name)]
     styles = ["green" if row is progress.best else "" for row in rows]
-    return [
-        figure_column(metric, objective, [getattr(row.shown, metric, None) for row in rows], styles)
-        for metric in metrics
-    ]
+    return [figure_column(metric, objective, [values.get(metric) for values in shown], styles) for metric in metrics]
 
 
 def _time_cell(row: RunProgress) -> Text:

@@ -1,4 +1,4 @@
-"""Who trains a sweep: what the owner of its folder's lock left behind, without touching the lock."""
+"""Owner of a sweep folder's lock, found without touching the lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_OWNER = 10_000  # bytes
 
 
 class Presence(Enum):
-    """Whether somebody works in a sweep's folder."""
+    """State of the owner of a sweep's folder."""
 
     HERE = "here"  # a process of this machine that is alive
     ELSEWHERE = "elsewhere"  # on another machine, so nobody here can tell
@@ -26,7 +26,7 @@ class Presence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Trainer:
-    """Who holds a sweep's folder; `words` are safe to print."""
+    """Owner of a sweep's folder; `words` are safe to print."""
 
     presence: Presence
     words: str

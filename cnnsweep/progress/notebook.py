@@ -9,9 +9,10 @@ from html import escape
 from importlib import import_module
 from typing import Any
 
+from cnnsweep.callbacks import WARNING, HasRecord, SweepOverview
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, duration_text, figure_text
-from cnnsweep.progress.base import SweepDisplay, SweepOverview
+from cnnsweep.progress.base import Display
 from cnnsweep.progress.choose import choose_display
 from cnnsweep.progress.lines import failure_line, run_words, summary_line
 from cnnsweep.progress.state import FAILURES, SweepProgress
@@ -21,7 +22,7 @@ _INTERVAL_S = 0.5
 _MOST_LINES = 20  # messages that stay
 
 
-def choose_notebook_display(quiet: bool) -> SweepDisplay:
+def choose_notebook_display(quiet: bool) -> Display:
     """Return the box where a notebook's kernel runs this, else what the command line has."""
     show = None if quiet else _notebook_box()
     return choose_display(quiet) if show is None else NotebookDisplay(show)
@@ -36,7 +37,7 @@ def _notebook_box() -> Callable[[str], None] | None:
     return None if handle is None else lambda html: handle.update(interface.HTML(html))
 
 
-class NotebookDisplay:
+class NotebookDisplay(Display):
     """Shows how far a sweep is, its best run, and what a person should know.
 
     Args:
@@ -50,49 +51,46 @@ class NotebookDisplay:
         self._progress: SweepProgress | None = None
         self._lines: list[str] = []
 
-    def sweep_started(self, overview: SweepOverview) -> None:
+    def on_sweep_start(self, sweep: SweepOverview) -> None:
         """Show the sweep's name and size."""
-        self._progress = SweepProgress(overview)
+        self._progress = SweepProgress(sweep)
         self._draw()
 
-    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
         """Count the runs in."""
         self._now().runs_added(runs, to_come)
 
-    def run_started(self, run_id: str) -> None:
-        """Note it."""
-        self._now().run_started(run_id)
+    def on_run_start(self, run: Run, last: EpochRecord | None) -> None:
+        """Mark a run as training."""
+        self._now().run_started(run.id)
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
-        """Nothing: the box counts epochs."""
-
-    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
-        """Show how far the sweep is, at most twice a second."""
-        self._now().epoch_ended(record, standing)
+    def on_epoch_end(self, reports: Sequence[HasRecord]) -> None:
+        """Show the sweep's progress, at most twice a second."""
+        progress = self._now()
+        for report in reports:
+            progress.epoch_ended(report.record, progress.selected_after(report.record))
         if self._clock() >= self._due:
             self._draw()
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         """Show a failure and its cause."""
         progress = self._now()
         row = progress.run_ended(outcome)
         if outcome.status in FAILURES:
-            self.message(failure_line(progress, row, outcome))
+            self.on_log(failure_line(progress, row, outcome))
 
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def message(self, text: str) -> None:
-        """Add a line."""
-        self._lines = [*self._lines, safe_text(text)][-_MOST_LINES:]
-        self._draw()
+    def on_log(self, text: str, level: int = WARNING) -> None:
+        """Add a warning."""
+        if level >= WARNING:
+            self._lines = [*self._lines, safe_text(text)][-_MOST_LINES:]
+            self._draw()
 
     def close(self) -> None:
         """Show how the runs stand."""
         self._draw(is_over=True)
 
     def _now(self) -> SweepProgress:
-        assert self._progress, "sweep_started comes first"
+        assert self._progress, "on_sweep_start comes first"
         return self._progress
 
     def _draw(self, *, is_over: bool = False) -> None:

@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from typing import TextIO
 
+from cnnsweep.callbacks import WARNING, HasRecord, SweepOverview
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import duration_text, epochs_text, figure_text
+from cnnsweep.formatting.numbers import duration_text, epochs_text, figure_text, short_name
 from cnnsweep.formatting.stream import ForgivingStream
-from cnnsweep.progress.base import SweepOverview
+from cnnsweep.progress.base import Display
 from cnnsweep.progress.lines import end_line, failure_line, run_words, start_line, summary_line
 from cnnsweep.progress.state import FAILURES, SweepProgress
 from cnnsweep.types import EpochRecord, Run, RunOutcome, RunStatus
 
-METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
-NAMES = {"accuracy": "acc", "val_accuracy": "val_acc"}
 
-
-class PlainDisplay:
+class PlainDisplay(Display):
     """Writes a line when the sweep starts and ends, when a run starts and ends, and after each epoch."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -23,34 +21,36 @@ class PlainDisplay:
         self._progress: SweepProgress | None = None
         self._is_closed = False
 
-    def sweep_started(self, overview: SweepOverview) -> None:
+    def on_sweep_start(self, sweep: SweepOverview) -> None:
         """Write the sweep's name and size."""
-        self._progress = SweepProgress(overview)
+        self._progress = SweepProgress(sweep)
         self._write(start_line(self._progress))
 
-    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
         """Remember the runs; each has its line when it starts."""
         self._now().runs_added(runs, to_come)
 
-    def run_started(self, run_id: str) -> None:
-        """Write which run starts."""
+    def on_run_start(self, run: Run, last: EpochRecord | None) -> None:
+        """Write a line for the start of a run."""
         progress = self._now()
-        row = progress.run_started(run_id)
+        row = progress.run_started(run.id)
         resumed = f" again after epoch {row.epochs_done}" if row.epochs_done else ""
         self._write(f"{run_words(progress, row)}  starts{resumed}")
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
-        """Nothing: a log holds one line an epoch."""
+    def on_epoch_end(self, reports: Sequence[HasRecord]) -> None:
+        """Write a line for each run with its metrics; it ends in `best` if by this epoch the run leads the sweep."""
+        for report in reports:
+            self._write_epoch(report.record)
 
-    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
-        """Write the run's figures; the line ends in `best` if by this epoch the run leads the sweep."""
+    def _write_epoch(self, record: EpochRecord) -> None:
         progress = self._now()
+        standing = progress.selected_after(record)
         row = progress.epoch_ended(record, standing)
         digits = len(str(progress.epochs_total))
         figures = [
-            f"{NAMES.get(metric, metric)} {figure_text(metric, value)}"
-            for metric in METRICS
-            if (value := getattr(record, metric)) is not None
+            f"{short_name(metric).replace(' ', '_')} {figure_text(metric, value)}"
+            for metric, value in record.metrics.items()
+            if value is not None
         ]
         parts = [
             f"[{progress.epochs_done:>{digits}}/{progress.epochs_total}] {run_words(progress, row)}",
@@ -62,18 +62,16 @@ class PlainDisplay:
             parts.append("tied for best" if progress.is_tied else "best")
         self._write("  ".join(parts))
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         """Write how the run ended and how long the rest will take."""
         progress = self._now()
         row = progress.run_ended(outcome)
         if outcome.status is not RunStatus.WAITING:  # at a rung: what becomes of it is told after
             self._write(end_line(progress, row, outcome))
 
-    def note(self, text: str) -> None:
+    def on_log(self, text: str, level: int = WARNING) -> None:
         """Write a line."""
         self._write(safe_text(text))
-
-    message = note
 
     def close(self) -> None:
         """Write how the runs stand."""
@@ -82,7 +80,7 @@ class PlainDisplay:
         self._is_closed = True
 
     def _now(self) -> SweepProgress:
-        assert self._progress, "sweep_started comes first"
+        assert self._progress, "on_sweep_start comes first"
         return self._progress
 
     def _write(self, line: str) -> None:
@@ -90,46 +88,32 @@ class PlainDisplay:
         self._stream.flush()
 
 
-class QuietDisplay:
+class QuietDisplay(Display):
     """Writes failures and messages, nothing else."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = ForgivingStream(stream)
         self._progress: SweepProgress | None = None
 
-    def sweep_started(self, overview: SweepOverview) -> None:
+    def on_sweep_start(self, sweep: SweepOverview) -> None:
         """Remember the runs, to name one that fails."""
-        self._progress = SweepProgress(overview)
+        self._progress = SweepProgress(sweep)
 
-    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
+    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
         """Remember the runs, to name one that fails."""
-        assert self._progress, "sweep_started comes first"
+        assert self._progress, "on_sweep_start comes first"
         self._progress.runs_added(runs, to_come)
 
-    def run_started(self, run_id: str) -> None:
-        """Nothing."""
-
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
-        """Nothing."""
-
-    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
-        """Nothing."""
-
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         """Write a failure and its cause."""
-        assert self._progress, "sweep_started comes first"
+        assert self._progress, "on_sweep_start comes first"
         if outcome.status in FAILURES:
             row = self._progress.runs[outcome.run_id]
             self._stream.write(failure_line(self._progress, row, outcome) + "\n")
             self._stream.flush()
 
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def message(self, text: str) -> None:
-        """Write a line."""
-        self._stream.write(safe_text(text) + "\n")
-        self._stream.flush()
-
-    def close(self) -> None:
-        """Nothing."""
+    def on_log(self, text: str, level: int = WARNING) -> None:
+        """Write a warning."""
+        if level >= WARNING:
+            self._stream.write(safe_text(text) + "\n")
+            self._stream.flush()

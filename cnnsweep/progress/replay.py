@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cnnsweep.analysis.axes import canonical
+from cnnsweep.callbacks import SweepOverview, UnderWay
 from cnnsweep.metrics.objective import chance_of
-from cnnsweep.progress.base import SweepDisplay, SweepOverview, UnderWay
+from cnnsweep.progress.base import Display
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event, record_from_event
-from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
+from cnnsweep.storage.rows import record_from_event
+from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event
+from cnnsweep.types import Augmentation, EpochRecord, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
 
 CUT_OFF = "the process that trained it is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class _ReplayedEpoch:
+    record: EpochRecord
 
 
 class Replay:
@@ -75,31 +83,30 @@ class Replay:
                 break
         return active
 
-    def open(self, display: SweepDisplay, paths: SweepPaths, source: Callable[[], str]) -> None:
+    def open(self, display: Display, paths: SweepPaths, source: Callable[[], str]) -> None:
         """Show all that was read so far; see `overview`."""
-        display.sweep_started(self.overview(paths, source))
+        display.on_sweep_start(self.overview(paths, source))
         self._shown = []
         self.show_active(display)
 
-    def show(self, event: Mapping[str, Any], display: SweepDisplay) -> None:
+    def show(self, event: Mapping[str, Any], display: Display) -> None:
         """Pass on one event after `take`."""
         kind = event["event"]
         if kind == "asked":
             asked = set(event["configurations"])  # of an earlier search's runs some may come again
             known = [run for run in self.history.runs.values() if run.configuration in asked]
-            display.runs_added([self._run(run) for run in known], runs_to_come(self.history))
+            display.on_trials_added([self._run(run) for run in known], runs_to_come(self.history))
         elif kind == "run":
-            display.runs_added((self._run(self.history.runs[event["run"]]),), runs_to_come(self.history))
+            display.on_trials_added((self._run(self.history.runs[event["run"]]),), runs_to_come(self.history))
         elif kind == "epoch":
             # By the event: the history may be ahead of it, where several came at once.
             record = record_from_event(event)
-            before = [one for one in self.history.runs[record.run_id].records if one.epoch < record.epoch]
             self._start(record.run_id, display)
-            display.epoch_ended(record, self.history.objective.standing([*before, record]))
+            display.on_epoch_end((_ReplayedEpoch(record),))
         elif kind == "ended":
             self._end(event["run"], outcome_from_event(event), display)
 
-    def show_active(self, display: SweepDisplay) -> None:
+    def show_active(self, display: Display) -> None:
         """Show which runs train now, as far as no event said it: those before their first epoch, and at a rung."""
         active = self.active()
         for run in [run for run in self._shown if run not in active]:
@@ -107,20 +114,20 @@ class Replay:
         for run in active:
             self._start(run, display)
 
-    def cut_off(self, display: SweepDisplay) -> None:
+    def cut_off(self, display: Display) -> None:
         """Show that what trained does so no more."""
         for run in list(self._shown):
             self._end(run, RunOutcome(run, RunStatus.INTERRUPTED, CUT_OFF), display)
 
-    def _start(self, run: str, display: SweepDisplay) -> None:
+    def _start(self, run: str, display: Display) -> None:
         if run not in self._shown:
-            display.run_started(run)
+            display.on_run_start(self._run(self.history.runs[run]), None)
             self._shown.append(run)
 
-    def _end(self, run: str, outcome: RunOutcome, display: SweepDisplay) -> None:
+    def _end(self, run: str, outcome: RunOutcome, display: Display) -> None:
         if run in self._shown:
             self._shown.remove(run)
-        display.run_ended(outcome)
+        display.on_run_end(outcome)
 
     def overview(self, paths: SweepPaths, source: Callable[[], str], *, is_cut_off: bool = False) -> SweepOverview:
         """Return all that was read so far, but for which runs train now.

@@ -1,12 +1,13 @@
-"""Where a sweep stands, kept up from its events; what the live table and the plain lines are written from."""
+"""State of a sweep, updated by its events; the source of the live table and the plain lines."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from cnnsweep.callbacks import SweepOverview
+from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
-from cnnsweep.progress.base import SweepOverview
 from cnnsweep.progress.eta import TimeLeft
 from cnnsweep.types import EpochRecord, FailureKind, Run, RunOutcome, RunStatus
 
@@ -17,7 +18,7 @@ RECENT_FAILURES = 5
 
 @dataclass(slots=True, eq=False)  # a run is itself, whatever its figures
 class RunProgress:
-    """Where one run stands.
+    """State of one run.
 
     Attributes:
         number: its place in the sweep, from 1.
@@ -25,7 +26,8 @@ class RunProgress:
         standing: what stands for it by the sweep's objective; None while no figure is finite.
         share: how much of the epoch in progress is through, 0 to 1.
         failure: of what kind, for a run that failed.
-        curve: the deciding figure of each epoch, from the first; None or NaN where it is not finite.
+        curve: the objective's metric of each epoch, from the first; None or NaN if it is not finite.
+        records: its epochs so far, see `SweepProgress.selected_after`.
     """
 
     number: int
@@ -36,6 +38,7 @@ class RunProgress:
     share: float = 0.0
     failure: FailureKind | None = None
     curve: list[float | None] = field(default_factory=list)
+    records: list[EpochRecord] = field(default_factory=list)
 
     @property
     def epochs_done(self) -> int:
@@ -47,13 +50,13 @@ class RunProgress:
 
     @property
     def shown(self) -> EpochRecord | None:
-        """What a table shows: the last epoch while the run trains, what stands for the run after."""
+        """Record to show: the last epoch while the run trains, then the selected one."""
         return self.latest if self.status is RunStatus.RUNNING else self.standing or self.latest
 
 
 @dataclass(frozen=True, slots=True)
 class BatchCount:
-    """How far the runs that train together are in their epoch."""
+    """Progress of a group within its epoch."""
 
     run_ids: tuple[str, ...]
     epoch: int
@@ -108,12 +111,12 @@ class SweepProgress:
 
     @property
     def size(self) -> int:
-        """How many runs there are, with those to come."""
+        """Number of runs, including those to come."""
         return len(self.runs) + self.runs_to_come
 
     @property
     def epochs_to_come(self) -> int:
-        """How many epochs the runs to come will train, if they train as many as the known ones do in the mean.
+        """Expected epochs of the runs to come: as many as the known ones train in the mean.
 
         Known runs count with what they have trained and still will: where many are stopped early, more will be.
         """
@@ -148,8 +151,8 @@ class SweepProgress:
         """Take in what a run came to before this session."""
         records = self.overview.history.get(row.run.id)
         if records:
-            row.latest = records[-1]
-            row.curve = [getattr(record, self.overview.objective.metric) for record in records]
+            row.latest, row.records = records[-1], list(records)
+            row.curve = [record[self.overview.objective.metric] for record in records]
             row.standing = self.overview.objective.standing(records)
         if row.run.id in self.overview.outcomes:
             outcome = self.overview.outcomes[row.run.id]
@@ -170,13 +173,20 @@ class SweepProgress:
         for run_id in batches.run_ids:
             self.runs[run_id].share = batches.done / batches.total if batches.total else 0.0
 
+    def selected_after(self, record: EpochRecord) -> EpochRecord | None:
+        """Return the epoch that counts for a run by the objective, after a new one; None while no metric is finite."""
+        row = self.runs[record.run_id]
+        # A run that is retried, or lost its last checkpoint, goes back some epochs.
+        row.records[record.epoch - 1 :] = [record]
+        return self.overview.objective.standing(row.records)
+
     def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> RunProgress:
         """Take a run's figures in and return it."""
         row = self.runs[record.run_id]
         # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
         self.epochs_done += record.epoch - row.epochs_done
         row.latest, row.share = record, 0.0
-        row.curve[record.epoch - 1 :] = [getattr(record, self.overview.objective.metric)]
+        row.curve[record.epoch - 1 :] = [record[self.overview.objective.metric]]
         self.batches = None
         self.time_left.learn(record)
         self.time_left.set_left(record.run_id, row.epochs_left)
@@ -227,7 +237,7 @@ class SweepProgress:
         return [rows[position] for position in order[:LEADERS]]
 
     def _has_learned(self, row: RunProgress) -> bool:
-        return row.standing is None or has_learned(row.standing.val_accuracy, self.overview.chance)
+        return row.standing is None or has_learned(row.standing[on_validation(ACCURACY)], self.overview.chance)
 
     def _value(self, standing: EpochRecord | None) -> float | None:
         return None if standing is None else self.overview.objective.value(standing)

@@ -22,7 +22,7 @@ GO_ON = "the same 'cnnsweep run' command goes on"
 
 
 class Sight:
-    """What is known of a sweep, look by look.
+    """Monitor of a sweep in another process, updated by each poll.
 
     Attributes:
         is_replaced: the last look found another journal in place of the former.

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.progress.base import SweepDisplay
+from cnnsweep.progress.base import Display
 from cnnsweep.progress.choose import choose_display
 from cnnsweep.progress.sweep_monitor import LOOK_EVERY_S, Sight
 from cnnsweep.storage.paths import SweepPaths
@@ -56,11 +56,11 @@ def draw_once(sight: Sight, out: TextIO) -> None:
     console.print(Text(source.plain, "dim"), soft_wrap=True)
 
 
-def _follow(sight: Sight, make_display: Callable[[], SweepDisplay], wait: Callable[[float], None]) -> None:
+def _follow(sight: Sight, make_display: Callable[[], Display], wait: Callable[[float], None]) -> None:
     """Show what comes, each command that trains in a display of its own."""
     display, is_open = make_display(), False
     if not sight.has_begun:
-        display.message(f"{safe_text(sight.paths.folder)}: no sweep has begun there yet; waiting for it")
+        display.on_log(f"{safe_text(sight.paths.folder)}: no sweep has begun there yet; waiting for it")
     try:
         while True:
             if not is_open and sight.has_begun and sight.replay.history.runs:
@@ -78,11 +78,11 @@ def _follow(sight: Sight, make_display: Callable[[], SweepDisplay], wait: Callab
             if is_open and not sight.is_over:
                 sight.replay.show_active(display)
             if (silence := sight.new_silence()) is not None:
-                display.message(silence)
+                display.on_log(silence)
         if sight.is_cut_off:
             sight.replay.cut_off(display)
         if not sight.is_finished:
-            display.message(sight.words())
+            display.on_log(sight.words())
     finally:
         display.close()
 

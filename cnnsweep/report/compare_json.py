@@ -7,7 +7,6 @@ from typing import Any
 from cnnsweep.analysis.compare import Comparison, RankedSetting, SharedSetting
 from cnnsweep.analysis.compare_differences import UNKNOWN_FACT, facts_of
 from cnnsweep.analysis.compare_sources import Source
-from cnnsweep.analysis.results import FIGURES
 from cnnsweep.storage.atomic_files import to_json
 
 
@@ -71,7 +70,7 @@ def _setting_to_json(one: RankedSetting, metric: str) -> dict[str, Any]:
                 "status": run.status.value,
                 "seed": run.settings.get("seed"),
                 "fold": run.fold,
-                **{name: run.figure(name) for name in FIGURES},
+                **run.metrics,
             }
             for run in setting.runs
         ],

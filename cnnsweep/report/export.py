@@ -9,7 +9,7 @@ from typing import Any
 from cnnsweep.analysis.axes import has_replicates
 from cnnsweep.analysis.configurations import Setting, group_settings
 from cnnsweep.analysis.intervals import ends_text
-from cnnsweep.analysis.results import FIGURES, Results, RunResult, SweepResult
+from cnnsweep.analysis.results import Results, RunResult, SweepResult
 from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.analysis.ties import starred_run
 from cnnsweep.formatting.csv_text import csv_text
@@ -27,7 +27,7 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
     """Return a table with the hyperparameters that vary, metrics rounded; the best run is in bold."""
     best = starred_run(results)
     columns = results.sweep.axes or results.sweep.hyperparameters
-    metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
+    metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     settings = _settings(results)
     means = [f"mean {results.sweep.objective.metric}", "95 %", "tied with best"] if settings else []
     header = ["#", *map(_markdown, columns), "epoch", "best at", *metrics, *means, "time", "status"]
@@ -38,7 +38,7 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
             *(_markdown(setting_text(run.settings[name])) for name in columns),
             run.epochs_text,
             str(run.best_epoch or UNKNOWN),
-            *(figure_text(metric, run.figure(metric)) for metric in metrics),
+            *(figure_text(metric, run[metric]) for metric in metrics),
             *(_mean_cells(results, settings.get(run.configuration)) if settings else ()),
             duration_text(run.run_duration),
             _markdown(_status_words(run)),
@@ -68,6 +68,7 @@ def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
     fields = {
         field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep) if field.name != "objective"
     }
+    fields["metrics"] = [dataclasses.asdict(metric) for metric in sweep.metrics]
     return {**fields, "metric": sweep.objective.metric, "mode": sweep.objective.mode, "scope": sweep.objective.scope}
 
 
@@ -113,7 +114,7 @@ def _column_names(results: Results, settings: Mapping[str, Setting]) -> list[str
         "epochs_done",
         "epochs_planned",
         "best_epoch",
-        *FIGURES,
+        *results.sweep.recorded,
     ]
     names += [
         "run_duration",
@@ -140,7 +141,7 @@ def _plain_row(rank: int | None, run: RunResult, settings: Mapping[str, Setting]
         "epochs_done": run.epochs_done,
         "epochs_planned": run.epochs_planned,
         "best_epoch": run.best_epoch,
-        **{metric: run.figure(metric) for metric in FIGURES},
+        **run.metrics,
         "run_duration": run.run_duration,
         "parameters": run.parameters,
         "checkpoint": run.checkpoint,

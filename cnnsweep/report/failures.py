@@ -1,4 +1,4 @@
-"""Causes of failed runs: one line for all that failed alike, and the next step."""
+"""Failed runs: one line for each common cause, and the next step."""
 
 from rich.console import Console
 from rich.padding import Padding

@@ -42,5 +42,5 @@ def _ranked(results: Results) -> list[RunResult]:
 
 def _run_words(results: Results, run: RunResult) -> str:
     metric = results.sweep.objective.metric
-    figure = figure_text(metric, run.figure(metric))
+    figure = figure_text(metric, run[metric])
     return f"{safe_text(run.name)}  {metric} {figure}, {end_words(run.status, run.failure)}"

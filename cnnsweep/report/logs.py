@@ -24,7 +24,7 @@ _FAILED = (RunStatus.FAILED, RunStatus.DIVERGED)
 
 @dataclass(frozen=True, slots=True)
 class RunLog:
-    """The file of a run's log, and the end of the run."""
+    """Log file of a run, and its outcome."""
 
     run: RunHistory
     path: Path
@@ -43,7 +43,7 @@ class RunLog:
 
     @property
     def words(self) -> str:
-        """The status of the run with kind and cause of a failure; safe to print."""
+        """Status of the run, kind and cause of a failure; safe to print."""
         outcome = self.run.outcome
         if outcome is None:
             return str(self.run.status)
@@ -71,7 +71,7 @@ class SweepLogs:
 
     @property
     def failed(self) -> list[RunLog]:
-        """Of the runs that failed or diverged, as far as the sweep file still has them: others cannot train again."""
+        """Logs of failed or diverged runs that the sweep file still has: others cannot train again."""
         return [self._log(run) for run in self.history.present if run.status in _FAILED]
 
     def is_open(self, log: RunLog) -> bool:
@@ -144,7 +144,7 @@ def follow(
 
 
 class _Tail:
-    """Reader of lines that are appended to a file; a missing file has none yet."""
+    """New lines at the end of a file; none while it does not exist."""
 
     def __init__(self, path: Path, start: int = 0, most: int | None = None) -> None:
         self._path = path

@@ -1,4 +1,4 @@
-"""The plan of a sweep with its cost, as a table or as JSON."""
+"""Plan of a sweep, as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, count_text, estimate_text
+from cnnsweep.formatting.numbers import bytes_text, count_text, estimate_text
 from cnnsweep.planning.cost import Forecast, GroupCost
 from cnnsweep.report.timeline import end_text, percent_text, render_bars, schedule_to_json
 
@@ -103,16 +103,6 @@ def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -
     schedule = None if forecast.schedule is None else schedule_to_json(forecast.schedule)
     placed = {"schedule": schedule, **({"simulated": list(simulated)} if simulated else {})}
     return json.dumps({**about, **whole, "groups": groups, **placed}, indent=2, ensure_ascii=False)
-
-
-def bytes_text(count: int | None) -> str:
-    """Return `120 kB`, `35 MB` or `1.2 GB`."""
-    if count is None:
-        return UNKNOWN
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}" if count < 10 * size else f"{count / size:.0f} {unit}"
-    return f"{max(round(count / 1e3), 1)} kB"
 
 
 def _alike(costs: Sequence[GroupCost]) -> list[list[GroupCost]]:

@@ -1,4 +1,4 @@
-"""Predictions for pictures, as text and as JSON."""
+"""Predictions as a table, JSON or CSV."""
 
 import json
 from collections.abc import Mapping, Sequence

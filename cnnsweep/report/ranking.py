@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
 from cnnsweep.formatting.columns import Column, build_table, figure_column, fit_columns, setting_column
@@ -51,7 +51,7 @@ def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]
     styles = [_style(run, best) for run in runs]
     marks = [STAR if run.name == best else EQUAL if run.name in equal else " " for run in runs]
     names = [Text(safe_text(run.name), style) for run, style in zip(runs, styles, strict=True)]
-    metrics = [metric for metric in FIGURES if any(run.figure(metric) is not None for run in results.runs)]
+    metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     return [
         Column("", [Text(mark, BEST_STYLE) for mark in marks], drop=0),
         Column(
@@ -61,7 +61,7 @@ def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]
         *([] if sweep.axes else [Column("run", names, drop=3, justify="left", narrowest=12)]),
         Column("epoch", [Text(run.epochs_text) for run in runs], drop=6),
         *_best_epoch_column(runs),
-        *(figure_column(metric, sweep.objective, [run.figure(metric) for run in runs], styles) for metric in metrics),
+        *(figure_column(metric, sweep.objective, [run[metric] for run in runs], styles) for metric in metrics),
         *_curve_column(results, runs, styles),
         Column("time", [Text(_time(run), "dim") for run in runs], drop=20),
         *_status_column(runs),
@@ -70,7 +70,7 @@ def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]
 
 def _curve_column(results: Results, runs: Sequence[RunResult], styles: Sequence[str]) -> list[Column]:
     metric = results.sweep.objective.metric
-    curves = [[row.figure(metric) for row in results.epochs[run.name]] for run in runs]
+    curves = [[row[metric] for row in results.epochs[run.name]] for run in runs]
     return curve_column(curves, longest(runs), styles)
 
 

@@ -10,7 +10,7 @@ from cnnsweep.analysis.axes import setting_axes
 from cnnsweep.analysis.configurations import Setting, chosen_setting, sort_settings
 from cnnsweep.analysis.intervals import interval_cells
 from cnnsweep.analysis.learning_curves import learning_curve
-from cnnsweep.analysis.results import FIGURES, Results
+from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.significance import sure_words
 from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
 from cnnsweep.formatting.columns import Column, figure_column, setting_column
@@ -77,7 +77,9 @@ def _columns(results: Results, shown: Sequence[Setting], settings: Sequence[Sett
         return f"{figure_text(metric, values[0])}..{figure_text(metric, values[-1])}" if values else None
 
     axes = setting_axes(results)
-    others = [m for m in FIGURES if m != metric and any(setting.mean(m) is not None for setting in settings)]
+    others = [
+        m for m in results.sweep.recorded if m != metric and any(setting.mean(m) is not None for setting in settings)
+    ]
     names = [Text(safe_text(setting.runs[0].name), style) for setting, style in zip(shown, styles, strict=True)]
     means = [None if setting.estimate is None else setting.estimate.mean for setting in shown]
     written = align_points(interval_cells(metric, [setting.estimate for setting in shown]))

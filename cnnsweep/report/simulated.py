@@ -1,4 +1,4 @@
-"""The simulated schedule of a sweep on clusters of several sizes, to choose one before it is paid for."""
+"""Simulation of a sweep on clusters of several sizes, as a table or as JSON."""
 
 from __future__ import annotations
 

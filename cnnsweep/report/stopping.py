@@ -7,7 +7,7 @@ from rich.text import Text
 
 from cnnsweep.analysis.chart_stopping import StoppedTrial, StoppingChart
 from cnnsweep.formatting.columns import Column, build_table
-from cnnsweep.formatting.numbers import HEADERS, align_points, count_text
+from cnnsweep.formatting.numbers import align_points, count_text, short_name
 
 TRIALS_SHOWN = 3  # of those stopped, the best
 COMFORTABLE_WORDS = 40  # characters, for which the rule's own words go
@@ -38,7 +38,7 @@ def _columns(metric: str, shown: Sequence[StoppedTrial]) -> list[Column]:
     rules = [Text(one.rule, "dim") for one in shown]
     return [
         right("epoch", [str(one.epoch) for one in shown], 1),
-        right(HEADERS[metric], [one.value for one in shown], 0),
+        right(short_name(metric), [one.value for one in shown], 0),
         right("needed", [one.threshold for one in shown], 2),
         Column("setting", words, drop=1, justify="left", narrowest=12, comfortable=COMFORTABLE_WORDS),
         Column("rule", rules, drop=7, justify="left"),

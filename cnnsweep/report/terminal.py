@@ -21,7 +21,7 @@ from cnnsweep.analysis.configurations import (
 )
 from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
 from cnnsweep.analysis.intervals import mean_text
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.significance import short_sure_words
 from cnnsweep.analysis.summary import time_words
 from cnnsweep.analysis.test_results import tested, tests_by_setting
@@ -34,6 +34,7 @@ from cnnsweep.formatting.numbers import (
     setting_text,
     settings_text,
 )
+from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST
 from cnnsweep.progress.live_table import BEST_STYLE
 from cnnsweep.report.cost_table import cost_tables
@@ -151,7 +152,7 @@ def heading(results: Results) -> Text:
     text.append(f"\n{time_words(results)} on {safe_text(sweep.device)}{threads}, {safe_text(sweep.precision)}\n")
     better = "higher" if objective.mode == "max" else "lower"
     text.append(f"Ranked by {objective.metric}, {better} is better; {_scope_words(results)}.\n")
-    if not objective.metric.startswith("val_"):
+    if not is_on_validation(objective.metric):
         text.append(
             "Selected on training figures, gathered while the weights moved: new images may rank the runs otherwise.\n",
             "magenta",
@@ -200,7 +201,7 @@ def print_best(results: Results, settings: Sequence[Setting], console: Console) 
         console.print(Text(chance, "magenta"))
     label, style = ("best", BEST_STYLE) if chance is None else ("first", "")
     print_fact(console, label, settings_text(known, names, ", ") or safe_text(run.name), style)
-    figures = [f"{metric} {figure_text(metric, run.figure(metric))}" for metric in _metric_first(results, run)]
+    figures = [f"{metric} {figure_text(metric, run[metric])}" for metric in _metric_first(results, run)]
     in_epoch = f"{', '.join(figures)} {_epoch_words(results, run)}"
     if len(setting.runs) > 1:
         print_fact(console, "", _mean_words(results, setting))
@@ -232,7 +233,7 @@ def _epoch_words(results: Results, run: RunResult) -> str:
 
 def _metric_first(results: Results, run: RunResult) -> list[str]:
     """Return the measured figures' names, the deciding one first."""
-    measured = [metric for metric in FIGURES if run.figure(metric) is not None]
+    measured = [metric for metric in results.sweep.recorded if run[metric] is not None]
     return sorted(measured, key=lambda metric: metric != results.sweep.objective.metric)
 
 

@@ -1,4 +1,4 @@
-"""The timeline of a schedule: bars of text, and numbers for programs."""
+"""Schedule of each slot: bars as text, numbers as JSON."""
 
 from __future__ import annotations
 

@@ -10,12 +10,13 @@ from cnnsweep.analysis.chart_batches import batch_chart, load_batch_losses
 from cnnsweep.analysis.chart_stopping import stop_words
 from cnnsweep.analysis.configurations import group_settings, replicate_words
 from cnnsweep.analysis.find_results import find_named
-from cnnsweep.analysis.results import FIGURES, Results, RunResult
+from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.test_results import test_words
 from cnnsweep.analysis.ties import starred_run
 from cnnsweep.formatting.columns import Column, build_table, figure_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, setting_text
+from cnnsweep.metrics.names import ACCURACY, LOSS, on_validation
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
 from cnnsweep.report.former_runs import LABEL
@@ -116,27 +117,24 @@ def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
 def _epochs(results: Results, run: RunResult, width: int) -> Text:
     rows = results.epochs[run.name]
     styles = ["green" if row.epoch == run.best_epoch else "" for row in rows]
-    metrics = [metric for metric in FIGURES if any(row.figure(metric) is not None for row in rows)]
+    metrics = [metric for metric in results.sweep.recorded if any(row[metric] is not None for row in rows)]
     columns = [
         Column("", [Text("★" if row.epoch == run.best_epoch else " ", BEST_STYLE) for row in rows], drop=0),
         Column("epoch", [Text(str(row.epoch), style) for row, style in zip(rows, styles, strict=True)], drop=0),
-        *(
-            figure_column(metric, results.sweep.objective, [row.figure(metric) for row in rows], styles)
-            for metric in metrics
-        ),
+        *(figure_column(metric, results.sweep.objective, [row[metric] for row in rows], styles) for metric in metrics),
         Column("time", [Text(duration_text(row.epoch_duration), "dim") for row in rows], drop=20),
     ]
     return build_table(columns, width)
 
 
 def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
-    """Return accuracy and loss over the epochs, training (t) against validation (v)."""
+    """Return each metric over the epochs, training (t) against validation (v)."""
     rows = results.epochs[run.name]
     plots = []
-    for name in ("accuracy", "loss"):
+    for name in (ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics)):
         curves = []
-        for prefix, label, colour in (("val_", "v", "green"), ("", "t", "cyan")):
-            points = [(row.epoch, y) for row in rows if (y := row.figure(prefix + name)) is not None]
+        for metric, label, colour in ((on_validation(name), "v", "green"), (name, "t", "cyan")):
+            points = [(row.epoch, y) for row in rows if (y := row[metric]) is not None]
             if len(points) > 1:
                 xs, ys = zip(*points, strict=True)
                 curves.append(Curve(label, xs, ys, colour))

@@ -1,87 +1,99 @@
-"""Settings chosen by what those before have reached, with Optuna's
+"""Samplers that use one of Optuna's.
 
-A study is built anew at every call from what is told, so nothing has to be kept between calls or written down.
+A study is built anew for every suggestion, from the observations alone, so nothing has to be kept or written down.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import optuna
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler, GPSampler, TPESampler
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from cnnsweep.samplers.base import LearningSampler, Observation, Suggestion, text_seed, worst_value
+from cnnsweep.samplers.space import SearchSpace
 
-from cnnsweep.config.search_entry import Search
-from cnnsweep.samplers.base import Dimension, Picks, Told, text_seed, worst_value
-from cnnsweep.samplers.optuna_distributions import decode, distribution_of, encode
+if TYPE_CHECKING:
+    import optuna
+    from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
+
+Outcome = tuple[float | None, Mapping[int, float], bool]  # the metric, the curve, and whether the trial was pruned
 
 
-@dataclass(frozen=True, slots=True)
-class LearnedSuggester:
-    """TPE (Bergstra et al. 2011), or a Gaussian process with expected improvement (Jones et al. 1998), by Optuna.
+class OptunaSampler(LearningSampler):
+    """Base of samplers that use one of Optuna's.
 
-    Both see settings that are asked for and not trained yet, those of the same call too, and keep away from them.
-    The first ten settings are random.
+    They see trials that are not trained yet, those of the same call too, and keep away from them. The first ten trials
+    are random.
     """
 
-    search: Search
-    dimensions: tuple[Dimension, ...]
-    mode: str
+    uses_running: ClassVar[bool] = True
+    package: ClassVar[str] = "optuna"
 
-    def suggest(self, told: Sequence[Told], drawn: int, count: int) -> list[Picks]:
-        """Return the next picks; see `Suggester.suggest`."""
+    def build(self, seed: int) -> BaseSampler:
+        """Return Optuna's sampler."""
+        raise NotImplementedError
+
+    def outcome(self, observation: Observation, worst: float | None) -> Outcome | None:
+        """Return an observation that is not pending as Optuna's sampler takes it; None if it is of no use to it.
+
+        Args:
+            worst: the worst metric of any trial; None if there is none.
+        """
+        raise NotImplementedError
+
+    def suggest(
+        self, space: SearchSpace, observations: Sequence[Observation], drawn: int, count: int
+    ) -> list[Suggestion]:
+        """Return the next suggestions; see `Sampler.suggest`."""
+        from cnnsweep.samplers.optuna_distributions import decode, distribution_of
+
+        distributions = {dimension.name: distribution_of(dimension) for dimension in space.dimensions}
         with _silence():
-            study = self._study(told, text_seed(f"{self.search.seed} {drawn}"))
-            asked = [study.ask(self._distributions()).params for _ in range(count)]
-        return [{d.name: decode(d, codes[d.name]) for d in self.dimensions} for codes in asked]
+            study = self._study(space, observations, distributions, text_seed(f"{self.seed} {drawn}"))
+            codes = [study.ask(distributions).params for _ in range(count)]
+        return [{d.name: decode(d, one[d.name]) for d in space.dimensions} for one in codes]
 
-    def _study(self, told: Sequence[Told], seed: int) -> optuna.Study:
+    def _study(
+        self, space: SearchSpace, observations: Sequence[Observation], distributions: dict[str, Any], seed: int
+    ) -> optuna.Study:
+        import optuna
+
         study = optuna.create_study(
-            direction="maximize" if self.mode == "max" else "minimize", sampler=self._sampler(seed)
+            direction="maximize" if space.mode == "max" else "minimize", sampler=self.build(seed)
         )
-        worst = worst_value(told, self.mode)
-        study.add_trials(trial for one in told if (trial := self._trial(one, worst)) is not None)
+        worst = worst_value(observations, space.mode)
+        trials = (self._trial(space, one, distributions, worst) for one in observations)
+        study.add_trials(trial for trial in trials if trial is not None)
         return study
 
-    def _trial(self, told: Told, worst: float | None) -> FrozenTrial | None:
-        """Return a setting as a trial of Optuna's; None if there is nothing to learn from it.
+    def _trial(
+        self, space: SearchSpace, observation: Observation, distributions: dict[str, Any], worst: float | None
+    ) -> FrozenTrial | None:
+        from optuna.trial import TrialState, create_trial
 
-        TPE ranks pruned trials after complete ones, by how far they came and then by their last figure; one without
-        figures is last of all. The Gaussian process takes complete trials only.
-        """
-        state, value, curve = TrialState.COMPLETE, told.value, dict[int, float]()
-        if told.is_pending:
-            state, value = TrialState.RUNNING, None
-        elif self.search.method == "tpe" and value is None:
-            state = TrialState.PRUNED
-        elif self.search.method == "tpe" and told.curve:
-            state, curve = TrialState.PRUNED, dict(told.curve)
-        elif value is None and (value := worst) is None:
+        from cnnsweep.samplers.optuna_distributions import encode
+
+        outcome = (None, {}, False) if observation.is_pending else self.outcome(observation, worst)
+        if outcome is None:
             return None
+        value, curve, is_pruned = outcome
+        ended = TrialState.PRUNED if is_pruned else TrialState.COMPLETE
         return create_trial(
-            state=state,
+            state=TrialState.RUNNING if observation.is_pending else ended,
             value=value,
-            params={d.name: encode(d, told.picks[d.name]) for d in self.dimensions},
-            distributions=self._distributions(),
-            intermediate_values=curve,
+            params={d.name: encode(d, observation.suggestion[d.name]) for d in space.dimensions},
+            distributions=distributions,
+            intermediate_values=dict(curve),
         )
-
-    def _distributions(self) -> dict[str, BaseDistribution]:
-        return {dimension.name: distribution_of(dimension) for dimension in self.dimensions}
-
-    def _sampler(self, seed: int) -> BaseSampler:
-        if self.search.method == "tpe":
-            return TPESampler(seed=seed, multivariate=True, constant_liar=True)
-        return GPSampler(seed=seed, warn_independent_sampling=False)
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep Optuna's log and its notes on experimental parts off the terminal, and leave all as it was."""
+    """Keep Optuna's log and its notes on experimental parts off the terminal, and restore its settings."""
+    import optuna
+
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:

@@ -1,10 +1,10 @@
-"""A dimension as Optuna searches it: which distribution, and the way there and back."""
+"""Conversion between dimensions and Optuna's distributions."""
 
 from __future__ import annotations
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from cnnsweep.samplers.base import Dimension
+from cnnsweep.samplers.space import Dimension
 from cnnsweep.samplers.transforms import share_below
 
 

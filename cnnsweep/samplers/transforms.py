@@ -1,11 +1,11 @@
-"""Between the numbers of an interval and what a method searches in their place."""
+"""Transform between the numbers of an interval and shares of its draws."""
 
 from __future__ import annotations
 
 import math
 from statistics import NormalDist
 
-from cnnsweep.samplers.base import Dimension
+from cnnsweep.samplers.space import Dimension
 
 
 def share_below(dimension: Dimension, value: float) -> float:

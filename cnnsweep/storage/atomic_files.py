@@ -34,7 +34,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 class OutputFile:
     """A file that is written from its beginning or at its end, as `shutil` and TensorBoard's writer expect one.
 
-    What is written lies in memory until `flush`, unless there is a megabyte of it.
+    Data stay in memory until `flush`, or until there is a megabyte.
     """
 
     def __init__(self, path: Path, *, append: bool = False) -> None:
@@ -111,9 +111,9 @@ class OutputFile:
 
 
 def displacement(descriptor: int, path: Path) -> str | None:
-    """Return what became of the name of an open file, in words; None where the name still leads to that file.
+    """Return the change to the name of an open file, in words; None if the name still leads to that file.
 
-    Editors and rsync write a file anew and rename it; what is written to the one before is then lost to everybody.
+    Editors and rsync write a new file and rename it; later writes to the former file are then lost.
     """
     if os.name == "nt":  # a name whose file is open cannot be taken away there
         return None
@@ -129,7 +129,7 @@ def displacement(descriptor: int, path: Path) -> str | None:
 
 
 def replace_file(path: Path, content: bytes | str) -> None:
-    """Write a file so that a reader, or a crash at any instant, meets the old content or the new, never a part.
+    """Write a file so that a reader, or a crash at any instant, finds the old content or the new, never a part.
 
     Raises:
         FolderError: the disk is full, or the folder cannot be written.
@@ -147,14 +147,14 @@ def replace_files(contents: Mapping[Path, bytes | str]) -> None:
 
 
 def replace_file_by(path: Path, write: Callable[[OutputFile], object]) -> None:
-    """As `replace_file`, for content that is written piece by piece."""
+    """As `replace_file`, for content written piece by piece."""
     with _all_or_rubbish([path]) as temporaries, OutputFile(temporaries[path]) as file:
         write(file)
         file.sync()
 
 
 def replace_and_keep(path: Path, previous: Path, content: bytes) -> None:
-    """As `replace_file`, but the file that was there stays under another name; in between only that one is there."""
+    """As `replace_file`, but keep the former file under another name; in between only that one exists."""
     with _all_or_rubbish([path], {path: previous}) as temporaries, OutputFile(temporaries[path]) as file:
         file.write(content)
         file.sync()
@@ -162,7 +162,7 @@ def replace_and_keep(path: Path, previous: Path, content: bytes) -> None:
 
 @contextmanager
 def _all_or_rubbish(paths: Any, kept: Mapping[Path, Path] | None = None) -> Iterator[Mapping[Path, Path]]:
-    """Give a temporary name for each path; rename when all are written, or remove what was begun."""
+    """Yield a temporary name for each path; rename when all are written, or remove incomplete files."""
     temporaries = {path: temporary_name(path, os.getpid()) for path in paths}
     path = next(iter(temporaries))
     try:
@@ -206,7 +206,7 @@ def cut_file(path: Path, length: int) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, where there are none; they survive a power loss.
+    """Create a folder and its parents if missing; they survive a power loss.
 
     Raises:
         FolderError: one cannot be made.
@@ -240,7 +240,7 @@ def remove_folder(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a killed process had begun to write into a folder; for who alone writes there."""
+    """Remove incomplete files of a killed process; only for the folder's single writer."""
     for path in folder.glob(f".*{TEMPORARY}"):
         if is_leftover(path):
             remove_file(path)
@@ -258,7 +258,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def unwritable(path: Path, error: OSError) -> FolderError:
-    """Return the error that says why a file could not be written, and what to do."""
+    """Return the error for a file that could not be written, with the reason and the remedy."""
     again = "run the same command again; nothing that was saved is lost"
     if error.errno in _FULL:
         what = "the limit on the size of files" if error.errno == errno.EFBIG else str(error.strerror)
@@ -271,7 +271,7 @@ def unwritable(path: Path, error: OSError) -> FolderError:
 
 
 def encoded(text: str) -> bytes:
-    r"""Return text as UTF-8, which every file of ours is, whatever the locale.
+    r"""Return text as UTF-8, the encoding of all our files in every locale.
 
     Bytes of a file's name that are no text, which Python has as lone surrogates, become escapes, as `\udcf6`. In JSON
     these mean the very name again.

@@ -1,6 +1,6 @@
 """`best.safetensors`: a run's best weights, for use.
 
-It carries its own description (what model, what data, which figures) in its header, so it can be copied anywhere;
+Its header holds a model card (model, data, metrics), so the file can be copied anywhere;
 `best.json` repeats it for people. The weights are the plain model's, however the run was trained.
 """
 
@@ -35,7 +35,7 @@ _COPIES = 3  # of the weights in memory at once: as read, in the model, and on t
 class BestCheckpoint:
     """A run's best weights with everything that is needed to use them.
 
-    `description` holds, as plain JSON values: run, run_id, epoch, figures of that epoch, model, image_shape, classes,
+    `description` holds, as plain JSON values: run, run_id, epoch, metrics of that epoch, model, image_shape, classes,
     pixels (mean, std), dataset, split, precision, the version of cnnsweep, and the digest of the weights.
     """
 
@@ -81,7 +81,7 @@ def load_best(path: Path) -> BestCheckpoint:
 
 
 def read_description(path: Path) -> Mapping[str, Any]:
-    """Read what a `best.safetensors` says of itself, whatever its weights are.
+    """Read the model card of a `best.safetensors`, whatever its weights are.
 
     Raises:
         CheckpointError: it is damaged, or was not written by cnnsweep.

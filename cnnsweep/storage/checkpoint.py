@@ -1,4 +1,4 @@
-"""`last.safetensors`, from which a run goes on: weights, optimizer state and the epoch's record.
+"""`last.safetensors`, from which a run resumes: weights, optimizer state and the epoch's record.
 
 It is the plain model's, however the run was trained. Safetensors holds tensors and a JSON text only, so nothing in it
 can execute, and no tensor can claim more memory than the file has. Folders of earlier versions have a `last.pt`, which
@@ -7,7 +7,6 @@ is a pickle; it is still read, with torch's restricted reader.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import io
@@ -29,6 +28,7 @@ from cnnsweep.errors import CheckpointError, FolderError
 from cnnsweep.free_memory import free_memory_bytes, gigabytes
 from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.paths import RunPaths
+from cnnsweep.storage.rows import record_from_row, row_from_record
 from cnnsweep.storage.safetensors_files import header_text, read_safetensors
 from cnnsweep.types import EpochRecord
 
@@ -41,7 +41,7 @@ _ZIP_OVERHEAD = 1 << 20  # bytes that a zip archive's members may be larger than
 
 @dataclass(frozen=True, slots=True)
 class LastCheckpoint:
-    """Where a run goes on: after the epoch of `record`, with these weights and this optimizer state."""
+    """Resume point of a run: the epoch of `record`, weights and optimizer state."""
 
     record: EpochRecord
     weights: Mapping[str, Tensor]
@@ -49,7 +49,7 @@ class LastCheckpoint:
 
 
 def on_cpu(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return copies as safetensors wants them: on the CPU, without strides, each with memory of its own."""
+    """Return copies for safetensors: on the CPU, contiguous, each with memory of its own."""
     return {name: _on_cpu(weight) for name, weight in weights.items()}
 
 
@@ -66,17 +66,17 @@ def encode_last(record: EpochRecord, weights: Mapping[str, Tensor], optimizer: M
     """
     tensors = {_WEIGHTS + name: weight for name, weight in weights.items()}
     state = _take_tensors(optimizer, tensors)
-    about = {"version": VERSION, "record": dataclasses.asdict(record), "optimizer": state}
+    about = {"version": VERSION, "record": {"run_id": record.run_id, **row_from_record(record)}, "optimizer": state}
     return save_safetensors(tensors, {_DESCRIPTION: json.dumps(about)})
 
 
 def digest(content: bytes) -> str:
-    """Return the SHA-256 that the journal keeps of a checkpoint."""
+    """Return the SHA-256 of a checkpoint, as the journal records it."""
     return hashlib.sha256(content).hexdigest()
 
 
 def load_last(paths: RunPaths, known: Mapping[str, int]) -> tuple[LastCheckpoint | None, dict[Path, str]]:
-    """Return a run's newest whole checkpoint, or None if there is none, and what is wrong with damaged files.
+    """Return a run's newest intact checkpoint, or None, and the problems of damaged files.
 
     Args:
         known: the SHA-256 of every checkpoint that the journal knows of, and its epoch. Only such a file is opened,
@@ -127,7 +127,7 @@ def _decode(path: Path, content: bytes) -> LastCheckpoint:
     """Read a checkpoint's bytes.
 
     Raises:
-        CheckpointError: they are none.
+        CheckpointError: they are no checkpoint.
     """
     try:
         if path.suffix == ".pt":
@@ -137,7 +137,7 @@ def _decode(path: Path, content: bytes) -> LastCheckpoint:
         if about["version"] > VERSION:
             raise ValueError(f"version {about['version']}, this cnnsweep reads up to {VERSION}: upgrade it")
         weights = {n.removeprefix(_WEIGHTS): t for n, t in tensors.items() if n.startswith(_WEIGHTS)}
-        return LastCheckpoint(EpochRecord(**about["record"]), weights, _put_tensors(about["optimizer"], tensors))
+        return LastCheckpoint(_record(about["record"]), weights, _put_tensors(about["optimizer"], tensors))
     except Exception as error:  # whatever a reader raises of bytes that are no checkpoint
         # Torch's own words would have a person load the file in a way that runs whatever it holds.
         is_refused = isinstance(error, UnpicklingError) or "weights_only" in str(error)
@@ -154,7 +154,11 @@ def _decode_pickled(content: bytes) -> LastCheckpoint:
     tensors: dict[str, Tensor] = {}
     _take_tensors([fields["weights"], fields["optimizer"]], tensors, copies=False)
     _refuse_hollow(tensors.values())
-    return LastCheckpoint(EpochRecord(**fields["record"]), fields["weights"], fields["optimizer"])
+    return LastCheckpoint(_record(fields["record"]), fields["weights"], fields["optimizer"])
+
+
+def _record(fields: Mapping[str, Any]) -> EpochRecord:
+    return record_from_row(fields["run_id"], {"divergence": None, **fields})  # early checkpoints have no divergence
 
 
 def _refuse_hollow(tensors: Iterable[Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Take a sweep's results away, and nothing else that lies in its folder."""
+"""Removal of a sweep's results, and of nothing else in its folder."""
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.storage.atomic_files import cut_file, remove_file, remove_folder, unwritable
@@ -8,7 +8,7 @@ from cnnsweep.storage.state import read_history
 
 
 def clear_sweep(paths: SweepPaths) -> None:
-    """Delete what cnnsweep wrote into a sweep's folder; other files stay.
+    """Delete the files of cnnsweep in a sweep's folder; other files stay.
 
     Raises:
         FolderError: the sweep is running, or the folder cannot be written.

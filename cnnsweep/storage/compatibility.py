@@ -1,4 +1,4 @@
-"""Whether a folder's sweep may go on with what is asked for now, and what has changed since the last time."""
+"""Compatibility of a sweep file with the results in its folder, and the changes since the last command."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +14,8 @@ _MUST_AGREE = (
     *("name", "dataset", "fingerprint", "normalize", "validation", "folds", "seed", "metric", "mode", "scope"),
     "precision",
 )
+# By the key of a sampler's and a pruner's code: what its former version has decided.
+_STAYS = {"search": "settings that it has chosen stay", "early_stop": "runs that it has stopped stay stopped"}
 _SINCE = {"folds": None, "scope": BEST}  # what a journal from before these were written means
 
 
@@ -61,10 +63,33 @@ def _difference(key: str, before: Any, now: Any, fingerprint_before: str | None)
 
 
 def what_changed(history: SweepHistory, facts: Mapping[str, Any]) -> list[str]:
-    """Return in lines how the sweep file differs from the last time; none if it does not."""
-    if history.sweep is None or history.sweep["spec"] == facts["spec"]:
+    """Return in lines how the sweep file, and the code that it names, differ from the last time; none if equal."""
+    if history.sweep is None:
         return []
-    before, now = history.sweep["spec"].splitlines(), facts["spec"].splitlines()
+    return [*_changed_lines(history.sweep, facts), *_changed_code(history.sweep, facts)]
+
+
+def _changed_lines(last: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    if last["spec"] == facts["spec"]:
+        return []
+    before, now = last["spec"].splitlines(), facts["spec"].splitlines()
     gone = [f"  - {line.strip()}" for line in before if line not in now]
     new = [f"  + {line.strip()}" for line in now if line not in before]
     return ["the sweep file changed since the last time; runs that are done stay:", *gone, *new]
+
+
+def has_other_spec(history: SweepHistory, facts: Mapping[str, Any]) -> bool:
+    """True if the last command had another sweep file, or was of a version before the journal had former runs."""
+    before = history.sweep
+    return before is not None and (before["spec"] != facts["spec"] or "former" not in before)
+
+
+def _changed_code(last: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
+    """Return a line about each sampler or pruner of the same name, but other code."""
+    before, now = last.get("code", {}), facts.get("code", {})
+    return [
+        f"{key}: the code of {facts[key]['method']} changed since the last time; {_STAYS[key]}"
+        for key in _STAYS
+        if key in now and last.get(key) is not None and before.get(key, now[key]) != now[key]
+        if last[key].get("method") == facts[key]["method"]
+    ]

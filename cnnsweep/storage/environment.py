@@ -1,4 +1,4 @@
-"""What a sweep ran on and with: enough to say, later, why two sweeps differ."""
+"""Environment of a sweep: enough to explain later why two sweeps differ."""
 
 import importlib.metadata
 import os

@@ -1,15 +1,15 @@
-"""What the events of a journal must hold: one that cnnsweep did not write is an error, and no surprise later."""
+"""Schema of journal events: an event that cnnsweep did not write is an error, and no surprise later."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from cnnsweep.metrics.objective import METRICS
+from cnnsweep.metrics.names import STANDARD, is_metric_name, recorded_names
 from cnnsweep.storage.paths import is_folder_name
 
 _NUMBER = (int, float)
-_FIGURE = (int, float, type(None))
+_VALUE = (int, float, type(None))
 _TEXT_OR_NONE = (str, type(None))
 _MOST_THREADS = 4096
 
@@ -19,7 +19,13 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
         **dict.fromkeys(("name", "dataset", "fingerprint", "model", "metric", "mode", "precision", "device"), str),
         **{"version": int, "spec": str, "seed": int, "threads": int, "normalize": dict, "overrides": list},
         **{"description": _TEXT_OR_NONE, "validation": _NUMBER, "scope?": str, "folds?": (int, type(None))},
-        **{"search?": (dict, type(None)), "early_stop?": (dict, type(None)), "former?": list},
+        **{
+            "search?": (dict, type(None)),
+            "early_stop?": (dict, type(None)),
+            "former?": list,
+            "metrics?": list,
+            "code?": dict,
+        },
         **dict.fromkeys(("validation_images?", "largest_class?"), (int, type(None))),
     },
     "run": {
@@ -29,27 +35,28 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "asked": {"space": str, "drawn": int, "picks": list, "configurations": list},
     "planned": {"groups": list, "conditions": dict, "goals?": dict},
     "epoch": {
-        **{"run": str, "epoch": int, "steps": int, "lr": _FIGURE, "checkpoint": _TEXT_OR_NONE, "best?": _TEXT_OR_NONE},
-        **dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), _FIGURE),
+        **{"run": str, "epoch": int, "steps": int, "lr": _VALUE, "checkpoint": _TEXT_OR_NONE, "best?": _TEXT_OR_NONE},
+        **dict.fromkeys(STANDARD, _VALUE),
+        "metrics?": dict,
         **{"epoch_duration": _NUMBER, "run_duration": _NUMBER, "divergence": _TEXT_OR_NONE},
     },
     "judged": {"verdicts": list},
     "resumed": {"run": str, "epoch": int},
     "ended": {"run": str, "status": str, "cause": _TEXT_OR_NONE, "kind?": _TEXT_OR_NONE},
     "cleaned": {},
-    "left": {"status": str, "elapsed?": _FIGURE},
+    "left": {"status": str, "elapsed?": _VALUE},
     "tested": {
         **dict.fromkeys(("run", "configuration", "split"), str),
-        **{"accuracy": _NUMBER, "loss": _FIGURE, "images": int, "correct": int, "refit": bool},
+        **{"accuracy": _NUMBER, "loss": _VALUE, "images": int, "correct": int, "refit": bool},
     },
 }
 
 _GROUP: Mapping[str, type | tuple[type, ...]] = {
-    **{"programs": list, "threaded": bool, "why": str, "step_s": _FIGURE, "kind?": str, "companions?": dict},
+    **{"programs": list, "threaded": bool, "why": str, "step_s": _VALUE, "kind?": str, "companions?": dict},
     "way?": (dict, type(None)),
 }
 _WAY: Mapping[str, type | tuple[type, ...]] = {
-    **{"size": int, "threads": int, "of": int, "most": int, "why": str, "alone_s": _FIGURE, "step_s": _FIGURE},
+    **{"size": int, "threads": int, "of": int, "most": int, "why": str, "alone_s": _VALUE, "step_s": _VALUE},
 }
 
 
@@ -64,16 +71,28 @@ def check_event(event: Mapping[str, Any]) -> None:
         raise ValueError("its kind is unknown")
     _check(event, {"time": str, **_FIELDS[kind]})
     if kind == "sweep":
-        if event["metric"] not in METRICS or event["mode"] not in ("min", "max"):
+        _check_metrics(event.get("metrics", []))
+        names = recorded_names(one["name"] for one in event.get("metrics", []))
+        if event["metric"] not in names or event["mode"] not in ("min", "max"):
             raise ValueError("there is no such metric or mode")
         if not 1 <= event["threads"] <= _MOST_THREADS:
             raise ValueError("'threads' is out of range")
+    elif kind == "epoch":
+        if not all(isinstance(value, _VALUE) and value is not True for value in event.get("metrics", {}).values()):
+            raise ValueError("'metrics' are no numbers")
     elif kind == "run" and not is_folder_name(event["name"]):
         raise ValueError("the run's name is not that of a folder")
     elif kind == "asked":
         _check_round(event["picks"], event["configurations"])
     elif kind == "planned":
         _check_plan(event["groups"], event["conditions"], event.get("goals", {}))
+
+
+def _check_metrics(metrics: list[Any]) -> None:
+    for metric in metrics:
+        _check(metric, {"name": str, "greater_is_better": bool})
+        if not is_metric_name(metric["name"]):
+            raise ValueError("a metric's name is none")
 
 
 def _check_round(picks: list[Any], configurations: list[Any]) -> None:

@@ -1,19 +1,19 @@
-"""The journal: the one true record of a sweep, from which every other file can be made again.
+"""The journal: the source of truth of a sweep, from which every other file can be rebuilt.
 
 One JSON object a line, each ending in a checksum of itself, appended and fsynced. A crash can tear the last line only;
 the torn tail is cut off before the next append. The events:
 
     sweep      a command began: the frozen spec, the command line, versions, threads, the data's fingerprint
     run        a run was announced: id, name, settings, model, number of parameters
-    asked      a search chose settings: its picks, and how many it has drawn so far
+    asked      a sampler suggested trials: its suggestions, and the number drawn so far
     planned    which runs train together: their ids by group, program and trajectory, why, and under what conditions
     epoch      a run's epoch ended: its EpochRecord, the SHA-256 of the checkpoint that holds its weights, and, where it
                is the best so far, that of the best weights
-    judged     what an early-stopping rule found about configurations after an epoch: its Verdicts
-    resumed    a run goes on after an epoch; records of later epochs no longer count
+    judged     a pruner decided about trials after an epoch: its decisions
+    resumed    a run resumes after an epoch; records of later epochs no longer count
     ended      a run ended: its RunOutcome
     left       the command ended: finished or interrupted
-    cleaned    best weights of runs were removed, since a person asked for that
+    cleaned    best weights of runs were removed at the user's request
     tested     a run's checkpoint was measured on the test set: accuracy, loss, number of images
 """
 
@@ -42,7 +42,7 @@ _CHECKSUM_LENGTH = len(',"crc":"00000000"}')
 
 
 class Journal:
-    """An open journal; only one process may hold it, which the folder's lock sees to."""
+    """An open journal; the folder's lock ensures that one process holds it."""
 
     def __init__(self, path: Path) -> None:
         """Open for appending, after cutting off a torn last line.
@@ -96,10 +96,10 @@ class Journal:
             raise self._loss
 
     def keep(self, place: Path) -> str:
-        """Write down anew what no name leads to any more; return in words where it is now.
+        """Write lines that no name leads to any more to another file; return its place in words.
 
         Args:
-            place: where it goes, if nothing is there; else beside it, with a number.
+            place: the path, if it is free; else a path beside it, with a number.
         """
         if os.fstat(self._reader.fileno()).st_nlink:
             return f"what was recorded is whole, {_name_now(self._reader)}"
@@ -145,7 +145,7 @@ def read_journal(path: Path) -> Iterator[Mapping[str, Any]]:
 
 
 def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
-    """Return every line of a journal with its event, None where the line is not whole.
+    """Return every line of a journal with its event, None for an incomplete line.
 
     Raises:
         OSError: the file cannot be read, or cannot be a journal.
@@ -160,19 +160,19 @@ def read_lines(path: Path) -> list[tuple[bytes, Mapping[str, Any] | None]]:
 
 
 def lines_of(file: BinaryIO) -> Iterator[bytes]:
-    """Yield lines; one that is longer than any of ours comes in pieces, which are not whole."""
+    """Yield lines; a line longer than any of ours comes in incomplete pieces."""
     return iter(lambda: file.readline(_LONGEST_LINE), b"")
 
 
 def _name_now(file: BinaryIO) -> str:
-    """Return in words by which name an open file can be found, where the system can tell."""
+    """Return the present name of an open file, in words, if the system knows it."""
     with suppress(OSError):
         return f"and is now {os.readlink(f'/proc/self/fd/{file.fileno()}')}"  # noqa: PTH115 - the name, not a path
     return "where it was moved to"
 
 
 def _cut_torn_tail(path: Path) -> int:
-    """Cut off a torn last line; return how long the journal is without it."""
+    """Cut off a torn last line; return the length of the journal without it."""
     whole = 0
     with open_regular(path) as file:
         for number, line in enumerate(lines_of(file), start=1):
@@ -187,14 +187,14 @@ def _cut_torn_tail(path: Path) -> int:
 
 
 def unreadable(path: Path, error: OSError) -> ResultsError:
-    """Return the error that says why a journal cannot be read."""
+    """Return the error for an unreadable journal, with the reason."""
     if error.errno in (errno.EISDIR, errno.EINVAL):
         return ResultsError(f"{path}: is not a file, so it is no journal; give a sweep's folder")
     return ResultsError(f"{path}: cannot be read ({error.strerror})")
 
 
 def damaged_line(path: Path, number: int) -> ResultsError:
-    """Return the error that says which line of a journal is damaged, and what to do."""
+    """Return the error for a damaged line of a journal, with its number and the remedy."""
     return ResultsError(
         f"{path}:{number}: the line is damaged (its checksum does not match); "
         f"keep what is whole with: cnnsweep doctor {path.parent} --repair"
@@ -208,7 +208,7 @@ def encode_event(event: Mapping[str, Any]) -> bytes:
 
 
 def decode_event(line: bytes) -> Mapping[str, Any] | None:
-    """Return the event of a line, or None where the line is torn, damaged or no event."""
+    """Return the event of a line, or None if the line is torn, damaged or no event."""
     if not line.endswith(b'"}\n') or len(line) < _CHECKSUM_LENGTH:
         return None
     body, checksum = line[: -_CHECKSUM_LENGTH - 1] + b"}", line[-11:-3]

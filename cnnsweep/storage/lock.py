@@ -32,7 +32,7 @@ class Hold:
         self._folder = _which(paths.folder)
 
     def loss(self) -> str | None:
-        """Return in words that the folder is no longer this process's, and why; None while it is."""
+        """Return the reason why the folder is no longer this process's, in words; None while it is."""
         became = displacement(self._lock.fileno(), self._paths.lock)
         if became is None:
             return None
@@ -44,7 +44,7 @@ class Hold:
         return f"{self._paths.lock}: {became}, so that two commands could write into this folder at once"
 
     def close(self) -> None:
-        """Forget the lock; only after it was let go, since some disks let go of a file whenever it is closed."""
+        """Forget the lock; only after its release, since some disks release a file whenever it is closed."""
         self._lock.close()
 
 
@@ -58,9 +58,9 @@ def _which(folder: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def locked(paths: SweepPaths) -> Iterator[Hold]:
-    """Hold a sweep's folder, which is made if need be.
+    """Hold a sweep's folder; create it if missing.
 
-    The operating system lets go of the lock when the process ends, however it ends, so a stale one never blocks.
+    The operating system releases the lock when the process ends, however it ends, so a stale one never blocks.
 
     Raises:
         FolderError: another process holds it, it cannot be written, something else lies in the lock's place, or its
@@ -90,7 +90,7 @@ def locked(paths: SweepPaths) -> Iterator[Hold]:
 
 
 def holder(paths: SweepPaths) -> str | None:
-    """Return in words who holds a sweep's folder, or None where nobody does, or it cannot be told.
+    """Return the holder of a sweep's folder, in words; None if it is free or unknown.
 
     Raises:
         FolderError: something else lies in the lock's place, or the folder's name is no text.
@@ -110,7 +110,7 @@ def holder(paths: SweepPaths) -> str | None:
 
 
 def lock_of(path: Path) -> FileLock:
-    """Return the lock of a file, not taken yet; taking it may empty the file, which therefore has to be a lock's own.
+    """Return the lock of a file, not acquired yet; acquiring may empty the file, which must therefore be a lock file.
 
     Raises:
         FolderError: a link, a folder, a pipe or a device lies there.

@@ -1,4 +1,4 @@
-"""Every file name that a sweep leaves behind, in one place."""
+"""All file names of a sweep, in one place."""
 
 import re
 import stat
@@ -11,7 +11,7 @@ _LONGEST_NAME = 255  # bytes, in all file systems that are in use
 
 
 def is_folder_name(name: object) -> bool:
-    """True for the name of one folder: what comes from a file of a stranger must not lead out of the sweep's."""
+    """True for the name of one folder: a name in an untrusted file must not lead out of the sweep's folder."""
     if not isinstance(name, str) or name in ("", ".", "..") or any(char in name for char in "/\\:\0"):
         return False
     return len(name.encode("utf-8", "replace")) <= _LONGEST_NAME and not _has_surrogates(name)
@@ -22,12 +22,12 @@ def _has_surrogates(text: str) -> bool:
 
 
 def refuse_undecodable(path: Path) -> None:
-    """Raise where a file or folder cannot be named to other programs: safetensors and TensorBoard want text.
+    """Raise if a name cannot be passed to other programs: safetensors and TensorBoard require text.
 
     Python has bytes of a name that are no text in the file system's encoding as lone surrogates.
 
     Raises:
-        FolderError: there are such.
+        FolderError: the name is not text.
     """
     if _has_surrogates(str(path)):
         raise FolderError(
@@ -126,12 +126,12 @@ TEMPORARY = ".tmp"  # how names of files end that are not whole yet
 
 
 def temporary_name(path: Path, process: int) -> Path:
-    """Return the name under which a process writes a file before it is whole."""
+    """Return the name of a file while a process writes it."""
     return path.with_name(f".{path.name}.{process}{TEMPORARY}")
 
 
 def is_leftover(path: Path) -> bool:
-    """True for a file that a killed process had begun: by its name one of ours, so that no other is taken for one."""
+    """True for an incomplete file of a killed process: its name is one of ours, so that no other file matches."""
     try:
         return _LEFTOVER.fullmatch(path.name) is not None and stat.S_ISREG(path.lstat().st_mode)
     except OSError:

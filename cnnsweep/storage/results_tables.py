@@ -18,19 +18,10 @@ from cnnsweep.storage.state import RunHistory, SweepHistory
 from cnnsweep.types import EpochRecord, RunStatus
 
 VERSION = 1
-_EPOCH_FIGURES = (
-    "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "epoch_duration",
-    "run_duration",
-)
+_DURATIONS = ("epoch_duration", "run_duration")
 _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "correct", "time", "refit")
 _FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
-_RUN_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
 def write_tables(paths: SweepPaths, history: SweepHistory) -> None:
@@ -44,11 +35,11 @@ def write_tables(paths: SweepPaths, history: SweepHistory) -> None:
 
 
 def table_texts(paths: SweepPaths, history: SweepHistory) -> dict[Path, str]:
-    """Return what the three tables hold, in the order in which they are written."""
+    """Return the texts of the three tables, in the order of writing."""
     tables = make_tables(paths, history)
     return {
-        paths.results_csv: _csv(tables["epochs"], ["run", *_EPOCH_FIGURES]),
-        paths.runs_csv: _csv(tables["runs"], list(_empty_run_row())),
+        paths.results_csv: _csv(tables["epochs"], ["run", "epoch", *history.metrics, *_DURATIONS]),
+        paths.runs_csv: _csv(tables["runs"], list(_empty_run_row(history.metrics))),
         paths.results_json: to_json(tables, indent=1) + "\n",
     }
 
@@ -87,18 +78,23 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
             "elapsed": history.elapsed,
             "validation_images": sweep.get("validation_images"),
             "largest_class": sweep.get("largest_class"),
+            "metrics": sweep.get("metrics", []),
         },
         "runs": runs,
-        "epochs": [_epoch_row(run, record, hyperparameters) for run in history.runs.values() for record in run.records],
+        "epochs": [
+            epoch_row(run.name, record, history.metrics, {name: run.settings.get(name) for name in hyperparameters})
+            for run in history.runs.values()
+            for record in run.records
+        ],
         "tests": [{key: test[key] for key in TEST_FIELDS} for test in history.tests],
     }
 
 
 def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | None:
-    """Return the name of the best run of the best setting, or None where no run has a figure.
+    """Return the name of the best run of the best trial, or None if no run has the metric.
 
-    A setting counts by the mean over its runs, of equal ones by the mean loss, then by the order. One of which a run
-    diverged or failed comes after all others, whatever it reached before: its other seeds and folds were lucky.
+    A trial ranks by the mean over its runs, equal ones by the mean loss, then by their order. A trial with a diverged
+    or failed run comes after all others, whatever it reached before: its other seeds and folds were lucky.
 
     Args:
         rows: of the table of runs.
@@ -116,7 +112,7 @@ def _deciding(objective: Objective) -> tuple[str, str | None]:
 
 
 def rank_settings(rows: Sequence[Mapping[str, Any]], objective: Objective) -> list[list[Mapping[str, Any]]]:
-    """Return the rows by setting, the best setting first; see `best_run`."""
+    """Return the rows by trial, the best trial first; see `best_run`."""
     settings: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         settings.setdefault(row["configuration"], []).append(row)
@@ -133,7 +129,7 @@ def _mean_figure(rows: Sequence[Mapping[str, Any]], metric: str | None) -> float
     return fmean(figures) if figures else None
 
 
-def _empty_run_row() -> dict[str, Any]:
+def _empty_run_row(metrics: Sequence[str]) -> dict[str, Any]:
     return {
         "run": None,
         "id": None,
@@ -145,7 +141,7 @@ def _empty_run_row() -> dict[str, Any]:
         "epochs_done": 0,
         "epochs_planned": None,
         "best_epoch": None,
-        **dict.fromkeys(_RUN_FIGURES),
+        **dict.fromkeys(metrics),
         "run_duration": 0.0,
         "parameters": None,
         "checkpoint": None,
@@ -160,7 +156,7 @@ def _run_row(
     best = history.objective.standing(run.records)
     weights = paths.run(run.name).best_weights
     return {
-        **_empty_run_row(),
+        **_empty_run_row(history.metrics),
         "run": run.name,
         "id": run.id,
         "configuration": run.configuration,
@@ -171,7 +167,7 @@ def _run_row(
         "epochs_done": run.records[-1].epoch if run.records else 0,
         "epochs_planned": history.planned_epochs(run),
         "best_epoch": None if best is None else best.epoch,
-        **({} if best is None else {name: getattr(best, name) for name in _RUN_FIGURES}),
+        **({} if best is None else {name: best[name] for name in history.metrics}),
         "run_duration": run.records[-1].run_duration if run.records else 0.0,
         "parameters": run.parameters,
         "checkpoint": str(weights.relative_to(paths.folder)) if best is not None and weights.exists() else None,
@@ -182,24 +178,26 @@ def _run_row(
 
 
 def _status(history: SweepHistory, run: RunHistory) -> RunStatus:
-    """Return where a run stands: nothing trains after a command has ended, though it could not write down more."""
+    """Return the status of a run: nothing trains after a command has ended, even if it could not record that."""
     is_over = history.status != "running"
     return RunStatus.INTERRUPTED if is_over and run.status is RunStatus.RUNNING else run.status
 
 
 def _stop(history: SweepHistory, run: RunHistory) -> dict[str, Any] | None:
-    """Return why a rule ended a run early, or None if none did."""
+    """Return the decision that pruned a run, or None."""
     verdict = history.verdict_that_stopped(run)
     return None if verdict is None else {name: getattr(verdict, name) for name in _STOP_FIELDS}
 
 
-def _epoch_row(run: RunHistory, record: EpochRecord, hyperparameters: Sequence[str]) -> dict[str, Any]:
-    figures = {name: getattr(record, name) for name in _EPOCH_FIGURES}
-    return {"run": run.name, **figures, **{name: run.settings.get(name) for name in hyperparameters}}
+def epoch_row(run: str, record: EpochRecord, metrics: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `results.csv`: of a run by its name, with its values of hyperparameters."""
+    measured = {name: record[name] for name in metrics}
+    durations = {"epoch_duration": record.epoch_duration, "run_duration": record.run_duration}
+    return {"run": run, "epoch": record.epoch, **measured, **durations, **settings}
 
 
 def _columns(runs: Any) -> list[str]:
-    """Return the hyperparameters; the fold is none, and has a column of its own."""
+    """Return the hyperparameters; the fold is not one of them, and has a column of its own."""
     return list(dict.fromkeys(name for run in runs for name in run.settings if name != "fold"))
 
 

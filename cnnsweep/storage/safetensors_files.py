@@ -1,6 +1,6 @@
-"""Reads safetensors files that may come from a stranger: once, whole, and only where their header can be right.
+"""Reads untrusted safetensors files: once, completely, and only if their header can be valid.
 
-What is checked, hashed and used is then one and the same content, whatever becomes of the file meanwhile.
+The checked, hashed and used content is then the same, even if the file changes meanwhile.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _LENGTH = 8  # bytes, which say how long the header is
 
 
 def read_safetensors(path: Path, most: int) -> bytes:
-    """Return a file's content; of one that cannot be a safetensors file no more than its beginning is read.
+    """Return a file's content; of a file that cannot be safetensors only the beginning is read.
 
     Args:
-        most: how many bytes it may have.
+        most: limit of its size in bytes.
 
     Raises:
         OSError: it cannot be read, is no regular file, or larger than `most` (EFBIG).
@@ -41,7 +41,7 @@ def read_safetensors(path: Path, most: int) -> bytes:
 
 
 def header_text(content: bytes, key: str) -> str | None:
-    """Return a text of a file's header, None where it has no such text.
+    """Return a text of a file's header, None if it is missing.
 
     Raises:
         ValueError: the header is no JSON, or none of safetensors.

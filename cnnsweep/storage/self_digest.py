@@ -1,4 +1,4 @@
-"""The digest that `evaluation.json` has of itself."""
+"""The digest inside `evaluation.json`."""
 
 import hashlib
 

@@ -1,9 +1,7 @@
-"""What a journal says happened: its events folded into one state a run."""
+"""State of a sweep: the journal's events folded into one state per run."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.errors import ResultsError
+from cnnsweep.metrics.names import recorded_names
 from cnnsweep.metrics.objective import BEST, Objective
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import VERSION, read_journal
+from cnnsweep.storage.rows import record_from_event
 from cnnsweep.types import EpochRecord, FailureKind, Run, RunOutcome, RunStatus, Verdict
 
 
@@ -82,7 +82,7 @@ class RememberedGroup:
 
 @dataclass(frozen=True, slots=True)
 class RememberedWay:
-    """What was measured of runs of one family, which `planning.groups.family` names, and under what conditions.
+    """Measurements of runs of one family, see `planning.batching.family`, and their conditions.
 
     Attributes:
         size, threads, why, alone_s, step_s: see `training.calibration`: the way that was chosen, and what it takes.
@@ -160,6 +160,11 @@ class SweepHistory:
     def objective(self) -> Objective:
         assert self.sweep is not None
         return Objective(self.sweep["metric"], self.sweep["mode"], self.sweep.get("scope", BEST))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The recorded metrics by name, in the order of the columns of tables."""
+        return recorded_names(one["name"] for one in (self.sweep or {}).get("metrics", ()))
 
     @property
     def command_elapsed(self) -> float:
@@ -365,26 +370,6 @@ def event_from_run(run: Run, parameters: int) -> dict[str, Any]:
         "fold": run.fold,
         "epochs": run.hyperparameters.epochs,
     }
-
-
-def event_from_record(record: EpochRecord, checkpoint: str | None, best: str | None = None) -> dict[str, Any]:
-    """Return the fields of an `epoch` event; what is not finite becomes null in the file.
-
-    Args:
-        checkpoint: the SHA-256 of the last checkpoint.
-        best: the digest of the weights, where they are the best so far.
-    """
-    fields = dataclasses.asdict(record)
-    return {"run": fields.pop("run_id"), **fields, "checkpoint": checkpoint, "best": best}
-
-
-def record_from_event(event: Mapping[str, Any]) -> EpochRecord:
-    """Return the record of an `epoch` event; a null loss or accuracy was NaN."""
-    names = {f.name for f in dataclasses.fields(EpochRecord)} - {"run_id"}
-    fields = {name: event[name] for name in names}
-    for name in ("loss", "accuracy"):
-        fields[name] = math.nan if fields[name] is None else fields[name]
-    return EpochRecord(run_id=event["run"], **fields)
 
 
 def outcome_from_event(event: Mapping[str, Any]) -> RunOutcome:

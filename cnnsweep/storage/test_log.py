@@ -1,4 +1,4 @@
-"""Writes down that the test set was looked at, so that a report tells what was selected from what was tested."""
+"""Records uses of the test set, so that reports keep selection and test metrics apart."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from cnnsweep.storage.state import read_history
 
 
 def record_tests(paths: SweepPaths, tests: Sequence[Mapping[str, Any]]) -> None:
-    """Append to a sweep's journal what was measured on the test set, and bring its tables up to date.
+    """Append test metrics to a sweep's journal, and update its tables.
 
     Args:
         tests: the fields of `tables.TEST_FIELDS` but for the time.

@@ -1,4 +1,4 @@
-"""The files of one run: what an epoch adds to them, and how they go back to an earlier one."""
+"""The files of one run: additions of an epoch, and the return to an earlier epoch."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from cnnsweep.types import EpochReport
 class RunFiles:
     """Log, batch losses and checkpoints of a run; its TensorBoard events are the recorder's, which may give them up.
 
-    Every method raises FolderError where the disk is full or the folder cannot be written.
+    Every method raises FolderError if the disk is full or the folder cannot be written.
     """
 
     def __init__(self, paths: RunPaths) -> None:
         self.paths = paths
 
     def make_folder(self) -> None:
-        """Make the run's folder, if it is not there.
+        """Create the run's folder if missing.
 
         Raises:
-            FolderError: a symbolic link is in its place, which would lead what we write somewhere else.
+            FolderError: a symbolic link is in its place, which would lead our files somewhere else.
         """
         if self.paths.folder.is_symlink():
             raise FolderError(f"{self.paths.folder}: is a symbolic link; a run's folder must not be one: remove it")
@@ -53,7 +53,7 @@ class RunFiles:
         append_to(self.paths.log, f"{stamp}  {line}\n" + (f"{details}\n" if details else ""))
 
     def add_batch_losses(self, report: EpochReport) -> None:
-        """Add an epoch's losses; they are safe when `last.safetensors`, which comes after them, says so."""
+        """Add an epoch's losses; `last.safetensors`, which follows, commits them."""
         epoch, steps = report.record.epoch, report.record.steps
         losses = enumerate(report.batch_losses.tolist(), start=(epoch - 1) * steps + 1)
         lines = "".join(f"{epoch},{step},{loss!r}\n" for step, loss in losses)
@@ -66,25 +66,25 @@ class RunFiles:
             remove_file(self.paths.pickled_checkpoint)
 
     def remove_previous(self) -> None:
-        """Remove the checkpoint before the last one, which was kept in case that one should be damaged."""
+        """Remove the checkpoint before the last one, which was kept in case the last one is damaged."""
         try:
             remove_file(self.paths.previous_checkpoint)
         except OSError as error:
             raise unwritable(self.paths.previous_checkpoint, error) from error
 
     def save_best(self, weights: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
-        """Replace the best weights; see `checkpoints.save_best`."""
+        """Replace the best weights; see `best_weights.save_best`."""
         save_best(self.paths, weights, description)
 
     def load_last(self, known: Mapping[str, int]) -> tuple[LastCheckpoint | None, dict[Path, str]]:
-        """Return the newest whole checkpoint, and what is wrong with others; see `last_checkpoint.load_last`."""
+        """Return the newest intact checkpoint, and the problems of others; see `checkpoint.load_last`."""
         return load_last(self.paths, known)
 
     def problem_of_best(self, history: SweepHistory, run: RunHistory, epoch: int) -> str | None:
-        """Return why the best weights are not those of a run's epoch, in words; None if they are.
+        """Return why the best weights do not belong to a run's epoch, in words; None if they do.
 
         Raises:
-            CheckpointSizeError: they may be, but there is no memory to tell.
+            CheckpointSizeError: there is not enough memory to compare.
         """
         try:
             found = load_best(self.paths.best_weights).description
@@ -98,10 +98,10 @@ class RunFiles:
         return None if problem is None else f"{self.paths.best_weights}: {problem}"
 
     def go_back(self, last: LastCheckpoint | None, damaged: Iterable[Path]) -> None:
-        """Take back what is newer than a checkpoint, and what a killed process had begun; all of it for None.
+        """Remove everything newer than a checkpoint, and incomplete files of a killed process; all of it for None.
 
         Args:
-            damaged: checkpoints that are of no use.
+            damaged: unusable checkpoints.
         """
         try:
             remove_leftovers(self.paths.folder)

@@ -1,7 +1,7 @@
-"""A run's best weights, held against what its sweep's journal says they are.
+"""Verification of a run's best weights against its sweep's journal.
 
-A checkpoint vouches for itself: its weights are those that it was written with. Whose they are only the journal can
-tell, which has the digest of the weights of every epoch that was a run's best so far.
+A checkpoint proves that its weights are those that it was written with. Only the journal proves their run: it has the
+digest of the weights of every epoch that was a run's best so far.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _SHOWN = 12  # characters of a digest
 
 
 def load_known_best(path: Path) -> BestCheckpoint:
-    """Read a best checkpoint that is going to be used, and compare it with the journal of the sweep that it lies in.
+    """Read a best checkpoint before its use, and compare it with the journal of its sweep.
 
-    One that lies in the folder of no sweep's run has no journal: what it says of itself is all there is.
+    A checkpoint outside of any sweep has no journal: its model card is the only source.
 
     Raises:
-        CheckpointError: see `load_best`; or its weights are others than the journal says.
+        CheckpointError: see `load_best`; or its weights differ from those in the journal.
         ResultsError: the journal is damaged.
     """
     checkpoint = load_best(path)
@@ -47,11 +47,11 @@ def load_known_best(path: Path) -> BestCheckpoint:
 def why_not_of(about: Mapping[str, Any], history: SweepHistory, run: RunHistory) -> str | None:
     """Return why weights are not the best of a run, in words; None if they are.
 
-    A run under way may have those of an earlier epoch than its best: a crash, or this very moment, may lie between what
-    the journal says and the file.
+    An active run may have those of an earlier epoch than its best: a crash, or this very moment, may lie between the
+    journal and the file.
 
     Args:
-        about: what the checkpoint says of itself; that its weights are those which it names was checked.
+        about: the model card; its digest of the weights was checked.
     """
     standing = history.objective.standing(run.records)
     epochs = [record.epoch for record in run.records]
@@ -63,7 +63,7 @@ def why_not_of(about: Mapping[str, Any], history: SweepHistory, run: RunHistory)
 
 
 def why_weights_of_others(about: Mapping[str, Any], history: SweepHistory, run: RunHistory) -> str | None:
-    """Return why weights are not those that a run had after the epoch that they say they are of; None if they are."""
+    """Return why weights are not those of a run after the epoch in their model card; None if they are."""
     found, expected = about["weights_sha256"], run.best_weights.get(about["epoch"])
     is_of_run = about.get("run_id", run.id) == run.id and about["run"] == run.name
     if is_of_run and expected in (None, found):  # a journal of an earlier version does not say
@@ -80,7 +80,7 @@ def _whose(history: SweepHistory, digest: str, about: Mapping[str, Any]) -> str:
 
 
 def _places(path: Path) -> Iterator[Path]:
-    """Yield where a checkpoint lies: as it is given, and where links lead to."""
+    """Yield the places of a checkpoint: the given path, and the target of links."""
     given = Path(os.path.abspath(path))  # noqa: PTH100 - `absolute` keeps "..", `resolve` follows links
     yield given
     if (real := Path(os.path.realpath(path))) != given:
@@ -94,7 +94,7 @@ def _run_of(history: SweepHistory, place: Path) -> RunHistory | None:
 
 
 def _history_of(sweep: SweepPaths) -> SweepHistory | None:
-    """Return what a journal says, None where there is none."""
+    """Return the state by a journal, None if it is missing."""
     try:
         about = sweep.journal.stat()
     except OSError:

@@ -1,9 +1,9 @@
-"""Writes down what happens in a sweep: the journal first, then everything that follows from it.
+"""The callback that writes a sweep's folder: the journal first, then everything that follows from it.
 
 The order within an epoch decides what a crash leaves behind. The journal names the checkpoint before it exists, the
-event file and batch losses follow, and `last.safetensors` comes last: it is the epoch's commit. On a resume whatever is
-newer than it is dropped. `best.safetensors` follows it, since the weights of the epoch that should have become the best
-are then still in `last.safetensors`.
+batch losses and the trackers' files follow, and `last.safetensors` comes last: it is the epoch's commit. On a resume
+whatever is newer than it is dropped. `best.safetensors` follows it, since the weights of the epoch that should have
+become the best are then still in `last.safetensors`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
-from tensorboard.compat.proto.graph_pb2 import GraphDef
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
 
+from cnnsweep.callbacks import Callback, ErrorPolicy
 from cnnsweep.errors import FolderError, FolderLostError
 from cnnsweep.storage.atomic_files import remove_leftovers, replace_files, to_json
 from cnnsweep.storage.best_weights import weights_digest
@@ -31,29 +30,14 @@ from cnnsweep.storage.journal import VERSION, Journal
 from cnnsweep.storage.lock import Hold
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.state import SweepHistory, event_from_record, event_from_run
+from cnnsweep.storage.rows import event_from_record
+from cnnsweep.storage.state import SweepHistory, event_from_run
 from cnnsweep.storage.trial_files import RunFiles
-from cnnsweep.trackers.tensorboard import Boards
-from cnnsweep.trackers.tensorboard_writer import BoardContent
-from cnnsweep.types import EpochRecord, EpochReport, Run, RunOutcome, RunStatus, Verdict, end_words
+from cnnsweep.types import EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus, Verdict, end_words
 
 P = ParamSpec("P")
 R = TypeVar("R")
 _TABLES_SHARE = 0.01  # of the time, at most, goes into tables while a sweep runs
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingTask:
-    """What the recorder needs beside the events.
-
-    `describe` gives what a best checkpoint says of itself beside its figures; `graph` and `images` what a run's board
-    begins with.
-    """
-
-    board: BoardContent
-    describe: Callable[[Run], Mapping[str, Any]]
-    graph: Callable[[Run], GraphDef | None]
-    images: Summary | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +73,16 @@ def _undisturbed(method: Callable[Concatenate[Recorder, P], R]) -> Callable[Conc
     return call
 
 
-class Recorder:
+class Recorder(Callback):
     """The one writer of a sweep's folder."""
+
+    error_policy: ClassVar[ErrorPolicy] = ErrorPolicy.RAISE
 
     def __init__(
         self,
         paths: SweepPaths,
         history: SweepHistory,
-        task: RecordingTask,
+        describe: Callable[[Run], Mapping[str, Any]],
         warn: Callable[[str], None],
         deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
         hold: Hold | None = None,
@@ -104,9 +90,10 @@ class Recorder:
         """Open the journal.
 
         Args:
-            history: what the journal holds already; it is kept up to date.
-            warn: is told, once, of what goes wrong without stopping the sweep.
-            deferred: gives a context that a second Ctrl-C does not cut short, see `StopRequest.deferred`.
+            history: the state of the sweep by its journal; it is kept up to date.
+            describe: returns the model card of a run's best checkpoint, without its metrics.
+            warn: takes a line about a problem that does not stop the sweep.
+            deferred: returns a context that a second Ctrl-C does not cut short, see `StopRequest.deferred`.
             hold: of the folder.
 
         Raises:
@@ -114,14 +101,13 @@ class Recorder:
         """
         self.paths = paths
         self.history = history
-        self._task = task
+        self._describe = describe
         self._warn = warn
         self._deferred = deferred
         self._hold = hold
         self._loss: FolderLostError | None = None
         self._journal = Journal(paths.journal)
         self._runs: dict[str, Run] = {}
-        self._boards = Boards(task.board, warn)
         self._tables_due = 0.0
         self._began: float | None = None  # when training was first planned, by a clock that nobody sets
 
@@ -130,39 +116,42 @@ class Recorder:
         """Journal that a command began, and freeze what it is to do: an edit from now on changes nothing.
 
         Args:
-            facts: see `preparation.sweep_facts`.
+            facts: see `sweep_event.sweep_facts`.
             runs: every run of the sweep with its number of parameters.
         """
-        before = self.history.sweep
         ids = {run.id for run, _ in runs}
         former = [run for run in self.history.runs if run not in ids]
         self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
         self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
         remove_leftovers(self.paths.folder)
-        if before is not None and (before["spec"] != facts["spec"] or "former" not in before):
-            self._boards.bring_into_line((self.paths.run(run.name), run.settings) for run in self.history.runs.values())
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
         replace_files({self.paths.frozen_spec: facts["spec"], self.paths.environment: environment})
 
     @_undisturbed
-    def settle(self, runs: Sequence[Run]) -> None:
+    def settle(self, runs: Sequence[Run]) -> list[tuple[Run, EpochRecord | None]]:
         """Take back epochs that a crash left in the journal without their checkpoints.
 
-        Whoever asks how far runs are, to judge them or to choose what trains together, asks after this.
+        Pruning and grouping need the progress of the runs, and so come after this.
+
+        Returns:
+            The runs that were brought back to their last whole checkpoint, with its epoch.
         """
+        settled = []
         for run in runs:
             known = self.history.runs[run.id]
             # An interrupted one may lack it too, where a person pressed Ctrl-C thrice.
             if known.records and (known.outcome is None or known.outcome.status is RunStatus.INTERRUPTED):
-                self._resume(run)
+                last = self._resume(run)
+                settled.append((run, None if last is None else last.record))
+        return settled
 
     @_undisturbed
     def record_round(self, event: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
         """Journal what a search chose, and announce the runs that it comes to.
 
         Args:
-            event: see `asking.Round`.
+            event: see `sampling.Round`.
         """
         self._append({"event": "asked", **event}, *self._announcements(runs))
 
@@ -185,24 +174,30 @@ class Recorder:
     @_undisturbed
     def start_run(self, run: Run) -> LastCheckpoint | None:
         """Make a run's files ready for training; return where it goes on, or None for a run from the start."""
-        self._boards.close(run.id)  # open where its group could not go on
         last = self._resume(run)
-        self._open(run)
+        files = self._files(run)
+        files.make_folder()
+        files.log(f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
         return last
 
-    @_undisturbed
-    def record_epochs(self, reports: Sequence[EpochReport]) -> list[EpochRecord | None]:
-        """Write down an epoch of the runs of a group; return, for each, the record that stands for the run now.
+    @contextlib.contextmanager
+    def writing_epoch(self, reports: Sequence[EpochReport]) -> Iterator[None]:
+        """Write an epoch of the runs of a group: the journal first, and the checkpoints when the context is left.
+
+        In between the trackers write theirs, so that a crash leaves no gap in it.
 
         Raises:
-            FolderError: the disk is full or gone; what was written before stays whole.
+            FolderError: the disk is full or gone; everything written before stays whole.
         """
-        epochs = [self._encode(report) for report in reports]
-        self._append(*(epoch.event for epoch in epochs))  # together: a group is one wait for the disk
-        for epoch in epochs:
-            self._write_epoch(epoch)
-        self._write_tables_if_due()
-        return [epoch.standing for epoch in epochs]
+        with self.writing():
+            epochs = [self._encode(report) for report in reports]
+            self._append(*(epoch.event for epoch in epochs))  # together: a group is one wait for the disk
+            for epoch in epochs:
+                self._write_epoch(epoch)
+            yield
+            for epoch in epochs:
+                self._save_checkpoints(epoch)
+            self._write_tables_if_due()
 
     def _encode(self, report: EpochReport) -> _EncodedEpoch:
         record = report.record
@@ -217,34 +212,32 @@ class Recorder:
         return _EncodedEpoch(report, {"event": "epoch", **fields}, weights, last, standing, is_best)
 
     def _write_epoch(self, epoch: _EncodedEpoch) -> None:
-        run = self._runs[epoch.report.record.run_id]
-        files = self._files(run)
+        files = self._files(self._runs[epoch.report.record.run_id])
         files.log(_describe_epoch(epoch.report))
         files.add_batch_losses(epoch.report)
-        self._boards.add_epoch(epoch.report)
+
+    def _save_checkpoints(self, epoch: _EncodedEpoch) -> None:
+        run = self._runs[epoch.report.record.run_id]
         if epoch.last is not None:
-            files.save_last(epoch.last)
+            self._files(run).save_last(epoch.last)
         if epoch.is_best and epoch.standing is not None:
             self._save_best(run, epoch.standing, epoch.weights)
 
     @_undisturbed
-    def pause_run(self, run_id: str, why: str) -> None:
-        """Close the files of a run that waits to go on, in this very command; to the journal it is under way."""
-        self._files(self._runs[run_id]).log(why)
-        self._boards.close(run_id)
+    def on_group_lost(self, group: RunGroup, cause: str) -> None:
+        """Log the loss of a worker; in the journal its runs are still running."""
+        for run in group.runs:
+            self._files(run).log(cause)
 
     @_undisturbed
-    def end_run(self, outcome: RunOutcome) -> None:
-        """Write down how a run ended."""
+    def on_run_end(self, outcome: RunOutcome) -> None:
+        """Journal the end of a run; in the journal, a run that waits at a rung is still running."""
         run = self._runs[outcome.run_id]
-        known = self.history.runs[run.id]
-        if outcome.status is not RunStatus.INTERRUPTED:
-            best = self.history.objective.standing(known.records)
-            epoch = known.records[-1].epoch if known.records else 0
-            self._boards.add_end(run.id, self.paths.run(run.name), outcome.status, _figures(best), epoch)
+        if outcome.status is RunStatus.WAITING:
+            self._files(run).log("waits for the other settings")
+            return
         words = end_words(outcome.status, outcome.failure)
         self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
-        self._boards.close(run.id)
         how = {"status": str(outcome.status), "kind": outcome.failure, "cause": outcome.cause}
         self._append({"event": "ended", "run": run.id, **how})
         if outcome.status is RunStatus.FINISHED:  # nothing will go on from there
@@ -281,18 +274,17 @@ class Recorder:
             for run_id in run_ids:
                 self._files(self._runs[run_id]).log(f"{RunStatus.INTERRUPTED}: {cause}")
         with contextlib.suppress(FolderError, OSError):
-            self.finish("interrupted")
+            self.on_sweep_end("interrupted")
 
     @_undisturbed
-    def finish(self, status: str) -> None:
-        """Write down that the command ends, and bring the tables up to date."""
+    def on_sweep_end(self, status: str) -> None:
+        """Journal the end of the command, and bring the tables up to date."""
         elapsed = None if self._began is None else round(time.monotonic() - self._began, 3)
         self._append({"event": "left", "status": status, "elapsed": elapsed})
         write_tables(self.paths, self.history)
 
     def close(self) -> None:
         """Close every file; what was recorded stays."""
-        self._boards.close_all()
         self._journal.close()
 
     def _resume(self, run: Run) -> LastCheckpoint | None:
@@ -316,17 +308,9 @@ class Recorder:
         if len(known.records) > epoch or known.outcome is not None:
             self._append({"event": "resumed", "run": run.id, "epoch": epoch})
         files.go_back(last, damaged)
-        if last is not None:
-            self._boards.go_back(files.paths, epoch, epoch * last.record.steps)
-            if is_best_due and standing is not None:
-                self._save_best(run, standing, on_cpu(last.weights))
+        if last is not None and is_best_due and standing is not None:
+            self._save_best(run, standing, on_cpu(last.weights))
         return last
-
-    def _open(self, run: Run) -> None:
-        files = self._files(run)
-        files.make_folder()
-        files.log(f"started on {self.history.sweep['device'] if self.history.sweep else '?'}")
-        self._boards.open(run.id, files.paths, run.settings, lambda: (self._task.graph(run), self._task.images))
 
     def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
         """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""
@@ -349,8 +333,8 @@ class Recorder:
         return RunFiles(self.paths.run(run.name))
 
     def _save_best(self, run: Run, standing: EpochRecord, weights: Mapping[str, Tensor]) -> None:
-        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _figures(standing)}
-        self._files(run).save_best(weights, {**about, **self._task.describe(run)})
+        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _measured(standing)}
+        self._files(run).save_best(weights, {**about, **self._describe(run)})
 
     def _write_tables_if_due(self) -> None:
         """Keep the tables current while the sweep runs, as often as their growing cost allows."""
@@ -362,17 +346,12 @@ class Recorder:
         self._tables_due = now + (now - start) / _TABLES_SHARE
 
 
-_FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
-def _figures(record: EpochRecord | None) -> dict[str, float]:
-    """Return the figures of an epoch that were measured."""
-    if record is None:
-        return {}
-    return {name: value for name in _FIGURES if (value := getattr(record, name)) is not None}
+def _measured(record: EpochRecord | None) -> dict[str, float]:
+    """Return the metrics of an epoch that were measured."""
+    return {} if record is None else {name: value for name, value in record.metrics.items() if value is not None}
 
 
 def _describe_epoch(report: EpochReport) -> str:
     record = report.record
-    figures = [f"{name} {value:.6g}" for name, value in _figures(record).items()]
-    return f"epoch {record.epoch}: {', '.join(figures)}, {record.epoch_duration:.2f} s"
+    values = [f"{name} {value:.6g}" for name, value in _measured(record).items()]
+    return f"epoch {record.epoch}: {', '.join(values)}, {record.epoch_duration:.2f} s"

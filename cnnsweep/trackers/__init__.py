@@ -1,1 +1,1 @@
-"""Trackers: where metrics are logged beside the sweep folder, one file each."""
+"""Trackers: they show the metrics of a sweep in other programs. One file each; `base.py` has the contract."""

@@ -97,7 +97,7 @@ def _write_events(events: Sequence[bytes], file: OutputFile) -> None:
 
 @dataclass(frozen=True, slots=True)
 class EventFile:
-    """What an event file holds, as far as it can be read.
+    """Readable content of an event file.
 
     Attributes:
         whole_bytes: from its beginning to the first damaged event.

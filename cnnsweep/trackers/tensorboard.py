@@ -1,105 +1,115 @@
-"""TensorBoard's event files of the runs that train, which a sweep can do without."""
+"""TensorBoard: an event file for each run, in the run's folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, ClassVar
 
-from tensorboard.compat.proto.graph_pb2 import GraphDef
-from tensorboard.compat.proto.summary_pb2 import Summary
+from cnnsweep.config.schema import TensorBoard
+from cnnsweep.trackers.base import Tracker, TrackerContext
+from cnnsweep.types import EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus
 
-from cnnsweep.errors import FolderError
-from cnnsweep.storage.paths import RunPaths
-from cnnsweep.trackers.event_files import drop_later_events, replace_session_start
-from cnnsweep.trackers.tensorboard_hparams import is_of_mixed_kinds, start_of_session
-from cnnsweep.trackers.tensorboard_writer import BoardContent, RunBoard
-from cnnsweep.types import EpochReport, RunStatus
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.graph_pb2 import GraphDef
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    from cnnsweep.trackers.tensorboard_writer import BoardContent, RunBoard
 
 
-class Boards:
-    """The open event files, by run id.
+class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
+    """Event files for TensorBoard, with the scalars of every epoch."""
 
-    TensorBoard is a view: when a file cannot be written, the sweep goes on without any of them and says so once.
-    """
+    title: ClassVar[str] = "TensorBoard"
+    _context: TrackerContext
+    _content: BoardContent
+    _images: Summary | None = None
+    _graphs: dict[str, GraphDef | None]
+    _open: dict[str, RunBoard]  # by run id
 
-    def __init__(self, content: BoardContent, warn: Callable[[str], None]) -> None:
-        self._content = content
-        self._warn = warn
-        self._open: dict[str, RunBoard] = {}
-        self._work = True
+    def setup(self, context: TrackerContext) -> None:
+        from cnnsweep.trackers.tensorboard_hparams import kind_of
+        from cnnsweep.trackers.tensorboard_writer import BoardContent, make_image_grid
 
-    def open(
-        self,
-        run_id: str,
-        paths: RunPaths,
-        settings: Mapping[str, Any],
-        introduction: Callable[[], tuple[GraphDef | None, Summary | None]],
-    ) -> None:
-        """Begin an event file; a run's first one begins with its graph and sample images."""
-        with self._may_fail():
-            if self._work:
-                is_new = not paths.event_files
-                board = self._open[run_id] = RunBoard(paths, self._content)
-                if is_new:
-                    board.introduce(*introduction())
-                board.add_start(settings)
+        self._context, self._graphs, self._open = context, {}, {}
+        kinds = {name: kind_of(values) for name, values in context.values.items()}
+        self._content = BoardContent(
+            self.batch_loss, self.histograms, self.hparams, context.varying, kinds, context.history.metrics
+        )
+        self._images = make_image_grid(context.sample_images()) if self.images else None
+        if self.hparams and context.is_edited:
+            self._align_rows()
 
-    def add_epoch(self, report: EpochReport) -> None:
-        """Record an epoch of a run."""
-        with self._may_fail():
-            if report.record.run_id in self._open:
-                self._open[report.record.run_id].add_epoch(report)
+    def on_rewind(self, run: Run, last: EpochRecord | None) -> None:
+        from cnnsweep.trackers.event_files import drop_later_events
 
-    def add_end(
-        self, run_id: str, paths: RunPaths, status: RunStatus, figures: Mapping[str, float], epoch: int
-    ) -> None:
-        """Record how a run ended, also one that was waiting and has no open file."""
-        with self._may_fail():
-            if run_id not in self._open and self._work:
-                self._open[run_id] = RunBoard(paths, self._content)
-            if run_id in self._open:
-                self._open[run_id].add_end(status, figures, epoch)
+        self._close(run.id)  # open where its group could not go on
+        if last is not None:  # a run that starts over has no event file
+            drop_later_events(self._context.paths.run(run.name), last.epoch, last.epoch * last.steps)
 
-    def bring_into_line(self, runs: Iterable[tuple[RunPaths, Mapping[str, Any]]]) -> None:
-        """Have the rows of runs that trained before agree with the columns' kinds, which other values may have changed.
+    def on_run_start(self, run: Run, _last: EpochRecord | None) -> None:
+        is_new = not self._context.paths.run(run.name).event_files
+        board = self._open_file(run.id, run.name)
+        if is_new:
+            board.introduce(self._graph(run), self._images)
+        board.add_start(run.settings)
 
-        Args:
-            runs: their files and settings.
-        """
-        with self._may_fail():
-            if not (self._work and self._content.hparams):
-                return
-            for paths, settings in runs:
-                if is_of_mixed_kinds(settings, self._content.kinds):
-                    replace_session_start(paths, start_of_session(settings, self._content.varying, self._content.kinds))
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> None:
+        for report in reports:
+            self._open[report.record.run_id].add_epoch(report)
 
-    def go_back(self, paths: RunPaths, epoch: int, batches: int) -> None:
-        """Drop what came after an epoch; see `event_files.drop_later_events`."""
-        with self._may_fail():
-            drop_later_events(paths, epoch, batches)
+    def on_run_end(self, outcome: RunOutcome) -> None:
+        if outcome.status not in (RunStatus.INTERRUPTED, RunStatus.WAITING):
+            known = self._context.history.runs[outcome.run_id]
+            # A pruned run that waited at a rung has no open file.
+            board = self._open.get(known.id) or self._open_file(known.id, known.name)
+            epoch = known.records[-1].epoch if known.records else 0
+            board.add_end(outcome.status, _metrics(self._context.best_record(known.id)), epoch)
+        self._close(outcome.run_id)
 
-    def close(self, run_id: str) -> None:
-        """Close a run's file, if it has one."""
-        with self._may_fail():
-            if run_id in self._open:
-                self._open.pop(run_id).close()
+    def on_group_lost(self, group: RunGroup, _cause: str) -> None:
+        for run in group.runs:
+            self._close(run.id)
 
-    def close_all(self) -> None:
-        """Close every file."""
-        for run_id in list(self._open):
-            self.close(run_id)
-
-    @contextmanager
-    def _may_fail(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, FolderError) as error:
-            if self._work:
-                cause = getattr(error.__cause__ or error, "strerror", None) or error
-                self._warn(f"TensorBoard: cannot write ({cause}); the sweep goes on without it")
-            self._work = False
+    def close(self) -> None:
+        with ExitStack() as stack:  # all of them, even if one cannot be written
             for board in self._open.values():
-                with suppress(OSError):  # what it still held goes nowhere either
-                    board.close()
-            self._open.clear()
+                stack.callback(board.close)
+            self._open = {}
+
+    def _open_file(self, run_id: str, name: str) -> RunBoard:
+        from cnnsweep.trackers.tensorboard_writer import RunBoard
+
+        board = self._open[run_id] = RunBoard(self._context.paths.run(name), self._content)
+        return board
+
+    def _close(self, run_id: str) -> None:
+        if run_id in self._open:
+            self._open.pop(run_id).close()
+
+    def _graph(self, run: Run) -> GraphDef | None:
+        """Return the graph of a run's model, traced once for all runs with this model; None if it cannot be traced."""
+        from cnnsweep.trackers.tensorboard_writer import make_graph
+
+        if not self.graph:
+            return None
+        key = repr(run.model)
+        if key not in self._graphs:
+            self._graphs[key] = make_graph(lambda: self._context.make_model(run), self._context.image_shape)
+        return self._graphs[key]
+
+    def _align_rows(self) -> None:
+        """Rewrite the rows of earlier runs whose values are of other types than the columns are now."""
+        from cnnsweep.trackers.event_files import replace_session_start
+        from cnnsweep.trackers.tensorboard_hparams import is_of_mixed_kinds, start_of_session
+
+        content = self._content
+        for run in self._context.history.runs.values():
+            if is_of_mixed_kinds(run.settings, content.kinds):
+                start = start_of_session(run.settings, content.varying, content.kinds, content.metrics)
+                replace_session_start(self._context.paths.run(run.name), start)
+
+
+def _metrics(record: EpochRecord | None) -> Mapping[str, float]:
+    """Return the metrics of an epoch that were measured."""
+    return {} if record is None else {name: value for name, value in record.metrics.items() if value is not None}

@@ -1,10 +1,10 @@
-"""What TensorBoard's HParams view reads: a row a run, from three records in the run's own event file."""
+"""Records of TensorBoard's HParams view: one row per run, from three records in the run's own event file."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -14,10 +14,10 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
 from cnnsweep.formatting.numbers import setting_text
+from cnnsweep.metrics.names import STANDARD
 from cnnsweep.types import RunStatus
 
 HPARAMS, BEST = "_hparams_/", "best/"  # how tags of the view, and of the figures that it shows, begin
-_METRICS = ("loss", "accuracy", "val_loss", "val_accuracy")
 _TYPES = {
     "number": api_pb2.DATA_TYPE_FLOAT64,
     "bool": api_pb2.DATA_TYPE_BOOL,
@@ -26,7 +26,7 @@ _TYPES = {
 
 
 class Kind(StrEnum):
-    """What the values of one column are; the view sorts a column, and fails where they are of several kinds."""
+    """Kind of a column's values; the view sorts a column, and fails on mixed kinds."""
 
     NUMBER = "number"
     BOOL = "bool"
@@ -55,7 +55,12 @@ def _kind(value: Any) -> Kind:
     return Kind.NUMBER if is_number else Kind.TEXT
 
 
-def start_of_session(settings: Mapping[str, Any], varying: Collection[str], kinds: Mapping[str, Kind]) -> list[Summary]:
+def start_of_session(
+    settings: Mapping[str, Any],
+    varying: Collection[str],
+    kinds: Mapping[str, Kind],
+    metrics: Sequence[str] = STANDARD,
+) -> list[Summary]:
     """Return what a run's row begins with: which columns the view has, and the run's values.
 
     Args:
@@ -63,6 +68,7 @@ def start_of_session(settings: Mapping[str, Any], varying: Collection[str], kind
             whichever run it meets first.
         varying: those that differ between runs.
         kinds: of the columns, the same for all runs of the sweep; what is not among them goes by the run's own value.
+        metrics: the recorded metrics, whose best values are columns too.
     """
     of = {name: kinds.get(name, kind_of([value])) for name, value in settings.items()}
     experiment = api_pb2.Experiment(
@@ -71,7 +77,7 @@ def start_of_session(settings: Mapping[str, Any], varying: Collection[str], kind
         ],
         metric_infos=[
             api_pb2.MetricInfo(name=api_pb2.MetricName(tag=f"{BEST}{name}"), display_name=f"best {name}")
-            for name in _METRICS
+            for name in metrics
         ],
     )
     start = SessionStartInfo(start_time_secs=time.time())

@@ -1,14 +1,15 @@
-"""What TensorBoard shows of a run: one log directory a run, and nothing in it but the run's own events."""
+"""TensorBoard events of a run: one log directory per run, with its own events only."""
 
 from __future__ import annotations
 
 import errno
 import itertools
 import os
+import re
 import socket
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,8 @@ from tensorboard.compat.proto.versions_pb2 import VersionDef
 from torch import Tensor
 from torch.utils.tensorboard.summary import custom_scalars
 
+from cnnsweep.metrics.names import STANDARD, on_validation, without_prefix
+from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.atomic_files import OutputFile, sync_folder
 from cnnsweep.storage.paths import RunPaths
 from cnnsweep.trackers.event_files import BATCH_TAG, FILE_VERSION, PREFIX
@@ -29,21 +32,16 @@ from cnnsweep.types import EpochReport, RunStatus
 
 _BINS = 64
 _NUMBERS = itertools.count()  # so that two files opened in one second have two names
-_CHARTS = {
-    "training and validation": {
-        "loss": ["Multiline", ["^epoch/loss$", "^epoch/val_loss$"]],
-        "accuracy": ["Multiline", ["^epoch/accuracy$", "^epoch/val_accuracy$"]],
-    }
-}
 
 
 @dataclass(frozen=True, slots=True)
 class BoardContent:
-    """What a run's board records beside its epoch scalars.
+    """TensorBoard content of a run beside its epoch scalars.
 
     Attributes:
         varying: the settings that differ between runs.
         kinds: what the values of each setting are, in all runs of the sweep.
+        metrics: the recorded metrics by name.
     """
 
     batch_loss: bool = True
@@ -51,6 +49,7 @@ class BoardContent:
     hparams: bool = True
     varying: frozenset[str] = frozenset()
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    metrics: tuple[str, ...] = STANDARD
 
 
 class RunBoard:
@@ -74,7 +73,7 @@ class RunBoard:
 
     def introduce(self, graph: GraphDef | None, images: Summary | None) -> None:
         """Record which curves share a chart, the model's graph, and a grid of sample images."""
-        self._add(custom_scalars(_CHARTS), 0)
+        self._add(custom_scalars(_charts(self._content.metrics)), 0)
         if graph is not None:
             self._add_event(Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
         if images is not None:
@@ -84,15 +83,12 @@ class RunBoard:
     def add_epoch(self, report: EpochReport) -> None:
         """Record the scalars and histograms of an epoch, and the loss of each of its batches."""
         record = report.record
-        figures = {
-            "epoch/loss": record.loss,
-            "epoch/accuracy": record.accuracy,
-            "epoch/val_loss": record.val_loss,
-            "epoch/val_accuracy": record.val_accuracy,
-            "epoch/lr": record.lr,
-            "epoch/duration": record.epoch_duration,
-        }
-        values = [Summary.Value(tag=tag, simple_value=v) for tag, v in figures.items() if v is not None]
+        scalars = {**record.metrics, "lr": record.lr, "duration": record.epoch_duration}
+        values = [
+            Summary.Value(tag=f"epoch/{name}", simple_value=value)
+            for name, value in scalars.items()
+            if value is not None
+        ]
         if self._content.histograms:
             values += _histograms("weights", report.weights) + _histograms("gradients", report.gradients)
         self._add(Summary(value=values), record.epoch)
@@ -108,7 +104,9 @@ class RunBoard:
         torch's `add_hparams` would make a second run, and hide figures and hyperparameters that the first one lacks.
         """
         if self._content.hparams:
-            for summary in start_of_session(settings, self._content.varying, self._content.kinds):
+            for summary in start_of_session(
+                settings, self._content.varying, self._content.kinds, self._content.metrics
+            ):
                 self._add(summary, 0)
             self._file.flush()
 
@@ -134,6 +132,15 @@ class RunBoard:
 
     def _add_event(self, event: Event) -> None:
         write_record(self._file.write, event.SerializeToString())
+
+
+def _charts(metrics: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
+    """Return which scalars share a chart: a metric on training and on validation images."""
+    names = dict.fromkeys(map(without_prefix, metrics))
+    lines = {
+        name: [f"^epoch/{re.escape(one)}$" for one in (name, on_validation(name)) if one in metrics] for name in names
+    }
+    return {"training and validation": {name: ["Multiline", tags] for name, tags in lines.items()}}
 
 
 def _histograms(prefix: str, tensors: Mapping[str, Tensor]) -> list[Summary.Value]:
@@ -174,18 +181,18 @@ def _next_stamp(paths: RunPaths) -> int:
     return max([int(time.time()), *(int(stamp) + 1 for stamp in stamps if stamp.isdigit())])
 
 
-def make_graph(model: torch.nn.Module, image_shape: tuple[int, int, int]) -> GraphDef | None:
-    """Return a model's graph, or None for a model that cannot be traced."""
+def make_graph(make_model: Callable[[], torch.nn.Module], image_shape: tuple[int, int, int]) -> GraphDef | None:
+    """Return the graph of a model, or None if it cannot be built or traced; training reports the reason."""
     # What SummaryWriter.add_graph uses, as of torch 2.10 to 2.15, without its import of ONNX, which takes a second.
     from torch.utils.tensorboard._pytorch_graph import parse
 
     example = torch.zeros(2, *image_shape)
     try:
-        with warnings.catch_warnings():
+        with kept_generators(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a tracer warns of every shape that becomes a constant
-            trace = torch.jit.trace(model.eval(), example, check_trace=False, strict=False)
+            trace = torch.jit.trace(make_model().eval(), example, check_trace=False, strict=False)
             nodes = parse(trace.inlined_graph, trace, (example,))
-    except Exception:  # whatever the person's forward does under a tracer; the graph is a nicety
+    except Exception:  # the user's forward may do anything under a tracer; the graph is optional
         return None
     return GraphDef(node=nodes, versions=VersionDef(producer=22))
 

@@ -1,4 +1,4 @@
-"""What a program is fed: the batches of an epoch, those that several runs see alike made only once."""
+"""The data module: images, folds and batches of all runs; a batch that several runs share is made only once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from torch import Tensor
 
 from cnnsweep.augmentations.base import augment
 from cnnsweep.config.dump import without_folder
+from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.base import ImageSet, to_device
-from cnnsweep.datasets.normalize import PixelScale, epoch_order
+from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.normalize import PixelScale, epoch_order, pixel_scale
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.models.registry import memory_order
+from cnnsweep.training.check_metric import check_metric
 from cnnsweep.training.last_batch import why_not_a_single_image
-from cnnsweep.types import Augmentation, Run
+from cnnsweep.types import Augmentation, Choice, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class TrainingTask:
 
     Attributes:
         parts: one for each fold, in their order; without k-fold a single one.
+        metrics: those recorded beside loss and accuracy.
     """
 
     images: ImageSet
@@ -47,6 +51,7 @@ class TrainingTask:
     num_classes: int
     device: torch.device
     precision: str
+    metrics: tuple[Choice, ...] = ()
 
     def part(self, run: Run) -> Part:
         """Return what a run trains on and is measured on."""
@@ -86,6 +91,50 @@ class TrainingTask:
 
     def _why_not_a_single_image(self, run: Run) -> str | None:
         return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision)
+
+
+def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) -> TrainingTask:
+    """Split the images, and measure mean and deviation of the training images, for each fold its own.
+
+    Raises:
+        UsageError: a metric cannot be used.
+    """
+    for choice in spec.metrics:
+        check_metric(choice, len(dataset.classes))
+    images = dataset.train
+    splits = dataset.split(spec.validation, spec.folds, spec.seed)
+    parts = tuple(
+        Part(training, validation, pixel_scale(spec.dataset_choice.normalize, images, training))
+        for training, validation in splits
+    )
+    return TrainingTask(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
+
+
+def foresee_single_images(runs: Sequence[Run], task: TrainingTask) -> list[str]:
+    """Return a warning for each model that cannot train on a last batch of one image, with the batch sizes.
+
+    Args:
+        runs: the pending ones.
+
+    Raises:
+        ModelError: all batches of a run are of one image, and its network cannot train on that.
+    """
+    sizes: dict[tuple[str, str], dict[int, None]] = {}
+    for run in runs:
+        task.refuse_single_images(run)
+        if (why := task.why_last_image_joins(run)) is not None:
+            name = without_folder(run.model.name, run.model.code)
+            sizes.setdefault((name, why), {})[run.hyperparameters.batch_size] = None
+    return [
+        f"batch_size {_listed(sorted(of_model))} {'leaves' if len(of_model) == 1 else 'leave'} a last batch of one "
+        f"image, on which {name} ({why}) cannot train: it joins the batch before"
+        for (name, why), of_model in sizes.items()
+    ]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *others, last = map(str, numbers)
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,4 +1,4 @@
-"""Which device a sweep trains on."""
+"""Choice of the training device."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 
 from cnnsweep import errors
-from cnnsweep.errors import CnnSweepError, DataError, ModelError
+from cnnsweep.errors import CnnSweepError, DataError, MetricError, ModelError
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import FailureKind, Run, RunOutcome, RunStatus
 
@@ -54,6 +54,8 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
         return FailureKind.MEMORY
     if isinstance(error, DataError):
         return FailureKind.DATA
+    if isinstance(error, MetricError):
+        return FailureKind.USER_CODE
     has_own_model = is_reference(run.model.name)
     if isinstance(error, ModelError):
         return FailureKind.USER_CODE if has_own_model else FailureKind.SETTINGS

@@ -1,4 +1,4 @@
-"""How much arithmetic a model's training is, and how fast the CPU could do it at best."""
+"""Floating-point operations of a training step, and the peak rate of the CPU."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.training.failures import calls_a_model
+from cnnsweep.training.metric_sums import Predictions
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 from cnnsweep.types import ModelChoice, Run
 
@@ -61,7 +62,7 @@ class FusedProgram:
 
     def train_step(
         self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Predictions]:
         runs, copies = len(self._runs), len(labels)
         self.model.generators.seed(seeds)
         for parameter in self._leaves:
@@ -74,17 +75,16 @@ class FusedProgram:
         gradients = [[None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves]
         for optimizer, rate, *of_run in zip(self._optimizers, rates, *gradients, strict=True):
             optimizer.step(of_run, rate)
-        correct = (logits.detach().argmax(-1) == targets).sum(1)
-        return losses.detach(), correct
+        return losses.detach(), Predictions(logits.detach(), targets)
 
     @torch.inference_mode()
-    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
         with self._autocast():
             logits = self.model(images.to(self._dtype), 1, training=False)
         scores = logits.flatten(0, 1) if self._precision == "fp64" else logits.flatten(0, 1).float()
         targets = labels.expand(len(self._runs), -1)  # (K, N)
         losses = functional.cross_entropy(scores, targets.reshape(-1), reduction="none").view(targets.shape)
-        return losses.sum(1, dtype=sum_dtype(self._device)), (logits.argmax(-1) == targets).sum(1)
+        return losses.sum(1, dtype=sum_dtype(self._device)), Predictions(logits, targets)
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
         return self.model.state_of(position)

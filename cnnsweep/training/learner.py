@@ -15,6 +15,7 @@ from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.seeding import derive_seed
 from cnnsweep.training.failures import calls_a_model
+from cnnsweep.training.metric_sums import Predictions
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 from cnnsweep.types import Run
 
@@ -29,7 +30,7 @@ class Program(Protocol):
 
     def train_step(
         self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Predictions]:
         """Move the weights by one batch.
 
         Args:
@@ -39,11 +40,11 @@ class Program(Protocol):
             seeds: each run's seed for what the forward pass draws, such as dropout.
 
         Returns:
-            The mean loss of each run (K,), and the number of correct predictions (K,), before the step.
+            The mean loss of each run (K,), and the output that it comes from, before the step.
         """
 
-    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the summed cross-entropy (K,) float64 and correct predictions (K,) in eval mode.
+    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
+        """Return the summed cross-entropy (K,) float64 and the output that it comes from, in eval mode.
 
         All runs see the same images (N, C, H, W) and labels (N,).
         """
@@ -86,7 +87,7 @@ class PlainProgram:
 
     def train_step(
         self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Predictions]:
         targets = labels[0]
         seed_step(self.device, seeds[0])
         self._set_training(True)
@@ -98,17 +99,16 @@ class PlainProgram:
         loss.backward()
         self._gradients = [parameter.grad for parameter in self.parameters]
         self.optimizer.step(self._gradients, rates[0])
-        correct = (logits.detach().argmax(1) == targets).sum()
-        return loss.detach()[None], correct[None]
+        return loss.detach()[None], Predictions(logits.detach()[None], labels)
 
     @torch.inference_mode()
-    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
         self._set_training(False)
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
         scores = logits if self.precision == "fp64" else logits.float()
         losses = nn.functional.cross_entropy(scores, labels, reduction="none")
-        return losses.sum(dtype=sum_dtype(self.device))[None], (logits.argmax(1) == labels).sum()[None]
+        return losses.sum(dtype=sum_dtype(self.device))[None], Predictions(logits[None], labels[None])
 
     def _set_training(self, training: bool) -> None:
         if self.model.training is not training:  # in every step it would cost as much as a small optimizer

@@ -46,15 +46,24 @@ class Programs:
             workers = min(len(runs), max(2, torch.get_num_threads()))
             self._threads = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
 
+    @property
+    def is_threaded(self) -> bool:
+        """True if the learners train side by side, each on a thread of its own."""
+        return self._threads is not None
+
+    @property
+    def parts(self) -> list[tuple[Program, slice]]:
+        """Every learner with the positions of its runs."""
+        return list(zip(self._programs, self._slices(), strict=True))
+
     def on_each(self, call: Callable[[Program, slice], Result]) -> list[Result]:
         """Call with every program and the positions of its runs, side by side or in turn; return the results in order.
 
         When one raises, or a person interrupts, the others are cancelled and waited for.
         """
-        parts = list(zip(self._programs, self._slices(), strict=True))
         if self._threads is None:
-            return [call(program, part) for program, part in parts]
-        calls = [self._threads.submit(call, program, part) for program, part in parts]
+            return [call(program, part) for program, part in self.parts]
+        calls = [self._threads.submit(call, program, part) for program, part in self.parts]
         try:
             done, _ = wait(calls, return_when=FIRST_EXCEPTION)
             self.is_cancelled = any(one.exception() for one in done)

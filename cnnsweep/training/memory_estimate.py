@@ -1,4 +1,4 @@
-"""How much memory a run's training takes, foreseen from two images."""
+"""Estimate of a run's training memory, from two images."""
 
 from __future__ import annotations
 

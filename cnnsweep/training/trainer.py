@@ -6,12 +6,14 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from itertools import chain
 
 import torch
 from torch import Tensor
 
 from cnnsweep.errors import FolderError
+from cnnsweep.metrics.names import LOSS, on_validation
 from cnnsweep.schedules.base import learning_rate
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
@@ -20,6 +22,7 @@ from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_lin
 from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram, Program, forward_seed
 from cnnsweep.training.learner_group import Programs
+from cnnsweep.training.metric_sums import MetricSums, Values, joined
 from cnnsweep.training.trial_slots import (
     Lane,
     Member,
@@ -31,36 +34,8 @@ from cnnsweep.training.trial_slots import (
     resume,
     start_along,
 )
+from cnnsweep.training.watcher import Watcher
 from cnnsweep.types import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
-
-
-class Watcher(Protocol):
-    """Who is told how training goes, and decides what becomes of each run."""
-
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
-        """Hear of progress inside an epoch; called after every batch, so it must be quick."""
-
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
-        """Record what was measured, and return what becomes of runs, by id; one that is not in it goes on.
-
-        Args:
-            reports: of one epoch; at least one. Runs that were ahead after a crash have reported it before.
-
-        Returns:
-            Decisions about any runs of the group that are at this epoch, also those without a report. About other
-            runs they have no effect. If every run reported is interrupted, so is the whole group.
-        """
-
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        """Return what becomes of runs that go on from their checkpoints, as `epoch_ended` does, before they train.
-
-        A crash may have come between an epoch's record and the decision about it. Called once for a group whose runs
-        have all trained for equally many epochs, at least one; where some are ahead, the next `epoch_ended` is to
-        decide for all. A group that goes on in parts asks again, about an epoch that may have been decided about.
-        """
-
-    def run_ended(self, outcome: RunOutcome) -> None:
-        """Hear how a run ended."""
 
 
 class GroupError(Exception):
@@ -80,21 +55,34 @@ class GroupError(Exception):
 def train_group(
     group: RunGroup, task: TrainingTask, watcher: Watcher, checkpoints: Mapping[str, LastCheckpoint]
 ) -> None:
-    """Train the runs of a group to their ends or goals, telling `watcher` everything.
+    """Train the runs of a group to their last epochs or stop epochs, and report everything to `watcher`.
+
+    Learners that take turns train in this very loop: a traceback, or a profile, has few frames above a training step.
 
     Args:
-        checkpoints: by run id, where runs that were interrupted go on.
+        checkpoints: of interrupted runs, by run id.
 
     Whatever the model or the data raise becomes the outcome of a run that trains alone.
 
     Raises:
-        FolderError: what is reported can no longer be written down.
-        GroupError: the same, where several trajectories train together.
+        FolderError: the folder can no longer be written.
+        GroupError: the model or the data raised while several trajectories trained together.
     """
     lanes = [_lane(runs, group) for runs in group.trajectories]
     try:
         with kept_generators(task.device):
-            _train_lanes(build_programs(group, task), lanes, task, watcher, checkpoints)
+            programs = build_programs(group, task)
+            _begin(programs, lanes, watcher, checkpoints)
+            while lanes:
+                epoch = _Epoch.next_of(lanes)
+                train = partial(_train_part, epoch, task, watcher, programs)
+                figures: list[_Figures | None] = []
+                if programs.is_threaded:
+                    figures += chain.from_iterable(programs.on_each(train))
+                else:
+                    for program, part in programs.parts:
+                        figures += train(program, part)
+                _end_epoch(epoch, programs, lanes, figures, watcher)
     except FolderError:
         raise
     except Exception as error:
@@ -103,34 +91,6 @@ def train_group(
             raise GroupError(one_line(error), remaining, is_memory=is_out_of_memory(error)) from error
         for member in [member for lane in lanes for member in lane.members]:
             watcher.run_ended(failed_outcome(member.run, error))
-
-
-def _train_lanes(
-    programs: Programs,
-    lanes: list[Lane],
-    task: TrainingTask,
-    watcher: Watcher,
-    checkpoints: Mapping[str, LastCheckpoint],
-) -> None:
-    """Train until no lane is left in `lanes`."""
-    for position, lane in enumerate(lanes):
-        resume(programs, position, lane, checkpoints)
-    start_along(lanes)
-    outcomes: dict[str, RunOutcome] = {}
-    if common_epoch(lanes):
-        decisions = watcher.resumed([member.run.id for lane in lanes for member in lane.members])
-        outcomes = _outcomes(lanes, lanes[0].progress, decisions, {})
-    # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
-    _let_leave(programs, lanes, outcomes, watcher)
-    while lanes:
-        progress = min(lane.progress for lane in lanes if lane.members) + 1
-        reports = _train_epoch(programs, lanes, progress, task, watcher)
-        decisions = watcher.epoch_ended(reports) if reports else {}
-        divergences = {report.record.run_id: report.record.divergence for report in reports}
-        outcomes = _outcomes(lanes, progress, decisions, divergences)
-        if reports and all(decisions.get(run_id) is Decision.INTERRUPT for run_id in divergences):
-            outcomes = {**interruption_of_all(lanes), **outcomes}  # those that wait have nothing to report
-        _let_leave(programs, lanes, outcomes, watcher)
 
 
 def _lane(runs: Sequence[Run], group: RunGroup) -> Lane:
@@ -152,6 +112,32 @@ def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
 
     runs_of = [[runs[-1] for runs in program] for program in group.programs]
     return Programs(runs_of, build, is_threaded=group.is_threaded)
+
+
+def _begin(programs: Programs, lanes: list[Lane], watcher: Watcher, checkpoints: Mapping[str, LastCheckpoint]) -> None:
+    """Put every slot to its checkpoint, and let those leave that have already ended there."""
+    for position, lane in enumerate(lanes):
+        resume(programs, position, lane, checkpoints)
+    start_along(lanes)
+    outcomes: dict[str, RunOutcome] = {}
+    if common_epoch(lanes):
+        decisions = watcher.resumed([member.run.id for lane in lanes for member in lane.members])
+        outcomes = _outcomes(lanes, lanes[0].progress, decisions, {})
+    # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
+    _let_leave(programs, lanes, outcomes, watcher)
+
+
+def _end_epoch(
+    epoch: _Epoch, programs: Programs, lanes: list[Lane], figures: Sequence[_Figures | None], watcher: Watcher
+) -> None:
+    """Report an epoch, and let those leave that end with it, by themselves or by a decision."""
+    reports = _reports(epoch, programs, lanes, figures)
+    decisions = watcher.epoch_ended(reports) if reports else {}
+    divergences = {report.record.run_id: report.record.divergence for report in reports}
+    outcomes = _outcomes(lanes, epoch.progress, decisions, divergences)
+    if reports and all(decisions.get(run_id) is Decision.INTERRUPT for run_id in divergences):
+        outcomes = {**interruption_of_all(lanes), **outcomes}  # those that wait have nothing to report
+    _let_leave(programs, lanes, outcomes, watcher)
 
 
 def _let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunOutcome], watcher: Watcher) -> None:
@@ -202,52 +188,72 @@ def _all_finite(weights: Mapping[str, Tensor]) -> bool:
     return not sums or bool(torch.isfinite(torch.stack(sums)).all())
 
 
-def _train_epoch(
-    programs: Programs, lanes: Sequence[Lane], progress: int, task: TrainingTask, watcher: Watcher
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    """An epoch of a group, about to be trained.
+
+    Attributes:
+        progress: see `Lane.progress`.
+        numbers: the epoch of each slot, which counts on its own.
+        due: the runs of each slot that have not done it; after a crash some are one epoch ahead.
+        start: in seconds of `time.perf_counter`.
+    """
+
+    progress: int
+    lanes: Sequence[Lane]
+    numbers: Sequence[int]
+    due: Sequence[Sequence[Member]]
+    start: float
+
+    @classmethod
+    def next_of(cls, lanes: Sequence[Lane]) -> _Epoch:
+        start = time.perf_counter()
+        progress = min(lane.progress for lane in lanes if lane.members) + 1
+        numbers = [lane.epoch_at(progress) for lane in lanes]
+        due = [
+            [member for member in lane.members if member.epochs_done < number]
+            for lane, number in zip(lanes, numbers, strict=True)
+        ]
+        return cls(progress, lanes, numbers, due, start)
+
+    def is_done(self, part: slice) -> bool:
+        """True if no run of a learner has this epoch before it, so that the learner waits for the others."""
+        return all(lane.progress >= self.progress or not lane.members for lane in self.lanes[part])
+
+    def run_ids(self, part: slice) -> list[str]:
+        return [member.run.id for members in self.due[part] for member in members]
+
+
+def _reports(
+    epoch: _Epoch, programs: Programs, lanes: Sequence[Lane], figures: Sequence[_Figures | None]
 ) -> list[EpochReport]:
-    """Move every lane on by one epoch; return a report for each run that was not so far on the way yet."""
-    start = time.perf_counter()
-    epochs = [lane.epoch_at(progress) for lane in lanes]
-    due = [
-        [member for member in lane.members if member.epochs_done < epoch]
-        for lane, epoch in zip(lanes, epochs, strict=True)
-    ]
-
-    def train_part(program: Program, part: slice) -> list[_Figures | None]:
-        if all(lane.progress >= progress or not lane.members for lane in lanes[part]):
-            return [None] * len(lanes[part])  # no one's figures depend on it: it just waits
-        ids = [member.run.id for members in due[part] for member in members]
-        runs = [lane.run for lane in lanes[part]]
-        return [*_train_part(program, runs, epochs[part], task, ids, watcher, programs)]
-
-    figures = [of_run for of_part in programs.on_each(train_part) for of_run in of_part]
+    """Move every slot on by the epoch, and return a report of each run that had not done it."""
     # Of a group's time, each run has its share.
-    seconds = (time.perf_counter() - start) / max(1, sum(len(members) for members in due))
+    seconds = (time.perf_counter() - epoch.start) / max(1, sum(len(members) for members in epoch.due))
     reports = []
-    for position, (lane, epoch, members, measured) in enumerate(zip(lanes, epochs, due, figures, strict=True)):
+    for position, (lane, number, members, measured) in enumerate(
+        zip(lanes, epoch.numbers, epoch.due, figures, strict=True)
+    ):
         if not lane.members:  # it trains along, or would if its program trained
-            lane.epochs_done = epoch
+            lane.epochs_done = number
             continue
         if measured is None:
             continue
-        if lane.epochs_done >= epoch:  # it waits for the others
+        if lane.epochs_done >= number:  # it waits for the others
             assert lane.checkpoint is not None
             programs.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
             continue
-        lane.epochs_done = epoch
+        lane.epochs_done = number
         batch_losses, weights = measured.batch_losses.float(), programs.weights(position)
-        divergence = _divergence(batch_losses, measured.val_loss, weights)
+        divergence = _divergence(batch_losses, measured.metrics[on_validation(LOSS)], weights)
         optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
         for member in members:
-            member.epochs_done = epoch
+            member.epochs_done = number
             member.seconds += seconds
             record = EpochRecord(
                 run_id=member.run.id,
-                epoch=epoch,
-                loss=measured.loss,
-                accuracy=measured.accuracy,
-                val_loss=measured.val_loss,
-                val_accuracy=measured.val_accuracy,
+                epoch=number,
+                metrics=measured.metrics,
                 epoch_duration=seconds,
                 run_duration=member.seconds,
                 lr=measured.rate,
@@ -264,17 +270,13 @@ class _Figures:
 
     Attributes:
         batch_losses: (steps,) float64.
-        loss, accuracy: while training, over all its images.
+        metrics: see `EpochRecord`.
         rate: the learning rate of the last step.
-        val_loss, val_accuracy: on the held-out images; None where there are none.
     """
 
     batch_losses: Tensor
-    loss: float
-    accuracy: float
+    metrics: Mapping[str, float | None]
     rate: float
-    val_loss: float | None
-    val_accuracy: float | None
 
 
 class _CancelledError(Exception):
@@ -282,50 +284,48 @@ class _CancelledError(Exception):
 
 
 def _train_part(
-    program: Program,
-    runs: Sequence[Run],
-    epochs: Sequence[int],
-    task: TrainingTask,
-    ids: Sequence[str],
-    watcher: Watcher,
-    programs: Programs,
-) -> list[_Figures]:
+    epoch: _Epoch, task: TrainingTask, watcher: Watcher, programs: Programs, program: Program, part: slice
+) -> Sequence[_Figures | None]:
     """Train the runs of one program for an epoch and measure them on the held-out images of their fold."""
+    runs, epochs = [lane.run for lane in epoch.lanes[part]], epoch.numbers[part]
+    if epoch.is_done(part):  # it just waits: no other learner depends on it
+        return [None] * len(runs)
+    ids = epoch.run_ids(part)
     lengths = torch.tensor(task.batch_lengths(runs[0]), dtype=torch.float64)
     steps, images_in_all = len(lengths), len(task.part(runs[0]).training)
     losses: list[Tensor] = []
-    correct = torch.zeros(len(runs), dtype=torch.int64, device=task.device)
+    sums = MetricSums(task.metrics)
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
     for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
         rates = [
-            learning_rate(h.schedule, h.lr, (epoch - 1) * steps + step, steps, h.epochs)
-            for h, epoch in ((run.hyperparameters, epoch) for run, epoch in own)
+            learning_rate(h.schedule, h.lr, (number - 1) * steps + step, steps, h.epochs)
+            for h, number in ((run.hyperparameters, number) for run, number in own)
         ]
-        seeds = [forward_seed(run, epoch, step) for run, epoch in own]
-        loss, hits = program.train_step(images, labels, rates, seeds)
+        seeds = [forward_seed(run, number, step) for run, number in own]
+        loss, predictions = program.train_step(images, labels, rates, seeds)
         losses.append(loss)  # stays on the device: reading it here would wait for every step
-        correct += hits
+        sums.add(predictions)
         watcher.batches_done(ids, min(epochs), step + 1, steps)
     validation = _validate(program, runs, task)
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
     mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
-    accuracies = (correct.cpu().double() / images_in_all).tolist()
-    return [
-        _Figures(all_losses[:, position], mean_losses[position], accuracies[position], rates[position], *held_out)
-        for position, held_out in enumerate(validation)
-    ]
+    measured = joined(sums.values(mean_losses, images_in_all), validation)
+    return [_Figures(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
 
 
-def _validate(
-    program: Program, runs: Sequence[Run], task: TrainingTask
-) -> list[tuple[float, float]] | list[tuple[None, None]]:
-    """Return mean loss and accuracy of each run on the held-out images."""
+def _validate(program: Program, runs: Sequence[Run], task: TrainingTask) -> Values | None:
+    """Return the metrics of each run on the held-out images; None where there are none."""
     held_out = len(task.part(runs[0]).validation)
     if not held_out:
-        return [(None, None)] * len(runs)
-    losses, hits = zip(*[program.measure(*batch) for batch in validation_batches(task, runs)], strict=True)
-    loss_sums, correct = torch.stack(losses).sum(0).cpu().double(), torch.stack(hits).sum(0).cpu().double()
-    return list(zip((loss_sums / held_out).tolist(), (correct / held_out).tolist(), strict=True))
+        return None
+    losses: list[Tensor] = []
+    sums = MetricSums(task.metrics)
+    for batch in validation_batches(task, runs):
+        loss, predictions = program.measure(*batch)
+        losses.append(loss)
+        sums.add(predictions)
+    loss_sums = torch.stack(losses).sum(0).cpu().double()
+    return sums.values((loss_sums / held_out).tolist(), held_out)

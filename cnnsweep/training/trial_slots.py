@@ -46,7 +46,7 @@ class Lane:
 
     @property
     def progress(self) -> int:
-        """Where it is on the way that all lanes go together: in epochs from the goal, or from the first epoch."""
+        """Position on the common way of all slots: in epochs before the stop epoch, or from the first epoch."""
         return self.epochs_done - (self.goal or 0)
 
     def epoch_at(self, progress: int) -> int:

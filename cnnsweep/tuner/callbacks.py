@@ -1,175 +1,137 @@
-"""Hears how training goes, has it written down and shown, and decides what becomes of each run."""
+"""The callbacks of a sweep as one: every event goes to each of them, in a fixed order."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnnsweep.errors import DiskFullError, ExecutionError, FolderError, FolderLostError
-from cnnsweep.formatting.numbers import count_text
-from cnnsweep.planning.stage import TO_THE_ENDS, Leg
-from cnnsweep.progress.base import SweepDisplay
-from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
+from cnnsweep.errors import FolderError
 from cnnsweep.storage.writer import Recorder
-from cnnsweep.tuner.failure_limit import FailureStreak
-from cnnsweep.tuner.group_cache import PlannedGroup, event_from_groups
-from cnnsweep.tuner.pruning import Judge
-from cnnsweep.tuner.stop_signal import StopRequest
-from cnnsweep.types import Decision, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
+from cnnsweep.trackers.base import Tracker, TrackerContext
+from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 
 
-class Supervisor:
-    """The `SweepWatcher` of a sweep: passes on what training reports, and stops what is not worth going on with."""
+class CallbackList(Callback):
+    """Passes every event on: to the writer, then to the trackers, then to the others in their order.
 
-    def __init__(
-        self, recorder: Recorder, display: SweepDisplay, stop: StopRequest, judge: Judge, failures: FailureStreak
-    ) -> None:
-        self.recorder = recorder
-        self.display = display
-        self.stop = stop
-        self.judge = judge
-        self.failures = failures
-        self._running: dict[str, Run] = {}
-        stop.running = self._running
-        self._waiting: dict[str, int] = {}  # at a rung, by run id, after so many epochs
-        self._leg = TO_THE_ENDS
-        self._grouped_under: Mapping[str, Any] = {}
-        self.batches_done = display.batches_done
+    Attributes:
+        error: the first error that a callback of the user's raised; the sweep has to stop.
+    """
 
-    @property
-    def is_stopping(self) -> bool:
-        """True if nothing further is to start: a person stops the sweep, or it gives up."""
-        return self.stop.is_made or self.failures.reason is not None
+    def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
+        self.error: Exception | None = None
+        self._writer: Recorder | None = None
+        self._trackers: list[Callback] = []
+        self._others = list(callbacks)
 
-    def begin_leg(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], leg: Leg) -> None:
-        """Write down which runs are going to train together, and how far."""
-        self._leg = leg
-        self._grouped_under = under
-        self.recorder.record_groups(event_from_groups(planned, under, leg))
-
-    def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
-        if self.is_stopping:
-            return None
-        checkpoints = {}
-        for run in group.runs:
-            with self.stop.deferred():  # a run that counts as running has its files
-                self._running[run.id] = run
-                self._waiting.pop(run.id, None)
-                last = self.recorder.start_run(run)
-            self.judge.run_changed(run.id)
-            if last is not None:
-                checkpoints[run.id] = last
-            self.display.run_started(run.id)
-        return checkpoints
-
-    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
-        for run in (run for part in parts for run in part.runs):  # until their part's turn comes
-            self._running.pop(run.id, None)
-            self.display.run_ended(RunOutcome(run.id, RunStatus.WAITING))
-        planned = [PlannedGroup(part, f"a larger group failed: {cause}") for part in parts]
-        self.recorder.record_groups(event_from_groups(planned, self._grouped_under, self._leg))
-        sizes = " and ".join(str(len(part.trajectories)) for part in parts)
-        left = sum(len(part.runs) for part in parts)
-        how = "one by one" if all(len(part.trajectories) == 1 for part in parts) else f"in groups of {sizes}"
-        self.display.message(f"{count_text(left, 'run')} {'goes' if left == 1 else 'go'} on {how}: {cause}")
-
-    def group_lost(self, group: RunGroup, cause: str) -> None:
-        for run in group.runs:  # until their turn comes again
-            self._running.pop(run.id, None)
-            self.recorder.pause_run(run.id, cause)
-            self.display.run_ended(RunOutcome(run.id, RunStatus.WAITING))
-        runs = "its run goes on from its" if len(group.runs) == 1 else f"its {len(group.runs)} runs go on from their"
-        self.display.message(f"{cause}; {runs} last epoch")
-
-    def worker_said(self, text: str) -> None:
-        self.display.message(text)
-
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        return self._stops(run_ids) if self.judge.judges_every_epoch else {}
-
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
-        for report, standing in zip(reports, self.recorder.record_epochs(reports), strict=True):
-            self.judge.run_changed(report.record.run_id)
-            self.display.epoch_ended(report.record, standing)
-        if self.stop.is_made:
-            return {report.record.run_id: Decision.INTERRUPT for report in reports}
-        if not self.judge.judges_every_epoch:
-            return {}
-        # After a crash some of the group may have been there before, and have nothing to report.
-        return self._stops(self.recorder.history.at_epoch(reports[0].record.epoch, self._running))
-
-    def run_ended(self, outcome: RunOutcome) -> None:
-        with self.stop.deferred():
-            self._run_ended(outcome)
-
-    def _run_ended(self, outcome: RunOutcome) -> None:
-        self._running.pop(outcome.run_id, None)
-        self.failures.note(outcome)
-        if outcome.status is RunStatus.WAITING:
-            self._waiting[outcome.run_id] = len(self.recorder.history.runs[outcome.run_id].records)
-            self.recorder.pause_run(outcome.run_id, "waits for the other settings")
-            self.display.run_ended(outcome)
-            return
-        if outcome.status is RunStatus.STOPPED:
-            outcome = dataclasses.replace(outcome, cause=self.judge.why_stopped(outcome.run_id))
-        self.recorder.end_run(outcome)
-        self.judge.run_changed(outcome.run_id)
-        self.display.run_ended(outcome)
-
-    def judge_waiting(self, run_ids: Sequence[str]) -> list[str]:
-        """Hold settings whose runs have come to a rung against each other; end the runs that lose, and return them."""
-        self._stops(run_ids)
-        return self.end_losers(run_ids)
-
-    def end_losers(self, run_ids: Sequence[str]) -> list[str]:
-        """End those of some runs that the journal has a verdict against, and return them."""
-        losers = self.judge.stopped(run_ids)
-        for run_id in losers:
-            self._waiting.pop(run_id, None)
-            self.run_ended(RunOutcome(run_id, RunStatus.STOPPED))
-        return losers
-
-    def interrupt(self, why: str = "interrupted in the middle of an epoch") -> None:
-        """End what trains or waits, because a person stops the sweep; it goes on when the sweep is run again.
+    def add_first(self, writer: Recorder, trackers: Sequence[Tracker], followed: TrackerContext) -> None:
+        """Add the writer and the trackers before the others, and set the trackers up.
 
         Args:
-            why: in words, of what trains.
+            followed: the sweep as the trackers see it.
         """
-        for run_id in list(self._running):
-            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, why))
-        for run_id, epochs in self._waiting.items():
-            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
-        self._waiting.clear()
+        self._writer, self._trackers = writer, list(trackers)
+        self._each(self._trackers, "setup", followed)
 
-    @contextmanager
-    def work_may_fail(self) -> Iterator[None]:
-        """Where the folder can no longer be written, or nobody can train, leave every run so that it can go on."""
-        try:
-            yield
-        except ExecutionError:
-            with self.stop.deferred():
-                self.interrupt("there was nobody to train it")
-                self.recorder.finish("interrupted")
-            raise
-        except FolderError as error:
-            cause = _cause(error)
-            cut_short = [*self._running, *self._waiting]
-            for run_id in cut_short:
-                self.display.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, cause, failure=FailureKind.DISK))
-            self.recorder.abandon(cut_short, cause)
-            raise
+    def stop_writing(self) -> None:
+        """Take out the writer: its folder can no longer be written."""
+        self._writer = None
 
-    def _stops(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        verdicts = self.judge.new_verdicts(run_ids)
-        if verdicts:
-            self.recorder.record_verdicts(verdicts)
-        return dict.fromkeys(self.judge.stopped(run_ids), Decision.STOP)
+    def close(self) -> None:
+        """Close the trackers. It may be called more than once."""
+        self._each(self._trackers, "close")
+        self._trackers = []
+
+    def on_sweep_start(self, sweep: SweepOverview) -> None:
+        self._call("on_sweep_start", sweep)
+
+    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
+        self._call("on_trials_added", runs, to_come)
+
+    def on_rewind(self, run: Run, last: EpochRecord | None) -> None:
+        self._call("on_rewind", run, last)
+
+    def on_run_start(self, run: Run, last: EpochRecord | None) -> None:
+        self._call("on_run_start", run, last)
+
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+        for callbacks in (self._trackers, self._others):  # the writer has no use for it
+            self._each(callbacks, "on_batch_end", run_ids, epoch, done, total)
+
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+        """Write an epoch, then pass it on; the trackers write theirs before the checkpoints commit the epoch."""
+        with contextlib.nullcontext() if self._writer is None else self._writer.writing_epoch(reports):
+            decisions = self._each(self._trackers, "on_epoch_end", reports)
+        return _merged([*decisions, *self._each(self._others, "on_epoch_end", reports)])
+
+    def on_run_end(self, outcome: RunOutcome) -> None:
+        """Pass on the end of a run; the trackers write it before the journal, so that a crash leaves no gap."""
+        if self._writer is not None:
+            self._writer.refuse_if_lost()
+        self._each(self._trackers, "on_run_end", outcome)
+        if self._writer is not None:
+            self._writer.on_run_end(outcome)
+        self._each(self._others, "on_run_end", outcome)
+
+    def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
+        self._call("on_group_split", parts, cause)
+
+    def on_group_lost(self, group: RunGroup, cause: str) -> None:
+        self._call("on_group_lost", group, cause)
+
+    def on_log(self, text: str, level: int = WARNING) -> None:
+        self._call("on_log", text, level)
+
+    def on_sweep_end(self, status: str) -> None:
+        self._call("on_sweep_end", status)
+
+    def _call(self, event: str, *arguments: object) -> None:
+        if self._writer is not None:
+            getattr(self._writer, event)(*arguments)
+        self._each(self._trackers, event, *arguments)
+        self._each(self._others, event, *arguments)
+
+    def _each(self, callbacks: Sequence[Callback], event: str, *arguments: object) -> list[Any]:
+        results = []
+        for callback in list(callbacks):
+            # Most callbacks have few methods: an event costs only the calls that do something.
+            if getattr(type(callback), event) is getattr(Callback, event, None):
+                continue
+            try:
+                results.append(getattr(callback, event)(*arguments))
+            except Exception as error:
+                if callback.error_policy is ErrorPolicy.RAISE:
+                    raise
+                self._drop(callback, error)
+        return results
+
+    def _drop(self, callback: Callback, error: Exception) -> None:
+        """Take out a callback that raised: the sweep stops for the user's own, and continues without a tracker."""
+        self._trackers = [one for one in self._trackers if one is not callback]
+        self._others = [one for one in self._others if one is not callback]
+        if callback.error_policy is ErrorPolicy.STOP:
+            self.error = self.error or error
+            return
+        name = type(callback).__name__
+        if isinstance(callback, Tracker):
+            name = callback.title or callback.name
+            with contextlib.suppress(Exception):
+                callback.close()
+        self.on_log(f"{name}: {_cause(error)}; the sweep goes on without it")
 
 
-def _cause(error: FolderError) -> str:
-    if isinstance(error, DiskFullError):
-        return "disk full"
-    is_lost = isinstance(error, FolderLostError)
-    return "its folder or journal was replaced" if is_lost else "its folder cannot be written"
+def _cause(error: Exception) -> str:
+    if isinstance(error, OSError | FolderError):
+        return f"cannot write ({getattr(error.__cause__ or error, 'strerror', None) or error})"
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def _merged(decisions: Sequence[Mapping[str, Decision] | None]) -> dict[str, Decision]:
+    """Return the decisions of all callbacks; INTERRUPT wins over STOP, and STOP over CONTINUE."""
+    merged: dict[str, Decision] = {}
+    for decision in (Decision.CONTINUE, Decision.STOP, Decision.INTERRUPT):
+        for of_one in filter(None, decisions):
+            merged.update({run_id: found for run_id, found in of_one.items() if found is decision})
+    return merged

@@ -1,38 +1,43 @@
-"""When a sweep gives up: what fails alike over and over will most likely go on to."""
+"""Stops a sweep after a number of consecutive failures with the same cause."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from cnnsweep.callbacks import Callback, ErrorPolicy
 from cnnsweep.types import FailureKind, RunOutcome, RunStatus
 
 MOST_ALIKE = 5
 
 
-class FailureStreak:
-    """Counts runs that failed alike, of one kind and with one cause, with no run in between that got on.
+class FailureLimit(Callback):
+    """Counts consecutive failures of the same kind and cause. Any success resets the count.
 
-    A run that diverged says nothing of the others, and so does not count; neither does one that was interrupted.
+    A run that diverged is no sign for the others, and so does not count; neither does an interrupted one.
 
     Args:
-        limit: after how many it is time to give up; 0 is never.
+        limit: the number of failures at which the sweep stops; 0 is never.
     """
+
+    error_policy: ClassVar[ErrorPolicy] = ErrorPolicy.RAISE
 
     def __init__(self, limit: int = MOST_ALIKE) -> None:
         self._limit = limit
         self._last: tuple[FailureKind | None, str | None] | None = None
         self._count = 0
 
-    def note(self, outcome: RunOutcome) -> None:
-        """Take in how a run ended."""
+    def on_run_end(self, outcome: RunOutcome) -> None:
+        """Count a failure, or reset the count."""
         if outcome.status is RunStatus.FAILED:
             alike = (outcome.failure, outcome.cause)
             self._count = self._count + 1 if alike == self._last else 1
             self._last = alike
-        elif outcome.status in (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.WAITING):  # it got on
+        elif outcome.status in (RunStatus.FINISHED, RunStatus.STOPPED, RunStatus.WAITING):  # a success
             self._last, self._count = None, 0
 
     @property
     def reason(self) -> str | None:
-        """Why to give up, in words; None while there is no reason."""
+        """The reason to stop, as text; None below the limit."""
         if not self._limit or self._count < self._limit:
             return None
         assert self._last is not None

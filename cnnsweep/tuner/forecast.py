@@ -1,4 +1,4 @@
-"""What a sweep would do and take, without training it: groups, reasons, time, places, memory, disk."""
+"""Forecast of a sweep without training it: groups, reasons, time, slots, memory, disk."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from cnnsweep.config.trials import expand_runs
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.errors import ModelError
-from cnnsweep.executors.base import TASK, Executor
-from cnnsweep.executors.factory import Workforce, choose_places, describe_places
+from cnnsweep.executors.base import TASK, Executor, ExecutorSetup
+from cnnsweep.executors.factory import Workforce, describe_places, executor_config
 from cnnsweep.executors.options import Staff
 from cnnsweep.executors.pool import PoolExecutor
+from cnnsweep.models.check import count_parameters, notes_on_models
 from cnnsweep.planning.batching import family, runs_of_a_kind, split_evenly, split_in_step
 from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
 from cnnsweep.planning.scheduling import Place
@@ -28,13 +29,12 @@ from cnnsweep.planning.simulation import Conditions, simulate
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepHistory, read_history
 from cnnsweep.training.autotune import seconds_together
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import TrainingTask, foresee_single_images, make_training_task
 from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.training.memory_estimate import run_bytes
 from cnnsweep.tuner.group_cache import Fuse, PlannedGroup
 from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_load, keeps_in_step
-from cnnsweep.tuner.preparation import count_parameters, foresee_single_images, make_training_task, notes_on_models
 from cnnsweep.tuner.sampling import Asker
 from cnnsweep.types import Run, RunGroup, Trajectory
 
@@ -81,7 +81,7 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
     known = _known_runs(spec, options)
     keep_freed_memory()
     threads = torch.get_num_threads()
-    places = choose_places(choose_devices(spec.device), options.staff, known.history)
+    places = executor_config(options.staff).choose_places(choose_devices(spec.device), known.history)
     torch.set_num_threads(places[0].threads)
     try:
         return _measure(spec, options, known, places)
@@ -98,7 +98,7 @@ def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float
         CnnSweepError: the sweep or its devices are not fit for training.
     """
     known = _known_runs(spec, options)
-    places = choose_places(choose_devices(spec.device), options.staff, known.history)
+    places = executor_config(options.staff).choose_places(choose_devices(spec.device), known.history)
     in_step = keeps_in_step(spec)
     missing, epochs_done = known.missing, known.epochs_done
     size = options.fuse if isinstance(options.fuse, int) else 1
@@ -137,12 +137,14 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
-    parameters = count_parameters(known.runs, dataset)
+    about = dataset.train.image_shape, len(dataset.classes)
+    parameters = count_parameters(known.runs, *about)
     task = make_training_task(spec, dataset, torch.device(places[0].device))
     missing = known.missing
     foreseen = foresee_single_images(missing, task)
     in_step = keeps_in_step(spec)
-    workforce = Workforce(options.staff, places, task, in_step=in_step, tell=lambda _: None)
+    setup = ExecutorSetup(task, tuple(places), in_step, info=lambda _: None, warning=lambda _: None)
+    workforce = Workforce(executor_config(options.staff), setup)
     with contextlib.closing(workforce):
         executor = workforce.executor
         startup_s = 0.0
@@ -166,7 +168,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
     tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
     conditions = Conditions(_speeds(planned, places, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    notes = [*notes_on_models(known.runs, dataset), *foreseen]
+    notes = [*notes_on_models([run.model for run in known.runs], *about), *foreseen]
     return _forecast(spec, known, places, costs, disk, conditions, data=data, notes=notes)
 
 

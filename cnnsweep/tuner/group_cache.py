@@ -1,4 +1,4 @@
-"""What the journal remembers of groups: which runs were to train together, and under what that was chosen."""
+"""Groups remembered by the journal, and the conditions of their choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which runs of a sweep train together: as the journal remembers it, or as measuring says."""
+"""Grouping of runs: as the journal remembers, or by measurement."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def keeps_in_step(spec: SweepSpec) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """How runs of a family train, what was measured of it, if anything, and whether that is new."""
+    """Fusion plan of a family, its measurement, if any, and a flag for a new one."""
 
     calibration: Calibration
     most: int | None = None  # as many trajectories fit into memory

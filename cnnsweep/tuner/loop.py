@@ -1,136 +1,161 @@
-"""Training in legs: under a rule with rungs, runs train until some come to one, the losers leave, the others go on.
+"""The tuning loop: train all pending runs to the pruner's next rung, prune, regroup the survivors, repeat.
 
-Between two legs those that are left are grouped anew, so that what trains together is never half empty. Where all
-settings are known beforehand, all train to the same rung: each is judged against all others, whichever trained first.
-A search that learns asks for further settings between two legs; they train together with those that are on their way.
-Without such a rule there is one leg, to the end.
+Between two stages the survivors are grouped anew, so that no group is half empty. If all trials are known beforehand,
+all train to the same rung: each is compared with all others, whichever trained first. A sampler that learns adds trials
+between two stages; their runs train together with the active ones. Without rungs there is one stage, to the last epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, suppress
 
 from cnnsweep.executors.factory import Workforce
 from cnnsweep.planning.scheduling import Costs, Load
 from cnnsweep.planning.stage import TO_THE_ENDS, Leg
-from cnnsweep.storage.state import SweepHistory
 from cnnsweep.training.data_module import TrainingTask
-from cnnsweep.tuner.callbacks import Supervisor
 from cnnsweep.tuner.group_cache import Fuse, PlannedGroup, conditions
 from cnnsweep.tuner.grouping import choose_groups, foreseen_load
-from cnnsweep.types import Run, RunGroup
+from cnnsweep.tuner.training_events import TrainingEvents
+from cnnsweep.tuner.trials import TrialQueue
+from cnnsweep.types import Run
 
 
-@dataclass(frozen=True, slots=True)
-class LegTrainer:
-    """Trains runs of a sweep, leg after leg.
+class Tuner:
+    """Trains the runs of a sweep, stage by stage.
 
-    Attributes:
+    Args:
+        trials: the runs; `suggest` adds those that the sampler wants to try next, and returns whether it wanted any.
         in_step: see `choose_groups`.
-        mixes_epochs: further settings come between two legs, so runs go on together wherever they are.
-        everyone: gives every run of the sweep.
     """
 
-    task: TrainingTask
-    fuse: Fuse
-    in_step: bool
-    mixes_epochs: bool
-    history: SweepHistory
-    workforce: Workforce
-    supervisor: Supervisor
-    everyone: Callable[[], Sequence[Run]] = tuple
+    def __init__(
+        self,
+        trials: TrialQueue,
+        suggest: Callable[[], bool],
+        task: TrainingTask,
+        executors: Workforce,
+        events: TrainingEvents,
+        *,
+        fuse: Fuse,
+        in_step: bool,
+    ) -> None:
+        self._trials = trials
+        self._suggest = suggest
+        self._task = task
+        self._executors = executors
+        self._events = events
+        self._pruner = events.pruner
+        self._history = events.writer.history
+        self._fuse = fuse
+        self._in_step = in_step
+        self._active: list[Run] = []  # that are to train on
 
-    def finish_leg(self, runs: Sequence[Run]) -> list[Run]:
-        """Bring a leg to its end that was cut short when the sweep last ran; return the runs that go on.
-
-        Raises:
-            FolderError, KeyboardInterrupt: as `train_leg`.
-        """
-        # A crash may have come between a verdict and the end that it means.
-        losers = self.supervisor.end_losers([run.id for run in runs])
-        runs = [run for run in runs if run.id not in losers]
-        if not self.mixes_epochs:
-            return runs
-        cut_short = [run for run in runs if run.id in self.history.goals]
-        ended = self._train(cut_short, Leg.in_passing(self.history.leg, self.history.goals))
-        if not self.supervisor.is_stopping:  # a journal of an earlier version has no goals, but runs at a rung
-            ended.update(self.supervisor.judge_waiting([run.id for run in runs if run.id not in ended]))
-        return [run for run in runs if run.id not in ended]
-
-    def train_leg(self, runs: Sequence[Run]) -> list[Run]:
-        """Train runs until some are to be judged, or a person stops the sweep; return those that go on.
+    def run(self) -> None:
+        """Train until no run is pending, or the sweep stops.
 
         Raises:
-            FolderError: what is reported can no longer be written down.
-            KeyboardInterrupt: a person wants to stop at once.
+            ExecutionError: no worker is left.
+            FolderError: the folder can no longer be written.
         """
-        if not runs:  # a search found nothing new
-            return []
-        leg = self._next_leg(runs)
-        ended = self._train([run for run in runs if not leg.goals or run.id in leg.goals], leg)
-        return [run for run in runs if run.id not in ended] if leg.goals else []
+        with closing(self._executors), self._events.work_may_fail(), suppress(KeyboardInterrupt):
+            for stage, runs in self._stages():
+                due = {run.id for run in runs if self._is_due(run, stage)}
+                if due:
+                    jobs = self._jobs(runs, stage)
+                    self._executors.executor.execute(jobs, self._events)
+                self._end_stage(stage, runs, due)
 
-    def _next_leg(self, runs: Sequence[Run]) -> Leg:
-        judge, ids = self.supervisor.judge, [run.id for run in runs]
-        if self.mixes_epochs:
-            return Leg.in_passing(self.history.leg + 1, judge.epochs_to_next_look(ids))
-        rung = judge.next_rung(ids)
+    def _stages(self) -> Iterator[tuple[Leg, list[Run]]]:
+        """Yield each stage with its runs: the one that the last command left unfinished, then the next ones."""
+        self._pruner.add_runs(self._trials.runs)
+        self._active = self._trials.pop_pending()
+        # A crash may have come between a decision and the end that it means.
+        self._remove(self._events.end_pruned(_ids(self._active)))
+        if self._trials.mixes_epochs:
+            unfinished = Leg.in_passing(self._history.leg, self._history.goals)
+            yield unfinished, [run for run in self._active if run.id in unfinished.goals]
+            if not self._events.is_stopping:  # a journal of an earlier version has no goals, but runs at a rung
+                self._remove(self._events.prune_waiting(_ids(self._active)))
+        while not self._events.is_stopping and self._add_pending():
+            self._pruner.add_runs(self._trials.runs)
+            stage = self._next_stage()
+            yield stage, [run for run in self._active if not stage.goals or run.id in stage.goals]
+
+    def _add_pending(self) -> bool:
+        """Add the runs that are to train now, with those of new trials; return whether there are any."""
+        is_suggested = True
+        while is_suggested:
+            is_suggested = self._suggest()
+            self._active += self._trials.pop_pending()
+            if self._active:
+                return True
+        return False
+
+    def _next_stage(self) -> Leg:
+        ids = _ids(self._active)
+        if self._trials.mixes_epochs:
+            return Leg.in_passing(self._history.leg + 1, self._pruner.epochs_to_next_look(ids))
+        rung = self._pruner.next_rung(ids)
         if rung is None:
             return TO_THE_ENDS
-        return Leg.to_rung(rung, [run.id for run in runs if self._epochs_done(run) <= rung])
+        return Leg.to_rung(rung, [run.id for run in self._active if self._epochs_done(run) <= rung])
 
-    def _train(self, runs: Sequence[Run], leg: Leg) -> set[str]:
-        """Train runs as far as a leg goes, and judge those that have come there; return the ids of those that ended."""
-        due = [run.id for run in runs if self._has_to_train(run, leg.goals)]
-        if due:
-            self._train_groups(runs, leg)
-        # Of these only: a failed run that is to be tried again has an end until it trains.
-        ended = {run_id for run_id in due if self.history.runs[run_id].status.is_final}
-        if leg.goals and not self.supervisor.is_stopping:
-            ended.update(self.supervisor.judge_waiting([run.id for run in runs]))
-        return ended
-
-    def _train_groups(self, runs: Sequence[Run], leg: Leg) -> None:
-        planned = self._choose(runs, leg)
+    def _jobs(self, runs: Sequence[Run], stage: Leg) -> list[Load]:
+        """Group the runs of a stage, with worker processes if these turn out to be faster, and journal the groups."""
         epochs_done = {run.id: self._epochs_done(run) for run in runs}
 
-        def foresee(one: PlannedGroup) -> Load:
-            return foreseen_load(one, self.task, epochs_done)
+        def foresee(planned: PlannedGroup) -> Load:
+            return foreseen_load(planned, self._task, epochs_done)
 
-        loads = [foresee(one) for one in planned]
-        if self.workforce.grow_for(loads, lambda group, step_s: foresee(PlannedGroup(group, "", step_s))):
-            planned = self._choose(runs, leg)
-            loads = [foresee(one) for one in planned]
-        executor = self.workforce.executor
-        if executor.places > 1:  # the longest first: who watches takes the order in the journal for that of training
-            costs = Costs(loads)
-            order = sorted(range(len(loads)), key=lambda number: -costs.of(loads[number]))
-            planned, loads = [planned[number] for number in order], [loads[number] for number in order]
-        under = conditions(self.task, self.fuse, in_step=self.in_step, leg=leg, places=executor.places)
-        self.supervisor.begin_leg(planned, under, leg)
-        executor.execute([load for load in loads if self._is_behind(load.group)], self.supervisor)
+        planned = self._group(runs, stage)
+        jobs = list(map(foresee, planned))
+        if self._executors.grow_for(jobs, lambda group, step_s: foresee(PlannedGroup(group, "", step_s))):
+            planned = self._group(runs, stage)
+            jobs = list(map(foresee, planned))
+        places = self._executors.executor.places
+        if places > 1:  # the longest first: `watch` takes the order in the journal for that of training
+            costs = Costs(jobs)
+            order = sorted(range(len(jobs)), key=lambda number: -costs.of(jobs[number]))
+            planned, jobs = [planned[number] for number in order], [jobs[number] for number in order]
+        under = conditions(self._task, self._fuse, in_step=self._in_step, leg=stage, places=places)
+        self._events.begin_stage(planned, under, stage)
+        return [job for job in jobs if any(self._is_due(run, stage) for run in job.group.runs)]
 
-    def _choose(self, runs: Sequence[Run], leg: Leg) -> list[PlannedGroup]:
+    def _group(self, runs: Sequence[Run], stage: Leg) -> list[PlannedGroup]:
         return choose_groups(
             runs,
-            self.history,
-            self.task,
-            self.fuse,
-            self.supervisor.display.note,
-            in_step=self.in_step,
-            leg=leg,
-            executor=self.workforce.executor,
-            everyone=self.everyone(),
+            self._history,
+            self._task,
+            self._fuse,
+            self._events.log_detail,
+            in_step=self._in_step,
+            leg=stage,
+            executor=self._executors.executor,
+            everyone=self._trials.runs,
         )
 
-    def _is_behind(self, group: RunGroup) -> bool:
-        return any(self._has_to_train(run, group.goals) for run in group.runs)
+    def _end_stage(self, stage: Leg, runs: Sequence[Run], due: Collection[str]) -> None:
+        """Prune the runs of a stage, and keep the survivors."""
+        if not stage.goals and not stage.mixes_epochs:
+            self._active = []
+            return
+        # Of these only: a failed run that is to be tried again has an end until it trains.
+        self._remove([run_id for run_id in due if self._history.runs[run_id].status.is_final])
+        if stage.goals and not self._events.is_stopping:
+            self._remove(self._events.prune_waiting(_ids(runs)))
 
-    def _has_to_train(self, run: Run, goals: Mapping[str, int]) -> bool:
-        """True for a run that is not at its goal, or is to be told that it is at its end; a crash may leave others."""
+    def _is_due(self, run: Run, stage: Leg) -> bool:
+        """True for a run that is not at its stop epoch, or whose end is not journaled; a crash may leave others."""
         done = self._epochs_done(run)
-        return not goals or done < goals[run.id] or done >= run.hyperparameters.epochs
+        return not stage.goals or done < stage.goals[run.id] or done >= run.hyperparameters.epochs
 
     def _epochs_done(self, run: Run) -> int:
-        return len(self.history.runs[run.id].records)
+        return len(self._history.runs[run.id].records)
+
+    def _remove(self, run_ids: Collection[str]) -> None:
+        self._active = [run for run in self._active if run.id not in run_ids]
+
+
+def _ids(runs: Sequence[Run]) -> list[str]:
+    return [run.id for run in runs]

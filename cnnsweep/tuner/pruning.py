@@ -1,4 +1,4 @@
-"""Early stopping in a sweep: what the rule is asked about, from the records of all runs so far."""
+"""Pruning in a sweep: calls the pruner with the curves of all trials so far, and applies its decisions."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
-from cnnsweep.config.early_stop_entry import EarlyStop
 from cnnsweep.formatting.distinct import number_texts
 from cnnsweep.metrics.objective import BEST, Objective
-from cnnsweep.pruners.base import Curve, judge, rungs_of
+from cnnsweep.pruners.base import Curve, Pruner, prune
 from cnnsweep.storage.state import RunHistory, SweepHistory
 from cnnsweep.types import EpochRecord, Run, RunStatus, Verdict
 
 
 class Judge:
-    """Asks an early-stopping rule about configurations whose runs have all come to an epoch.
+    """Calls the pruner for trials whose runs have all come to an epoch.
 
-    Its verdicts follow from the journal alone: which runs are known, how far they are, and what was found before.
+    Decisions follow from the journal alone: the runs, their epochs, and the decisions before.
     """
 
-    def __init__(self, rule: EarlyStop | None, history: SweepHistory) -> None:
-        self._rule = rule
+    def __init__(self, pruner: Pruner | None, history: SweepHistory) -> None:
+        self._pruner = pruner
         self._history = history
         self._configuration_of: dict[str, str] = {}  # by run id
         self._runs: dict[str, list[Run]] = {}  # by configuration
-        self._places: dict[str, int] = {}  # by configuration, in the order of the sweep
+        self._positions: dict[str, int] = {}  # by configuration, in the order of the sweep
         self._curves: dict[str, Curve] = {}
         self._longest = 0  # the most epochs that any run is to train
         self._changed: dict[str, None] = {}  # a set that keeps the order: their curves have to be made anew
@@ -39,24 +38,24 @@ class Judge:
             if run.id not in self._configuration_of:
                 self._configuration_of[run.id] = run.configuration
                 self._runs.setdefault(run.configuration, []).append(run)
-                self._places.setdefault(run.configuration, len(self._places))
+                self._positions.setdefault(run.configuration, len(self._positions))
                 self._changed[run.configuration] = None
                 self._longest = max(self._longest, run.hyperparameters.epochs)
 
     def run_changed(self, run_id: str) -> None:
-        """Note that the journal says something new of a run: an epoch, an end, or that it goes on from before.
+        """Note that the journal has a new event of a run: an epoch, an end, or that it goes on from before.
 
-        Who forgets to say so judges by what a resumed sweep would not see.
+        Skipping this call makes decisions that a resume would not reproduce.
         """
         self._changed[self._configuration_of[run_id]] = None
 
     def epochs_to_next_look(self, run_ids: Iterable[str]) -> dict[str, int]:
-        """Return, for runs that go on side by side, after which epoch each waits; all train for as many, some wait now.
+        """Return each run's last epoch of the next stage, by run id.
 
-        So far it is, for the nearest of them, to its next rung or its end. A run that is ahead of others of its
-        setting, as only a crash or a failure leaves it, is not in it: it waits for them.
+        All runs train the same number of epochs: up to the nearest rung or end of any of them. A run that is ahead of
+        others of its trial, as only a crash or a failure leaves it, is left out: it waits for them.
         """
-        assert self._rule is not None, "without rungs nobody waits"
+        assert self._pruner is not None, "without rungs no run waits"
         by_configuration: dict[str, list[str]] = {}
         for run_id in run_ids:
             by_configuration.setdefault(self._configuration_of[run_id], []).append(run_id)
@@ -67,18 +66,18 @@ class Judge:
             slowest = min(lengths.values())
             done.update((run_id, slowest) for run_id, length in lengths.items() if length == slowest)
             ends = [run.hyperparameters.epochs for run in self._runs[configuration] if run.id in lengths]
-            rungs = rungs_of(self._rule, configuration, self._longest)
+            rungs = self._pruner.rungs(self._longest, configuration)
             ahead = [rung for rung in rungs if rung > slowest and self._is_open(configuration, rung, slowest)]
             to_go += [stop - slowest for stop in (*ahead[:1], *ends) if stop > slowest]
-        epochs = min(to_go, default=1)  # nobody has far to go whom a crash kept from hearing that it is at its end
+        epochs = min(to_go, default=1)  # 1 for a run that is at its end, but crashed before it noticed
         return {run_id: length + epochs for run_id, length in done.items()}
 
     def next_rung(self, run_ids: Iterable[str]) -> int | None:
-        """Return up to which epoch runs train before their settings are held against each other.
+        """Return the next epoch at which the trials of some runs are compared.
 
-        None if there is no such epoch left for them, or the rule judges each setting after every epoch.
+        None if there is no such epoch left for them, or the pruner looks at each trial after every epoch.
         """
-        if self._rule is None or not self._rule.has_rungs:
+        if self._pruner is None or not self._pruner.has_rungs:
             return None
         found = []
         for configuration in self._configurations(run_ids):
@@ -86,27 +85,27 @@ class Judge:
             done, epochs = self._epoch(configuration), max((run.hyperparameters.epochs for run in under_way), default=0)
             found += [
                 rung
-                for rung in rungs_of(self._rule, configuration, self._longest)
+                for rung in self._pruner.rungs(self._longest, configuration)
                 if done <= rung < epochs and self._is_open(configuration, rung, done)
             ][:1]
         return min(found, default=None)
 
     def _is_open(self, configuration: str, rung: int, done: int) -> bool:
-        """True if a rung has no verdict, or one that ends runs which, having started over, are yet to come there."""
+        """True if a rung has no decision, or one that ends runs which, having started over, are yet to come there."""
         verdict = self._history.verdicts.get((configuration, rung))
         return verdict is None or (verdict.stops and done < rung)
 
     @property
     def judges_every_epoch(self) -> bool:
-        """True for a rule that does not wait for a rung."""
-        return self._rule is not None and not self._rule.has_rungs
+        """True for a pruner without rungs."""
+        return self._pruner is not None and not self._pruner.has_rungs
 
     def new_verdicts(self, run_ids: Sequence[str]) -> list[Verdict]:
-        """Return what the rule finds about the configurations of these runs, which have just ended an epoch.
+        """Return the pruner's decisions about the trials of these runs, which have just ended an epoch.
 
-        A configuration is judged once an epoch, when the last of its runs has come there.
+        A trial is due once an epoch, when the last of its runs has come there.
         """
-        if self._rule is None:
+        if self._pruner is None:
             return []
         due: dict[int, list[str]] = {}
         for configuration in self._configurations(run_ids):
@@ -119,16 +118,16 @@ class Judge:
             self._curves[configuration] = self._curve(configuration)
         self._changed.clear()
         objective = self._history.objective
-        found = [judge(self._rule, objective, names, self._curves, self._longest) for _, names in sorted(due.items())]
+        found = [prune(self._pruner, objective, names, self._curves, self._longest) for _, names in sorted(due.items())]
         return list(itertools.chain.from_iterable(found))
 
     def stopped(self, run_ids: Sequence[str]) -> list[str]:
-        """Return which runs end here, by what the journal holds of verdicts: all of a configuration that are under way.
+        """Return the runs that end here, by the decisions in the journal: all of a trial that are under way.
 
         Args:
             run_ids: runs that have just ended an epoch.
         """
-        if self._rule is None:  # who takes it out of the file wants the runs to go on
+        if self._pruner is None:  # taken out of the sweep file, so that the runs go on
             return []
         ended = []
         for configuration in self._configurations(run_ids):
@@ -138,10 +137,12 @@ class Judge:
                     ended.append(run.id)
         return ended
 
-    def why_stopped(self, run_id: str) -> str:
-        """Return in one line why a run ends after its last epoch."""
+    def why_stopped(self, run_id: str) -> str | None:
+        """Return the decision that ends a run after its last epoch, as one line; None if a callback stopped it."""
         run = self._history.runs[run_id]
-        verdict = self._history.verdicts[self._configuration_of[run_id], len(run.records)]
+        verdict = self._history.verdicts.get((self._configuration_of[run_id], len(run.records)))
+        if verdict is None:
+            return None
         metric = self._history.objective.metric
         value, threshold = number_texts([verdict.value, verdict.threshold], 4)
         reached = "has no finite figure" if verdict.value is None else f"is {value}"
@@ -165,20 +166,20 @@ class Judge:
     def _curve(self, configuration: str) -> Curve:
         runs = [self._history.runs[run.id] for run in self._runs[configuration] if run.id in self._history.runs]
         curve = average_curve(configuration, runs, self._history.objective)
-        return dataclasses.replace(curve, place=self._places[configuration])
+        return dataclasses.replace(curve, position=self._positions[configuration])
 
 
 def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Objective) -> Curve:
-    """Return the mean over a configuration's runs, as far as all of them have come.
+    """Return the mean over a trial's runs, as far as all of them have come.
 
     From the epoch in which a run diverged, the mean is not finite: its other seeds and folds were lucky. A run that
-    failed, which may not be the setting's fault, is left out.
+    failed, for which its hyperparameters need not be the reason, is left out.
     """
     counted = [run for run in runs if run.status is not RunStatus.FAILED]
     going = [run for run in counted if not _has_diverged(run)]
     epochs = max((run.epochs or len(run.records) for run in runs), default=0)
     length = min((len(run.records) for run in going or counted), default=0)
-    figures, standing, losses = [], [], []
+    figures, selected, losses = [], [], []
     for run in counted:
         values = [objective.value(record) for record in run.records[:length]]
         values += [None] * (length - len(values))
@@ -187,22 +188,22 @@ def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Obj
         deciding = [_deciding_loss(record, objective) for record in run.records[:length]]
         deciding += [None] * (length - len(deciding))
         diverged_after = len(run.records) if _has_diverged(run) else None
-        stands = _standing(finite, deciding, objective, diverged_after)
-        standing.append([figure for figure, _ in stands])
-        losses.append([loss for _, loss in stands])
-    return Curve(configuration, _means(figures), _means(standing), epochs, _means(losses))
+        selected_values = _selected(finite, deciding, objective, diverged_after)
+        selected.append([figure for figure, _ in selected_values])
+        losses.append([loss for _, loss in selected_values])
+    return Curve(configuration, _means(figures), _means(selected), epochs, _means(losses))
 
 
-Stands = tuple[float | None, float | None]  # the figure, and the loss that decides between equal ones
+Selected = tuple[float | None, float | None]  # the metric, and the loss that decides between equal ones
 
 
-def _standing(
+def _selected(
     figures: Sequence[float | None], losses: Sequence[float | None], objective: Objective, diverged_after: int | None
-) -> list[Stands]:
-    """Return what stands for a run after each epoch, by the objective's scope."""
-    result: list[Stands] = []
-    best: Stands = None, None
-    window: deque[Stands] = deque(maxlen=objective.window)
+) -> list[Selected]:
+    """Return the metric of a run that counts after each epoch, by the objective's scope."""
+    result: list[Selected] = []
+    best: Selected = None, None
+    window: deque[Selected] = deque(maxlen=objective.window)
     for position, (figure, loss) in enumerate(zip(figures, losses, strict=True)):
         best = (figure, loss) if objective.is_better(figure, best[0]) else best
         if figure is not None:
@@ -214,7 +215,7 @@ def _standing(
 
 
 def _deciding_loss(record: EpochRecord, objective: Objective) -> float | None:
-    loss: float | None = None if objective.tie_breaker is None else getattr(record, objective.tie_breaker)
+    loss: float | None = None if objective.tie_breaker is None else record[objective.tie_breaker]
     return loss if loss is not None and math.isfinite(loss) else None
 
 

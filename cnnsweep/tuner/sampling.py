@@ -1,6 +1,6 @@
-"""Which settings a search tries next: asked for in rounds, from nothing but the sweep file and the journal.
+"""Rounds of a search: the sampler's next trials, from the sweep file and the journal alone.
 
-So a resumed sweep goes on with the very settings that an uninterrupted one would have asked for.
+So a resumed sweep goes on with the same trials as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ import hashlib
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from cnnsweep.config.conditions import is_number
-from cnnsweep.config.dump import as_written
+from cnnsweep.config.dump import as_written, short_name
 from cnnsweep.config.grid import Dimension, Setting, apply_conditions, count_runs, dimensions, is_excluded
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.search_entry import Search
 from cnnsweep.config.trials import Identities, make_runs
 from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.numbers import count_text
-from cnnsweep.samplers.base import Dimension as SearchDimension
-from cnnsweep.samplers.base import Picks, Suggester, Told
-from cnnsweep.samplers.methods import make_suggester
+from cnnsweep.samplers.base import Observation, Sampler, Suggestion
+from cnnsweep.samplers.random import Random
+from cnnsweep.samplers.space import Dimension as SearchDimension
+from cnnsweep.samplers.space import SearchSpace
 from cnnsweep.storage.atomic_files import to_json
 from cnnsweep.storage.state import AskedRound, RunHistory, SweepHistory
 from cnnsweep.tuner.pruning import average_curve
@@ -33,49 +33,67 @@ _REFILL = 0.5  # of the settings that train at once have ended, before a search 
 FIRST_ROUND = 10  # before anything is known: as many as Optuna's TPE draws at random
 _PATIENCE = 20  # refused one after the other, before a search that learns draws at random
 _MOST_REFUSED = 1_000  # one after the other: little or nothing new is left in the space
+_COMMON = ("runs", "seed", "round")  # keys of a sampler that are no options of its own
 _MOST_LISTED = 10_000  # settings of a space that are gone through for what is left, which takes some seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Settings chosen at once.
+    """Trials chosen at once.
 
     Attributes:
         event: the fields of the journal's `asked` event.
-        runs: the new runs that they come to, with every seed and fold.
+        runs: their runs, one for each seed and fold.
     """
 
     event: Mapping[str, Any]
     runs: tuple[Run, ...]
 
 
+@dataclass(slots=True)
+class _Chosen:
+    """A round in the making.
+
+    Attributes:
+        known: the configurations of the sweep and of this round.
+        useless: suggestions that were refused; observed as well, or a sampler may insist on them.
+    """
+
+    known: set[str]
+    suggestions: list[Suggestion] = field(default_factory=list)
+    settings: list[Setting] = field(default_factory=list)
+    configurations: list[str] = field(default_factory=list)
+    useless: list[Suggestion] = field(default_factory=list)
+
+
 class Asker:
-    """Asks a search for settings; for a grid there is nothing to ask."""
+    """Source of the trials of a search; a grid has none."""
 
     def __init__(self, spec: SweepSpec) -> None:
         """Take the space from a sweep.
 
         Raises:
-            UsageError: what the method needs is not installed.
+            UsageError: the package that the sampler needs is not installed.
         """
         self._spec = spec
-        self._search = spec.search
+        self._sampler = spec.search
         self._identities = Identities(spec)
         self._replicates = count_runs(spec).replicates
-        every = [] if self._is_grid else dimensions(spec)
+        every = [] if self._sampler is None else dimensions(spec)
         self._dimensions = {one.name: one for one in every if one.interval is not None or len(one.options) > 1}
         self._fixed: dict[str, Any] = {}
         for one in every:
             if one.name not in self._dimensions:
                 self._fixed |= one.at(0)
-        self._space = "" if self._is_grid else self._hash_of_space()
-        self._suggester = None if self._is_grid else self._make_suggester(self._search)
+        self._space = "" if self._sampler is None else self._hash_of_space(self._sampler)
+        if self._sampler is not None:
+            self._sampler.require_package()
 
     def known_runs(self, history: SweepHistory) -> tuple[Run, ...]:
         """Return the runs of all rounds that the journal holds.
 
         Raises:
-            ResultsError: a round holds what no search in this space asks for.
+            ResultsError: a round holds a suggestion that is not in this space.
         """
         every = [picks for asked in self._rounds(history) for picks in asked.picks]
         if not all(self._is_of_space(picks) for picks in every):
@@ -85,67 +103,65 @@ class Asker:
             )
         return make_runs(self._spec, [self._setting(picks) for picks in every]).runs
 
-    def _is_of_space(self, picks: Picks) -> bool:
+    @cached_property
+    def _search_space(self) -> SearchSpace:
+        found = [
+            SearchDimension(one.name, interval=one.interval)
+            if one.interval is not None
+            else SearchDimension(one.name, options=len(one.options))
+            for one in self._dimensions.values()
+        ]
+        return SearchSpace(tuple(found), self._spec.mode)
+
+    def _is_of_space(self, picks: Suggestion) -> bool:
         return picks.keys() == self._dimensions.keys() and all(
             one.interval is not None or (isinstance(picks[name], int) and 0 <= picks[name] < len(one.options))
             for name, one in self._dimensions.items()
         )
 
     def runs_to_come(self, history: SweepHistory) -> int:
-        """Return how many runs are still to be asked for, at most."""
+        """Return the most runs that are still to be suggested."""
         return self._left(history) * self._replicates
 
     @property
     def space_note(self) -> str | None:
-        """That the space has fewer settings than are asked for, in words; None where it has enough."""
-        if self._is_grid or self._listed is None or len(self._listed) >= self._search.runs:
+        """The note that the space has fewer settings than the search is to try; None where it has enough."""
+        if self._sampler is None or self._listed is None or len(self._listed) >= self._sampler.runs:
             return None
         count = count_text(len(self._listed), "setting")
-        return f"the search asks for {count_text(self._search.runs, 'setting')}, but there are only {count} to try"
+        return f"the search asks for {count_text(self._sampler.runs, 'setting')}, but there are only {count} to try"
 
     @property
     def asks_in_passing(self) -> bool:
-        """True for a search that asks for settings in the place of some that have ended, while others are on their way.
+        """True if new trials are suggested in the place of some that have ended, while others still train.
 
-        A rule with rungs leaves few of a round for most of its epochs, and few together train hardly faster than one.
-        TPE and Gaussian processes make do with what those on their way have reached; a generation of CMA-ES is judged
-        as a whole.
+        A pruner with rungs leaves few of a round for most of its epochs, and few together train hardly faster than one.
+        TPE and Gaussian processes can use what running trials have reached; a generation of CMA-ES counts as a whole.
         """
         has_rungs = self._spec.early_stop is not None and self._spec.early_stop.has_rungs
-        return self._search.method in ("tpe", "gp") and has_rungs
+        return self._sampler is not None and self._sampler.uses_running and has_rungs
 
     def ask(self, history: SweepHistory, runs: Sequence[Run]) -> Round | None:
-        """Return the next settings to try, or None where none is due: for a grid, at the end, and while a search
-        that learns has enough runs under way.
+        """Return the next round, or None where none is due: for a grid, at the end, and while a sampler that learns has
+        enough trials under way.
 
         Args:
             runs: all of the sweep so far.
         """
         known = (run for run in runs if run.id in history.runs)
         under_way = {run.configuration for run in known if not history.runs[run.id].status.is_final}
-        left, size = self._left(history), self._size(history)
+        if self._sampler is None:
+            return None
+        left, size = self._left(history), self._size(self._sampler, history)
         is_empty = not runs and not self._rounds(history)  # then a round says that there is nothing to try
-        if self._suggester is None or not (left or is_empty):
+        if not (left or is_empty):
             return None
         free = size
-        if self._search.learns and under_way:
+        if self._sampler.learns and under_way:
             free -= len(under_way)
             if not self.asks_in_passing or free < max(1, _REFILL * size):
                 return None
-        return self._choose(min(left, free), history, runs)
-
-    @property
-    def _is_grid(self) -> bool:
-        return self._search.method == "grid"
-
-    def _make_suggester(self, search: Search) -> Suggester:
-        space = [
-            SearchDimension(one.name, interval=one.interval)
-            if one.interval is not None
-            else SearchDimension(one.name, options=len(one.options))
-            for one in self._dimensions.values()
-        ]
-        return make_suggester(search, space, self._spec.mode)
+        return self._choose(self._sampler, min(left, free), history, runs)
 
     def _rounds(self, history: SweepHistory) -> list[AskedRound]:
         """Return the rounds of this search; picks of another space mean nothing here."""
@@ -153,9 +169,9 @@ class Asker:
 
     def _left(self, history: SweepHistory) -> int:
         rounds = self._rounds(history)
-        if self._is_grid or (rounds and not rounds[-1].picks):  # nothing new was left in the space
+        if self._sampler is None or (rounds and not rounds[-1].picks):  # nothing new was left in the space
             return 0
-        left = max(self._search.runs - sum(len(asked.picks) for asked in rounds), 0)
+        left = max(self._sampler.runs - sum(len(asked.picks) for asked in rounds), 0)
         if self._listed is None:
             return left
         known = self._included.union(*(asked.configurations for asked in rounds))
@@ -167,10 +183,10 @@ class Asker:
 
     @cached_property
     def _listed(self) -> frozenset[str] | None:
-        """The settings of a small space, by configuration: all, or as many as are ever asked for."""
-        if self._is_grid or self._combinations > _MOST_LISTED:
+        """The settings of a small space, by configuration: all, or as many as the search tries."""
+        if self._sampler is None or self._combinations > _MOST_LISTED:
             return None
-        enough = self._search.runs + len(self._included)
+        enough = self._sampler.runs + len(self._included)
         listed: set[str] = set()
         for picks in self._every_pick():
             setting = self._setting(picks)
@@ -180,61 +196,61 @@ class Asker:
                 break
         return frozenset(listed)
 
-    def _size(self, history: SweepHistory) -> int:
-        """Return how many settings train at once: all, or, where results count, as many as are trained together."""
-        if not self._search.learns:
-            return self._search.runs
-        if self._search.round is not None:
-            return self._search.round
+    def _size(self, sampler: Sampler, history: SweepHistory) -> int:
+        """Return the size of a round: all trials, or, where results count, as many as train together."""
+        if not sampler.learns:
+            return sampler.runs
+        if (size := getattr(sampler, "round", None)) is not None:
+            return int(size)
         if not self._rounds(history):
             return FIRST_ROUND
         return max(history.most_at_once // self._replicates, 1)
 
-    def _choose(self, count: int, history: SweepHistory, runs: Sequence[Run]) -> Round:
+    def _choose(self, sampler: Sampler, count: int, history: SweepHistory, runs: Sequence[Run]) -> Round:
         """Draw until there are `count` settings that are neither excluded nor known."""
-        assert self._suggester is not None
         rounds = self._rounds(history)
-        told = self._told(history, runs)
+        observations = self._observations(history, runs)
         drawn = rounds[-1].drawn if rounds else 0
-        known = {run.configuration for run in runs}
-        at_random = self._make_suggester(Search("random", self._search.runs, self._search.seed))
-        chosen: list[Picks] = []
-        settings: list[Setting] = []
-        configurations: list[str] = []
-        useless: list[Picks] = []  # told as well, or a search may insist on them
+        chosen = _Chosen({run.configuration for run in runs})
         refused = 0
-
-        def take(picks: Picks) -> bool:
-            """Choose a setting, unless it is excluded or known."""
-            setting = self._setting(picks)
-            configuration = None if is_excluded(self._spec, setting) else self._identities.configuration(setting)
-            if configuration is None or configuration in known:
-                return False
-            known.add(configuration)
-            chosen.append(picks)
-            settings.append(setting)
-            configurations.append(configuration)
-            return True
-
-        while len(chosen) < count and refused < _MOST_REFUSED:
-            pending = [Told(picks, None, is_pending=True) for picks in [*chosen, *useless]]
-            suggester = self._suggester if refused < _PATIENCE or not self._search.learns else at_random
-            for picks in suggester.suggest([*told, *pending], drawn, count - len(chosen)):
+        while len(chosen.suggestions) < count and refused < _MOST_REFUSED:
+            pending = [Observation(one, None, is_pending=True) for one in [*chosen.suggestions, *chosen.useless]]
+            is_stuck = refused >= _PATIENCE and sampler.learns
+            usual = Random(runs=sampler.runs, seed=sampler.seed) if is_stuck else sampler
+            missing = count - len(chosen.suggestions)
+            for suggestion in usual.suggest(self._search_space, [*observations, *pending], drawn, missing):
                 drawn += 1
-                if take(picks):
+                if self._take(chosen, suggestion):
                     refused = 0
                 else:
                     refused += 1
-                    useless.append(picks)
-        for picks in self._every_pick() if refused >= _MOST_REFUSED else ():
-            if len(chosen) < count:
-                take(picks)
-        new = make_runs(self._spec, settings, {one.name for one in history.runs.values()}).runs
-        event = {"space": self._space, "drawn": drawn, "picks": chosen, "configurations": configurations}
-        return Round(event, new)
+                    chosen.useless.append(suggestion)
+        for suggestion in self._every_pick() if refused >= _MOST_REFUSED else ():
+            if len(chosen.suggestions) < count:
+                self._take(chosen, suggestion)
+        new = make_runs(self._spec, chosen.settings, {one.name for one in history.runs.values()}).runs
+        event = {"space": self._space, "drawn": drawn, "picks": chosen.suggestions}
+        return Round({**event, "configurations": chosen.configurations}, new)
 
-    def _hash_of_space(self) -> str:
-        """Return what two commands must agree in for picks of one to mean the same in the other; `runs` may differ."""
+    def _take(self, chosen: _Chosen, suggestion: Suggestion) -> bool:
+        """Choose a setting, unless it is excluded or known."""
+        setting = self._setting(suggestion)
+        if is_excluded(self._spec, setting):
+            return False
+        configuration = self._identities.configuration(setting)
+        if configuration in chosen.known:
+            return False
+        chosen.known.add(configuration)
+        chosen.suggestions.append(suggestion)
+        chosen.settings.append(setting)
+        chosen.configurations.append(configuration)
+        return True
+
+    def _hash_of_space(self, sampler: Sampler) -> str:
+        """Return a hash that is equal in two commands if suggestions of one mean the same in the other.
+
+        The number of trials, and of those in a round, may differ.
+        """
         options = {
             one.name: one.interval.as_written()
             if one.interval is not None
@@ -248,18 +264,23 @@ class Asker:
             "fixed": {key: _identity(value) for key, value in self._fixed.items() if key in self._spec.when},
             "when": {key: condition.as_written() for key, condition in self._spec.when.items()},
             "exclude": [condition.as_written() for condition in self._spec.exclude],
-            "method": self._search.method,
-            "seed": self._search.seed,
+            "method": short_name(sampler),
+            "seed": sampler.seed,
+            **{
+                key: value
+                for key, value in sampler.model_dump(mode="json", exclude_defaults=True).items()
+                if key not in _COMMON
+            },
         }
         return hashlib.sha256(to_json([options, shape]).encode()).hexdigest()[:16]
 
     @property
     def _combinations(self) -> float:
-        """How many picks there are; infinite where a number of an interval is not counted in steps."""
+        """The number of possible suggestions; infinite where a number of an interval is not counted in steps."""
         return math.prod(one.count for one in self._dimensions.values())
 
-    def _every_pick(self) -> Iterable[Picks]:
-        """Return all picks of a small space; none of another."""
+    def _every_pick(self) -> Iterable[Suggestion]:
+        """Return all suggestions of a small space; none of another."""
         if self._combinations > _MOST_LISTED:
             return ()
         picks = [
@@ -268,42 +289,45 @@ class Asker:
         ]
         return (dict(zip(self._dimensions, each, strict=True)) for each in itertools.product(*picks))
 
-    def _setting(self, picks: Picks) -> Setting:
+    def _setting(self, picks: Suggestion) -> Setting:
         values = dict(self._fixed)
         for name, pick in picks.items():
             values |= self._dimensions[name].at(pick)
         ordered = {key: values[key] for key in self._spec.axes if key in values}
         return apply_conditions(self._spec, ordered)
 
-    def _told(self, history: SweepHistory, runs: Sequence[Run]) -> list[Told]:
-        """Return what became of the settings asked for, in their order, after those of `include`; each once.
+    def _observations(self, history: SweepHistory, runs: Sequence[Run]) -> list[Observation]:
+        """Return the observations of all trials of the search, in their order, after those of `include`; each once.
 
-        A setting is what the sweep has now: seeds that an edited file no longer names may never have been trained.
+        A trial has the runs that the sweep has now: seeds that an edited file no longer names may never have been
+        trained.
         """
         by_configuration: dict[str, list[RunHistory]] = {}
         for run in runs:
             by_configuration.setdefault(run.configuration, []).append(history.runs[run.id])
-        picks_of: dict[str, Picks] = {}
+        suggestion_of: dict[str, Suggestion] = {}
         for setting in self._spec.include:
-            if (picks := self._picks(setting)) is not None:
-                picks_of.setdefault(self._identities.configuration(setting), picks)
+            if (suggestion := self._suggestion(setting)) is not None:
+                suggestion_of.setdefault(self._identities.configuration(setting), suggestion)
         for asked in self._rounds(history):
-            for picks, configuration in zip(asked.picks, asked.configurations, strict=True):
-                picks_of.setdefault(configuration, picks)
-        told = []
-        for configuration, picks in picks_of.items():
-            of_setting = by_configuration.get(configuration, [])
-            curve = average_curve(configuration, of_setting, self._spec.objective)
-            is_stopped = any(run.status is RunStatus.STOPPED for run in of_setting)
-            is_under_way = any(not run.status.is_final for run in of_setting)
-            by_epoch = {epoch: value for epoch, value in enumerate(curve.standing, start=1) if value is not None}
-            value = curve.standing[-1] if curve.standing else None
-            is_pending = is_under_way and value is None
-            told.append(Told(picks, value, by_epoch if is_stopped or is_under_way else {}, is_pending))
-        return told
+            for suggestion, configuration in zip(asked.picks, asked.configurations, strict=True):
+                suggestion_of.setdefault(configuration, suggestion)
+        return [
+            self._observation(suggestion, configuration, by_configuration.get(configuration, []))
+            for configuration, suggestion in suggestion_of.items()
+        ]
 
-    def _picks(self, setting: Setting) -> Picks | None:
-        """Return the picks that would give a setting, or None if none do."""
+    def _observation(self, suggestion: Suggestion, configuration: str, runs: Sequence[RunHistory]) -> Observation:
+        curve = average_curve(configuration, runs, self._spec.objective)
+        was_pruned = any(run.status is RunStatus.STOPPED for run in runs)
+        is_under_way = any(not run.status.is_final for run in runs)
+        by_epoch = {epoch: value for epoch, value in enumerate(curve.selected, start=1) if value is not None}
+        value = curve.selected[-1] if curve.selected else None
+        is_pending = is_under_way and value is None
+        return Observation(suggestion, value, by_epoch if was_pruned or is_under_way else {}, is_pending)
+
+    def _suggestion(self, setting: Setting) -> Suggestion | None:
+        """Return the suggestion that would give a setting, or None if none does."""
         picks: dict[str, float | int] = {}
         for name, dimension in self._dimensions.items():
             does_not_apply = not any(key in setting for key in dimension.keys) and dimension.keys[0] in self._spec.when
@@ -330,5 +354,5 @@ def _written(setting: Setting) -> dict[str, Any]:
 
 
 def _identity(value: Any) -> Any:
-    """Return what a value of a setting is, as plain JSON; a person's own model counts by its content too."""
+    """Return a value of a setting as plain JSON; a user's own model counts by its content too."""
     return [as_written(value), value.code] if isinstance(value, ModelChoice) else as_written(value)

@@ -32,7 +32,7 @@ class StoppedAtOnce(KeyboardInterrupt):
 
 
 class StopRequest:
-    """Whether somebody asked the sweep to stop.
+    """True after a request to stop the sweep.
 
     Attributes:
         signal: the first signal that came.

@@ -1,100 +1,114 @@
-"""The runs of a sweep: those that its file names, and those that a search has asked for so far."""
+"""The trial queue: the runs of the sweep file, and those of the trials that a sampler has suggested so far."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from cnnsweep.callbacks import Callback
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.errors import ModelError, UsageError
-from cnnsweep.progress.base import SweepDisplay
+from cnnsweep.models.check import count_parameters, notes_on_models
 from cnnsweep.storage.state import SweepHistory
 from cnnsweep.storage.writer import Recorder
-from cnnsweep.tuner.preparation import count_parameters, notes_on_models
 from cnnsweep.tuner.sampling import Asker
 from cnnsweep.types import Run, RunStatus
 
 
-class Roster:
-    """Knows which runs there are, and which of them are to be trained now."""
+class TrialQueue:
+    """The runs of a sweep, and the order in which they are to train.
+
+    Attributes:
+        runs: all that are known, in the order of the sweep.
+    """
 
     def __init__(
-        self, spec: SweepSpec, retry_failed: bool, named: Sequence[Run], asker: Asker, history: SweepHistory
+        self, spec: SweepSpec, retry_failed: bool, named: Sequence[Run], source: Asker, history: SweepHistory
     ) -> None:
         self._early_stop = spec.early_stop
         self._retry_failed = retry_failed
-        self._asker = asker
+        self._source = source
         self._history = history
         self._named = tuple(named)
-        self._looked_at: set[str] = set()  # models
-        self._taken: set[str] = set()  # a command trains each run once, whatever becomes of it, and so comes to an end
-        asked = asker.known_runs(history)
-        # A file that was edited may name what a search had asked for before.
-        self.runs = _with_known_names({run.id: run for run in (*named, *asked)}.values(), history)
+        self._checked: set[str] = set()  # models
+        self._popped: set[str] = set()  # a command trains each run once, whatever becomes of it, and so comes to an end
+        suggested = source.known_runs(history)
+        # An edited file may name a run that a sampler had suggested before.
+        self.runs = _with_known_names({run.id: run for run in (*named, *suggested)}.values(), history)
+
+    @property
+    def mixes_epochs(self) -> bool:
+        """True if trials are added while others wait at a rung, so that runs train together at different epochs."""
+        return self._source.asks_in_passing
+
+    @property
+    def to_come(self) -> int:
+        """The most runs that the sampler will still suggest."""
+        return self._source.runs_to_come(self._history)
+
+    @property
+    def not_done(self) -> list[Run]:
+        """Known runs that have not ended."""
+        known = self._history.runs
+        return [run for run in self.runs if run.id not in known or not known[run.id].status.is_final]
+
+    @property
+    def is_complete(self) -> bool:
+        """True if all runs have ended and the sampler has no more to suggest."""
+        have_ended = all(self._history.runs[run.id].status.is_final for run in self.runs)
+        return have_ended and not self.to_come
 
     def count_parameters(self, dataset: Dataset) -> Mapping[str, int]:
         """Check the models, and return each run's number of parameters by its id.
 
         Raises:
-            ModelError: one that the file names does not fit. A search may choose some that do not: such a run fails.
+            ModelError: a model of the file does not fit. A sampler may suggest some that do not: such a run fails.
         """
-        named = count_parameters(self._named, dataset)
+        named = _count_parameters(self._named, dataset)
         return named | _parameters_if_built([run for run in self.runs if run.id not in named], dataset)
 
-    def tell_of_models(self, runs: Sequence[Run], dataset: Dataset, display: SweepDisplay) -> None:
-        """Say what a person should know of the models' outputs, each line once."""
-        new = [run for run in runs if repr(run.model) not in self._looked_at]
-        self._looked_at.update(repr(run.model) for run in new)
-        for note in notes_on_models(new, dataset):
-            display.message(note)
+    def log_models(self, runs: Sequence[Run], dataset: Dataset, log: Callable[[str], None]) -> None:
+        """Log each warning about the models' outputs once."""
+        new = [run for run in runs if repr(run.model) not in self._checked]
+        self._checked.update(repr(run.model) for run in new)
+        for note in notes_on_models([run.model for run in new], dataset.train.image_shape, len(dataset.classes)):
+            log(note)
 
-    def ask(self, dataset: Dataset, recorder: Recorder, display: SweepDisplay) -> bool:
-        """Take in the next round of a search, if one is due now; return whether one was.
+    def pop_pending(self) -> list[Run]:
+        """Return the runs to train now; each only once."""
+        pending = [run for run in self.runs if run.id not in self._popped and self._is_pending(run)]
+        self._popped.update(run.id for run in pending)
+        return pending
+
+    def suggest(self, dataset: Dataset, writer: Recorder, callbacks: Callback) -> bool:
+        """Add the next trials of the sampler, if some are due; return whether they were.
 
         Raises:
             ModelError: no model of the sweep fits.
-            UsageError: conditions leave nothing to train.
+            UsageError: the conditions of the file leave nothing to train.
         """
-        asked = self._asker.ask(self._history, self.runs)
-        if asked is None:
+        suggested = self._source.ask(self._history, self.runs)
+        if suggested is None:
             return False
-        new = _with_known_names(asked.runs, self._history)  # known from before the space was edited
+        new = _with_known_names(suggested.runs, self._history)  # known from before the space was edited
         parameters = _parameters_if_built(new, dataset)
         if new and not self.runs and not any(parameters.values()):
-            count_parameters(new, dataset)  # raises: nothing would ever train
-        self.tell_of_models(new, dataset, display)
-        recorder.record_round(asked.event, [(run, parameters[run.id]) for run in new])
+            _count_parameters(new, dataset)  # raises: nothing would ever train
+        self.log_models(new, dataset, callbacks.on_log)
+        writer.record_round(suggested.event, [(run, parameters[run.id]) for run in new])
         self.runs = (*self.runs, *new)
-        display.runs_added(new, self._asker.runs_to_come(self._history))
+        callbacks.on_trials_added(new, self.to_come)
         if not self.runs:
             raise UsageError("exclude: its conditions leave the search no setting to train")
         if not new:
-            display.message("no further setting was found that is not excluded: the search ends here")
+            callbacks.on_log("no further setting was found that is not excluded: the search ends here")
         return True
 
-    def take_missing(self) -> list[Run]:
-        """Return the runs that are to be trained now; none of them twice."""
-        missing = [run for run in self.runs if run.id not in self._taken and self._is_missing(run)]
-        self._taken.update(run.id for run in missing)
-        return missing
-
-    @property
-    def not_done(self) -> list[Run]:
-        """Runs that are known and have not ended."""
-        known = self._history.runs
-        return [run for run in self.runs if run.id not in known or not known[run.id].status.is_final]
-
-    @property
-    def is_whole(self) -> bool:
-        """True if all runs have ended, and no further ones are to be asked for."""
-        have_ended = all(self._history.runs[run.id].status.is_final for run in self.runs)
-        return have_ended and not self._asker.runs_to_come(self._history)
-
-    def _is_missing(self, run: Run) -> bool:
+    def _is_pending(self, run: Run) -> bool:
         status = self._history.runs[run.id].status
         if status is RunStatus.STOPPED:
-            return self._early_stop is None  # who takes the rule out of the file wants them to go on
+            return self._early_stop is None  # a file without a pruner means that pruned runs resume
         return not status.is_final or (self._retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
 
 
@@ -104,10 +118,14 @@ def _with_known_names(runs: Iterable[Run], history: SweepHistory) -> tuple[Run, 
     return tuple(dataclasses.replace(run, name=known[run.id].name) if run.id in known else run for run in runs)
 
 
+def _count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
+    return count_parameters(runs, dataset.train.image_shape, len(dataset.classes))
+
+
 def _parameters_if_built(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
     """Return each run's number of parameters, by its id; 0 for a model that does not fit, which fails as it starts."""
     try:
-        return count_parameters(runs, dataset)
+        return _count_parameters(runs, dataset)
     except ModelError:
         if len(runs) == 1:
             return {runs[0].id: 0}

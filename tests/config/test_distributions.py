@@ -9,10 +9,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from cnnsweep.config.distributions import Interval
 from cnnsweep.config.dump import dump_spec
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.errors import SpecError
+from cnnsweep.samplers.space import Interval
 
 SHARES = [0.0, 0.001, 0.1, 0.25, 0.381966, 0.5, 0.75, 0.9, 0.999, 1 - 2**-53]
 

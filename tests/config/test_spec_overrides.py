@@ -1,11 +1,12 @@
 import pytest
 
-from cnnsweep.config.distributions import Interval
-from cnnsweep.config.early_stop_entry import EarlyStop
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.search_entry import Search
 from cnnsweep.errors import SpecError
+from cnnsweep.pruners.halving import Halving
+from cnnsweep.pruners.median import Median
+from cnnsweep.samplers.random import Random
+from cnnsweep.samplers.space import Interval
 from cnnsweep.types import ModelChoice, Schedule
 
 SWEEP = "name: s\ndataset: shapes\nprecision: fp32\nmodel: cnn\nparams:\n  lr: 0.1\n  epochs: [1, 2]\n"
@@ -62,12 +63,12 @@ def test_model_arguments_are_keys_of_params() -> None:
 def test_override_reaches_into_a_search_and_a_rule() -> None:
     for search in ("", "search: grid\n", "search: {method: tpe, runs: 3, round: 2}\n"):
         spec = parse_sweep(SWEEP + search, "f", ["search.method=tpe", "search.runs=20"])
-        assert (spec.search.method, spec.search.runs) == ("tpe", 20)
+        assert (spec.search.name, spec.search.runs) == ("tpe", 20)
     assert parse_sweep(SWEEP + "search: {method: random, runs: 3}\n", "f", ["search.runs=20"]).search.runs == 20
     rule = parse_sweep(SWEEP + "early_stop: halving\n", "f", ["early_stop.factor=4"]).early_stop
-    assert rule == EarlyStop("halving", factor=4)
-    assert parse("search={method: random, runs: 5}").search == Search("random", 5)
-    assert parse("early_stop=median").early_stop == EarlyStop("median")
+    assert rule == Halving(factor=4)
+    assert parse("search={method: random, runs: 5}").search == Random(runs=5)
+    assert parse("early_stop=median").early_stop == Median()
 
 
 def test_override_shapes_the_space() -> None:

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from cnnsweep.config.distributions import DISTRIBUTIONS
-from cnnsweep.config.early_stop_entry import EarlyStop
 from cnnsweep.config.grid import count_runs
 from cnnsweep.config.load import load_sweep, parse_sweep
-from cnnsweep.config.names import DATASETS, EARLY_STOPS, MODELS, SEARCHES
+from cnnsweep.config.names import DATASETS, MODELS
 from cnnsweep.config.schema import Params, SweepFile, SweepSpec
 from cnnsweep.config.template import starter_file
 from cnnsweep.config.trials import expand_runs
+from cnnsweep.pruners.base import PRUNERS
+from cnnsweep.samplers.base import SAMPLERS
 
 ROOT = Path(__file__).parent.parent.parent
 GUIDE = (ROOT / "docs" / "sweep-file.md").read_text(encoding="utf-8")
@@ -22,7 +23,7 @@ KEYS = [*SweepFile.model_fields, *Params.model_fields]
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example_of_the_guide_is_a_sweep(example: str, tmp_path: Path) -> None:
-    for own in ("data.py", "nets.py"):
+    for own in ("data.py", "nets.py", "metrics.py"):
         (tmp_path / own).write_text("")
     lines = ("name: s", "dataset: shapes", "model: lenet")
     head = "".join(f"{line}\n" for line in lines if not re.search(f"^{line.split(' ')[0]}", example, re.MULTILINE))
@@ -31,7 +32,7 @@ def test_example_of_the_guide_is_a_sweep(example: str, tmp_path: Path) -> None:
 
 def assert_has_runs(spec: SweepSpec) -> None:
     # Which runs a search has is known only while it trains.
-    assert count_runs(spec).runs if spec.search.method != "grid" else expand_runs(spec).runs
+    assert count_runs(spec).runs if spec.search is not None else expand_runs(spec).runs
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -52,8 +53,8 @@ def test_numbers_of_runs_in_the_guide_are_right() -> None:
 @pytest.mark.parametrize(
     ("claim", "part", "count"),
     [
-        ("Here are 3 settings, not 9", "zip: [lr, batch_size]", 3),
-        ("Here are 4 settings: `adam`, and `sgd`", "nesterov: {momentum: '> 0'}", 4),
+        ("Here are 3 trials, not 9", "zip: [lr, batch_size]", 3),
+        ("Here are 4 trials: `adam`, and `sgd`", "nesterov: {momentum: '> 0'}", 4),
         ("10, 11, 12, 13, 14", "seeds: 5", 5),
     ],
 )
@@ -64,7 +65,7 @@ def test_numbers_of_settings_in_the_guide_are_right(claim: str, part: str, count
     assert (len(expansion.runs), expansion.duplicates) == (count, 0)
 
 
-@pytest.mark.parametrize("method", [*SEARCHES, *EARLY_STOPS, *DISTRIBUTIONS])
+@pytest.mark.parametrize("method", ["grid", *SAMPLERS.names, *PRUNERS.names, *DISTRIBUTIONS])
 def test_every_method_and_distribution_stands_in_the_guide(method: str) -> None:
     assert f"`{method}`" in GUIDE
 
@@ -75,9 +76,10 @@ def test_every_distribution_stands_in_an_example(distribution: str) -> None:
 
 
 def test_every_key_of_the_rules_and_searches_stands_in_the_guide_with_its_default() -> None:
-    assert EarlyStop("halving") == EarlyStop("halving", min_epochs=1, factor=3, min_settings=4, min_delta=0)
-    for key in ("min_epochs: 1", "factor: 3", "min_settings: 4", "min_delta: 0", "epochs", "value", "seed", "round"):
-        assert f"`{key}`" in GUIDE
+    for component in (registry.get(name) for registry in (SAMPLERS, PRUNERS) for name in registry.names):
+        for key, field in component.model_fields.items():
+            has_default = not field.is_required() and key not in ("seed", "round")
+            assert f"`{key}: {field.default:g}`" in GUIDE if has_default else f"`{key}`" in GUIDE
 
 
 @pytest.mark.parametrize("name", ["s", "007", "null", "on", "Größe 1"])

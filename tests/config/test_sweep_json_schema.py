@@ -11,11 +11,11 @@ from cnnsweep.config.json_schema import sweep_json_schema
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.model_entry import PresetModel
 from cnnsweep.config.names import DATASETS, MODELS
-from cnnsweep.config.names import SEARCHES as SEARCH_NAMES
 from cnnsweep.config.schema import Params, SweepFile
 from cnnsweep.config.template import starter_file
 from cnnsweep.config.yaml import read_yaml
 from cnnsweep.errors import SpecError
+from cnnsweep.samplers.base import SAMPLERS
 
 SCHEMA = sweep_json_schema()
 TYPES = {
@@ -162,7 +162,7 @@ def test_mistakes_in_the_search_are_not_valid(text: str) -> None:
 
 
 SEARCHES = [
-    *(f"search: {{method: {method}, runs: 3, seed: 1}}\n" for method in SEARCH_NAMES if method != "grid"),
+    *(f"search: {{method: {method}, runs: 3, seed: 1}}\n" for method in SAMPLERS.names),
     *(f"search: {{method: {method}, runs: 3, round: 2}}\n" for method in ("tpe", "gp", "cmaes")),
     "search: grid\n",
     "search: {method: grid}\n",

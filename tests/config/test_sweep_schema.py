@@ -8,7 +8,6 @@ import pytest
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec, TensorBoard
-from cnnsweep.config.search_entry import Search
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Normalization, Schedule
 
@@ -33,7 +32,7 @@ def test_smallest_file_has_every_default() -> None:
         when={},
         exclude=(),
         include=(),
-        search=Search("grid"),
+        search=None,
         seed=0,
         seeds=(),
         validation=0.1,

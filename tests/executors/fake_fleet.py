@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from results_by_hand import standard_metrics
 
 from cnnsweep.executors.backend import Lost
 from cnnsweep.executors.messages import (
@@ -56,7 +57,7 @@ def make_group(*names: str) -> RunGroup:
 
 
 def report(run_id: str, epoch: int) -> EpochReport:
-    record = EpochRecord(run_id, epoch, 1.0, 0.5, 1.0, 0.5, 1.0, float(epoch), 0.01, 1)
+    record = EpochRecord(run_id, epoch, standard_metrics(1.0, 0.5, 1.0, 0.5), 1.0, float(epoch), 0.01, 1)
     return EpochReport(record, torch.zeros(1), {}, {}, {})
 
 

@@ -34,8 +34,7 @@ from cnnsweep.executors.ray_actor import versions_here, what_differs
 from cnnsweep.executors.ray_backend import RayFleet
 from cnnsweep.executors.ray_connection import Connection
 from cnnsweep.executors.ray_options import ClusterWish
-from cnnsweep.training.data_module import TrainingTask
-from cnnsweep.tuner.preparation import make_training_task
+from cnnsweep.training.data_module import TrainingTask, make_training_task
 from cnnsweep.types import RunStatus
 
 CNNSWEEP = str(Path(sys.executable).with_name("cnnsweep"))
@@ -155,7 +154,7 @@ def test_nothing_is_left_of_a_local_cluster(tmp_path, end):
         shutil.rmtree(left[0].parents[1])  # of what was killed the folder stays
     else:
         assert left == []
-        assert "interrupted; go on with" in text
+        assert "interrupted; resume with" in text
 
 
 @pytest.fixture

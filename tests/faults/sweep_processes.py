@@ -62,7 +62,7 @@ class SweepToRun:
 def _train(sweep: SweepToRun, folder: Path) -> None:
     gc.freeze()  # what was imported before the fork is never collected: its pages stay shared
     spec = parse_sweep(sweep.text, "sweep.yaml")
-    run_sweep(spec, sweep.options(folder), SilentDisplay())
+    run_sweep(spec, sweep.options(folder), [SilentDisplay()])
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _run_limited(sweep: SweepToRun, folder: Path, largest_file: int | None, answ
     display = SilentDisplay()
     error: BaseException | None = None
     try:
-        run_sweep(parse_sweep(sweep.text, "sweep.yaml"), sweep.options(folder), display)
+        run_sweep(parse_sweep(sweep.text, "sweep.yaml"), sweep.options(folder), [display])
     except BaseException as caught:
         error = caught
     text = None if error is None else "".join(traceback.format_exception_only(error)).strip()

@@ -54,7 +54,7 @@ def test_a_sweep_goes_on_after_the_clock_was_set_back(tmp_path, setting_clock):
 class Interrupting(SilentDisplay):
     """Asks for a stop within the first epoch."""
 
-    def batches_done(self, run_ids, epoch, done, total):
+    def on_batch_end(self, run_ids, epoch, done, total):
         if not self.records:
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,18 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 def crash_states(folder: Path, monkeypatch: pytest.MonkeyPatch, between: int, **scenario: Any) -> CrashDisk:
     """Run a sweep, and return the disk with every state in which a crash could have left it."""
     disk = CrashDisk(folder, between)
-    record = Recorder.record_epochs
+    write = Recorder.writing_epoch
 
-    def record_and_count(recorder, reports):
-        standing = record(recorder, reports)
+    @contextmanager
+    def write_and_count(recorder, reports):
+        with write(recorder, reports):
+            yield
         # One that diverged has no checkpoint: it is trained again, unless its run's end was written down.
         disk.committed += sum(report.record.divergence is None for report in reports)
-        return standing
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "os", disk)
-        patch.setattr(Recorder, "record_epochs", record_and_count)
+        patch.setattr(Recorder, "writing_epoch", write_and_count)
         sweep(folder, **scenario)
     disk.assert_complete()
     return disk

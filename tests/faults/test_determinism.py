@@ -77,5 +77,5 @@ def test_real_images_twice_give_the_same_bits(tmp_path, shared_data, fuse):
     text = "name: twice\ndataset: fashion_mnist\nmodel: lenet\nparams:\n  lr: [0.003, 0.001]\n  batch_size: 500\n"
     text += "  epochs: 1\ntensorboard: false\n"
     for name in ("first", "second"):
-        run_sweep(parse_sweep(text, "t.yaml"), SweepOptions(tmp_path / name, shared_data, fuse=fuse), SilentDisplay())
+        run_sweep(parse_sweep(text, "t.yaml"), SweepOptions(tmp_path / name, shared_data, fuse=fuse), [SilentDisplay()])
     assert untimed(tmp_path / "first") == untimed(tmp_path / "second")

@@ -151,7 +151,7 @@ def test_a_read_only_folder_is_an_error_before_anything_trains(tmp_path):
         remount(disk, "ro")
         display = SilentDisplay()
         with pytest.raises(FolderError, match="Read-only") as caught:
-            run_sweep(parse_sweep(PLAIN, "sweep.yaml"), SweepToRun(PLAIN).options(disk / "sweep"), display)
+            run_sweep(parse_sweep(PLAIN, "sweep.yaml"), SweepToRun(PLAIN).options(disk / "sweep"), [display])
         assert str(disk / "sweep") in str(caught.value)
         assert display.started == []
 
@@ -175,16 +175,16 @@ def test_a_sweep_whose_folder_became_read_only_goes_on_when_it_can_be_written_ag
     with mounted(disk, "-t", "tmpfs", "none"):
         folder = disk / "sweep"
         options, spec = kind.options(folder), parse_sweep(kind.text, "sweep.yaml")
-        stopped = run_sweep(spec, options, Spoiling(lambda: os.kill(os.getpid(), signal.SIGTERM)))
+        stopped = run_sweep(spec, options, [Spoiling(lambda: os.kill(os.getpid(), signal.SIGTERM))])
         assert stopped.interrupted == 143
         remount(disk, "ro")
         display = SilentDisplay()
         with pytest.raises(FolderError, match="Read-only") as caught:
-            run_sweep(spec, options, display)
+            run_sweep(spec, options, [display])
         assert str(folder) in str(caught.value)
         assert display.started == []
         remount(disk, "rw")
-        run_sweep(spec, options, display)
+        run_sweep(spec, options, [display])
         assert 0 < len(display.records) < 4
         assert figures(folder) == figures(whole)
 
@@ -193,10 +193,10 @@ def test_a_folder_that_vanishes_is_an_error_and_can_be_made_again(whole, kind, t
     folder = tmp_path / "sweep"
     options = kind.options(folder)
     with pytest.raises(FolderError) as caught:
-        run_sweep(parse_sweep(kind.text, "sweep.yaml"), options, Spoiling(lambda: shutil.rmtree(folder)))
+        run_sweep(parse_sweep(kind.text, "sweep.yaml"), options, [Spoiling(lambda: shutil.rmtree(folder))])
     assert str(folder) in str(caught.value)
     assert "check that the folder is there" in str(caught.value)
-    run_sweep(parse_sweep(kind.text, "sweep.yaml"), options, SilentDisplay())
+    run_sweep(parse_sweep(kind.text, "sweep.yaml"), options, [SilentDisplay()])
     assert figures(folder) == figures(whole)
 
 

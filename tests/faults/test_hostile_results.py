@@ -199,7 +199,7 @@ def test_wrong_values_are_named_in_a_short_line(place: str, value: Any, message:
 def test_a_figure_out_of_all_bounds_counts_as_not_measured(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
     file.write_text(json.dumps(put(make_content(), "runs.0.loss", 1e200)))
-    assert load_results(file).runs[0].loss is None
+    assert load_results(file).runs[0]["loss"] is None
 
 
 HOSTILE = {

@@ -41,7 +41,7 @@ def figures(folder: Path) -> dict[str, Any]:
 def resume(folder: Path) -> None:
     """Do in this process what the same command does again."""
     result = run_sweep(
-        load_sweep(folder / "slow.yaml"), SweepOptions(folder / "out", folder, fuse="off"), SilentDisplay()
+        load_sweep(folder / "slow.yaml"), SweepOptions(folder / "out", folder, fuse="off"), [SilentDisplay()]
     )
     assert result.interrupted is None
 
@@ -65,7 +65,7 @@ def test_ctrl_c_once_waits_for_the_epoch_and_says_how_to_go_on(tmp_path, whole):
         program.press(b"\x03")
         program.wait_for("once more (Ctrl-C) stops at once")
         check_ended_well(program, 130)
-        assert f"go on with: cnnsweep run slow.yaml {' '.join(HOW)}" in program.output
+        assert f"resume with: cnnsweep run slow.yaml {' '.join(HOW)}" in program.output
         assert program.output.rindex("\x1b[?25h") > program.output.rindex("\x1b[?25l")  # the cursor is back
     content = tables(tmp_path / "out")
     assert content["sweep"]["status"] == "interrupted"
@@ -206,7 +206,7 @@ def test_ctrl_c_while_data_load(tmp_path):
         check_ended_well(program, 130)
         assert time.monotonic() - began < 20
         assert "SIGINT: stopping" in program.output
-        assert "go on with: cnnsweep run slow.yaml" in program.output
+        assert "resume with: cnnsweep run slow.yaml" in program.output
 
 
 @pytest.mark.faults

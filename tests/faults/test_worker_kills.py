@@ -266,7 +266,7 @@ def test_ctrl_c_reaches_all_processes_and_only_the_parent_acts(folder, whole):
         workers = workers_of(program.process.pid)
         program.press(b"\x03")
         check_stopped(program, workers, 130)
-        assert "go on with: cnnsweep run killed.yaml" in program.output
+        assert "resume with: cnnsweep run killed.yaml" in program.output
         assert "was killed" not in program.output
     content = tables(folder / "out")
     assert content["sweep"]["status"] == "interrupted"

@@ -21,7 +21,6 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.planning.batching import family
-from cnnsweep.pruners.base import rungs_of
 from cnnsweep.storage.state import AskedRound, SweepHistory
 from cnnsweep.tuner.sampling import Asker
 from cnnsweep.types import Run
@@ -42,7 +41,7 @@ def identities(name: str, text: str) -> dict[str, Any]:
     spec = parse_sweep(text, f"{name}.yaml")
     runs: Sequence[Run] = expand_runs(spec).runs
     found: dict[str, Any] = {}
-    if spec.search.method != "grid":
+    if spec.search is not None:
         asker = Asker(spec)
         space = asker._space
         history = SweepHistory()
@@ -64,7 +63,7 @@ def _about(run: Run, spec: SweepSpec) -> dict[str, Any]:
     if "/" not in run.model.name:  # else it has the folder in it
         about["family"] = family(run)
     if spec.early_stop is not None and spec.early_stop.has_rungs:
-        about["rungs"] = rungs_of(spec.early_stop, run.configuration, run.hyperparameters.epochs)
+        about["rungs"] = spec.early_stop.rungs(run.hyperparameters.epochs, run.configuration)
     return about
 
 

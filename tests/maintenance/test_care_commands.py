@@ -57,7 +57,7 @@ def test_doctor_finds_says_what_to_do_and_mends(call, folder):
     code, out, _ = call("doctor", folder, "--repair")
     assert code == 0
     assert out.splitlines()[0] == "wrote runs.csv anew"
-    assert call("doctor", folder, "--repair")[1].splitlines()[0] == "there was nothing to mend"
+    assert call("doctor", folder, "--repair")[1].splitlines()[0] == "nothing to repair"
 
 
 def test_doctor_as_json(call, folder):
@@ -88,17 +88,17 @@ def test_clean_shows_asks_and_cleans(call, folder):
     assert out.splitlines()[-1].endswith("would be freed; nothing was removed")
     code, _, err = call("clean", folder)
     assert code == 2
-    assert "add --yes where nobody can be asked" in err
+    assert "add --yes to remove" in err
     assert all(path.exists() for path in last)
     code, out, _ = call("clean", folder, "--yes", "--json")
     assert code == 0
     assert {entry["path"] for entry in json.loads(out)["files"]} == set(map(str, last))
     assert not any(path.exists() for path in last)
-    assert call("clean", folder)[1] == "there is nothing to remove\n"
+    assert call("clean", folder)[1] == "nothing to remove\n"
 
 
 def test_clean_wants_to_know_what(call):
     for arguments in ([], ["--events"], ["--cache", "--keep-best", "1"]):
         assert call("clean", *arguments)[0] == 2
-    assert call("clean", "--cache", "--yes")[:2] == (0, "there is nothing to remove\n")
+    assert call("clean", "--cache", "--yes")[:2] == (0, "nothing to remove\n")
     assert call("clean", "nowhere")[0] == 4

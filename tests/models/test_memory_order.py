@@ -212,7 +212,7 @@ class Collector:
     def epoch_ended(self, reports: list[EpochReport]) -> dict[str, object]:
         for report in reports:
             self.weights[report.record.run_id] = {name: tensor.clone() for name, tensor in report.weights.items()}
-            self.val_losses[report.record.run_id] = report.record.val_loss
+            self.val_losses[report.record.run_id] = report.record["val_loss"]
         return {}
 
     def resumed(self, run_ids: object) -> dict[str, object]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyte
+from results_by_hand import standard_metrics
 from rich.console import Console
 
+from cnnsweep.callbacks import SweepOverview
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.progress.base import SweepOverview
+from cnnsweep.progress.base import Display
 from cnnsweep.types import (
     Augmentation,
     EpochRecord,
@@ -64,9 +66,19 @@ def make_record(run: Run, epoch: int, accuracy: float, validated: bool = True, s
     """A row whose other figures follow from `accuracy`; NaN gives NaN throughout."""
     loss = -math.log(accuracy) if accuracy > 0 else math.nan
     return EpochRecord(
-        run.id, epoch, loss, accuracy, loss * 1.05 if validated else None, accuracy - 0.005 if validated else None,
-        seconds, seconds * epoch, 0.01, 540,
-    )  # fmt: skip
+        run.id,
+        epoch,
+        standard_metrics(loss, accuracy, loss * 1.05 if validated else None, accuracy - 0.005 if validated else None),
+        seconds,
+        seconds * epoch,
+        0.01,
+        540,
+    )
+
+
+@dataclass(frozen=True)
+class Epoch:
+    record: EpochRecord
 
 
 def train(
@@ -76,7 +88,10 @@ def train(
     records: list[EpochRecord] = []
     for epoch, accuracy in enumerate(accuracies, start=1):
         records.append(make_record(run, epoch, accuracy, validated))
-        watcher.epoch_ended(records[-1], objective.standing(records))
+        if isinstance(watcher, Display):
+            watcher.on_epoch_end([Epoch(records[-1])])
+        else:
+            watcher.epoch_ended(records[-1], objective.standing(records))
 
 
 class Clock:

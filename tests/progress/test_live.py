@@ -29,20 +29,20 @@ def refresh(display: LiveDisplay) -> None:
 def half_done(display: LiveDisplay, runs: Sequence[Run], active: int = 1, **overview: object) -> None:
     """Half of the runs have ended, every seventh of them diverged; `active` are in their second epoch."""
     done = len(runs) // 2
-    display.sweep_started(make_overview(runs, **overview))  # type: ignore[arg-type]
+    display.on_sweep_start(make_overview(runs, **overview))  # type: ignore[arg-type]
     for position, run in enumerate(runs[:done]):
-        display.run_started(run.id)
+        display.on_run_start(run, None)
         if position % 7 == 2:
             train(display, run, [float("nan")])
-            display.run_ended(RunOutcome(run.id, RunStatus.DIVERGED, "loss is not finite in epoch 1"))
+            display.on_run_end(RunOutcome(run.id, RunStatus.DIVERGED, "loss is not finite in epoch 1"))
             continue
         train(display, run, [0.6 + 0.08 * epoch + 0.001 * (position % 11) for epoch in (1, 2, 3)])
-        display.run_ended(RunOutcome(run.id, RunStatus.FINISHED))
+        display.on_run_end(RunOutcome(run.id, RunStatus.FINISHED))
     for run in runs[done : done + active]:
-        display.run_started(run.id)
+        display.on_run_start(run, None)
         train(display, run, [0.64])
     display._noted = 0.0  # the throttle would drop what follows so soon
-    display.batches_done([run.id for run in runs[done : done + active]], 2, 270, 540)
+    display.on_batch_end([run.id for run in runs[done : done + active]], 2, 270, 540)
     refresh(display)
 
 
@@ -50,12 +50,12 @@ def test_runs_at_different_epochs_are_told_of_from_the_first_to_the_last() -> No
     terminal = Terminal(100, 24)
     display = LiveDisplay(terminal.console)
     runs = make_runs(3)
-    display.sweep_started(make_overview(runs))
+    display.on_sweep_start(make_overview(runs))
     for run in runs:
-        display.run_started(run.id)
+        display.on_run_start(run, None)
     train(display, runs[0], [0.5, 0.6])
     display._noted = 0.0
-    display.batches_done([run.id for run in runs], 1, 5, 10)
+    display.on_batch_end([run.id for run in runs], 1, 5, 10)
     refresh(display)
     lines = terminal.lines
     display.close()
@@ -133,10 +133,10 @@ def test_hostile_names_are_shown_escaped() -> None:
     display = LiveDisplay(terminal.console)
     notes = ("\x1b[31mred", "[/]", "\u202eevil", "=cmd|' /C calc'!A0")
     runs = [make_run(number, {"note": note, "[/]": 1}) for number, note in enumerate(notes, start=1)]
-    display.sweep_started(make_overview(runs, columns=("note", "[/]"), name="\x1b]0;owned\x07[bold]x"))
-    display.run_started(runs[0].id)
-    display.run_ended(RunOutcome(runs[0].id, RunStatus.FAILED, "it said \x1b[2J[/]"))
-    display.message("careful: \x1b[5m[blink]\n")
+    display.on_sweep_start(make_overview(runs, columns=("note", "[/]"), name="\x1b]0;owned\x07[bold]x"))
+    display.on_run_start(runs[0], None)
+    display.on_run_end(RunOutcome(runs[0].id, RunStatus.FAILED, "it said \x1b[2J[/]"))
+    display.on_log("careful: \x1b[5m[blink]\n")
     refresh(display)
     for shown in (*("\\x1b[31mred", "[/]", "\\u202eevil", "=cmd|' /C calc'!A0"), "\\x1b]0;owned\\x07[bold]x"):
         assert shown in terminal.text
@@ -150,7 +150,7 @@ def test_closing_leaves_failures_messages_and_one_line() -> None:
     terminal = Terminal(120, 24)
     display = LiveDisplay(terminal.console)
     half_done(display, make_runs(8))
-    display.message("a note")
+    display.on_log("a note")
     display.close()
     display.close()
     assert [line for line in terminal.lines if line][:2] == [
@@ -167,7 +167,7 @@ def test_validation_columns_are_absent_without_validation() -> None:
     display = LiveDisplay(terminal.console)
     runs = make_runs(2)
     accuracy = Objective("accuracy", "max")
-    display.sweep_started(make_overview(runs, objective=accuracy))
+    display.on_sweep_start(make_overview(runs, objective=accuracy))
     train(display, runs[0], [0.5], accuracy, validated=False)
     refresh(display)
     assert "val" not in terminal.text
@@ -179,8 +179,8 @@ def test_time_left_is_a_dash_until_it_is_known() -> None:
     terminal = Terminal(120, 24)
     display = LiveDisplay(terminal.console)
     runs = make_runs(2)
-    display.sweep_started(make_overview(runs))
-    display.run_started(runs[0].id)
+    display.on_sweep_start(make_overview(runs))
+    display.on_run_start(runs[0], None)
     refresh(display)
     assert "0 of 6 epochs" in terminal.text
     assert "– left" in terminal.text
@@ -199,13 +199,13 @@ def test_display_goes_silent_when_the_terminal_dies() -> None:
     stream = Dead()
     display = LiveDisplay(Console(file=stream, force_terminal=True, width=80, height=24))
     runs = make_runs(2)
-    display.sweep_started(make_overview(runs))
+    display.on_sweep_start(make_overview(runs))
     stream.is_dead = True
-    display.run_started(runs[0].id)
+    display.on_run_start(runs[0], None)
     refresh(display)
     train(display, runs[0], [0.5])
-    display.message("unseen")
-    display.run_ended(RunOutcome(runs[0].id, RunStatus.FAILED, "unseen"))
+    display.on_log("unseen")
+    display.on_run_end(RunOutcome(runs[0].id, RunStatus.FAILED, "unseen"))
     display.close()
 
 
@@ -215,8 +215,8 @@ def test_table_redraws_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal(80, 24)
     display = LiveDisplay(terminal.console)
     runs = make_runs(2)
-    display.sweep_started(make_overview(runs))
-    display.run_started(runs[1].id)
+    display.on_sweep_start(make_overview(runs))
+    display.on_run_start(runs[1], None)
     deadline = time.monotonic() + 10
     while "1 running" not in terminal.text and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -230,11 +230,11 @@ def test_table_redraws_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_batches_cost_next_to_nothing() -> None:
     display = LiveDisplay(Terminal(80, 24).console)
     runs = make_runs(16)
-    display.sweep_started(make_overview(runs))
+    display.on_sweep_start(make_overview(runs))
     run_ids = [run.id for run in runs]
     before = time.thread_time()
     for done in range(20_000):
-        display.batches_done(run_ids, 1, done, 20_000)
+        display.on_batch_end(run_ids, 1, done, 20_000)
     cost = (time.thread_time() - before) / 20_000
     display.close()
     assert cost < 5e-6  # measured 1.2e-7 s; a batch takes some 1e-2 s
@@ -254,19 +254,19 @@ def test_rows_of_a_search_are_added_round_by_round() -> None:
     terminal = Terminal(100, 24)
     display = LiveDisplay(terminal.console)
     runs = make_runs(4)
-    display.sweep_started(make_overview([], to_come=40))
+    display.on_sweep_start(make_overview([], to_come=40))
     refresh(display)
     assert terminal.lines[0] == "fashion  0 of 40 runs · cpu · runs/fashion"
     assert terminal.lines[5] == "40 to come"
     assert "  0%  0 of – epochs, 0.00 s so far, – left" in terminal.lines[7]
-    display.runs_added(runs[:2], 38)
+    display.on_trials_added(runs[:2], 38)
     train(display, runs[0], [0.6, 0.7, 0.8])
-    display.run_ended(RunOutcome(runs[0].id, RunStatus.FINISHED))
+    display.on_run_end(RunOutcome(runs[0].id, RunStatus.FINISHED))
     refresh(display)
     assert terminal.lines[0] == "fashion  2 of 40 runs · cpu · runs/fashion"
     assert [line.split()[:2] for line in terminal.lines[4:6]] == [["★", "1"], ["2", "waiting"]]
     assert terminal.lines[7] == "1 waiting, 1 finished, 38 to come"
-    display.runs_added(runs, 36)
+    display.on_trials_added(runs, 36)
     refresh(display)
     assert [line.split()[:2] for line in terminal.lines[4:8]] == [
         ["★", "1"],  # known already, and left as it is
@@ -274,7 +274,7 @@ def test_rows_of_a_search_are_added_round_by_round() -> None:
     ]
     assert terminal.lines[9] == "3 waiting, 1 finished, 36 to come"
     assert " 3 of 120 epochs" in terminal.lines[11]
-    display.runs_added([], 0)  # the search ends sooner
+    display.on_trials_added([], 0)  # the search ends sooner
     refresh(display)
     assert terminal.lines[0] == "fashion  4 runs · cpu · runs/fashion"
     assert " 3 of 12 epochs" in terminal.lines[11]
@@ -283,12 +283,12 @@ def test_rows_of_a_search_are_added_round_by_round() -> None:
 
 def test_rows_are_not_added_while_a_frame_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     display = LiveDisplay(Terminal(80, 24).console)
-    display.sweep_started(make_overview([], to_come=2))
+    display.on_sweep_start(make_overview([], to_come=2))
     seen: list[tuple[int, bool]] = []
     monkeypatch.setattr(
         display._progress, "runs_added", lambda _runs, to_come: seen.append((to_come, display._lock.locked()))
     )
-    display.runs_added(make_runs(1), 1)
+    display.on_trials_added(make_runs(1), 1)
     display.close()
     assert seen == [(1, True)]
 
@@ -297,12 +297,12 @@ def test_runs_that_are_stopped_early_end_calmly() -> None:
     terminal = Terminal(100, 24)
     display = LiveDisplay(terminal.console)
     runs = make_runs(100)
-    display.sweep_started(make_overview(runs))
+    display.on_sweep_start(make_overview(runs))
     for position, run in enumerate(runs[:60]):
         if position < 50:
-            display.run_started(run.id)
+            display.on_run_start(run, None)
             train(display, run, [0.6, 0.5])
-        display.run_ended(RunOutcome(run.id, RunStatus.STOPPED, "epoch 2: val_accuracy 0.495 is below 0.72"))
+        display.on_run_end(RunOutcome(run.id, RunStatus.STOPPED, "epoch 2: val_accuracy 0.495 is below 0.72"))
     refresh(display)
     # No line above the table, no block of its own within: the best, and how many there are beside them.
     assert terminal.lines[0].startswith("fashion")
@@ -326,7 +326,7 @@ def test_setting_that_a_run_has_no_use_for_is_a_dash() -> None:
         {"optimizer": "adam"},
     )
     runs = [make_run(number, setting) for number, setting in enumerate(settings, start=1)]
-    display.sweep_started(make_overview(runs, columns=("optimizer", "momentum", "grad_clip")))
+    display.on_sweep_start(make_overview(runs, columns=("optimizer", "momentum", "grad_clip")))
     refresh(display)
     # Numbers are aligned as if the dashes were not there.
     assert [line[:49] for line in terminal.lines[2:8] if "─" not in line] == [
@@ -336,6 +336,6 @@ def test_setting_that_a_run_has_no_use_for_is_a_dash() -> None:
         "     3  waiting  adam              –  1          ",
         "     4  waiting  adam              –  –          ",
     ]
-    display.run_ended(RunOutcome(runs[3].id, RunStatus.FAILED, "killed"))
+    display.on_run_end(RunOutcome(runs[3].id, RunStatus.FAILED, "killed"))
     assert terminal.lines[0] == "run 4/4 optimizer=adam  failed: killed"
     display.close()

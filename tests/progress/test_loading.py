@@ -31,7 +31,7 @@ def test_bar_leaves_the_terminal_to_the_live_table(monkeypatch: pytest.MonkeyPat
         show("decoding\x1b[2J", 2, 2)
         assert terminal.text.strip() == ""
         display = LiveDisplay(terminal.console)
-        display.sweep_started(make_overview(make_runs(4)))
+        display.on_sweep_start(make_overview(make_runs(4)))
         assert terminal.lines[0].startswith("fashion")
         display.close()
         assert [line for line in terminal.lines if line] == [terminal.lines[0]]

@@ -22,16 +22,20 @@ def test_best_run_follows_the_metric_and_a_tie_keeps_the_first() -> None:
     assert [row.number for row in progress.leaders] == [1, 2, 3]
 
 
+def with_loss(record: EpochRecord, loss: float) -> EpochRecord:
+    return dataclasses.replace(record, metrics={**record.metrics, "val_loss": loss})
+
+
 def test_equal_figures_are_decided_by_the_loss_and_said_to_be_tied() -> None:
     runs = make_runs(2)
     progress = SweepProgress(make_overview(runs))
     for run, loss in zip(runs, (0.5, 0.4), strict=True):
-        record = dataclasses.replace(make_record(run, 1, 0.8), val_loss=loss)
+        record = with_loss(make_record(run, 1, 0.8), loss)
         progress.epoch_ended(record, record)
     assert progress.best is not None
     assert progress.best.number == 2
     assert progress.is_tied
-    worse = dataclasses.replace(make_record(runs[1], 2, 0.8), val_loss=0.9)
+    worse = with_loss(make_record(runs[1], 2, 0.8), 0.9)
     progress.epoch_ended(worse, worse)  # by the scope `last`, what stands may become worse by its loss alone
     assert progress.best.number == 1
     progress.epoch_ended(make_record(runs[0], 3, 0.9), make_record(runs[0], 3, 0.9))
@@ -133,9 +137,9 @@ def test_table_shows_the_mean_that_stands_for_a_run_that_has_ended() -> None:
     progress = SweepProgress(make_overview([run], objective=mean))
     row = progress.run_started(run.id)
     train(progress, run, [0.9, 0.8, 0.6], mean)
-    assert row.shown.accuracy == 0.6
+    assert row.shown["accuracy"] == 0.6
     progress.run_ended(RunOutcome(run.id, RunStatus.FINISHED))
-    assert (row.shown.epoch, row.shown.accuracy) == (3, pytest.approx(0.7))
+    assert (row.shown.epoch, row.shown["accuracy"]) == (3, pytest.approx(0.7))
 
 
 def test_leader_that_gets_worse_lets_runs_pass_that_did_not_lead() -> None:

@@ -28,10 +28,10 @@ def test_display_falls_silent_when_the_terminal_is_gone(error: Exception) -> Non
     stream = Dying(1, error)
     runs = make_runs(1)
     display = PlainDisplay(stream)
-    display.sweep_started(make_overview(runs))
-    display.run_started(runs[0].id)
+    display.on_sweep_start(make_overview(runs))
+    display.on_run_start(runs[0], None)
     train(display, runs[0], [0.5])
-    display.message("unseen")
+    display.on_log("unseen")
     display.close()
     assert stream.getvalue().count("\n") == 1
     assert stream.refused == 1  # it is not asked again

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from hashlib import sha256
 
-from cnnsweep.config.early_stop_entry import EarlyStop
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.pruners.base import Curve, judge
+from cnnsweep.pruners.base import Curve, Pruner, prune
 from cnnsweep.types import Verdict
 
 ACCURACY = Objective("val_accuracy", "max")
@@ -28,13 +27,13 @@ def curves_of(*figures: Sequence[float | None], epochs: int = LONGEST, mode: str
 
 
 def judged(
-    rule: EarlyStop,
+    pruner: Pruner,
     curves: dict[str, Curve],
     due: Sequence[int],
     objective: Objective = ACCURACY,
     longest: int = LONGEST,
 ) -> list[Verdict]:
-    return judge(rule, objective, [name(number) for number in due], curves, longest)
+    return prune(pruner, objective, [name(number) for number in due], curves, longest)
 
 
 def stopped(verdicts: Sequence[Verdict], among: int) -> list[int]:

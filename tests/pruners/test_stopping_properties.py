@@ -7,15 +7,19 @@ from curves_by_hand import ACCURACY, LONGEST, LOSS, curves_of, judged, name, sto
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cnnsweep.config.early_stop_entry import EarlyStop
-from cnnsweep.pruners.base import Curve
+from cnnsweep.pruners.base import Curve, Pruner
+from cnnsweep.pruners.halving import Halving
+from cnnsweep.pruners.hyperband import Hyperband
+from cnnsweep.pruners.median import Median
+from cnnsweep.pruners.patience import Patience
+from cnnsweep.pruners.threshold import Threshold
 
 RULES = [
-    EarlyStop("halving", 1, 2),
-    EarlyStop("hyperband", 1, 2),
-    EarlyStop("median", 1, min_settings=2),
-    EarlyStop("patience", 1, epochs=1, min_delta=0.25),
-    EarlyStop("threshold", 1, value=0.5),
+    Halving(factor=2),
+    Hyperband(factor=2),
+    Median(min_settings=2),
+    Patience(epochs=1, min_delta=0.25),
+    Threshold(value=0.5),
 ]
 FIGURES = st.sampled_from([None, 0.0, 0.25, 0.5, 0.75, 1.0])
 
@@ -29,13 +33,13 @@ def some_curves(draw: st.DrawFn) -> tuple[list[list[float | None]], list[int]]:
     return figures, [number for number in range(count) if lengths[number] == lengths[0]]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.method)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 @settings(max_examples=60, deadline=None)
 @given(drawn=some_curves())
-def test_less_of_a_loss_is_as_more_of_a_figure(rule: EarlyStop, drawn: tuple[list[list[float | None]], list[int]]):
+def test_less_of_a_loss_is_as_more_of_a_figure(rule: Pruner, drawn: tuple[list[list[float | None]], list[int]]):
     figures, due = drawn
     negative = [[None if figure is None else -figure for figure in some] for some in figures]
-    mirrored = EarlyStop(**{f: getattr(rule, f) for f in rule.__slots__} | {"value": -rule.value})
+    mirrored = Threshold(value=-rule.value) if isinstance(rule, Threshold) else rule
     most = judged(rule, curves_of(*figures), due, longest=16)
     least = judged(mirrored, curves_of(*negative, mode="min"), due, LOSS, longest=16)
     assert [(v.configuration, v.stops, v.compared, v.value, v.threshold) for v in most] == [
@@ -47,21 +51,21 @@ def _minus(figure: float | None) -> float | None:
     return None if figure is None else -figure
 
 
-@pytest.mark.parametrize("rule", RULES[:3], ids=lambda rule: rule.method)
+@pytest.mark.parametrize("rule", RULES[:3], ids=lambda rule: rule.name)
 @settings(max_examples=60, deadline=None)
 @given(drawn=some_curves())
-def test_the_best_goes_on(rule: EarlyStop, drawn: tuple[list[list[float | None]], list[int]]):
+def test_the_best_goes_on(rule: Pruner, drawn: tuple[list[list[float | None]], list[int]]):
     figures, due = drawn
     curves = curves_of(*figures)
     epoch = len(figures[0])
-    standing = {n: curves[name(n)].standing[epoch - 1] for n in range(len(figures)) if len(figures[n]) >= epoch}
-    best = max((value for value in standing.values() if value is not None), default=math.inf)
+    selected = {n: curves[name(n)].selected[epoch - 1] for n in range(len(figures)) if len(figures[n]) >= epoch}
+    best = max((value for value in selected.values() if value is not None), default=math.inf)
     verdicts = judged(rule, curves, due, longest=16)
-    leading = {n for n, value in standing.items() if value == best}
+    leading = {n for n, value in selected.items() if value == best}
     ended = set(stopped(verdicts, len(figures)))
-    if rule.method == "median":
+    if rule.name == "median":
         assert not leading & ended
-    elif rule.method == "halving" and leading <= set(due):
+    elif rule.name == "halving" and leading <= set(due):
         assert not leading or leading - ended
 
 
@@ -88,17 +92,17 @@ def test_of_any_settings_halving_lets_the_best_share_go_on_whoever_came_first(dr
     expected = sorted(known, key=key)[: max(1, math.floor(len(known) / factor + 1e-9))]
     arrived = list(range(len(drawn)))
     order.shuffle(arrived)
-    by_name = {curves[n].configuration: curves[n] for n in arrived}
-    verdicts = judged(EarlyStop("halving", 1, factor), by_name, arrived, objective)
+    by_name = {curves[n].trial_id: curves[n] for n in arrived}
+    verdicts = judged(Halving(factor=factor), by_name, arrived, objective)
     going_on = set(range(len(drawn))) - set(stopped(verdicts, len(drawn)))
     assert going_on == set(expected)
     assert all(verdict.stops == (verdict.configuration not in {name(n) for n in expected}) for verdict in verdicts)
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.method)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 @settings(max_examples=40, deadline=None)
 @given(drawn=some_curves())
-def test_a_rule_is_pure_and_heeds_no_order(rule: EarlyStop, drawn: tuple[list[list[float | None]], list[int]]):
+def test_a_rule_is_pure_and_heeds_no_order(rule: Pruner, drawn: tuple[list[list[float | None]], list[int]]):
     figures, due = drawn
     curves = curves_of(*figures)
     verdicts = judged(rule, curves, due, longest=16)
@@ -108,13 +112,8 @@ def test_a_rule_is_pure_and_heeds_no_order(rule: EarlyStop, drawn: tuple[list[li
     assert verdicts == one_by_one
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.method)
-def test_nothing_is_said_at_the_end_or_about_nobody(rule: EarlyStop):
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_nothing_is_said_at_the_end_or_about_nobody(rule: Pruner):
     curves = curves_of([0.1] * 4, [0.9] * 4, [0.9] * 4, epochs=4)
     assert judged(rule, curves, [0, 1, 2]) == []
     assert judged(rule, curves, []) == []
-
-
-def test_an_unknown_rule_is_refused():
-    with pytest.raises(ValueError, match="oracle"):
-        judged(EarlyStop("oracle"), curves_of([0.1]), [0])

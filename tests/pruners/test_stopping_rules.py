@@ -8,12 +8,16 @@ from dataclasses import replace
 import pytest
 from curves_by_hand import LONGEST, LOSS, curves_of, judged, name, stopped
 
-from cnnsweep.config.early_stop_entry import EarlyStop
-from cnnsweep.pruners.base import Curve, bracket_of, bracket_sizes, rungs
+from cnnsweep.pruners.base import Curve
+from cnnsweep.pruners.halving import Halving
+from cnnsweep.pruners.hyperband import Hyperband, bracket_of
+from cnnsweep.pruners.median import Median
+from cnnsweep.pruners.patience import Patience
+from cnnsweep.pruners.threshold import Threshold
 from cnnsweep.types import Verdict
 
-HALVING = EarlyStop("halving")
-HYPERBAND = EarlyStop("hyperband")
+HALVING = Halving()
+HYPERBAND = Hyperband()
 
 
 # halving
@@ -32,7 +36,7 @@ HYPERBAND = EarlyStop("hyperband")
     ],
 )
 def test_rungs(first: int, factor: float, longest: int, expected: list[int]):
-    assert rungs(EarlyStop("halving", first, factor), longest) == expected
+    assert Halving(min_epochs=first, factor=factor).rungs_from(0, longest) == expected
 
 
 def test_of_seven_settings_two_go_on():
@@ -130,20 +134,20 @@ def test_less_of_a_loss_is_better():
 
 def test_brackets_are_those_of_the_paper():
     """Li et al. 2018, table 1: R = 81, factor 3; their brackets 4 to 0 begin with 81, 34, 15, 8 and 5 settings."""
-    assert bracket_sizes(EarlyStop("hyperband", 1, 3), 81) == [81, 34, 15, 8, 5]
-    assert [rungs(HYPERBAND, 81, bracket) for bracket in range(5)] == [
+    assert Hyperband(min_epochs=1, factor=3).bracket_sizes(81) == [81, 34, 15, 8, 5]
+    assert [HYPERBAND.rungs_from(bracket, 81) for bracket in range(5)] == [
         [1, 3, 9, 27],
         [3, 9, 27],
         [9, 27],
         [27],
         [],
     ]
-    assert bracket_sizes(HYPERBAND, 27) == [27, 12, 6, 4]
-    assert bracket_sizes(EarlyStop("hyperband", 10), 5) == [1]
+    assert HYPERBAND.bracket_sizes(27) == [27, 12, 6, 4]
+    assert Hyperband(min_epochs=10).bracket_sizes(5) == [1]
 
 
 def test_brackets_are_filled_in_proportion():
-    sizes = bracket_sizes(HYPERBAND, 27)
+    sizes = HYPERBAND.bracket_sizes(27)
     filled = Counter(bracket_of(name(number), sizes) for number in range(4900))
     for bracket, size in enumerate(sizes):
         assert filled[bracket] == pytest.approx(100 * size, abs=90 if size > 6 else 60)
@@ -157,7 +161,7 @@ def test_every_id_has_a_bracket():
 
 
 def test_hyperband_compares_within_a_bracket():
-    sizes = bracket_sizes(HYPERBAND, LONGEST)
+    sizes = HYPERBAND.bracket_sizes(LONGEST)
     curves = curves_of(*[[0.01 * n] * 3 for n in range(30)])
     verdicts = judged(HYPERBAND, curves, range(30))
     by_bracket = {bracket: [n for n in range(30) if bracket_of(name(n), sizes) == bracket] for bracket in range(4)}
@@ -175,7 +179,7 @@ def test_hyperband_compares_within_a_bracket():
 # median
 
 
-MEDIAN = EarlyStop("median", min_epochs=2, min_settings=3)
+MEDIAN = Median(min_epochs=2, min_settings=3)
 
 
 def test_median_by_hand():
@@ -198,7 +202,7 @@ def test_median_waits_for_epochs_and_for_others():
 
 
 def test_patience_by_hand():
-    patience = EarlyStop("patience", epochs=2)
+    patience = Patience(epochs=2)
     assert judged(patience, curves_of([0.5, 0.4]), [0]) == []  # only one epoch without a gain
     assert judged(patience, curves_of([0.5, 0.4, 0.5]), [0]) == [
         Verdict(name(0), 3, True, 0.5, 0.5, 1, "no gain in 2 epochs")
@@ -209,7 +213,7 @@ def test_patience_by_hand():
 
 
 def test_a_gain_must_be_large_enough():
-    patience = EarlyStop("patience", epochs=2, min_delta=0.125)
+    patience = Patience(epochs=2, min_delta=0.125)
     enough, short = curves_of([0.5, 0.4, 0.75]), curves_of([0.5, 0.4, 0.625])
     assert judged(patience, enough, [0]) == []
     assert judged(patience, short, [0]) == [
@@ -221,10 +225,10 @@ def test_a_gain_must_be_large_enough():
 
 def test_patience_waits_for_its_first_epoch_and_for_a_figure():
     falling = [0.5 - 0.01 * n for n in range(5)]
-    assert judged(EarlyStop("patience", epochs=2, min_epochs=6), curves_of(falling), [0]) == []
-    assert len(judged(EarlyStop("patience", epochs=2, min_epochs=5), curves_of(falling), [0])) == 1
-    assert judged(EarlyStop("patience", epochs=2), curves_of([None, None]), [0]) == []  # none before them to beat
-    one = EarlyStop("patience", epochs=1)
+    assert judged(Patience(epochs=2, min_epochs=6), curves_of(falling), [0]) == []
+    assert len(judged(Patience(epochs=2, min_epochs=5), curves_of(falling), [0])) == 1
+    assert judged(Patience(epochs=2), curves_of([None, None]), [0]) == []  # none before them to beat
+    one = Patience(epochs=1)
     assert judged(one, curves_of([None, 0.3]), [0]) == []
     assert judged(one, curves_of([0.3, None]), [0])[0] == Verdict(name(0), 2, True, None, 0.3, 1, "no gain in 1 epoch")
 
@@ -233,7 +237,7 @@ def test_patience_waits_for_its_first_epoch_and_for_a_figure():
 
 
 def test_threshold_by_hand():
-    rule = EarlyStop("threshold", min_epochs=2, value=0.5)
+    rule = Threshold(min_epochs=2, value=0.5)
     assert judged(rule, curves_of([0.1]), [0]) == []
     assert judged(rule, curves_of([0.1, 0.49]), [0]) == [Verdict(name(0), 2, True, 0.49, 0.5, 1, "0.5 from epoch 2 on")]
     assert judged(rule, curves_of([0.1, 0.5]), [0]) == []

@@ -4,11 +4,10 @@ import math
 from statistics import median
 
 import pytest
+from suggesting import bound
 
-from cnnsweep.config.distributions import Interval
-from cnnsweep.config.search_entry import Search
-from cnnsweep.samplers.base import Dimension, Picks, Told, worst_value
-from cnnsweep.samplers.methods import make_suggester
+from cnnsweep.samplers.base import Observation, Suggestion, worst_value
+from cnnsweep.samplers.space import Dimension, Interval
 
 SPACE = [
     Dimension("lr", interval=Interval("log_uniform", 1e-4, 1e-1)),
@@ -17,7 +16,7 @@ SPACE = [
 ]
 
 
-def figure(picks: Picks) -> float:
+def figure(picks: Suggestion) -> float:
     """Return a figure whose best, 0, is at lr 0.005, momentum 0.3 and scale 1."""
     return -(
         (math.log10(picks["lr"]) + 2.3) ** 2 + 4 * (picks["momentum"] - 0.3) ** 2 + 0.3 * (picks["scale"] - 1) ** 2
@@ -25,11 +24,11 @@ def figure(picks: Picks) -> float:
 
 
 def best(method: str, seed: int, runs: int, round: int) -> float:
-    suggester = make_suggester(Search(method, runs, seed), SPACE, "max")
-    told: list[Told] = []
-    while len(told) < runs:
-        told += [Told(picks, figure(picks)) for picks in suggester.suggest(told, len(told), round)]
-    return max(one.value for one in told if one.value is not None)
+    sampler = bound(method, seed, SPACE, "max")
+    seen: list[Observation] = []
+    while len(seen) < runs:
+        seen += [Observation(picks, figure(picks)) for picks in sampler.suggest(seen, len(seen), round)]
+    return max(one.value for one in seen if one.value is not None)
 
 
 @pytest.mark.parametrize(
@@ -45,46 +44,40 @@ def test_learning_beats_chance(method: str, runs: int, seeds: int, round: int):
 @pytest.mark.parametrize("method", ["tpe", "gp", "cmaes"])
 def test_where_settings_diverge_few_are_tried(method: str):
     """All with a momentum above 1/2 diverge, and the others are the better the nearer they come to it."""
-    drawn = make_suggester(Search("random", 1, 0), SPACE, "max").suggest([], 0, 56)
-    told = [Told(one, None if one["momentum"] > 0.5 else 0.7 + 0.2 * one["momentum"]) for one in drawn]
-    picks = [
-        one
-        for seed in range(5)
-        for one in make_suggester(Search(method, 1, seed), SPACE, "max").suggest(told, len(told), 2)
-    ]
+    drawn = bound("random", 0, SPACE, "max").suggest([], 0, 56)
+    seen = [Observation(one, None if one["momentum"] > 0.5 else 0.7 + 0.2 * one["momentum"]) for one in drawn]
+    picks = [one for seed in range(5) for one in bound(method, seed, SPACE, "max").suggest(seen, len(seen), 2)]
     assert sum(one["momentum"] > 0.5 for one in picks) <= 2
 
 
 @pytest.mark.parametrize("method", ["gp", "cmaes"])
 def test_what_diverged_counts_as_the_worst(method: str):
-    drawn = make_suggester(Search("random", 1, 0), SPACE, "max").suggest([], 0, 15)
-    told = [Told(one, None if number % 3 == 0 else figure(one)) for number, one in enumerate(drawn)]
-    worst = worst_value(told, "max")
-    filled = [Told(one.picks, worst if one.value is None else one.value) for one in told]
-    suggester = make_suggester(Search(method, 1, 0), SPACE, "max")
-    assert suggester.suggest(told, 15, 1) == suggester.suggest(filled, 15, 1)
+    drawn = bound("random", 0, SPACE, "max").suggest([], 0, 15)
+    seen = [Observation(one, None if number % 3 == 0 else figure(one)) for number, one in enumerate(drawn)]
+    worst = worst_value(seen, "max")
+    filled = [Observation(one.suggestion, worst if one.value is None else one.value) for one in seen]
+    sampler = bound(method, 0, SPACE, "max")
+    assert sampler.suggest(seen, 15, 1) == sampler.suggest(filled, 15, 1)
 
 
 def test_cmaes_leaves_out_what_is_pending():
-    drawn = make_suggester(Search("random", 1, 0), SPACE, "max").suggest([], 0, 21)
-    told = [Told(one, figure(one)) for one in drawn[:14]]
-    pending = [Told(one, None, is_pending=True) for one in drawn[14:]]
-    suggester = make_suggester(Search("cmaes", 1, 0), SPACE, "max")
-    assert suggester.suggest([*pending, *told], 21, 2) == suggester.suggest(told, 21, 2)
+    drawn = bound("random", 0, SPACE, "max").suggest([], 0, 21)
+    seen = [Observation(one, figure(one)) for one in drawn[:14]]
+    pending = [Observation(one, None, is_pending=True) for one in drawn[14:]]
+    sampler = bound("cmaes", 0, SPACE, "max")
+    assert sampler.suggest([*pending, *seen], 21, 2) == sampler.suggest(seen, 21, 2)
 
 
 def test_tpe_learns_from_curves_that_were_cut_short():
     """What came far before it was stopped is better than what was stopped at once."""
-    drawn = make_suggester(Search("random", 1, 0), SPACE, "max").suggest([], 0, 40)
-    told = [Told(one, 0.5, {1: 0.4, 2: 0.5} if abs(one["momentum"] - 0.3) < 0.15 else {1: 0.5}) for one in drawn]
-    picks = [
-        one for seed in range(6) for one in make_suggester(Search("tpe", 1, seed), SPACE, "max").suggest(told, 40, 4)
-    ]
+    drawn = bound("random", 0, SPACE, "max").suggest([], 0, 40)
+    seen = [Observation(one, 0.5, {1: 0.4, 2: 0.5} if abs(one["momentum"] - 0.3) < 0.15 else {1: 0.5}) for one in drawn]
+    picks = [one for seed in range(6) for one in bound("tpe", seed, SPACE, "max").suggest(seen, 40, 4)]
     assert sum(abs(one["momentum"] - 0.3) < 0.2 for one in picks) > 14
 
 
 def test_the_worst_reached_stands_for_what_diverged():
-    told = [Told({}, 0.5), Told({}, None), Told({}, 0.9)]
-    assert worst_value(told, "max") == 0.5
-    assert worst_value(told, "min") == 0.9
-    assert worst_value(told[1:2], "min") is None
+    seen = [Observation({}, 0.5), Observation({}, None), Observation({}, 0.9)]
+    assert worst_value(seen, "max") == 0.5
+    assert worst_value(seen, "min") == 0.9
+    assert worst_value(seen[1:2], "min") is None

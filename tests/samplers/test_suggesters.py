@@ -1,17 +1,17 @@
 """Every method: pure, within the space, resumable; and what it says when its package is missing."""
 
 import math
+import subprocess
 import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from suggesting import bound
 
-from cnnsweep.config.distributions import Interval
-from cnnsweep.config.search_entry import Search
 from cnnsweep.errors import UsageError
-from cnnsweep.samplers.base import Dimension, Picks, Told
-from cnnsweep.samplers.methods import make_suggester
+from cnnsweep.samplers.base import SAMPLERS, Observation, Suggestion
+from cnnsweep.samplers.space import Dimension, Interval, SearchSpace
 
 METHODS = ["random", "sobol", "tpe", "gp", "cmaes"]
 LEARNING = ["tpe", "gp", "cmaes"]
@@ -39,27 +39,23 @@ def space(method: str) -> list[Dimension]:
     return SMALL if method == "gp" else SPACE
 
 
-def figure(picks: Picks) -> float:
+def figure(picks: Suggestion) -> float:
     return -((picks["uniform"] - 1) ** 2) - (picks["whole"] - 5) ** 2 / 20 - 0.3 * picks["kind"]
 
 
-def answers(picks: list[Picks]) -> list[Told]:
+def answers(picks: list[Suggestion]) -> list[Observation]:
     """What becomes of settings: most are trained in full, some ended early, some without a figure."""
-    told = []
+    seen = []
     for number, one in enumerate(picks):
         value = figure(one)
         curve = {1: value - 0.2, 2: value} if number % 4 == 1 else {}
-        told.append(Told(one, None if number % 5 == 3 else value, curve))
-    return told
+        seen.append(Observation(one, None if number % 5 == 3 else value, curve))
+    return seen
 
 
-def search(method: str, seed: int = 0) -> Search:
-    return Search(method, 30, seed)
-
-
-def first(method: str, count: int) -> list[Told]:
-    """Settings that are told, drawn by chance, so that learning methods have something to learn from."""
-    return answers(make_suggester(search("random", 9), SPACE, "max").suggest([], 0, count))
+def first(method: str, count: int) -> list[Observation]:
+    """Settings that are seen, drawn by chance, so that learning methods have something to learn from."""
+    return answers(bound("random", 9, SPACE, "max").suggest([], 0, count))
 
 
 def is_inside(interval: Interval, value: float) -> bool:
@@ -69,42 +65,42 @@ def is_inside(interval: Interval, value: float) -> bool:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("known", [0, 14])
 def test_same_answers_give_the_same_picks(method: str, known: int):
-    told = first(method, known)
-    picks = make_suggester(search(method), space(method), "max").suggest(told, known, 3)
-    again = make_suggester(search(method), space(method)[::-1], "max").suggest(list(told), known, 3)
+    seen = first(method, known)
+    picks = bound(method, 0, space(method), "max").suggest(seen, known, 3)
+    again = bound(method, 0, space(method)[::-1], "max").suggest(list(seen), known, 3)
     assert picks == again
     assert len(picks) == 3
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_another_seed_gives_other_picks(method: str):
-    told = [] if method == "gp" else first(method, 12)  # later it may well find the same best point
-    one, other = (make_suggester(search(method, seed), space(method), "max").suggest(told, 12, 2) for seed in (1, 2))
+    seen = [] if method == "gp" else first(method, 12)  # later it may well find the same best point
+    one, other = (bound(method, seed, space(method), "max").suggest(seen, 12, 2) for seed in (1, 2))
     assert [picks["uniform"] for picks in one] != [picks["uniform"] for picks in other]
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_resumed_sweep_goes_on_alike(method: str):
-    suggester = make_suggester(search(method), space(method), "max")
-    told: list[Told] = []
+    sampler = bound(method, 0, space(method), "max")
+    seen: list[Observation] = []
     for _ in range(3):
-        told += answers(suggester.suggest(told, len(told), 6))
-    resumed = make_suggester(search(method), space(method), "max").suggest(told[:12], 12, 6)
-    assert [one.picks for one in told[12:]] == resumed
+        seen += answers(sampler.suggest(seen, len(seen), 6))
+    resumed = bound(method, 0, space(method), "max").suggest(seen[:12], 12, 6)
+    assert [one.suggestion for one in seen[12:]] == resumed
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_fewer_picks_are_the_first_of_more(method: str):
-    told = first(method, 12)
-    suggester = make_suggester(search(method), space(method), "max")
-    assert suggester.suggest(told, 12, 4)[:2] == suggester.suggest(told, 12, 2)
+    seen = first(method, 12)
+    sampler = bound(method, 0, space(method), "max")
+    assert sampler.suggest(seen, 12, 4)[:2] == sampler.suggest(seen, 12, 2)
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("known", [0, 15])
 def test_picks_are_in_the_space(method: str, known: int):
-    told = first(method, known)
-    for picks in make_suggester(search(method), SPACE, "max").suggest(told, known, 1 if method == "gp" else 6):
+    seen = first(method, known)
+    for picks in bound(method, 0, SPACE, "max").suggest(seen, known, 1 if method == "gp" else 6):
         assert picks.keys() == {dimension.name for dimension in SPACE}
         for name, interval in INTERVALS.items():
             assert is_inside(interval, picks[name]), name
@@ -117,59 +113,62 @@ def test_picks_are_in_the_space(method: str, known: int):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_picks_of_one_call_differ(method: str):
-    told = first(method, 12)
-    picks = make_suggester(search(method), space(method), "max").suggest(told, 12, 4)
+    seen = first(method, 12)
+    picks = bound(method, 0, space(method), "max").suggest(seen, 12, 4)
     assert len({tuple(one.values()) for one in picks}) == 4
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_pending_settings_are_not_proposed_again(method: str):
-    told = first(method, 12)
-    suggester = make_suggester(search(method), space(method), "max")
-    asked = suggester.suggest(told, 12, 3)
-    pending = [Told(one, None, is_pending=True) for one in asked]
-    later = suggester.suggest([*told, *pending], 15, 3)
+    seen = first(method, 12)
+    sampler = bound(method, 0, space(method), "max")
+    asked = sampler.suggest(seen, 12, 3)
+    pending = [Observation(one, None, is_pending=True) for one in asked]
+    later = sampler.suggest([*seen, *pending], 15, 3)
     assert not [one for one in later if one in asked]
 
 
 @pytest.mark.parametrize("method", ["tpe", "gp"])
 def test_pending_settings_change_what_is_chosen(method: str):
-    told = first(method, 12)
-    suggester = make_suggester(search(method), space(method), "max")
-    asked = suggester.suggest(told, 12, 1)
-    pending = [Told({**told[0].picks, **asked[0]}, None, is_pending=True)]
-    assert suggester.suggest([*told, *pending], 12, 1) != asked
-    assert suggester.suggest([*told, *pending], 13, 1) != asked  # as one does with a pick that was refused
+    seen = first(method, 12)
+    sampler = bound(method, 0, space(method), "max")
+    asked = sampler.suggest(seen, 12, 1)
+    pending = [Observation({**seen[0].suggestion, **asked[0]}, None, is_pending=True)]
+    assert sampler.suggest([*seen, *pending], 12, 1) != asked
+    assert sampler.suggest([*seen, *pending], 13, 1) != asked  # as one does with a pick that was refused
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_finite_is_no_trouble(method: str):
-    told = [Told(one.picks, None) for one in first(method, 14)]
-    assert len(make_suggester(search(method), space(method), "min").suggest(told, 14, 2)) == 2
+    seen = [Observation(one.suggestion, None) for one in first(method, 14)]
+    assert len(bound(method, 0, space(method), "min").suggest(seen, 14, 2)) == 2
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_choices_alone_and_no_dimension_at_all(method: str):
     for few in ([], [Dimension("kind", options=3)]):
-        told = answers([{"uniform": 0.0, "whole": 3, "kind": n % 3} for n in range(12)])
-        picks = make_suggester(search(method), few, "max").suggest(told, 12, 2)
+        seen = answers([{"uniform": 0.0, "whole": 3, "kind": n % 3} for n in range(12)])
+        picks = bound(method, 0, few, "max").suggest(seen, 12, 2)
         assert [one.keys() for one in picks] == [{dimension.name for dimension in few}] * 2
-    assert make_suggester(search(method), space(method), "max").suggest([], 0, 0) == []
+    assert bound(method, 0, space(method), "max").suggest([], 0, 0) == []
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_one_dimension(method: str):
     line = [Dimension("x", interval=Interval("uniform", 0.0, 1.0))]
-    told = [Told({"x": n / 14}, -((n / 14 - 0.3) ** 2)) for n in range(14)]
-    assert all(0 <= one["x"] <= 1 for one in make_suggester(search(method), line, "max").suggest(told, 14, 3))
+    seen = [Observation({"x": n / 14}, -((n / 14 - 0.3) ** 2)) for n in range(14)]
+    assert all(0 <= one["x"] <= 1 for one in bound(method, 0, line, "max").suggest(seen, 14, 3))
 
 
 @pytest.mark.parametrize("method", LEARNING)
 def test_less_of_a_loss_is_as_more_of_a_figure(method: str):
-    told = first(method, 14)
-    negated = [Told(t.picks, None if t.value is None else -t.value, {e: -f for e, f in t.curve.items()}) for t in told]
-    most = make_suggester(search(method), space(method), "max").suggest(told, 14, 2)
-    assert most == make_suggester(search(method), space(method), "min").suggest(negated, 14, 2)
+    seen = first(method, 14)
+    negated = [
+        Observation(t.suggestion, None if t.value is None else -t.value, {e: -f for e, f in t.curve.items()})
+        for t in seen
+    ]
+    most = bound(method, 0, space(method), "max").suggest(seen, 14, 2)
+    assert most == bound(method, 0, space(method), "min").suggest(negated, 14, 2)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -177,30 +176,32 @@ def test_nothing_is_printed_and_nothing_left_changed(method: str, capfd: pytest.
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.INFO)
-    make_suggester(search(method), space(method), "max").suggest(first(method, 12), 12, 2)
+    bound(method, 0, space(method), "max").suggest(first(method, 12), 12, 2)
     assert capfd.readouterr() == ("", "")
     assert optuna.logging.get_verbosity() == optuna.logging.INFO
 
 
-@pytest.mark.parametrize(
-    ("method", "package", "name"),
-    [("tpe", "optuna", "Optuna"), ("gp", "optuna", "Optuna"), ("cmaes", "cmaes", "the package cmaes")],
-)
-def test_a_missing_package_is_named(method: str, package: str, name: str, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("method", "package"), [("tpe", "optuna"), ("gp", "optuna"), ("cmaes", "cmaes")])
+def test_a_missing_package_is_named(method: str, package: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError) as error:
-        make_suggester(search(method), space(method), "max")
-    assert str(error.value) == f"search: method {method} needs {name}: pip install 'cnnsweep[search]'"
+        SAMPLERS.get(method)(runs=1).require_package()
+    text = f"search: method {method} needs the package {package}: pip install 'cnnsweep[search]'"
+    assert str(error.value) == text
 
 
-def test_a_grid_draws_nothing():
-    with pytest.raises(ValueError, match="grid"):
-        make_suggester(Search(), SPACE, "max")
+def test_the_list_of_samplers_and_their_classes_import_nothing_heavy():
+    code = (
+        "import sys; from cnnsweep.samplers.base import SAMPLERS; [SAMPLERS.get(name) for name in SAMPLERS.names]; "
+        "print(sorted({'numpy', 'scipy', 'optuna', 'cmaes', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_names_of_dimensions_differ():
     with pytest.raises(ValueError, match="one name"):
-        make_suggester(search("random"), [Dimension("a", options=2), Dimension("a", options=3)], "max")
+        SearchSpace((Dimension("a", options=2), Dimension("a", options=3)))
     with pytest.raises(ValueError, match="either"):
         Dimension("a")
 

@@ -9,15 +9,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from results_by_hand import standard_metrics
 from safetensors.torch import save
 
 from cnnsweep.errors import CheckpointError
 from cnnsweep.storage.best_weights import load_best, save_best, weights_digest
 from cnnsweep.storage.checkpoint import digest, encode_last, load_last, on_cpu
 from cnnsweep.storage.paths import RunPaths
+from cnnsweep.storage.rows import row_from_record
 from cnnsweep.types import EpochRecord
 
-RECORD = EpochRecord("r1", 2, 0.5, 0.8, 0.6, 0.7, 1.5, 3.0, 0.01, 10)
+RECORD = EpochRecord("r1", 2, standard_metrics(0.5, 0.8, 0.6, 0.7), 1.5, 3.0, 0.01, 10)
 DESCRIPTION = {
     "run": "r", "epoch": 2, "model": {"name": "lenet", "arguments": {}}, "image_shape": [1, 28, 28],
     "classes": ["a", "b"], "pixels": {"mean": [0.0], "std": [1.0]}, "dataset": {}, "split": {},
@@ -86,10 +88,8 @@ def test_where_the_last_checkpoint_is_damaged_the_previous_one_counts(tmp_path):
 def test_a_checkpoint_of_an_earlier_version_is_read_and_a_newer_one_counts(tmp_path):
     paths = RunPaths(tmp_path)
     weights, optimizer = make_weights(), adam_state()
-    torch.save(
-        {"version": 1, "record": dataclasses.asdict(RECORD), "weights": weights, "optimizer": optimizer},
-        paths.pickled_checkpoint,
-    )
+    record = {"run_id": "r1", **row_from_record(RECORD)}
+    torch.save({"version": 1, "record": record, "weights": weights, "optimizer": optimizer}, paths.pickled_checkpoint)
     known = {digest(paths.pickled_checkpoint.read_bytes()): 2}
     last, damaged = load_last(paths, known)
     assert last is not None

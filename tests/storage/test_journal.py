@@ -9,11 +9,13 @@ import zlib
 from typing import Any
 
 import pytest
+from results_by_hand import standard_metrics
 
 from cnnsweep.errors import FolderError, ResultsError
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import Journal, read_journal
-from cnnsweep.storage.state import event_from_record, fold, read_history, record_from_event
+from cnnsweep.storage.rows import event_from_record, record_from_event
+from cnnsweep.storage.state import fold, read_history
 from cnnsweep.types import EpochRecord, RunStatus
 
 
@@ -106,7 +108,7 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_none_of_it(tmp_path,
     assert [event["event"] for event in read_journal(path)] == ["a", "d"]
 
 
-RECORD = EpochRecord("r1", 1, 0.5, 0.8, None, None, 1.5, 1.5, 0.01, 10)
+RECORD = EpochRecord("r1", 1, standard_metrics(0.5, 0.8, None, None), 1.5, 1.5, 0.01, 10)
 
 
 def run_event(run="r1", name="run-1", settings=None):
@@ -114,7 +116,7 @@ def run_event(run="r1", name="run-1", settings=None):
 
 
 def epoch_event(epoch, loss=0.5, checkpoint="sha"):
-    record = EpochRecord("r1", epoch, loss, 0.8, None, None, 1.5, 1.5 * epoch, 0.01, 10)
+    record = EpochRecord("r1", epoch, standard_metrics(loss, 0.8, None, None), 1.5, 1.5 * epoch, 0.01, 10)
     return {"event": "epoch", "time": "3", **event_from_record(record, f"{checkpoint}{epoch}")}
 
 
@@ -135,7 +137,7 @@ def test_a_resume_forgets_what_came_after_its_checkpoint(tmp_path):
         tmp_path,
     )
     run = history.runs["r1"]
-    assert [(r.epoch, r.loss) for r in run.records] == [(1, 0.5), (2, 0.25)]
+    assert [(r.epoch, r["loss"]) for r in run.records] == [(1, 0.5), (2, 0.25)]
     assert run.checkpoints == {"sha1": 1, "new2": 2}
     assert run.best_weights == {1: "best1"}  # the second epoch was the best only as it was trained before
     assert run.status is RunStatus.RUNNING

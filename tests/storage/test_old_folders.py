@@ -37,13 +37,13 @@ def folder(kind, tmp_path):
 
 
 def resume(folder, kind, display):
-    return run_sweep(load_sweep(folder / "sweep.yaml"), SweepOptions(folder, folder, fuse=FUSE[kind]), display)
+    return run_sweep(load_sweep(folder / "sweep.yaml"), SweepOptions(folder, folder, fuse=FUSE[kind]), [display])
 
 
 def epochs_of(folder):
     """Return every finished epoch that a journal has, without what the clock said."""
     return {
-        (run.name, record.epoch): (record.loss, record.accuracy, record.val_loss, record.val_accuracy)
+        (run.name, record.epoch): (record["loss"], record["accuracy"], record["val_loss"], record["val_accuracy"])
         for run in read_history(folder / "journal.jsonl").runs.values()
         for record in run.records
     }

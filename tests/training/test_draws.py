@@ -153,7 +153,7 @@ class Collector:
             run_id, epoch = report.record.run_id, report.record.epoch
             for step, loss in enumerate(report.batch_losses.tolist()):
                 self.losses[run_id, epoch, step] = loss
-            self.held_out[run_id, epoch] = report.record.val_loss
+            self.held_out[run_id, epoch] = report.record["val_loss"]
             weights = {name: tensor.clone() for name, tensor in report.weights.items()}
             self.saved[run_id] = LastCheckpoint(report.record, weights, copy.deepcopy(dict(report.optimizer)))
         stops = reports[0].record.epoch == self._interrupt_after

@@ -104,10 +104,10 @@ def test_the_loss_of_a_fold_is_weighted_by_the_lengths_of_its_own_batches(task):
     for fold, lengths in enumerate([[9, 9], [9, 9, 1], [9, 9, 1]]):
         first = reports[f"run0-{fold}"][0]
         weighted = [n * loss for n, loss in zip(lengths, first.batch_losses.tolist(), strict=True)]
-        assert first.record.loss == pytest.approx(sum(weighted) / sum(lengths), rel=1e-6)
-        assert first.record.accuracy * sum(lengths) == pytest.approx(round(first.record.accuracy * sum(lengths)))
+        assert first.record["loss"] == pytest.approx(sum(weighted) / sum(lengths), rel=1e-6)
+        assert first.record["accuracy"] * sum(lengths) == pytest.approx(round(first.record["accuracy"] * sum(lengths)))
         held_out = 28 - sum(lengths)
-        assert first.record.val_accuracy * held_out == pytest.approx(round(first.record.val_accuracy * held_out))
+        assert first.record["val_accuracy"] * held_out == pytest.approx(round(first.record["val_accuracy"] * held_out))
 
 
 def test_a_group_in_turn_resumes_bit_for_bit(task):
@@ -202,7 +202,7 @@ def test_runs_of_one_trajectory_are_stopped_one_by_one(single, stopped):
     alone = train_alone(single, runs)
     for run_id, reports in collector.reports.items():
         for mine, theirs in zip(reports, alone.reports[run_id], strict=False):
-            assert mine.record.loss == theirs.record.loss
+            assert mine.record["loss"] == theirs.record["loss"]
 
 
 def test_a_run_that_was_ahead_and_had_nothing_to_report_is_stopped_too(single):

@@ -1,0 +1,64 @@
+"""The executor of a Ray cluster; the modules `ray_*` alone import Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnnsweep.errors import UsageError
+from cnnsweep.executors.base import Executor, ExecutorConfig, ExecutorSetup
+from cnnsweep.executors.options import AUTO
+from cnnsweep.executors.ray_options import ClusterWish, NodeData
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Ray(ExecutorConfig, name="ray"):
+    """Workers of a Ray cluster, as many as there is room for.
+
+    Attributes:
+        address: `auto` or HOST:PORT; without it a cluster starts on this machine.
+        node_data: the folder of the data set on each node; without it, images are sent.
+    """
+
+    address: str | None = None
+    node_data: Path | None = None
+
+    def devices(self, wish: str) -> tuple[torch.device, ...]:
+        from cnnsweep.training.devices import choose_devices
+
+        if wish not in ("auto", "cpu", "cuda"):
+            raise UsageError(
+                f"device: found '{wish}', allowed are auto, cpu and cuda: the cluster says which GPU is free"
+            )
+        return choose_devices("cpu" if wish == "cpu" else "auto")[:1]  # for the little that is done here
+
+    def default_threads(self, _jobs: int) -> int:
+        return 1
+
+    def make(self, setup: ExecutorSetup) -> Executor:
+        try:
+            from cnnsweep.executors.ray_backend import RayFleet
+        except ModuleNotFoundError as error:
+            if error.name != "ray":
+                raise
+            raise UsageError("--executor ray needs Ray: pip install 'cnnsweep[ray]'") from None
+        from cnnsweep.executors.pool import PoolExecutor
+
+        return PoolExecutor(RayFleet(setup.task, self._options(setup), setup.warning), in_step=setup.in_step)
+
+    def _options(self, setup: ExecutorSetup) -> ClusterWish:
+        data, code = None, setup.code
+        if self.node_data is not None and setup.dataset is not None:
+            data = NodeData(setup.dataset, self.node_data, setup.fingerprint)
+            code = (*code, setup.dataset.name)
+        return ClusterWish(
+            address=self.address,
+            jobs=None if self.jobs == AUTO else int(self.jobs),
+            places=setup.places_before,
+            threads=setup.places[0].threads,
+            device=setup.device,
+            code=code,
+            node_data=data,
+        )

@@ -1,0 +1,67 @@
+"""One row of a run as plain JSON values: journal, last checkpoint and tables hold the same.
+
+The standard metrics are fields of their own, as they always were; others are below `metrics`, which earlier journals
+do not have. A field that is added later must be optional here.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from cnnsweep.metrics.names import ALWAYS, STANDARD
+from cnnsweep.types import EpochRecord
+
+
+def row_from_record(record: EpochRecord) -> dict[str, Any]:
+    """Return the fields of a record but for its run."""
+    metrics = record.metrics
+    row: dict[str, Any] = {"epoch": record.epoch}
+    for name in STANDARD:
+        row[name] = metrics.get(name)
+    row["epoch_duration"] = record.epoch_duration
+    row["run_duration"] = record.run_duration
+    row["lr"] = record.lr
+    row["steps"] = record.steps
+    row["divergence"] = record.divergence
+    further = {name: value for name, value in metrics.items() if name not in STANDARD}
+    return {**row, "metrics": further} if further else row
+
+
+def event_from_record(record: EpochRecord, checkpoint: str | None, best: str | None = None) -> dict[str, Any]:
+    """Return the fields of an `epoch` event; a value that is not finite becomes null in the file.
+
+    Args:
+        checkpoint: the SHA-256 of the last checkpoint.
+        best: the digest of the weights, where they are the best so far.
+    """
+    return {"run": record.run_id, **row_from_record(record), "checkpoint": checkpoint, "best": best}
+
+
+def record_from_event(event: Mapping[str, Any]) -> EpochRecord:
+    """Return the record of an `epoch` event."""
+    return record_from_row(event["run"], event)
+
+
+def record_from_row(run_id: str, row: Mapping[str, Any]) -> EpochRecord:
+    """Undo `row_from_record`; a loss or accuracy that is null was NaN.
+
+    Raises:
+        LookupError: a field is missing.
+    """
+    metrics: dict[str, float | None] = {}
+    for name in STANDARD:
+        metrics[name] = row[name]
+    for name in ALWAYS:
+        if metrics[name] is None:
+            metrics[name] = math.nan
+    metrics.update(row.get("metrics") or {})
+    return EpochRecord(
+        run_id,
+        row["epoch"],
+        metrics,
+        row["epoch_duration"],
+        row["run_duration"],
+        row["lr"],
+        row["steps"],
+        row["divergence"],
+    )

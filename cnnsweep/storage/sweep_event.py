@@ -1,0 +1,82 @@
+"""The journal's `sweep` event, with which a command begins: tables and later resumes read it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cnnsweep.config.dump import component_facts, dump_spec
+from cnnsweep.config.identity import identity_fields
+from cnnsweep.config.schema import EARLY_STOP, SEARCH, SweepSpec
+from cnnsweep.config.trials import model_names
+from cnnsweep.metrics.base import describe_metrics
+from cnnsweep.types import Run
+
+
+def sweep_facts(
+    spec: SweepSpec,
+    runs: Sequence[Run],
+    dataset: str,
+    fingerprint: str,
+    devices: Sequence[str],
+    overrides: Sequence[str],
+) -> dict[str, Any]:
+    """Return the fields of the event, but for those of `validation_facts`.
+
+    Args:
+        dataset: its name.
+        fingerprint: of its images.
+        devices: one for each group that trains at once.
+    """
+    return {
+        "name": spec.name,
+        "description": spec.description,
+        "dataset": dataset,
+        "fingerprint": fingerprint,
+        "model": ", ".join(model_names(spec, runs)),
+        "normalize": identity_fields(spec.dataset_choice.normalize),  # a resume compares it, see `compatibility`
+        "validation": spec.validation,
+        "folds": spec.folds,
+        "seed": spec.seed,
+        "metric": spec.metric,
+        "mode": spec.mode,
+        "scope": spec.scope,
+        "search": component_facts(SEARCH, spec.search),
+        "early_stop": None if spec.early_stop is None else component_facts(EARLY_STOP, spec.early_stop),
+        "precision": spec.precision,
+        "device": ",".join(dict.fromkeys(devices)),
+        "places": len(devices),
+        "threads": torch.get_num_threads(),
+        "overrides": list(overrides),
+        "metrics": [dataclasses.asdict(metric) for metric in describe_metrics(spec.metrics)],
+        "spec": dump_spec(spec),
+        **_code_facts(spec),
+    }
+
+
+def _code_facts(spec: SweepSpec) -> dict[str, Any]:
+    """Return the hashes of the code of a sampler and a pruner that are not built in, for a resume to compare."""
+    components = {"search": spec.search, "early_stop": spec.early_stop}
+    origins = {key: component.origin for key, component in components.items() if component is not None}
+    codes = {key: origin.code for key, origin in origins.items() if origin.code is not None}
+    return {"code": codes} if codes else {}
+
+
+def validation_facts(labels: Tensor, held_out: Sequence[Tensor]) -> dict[str, int | None]:
+    """Return the fields on the validation images: their number and largest class; with folds, of the least balanced.
+
+    They show whether a model learned anything, and whether a difference is one of a few images.
+
+    Args:
+        labels: of all images.
+        held_out: the positions of the validation images, of each fold.
+    """
+    counts = [torch.bincount(labels[positions]) for positions in held_out if len(positions)]
+    if not counts:
+        return {"validation_images": None, "largest_class": None}
+    least = max(counts, key=lambda one: float(one.max() / one.sum()))
+    return {"validation_images": int(least.sum()), "largest_class": int(least.max())}
