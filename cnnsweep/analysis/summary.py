@@ -36,7 +36,7 @@ class FailureGroup:
 
 
 def time_words(results: Results) -> str:
-    """Return how long the sweep took, and what of it was training: `52.1 s in all, 40.2 s of training`.
+    """Return the duration of the sweep and of its training: `52.1 s in all, 40.2 s of training`.
 
     The first passed on a clock. The second is the sum over the runs: less, since it leaves measuring and recording out,
     or more, where several workers train at once.
@@ -88,7 +88,7 @@ def rank_by(objective: Objective, runs: Sequence[RunResult]) -> list[int]:
 
 
 def column(results: Results, name: str) -> Callable[[RunResult], Any]:
-    """Return what takes a column's value out of a run.
+    """Return a function from a run to its value in a column.
 
     Raises:
         UsageError: there is no such column.

@@ -31,7 +31,7 @@ class Evaluation(Confused):
         split: test, val or train.
         loss: mean cross-entropy.
         confusion: counts, one row a true class, one column a predicted class.
-        notes: what a reader should know before believing the figures.
+        notes: warnings about the metrics.
         wrong: some of the images that were taken for another class, the surest mistakes first.
         metrics: further metrics by name.
     """
@@ -94,7 +94,7 @@ class SettingEvaluation:
 
 
 def setting_to_json(setting: SettingEvaluation) -> str:
-    """Return every figure of every run as JSON, and the mean accuracy with its interval."""
+    """Return every metric of every run as JSON, and the mean accuracy with its interval."""
     accuracy = setting.accuracy
     mean = {"mean": accuracy.mean, "low": accuracy.low, "high": accuracy.high, "runs": accuracy.count}
     content = {
@@ -108,7 +108,7 @@ def setting_to_json(setting: SettingEvaluation) -> str:
 
 
 def evaluation_to_json(evaluation: Evaluation) -> str:
-    """Return every figure as JSON."""
+    """Return every metric as JSON."""
     return json.dumps(_to_mapping(evaluation), indent=2)  # ASCII: nothing in it steers a terminal
 
 
@@ -165,7 +165,7 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def render_setting(setting: SettingEvaluation, console: Console) -> None:
-    """Print the evaluation of a setting for a person: each run in a line, then all together."""
+    """Print the evaluation of a trial: each run in a line, then all together."""
     if len(setting.evaluations) == 1:
         render_evaluation(setting.together, console)
         return
@@ -198,7 +198,7 @@ def _metric_words(evaluation: Evaluation) -> str:
 
 def _interval_words(accuracy: Estimate) -> str:
     if accuracy.low is None or accuracy.high is None:
-        return ""  # all runs are right about as many images, from which no spread can be told
+        return ""  # all runs are right about as many images, so the spread is unknown
     return f"; 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}"
 
 
@@ -214,13 +214,13 @@ def _runs_table(setting: SettingEvaluation) -> Table:
 
 
 def _replicate_words(one: Evaluation) -> str:
-    """Return `seed 0`, `fold 1` or `seed 0, fold 1`, which tell runs apart; the name where neither is known."""
+    """Return `seed 0`, `fold 1` or `seed 0, fold 1`; the name where neither is known."""
     known = [f"{key} {safe_text(one.settings[key])}" for key in ("seed", "fold") if one.settings.get(key) is not None]
     return ", ".join(known) or safe_text(one.run)
 
 
 def render_evaluation(evaluation: Evaluation, console: Console) -> None:
-    """Print an evaluation for a person."""
+    """Print an evaluation."""
     low, high = wilson(evaluation.correct, evaluation.images)
     console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"), soft_wrap=True)
     console.print(

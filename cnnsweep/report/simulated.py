@@ -22,7 +22,7 @@ Sizes = Sequence[tuple[Cluster, Schedule]]
 
 
 def render_simulation(forecast: Forecast, cluster: Cluster, sizes: Sizes, console: Console, now: datetime) -> None:
-    """Print the schedule on the cluster that was asked about, and what half and twice as many nodes would take."""
+    """Print the schedule on the given cluster, and the time on half and twice as many nodes."""
     runs = sum(len(cost.group.runs) for cost in forecast.groups) + forecast.to_come
     title = f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {_in_words(cluster)}"
     console.print(Text(title, style="bold"))
@@ -67,7 +67,7 @@ def simulation_to_json(sizes: Sizes) -> list[dict[str, Any]]:
 
 
 def _notes(forecast: Forecast, cluster: Cluster, schedule: Schedule) -> list[str]:
-    """Return what the figures rest on, and what stands in the way."""
+    """Return the assumptions of the estimate, and the obstacles."""
     if forecast.given_s is not None:
         notes = [f"a run and epoch takes {forecast.given_s:g} s, as given; --fuse K has K runs train together"]
     else:
