@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -61,10 +62,12 @@ def test_the_pages_examples_run(tmp_path, monkeypatch):
     (tmp_path / "sweep.yaml").write_text(SMALL)
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 7
     for block in blocks:
         exec(block, names)
     assert len(names["seen"]) == 4
+    assert len(names["ends"].outcomes) == 2
+    assert names["tested"]["accuracy"] >= 0
     assert names["probabilities"].shape == (2, 10)
     assert "circle" in names["probabilities"].columns
     for name in re.findall(r"`cnnsweep\.(\w+)`", PAGE.split("##")[0]):
@@ -85,7 +88,7 @@ def test_tables_are_those_of_the_files(trained):
 def test_the_best_run_is_the_one_that_the_report_names(trained):
     best = cnnsweep.load(trained).best
     (row,) = [row for row in tables(trained)["runs"] if row["run"] == tables(trained)["sweep"]["best"]]
-    assert (best.name, best.status, best.settings["lr"]) == (row["run"], "finished", row["lr"])
+    assert (best.name, best.status, best.params["lr"]) == (row["run"], "finished", row["lr"])
     assert best.figures == {name: row[name] for name in ("val_accuracy", "val_loss", "accuracy", "loss")}
     assert cnnsweep.load(trained).run(best.name[:9]) == best
     with pytest.raises(cnnsweep.CnnSweepError, match="there is no run 'nonsense'"):
@@ -206,19 +209,119 @@ def test_a_sweep_that_gives_up_says_why(run, monkeypatch):
         run(SMALL, overrides=many)
 
 
-def test_it_takes_every_option_of_the_command_with_its_default():
-    from cnnsweep.cli import run as training
+RENAMED = {
+    "out": "folder",
+    "path": "folder",
+    "file": "spec",
+    "run_name": "run",
+    "style": "format",
+    "file_format": "format",
+}
+PRINTED = {"as_json", "as_csv", "yes"}  # how a command prints or asks, which a function does not
+METHODS = {  # with the parameters of the command that the object itself stands for
+    "run": (cnnsweep.run, {"dry_run"}),  # which `plan` does
+    "plan": (cnnsweep.plan, set()),
+    "report": (cnnsweep.Sweep.report, {"path"}),
+    "compare": (cnnsweep.compare, set()),
+    "evaluate of a sweep": (cnnsweep.Sweep.evaluate, {"path", "checkpoint"}),
+    "evaluate of a run": (cnnsweep.TrainedRun.evaluate, {"path", "checkpoint", "refit"}),
+    "export": (cnnsweep.TrainedRun.export, {"checkpoint"}),
+    "predict": (cnnsweep.TrainedRun.predict, {"checkpoint", "top"}),  # it returns all classes
+    "doctor": (cnnsweep.doctor, set()),
+    "clean": (cnnsweep.clean, set()),
+}
 
-    asked_or_printed = {"file", "yes", "dry_run", "as_json"}
-    own = inspect.signature(cnnsweep.run).parameters
-    for name, option in inspect.signature(training.run).parameters.items():
-        if name in asked_or_printed:
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_function_takes_every_option_of_its_command_with_its_default(name):
+    from cnnsweep.cli import export, maintenance, report, run
+
+    commands = {**vars(export), **vars(maintenance), **vars(report), **vars(run)}
+    function, left_out = METHODS[name]
+    own = inspect.signature(function).parameters
+    for option, parameter in inspect.signature(commands[name.split()[0]]).parameters.items():
+        if option in PRINTED | left_out:
             continue
-        name = {"out": "folder"}.get(name, name)
-        assert name in own, f"cnnsweep.run cannot do what the option of {name} does"
-        assert f"`{name}`" in PAGE, f"docs/python.md has no {name}"
-        if name != "overrides":
-            assert str(own[name].default) == str(option.default), name
+        argument = RENAMED.get(option, option)
+        assert argument in own, f"{name}: Python cannot do what {option} does"
+        if option not in ("overrides", "device", "style"):
+            assert str(own[argument].default) == str(parameter.default), option
+        if name == "run":
+            assert f"`{argument}`" in PAGE or argument == "spec", f"docs/python.md has no {argument}"
+
+
+def test_a_plan_is_what_the_command_prints(tmp_path):
+    found = cnnsweep.plan(SMALL, folder=tmp_path / "s", cost=2, overrides=ONE, fuse="off", quiet=True)
+    assert [len(group["runs"]) for group in found["groups"]] == [1]
+    assert not (tmp_path / "s").exists()
+    with pytest.raises(cnnsweep.CnnSweepError, match="cost: found 0, allowed is"):
+        cnnsweep.plan(SMALL, cost=0)
+    with pytest.raises(cnnsweep.CnnSweepError, match="leave one of them out"):
+        cnnsweep.plan(SMALL, simulate="nodes=2,gpus=1", jobs=2)
+    assert cnnsweep.plan(SMALL, simulate="nodes=2,gpus=1", cost=1, quiet=True)["simulated"]
+
+
+def test_a_report_has_the_formats_of_the_command(trained, tmp_path):
+    sweep = cnnsweep.load(trained)
+    assert "val_accuracy" in sweep.report()
+    assert len(sweep.report("csv", top=1).splitlines()) == 2
+    assert sweep.report("markdown", sort="run_duration").startswith("|")
+    assert json.loads(sweep.report("json"))["sweep"]["name"] == "small"
+    assert "epoch" in sweep.report(run=sweep.best.name)
+    sweep.report(html=tmp_path / "report.html")
+    assert (tmp_path / "report.html").exists()
+    with pytest.raises(cnnsweep.CnnSweepError, match="format: found 'pdf', allowed are table, markdown"):
+        sweep.report("pdf")
+    with pytest.raises(cnnsweep.CnnSweepError, match="as a table only"):
+        sweep.report("csv", run="x")
+
+
+def test_evaluations_are_returned_and_recorded(run):
+    sweep = run(SMALL, overrides=["params.epochs=1"])
+    of_trial = sweep.evaluate(device="cpu", quiet=True)
+    assert 0 <= of_trial["accuracy"]["mean"] <= 1
+    assert (sweep.best.folder / "evaluation.json").exists()
+    of_run = sweep.best.evaluate("val", device="cpu", quiet=True)
+    assert of_run["split"] == "val"
+    assert of_run["accuracy"] == pytest.approx(sweep.best.figures["val_accuracy"])
+    refit = sweep.evaluate(refit=True, device="cpu", quiet=True)
+    assert refit["refit"] is True
+    assert list((sweep.folder / "refit").iterdir())
+
+
+def test_a_model_is_exported(trained, tmp_path):
+    best = cnnsweep.load(trained).best
+    target = {"output": tmp_path / "m.safetensors", "format": "safetensors", "quiet": True}
+    assert best.export(data_root=tmp_path, **target).exists()
+    with pytest.raises(cnnsweep.CnnSweepError, match="--force"):
+        best.export(**target)
+    with pytest.raises(cnnsweep.CnnSweepError, match="format: found 'exe', allowed are onnx"):
+        best.export(format="exe")
+
+
+def test_sweeps_are_compared(trained, run):
+    other = run(SMALL, overrides=["params.epochs=1"])
+    found = cnnsweep.compare([trained, other.folder], top=1)
+    assert found["metric"] == "val_accuracy"
+    assert len(found["sweeps"]) == 2
+
+
+def test_a_folder_is_checked_and_cleaned(run):
+    sweep = run(SMALL, overrides=["params.epochs=1"])
+    assert cnnsweep.doctor(sweep.folder, quiet=True)["sound"] is True
+    (sweep.folder / "results.csv").unlink()
+    found = cnnsweep.doctor(sweep.folder, repair=True, quiet=True)
+    assert found["sound"] is True
+    assert found["repairs"]
+    with pytest.raises(cnnsweep.CnnSweepError, match="repair: needs a sweep's folder"):
+        cnnsweep.doctor(repair=True)
+    would_go = cnnsweep.clean(sweep.folder, dry_run=True)
+    assert would_go["removed"] is False
+    assert all(Path(file["path"]).exists() for file in would_go["files"])
+    assert cnnsweep.clean(sweep.folder, events=True)["bytes"] >= would_go["bytes"]
+    assert not list(sweep.folder.glob("*/events.*"))
+    with pytest.raises(cnnsweep.CnnSweepError, match="needs a sweep's folder"):
+        cnnsweep.clean(events=True)
 
 
 def test_its_options_reach_the_sweep(run, monkeypatch, tmp_path):
@@ -226,7 +329,7 @@ def test_its_options_reach_the_sweep(run, monkeypatch, tmp_path):
 
     seen = []
 
-    def look(spec, options, display):
+    def look(spec, options, callbacks):
         seen.append((spec, options))
         raise cnnsweep.CnnSweepError("seen")
 

@@ -1,4 +1,4 @@
-"""Field of the sweep file that names a sampler or a pruner: a name, or a mapping with the name and the component's own keys.
+"""Field of the sweep file that names a sampler or a pruner: a name, or a mapping with the name and its own keys.
 
     early_stop: halving
     early_stop: {method: halving, factor: 4}
