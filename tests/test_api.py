@@ -62,10 +62,12 @@ def test_the_pages_examples_run(tmp_path, monkeypatch):
     (tmp_path / "sweep.yaml").write_text(SMALL)
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         exec(block, names)
     assert len(names["seen"]) == 4
+    assert len(names["ends"].outcomes) == 2
+    assert names["tested"]["accuracy"] >= 0
     assert names["probabilities"].shape == (2, 10)
     assert "circle" in names["probabilities"].columns
     for name in re.findall(r"`cnnsweep\.(\w+)`", PAGE.split("##")[0]):

@@ -99,3 +99,5 @@ def test_every_package_has_a_paragraph_in_the_design():
     package = Path(importlib.import_module("cnnsweep").__file__ or "").parent
     packages = {path.parent.name for path in package.glob("*/__init__.py")}
     assert {name for name in packages if f"**`{name}/`**" not in design} == set()
+    modules = {path.name for path in package.glob("*.py") if not path.name.startswith("_")}
+    assert {name for name in modules if f"`{name}`" not in design} == set()

@@ -23,11 +23,12 @@ from cnnsweep.analysis.compare_sources import Source, load_sources
 from cnnsweep.analysis.configurations import Setting, fold_overlap, group_settings
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import Difference, difference, tied_with_best
-from cnnsweep.config.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.metrics.names import CHOICES, is_on_validation
 from cnnsweep.metrics.objective import Objective, default_mode
+from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
+from cnnsweep.plugins import is_reference
 
 Key = tuple[int, str, int | None]  # which split, which seed, which fold: equal keys saw the same images
 
@@ -211,12 +212,14 @@ def _model(source: Source) -> dict[str, Any]:
 
 
 def _default(source: Source, key: str, optimizer: Any) -> Any:
-    if key == "weight_decay":
-        return DEFAULT_WEIGHT_DECAY.get(str(optimizer))
-    is_optional = any(key in names for names in OPTIMIZER_HYPERPARAMETERS.values())
-    if is_optional and key not in OPTIMIZER_HYPERPARAMETERS.get(str(optimizer), ()):
+    if key not in FLAT:
+        return source.defaults.get(key)
+    name = optimizer.get("name") if isinstance(optimizer, Mapping) else optimizer
+    # A user's own optimizer, or one that is not installed here, has defaults that are not known.
+    if not isinstance(name, str) or is_reference(name) or not OPTIMIZERS.knows(name):
         return None
-    return source.defaults.get(key)
+    fields = OPTIMIZERS.get(name).model_fields
+    return fields[key].default if key in fields else None
 
 
 def _rank(settings: Sequence[RankedSetting], objective: Objective) -> tuple[RankedSetting, ...]:

@@ -1,7 +1,7 @@
-"""What is written as a name, or as a mapping of a name and its arguments: the mechanism.
+"""Keys that take a name, or a mapping with a name and its arguments: the mechanism.
 
-`dataset_entry.py`, `model_entry.py` and `schedule_entry.py` say what there is; each entry is checked against a pydantic
-model of its own and becomes a value of `records.py`.
+`dataset_field.py` and `model_entry.py` list the names; each entry is checked against a pydantic model of its own and
+becomes a value of `types.py`. `component_field.py` is the same for the implementations of a registry.
 """
 
 import hashlib

@@ -9,6 +9,7 @@ from cnnsweep.analysis.results import load_results
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.evaluation.measure import measure
 from cnnsweep.evaluation.record import write_evaluation
+from cnnsweep.losses.base import make_evaluation_loss
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.report.evaluation import Evaluation
@@ -45,7 +46,8 @@ def evaluate_best_run(
     model.load_state_dict(dict(checkpoint.weights))
     order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
     model = in_order(model, order, task.device)
-    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device, order)
+    loss = make_evaluation_loss(run.hyperparameters.loss_function)
+    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device, loss, order)
     evaluation = Evaluation(
         checkpoint=str(files.best_weights),
         run=run.name,

@@ -1,4 +1,4 @@
-"""How a model does on images: its loss, which classes it takes for which, and its surest mistakes."""
+"""Measurements of a model on images: its loss, confusion matrix and surest mistakes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.datasets.base import ImageSet
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.fusion.rng import seed_step
+from cnnsweep.losses.base import Loss
 from cnnsweep.models.logits import logits_of
 from cnnsweep.seeding import kept_generators
 from cnnsweep.training.data_module import evaluation_batch_size
@@ -24,10 +25,10 @@ _LARGEST_SHOWN = 256  # pixels a side; larger images are kept smaller
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What a model makes of images.
+    """Predictions of a model on images, compared with their labels.
 
     Attributes:
-        loss: mean cross-entropy.
+        loss: mean loss, by that of the run.
         confusion: counts, one row a true class, one column a predicted class.
         wrong: up to 24 images that it takes for another class, the surest mistakes first.
     """
@@ -45,16 +46,18 @@ def measure(
     pixels: PixelScale,
     classes: Sequence[str],
     device: torch.device,
+    loss: Loss,
     order: torch.memory_format = torch.channels_last,
 ) -> Measurement:
     """Measure a model in eval mode on the images at some positions of a set.
 
     Args:
+        loss: as held-out images are measured by.
         order: of the model, in memory.
     """
     with kept_generators(device):
         seed_step(device, 0)  # some models draw in evaluation too
-        return _measure(model.eval(), images, positions, pixels, classes, device, order)
+        return _measure(model.eval(), images, positions, pixels, classes, device, loss, order)
 
 
 def _measure(
@@ -64,6 +67,7 @@ def _measure(
     pixels: PixelScale,
     classes: Sequence[str],
     device: torch.device,
+    loss: Loss,
     order: torch.memory_format,
 ) -> Measurement:
     loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
@@ -72,7 +76,7 @@ def _measure(
     chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
     for chunk, (batch, labels) in zip(chunks, images.batches(chunks, device), strict=True):
         logits = logits_of(model(pixels.to_model_input(batch, order)), len(classes)).float()
-        loss_sum += nn.functional.cross_entropy(logits, labels, reduction="none").sum(dtype=loss_sum.dtype)
+        loss_sum += loss.per_example(logits, labels).sum(dtype=loss_sum.dtype)
         pairs += torch.bincount(labels * len(classes) + logits.argmax(1), minlength=len(pairs))
         surest.look_at(logits, labels, chunk)
     confusion = pairs.view(len(classes), len(classes)).tolist()

@@ -18,7 +18,7 @@ from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import CheckpointError, SpecError
 from cnnsweep.plugins import is_reference
 from cnnsweep.training.data_module import TrainingTask
-from cnnsweep.types import DatasetChoice, ModelChoice, Run
+from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ class Description:
     split: Split
     fingerprint: str | None
     white: int
+    loss_function: Choice = CROSS_ENTROPY
 
 
 def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: Run) -> Mapping[str, Any]:
@@ -60,6 +61,7 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: 
         "sweep": spec.name,
         "settings": dict(run.settings),
         "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
+        **_unusual_loss(run.hyperparameters.loss_function),
         "image_shape": list(dataset.train.image_shape),
         "classes": list(dataset.classes),
         "pixels": {"mean": list(pixels.mean), "std": list(pixels.std)},
@@ -76,6 +78,11 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: 
     }
 
 
+def _unusual_loss(loss: Choice) -> dict[str, Any]:
+    """Return the loss as a checkpoint names it; cross-entropy goes without saying, as it always has."""
+    return {} if loss == CROSS_ENTROPY else {"loss_function": {"name": loss.name, "arguments": dict(loss.arguments)}}
+
+
 def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool) -> Description:
     """Return what a `best.safetensors` says of itself; nothing that it names is opened, imported or built.
 
@@ -90,7 +97,9 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
     """
     reader = JsonReader(path, CheckpointError)
     model, dataset = (_choice(reader, about, key) for key in ("model", "dataset"))
-    _refuse_code(path, (model[0], dataset[0]), allow_code)
+    # Checkpoints of runs with cross-entropy, and all older ones, do not name it.
+    loss = _choice(reader, about, "loss_function") if "loss_function" in about else (CROSS_ENTROPY.name, {})
+    _refuse_code(path, (model[0], dataset[0], loss[0]), allow_code)
     for key, (name, arguments) in (("model", model), ("dataset", dataset)):
         if not is_reference(name):
             try:
@@ -112,6 +121,7 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
         split=_split(reader, about),
         fingerprint=reader.maybe(reader.text, about, "fingerprint", ""),
         white=_white(reader, about),
+        loss_function=Choice(*loss),
     )
 
 

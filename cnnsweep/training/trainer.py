@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnnsweep.errors import FolderError
 from cnnsweep.metrics.names import LOSS, on_validation
-from cnnsweep.schedules.base import learning_rate
+from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import TrainingTask, training_batches, validation_batches
@@ -297,12 +297,13 @@ def _train_part(
     sums = MetricSums(task.metrics)
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
+    schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
     for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
         rates = [
-            learning_rate(h.schedule, h.lr, (number - 1) * steps + step, steps, h.epochs)
-            for h, number in ((run.hyperparameters, number) for run, number in own)
+            schedule.lr_at((number - 1) * steps + step, steps, run.hyperparameters.epochs, run.hyperparameters.lr)
+            for schedule, (run, number) in zip(schedules, own, strict=True)
         ]
         seeds = [forward_seed(run, number, step) for run, number in own]
         loss, predictions = program.train_step(images, labels, rates, seeds)
