@@ -62,7 +62,7 @@ def test_the_pages_examples_run(tmp_path, monkeypatch):
     (tmp_path / "sweep.yaml").write_text(SMALL)
     names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.+?)```", PAGE, re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     for block in blocks:
         exec(block, names)
     assert len(names["seen"]) == 4
