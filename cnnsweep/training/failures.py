@@ -1,4 +1,4 @@
-"""From what was raised to how a run failed: of which kind, and in one line why."""
+"""Classification of exceptions: kind and cause of a failed run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Class = TypeVar("Class", bound=type)
 
 
 def calls_a_model(kind: Class) -> Class:
-    """Mark a class whose methods call a model: what is raised below them, and not by us, is the model's.
+    """Mark a class whose methods call a model: an error from below them, and not of our code, is the model's.
 
     Methods are found in a traceback by their code, so that marking costs nothing when they are called.
     """
@@ -37,7 +37,7 @@ def calls_a_model(kind: Class) -> Class:
 
 
 def failed_outcome(run: Run, error: Exception) -> RunOutcome:
-    """Return how a run ended in which something was raised."""
+    """Return the outcome of a run that raised an error."""
     kind = failure_kind(run, error)
     cause = one_line(error)
     if kind is FailureKind.MEMORY:
@@ -49,12 +49,12 @@ def failed_outcome(run: Run, error: Exception) -> RunOutcome:
 
 
 def failure_kind(run: Run, error: Exception) -> FailureKind:
-    """Return what an error comes from that was raised while a run trained alone."""
+    """Return the cause of an error of a run that trained alone."""
     if is_out_of_memory(error):
         return FailureKind.MEMORY
     if isinstance(error, DataError):
         return FailureKind.DATA
-    if isinstance(error, MetricError):
+    if isinstance(error, MetricError) or _is_a_components(error, run):
         return FailureKind.USER_CODE
     has_own_model = is_reference(run.model.name)
     if isinstance(error, ModelError):
@@ -63,7 +63,7 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if memory ran out, also where another error was made of that."""
+    """True if memory ran out, also if another error was raised from that."""
     for one in _with_causes(error):
         if isinstance(one, torch.OutOfMemoryError | MemoryError):
             return True
@@ -81,7 +81,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _memory_words(error: BaseException) -> str:
-    """Return how much was asked for: without what was free then, so that equal failures have equal causes."""
+    """Return the size of the failed allocation, without the free memory, so that equal failures have equal causes."""
     for one in _with_causes(error):
         if found := _ASKED_FOR.search(str(one)):
             return f"tried to allocate {found['amount']}"
@@ -93,6 +93,14 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
     while one is not None:
         yield one
         one = one.__cause__
+
+
+def _is_a_components(error: BaseException, run: Run) -> bool:
+    """True if a user's own optimizer, schedule, loss or augmentation raised, or called what did."""
+    names = [choice.name for choice in run.hyperparameters.components if is_reference(choice.name)]
+    places = {name.rpartition(":")[0] for name in names}
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(frame.f_code.co_filename in places or frame.f_globals.get("__name__") in places for frame in frames)
 
 
 def _is_a_models(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""K models and their optimizers, trained in lock step; K = 1 is the person's plain module and a stock optimizer."""
+"""K models and their optimizers, trained in lock step; K = 1 is the user's plain module and a stock optimizer."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.fusion.rng import seed_step
+from cnnsweep.losses.base import make_loss
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.registry import build_model, memory_order
@@ -21,10 +22,10 @@ from cnnsweep.types import Run
 
 
 class Program(Protocol):
-    """What the trainer drives. A position is a run's place in the program, from 0 to K - 1.
+    """K models in training, as the trainer sees them. A position is that of a run in the learner, from 0 to K - 1.
 
     Runs that see the same batches share them: images of G ≤ K different batches come side by side in the channels, in
-    channels-last memory order, and batch g belongs to K/G consecutive runs. Figures go back as (K,) tensors on the
+    channels-last memory order, and batch g belongs to K/G consecutive runs. Losses are (K,) tensors on the
     device, so that nothing waits for it.
     """
 
@@ -37,14 +38,14 @@ class Program(Protocol):
             images: (N, G·C, H, W) float32.
             labels: (G, N) int64.
             rates: each run's learning rate for this step.
-            seeds: each run's seed for what the forward pass draws, such as dropout.
+            seeds: each run's seed for the draws of the forward pass, such as dropout.
 
         Returns:
             The mean loss of each run (K,), and the output that it comes from, before the step.
         """
 
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
-        """Return the summed cross-entropy (K,) float64 and the output that it comes from, in eval mode.
+        """Return the summed losses (K,) float64 and the output that they come from, in eval mode.
 
         All runs see the same images (N, C, H, W) and labels (N,).
         """
@@ -59,10 +60,10 @@ class Program(Protocol):
         """Return the stock optimizer's state dict."""
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
-        """Put a run back to where a checkpoint left it."""
+        """Put a run back to a checkpoint."""
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Let every other run leave."""
+        """Drop every other run."""
 
 
 @calls_a_model
@@ -81,7 +82,8 @@ class PlainProgram:
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = RunOptimizer(h, self.parameters, device)
         self.device, self.classes = device, num_classes
-        self.loss = nn.CrossEntropyLoss(label_smoothing=h.label_smoothing)
+        self.loss = make_loss(h)
+        self.evaluation_loss = self.loss.in_evaluation()
         self.precision = precision
         self._gradients: list[Tensor | None] = [None] * len(self.parameters)
 
@@ -95,7 +97,7 @@ class PlainProgram:
             parameter.grad = None
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
-            loss = self.loss(logits, targets)
+            loss = self.loss.mean(logits, targets)
         loss.backward()
         self._gradients = [parameter.grad for parameter in self.parameters]
         self.optimizer.step(self._gradients, rates[0])
@@ -107,7 +109,7 @@ class PlainProgram:
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
         scores = logits if self.precision == "fp64" else logits.float()
-        losses = nn.functional.cross_entropy(scores, labels, reduction="none")
+        losses = self.evaluation_loss.per_example(scores, labels)
         return losses.sum(dtype=sum_dtype(self.device))[None], Predictions(logits[None], labels[None])
 
     def _set_training(self, training: bool) -> None:
@@ -137,5 +139,5 @@ class PlainProgram:
 
 
 def forward_seed(run: Run, epoch: int, step: int) -> int:
-    """Return the seed for what one training step of a run draws in its forward pass."""
+    """Return the seed of a run's forward pass in one training step."""
     return derive_seed(run.hyperparameters.seed, "forward", epoch, step)
