@@ -1,4 +1,4 @@
-"""From a checkpoint to accuracy, by class too, and the confusion matrix."""
+"""Evaluation of a checkpoint: accuracy, also by class, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # class names in a message, and characters
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """How a checkpoint is measured.
+    """Options of an evaluation.
 
     Attributes:
         split: test, val or train.

@@ -24,7 +24,7 @@ from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Ru
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How the training images were divided: a held-out share or number of them, or one of several folds."""
+    """Split of the training images: a held-out share or number, or one of several folds."""
 
     validation: int | float
     seed: int
@@ -34,7 +34,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What is needed to use a checkpoint, and what is shown of it.
+    """Facts needed to use and to show a checkpoint.
 
     Attributes:
         white: the value that pictures of more than 8 bits have for 255.
