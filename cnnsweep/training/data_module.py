@@ -70,7 +70,7 @@ class TrainingTask:
         return self._why_not_a_single_image(run) if is_left_over else None
 
     def batch_lengths(self, run: Run) -> list[int]:
-        """Return the number of images of each batch of an epoch; the last may have fewer than the others, or one more."""
+        """Return the sizes of an epoch's batches; the last may be smaller than the others, or one larger."""
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
         lengths = [min(batch_size, images - start) for start in range(0, images, batch_size)]
         if self.why_last_image_joins(run) is not None:
