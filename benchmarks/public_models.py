@@ -46,7 +46,7 @@ from cnnsweep.models.logits import logits_of
 from cnnsweep.models.registry import build_model
 from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram, Program, forward_seed
-from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
+from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run
 
 BATCH, STEPS, RATE = 3, 2, 1e-3
 BYTES = 14 * 2**30  # of one process
@@ -276,10 +276,10 @@ def runs_of(choice: ModelChoice) -> list[Run]:
                 beta2=None,
                 eps=None,
                 weight_decay=5e-4,
-                schedule=Schedule(),
+                schedule=CONSTANT,
                 label_smoothing=0.0,
                 grad_clip=None,
-                augment=Augmentation(),
+                augment=(),
                 seed=seed,
             ),
             settings={},

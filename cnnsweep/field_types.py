@@ -214,14 +214,15 @@ def _list_or_single(value: object) -> str:
     return LIST_TAG if isinstance(value, list) else SINGLE_TAG
 
 
-def _plain(value: Any) -> Any:
+def require_finite(value: Any) -> Any:
+    """Return a plain value; raise if a number in it is not finite."""
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [require_finite(item) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: require_finite(item) for key, item in value.items()}
     if isinstance(value, float) and not math.isfinite(value):
         raise not_allowed(value, "a finite number")
     return value
 
 
-Plain = Annotated[Any, AfterValidator(_plain)]  # an argument that only the person's own code or torchvision understands
+Plain = Annotated[Any, AfterValidator(require_finite)]  # an argument that only own code or torchvision understands

@@ -18,12 +18,13 @@ from cnnsweep.errors import CheckpointError, FolderError, UsageError
 from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
 from cnnsweep.plugins import is_reference
+from cnnsweep.schedules.base import depends_on_length
 from cnnsweep.storage.atomic_files import make_folder
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import read_history
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
 from cnnsweep.tuner.sampling import Asker
-from cnnsweep.types import Run
+from cnnsweep.types import Choice, Run
 
 _NO_LIMIT = 10**9  # the sweep was trained, so its size was agreed to
 
@@ -58,7 +59,7 @@ def refit_chosen(
     runs = [run for run in every_run if run.configuration == best.configuration]
     if not runs:
         raise UsageError(f"--refit: {paths.frozen_spec} no longer holds the best setting; run the sweep once more")
-    if not allow_code and any(is_reference(name) for name in (runs[0].model.name, spec.dataset_choice.name)):
+    if not allow_code and any(is_reference(name) for name in _code_of(spec, runs[0])):
         raise UsageError(
             "--refit: the sweep names code of its own, which would be run; add --allow-code if you trust it"
         )
@@ -73,9 +74,15 @@ def refit_chosen(
     return run_sweep(refit, dataclasses.replace(options, folder=target), callbacks)
 
 
+def _code_of(spec: SweepSpec, run: Run) -> list[str]:
+    """Return the names of everything that training a run again may import."""
+    names = [choice.name for choice in (*run.hyperparameters.components, *spec.metrics)]
+    return [run.model.name, spec.dataset_choice.name, *names, *(tracker.name for tracker in spec.trackers)]
+
+
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
     epochs = [result.best_epoch for result in results if result.best_epoch is not None]
-    if spec.scope != BEST or run.hyperparameters.looks_at_end or not epochs:
+    if spec.scope != BEST or depends_on_length(run.hyperparameters.schedule) or not epochs:
         return run.hyperparameters.epochs
     return round(median(epochs))
 
@@ -85,6 +92,9 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     hyperparameters = dataclasses.replace(runs[0].hyperparameters, epochs=epochs)
     named = [key for key in dict.fromkeys([*columns(spec), "epochs"]) if key in Params.model_fields and key != "seed"]
     values = {key: getattr(hyperparameters, key, None) for key in named}  # the model's arguments are in the model
+    h = runs[0].hyperparameters
+    if "optimizer" in values:  # with all of its arguments, those of `optimizer.<argument>` included
+        values["optimizer"] = Choice(h.optimizer, h.optimizer_arguments, h.optimizer_code)
     # What the optimizer does not use is None; of the others only `grad_clip` may be.
     axes = {key: (value,) for key, value in values.items() if value is not None or key == "grad_clip"}
     metric = without_prefix(spec.metric)

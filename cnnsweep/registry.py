@@ -17,14 +17,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
-from importlib.resources import files
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
 from cnnsweep.errors import UsageError
 from cnnsweep.plugins import is_reference, load_object
+from cnnsweep.types import Choice
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _NAMED_CLASS = re.compile(r'^class \w+\([^)]*\bname="([^"]+)"', re.MULTILINE)
 
@@ -93,10 +96,30 @@ class Registry(Generic[C]):
     package: str
     base: type[C]
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The known names: built in, in the order of the files, then those of other packages."""
         return tuple(dict.fromkeys([*self._modules, *self._entry_points]))
+
+    def knows(self, name: str) -> bool:
+        """True for a known name; other packages are looked at only if it is not built in."""
+        return name in self._modules or name in self._entry_points
+
+    def make(self, choice: Choice, **more: Any) -> C:
+        """Return the implementation that a run names, with its arguments and `more` of them.
+
+        Raises:
+            UsageError: it is unknown, its code cannot be imported, or it does not take these arguments.
+        """
+        try:
+            return self.get(choice.name)(**{**more, **choice.arguments})
+        except KeyError:
+            known = ", ".join(self.names)
+            raise UsageError(f"{self.kind} {choice.name}: is not installed here; known are {known}") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UsageError(f"{self.kind} {choice.name}: {where}: {first['msg']}") from error
 
     def get(self, name: str) -> type[C]:
         """Return an implementation by its name, or by a reference such as `file.py:Name`.
@@ -109,10 +132,8 @@ class Registry(Generic[C]):
             return self._checked(load_object(name), name)
         if name in self._modules:
             module = importlib.import_module(self._modules[name])
-            named = (
-                value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Component)
-            )
-            return self._checked(next(one for one in named if one.name == name), name)
+            classes = (value for value in vars(module).values() if isinstance(value, type))
+            return self._checked(next(one for one in classes if getattr(one, "name", None) == name), name)
         if name in self._entry_points:
             point = self._entry_points[name]
             try:
@@ -124,17 +145,18 @@ class Registry(Generic[C]):
     @cached_property
     def _modules(self) -> Mapping[str, str]:
         """The module of each built-in implementation, by name."""
-        package = f"cnnsweep.{self.package}"
         found: dict[str, str] = {}
-        for file in sorted(files(package).iterdir(), key=lambda file: file.name):
-            if file.name.endswith(".py"):
-                text = file.read_text(encoding="utf-8")
-                found |= dict.fromkeys(_NAMED_CLASS.findall(text), f"{package}.{file.name.removesuffix('.py')}")
+        files = sorted((Path(__file__).parent / self.package).glob("*.py"))
+        for file in [file for file in files if file.stem not in ("__init__", "base")]:
+            names = _NAMED_CLASS.findall(file.read_text(encoding="utf-8"))
+            found |= dict.fromkeys(names, f"cnnsweep.{self.package}.{file.stem}")
         return found
 
     @cached_property
     def _entry_points(self) -> Mapping[str, EntryPoint]:
         """The entry points of other packages, by name; a built-in name cannot be replaced."""
+        from importlib.metadata import entry_points  # reads the metadata of every package, for names not built in
+
         return {point.name: point for point in entry_points(group=f"cnnsweep.{self.package}")}
 
     def _checked(self, value: Any, name: str) -> type[C]:

@@ -87,27 +87,6 @@ class ModelChoice:
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
-    """How the learning rate moves. `warmup` and `every` count epochs; see `schedules/base.py` for the formulas."""
-
-    name: str = "constant"  # constant, cosine, one_cycle, step
-    warmup: float = 0.0
-    every: int = 1  # step: epochs between two drops
-    factor: float = 0.1  # step: what each drop multiplies by
-    final: float = 0.0  # cosine: the last learning rate, as a share of lr
-    peak: float = 0.3  # one_cycle: the share of training at which lr is reached
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """Random changes to training images, drawn for each image."""
-
-    flip: bool = False  # left-right, with probability 1/2
-    crop: int = 0  # pixels of padding before a random crop back to size
-    cutout: int = 0  # side of the square that is blanked, in pixels
-
-
-@dataclass(frozen=True, slots=True)
 class Choice:
     """An implementation of a registry, such as a schedule: its name, and arguments.
 
@@ -121,9 +100,21 @@ class Choice:
     code: str | None = None
 
 
+CONSTANT = Choice("constant")
+CROSS_ENTROPY = Choice("cross_entropy")
+
+
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """Everything about a run's training but the model. A value that the optimizer does not use is None."""
+    """Everything that a run is trained with except the model. A value that the optimizer or the loss does not use is
+    None; that of a user's own optimizer is None too where it has its own default.
+
+    Attributes:
+        grad_clip: largest norm of the whole gradient; None leaves it alone.
+        augment: random changes to training images, in the order of `augmentations.base.in_order`.
+        optimizer_code: the content hash of a user's own file.
+        optimizer_arguments: those that are not fields here and differ from their defaults.
+    """
 
     lr: float
     batch_size: int
@@ -135,28 +126,30 @@ class Hyperparameters:
     beta1: float | None
     beta2: float | None
     eps: float | None
-    weight_decay: float
-    schedule: Schedule
+    weight_decay: float | None
+    schedule: Choice
     label_smoothing: float
-    grad_clip: float | None  # largest norm of the whole gradient; None leaves it alone
-    augment: Augmentation
+    grad_clip: float | None
+    augment: tuple[Choice, ...]
     seed: int
+    optimizer_code: str | None = None
+    optimizer_arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    loss_function: Choice = CROSS_ENTROPY
 
     @property
-    def view(self) -> tuple[int, Augmentation, int]:
-        """What decides which images a run's batches hold: runs that are equal in it see the same ones."""
-        is_augmented = self.augment != Augmentation()
-        return self.seed if self.shuffle else -1, self.augment, self.seed if is_augmented else -1
+    def view(self) -> tuple[int, tuple[Choice, ...], int]:
+        """The key of the images in a run's batches: runs that are equal in it see the same ones."""
+        return self.seed if self.shuffle else -1, self.augment, self.seed if self.augment else -1
 
-    def view_in(self, epoch: int) -> tuple[tuple[int, Augmentation, int], int]:
-        """Return what decides which images an epoch's batches hold: without shuffling or augmenting, all are alike."""
-        changes = self.shuffle or self.augment != Augmentation()
-        return self.view, epoch if changes else 0
+    def view_in(self, epoch: int) -> tuple[tuple[int, tuple[Choice, ...], int], int]:
+        """Return the key of an epoch's batches: without shuffling or augmenting, all epochs are alike."""
+        return self.view, epoch if self.shuffle or self.augment else 0
 
     @property
-    def looks_at_end(self) -> bool:
-        """True if an epoch's learning rate depends on how many there will be."""
-        return self.schedule.name in ("cosine", "one_cycle")
+    def components(self) -> tuple[Choice, ...]:
+        """The optimizer, schedule, loss and augmentations."""
+        optimizer = Choice(self.optimizer, self.optimizer_arguments, self.optimizer_code)
+        return optimizer, self.schedule, self.loss_function, *self.augment
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from cnnsweep.refit import refit_chosen
 from cnnsweep.storage.best_weights import read_description
 from cnnsweep.sweep import SweepOptions
 from cnnsweep.training.data_module import make_training_task, training_batches, validation_batches
-from cnnsweep.types import Augmentation
+from cnnsweep.types import Choice
 
 TRAIN, TEST, SIDE = 24, 6, 4
 
@@ -375,7 +375,11 @@ def test_runs_that_train_together_see_their_own_part_alone(tmp_path: Path) -> No
     assert seen[:, 0].tolist() != seen[:, 1].tolist()
     augmented = [
         dataclasses.replace(
-            run, hyperparameters=dataclasses.replace(run.hyperparameters, augment=Augmentation(True, 2, 2))
+            run,
+            hyperparameters=dataclasses.replace(
+                run.hyperparameters,
+                augment=(Choice("flip"), Choice("crop", {"padding": 2}), Choice("cutout", {"side": 2})),
+            ),
         )
         for run in (runs[0], other)
     ]

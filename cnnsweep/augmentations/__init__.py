@@ -1,1 +1,1 @@
-"""Augmentations of training images, one file each."""
+"""Random changes to training images, one file each; `base.py` is their contract."""

@@ -46,6 +46,7 @@ _KEYS: Mapping[str, str] = {
         "scheduler lrscheduler lrschedule lrpolicy lrsched sched schedulers learningrateschedule learningratescheduler "
         "lrdecay annealing"
     ),
+    "params.loss_function": "criterion loss lossfn lossname objectivefunction",
     "params.label_smoothing": "labelsmooth smoothing ls smooth labelsmoothingfactor",
     "params.grad_clip": (
         "clip clipgrad clipnorm gradclip gradientclip gradientclipping gradclipnorm maxgradnorm clipgradnorm clipping "
@@ -62,10 +63,6 @@ _KEYS: Mapping[str, str] = {
 # What is said another way here.
 _ADVICE: Mapping[str, str] = {
     **dict.fromkeys(("betas", "adambetas"), "adam's two are the keys beta1 and beta2, under params"),
-    **dict.fromkeys(
-        ("criterion", "loss", "lossfn", "lossfunction"),
-        "the loss is always cross-entropy; label_smoothing, under params, changes it",
-    ),
     **dict.fromkeys(
         ("warmup", "warmupepochs", "gamma", "stepsize", "milestones", "etamin", "lrgamma", "lrstepsize", "tmax"),
         "it is part of the schedule, as in `schedule: {name: cosine, warmup: 2}` or "

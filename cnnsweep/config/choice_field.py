@@ -1,7 +1,7 @@
-"""What is written as a name, or as a mapping of a name and its arguments: the mechanism.
+"""Keys that take a name, or a mapping with a name and its arguments: the mechanism.
 
-`dataset_entry.py`, `model_entry.py` and `schedule_entry.py` say what there is; each entry is checked against a pydantic
-model of its own and becomes a value of `records.py`.
+`dataset_field.py` and `model_entry.py` list the names; each entry is checked against a pydantic model of its own and
+becomes a value of `types.py`. `component_field.py` is the same for the implementations of a registry.
 """
 
 import hashlib
@@ -23,6 +23,8 @@ CLOSED = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 OPEN = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
 _LONGEST_CODE = 10 << 20  # bytes of a Python file
+
+ALLOW_CODE = "allow_code"  # in pydantic's context
 
 OWN_CODE: JsonSchema = {
     "type": "string",
@@ -73,6 +75,11 @@ class NameOrCode:
         if ":" not in value:
             raise unknown_name(value, self.known, f"`{self.see}` lists what is known; your own code is path.py:name")
         return resolve_code(value, info)
+
+
+def may_import(info: Info) -> bool:
+    """Return whether code that the sweep file names may be imported; that of another user is not, unless allowed."""
+    return bool((info.context or {}).get(ALLOW_CODE, True))
 
 
 def resolve_code(value: str, info: Info) -> Reference:

@@ -1,4 +1,4 @@
-"""Mistakes that show only when several keys are seen together, and the keys `model.<argument>`."""
+"""Mistakes that follow from several keys together, and the keys `model.<argument>`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,17 +10,17 @@ from pydantic_core import PydanticCustomError
 
 from cnnsweep.config.axis import Values
 from cnnsweep.config.distributions import is_distribution, read_distribution
+from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.metrics_field import recorded_metrics
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
-from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
-from cnnsweep.config.schema import Params, SweepFile
+from cnnsweep.config.names import PRESET_MODELS
+from cnnsweep.config.optimizer_arguments import unused_by, user_of
+from cnnsweep.config.schema import MODEL_PREFIX, Params, SweepFile
 from cnnsweep.field_types import found, mistake, nearest_name
 from cnnsweep.metrics.names import CHOICES, is_on_validation
 from cnnsweep.samplers.space import Interval
 from cnnsweep.types import ModelChoice
-
-MODEL_PREFIX = "model."
 
 
 def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterator[Mistake]:
@@ -76,12 +76,16 @@ def mistakes_in_search(
 
 
 def _unused_hyperparameters(params: Params, given: Mapping[str, Any]) -> Iterator[Mistake]:
-    named = tuple(dict.fromkeys(params.optimizer)) if isinstance(params.optimizer, tuple) else ()
     for key in given:
-        users = [optimizer for optimizer, used in OPTIMIZER_HYPERPARAMETERS.items() if key in used]
-        if users and not set(users) & set(named):
-            text = f"used by none of the optimizers named ({', '.join(named)}), only by {', '.join(users)}"
-            yield Mistake(("params", key), text, at_key=True, because_of=frozenset(["params.optimizer"]))
+        if (user := user_of(key)) is None:
+            continue
+        choices = list(dict.fromkeys(getattr(params, user)))
+        if users := unused_by(key, choices):
+            names = ", ".join(dict.fromkeys(without_folder(choice.name, choice.code) for choice in choices))
+            kinds = "optimizers" if user == "optimizer" else "losses"
+            text = f"used by none of the {kinds} named ({names}), only by {users}"
+            yield Mistake(("params", key), text, at_key=True, because_of=frozenset([f"params.{user}"]))
+    named = [choice.name for choice in params.optimizer]
     has_momentum = isinstance(params.momentum, Interval) or any(params.momentum)
     if True in params.nesterov and "sgd" in named and not has_momentum:
         text = "found true, which needs a momentum above 0"

@@ -1,45 +1,55 @@
 """Writes values as a sweep file has them: for tables, for runs' names, and for the spec frozen beside the results."""
 
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 import yaml
 
-from cnnsweep.config.augment_entry import DEFAULT_SIZES
+from cnnsweep.augmentations.base import AUGMENTATIONS
+from cnnsweep.config.augment_field import main_field
 from cnnsweep.config.axis import Values
 from cnnsweep.config.method_field import MethodField
-from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.config.schema import EARLY_STOP, SEARCH, Params, SweepSpec
 from cnnsweep.config.trackers_field import DEFAULT_TRACKERS
+from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component
 from cnnsweep.samplers.space import Interval
 from cnnsweep.scalars import scalar_value
-from cnnsweep.types import Augmentation, Choice, DatasetChoice, ModelChoice, Normalization, Schedule
+from cnnsweep.types import Choice, DatasetChoice, ModelChoice, Normalization
 
 
 def as_written(value: Any) -> Any:
     """Return a value of a key of `params` in its shortest form of plain JSON: a name, a mapping, or as it is."""
-    if isinstance(value, Schedule):
-        default = Schedule()
-        given = {field.name: getattr(value, field.name) for field in fields(value)}
-        changed = {key: item for key, item in given.items() if key != "name" and item != getattr(default, key)}
-        return {"name": value.name, **changed} if changed else value.name
-    if isinstance(value, Augmentation):
-        return _written_augmentation(value)
-    if isinstance(value, ModelChoice | Choice):
+    if isinstance(value, tuple) and all(isinstance(one, Choice) for one in value):
+        return _written_augmentations(value)
+    if isinstance(value, Choice | ModelChoice):
         return {"name": value.name, **value.arguments} if value.arguments else value.name
     return value
 
 
-def _written_augmentation(value: Augmentation) -> Any:
-    chosen = {field.name: getattr(value, field.name) for field in fields(value) if getattr(value, field.name)}
-    if all(DEFAULT_SIZES[name] == size for name, size in chosen.items()):
-        return "+".join(chosen) or "none"
-    return chosen
+def _written_augmentations(choices: Sequence[Choice]) -> Any:
+    if not any(choice.arguments or "+" in choice.name for choice in choices):
+        return "+".join(choice.name for choice in choices) or "none"
+    return {choice.name: _size_or_fields(choice) for choice in choices}
+
+
+def _size_or_fields(choice: Choice) -> Any:
+    """Return the first field of an augmentation where the others have their defaults, else those that differ."""
+    main = None if choice.code is not None or is_reference(choice.name) else main_field(choice.name)
+    if main is None or set(choice.arguments) - {main}:
+        return dict(choice.arguments) or True
+    return choice.arguments.get(main, AUGMENTATIONS.get(choice.name).model_fields[main].default)
+
+
+def shortened(value: Any) -> Any:
+    """Return a value of a key of `params` with a user's own code named without its folder."""
+    if isinstance(value, Choice | ModelChoice):
+        return replace(value, name=without_folder(value.name, value.code))
+    return tuple(map(shortened, value)) if isinstance(value, tuple) else value
 
 
 def without_folder(name: str, code: str | None) -> str:
@@ -130,8 +140,10 @@ def _written_axis(values: Values) -> Any:
 
 def _defaults(spec: SweepSpec) -> Iterator[tuple[str, str]]:
     optimizers = spec.axes.get("optimizer", Params.model_fields["optimizer"].default)
-    used = {key for optimizer in optimizers for key in OPTIMIZER_HYPERPARAMETERS[optimizer]}
-    optional = {key for keys in OPTIMIZER_HYPERPARAMETERS.values() for key in keys}
+    # Defaults of own code are its own, and not known here.
+    known = [OPTIMIZERS.get(choice.name) for choice in optimizers if not is_reference(choice.name)]
+    used = {key for kind in known for key in kind.model_fields}
+    optional = FLAT
     for key, field in Params.model_fields.items():
         default = as_written(field.default[0])
         if key not in spec.axes and default is not None and (key in used or key not in optional):

@@ -6,31 +6,32 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from cnnsweep.augmentations.base import AUGMENTATIONS
 from cnnsweep.config.aliases import usual_key, usual_part, usual_value
-from cnnsweep.config.augment_entry import AugmentSizes
+from cnnsweep.config.component_field import installed
 from cnnsweep.config.dataset_field import DATASET, NORMALIZE_TAGS, NormalizationValues
 from cnnsweep.config.method_field import MISTAKES, MethodField
 from cnnsweep.config.model_entry import MODEL
-from cnnsweep.config.schedule_entry import SCHEDULE
-from cnnsweep.config.schema import Params, SweepFile, TensorBoard
+from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params, SweepFile, TensorBoard
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
+from cnnsweep.losses.base import LOSSES
+from cnnsweep.optimizers.base import OPTIMIZERS
 from cnnsweep.registry import Component
+from cnnsweep.schedules.base import SCHEDULES
 
 # Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
 _SECTIONS: dict[str, type[BaseModel]] = {
     "": SweepFile,
     "params": Params,
     "tensorboard": TensorBoard,
-    "augment": AugmentSizes,
     NORMALIZE_TAGS[0]: NormalizationValues,
     **DATASET.variants,
     **MODEL.variants,
-    **SCHEDULE.variants,
 }
-_ENTRIES = {"schedule": SCHEDULE}
-_PARTS = {"dataset": DATASET, "model": MODEL, "schedule": SCHEDULE}
+_PARTS = {"dataset": DATASET, "model": MODEL}
+_REGISTRIES = {one.kind: one for one in (OPTIMIZERS, SCHEDULES, LOSSES, AUGMENTATIONS)}
 _VARIANTS = {tag for entry in _PARTS.values() for tag in entry.variants}
 _TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS, *_VARIANTS])
 
@@ -73,6 +74,12 @@ def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
         if kind == "extra_forbidden":
             text, meant = _unknown_key(str(location[-1]), section, hint=hint)
             mistakes.append(Mistake(path, text, at_key=True, meant=None if meant is None else (*path[:-1], meant)))
+        elif kind == "unknown_key":
+            text, meant = _unknown_field(str(location[-1]), hint=hint, **details["ctx"])
+            mistakes.append(Mistake(path, text, at_key=True, meant=None if meant is None else (*path[:-1], meant)))
+        elif kind == "missing_name":
+            text = _missing_name(details["ctx"]["kind"], "name", details["input"], "missing")
+            mistakes.append(Mistake(path, text, is_missing=True))
         elif kind == "missing":
             text = _missing_key(str(location[-1]), section, details["input"])
             mistakes.append(Mistake(path, text, is_missing=True))
@@ -156,15 +163,12 @@ def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool
 def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None]:
     """Return what is wrong with a key that a section does not have, and the key of that section that it may mean."""
     known = list(_SECTIONS[section].model_fields)
-    if section == "" and (key in Params.model_fields or key.startswith("model.")):
+    if section == "" and (key in Params.model_fields or key.startswith(ARGUMENT_PREFIXES)):
         return "this key belongs under params", None
     if section == "params" and key in SweepFile.model_fields:
         return "this key belongs at the top of the file, not under params", None
     if section == "params":
-        known.append("model.<argument>")
-    for kind, entry in _ENTRIES.items():
-        if section in entry.variants and any(key in variant.model_fields for variant in entry.variants.values()):
-            return f"the {kind} {section.strip('<>')} does not use it; allowed are {', '.join(known)}", None
+        known += [f"{prefix}<argument>" for prefix in ARGUMENT_PREFIXES]
     if key == "<<":
         return "YAML merge keys are not allowed; write the keys out", None
     if section in ("", "params") and (usual := usual_key(key, under_params=section == "params")):
@@ -173,14 +177,29 @@ def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None
     return _unknown_among(key, part, known, hint=hint)
 
 
+def _unknown_field(key: str, kind: str, name: str, known: tuple[str, ...], *, hint: bool) -> tuple[str, str | None]:
+    """Return what is wrong with a key that an implementation does not have, and the key that it may mean."""
+    if name and any(key in other.model_fields for _, other in installed(_REGISTRIES[kind])):
+        return f"the {kind} {name} does not use it; allowed are {', '.join(known)}", None
+    if key == "<<":
+        return "YAML merge keys are not allowed; write the keys out", None
+    if usual := usual_value(key, known):  # the keys of `augment` are names
+        return f"unknown key; did you mean '{usual}'?", usual
+    return _unknown_among(key, kind, known, hint=hint)
+
+
 def _missing_key(key: str, section: str, given: Any) -> str:
     examples = _SECTIONS[section].model_fields[key].examples
     part = next((part for part, entry in _PARTS.items() if section in entry.variants and entry.key == key), "")
+    return _missing_name(part, key, given, _missing_with_example(f"{key}: {examples[0]}" if examples else ""))
+
+
+def _missing_name(part: str, key: str, given: Any, otherwise: str) -> str:
     # Without its name a mapping has no known keys, and none is unknown.
     for other in given if part and isinstance(given, dict) else ():
         if usual_part(part, other, (key,)):
             return f"missing; did you mean '{key}' by '{other}'?"
-    return _missing_with_example(f"{key}: {examples[0]}" if examples else "")
+    return otherwise
 
 
 def without_what_was_meant(mistakes: Sequence[Mistake]) -> list[Mistake]:

@@ -8,13 +8,13 @@ from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
 from cnnsweep.config.conditions import Condition
-from cnnsweep.config.cross_checks import MODEL_PREFIX, check_model_arguments
+from cnnsweep.config.cross_checks import check_model_arguments
 from cnnsweep.config.distributions import is_distribution
-from cnnsweep.config.dump import as_written
+from cnnsweep.config.dump import as_written, without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.model_arguments import mistakes_in_arguments
-from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS
-from cnnsweep.config.schema import Params
+from cnnsweep.config.optimizer_arguments import check_optimizer_arguments, unused_by, user_of
+from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params
 from cnnsweep.config.yaml import KeyPath
 from cnnsweep.field_types import found
 from cnnsweep.types import ModelChoice
@@ -82,15 +82,17 @@ class IncludedSettings:
         if "dropout" in setting and "model.dropout" in setting:
             key = "model.dropout" if "model.dropout" in given else "dropout"
             yield Mistake(("params", key), "dropout and model.dropout are the same; keep one of them", at_key=True)
-        optimizer = setting.get("optimizer", Params.model_fields["optimizer"].default[0])
         for key in given:
-            users = [name for name, used in OPTIMIZER_HYPERPARAMETERS.items() if key in used]
-            if users and optimizer not in users and key not in self._axes:
-                yield Mistake(("params", key), f"not used by {optimizer}, only by {', '.join(users)}", at_key=True)
+            if (user := user_of(key)) is None or key in self._axes:
+                continue
+            choice = setting.get(user, Params.model_fields[user].default[0])
+            if users := unused_by(key, [choice]):
+                name = without_folder(choice.name, choice.code)
+                yield Mistake(("params", key), f"not used by {name}, only by {users}", at_key=True)
 
     def _checked(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
         """Return the values given, checked as those under `params` are."""
-        plain = {key: value for key, value in given.items() if not key.startswith(MODEL_PREFIX)}
+        plain = {key: value for key, value in given.items() if not key.startswith(ARGUMENT_PREFIXES)}
         mistakes = [
             Mistake(("params", key), f"{found(value)}, allowed is one value")
             for key, value in plain.items()
@@ -119,6 +121,10 @@ class IncludedSettings:
         # A list of one, since a list as such is an axis there.
         arguments = {key: [value] for key, value in given.items() if key not in plain and key not in wrong}
         checked, wrong_arguments = check_model_arguments(arguments, chosen)
-        mistakes += [Mistake(one.path[:2], one.text, one.at_key) for one in wrong_arguments]
+        optimizer = setting.get("optimizer", self._single.get("optimizer"))
+        optimizers = self._axes.get("optimizer", ()) if optimizer is None else (optimizer,)
+        of_optimizers, unfit = check_optimizer_arguments(arguments, optimizers if isinstance(optimizers, tuple) else ())
+        checked |= of_optimizers
+        mistakes += [Mistake(one.path[:2], one.text, one.at_key) for one in (*wrong_arguments, *unfit)]
         setting.update({key: values[0] for key, values in checked.items() if isinstance(values, tuple) and values})
         return setting, mistakes

@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from cnnsweep.config.cross_checks import MODEL_PREFIX
+from cnnsweep.config.component_field import field_schemas, installed
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, PresetModel
-from cnnsweep.config.schema import SweepFile
+from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
 from cnnsweep.field_types import JsonSchema
+from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 
-_ANY_ARGUMENT = "an argument of the model, as a value or an axis"
+_ANY_ARGUMENT = "an argument of the {}, as a value or an axis"
 
 
 def sweep_json_schema() -> JsonSchema:
@@ -19,12 +20,16 @@ def sweep_json_schema() -> JsonSchema:
     params = schema["$defs"]["Params"]
     # pydantic knows the file's fixed keys only.
     params["patternProperties"] = {
-        f"^{MODEL_PREFIX.replace('.', '[.]')}.+$": {"description": _ANY_ARGUMENT},
+        f"^{prefix.replace('.', '[.]')}.+$": {"description": _ANY_ARGUMENT.format(prefix.rstrip("."))}
+        for prefix in (MODEL_PREFIX, OPTIMIZER_PREFIX)
     }
     for argument, field in PresetModel.model_fields.items():
         if argument != "name":
             note = "; a list of lists is an axis" if argument in LIST_ARGUMENTS else ""
             params["properties"][MODEL_PREFIX + argument] = {"description": f"{field.description}{note}"}
+    for _, kind in installed(OPTIMIZERS):
+        for argument, of_field in field_schemas(kind, FLAT).items():
+            params["properties"][OPTIMIZER_PREFIX + argument] = {"description": of_field["description"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cnnsweep sweep file",

@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.choice_field import ALLOW_CODE
 from cnnsweep.config.constraints import SpaceRules, read_space_rules
 from cnnsweep.config.cross_checks import (
-    MODEL_PREFIX,
     check_model_arguments,
     mistakes_between_keys,
     mistakes_in_search,
@@ -25,12 +25,12 @@ from cnnsweep.config.error_messages import (
     spec_error,
     without_what_was_meant,
 )
-from cnnsweep.config.method_field import ALLOW_CODE
 from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.names import PRESET_MODELS
+from cnnsweep.config.optimizer_arguments import check_optimizer_arguments
 from cnnsweep.config.overrides import apply_override
-from cnnsweep.config.schema import SweepFile, SweepSpec
+from cnnsweep.config.schema import ARGUMENT_PREFIXES, MODEL_PREFIX, SweepFile, SweepSpec
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
 from cnnsweep.errors import Problem, SpecError
@@ -60,8 +60,8 @@ def load_sweep(
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
         overrides: `KEY=VALUE` settings from the command line, such as `params.lr=[0.1, 0.01]`.
         try_model: is asked about models of a person's own, and those of torchvision that have arguments.
-        allow_code: import the samplers, pruners and the like that the file names as code of its own; models and data
-            sets are not imported here.
+        allow_code: import samplers, pruners and trackers that the file names as code of its own; models and data sets
+            are not imported here.
 
     Raises:
         SpecError: with all mistakes, in the file's order, each with line and column.
@@ -141,6 +141,9 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
     models = [model for _, model in placed]
     arguments, argument_mistakes = check_model_arguments(given, models)
     mistakes += argument_mistakes
+    optimizers = [] if wrong & {"params", "params.optimizer"} else sweep.params.optimizer
+    of_optimizers, optimizer_mistakes = check_optimizer_arguments(given, optimizers)
+    mistakes += optimizer_mistakes
     if not argument_mistakes:
         # Where conditions leave settings out, a key may be meant for one of several models.
         all_apply = len(models) == 1 or not (sweep.when or sweep.exclude)
@@ -150,7 +153,8 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         mistakes += refused
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
-    axes = {key: arguments[key] if key in arguments else getattr(sweep.params, key, ()) for key in given}
+    own = {**arguments, **of_optimizers}
+    axes = {key: own[key] if key in own else getattr(sweep.params, key, ()) for key in given}
     rules = SpaceRules((), {}, (), ())
     # Conditions on values that are wrong themselves would be wrong again, and so would what a wrong search needs.
     if not any(key_of(mistake.path).startswith(("params", "model")) for mistake in mistakes):
@@ -171,7 +175,7 @@ def _validated(
     value: dict[str, Any], given: Mapping[str, Any], context: Mapping[str, Any]
 ) -> tuple[SweepFile, list[Mistake]]:
     """Return the file's keys, checked one by one; where some are wrong, with defaults in their place."""
-    hyperparameters = {key: item for key, item in given.items() if not key.startswith(MODEL_PREFIX)}
+    hyperparameters = {key: item for key, item in given.items() if not key.startswith(ARGUMENT_PREFIXES)}
     # `params:` with nothing below it is a sweep of one run.
     keys = {**value, "params": hyperparameters if given or value.get("params") is None else value["params"]}
     try:

@@ -55,20 +55,6 @@ TORCHVISION_MODELS: tuple[str, ...] = tuple(
 
 MODELS: tuple[str, ...] = (*PRESET_MODELS, *TORCHVISION_MODELS)
 
-OPTIMIZERS = ("adam", "sgd", "adamw", "rmsprop")
-
-# What each optimizer takes beside lr and weight_decay, which all of them take.
-OPTIMIZER_HYPERPARAMETERS: Mapping[str, tuple[str, ...]] = {
-    "adam": ("beta1", "beta2", "eps"),
-    "sgd": ("momentum", "nesterov"),
-    "adamw": ("beta1", "beta2", "eps"),
-    "rmsprop": ("momentum", "eps"),
-}
-
-DEFAULT_WEIGHT_DECAY: Mapping[str, float] = {"adam": 0.0, "sgd": 0.0, "adamw": 0.01, "rmsprop": 0.0}  # as in torch
-
-SCHEDULES = ("constant", "cosine", "one_cycle", "step")
-
 EMNIST_SPLITS = ("balanced", "byclass", "bymerge", "letters", "digits", "mnist")
 
 PRECISIONS = ("fp32", "bf16", "fp64")

@@ -2,12 +2,15 @@
 
 from typing import Any
 
-from cnnsweep.config.schema import TensorBoard
+from cnnsweep.config.schema import ARGUMENT_PREFIXES, TensorBoard
 from cnnsweep.config.yaml import Document, KeyPath, Place, dotted, read_yaml
 from cnnsweep.errors import Problem, SpecError
 
 # A name here stands for a mapping with that name, so `model.channels=[8, 16]` works where the file says `model: cnn`.
-_NAMED = {"model": "name", "dataset": "name", "schedule": "name", "search": "method", "early_stop": "method"}
+_NAMED = {
+    **dict.fromkeys(("model", "dataset", "optimizer", "schedule", "loss_function"), "name"),
+    **dict.fromkeys(("search", "early_stop"), "method"),
+}
 
 
 def apply_override(document: Document, option: str) -> None:
@@ -46,7 +49,7 @@ def _shown(option: str) -> str:
 def _path_of(key: str) -> tuple[str, ...]:
     """Return the path that a dotted key means; below params, `model.channels` is one key."""
     steps = key.split(".")
-    if steps[:2] == ["params", "model"] and len(steps) > 2:
+    if len(steps) > 2 and steps[0] == "params" and f"{steps[1]}." in ARGUMENT_PREFIXES:
         return ("params", ".".join(steps[1:]))
     return tuple(steps)
 

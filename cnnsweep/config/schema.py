@@ -7,16 +7,16 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.augment_entry import Augment
+from cnnsweep.config.augment_field import Augment
 from cnnsweep.config.axis import Axis, Values
 from cnnsweep.config.choice_field import CLOSED
+from cnnsweep.config.component_field import ComponentField
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
 from cnnsweep.config.method_field import MethodField
 from cnnsweep.config.metrics_field import MetricList, MetricName
 from cnnsweep.config.model_entry import MODEL
-from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
-from cnnsweep.config.schedule_entry import SCHEDULE
+from cnnsweep.config.names import PRECISIONS
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
 from cnnsweep.config.trackers_field import DEFAULT_TRACKERS, TrackerChoice, Trackers
 from cnnsweep.field_types import (
@@ -27,18 +27,24 @@ from cnnsweep.field_types import (
     Plain,
     Text,
     Whole,
-    YesNo,
     not_allowed,
 )
+from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.metrics.objective import Objective
+from cnnsweep.optimizers.base import FLAT, OPTIMIZERS, Flag, Share
 from cnnsweep.pruners.base import PRUNERS, Pruner
 from cnnsweep.samplers.base import SAMPLERS, Sampler
-from cnnsweep.types import Augmentation, Choice, DatasetChoice, ModelChoice, Schedule
+from cnnsweep.schedules.base import SCHEDULES
+from cnnsweep.types import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice
 
 Rate = Annotated[float, Number(above=0)]
-Share = Annotated[float, Number(least=0, below=1)]
-Flag = Annotated[bool, YesNo()]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
+MODEL_PREFIX, OPTIMIZER_PREFIX = "model.", "optimizer."
+ARGUMENT_PREFIXES = (MODEL_PREFIX, OPTIMIZER_PREFIX)  # of keys of `params` that are an argument of another key
+
+OPTIMIZER = ComponentField(OPTIMIZERS, "{name: my.py:Lion, cautious: true}", FLAT)
+SCHEDULE = ComponentField(SCHEDULES, "{name: cosine, warmup: 2}")
+LOSS = ComponentField(LOSSES, "{name: my.py:Focal, gamma: 2}", (LABEL_SMOOTHING,))
 
 SEARCH = MethodField(SAMPLERS, "method", "grid", "{method: random, runs: 20}", "how settings are chosen")
 EARLY_STOP = MethodField(PRUNERS, "method", "none", "{method: halving, factor: 3}", "the rule that ends runs early")
@@ -54,7 +60,8 @@ def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
 class Params(BaseModel):
     """The hyperparameters: a list is an axis, a mapping may be a distribution, a single value is the same for all runs.
 
-    `model.<argument>` is a key too; because it is checked against the models named, `consistency.py` reads it.
+    `model.<argument>` and `optimizer.<argument>` are keys too; `cross_checks.py` and `optimizer_arguments.py` check
+    them against the models and optimizers that are named.
     """
 
     model_config = CLOSED
@@ -62,7 +69,9 @@ class Params(BaseModel):
     batch_size: Axis[Annotated[int, Whole(1, 10_000_000)]] = _axis("images in a training step", 128)
     shuffle: Axis[Flag] = _axis("whether each epoch takes the images in a new order", True)
     epochs: Axis[Annotated[int, Whole(1, 1_000_000)]] = _axis("how often each training image is used", 10)
-    optimizer: Axis[Annotated[str, OneOf(OPTIMIZERS)]] = _axis("adam, sgd, adamw or rmsprop", "adam")
+    optimizer: Axis[Annotated[Choice, OPTIMIZER]] = _axis(
+        "moves the weights: a name, your own code, or a mapping with arguments", Choice("adam"), shown="adam"
+    )
     momentum: Axis[Share] = _axis("momentum of sgd and rmsprop", 0.0)
     nesterov: Axis[Flag] = _axis("whether the momentum of sgd is Nesterov's", False)
     beta1: Axis[Share] = _axis("how slowly adam's and adamw's mean gradient moves", 0.9)
@@ -71,8 +80,13 @@ class Params(BaseModel):
     weight_decay: Axis[Annotated[float | None, Number(least=0)]] = _axis(
         "how strongly weights are pulled to 0; by default 0, for adamw 0.01", None
     )
-    schedule: Axis[Annotated[Schedule, SCHEDULE]] = _axis(
-        "how the learning rate moves, with warm-up where wanted", Schedule(), shown="constant"
+    schedule: Axis[Annotated[Choice, SCHEDULE]] = _axis(
+        "learning rate schedule, with warm-up where wanted", CONSTANT, shown="constant"
+    )
+    loss_function: Axis[Annotated[Choice, LOSS]] = _axis(
+        "loss that training makes smaller, and that loss and val_loss are measured by",
+        CROSS_ENTROPY,
+        shown="cross_entropy",
     )
     label_smoothing: Axis[Share] = _axis("share of each label that is spread over all classes", 0.0)
     grad_clip: Axis[Annotated[float | None, LargestNorm()]] = _axis(
@@ -81,8 +95,8 @@ class Params(BaseModel):
     dropout: Axis[Annotated[float | None, Number(least=0, below=1)]] = _axis(
         "the model's argument `dropout`, for models that have one", None
     )
-    augment: Axis[Annotated[Augmentation, Augment()]] = _axis(
-        "random changes to training images: flip, crop, cutout, joined with +", Augmentation(), shown="none"
+    augment: Axis[Annotated[tuple[Choice, ...], Augment()]] = _axis(
+        "random changes to training images, joined with +", (), shown="none"
     )
     seed: Axis[Annotated[int | None, Whole(0, 2**63 - 1)]] = _axis(
         "seed of weights, order, dropout and augmentation; by default the sweep's seed", None
@@ -191,8 +205,8 @@ class SweepSpec:
     Attributes:
         model: the top-level model; None where `axes` has the models.
         axes: for each key that stands in the file's `params`, in its order, one value or more, or an `Interval`.
-            `model` has `ModelChoice`s, `schedule` `Schedule`s, `augment` `Augmentation`s, `model.<argument>` plain
-            values.
+            `model` has `ModelChoice`s; `optimizer`, `schedule` and `loss_function` have `Choice`s, `augment` tuples of
+            them; `model.<argument>` and `optimizer.<argument>` plain values.
         zips: axes that move together; an axis stands in one of them at most.
         when: for axes that count only under a condition, that condition.
         exclude: settings for which one of these holds are left out.

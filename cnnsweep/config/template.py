@@ -1,9 +1,15 @@
 """The sweep file that `cnnsweep init` writes: it runs as it is, and shows every key with a comment."""
 
 import re
+from typing import Any
 
+from cnnsweep.augmentations.base import AUGMENTATIONS
 from cnnsweep.config.dump import flow_yaml
 from cnnsweep.config.top_level_fields import FolderName
+from cnnsweep.losses.base import LOSSES
+from cnnsweep.optimizers.base import OPTIMIZERS
+from cnnsweep.registry import Registry
+from cnnsweep.schedules.base import SCHEDULES
 
 _TEMPLATE = """\
 # A sweep: every combination of the lists under `params` is one run.
@@ -31,18 +37,19 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
   batch_size: [64, 256]
   shuffle: true
   epochs: 3
-  # optimizer: adam  # or sgd, adamw, rmsprop
+  # optimizer: adam  # or {optimizers}; or your own: path.py:Class
   # momentum: 0.0  # sgd, rmsprop
   # nesterov: false  # sgd
   # beta1: 0.9  # adam, adamw
   # beta2: 0.999  # adam, adamw
   # eps: 1e-8  # adam, adamw, rmsprop
   # weight_decay: 0.0  # adamw: 0.01
-  # schedule: constant  # or cosine, one_cycle, step; with arguments {{name: step, every: 2, factor: 0.1, warmup: 1}}
+  # schedule: constant  # or {schedules}; with arguments {{name: step, every: 2, factor: 0.1, warmup: 1}}
+  # loss_function: cross_entropy  # or {losses}
   # label_smoothing: 0.0
   # grad_clip: none  # or the largest norm of the gradient, such as 1.0
   # dropout: [0.0, 0.2]  # not set by default; for models that have it
-  # augment: none  # or flip, crop, cutout, or some of them as flip+crop
+  # augment: none  # or {augmentations}, or some of them as flip+crop
   # seed: [0, 1, 2]  # by default the sweep's seed, below
   # model: [lenet, cnn]  # compares models; replaces `model` above
   # model.channels: [[6, 12], [16, 32]]  # an argument of the model; a list of lists for what is a list itself
@@ -100,4 +107,14 @@ def starter_file(name: str, dataset: str = "shapes", model: str = "lenet") -> st
     It runs as it is, but for `image_folder`, whose path only the person knows.
     """
     data = (_IMAGE_FOLDER if dataset == "image_folder" else _BY_NAME).format(dataset=flow_yaml(dataset))
-    return _TEMPLATE.format(name=flow_yaml(name), data=data, model=flow_yaml(model))
+    others = {
+        "optimizers": _names(OPTIMIZERS, without="adam"),
+        "schedules": _names(SCHEDULES, without="constant"),
+        "losses": _names(LOSSES, without="cross_entropy"),
+        "augmentations": _names(AUGMENTATIONS),
+    }
+    return _TEMPLATE.format(name=flow_yaml(name), data=data, model=flow_yaml(model), **others)
+
+
+def _names(registry: Registry[Any], without: str = "") -> str:
+    return ", ".join([name for name in registry.names if name != without] or ["path.py:Class"])

@@ -6,28 +6,26 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
-from cnnsweep.config.cross_checks import MODEL_PREFIX
-from cnnsweep.config.dump import as_written, without_folder
+from cnnsweep.config.dump import as_written, shortened, without_folder
 from cnnsweep.config.grid import Setting, count_runs, grid_settings
-from cnnsweep.config.identity import identity_fields
-from cnnsweep.config.names import DEFAULT_WEIGHT_DECAY, OPTIMIZER_HYPERPARAMETERS
-from cnnsweep.config.schema import Params, SweepSpec
+from cnnsweep.config.identity import augment_identity, choice_identity, identity_fields
+from cnnsweep.config.optimizer_arguments import arguments_in, flat_values, takes, uses
+from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, Params, SweepSpec
 from cnnsweep.errors import UsageError
 from cnnsweep.metrics.objective import BEST
 from cnnsweep.samplers.space import Interval
-from cnnsweep.types import Augmentation, DatasetChoice, Hyperparameters, ModelChoice, Run, Schedule
+from cnnsweep.types import Choice, DatasetChoice, Hyperparameters, ModelChoice, Run
 
 MAX_NAME_LENGTH = 120
 MOST_RUNS = 1_000_000  # more are a slip, or a case for a search
 SHORT_ID, FULL_ID = 6, 16  # hex digits
 
 _DEFAULTS: Mapping[str, Any] = {key: field.default[0] for key, field in Params.model_fields.items()}
-_OPTIONAL = frozenset(key for keys in OPTIMIZER_HYPERPARAMETERS.values() for key in keys)
 _CONSTANTS: Mapping[Any, str] = {None: "null", True: "true", False: "false"}
 _HYPERPARAMETERS = tuple(field.name for field in fields(Hyperparameters))
 
@@ -118,7 +116,7 @@ class Identities:
     def texts(self, model: ModelChoice, hyperparameters: Hyperparameters, without: str = "") -> dict[str, str]:
         """Return what makes an id, as JSON texts; `without` is a hyperparameter to leave out."""
         counted = identity_fields(hyperparameters)
-        texts = {name: _text(value) for name, value in counted.items() if name != without}
+        texts = {name: _TEXTS.get(name, _text)(value) for name, value in counted.items() if name != without}
         return {**self._shared, "model": self._model(model), "hyperparameters": _object(texts)}
 
     def _model(self, model: ModelChoice) -> str:
@@ -200,6 +198,21 @@ def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(model.name for model in chosen))
 
 
+def code_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
+    """Return the names of all models and components that runs have, or a search may choose.
+
+    Those of a user's own code have to be sent along to other machines.
+    """
+    values = [value for axis in spec.axes.values() if not isinstance(axis, Interval) for value in axis]
+    parts = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+    named = [part.name for part in parts if isinstance(part, Choice)]
+    return list(dict.fromkeys([*model_names(spec, runs), *named, *_components(runs)]))
+
+
+def _components(runs: Sequence[Run]) -> Iterable[str]:
+    return (choice.name for run in runs for choice in run.hyperparameters.components)
+
+
 def _model(spec: SweepSpec, setting: Setting) -> ModelChoice:
     base: ModelChoice | None = setting.get("model", spec.model)
     assert base is not None, "a checked sweep names a model"
@@ -214,23 +227,30 @@ def _model(spec: SweepSpec, setting: Setting) -> ModelChoice:
 def _hyperparameters(spec: SweepSpec, setting: Setting, seed: int | None) -> Hyperparameters:
     values = {**_DEFAULTS, **setting, "seed": spec.seed if seed is None else seed}
     optimizer = values["optimizer"]
-    # What an optimizer does not use is None, so that runs that differ in nothing else are one run.
-    values.update(dict.fromkeys(_OPTIONAL - set(OPTIMIZER_HYPERPARAMETERS[optimizer])))
-    if not values["momentum"] and values["nesterov"]:
+    # What is not used has no value, so that runs that differ in nothing else are one run.
+    values |= flat_values(optimizer, setting)
+    if values["momentum"] == 0 and values["nesterov"]:
         values["nesterov"] = False  # without momentum it is plain SGD, and torch refuses the pair
-    if values["weight_decay"] is None:
-        values["weight_decay"] = DEFAULT_WEIGHT_DECAY[optimizer]
+    if not uses("label_smoothing", values["loss_function"]):
+        values["label_smoothing"] = 0.0
+    values["optimizer_arguments"] = arguments_in(optimizer, setting)
+    values |= {"optimizer": optimizer.name, "optimizer_code": optimizer.code}
     return Hyperparameters(**{name: values[name] for name in _HYPERPARAMETERS})
 
 
 def _settings(keys: Iterable[str], setting: Setting, hyperparameters: Hyperparameters) -> dict[str, Any]:
     """Return what tables show: the values that count, not those that the optimizer leaves unused."""
     settings = {}
+    optimizer = setting.get("optimizer", _DEFAULTS["optimizer"])
     for key in keys:
         value = setting.get(key)
-        if isinstance(value, ModelChoice):
-            value = ModelChoice(without_folder(value.name, value.code), value.arguments)
-        settings[key] = as_written(getattr(hyperparameters, key, value))
+        if key == "optimizer":
+            value = optimizer
+        elif key.startswith(OPTIMIZER_PREFIX):
+            value = value if takes(optimizer, key.removeprefix(OPTIMIZER_PREFIX)) else None
+        else:
+            value = getattr(hyperparameters, key, value)
+        settings[key] = as_written(shortened(value))
     return settings
 
 
@@ -272,12 +292,24 @@ def _text(value: Any) -> str:
         return repr(int(value) if value.is_integer() else value)
     if isinstance(value, int):
         return repr(value)
-    return _text_of_record(value) if isinstance(value, Schedule | Augmentation) else _json(_canonical(value))
+    return _json(_canonical(value))
 
 
 @cache
-def _text_of_record(record: Schedule | Augmentation) -> str:
-    return _json(_canonical(record))
+def _text_of_choice(choice: Choice) -> str:
+    return _json(_canonical(choice_identity(choice)))
+
+
+@cache
+def _text_of_augmentations(choices: tuple[Choice, ...]) -> str:
+    return _json(_canonical(augment_identity(choices)))
+
+
+_TEXTS: Mapping[str, Callable[[Any], str]] = {
+    "schedule": _text_of_choice,
+    "loss_function": _text_of_choice,
+    "augment": _text_of_augmentations,
+}
 
 
 def _json(canonical: Any) -> str:
@@ -294,6 +326,8 @@ def _canonical(value: Any) -> Any:
         return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
+    if isinstance(value, Choice):
+        return {"name": value.name, "arguments": _canonical(value.arguments), "code": value.code}
     return {name: _canonical(item) for name, item in identity_fields(value).items()}
 
 

@@ -9,6 +9,7 @@ from cnnsweep.analysis.results import load_results
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.evaluation.measure import measure
 from cnnsweep.evaluation.record import write_evaluation
+from cnnsweep.losses.base import make_evaluation_loss
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.report.evaluation import Evaluation
@@ -45,7 +46,9 @@ def evaluate_best_run(
     model.load_state_dict(dict(checkpoint.weights))
     order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
     model = in_order(model, order, task.device)
-    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device, order)
+    loss = make_evaluation_loss(run.hyperparameters.loss_function)
+    about = (part.pixels, dataset.classes, task.device, loss, order, task.metrics)
+    found = measure(model, dataset.train, part.validation, *about)
     evaluation = Evaluation(
         checkpoint=str(files.best_weights),
         run=run.name,
@@ -56,6 +59,7 @@ def evaluate_best_run(
         confusion=found.confusion,
         settings=run.settings,
         wrong=found.wrong,
+        metrics=found.metrics,
     )
     with writing():
         write_evaluation(files, evaluation)

@@ -18,6 +18,7 @@ from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
 from cnnsweep.evaluation.measure import measure
 from cnnsweep.evaluation.model_card import Description, Split, describe
 from cnnsweep.evaluation.restore import restore_model
+from cnnsweep.losses.base import Loss, make_evaluation_loss
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.registry import memory_order
 from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
@@ -157,7 +158,8 @@ def _evaluate_one(
     images, positions = _part(dataset, about.split, split)
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
     model = in_order(model, order, device)
-    found = measure(model, images, positions, about.pixels, dataset.classes, device, order)
+    loss = _loss(weights_file, about)
+    found = measure(model, images, positions, about.pixels, dataset.classes, device, loss, order, about.metrics)
     return Evaluation(
         checkpoint=str(weights_file),
         run=about.run,
@@ -169,7 +171,15 @@ def _evaluate_one(
         settings=about.settings,
         notes=tuple(_notes(about, dataset, split)),
         wrong=found.wrong,
+        metrics=found.metrics,
     )
+
+
+def _loss(path: Path, about: Description) -> Loss:
+    try:
+        return make_evaluation_loss(about.loss_function)
+    except UsageError as error:
+        raise CheckpointError(f"{path}: its loss cannot be made ({error})") from error
 
 
 def _check_fit(path: Path, about: Description, dataset: Dataset) -> None:

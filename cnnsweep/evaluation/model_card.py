@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import CheckpointError, SpecError
+from cnnsweep.metrics.base import METRICS
 from cnnsweep.plugins import is_reference
 from cnnsweep.training.data_module import TrainingTask
-from cnnsweep.types import DatasetChoice, ModelChoice, Run
+from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Description:
 
     Attributes:
         white: the value that pictures of more than 8 bits have for 255.
+        metrics: those recorded beside loss and accuracy; without those of the user's own code, unless it is allowed.
     """
 
     run: str
@@ -50,6 +52,8 @@ class Description:
     split: Split
     fingerprint: str | None
     white: int
+    loss_function: Choice = CROSS_ENTROPY
+    metrics: tuple[Choice, ...] = ()
 
 
 def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: Run) -> Mapping[str, Any]:
@@ -60,6 +64,7 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: 
         "sweep": spec.name,
         "settings": dict(run.settings),
         "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
+        **_unusual_loss(run.hyperparameters.loss_function),
         "image_shape": list(dataset.train.image_shape),
         "classes": list(dataset.classes),
         "pixels": {"mean": list(pixels.mean), "std": list(pixels.std)},
@@ -73,7 +78,17 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: 
             "fold": run.fold,
         },
         "precision": spec.precision,
+        **(
+            {"metrics": [{"name": one.name, "arguments": one.arguments} for one in spec.metrics]}
+            if spec.metrics
+            else {}
+        ),
     }
+
+
+def _unusual_loss(loss: Choice) -> dict[str, Any]:
+    """Return the loss as a checkpoint names it; cross-entropy goes without saying, as it always has."""
+    return {} if loss == CROSS_ENTROPY else {"loss_function": {"name": loss.name, "arguments": dict(loss.arguments)}}
 
 
 def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool) -> Description:
@@ -90,7 +105,9 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
     """
     reader = JsonReader(path, CheckpointError)
     model, dataset = (_choice(reader, about, key) for key in ("model", "dataset"))
-    _refuse_code(path, (model[0], dataset[0]), allow_code)
+    # Checkpoints of runs with cross-entropy, and all older ones, do not name it.
+    loss = _choice(reader, about, "loss_function") if "loss_function" in about else (CROSS_ENTROPY.name, {})
+    _refuse_code(path, (model[0], dataset[0], loss[0]), allow_code)
     for key, (name, arguments) in (("model", model), ("dataset", dataset)):
         if not is_reference(name):
             try:
@@ -112,7 +129,19 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
         split=_split(reader, about),
         fingerprint=reader.maybe(reader.text, about, "fingerprint", ""),
         white=_white(reader, about),
+        loss_function=Choice(*loss),
+        metrics=tuple(_metrics(reader, about, allow_code=allow_code)),
     )
+
+
+def _metrics(reader: JsonReader, about: Mapping[str, Any], *, allow_code: bool) -> Iterator[Choice]:
+    """Yield the metrics that can be measured here: of packages that are installed, or of code that is allowed."""
+    for number, value in enumerate(reader.maybe(reader.sequence, about, "metrics", "") or ()):
+        place = f"metrics[{number}]"
+        entry = reader.mapping(value, place)
+        choice = Choice(reader.text(entry, "name", place), reader.plain_mapping(entry, "arguments", place))
+        if allow_code if is_reference(choice.name) else choice.name in METRICS.names:
+            yield choice
 
 
 def _choice(reader: JsonReader, about: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:

@@ -1,1 +1,1 @@
-"""Losses, one file each."""
+"""Losses, one file each; `base.py` is their contract."""

@@ -1,1 +1,1 @@
-"""Optimizers, one file each."""
+"""Optimizers, one file each; `base.py` is their contract."""

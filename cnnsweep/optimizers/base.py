@@ -1,57 +1,123 @@
-"""torch's own optimizers from a run's hyperparameters."""
+"""Contract of optimizers: a class whose fields are the keys of the sweep file, and that builds a torch optimizer.
+
+    class Lion(Optimizer, name="lion"):
+        \"\"\"Lion (Chen et al., arXiv:2302.06675).\"\"\"
+
+        beta1: float = 0.9
+        beta2: float = 0.99
+
+        def build(self, parameters, lr, device):
+            return LionOptimizer(parameters, lr=lr, betas=(self.beta1, self.beta2), weight_decay=self.weight_decay)
+
+The keys `momentum`, `nesterov`, `beta1`, `beta2`, `eps` and `weight_decay` of `params` go to every optimizer that has a
+field of that name; other fields are arguments, as in `optimizer: {name: lion, cautious: true}`.
+"""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable
-from typing import Any, TypeVar, cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
-import torch
-from torch import Tensor
-from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+from cnnsweep.field_types import Number, YesNo
+from cnnsweep.registry import Component, Registry
+from cnnsweep.types import Choice, Hyperparameters
 
-from cnnsweep.types import Hyperparameters
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
-Stock = TypeVar("Stock", bound=Optimizer)
-# Those of its methods that we call, directly or through its constructor.
+Share = Annotated[float, Number(least=0, below=1)]
+Positive = Annotated[float, Number(above=0)]
+Decay = Annotated[float, Number(least=0)]
+Flag = Annotated[bool, YesNo()]
+
+FLAT = ("momentum", "nesterov", "beta1", "beta2", "eps", "weight_decay")  # fields that are keys of `params`
+# Methods of torch's optimizers that are called here, directly or through the constructor.
 _METHODS = ("add_param_group", "state_dict", "load_state_dict", "step")
 
 
-def build_optimizer(hyperparameters: Hyperparameters, parameters: Iterable[Tensor], device: torch.device) -> Optimizer:
-    """Return the stock optimizer of one run, in its fastest form on this device."""
-    h = hyperparameters
-    fused = device.type in ("cpu", "cuda")  # one kernel over all parameters
-    if h.optimizer == "sgd":
-        sgd: type[SGD] = _without_compiler(SGD)
-        return sgd(
-            parameters,
-            lr=h.lr,
-            momentum=h.momentum or 0.0,
-            nesterov=bool(h.nesterov),
-            weight_decay=h.weight_decay,
-            fused=fused,
-        )
-    assert h.eps is not None
-    if h.optimizer == "rmsprop":
-        rmsprop: type[RMSprop] = _without_compiler(RMSprop)
-        return rmsprop(
-            parameters, lr=h.lr, momentum=h.momentum or 0.0, eps=h.eps, weight_decay=h.weight_decay, foreach=True
-        )
-    assert h.beta1 is not None
-    assert h.beta2 is not None
-    adam: type[Adam] = _without_compiler({"adam": Adam, "adamw": AdamW}[h.optimizer])
-    return adam(parameters, lr=h.lr, betas=(h.beta1, h.beta2), eps=h.eps, weight_decay=h.weight_decay, fused=fused)
+class Optimizer(Component):
+    """Base of optimizers.
+
+    Attributes:
+        state_copies: tensors of the size of the weights that it keeps, at most; for the disk estimate.
+        counts_steps: its state holds the number of steps, as `step`; a fused step needs equal numbers.
+    """
+
+    state_copies: ClassVar[int] = 2
+    counts_steps: ClassVar[bool] = False
+    weight_decay: Decay = 0.0
+
+    def build(self, parameters: Iterable[Tensor], lr: float, device: torch.device) -> torch.optim.Optimizer:
+        """Return the torch optimizer of one run, in its fastest form on the device."""
+        raise NotImplementedError
+
+    @property
+    def fused_state(self) -> tuple[str, ...] | None:
+        """Names of the state tensors that `fused_step` changes; None where it has no fused step."""
+        return None
+
+    def fused_step(
+        self,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        state: Mapping[str, list[Tensor]],
+        step: Tensor | None,
+        lr: float,
+    ) -> None:
+        """Move all parameters by one kernel, to the same bits as the torch optimizer does.
+
+        Called only if the torch optimizer was built with `fused=True`, and every parameter has a gradient and state.
+
+        Args:
+            state: the tensors of `fused_state`, by name.
+            step: the number of steps so far, of all parameters alike; this one is added here.
+        """
+        raise NotImplementedError
+
+    def before_step(self, state: Mapping[Tensor, Any], parameters: Sequence[Tensor]) -> None:
+        """Prepare the torch optimizer's state for its own step.
+
+        Args:
+            state: of the torch optimizer, by parameter.
+            parameters: those that have a gradient.
+        """
+
+
+OPTIMIZERS = Registry("optimizer", "optimizers", Optimizer)
+
+
+def make_optimizer(h: Hyperparameters) -> Optimizer:
+    """Return the optimizer of a run, from its hyperparameters.
+
+    Raises:
+        UsageError: it is unknown or does not take its arguments.
+    """
+    fields = OPTIMIZERS.get(h.optimizer).model_fields
+    flat = {key: getattr(h, key) for key in FLAT if key in fields and getattr(h, key) is not None}
+    return OPTIMIZERS.make(Choice(h.optimizer, h.optimizer_arguments, h.optimizer_code), **flat)
+
+
+Stock = TypeVar("Stock", bound="torch.optim.Optimizer")
 
 
 @functools.cache
-def _without_compiler(kind: type[Stock]) -> type[Stock]:
-    """Return an optimizer's class whose methods do not ask torch's compiler to keep out of them.
+def without_compiler(kind: type[Stock]) -> type[Stock]:
+    """Return a torch optimizer's class whose methods do not ask torch's compiler to keep out of them.
 
     That request imports the whole compiler, which takes longer than everything else that a sweep does before its first
     step. Nothing is compiled here, so the wrappers that make it do nothing else; a method that a version of torch does
-    not wrap stays what it is.
+    not wrap stays as it is.
     """
+    import torch
+
     own: dict[str, Any] = {name: inspect.unwrap(getattr(kind, name)) for name in _METHODS}
-    own["step"] = torch.no_grad()(own["step"])  # what the wrapper of this one does beside
+    own["step"] = torch.no_grad()(own["step"])  # which that wrapper does as well
     return cast(type[Stock], type(kind.__name__, (kind,), own))
+
+
+def has_kernel(device: torch.device) -> bool:
+    """True for devices on which torch's fused optimizers run: one kernel over all parameters."""
+    return device.type in ("cpu", "cuda")

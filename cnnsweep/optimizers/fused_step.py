@@ -1,4 +1,4 @@
-"""One run's optimizer, and its steps."""
+"""Optimizer of one run, and its steps."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.optimizers.base import build_optimizer
+from cnnsweep.optimizers.base import make_optimizer
 from cnnsweep.types import Hyperparameters
 
 
 class RunOptimizer:
-    """One run's stock optimizer, with gradient clipping, stepped by its kernel alone once its state exists.
+    """Stock optimizer of one run, with gradient clipping, stepped by its kernel alone once its state exists.
 
     The kernel gets the very tensors of the stock optimizer's state, so the state dict is the stock one and the result
     equal to the last bit; what is left out is Python that takes longer than the arithmetic of a small network.
@@ -25,10 +25,11 @@ class RunOptimizer:
     """
 
     def __init__(self, hyperparameters: Hyperparameters, parameters: Sequence[Tensor], device: torch.device) -> None:
-        self.stock = build_optimizer(hyperparameters, parameters, device)
-        self._h = hyperparameters
+        self._optimizer = make_optimizer(hyperparameters)
+        self.stock = self._optimizer.build(parameters, hyperparameters.lr, device)
+        self._grad_clip = hyperparameters.grad_clip
         self._parameters = list(parameters)
-        self._is_fused = bool(self.stock.defaults.get("fused"))
+        self._is_fused = bool(self.stock.defaults.get("fused")) and self._optimizer.fused_state is not None
         self._state: _KernelState | None = None
         self._is_uneven = False  # some parameters have taken more steps than others, and so they ever will
         self._lr: float | None = None  # of the last step
@@ -42,18 +43,20 @@ class RunOptimizer:
         """
         known = [gradient for gradient in gradients if gradient is not None]
         self._lr = lr
-        if self._h.grad_clip is not None and known:
+        if self._grad_clip is not None and known:
             norm = nn.utils.get_total_norm(known)
-            torch._foreach_mul_(known, (self._h.grad_clip / (norm + 1e-6)).clamp(max=1.0))
+            torch._foreach_mul_(known, (self._grad_clip / (norm + 1e-6)).clamp(max=1.0))
         if self._is_fused and len(known) == len(gradients):
             if self._state is None and not self._is_uneven:
                 self._state = self._collect_state()
             if self._state is not None:
-                self._step_kernel(self._state, known, lr)
+                self._optimizer.fused_step(self._parameters, known, self._state.tensors, self._state.step, lr)
                 return
         self._give_state_back()
-        self._is_uneven = self._is_uneven or (self._h.optimizer != "sgd" and len(known) < len(gradients))
-        self._begin_late_momenta(gradients)
+        self._is_uneven = self._is_uneven or (self._optimizer.counts_steps and len(known) < len(gradients))
+        if self._is_fused:
+            given = zip(self._parameters, gradients, strict=True)
+            self._optimizer.before_step(self.stock.state, [p for p, gradient in given if gradient is not None])
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         self.stock.param_groups[0]["lr"] = lr
@@ -81,10 +84,7 @@ class RunOptimizer:
 
     def _collect_state(self) -> _KernelState | None:
         """Return the stock optimizer's state, if every parameter has all of it and the same number of steps."""
-        if self._h.optimizer == "sgd":
-            names = ["momentum_buffer"] if self._h.momentum else []
-        else:
-            names = ["exp_avg", "exp_avg_sq", "step"]
+        names = [*(self._optimizer.fused_state or ()), *(["step"] if self._optimizer.counts_steps else [])]
         states = [self.stock.state.get(parameter, {}) for parameter in self._parameters]
         if not all(isinstance(state.get(name), Tensor) for state in states for name in names):
             return None
@@ -95,67 +95,16 @@ class RunOptimizer:
             return None
         return _KernelState(lists, steps, steps[0].clone() if steps else None)
 
-    def _begin_late_momenta(self, gradients: Sequence[Tensor | None]) -> None:
-        """Let parameters that get their first gradient later than others begin with a momentum of zero.
-
-        That is what no momentum means; but torch's kernel takes those of all parameters or of none.
-        """
-        if not (self._is_fused and self._h.optimizer == "sgd" and self._h.momentum):
-            return
-        moved = [p for p, gradient in zip(self._parameters, gradients, strict=True) if gradient is not None]
-        late = [parameter for parameter in moved if "momentum_buffer" not in self.stock.state[parameter]]
-        if len(late) < len(moved):
-            for parameter in late:
-                self.stock.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-
     def _give_state_back(self) -> None:
         """Let the stock optimizer's own step go on where the kernel was."""
         if self._state is not None:
             self.state_dict()
             self._state = None
 
-    def _step_kernel(self, state: _KernelState, gradients: list[Tensor], lr: float) -> None:
-        h = self._h
-        if h.optimizer == "sgd":
-            torch._fused_sgd_(
-                self._parameters,
-                gradients,
-                state.tensors.get("momentum_buffer", []),
-                weight_decay=h.weight_decay,
-                momentum=h.momentum or 0.0,
-                lr=lr,
-                dampening=0.0,
-                nesterov=bool(h.nesterov),
-                maximize=False,
-                is_first_step=False,
-            )
-            return
-        assert state.step is not None
-        assert h.beta1 is not None
-        assert h.beta2 is not None
-        assert h.eps is not None
-        state.step += 1
-        kernel = {"adam": torch._fused_adam_, "adamw": torch._fused_adamw_}[h.optimizer]
-        kernel(
-            self._parameters,
-            gradients,
-            state.tensors["exp_avg"],
-            state.tensors["exp_avg_sq"],
-            [],
-            [state.step] * len(gradients),
-            lr=lr,
-            beta1=h.beta1,
-            beta2=h.beta2,
-            weight_decay=h.weight_decay,
-            eps=h.eps,
-            amsgrad=False,
-            maximize=False,
-        )
-
 
 @dataclass(slots=True)
 class _KernelState:
-    """What a kernel reads and writes, by name and parameter.
+    """State that a kernel reads and writes, by name and parameter.
 
     Attributes:
         steps: the stock optimizer's counters, one a parameter; brought up to date when its state is asked for.

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cnnsweep.schedules.base import depends_on_length
 from cnnsweep.storage.atomic_files import to_json
 from cnnsweep.types import ModelChoice, Run, RunGroup, Trajectory, even_sizes
 
@@ -56,11 +57,11 @@ def by_exact_model(members: Sequence[Trajectory]) -> list[list[Trajectory]]:
 
 
 def trajectories(runs: Sequence[Run]) -> list[Trajectory]:
-    """Return runs that are one training: equal in all but `epochs`, with a schedule that does not look at the end."""
+    """Return runs that are one training: equal in all but `epochs`, on which their schedule does not depend."""
     same: dict[Any, list[Run]] = {}
     for run in runs:
         h = run.hyperparameters
-        key = h if h.looks_at_end else dataclasses.replace(h, epochs=0)
+        key = h if depends_on_length(h.schedule) else dataclasses.replace(h, epochs=0)
         same.setdefault((_model_key(run.model), run.fold, key), []).append(run)
     return [tuple(sorted(members, key=lambda run: run.hyperparameters.epochs)) for members in same.values()]
 

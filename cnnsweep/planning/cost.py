@@ -6,13 +6,13 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cnnsweep.optimizers.base import OPTIMIZERS
 from cnnsweep.planning.scheduling import Load, Place
 from cnnsweep.planning.timeline import Schedule
 from cnnsweep.types import Run, RunGroup
 
 # A held-out image goes forward only; forward and backward are about three times as much.
 _FORWARD_SHARE = 1 / 3
-_OPTIMIZER_COPIES = {"adam": 2, "adamw": 2, "sgd": 1, "rmsprop": 2}  # of the weights, at most
 _HISTOGRAM_BYTES = 1_200  # 64 bins and edges of 8 bytes, and the sums
 _BATCH_BYTES = 90  # an event and a line of batch_loss.csv
 _TENSORS_PER_WEIGHT_BYTES = 1 / 40_000  # how many histograms a model of some size has; small ones have a dozen
@@ -136,7 +136,7 @@ def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, 
     for run in runs:
         h = run.hyperparameters
         weights = 4 * parameters[run.id]
-        checkpoints = weights * (2 + _OPTIMIZER_COPIES[h.optimizer])  # last.safetensors and best.safetensors
+        checkpoints = weights * (2 + OPTIMIZERS.get(h.optimizer).state_copies)  # last.safetensors and best.safetensors
         drawn = 2 * _HISTOGRAM_BYTES * max(10, int(weights * _TENSORS_PER_WEIGHT_BYTES)) if histograms else 0
         total += checkpoints + h.epochs * (drawn + _BATCH_BYTES * -(-images // h.batch_size))
     return total

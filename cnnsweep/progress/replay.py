@@ -15,7 +15,7 @@ from cnnsweep.progress.base import Display
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.rows import record_from_event
 from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event
-from cnnsweep.types import Augmentation, EpochRecord, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus, Schedule
+from cnnsweep.types import CONSTANT, EpochRecord, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus
 
 CUT_OFF = "the process that trained it is gone"
 
@@ -168,8 +168,8 @@ class Replay:
         epochs = self.history.planned_epochs(known) or max(len(known.records), 1)
         hyperparameters = Hyperparameters(
             lr=0.0, batch_size=known.settings.get("batch_size", 0), shuffle=True, epochs=epochs, optimizer="",
-            momentum=None, nesterov=None, beta1=None, beta2=None, eps=None, weight_decay=0.0, schedule=Schedule(),
-            label_smoothing=0.0, grad_clip=None, augment=Augmentation(), seed=0,
+            momentum=None, nesterov=None, beta1=None, beta2=None, eps=None, weight_decay=0.0, schedule=CONSTANT,
+            label_smoothing=0.0, grad_clip=None, augment=(), seed=0,
         )  # fmt: skip
         model = ModelChoice(canonical(known.settings.get("model")))
         return Run(known.id, known.name, model, hyperparameters, known.settings, known.configuration, known.fold)

@@ -1,1 +1,1 @@
-"""Learning-rate schedules, one file each."""
+"""Learning rate schedules, one file each; `base.py` is their contract."""

@@ -1,48 +1,76 @@
-"""The learning rate of every step, as a pure function: nothing to save, nothing to restore."""
+"""Contract of schedules: the learning rate of a step as a pure function, with no state to save or restore.
+
+    class Polynomial(WarmUp, name="polynomial"):
+        \"\"\"The learning rate falls to 0 as a power of the share that is left.\"\"\"
+
+        power: float = 1.0
+
+        def after_warmup(self, step, total, steps_per_epoch, base_lr):
+            return base_lr * (1 - step / total) ** self.power
+
+A schedule may read the step and the length of the run, and nothing else.
+"""
+
+from __future__ import annotations
 
 import math
+from typing import Annotated, ClassVar
 
-from cnnsweep.types import Schedule
+from pydantic import Field
 
-# What torch's OneCycleLR uses (Smith and Topin 2017, Super-Convergence): start at lr/25, end at that over 10,000.
-_ONE_CYCLE_START = 1 / 25
-_ONE_CYCLE_END = _ONE_CYCLE_START / 1e4
+from cnnsweep.field_types import Number
+from cnnsweep.registry import Component, Registry
+from cnnsweep.types import Choice
 
 
-def learning_rate(schedule: Schedule, lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
-    """Return the learning rate of one step.
+class Schedule(Component):
+    """Base of schedules.
 
-    - `constant`: lr.
-    - `step`: lr times `factor` after each `every` epochs.
-    - `cosine`: from lr to `final`·lr along half a cosine (Loshchilov and Hutter 2017, SGDR, without restarts).
-    - `one_cycle`: up from lr/25 to lr until the share `peak` of all steps, then down to lr/250,000, along cosines.
-
-    With `warmup`, the first epochs rise in a straight line to lr, and the schedule spans the rest.
-
-    Args:
-        step: counted from 0 over the whole run.
-        epochs: of the whole run.
+    Attributes:
+        depends_on_length: an epoch's learning rate depends on the number of epochs of the whole run, so that a shorter
+            run is no beginning of a longer one.
     """
-    warmup = round(schedule.warmup * steps_per_epoch)
-    if step < warmup:
-        return lr * (step + 1) / warmup
-    step, total = step - warmup, steps_per_epoch * epochs - warmup
-    if schedule.name == "step":
-        return lr * schedule.factor ** (step // (schedule.every * steps_per_epoch))
-    if schedule.name == "cosine":
-        return lr * _cosine(1.0, schedule.final, step / total)
-    if schedule.name == "one_cycle":
-        return lr * _one_cycle(schedule.peak, step, total)
-    return lr
+
+    depends_on_length: ClassVar[bool] = True
+
+    def lr_at(self, step: int, steps_per_epoch: int, epochs: int, base_lr: float) -> float:
+        """Return the learning rate of one step.
+
+        Args:
+            step: counted from 0 over the whole run.
+            epochs: of the whole run.
+            base_lr: the hyperparameter `lr`.
+        """
+        raise NotImplementedError
 
 
-def _one_cycle(peak: float, step: int, total: int) -> float:
-    up = peak * total - 1  # torch's phase boundaries, in steps
-    down = total - 1
-    if step <= up:
-        return _cosine(_ONE_CYCLE_START, 1.0, step / up if up > 0 else 1.0)
-    return _cosine(1.0, _ONE_CYCLE_END, (step - up) / (down - up) if down > up else 1.0)
+class WarmUp(Schedule):
+    """Base of schedules that may begin with a warm-up, a straight line up to lr; the schedule spans the rest."""
+
+    warmup: Annotated[float, Number(least=0)] = Field(
+        default=0.0, description="epochs in which the rate first climbs from 0 to lr"
+    )
+
+    def lr_at(self, step: int, steps_per_epoch: int, epochs: int, base_lr: float) -> float:
+        """Return the learning rate of one step, warm-up included."""
+        warmup = round(self.warmup * steps_per_epoch)
+        if step < warmup:
+            return base_lr * (step + 1) / warmup
+        return self.after_warmup(step - warmup, steps_per_epoch * epochs - warmup, steps_per_epoch, base_lr)
+
+    def after_warmup(self, step: int, total: int, steps_per_epoch: int, base_lr: float) -> float:
+        """Return the learning rate of a step after the warm-up, of `total` such steps; both are counted from there."""
+        raise NotImplementedError
 
 
-def _cosine(start: float, end: float, share: float) -> float:
+SCHEDULES = Registry("schedule", "schedules", Schedule)
+
+
+def half_cosine(start: float, end: float, share: float) -> float:
+    """Return the value at a share of the way from one to the other, along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def depends_on_length(schedule: Choice) -> bool:
+    """True if an epoch's learning rate depends on the number of epochs; a user's own code is imported for that."""
+    return SCHEDULES.get(schedule.name).depends_on_length

@@ -95,7 +95,9 @@ class RunBoard:
         if self._content.batch_loss:
             first = (record.epoch - 1) * record.steps + 1
             for step, loss in enumerate(report.batch_losses.tolist(), start=first):
-                self._add(Summary(value=[Summary.Value(tag=BATCH_TAG, simple_value=loss)]), step)
+                value = Summary.Value(tag=BATCH_TAG, simple_value=loss)
+                event = Event(wall_time=time.time(), step=step, summary=Summary(value=[value]))
+                write_record(self._file.write, event.SerializeToString())
         self._sync()  # before the checkpoint commits the epoch
 
     def add_start(self, settings: Mapping[str, Any]) -> None:
@@ -158,7 +160,8 @@ def _histogram(tensor: Tensor) -> HistogramProto | None:
     torch's own writer counts in 1,549 bins with NumPy, which takes longer than a small network's whole epoch may.
     """
     flat = tensor.detach().float().reshape(-1)
-    low, high = (bound.item() for bound in flat.aminmax())
+    lowest, highest = flat.aminmax()
+    low, high = lowest.item(), highest.item()
     if not (low - low == 0.0 and high - high == 0.0):  # NaN or infinite
         return None
     top = high if high > low else low + max(abs(low), 1.0) * 1e-6

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cnnsweep.augmentations.base import augment
+from cnnsweep.augmentations.augment import augment
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.base import ImageSet, to_device
@@ -20,7 +20,7 @@ from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.models.registry import memory_order
 from cnnsweep.training.check_metric import check_metric
 from cnnsweep.training.last_batch import why_not_a_single_image
-from cnnsweep.types import Augmentation, Choice, Run
+from cnnsweep.types import Choice, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class TrainingTask:
         return self._why_not_a_single_image(run) if is_left_over else None
 
     def batch_lengths(self, run: Run) -> list[int]:
-        """Return the sizes of an epoch's batches; the last may be smaller than the others, or one larger."""
+        """Return the number of images of each batch of an epoch; the last may have fewer, or one more."""
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
         lengths = [min(batch_size, images - start) for start in range(0, images, batch_size)]
         if self.why_last_image_joins(run) is not None:
@@ -220,7 +220,7 @@ def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, i
 def _augmented(images: Tensor, items: Tensor, viewers: Sequence[tuple[Run, int]]) -> Tensor:
     """Return the images (N, G, C, H, W), each batch with the augmentation of its run in its epoch."""
     hows = [run.hyperparameters.augment for run, _ in viewers]
-    if all(how == Augmentation() for how in hows):
+    if not any(hows):
         return images
     items = to_device(items, images.device)
     return torch.stack(

@@ -54,7 +54,7 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
         return FailureKind.MEMORY
     if isinstance(error, DataError):
         return FailureKind.DATA
-    if isinstance(error, MetricError):
+    if isinstance(error, MetricError) or _is_a_components(error, run):
         return FailureKind.USER_CODE
     has_own_model = is_reference(run.model.name)
     if isinstance(error, ModelError):
@@ -93,6 +93,14 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
     while one is not None:
         yield one
         one = one.__cause__
+
+
+def _is_a_components(error: BaseException, run: Run) -> bool:
+    """True if a user's own optimizer, schedule, loss or augmentation raised, or called what did."""
+    names = [choice.name for choice in run.hyperparameters.components if is_reference(choice.name)]
+    places = {name.rpartition(":")[0] for name in names}
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(frame.f_code.co_filename in places or frame.f_globals.get("__name__") in places for frame in frames)
 
 
 def _is_a_models(error: BaseException) -> bool:

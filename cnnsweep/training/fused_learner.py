@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from cnnsweep.fusion.fused_module import FusedModel
+from cnnsweep.losses.base import make_loss, mean_of_runs, per_example_of_runs
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
@@ -70,7 +70,7 @@ class FusedProgram:
         with self._autocast():
             logits = self.model(images.to(self._dtype), copies, training=True)  # (K, N, classes)
             targets = labels.repeat_interleave(runs // copies, 0) if copies < runs else labels  # (K, N)
-            losses = self._losses(logits, targets)
+            losses = self._mean_losses(logits, targets)  # (K,)
         losses.sum().backward()  # the sum, so that each run's gradient is its own whole one
         gradients = [[None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves]
         for optimizer, rate, *of_run in zip(self._optimizers, rates, *gradients, strict=True):
@@ -81,9 +81,9 @@ class FusedProgram:
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
         with self._autocast():
             logits = self.model(images.to(self._dtype), 1, training=False)
-        scores = logits.flatten(0, 1) if self._precision == "fp64" else logits.flatten(0, 1).float()
+        scores = logits if self._precision == "fp64" else logits.float()
         targets = labels.expand(len(self._runs), -1)  # (K, N)
-        losses = functional.cross_entropy(scores, targets.reshape(-1), reduction="none").view(targets.shape)
+        losses = self._evaluation_losses(scores, targets)  # (K, N)
         return losses.sum(1, dtype=sum_dtype(self._device)), Predictions(logits, targets)
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
@@ -111,29 +111,16 @@ class FusedProgram:
             optimizer.load_state_dict(state)
 
     def _begin(self) -> None:
-        """Make an optimizer for each run over its slices of the parameters."""
+        """Make an optimizer for each run over its slices of the parameters, and the losses."""
         self._leaves = list(self.model.parameters.values())
         slices = [leaf.detach().unbind(0) for leaf in self._leaves]
         self._optimizers = [
             RunOptimizer(run.hyperparameters, [s[position] for s in slices], self._device)
             for position, run in enumerate(self._runs)
         ]
-        smoothing = [run.hyperparameters.label_smoothing for run in self._runs]
-        self._smoothing = torch.tensor(smoothing, device=self._device, dtype=self._dtype)[:, None]
-        self._same_smoothing = smoothing[0] if len(set(smoothing)) == 1 else None
-
-    def _losses(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return each run's mean cross-entropy (K,), as `nn.CrossEntropyLoss` defines it with label smoothing."""
-        classes = logits.shape[-1]
-        if self._same_smoothing is not None:
-            each = functional.cross_entropy(
-                logits.flatten(0, 1), targets.reshape(-1), reduction="none", label_smoothing=self._same_smoothing
-            )
-            return each.view(targets.shape).mean(1)
-        logarithms = functional.log_softmax(logits, -1)
-        right = -logarithms.gather(-1, targets[..., None]).squeeze(-1)
-        spread = -logarithms.sum(-1) / classes
-        return ((1 - self._smoothing) * right + self._smoothing * spread).mean(1)
+        losses = [make_loss(run.hyperparameters) for run in self._runs]
+        self._mean_losses = mean_of_runs(losses)
+        self._evaluation_losses = per_example_of_runs([loss.in_evaluation() for loss in losses])
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return autocast(self._device, self._precision)

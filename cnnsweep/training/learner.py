@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.fusion.rng import seed_step
+from cnnsweep.losses.base import make_loss
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.registry import build_model, memory_order
@@ -44,7 +45,7 @@ class Program(Protocol):
         """
 
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
-        """Return the summed cross-entropy (K,) float64 and the output that it comes from, in eval mode.
+        """Return the summed losses (K,) float64 and the output that they come from, in eval mode.
 
         All runs see the same images (N, C, H, W) and labels (N,).
         """
@@ -81,7 +82,8 @@ class PlainProgram:
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = RunOptimizer(h, self.parameters, device)
         self.device, self.classes = device, num_classes
-        self.loss = nn.CrossEntropyLoss(label_smoothing=h.label_smoothing)
+        self.loss = make_loss(h)
+        self.evaluation_loss = self.loss.in_evaluation()
         self.precision = precision
         self._gradients: list[Tensor | None] = [None] * len(self.parameters)
 
@@ -95,7 +97,7 @@ class PlainProgram:
             parameter.grad = None
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
-            loss = self.loss(logits, targets)
+            loss = self.loss.mean(logits, targets)
         loss.backward()
         self._gradients = [parameter.grad for parameter in self.parameters]
         self.optimizer.step(self._gradients, rates[0])
@@ -107,7 +109,7 @@ class PlainProgram:
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
         scores = logits if self.precision == "fp64" else logits.float()
-        losses = nn.functional.cross_entropy(scores, labels, reduction="none")
+        losses = self.evaluation_loss.per_example(scores, labels)
         return losses.sum(dtype=sum_dtype(self.device))[None], Predictions(logits[None], labels[None])
 
     def _set_training(self, training: bool) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cnnsweep.errors import FolderError
 from cnnsweep.metrics.names import LOSS, on_validation
-from cnnsweep.schedules.base import learning_rate
+from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import TrainingTask, training_batches, validation_batches
@@ -76,13 +76,13 @@ def train_group(
             while lanes:
                 epoch = _Epoch.next_of(lanes)
                 train = partial(_train_part, epoch, task, watcher, programs)
-                figures: list[_Figures | None] = []
+                measured_runs: list[_Measured | None] = []
                 if programs.is_threaded:
-                    figures += chain.from_iterable(programs.on_each(train))
+                    measured_runs += chain.from_iterable(programs.on_each(train))
                 else:
                     for program, part in programs.parts:
-                        figures += train(program, part)
-                _end_epoch(epoch, programs, lanes, figures, watcher)
+                        measured_runs += train(program, part)
+                _end_epoch(epoch, programs, lanes, measured_runs, watcher)
     except FolderError:
         raise
     except Exception as error:
@@ -128,10 +128,10 @@ def _begin(programs: Programs, lanes: list[Lane], watcher: Watcher, checkpoints:
 
 
 def _end_epoch(
-    epoch: _Epoch, programs: Programs, lanes: list[Lane], figures: Sequence[_Figures | None], watcher: Watcher
+    epoch: _Epoch, programs: Programs, lanes: list[Lane], measured_runs: Sequence[_Measured | None], watcher: Watcher
 ) -> None:
     """Report an epoch, and drop the slots that end with it, by themselves or by a decision."""
-    reports = _reports(epoch, programs, lanes, figures)
+    reports = _reports(epoch, programs, lanes, measured_runs)
     decisions = watcher.epoch_ended(reports) if reports else {}
     divergences = {report.record.run_id: report.record.divergence for report in reports}
     outcomes = _outcomes(lanes, epoch.progress, decisions, divergences)
@@ -225,14 +225,14 @@ class _Epoch:
 
 
 def _reports(
-    epoch: _Epoch, programs: Programs, lanes: Sequence[Lane], figures: Sequence[_Figures | None]
+    epoch: _Epoch, programs: Programs, lanes: Sequence[Lane], measured_runs: Sequence[_Measured | None]
 ) -> list[EpochReport]:
     """Move every slot on by the epoch, and return a report of each run that had not done it."""
     # Of a group's time, each run has its share.
     seconds = (time.perf_counter() - epoch.start) / max(1, sum(len(members) for members in epoch.due))
     reports = []
     for position, (lane, number, members, measured) in enumerate(
-        zip(lanes, epoch.numbers, epoch.due, figures, strict=True)
+        zip(lanes, epoch.numbers, epoch.due, measured_runs, strict=True)
     ):
         if not lane.members:  # it trains along, or would if its program trained
             lane.epochs_done = number
@@ -265,7 +265,7 @@ def _reports(
 
 
 @dataclass(frozen=True, slots=True)
-class _Figures:
+class _Measured:
     """Metrics of an epoch of one run, on the CPU.
 
     Attributes:
@@ -285,7 +285,7 @@ class _CancelledError(Exception):
 
 def _train_part(
     epoch: _Epoch, task: TrainingTask, watcher: Watcher, programs: Programs, program: Program, part: slice
-) -> Sequence[_Figures | None]:
+) -> Sequence[_Measured | None]:
     """Train the runs of one learner for an epoch and evaluate them on the held-out images of their fold."""
     runs, epochs = [lane.run for lane in epoch.lanes[part]], epoch.numbers[part]
     if epoch.is_done(part):  # it just waits: no other learner depends on it
@@ -297,12 +297,13 @@ def _train_part(
     sums = MetricSums(task.metrics)
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
+    schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
     for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
         rates = [
-            learning_rate(h.schedule, h.lr, (number - 1) * steps + step, steps, h.epochs)
-            for h, number in ((run.hyperparameters, number) for run, number in own)
+            schedule.lr_at((number - 1) * steps + step, steps, run.hyperparameters.epochs, run.hyperparameters.lr)
+            for schedule, (run, number) in zip(schedules, own, strict=True)
         ]
         seeds = [forward_seed(run, number, step) for run, number in own]
         loss, predictions = program.train_step(images, labels, rates, seeds)
@@ -313,7 +314,7 @@ def _train_part(
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
     mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
     measured = joined(sums.values(mean_losses, images_in_all), validation)
-    return [_Figures(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
+    return [_Measured(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
 
 
 def _validate(program: Program, runs: Sequence[Run], task: TrainingTask) -> Values | None:

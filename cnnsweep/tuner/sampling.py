@@ -27,7 +27,7 @@ from cnnsweep.samplers.space import SearchSpace
 from cnnsweep.storage.atomic_files import to_json
 from cnnsweep.storage.state import AskedRound, RunHistory, SweepHistory
 from cnnsweep.tuner.pruning import average_curve
-from cnnsweep.types import ModelChoice, Run, RunStatus
+from cnnsweep.types import Choice, ModelChoice, Run, RunStatus
 
 _REFILL = 0.5  # of the settings that train at once have ended, before a search asks for others in their place
 FIRST_ROUND = 10  # before anything is known: as many as Optuna's TPE draws at random
@@ -354,5 +354,9 @@ def _written(setting: Setting) -> dict[str, Any]:
 
 
 def _identity(value: Any) -> Any:
-    """Return a value of a setting as plain JSON; a user's own model counts by its content too."""
-    return [as_written(value), value.code] if isinstance(value, ModelChoice) else as_written(value)
+    """Return a value of a setting as plain JSON; a user's own code counts by its content too."""
+    if isinstance(value, ModelChoice):
+        return [as_written(value), value.code]
+    choices = value if isinstance(value, tuple) else (value,)
+    codes = [one.code for one in choices if isinstance(one, Choice) and one.code is not None]
+    return [as_written(value), *codes] if codes else as_written(value)

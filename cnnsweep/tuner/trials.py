@@ -12,6 +12,7 @@ from cnnsweep.errors import ModelError, UsageError
 from cnnsweep.models.check import count_parameters, notes_on_models
 from cnnsweep.storage.state import SweepHistory
 from cnnsweep.storage.writer import Recorder
+from cnnsweep.training.check_components import check_components
 from cnnsweep.tuner.sampling import Asker
 from cnnsweep.types import Run, RunStatus
 
@@ -119,14 +120,15 @@ def _with_known_names(runs: Iterable[Run], history: SweepHistory) -> tuple[Run, 
 
 
 def _count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
+    check_components(runs)
     return count_parameters(runs, dataset.train.image_shape, len(dataset.classes))
 
 
 def _parameters_if_built(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
-    """Return each run's number of parameters, by its id; 0 for a model that does not fit, which fails as it starts."""
+    """Return each run's number of parameters, by its id; 0 where its model does not fit: it will fail."""
     try:
         return _count_parameters(runs, dataset)
-    except ModelError:
+    except (ModelError, UsageError):
         if len(runs) == 1:
             return {runs[0].id: 0}
         half = len(runs) // 2

@@ -145,6 +145,7 @@ def test_dump_holds_every_default() -> None:
         "  # beta2: 0.999 (default)\n"
         "  # eps: 1.0e-08 (default)\n"
         "  # schedule: constant (default)\n"
+        "  # loss_function: cross_entropy (default)\n"
         "  # label_smoothing: 0.0 (default)\n"
         "  # augment: none (default)\n"
     )

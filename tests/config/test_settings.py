@@ -16,7 +16,7 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import Expansion, expand_runs
 from cnnsweep.errors import UsageError
-from cnnsweep.types import Run
+from cnnsweep.types import Choice, Run
 
 HEAD = "name: s\ndataset: shapes\n"
 
@@ -172,7 +172,10 @@ def test_included_setting_is_not_excluded() -> None:
 def test_included_setting_needs_no_axis_that_does_not_apply_to_it() -> None:
     text = "params: {optimizer: [adam, sgd], momentum: [0.8, 0.9], lr: [1, 2]}\nwhen: {momentum: {optimizer: sgd}}\n"
     spec = spec_of(text + "include: [{optimizer: adam, lr: 3}, {optimizer: sgd, lr: 3, momentum: 0.5}]\n")
-    assert spec.include == ({"optimizer": "adam", "lr": 3.0}, {"optimizer": "sgd", "momentum": 0.5, "lr": 3.0})
+    assert spec.include == (
+        {"optimizer": Choice("adam"), "lr": 3.0},
+        {"optimizer": Choice("sgd"), "momentum": 0.5, "lr": 3.0},
+    )
     assert parse_sweep(dump_spec(spec), "dumped") == spec
 
 

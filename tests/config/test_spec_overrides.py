@@ -7,7 +7,7 @@ from cnnsweep.pruners.halving import Halving
 from cnnsweep.pruners.median import Median
 from cnnsweep.samplers.random import Random
 from cnnsweep.samplers.space import Interval
-from cnnsweep.types import ModelChoice, Schedule
+from cnnsweep.types import Choice, ModelChoice
 
 SWEEP = "name: s\ndataset: shapes\nprecision: fp32\nmodel: cnn\nparams:\n  lr: 0.1\n  epochs: [1, 2]\n"
 
@@ -41,7 +41,7 @@ def test_override_reaches_into_mappings_and_makes_them() -> None:
     assert parse("model.channels=[8, 16]").model == ModelChoice("cnn", {"channels": [8, 16]})
     assert parse("tensorboard.images=false").tensorboard.images is False
     assert parse("params.schedule=cosine", "params.schedule.warmup=2").axes["schedule"] == (
-        Schedule("cosine", warmup=2.0),
+        Choice("cosine", {"warmup": 2.0}),
     )
 
 

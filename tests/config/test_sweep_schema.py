@@ -9,7 +9,7 @@ import pytest
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec, TensorBoard
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Normalization, Schedule
+from cnnsweep.types import Choice, DatasetChoice, ModelChoice, Normalization
 
 SHAPES = {"size": 28, "channels": 1, "classes": 10, "train": 10000, "test": 2000, "seed": 0}
 
@@ -93,29 +93,32 @@ def test_empty_params_are_a_sweep_of_one_run() -> None:
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("constant", Schedule("constant")),
-        ("one_cycle", Schedule("one_cycle")),
-        ("{name: cosine, warmup: 1, final: 0.01}", Schedule("cosine", warmup=1.0, final=0.01)),
-        ("{name: one_cycle, peak: 0.5}", Schedule("one_cycle", peak=0.5)),
-        ("{name: step, every: 2, factor: 0.5, warmup: 0.5}", Schedule("step", warmup=0.5, every=2, factor=0.5)),
+        ("constant", Choice("constant")),
+        ("one_cycle", Choice("one_cycle")),
+        ("{name: cosine, warmup: 1, final: 0.01}", Choice("cosine", {"warmup": 1.0, "final": 0.01})),
+        ("{name: one_cycle, peak: 0.5}", Choice("one_cycle", {"peak": 0.5})),
+        (
+            "{name: step, every: 2, factor: 0.5, warmup: 0.5}",
+            Choice("step", {"warmup": 0.5, "every": 2, "factor": 0.5}),
+        ),
     ],
 )
-def test_schedule_is_a_name_or_a_mapping(written: str, meant: Schedule) -> None:
+def test_schedule_is_a_name_or_a_mapping(written: str, meant: Choice) -> None:
     assert parse(f"params: {{schedule: {written}}}").axes["schedule"] == (meant,)
 
 
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
-        ("none", Augmentation()),
-        ("flip", Augmentation(flip=True)),
-        ("flip+crop", Augmentation(flip=True, crop=4)),
-        ("crop + cutout", Augmentation(crop=4, cutout=8)),
-        ("{flip: yes, crop: 2}", Augmentation(flip=True, crop=2)),
-        ("{}", Augmentation()),
+        ("none", ()),
+        ("flip", (Choice("flip"),)),
+        ("flip+crop", (Choice("flip"), Choice("crop"))),
+        ("crop + cutout", (Choice("crop"), Choice("cutout"))),
+        ("{flip: yes, crop: 2}", (Choice("flip"), Choice("crop", {"padding": 2}))),
+        ("{}", ()),
     ],
 )
-def test_augmentation_is_names_or_a_mapping(written: str, meant: Augmentation) -> None:
+def test_augmentation_is_names_or_a_mapping(written: str, meant: tuple[Choice, ...]) -> None:
     assert parse(f"params: {{augment: {written}}}").axes["augment"] == (meant,)
 
 

@@ -20,7 +20,8 @@ from cnnsweep.planning.scheduling import Load
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import Part, TrainingTask
 from cnnsweep.types import (
-    Augmentation,
+    CONSTANT,
+    Choice,
     Decision,
     EpochReport,
     Hyperparameters,
@@ -28,19 +29,19 @@ from cnnsweep.types import (
     Run,
     RunGroup,
     RunOutcome,
-    Schedule,
 )
 
 ADAM = Hyperparameters(
     lr=0.01, batch_size=9, shuffle=True, epochs=2, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,
-    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
-    augment=Augmentation(), seed=1,
+    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
+    augment=(), seed=1,
 )  # fmt: skip
 SGD = dataclasses.replace(ADAM, optimizer="sgd", momentum=0.9, nesterov=True, beta1=None, beta2=None, eps=None)
 RMSPROP = dataclasses.replace(ADAM, optimizer="rmsprop", momentum=0.5, beta1=None, beta2=None)
+_ALL_THREE = (Choice("flip"), Choice("crop", {"padding": 1}), Choice("cutout", {"side": 3}))
 HARD = dataclasses.replace(
     ADAM, optimizer="adamw", weight_decay=0.1, label_smoothing=0.1, grad_clip=0.5,
-    schedule=Schedule("cosine", warmup=1.0), augment=Augmentation(flip=True, crop=1, cutout=3),
+    schedule=Choice("cosine", {"warmup": 1.0}), augment=_ALL_THREE,
 )  # fmt: skip
 PLAIN = ModelChoice("cnn", {"channels": [3], "kernel_size": 3, "hidden": [6]})
 NORMED = ModelChoice("cnn", {"channels": [3, 4], "kernel_size": 3, "hidden": [6], "dropout": 0.3, "batch_norm": True})

@@ -27,7 +27,7 @@ from cnnsweep.executors.messages import (
 from cnnsweep.planning.scheduling import Place
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.types import (
-    Augmentation,
+    CONSTANT,
     Decision,
     EpochRecord,
     EpochReport,
@@ -38,13 +38,12 @@ from cnnsweep.types import (
     RunGroup,
     RunOutcome,
     RunStatus,
-    Schedule,
 )
 
 SETTINGS = Hyperparameters(
     lr=0.01, batch_size=16, shuffle=True, epochs=3, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,
-    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
-    augment=Augmentation(), seed=1,
+    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
+    augment=(), seed=1,
 )  # fmt: skip
 CPU = Place("cpu", 1)
 _LONGEST_SILENCE = 200  # waits in a row in which nothing comes: somebody waits forever

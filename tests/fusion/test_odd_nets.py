@@ -16,7 +16,7 @@ from cnnsweep.models.logits import logits_of
 from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram, Program, forward_seed
-from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
+from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run
 
 FILE = Path(odd_nets.__file__)
 SHAPE, CLASSES, CPU, RATE = (3, 8, 8), odd_nets.CLASSES, torch.device("cpu"), 0.05
@@ -53,10 +53,10 @@ def run_of(name: str, seed: int) -> Run:
         beta2=None,
         eps=None,
         weight_decay=1e-3,
-        schedule=Schedule(),
+        schedule=CONSTANT,
         label_smoothing=0.0,
         grad_clip=None,
-        augment=Augmentation(),
+        augment=(),
         seed=seed,
     )
     return Run(f"{name}{seed}", f"{name}{seed}", ModelChoice(f"{FILE}:{name}"), hyperparameters, {}, name)

@@ -22,7 +22,7 @@ from cnnsweep.training.data_module import Part, TrainingTask, training_batches
 from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram, Program
 from cnnsweep.training.trainer import train_group
-from cnnsweep.types import Augmentation, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup, Schedule
+from cnnsweep.types import CONSTANT, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup
 
 BATCH = 16
 LENET = ModelChoice("lenet", {})
@@ -30,8 +30,8 @@ BATCH_NORM = ModelChoice("cnn", {"channels": [4, 8], "kernel_size": 3, "hidden":
 CPU = torch.device("cpu")
 ADAM = Hyperparameters(
     lr=0.01, batch_size=BATCH, shuffle=True, epochs=1, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,
-    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
-    augment=Augmentation(), seed=1,
+    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
+    augment=(), seed=1,
 )  # fmt: skip
 SGD = dataclasses.replace(ADAM, optimizer="sgd", momentum=0.9, nesterov=True, beta1=None, beta2=None, eps=None)
 RMSPROP = dataclasses.replace(ADAM, optimizer="rmsprop", momentum=0.0, beta1=None, beta2=None)

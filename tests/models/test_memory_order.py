@@ -20,16 +20,7 @@ from cnnsweep.seeding import derive_seed
 from cnnsweep.training.data_module import Part, TrainingTask
 from cnnsweep.training.trainer import train_group
 from cnnsweep.training.verify_fused import check_fused
-from cnnsweep.types import (
-    Augmentation,
-    EpochReport,
-    Hyperparameters,
-    ModelChoice,
-    Run,
-    RunGroup,
-    RunOutcome,
-    Schedule,
-)
+from cnnsweep.types import CONSTANT, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup, RunOutcome
 
 CPU = torch.device("cpu")
 CLASSES, SIDE, IMAGES, BATCH = 3, 8, 10, 4  # the last batch has two images
@@ -193,8 +184,8 @@ def task_of(channels: int) -> TrainingTask:
 def runs_of(choice: ModelChoice, count: int) -> list[Run]:
     h = Hyperparameters(
         lr=0.1, batch_size=BATCH, shuffle=False, epochs=1, optimizer="sgd", momentum=0.9, nesterov=False, beta1=None,
-        beta2=None, eps=None, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
-        augment=Augmentation(), seed=1,
+        beta2=None, eps=None, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
+        augment=(), seed=1,
     )  # fmt: skip
     each = [dataclasses.replace(h, lr=h.lr / (k + 1), seed=k) for k in range(count)]
     return [Run(f"run{k}", f"run{k}", choice, own, {}, f"c{k}") for k, own in enumerate(each)]

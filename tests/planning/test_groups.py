@@ -16,12 +16,12 @@ from cnnsweep.planning.batching import (
     whole_configurations,
 )
 from cnnsweep.planning.cost import disk_bytes, group_seconds
-from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, RunGroup, Schedule, even_sizes
+from cnnsweep.types import CONSTANT, Choice, Hyperparameters, ModelChoice, Run, RunGroup, even_sizes
 
 ADAM = Hyperparameters(
     lr=0.01, batch_size=16, shuffle=True, epochs=3, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,
-    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
-    augment=Augmentation(), seed=1,
+    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
+    augment=(), seed=1,
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_runs_that_see_the_same_batches_stand_side_by_side():
         make_run("c", shuffle=False, seed=1),
         make_run("d", seed=1, lr=0.1),
         make_run("e", shuffle=False, seed=3),
-        make_run("f", shuffle=False, seed=3, augment=Augmentation(flip=True)),
+        make_run("f", shuffle=False, seed=3, augment=(Choice("flip"),)),
         make_run("g", seed=2, lr=0.1),
     ]
     (members,) = runs_of_a_kind(runs, {})
@@ -73,11 +73,11 @@ def test_runs_that_see_the_same_batches_stand_side_by_side():
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [
-        (Schedule(), [["short", "long"], ["other"]]),
-        (Schedule("step", every=2), [["short", "long"], ["other"]]),
-        (Schedule("constant", warmup=1.0), [["short", "long"], ["other"]]),
-        (Schedule("cosine"), [["long"], ["short"], ["other"]]),
-        (Schedule("one_cycle"), [["long"], ["short"], ["other"]]),
+        (CONSTANT, [["short", "long"], ["other"]]),
+        (Choice("step", {"every": 2}), [["short", "long"], ["other"]]),
+        (Choice("constant", {"warmup": 1.0}), [["short", "long"], ["other"]]),
+        (Choice("cosine"), [["long"], ["short"], ["other"]]),
+        (Choice("one_cycle"), [["long"], ["short"], ["other"]]),
     ],
 )
 def test_runs_that_differ_in_epochs_alone_are_one_trajectory_unless_their_schedule_looks_at_the_end(schedule, expected):

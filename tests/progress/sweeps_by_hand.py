@@ -13,15 +13,7 @@ from rich.console import Console
 from cnnsweep.callbacks import SweepOverview
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.progress.base import Display
-from cnnsweep.types import (
-    Augmentation,
-    EpochRecord,
-    Hyperparameters,
-    ModelChoice,
-    Run,
-    RunOutcome,
-    Schedule,
-)
+from cnnsweep.types import CONSTANT, EpochRecord, Hyperparameters, ModelChoice, Run, RunOutcome
 
 VAL_ACCURACY = Objective("val_accuracy", "max")
 
@@ -29,8 +21,8 @@ VAL_ACCURACY = Objective("val_accuracy", "max")
 def make_run(number: int, settings: Mapping[str, Any], epochs: int = 3, model: str = "lenet") -> Run:
     hyperparameters = Hyperparameters(
         lr=0.01, batch_size=settings.get("batch_size", 100), shuffle=True, epochs=epochs, optimizer="adam",
-        momentum=None, nesterov=None, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(),
-        label_smoothing=0.0, grad_clip=None, augment=Augmentation(), seed=0,
+        momentum=None, nesterov=None, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=CONSTANT,
+        label_smoothing=0.0, grad_clip=None, augment=(), seed=0,
     )  # fmt: skip
     run_id = f"{number:016x}"
     return Run(run_id, f"run-{number}", ModelChoice(model), hyperparameters, settings, configuration=run_id)

@@ -26,16 +26,7 @@ from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import Part, TrainingTask
 from cnnsweep.training.trainer import train_group
 from cnnsweep.training.verify_fused import check_fused
-from cnnsweep.types import (
-    Augmentation,
-    Decision,
-    EpochReport,
-    ModelChoice,
-    Run,
-    RunGroup,
-    RunOutcome,
-    RunStatus,
-)
+from cnnsweep.types import Choice, Decision, EpochReport, ModelChoice, Run, RunGroup, RunOutcome, RunStatus
 
 NETS = """
 import random
@@ -205,7 +196,11 @@ def test_what_python_code_draws_is_new_in_each_step_and_epoch_of_each_run(task, 
 
 @pytest.mark.parametrize("together", [False, True], ids=["alone", "in a group"])
 def test_augmentation_is_drawn_anew_in_each_epoch_of_each_run(task, nets, together):
-    runs = make_runs(ModelChoice(f"{nets}:Frozen"), 3, augment=Augmentation(flip=True, crop=3, cutout=3))
+    runs = make_runs(
+        ModelChoice(f"{nets}:Frozen"),
+        3,
+        augment=(Choice("flip"), Choice("crop", {"padding": 3}), Choice("cutout", {"side": 3})),
+    )
     assert_all_different(train(task, runs, together=together).losses)
 
 

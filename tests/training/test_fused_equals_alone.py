@@ -25,7 +25,8 @@ from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram
 from cnnsweep.training.trainer import GroupError, build_programs, train_group
 from cnnsweep.types import (
-    Augmentation,
+    CONSTANT,
+    Choice,
     DatasetChoice,
     Decision,
     EpochReport,
@@ -35,7 +36,6 @@ from cnnsweep.types import (
     RunGroup,
     RunOutcome,
     RunStatus,
-    Schedule,
 )
 
 TOLERANCE = 1e-9
@@ -43,8 +43,8 @@ CNN = ModelChoice("cnn", {"channels": [3, 4], "kernel_size": 3, "hidden": [6], "
 PLAIN_CNN = ModelChoice("cnn", {"channels": [3], "kernel_size": 3, "hidden": [6]})
 ADAM = Hyperparameters(
     lr=0.01, batch_size=8, shuffle=True, epochs=2, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,
-    beta2=0.999, eps=1e-5, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
-    augment=Augmentation(), seed=1,
+    beta2=0.999, eps=1e-5, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
+    augment=(), seed=1,
 )  # fmt: skip
 SGD = dataclasses.replace(ADAM, optimizer="sgd", momentum=0.9, nesterov=False, beta1=None, beta2=None, eps=None)
 RMSPROP = dataclasses.replace(ADAM, optimizer="rmsprop", momentum=0.0, beta1=None, beta2=None)
@@ -184,12 +184,15 @@ def test_runs_of_a_group_may_differ_in_everything_but_model_and_batch_size(task)
         ADAM,
         dataclasses.replace(ADAM, shuffle=False, seed=5, epochs=3),
         dataclasses.replace(ADAM, shuffle=False, seed=6, label_smoothing=0.2),
-        dataclasses.replace(ADAM, schedule=Schedule("cosine", warmup=0.5), epochs=4, beta1=0.5, beta2=0.9),
-        dataclasses.replace(ADAM, schedule=Schedule("one_cycle"), grad_clip=0.1, eps=1e-3),
+        dataclasses.replace(ADAM, schedule=Choice("cosine", {"warmup": 0.5}), epochs=4, beta1=0.5, beta2=0.9),
+        dataclasses.replace(ADAM, schedule=Choice("one_cycle"), grad_clip=0.1, eps=1e-3),
         dataclasses.replace(
-            ADAM, schedule=Schedule("step", every=1), augment=Augmentation(True, 2, 3), weight_decay=0.1
+            ADAM,
+            schedule=Choice("step", {"every": 1}),
+            augment=(Choice("flip"), Choice("crop", {"padding": 2}), Choice("cutout", {"side": 3})),
+            weight_decay=0.1,
         ),
-        dataclasses.replace(ADAM, augment=Augmentation(flip=True), grad_clip=10.0, seed=9),
+        dataclasses.replace(ADAM, augment=(Choice("flip"),), grad_clip=10.0, seed=9),
         SGD,
         dataclasses.replace(SGD, momentum=0.0, seed=9, weight_decay=0.01),
         dataclasses.replace(RMSPROP, epochs=3, grad_clip=1.0),
@@ -275,7 +278,10 @@ def go_on(task: TrainingTask, collector: Collector, *goals: tuple[Run, int]) -> 
 def test_runs_at_different_epochs_train_together_as_they_do_alone(task):
     """Each sees its own images, learning rates and masks, wherever the others are."""
     changing = dataclasses.replace(
-        ADAM, epochs=4, schedule=Schedule("cosine", warmup=1.0), augment=Augmentation(flip=True, crop=1, cutout=3)
+        ADAM,
+        epochs=4,
+        schedule=Choice("cosine", {"warmup": 1.0}),
+        augment=(Choice("flip"), Choice("crop", {"padding": 1}), Choice("cutout", {"side": 3})),
     )
     rates = different_rates(changing, 4)
     a, b, c, d = runs = make_runs(*(dataclasses.replace(h, seed=1) for h in rates))
@@ -496,8 +502,10 @@ def test_lenet_on_real_images_trains_together_as_alone(shared_data):
     runs = make_runs(
         h,
         dataclasses.replace(h, lr=0.01, shuffle=False),
-        dataclasses.replace(h, schedule=Schedule("cosine", warmup=0.5), seed=3),
-        dataclasses.replace(h, augment=Augmentation(flip=True, crop=2), label_smoothing=0.1, grad_clip=1.0),
+        dataclasses.replace(h, schedule=Choice("cosine", {"warmup": 0.5}), seed=3),
+        dataclasses.replace(
+            h, augment=(Choice("flip"), Choice("crop", {"padding": 2})), label_smoothing=0.1, grad_clip=1.0
+        ),
         model=ModelChoice("lenet"),
     )
     assert_same_training(train_together(task, runs), train_alone(task, runs))

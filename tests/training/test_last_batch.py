@@ -20,7 +20,7 @@ from cnnsweep.seeding import generator
 from cnnsweep.training.data_module import Part, TrainingTask, training_batches
 from cnnsweep.training.verify_fused import check_fused
 from cnnsweep.tuner.forecast import ForecastOptions, forecast_sweep
-from cnnsweep.types import Augmentation, Hyperparameters, ModelChoice, Run, Schedule
+from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run
 
 NETS = """
 import torch
@@ -57,8 +57,8 @@ class Choosing(Norm):
 """
 H = Hyperparameters(
     lr=0.05, batch_size=10, shuffle=True, epochs=2, optimizer="sgd", momentum=0.9, nesterov=False, beta1=None,
-    beta2=None, eps=None, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
-    augment=Augmentation(), seed=3,
+    beta2=None, eps=None, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
+    augment=(), seed=3,
 )  # fmt: skip
 IMAGES = 21
 

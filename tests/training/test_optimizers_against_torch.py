@@ -26,6 +26,7 @@ from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram
 from cnnsweep.training.trainer import train_group
 from cnnsweep.types import (
+    Choice,
     Decision,
     EpochReport,
     Hyperparameters,
@@ -34,7 +35,6 @@ from cnnsweep.types import (
     RunGroup,
     RunOutcome,
     RunStatus,
-    Schedule,
 )
 
 CPU = torch.device("cpu")
@@ -268,7 +268,7 @@ def trained_by_hand(task: TrainingTask, run: Run, option: str, epochs: int) -> d
 def runs_of(model: ModelChoice, option: str, count: int, clip: float | None = None) -> list[Run]:
     h = dataclasses.replace(
         OPTIONS[option][0],
-        batch_size=BATCH, epochs=2, lr=0.02, grad_clip=clip, schedule=Schedule("step", every=1, factor=0.5),
+        batch_size=BATCH, epochs=2, lr=0.02, grad_clip=clip, schedule=Choice("step", {"every": 1, "factor": 0.5}),
     )  # fmt: skip
     each = [dataclasses.replace(h, lr=h.lr * (k + 1), seed=k) for k in range(count)]
     return [Run(f"run{k}", f"run{k}", model, own, {}, f"c{k}") for k, own in enumerate(each)]

@@ -11,7 +11,8 @@ import pytest
 import torch
 from test_trainer import ADAM, RMSPROP, SGD
 
-from cnnsweep.optimizers.base import build_optimizer
+from cnnsweep.optimizers.base import make_optimizer
+from cnnsweep.types import Hyperparameters
 
 CPU = torch.device("cpu")
 ADAMW = dataclasses.replace(ADAM, optimizer="adamw", weight_decay=0.1)
@@ -21,6 +22,10 @@ KINDS = {
     "adamw": (ADAMW, torch.optim.AdamW, {"betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.1, "fused": True}),
     "rmsprop": (RMSPROP, torch.optim.RMSprop, {"momentum": 0.0, "eps": 1e-8, "foreach": True}),
 }
+
+
+def build_optimizer(h: Hyperparameters, weights: list[torch.Tensor]) -> torch.optim.Optimizer:
+    return make_optimizer(h).build(weights, h.lr, CPU)
 
 
 def parameters() -> list[torch.Tensor]:
@@ -49,14 +54,14 @@ def plain(state: object) -> object:
 def test_optimizer_is_torchs_own_to_the_last_bit_also_after_a_resume(kind):
     hyperparameters, stock, options = KINDS[kind]
     ours, theirs = parameters(), parameters()
-    our_optimizer = build_optimizer(hyperparameters, ours, CPU)
+    our_optimizer = build_optimizer(hyperparameters, ours)
     their_optimizer = stock(theirs, lr=hyperparameters.lr, **options)
     assert isinstance(our_optimizer, stock)
     train(our_optimizer, ours, 3)
     train(their_optimizer, theirs, 3)
     state = copy.deepcopy(our_optimizer.state_dict())
     assert plain(state) == plain(their_optimizer.state_dict())
-    our_optimizer = build_optimizer(hyperparameters, ours, CPU)
+    our_optimizer = build_optimizer(hyperparameters, ours)
     our_optimizer.load_state_dict(state)
     train(our_optimizer, ours, 2)
     train(their_optimizer, theirs, 2)
@@ -66,14 +71,14 @@ def test_optimizer_is_torchs_own_to_the_last_bit_also_after_a_resume(kind):
 
 def test_step_of_an_optimizer_is_not_recorded_for_gradients():
     weights = parameters()
-    train(build_optimizer(SGD, weights, CPU), weights, 1)
+    train(build_optimizer(SGD, weights), weights, 1)
     assert all(weight.is_leaf for weight in weights)
 
 
 def test_torchs_own_classes_stay_what_they_are():
     before = dict(vars(torch.optim.Adam)), dict(vars(torch.optim.Optimizer))
     weights = parameters()
-    train(build_optimizer(ADAM, weights, CPU), weights, 1)
+    train(build_optimizer(ADAM, weights), weights, 1)
     assert (dict(vars(torch.optim.Adam)), dict(vars(torch.optim.Optimizer))) == before
 
 
@@ -83,7 +88,7 @@ def test_training_with_any_optimizer_leaves_torchs_compiler_alone(request):
         "import sys; from test_stock_optimizers import *\n"
         "for hyperparameters, *_ in KINDS.values():\n"
         "    weights = parameters()\n"
-        "    optimizer = build_optimizer(hyperparameters, weights, CPU)\n"
+        "    optimizer = build_optimizer(hyperparameters, weights)\n"
         "    train(optimizer, weights, 2)\n"
         "    optimizer.load_state_dict(optimizer.state_dict())\n"
         "print('torch._dynamo' in sys.modules)"

@@ -19,7 +19,8 @@ from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import Part, TrainingTask
 from cnnsweep.training.trainer import train_group
 from cnnsweep.types import (
-    Augmentation,
+    CONSTANT,
+    Choice,
     Decision,
     EpochReport,
     Hyperparameters,
@@ -28,14 +29,13 @@ from cnnsweep.types import (
     RunGroup,
     RunOutcome,
     RunStatus,
-    Schedule,
 )
 
 SMALL_CNN = ModelChoice("cnn", {"channels": [4], "kernel_size": 3, "hidden": [8]})
 ADAM = Hyperparameters(
     lr=0.01, batch_size=16, shuffle=True, epochs=3, optimizer="adam", momentum=None, nesterov=None, beta1=0.9,
-    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=Schedule(), label_smoothing=0.0, grad_clip=None,
-    augment=Augmentation(), seed=1,
+    beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
+    augment=(), seed=1,
 )  # fmt: skip
 SGD = dataclasses.replace(ADAM, optimizer="sgd", momentum=0.9, nesterov=True, beta1=None, beta2=None, eps=None)
 RMSPROP = dataclasses.replace(ADAM, optimizer="rmsprop", momentum=0.0, beta1=None, beta2=None)
@@ -189,7 +189,9 @@ def test_shuffle_does_what_it_says(task):
 
 def test_training_twice_gives_the_same_bits_and_another_seed_does_not(task):
     stochastic = ModelChoice("cnn", {"channels": [4], "kernel_size": 3, "hidden": [8], "dropout": 0.5})
-    h = dataclasses.replace(ADAM, augment=Augmentation(flip=True, crop=1, cutout=2))
+    h = dataclasses.replace(
+        ADAM, augment=(Choice("flip"), Choice("crop", {"padding": 1}), Choice("cutout", {"side": 2}))
+    )
     first, again = (train(task, h, model=stochastic) for _ in range(2))
     torch.rand(7)  # a moved global generator must not matter
     for a, b in zip(first.weights, again.weights, strict=True):
@@ -203,7 +205,7 @@ def test_training_twice_gives_the_same_bits_and_another_seed_does_not(task):
 def test_resumed_run_equals_uninterrupted_run(task, hyperparameters, stop_after):
     model = ModelChoice("cnn", {"channels": [4], "kernel_size": 3, "hidden": [8], "dropout": 0.3, "batch_norm": True})
     h = dataclasses.replace(
-        hyperparameters, schedule=Schedule("cosine", warmup=0.5), augment=Augmentation(crop=1), epochs=4
+        hyperparameters, schedule=Choice("cosine", {"warmup": 0.5}), augment=(Choice("crop", {"padding": 1}),), epochs=4
     )
     whole = train(task, h, model=model)
     part = train(task, h, Listener([Decision.CONTINUE] * (stop_after - 1) + [Decision.INTERRUPT]), model=model)

@@ -1,0 +1,86 @@
+"""Augmentation of a batch: all that a run asks for, in its order."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from cnnsweep.augmentations.base import AUGMENTATIONS, Augmentation, Move, in_order, stream_name
+from cnnsweep.augmentations.moving import moved
+from cnnsweep.seeding import uniform_per_item
+from cnnsweep.types import Choice
+
+# Streams of the first three: all from one of five numbers an image, each its own of them. This table is closed: an
+# augmentation that is added has a stream of its own.
+_FIRST_STREAM, _FIRST_DRAWS = "augment", 5
+_FIRST: Mapping[str, slice] = {
+    "flip": slice(0, 1),
+    "crop": slice(1, 3),  # row, column
+    "cutout": slice(3, 5),  # row, column
+}
+
+
+class Draws:
+    """Numbers for each of some images in an epoch, from a stream of its own for each augmentation, by its name.
+
+    Args:
+        items: (N,) int64 positions of the images in the data set.
+    """
+
+    def __init__(self, seed: int, epoch: int, items: Tensor) -> None:
+        self._seed, self._epoch, self._items = seed, epoch, items
+        self._drawn: dict[tuple[str, int], Tensor] = {}
+
+    def of(self, augmentation: str, count: int) -> Tensor:
+        """Return an augmentation's numbers (N, count), float32 in [0, 1), on the device of the items.
+
+        Args:
+            count: the number of its draws for an image, always the same.
+        """
+        if augmentation not in _FIRST:
+            return self._stream(f"{_FIRST_STREAM}.{augmentation}", count)
+        numbers = self._stream(_FIRST_STREAM, _FIRST_DRAWS)[:, _FIRST[augmentation]]
+        assert numbers.shape[1] == count
+        return numbers
+
+    def _stream(self, stream: str, count: int) -> Tensor:
+        if (stream, count) not in self._drawn:
+            drawn = uniform_per_item(self._seed, stream, self._epoch, self._items, count)
+            self._drawn[stream, count] = drawn
+        return self._drawn[stream, count]
+
+
+def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int, epoch: int) -> Tensor:
+    """Return the images, changed by each of the augmentations in the order of `in_order`.
+
+    Args:
+        images: (N, C, H, W) uint8; they stay as they are.
+        items: (N,) int64 positions in the data set, on the same device. An image's changes depend on
+            (seed, epoch, item) alone, not on its batch.
+
+    Returns:
+        (N, C, H, W) uint8; `images` itself when no augmentation is given.
+    """
+    if not choices:
+        return images
+    draws = Draws(seed, epoch, items)
+    steps = [(one, functools.partial(draws.of, stream)) for stream, one in _make(tuple(choices))]
+    changed = images
+    for is_move, together in itertools.groupby(steps, key=lambda step: isinstance(step[0], Move)):
+        if is_move:
+            changed = moved(changed, list(together))  # type: ignore[arg-type]
+            continue
+        changed = images.clone(memory_format=torch.contiguous_format) if changed is images else changed
+        for augmentation, draw in together:
+            changed = augmentation.apply(changed, draw)
+    return changed
+
+
+@functools.lru_cache(maxsize=256)
+def _make(choices: tuple[Choice, ...]) -> list[tuple[str, Augmentation]]:
+    """Return the augmentations in the order of their application, each with the name of its stream."""
+    return [(stream_name(one), AUGMENTATIONS.make(one)) for one in in_order(choices)]

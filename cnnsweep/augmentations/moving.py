@@ -1,0 +1,30 @@
+"""Moves of whole rows and columns of images, several in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cnnsweep.augmentations.base import Draw, Move
+
+
+def moved(images: Tensor, moves: Sequence[tuple[Move, Draw]]) -> Tensor:
+    """Return images after some moves, in their order: whole rows first, which is quick, then columns."""
+    count, channels, height, width = images.shape
+    rows = first_rows = torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device)
+    for move, draws in reversed(moves):  # from a pixel of the result back to the pixel that it comes from
+        rows, columns = move.source(rows, columns, (height, width), draws)
+    if rows is not first_rows or not all(move.stays_inside for move, _ in moves):
+        # One more row and column, of zeros, stand for all that lie outside.
+        rows = torch.where((rows >= 0) & (rows < height), rows, height).expand(count, -1)
+        columns = torch.where((columns >= 0) & (columns < width), columns, width)
+        starts = torch.arange(count * channels, device=images.device).view(count, channels, 1) * (height + 1)
+        every_row = functional.pad(images, (0, 1, 0, 1)).reshape(-1, width + 1)
+        images = every_row.index_select(0, (starts + rows[:, None]).view(-1))
+        images = images.view(count, channels, height, width + 1)
+    columns = columns.expand(count, width)
+    return images.gather(3, columns[:, None, None].expand(count, channels, height, width))

@@ -1,0 +1,60 @@
+"""Cross-entropy, with label smoothing where wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cnnsweep.field_types import Number
+from cnnsweep.losses.base import Loss, MeanLoss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class CrossEntropy(Loss, name="cross_entropy"):
+    """Cross-entropy; it is measured on held-out images without label smoothing, so that runs can be compared."""
+
+    label_smoothing: Annotated[float, Number(least=0, below=1)] = 0.0
+
+    def per_example(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the cross-entropy of each example, as `nn.CrossEntropyLoss` defines it."""
+        from torch.nn.functional import cross_entropy
+
+        smoothing = self.label_smoothing
+        if logits.ndim == 2:
+            return cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+        flat = logits.flatten(0, -2), targets.reshape(-1)
+        return cross_entropy(*flat, reduction="none", label_smoothing=smoothing).view(targets.shape)
+
+    def mean(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean, of a run alone by one kernel."""
+        from torch.nn.functional import cross_entropy
+
+        if logits.ndim == 2:
+            return cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+        return super().mean(logits, targets)
+
+    def in_evaluation(self) -> Loss:
+        """Return plain cross-entropy."""
+        return CrossEntropy()
+
+    @classmethod
+    def mean_of(cls, losses: Sequence[Any]) -> MeanLoss:
+        """Return the formula for runs that differ in label smoothing."""
+        import torch
+
+        shares = [[loss.label_smoothing] for loss in losses]
+        on_device: list[Tensor] = []
+
+        def mean(logits: Tensor, targets: Tensor) -> Tensor:
+            if not on_device:  # once: a copy in each step would make the device wait
+                precision = torch.float64 if logits.dtype is torch.float64 else torch.float32
+                on_device.append(torch.tensor(shares, device=logits.device, dtype=precision))  # (K, 1)
+            (smoothing,) = on_device
+            logarithms = logits.log_softmax(-1)
+            right = -logarithms.gather(-1, targets[..., None]).squeeze(-1)
+            spread = -logarithms.sum(-1) / logits.shape[-1]
+            return ((1 - smoothing) * right + smoothing * spread).mean(1)
+
+        return mean
