@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.datasets.base import ImageSet
 from cnnsweep.datasets.normalize import PixelScale
-from cnnsweep.fusion.rng import seed_step
 from cnnsweep.models.logits import logits_of
-from cnnsweep.seeding import kept_generators
+from cnnsweep.seeding import kept_generators, seed_step
 from cnnsweep.training.data_module import evaluation_batch_size
 
 MOST_WRONG = 24  # images that are kept

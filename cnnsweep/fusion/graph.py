@@ -16,6 +16,7 @@ from cnnsweep.errors import FusionError
 from cnnsweep.fusion import ops as forms
 from cnnsweep.fusion.pointwise import POINTWISE_MODULES
 from cnnsweep.fusion.tracing import trace
+from cnnsweep.models import operations
 
 
 class How(StrEnum):
@@ -125,11 +126,11 @@ def _step(node: fx.Node, modules: Mapping[str, nn.Module]) -> Step:
         step = Step(node, method, method, forms.tensor_method(method), forms.method_form(method))
     else:
         return Step(node, node.op, None, lambda: None, None)
-    if forms.looks_at_memory(step.operation):
+    if operations.looks_at_memory(step.operation):
         raise FusionError(f"{step.what}: depends on how values lie in memory")
-    step.is_random = forms.is_random(step.operation)
-    step.is_identity = step.is_random and forms.is_switched_off(step.operation, node.args, node.kwargs)
-    is_in_place = not step.is_identity and forms.changes_in_place(step.operation, node.args, node.kwargs)
+    step.is_random = operations.is_random(step.operation)
+    step.is_identity = step.is_random and operations.is_switched_off(step.operation, node.args, node.kwargs)
+    is_in_place = not step.is_identity and operations.changes_in_place(step.operation, node.args, node.kwargs)
     if is_in_place and node.args and isinstance(node.args[0], fx.Node):
         step.changes = node.args[0]
     return step

@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree  # nested outputs; torch has no public name for it
 
-from cnnsweep.fusion.ops import changes_in_place, is_random
-from cnnsweep.fusion.rng import seed_step
-from cnnsweep.seeding import kept_generators
+from cnnsweep.models.operations import changes_in_place, is_random
+from cnnsweep.seeding import kept_generators, seed_step
 
 FAST, USUAL = torch.channels_last, torch.contiguous_format
 # Of the largest output, and of the largest gradient. In float32, rounding is 1e-6 to 1e-4; what is above is looked at
