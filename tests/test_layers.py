@@ -25,7 +25,8 @@ LAYERS = [
     ["config", "formatting"],
     ["optimizers", "schedules", "augmentations", "losses", "metrics"],
     ["registry"],
-    ["plugins", "seeding", "read_limited", "free_memory"],
+    ["field_types"],
+    ["plugins", "seeding", "read_limited", "free_memory", "scalars"],
     ["types"],
     ["errors", "_version"],
 ]

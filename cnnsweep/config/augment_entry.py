@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandle
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.choice_field import CLOSED
-from cnnsweep.config.field_types import JsonSchema, Whole, YesNo, not_allowed, unknown_name
+from cnnsweep.field_types import JsonSchema, Whole, YesNo, not_allowed, unknown_name
 from cnnsweep.types import Augmentation
 
 DEFAULT_SIZES = {"flip": True, "crop": 4, "cutout": 8}  # what a name means without a size

@@ -12,7 +12,7 @@ from cnnsweep.config.distributions import (
     misspelt_distribution,
     read_distribution,
 )
-from cnnsweep.config.field_types import JsonSchema, mistake, not_allowed
+from cnnsweep.field_types import JsonSchema, mistake, not_allowed
 
 Values = tuple[Any, ...] | Interval  # what an axis comes to: its values, or the numbers that a search draws from
 

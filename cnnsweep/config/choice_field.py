@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.field_types import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
+from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
 from cnnsweep.plugins import module_file
 from cnnsweep.read_limited import read_bounded
 

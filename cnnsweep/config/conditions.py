@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cnnsweep.config.yaml import scalar_value
+from cnnsweep.scalars import scalar_value
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,

@@ -14,10 +14,10 @@ from cnnsweep.config.conditions import Alternative, Comparison, Condition, is_nu
 from cnnsweep.config.distributions import Interval
 from cnnsweep.config.dump import as_written, flow_yaml
 from cnnsweep.config.error_messages import Mistake
-from cnnsweep.config.field_types import found, nearest_name, quoted
 from cnnsweep.config.include import IncludedSettings
 from cnnsweep.config.schema import Params, SweepFile
 from cnnsweep.config.yaml import KeyPath
+from cnnsweep.field_types import found, nearest_name, quoted
 from cnnsweep.types import ModelChoice
 
 _MOST_SHOWN = 8  # values of a key, in a message

@@ -11,10 +11,10 @@ from pydantic_core import PydanticCustomError
 from cnnsweep.config.axis import Values
 from cnnsweep.config.distributions import Interval, is_distribution, read_distribution
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.field_types import found, mistake, nearest_name
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS, PRESET_MODELS
 from cnnsweep.config.schema import Params, SweepFile
+from cnnsweep.field_types import found, mistake, nearest_name
 from cnnsweep.metrics.objective import METRICS
 from cnnsweep.types import ModelChoice
 

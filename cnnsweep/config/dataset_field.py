@@ -6,8 +6,8 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.choice_field import CLOSED, OPEN, Entry, NameOrCode, name_of
-from cnnsweep.config.field_types import ListOf, Number, OneOf, OneOfNumbers, Plain, Text, Whole, mistake, not_allowed
 from cnnsweep.config.names import DATASETS, EMNIST_SPLITS
+from cnnsweep.field_types import ListOf, Number, OneOf, OneOfNumbers, Plain, Text, Whole, mistake, not_allowed
 from cnnsweep.types import DatasetChoice, Normalization
 
 _PER_CHANNEL = "one number, or a list of one number a channel"

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from cnnsweep.config.field_types import JsonSchema, found, mistake, nearest_name, quoted
+from cnnsweep.field_types import JsonSchema, found, mistake, nearest_name, quoted
 
 CHOICE = "choice"
 KINDS = ("uniform", "log_uniform", "integer", "log_integer", "normal")

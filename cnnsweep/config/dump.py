@@ -16,7 +16,7 @@ from cnnsweep.config.early_stop_entry import EARLY_STOP, EarlyStop
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.config.search_entry import SEARCH, Search
-from cnnsweep.config.yaml import scalar_value
+from cnnsweep.scalars import scalar_value
 from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Normalization, Schedule
 
 

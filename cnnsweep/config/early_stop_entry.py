@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJson
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.choice_field import CLOSED, Entry, name_of
-from cnnsweep.config.field_types import JsonSchema, Number, OneOf, Whole
 from cnnsweep.config.names import EARLY_STOPS
+from cnnsweep.field_types import JsonSchema, Number, OneOf, Whole
 
 
 @dataclass(frozen=True, slots=True)

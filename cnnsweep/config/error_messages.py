@@ -10,13 +10,13 @@ from cnnsweep.config.aliases import usual_key, usual_part, usual_value
 from cnnsweep.config.augment_entry import AugmentSizes
 from cnnsweep.config.dataset_field import DATASET, NORMALIZE_TAGS, NormalizationValues
 from cnnsweep.config.early_stop_entry import EARLY_STOP
-from cnnsweep.config.field_types import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.schedule_entry import SCHEDULE
 from cnnsweep.config.schema import Params, SweepFile, TensorBoard
 from cnnsweep.config.search_entry import SEARCH
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
 from cnnsweep.errors import Problem, SpecError
+from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
 
 # Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
 _SECTIONS: dict[str, type[BaseModel]] = {

@@ -12,11 +12,11 @@ from cnnsweep.config.cross_checks import MODEL_PREFIX, check_model_arguments
 from cnnsweep.config.distributions import is_distribution
 from cnnsweep.config.dump import as_written
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.field_types import found
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.names import OPTIMIZER_HYPERPARAMETERS
 from cnnsweep.config.schema import Params
 from cnnsweep.config.yaml import KeyPath
+from cnnsweep.field_types import found
 from cnnsweep.types import ModelChoice
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from cnnsweep.config.cross_checks import MODEL_PREFIX
-from cnnsweep.config.field_types import JsonSchema
 from cnnsweep.config.model_entry import LIST_ARGUMENTS, PresetModel
 from cnnsweep.config.schema import SweepFile
+from cnnsweep.field_types import JsonSchema
 
 _ANY_ARGUMENT = "an argument of the model, as a value or an axis"
 

@@ -26,7 +26,6 @@ from cnnsweep.config.error_messages import (
     spec_error,
     without_what_was_meant,
 )
-from cnnsweep.config.field_types import found
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.names import PRESET_MODELS
 from cnnsweep.config.overrides import apply_override
@@ -34,6 +33,7 @@ from cnnsweep.config.schema import SweepFile, SweepSpec
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
 from cnnsweep.errors import Problem, SpecError
+from cnnsweep.field_types import found
 from cnnsweep.metrics.objective import default_mode
 from cnnsweep.plugins import is_reference
 from cnnsweep.read_limited import read_bounded

@@ -14,8 +14,8 @@ from typing import Any
 from cnnsweep.config.aliases import plain, usual_part
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake
-from cnnsweep.config.field_types import nearest_name
 from cnnsweep.config.names import PRESET_MODELS, TORCHVISION_MODELS
+from cnnsweep.field_types import nearest_name
 from cnnsweep.plugins import is_reference, module_file
 from cnnsweep.read_limited import read_bounded
 from cnnsweep.types import ModelChoice

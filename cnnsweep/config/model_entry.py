@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from cnnsweep.config.choice_field import CLOSED, OPEN, Entry, NameOrCode, Refused, name_of
-from cnnsweep.config.field_types import ListOf, Number, OneOf, Plain, Whole, YesNo
 from cnnsweep.config.names import MODELS, PRESET_MODELS, TORCHVISION_MODELS
+from cnnsweep.field_types import ListOf, Number, OneOf, Plain, Whole, YesNo
 from cnnsweep.types import ModelChoice
 
 MODEL_NAME = NameOrCode("model", MODELS, "cnnsweep models")

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from cnnsweep.config.choice_field import CLOSED, Entry, name_of
-from cnnsweep.config.field_types import Number, OneOf, Whole
 from cnnsweep.config.names import SCHEDULES
+from cnnsweep.field_types import Number, OneOf, Whole
 from cnnsweep.types import Schedule
 
 _SCHEDULE_NAME = Field(description="how the learning rate moves")

@@ -13,7 +13,12 @@ from cnnsweep.config.choice_field import CLOSED
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
 from cnnsweep.config.early_stop_entry import EARLY_STOP, EarlyStop, OrNone
-from cnnsweep.config.field_types import (
+from cnnsweep.config.model_entry import MODEL
+from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
+from cnnsweep.config.schedule_entry import SCHEDULE
+from cnnsweep.config.search_entry import SEARCH, Search
+from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
+from cnnsweep.field_types import (
     JsonSchema,
     LargestNorm,
     Number,
@@ -24,11 +29,6 @@ from cnnsweep.config.field_types import (
     YesNo,
     not_allowed,
 )
-from cnnsweep.config.model_entry import MODEL
-from cnnsweep.config.names import OPTIMIZERS, PRECISIONS
-from cnnsweep.config.schedule_entry import SCHEDULE
-from cnnsweep.config.search_entry import SEARCH, Search
-from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
 from cnnsweep.metrics.objective import METRICS, Objective
 from cnnsweep.types import Augmentation, DatasetChoice, ModelChoice, Schedule
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from cnnsweep.config.choice_field import CLOSED, Entry, name_of
-from cnnsweep.config.field_types import OneOf, Whole
 from cnnsweep.config.names import SEARCHES
+from cnnsweep.field_types import OneOf, Whole
 
 
 @dataclass(frozen=True, slots=True)

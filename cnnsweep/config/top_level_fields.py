@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.field_types import JsonSchema, as_int, found, mistake, not_allowed, quoted
+from cnnsweep.field_types import JsonSchema, as_int, found, mistake, not_allowed, quoted
 from cnnsweep.metrics.objective import BEST, LAST, mean_of_last
 
 

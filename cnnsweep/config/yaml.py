@@ -3,13 +3,6 @@
 PyYAML parses the text into events; the tree is built here, because PyYAML's own construction reads `1e-3` as text,
 `012` as 10 and `1:30` as 90, lets the last of two equal keys win, runs tags, expands aliases without end, and recurses
 without bound.
-
-    null                 nothing at all, ~, null
-    true, false          in any of the cases true, True, TRUE
-    whole numbers        12, -3, 012 (is 12), 1_000, 0xff, 0o17, 0b101
-    numbers              0.1, .5, 1., 1e-3, 1_000.5, .inf, .nan
-    text                 everything else, also yes, no, 1:30 and 2024-11-05; a field that wants true or false
-                         understands yes, no, on and off by itself
 """
 
 import re
@@ -20,23 +13,16 @@ from typing import Any
 import yaml
 
 from cnnsweep.errors import Problem, SpecError
+from cnnsweep.scalars import scalar_value
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 20
 MAX_VALUES = 10_000
 MAX_PROBLEMS = 100
-MAX_NUMBER_LENGTH = 100
 
 KeyPath = tuple[str | int, ...]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML can be built without libyaml: slower, same events
-
-_NULL = re.compile(r"~|null|Null|NULL|")
-_BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
-_DECIMAL = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
-_BASED = re.compile(r"[-+]?0(x[0-9a-fA-F]+|o[0-7]+|b[01]+)")
-_NUMBER = re.compile(r"[-+]?([0-9]+(_[0-9]+)*\.?([0-9]+(_[0-9]+)*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 
 # What YAML 1.1 does not let stand in a file: control characters, surrogates; and the byte order mark, which only hides.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
@@ -106,25 +92,6 @@ def read_yaml(text: str, file: str) -> Document:
     except SpecError as error:
         raise SpecError([*document.problems, *error.problems]) from None
     return document
-
-
-def scalar_value(text: str) -> Any:
-    """Return what an unquoted scalar means: None, a bool, an int, a float or the text itself."""
-    if len(text) > MAX_NUMBER_LENGTH:
-        return text
-    if _NULL.fullmatch(text):
-        return None
-    if _BOOLEAN.fullmatch(text):
-        return text.lower() == "true"
-    if _DECIMAL.fullmatch(text):
-        return int(text)
-    if _BASED.fullmatch(text):
-        return int(text, 0)
-    if _NUMBER.fullmatch(text):
-        return float(text)
-    if _NOT_FINITE.fullmatch(text):
-        return float(text.replace(".", "", 1))
-    return text
 
 
 class _TreeBuilder:

@@ -1,7 +1,8 @@
 import pytest
 
-from cnnsweep.config.yaml import Place, read_yaml, scalar_value
+from cnnsweep.config.yaml import Place, read_yaml
 from cnnsweep.errors import SpecError
+from cnnsweep.scalars import scalar_value
 
 
 @pytest.mark.parametrize(

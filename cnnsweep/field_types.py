@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from cnnsweep.config.yaml import scalar_value
+from cnnsweep.scalars import scalar_value
 
 JsonSchema = dict[str, Any]
 
