@@ -15,7 +15,8 @@ import torch
 
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import columns, columns_that_vary, expand_runs
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.evaluation.after_sweep import measure_best_run
 from cnnsweep.executors.factory import Workforce, choose_places, choose_sweep_devices, describe_places, wish_for_cluster

@@ -30,7 +30,7 @@ from cnnsweep.cli.options import (
     Threads,
     stdout,
 )
-from cnnsweep.datasets.torchvision_info import images_and_classes
+from cnnsweep.datasets.catalogue import images_and_classes
 from cnnsweep.errors import UsageError
 from cnnsweep.tuner.stop_signal import StoppedAtOnce
 

@@ -16,7 +16,8 @@ from cnnsweep.config.schema import Params, SweepFile, TensorBoard
 from cnnsweep.config.search_entry import SEARCH
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
 from cnnsweep.errors import Problem, SpecError
-from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
+from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, nearest_name, quoted
+from cnnsweep.registry import wrong_value
 
 # Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -81,18 +82,8 @@ def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
         elif kind == "unknown":
             mistakes.append(Mistake(path, _unknown_name(hint=hint, **details["ctx"])))
         else:
-            mistakes.append(Mistake(path, _wrong_value(kind, details["input"], details.get("ctx", {}), details["msg"])))
+            mistakes.append(Mistake(path, wrong_value(kind, details["input"], details.get("ctx", {}), details["msg"])))
     return mistakes
-
-
-def _wrong_value(kind: str, value: Any, context: dict[str, Any], message: str) -> str:
-    if kind == "said":
-        return str(context["text"])
-    if kind == "allowed":
-        return f"{found(value)}, allowed is {context['allowed']}"
-    if kind == "model_type":
-        return f"{found(value)}, allowed is a mapping of keys and values"
-    return f"{found(value)}: {message}"  # not reached by any check that we know of
 
 
 def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool) -> str:

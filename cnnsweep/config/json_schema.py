@@ -3,9 +3,10 @@
 from typing import Any
 
 from cnnsweep.config.cross_checks import MODEL_PREFIX
-from cnnsweep.config.model_entry import LIST_ARGUMENTS, PresetModel
+from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.schema import SweepFile
 from cnnsweep.field_types import JsonSchema
+from cnnsweep.models.base import MODELS
 
 _ANY_ARGUMENT = "an argument of the model, as a value or an axis"
 
@@ -21,9 +22,9 @@ def sweep_json_schema() -> JsonSchema:
     params["patternProperties"] = {
         f"^{MODEL_PREFIX.replace('.', '[.]')}.+$": {"description": _ANY_ARGUMENT},
     }
-    for argument, field in PresetModel.model_fields.items():
-        if argument != "name":
-            note = "; a list of lists is an axis" if argument in LIST_ARGUMENTS else ""
+    for model in MODELS.built_in:
+        for argument, field in model.model_fields.items() if has_known_arguments(model.names[0]) else ():
+            note = "; a list of lists is an axis" if argument in model.list_arguments else ""
             params["properties"][MODEL_PREFIX + argument] = {"description": f"{field.description}{note}"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

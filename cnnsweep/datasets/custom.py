@@ -18,14 +18,14 @@ images. All are of one size. A Dataset is read once, in its order: what changes 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.base import Loading
 from cnnsweep.datasets.custom_returned import RETURNS, class_names, is_item, part_hint, take_apart
 from cnnsweep.datasets.custom_values import (
     LABEL_BYTES,
@@ -38,23 +38,21 @@ from cnnsweep.datasets.custom_values import (
     require_same_shape,
     shape_text,
 )
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.memory import gigabytes
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.plugins import load_object
 
-Progress = Callable[[str, int, int], None]
 
-
-def load_own(
-    reference: str, arguments: Mapping[str, Any], memory_bytes: int, progress: Progress
+def load_custom(
+    reference: str, arguments: Mapping[str, Any], loading: Loading
 ) -> tuple[MemoryImages, MemoryImages | None, tuple[str, ...]]:
     """Return training part, test part and class names from a person's function.
 
     Args:
         reference: `package.module:function` or `path/to/file.py:function`.
-        arguments: what the function is called with, by name.
-        memory_bytes: the most that the images may take.
+        arguments: keyword arguments of the function.
 
     Raises:
         UsageError: there is no such function.
@@ -66,7 +64,7 @@ def load_own(
     with _persons_code(reference):
         returned = function(**arguments)
     train, test, classes = take_apart(reference, returned)
-    reader = _Reader(reference, memory_bytes, progress)
+    reader = _Reader(reference, loading)
     train_images = reader.part("train", train)
     test_images = None if test is None else reader.part("test", test)
     if test_images is not None and test_images.image_shape != train_images.image_shape:
@@ -87,10 +85,10 @@ def load_own(
 class _Reader:
     """Turns one part after the other into images in memory, within a bound on their bytes."""
 
-    def __init__(self, reference: str, memory_bytes: int, progress: Progress) -> None:
+    def __init__(self, reference: str, loading: Loading) -> None:
         self._reference = reference
-        self._memory_bytes = memory_bytes
-        self._progress = progress
+        self._memory_bytes = loading.memory_bytes
+        self._progress = loading.progress
 
     def part(self, name: str, part: Any) -> MemoryImages:
         where = f"{self._reference}: {name}"

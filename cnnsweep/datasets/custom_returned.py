@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from cnnsweep.datasets.base import MemoryImages
 from cnnsweep.datasets.custom_values import is_array, kind_of
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.base import ImageSet
+from cnnsweep.datasets.images import ImageSet
 from cnnsweep.errors import DataError
 from cnnsweep.seeding import generator
 from cnnsweep.types import Normalization

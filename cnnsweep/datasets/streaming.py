@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnnsweep.datasets.base import to_device
 from cnnsweep.datasets.decode import Form, decode, one_line, usable_cores
 from cnnsweep.datasets.folder_listing import ImageFile
+from cnnsweep.datasets.images import to_device
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
 

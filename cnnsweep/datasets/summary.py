@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.formatting.escape import safe_text
 
 _MOST_CLASSES, _LONGEST_NAME = 5, 30

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cnnsweep.analysis.run_evaluation import WrongImage
-from cnnsweep.datasets.base import ImageSet
+from cnnsweep.datasets.images import ImageSet
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.models.logits import logits_of
 from cnnsweep.seeding import kept_generators, seed_step

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from cnnsweep.errors import CheckpointError, CnnSweepError
 from cnnsweep.evaluation.model_card import Description
+from cnnsweep.models.build import build_model
 from cnnsweep.models.meta_model import outline_model
-from cnnsweep.models.registry import build_model
 from cnnsweep.plugins import is_reference
 
 _FEWEST_PARTS, _PARTS_A_TENSOR = 1000, 20  # modules, parameters and buffers; torchvision's have up to 4 a tensor

@@ -12,7 +12,7 @@ import torch
 
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import model_names
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.errors import UsageError
 from cnnsweep.executors.base import TASK, Executor
 from cnnsweep.executors.inline import InProcessExecutor

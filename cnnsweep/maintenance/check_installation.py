@@ -203,23 +203,26 @@ def _tensorboard() -> Iterator[Finding]:
 
 
 def _data(data_root: Path) -> Iterator[Finding]:
-    from cnnsweep.datasets.torchvision_info import PUBLISHED_NAMES, published
+    from cnnsweep.datasets.base import DATASETS
+    from cnnsweep.datasets.torchvision import TorchvisionDataset
 
     here, partly = [], []
-    for name in sorted(PUBLISHED_NAMES):
-        facts = published(name)
-        missing = facts.missing_files(data_root)
+    for dataset in sorted(DATASETS.built_in, key=lambda dataset: dataset.name):
+        if not issubclass(dataset, TorchvisionDataset):
+            continue
+        files = dataset.model_construct().files
+        missing = files.missing_files(data_root)
         if not missing:
-            here.append(name)
-        elif len(missing) < len(facts.files):
-            partly.append((name, missing))
+            here.append(dataset.name)
+        elif len(missing) < len(files.files):
+            partly.append((dataset.name, missing))
     place = safe_text(data_root)
     for name, missing in partly:
         words = (
             f"{place}: {name} is incomplete, {', '.join(missing[:3])} {'is' if len(missing) == 1 else 'are'} missing"
         )
         yield note("data", words, "a sweep that names it downloads what is missing")
-    words = ", ".join(here) if here else "no published data set yet; a sweep downloads what it names"
+    words = ", ".join(here) if here else "no data set yet; a sweep downloads what it names"
     yield good("data", f"{place}: {words}")
 
 

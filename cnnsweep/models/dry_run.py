@@ -7,7 +7,7 @@ import contextlib
 import torch
 
 from cnnsweep.errors import CnnSweepError
-from cnnsweep.models.registry import check_model
+from cnnsweep.models.build import check_model
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import ModelChoice
 

@@ -12,7 +12,7 @@ from torch.nn.modules import module as registration
 from torch.overrides import TorchFunctionMode
 
 from cnnsweep.errors import ModelError
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
 from cnnsweep.types import ModelChoice
 
 

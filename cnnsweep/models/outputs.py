@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.models.build import build_model, gives_logits, memory_order
 from cnnsweep.models.logits import find_logits, named_tensors
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.output_kinds import KINDS, LOG, POSITIVE, SOFTMAX, UNIT, is_of_kind
-from cnnsweep.models.registry import build_model, gives_logits, memory_order
 from cnnsweep.seeding import kept_generators
 from cnnsweep.types import ModelChoice
 

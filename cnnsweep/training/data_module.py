@@ -12,10 +12,10 @@ from torch import Tensor
 
 from cnnsweep.augmentations.base import augment
 from cnnsweep.config.dump import without_folder
-from cnnsweep.datasets.base import ImageSet, to_device
+from cnnsweep.datasets.images import ImageSet, to_device
 from cnnsweep.datasets.normalize import PixelScale, epoch_order
 from cnnsweep.errors import DataError, FusionError, ModelError
-from cnnsweep.models.registry import memory_order
+from cnnsweep.models.build import memory_order
 from cnnsweep.training.last_batch import why_not_a_single_image
 from cnnsweep.types import Augmentation, Run
 

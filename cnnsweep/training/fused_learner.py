@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cnnsweep.fusion.fused_module import FusedModel
+from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.training.failures import calls_a_model
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype

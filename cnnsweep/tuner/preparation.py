@@ -18,13 +18,13 @@ from cnnsweep.config.identity import identity_fields
 from cnnsweep.config.schema import SweepSpec, TensorBoard
 from cnnsweep.config.search_entry import SEARCH
 from cnnsweep.config.trials import columns_that_vary, model_names, possible_values
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.decode import FULL_WHITE
-from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import pixel_scale
 from cnnsweep.errors import DiskFullError
+from cnnsweep.models.build import build_model, check_model, is_repeatable
 from cnnsweep.models.logits import giving_logits
 from cnnsweep.models.outputs import notes_on_outputs
-from cnnsweep.models.registry import build_model, check_model, is_repeatable
 from cnnsweep.planning.cost import disk_bytes
 from cnnsweep.planning.scheduling import Place
 from cnnsweep.report.plan import bytes_text

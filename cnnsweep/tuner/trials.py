@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.errors import ModelError, UsageError
 from cnnsweep.progress.base import SweepDisplay
 from cnnsweep.storage.state import SweepHistory

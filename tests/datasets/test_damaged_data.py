@@ -12,19 +12,26 @@ import scipy.io
 import torchvision.datasets
 from idx_by_hand import write_idx, write_mnist_like
 
+from cnnsweep.datasets.base import DATASETS, Loading
 from cnnsweep.datasets.checksums import RECORD_NAME, note_checksum
-from cnnsweep.datasets.torchvision import load_published
-from cnnsweep.datasets.torchvision_info import published
+from cnnsweep.datasets.torchvision_info import TorchvisionFiles
 from cnnsweep.errors import DataError
 
 MEND = "; delete it and run again to download it, or copy it again from where it came"
+
+
+def published(name: str, **arguments: str) -> TorchvisionFiles:
+    return DATASETS.get(name)(**arguments).files
+
+
 IDX_FILES = published("kmnist").files
 CIFAR_FILES = published("cifar10").files
 SVHN_FILES = published("svhn").files
 
 
 def load(name: str, root: Path) -> None:
-    load_published(name, "letters", root, lambda _what, _done, _total: None)
+    arguments = {"split": "letters"} if name == "emnist" else {}
+    DATASETS.get(name)(**arguments).load(root, Loading(1 << 40, lambda _what, _done, _total: None))
 
 
 def refusal(name: str, root: Path) -> str:
@@ -82,7 +89,7 @@ def write_letters(root: Path) -> None:
     [
         ("kmnist", write_noted, IDX_FILES),
         ("qmnist", write_qmnist, published("qmnist").files),
-        ("emnist", write_letters, published("emnist", "letters").files),
+        ("emnist", write_letters, published("emnist", split="letters").files),
     ],
 )
 def test_a_downloaded_idx_file_is_held_to_the_checksum_that_was_noted(

@@ -10,9 +10,10 @@ from PIL import Image
 
 from cnnsweep.datasets import decoded_cache as decoded
 from cnnsweep.datasets import folder_decoding
-from cnnsweep.datasets.base import ImageSet, MemoryImages
 from cnnsweep.datasets.cache import cache_folder
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.images import ImageSet, MemoryImages
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError
 from cnnsweep.types import DatasetChoice

@@ -9,9 +9,10 @@ import torchvision.datasets
 from idx_by_hand import write_idx, write_mnist_like
 
 from cnnsweep.datasets import download
-from cnnsweep.datasets import torchvision as published_module
+from cnnsweep.datasets import torchvision_files as published_module
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.download import Parcel
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import DataError
 from cnnsweep.types import DatasetChoice
 
@@ -280,9 +281,16 @@ def test_a_damaged_svhn_file_is_named(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("split", ["capitals", ["letters"], None])
-def test_a_split_that_emnist_does_not_have_is_told(split: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("split", "problem"),
+    [
+        ("capitals", "unknown 'capitals'; allowed are"),
+        (["letters"], "found a list, allowed is one of"),
+        (None, "found nothing, allowed is one of"),
+    ],
+)
+def test_a_split_that_emnist_does_not_have_is_told(split: object, problem: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load("emnist", tmp_path, split=split)
     allowed = "balanced, byclass, bymerge, letters, digits, mnist"
-    assert str(caught.value) == f"dataset: emnist.split is {split!r}; allowed is {allowed}"
+    assert str(caught.value) == f"dataset: emnist: split: {problem} {allowed}"

@@ -1,4 +1,4 @@
-"""From a model's name in the sweep file to a module with random weights."""
+"""Building of models by name, with random weights, and checks on them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from cnnsweep.config.names import TORCHVISION_MODELS
 from cnnsweep.errors import CnnSweepError, ModelError
-from cnnsweep.models.cnn import CNN, PRESETS
+from cnnsweep.models.base import MODELS
 from cnnsweep.models.lazy_modules import give_shapes
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_format import FAST, Found, try_orders
 from cnnsweep.models.output_kinds import is_of_no_kind
 from cnnsweep.plugins import is_reference, load_object
+from cnnsweep.registry import argument_mistake
 from cnnsweep.seeding import derive_seed, kept_generators, seed_python
 from cnnsweep.types import ModelChoice
 
@@ -175,22 +176,19 @@ def _hint(shape: torch.Size, num_classes: int) -> str:
 def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
     available = {"in_channels": in_channels, "num_classes": num_classes, "image_size": image_size}
     if is_reference(choice.name):
-        return _construct_own(choice, available)
-    if choice.name in PRESETS:
-        arguments = {**PRESETS[choice.name], **choice.arguments}
-        _refuse_unknown(choice.name, arguments, [n for n in _parameters(CNN) if n not in available])
-        return CNN(**available, **arguments)  # type: ignore[arg-type]  # checked above and by the sweep file's schema
-    if choice.name not in TORCHVISION_MODELS:  # torchvision has others too, some of which download weights
-        raise ModelError(f"model: unknown '{choice.name}'; `cnnsweep models` lists what is known")
-    from cnnsweep.models.torchvision import build_vision_model  # imports torchvision, which takes a second
-
+        return _construct_custom(choice, available)
     try:
-        return build_vision_model(choice.name, in_channels, num_classes, image_size, dict(choice.arguments))
-    except TypeError as error:
-        raise ModelError(f"model {choice.name}: torchvision refuses its arguments: {_one_line(error)}") from error
+        model = MODELS.get(choice.name)
+    except KeyError:
+        raise ModelError(f"model: unknown '{choice.name}'; `cnnsweep models` lists what is known") from None
+    try:
+        configured = model.model_validate(choice.arguments)
+    except ValidationError as error:
+        raise ModelError(f"model {choice.name}: {argument_mistake(model, error)}") from None
+    return configured.build(in_channels, num_classes, image_size)
 
 
-def _construct_own(choice: ModelChoice, available: Mapping[str, Any]) -> nn.Module:
+def _construct_custom(choice: ModelChoice, available: Mapping[str, Any]) -> nn.Module:
     factory: Callable[..., Any] = load_object(choice.name)
     if not callable(factory):
         raise ModelError(f"model {choice.name}: is {type(factory).__name__}, neither a class nor a function")
