@@ -30,7 +30,6 @@ from cnnsweep.cli.options import (
     Threads,
     stdout,
 )
-from cnnsweep.datasets.catalogue import images_and_classes
 from cnnsweep.errors import UsageError
 from cnnsweep.tuner.stop_signal import StoppedAtOnce
 
@@ -185,6 +184,8 @@ def _why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
 
     Where the images are known only once they are read, nothing is tried.
     """
+    from cnnsweep.datasets.catalogue import images_and_classes
+
     known = images_and_classes(dataset)
     if known is None:
         return None

@@ -21,7 +21,7 @@ from rich.console import Console
 from safetensors.torch import save
 from small_sweeps import sweep
 
-from cnnsweep.datasets import torchvision as published
+from cnnsweep.datasets import torchvision_files as published
 from cnnsweep.errors import CheckpointError, CnnSweepError, DataError
 from cnnsweep.evaluation import restore as restoring
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
