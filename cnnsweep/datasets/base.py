@@ -12,7 +12,7 @@ A new data set is a file in this package, or a class of another package behind a
             ...
             return in_memory(self.name, MemoryImages(images, labels), test, classes)
 
-The first line of the docstring is what `cnnsweep datasets` shows.
+`cnnsweep datasets` shows the first line of the docstring.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """Properties of a data set that are known without reading it; None where only the files tell.
+    """Properties of a data set that are known without reading it; None if it depends on the files.
 
     Attributes:
         image_shape: (C, H, W).
@@ -68,7 +68,7 @@ class DatasetConfig(Component):
 
     @property
     def info(self) -> DatasetInfo:
-        """What is known before loading, from the name and the arguments."""
+        """Properties that follow from the name and the arguments."""
         return DatasetInfo()
 
     def missing_files(self, _root: Path) -> Sequence[str] | None:
@@ -77,9 +77,9 @@ class DatasetConfig(Component):
 
     @classmethod
     def is_present(cls, root: Path) -> bool | None:
-        """Return whether the files are below the data root; None where arguments decide it.
+        """Return whether the files are below the data root; None if it depends on arguments.
 
-        This is asked of the class: required arguments are not known in a listing.
+        A property of the class: a listing has no required arguments.
         """
         missing = cls.model_construct().missing_files(root)
         return None if missing is None else not missing

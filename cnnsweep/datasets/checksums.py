@@ -27,7 +27,7 @@ class Checksum:
     source: str
 
 
-def expected_checksum(path: Path, published: TorchvisionContent | None) -> Checksum | None:
+def expected_checksum(path: Path, content: TorchvisionContent | None) -> Checksum | None:
     """Return the checksum of a file, or None if it is unknown.
 
     A file of another length than the published one is treated as another data set, and not compared with it.
@@ -36,8 +36,8 @@ def expected_checksum(path: Path, published: TorchvisionContent | None) -> Check
         DataError: the record of downloads beside the file is damaged.
     """
     try:
-        if published is not None and path.stat().st_size == published.size_bytes:
-            return Checksum(published.sha256, "as published")
+        if content is not None and path.stat().st_size == content.size_bytes:
+            return Checksum(content.sha256, "as published")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     record = path.with_name(RECORD_NAME)

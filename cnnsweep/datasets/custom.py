@@ -1,4 +1,4 @@
-"""A person's own data set: what their function returns, as uint8 images in memory.
+"""Custom data sets: the return value of a user's function, as uint8 images in memory.
 
 The function returns one of
 
@@ -12,7 +12,7 @@ where `train` and `test` are each one of
 
 `test` may be None, and `classes` are names, or a mapping from names to labels. Images are uint8 from 0 to 255 or
 floats from 0 to 1, (N, H, W), (N, H, W, C) or (N, C, H, W) with C from 1 to 4; in a list or Dataset, they may be PIL
-images. All are of one size. A Dataset is read once, in its order: what changes images at random belongs into `augment`.
+images. All are of one size. A Dataset is read once, in its order: random changes of images belong in `augment`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from cnnsweep.plugins import load_object
 def load_custom(
     reference: str, arguments: Mapping[str, Any], loading: Loading
 ) -> tuple[MemoryImages, MemoryImages | None, tuple[str, ...]]:
-    """Return training part, test part and class names from a person's function.
+    """Return training part, test part and class names from a user's function.
 
     Args:
         reference: `package.module:function` or `path/to/file.py:function`.
@@ -56,12 +56,12 @@ def load_custom(
 
     Raises:
         UsageError: there is no such function.
-        DataError: it raised, or returned something that is no data set; the message says what.
+        DataError: it raised, or returned something that is no data set.
     """
     function = load_object(reference)
     if not callable(function):
         raise DataError(f"{reference}: is no function but {kind_of(function)}; it must return {RETURNS}")
-    with _persons_code(reference):
+    with _user_code(reference):
         returned = function(**arguments)
     train, test, classes = take_apart(reference, returned)
     reader = _Reader(reference, loading)
@@ -83,7 +83,7 @@ def load_custom(
 
 
 class _Reader:
-    """Turns one part after the other into images in memory, within a bound on their bytes."""
+    """Reader of the parts into images in memory, within a limit of bytes."""
 
     def __init__(self, reference: str, loading: Loading) -> None:
         self._reference = reference
@@ -111,12 +111,12 @@ class _Reader:
 
     def _read_items(self, where: str, items: Any) -> tuple[Tensor, Tensor]:
         """Read a map-style data set one item after the other."""
-        with _persons_code(where):
+        with _user_code(where):
             count = len(items)
         self._check_memory(where, count * LABEL_BYTES)
         images, labels = torch.empty(0), torch.empty(count, dtype=torch.int64)
         for position in range(count):
-            with _persons_code(f"{where}: item {position}"):
+            with _user_code(f"{where}: item {position}"):
                 item = items[position]
             if not isinstance(item, Sequence) or len(item) != 2:
                 raise DataError(f"{where}: item {position} is {kind_of(item)}; expected (image, label)")
@@ -140,8 +140,8 @@ class _Reader:
 
 
 @contextmanager
-def _persons_code(where: str) -> Iterator[None]:
-    """Turn what a person's code raises into one line: the exception, and the place that raised it."""
+def _user_code(where: str) -> Iterator[None]:
+    """Convert exceptions of user code to a DataError of one line, with the place that raised it."""
     try:
         yield
     except Exception as error:

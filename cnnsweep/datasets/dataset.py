@@ -1,4 +1,4 @@
-"""The loaded form that all data sets have."""
+"""The common form of loaded data sets."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ class Dataset:
 
         Args:
             validation: a share of the images, a count, or 0 for none.
-            only_fold: the one to return, instead of all.
+            only_fold: number of the only fold to return.
 
         Raises:
-            DataError: nothing would be left for a part, or the data set's own part leaves nothing to choose.
+            DataError: a part would be empty, or the data set has a validation part and the sweep file asks for another.
         """
         labels = self.train.labels
         if self.own_validation and validation and (folds is not None or validation != DEFAULT_VALIDATION):

@@ -1,4 +1,4 @@
-"""What a data set is, in 64 hexadecimal digits."""
+"""Identity of a data set by its content, in 64 hexadecimal digits."""
 
 from __future__ import annotations
 

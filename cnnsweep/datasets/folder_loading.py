@@ -48,8 +48,10 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
     try:
         listing = list_images(find_folder(options.path, data_root), options.test)
     except OSError as error:
-        raise DataError(f"{safe_text(error.filename)}: cannot be read ({error.strerror}); mend or remove it") from error
-    cache_limit_bytes()  # a mistake in it is told now, not after everything is decoded
+        raise DataError(
+            f"{safe_text(error.filename)}: cannot be read ({error.strerror}); repair or remove it"
+        ) from error
+    cache_limit_bytes()  # raises now, not after everything is decoded
     entry = cache_entry(listing, (*(options.size or (None, None)), options.channels))
     index = entry.read_index()
     is_streamed = index is not None and stored_bytes(listing, index.form) > loading.memory_bytes
@@ -83,12 +85,12 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
 
 
 def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the names with bytes that are no UTF-8 as escapes, since result files hold UTF-8."""
+    """Return the names with bytes outside UTF-8 as escapes, since result files hold UTF-8."""
     return tuple(name.encode("utf-8", "backslashreplace").decode() for name in classes)
 
 
 def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Bytes] | None:
-    """Return the images as they are stored from the cache, or None where they are not what the index vouches for."""
+    """Return the images as they are stored from the cache, or None if they differ from the index."""
     train, validation, test = (_good_files(files, index) for files in files_of_parts(listing))
     counts = [len(train) + len(validation), *([] if listing.test is None else [len(test)])]
     arrays = entry.read_images(index.form, counts)
@@ -103,7 +105,7 @@ def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Byte
 
 
 def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> None:
-    """Stop at broken images, or say that they are skipped."""
+    """Raise for broken images, or warn that they are skipped."""
     if not index.broken:
         return
     named = "; ".join(
@@ -112,7 +114,7 @@ def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> No
     more = f"; and {len(index.broken) - _NAMED} more" if len(index.broken) > _NAMED else ""
     count = f"{len(index.broken)} of {count_text(len(listing.files), 'image')} cannot be read: {named}{more}"
     if options.broken != "skip":
-        raise DataError(f"{count}. Replace or remove them, or write `broken: skip` to go on without them")
+        raise DataError(f"{count}. Replace or remove them, or write `broken: skip` to leave them out")
     for files in files_of_parts(listing):
         if missing := {file.label for file in files} - {file.label for file in _good_files(files, index)}:
             names = ", ".join(safe_text(listing.classes[label]) for label in sorted(missing))

@@ -1,4 +1,4 @@
-"""Images of a data set as the training loop takes them: by index, many at a time, as uint8 on the device."""
+"""Image sets for the training loop: batches by index, as uint8 on the device."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ImageSet(Protocol):
 
 
 class MemoryImages:
-    """Images held once in memory; a GPU that trains on them gets a copy of its own, moved there once.
+    """Images in memory, copied once to each GPU that trains on them.
 
     Args:
         images: (N, C, H, W) uint8, contiguous, on the CPU; kept, not copied.
@@ -85,7 +85,7 @@ class MemoryImages:
             yield to_device(batch, device), to_device(labels.index_select(0, positions).reshape(chunk.shape), device)
 
     def _at(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return images and labels on the device, or on the CPU where the device has no room for them."""
+        """Return images and labels on the device, or on the CPU if the device has no room for them."""
         if device.type == "cpu":
             return self.images, self.labels
         if device not in self._resident:

@@ -114,7 +114,7 @@ def _noise(options: ShapesOptions, part: str, start: int) -> Floats:
 
 
 def _pixel_centres(size: int) -> Floats:
-    """Return where pixels lie along one side, from -1 to 1."""
+    """Return the positions of pixels along one side, from -1 to 1."""
     centres: Floats = (np.arange(size, dtype=np.float32) * 2 + (1 - size)) / size
     return centres
 
@@ -124,7 +124,7 @@ def _between(uniform: Floats, limits: tuple[float, float]) -> Floats:
 
 
 def _coverage(distance: Floats, size: int) -> Floats:
-    """Return how much of each pixel lies inside an outline, 0 to 1, from distances in half images."""
+    """Return the share of each pixel inside an outline, 0 to 1, from distances in half images."""
     covered: Floats = (0.5 - distance * (size / 2)).clip(0, 1)
     return covered
 

@@ -27,7 +27,7 @@ def load_torchvision(name: str, facts: TorchvisionFiles, data_root: Path, progre
         data_root: written to only when a file is missing.
 
     Raises:
-        DataError: files are missing and cannot be downloaded, or are damaged; the message says how to repair it.
+        DataError: files are missing and cannot be downloaded, or are damaged; with instructions.
     """
     _fetch_missing(name, facts, data_root, progress)
     if facts.reader in _READERS:
@@ -46,7 +46,7 @@ def _fetch_missing(name: str, facts: TorchvisionFiles, data_root: Path, progress
         files = ", ".join(str(data_root / file) for file in missing)
         raise DataError(
             f"{name}: files are missing and could not be downloaded ({error}). Put these files there: {files} "
-            f"(they are what torchvision.datasets.{facts.reader} downloads), or say with --data-root where they lie"
+            f"(they are what torchvision.datasets.{facts.reader} downloads), or set --data-root to their folder"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""How any operation runs for K runs: under `torch.func.vmap`, or, where that cannot do it, run after run."""
+"""General execution of an operation for K runs: under `torch.func.vmap`, or else one run after another."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def all_at_once(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def can_run_at_once(function: Callable[..., Any], args: Any, kwargs: Any) -> bool:
-    """Try `all_at_once`; false too where `vmap` would only loop over the runs, of which it warns."""
+    """Try `all_at_once`; false too if `vmap` would only loop over the runs, of which it warns."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

@@ -21,7 +21,7 @@ ModuleForm = Callable[..., Any]
 
 
 def _same(_: Any, x: Stacked, **_options: Any) -> Stacked:
-    """Leave values as they are: the memory order is ours to choose."""
+    """Return the values: the memory order is free here."""
     return x
 
 
@@ -84,7 +84,7 @@ def method_form(name: str) -> FunctionForm | None:
 
 
 def module_form(module: nn.Module) -> ModuleForm | None:
-    """Return the fast form of a module of exactly this class, without hooks: others may do something else."""
+    """Return the fast form of a module of exactly this class, without hooks; others may differ."""
     if module._forward_hooks or module._forward_pre_hooks:
         return None
     return _MODULES.get(type(module))

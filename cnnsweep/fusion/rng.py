@@ -1,4 +1,4 @@
-"""Each run's own stream of random numbers, drawn from the device's one generator."""
+"""Separate random streams of K runs on the one generator of a device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cnnsweep.seeding import generator_of, seed_device
 
 
 class RunGenerators:
-    """Lets the default generator of a device stand in for K, so that each run draws what it would draw alone."""
+    """K random streams on the default generator of a device: each run draws the same numbers as alone."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

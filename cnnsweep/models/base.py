@@ -12,8 +12,8 @@ A new model is a file in this package, or a class of another package behind an e
             height, width = image_size
             return nn.Sequential(nn.Flatten(), nn.Linear(in_channels * height * width, num_classes, self.bias))
 
-The first line of the docstring is what `cnnsweep models` shows. `build` gives random weights from torch's generator,
-which is seeded before.
+`cnnsweep models` shows the first line of the docstring. `build` draws weights from torch's generator, which is seeded
+before.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class ModelConfig(Component):
     """Base of all models.
 
     Attributes:
-        list_arguments: arguments whose value is a list, which a list in `params` therefore cannot be an axis of.
+        list_arguments: arguments whose value is a list; in `params`, a list of lists is their axis.
     """
 
     list_arguments: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def accepted(cls) -> Sequence[str] | None:
-        """Return the arguments of a class that checks them only when it builds; None if its fields are all of them."""
+        """Return the arguments of a class that checks them only in `build`; None if the fields are complete."""
         return None
 
     @abstractmethod

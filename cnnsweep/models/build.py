@@ -36,12 +36,12 @@ def build_model(
         seed: of the run; equal seeds give equal weights. None leaves the caller's generator alone.
 
     Raises:
-        ModelError: an unknown name, a wrong argument, images too small, or the person's own code raises.
+        ModelError: an unknown name, a wrong argument, images too small, or user code raises.
     """
     channels, height, width = image_shape
     with contextlib.nullcontext() if seed is None else kept_generators():
         if seed is not None:
-            if is_reference(choice.name):  # what a module draws as it is imported must not move what its models draw
+            if is_reference(choice.name):  # draws at import must not change the draws of its models
                 _seed(derive_seed(0, "weights"))
                 load_object(choice.name)
             _seed(derive_seed(seed, "weights"))
@@ -69,7 +69,7 @@ def _seed(seed: int) -> None:
 def memory_order(
     choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, device: torch.device
 ) -> torch.memory_format:
-    """Return the order in memory that a model and its images have on a device, everywhere.
+    """Return the memory format of a model and its images on a device.
 
     Raises:
         ModelError: the model cannot be built.
@@ -78,7 +78,7 @@ def memory_order(
 
 
 def is_repeatable(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> bool:
-    """True if equal seeds give equal numbers; False for a model that draws where no seed reaches.
+    """True if equal seeds give equal numbers; False for a model with random numbers that no seed controls.
 
     Raises:
         ModelError: the model cannot be built.
@@ -87,7 +87,7 @@ def is_repeatable(choice: ModelChoice, image_shape: tuple[int, int, int], num_cl
 
 
 def gives_logits(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> bool:
-    """True if a model's outputs are a single tensor of plain logits; False where that is not certain.
+    """True if a model's outputs are a single tensor of plain logits; False if that is not certain.
 
     Raises:
         ModelError: the model cannot be built.
@@ -148,7 +148,7 @@ def _refused(choice: ModelChoice, image_shape: tuple[int, int, int], error: Exce
 
 
 def _check_output(name: str, output: object, num_classes: int) -> Tensor:
-    """Return the logits in what a model returned for two images."""
+    """Return the logits in the output for two images."""
     if not isinstance(output, Tensor):
         try:
             output = logits_of(output, num_classes)

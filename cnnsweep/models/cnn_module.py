@@ -23,7 +23,7 @@ class CNN(nn.Module):
         dropout: probability of dropout before each linear layer but the first; before the only one if there is one.
 
     Raises:
-        ValueError: the images are too small for so many blocks, or the lists do not fit each other.
+        ValueError: the images are too small for the blocks, or the lists do not fit each other.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ def is_random(operation: nn.Module | Callable[..., Any] | str) -> bool:
 
 
 def looks_at_memory(operation: nn.Module | Callable[..., Any] | str) -> bool:
-    """True if what an operation gives depends on how values lie in memory, which is not as in a model alone."""
+    """True if the result depends on strides, which differ between a fused model and a single one."""
     name = operation if isinstance(operation, str) else getattr(operation, "__name__", "")
     return name in _MEMORY_NAMES
 
@@ -41,7 +41,7 @@ _MEMORY_NAMES = frozenset([
 
 
 def is_switched_off(operation: nn.Module | Callable[..., Any] | str, args: Any, kwargs: Mapping[str, Any]) -> bool:
-    """True for a dropout or stochastic depth that hands its input on: in evaluation, or with probability 0."""
+    """True for a dropout or stochastic depth that is the identity: in evaluation, or with probability 0."""
     if isinstance(operation, nn.Module):
         return isinstance(operation, _DROPOUTS) and (not operation.training or operation.p == 0.0)
     if isinstance(operation, str) or not _is_dropout(operation.__name__):
@@ -65,7 +65,7 @@ def _is_dropout(name: str) -> bool:
 
 
 def changes_in_place(operation: nn.Module | Callable[..., Any] | str, args: Any, kwargs: Mapping[str, Any]) -> bool:
-    """True for operations that a caller uses for what they do to their first argument."""
+    """True for operations that change their first argument."""
     if isinstance(operation, nn.Module):
         return bool(getattr(operation, "inplace", False))
     if operation is operator.setitem:

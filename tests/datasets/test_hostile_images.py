@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_opened_is_a_broken_image(photos: Path, monkeypatc
 def test_a_folder_that_cannot_be_opened_is_named(photos: Path) -> None:
     (photos / "dog").chmod(0)
     try:
-        assert refusal(photos) == f"{photos / 'dog'}: cannot be read (Permission denied); mend or remove it"
+        assert refusal(photos) == f"{photos / 'dog'}: cannot be read (Permission denied); repair or remove it"
     finally:
         (photos / "dog").chmod(0o700)
 
@@ -207,7 +207,7 @@ def test_a_class_folder_that_vanishes_is_named(photos: Path, monkeypatch: pytest
         return found
 
     monkeypatch.setattr(folders, "find_layout", vanishing)
-    assert refusal(photos) == f"{photos}/dog: cannot be read (No such file or directory); mend or remove it"
+    assert refusal(photos) == f"{photos}/dog: cannot be read (No such file or directory); repair or remove it"
 
 
 def test_links_in_a_circle_are_told(photos: Path) -> None:
@@ -233,7 +233,7 @@ def test_links_that_multiply_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_link_to_itself_is_named(photos: Path) -> None:
     (photos / "cat" / "loop.png").symlink_to(photos / "cat" / "loop.png")
-    told = f"{photos}/cat/loop.png: cannot be read (Too many levels of symbolic links); mend or remove it"
+    told = f"{photos}/cat/loop.png: cannot be read (Too many levels of symbolic links); repair or remove it"
     assert refusal(photos) == told
 
 

@@ -239,7 +239,7 @@ def test_broken_images_are_counted_and_named(photos: Path, caplog: pytest.LogCap
         (photos / "train" / "cat" / f"bad{number}.png").write_bytes(b"no image")
     named = "; ".join(f"{photos}/train/cat/bad{n}.png (not an image that Pillow knows)" for n in range(3))
     told = f"4 of 20 images cannot be read: {named}; and 1 more"
-    assert refusal(photos) == f"{told}. Replace or remove them, or write `broken: skip` to go on without them"
+    assert refusal(photos) == f"{told}. Replace or remove them, or write `broken: skip` to leave them out"
     with caplog.at_level(logging.WARNING):
         for _ in range(2):  # decoded, and from the cache
             caplog.clear()
@@ -310,7 +310,7 @@ def test_a_test_share_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_a_link_to_nowhere_is_named(photos: Path) -> None:
     (photos / "train" / "cat" / "lost.png").symlink_to(photos / "nowhere.png")
-    expected = f"{photos}/train/cat/lost.png: cannot be read (No such file or directory); mend or remove it"
+    expected = f"{photos}/train/cat/lost.png: cannot be read (No such file or directory); repair or remove it"
     assert refusal(photos) == expected
 
 
@@ -333,7 +333,7 @@ def test_the_folder_is_looked_for_below_the_data_root_and_then_here(
         load_dataset(DatasetChoice("image_folder", {"path": "fotos"}), tmp_path)
     assert str(caught.value) == (
         f"image_folder: no folder {tmp_path / 'fotos'} nor {elsewhere / 'fotos'}; "
-        "give another path, or say with --data-root where data lies"
+        "give another path, or set --data-root"
     )
 
 

@@ -8,8 +8,7 @@ import torch
 import torchvision.datasets
 from idx_by_hand import write_idx, write_mnist_like
 
-from cnnsweep.datasets import download
-from cnnsweep.datasets import torchvision_files as published_module
+from cnnsweep.datasets import download, torchvision_files
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.download import Parcel
 from cnnsweep.datasets.load import load_dataset
@@ -188,13 +187,13 @@ def test_missing_files_are_all_named_when_they_cannot_be_fetched(
     def no_network(*_: object) -> None:
         raise DataError("somewhere: no network")
 
-    monkeypatch.setattr(published_module, "fetch_missing", no_network)
+    monkeypatch.setattr(torchvision_files, "fetch_missing", no_network)
     with pytest.raises(DataError) as caught:
         load("kmnist", tmp_path)
     assert str(caught.value) == (
         "kmnist: files are missing and could not be downloaded (somewhere: no network). Put these files there: "
         f"{raw / 't10k-images-idx3-ubyte'}, {raw / 't10k-labels-idx1-ubyte'} "
-        "(they are what torchvision.datasets.KMNIST downloads), or say with --data-root where they lie"
+        "(they are what torchvision.datasets.KMNIST downloads), or set --data-root to their folder"
     )
 
 

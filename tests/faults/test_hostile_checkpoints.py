@@ -21,7 +21,7 @@ from rich.console import Console
 from safetensors.torch import save
 from small_sweeps import sweep
 
-from cnnsweep.datasets import torchvision_files as published
+from cnnsweep.datasets import torchvision_files
 from cnnsweep.errors import CheckpointError, CnnSweepError, DataError
 from cnnsweep.evaluation import restore as restoring
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
@@ -62,7 +62,7 @@ def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise DataError("would be downloaded")
 
-    monkeypatch.setattr(published, "_fetch_missing", refuse)
+    monkeypatch.setattr(torchvision_files, "_fetch_missing", refuse)
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: pytest.fail("weights are downloaded"))
 
 
