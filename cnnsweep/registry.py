@@ -101,6 +101,10 @@ class Registry(Generic[C]):
                 raise UsageError(f"{self.kind} {name}: its package cannot be imported ({error})") from error
         raise KeyError(name)
 
+    def is_built_in(self, name: str) -> bool:
+        """Return whether a name is one of cnnsweep's own; others stand for code that is not known here."""
+        return name in self._modules
+
     @property
     def built_in(self) -> tuple[type[C], ...]:
         """The built-in classes, a family once; their modules are imported."""

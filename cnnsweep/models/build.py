@@ -41,9 +41,9 @@ def build_model(
     channels, height, width = image_shape
     with contextlib.nullcontext() if seed is None else kept_generators():
         if seed is not None:
-            if is_reference(choice.name):  # draws at import must not change the draws of its models
+            if not MODELS.is_built_in(choice.name):  # draws at import must not change the draws of its models
                 _seed(derive_seed(0, "weights"))
-                load_object(choice.name)
+                _import(choice.name)
             _seed(derive_seed(seed, "weights"))
         try:
             model = _construct(choice, channels, num_classes, (height, width))
@@ -58,6 +58,14 @@ def build_model(
         except Exception as error:
             raise _refused(choice, image_shape, error) from error
         return model
+
+
+def _import(name: str) -> None:
+    if is_reference(name):
+        load_object(name)
+    else:
+        with contextlib.suppress(KeyError):  # an unknown name is reported when it is built
+            MODELS.get(name)
 
 
 def _seed(seed: int) -> None:
@@ -99,7 +107,7 @@ _found: dict[tuple[str, tuple[int, int, int], int, str], Found] = {}  # trying t
 
 
 def _found_of(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, device: torch.device) -> Found:
-    if not is_reference(choice.name):
+    if MODELS.is_built_in(choice.name):
         return Found(FAST, gives_logits=True)  # ours and torchvision's
     key = repr(choice), image_shape, num_classes, str(device)
     if key not in _found:
@@ -129,7 +137,7 @@ def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_clas
     for mode in (True, False):  # in training too: some models return a tuple or refuse a size only there
         model.train(mode)
         try:
-            with torch.set_grad_enabled(mode and is_reference(choice.name)), kept_generators():
+            with torch.set_grad_enabled(mode and not MODELS.is_built_in(choice.name)), kept_generators():
                 output = model(torch.zeros(2, *image_shape).clone(memory_format=found.order))
                 logits = _check_output(choice.name, output, num_classes)
                 # The faster order is chosen where it trains; one that trains in neither gets the other.

@@ -7,8 +7,8 @@ import contextlib
 import torch
 
 from cnnsweep.errors import CnnSweepError
+from cnnsweep.models.base import MODELS
 from cnnsweep.models.build import check_model
-from cnnsweep.plugins import is_reference
 from cnnsweep.types import ModelChoice
 
 
@@ -18,7 +18,7 @@ def why_not_built(model: ModelChoice, image_shape: tuple[int, int, int], num_cla
     Built-in models are built on torch's `meta` device, without memory; those that fail there are built again with it.
     Custom models are built with memory: the findings hold for the whole process, and some code needs real tensors.
     """
-    if not is_reference(model.name):
+    if MODELS.is_built_in(model.name):
         with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), torch.device("meta"):
             check_model(model, image_shape, num_classes)
             return None

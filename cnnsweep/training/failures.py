@@ -14,7 +14,7 @@ import torch
 
 from cnnsweep import errors
 from cnnsweep.errors import CnnSweepError, DataError, ModelError
-from cnnsweep.plugins import is_reference
+from cnnsweep.models.base import MODELS
 from cnnsweep.types import FailureKind, Run, RunOutcome, RunStatus
 
 # What a CPU's allocators say; torch has a type for those of accelerators only.
@@ -54,7 +54,7 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
         return FailureKind.MEMORY
     if isinstance(error, DataError):
         return FailureKind.DATA
-    has_own_model = is_reference(run.model.name)
+    has_own_model = not MODELS.is_built_in(run.model.name)
     if isinstance(error, ModelError):
         return FailureKind.USER_CODE if has_own_model else FailureKind.SETTINGS
     return FailureKind.USER_CODE if has_own_model and _is_a_models(error) else FailureKind.CNNSWEEP

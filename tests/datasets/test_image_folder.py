@@ -332,8 +332,7 @@ def test_the_folder_is_looked_for_below_the_data_root_and_then_here(
     with pytest.raises(DataError) as caught:
         load_dataset(DatasetChoice("image_folder", {"path": "fotos"}), tmp_path)
     assert str(caught.value) == (
-        f"image_folder: no folder {tmp_path / 'fotos'} nor {elsewhere / 'fotos'}; "
-        "give another path, or set --data-root"
+        f"image_folder: no folder {tmp_path / 'fotos'} nor {elsewhere / 'fotos'}; give another path, or set --data-root"
     )
 
 

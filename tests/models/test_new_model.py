@@ -26,6 +26,14 @@ class Mlp(ModelConfig, name="mlp"):
         sizes = [in_channels * image_size[0] * image_size[1], *self.widths]
         hidden = [part for a, b in zip(sizes, sizes[1:]) for part in (nn.Linear(a, b), nn.ReLU())]
         return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], num_classes))
+
+class Soft(Mlp, name="soft"):
+    """Soft: with a softmax, which no model should have."""
+
+    def build(self, in_channels, num_classes, image_size):
+        from torch import nn
+
+        return super().build(in_channels, num_classes, image_size).append(nn.Softmax(1))
 '''
 SWEEP = """
 name: small
@@ -39,7 +47,7 @@ tensorboard: false
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    install(tmp_path, "nets", NETS, "cnnsweep.models", mlp="nets:Mlp")
+    install(tmp_path, "nets", NETS, "cnnsweep.models", mlp="nets:Mlp", soft="nets:Soft")
     (tmp_path / "small.yaml").write_text(SWEEP)
     return tmp_path
 
@@ -52,6 +60,12 @@ def test_it_trains_and_its_argument_is_an_axis(folder: Path) -> None:
     assert sorted(run["model.widths"] for run in runs) == [[4], [4, 3]]
     evaluated = cnnsweep(folder, "evaluate", "runs/small", "--json")
     assert evaluated.returncode == 0, evaluated.stderr
+
+
+def test_it_is_tried_like_custom_code(folder: Path) -> None:
+    (folder / "small.yaml").write_text(SWEEP.replace("model: mlp", "model: soft"))
+    done = cnnsweep(folder, "run", "small.yaml", "--jobs", "1")
+    assert "its outputs are probabilities already" in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
