@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 class TorchvisionDataset(DatasetConfig):
-    """Base of torchvision's data sets."""
+    """Base of torchvision's data sets.
+
+    Another one is a class with `files` if torchvision's own class has arrays as `data` and `targets` or `labels`, and
+    addresses of one of the known kinds (`resources`, `tgz_md5`, `split_list`), or if the files are there already.
+    """
 
     @property
     @abstractmethod

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from cnnsweep.datasets.checksums import expected_checksum
+from cnnsweep.datasets.custom_values import read_images, read_labels
 from cnnsweep.datasets.download import Parcel, Progress, fetch_missing
 from cnnsweep.datasets.idx import read_idx_images, read_idx_labels
 from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.torchvision_info import TorchvisionFiles
 from cnnsweep.errors import DataError
 
+_IDX_IMAGES = "-images-idx3-ubyte"
 Parts = tuple[MemoryImages, MemoryImages, tuple[str, ...]]
 
 
@@ -30,8 +30,8 @@ def load_torchvision(name: str, facts: TorchvisionFiles, data_root: Path, progre
         DataError: files are missing and cannot be downloaded, or are damaged; with instructions.
     """
     _fetch_missing(name, facts, data_root, progress)
-    if facts.reader in _READERS:
-        return _READERS[facts.reader](facts, data_root)
+    if not facts.train_files[0].endswith(_IDX_IMAGES):
+        return _read_by_torchvision(name, facts, data_root)
     train, test = (_read_idx(facts, data_root, files) for files in (facts.train_files, facts.test_files))
     return train, test, facts.classes
 
@@ -55,13 +55,13 @@ def _parcels(facts: TorchvisionFiles) -> Iterator[Parcel]:
     from torchvision import datasets  # half a second, which a data set that is there does not need
 
     reader = getattr(datasets, facts.reader)
-    if facts.reader in ("CIFAR10", "CIFAR100"):
+    if hasattr(reader, "tgz_md5"):
         yield Parcel((reader.url,), reader.tgz_md5, {file: file for file in facts.files})
     elif facts.reader == "EMNIST":
         yield Parcel(
             (reader.url,), reader.md5, {file: f"gzip/{Path(file).name}.gz" for file in facts.files}, is_noted=True
         )
-    elif facts.reader == "SVHN":
+    elif hasattr(reader, "split_list"):
         for url, file, md5 in (reader.split_list["train"], reader.split_list["test"]):
             yield Parcel((url,), md5, {file: ""})
     elif facts.reader == "QMNIST":
@@ -86,41 +86,31 @@ def _read_idx(facts: TorchvisionFiles, data_root: Path, files: tuple[str, ...]) 
     return MemoryImages(images, labels)
 
 
-def _read_cifar(facts: TorchvisionFiles, data_root: Path) -> Parts:
-    parts = [_from_torchvision(facts, data_root, train=is_train) for is_train in (True, False)]
+def _read_by_torchvision(name: str, facts: TorchvisionFiles, data_root: Path) -> Parts:
+    """Return the parts as torchvision's own class reads them; of CIFAR and SVHN that is without a copy."""
+    try:
+        parts = [_part(facts, data_root, name=part) for part in ("train", "test")]
+    except ModuleNotFoundError as error:
+        raise DataError(f"{name}: reading its files needs {error.name}; install it with: pip install scipy") from error
     train, test = (
-        # A view of what torchvision turned to (N, H, W, C); contiguous as it was.
-        MemoryImages(torch.from_numpy(part.data.transpose(0, 3, 1, 2)), torch.tensor(part.targets))
+        MemoryImages(read_images(name, part.data), read_labels(name, _labels_of(part), lambda _where, _needed: None))
         for part in parts
     )
-    return train, test, tuple(parts[0].classes)
+    return train, test, facts.classes or tuple(parts[0].classes)
 
 
-def _read_svhn(facts: TorchvisionFiles, data_root: Path) -> Parts:
-    try:
-        parts = [_from_torchvision(facts, data_root, split=split) for split in ("train", "test")]
-    except ModuleNotFoundError as error:
-        raise DataError(f"svhn: reading its files needs {error.name}; install it with: pip install scipy") from error
-    train, test = (
-        MemoryImages(torch.from_numpy(np.ascontiguousarray(part.data)), torch.from_numpy(part.labels)) for part in parts
-    )
-    return train, test, facts.classes
+def _labels_of(part: Any) -> Any:
+    return part.targets if hasattr(part, "targets") else part.labels
 
 
-_READERS: dict[str, Callable[[TorchvisionFiles, Path], Parts]] = {
-    "CIFAR10": _read_cifar,
-    "CIFAR100": _read_cifar,
-    "SVHN": _read_svhn,
-}
-
-
-def _from_torchvision(facts: TorchvisionFiles, data_root: Path, **part: Any) -> Any:
-    """Return torchvision's data set of one part; it compares every file's MD5 before it reads."""
+def _part(facts: TorchvisionFiles, data_root: Path, name: str) -> Any:
+    """Return torchvision's data set of one part; most compare every file's MD5 before they read."""
     from torchvision import datasets
 
     reader = getattr(datasets, facts.reader)
+    has_flag = "train" in inspect.signature(reader).parameters
     try:
-        return reader(data_root, **part)
+        return reader(data_root, **({"train": name == "train"} if has_flag else {"split": name}))
     except OSError as error:
         raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
     except RuntimeError as error:
@@ -131,15 +121,14 @@ def _damage(reader: Any, facts: TorchvisionFiles, data_root: Path) -> str | None
     """Return a message that names the damaged file, or None."""
     import hashlib
 
-    if facts.reader == "SVHN":
-        expected = {file: md5 for _, file, md5 in reader.split_list.values()}
-    else:
-        meta = [reader.meta["filename"], reader.meta["md5"]]
-        expected = {f"{reader.base_folder}/{file}": md5 for file, md5 in (*reader.train_list, *reader.test_list, meta)}
+    expected = {file: md5 for _, file, md5 in getattr(reader, "split_list", {}).values()}
+    if hasattr(reader, "train_list"):
+        meta = [[reader.meta["filename"], reader.meta["md5"]]] if hasattr(reader, "meta") else []
+        expected = {f"{reader.base_folder}/{file}": md5 for file, md5 in (*reader.train_list, *reader.test_list, *meta)}
     for file in facts.files:
         with (data_root / file).open("rb") as opened:
             found = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        if found != expected[file]:
+        if found != expected.get(file, found):
             return (
                 f"{data_root / file}: damaged: expected the MD5 {expected[file]}, found {found}; "
                 "delete it and run again to download it, or copy it again from where it came"
