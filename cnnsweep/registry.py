@@ -131,9 +131,7 @@ class Registry(Generic[C]):
     @cached_property
     def _entry_points(self) -> Mapping[str, EntryPoint]:
         """The entry points of other packages, by name; a built-in name cannot be replaced."""
-        from importlib.metadata import entry_points  # reads the metadata of every package, for names not built in
-
-        points = entry_points(group=f"cnnsweep.{self.package}")
+        points = _installed_entry_points().select(group=f"cnnsweep.{self.package}")
         return {point.name: point for point in points if point.name not in self._modules}
 
     def _checked(self, value: Any, name: str) -> type[C]:
@@ -141,6 +139,14 @@ class Registry(Generic[C]):
             base = f"{self.base.__module__}.{self.base.__qualname__}"
             raise UsageError(f"{self.kind} {name}: found {value!r:.60}, allowed is a subclass of {base}")
         return value
+
+
+@cache
+def _installed_entry_points() -> Any:  # of one class only since Python 3.12
+    """Return the entry points of all packages, read once for all registries: that takes some milliseconds."""
+    from importlib.metadata import entry_points  # not needed for `--help`
+
+    return entry_points()
 
 
 @cache
