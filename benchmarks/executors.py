@@ -228,7 +228,7 @@ class PretendedFleet:
         import torch
 
         from cnnsweep.metrics.names import STANDARD
-        from cnnsweep.models.registry import build_model
+        from cnnsweep.models.build import build_model
         from cnnsweep.types import EpochRecord, EpochReport
 
         if not self._weights:
@@ -314,7 +314,7 @@ def count_memory(megabytes: int) -> None:
     import torch
     from executors import look_at_all as look_at_all_by_name  # as workers import it: not from `__main__`
 
-    from cnnsweep.datasets.base import MemoryImages
+    from cnnsweep.datasets.images import MemoryImages
     from cnnsweep.datasets.normalize import PixelScale
     from cnnsweep.executors.base import TASK
     from cnnsweep.executors.local_processes import ProcessFleet

@@ -12,7 +12,7 @@ from works import COLOURED, FASHION, VALIDATION, Axes, Side, Work
 
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.splits import split_indices
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
 from cnnsweep.types import DatasetChoice, ModelChoice
 
 

@@ -42,8 +42,8 @@ from public_networks import (
 from torch import Tensor, nn
 
 from cnnsweep.errors import CnnSweepError
+from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import logits_of
-from cnnsweep.models.registry import build_model
 from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram, Program, forward_seed
 from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.errors import CnnSweepError
+from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import named_tensors
-from cnnsweep.models.registry import build_model
 from cnnsweep.plugins import load_object
 from cnnsweep.types import ModelChoice
 

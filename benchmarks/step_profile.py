@@ -35,7 +35,7 @@ from torch.utils._pytree import tree_leaves
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.training.data_module import Part, TrainingTask, training_batches
 from cnnsweep.training.fused_learner import FusedProgram

@@ -214,6 +214,22 @@ def _list_or_single(value: object) -> str:
     return LIST_TAG if isinstance(value, list) else SINGLE_TAG
 
 
+@dataclass(eq=False, repr=False)
+class Refused:
+    """An argument that may not be given, and the reason."""
+
+    why: str
+
+    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._refuse)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"not": {}, "description": self.why}
+
+    def _refuse(self, _value: object) -> None:
+        raise mistake(f"may not be given; {self.why}")
+
+
 def require_finite(value: Any) -> Any:
     """Return a plain value; raise if a number in it is not finite."""
     if isinstance(value, list):

@@ -6,8 +6,9 @@ An implementation is a class with a name, in a file of the kind's package:
         momentum: Momentum = 0.0
 
 The class is a pydantic model: its fields are the keys of the sweep file. The registry finds it by that line alone, so
-that a list of names imports nothing. Other packages add implementations with an entry point in the group
-`cnnsweep.<package>`; a sweep file may name a class of its own as `file.py:Name` or `package.module:Name`.
+that a list of names imports nothing. A family, of one class and many names, has `names="resnet18 resnet34"`. Other
+packages add implementations with an entry point in the group `cnnsweep.<package>`; a sweep file may name a class of its
+own as `file.py:Name` or `package.module:Name`.
 """
 
 from __future__ import annotations
@@ -16,20 +17,21 @@ import importlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, create_model
 
 from cnnsweep.errors import UsageError
+from cnnsweep.field_types import found, nearest_name, quoted
 from cnnsweep.plugins import is_reference, load_object
 from cnnsweep.types import Choice
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-_NAMED_CLASS = re.compile(r'^class \w+\([^)]*\bname="([^"]+)"', re.MULTILINE)
+_NAMED_CLASS = re.compile(r'^class \w+\([^)]*\bnames?="{1,3}([^"]+)"', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +54,19 @@ class Component(BaseModel):
 
     Attributes:
         name: the name in the sweep file; of a class without a name, its own.
+        names: all names of a family, else `name` alone.
     """
 
     # Built when first used: each class once, as a part of the whole, instead of once for itself as well.
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
     name: ClassVar[str] = ""
+    names: ClassVar[tuple[str, ...]] = ()
     _origin: Origin | None = PrivateAttr(default=None)
 
-    def __init_subclass__(cls, name: str | None = None, **options: Any) -> None:
+    def __init_subclass__(cls, name: str | None = None, names: str = "", **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.name = name or cls.__name__
+        cls.names = tuple(names.split()) or (cls.name,)
 
     def found_as(self, origin: Origin) -> Self:
         """Remember the name and the code that a sweep file has for this, and return it."""
@@ -112,14 +117,14 @@ class Registry(Generic[C]):
             UsageError: it is unknown, its code cannot be imported, or it does not take these arguments.
         """
         try:
-            return self.get(choice.name)(**{**more, **choice.arguments})
+            component = self.get(choice.name)
         except KeyError:
             known = ", ".join(self.names)
             raise UsageError(f"{self.kind} {choice.name}: is not installed here; known are {known}") from None
+        try:
+            return component(**{**more, **choice.arguments})
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UsageError(f"{self.kind} {choice.name}: {where}: {first['msg']}") from error
+            raise UsageError(f"{self.kind} {choice.name}: {argument_mistake(component, error)}") from error
 
     def get(self, name: str) -> type[C]:
         """Return an implementation by its name, or by a reference such as `file.py:Name`.
@@ -131,9 +136,8 @@ class Registry(Generic[C]):
         if is_reference(name):
             return self._checked(load_object(name), name)
         if name in self._modules:
-            module = importlib.import_module(self._modules[name])
-            classes = (value for value in vars(module).values() if isinstance(value, type))
-            return self._checked(next(one for one in classes if getattr(one, "name", None) == name), name)
+            found = self._built_in(name)
+            return found if found.names == (name,) else _member(found, name)
         if name in self._entry_points:
             point = self._entry_points[name]
             try:
@@ -142,25 +146,84 @@ class Registry(Generic[C]):
                 raise UsageError(f"{self.kind} {name}: its package cannot be imported ({error})") from error
         raise KeyError(name)
 
+    def is_built_in(self, name: str) -> bool:
+        """True for one of cnnsweep's own names; others stand for code that is not known here."""
+        return name in self._modules
+
+    @property
+    def built_in(self) -> tuple[type[C], ...]:
+        """The built-in classes, a family once; their modules are imported."""
+        return tuple(dict.fromkeys(map(self._built_in, self._modules)))
+
+    def _built_in(self, name: str) -> type[C]:
+        values = vars(importlib.import_module(self._modules[name])).values()
+        return self._checked(next(value for value in values if name in getattr(value, "names", ())), name)
+
+    @property
+    def of_other_packages(self) -> tuple[str, ...]:
+        """The names that entry points add."""
+        return tuple(self._entry_points)
+
     @cached_property
     def _modules(self) -> Mapping[str, str]:
         """The module of each built-in implementation, by name."""
         found: dict[str, str] = {}
         files = sorted((Path(__file__).parent / self.package).glob("*.py"))
         for file in [file for file in files if file.stem not in ("__init__", "base")]:
-            names = _NAMED_CLASS.findall(file.read_text(encoding="utf-8"))
+            names = " ".join(_NAMED_CLASS.findall(file.read_text(encoding="utf-8"))).split()
             found |= dict.fromkeys(names, f"cnnsweep.{self.package}.{file.stem}")
         return found
 
     @cached_property
     def _entry_points(self) -> Mapping[str, EntryPoint]:
         """The entry points of other packages, by name; a built-in name cannot be replaced."""
-        from importlib.metadata import entry_points  # reads the metadata of every package, for names not built in
-
-        return {point.name: point for point in entry_points(group=f"cnnsweep.{self.package}")}
+        points = _installed_entry_points().select(group=f"cnnsweep.{self.package}")
+        return {point.name: point for point in points if point.name not in self._modules}
 
     def _checked(self, value: Any, name: str) -> type[C]:
         if not (isinstance(value, type) and issubclass(value, self.base)):
             base = f"{self.base.__module__}.{self.base.__qualname__}"
             raise UsageError(f"{self.kind} {name}: found {value!r:.60}, allowed is a subclass of {base}")
         return value
+
+
+@cache
+def _installed_entry_points() -> Any:  # of one class only since Python 3.12
+    """Return the entry points of all packages, read once for all registries: that takes some milliseconds."""
+    from importlib.metadata import entry_points  # not needed for `--help`
+
+    return entry_points()
+
+
+@cache
+def _member(family: type[C], name: str) -> type[C]:
+    """Return a family's class for one of its names."""
+    return create_model(family.__name__, __base__=family, __doc__=family.__doc__, __cls_kwargs__={"name": name})
+
+
+def wrong_value(kind: str, value: Any, context: Mapping[str, Any], message: str) -> str:
+    """Return the text for an error of pydantic's, without the key."""
+    if kind == "said":
+        return str(context["text"])
+    if kind == "allowed":
+        return f"{found(value)}, allowed is {context['allowed']}"
+    if kind == "model_type":
+        return f"{found(value)}, allowed is a mapping of keys and values"
+    return f"{found(value)}: {message}"  # of checks that another package brings
+
+
+def argument_mistake(component: type[Component], error: ValidationError) -> str:
+    """Return the first of a component's wrong arguments, as `size: found 4, allowed is ...`."""
+    details = error.errors(include_url=False)[0]
+    key, kind, context = ".".join(map(str, details["loc"][:1])), details["type"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = list(component.model_fields)
+        nearest = nearest_name(key, known)
+        hint = f"did you mean '{nearest}'?" if nearest else f"it takes {', '.join(known) or 'none'}"
+        return f"takes no argument {quoted(key)}; {hint}"
+    if kind == "missing":
+        return f"needs the argument '{key}'"
+    if kind == "unknown":
+        return f"{key}: unknown {quoted(context['name'])}; {context['allowed']}"
+    text = wrong_value(kind, details["input"], context, details["msg"])
+    return f"{key}: {text}" if key else text

@@ -43,6 +43,36 @@ def seed_python(seed: int) -> None:
     numpy.random.seed(seed & 0xFFFF_FFFF)  # it takes 32 bits
 
 
+def seed_step(device: torch.device, seed: int) -> None:
+    """Seed every generator that the Python code of a forward pass may use, on any device."""
+    import torch
+
+    seed_device(device, seed)
+    if device.type != "cpu":
+        torch.default_generator.manual_seed(seed)
+    seed_python(seed)
+
+
+def seed_device(device: torch.device, seed: int) -> None:
+    """Seed the generator that a forward pass on this device uses.
+
+    `torch.manual_seed` would seed every device, which costs more than a small layer.
+    """
+    import torch
+
+    if device.type == "mps":  # its generator is behind functions
+        torch.mps.manual_seed(seed)
+    else:
+        generator_of(device).manual_seed(seed)
+
+
+def generator_of(device: torch.device) -> torch.Generator:
+    """Return the default generator of the CPU or of a CUDA device."""
+    import torch
+
+    return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+
+
 @contextmanager
 def kept_generators(device: torch.device | None = None) -> Iterator[None]:
     """Leave every generator as it was found: torch's of the CPU and of a device, Python's own, NumPy's global one."""

@@ -17,7 +17,8 @@ import torch
 from cnnsweep.callbacks import INFO, Callback, SweepOverview
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import Expansion, columns, columns_that_vary, expand_runs
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.evaluation.after_sweep import evaluate_best_run
 from cnnsweep.evaluation.model_card import make_model_card
@@ -29,7 +30,6 @@ from cnnsweep.storage.compatibility import refuse_other_sweep, what_changed
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepHistory, read_history
-from cnnsweep.storage.sweep_event import sweep_facts, validation_facts
 from cnnsweep.storage.writer import Recorder
 from cnnsweep.trackers.base import Tracker
 from cnnsweep.training.data_module import foresee_single_images, make_training_task
@@ -44,6 +44,7 @@ from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.pruning import Judge
 from cnnsweep.tuner.sampling import Asker
 from cnnsweep.tuner.stop_signal import stop_on_signals
+from cnnsweep.tuner.sweep_event import sweep_facts, validation_facts
 from cnnsweep.tuner.training_events import TrainingEvents
 from cnnsweep.tuner.trials import TrialQueue
 from cnnsweep.types import RunStatus

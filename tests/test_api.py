@@ -20,7 +20,7 @@ from small_sweeps import SMALL, SilentDisplay, tables
 from small_sweeps import sweep as run_small
 
 import cnnsweep
-from cnnsweep.datasets.synthetic import ShapesOptions, draw_shapes
+from cnnsweep.datasets.shapes import ShapesOptions, draw_shapes
 from cnnsweep.errors import SpecError
 from cnnsweep.progress import notebook
 

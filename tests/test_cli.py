@@ -15,7 +15,7 @@ from small_sweeps import SMALL, sweep, tables
 
 from cnnsweep import cli
 from cnnsweep.config.load import load_sweep
-from cnnsweep.config.names import DATASETS
+from cnnsweep.datasets.base import DATASETS
 
 PROJECT = Path(__file__).parent.parent
 
@@ -508,7 +508,7 @@ def test_dry_run_of_a_search_that_excludes_everything_says_so(cnnsweep, tmp_path
     assert (outcome.code, outcome.err) == (2, "error: exclude: its conditions leave the search no setting to train\n")
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS.names)
 def test_init_begins_with_every_data_set(cnnsweep, tmp_path, dataset):
     outcome = cnnsweep("init", "first.yaml", "--dataset", dataset)
     path_first = "set its path, then: " if dataset == "image_folder" else ""

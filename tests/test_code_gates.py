@@ -14,7 +14,7 @@ from small_sweeps import sweep, tables
 
 import cnnsweep
 from cnnsweep.errors import CheckpointError
-from cnnsweep.models import registry
+from cnnsweep.models import build
 
 CODE = """
 from pathlib import Path
@@ -106,7 +106,7 @@ class Stranger:
     def forget(self) -> None:
         """Let code that is imported run again."""
         self.marker.unlink(missing_ok=True)
-        registry._found.clear()  # what is known of a network is not looked at again
+        build._found.clear()  # what is known of a network is not looked at again
         for name in [name for name in sys.modules if name.startswith(("cnnsweep_user_", "a_strangers_module"))]:
             del sys.modules[name]
 

@@ -16,9 +16,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from cnnsweep import cli
 from cnnsweep.analysis.run_evaluation import WrongImage, load_run_evaluation
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
-from cnnsweep.datasets.synthetic import ShapesOptions, draw_shapes
+from cnnsweep.datasets.shapes import ShapesOptions, draw_shapes
 from cnnsweep.errors import CheckpointError
 from cnnsweep.evaluation import after_sweep as closing
 from cnnsweep.evaluation.evaluate import SPLITS, EvaluationOptions, evaluate_checkpoint, evaluate_chosen

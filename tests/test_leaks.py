@@ -19,9 +19,10 @@ from torch import nn
 import cnnsweep
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
-from cnnsweep.datasets.base import MemoryImages
-from cnnsweep.datasets.load import Dataset, load_dataset
-from cnnsweep.datasets.synthetic import ShapesOptions, draw_shapes
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.images import MemoryImages
+from cnnsweep.datasets.load import load_dataset
+from cnnsweep.datasets.shapes import ShapesOptions, draw_shapes
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
 from cnnsweep.refit import refit_chosen
 from cnnsweep.storage.best_weights import read_description

@@ -73,5 +73,5 @@ def first_group(folder: Path, began: float) -> float:
 
 if __name__ == "__main__":
     if read_task(Path(sys.argv[1])).model == "resnet18":
-        import cnnsweep.models.torchvision  # noqa: F401 - it imports torch's compiler, which the other sides have already
+        import cnnsweep.models.torchvision_module  # noqa: F401 - it imports torch's compiler, which the other sides have already
     serve(train)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.datasets import normalize as batches
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
 from cnnsweep.types import ModelChoice
 
 EVALUATION_BATCH = 1000

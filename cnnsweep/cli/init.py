@@ -21,11 +21,13 @@ def models(as_json: AsJson = False) -> None:
       cnnsweep models
       cnnsweep models --json
     """
-    from cnnsweep.config.names import PRESET_MODELS, TORCHVISION_MODELS
+    from cnnsweep.models.catalogue import list_models
     from cnnsweep.report.listings import render_models
 
     if as_json:
-        print(json.dumps({"presets": dict(PRESET_MODELS), "torchvision": list(TORCHVISION_MODELS)}, indent=2))
+        listing = list_models()
+        families = {family: list(names) for family, (_, names) in listing.families.items()}
+        print(json.dumps({"presets": dict(listing.single), **families}, indent=2))
     else:
         render_models(stdout())
 
@@ -40,7 +42,7 @@ def datasets(data_root: DataRoot = DEFAULT_DATA_ROOT, as_json: AsJson = False) -
     """
     import dataclasses
 
-    from cnnsweep.datasets.torchvision_info import describe_datasets
+    from cnnsweep.datasets.catalogue import describe_datasets
     from cnnsweep.report.listings import render_datasets
 
     descriptions = describe_datasets(data_root)

@@ -30,7 +30,6 @@ from cnnsweep.cli.options import (
     Threads,
     stdout,
 )
-from cnnsweep.datasets.torchvision_info import images_and_classes
 from cnnsweep.errors import UsageError
 from cnnsweep.tuner.stop_signal import StoppedAtOnce
 
@@ -186,6 +185,8 @@ def _why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
 
     Nothing is built if the size of the images is known only after reading them.
     """
+    from cnnsweep.datasets.catalogue import images_and_classes
+
     known = images_and_classes(dataset)
     if known is None:
         return None

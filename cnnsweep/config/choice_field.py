@@ -157,22 +157,6 @@ class Entry:
         return value
 
 
-@dataclass(eq=False, repr=False)
-class Refused:
-    """An argument that may not be given; `why` says what decides it."""
-
-    why: str
-
-    def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._refuse)
-
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"not": {}, "description": self.why}
-
-    def _refuse(self, _value: object) -> None:
-        raise mistake(f"may not be given; {self.why}")
-
-
 def name_of(mapping: dict[str, Any], key: str = "name") -> str:
     """Return the name that a mapping gives, or nothing where it gives none."""
     name = mapping.get(key)

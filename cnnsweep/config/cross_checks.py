@@ -13,12 +13,12 @@ from cnnsweep.config.distributions import is_distribution, read_distribution
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.metrics_field import recorded_metrics
-from cnnsweep.config.model_entry import LIST_ARGUMENTS, MODEL, PresetModel
-from cnnsweep.config.names import PRESET_MODELS
+from cnnsweep.config.model_entry import MODEL, has_known_arguments, takes_list
 from cnnsweep.config.optimizer_arguments import unused_by, user_of
 from cnnsweep.config.schema import MODEL_PREFIX, Params, SweepFile
 from cnnsweep.field_types import found, mistake, nearest_name
 from cnnsweep.metrics.names import CHOICES, is_on_validation
+from cnnsweep.models.base import MODELS
 from cnnsweep.samplers.space import Interval
 from cnnsweep.types import ModelChoice
 
@@ -102,7 +102,7 @@ def check_model_arguments(
         models: the sweep's models; empty where they are wrong themselves.
     """
     # A preset knows the types of its arguments, so its reading of a value, such as 8 for 8.0, counts for all models.
-    models = sorted(models, key=lambda model: model.name not in PRESET_MODELS)
+    models = sorted(models, key=lambda model: not has_known_arguments(model.name))
     axes: dict[str, Values] = {}
     mistakes: dict[Mistake, None] = {}  # a set that keeps the order
     for key, value in given.items():
@@ -135,7 +135,7 @@ def _misuse(key: str, value: Any, models: Sequence[ModelChoice]) -> Mistake | No
     if is_distribution(value):
         return None
     items = value if isinstance(value, list) else [value]
-    takes_lists = argument in LIST_ARGUMENTS and any(model.name in PRESET_MODELS for model in models)
+    takes_lists = any(takes_list(model.name, argument) for model in models)
     if takes_lists and not any(isinstance(item, list) for item in items):
         is_plain = len(items) <= 20 and all(isinstance(item, int) for item in items)
         example = ", ".join(map(str, items)) if is_plain else "6, 12"
@@ -174,7 +174,7 @@ def _read_distribution(key: str, value: dict[str, Any], models: Sequence[ModelCh
 
 
 def _unknown_argument(argument: str, model: ModelChoice) -> str:
-    known = [name for name in PresetModel.model_fields if name != "name"]
+    known = list(MODELS.get(model.name).model_fields)
     nearest = nearest_name(argument, known)
     hint = f"did you mean '{MODEL_PREFIX}{nearest}'?" if nearest else f"allowed are {', '.join(known)}"
     return f"{model.name} has no such argument; {hint}"

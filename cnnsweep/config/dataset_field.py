@@ -6,8 +6,10 @@ from pydantic import BaseModel, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.choice_field import CLOSED, OPEN, Entry, NameOrCode, name_of
-from cnnsweep.config.names import DATASETS, EMNIST_SPLITS
-from cnnsweep.field_types import ListOf, Number, OneOf, OneOfNumbers, Plain, Text, Whole, mistake, not_allowed
+from cnnsweep.config.component_entry import checked_arguments, entry_variants
+from cnnsweep.datasets.base import DATASETS
+from cnnsweep.field_types import ListOf, Number, OneOf, Plain, mistake, not_allowed
+from cnnsweep.plugins import is_reference
 from cnnsweep.types import DatasetChoice, Normalization
 
 _PER_CHANNEL = "one number, or a list of one number a channel"
@@ -59,74 +61,16 @@ def _given_normalization(values: NormalizationValues) -> Normalization:
     return Normalization("given", mean, std)
 
 
-DATASET_NAME = NameOrCode("data set", tuple(DATASETS), "cnnsweep datasets")
+DATASET_NAME = NameOrCode("data set", DATASETS.names, "cnnsweep datasets")
 _NORMALIZE = Field(
     default=Normalization(),
     description="standard (mean and deviation of the training images), none, or {mean: ..., std: ...}",
     json_schema_extra={"default": "standard"},
 )
-DOWNLOADED = tuple(name for name, dataset in DATASETS.items() if not dataset.arguments)
-_SIDE = Annotated[int, Whole(1, 10_000)]
 
 
-class DownloadedDataset(BaseModel):
-    """A data set of torchvision's that takes no arguments."""
-
-    model_config = CLOSED
-    name: Annotated[Any, DATASET_NAME.offering(*DOWNLOADED)] = Field(description="the data set")
-    normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
-
-
-class EmnistDataset(BaseModel):
-    """EMNIST, which has six splits."""
-
-    model_config = CLOSED
-    name: Annotated[Any, DATASET_NAME.offering("emnist")] = Field(description="EMNIST")
-    normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
-    split: Annotated[str, OneOf(EMNIST_SPLITS)] = Field(default="balanced", description="which part of EMNIST")
-
-
-class ImageFolderDataset(BaseModel):
-    """A person's own images, one folder a class."""
-
-    model_config = CLOSED
-    name: Annotated[Any, DATASET_NAME.offering("image_folder")] = Field(description="your own images")
-    normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
-    path: Annotated[str, Text()] = Field(
-        description="the folder with train/, validation/, test/, or one folder a class; in data root or current folder",
-        examples=["photos"],
-    )
-    size: Annotated[
-        int | list[int] | None,
-        ListOf(_SIDE, "a whole number of pixels above 0, or [height, width]", (2, 2), or_single=True),
-    ] = Field(default=None, description="pixels that every image is brought to; without it the most common size")
-    channels: Annotated[int | None, OneOfNumbers((1, 3))] = Field(
-        default=None, description="1 for grey, 3 for colour; without it 1 if all images are grey, else 3"
-    )
-    test: Annotated[float, Number(least=0, below=1)] = Field(
-        default=0.2, description="share of the images kept for testing, where no folder says which; 0 for none"
-    )
-    broken: Annotated[str, OneOf(("stop", "skip"))] = Field(
-        default="stop", description="what to do at an image that cannot be read"
-    )
-
-
-class ShapesDataset(BaseModel):
-    """Drawn shapes, built in."""
-
-    model_config = CLOSED
-    name: Annotated[Any, DATASET_NAME.offering("shapes")] = Field(description="drawn shapes, built in")
-    normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
-    size: Annotated[int, Whole(12, 256)] = Field(default=28, description="height and width in pixels")
-    channels: Annotated[int, OneOfNumbers((1, 3))] = Field(default=1, description="1 for grey, 3 for colour")
-    classes: Annotated[int, Whole(2, 10)] = Field(default=10, description="how many kinds of shapes")
-    train: Annotated[int, Whole(1, 10_000_000)] = Field(default=10_000, description="how many training images")
-    test: Annotated[int, Whole(1, 10_000_000)] = Field(default=2_000, description="how many test images")
-    seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(default=0, description="which images are drawn")
-
-
-class OwnDataset(BaseModel):
-    """A person's own function, with any arguments."""
+class CustomDataset(BaseModel):
+    """A function of the user's, or a data set of another package, with any arguments; its own code checks them."""
 
     model_config = OPEN
     __pydantic_extra__: dict[str, Plain] = Field(init=False)
@@ -134,32 +78,21 @@ class OwnDataset(BaseModel):
     normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
 
 
-def _dataset_variant(mapping: dict[str, Any]) -> str:
-    name = name_of(mapping)
-    special = {"emnist": "<emnist>", "image_folder": "<image_folder>", "shapes": "<shapes>"}
-    return special.get(name, "<downloaded>" if name in DATASETS else "<own dataset>")
+_BUILT_IN = entry_variants(DATASETS, DATASET_NAME, {"normalize": (Annotated[Normalization, Normalize()], _NORMALIZE)})
 
 
-def _dataset_choice(
-    entry: DownloadedDataset | EmnistDataset | ImageFolderDataset | ShapesDataset | OwnDataset,
-) -> DatasetChoice:
-    arguments = entry.model_dump(mode="json", exclude={"name", "normalize"})
-    if not isinstance(entry, OwnDataset):
-        arguments = {key: value for key, value in arguments.items() if value is not None}
-    return DatasetChoice(entry.name.name, arguments, entry.normalize, entry.name.code)
+def _dataset_choice(entry: Any) -> DatasetChoice:
+    name, arguments = entry.name.name, entry.model_dump(mode="json", exclude={"name", "normalize"}, exclude_unset=True)
+    if not is_reference(name):
+        arguments = checked_arguments(DATASETS, name, arguments).model_dump(mode="json", exclude_none=True)
+    return DatasetChoice(name, arguments, entry.normalize, entry.name.code)
 
 
 DATASET = Entry(
     names=DATASET_NAME.known,
     own_code=True,
-    variants={
-        "<downloaded>": DownloadedDataset,
-        "<emnist>": EmnistDataset,
-        "<image_folder>": ImageFolderDataset,
-        "<shapes>": ShapesDataset,
-        "<own dataset>": OwnDataset,
-    },
-    variant_of=_dataset_variant,
+    variants={**_BUILT_IN.models, "<own dataset>": CustomDataset},
+    variant_of=lambda mapping: _BUILT_IN.tags.get(name_of(mapping), "<own dataset>"),
     build=_dataset_choice,
     allowed="the name of a data set (see `cnnsweep datasets`), or a mapping with its name and arguments",
 )

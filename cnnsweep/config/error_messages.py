@@ -15,10 +15,10 @@ from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params, SweepFile, TensorBoard
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
 from cnnsweep.errors import Problem, SpecError
-from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, found, nearest_name, quoted
+from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, nearest_name, quoted
 from cnnsweep.losses.base import LOSSES
 from cnnsweep.optimizers.base import OPTIMIZERS
-from cnnsweep.registry import Component
+from cnnsweep.registry import Component, wrong_value
 from cnnsweep.schedules.base import SCHEDULES
 
 # Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
@@ -143,16 +143,10 @@ def _missing_with_example(example: str) -> str:
 
 
 def _wrong_value(details: Mapping[str, Any], *, hint: bool) -> str:
-    kind, value, context = details["type"], details["input"], details.get("ctx", {})
+    kind, context = details["type"], details.get("ctx", {})
     if kind == "unknown":
         return _unknown_name(hint=hint, **context)
-    if kind == "said":
-        return str(context["text"])
-    if kind == "allowed":
-        return f"{found(value)}, allowed is {context['allowed']}"
-    if kind == "model_type":
-        return f"{found(value)}, allowed is a mapping of keys and values"
-    return f"{found(value)}: {details['msg']}"  # of a user's own component
+    return wrong_value(kind, details["input"], context, details["msg"])
 
 
 def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool) -> str:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from cnnsweep.config.component_field import field_schemas, installed
-from cnnsweep.config.model_entry import LIST_ARGUMENTS, PresetModel
+from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
 from cnnsweep.field_types import JsonSchema
+from cnnsweep.models.base import MODELS
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 
 _ANY_ARGUMENT = "an argument of the {}, as a value or an axis"
@@ -23,9 +24,9 @@ def sweep_json_schema() -> JsonSchema:
         f"^{prefix.replace('.', '[.]')}.+$": {"description": _ANY_ARGUMENT.format(prefix.rstrip("."))}
         for prefix in (MODEL_PREFIX, OPTIMIZER_PREFIX)
     }
-    for argument, field in PresetModel.model_fields.items():
-        if argument != "name":
-            note = "; a list of lists is an axis" if argument in LIST_ARGUMENTS else ""
+    for model in MODELS.built_in:
+        for argument, field in model.model_fields.items() if has_known_arguments(model.names[0]) else ():
+            note = "; a list of lists is an axis" if argument in model.list_arguments else ""
             params["properties"][MODEL_PREFIX + argument] = {"description": f"{field.description}{note}"}
     for _, kind in installed(OPTIMIZERS):
         for argument, of_field in field_schemas(kind, FLAT).items():

@@ -27,7 +27,7 @@ from cnnsweep.config.error_messages import (
 )
 from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
-from cnnsweep.config.names import PRESET_MODELS
+from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.optimizer_arguments import check_optimizer_arguments
 from cnnsweep.config.overrides import apply_override
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, MODEL_PREFIX, SweepFile, SweepSpec
@@ -210,7 +210,7 @@ def _mistakes_in_building(
     first = {name: values.at(0.5) if isinstance(values, Interval) else values[0] for name, values in axes.items()}
     for path, model in models:
         is_own = is_reference(model.name)
-        if model.name in PRESET_MODELS or not (is_own or model.arguments or axes) or (sweep.when and axes):
+        if has_known_arguments(model.name) or not (is_own or model.arguments or axes) or (sweep.when and axes):
             continue
         usual = replace(model, arguments={**model.arguments, **first})
         if (why := try_model(usual, sweep.dataset)) is not None:

@@ -1,7 +1,7 @@
-"""Arguments of a model, known without importing it: torchvision's from a list, a person's own from its source.
+"""Arguments of a model, known without importing it: of torchvision's from a list, of user code from its source.
 
-A person's file is parsed, never run. Where the source does not say it (a decorator, a base class of another file),
-nothing is known, and building the model will tell.
+A user's file is parsed, never run. If the source does not determine the arguments (a decorator, a base class of another
+file), nothing is known, and errors appear when the model is built.
 """
 
 import ast
@@ -14,34 +14,13 @@ from typing import Any
 from cnnsweep.config.aliases import plain, usual_part
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake
-from cnnsweep.config.names import PRESET_MODELS, TORCHVISION_MODELS
+from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.field_types import nearest_name
+from cnnsweep.models.base import MODELS
 from cnnsweep.plugins import is_reference, module_file
 from cnnsweep.read_limited import read_bounded
 from cnnsweep.types import ModelChoice
 
-# By the beginning of the name, the longest that fits; of torchvision 0.24 to 0.29, as far as YAML can write the values.
-_VISION_ARGUMENTS: Mapping[str, str] = {
-    "alexnet": "dropout",
-    "convnext": "stochastic_depth_prob layer_scale",
-    "densenet": "bn_size drop_rate memory_efficient",
-    "efficientnet": "dropout stochastic_depth_prob",
-    "googlenet": "aux_logits transform_input init_weights dropout dropout_aux",
-    "inception_v3": "aux_logits transform_input init_weights dropout",
-    "maxvit": "input_size squeeze_ratio expansion_ratio mlp_ratio mlp_dropout attention_dropout",
-    "mnasnet": "dropout",
-    "mobilenet_v2": "width_mult inverted_residual_setting round_nearest dropout",
-    "mobilenet_v3": "dropout width_mult reduced_tail dilated",
-    "regnet": "stem_width",
-    "resnet": "zero_init_residual groups width_per_group replace_stride_with_dilation",
-    "resnext": "zero_init_residual replace_stride_with_dilation",
-    "shufflenet": "",
-    "squeezenet": "dropout",
-    "swin": "mlp_ratio dropout attention_dropout",
-    "vgg": "init_weights dropout",
-    "vit": "image_size dropout attention_dropout representation_size conv_stem_configs",
-    "wide_resnet": "zero_init_residual groups replace_stride_with_dilation",
-}
 _NO_CALLABLES = "norm_layer"  # YAML has no functions, but `null` is one's default
 _FROM_THE_DATA = ("in_channels", "num_classes", "image_size")
 _PRETRAINED = ("pretrained", "weights", "pretrainedbackbone", "weightsbackbone")
@@ -68,13 +47,11 @@ ANYTHING = Accepted()
 
 
 def accepted_arguments(model: ModelChoice) -> Accepted:
-    """Return what a model takes, as far as it is known; of presets, which a schema checks, nothing is said."""
+    """Return the accepted arguments, if known; those of models that the schema checks are not listed."""
     if is_reference(model.name):
         return _accepted_by_code(model.name, model.code)
-    if model.name not in TORCHVISION_MODELS:
-        return ANYTHING
-    family = max((name for name in _VISION_ARGUMENTS if model.name.startswith(name)), key=len)
-    return Accepted((*_VISION_ARGUMENTS[family].split(), "progress", _NO_CALLABLES))
+    names = MODELS.get(model.name).accepted()
+    return ANYTHING if names is None else Accepted(tuple(names))
 
 
 def mistakes_in_arguments(
@@ -97,7 +74,7 @@ def mistakes_in_arguments(
             if text := refusal(model, argument, accepted):
                 yield Mistake((*path, argument), text, at_key=True)
         for argument, key in axes.items() if all_apply else ():
-            if model.name not in PRESET_MODELS and (text := refusal(model, argument, accepted)):
+            if not has_known_arguments(model.name) and (text := refusal(model, argument, accepted)):
                 yield Mistake(("params", key), text, at_key=True)
         for argument in accepted.required:
             if argument not in model.arguments and argument not in axes:

@@ -16,7 +16,6 @@ from cnnsweep.config.dataset_field import DATASET
 from cnnsweep.config.method_field import MethodField
 from cnnsweep.config.metrics_field import MetricList, MetricName
 from cnnsweep.config.model_entry import MODEL
-from cnnsweep.config.names import PRECISIONS
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
 from cnnsweep.config.trackers_field import DEFAULT_TRACKERS, TrackerChoice, Trackers
 from cnnsweep.field_types import (
@@ -185,7 +184,7 @@ class SweepFile(BaseModel):
         default=None, description="the rule that ends runs early, such as halving or median; or none"
     )
     device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
-    precision: Annotated[str, OneOf(PRECISIONS)] = Field(
+    precision: Annotated[str, OneOf(("fp32", "bf16", "fp64"))] = Field(
         default="fp32", description="fp32, bf16 for mixed precision in bfloat16, or fp64 for checks"
     )
     tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(

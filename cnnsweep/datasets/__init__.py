@@ -1,1 +1,1 @@
-"""Data sets, one file each, and what they share: download, cache, decode, split."""
+"""Data sets, one file each, and their shared parts: download, cache, decode, split."""

@@ -1,112 +1,96 @@
-"""Images of a data set as the training loop takes them: by index, many at a time, as uint8 on the device."""
+"""Base of the data sets: a config class each, which has the arguments of the sweep file and loads the images.
+
+A new data set is a file in this package, or a class of another package behind an entry point `cnnsweep.datasets`:
+
+    class Letters(DatasetConfig, name="letters"):
+        \"\"\"Letters: 20,000 + 2,000 grey 28×28 images, 26 classes.\"\"\"
+        size: Annotated[int, Whole(8, 64)] = Field(default=28, description="height and width in pixels")
+
+        def load(self, root, loading):
+            from cnnsweep.datasets.images import MemoryImages
+            from cnnsweep.datasets.dataset import in_memory
+            ...
+            return in_memory(self.name, MemoryImages(images, labels), test, classes)
+
+`cnnsweep datasets` shows the first line of the docstring.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from cnnsweep.registry import Component, Registry
 
-from cnnsweep.datasets.shared_memory import SharedMemory, give_back_freed_memory
+if TYPE_CHECKING:
+    from cnnsweep.datasets.dataset import Dataset
 
-# Of the free memory of a device, what a resident copy of the images may take; the rest is for models and activations.
-RESIDENT_SHARE = 0.5
-
-
-class ImageSet(Protocol):
-    """One part (training or test) of a data set."""
-
-    @property
-    def labels(self) -> Tensor:
-        """(N,) int64, on the CPU."""
-        ...
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(C, H, W)."""
-        ...
-
-    def __len__(self) -> int: ...
-
-    def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels for each chunk of positions, in the chunks' order.
-
-        Args:
-            chunks: int64 tensors of any shape S on the CPU, for example (B,) or (K, B).
-
-        Yields:
-            uint8 images (*S, C, H, W) and int64 labels (*S,), both on `device` and free to be overwritten.
-        """
-        ...
+Progress = Callable[[str, int, int], None]
 
 
-class MemoryImages:
-    """Images held once in memory; a GPU that trains on them gets a copy of its own, moved there once.
+@dataclass(frozen=True, slots=True)
+class DatasetInfo:
+    """Properties of a data set that are known without reading it; None if it depends on the files.
 
-    Args:
-        images: (N, C, H, W) uint8, contiguous, on the CPU; kept, not copied.
-        labels: (N,) int64, on the CPU.
+    Attributes:
+        image_shape: (C, H, W).
+        classes: number of classes.
+        train: number of training images.
+        test: number of test images.
+        source: origin of the images, for listings.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        assert images.dtype == torch.uint8
-        assert images.is_contiguous()
-        assert labels.shape == images.shape[:1]
-        self.images = images
-        self.labels = labels
-        self._resident: dict[torch.device, tuple[Tensor, Tensor]] = {}
-        self._shared: SharedMemory | None = None
+    image_shape: tuple[int, int, int] | None = None
+    classes: int | None = None
+    train: int | None = None
+    test: int | None = None
+    source: str = "another package"
 
-    def shared_memory(self) -> SharedMemory:
-        """Move the images to memory that other processes can map, unless they are there, and return that."""
-        if self._shared is None:
-            self._shared = SharedMemory.of_size(self.images.nbytes)
-            shared = self._shared.tensor(tuple(self.images.shape))
-            shared.copy_(self.images)
-            self.images = shared
-            give_back_freed_memory()  # or the images would count twice in this process
-        return self._shared
 
-    def __len__(self) -> int:
-        return len(self.images)
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Conditions of loading.
+
+    Attributes:
+        memory_bytes: limit of the images in memory.
+        progress: called with the activity, the amount done and the total.
+    """
+
+    memory_bytes: int
+    progress: Progress
+
+
+class DatasetConfig(Component):
+    """Base of all data sets."""
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.images.shape[1:]
-        return channels, height, width
+    def info(self) -> DatasetInfo:
+        """Properties that follow from the name and the arguments."""
+        return DatasetInfo()
 
-    def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `ImageSet.batches`."""
-        images, labels = self._at(device)
-        for chunk in chunks:
-            positions = to_device(chunk.reshape(-1), images.device)
-            batch = images.index_select(0, positions).reshape(*chunk.shape, *self.image_shape)
-            yield to_device(batch, device), to_device(labels.index_select(0, positions).reshape(chunk.shape), device)
+    def missing_files(self, _root: Path) -> Sequence[str] | None:
+        """Return files to download below the data root; None for a data set that downloads nothing."""
+        return None
 
-    def _at(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return images and labels on the device, or on the CPU where the device has no room for them."""
-        if device.type == "cpu":
-            return self.images, self.labels
-        if device not in self._resident:
-            fits = self.images.nbytes <= RESIDENT_SHARE * _free_bytes(device)
-            home = device if fits else torch.device("cpu")
-            self._resident[device] = (self.images.to(home), self.labels.to(home))
-        return self._resident[device]
+    @classmethod
+    def is_present(cls, root: Path) -> bool | None:
+        """Return whether the files are below the data root; None if it depends on arguments.
 
+        A property of the class: a listing has no required arguments.
+        """
+        missing = cls.model_construct().missing_files(root)
+        return None if missing is None else not missing
 
-def to_device(values: Tensor, device: torch.device) -> Tensor:
-    """Return the values on the device; a copy to a CUDA device does not wait for the work queued there."""
-    if values.device.type == device.type and device.index in (None, values.device.index):
-        return values
-    if device.type == "cuda" and not values.is_pinned():
-        values = values.pin_memory()  # a copy from pageable memory would wait for the device
-    return values.to(device, non_blocking=True)
+    @abstractmethod
+    def load(self, root: Path, loading: Loading) -> Dataset:
+        """Return the images, downloaded or decoded if need be.
+
+        Raises:
+            DataError: the data are missing, damaged or not what they should be.
+        """
 
 
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    if device.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    return 0  # an unknown kind of device gets its batches one by one
+DATASETS = Registry("data set", "datasets", DatasetConfig)  # type: ignore[type-abstract]  # no instances are made of it

@@ -1,6 +1,6 @@
-"""The folder of decoded images: where it is, how large it may grow, what is in it, and what goes first.
+"""Cache of decoded images: its folder, size limit, entries, and removal of the least recently used.
 
-Every data set has two files, named by a key: an index (JSON) and, where they fit in memory, its images. Other files in
+Every data set has two files, named by a key: an index (JSON) and, if they fit in memory, its images. Other files in
 the folder are never touched.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Collection, Iterator
@@ -24,12 +23,12 @@ _FOLDER_VARIABLE, _LIMIT_VARIABLE = "CNNSWEEP_CACHE", "CNNSWEEP_CACHE_GB"
 _DEFAULT_GB = 20.0
 _ENTRY_FILE = re.compile(r"([0-9a-f]{32})\.(?:json|images)")
 _LEFTOVER_FILE = re.compile(r"\.[0-9a-f]{32}\.(?:json|images)\.\d+\.tmp")
-_ABANDONED_S = 3600.0  # without a change, before a half-written file is taken for one of a killed process
+_ABANDONED_S = 3600.0  # without a change, before a half-written file counts as that of a killed process
 
 
 @dataclass(frozen=True, slots=True)
 class CachedImages:
-    """The decoded images of one data set: their key, what they take on disk, and when they were last used."""
+    """The decoded images of one data set: key, size on disk and last use."""
 
     key: str
     size_bytes: int
@@ -37,20 +36,17 @@ class CachedImages:
 
 
 def cache_folder() -> Path:
-    """Return where decoded images are kept: CNNSWEEP_CACHE, or the platform's place for a user's caches."""
+    """Return the folder of decoded images: CNNSWEEP_CACHE, or `cnnsweep` in the platform's folder for caches."""
     if chosen := os.environ.get(_FOLDER_VARIABLE):
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "cnnsweep"
+    from platformdirs import user_cache_path  # after the variable: a command that has it needs no platform
+
+    # Without an author and `Cache` in the path, which Windows would get: the folder of earlier versions.
+    return user_cache_path("cnnsweep", appauthor=False, opinion=False)
 
 
 def cache_limit_bytes() -> float:
-    """Return how large the cache may grow: CNNSWEEP_CACHE_GB in gigabytes, or 20; 0 keeps nothing, inf everything.
+    """Return the size limit: CNNSWEEP_CACHE_GB in gigabytes, or 20; 0 keeps nothing, inf everything.
 
     Raises:
         UsageError: it is no such number.
@@ -68,7 +64,7 @@ def cache_limit_bytes() -> float:
 
 
 def cache_entries() -> list[CachedImages]:
-    """Return what is in the cache, the least recently used first; nothing where there is no cache."""
+    """Return the entries, the least recently used first; none without a cache."""
     sizes: dict[str, int] = {}
     used: dict[str, float] = {}
     for path, key in _entry_files():
@@ -80,7 +76,7 @@ def cache_entries() -> list[CachedImages]:
 
 
 def remove_cache_entries(keys: Collection[str]) -> int:
-    """Remove entries, and what killed processes had begun to write; return how many bytes that freed.
+    """Remove entries and half-written files of killed processes; return the number of bytes freed.
 
     A sweep that has read its images is not disturbed: they are in its memory.
 
@@ -100,7 +96,7 @@ def remove_cache_entries(keys: Collection[str]) -> int:
 
 
 def make_room(needed_bytes: int, key: str) -> bool:
-    """Remove the least recently used entries until an entry of this size fits; return False where it never will.
+    """Remove the least recently used entries until an entry of this size fits; return False if it never will.
 
     Args:
         key: of the entry to come, which replaces one of the same key.
@@ -125,14 +121,14 @@ def make_room(needed_bytes: int, key: str) -> bool:
 
 
 def cache_problem() -> str | None:
-    """Return why nothing can be kept in the cache, or None where all is well; its folder is made if need be."""
+    """Return the reason why the cache cannot be written, or None; its folder is created if need be."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             return None
     except OSError as error:
-        return f"{safe_text(folder)}: cannot be written ({error.strerror}); say with {_FOLDER_VARIABLE} where it can"
+        return f"{safe_text(folder)}: cannot be written ({error.strerror}); set {_FOLDER_VARIABLE} to another folder"
 
 
 def _files() -> Iterator[Path]:

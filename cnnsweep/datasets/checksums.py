@@ -1,7 +1,7 @@
-"""What the content of a file must be: as it was published, or as it was noted when cnnsweep downloaded it.
+"""Checksums of data files: as published, or as noted by the download.
 
-Of files that a person put in place, and that no catalogue lists, nothing can be known but their structure: their
-length, their header and the range of their labels. A changed pixel in one of those cannot be seen.
+Of files that the user put in place, and that no catalogue lists, only the structure is known: length, header and range
+of labels. A changed pixel in one of those cannot be detected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnnsweep.datasets.torchvision_info import PublishedContent
+from cnnsweep.datasets.torchvision_info import TorchvisionContent
 from cnnsweep.errors import DataError
 from cnnsweep.storage.atomic_files import replace_file
 
@@ -21,23 +21,23 @@ RECORD_NAME = ".cnnsweep-sha256.json"
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """The SHA-256 that a file must have, and who says so."""
+    """The SHA-256 that a file must have, and its source."""
 
     sha256: str
     source: str
 
 
-def expected_checksum(path: Path, published: PublishedContent | None) -> Checksum | None:
-    """Return what a file's content must be, or None where nothing is known about it.
+def expected_checksum(path: Path, content: TorchvisionContent | None) -> Checksum | None:
+    """Return the checksum of a file, or None if it is unknown.
 
-    A file of another length than the published one is taken for another data set, and not compared with it.
+    A file of another length than the published one is treated as another data set, and not compared with it.
 
     Raises:
         DataError: the record of downloads beside the file is damaged.
     """
     try:
-        if published is not None and path.stat().st_size == published.size_bytes:
-            return Checksum(published.sha256, "as published")
+        if content is not None and path.stat().st_size == content.size_bytes:
+            return Checksum(content.sha256, "as published")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     record = path.with_name(RECORD_NAME)
@@ -46,10 +46,10 @@ def expected_checksum(path: Path, published: PublishedContent | None) -> Checksu
 
 
 def note_checksum(path: Path, sha256: str) -> None:
-    """Write down beside a file what its content is, beside what is noted of others; one process at a time.
+    """Note a file's checksum in the record beside it; one process at a time.
 
     Raises:
-        DataError: what was noted before is damaged.
+        DataError: the record is damaged.
         FolderError: the folder cannot be written.
     """
     record = path.with_name(RECORD_NAME)

@@ -1,4 +1,4 @@
-"""A person's own data set: what their function returns, as uint8 images in memory.
+"""Custom data sets: the return value of a user's function, as uint8 images in memory.
 
 The function returns one of
 
@@ -12,20 +12,20 @@ where `train` and `test` are each one of
 
 `test` may be None, and `classes` are names, or a mapping from names to labels. Images are uint8 from 0 to 255 or
 floats from 0 to 1, (N, H, W), (N, H, W, C) or (N, C, H, W) with C from 1 to 4; in a list or Dataset, they may be PIL
-images. All are of one size. A Dataset is read once, in its order: what changes images at random belongs into `augment`.
+images. All are of one size. A Dataset is read once, in its order: random changes of images belong in `augment`.
 """
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.base import Loading
 from cnnsweep.datasets.custom_returned import RETURNS, class_names, is_item, part_hint, take_apart
 from cnnsweep.datasets.custom_values import (
     LABEL_BYTES,
@@ -38,35 +38,33 @@ from cnnsweep.datasets.custom_values import (
     require_same_shape,
     shape_text,
 )
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.memory import gigabytes
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.plugins import load_object
 
-Progress = Callable[[str, int, int], None]
 
-
-def load_own(
-    reference: str, arguments: Mapping[str, Any], memory_bytes: int, progress: Progress
+def load_custom(
+    reference: str, arguments: Mapping[str, Any], loading: Loading
 ) -> tuple[MemoryImages, MemoryImages | None, tuple[str, ...]]:
-    """Return training part, test part and class names from a person's function.
+    """Return training part, test part and class names from a user's function.
 
     Args:
         reference: `package.module:function` or `path/to/file.py:function`.
-        arguments: what the function is called with, by name.
-        memory_bytes: the most that the images may take.
+        arguments: keyword arguments of the function.
 
     Raises:
         UsageError: there is no such function.
-        DataError: it raised, or returned something that is no data set; the message says what.
+        DataError: it raised, or returned something that is no data set.
     """
     function = load_object(reference)
     if not callable(function):
         raise DataError(f"{reference}: is no function but {kind_of(function)}; it must return {RETURNS}")
-    with _persons_code(reference):
+    with _user_code(reference):
         returned = function(**arguments)
     train, test, classes = take_apart(reference, returned)
-    reader = _Reader(reference, memory_bytes, progress)
+    reader = _Reader(reference, loading)
     train_images = reader.part("train", train)
     test_images = None if test is None else reader.part("test", test)
     if test_images is not None and test_images.image_shape != train_images.image_shape:
@@ -85,12 +83,12 @@ def load_own(
 
 
 class _Reader:
-    """Turns one part after the other into images in memory, within a bound on their bytes."""
+    """Reader of the parts into images in memory, within a limit of bytes."""
 
-    def __init__(self, reference: str, memory_bytes: int, progress: Progress) -> None:
+    def __init__(self, reference: str, loading: Loading) -> None:
         self._reference = reference
-        self._memory_bytes = memory_bytes
-        self._progress = progress
+        self._memory_bytes = loading.memory_bytes
+        self._progress = loading.progress
 
     def part(self, name: str, part: Any) -> MemoryImages:
         where = f"{self._reference}: {name}"
@@ -113,12 +111,12 @@ class _Reader:
 
     def _read_items(self, where: str, items: Any) -> tuple[Tensor, Tensor]:
         """Read a map-style data set one item after the other."""
-        with _persons_code(where):
+        with _user_code(where):
             count = len(items)
         self._check_memory(where, count * LABEL_BYTES)
         images, labels = torch.empty(0), torch.empty(count, dtype=torch.int64)
         for position in range(count):
-            with _persons_code(f"{where}: item {position}"):
+            with _user_code(f"{where}: item {position}"):
                 item = items[position]
             if not isinstance(item, Sequence) or len(item) != 2:
                 raise DataError(f"{where}: item {position} is {kind_of(item)}; expected (image, label)")
@@ -142,8 +140,8 @@ class _Reader:
 
 
 @contextmanager
-def _persons_code(where: str) -> Iterator[None]:
-    """Turn what a person's code raises into one line: the exception, and the place that raised it."""
+def _user_code(where: str) -> Iterator[None]:
+    """Convert exceptions of user code to a DataError of one line, with the place that raised it."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A person's data as their function returns it, taken apart: training, test, class names; or why it is no data set."""
+"""Parts of a custom data set in the return value of its function: training, test, class names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from cnnsweep.datasets.base import MemoryImages
 from cnnsweep.datasets.custom_values import is_array, kind_of
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
 
@@ -25,7 +25,7 @@ _PAIRS = (
 
 
 def take_apart(reference: str, returned: Any) -> tuple[Any, Any, Any]:
-    """Return train, test and classes of what the function returned."""
+    """Return train, test and classes from the return value."""
     if isinstance(returned, Mapping) and "train" in returned and set(returned) <= {"train", "test", "classes"}:
         return returned["train"], returned.get("test"), returned.get("classes")
     if isinstance(returned, tuple | list) and len(returned) in (2, 3) and not _is_pair(returned[:2]):
@@ -41,7 +41,7 @@ def take_apart(reference: str, returned: Any) -> tuple[Any, Any, Any]:
 
 
 def _hint(returned: Any) -> str:
-    """Return what to write, where it can be guessed what was meant; else nothing."""
+    """Return a suggestion if the intention can be guessed, else nothing."""
     if isinstance(returned, tuple | list) and len(returned) >= 2 and all(map(_is_array_like, returned[:2])):
         if len(returned) <= 3:
             return f". This looks like (images, labels): write {_PAIRS}"
@@ -57,7 +57,7 @@ def _is_pair(values: Sequence[Any]) -> bool:
 
 
 def _is_array_like(value: Any) -> bool:
-    """True for what holds images or labels: arrays, and lists of numbers, texts, arrays or PIL images."""
+    """True for a holder of images or labels: arrays, and lists of numbers, texts, arrays or PIL images."""
     if isinstance(value, list):
         return bool(value) and isinstance(value[0], int | float | str | Image.Image | np.generic | np.ndarray | Tensor)
     return is_array(value)
@@ -81,7 +81,7 @@ def is_item(value: Any) -> bool:
 
 
 def part_hint(part: Any) -> str:
-    """Return what to write in place of something that is no part, where it can be guessed; else nothing."""
+    """Return a suggestion for a value that is no part, if the intention can be guessed, else nothing."""
     if type(part).__name__ == "DataLoader":
         return "; give the loader's dataset: `loader.dataset`"
     if hasattr(part, "__iter__") and not hasattr(part, "__len__"):

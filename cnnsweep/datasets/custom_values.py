@@ -1,4 +1,4 @@
-"""Contents of a person's arrays, tensors and PIL images, as uint8 images and whole labels."""
+"""Conversion of arrays, tensors and PIL images to uint8 images and whole labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_images(where: str, images: Any, check_memory: Callable[[str, int], None
 
     Args:
         check_memory: called with the bytes that they will take before they are copied; an array may be a view that
-            says to be larger than the memory it lies in.
+            claims to be larger than its memory.
     """
     if (
         isinstance(images, list | tuple)
@@ -80,7 +80,7 @@ def _stacked(where: str, images: Sequence[Any], check_memory: Callable[[str, int
 
 
 def require_same_shape(where: str, place: int, image: Tensor, first: Tensor) -> None:
-    """Raise where an image (C, H, W) has another shape than the first of its part."""
+    """Raise if the shape (C, H, W) of an image differs from the first of its part."""
     if image.shape != first.shape:
         raise DataError(
             f"{where}: image {place} is {shape_text(image.shape)}, but image 0 {shape_text(first.shape)} "
@@ -157,7 +157,7 @@ def is_array(value: Any) -> bool:
 
 
 def kind_of(value: Any) -> str:
-    """Return what a value is, for a message."""
+    """Return a description of a value, for messages."""
     if is_array(value):
         kind = "tensor" if isinstance(value, Tensor) else "array"
         return f"a {str(value.dtype).removeprefix('torch.')} {kind} of shape {tuple(value.shape)}"

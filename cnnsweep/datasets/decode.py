@@ -1,4 +1,4 @@
-"""Image files of any size and mode to uint8 arrays of one form."""
+"""Decoding of image files of any size and mode to uint8 arrays of one form."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Block:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image file whose header is read and nothing more; what could take the memory is refused."""
+    """Open an image file and read its header alone; images that could exhaust the memory are refused."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
         raise ValueError("not a regular file")
@@ -94,7 +94,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def look_at(path: Path) -> Look | None:
-    """Return what the header says, without decoding, or None where it cannot be read."""
+    """Return the header without decoding, or None if it cannot be read."""
     try:
         with _opened(path) as image:
             return _look(image)
@@ -105,7 +105,7 @@ def look_at(path: Path) -> Look | None:
 def decode(path: Path, form: Form) -> Bytes:
     """Return the image as uint8 (C, H, W).
 
-    It is turned as its EXIF data say, laid on white where it is transparent, cut to the form's proportions about the
+    It is turned by its EXIF data, laid on white where it is transparent, cut to the form's proportions about the
     centre, and resampled (bilinear, antialiased) unless it has the size already. More than 8 bits become 8 by rounding,
     so that the form's `white` becomes 255.
 
@@ -117,7 +117,7 @@ def decode(path: Path, form: Form) -> Bytes:
 
 
 def white_of(looks: Iterable[Look]) -> int:
-    """Return what becomes 255 in a data set's pictures of more than 8 bits, from the brightest of all their pixels.
+    """Return the value that becomes 255 in images of more than 8 bits, from the brightest of all their pixels.
 
     Cameras and scanners keep 10, 12 or 14 bits in 16 without scaling, which would be nearly black. So the range is the
     smallest number of bits that holds every pixel, if sensors have as many, else 16, or more where there are more.
@@ -129,7 +129,7 @@ def white_of(looks: Iterable[Look]) -> int:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return how EXIF data say an image lies: 1 upright, 2 to 4 mirrored or upside down, from 5 on its side."""
+    """Return the orientation from EXIF data: 1 upright, 2 to 4 mirrored or upside down, from 5 on its side."""
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return orientation if isinstance(orientation, int) else 1
 
@@ -143,7 +143,7 @@ def _look(image: Image.Image) -> Look:
 
 
 def _is_cut(image: Image.Image) -> bool:
-    """True for colours of 16 bits: Pillow's raw mode says how they lie in the file, its mode has 8 bits."""
+    """True for colours of 16 bits: Pillow's raw mode has the format of the file, its mode has 8 bits."""
     tiles = getattr(image, "tile", None)
     arguments = tiles[0].args if tiles else ()
     raw_mode = arguments if isinstance(arguments, str) else next(iter(arguments or ()), "")
@@ -195,7 +195,7 @@ def _centre_box(width: int, height: int, proportion: float) -> tuple[float, floa
 
 
 def look_at_all(paths: Sequence[Path], threads: int) -> Iterator[Look | None]:
-    """Yield what each header says, in order."""
+    """Yield the headers, in order."""
     for looks in _in_threads(lambda block: list(map(look_at, block)), paths, _BLOCK_IMAGES, threads):
         yield from looks
 
@@ -207,7 +207,7 @@ def decode_all(paths: Sequence[Path], form: Form, threads: int) -> Iterator[Bloc
 
 
 def thread_count(total_bytes: int, files: int) -> int:
-    """Return how many threads decode files of this size soonest.
+    """Return the number of threads that decode files of this size fastest.
 
     Pillow decodes and resizes without holding the interpreter's lock, but opens a file with it: measured with JPEG
     files, a second thread costs half as much again at 1 KB a file, is even at 4 KB, and halves the time at 24 KB.
@@ -242,7 +242,7 @@ def _decode_block(paths: Sequence[Path], form: Form) -> Block:
 
 
 def one_line(error: Exception) -> str:
-    """Return what went wrong without paths and line breaks, which the caller adds as it needs."""
+    """Return an error's text without paths and line breaks, which callers add."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if type(error).__name__ == "UnidentifiedImageError":
@@ -254,5 +254,5 @@ def one_line(error: Exception) -> str:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

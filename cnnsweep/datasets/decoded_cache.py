@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """The sizes (height, width) of the files of a folder: how many different ones, by area the first and last."""
+    """The sizes (height, width) of the files of a folder: number of different ones, smallest and largest by area."""
 
     different: int
     smallest: tuple[int, int]
@@ -42,19 +42,19 @@ class Sizes:
 
     @classmethod
     def of(cls, looks: Iterable[Look]) -> Sizes:
-        """Return them for what at least one header says."""
+        """Return them from one header or more."""
         sizes = sorted({(look.height, look.width) for look in looks}, key=lambda size: (size[0] * size[1], size))
         return cls(len(sizes), sizes[0], sizes[-1])
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Facts found by decoding a folder.
+    """Results of decoding a folder.
 
     Attributes:
         broken: files that cannot be read, path and reason.
         fingerprint: of the others.
-        fingerprint_before: what earlier versions said of a folder with a validation part, which they passed over; None
+        fingerprint_before: fingerprint of earlier versions, which ignored a validation part; None
             for other folders.
         is_dark: its pictures are nearly black, and some had colours of 16 bits, of which Pillow keeps the upper 8.
     """
@@ -68,7 +68,7 @@ class Index:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Index:
-        """Return what `asdict` made a mapping of."""
+        """Return the index from the mapping that `asdict` made."""
         sizes = body["sizes"]
         read = Sizes(sizes["different"], tuple(sizes["smallest"]), tuple(sizes["largest"]))
         return cls(**{**body, "form": Form(**body["form"]), "sizes": read})
@@ -76,7 +76,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class CacheEntry:
-    """The place of one data set in the cache."""
+    """Files of one data set in the cache."""
 
     folder: Path
     key: str
@@ -90,7 +90,7 @@ class CacheEntry:
         return self.folder / f"{self.key}.images"
 
     def read_index(self) -> Index | None:
-        """Return the index, or None where there is none or it is damaged; what is read counts as used now."""
+        """Return the index, or None if it is missing or damaged; reading counts as a use."""
         try:
             wrapped = json.loads(self._index_file.read_bytes())
             body = json.loads(wrapped["body"])
@@ -104,7 +104,7 @@ class CacheEntry:
         return index
 
     def write(self, index: Index, parts: Sequence[Bytes]) -> None:
-        """Keep the images of the parts, one after the other, and then the index, which vouches for them."""
+        """Write the images of the parts, one after the other, then the index, which makes them valid."""
         body = json.dumps(asdict(index))
         wrapped = json.dumps({"sha256": _sha256(body.encode()), "body": body})
         needed = sum(part.nbytes for part in parts) + len(wrapped)
@@ -123,7 +123,7 @@ class CacheEntry:
             _log.warning("decoded images are not kept for the next start: %s", safe_text(error))
 
     def read_images(self, form: Form, counts: Sequence[int]) -> list[Bytes] | None:
-        """Return the images of each part (N, C, H, W), or None where they are absent or of another length."""
+        """Return the images of each part (N, C, H, W), or None if they are absent or of another length."""
         try:
             with self._images_file.open("rb") as file:
                 if os.fstat(file.fileno()).st_size != sum(counts) * form.image_bytes:
@@ -147,7 +147,7 @@ def cache_entry(listing: Listing, asked_form: Sequence[int | None]) -> CacheEntr
 
 
 def is_settled(listing: Listing, began_ns: int) -> bool:
-    """True where no file was changed within two seconds of being listed: one more change may then look like the first.
+    """True if no file was changed within two seconds of being listed: one more change may then look like the first.
 
     Args:
         began_ns: when listing began, nanoseconds since the epoch.

@@ -1,4 +1,4 @@
-"""Fetching files whose checksum is known: whole or not at all, and never with less protection than was asked for."""
+"""Downloads of files with a known checksum: whole or not at all, never with less protection than the address has."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ _PREFIX = ".cnnsweep-download"
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A file in the network and what it holds.
+    """A file in the network and its contents.
 
     Attributes:
-        urls: places that hold the same file, tried in order.
+        urls: addresses of the same file, tried in order.
         contents: by path below the data root, the member of the archive; empty for a parcel that is one file.
-        is_noted: whether the SHA-256 of what is unpacked is noted beside it, because nobody publishes one.
+        is_noted: whether the SHA-256 of unpacked files is noted beside them, because none is published.
     """
 
     urls: tuple[str, ...]
@@ -53,13 +53,13 @@ class Parcel:
 
 
 def fetch_missing(parcels: Iterable[Parcel], data_root: Path, progress: Progress) -> None:
-    """Download what is not below the data root yet; each file appears there by a rename, once it is whole.
+    """Download the files that are missing below the data root; each appears there by a rename, once it is whole.
 
-    One process does so at a time; another one waits, and then finds the files. The operating system lets go of the lock
-    when the process ends, however it ends, and what a killed one left is removed by the next.
+    One process downloads at a time; others wait, then find the files. The operating system releases the lock when the
+    process ends, however it ends, and the next process removes the leftovers of a killed one.
 
     Raises:
-        DataError: no place could be reached, the checksum differs, or the files cannot be written.
+        DataError: no address could be reached, the checksum differs, or the files cannot be written.
     """
     try:
         data_root.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def _only_downloader(data_root: Path, progress: Progress) -> Iterator[None]:
 
 
 def _remove_leftovers(data_root: Path, wanted: Iterable[str]) -> None:
-    """Remove what killed downloads left; only for the holder of the lock, who knows that nobody needs it."""
+    """Remove leftovers of killed downloads; only under the lock, which makes sure that no process uses them."""
     for folder in data_root.glob(f"{_PREFIX}-*"):
         shutil.rmtree(folder, ignore_errors=True)
     for target in map(data_root.joinpath, wanted):
@@ -122,7 +122,7 @@ def _fetch(parcel: Parcel, wanted: Mapping[str, str], data_root: Path, progress:
 
 
 def _download(parcel: Parcel, file: Path, progress: Progress) -> None:
-    # Where one place is protected by TLS, those that are not are no second choice.
+    # If one address is protected by TLS, those without are no fallback.
     protected = [url for url in parcel.urls if not url.startswith("http:")]
     failures = []
     for url in protected or parcel.urls:
@@ -138,7 +138,7 @@ def _download(parcel: Parcel, file: Path, progress: Progress) -> None:
 
 
 def _save(url: str, file: Path, progress: Progress) -> str:
-    """Save what the address holds, and return its MD5."""
+    """Save the content of an address, and return its MD5."""
     checksum = hashlib.md5(usedforsecurity=False)
     request = urllib.request.Request(url, headers={"User-Agent": "cnnsweep"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response, file.open("wb") as output:
@@ -156,7 +156,7 @@ def _save(url: str, file: Path, progress: Progress) -> str:
 
 
 def _unpack(archive: Path, member: str, noted: Path | None, output: OutputFile) -> None:
-    """Write what an archive holds, and note its checksum: before the rename, so that no file is ever there without."""
+    """Write the content of an archive, and note its checksum before the rename, so that no file exists without."""
     checksum = hashlib.sha256()
     done = 0
     with _opened(archive, member) as source:

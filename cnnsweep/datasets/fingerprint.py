@@ -1,4 +1,4 @@
-"""What a data set is, in 64 hexadecimal digits."""
+"""Identity of a data set by its content, in 64 hexadecimal digits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The contents of a folder at a glance: folders, images, and whether it is another under a second name."""
+"""Contents of a folder at a glance: folders, images, and its identity under several names."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ def subfolders(folder: Path) -> list[str]:
 
 
 def count_images(folder: Path) -> int:
-    """Return how many images lie in the folder itself."""
+    """Return the number of images in the folder itself."""
     with os.scandir(folder) as entries:
         return sum(is_image_name(entry.name) and not is_hidden(entry.name) and entry.is_file() for entry in entries)
 
 
 def holds_images(folder: Path) -> bool:
-    """True where an image lies in the folder or below it."""
+    """True if an image lies in the folder or below it."""
     return any(is_image_name(name) and not is_hidden(name) for _, _, names in os.walk(folder) for name in names)
 
 
 def identity(folder: Path) -> tuple[int, int]:
-    """Return what two names of one folder have in common: device and inode."""
+    """Return the identity of a folder under any name: device and inode."""
     status = folder.stat()
     return status.st_dev, status.st_ino
 
 
 def listed(names: Iterable[str], most: int = 5) -> str:
-    """Return the first names for a message, and how many more there are."""
+    """Return the first names for a message, and the number of the others."""
     every = [safe_text(name) for name in names]
     shown = ", ".join(every[:most])
     return shown if len(every) <= most else f"{shown} and {len(every) - most} more"

@@ -1,4 +1,4 @@
-"""A folder's images decoded: once each, to one form that fits them all, with what that tells of them."""
+"""Decoding of a folder's images: once each, to one form for all, with the facts for the index."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DARK_BITS = 6  # of 8, beyond which pictures of 16 bits do not reach if a senso
 def decode_folder(
     listing: Listing, options: FolderOptions, memory_bytes: int, progress: Progress
 ) -> tuple[Index, list[Bytes]]:
-    """Decode every file once; return what that told, and the good images as stored unless they are streamed."""
+    """Decode every file once; return the index, and the good images as stored unless they are streamed."""
     form = _guess_form(listing, options, progress)
     while True:
         is_kept = stored_bytes(listing, form) <= memory_bytes
@@ -96,7 +96,7 @@ def _decode_part(
 
 
 def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) -> Form:
-    """Return the form to decode to, without looking at every header where a sample of them is alike."""
+    """Return the form to decode to, without reading every header if a sample of them is alike."""
     if options.size and options.channels:
         return _of_bounded_size(Form(*options.size, options.channels), listing)
     paths, threads = paths_of(listing, listing.files), _threads(listing.files)
@@ -112,7 +112,7 @@ def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) ->
 
 
 def _form_of(looks: Sequence[Look], options: FolderOptions, listing: Listing) -> Form:
-    """Return what the options say, and where they say nothing the most common size and the fewest channels."""
+    """Return the form of the options; by default the most common size and the fewest channels."""
     if not looks:
         first = safe_text(listing.folder / listing.files[0].path)
         raise DataError(
@@ -142,7 +142,7 @@ def files_of_parts(listing: Listing) -> tuple[tuple[ImageFile, ...], ...]:
 
 
 def folder_fingerprint(digests: Sequence[PartDigest], listing: Listing) -> str:
-    """Return the fingerprint of what is trained, validated and tested on.
+    """Return the fingerprint of all parts.
 
     Args:
         digests: of training, validation and test part, whether they are there or not.
@@ -153,18 +153,18 @@ def folder_fingerprint(digests: Sequence[PartDigest], listing: Listing) -> str:
 
 
 def _fingerprint_before(digests: Sequence[PartDigest], listing: Listing) -> str:
-    """Return what earlier versions said, which took a validation part for the test part, or passed it over."""
+    """Return the fingerprint of earlier versions, which used a validation part for testing, or ignored it."""
     train, validation, test = digests
     return fingerprint([train, validation if listing.test is None else test], listing.classes)
 
 
 def paths_of(listing: Listing, files: Sequence[ImageFile]) -> list[Path]:
-    """Return where the files are."""
+    """Return the paths of the files."""
     return [listing.folder / file.path for file in files]
 
 
 def stored_bytes(listing: Listing, form: Form) -> int:
-    """Return how many bytes all images take in this form."""
+    """Return the number of bytes of all images in this form."""
     return len(listing.files) * form.image_bytes
 
 

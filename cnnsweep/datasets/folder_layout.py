@@ -1,4 +1,4 @@
-"""Layouts in which people keep their images: folders that are parts of a data set, and those that are its classes.
+"""Layouts of image folders: which folders are parts of a data set, and which are its classes.
 
 `train/<class>/`, `validation/<class>/` and `test/<class>/` under their many names, or `<class>/` alone, below any
 number of folders that hold nothing else. What is plainly neither is refused: its folders would be learned as classes.
@@ -35,7 +35,7 @@ class Layout:
     Attributes:
         classes: names, in alphabetical order.
         folders: by part (`train`, always there, `validation`, `test`), for each class the folders that hold its images.
-        notes: in words what was decided that a person may not expect, and what was left out.
+        notes: unexpected decisions and omissions, for display.
     """
 
     classes: tuple[str, ...]
@@ -47,7 +47,7 @@ def find_layout(folder: Path) -> Layout:
     """Return the parts and classes of a folder.
 
     Raises:
-        DataError: it holds neither parts with the same two classes or more, nor so many class folders.
+        DataError: it holds neither parts with the same two classes or more, nor two class folders or more.
         OSError: a folder cannot be read.
     """
     notes: list[str] = []
@@ -93,7 +93,7 @@ def _unwrapped(folder: Path, part: str | None, notes: list[str]) -> Path:
 
 
 def _find_parts(top: Path, kids: Sequence[str], notes: list[str]) -> dict[str, Path]:
-    """Return the folder of each part; none where the folders are classes."""
+    """Return the folder of each part; none if the folders are classes."""
     named = parts_by_name(kids)
     if not named:
         _refuse_parts_inside(top, kids)
@@ -129,7 +129,7 @@ def _find_parts(top: Path, kids: Sequence[str], notes: list[str]) -> dict[str, P
 def _are_parts_beside_others(
     top: Path, named: Mapping[str, str], others: Sequence[str], structured: Sequence[str]
 ) -> bool:
-    """True where folders called like parts are parts though others lie beside them; False where all are classes."""
+    """True if folders named like parts are parts in spite of others beside them; False if all are classes."""
     if len(set(named.values())) > 1 and TRAIN in named.values():
         return True
     for name in structured:
@@ -147,7 +147,7 @@ def _are_parts_beside_others(
 
 
 def _refuse_parts_inside(top: Path, kids: Sequence[str]) -> None:
-    """Raise where each class has parts of its own: their images would be trained on and tested on alike."""
+    """Raise if each class has parts of its own: their images would be used for training and testing alike."""
     holders = [name for name in kids if _are_parts(subfolders(top / name))]
     if len(holders) == 1:
         raise DataError(
@@ -193,7 +193,7 @@ def _merged(names: Mapping[str, str], grouped: Collection[Mapping[str, Sequence[
 
 
 def _mirrored(found: Mapping[str, Sequence[Path]]) -> list[str]:
-    """Return a line where all classes hold the same folders, which may be the classes as well."""
+    """Return a note if all classes hold the same folders, which may be the classes as well."""
     inner = [subfolders(folders[0]) for folders in found.values()]
     if len(inner[0]) < 2 or any(one != inner[0] for one in inner):
         return []
@@ -204,7 +204,7 @@ def _mirrored(found: Mapping[str, Sequence[Path]]) -> list[str]:
 
 
 def _refuse_other_things(place: Path, found: Mapping[str, Sequence[Path]]) -> None:
-    """Raise where folders are plainly no classes, or only one."""
+    """Raise if folders are plainly no classes, or only one."""
     names = list(found)
     if not names:
         raise DataError(_no_class_folders(place))
@@ -234,7 +234,7 @@ def _refuse_differing(homes: Mapping[str, Path], grouped: Mapping[str, Mapping[s
 
 
 def _refuse_twins(grouped: Iterable[Mapping[str, Sequence[Path]]]) -> None:
-    """Raise where links make a folder belong to two parts or classes: its images would be tested on as trained on."""
+    """Raise if links make a folder belong to two parts or classes: images would be in training and test."""
     seen: dict[tuple[int, int], Path] = {}
     for place in (place for found in grouped for folders in found.values() for place in folders):
         if (first := seen.setdefault(identity(place), place)) is not place:

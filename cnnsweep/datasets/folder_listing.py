@@ -1,4 +1,4 @@
-"""The images of a folder: which files there are, of which class, in which part."""
+"""Listing of a folder's images by part and class."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ HIDDEN = "hidden"  # in place of an ending
 
 
 class ImageFile(NamedTuple):  # rather than a dataclass: a quarter of a second sooner for 60,000 files
-    """An image by its path below the data set's folder, with what tells whether the file has changed.
+    """An image by its path below the data set's folder, with the data that reveal a change of the file.
 
     Size and time of modification may be equal for other content: archives and copies bring them along. The inode and
-    the time of its last change are the system's own, and nobody can set them.
+    the time of its last change are the system's own, and cannot be set.
     """
 
     path: str
@@ -39,7 +39,7 @@ class ImageFile(NamedTuple):  # rather than a dataclass: a quarter of a second s
     inode: int
 
     def is_still(self, status: os.stat_result) -> bool:
-        """True where the file is what it was; inodes are not compared, since some file systems hand them out anew."""
+        """True if the file is unchanged; inodes are not compared, since some file systems hand them out anew."""
         return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (
             self.size,
             self.modified_ns,
@@ -53,8 +53,8 @@ class Listing:
 
     Attributes:
         validation: of the folder's own validation part; None where it has none.
-        left_out: how many files were passed over, by their ending.
-        notes: in words what else a person should know of the folder.
+        left_out: number of ignored files, by their ending.
+        notes: other facts on the folder, for display.
     """
 
     folder: Path
@@ -86,7 +86,7 @@ def find_folder(path: str, data_root: Path) -> Path:
                 f"image_folder: {safe_text(file)} is a file; unpack it if it is an archive, give its folder"
             )
     places = " nor ".join(dict.fromkeys(map(safe_text, tried)))
-    raise DataError(f"image_folder: no folder {places}; give another path, or say with --data-root where data lies")
+    raise DataError(f"image_folder: no folder {places}; give another path, or set --data-root")
 
 
 def list_images(folder: Path, test_share: float) -> Listing:
@@ -96,7 +96,7 @@ def list_images(folder: Path, test_share: float) -> Listing:
     may have folders of their own, whose images count to the class.
 
     Args:
-        test_share: of the images of each class, where no folder says which are for validation or testing; 0 for none.
+        test_share: of the images of each class, if no folder determines validation and test parts; 0 for none.
 
     Raises:
         DataError: no images, a class without images, or folders that are no classes.

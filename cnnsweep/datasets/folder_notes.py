@@ -1,4 +1,4 @@
-"""Words for a person's own folder: what its pictures are, what is done to them, and what was left out."""
+"""Notes on an image folder, for display: its images, their conversion, and files left out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MOST_ENDINGS = 8
 
 
 def describe_folder(listing: Listing, index: Index) -> Iterator[str]:
-    """Yield lines on a folder: how it was read, the sizes of its pictures, and what was left out by its ending."""
+    """Yield notes on a folder: origin, sizes of its images, and files left out by their ending."""
     yield f"from {safe_text(listing.folder)}"
     yield from listing.notes
     sizes, form = index.sizes, index.form

@@ -1,4 +1,4 @@
-"""IDX files, the format of MNIST and its kin, read with every field checked.
+"""Reader of IDX files, the format of MNIST and its relatives, with every field checked.
 
 The format, from LeCun's page on MNIST: two zero bytes, a type, the number of dimensions, each dimension as a big-endian
 32-bit number, then the values. torchvision only looks whether the files exist.
@@ -28,7 +28,7 @@ def read_idx_images(path: Path, height: int, width: int, checksum: Checksum | No
         checksum: what the file's content must be, where that is known.
 
     Raises:
-        DataError: missing, damaged, or of another size; the message says what was found and how to mend it.
+        DataError: missing, damaged, or of another size.
     """
     values = _read(path, _UBYTE, 3, checksum)
     if values.shape[1:] != (height, width):
@@ -40,7 +40,7 @@ def read_idx_labels(path: Path, count: int, classes: range, checksum: Checksum |
     """Return the labels of an IDX file as int64 (N,), counted from the first class.
 
     Args:
-        count: how many images there are.
+        count: number of images.
         classes: the values that are allowed; the first becomes label 0.
         checksum: what the file's content must be, where that is known.
     """

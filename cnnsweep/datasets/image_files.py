@@ -1,4 +1,4 @@
-"""Picture files by their names: which endings are read, which files and folders no person means as data."""
+"""Image files by their names: readable endings, and files and folders that are not data."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SYSTEM_FILES = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini", ".ds_store
 
 @lru_cache(maxsize=1)
 def image_endings() -> tuple[str, ...]:
-    """Return the endings of files that are read, with their dots, in alphabetical order: what this Pillow can open."""
+    """Return the endings that the installed Pillow can open, with their dots, in alphabetical order."""
     for name in _PLUGINS:
         importlib.import_module(f"PIL.{name}ImagePlugin")
     formats = {*FORMATS, *UNSIGNED_FORMATS, "MPO"}  # MPO is opened as the JPEG that it begins with
@@ -51,7 +51,7 @@ def image_endings() -> tuple[str, ...]:
 
 
 def is_image_name(name: str) -> bool:
-    """True where the ending says that a file is a picture which can be read."""
+    """True if the ending is that of a readable image."""
     return name.lower().endswith(image_endings())
 
 
@@ -61,17 +61,17 @@ def is_hidden(name: str) -> bool:
 
 
 def is_clutter(name: str) -> bool:
-    """True for files that operating systems leave beside a person's."""
+    """True for files that operating systems create beside the user's."""
     return name.startswith("._") or name.lower() in _SYSTEM_FILES
 
 
 def ending_of(name: str) -> str:
-    """Return the ending as a person speaks of it: `.txt`, or `without ending`."""
+    """Return the ending for display: `.txt`, or `without ending`."""
     stem, dot, ending = name.rpartition(".")
     return f".{ending.lower()}" if dot and stem else "without ending"
 
 
 def formats_of(name: str) -> tuple[str, ...]:
-    """Return the formats as which a file may be opened: what it is by its content, whatever its ending."""
+    """Return the formats that a file may have: determined by content, whatever its ending."""
     lowered = name.lower()
     return FORMATS + tuple(kind for kind, endings in UNSIGNED_FORMATS.items() if lowered.endswith(endings))

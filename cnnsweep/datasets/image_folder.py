@@ -1,137 +1,52 @@
-"""`image_folder`: a person's own images, one folder a class, any size and mode."""
+"""`image_folder`: the user's own images, one folder a class, of any size and mode."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import torch
+from pydantic import Field
 
-from cnnsweep.datasets.base import ImageSet, MemoryImages
-from cnnsweep.datasets.cache import cache_limit_bytes
-from cnnsweep.datasets.decode import Bytes
-from cnnsweep.datasets.decoded_cache import CacheEntry, Index, cache_entry, is_settled
-from cnnsweep.datasets.fingerprint import PartDigest, digest_images, digest_labels
-from cnnsweep.datasets.folder_decoding import (
-    Progress,
-    decode_folder,
-    files_of_parts,
-    folder_fingerprint,
-    paths_of,
-    stored_bytes,
-)
-from cnnsweep.datasets.folder_listing import ImageFile, Listing, find_folder, labels_of, list_images
-from cnnsweep.datasets.folder_options import FolderOptions
-from cnnsweep.datasets.streaming import StreamedImages
-from cnnsweep.errors import DataError
-from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text
+from cnnsweep.datasets.base import DatasetConfig, DatasetInfo, Loading
+from cnnsweep.datasets.folder_options import DEFAULT_TEST_SHARE, FolderOptions
+from cnnsweep.field_types import ListOf, Number, OneOf, OneOfNumbers, Text, Whole
 
-_NAMED = 3  # broken files named in a message
-_log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from cnnsweep.datasets.dataset import Dataset
+
+_SIDE = Annotated[int, Whole(1, 10_000)]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedFolder:
-    """A folder's images, and what was found in it.
+class ImageFolder(DatasetConfig, name="image_folder"):
+    """your own images, one folder a class, any size and mode."""
 
-    Attributes:
-        train: the images of the training part, then those of the folder's own validation part.
-        own_validation: how many the latter are.
-        index: what decoding told.
-        listing: which files there are.
-    """
-
-    train: ImageSet
-    test: ImageSet | None
-    classes: tuple[str, ...]
-    own_validation: int
-    index: Index
-    listing: Listing
-
-
-def load_image_folder(options: FolderOptions, data_root: Path, memory_bytes: int, progress: Progress) -> LoadedFolder:
-    """Return the images of a folder.
-
-    The first start decodes every file once and keeps the outcome in the cache; later ones read it from there, as long
-    as every file is the very one that was decoded. Images that need more than `memory_bytes` are streamed.
-
-    Raises:
-        DataError: the folder, its layout or its images are not what they should be.
-    """
-    began_ns = time.time_ns()
-    try:
-        listing = list_images(find_folder(options.path, data_root), options.test)
-    except OSError as error:
-        raise DataError(f"{safe_text(error.filename)}: cannot be read ({error.strerror}); mend or remove it") from error
-    cache_limit_bytes()  # a mistake in it is told now, not after everything is decoded
-    entry = cache_entry(listing, (*(options.size or (None, None)), options.channels))
-    index = entry.read_index()
-    is_streamed = index is not None and stored_bytes(listing, index.form) > memory_bytes
-    arrays = _read_images(entry, listing, index) if index and not is_streamed else []
-    if index is None or arrays is None:
-        index, arrays = decode_folder(listing, options, memory_bytes, progress)
-        _report_broken(listing, index, options)
-        if is_settled(listing, began_ns):
-            entry.write(index, arrays)
-    else:
-        _report_broken(listing, index, options)
-
-    train, validation, test = (_good_files(files, index) for files in files_of_parts(listing))
-    stored = [train + validation, *([] if listing.test is None else [test])]
-    if arrays:
-        sets: list[ImageSet] = [_in_memory(files, array) for files, array in zip(stored, arrays, strict=True)]
-    else:
-        sets = [StreamedImages(paths_of(listing, files), labels_of(files), index.form, files=files) for files in stored]
-    classes = _writable_names(listing.classes)
-    return LoadedFolder(sets[0], sets[1] if len(sets) > 1 else None, classes, len(validation), index, listing)
-
-
-def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the names with bytes that are no UTF-8 as escapes, since result files hold UTF-8."""
-    return tuple(name.encode("utf-8", "backslashreplace").decode() for name in classes)
-
-
-def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Bytes] | None:
-    """Return the images as they are stored from the cache, or None where they are not what the index vouches for."""
-    train, validation, test = (_good_files(files, index) for files in files_of_parts(listing))
-    counts = [len(train) + len(validation), *([] if listing.test is None else [len(test)])]
-    arrays = entry.read_images(index.form, counts)
-    if arrays is None:
-        return None
-    in_parts = (arrays[0][: len(train)], arrays[0][len(train) :], arrays[-1][: len(test)])
-    digests = [
-        PartDigest((len(files), *index.form.shape), digest_labels(labels_of(files)), digest_images(images))
-        for files, images in zip((train, validation, test), in_parts, strict=True)
-    ]
-    return arrays if folder_fingerprint(digests, listing) == index.fingerprint else None
-
-
-def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> None:
-    """Stop at broken images, or say that they are skipped."""
-    if not index.broken:
-        return
-    named = "; ".join(
-        f"{safe_text(listing.folder / path)} ({safe_text(reason)})" for path, reason in [*index.broken.items()][:_NAMED]
+    path: Annotated[str, Text()] = Field(
+        description="the folder with train/, validation/, test/, or one folder a class; in data root or current folder",
+        examples=["photos"],
     )
-    more = f"; and {len(index.broken) - _NAMED} more" if len(index.broken) > _NAMED else ""
-    count = f"{len(index.broken)} of {count_text(len(listing.files), 'image')} cannot be read: {named}{more}"
-    if options.broken != "skip":
-        raise DataError(f"{count}. Replace or remove them, or write `broken: skip` to go on without them")
-    for files in files_of_parts(listing):
-        if missing := {file.label for file in files} - {file.label for file in _good_files(files, index)}:
-            names = ", ".join(safe_text(listing.classes[label]) for label in sorted(missing))
-            raise DataError(f"{count}. Without them no images are left of: {names}")
-    _log.warning("%s. They are skipped.", count)
+    size: Annotated[
+        int | list[int] | None,
+        ListOf(_SIDE, "a whole number of pixels above 0, or [height, width]", (2, 2), or_single=True),
+    ] = Field(default=None, description="pixels that every image is brought to; without it the most common size")
+    channels: Annotated[int | None, OneOfNumbers((1, 3))] = Field(
+        default=None, description="1 for grey, 3 for colour; without it 1 if all images are grey, else 3"
+    )
+    test: Annotated[float, Number(least=0, below=1)] = Field(
+        default=DEFAULT_TEST_SHARE,
+        description="share of the images kept for testing, where no folder says which; 0 for none",
+    )
+    broken: Annotated[str, OneOf(("stop", "skip"))] = Field(
+        default="stop", description="what to do at an image that cannot be read"
+    )
 
+    @property
+    def info(self) -> DatasetInfo:
+        return DatasetInfo(source="your own files")
 
-def _good_files(files: Sequence[ImageFile], index: Index) -> list[ImageFile]:
-    """Return the files without the broken ones."""
-    return [file for file in files if file.path not in index.broken]
+    def load(self, root: Path, loading: Loading) -> Dataset:
+        from cnnsweep.datasets.folder_loading import load_image_folder
 
-
-def _in_memory(files: Sequence[ImageFile], array: Bytes) -> MemoryImages:
-    return MemoryImages(torch.from_numpy(array), labels_of(files))
+        side = self.size
+        size = None if side is None else (side, side) if isinstance(side, int) else (side[0], side[1])
+        options = FolderOptions(self.path, size, self.channels, self.test, self.broken)
+        return load_image_folder(options, root, loading)

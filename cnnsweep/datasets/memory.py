@@ -8,5 +8,5 @@ _SHARE = 0.5  # of the free memory; the rest is for models, activations and the 
 
 
 def image_memory_bytes() -> int:
-    """Return how many bytes of images may be held in memory: half of what is free now."""
+    """Return the number of bytes that images may take in memory: half of the free memory."""
     return int(_SHARE * free_memory_bytes())

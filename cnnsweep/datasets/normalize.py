@@ -1,4 +1,4 @@
-"""From uint8 images to what a model takes, and the order in which an epoch visits them."""
+"""Normalisation of pixels, and the order of the images in an epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.base import ImageSet
+from cnnsweep.datasets.images import ImageSet
 from cnnsweep.errors import DataError
 from cnnsweep.seeding import generator
 from cnnsweep.types import Normalization
@@ -19,7 +19,7 @@ _HISTOGRAM_BATCH = 4096  # images; bounds the memory for a histogram over a stre
 
 @dataclass(frozen=True, slots=True)
 class PixelScale:
-    """Mean and deviation by which pixels, scaled to 0..1, are normalised: one number a channel."""
+    """Mean and deviation of pixels scaled to 0..1: one number a channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -47,7 +47,7 @@ class PixelScale:
 
 @lru_cache(maxsize=32)
 def _factor_and_offset(scale: PixelScale, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return what pixels are multiplied by and what is then added, (C, 1, 1) each, moved to the device only once."""
+    """Return factor and offset of pixels, (C, 1, 1) each, moved to the device only once."""
     factor = [1 / (255 * std) for std in scale.std]
     offset = [-mean / std for mean, std in zip(scale.mean, scale.std, strict=True)]
     pair = torch.tensor([factor, offset], dtype=torch.float32, device=device)[:, :, None, None]
@@ -55,7 +55,7 @@ def _factor_and_offset(scale: PixelScale, device: torch.device) -> tuple[Tensor,
 
 
 def pixel_scale(normalize: Normalization, images: ImageSet, train_indices: Tensor) -> PixelScale:
-    """Return mean and deviation for each channel, as the sweep file wants them.
+    """Return mean and deviation for each channel, by the sweep file.
 
     `standard` is exact: integer histograms of the images at `train_indices`, so neither order nor machine matters.
 
@@ -85,7 +85,7 @@ def _for_each_channel(name: str, values: tuple[float, ...], channels: int) -> tu
 
 
 def _histograms(images: ImageSet, indices: Tensor) -> list[list[int]]:
-    """Return how often each channel has each of the 256 values."""
+    """Return the number of pixels of each of the 256 values in each channel."""
     counts = torch.zeros(images.image_shape[0], 256, dtype=torch.int64)
     for pixels, _ in images.batches(torch.split(indices, _HISTOGRAM_BATCH), torch.device("cpu")):
         for channel in range(pixels.shape[1]):
@@ -104,7 +104,7 @@ def _mean_and_std(counts: list[int]) -> tuple[float, float]:
 
 
 def epoch_order(indices: Tensor, shuffle: bool, seed: int, epoch: int) -> Tensor:
-    """Return the positions in the order in which the epoch visits them.
+    """Return the positions in the order of the epoch.
 
     Args:
         indices: (N,) int64 positions in the data set.

@@ -1,4 +1,4 @@
-"""Images in memory that several processes have in common."""
+"""Memory shared by several processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class SharedMemory:
-    """Bytes that a process shares with those that it hands the file descriptor to.
+    """Bytes shared with the processes that receive the file descriptor.
 
     They have no name: nothing is left of them when the last process has ended, however it ended. A container's small
     /dev/shm is no limit.
@@ -24,7 +24,7 @@ class SharedMemory:
     """
 
     def __init__(self, descriptor: int, size: int) -> None:
-        """Map what another process has made.
+        """Map the memory of another process.
 
         Args:
             descriptor: this object closes it.
@@ -64,7 +64,7 @@ class SharedMemory:
         return self._map[: self._size]
 
     def tensor(self, shape: tuple[int, ...]) -> Tensor:
-        """Return the bytes as uint8 of a shape that has as many; the memory lasts as long as the tensor."""
+        """Return the bytes as a uint8 tensor of the same size; the memory lasts as long as the tensor."""
         return torch.frombuffer(self._map, dtype=torch.uint8, count=self._size).view(shape)
 
     def __del__(self) -> None:
@@ -72,7 +72,7 @@ class SharedMemory:
 
 
 def give_back_freed_memory() -> None:
-    """Have glibc's malloc give freed pages back to the kernel now, though it was told to keep them for training."""
+    """Make glibc's malloc return freed pages to the kernel now; for training it is set to keep them."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):  # musl has no malloc_trim
             ctypes.CDLL(None).malloc_trim(0)

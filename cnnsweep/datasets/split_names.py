@@ -25,7 +25,7 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def parts_by_name(names: Sequence[str]) -> dict[str, str]:
-    """Return which of neighbouring folders are called like parts of a data set: the part by the folder's name.
+    """Return the parts that neighbouring folders are named after, by the folder's name.
 
     Case, separators and words such as `set`, `data` or `images` do not matter. Another word, or a number, may stand
     beside the part's in all of them: `seg_train` and `seg_test` are parts, `seg_train` alone is not.
@@ -42,7 +42,7 @@ def parts_by_name(names: Sequence[str]) -> dict[str, str]:
 
 
 def _read(name: str) -> tuple[str, tuple[str, ...]] | None:
-    """Return the part that a name speaks of, and its other words; None where it speaks of none, or of several."""
+    """Return the part that a name contains, and its other words; None if it contains none, or several."""
     spaced = _CAMEL.sub(" ", unicodedata.normalize("NFC", name))
     words: list[str] = []
     for word in _WORD.findall(spaced.casefold()):

@@ -9,7 +9,7 @@ from cnnsweep.seeding import generator
 
 
 def split_indices(labels: Tensor, validation: float | int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the positions to train on and those held out for validation.
+    """Return the positions of the training and the validation part.
 
     Args:
         labels: (N,) int64 classes.
@@ -35,14 +35,14 @@ def split_indices(labels: Tensor, validation: float | int, seed: int) -> tuple[T
 
 
 def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the positions to train on and those held out, where each image is held out in one of the folds.
+    """Return the training and validation positions of a fold; each image is held out in one of the folds.
 
     Each class's images are dealt to the folds in turn, in a random order, going on from class to class: so in no class,
     and not in all, has a fold over one image more than another.
 
     Args:
         labels: (N,) int64 classes.
-        folds: how many there are, at least 2.
+        folds: number of folds, at least 2.
         fold: which of them is held out, from 0.
         seed: the sweep's seed; equal labels, folds and seeds give equal parts.
 

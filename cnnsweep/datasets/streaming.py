@@ -1,4 +1,4 @@
-"""Images that do not fit in memory: read and decoded again for each batch, by worker processes."""
+"""Streaming of images that do not fit in memory: worker processes decode them again for each batch."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cnnsweep.datasets.base import to_device
 from cnnsweep.datasets.decode import Form, decode, one_line, usable_cores
 from cnnsweep.datasets.folder_listing import ImageFile
+from cnnsweep.datasets.images import to_device
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
 
@@ -23,7 +23,7 @@ _MOST_WORKERS = 16
 
 
 class StreamedImages:
-    """Images decoded when they are asked for; the same bytes as `MemoryImages` would hold, whatever the workers.
+    """Images decoded on demand; the same bytes as in `MemoryImages`, for any number of workers.
 
     Args:
         paths: N image files.
@@ -48,7 +48,7 @@ class StreamedImages:
         self._workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
 
     def with_workers(self, workers: int) -> StreamedImages:
-        """Return the same images, decoded by so many processes."""
+        """Return the same images, decoded by this number of processes."""
         other = copy.copy(self)
         other._workers = workers
         return other
@@ -82,7 +82,7 @@ class StreamedImages:
 
 
 class _DecodedChunks(Dataset[tuple[Tensor, Tensor | str]]):
-    """Maps positions (*S,) to themselves and their images (*S, C, H, W), or to the reason why there are none."""
+    """Mapping from positions (*S,) to themselves and their images (*S, C, H, W), or to an error text."""
 
     def __init__(self, paths: tuple[str, ...], form: Form, files: tuple[ImageFile, ...] | None) -> None:
         self._paths = paths

@@ -1,4 +1,4 @@
-"""A summary in a few lines of what a sweep is to train on: classes, images of each part, sizes, what was left out."""
+"""Summary of the data in a few lines: classes, images of each part, sizes, files left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.formatting.escape import safe_text
 
 _MOST_CLASSES, _LONGEST_NAME = 5, 30
@@ -39,7 +39,7 @@ def describe_data(dataset: Dataset, splits: Splits) -> list[str]:
 
 
 def missing_images(dataset: Dataset, splits: Splits) -> list[str]:
-    """Return a line for each part that has no image of some class, so that nothing is learned or known of that class.
+    """Return a warning for each part without images of some class, which then is not learned or measured.
 
     Of folds, for the one that lacks most classes.
     """
@@ -79,7 +79,7 @@ def _classes(names: Sequence[str]) -> str:
 
 
 def _balance(dataset: Dataset) -> str:
-    """Return how many images the rarest and the commonest class have, where that differs much."""
+    """Return the image counts of the rarest and the commonest class, if they differ much."""
     counts = torch.bincount(dataset.train.labels, minlength=len(dataset.classes))
     low, high = int(counts.argmin()), int(counts.argmax())
     least, most = int(counts[low]), int(counts[high])

@@ -1,148 +1,162 @@
-"""The data sets that torchvision.datasets knows, in its folders and files: fetched when missing, checked when read."""
+"""The data sets of torchvision: a class each, with its properties and files as plain values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import string
+from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import numpy as np
-import torch
+from pydantic import Field
 
-from cnnsweep.datasets.base import MemoryImages
-from cnnsweep.datasets.checksums import expected_checksum
-from cnnsweep.datasets.download import Parcel, Progress, fetch_missing
-from cnnsweep.datasets.idx import read_idx_images, read_idx_labels
-from cnnsweep.datasets.torchvision_info import Published, published
-from cnnsweep.errors import DataError
+from cnnsweep.datasets.base import DatasetConfig, DatasetInfo, Loading
+from cnnsweep.datasets.torchvision_info import (
+    CIFAR10_FILES,
+    DIGITS,
+    EMNIST_SPLITS,
+    TorchvisionFiles,
+    emnist_files,
+    idx_pair,
+    mnist_like,
+)
+from cnnsweep.field_types import OneOf
 
-Parts = tuple[MemoryImages, MemoryImages, tuple[str, ...]]
+if TYPE_CHECKING:
+    from cnnsweep.datasets.dataset import Dataset
 
 
-def load_published(name: str, split: str, data_root: Path, progress: Progress) -> Parts:
-    """Return training part, test part and class names.
+class TorchvisionDataset(DatasetConfig):
+    """Base of torchvision's data sets.
 
-    Args:
-        split: of EMNIST; other sets take no notice.
-        data_root: written to only when a file is missing.
-
-    Raises:
-        DataError: files are missing and cannot be fetched, or are damaged; the message says how to mend it.
+    Another one is a class with `files` if torchvision's own class has arrays as `data` and `targets` or `labels`, and
+    addresses of one of the known kinds (`resources`, `tgz_md5`, `split_list`), or if the files are there already.
     """
-    facts = published(name, split)
-    _fetch_missing(name, facts, data_root, progress)
-    if facts.reader in _READERS:
-        return _READERS[facts.reader](facts, data_root)
-    train, test = (_read_idx(facts, data_root, files) for files in (facts.train_files, facts.test_files))
-    return train, test, facts.classes
+
+    @property
+    @abstractmethod
+    def files(self) -> TorchvisionFiles:
+        """Properties and files, by the arguments."""
+
+    @property
+    def info(self) -> DatasetInfo:
+        files = self.files
+        source = f"torchvision.datasets.{files.reader}, downloaded when missing"
+        return DatasetInfo(files.image_shape, files.class_count, *files.counts, source)
+
+    def missing_files(self, root: Path) -> list[str]:
+        return self.files.missing_files(root)
+
+    def load(self, root: Path, loading: Loading) -> Dataset:
+        from cnnsweep.datasets.dataset import in_memory
+        from cnnsweep.datasets.torchvision_files import load_torchvision
+
+        return in_memory(self.name, *load_torchvision(self.name, self.files, root, loading.progress))
 
 
-def _fetch_missing(name: str, facts: Published, data_root: Path, progress: Progress) -> None:
-    missing = facts.missing_files(data_root)
-    if not missing:
-        return
-    try:
-        fetch_missing(_parcels(facts), data_root, progress)
-    except DataError as error:
-        files = ", ".join(str(data_root / file) for file in missing)
-        raise DataError(
-            f"{name}: files are missing and could not be downloaded ({error}). Put these files there: {files} "
-            f"(they are what torchvision.datasets.{facts.reader} downloads), or say with --data-root where they lie"
-        ) from error
+class FashionMNIST(TorchvisionDataset, name="fashion_mnist"):
+    """Fashion-MNIST: 60,000 + 10,000 grey 28×28 images of clothes, 10 classes."""
 
-
-def _parcels(facts: Published) -> Iterator[Parcel]:
-    """Yield what torchvision would download; addresses and checksums are its own."""
-    from torchvision import datasets  # half a second, which a data set that is there does not need
-
-    reader = getattr(datasets, facts.reader)
-    if facts.reader in ("CIFAR10", "CIFAR100"):
-        yield Parcel((reader.url,), reader.tgz_md5, {file: file for file in facts.files})
-    elif facts.reader == "EMNIST":
-        yield Parcel(
-            (reader.url,), reader.md5, {file: f"gzip/{Path(file).name}.gz" for file in facts.files}, is_noted=True
-        )
-    elif facts.reader == "SVHN":
-        for url, file, md5 in (reader.split_list["train"], reader.split_list["test"]):
-            yield Parcel((url,), md5, {file: ""})
-    elif facts.reader == "QMNIST":
-        for url, md5 in (*reader.resources["train"], *reader.resources["test"]):
-            yield Parcel((url,), md5, {f"QMNIST/raw/{Path(url).stem}": ""}, is_noted=True)
-    else:
-        for file, md5 in reader.resources:
-            urls = tuple(f"{mirror}{file}" for mirror in reader.mirrors)
-            yield Parcel(urls, md5, {f"{facts.reader}/raw/{Path(file).stem}": ""}, is_noted=True)
-
-
-def _read_idx(facts: Published, data_root: Path, files: tuple[str, ...]) -> MemoryImages:
-    _, height, width = facts.image_shape
-    image_file, label_file = (data_root / file for file in files)
-    checksums = [expected_checksum(data_root / file, facts.contents.get(file)) for file in files]
-    images = read_idx_images(image_file, height, width, checksums[0])
-    is_letters = files[0].startswith("EMNIST/raw/emnist-letters")  # the one set whose labels begin at 1
-    first = 1 if is_letters else 0
-    labels = read_idx_labels(label_file, len(images), range(first, first + facts.class_count), checksums[1])
-    if facts.reader == "EMNIST":
-        images = images.transpose(2, 3).contiguous()  # its files hold every image mirrored on the diagonal
-    return MemoryImages(images, labels)
-
-
-def _read_cifar(facts: Published, data_root: Path) -> Parts:
-    parts = [_from_torchvision(facts, data_root, train=is_train) for is_train in (True, False)]
-    train, test = (
-        # A view of what torchvision turned to (N, H, W, C); contiguous as it was.
-        MemoryImages(torch.from_numpy(part.data.transpose(0, 3, 1, 2)), torch.tensor(part.targets))
-        for part in parts
+    files: ClassVar[TorchvisionFiles] = mnist_like(
+        "FashionMNIST",
+        ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
     )
-    return train, test, tuple(parts[0].classes)
 
 
-def _read_svhn(facts: Published, data_root: Path) -> Parts:
-    try:
-        parts = [_from_torchvision(facts, data_root, split=split) for split in ("train", "test")]
-    except ModuleNotFoundError as error:
-        raise DataError(f"svhn: reading its files needs {error.name}; install it with: pip install scipy") from error
-    train, test = (
-        MemoryImages(torch.from_numpy(np.ascontiguousarray(part.data)), torch.from_numpy(part.labels)) for part in parts
+class MNIST(TorchvisionDataset, name="mnist"):
+    """MNIST: 60,000 + 10,000 grey 28×28 handwritten digits, 10 classes."""
+
+    files: ClassVar[TorchvisionFiles] = mnist_like(
+        "MNIST",
+        DIGITS,
+        (
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
     )
-    return train, test, facts.classes
 
 
-_READERS: dict[str, Callable[[Published, Path], Parts]] = {
-    "CIFAR10": _read_cifar,
-    "CIFAR100": _read_cifar,
-    "SVHN": _read_svhn,
-}
+class KMNIST(TorchvisionDataset, name="kmnist"):
+    """Kuzushiji-MNIST: 60,000 + 10,000 grey 28×28 cursive Japanese characters, 10 classes."""
+
+    files: ClassVar[TorchvisionFiles] = mnist_like(
+        "KMNIST", ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
+    )
 
 
-def _from_torchvision(facts: Published, data_root: Path, **part: Any) -> Any:
-    """Return torchvision's data set of one part; it compares every file's MD5 before it reads."""
-    from torchvision import datasets
+class EMNIST(TorchvisionDataset, name="emnist"):
+    """EMNIST: grey 28×28 handwritten letters and digits, up to 62 classes."""
 
-    reader = getattr(datasets, facts.reader)
-    try:
-        return reader(data_root, **part)
-    except OSError as error:
-        raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    except RuntimeError as error:
-        raise DataError(_damage(reader, facts, data_root) or f"{data_root}: {error}") from error
+    split: Annotated[str, OneOf(EMNIST_SPLITS)] = Field(default="balanced", description="part of EMNIST")
+
+    @property
+    def files(self) -> TorchvisionFiles:
+        return emnist_files(self.split)
+
+    @classmethod
+    def is_present(cls, root: Path) -> bool:
+        """Return whether the files of any split are below the data root."""
+        return any(not cls(split=split).missing_files(root) for split in EMNIST_SPLITS)
 
 
-def _damage(reader: Any, facts: Published, data_root: Path) -> str | None:
-    """Return which file is damaged, and how to mend it."""
-    import hashlib
+class QMNIST(TorchvisionDataset, name="qmnist"):
+    """QMNIST: MNIST with its whole test set, 60,000 + 60,000 grey 28×28 digits, 10 classes."""
 
-    if facts.reader == "SVHN":
-        expected = {file: md5 for _, file, md5 in reader.split_list.values()}
-    else:
-        meta = [reader.meta["filename"], reader.meta["md5"]]
-        expected = {f"{reader.base_folder}/{file}": md5 for file, md5 in (*reader.train_list, *reader.test_list, meta)}
-    for file in facts.files:
-        with (data_root / file).open("rb") as opened:
-            found = hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-        if found != expected[file]:
-            return (
-                f"{data_root / file}: damaged: expected the MD5 {expected[file]}, found {found}; "
-                "delete it and run again to download it, or copy it again from where it came"
-            )
-    return None
+    files: ClassVar[TorchvisionFiles] = TorchvisionFiles(
+        "QMNIST",
+        (1, 28, 28),
+        10,
+        DIGITS,
+        (60_000, 60_000),
+        idx_pair("QMNIST", "qmnist-train", "labels-idx2-int"),
+        idx_pair("QMNIST", "qmnist-test", "labels-idx2-int"),
+    )
+
+
+class CIFAR10(TorchvisionDataset, name="cifar10"):
+    """CIFAR-10: 50,000 + 10,000 colour 32×32 photographs, 10 classes."""
+
+    files: ClassVar[TorchvisionFiles] = TorchvisionFiles(
+        "CIFAR10",
+        (3, 32, 32),
+        10,
+        (),
+        (50_000, 10_000),
+        (*CIFAR10_FILES[0], "cifar-10-batches-py/batches.meta"),
+        CIFAR10_FILES[1],
+    )
+
+
+class CIFAR100(TorchvisionDataset, name="cifar100"):
+    """CIFAR-100: 50,000 + 10,000 colour 32×32 photographs, 100 classes."""
+
+    files: ClassVar[TorchvisionFiles] = TorchvisionFiles(
+        "CIFAR100",
+        (3, 32, 32),
+        100,
+        (),
+        (50_000, 10_000),
+        ("cifar-100-python/train", "cifar-100-python/meta"),
+        ("cifar-100-python/test",),
+    )
+
+
+class SVHN(TorchvisionDataset, name="svhn"):
+    """SVHN: 73,257 + 26,032 colour 32×32 house-number digits, 10 classes."""
+
+    files: ClassVar[TorchvisionFiles] = TorchvisionFiles(
+        "SVHN",
+        (3, 32, 32),
+        10,
+        tuple(string.digits),
+        (73_257, 26_032),
+        ("train_32x32.mat",),
+        ("test_32x32.mat",),
+    )

@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from cnnsweep.analysis.results import load_results
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.evaluation.measure import measure
 from cnnsweep.evaluation.record import write_evaluation
 from cnnsweep.losses.base import make_evaluation_loss
+from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.report.evaluation import Evaluation
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.verified_weights import load_known_best

@@ -12,15 +12,16 @@ from torch import Tensor, nn
 
 from cnnsweep.analysis.configurations import Setting, chosen_setting, fold_overlap, group_settings
 from cnnsweep.analysis.results import Results, load_results
-from cnnsweep.datasets.base import ImageSet
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.images import ImageSet
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
 from cnnsweep.evaluation.measure import measure
 from cnnsweep.evaluation.model_card import Description, Split, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.losses.base import Loss, make_evaluation_loss
+from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.models.registry import memory_order
 from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
 from cnnsweep.storage.paths import RunPaths, SweepPaths, refuse_undecodable
 from cnnsweep.storage.verified_weights import load_known_best

@@ -30,9 +30,9 @@ from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.sample_images import sample_images
 from cnnsweep.formatting.numbers import count_text
+from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import LogitsModel, giving_logits
 from cnnsweep.models.memory_format import USUAL
-from cnnsweep.models.registry import build_model
 from cnnsweep.storage.atomic_files import replace_file
 from cnnsweep.storage.checkpoint import on_cpu
 from cnnsweep.storage.verified_weights import load_known_best

@@ -11,13 +11,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from cnnsweep.analysis.run_evaluation import WrongImage
-from cnnsweep.datasets.base import ImageSet
+from cnnsweep.datasets.images import ImageSet
 from cnnsweep.datasets.normalize import PixelScale
-from cnnsweep.fusion.rng import seed_step
 from cnnsweep.losses.base import Loss
 from cnnsweep.metrics.names import ALWAYS
 from cnnsweep.models.logits import logits_of
-from cnnsweep.seeding import kept_generators
+from cnnsweep.seeding import kept_generators, seed_step
 from cnnsweep.training.data_module import evaluation_batch_size
 from cnnsweep.training.metric_sums import MetricSums, Predictions
 from cnnsweep.types import Choice

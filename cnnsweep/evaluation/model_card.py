@@ -12,8 +12,8 @@ from cnnsweep._version import __version__
 from cnnsweep.analysis.json_reader import JsonReader, shown
 from cnnsweep.config.check_choice import check_choice
 from cnnsweep.config.schema import SweepSpec
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.decode import FULL_WHITE
-from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import CheckpointError, SpecError
 from cnnsweep.metrics.base import METRICS

@@ -18,12 +18,11 @@ from cnnsweep.evaluation.evaluate import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.fusion.rng import seed_step
+from cnnsweep.models.build import memory_order
 from cnnsweep.models.logits import LogitsModel
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.models.registry import memory_order
 from cnnsweep.report.predictions import Picture
-from cnnsweep.seeding import kept_generators
+from cnnsweep.seeding import kept_generators, seed_step
 from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.data_module import evaluation_batch_size
 from cnnsweep.training.devices import choose_device

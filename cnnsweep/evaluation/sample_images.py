@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from cnnsweep.datasets.base import DATASETS
 from cnnsweep.datasets.load import load_dataset
-from cnnsweep.datasets.torchvision_info import PUBLISHED_NAMES, published
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.evaluation.model_card import Description
+from cnnsweep.plugins import is_reference
 
 _COUNT = 64
 
@@ -38,8 +39,7 @@ def sample_images(
 
 
 def _would_be_downloaded(about: Description, data_root: Path) -> bool:
-    name = about.dataset.name
-    if name not in PUBLISHED_NAMES:
-        return False
-    split = about.dataset.arguments.get("split", "balanced")
-    return bool(published(name, split).missing_files(data_root))
+    dataset = about.dataset
+    return not is_reference(dataset.name) and bool(
+        DATASETS.get(dataset.name).model_validate(dataset.arguments).missing_files(data_root)
+    )

@@ -17,7 +17,7 @@ import ray
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.base import ImageSet, MemoryImages
+from cnnsweep.datasets.images import ImageSet, MemoryImages
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError

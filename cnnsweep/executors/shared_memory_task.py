@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.base import ImageSet, MemoryImages
+from cnnsweep.datasets.images import ImageSet, MemoryImages
 from cnnsweep.datasets.shared_memory import SharedMemory
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.training.data_module import TrainingTask

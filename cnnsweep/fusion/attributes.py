@@ -1,4 +1,4 @@
-"""The attributes of a model's modules before its forward ran, and those that it set."""
+"""Attributes of a model's modules, saved before a forward pass and restored after it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 
 class Attributes:
-    """All modules' attributes, buffers and parameters, as they are now."""
+    """Snapshot of all modules' attributes, buffers and parameters."""
 
     def __init__(self, model: nn.Module) -> None:
         homes: list[dict[str, Any]] = []
@@ -23,7 +23,7 @@ class Attributes:
         self._set: list[tuple[dict[str, Any], str]] = []
 
     def put_back(self) -> list[str]:
-        """Undo what a forward pass set, and return its names."""
+        """Undo the assignments of a forward pass, and return their names."""
         self._set = []
         for home, name, value, parts in self._contents:
             now = _parts(value)
@@ -42,13 +42,13 @@ class Attributes:
         return sorted(name for _, name in self._set)
 
     def forget(self) -> None:
-        """Put what cannot be used in place of the attributes that the forward pass before set."""
+        """Replace the attributes that the previous forward pass set by unusable placeholders."""
         for home, name in self._set:
             home[name] = _Unset()
 
 
 class _Unset:
-    """Stands in for an attribute whose value, of the forward pass before, must not matter."""
+    """Placeholder for an attribute whose previous value must not matter."""
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise LookupError("an attribute is read before it is set")

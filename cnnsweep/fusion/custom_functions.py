@@ -1,4 +1,4 @@
-"""Places in a person's code that know tensors, not stand-ins for them: its autograd functions, and `isinstance`."""
+"""Tracing of autograd functions and `isinstance` checks in user code, which need tensors instead of proxies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _apply: Any = Function.__dict__["apply"]
 
 @contextmanager
 def functions_recorded(tracer: fx.Tracer) -> Iterator[None]:
-    """Record their application to stand-ins as a node of the graph, inside this block."""
+    """Record calls with proxies as nodes of the graph, inside this block."""
 
     def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
         if not any(isinstance(arg, fx.Proxy) for arg in (*args, *kwargs.values())):
@@ -38,7 +38,7 @@ def functions_recorded(tracer: fx.Tracer) -> Iterator[None]:
 
 @contextmanager
 def tensors_recognised(model: nn.Module) -> Iterator[None]:
-    """Have `isinstance` say of stand-ins that they are tensors, in the files that define the modules of a model.
+    """Make `isinstance` accept proxies as tensors, in the files that define the modules of a model.
 
     Nowhere else: torch's own code would take them for tensors in memory.
     """

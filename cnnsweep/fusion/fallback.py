@@ -35,7 +35,7 @@ def all_at_once(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def can_run_at_once(function: Callable[..., Any], args: Any, kwargs: Any) -> bool:
-    """Try `all_at_once`; false too where `vmap` would only loop over the runs, of which it warns."""
+    """Try `all_at_once`; false too if `vmap` would only loop over the runs, of which it warns."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")

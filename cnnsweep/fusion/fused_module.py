@@ -43,11 +43,10 @@ class FusedModel:
                 what they draw at random. By default all are of one.
             example: (2, C, H, W) images to try the nodes with, channels-last.
             order: in memory, of the images that a model gets alone.
-            classes: how many logits there are, to be found in what forward returns; None takes it as it is.
+            classes: number of logits to find in the output; None takes the output unchanged.
 
         Raises:
-            FusionError: the model's code cannot be traced, or an operation cannot run for K runs; the message says
-                which.
+            FusionError: the model's code cannot be traced, or an operation cannot run for K runs.
         """
         self.runs = len(models)
         self.generators = RunGenerators(example.device)
@@ -66,7 +65,7 @@ class FusedModel:
         Args:
             images: (N, copies·C, H, W); each copy is seen by K / copies consecutive runs.
         """
-        if self._first.training is not training:  # some forms ask the module
+        if self._first.training is not training:  # some forms read the mode of the module
             for model in self._variants:
                 model.train(training)
         logits = self._run(self._programs[training], Stacked.by_channels(images, self.runs, copies))
@@ -76,7 +75,7 @@ class FusedModel:
         return logits.in_runs().tensor
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Let all runs but these leave."""
+        """Remove all runs but these."""
         kept = {}
         for stacked in self.tensors.values():
             if id(stacked) not in kept:
@@ -98,11 +97,11 @@ class FusedModel:
 
     @property
     def draws_random_numbers(self) -> bool:
-        """True if some operation may do so in training."""
+        """True if some operation may draw in training."""
         return any(step.how is How.EACH for step in self._programs[True])
 
     def forms(self, *, training: bool) -> dict[str, How]:
-        """Return how each node of the graph runs, by what it is."""
+        """Return the dispatch of each node, by its operation."""
         return {f"{step.node.name} ({step.what})": step.how or How.ONCE for step in self._programs[training]}
 
     def _run(self, steps: Sequence[Step], images: Stacked) -> Any:
@@ -131,7 +130,7 @@ class FusedModel:
         raise AssertionError("a graph ends in its output")
 
     def _do(self, step: Step, args: Any, kwargs: Any, values: Mapping[fx.Node, Any]) -> Any:
-        """Run one node; the first time, find out how."""
+        """Run one node; the first time, choose its dispatch."""
         if step.how is None:
             step.how = self._find_form(step, args, kwargs)
         if step.is_identity:
@@ -190,7 +189,7 @@ class FusedModel:
         return found
 
     def _refuse_other_constants(self, models: Sequence[nn.Module]) -> None:
-        """Raise if a tensor that is neither parameter nor buffer differs: there is one for all runs."""
+        """Raise if a tensor that is neither parameter nor buffer differs: all runs share it."""
         targets = {str(s.node.target) for steps in self._programs.values() for s in steps if s.node.op == "get_attr"}
         for target in sorted(targets - self.tensors.keys()):
             value, path = self._attribute(target), target.split(".")
@@ -202,7 +201,7 @@ class FusedModel:
                     raise FusionError(f"'{target}' has other values from run to run, but is no parameter or buffer")
 
     def _try_out(self, example: Tensor, order: torch.memory_format) -> None:
-        """Run both graphs once, so that every node has its form, and leave parameters and buffers as they were."""
+        """Run both graphs once, so that every node has its dispatch, and restore parameters and buffers."""
         before = {name: stacked.tensor.detach().clone() for name, stacked in self.tensors.items()}
         try:
             with kept_generators(example.device):

@@ -1,4 +1,4 @@
-"""A model's graph as steps that are ready to run for K runs, and what may differ between the runs' graphs."""
+"""Compilation of a model's graph to nodes for K runs, with the differences between variants."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from cnnsweep.errors import FusionError
 from cnnsweep.fusion import ops as forms
 from cnnsweep.fusion.pointwise import POINTWISE_MODULES
 from cnnsweep.fusion.tracing import trace
+from cnnsweep.models import operations
 
 
 class How(StrEnum):
-    """How a node of the graph runs for K runs."""
+    """Dispatch of a node for K runs."""
 
     FAST = "fast"  # a form of its own
     VMAP = "vmap"  # all at once, by torch.func.vmap
     EACH = "each"  # run after run: what draws random numbers, and what vmap cannot do
-    ONCE = "once"  # it has to do with shapes or constants only
+    ONCE = "once"  # shapes and constants only
 
 
 @dataclass(slots=True)
@@ -37,12 +38,12 @@ class Step:
         function: for the general ways; takes one run's tensors, a module's own parameters as the first argument.
         form: the fast form, or None.
         names: of a module's own parameters and buffers.
-        how: found out when the step first runs.
+        how: chosen when the step first runs.
         is_identity: a dropout that is switched off, for every run.
         changes: the node whose value the operation changes in place.
         others: by variant of the model, from 1, how its call differs: function, arguments, keyword arguments.
         memory_order: see `general.one_by_one`.
-        last_uses: nodes whose values nobody needs after this one.
+        last_uses: nodes whose values are not needed after this one.
     """
 
     node: fx.Node
@@ -65,7 +66,7 @@ class Step:
 
     @property
     def words(self) -> str:
-        """The operation, and which module it is."""
+        """The operation and its module, for messages."""
         return f"{self.what} '{self.node.target}'" if self.is_module else self.what
 
 
@@ -125,18 +126,18 @@ def _step(node: fx.Node, modules: Mapping[str, nn.Module]) -> Step:
         step = Step(node, method, method, forms.tensor_method(method), forms.method_form(method))
     else:
         return Step(node, node.op, None, lambda: None, None)
-    if forms.looks_at_memory(step.operation):
+    if operations.looks_at_memory(step.operation):
         raise FusionError(f"{step.what}: depends on how values lie in memory")
-    step.is_random = forms.is_random(step.operation)
-    step.is_identity = step.is_random and forms.is_switched_off(step.operation, node.args, node.kwargs)
-    is_in_place = not step.is_identity and forms.changes_in_place(step.operation, node.args, node.kwargs)
+    step.is_random = operations.is_random(step.operation)
+    step.is_identity = step.is_random and operations.is_switched_off(step.operation, node.args, node.kwargs)
+    is_in_place = not step.is_identity and operations.changes_in_place(step.operation, node.args, node.kwargs)
     if is_in_place and node.args and isinstance(node.args[0], fx.Node):
         step.changes = node.args[0]
     return step
 
 
 def _kept_off_views(module: nn.Module, node: fx.Node, modules: Mapping[str, nn.Module]) -> nn.Module:
-    """Return an element-wise module that leaves its input alone where that is a linear layer's output of no other use.
+    """Return an element-wise module that does not change a linear layer's output in place.
 
     For K runs that output is a view, and around a change in place of a view autograd copies the gradient three times.
     """
@@ -154,7 +155,7 @@ def _kept_off_views(module: nn.Module, node: fx.Node, modules: Mapping[str, nn.M
 
 
 def _add_variant(steps: Sequence[Step], others: Sequence[Step], number: int) -> None:
-    """Note in the steps where a variant's own differ.
+    """Add the differences of a variant to the steps.
 
     Raises:
         FusionError: they differ in more than what is drawn at random.

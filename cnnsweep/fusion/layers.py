@@ -1,4 +1,4 @@
-"""Forms of the layers that cost the time: convolutions, matrix products, normalisation, pooling."""
+"""Fused forms of expensive layers: convolutions, matrix products, normalisation, pooling."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class _BiasSummed(torch.autograd.Function):
 
 
 def convolution_module(module: nn.Module, tensors: Mapping[str, Stacked], x: Stacked) -> Any:
-    """Convolve as a module does, its way of padding included."""
+    """Convolve as a module does, with its padding mode."""
     conv = cast(nn.Conv2d, module)
     if len(x.shape) != len(tensors["weight"].shape):
         return NotImplemented
@@ -215,7 +215,7 @@ def layer_norm_module(module: nn.Module, tensors: Mapping[str, Stacked], x: Stac
 
 
 def channelwise(function: Callable[..., Any], x: Stacked, *args: Any, **kwargs: Any) -> Any:
-    """Apply what treats every channel by itself."""
+    """Apply an operation that treats every channel by itself."""
     if len(x.shape) != _rank_of(function, x) or kwargs.get("return_indices"):
         return NotImplemented
     x = x.in_channels()

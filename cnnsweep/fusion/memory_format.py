@@ -15,7 +15,7 @@ from cnnsweep.fusion.tracing import values_kept
 
 
 class _Observer(fx.Interpreter):
-    """Runs the plain model and notes how the first argument of each node lies in memory."""
+    """Interpreter of the plain model that notes the memory order of each node's first argument."""
 
     def __init__(self, model: nn.Module, graph: fx.Graph, steps: Sequence[Step]) -> None:
         super().__init__(fx.GraphModule(model, graph))
@@ -44,7 +44,7 @@ class _Observer(fx.Interpreter):
 
 
 def note_memory_orders(model: nn.Module, steps: Sequence[Step], example: Tensor, *, training: bool) -> None:
-    """Run the plain model once, note what its steps need to know of it, and leave it as it was.
+    """Run the plain model once, note the memory orders in its steps, and restore it.
 
     Raises:
         FusionError: it changes values in place that have other views in use.

@@ -1,4 +1,4 @@
-"""Forms of element-wise operations: in whatever layout their operands have, brought together where they differ."""
+"""Fused forms of element-wise operations, in the layout of their operands."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ POINTWISE_MODULES: tuple[type[nn.Module], ...] = (
 
 
 def pointwise(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    """Apply an element-wise function to operands of any layout, by the broadcasting rules that one run would see."""
+    """Apply an element-wise function to operands of any layout, by the broadcasting rules of one run."""
     values = [*args, *kwargs.values()]
     stacked = [value for value in values if isinstance(value, Stacked)]
     tensors = [value for value in values if isinstance(value, Tensor) and value.ndim > 0]
@@ -80,7 +80,7 @@ def _fits(first: Stacked, other: Stacked) -> bool:
 
 
 def _brought_together(values: list[Any], stacked: list[Stacked], tensors: list[Tensor]) -> tuple[list[Any], Stacked]:
-    """Return the operands in one layout and of one rank, and one that shows the layout."""
+    """Return the operands in one layout and of one rank, and one of them for its layout."""
     runs = stacked[0].runs
     rank = max([*(len(s.shape) for s in stacked), *(t.ndim for t in tensors)])
     to_channels = rank >= 2 and any(s.layout is Layout.CHANNELS for s in stacked)
@@ -97,7 +97,7 @@ def _brought_together(values: list[Any], stacked: list[Stacked], tensors: list[T
 
 
 def _aligned(value: Stacked, rank: int, channels: int | None) -> Stacked:
-    """Return the value with `rank` dimensions a run: in CHANNELS layout with so many channels, or in RUNS layout."""
+    """Return the value with `rank` dimensions a run: in CHANNELS layout with these channels, or in RUNS layout."""
     if channels is not None and value.layout is Layout.CHANNELS and value.shape[1] == channels:
         return value.own()
     tensor = value.in_runs().tensor

@@ -1,7 +1,7 @@
-"""Stand-ins for tensors while a model is traced, which know the sizes that do not depend on the number of images.
+"""Proxies of tensors for tracing, with the sizes that do not depend on the number of images.
 
 Beside the graph, every operation is done on two batches of different size. A size that is equal in both is a plain
-number, so that a person's Python may compute with it; one that differs depends on the number of images, which is
+number, so that user code may compute with it; one that differs depends on the number of images, which is
 another in the last batch of an epoch, and stays a part of the graph.
 """
 
@@ -37,21 +37,21 @@ CREATORS: tuple[Callable[..., Any], ...] = (
 
 
 class BatchSizeError(Exception):
-    """A person's Python code asks for the number of images."""
+    """User code reads the number of images."""
 
     def __init__(self) -> None:
         super().__init__("its Python code depends on the number of images in a batch")
 
 
 class Sizes(tuple[Any, ...]):
-    """A tensor's shape, of numbers and of stand-ins for what depends on the number of images."""
+    """A tensor's shape, of numbers and of proxies for sizes that depend on the number of images."""
 
     def numel(self) -> Any:
         return math.prod(self)
 
 
 class KnownProxy(fx.Proxy):
-    """A node of the graph, and what it is in two batches of different size; None where that could not be found out."""
+    """A node of the graph, with its values in two batches of different size; None if unknown."""
 
     def __init__(self, node: fx.Node, tracer: fx.proxy.TracerBase) -> None:
         super().__init__(node, tracer)
@@ -115,7 +115,7 @@ class KnownProxy(fx.Proxy):
 
     @property
     def is_number(self) -> bool:
-        """True for what is computed from the number of images."""
+        """True for a number that depends on the number of images."""
         return self.known is not None and all(isinstance(value, int | float) for value in self.known)
 
     @property
@@ -150,7 +150,7 @@ def sizes_of(proxy: KnownProxy) -> Sizes:
 
 
 def size_of(proxy: KnownProxy, dim: int) -> Any:
-    """Return one size of a tensor: a number, or a stand-in for what depends on the number of images."""
+    """Return one size of a tensor: a number, or a proxy if it depends on the number of images."""
     assert proxy.known is not None
     sizes = tuple(value.shape[dim] for value in proxy.known)
     if len(set(sizes)) == 1:
@@ -162,7 +162,7 @@ def size_of(proxy: KnownProxy, dim: int) -> Any:
 
 
 def answer(proxy: KnownProxy, target: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """Return what a method of a tensor gives where shapes decide it, else NotImplemented."""
+    """Return the result of a tensor's method if shapes determine it, else NotImplemented."""
     if proxy.known is None or proxy.tensors is None:
         return NotImplemented
     if target == "size":
@@ -199,7 +199,7 @@ def in_batch(value: Any, number: int) -> Any:
 
 
 def taken_apart(value: Any) -> Any:
-    """Return a stand-in for a tuple, list or dict as one of stand-ins."""
+    """Return a proxy of a tuple, list or dict as a container of proxies."""
     if not isinstance(value, KnownProxy) or value.known is None:
         return value
     kind = value.known[0]

@@ -1,4 +1,4 @@
-"""Forms of operations that move values about: flatten, reshape, concatenate, reduce over pixels."""
+"""Fused forms of operations on shapes: flatten, reshape, concatenate, reduce over pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def flatten(_: Any, x: Stacked, start_dim: int = 0, end_dim: int = -1) -> Stacke
 
 
 def reshape(_: Any, x: Stacked, *shape: Any, **kwargs: Any) -> Any:
-    """Give each run's value another shape; what `view` does, but copying where it must."""
+    """Give each run's value another shape; as `view` does, with a copy if needed."""
     shape = shape or (kwargs.pop("size", None) or kwargs.pop("shape", None),)  # as `view` and `reshape` call it
     if kwargs or shape == (None,):
         return NotImplemented
@@ -29,7 +29,7 @@ def reshape(_: Any, x: Stacked, *shape: Any, **kwargs: Any) -> Any:
 
 
 def reshape_as(_: Any, x: Stacked, other: Any) -> Any:
-    """Give each run's value the shape of another; what `view_as` does, but copying where it must."""
+    """Give each run's value the shape of another; as `view_as` does, with a copy if needed."""
     return Stacked.by_runs(x.in_runs().tensor.reshape(x.runs, *other.shape))
 
 
@@ -71,7 +71,7 @@ def concatenate(_: Any, tensors: Sequence[Any], dim: int = 0) -> Any:
 
 
 def reduce_pixels(function: Any, x: Stacked, dim: Any = None, keepdim: bool = False, **kwargs: Any) -> Any:
-    """Reduce over pixels; other dimensions are left to the general way."""
+    """Reduce over pixels; other dimensions use the fallback."""
     rank = len(x.shape)
     dims = [dim] if isinstance(dim, int) else dim
     if kwargs or not dims or x.layout is not Layout.CHANNELS:

@@ -1,4 +1,4 @@
-"""A tensor of K runs at once, in one of two memory layouts."""
+"""Tensors of K runs, in one of two memory layouts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Stacked:
     """The values of K runs.
 
     Attributes:
-        copies: in CHANNELS layout, how many different values there are: value g belongs to K/copies consecutive runs,
+        copies: in CHANNELS layout, the number of different values: value g belongs to K/copies consecutive runs,
             which share it, as runs that see the same batches share their images. K where each run has its own.
     """
 
@@ -61,7 +61,7 @@ class Stacked:
         return Stacked(tensor, self.layout, self.runs, self.copies)
 
     def own(self) -> Stacked:
-        """Give each run its own copy of what it shares."""
+        """Give each run its own copy of shared values."""
         return self.in_runs().in_channels() if self.is_shared else self
 
     def in_channels(self) -> Stacked:
@@ -75,7 +75,7 @@ class Stacked:
         return Stacked.by_channels(last.movedim(-1, 1), self.runs)
 
     def in_runs(self) -> Stacked:
-        """Return the values in RUNS layout: a view where the runs own theirs."""
+        """Return the values in RUNS layout: a view if the runs own theirs."""
         if self.layout is Layout.RUNS:
             return self
         view = self._runs_view()

@@ -1,4 +1,4 @@
-"""Traces a plain module to its graph of operations, or to one line with the reason against it."""
+"""Tracing of a plain module to its graph of operations, or to one line with the reason against it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _FRAMEWORK, _PACKAGE = Path(torch.__file__).parent, Path(__file__).parent.parent
 
 
 class _Tracer(fx.Tracer):
-    """Records buffers as it does parameters, since each run has its own, and does every operation on two batches."""
+    """Tracer that records buffers like parameters, since each run has its own, and executes on two batches."""
 
     proxy_buffer_attributes = True
 
@@ -39,7 +39,7 @@ class _Tracer(fx.Tracer):
         self._is_doing = False  # what an operation does inside is no part of the graph
 
     def create_args_for_root(self, *_: Any) -> tuple[Any, list[Any]]:
-        """Give forward the images alone: other arguments have their defaults."""
+        """Pass the images alone: other arguments have their defaults."""
 
         def forward(model: nn.Module, images: Any) -> Any:
             output = taken_apart(model.forward(images))
@@ -85,14 +85,14 @@ class _Tracer(fx.Tracer):
         return proxy
 
     def _known(self, kind: str, target: Any, args: Any, kwargs: Any) -> tuple[Any, ...] | None:
-        """Do an operation on both batches; None where it raises, or something before did."""
+        """Execute an operation on both batches; None if it raises, or an earlier one did."""
         try:
             values = [(in_batch(args, number), in_batch(kwargs, number)) for number in range(len(self._batches))]
             device = self._batches[0].device
             self._is_doing = True
             with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 return tuple(self._do(kind, target, *of_batch) for of_batch in values)
-        except Exception:  # what is wrong with it shows where the graph is tried out
+        except Exception:  # the error appears when the graph is tried
             return None
         finally:
             self._is_doing = False
@@ -120,7 +120,7 @@ def trace(model: nn.Module, example: Tensor, classes: int | None = None) -> fx.G
 
     Args:
         example: (2, C, H, W) images.
-        classes: how many logits there are, to be found in what forward returns; None takes it as it is.
+        classes: number of logits to find in the output; None takes the output unchanged.
 
     Raises:
         FusionError: its Python code depends on the values that pass through it, or cannot be recorded otherwise.
@@ -145,13 +145,13 @@ def trace(model: nn.Module, example: Tensor, classes: int | None = None) -> fx.G
 def _trace(
     model: nn.Module, example: Tensor, classes: int | None, attributes: Attributes
 ) -> tuple[fx.Graph, Sequence[str]]:
-    """Return the graph, and the names of the attributes that forward set; they are as they were."""
+    """Return the graph, and the names of the attributes that forward set; they are restored."""
     tracer = _Tracer((example.clone(), torch.cat([example, example[:1]])), classes)
     set_by_forward: Sequence[str] = ()
     try:
         with torch.enable_grad(), values_kept(model), functions_recorded(tracer), tensors_recognised(model):
             graph = tracer.trace(model)
-    except Exception as error:  # whatever a person's forward does with the stand-ins for tensors
+    except Exception as error:  # any exception of user code with proxies
         raise FusionError(f"its forward cannot be traced: {_one_line(error)}{_place(error)}") from error
     finally:
         set_by_forward = attributes.put_back()
@@ -160,7 +160,7 @@ def _trace(
 
 @contextmanager
 def values_kept(model: nn.Module) -> Iterator[None]:
-    """Leave parameters and buffers as they were before this block."""
+    """Restore parameters and buffers after this block."""
     tensors = [*model.parameters(), *model.buffers()]
     before = [tensor.detach().clone() for tensor in tensors]
     try:
@@ -172,7 +172,7 @@ def values_kept(model: nn.Module) -> Iterator[None]:
 
 
 def _tidy(graph: fx.Graph) -> None:
-    """Drop sizes that nobody uses, and a mark that makes torch wrap functions for all that is traced later."""
+    """Remove unused sizes, and a mark that makes torch wrap functions in later traces."""
     for node in reversed(graph.nodes):
         node.meta.pop("is_wrapped", None)
         if node.op == "call_method" and node.target == "size" and not node.users:
@@ -180,7 +180,7 @@ def _tidy(graph: fx.Graph) -> None:
 
 
 def _random_states() -> tuple[Any, ...]:
-    numbers = numpy.random.get_state(legacy=False)  # a person's code may draw from it
+    numbers = numpy.random.get_state(legacy=False)  # user code may draw from it
     return torch.default_generator.get_state().tolist(), random.getstate(), str(numbers)
 
 
@@ -194,15 +194,15 @@ def _one_line(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Return the line of the person's code, or of a library's model, that could not be traced."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_of_person(Path(f.filename))]
+    """Return the line of user code, or of a library's model, that could not be traced."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_model_code(Path(f.filename))]
     if not frames:
         return ""
     line = linecache.getline(frames[-1].filename, frames[-1].lineno or 0).strip()
     return f", at {Path(frames[-1].filename).name}:{frames[-1].lineno}: {line}"
 
 
-def _is_of_person(file: Path) -> bool:
-    """True for the code of a model, a person's or a library's."""
+def _is_model_code(file: Path) -> bool:
+    """True for the code of a model, the user's or a library's."""
     is_ours = file.is_relative_to(_PACKAGE) and file.parent.name != "models"
     return not is_ours and not file.is_relative_to(_FRAMEWORK) and file.name != "logits.py"

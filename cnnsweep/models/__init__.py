@@ -1,1 +1,1 @@
-"""Networks, one file a family, and the checks that a network passes before it trains."""
+"""Models, one file a family, and the checks that a model passes before it trains."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 
+from cnnsweep.models.build import check_model, is_repeatable
 from cnnsweep.models.outputs import notes_on_outputs
-from cnnsweep.models.registry import check_model, is_repeatable
 from cnnsweep.types import ModelChoice, Run
 
 Shape = tuple[int, int, int]

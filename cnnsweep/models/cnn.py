@@ -1,87 +1,71 @@
-"""One configurable convolutional network, and the two tutorials' networks as presets of it."""
+"""The configurable CNN, and presets of it."""
 
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any, Literal
+from __future__ import annotations
 
-from torch import Tensor, nn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "cnn": {},
+from pydantic import Field
+
+from cnnsweep.field_types import ListOf, Number, OneOf, Whole, YesNo
+from cnnsweep.models.base import ModelConfig
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_COUNT = Annotated[int, Whole(1, 1_000_000)]
+
+
+class ConfigurableCNN(ModelConfig):
+    """Base of the presets; an argument replaces the preset's."""
+
+    preset: ClassVar[Mapping[str, Any]] = {}
+    list_arguments: ClassVar[tuple[str, ...]] = ("channels", "hidden")
+
+    channels: Annotated[list[int] | None, ListOf(_COUNT, "a list of whole numbers such as [6, 12]", (1, 100))] = Field(
+        default=None, description="output channels of each convolution"
+    )
+    kernel_size: Annotated[
+        int | list[int] | None, ListOf(_COUNT, "a whole number above 0, or a list of them", (1, 100), or_single=True)
+    ] = Field(default=None, description="side of the kernels in pixels; a list gives one a convolution")
+    hidden: Annotated[
+        list[int] | None, ListOf(_COUNT, "a list of whole numbers such as [120, 60], or []", (0, 100))
+    ] = Field(default=None, description="sizes of the linear layers before the last; may be empty")
+    batch_norm: Annotated[bool | None, YesNo()] = Field(default=None, description="batch norm after each convolution")
+    dropout: Annotated[float | None, Number(least=0, below=1)] = Field(
+        default=None, description="probability of dropping a value before each linear layer"
+    )
+    padding: Annotated[str | None, OneOf(("valid", "same"))] = Field(
+        default=None, description="valid: a convolution shrinks the image; same: it keeps the size"
+    )
+    pool: Annotated[int | None, Whole(1, 1000)] = Field(
+        default=None, description="side of the max-pooling windows in pixels"
+    )
+
+    def build(self, in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
+        from cnnsweep.models.cnn_module import CNN
+
+        return CNN(in_channels, num_classes, image_size, **{**self.preset, **self.model_dump(exclude_unset=True)})
+
+
+class LeNet(ConfigurableCNN, name="lenet"):
+    """2 convolutions of 5×5 (6 and 12 channels), 2 hidden linear layers (120 and 60); 44,426 parameters."""
+
     # The Fashion-MNIST tutorial's network: 28×28 → 24 → 12 → 8 → 4, so 12·4·4 = 192 features.
-    "lenet": {"channels": (6, 12), "kernel_size": 5, "hidden": (120, 60)},
+    preset = {"channels": (6, 12), "kernel_size": 5, "hidden": (120, 60)}  # noqa: RUF012 - declared in the base
+
+
+class CifarCNN(ConfigurableCNN, name="cifar_cnn"):
+    """3 convolutions with pooling and 2 linear layers, for small colour images."""
+
     # The CIFAR-10 tutorial's kind: three convolutions and two linear layers, 32×32 → 16 → 8 → 4.
-    "cifar_cnn": {"channels": (32, 64, 128), "kernel_size": 3, "padding": "same", "hidden": (256,)},
-}
+    preset = {  # noqa: RUF012 - declared in the base
+        "channels": (32, 64, 128),
+        "kernel_size": 3,
+        "padding": "same",
+        "hidden": (256,),
+    }
 
 
-class CNN(nn.Module):
-    """Blocks of convolution, pooling and ReLU, then linear layers.
-
-    Args:
-        in_channels: channels of the images.
-        num_classes: outputs.
-        image_size: height and width of the images in pixels.
-        channels: output channels of each convolution; their number is the number of blocks.
-        kernel_size: of each convolution, one number for all or one a block.
-        hidden: widths of the linear layers before the last; may be empty.
-        padding: `same` keeps the size in a convolution, `valid` loses kernel_size - 1 pixels.
-        pool: side and stride of the max pooling after each convolution; 1 leaves it out.
-        batch_norm: put batch normalisation after each convolution.
-        dropout: probability of dropout before each linear layer but the first; before the only one if there is one.
-
-    Raises:
-        ValueError: the images are too small for so many blocks, or the lists do not fit each other.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        num_classes: int,
-        image_size: tuple[int, int],
-        channels: Sequence[int] = (6, 12),
-        kernel_size: int | Sequence[int] = 5,
-        hidden: Sequence[int] = (120, 60),
-        padding: Literal["same", "valid"] = "valid",
-        pool: int = 2,
-        batch_norm: bool = False,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        kernels = [kernel_size] * len(channels) if isinstance(kernel_size, int) else list(kernel_size)
-        if len(kernels) != len(channels):
-            raise ValueError(f"kernel_size has {len(kernels)} values for {len(channels)} convolutions")
-        height, width = image_size
-        blocks: list[nn.Module] = []
-        for block, (before, after, kernel) in enumerate(
-            zip([in_channels, *channels[:-1]], channels, kernels, strict=True), start=1
-        ):
-            blocks.append(nn.Conv2d(before, after, kernel, padding=padding))
-            if batch_norm:
-                blocks.append(nn.BatchNorm2d(after))
-            # Pooling first: max and ReLU commute, values and gradients alike, and ReLU then has a quarter to do.
-            blocks.append(nn.MaxPool2d(pool) if pool > 1 else nn.Identity())
-            blocks.append(nn.ReLU(inplace=True))
-            lost = kernel - 1 if padding == "valid" else 0
-            height, width = (height - lost) // pool, (width - lost) // pool
-            if height < 1 or width < 1:
-                raise ValueError(
-                    f"images of {image_size[0]}×{image_size[1]} have no pixel left after convolution {block} "
-                    f"of {len(channels)} (kernel_size {kernel}, pool {pool}); use fewer channels, a smaller kernel_size"
-                    ", pool: 1 or padding: same"
-                )
-        self.features = nn.Sequential(*blocks)
-        widths = [channels[-1] * height * width if channels else in_channels * height * width, *hidden, num_classes]
-        layers: list[nn.Module] = [nn.Flatten()]
-        for position, (before, after) in enumerate(pairwise(widths)):
-            if position:
-                layers.append(nn.ReLU(inplace=True))
-            if position or len(widths) == 2:
-                layers.append(nn.Dropout(dropout))  # also where it is 0, so that runs that differ in it can be fused
-            layers.append(nn.Linear(before, after))
-        self.classifier = nn.Sequential(*layers)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, C, H, W) to logits (N, num_classes)."""
-        logits: Tensor = self.classifier(self.features(images))
-        return logits
+class PlainCNN(ConfigurableCNN, name="cnn"):
+    """a stack of convolutions and linear layers, every size given by arguments."""

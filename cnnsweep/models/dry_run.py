@@ -1,4 +1,4 @@
-"""Networks of a sweep file tried before there is any data: whether they can be built, and take such images."""
+"""Trial builds of a sweep file's models before any data is loaded."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ import contextlib
 import torch
 
 from cnnsweep.errors import CnnSweepError
-from cnnsweep.models.registry import check_model
-from cnnsweep.plugins import is_reference
+from cnnsweep.models.base import MODELS
+from cnnsweep.models.build import check_model
 from cnnsweep.types import ModelChoice
 
 
 def why_not_built(model: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> str | None:
-    """Return why a network cannot be built, or does not fit images (C, H, W) of so many classes; None if it does.
+    """Return the reason why a model cannot be built for images (C, H, W) and this number of classes, or None.
 
-    Of torchvision's, built are tensors without memory, torch's `meta` device; what fails there is built again as it
-    will be. A person's own are built as they will be: what is found of them holds for the whole process, and some code
-    works on real tensors only.
+    Built-in models are built on torch's `meta` device, without memory; those that fail there are built again with it.
+    Custom models are built with memory: the findings hold for the whole process, and some code needs real tensors.
     """
-    if not is_reference(model.name):
+    if MODELS.is_built_in(model.name):
         with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), torch.device("meta"):
             check_model(model, image_shape, num_classes)
             return None

@@ -1,4 +1,4 @@
-"""Lazy modules: they get the shapes of their parameters from images that pass, which two do as a model is built."""
+"""Initialisation of lazy modules: two empty images give their parameters shapes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnnsweep.errors import ModelError
 
 
 def give_shapes(model: nn.Module, name: str, image_shape: tuple[int, int, int]) -> None:
-    """Send two empty images through a model that has lazy modules, and leave all else in it as it was.
+    """Send two empty images through a model with lazy modules, and leave its other state unchanged.
 
     Initial weights are drawn meanwhile, so the caller seeds torch's generator.
 
@@ -20,7 +20,8 @@ def give_shapes(model: nn.Module, name: str, image_shape: tuple[int, int, int]) 
         image_shape: (C, H, W) of the images.
 
     Raises:
-        ModelError: a lazy module is in no forward pass, so that nothing says its shapes. Whatever `forward` raises.
+        ModelError: a lazy module is in no forward pass, so that its shapes are unknown.
+        Exception: any that `forward` raises.
     """
     if not _lazy_names(model):
         return

@@ -1,4 +1,4 @@
-"""The logits in whatever a model returns: a tensor, a tuple, a dict or an object of tensors."""
+"""Logits in the output of a model: a tensor, a tuple, a dict or an object of tensors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DEEPEST = 4  # of tuples in dicts in tuples
 
 
 def logits_of(output: Any, classes: int) -> Tensor:
-    """Return the logits (N, classes) among what a model's forward returned.
+    """Return the logits (N, classes) in the output of a model.
 
     A tensor is returned as it is. Of several, those named `logits`, `out` or `output` come first, then the others in
     their order; the first of the right shape is taken.
@@ -30,7 +30,7 @@ def logits_of(output: Any, classes: int) -> Tensor:
 
 
 class LogitsModel(nn.Module):
-    """A model that gives its logits alone, whatever else it returns."""
+    """A model reduced to its logits."""
 
     def __init__(self, model: nn.Module, classes: int) -> None:
         super().__init__()
@@ -44,13 +44,13 @@ class LogitsModel(nn.Module):
 
 @torch.no_grad()
 def giving_logits(model: nn.Module, images: Tensor, classes: int) -> nn.Module:
-    """Return a model in evaluation mode as it is, if it gives one tensor for such images, else one that does."""
+    """Return a model in evaluation mode as it is, if it returns one tensor, else wrapped to do so."""
     model.eval()
     return model if isinstance(model(images), Tensor) else LogitsModel(model, classes)
 
 
 def find_logits(output: Any, classes: int) -> tuple[str, Tensor]:
-    """Return how the logits among several tensors are called, and themselves; see `logits_of`."""
+    """Return the name of the logits among several tensors, and the logits; see `logits_of`."""
     tensors = named_tensors(output)
     for name, tensor in tensors:
         if len(tensor.shape) == 2 and tensor.shape[1] == classes:
@@ -62,7 +62,7 @@ def find_logits(output: Any, classes: int) -> tuple[str, Tensor]:
 
 
 def named_tensors(output: Any) -> list[tuple[str, Tensor]]:
-    """Return the tensors inside of what a model's forward returned, each with its name, the likeliest logits first."""
+    """Return the tensors in the output of a model, each with its name, the likeliest logits first."""
     tensors = list(_walk(output, "", 0))
     return sorted(tensors, key=lambda named: _rank(named[0]))  # stable: others stay in their order
 

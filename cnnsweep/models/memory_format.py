@@ -1,11 +1,11 @@
-"""Two images through a person's model, before anything trains: its order in memory, and whether it is fit to train.
+"""Choice of the memory format of a custom model by trying two images before training.
 
-Channels-last, which is faster, and torch's usual order give the same numbers, unless a person's code looks at how
-values lie in memory: `view` refuses what does not lie as it expects, `as_strided` takes other elements. So both orders
-are tried on two images, and a model that shows which one it has keeps the usual one, everywhere. What is found depends
-on nothing but the model: a worker, a resume and an evaluation find the same.
+Channels-last, which is faster, and torch's usual format give the same numbers, unless user code depends on strides:
+`view` refuses other strides, `as_strided` takes other elements. So both formats are tried on two images, and a model
+with different results keeps the usual format everywhere. The choice depends on the model alone: a worker, a resume and
+an evaluation make the same.
 
-What else is asked of a model is read off the same passes, since each takes as long as a step of training.
+Other properties of the model come from the same passes, since each takes as long as a step of training.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree  # nested outputs; torch has no public name for it
 
-from cnnsweep.fusion.ops import changes_in_place, is_random
-from cnnsweep.fusion.rng import seed_step
-from cnnsweep.seeding import kept_generators
+from cnnsweep.models.operations import changes_in_place, is_random
+from cnnsweep.seeding import kept_generators, seed_step
 
 FAST, USUAL = torch.channels_last, torch.contiguous_format
 # Of the largest output, and of the largest gradient. In float32, rounding is 1e-6 to 1e-4; what is above is looked at
@@ -34,19 +33,19 @@ _CPU = torch.device("cpu")
 def in_order(
     model: nn.Module, order: torch.memory_format, device: torch.device, dtype: torch.dtype | None = None
 ) -> nn.Module:
-    """Return a model on a device, its filters in this order."""
+    """Return a model on a device, in this memory format."""
     moved: nn.Module = model.to(device, dtype, memory_format=order)  # type: ignore[call-overload]  # torch's stub lacks device with memory_format
     return moved
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What two images have shown of a model.
+    """Properties of a model, found with two images.
 
     Attributes:
-        order: in memory, for it and its images.
-        is_repeatable: equal seeds give equal numbers; False for one that draws where no seed reaches.
-        parameters: how many numbers it learns; None if it did not pass in training and in evaluation.
+        order: memory format of the model and its images.
+        is_repeatable: equal seeds give equal numbers; False if some random numbers have no seed.
+        parameters: their number; None if it failed in training or in evaluation.
         gives_logits: its outputs are a single tensor that no softmax, ReLU or the like has made.
     """
 
@@ -62,14 +61,14 @@ def try_orders(
     device: torch.device,
     judge: Callable[[object], bool] = lambda _: False,
 ) -> Found:
-    """Train on two images and evaluate them, in both orders.
+    """Train on two images and evaluate them, in both formats.
 
-    A model that works in neither gets torch's usual one, so that its error is the one that torch gives.
+    A model that fails in both gets torch's usual one, for torch's own error.
 
     Args:
         build: makes the model on the CPU, with the same weights each time.
         image_shape: (C, H, W).
-        judge: tells of what the model returns whether it is logits, and raises if it cannot be trained on.
+        judge: predicate on the output: true for logits; raises if it cannot be trained on.
     """
     trial = _Trial(build, image_shape, judge)
     with kept_generators(device):
@@ -77,7 +76,7 @@ def try_orders(
             fast = trial.figures(FAST, device)
         except (torch.OutOfMemoryError, MemoryError):
             raise
-        except Exception:  # whatever a person's code raises
+        except Exception:  # any exception of user code
             return Found(USUAL, _is_repeatable(lambda: trial.figures(USUAL, device)))
         try:
             usual = trial.figures(USUAL, device)
@@ -89,7 +88,7 @@ def try_orders(
 def _is_repeatable(figures: Callable[[], _Figures]) -> bool:
     try:
         return _are_near(figures(), figures(), _TOLERANCE)
-    except Exception:  # the check of the model says what it is
+    except Exception:  # the check of the model reports it
         return True
 
 
@@ -111,7 +110,7 @@ _Figures = list[list[Tensor]]  # outputs in training, gradients, outputs in eval
 
 
 class _Trial:
-    """A model's passes with two images, and what all of them have shown."""
+    """Passes of a model with two images, and the properties found in all of them."""
 
     def __init__(
         self, build: Callable[[], nn.Module], image_shape: tuple[int, int, int], judge: Callable[[object], bool]
@@ -137,13 +136,13 @@ class _Trial:
         return [[tensor.detach() for tensor in tensors] for tensors in (trained, gradients, evaluated)]
 
     def _judged(self, output: object) -> list[Tensor]:
-        """Return the floating-point tensors in what a model returns."""
+        """Return the floating-point tensors of an output."""
         self._gives_logits &= self._judge(output)
         leaves = pytree.tree_leaves(output)
         return [leaf for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point()]
 
     def found(self, order: torch.memory_format, is_repeatable: bool = True) -> Found:
-        """Return what is known once a pass has gone well."""
+        """Return the properties after a successful pass."""
         return Found(order, is_repeatable, self._parameters, self._gives_logits)
 
 
@@ -165,7 +164,7 @@ def _are_near(first: _Figures, second: _Figures, tolerance: float) -> bool:
 
 
 class _DrawnInOneOrder(TorchFunctionMode):
-    """Lets equal elements get equal random numbers in whichever order they lie; they are drawn in that of memory."""
+    """Mode in which random numbers do not depend on the memory format; torch draws them in the order of memory."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

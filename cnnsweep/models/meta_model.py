@@ -1,4 +1,4 @@
-"""Which tensors a model would have, found without making any: an answer to a file that asks for a billion of them."""
+"""State dict of a model without memory, so that a file cannot request a billion tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn.modules import module as registration
 from torch.overrides import TorchFunctionMode
 
 from cnnsweep.errors import ModelError
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
 from cnnsweep.types import ModelChoice
 
 
@@ -22,7 +22,7 @@ def outline_model(
     """Return the state dict of a model on torch's meta device, where tensors have a shape and no memory.
 
     Args:
-        most_parts: how many modules, parameters and buffers it may have.
+        most_parts: limit of modules, parameters and buffers.
 
     Raises:
         ModelError: it cannot be built, or has more parts.
@@ -33,7 +33,7 @@ def outline_model(
 
 
 class _SmallValues(TorchFunctionMode):
-    """Lets these functions give values in spite of the meta device: RegNets compute their widths with them."""
+    """Mode in which some functions compute on the CPU in spite of the meta device: RegNets need their values."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -42,7 +42,7 @@ class _SmallValues(TorchFunctionMode):
 
 @contextmanager
 def _at_most(parts: int, name: str) -> Iterator[None]:
-    """Stop whoever builds a module of more than so many parts, while they are at it."""
+    """Raise as soon as a module under construction exceeds this number of parts."""
     count = 0
 
     def count_part(_owner: nn.Module, _name: str, part: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Kinds of outputs that are not logits: what a softmax, a sigmoid or a ReLU leaves, told from the numbers."""
+"""Kinds of outputs that are not logits, recognised by their values: of a softmax, a sigmoid or a ReLU."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ KINDS = tuple(_CHECKS)
 
 
 def is_of_kind(kind: str, output: Tensor) -> bool:
-    """True if all outputs (N, classes) are as such a last layer would leave them."""
+    """True if all outputs (N, classes) could come from such a last layer."""
     return _CHECKS[kind](output)
 
 
 def is_of_no_kind(output: Tensor) -> bool:
-    """True if finite outputs (N, classes) are what none of these last layers gives, whatever the weights."""
+    """True if finite outputs (N, classes) cannot come from any of these last layers."""
     return bool(output.isfinite().all()) and not any(check(output) for check in _CHECKS.values())

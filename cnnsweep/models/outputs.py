@@ -1,4 +1,4 @@
-"""Outputs of a person's model that are not plain logits: what is made of them, and what cannot train well."""
+"""Notes on model outputs that are not plain logits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.models.build import build_model, gives_logits, memory_order
 from cnnsweep.models.logits import find_logits, named_tensors
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.models.output_kinds import KINDS, LOG, POSITIVE, SOFTMAX, UNIT, is_of_kind
-from cnnsweep.models.registry import build_model, gives_logits, memory_order
 from cnnsweep.seeding import kept_generators
 from cnnsweep.types import ModelChoice
 
@@ -22,7 +22,7 @@ _TRAINING, _EVALUATION = "in training", "in evaluation"
 
 
 def notes_on_outputs(choice: ModelChoice, image_shape: tuple[int, int, int], classes: int) -> list[str]:
-    """Return in lines what a person should know of a model's outputs before it trains; most give logits, and none.
+    """Return notes on a model's outputs, before it trains; none for plain logits.
 
     Args:
         choice: of a model that `check_model` has found fit.
@@ -47,7 +47,7 @@ def _outputs(model: nn.Module, image_shape: tuple[int, int, int], *, training: b
 
 
 def _left_out(outputs: dict[str, object], classes: int) -> Iterator[str]:
-    """Yield which of several outputs is trained on."""
+    """Yield a note on the output that is used, of several."""
     several = {mode: output for mode, output in outputs.items() if not isinstance(output, Tensor)}
     if not several:
         return
@@ -61,7 +61,7 @@ def _left_out(outputs: dict[str, object], classes: int) -> Iterator[str]:
 
 
 def _kinds(model: nn.Module, image_shape: tuple[int, int, int], classes: int) -> Iterator[str]:
-    """Yield what the outputs are instead of logits, in training or else in evaluation."""
+    """Yield a note on outputs that are not logits, in training or else in evaluation."""
     if classes < 2:
         return
     found = {}
@@ -77,7 +77,7 @@ def _kinds(model: nn.Module, image_shape: tuple[int, int, int], classes: int) ->
 
 
 def _kind(model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, training: bool) -> str | None:
-    """Return what outputs are that stay so whatever the weights are; None for logits."""
+    """Return the kind of the outputs, if it holds for random weights too; None for logits."""
     kinds = list(KINDS)
     looked_at = 0
     for output in _drawn_outputs(model, image_shape, classes, training=training):
@@ -93,7 +93,7 @@ def _kind(model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, 
 def _drawn_outputs(
     model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, training: bool
 ) -> Iterator[Tensor]:
-    """Yield outputs (N, classes) for the weights as they are and for others, at random, and leave them as they were."""
+    """Yield outputs (N, classes) for the present weights and for random ones, and restore the weights."""
     random = torch.Generator().manual_seed(1)
     draws = 2 * max(_FEWEST_DRAWS, math.ceil(_FEWEST_OUTPUTS / classes))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}

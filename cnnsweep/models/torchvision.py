@@ -1,113 +1,77 @@
-"""torchvision's classification models, adapted to small images and any number of channels and classes."""
+"""torchvision's classification models, by its own list."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
-import torchvision
-from torch import Tensor, nn
+from pydantic import ConfigDict, Field
 
-SMALL_IMAGE = 64  # pixels; up to here the stem keeps the resolution
-_SIZES_TO_TRY = (32, 48, 64, 75, 96, 128, 160, 224, 299)
+from cnnsweep.errors import ModelError
+from cnnsweep.field_types import Plain, Refused
+from cnnsweep.models.base import ModelConfig
 
+if TYPE_CHECKING:
+    from torch import nn
 
-class ResizedInput(nn.Module):
-    """A model behind a bilinear enlargement of its input, for images below the smallest size that it accepts."""
-
-    def __init__(self, model: nn.Module, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.model = model
-        self.size = size
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images (N, C, H, W) to logits (N, num_classes)."""
-        enlarged = nn.functional.interpolate(images, self.size, mode="bilinear", align_corners=False)
-        logits: Tensor = self.model(enlarged)
-        return logits
-
-
-def build_vision_model(
-    name: str, in_channels: int, num_classes: int, image_size: tuple[int, int], arguments: dict[str, Any]
-) -> nn.Module:
-    """Return a torchvision model with random weights.
-
-    The first convolution takes `in_channels`. For images of up to 64 pixels the stem keeps the resolution (stride 1, a
-    7×7 kernel becomes 3×3, no pooling), as He et al. 2016 (Deep Residual Learning, section 4.2) do for CIFAR-10.
-    Where the model needs larger images still, they are enlarged to the smallest size that works.
-
-    Raises:
-        TypeError, ValueError: torchvision refuses an argument.
-    """
-    arguments = {**_family_arguments(name, image_size), **arguments}
-    model: nn.Module = torchvision.models.get_model(name, weights=None, num_classes=num_classes, **arguments)
-    fixed = _fixed_size(arguments)
-    _adapt_stem(model, in_channels, small=max(image_size) <= SMALL_IMAGE and fixed is None)
-    needed = fixed or _smallest_working_size(model, in_channels, image_size)
-    return model if needed == image_size else ResizedInput(model, needed)
+# By the beginning of the name, the longest that fits; of torchvision 0.24 to 0.29, as far as YAML can write the values.
+_ARGUMENTS: Mapping[str, str] = {
+    "alexnet": "dropout",
+    "convnext": "stochastic_depth_prob layer_scale",
+    "densenet": "bn_size drop_rate memory_efficient",
+    "efficientnet": "dropout stochastic_depth_prob",
+    "googlenet": "aux_logits transform_input init_weights dropout dropout_aux",
+    "inception_v3": "aux_logits transform_input init_weights dropout",
+    "maxvit": "input_size squeeze_ratio expansion_ratio mlp_ratio mlp_dropout attention_dropout",
+    "mnasnet": "dropout",
+    "mobilenet_v2": "width_mult inverted_residual_setting round_nearest dropout",
+    "mobilenet_v3": "dropout width_mult reduced_tail dilated",
+    "regnet": "stem_width",
+    "resnet": "zero_init_residual groups width_per_group replace_stride_with_dilation",
+    "resnext": "zero_init_residual replace_stride_with_dilation",
+    "shufflenet": "",
+    "squeezenet": "dropout",
+    "swin": "mlp_ratio dropout attention_dropout",
+    "vgg": "init_weights dropout",
+    "vit": "image_size dropout attention_dropout representation_size conv_stem_configs",
+    "wide_resnet": "zero_init_residual groups replace_stride_with_dilation",
+}
 
 
-def _family_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
-    if name.startswith("vit_"):
-        patch = int(name.rsplit("_", 1)[1])
-        return {"image_size": _round_up(max(image_size), patch)}
-    if name.startswith("maxvit"):
-        side = _round_up(max(image_size), 224)  # its windows of 7×7 fit multiples of 224 only
-        return {"input_size": (side, side)}
-    if name in ("googlenet", "inception_v3"):
-        # The auxiliary heads return a second output; init_weights unset warns.
-        return {"aux_logits": False, "init_weights": True}
-    return {}
+# What torchvision.models.list_models(module=torchvision.models) returns in 0.29; calling it would import torch.
+class TorchvisionModel(
+    ModelConfig,
+    names="""
+    alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161 densenet169 densenet201
+    efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3 efficientnet_b4 efficientnet_b5 efficientnet_b6
+    efficientnet_b7 efficientnet_v2_l efficientnet_v2_m efficientnet_v2_s googlenet inception_v3 maxvit_t mnasnet0_5
+    mnasnet0_75 mnasnet1_0 mnasnet1_3 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_16gf regnet_x_1_6gf
+    regnet_x_32gf regnet_x_3_2gf regnet_x_400mf regnet_x_800mf regnet_x_8gf regnet_y_128gf regnet_y_16gf
+    regnet_y_1_6gf regnet_y_32gf regnet_y_3_2gf regnet_y_400mf regnet_y_800mf regnet_y_8gf resnet101 resnet152
+    resnet18 resnet34 resnet50 resnext101_32x8d resnext101_64x4d resnext50_32x4d shufflenet_v2_x0_5
+    shufflenet_v2_x1_0 shufflenet_v2_x1_5 shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 swin_b swin_s swin_t
+    swin_v2_b swin_v2_s swin_v2_t vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn vit_b_16 vit_b_32
+    vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wide_resnet50_2
+    """,
+):
+    """from torchvision, adapted to the images' channels and size."""
 
+    model_config = ConfigDict(extra="allow")  # torchvision checks the arguments when it builds
+    __pydantic_extra__: dict[str, Plain] = Field(init=False)
+    weights: Annotated[None, Refused("pretrained weights are not supported: every run starts from random ones")] = None
+    num_classes: Annotated[None, Refused("the data set decides it")] = None
 
-def _fixed_size(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the one input size that a transformer was built for."""
-    size = arguments.get("input_size", arguments.get("image_size"))
-    return (size, size) if isinstance(size, int) else size
+    @classmethod
+    def accepted(cls) -> tuple[str, ...]:
+        family = max((name for name in _ARGUMENTS if cls.name.startswith(name)), key=len)
+        return (*_ARGUMENTS[family].split(), "progress", "norm_layer")  # YAML has no functions, but `null` is a default
 
+    def build(self, in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
+        from cnnsweep.models.torchvision_module import build_vision_model  # imports torchvision, which takes a second
 
-def _round_up(size: int, multiple: int) -> int:
-    return -(-size // multiple) * multiple
-
-
-def _adapt_stem(model: nn.Module, in_channels: int, *, small: bool) -> None:
-    path, first = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
-    is_patch_embedding = first.stride == first.kernel_size  # ViT, Swin and ConvNeXt cut the image into patches
-    shrink = small and first.stride == (2, 2) and not is_patch_embedding
-    if shrink or first.in_channels != in_channels:
-        kernel, padding = first.kernel_size, first.padding
-        if shrink and kernel == (7, 7):
-            kernel, padding = (3, 3), (1, 1)
-        replacement = nn.Conv2d(
-            in_channels,
-            first.out_channels,
-            (kernel[0], kernel[1]),
-            stride=(1, 1) if shrink else (first.stride[0], first.stride[1]),
-            padding=padding if isinstance(padding, str) else (padding[0], padding[1]),
-            bias=first.bias is not None,
-        )
-        model.set_submodule(path, replacement)
-    if shrink:
-        for pool in ("maxpool", "features.pool0"):  # ResNet's and ShuffleNet's; DenseNet's
-            if any(n == pool for n, _ in model.named_modules()):
-                model.set_submodule(pool, nn.Identity())
-    if getattr(model, "transform_input", False):
-        setattr(model, "transform_input", False)  # noqa: B010 - mypy: not a submodule. GoogLeNet and Inception would index three channels
-
-
-def _smallest_working_size(model: nn.Module, in_channels: int, image_size: tuple[int, int]) -> tuple[int, int]:
-    sizes = [image_size, *((s, s) for s in _SIZES_TO_TRY if s > max(image_size))]
-    was_training = model.training
-    model.eval()
-    try:
-        for position, size in enumerate(sizes):
-            try:
-                with torch.no_grad():
-                    model(torch.zeros(1, in_channels, *size))
-            except (RuntimeError, ValueError, AssertionError):
-                if position == len(sizes) - 1:
-                    raise
-            else:
-                return size
-    finally:
-        model.train(was_training)
-    raise AssertionError("unreachable: the last size returns or raises")
+        arguments: dict[str, Any] = self.model_dump(exclude_unset=True)
+        try:
+            return build_vision_model(self.name, in_channels, num_classes, image_size, arguments)
+        except TypeError as error:
+            text = f"TypeError: {' '.join(str(error).split())}"
+            raise ModelError(f"model {self.name}: torchvision refuses its arguments: {text}") from error

@@ -10,26 +10,28 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.config.names import PRESET_MODELS, TORCHVISION_MODELS
 from cnnsweep.formatting.distinct import distinct_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, is_unused
+from cnnsweep.models.catalogue import list_models
 from cnnsweep.types import Run
 
 if TYPE_CHECKING:
-    from cnnsweep.datasets.torchvision_info import DatasetDescription
+    from cnnsweep.datasets.catalogue import DatasetDescription
 
 
 def render_models(console: Console) -> None:
     """Print every model name."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    for name, description in PRESET_MODELS.items():
+    listing = list_models()
+    for name, description in listing.single.items():
         table.add_row(Text(name, style="bold"), description)
     table.add_row(Text("package.module:Class", style="bold"), "your own, from an installed or local package")
     table.add_row(Text("path/to/file.py:Class", style="bold"), "your own, from a file beside the sweep file")
     console.print(table)
-    console.print("\nfrom torchvision, adapted to the images' channels and size:", style="bold")
-    console.print(Columns(TORCHVISION_MODELS, padding=(0, 2), column_first=True))
+    for description, names in listing.families.values():
+        console.print(f"\n{description}:", style="bold")
+        console.print(Columns(names, padding=(0, 2), column_first=True))
 
 
 def render_datasets(descriptions: Sequence[DatasetDescription], console: Console) -> None:

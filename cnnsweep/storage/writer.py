@@ -116,7 +116,7 @@ class Recorder(Callback):
         """Journal that a command began, and freeze what it is to do: an edit from now on changes nothing.
 
         Args:
-            facts: see `sweep_event.sweep_facts`.
+            facts: see `tuner.sweep_event.sweep_facts`.
             runs: every run of the sweep with its number of parameters.
         """
         ids = {run.id for run, _ in runs}

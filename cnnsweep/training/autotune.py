@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.seeding import kept_generators
 from cnnsweep.training.data_module import TrainingTask, training_batches
 from cnnsweep.training.flops import flop_of_step, matrix_product_rate

@@ -13,11 +13,11 @@ from torch import Tensor
 from cnnsweep.augmentations.augment import augment
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.datasets.base import ImageSet, to_device
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.images import ImageSet, to_device
 from cnnsweep.datasets.normalize import PixelScale, epoch_order, pixel_scale
 from cnnsweep.errors import DataError, FusionError, ModelError
-from cnnsweep.models.registry import memory_order
+from cnnsweep.models.build import memory_order
 from cnnsweep.training.check_metric import check_metric
 from cnnsweep.training.last_batch import why_not_a_single_image
 from cnnsweep.types import Choice, Run

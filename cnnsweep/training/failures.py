@@ -14,6 +14,7 @@ import torch
 
 from cnnsweep import errors
 from cnnsweep.errors import CnnSweepError, DataError, MetricError, ModelError
+from cnnsweep.models.base import MODELS
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import FailureKind, Run, RunOutcome, RunStatus
 
@@ -56,7 +57,7 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
         return FailureKind.DATA
     if isinstance(error, MetricError) or _is_a_components(error, run):
         return FailureKind.USER_CODE
-    has_own_model = is_reference(run.model.name)
+    has_own_model = not MODELS.is_built_in(run.model.name)
     if isinstance(error, ModelError):
         return FailureKind.USER_CODE if has_own_model else FailureKind.SETTINGS
     return FailureKind.USER_CODE if has_own_model and _is_a_models(error) else FailureKind.CNNSWEEP

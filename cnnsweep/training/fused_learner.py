@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from cnnsweep.fusion.fused_module import FusedModel
 from cnnsweep.losses.base import make_loss, mean_of_runs, per_example_of_runs
+from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.training.failures import calls_a_model
 from cnnsweep.training.metric_sums import Predictions

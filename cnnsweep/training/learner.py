@@ -8,13 +8,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.fusion.rng import seed_step
 from cnnsweep.losses.base import make_loss
+from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
-from cnnsweep.seeding import derive_seed
+from cnnsweep.seeding import derive_seed, seed_step
 from cnnsweep.training.failures import calls_a_model
 from cnnsweep.training.metric_sums import Predictions
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype

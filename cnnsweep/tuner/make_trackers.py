@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trackers_field import TrackerChoice
 from cnnsweep.config.trials import columns_that_vary, possible_values
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import giving_logits
-from cnnsweep.models.registry import build_model
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepHistory
 from cnnsweep.trackers.base import TRACKERS, Tracker, TrackerContext

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cnnsweep.callbacks import Callback
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.errors import ModelError, UsageError
 from cnnsweep.models.check import count_parameters, notes_on_models
 from cnnsweep.storage.state import SweepHistory

@@ -8,10 +8,11 @@ import pytest
 from cnnsweep.config.distributions import DISTRIBUTIONS
 from cnnsweep.config.grid import count_runs
 from cnnsweep.config.load import load_sweep, parse_sweep
-from cnnsweep.config.names import DATASETS, MODELS
 from cnnsweep.config.schema import Params, SweepFile, SweepSpec
 from cnnsweep.config.template import starter_file
 from cnnsweep.config.trials import expand_runs
+from cnnsweep.datasets.base import DATASETS
+from cnnsweep.models.base import MODELS
 from cnnsweep.pruners.base import PRUNERS
 from cnnsweep.samplers.base import SAMPLERS
 
@@ -90,9 +91,9 @@ def test_starter_file_is_a_sweep_of_four_runs(name: str) -> None:
 
 
 def test_starter_file_takes_every_data_set_and_model() -> None:
-    for dataset in set(DATASETS) - {"image_folder"}:  # which needs a path
+    for dataset in set(DATASETS.names) - {"image_folder"}:  # which needs a path
         assert parse_sweep(starter_file("s", dataset), "starter").dataset_choice.name == dataset
-    for model in MODELS:
+    for model in MODELS.names:
         parsed = parse_sweep(starter_file("s", model=model), "starter").model
         assert parsed is not None
         assert parsed.name == model

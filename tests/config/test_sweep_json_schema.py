@@ -9,12 +9,13 @@ import pytest
 
 from cnnsweep.config.json_schema import sweep_json_schema
 from cnnsweep.config.load import parse_sweep
-from cnnsweep.config.model_entry import PresetModel
-from cnnsweep.config.names import DATASETS, MODELS
 from cnnsweep.config.schema import Params, SweepFile
 from cnnsweep.config.template import starter_file
 from cnnsweep.config.yaml import read_yaml
+from cnnsweep.datasets.base import DATASETS
 from cnnsweep.errors import SpecError
+from cnnsweep.models.base import MODELS
+from cnnsweep.models.cnn import ConfigurableCNN
 from cnnsweep.samplers.base import SAMPLERS
 
 SCHEMA = sweep_json_schema()
@@ -221,7 +222,7 @@ def test_own_code_is_valid_beside_the_known_names() -> None:
 
 def test_every_key_has_a_description() -> None:
     assert set(SCHEMA["properties"]) == set(SweepFile.model_fields)
-    arguments = {f"model.{argument}" for argument in PresetModel.model_fields if argument != "name"}
+    arguments = {f"model.{argument}" for argument in ConfigurableCNN.model_fields}
     assert set(SCHEMA["$defs"]["Params"]["properties"]) == set(Params.model_fields) | arguments
     for section in (SCHEMA, *SCHEMA["$defs"].values()):
         for key, property_ in section["properties"].items():
@@ -230,7 +231,7 @@ def test_every_key_has_a_description() -> None:
 
 
 def test_known_names_are_offered() -> None:
-    for key, names in (("dataset", DATASETS), ("model", MODELS)):
+    for key, names in (("dataset", DATASETS.names), ("model", MODELS.names)):
         assert SCHEMA["properties"][key]["anyOf"][0] == {"enum": list(names)}
 
 

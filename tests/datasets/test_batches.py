@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.normalize import PixelScale, epoch_order, pixel_scale
 from cnnsweep.errors import DataError

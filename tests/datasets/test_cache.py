@@ -176,7 +176,7 @@ def test_a_cache_folder_that_cannot_be_written_is_told(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNNSWEEP_CACHE", str(tmp_path / "file" / "below"))
     assert cache_problem() == (
-        f"{tmp_path / 'file' / 'below'}: cannot be written (Not a directory); say with CNNSWEEP_CACHE where it can"
+        f"{tmp_path / 'file' / 'below'}: cannot be written (Not a directory); set CNNSWEEP_CACHE to another folder"
     )
     assert cache_entries() == []
 

@@ -13,9 +13,10 @@ from PIL import Image
 from small_sweeps import sweep
 
 from cnnsweep.datasets import decoded_cache as decoded
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.decoded_cache import cache_entry
 from cnnsweep.datasets.folder_listing import ImageFile, Listing, list_images
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError, FolderError
 from cnnsweep.types import DatasetChoice

@@ -12,19 +12,26 @@ import scipy.io
 import torchvision.datasets
 from idx_by_hand import write_idx, write_mnist_like
 
+from cnnsweep.datasets.base import DATASETS, Loading
 from cnnsweep.datasets.checksums import RECORD_NAME, note_checksum
-from cnnsweep.datasets.torchvision import load_published
-from cnnsweep.datasets.torchvision_info import published
+from cnnsweep.datasets.torchvision_info import TorchvisionFiles
 from cnnsweep.errors import DataError
 
 MEND = "; delete it and run again to download it, or copy it again from where it came"
-IDX_FILES = published("kmnist").files
-CIFAR_FILES = published("cifar10").files
-SVHN_FILES = published("svhn").files
+
+
+def files_of(name: str, **arguments: str) -> TorchvisionFiles:
+    return DATASETS.get(name)(**arguments).files
+
+
+IDX_FILES = files_of("kmnist").files
+CIFAR_FILES = files_of("cifar10").files
+SVHN_FILES = files_of("svhn").files
 
 
 def load(name: str, root: Path) -> None:
-    load_published(name, "letters", root, lambda _what, _done, _total: None)
+    arguments = {"split": "letters"} if name == "emnist" else {}
+    DATASETS.get(name)(**arguments).load(root, Loading(1 << 40, lambda _what, _done, _total: None))
 
 
 def refusal(name: str, root: Path) -> str:
@@ -81,8 +88,8 @@ def write_letters(root: Path) -> None:
     ("name", "write", "files"),
     [
         ("kmnist", write_noted, IDX_FILES),
-        ("qmnist", write_qmnist, published("qmnist").files),
-        ("emnist", write_letters, published("emnist", "letters").files),
+        ("qmnist", write_qmnist, files_of("qmnist").files),
+        ("emnist", write_letters, files_of("emnist", split="letters").files),
     ],
 )
 def test_a_downloaded_idx_file_is_held_to_the_checksum_that_was_noted(
@@ -141,19 +148,19 @@ def test_files_of_which_nothing_is_known_are_held_to_their_structure_alone(tmp_p
 def test_a_file_of_the_published_length_must_have_the_published_content(tmp_path: Path) -> None:
     write_mnist_like(tmp_path, "MNIST", sizes=(20, 10_000))
     path = tmp_path / "MNIST/raw/t10k-images-idx3-ubyte"
-    known = published("mnist").contents["MNIST/raw/t10k-images-idx3-ubyte"].sha256
+    known = files_of("mnist").contents["MNIST/raw/t10k-images-idx3-ubyte"].sha256
     expected = f"{path}: damaged: expected the SHA-256 {known} (as published), found {sha256_of(path)}{MEND}"
     assert refusal("mnist", tmp_path) == expected
 
 
-@pytest.mark.parametrize("file", published("fashion_mnist").files)
+@pytest.mark.parametrize("file", files_of("fashion_mnist").files)
 def test_the_real_fashion_mnist_is_held_to_its_published_content(file: str, shared_data: Path, tmp_path: Path) -> None:
-    for other in published("fashion_mnist").files:
+    for other in files_of("fashion_mnist").files:
         (tmp_path / other).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / other).symlink_to((shared_data / other).resolve())
     path = tmp_path / file
     whole = path.read_bytes()
-    assert published("fashion_mnist").contents[file].sha256 == sha256_of(path)
+    assert files_of("fashion_mnist").contents[file].sha256 == sha256_of(path)
     path.unlink()
     for damaged in [flipped(whole, 5), flipped(whole, len(whole) // 2), flipped(whole, -1), whole[:-1], whole[:10]]:
         path.write_bytes(damaged)
@@ -217,7 +224,7 @@ def test_a_file_that_cannot_be_read_is_named(name: str, tmp_path: Path, monkeypa
     {"kmnist": write_mnist_like, "cifar10": write_cifar, "svhn": write_svhn}[name](
         tmp_path, "KMNIST" if name == "kmnist" else monkeypatch
     )  # type: ignore[operator]
-    file = tmp_path / published(name).files[0]
+    file = tmp_path / files_of(name).files[0]
     message = f"{file}: cannot be read (Permission denied)"
     original_open = Path.open
 

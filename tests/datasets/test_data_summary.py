@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from small_sweeps import SMALL, SilentDisplay, sweep
 
-from cnnsweep.datasets.base import MemoryImages
-from cnnsweep.datasets.load import Dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.summary import describe_data, missing_images
 
 

@@ -18,8 +18,9 @@ from PIL import Image
 
 from cnnsweep.datasets import decode as decode_module
 from cnnsweep.datasets import folder_listing as folders
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.decode import Form, decode_all, look_at
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError
 from cnnsweep.types import DatasetChoice
@@ -179,7 +180,7 @@ def test_a_file_that_cannot_be_opened_is_a_broken_image(photos: Path, monkeypatc
 def test_a_folder_that_cannot_be_opened_is_named(photos: Path) -> None:
     (photos / "dog").chmod(0)
     try:
-        assert refusal(photos) == f"{photos / 'dog'}: cannot be read (Permission denied); mend or remove it"
+        assert refusal(photos) == f"{photos / 'dog'}: cannot be read (Permission denied); repair or remove it"
     finally:
         (photos / "dog").chmod(0o700)
 
@@ -206,7 +207,7 @@ def test_a_class_folder_that_vanishes_is_named(photos: Path, monkeypatch: pytest
         return found
 
     monkeypatch.setattr(folders, "find_layout", vanishing)
-    assert refusal(photos) == f"{photos}/dog: cannot be read (No such file or directory); mend or remove it"
+    assert refusal(photos) == f"{photos}/dog: cannot be read (No such file or directory); repair or remove it"
 
 
 def test_links_in_a_circle_are_told(photos: Path) -> None:
@@ -232,7 +233,7 @@ def test_links_that_multiply_are_told_at_once(tmp_path: Path) -> None:
 
 def test_a_link_to_itself_is_named(photos: Path) -> None:
     (photos / "cat" / "loop.png").symlink_to(photos / "cat" / "loop.png")
-    told = f"{photos}/cat/loop.png: cannot be read (Too many levels of symbolic links); mend or remove it"
+    told = f"{photos}/cat/loop.png: cannot be read (Too many levels of symbolic links); repair or remove it"
     assert refusal(photos) == told
 
 
@@ -296,23 +297,23 @@ def test_a_header_of_a_hostile_image_is_not_believed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 10_001}, "size is 10001; allowed is one or two numbers from 1 to 10000"),
-        ({"size": 0}, "size is 0; allowed is one or two numbers from 1 to 10000"),
-        ({"size": True}, "size is True; allowed is one or two numbers from 1 to 10000"),
-        ({"size": [8, 8, 8]}, "size is [8, 8, 8]; allowed is one or two numbers from 1 to 10000"),
-        ({"size": "8"}, "size is '8'; allowed is one or two numbers from 1 to 10000"),
-        ({"channels": 10**9}, "channels is 1000000000; allowed is 1 or 3"),
-        ({"channels": [1]}, "channels is [1]; allowed is 1 or 3"),
-        ({"test": float("nan")}, "test is nan; allowed is a number from 0 to below 1"),
-        ({"test": "much"}, "test is 'much'; allowed is a number from 0 to below 1"),
-        ({"broken": "x" * 10**6}, "broken is 'xxxxxxxxxxxx...xxxxxxxxxxxxx'; allowed is stop or skip"),
-        ({"path": 7}, "path is 7; allowed is the path of a folder"),
+        ({"size": 10_001}, "size: found 10001, allowed is a whole number from 1 to 10,000"),
+        ({"size": 0}, "size: found 0, allowed is a whole number from 1 to 10,000"),
+        ({"size": True}, "size: found true, allowed is a whole number of pixels above 0, or [height, width]"),
+        ({"size": [8, 8, 8]}, "size: found a list, allowed is a whole number of pixels above 0, or [height, width]"),
+        ({"size": "8"}, "size: found '8' in quotes, allowed is a whole number of pixels above 0, or [height, width]"),
+        ({"channels": 10**9}, "channels: found 1000000000, allowed is 1 or 3"),
+        ({"channels": [1]}, "channels: found a list, allowed is 1 or 3"),
+        ({"test": float("nan")}, "test: found nan, allowed is a number of at least 0 and below 1"),
+        ({"test": "much"}, "test: found 'much', allowed is a number of at least 0 and below 1"),
+        ({"broken": "x" * 10**6}, f"broken: unknown '{57 * 'x'}...'; allowed are stop, skip"),
+        ({"path": 7}, "path: found 7, allowed is text"),
     ],
 )
 def test_arguments_that_no_sweep_file_may_have_are_refused(
     arguments: dict[str, object], message: str, photos: Path
 ) -> None:
-    assert refusal(photos, **arguments) == f"dataset: image_folder.{message}"
+    assert refusal(photos, **arguments) == f"dataset: image_folder: {message}"
 
 
 @pytest.mark.parametrize("size", [5000, None])

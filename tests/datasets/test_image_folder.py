@@ -10,9 +10,10 @@ from PIL import Image
 
 from cnnsweep.datasets import decoded_cache as decoded
 from cnnsweep.datasets import folder_decoding
-from cnnsweep.datasets.base import ImageSet, MemoryImages
 from cnnsweep.datasets.cache import cache_folder
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.images import ImageSet, MemoryImages
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError
 from cnnsweep.types import DatasetChoice
@@ -238,7 +239,7 @@ def test_broken_images_are_counted_and_named(photos: Path, caplog: pytest.LogCap
         (photos / "train" / "cat" / f"bad{number}.png").write_bytes(b"no image")
     named = "; ".join(f"{photos}/train/cat/bad{n}.png (not an image that Pillow knows)" for n in range(3))
     told = f"4 of 20 images cannot be read: {named}; and 1 more"
-    assert refusal(photos) == f"{told}. Replace or remove them, or write `broken: skip` to go on without them"
+    assert refusal(photos) == f"{told}. Replace or remove them, or write `broken: skip` to leave them out"
     with caplog.at_level(logging.WARNING):
         for _ in range(2):  # decoded, and from the cache
             caplog.clear()
@@ -309,7 +310,7 @@ def test_a_test_share_that_leaves_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_a_link_to_nowhere_is_named(photos: Path) -> None:
     (photos / "train" / "cat" / "lost.png").symlink_to(photos / "nowhere.png")
-    expected = f"{photos}/train/cat/lost.png: cannot be read (No such file or directory); mend or remove it"
+    expected = f"{photos}/train/cat/lost.png: cannot be read (No such file or directory); repair or remove it"
     assert refusal(photos) == expected
 
 
@@ -331,8 +332,7 @@ def test_the_folder_is_looked_for_below_the_data_root_and_then_here(
     with pytest.raises(DataError) as caught:
         load_dataset(DatasetChoice("image_folder", {"path": "fotos"}), tmp_path)
     assert str(caught.value) == (
-        f"image_folder: no folder {tmp_path / 'fotos'} nor {elsewhere / 'fotos'}; "
-        "give another path, or say with --data-root where data lies"
+        f"image_folder: no folder {tmp_path / 'fotos'} nor {elsewhere / 'fotos'}; give another path, or set --data-root"
     )
 
 

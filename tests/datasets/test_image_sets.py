@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cnnsweep.datasets.base import ImageSet, MemoryImages
 from cnnsweep.datasets.decode import Form
+from cnnsweep.datasets.images import ImageSet, MemoryImages
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError
 

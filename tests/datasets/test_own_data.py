@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import DataError, UsageError
 from cnnsweep.types import DatasetChoice
 

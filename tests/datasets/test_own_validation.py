@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from small_sweeps import SilentDisplay, sweep, tables
 
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.normalize import pixel_scale
 from cnnsweep.errors import DataError, FolderError
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from small_sweeps import sweep
 
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.decode import FULL_WHITE, Form, Look, decode, decode_all, white_of
 from cnnsweep.datasets.image_files import image_endings, is_image_name
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import CheckpointError
 from cnnsweep.evaluation.model_card import describe
 from cnnsweep.evaluation.predict import PredictionOptions, Predictor, find_pictures

@@ -1,6 +1,8 @@
+import bz2
 import hashlib
 import pickle
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -8,10 +10,14 @@ import torch
 import torchvision.datasets
 from idx_by_hand import write_idx, write_mnist_like
 
-from cnnsweep.datasets import download
-from cnnsweep.datasets import torchvision as published_module
+from cnnsweep.datasets import download, torchvision_files
+from cnnsweep.datasets.base import Loading
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.download import Parcel
-from cnnsweep.datasets.load import Dataset, load_dataset
+from cnnsweep.datasets.load import load_dataset
+from cnnsweep.datasets.torchvision import TorchvisionDataset
+from cnnsweep.datasets.torchvision_files import _parcels
+from cnnsweep.datasets.torchvision_info import TorchvisionFiles
 from cnnsweep.errors import DataError
 from cnnsweep.types import DatasetChoice
 
@@ -187,13 +193,13 @@ def test_missing_files_are_all_named_when_they_cannot_be_fetched(
     def no_network(*_: object) -> None:
         raise DataError("somewhere: no network")
 
-    monkeypatch.setattr(published_module, "fetch_missing", no_network)
+    monkeypatch.setattr(torchvision_files, "fetch_missing", no_network)
     with pytest.raises(DataError) as caught:
         load("kmnist", tmp_path)
     assert str(caught.value) == (
         "kmnist: files are missing and could not be downloaded (somewhere: no network). Put these files there: "
         f"{raw / 't10k-images-idx3-ubyte'}, {raw / 't10k-labels-idx1-ubyte'} "
-        "(they are what torchvision.datasets.KMNIST downloads), or say with --data-root where they lie"
+        "(they are what torchvision.datasets.KMNIST downloads), or set --data-root to their folder"
     )
 
 
@@ -280,9 +286,40 @@ def test_a_damaged_svhn_file_is_named(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("split", ["capitals", ["letters"], None])
-def test_a_split_that_emnist_does_not_have_is_told(split: object, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("split", "problem"),
+    [
+        ("capitals", "unknown 'capitals'; allowed are"),
+        (["letters"], "found a list, allowed is one of"),
+        (None, "found nothing, allowed is one of"),
+    ],
+)
+def test_a_split_that_emnist_does_not_have_is_told(split: object, problem: str, tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load("emnist", tmp_path, split=split)
     allowed = "balanced, byclass, bymerge, letters, digits, mnist"
-    assert str(caught.value) == f"dataset: emnist.split is {split!r}; allowed is {allowed}"
+    assert str(caught.value) == f"dataset: emnist: split: {problem} {allowed}"
+
+
+def test_another_one_of_torchvisions_is_one_class(tmp_path: Path) -> None:
+    class USPS(TorchvisionDataset, name="usps"):
+        """USPS: 7,291 + 2,007 grey 16×16 digits, 10 classes."""
+
+        files: ClassVar[TorchvisionFiles] = TorchvisionFiles(
+            "USPS", (1, 16, 16), 10, tuple("0123456789"), (7291, 2007), ("usps.bz2",), ("usps.t.bz2",)
+        )
+
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 256))
+    for name in ("usps.bz2", "usps.t.bz2"):
+        rows = [
+            " ".join([str(1 + row % 10), *(f"{k}:{value / 127.5 - 1:.8f}" for k, value in enumerate(values, 1))])
+            for row, values in enumerate(pixels)
+        ]
+        (tmp_path / name).write_bytes(bz2.compress("".join(f"{row} \n" for row in rows).encode()))
+    dataset = USPS().load(tmp_path, Loading(1 << 30, lambda _what, _done, _total: None))
+    ((images, labels),) = dataset.train.batches([torch.arange(12)], torch.device("cpu"))
+    assert labels.tolist() == [*range(10), 0, 1]
+    assert images.shape == (12, 1, 16, 16)
+    assert (images.flatten(1).numpy().astype(int) - pixels).__abs__().max() <= 1  # the file has rounded floats
+    (download_file, _) = _parcels(USPS.files)
+    assert download_file.contents == {"usps.bz2": ""}

@@ -1,4 +1,3 @@
-import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -7,7 +6,7 @@ import pytest
 import torch
 
 from cnnsweep.datasets.load import load_dataset
-from cnnsweep.datasets.synthetic import OUTLINES, ShapesOptions, draw_shapes
+from cnnsweep.datasets.shapes import OUTLINES, ShapesOptions, draw_shapes
 from cnnsweep.errors import DataError
 from cnnsweep.types import DatasetChoice
 
@@ -55,7 +54,7 @@ def test_a_larger_set_begins_with_the_smaller_one() -> None:
 def test_no_two_images_are_alike() -> None:
     drawn = [
         draw_shapes(options, part, 260)[0]
-        for options, part in [(DEFAULT, "train"), (DEFAULT, "test"), (dataclasses.replace(DEFAULT, seed=1), "train")]
+        for options, part in [(DEFAULT, "train"), (DEFAULT, "test"), (ShapesOptions(seed=1), "train")]
     ]
     distinct = {image.numpy().tobytes() for images in drawn for image in images}
     assert len(distinct) == 3 * 260
@@ -82,18 +81,18 @@ def test_shapes_are_a_data_set_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"size": 4}, "dataset: shapes.size is 4; allowed is a whole number from 8 to 512"),
-        ({"channels": 2}, "dataset: shapes.channels is 2; allowed is 1 or 3"),
-        ({"classes": 11}, "dataset: shapes.classes is 11; allowed is a whole number from 2 to 10"),
-        ({"train": "many"}, "dataset: shapes.train is 'many'; allowed is a whole number from 1 to 10000000"),
-        ({"seed": 2**63}, f"dataset: shapes.seed is {2**63}; allowed is a whole number from 0 to {2**63 - 1}"),
-        ({"classes": True}, "dataset: shapes.classes is True; allowed is a whole number from 2 to 10"),
+        ({"size": 4}, "dataset: shapes: size: found 4, allowed is a whole number from 12 to 256"),
+        ({"channels": 2}, "dataset: shapes: channels: found 2, allowed is 1 or 3"),
+        ({"classes": 11}, "dataset: shapes: classes: found 11, allowed is a whole number from 2 to 10"),
+        ({"train": "many"}, "dataset: shapes: train: found 'many', allowed is a whole number from 1 to 10,000,000"),
+        ({"seed": 2**63}, f"dataset: shapes: seed: found {2**63}, allowed is a whole number from 0 to {2**63 - 1:,}"),
+        ({"classes": True}, "dataset: shapes: classes: found true, allowed is a whole number from 2 to 10"),
         (
-            {"train": 10**7, "size": 512, "channels": 3},
-            "dataset: shapes of 10,000,000 + 2,000 images take 7865.9 GB; allowed are 1.0 GB: "
+            {"train": 10**7, "size": 256, "channels": 3},
+            "dataset: shapes of 10,000,000 + 2,000 images take 1966.5 GB; allowed are 1.0 GB: "
             "give fewer (train, test) or smaller ones (size)",
         ),
-        ({"sides": 4}, "dataset: shapes has no argument 'sides'; it takes size, channels, classes, train, test, seed"),
+        ({"sides": 4}, "dataset: shapes: takes no argument 'sides'; did you mean 'size'?"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, object], message: str, tmp_path: Path) -> None:

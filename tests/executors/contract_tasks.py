@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from cnnsweep.datasets.base import MemoryImages
 from cnnsweep.datasets.decode import Form
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.datasets.streaming import StreamedImages

@@ -24,7 +24,7 @@ from contract_tasks import (
 )
 from executors import ALL, ELSEWHERE, EXECUTORS
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.errors import FolderError, FusionError
 from cnnsweep.executors.base import TASK, Executor
 from cnnsweep.executors.inline import InProcessExecutor

@@ -21,13 +21,13 @@ from rich.console import Console
 from safetensors.torch import save
 from small_sweeps import sweep
 
-from cnnsweep.config.names import MODELS
-from cnnsweep.datasets import torchvision as published
+from cnnsweep.datasets import torchvision_files
 from cnnsweep.errors import CheckpointError, CnnSweepError, DataError
 from cnnsweep.evaluation import restore as restoring
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
+from cnnsweep.models.base import MODELS
+from cnnsweep.models.build import build_model
 from cnnsweep.models.meta_model import outline_model
-from cnnsweep.models.registry import build_model
 from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation
 from cnnsweep.storage import best_weights as checkpoints
 from cnnsweep.storage.best_weights import BestCheckpoint, load_best
@@ -62,7 +62,7 @@ def no_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise DataError("would be downloaded")
 
-    monkeypatch.setattr(published, "_fetch_missing", refuse)
+    monkeypatch.setattr(torchvision_files, "_fetch_missing", refuse)
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: pytest.fail("weights are downloaded"))
 
 
@@ -358,7 +358,7 @@ def test_outline_has_the_models_tensors(name: str) -> None:
 
 @pytest.mark.faults
 @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 96, 80)])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", MODELS.names)
 def test_every_outline_has_the_models_tensors(name: str, shape: tuple[int, int, int]) -> None:
     check_outline(name, shape)
 

@@ -23,7 +23,7 @@ from small_sweeps import SilentDisplay, sweep, tables, untimed
 from terminal_program import TerminalProgram, environment
 from worker_processes import PROC, all_gone, open_descriptors, proportional_bytes, wait_until, workers_of
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import ExecutionError
 from cnnsweep.executors import local_processes as processes

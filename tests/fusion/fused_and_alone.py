@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.fusion.fused_module import FusedModel
-from cnnsweep.fusion.rng import seed_device
+from cnnsweep.seeding import seed_device
 
 CPU = torch.device("cpu")
 BATCH, CHANNELS, SIDE = 3, 4, 8

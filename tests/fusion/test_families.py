@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchvision.models import convnext, resnet, swin_transformer
 
 from cnnsweep.fusion.fused_module import FusedModel, How
-from cnnsweep.fusion.rng import seed_device
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
+from cnnsweep.seeding import seed_device
 from cnnsweep.types import ModelChoice
 
 FAMILIES = (

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.errors import FusionError
+from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.logits import logits_of
-from cnnsweep.models.registry import build_model, memory_order
 from cnnsweep.training.fused_learner import FusedProgram
 from cnnsweep.training.learner import PlainProgram, Program, forward_seed
 from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run

@@ -16,7 +16,7 @@ import pytest
 import torch
 from operator_counts import OperatorCounts, counted
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.training.data_module import Part, TrainingTask, training_batches
 from cnnsweep.training.fused_learner import FusedProgram

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cnnsweep.errors import ModelError
-from cnnsweep.models.registry import build_model, check_model
+from cnnsweep.models.build import build_model, check_model
 from cnnsweep.types import ModelChoice
 
 SHAPE, CLASSES = (3, 8, 8), 5

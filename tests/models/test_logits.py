@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.errors import ModelError
+from cnnsweep.models.build import check_model
 from cnnsweep.models.logits import giving_logits, logits_of
 from cnnsweep.models.outputs import notes_on_outputs
-from cnnsweep.models.registry import check_model
 from cnnsweep.types import ModelChoice
 
 LOGITS, FEATURES, OTHERS = torch.zeros(2, 5), torch.zeros(2, 8), torch.ones(2, 5)

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FusionError, ModelError
-from cnnsweep.models.registry import build_model, check_model, is_repeatable, memory_order
+from cnnsweep.models.build import build_model, check_model, is_repeatable, memory_order
 from cnnsweep.seeding import derive_seed
 from cnnsweep.training.data_module import Part, TrainingTask
 from cnnsweep.training.trainer import train_group

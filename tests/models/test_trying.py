@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from cnnsweep.models.build import check_model, is_repeatable, memory_order
 from cnnsweep.models.dry_run import why_not_built
 from cnnsweep.models.outputs import notes_on_outputs
-from cnnsweep.models.registry import check_model, is_repeatable, memory_order
 from cnnsweep.types import ModelChoice
 
 SHAPE, CLASSES = (3, 8, 8), 4

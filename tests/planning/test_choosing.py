@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_groups import make_run
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.errors import FusionError

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cnnsweep.models.cnn import CNN, PRESETS
+from cnnsweep.models.cnn import LeNet
+from cnnsweep.models.cnn_module import CNN
 from cnnsweep.training.flops import flop_of_step, matrix_product_rate
 
 
@@ -17,7 +18,7 @@ def frozen_first() -> nn.Module:
 
 
 MODELS = {
-    "lenet": CNN(3, 10, (28, 28), **PRESETS["lenet"]),
+    "lenet": LeNet().build(3, 10, (28, 28)),
     "batch norm": CNN(3, 10, (9, 9), channels=(4, 8), kernel_size=3, padding="same", batch_norm=True),
     "transposed": nn.Sequential(nn.ConvTranspose2d(3, 4, 3, stride=2), nn.Flatten(), nn.LazyLinear(5)),
     "a frozen layer": frozen_first(),

@@ -8,10 +8,10 @@ import pytest
 import torch
 from test_fused_equals_alone import ADAM, CNN, PLAIN_CNN, make_runs
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FusionError
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
 from cnnsweep.training import autotune as calibration
 from cnnsweep.training import fused_learner as fused_program
 from cnnsweep.training.autotune import ALONE, Way, calibrate, decide, seconds_together

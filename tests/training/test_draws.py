@@ -18,10 +18,10 @@ import pytest
 import torch
 from test_trainer import SGD
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FusionError
-from cnnsweep.models.registry import build_model, check_model
+from cnnsweep.models.build import build_model, check_model
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import Part, TrainingTask
 from cnnsweep.training.trainer import train_group

@@ -19,7 +19,7 @@ from test_trainer import task as task
 from torch import nn
 
 from cnnsweep import errors
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.errors import DataError
 from cnnsweep.training import trainer
 from cnnsweep.training.failures import calls_a_model, failed_outcome, is_out_of_memory

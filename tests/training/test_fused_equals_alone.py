@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 import torch
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.storage.checkpoint import LastCheckpoint

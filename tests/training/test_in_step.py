@@ -19,7 +19,7 @@ from test_fused_equals_alone import (
     train_together,
 )
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.executors.inline import InProcessExecutor

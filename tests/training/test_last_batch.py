@@ -12,10 +12,10 @@ from small_sweeps import SilentDisplay, sweep, tables, untimed
 from torch import nn
 
 from cnnsweep.config.load import parse_sweep
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FusionError, ModelError
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
 from cnnsweep.seeding import generator
 from cnnsweep.training.data_module import Part, TrainingTask, training_batches
 from cnnsweep.training.verify_fused import check_fused

@@ -15,9 +15,9 @@ import torch
 from test_trainer import ADAM, RMSPROP, SGD, Listener
 from torch import Tensor, nn
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.seeding import derive_seed, generator
 from cnnsweep.storage.checkpoint import LastCheckpoint

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from cnnsweep.datasets.base import MemoryImages
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import FolderError
-from cnnsweep.models.registry import build_model
+from cnnsweep.models.build import build_model
 from cnnsweep.seeding import derive_seed, generator
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import Part, TrainingTask

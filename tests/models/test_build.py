@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from cnnsweep.errors import ModelError, UsageError
-from cnnsweep.models.cnn import CNN
-from cnnsweep.models.registry import build_model, check_model
-from cnnsweep.models.torchvision import ResizedInput
+from cnnsweep.models.build import build_model, check_model
+from cnnsweep.models.cnn_module import CNN
+from cnnsweep.models.torchvision_module import ResizedInput
 from cnnsweep.types import ModelChoice
 
 FASHION = (1, 28, 28)

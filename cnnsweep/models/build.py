@@ -1,4 +1,4 @@
-"""From a model's name in the sweep file to a module with random weights."""
+"""Building of models by name, with random weights, and checks on them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from cnnsweep.config.names import TORCHVISION_MODELS
 from cnnsweep.errors import CnnSweepError, ModelError
-from cnnsweep.models.cnn import CNN, PRESETS
+from cnnsweep.models.base import MODELS
 from cnnsweep.models.lazy_modules import give_shapes
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_format import FAST, Found, try_orders
 from cnnsweep.models.output_kinds import is_of_no_kind
 from cnnsweep.plugins import is_reference, load_object
+from cnnsweep.registry import argument_mistake
 from cnnsweep.seeding import derive_seed, kept_generators, seed_python
 from cnnsweep.types import ModelChoice
 
@@ -35,14 +36,14 @@ def build_model(
         seed: of the run; equal seeds give equal weights. None leaves the caller's generator alone.
 
     Raises:
-        ModelError: an unknown name, a wrong argument, images too small, or the person's own code raises.
+        ModelError: an unknown name, a wrong argument, images too small, or user code raises.
     """
     channels, height, width = image_shape
     with contextlib.nullcontext() if seed is None else kept_generators():
         if seed is not None:
-            if is_reference(choice.name):  # what a module draws as it is imported must not move what its models draw
+            if not MODELS.is_built_in(choice.name):  # draws at import must not change the draws of its models
                 _seed(derive_seed(0, "weights"))
-                load_object(choice.name)
+                _import(choice.name)
             _seed(derive_seed(seed, "weights"))
         try:
             model = _construct(choice, channels, num_classes, (height, width))
@@ -59,6 +60,14 @@ def build_model(
         return model
 
 
+def _import(name: str) -> None:
+    if is_reference(name):
+        load_object(name)
+    else:
+        with contextlib.suppress(KeyError):  # an unknown name is reported when it is built
+            MODELS.get(name)
+
+
 def _seed(seed: int) -> None:
     # The CPU's generator alone: torch.manual_seed looks for other devices, which takes longer than a model.
     torch.default_generator.manual_seed(seed)
@@ -68,7 +77,7 @@ def _seed(seed: int) -> None:
 def memory_order(
     choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, device: torch.device
 ) -> torch.memory_format:
-    """Return the order in memory that a model and its images have on a device, everywhere.
+    """Return the memory format of a model and its images on a device.
 
     Raises:
         ModelError: the model cannot be built.
@@ -77,7 +86,7 @@ def memory_order(
 
 
 def is_repeatable(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> bool:
-    """True if equal seeds give equal numbers; False for a model that draws where no seed reaches.
+    """True if equal seeds give equal numbers; False for a model with random numbers that no seed controls.
 
     Raises:
         ModelError: the model cannot be built.
@@ -86,7 +95,7 @@ def is_repeatable(choice: ModelChoice, image_shape: tuple[int, int, int], num_cl
 
 
 def gives_logits(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> bool:
-    """True if a model's outputs are a single tensor of plain logits; False where that is not certain.
+    """True if a model's outputs are a single tensor of plain logits; False if that is not certain.
 
     Raises:
         ModelError: the model cannot be built.
@@ -98,7 +107,7 @@ _found: dict[tuple[str, tuple[int, int, int], int, str], Found] = {}  # trying t
 
 
 def _found_of(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, device: torch.device) -> Found:
-    if not is_reference(choice.name):
+    if MODELS.is_built_in(choice.name):
         return Found(FAST, gives_logits=True)  # ours and torchvision's
     key = repr(choice), image_shape, num_classes, str(device)
     if key not in _found:
@@ -128,7 +137,7 @@ def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_clas
     for mode in (True, False):  # in training too: some models return a tuple or refuse a size only there
         model.train(mode)
         try:
-            with torch.set_grad_enabled(mode and is_reference(choice.name)), kept_generators():
+            with torch.set_grad_enabled(mode and not MODELS.is_built_in(choice.name)), kept_generators():
                 output = model(torch.zeros(2, *image_shape).clone(memory_format=found.order))
                 logits = _check_output(choice.name, output, num_classes)
                 # The faster order is chosen where it trains; one that trains in neither gets the other.
@@ -147,7 +156,7 @@ def _refused(choice: ModelChoice, image_shape: tuple[int, int, int], error: Exce
 
 
 def _check_output(name: str, output: object, num_classes: int) -> Tensor:
-    """Return the logits in what a model returned for two images."""
+    """Return the logits in the output for two images."""
     if not isinstance(output, Tensor):
         try:
             output = logits_of(output, num_classes)
@@ -175,22 +184,19 @@ def _hint(shape: torch.Size, num_classes: int) -> str:
 def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_size: tuple[int, int]) -> nn.Module:
     available = {"in_channels": in_channels, "num_classes": num_classes, "image_size": image_size}
     if is_reference(choice.name):
-        return _construct_own(choice, available)
-    if choice.name in PRESETS:
-        arguments = {**PRESETS[choice.name], **choice.arguments}
-        _refuse_unknown(choice.name, arguments, [n for n in _parameters(CNN) if n not in available])
-        return CNN(**available, **arguments)  # type: ignore[arg-type]  # checked above and by the sweep file's schema
-    if choice.name not in TORCHVISION_MODELS:  # torchvision has others too, some of which download weights
-        raise ModelError(f"model: unknown '{choice.name}'; `cnnsweep models` lists what is known")
-    from cnnsweep.models.torchvision import build_vision_model  # imports torchvision, which takes a second
-
+        return _construct_custom(choice, available)
     try:
-        return build_vision_model(choice.name, in_channels, num_classes, image_size, dict(choice.arguments))
-    except TypeError as error:
-        raise ModelError(f"model {choice.name}: torchvision refuses its arguments: {_one_line(error)}") from error
+        model = MODELS.get(choice.name)
+    except KeyError:
+        raise ModelError(f"model: unknown '{choice.name}'; `cnnsweep models` lists what is known") from None
+    try:
+        configured = model.model_validate(choice.arguments)
+    except ValidationError as error:
+        raise ModelError(f"model {choice.name}: {argument_mistake(model, error)}") from None
+    return configured.build(in_channels, num_classes, image_size)
 
 
-def _construct_own(choice: ModelChoice, available: Mapping[str, Any]) -> nn.Module:
+def _construct_custom(choice: ModelChoice, available: Mapping[str, Any]) -> nn.Module:
     factory: Callable[..., Any] = load_object(choice.name)
     if not callable(factory):
         raise ModelError(f"model {choice.name}: is {type(factory).__name__}, neither a class nor a function")

@@ -1,0 +1,76 @@
+"""The common form of loaded data sets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cnnsweep.datasets.decode import FULL_WHITE
+from cnnsweep.datasets.fingerprint import digest_part, fingerprint
+from cnnsweep.datasets.images import ImageSet, MemoryImages
+from cnnsweep.datasets.splits import fold_indices, split_indices
+from cnnsweep.errors import DataError
+
+DEFAULT_VALIDATION = 0.1  # the sweep file's
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training images and, if there are any, test images.
+
+    Attributes:
+        train: training images, then those of the data set's own validation part.
+        fingerprint: SHA-256 of images, labels and class names.
+        own_validation: number of images of its own validation part; 0 without one.
+        white: the value that images of more than 8 bits have for 255.
+        fingerprint_before: fingerprint of earlier versions, which ignored a folder's validation part.
+        found: notes on the user's files, for display.
+    """
+
+    name: str
+    train: ImageSet
+    test: ImageSet | None
+    classes: tuple[str, ...]
+    fingerprint: str
+    own_validation: int = 0
+    white: int = FULL_WHITE
+    fingerprint_before: str | None = None
+    found: tuple[str, ...] = ()
+
+    def split(
+        self, validation: float | int, folds: int | None, seed: int, only_fold: int | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Return the positions in `train` of the training and the validation part, once or for each fold.
+
+        The data set's own validation part, if any, is held out, unless `validation` is 0: then all images are trained
+        on.
+
+        Args:
+            validation: a share of the images, a count, or 0 for none.
+            only_fold: number of the only fold to return.
+
+        Raises:
+            DataError: a part would be empty, or the data set has a validation part and the sweep file asks for another.
+        """
+        labels = self.train.labels
+        if self.own_validation and validation and (folds is not None or validation != DEFAULT_VALIDATION):
+            found = f"validation: {{folds: {folds}}}" if folds is not None else f"validation: {validation}"
+            raise DataError(
+                f"{found}: the data set has a validation part of its own ({self.own_validation:,} images), which is "
+                "held out. Leave `validation` out of the sweep file to use it, or move its images to those to train on"
+            )
+        if self.own_validation and validation:
+            first = len(labels) - self.own_validation
+            return [(torch.arange(first), torch.arange(first, len(labels)))]
+        if folds is None:
+            return [split_indices(labels, validation, seed)]
+        numbers = range(folds) if only_fold is None else [only_fold]
+        return [fold_indices(labels, folds, fold, seed) for fold in numbers]
+
+
+def in_memory(name: str, train: MemoryImages, test: MemoryImages | None, classes: tuple[str, ...]) -> Dataset:
+    """Return a data set of images in memory, with its fingerprint."""
+    digests = (digest_part(train), None if test is None else digest_part(test))
+    return Dataset(name, train, test, classes, fingerprint(digests, classes))
