@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import cnnsweep
+from cnnsweep import registry as registries
 from cnnsweep.registry import Registry
 
 BASE: dict[str, Any] = {
@@ -76,6 +77,7 @@ def added_package(folder: Path, registry: Registry[Any]) -> Iterator[AddedPackag
 
 
 def _forget(registry: Registry[Any]) -> None:
+    registries._installed_entry_points.cache_clear()
     for known in ("names", "_entry_points"):
         registry.__dict__.pop(known, None)
 

@@ -30,7 +30,7 @@ _LONGEST_CODE = 10 << 20  # bytes of a Python file
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What a model's constructor takes.
+    """Arguments of a model's constructor.
 
     Attributes:
         names: its arguments; None if any will do.

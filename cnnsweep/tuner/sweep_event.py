@@ -38,9 +38,7 @@ def sweep_facts(
         "dataset": dataset,
         "fingerprint": fingerprint,
         "model": ", ".join(model_names(spec, runs)),
-        "normalize": identity_fields(
-            spec.dataset_choice.normalize
-        ),  # a resume compares it: `storage.compatibility`
+        "normalize": identity_fields(spec.dataset_choice.normalize),  # a resume compares it: `storage.compatibility`
         "validation": spec.validation,
         "folds": spec.folds,
         "seed": spec.seed,
