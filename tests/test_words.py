@@ -20,8 +20,8 @@ QUESTION_WORDS = {"what", "who", "whose", "which", "whether", "how", "where", "w
 
 # Packages and modules in which docstrings may still begin with one of these words.
 OPEN = {
-    *("analysis", "config", "datasets", "evaluation", "executors", "formatting", "fusion", "html", "maintenance"),
-    *("metrics", "models", "optimizers", "planning", "plots", "progress", "report", "samplers", "storage", "trackers"),
+    *("analysis", "config", "datasets", "evaluation", "executors", "fusion", "html", "maintenance"),
+    *("metrics", "models", "optimizers", "progress", "report", "storage", "trackers"),
     *("training", "tuner", "api.py", "sweep.py", "types.py"),
 }
 
