@@ -159,7 +159,7 @@ def _evaluate_one(
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
     model = in_order(model, order, device)
     loss = _loss(weights_file, about)
-    found = measure(model, images, positions, about.pixels, dataset.classes, device, loss, order)
+    found = measure(model, images, positions, about.pixels, dataset.classes, device, loss, order, about.metrics)
     return Evaluation(
         checkpoint=str(weights_file),
         run=about.run,
@@ -171,6 +171,7 @@ def _evaluate_one(
         settings=about.settings,
         notes=tuple(_notes(about, dataset, split)),
         wrong=found.wrong,
+        metrics=found.metrics,
     )
 
 
