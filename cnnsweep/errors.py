@@ -1,4 +1,4 @@
-"""The errors a person can cause and mend.
+"""The errors that a user can cause and fix.
 
     CnnSweepError              str(error) is the whole message: where, what was found, what is allowed, what to do
     ├── UsageError             options that contradict each other, an unknown device               exit 2

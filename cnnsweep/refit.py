@@ -75,8 +75,9 @@ def refit_chosen(
 
 
 def _code_of(spec: SweepSpec, run: Run) -> list[str]:
-    components = (*run.hyperparameters.components, *spec.metrics)
-    return [run.model.name, spec.dataset_choice.name, *(choice.name for choice in components)]
+    """Return the names of everything that training a run again may import."""
+    names = [choice.name for choice in (*run.hyperparameters.components, *spec.metrics)]
+    return [run.model.name, spec.dataset_choice.name, *names, *(tracker.name for tracker in spec.trackers)]
 
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:

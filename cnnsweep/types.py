@@ -1,4 +1,4 @@
-"""What passes between the layers: frozen values, without torch, so that planning and reports start at once.
+"""Values shared by the layers: frozen, without torch, so that planning and reports start at once.
 
 A *run* is one setting of the hyperparameters. A *group* is runs that train together. After each epoch the
 trainer hands one `EpochReport` a run up and gets one `Decision` a run back.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RunStatus(StrEnum):
-    """Where a run stands. The last five are ends; an interrupted run goes on when the sweep is run again."""
+    """Status of a run. The last five are final; an interrupted run resumes when the sweep is run again."""
 
     WAITING = "waiting"  # to begin, or at a rung of early stopping for the other settings to come there
     RUNNING = "running"
@@ -34,7 +34,7 @@ class RunStatus(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """What a failure comes from, and so who can mend it."""
+    """The cause of a failure, which decides who can fix it."""
 
     DIVERGED = "diverged"
     MEMORY = "out of memory"
@@ -47,7 +47,7 @@ class FailureKind(StrEnum):
 
 
 class Decision(Enum):
-    """What becomes of a run after an epoch."""
+    """Decision about a run after an epoch."""
 
     CONTINUE = "continue"
     STOP = "stop"  # early: the run has ended
@@ -56,7 +56,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
-    """How pixels, scaled to 0..1, are shifted and divided, for each channel.
+    """Normalisation of pixels scaled to 0..1: shift and divisor of each channel.
 
     `standard` takes mean and deviation of the images trained on, `none` leaves 0..1, `given` uses `mean` and `std`
     (one number for all channels, or one a channel).
@@ -254,7 +254,7 @@ class EpochRecord:
 
 @dataclass(frozen=True, slots=True)
 class EpochReport:
-    """What the trainer hands up for one run after an epoch.
+    """Report of the trainer on one run after an epoch.
 
     `weights` and `optimizer` are the plain model's `state_dict` and its optimizer's; they are only valid until the
     next step, so whoever keeps them copies them. `gradients` are those of the epoch's last batch, by parameter name.
@@ -269,7 +269,7 @@ class EpochReport:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an early-stopping rule found when it looked at a configuration after an epoch.
+    """Decision of a pruner about a trial after an epoch.
 
     Attributes:
         stops: whether its runs stop here.
@@ -290,7 +290,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RunOutcome:
-    """How a run ended.
+    """Outcome of a run.
 
     Attributes:
         cause: one line for everything but finished.

@@ -14,7 +14,6 @@ COMMANDS = [
     "export",
     "predict",
     "watch",
-    "tensorboard",
     "logs",
     "doctor",
     "clean",

@@ -205,7 +205,7 @@ def test_a_sweep_that_gives_up_says_why(run, monkeypatch):
 
     monkeypatch.setattr(PlainProgram, "train_step", fail)
     many = ["params.lr=[0.1,0.2,0.3,0.4,0.5,0.6]"]
-    with pytest.raises(cnnsweep.CnnSweepError, match=r"gave up: .*KeyError.* retry_failed=True"):
+    with pytest.raises(cnnsweep.CnnSweepError, match=r"stopped: .*KeyError.* retry_failed=True"):
         run(SMALL, overrides=many)
 
 

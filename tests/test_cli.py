@@ -67,7 +67,6 @@ COMMANDS = [
     "export",
     "predict",
     "watch",
-    "tensorboard",
     "logs",
     "doctor",
     "clean",
@@ -478,12 +477,6 @@ def test_figures_are_of_the_whole_sweep(cnnsweep, trained, tmp_path):
         or (tmp_path / "figures" / "column" / "confusion_matrix.svg").exists()
     )
     assert (tmp_path / "figures" / "column" / "learning_curves.svg").exists()
-
-
-def test_tensorboard_of_a_folder_without_events_is_refused(cnnsweep, tmp_path):
-    outcome = cnnsweep("tensorboard", tmp_path)
-    assert outcome.code == 4
-    assert "holds no TensorBoard events" in outcome.err
 
 
 SMALL_SPACE = """

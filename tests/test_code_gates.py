@@ -36,6 +36,30 @@ def load():
 """
 SHAPES, CNN = "{name: shapes, size: 12, classes: 3, train: 48, test: 12}", "{name: cnn, channels: [2], hidden: []}"
 KINDS = {"model": (SHAPES, "{code}:Net"), "data": ("{code}:load", CNN), "module": (SHAPES, "a_strangers_module:Net")}
+COMPONENTS = """
+from pathlib import Path
+Path({marker!r}).touch()
+from cnnsweep.metrics.base import Metric
+from cnnsweep.pruners.median import Median
+from cnnsweep.samplers.random import Random
+from cnnsweep.trackers.base import Tracker
+
+class Draws(Random): ...
+class Stops(Median): ...
+class Logs(Tracker): ...
+class Right(Metric):
+    def update(self, logits, targets):
+        return (logits.argmax(-1) == targets).sum(-1)
+
+    def compute(self, sums, images):
+        return sums.double() / images
+"""
+KEYS = {
+    "sampler": "search: {{method: '{code}:Draws', runs: 2}}",
+    "pruner": "early_stop: '{code}:Stops'",
+    "tracker": "trackers: ['{code}:Logs']",
+    "metric": "metrics: ['{code}:Right']",
+}
 NEVER = [
     "report {s}",
     "report {s} --run {r}",
@@ -166,3 +190,25 @@ def test_a_refit_that_lies_there_already_is_gated_too(stranger: Stranger) -> Non
     for command in ("evaluate {s} --refit -q", f"evaluate {refit} -q", f"predict -c {run} {{o}}/a.png"):
         assert stranger.call(command) in (2, 4)
         assert not stranger.marker.exists()
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_code_of_a_strangers_sampler_pruner_tracker_or_metric_is_gated(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stranger = Stranger(tmp_path, "model")
+    code = tmp_path / "a_strangers_module.py"
+    code.write_text(COMPONENTS.format(marker=str(stranger.marker)))
+    text = stranger.text.replace(f"{code}:Net", CNN) + KEYS[key].format(code=code)
+    sweep(stranger.folder, text + "\n")
+    assert stranger.marker.exists()
+    shutil.copytree(stranger.folder, tmp_path / "copy")
+    stranger.forget()
+    for command in (*NEVER, "evaluate {s} -q", "predict --checkpoint {s} {o}/a.png"):
+        assert stranger.call(command) == 0, command
+        assert not stranger.marker.exists(), command
+    assert stranger.call("evaluate {s} --refit -q") in (2, 4)
+    assert not stranger.marker.exists()
+    assert stranger.call("evaluate {s} --refit -q", "--allow-code") == 0
+    assert stranger.marker.exists()

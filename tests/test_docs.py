@@ -1,6 +1,7 @@
 """Links, paths and commands of the documentation are right, and images are small and load nothing."""
 
 import importlib
+import inspect
 import re
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from cnnsweep.cli.app import app
 from cnnsweep.config.load import load_sweep, parse_sweep
+from cnnsweep.registry import Registry
 
 PROJECT = Path(__file__).parent.parent
 PAGES = {
@@ -101,3 +103,30 @@ def test_every_package_has_a_paragraph_in_the_design():
     assert {name for name in packages if f"**`{name}/`**" not in design} == set()
     modules = {path.name for path in package.glob("*.py") if not path.name.startswith("_")}
     assert {name for name in modules if f"`{name}`" not in design} == set()
+
+
+KINDS = re.findall(r"^\| ([a-z ]+) \| `cnnsweep\.(\w+)` \| `(\w+)`: (.+) \|$", PAGES["docs/design.md"], re.MULTILINE)
+
+
+def has_base(package: str, base: str) -> bool:
+    file = PROJECT / "cnnsweep" / package / "base.py"
+    return file.exists() and f"class {base}(" in file.read_text(encoding="utf-8")
+
+
+WITH_BASE = [(kind, package, base, methods) for kind, package, base, methods in KINDS if has_base(package, base)]
+
+
+def test_the_design_lists_eleven_kinds():
+    assert len(KINDS) == 11
+    assert len(WITH_BASE) >= 9  # 11, once data sets and models have their bases
+
+
+@pytest.mark.parametrize(("kind", "package", "base", "methods"), WITH_BASE, ids=[kind for kind, *_ in WITH_BASE])
+def test_a_kind_has_a_registry_and_the_methods_of_the_design(kind: str, package: str, base: str, methods: str):
+    module = importlib.import_module(f"cnnsweep.{package}.base")
+    (registry,) = [value for value in vars(module).values() if isinstance(value, Registry)]
+    assert (registry.kind, registry.package, registry.base) == (kind, package, getattr(module, base))
+    for name, arguments in re.findall(r"`(\w+)(?:\(([^)]*)\))?`", methods.split(";")[0].split(", which returns")[0]):
+        method = getattr(registry.base, name)
+        if arguments:
+            assert list(inspect.signature(method).parameters)[1:] == arguments.split(", ")

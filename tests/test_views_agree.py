@@ -415,7 +415,7 @@ def test_heat_map_of_the_figures_is_the_one_that_the_page_shows_first(page_chart
 def test_costs_agree(charted, page_charts, figure_axes):
     view = next(iter(page_charts["cost"].values()))
     series = {one["name"]: (one["x"], one["y"]) for one in view["figure"]["data"]}
-    lines = {line.get_label(): line for line in figure_axes["figure against time"].get_lines()}
+    lines = {line.get_label(): line for line in figure_axes["metric against time"].get_lines()}
     assert "stopped early" in series
     for name, (xs, ys) in series.items():
         assert list(lines[name].get_xdata()) == xs

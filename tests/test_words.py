@@ -19,11 +19,7 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 QUESTION_WORDS = {"what", "who", "whose", "which", "whether", "how", "where", "when", "why", "from", "of"}
 
 # Packages and modules in which docstrings may still begin with one of these words.
-OPEN = {
-    *("analysis", "config", "datasets", "evaluation", "executors", "formatting", "fusion", "html", "maintenance"),
-    *("metrics", "models", "optimizers", "planning", "plots", "progress", "report", "samplers", "storage", "trackers"),
-    *("training", "tuner", "api.py", "sweep.py", "types.py"),
-}
+OPEN = {"config", "datasets", "fusion", "models"}
 
 # The renames of the code are finished: from then on an old name is refused.
 OLD_NAMES_ARE_GONE = False

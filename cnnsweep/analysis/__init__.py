@@ -1,1 +1,1 @@
-"""Analysis of a sweep's results: statistics, effects, importance, comparison. No text, no charts."""
+"""Analysis of a sweep's results: statistics, effects, importance, comparison, and the content of every chart."""

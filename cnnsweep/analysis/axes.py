@@ -21,8 +21,8 @@ class Levels:
     """The values of one axis, or its bins.
 
     Attributes:
-        values: one a level, as JSON has it; of bins the text of their ends. Numbers ascend, others are as in the file;
-            what says that a run has no use for the hyperparameter comes last.
+        values: one for each level, as JSON has it; of bins the text of their ends. Numbers ascend, others are as in the
+            file; the value of runs that have no use for the hyperparameter comes last.
         texts: the same, to be shown; no two are alike.
         of: the level of each value, by `canonical` text, as a position in `values`.
         is_binned: several values share a level.
@@ -48,7 +48,7 @@ def has_replicates(results: Results) -> bool:
 
 
 def setting_axes(results: Results) -> tuple[str, ...]:
-    """Return the axes that tell settings apart: seed and fold are not among them where they make replicates."""
+    """Return the axes in which trials differ: without seed and fold where they make repeats."""
     if not has_replicates(results):
         return results.sweep.axes
     return tuple(axis for axis in results.sweep.axes if axis not in REPLICATE_AXES)
@@ -116,7 +116,7 @@ def _binned(
 
 
 def _bin_texts(bins: Sequence[Sequence[float]]) -> list[str]:
-    """Return `0.01 to 0.03` for each bin, or its only value, with as many digits as tell all of the ends apart."""
+    """Return `0.01 to 0.03` for each bin, or its only value, with enough digits for all ends to differ."""
     ends = [end for part in bins for end in (part[0], part[-1])]
     written = dict(zip(ends, number_texts(ends, BIN_DIGITS), strict=True))
     exact = dict(zip(ends, distinct_texts(ends), strict=True))

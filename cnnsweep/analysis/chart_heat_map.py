@@ -95,7 +95,7 @@ def heat_maps(
     """Return the heat maps, None with fewer than two hyperparameters of two to `most_levels` values.
 
     Args:
-        shares: of `importance`; without them the effects say what matters most.
+        shares: of `importance`; without them the effects are the order of importance.
     """
     known = [setting for setting in settings if setting.estimate is not None]
     runs = in_file_order(results, [setting.runs[0] for setting in known])

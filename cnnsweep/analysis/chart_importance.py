@@ -35,7 +35,7 @@ class ShareChart:
         heading: the heading of the labels.
         meaning: the meaning of a share.
         finding: a sentence about the largest.
-        notes: what to know before believing the shares.
+        notes: warnings about the shares.
     """
 
     title: str
@@ -69,7 +69,7 @@ def importance_chart(
     return ShareChart(
         "Importance",
         "hyperparameter",
-        "what tells the best settings from the rest (PED-ANOVA)",
+        "share in the difference between the best settings and the rest (PED-ANOVA)",
         bars,
         f"Most of all {bars[0].label}, {bars[0].text}; the shares sum to 100 %.",
         tuple(notes),

@@ -10,7 +10,7 @@ from cnnsweep.analysis.ties import chance_words
 from cnnsweep.formatting.numbers import figure_text
 from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 
-MOST_CURVES = 5  # as many as colours, dashes and markers tell apart
+MOST_CURVES = 5  # as many as there are different colours, dashes and markers
 MOST_FAINT = 150  # of the trials that are not among the best; more are a grey block
 
 

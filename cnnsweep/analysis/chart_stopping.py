@@ -127,9 +127,9 @@ class Saving:
 
 
 def saving(results: Results) -> Saving:
-    """Return what was saved by stopping runs early.
+    """Return the epochs and the time that were saved by stopping runs early.
 
-    A run of which nothing says how many epochs it was to train counts with those that it has.
+    A run without a known number of planned epochs counts with those that it has.
     """
     epochs, planned, seconds = 0, 0, 0.0
     for run in results.runs:
@@ -151,7 +151,7 @@ def saving_words(results: Results) -> str:
 
 
 def stop_words(results: Results, stop: Stop) -> str:
-    """Return why one run was stopped: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
+    """Return the reason: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
     metric = results.sweep.objective.metric
     value, threshold = figure_texts(metric, [stop.value, stop.threshold])
     figure = "no finite figure" if stop.value is None else f"{metric} {value}"

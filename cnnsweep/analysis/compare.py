@@ -1,4 +1,4 @@
-"""Several sweeps beside each other: settings ranked across them, settings that they share, and what differed.
+"""Comparison of sweeps: trials ranked across them, trials that they share, and the differences of their set-ups.
 
 Pure functions of the sweeps that `compare_sources` read.
 """
@@ -20,9 +20,9 @@ from cnnsweep.analysis.compare_differences import (
     scope_words,
 )
 from cnnsweep.analysis.compare_sources import Source, load_sources
-from cnnsweep.analysis.configurations import Setting, fold_overlap, group_settings
+from cnnsweep.analysis.configurations import Setting, fold_overlap, group_settings, order_settings
 from cnnsweep.analysis.results import Results
-from cnnsweep.analysis.statistics import Difference, difference, tied_with_best
+from cnnsweep.analysis.statistics import Difference, difference
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.metrics.names import CHOICES, is_on_validation
@@ -55,9 +55,9 @@ class RankedSetting:
 
 @dataclass(frozen=True, slots=True)
 class SharedSetting:
-    """A setting that two sweeps have, and how far the second's figure lies above the first's.
+    """A trial that two sweeps have, and the second's lead over the first.
 
-    `are_identical` says that all replicates that both have agree to the last bit.
+    `are_identical`: all repeats that both have agree to the last bit.
     """
 
     first: RankedSetting
@@ -68,13 +68,13 @@ class SharedSetting:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All that is said about several sweeps.
+    """The comparison of several sweeps.
 
     Attributes:
-        settings: of all sweeps, best first; those of which a run failed after the others, those without figures last.
+        settings: of all sweeps, best first; those with a failed run after the others, those without a value last.
         axes: keys of `RankedSetting.values` that vary within a sweep or between them.
-        shared: pairs of equal settings, the second's sweep behind the first's; both have figures.
-        warnings: why ranks across the sweeps may mislead, in words.
+        shared: pairs of equal settings, the second's sweep behind the first's; both have values.
+        warnings: reasons for which ranks across the sweeps may mislead, in words.
     """
 
     objective: Objective
@@ -91,7 +91,7 @@ def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparis
 
     Args:
         paths: of two sweeps or more, folders or results files.
-        metric: the figure to rank by; None for the one that all of them rank by.
+        metric: the metric to rank by; None for the one that all of them rank by.
 
     Raises:
         UsageError: fewer than two sweeps, one of them twice, or no metric in common and none given.
@@ -164,13 +164,13 @@ def _by(results: Results, objective: Objective) -> Results:
 
 
 def _split(source: Source) -> tuple[str | float | None, ...] | None:
-    """Return what determines which images are held out, or None where the data's hash is not known."""
+    """Return the values that determine the held-out images, or None where the data's hash is unknown."""
     sweep = source.results.sweep
     return None if source.fingerprint is None else (source.fingerprint, sweep.validation, sweep.folds, sweep.seed)
 
 
 def _figures(source: Source, setting: Setting, split: int) -> dict[Key, float]:
-    """Return a setting's figures by split, seed and fold; where no seed is told, it is the sweep's."""
+    """Return a trial's values by split, seed and fold; without a seed of its own, by the sweep's."""
     ids = {run.id for run in setting.runs}
     figures: dict[Key, float] = {}
     for (seed, fold), figure in setting.figures.items():
@@ -180,7 +180,7 @@ def _figures(source: Source, setting: Setting, split: int) -> dict[Key, float]:
 
 
 def _knows_models(sources: Sequence[Source]) -> bool:
-    """True if the arguments of all sweeps' models are known; else they say nothing beside those that are not."""
+    """True if the arguments of all sweeps' models are known; else they cannot be compared."""
     return all(source.spec is not None for source in sources)
 
 
@@ -204,10 +204,10 @@ def _values(source: Source, setting: Setting, keys: Iterable[str], knows_models:
 
 
 def _model(source: Source) -> dict[str, Any]:
-    """Return the model that all runs of a sweep have; its arguments where the sweep file tells them."""
+    """Return the model that all runs of a sweep have; with its arguments where the sweep file has them."""
     spec = source.spec or {}
     arguments = {key.removeprefix("model."): value for key, value in spec.items() if key.startswith("model.")}
-    # By the name in the results: the file has the folders of a person's own code, which differ from place to place.
+    # By the name in the results: the file has the folders of custom code, which differ from place to place.
     return {**arguments, "name": source.results.sweep.model}
 
 
@@ -224,18 +224,10 @@ def _default(source: Source, key: str, optimizer: Any) -> Any:
 
 def _rank(settings: Sequence[RankedSetting], objective: Objective) -> tuple[RankedSetting, ...]:
     """Return settings in order, with places and ties, by the same rules as within one sweep."""
-    means = [None if one.setting.estimate is None else one.setting.estimate.mean for one in settings]
-    ordered = [settings[position] for position in objective.rank(means, [one.setting.loss for one in settings])]
-    ranked = sorted(ordered, key=lambda one: (one.setting.estimate is None, one.setting.failed > 0))
-    sound = [n for n, one in enumerate(ranked) if one.figures and not one.setting.failed]
-    candidates = sound or [n for n, one in enumerate(ranked) if one.figures]
     # One overlap for all: the largest is the most cautious where some sweeps have folds and some have not.
-    overlap = max((fold_overlap(one.source.results) for one in ranked), default=0.0)
-    tied = tied_with_best({n: ranked[n].figures for n in candidates}, objective.mode, overlap)
-    return tuple(
-        dataclasses.replace(one, tied=tied.get(n), place=n + 1 if one.setting.estimate is not None else None)
-        for n, one in enumerate(ranked)
-    )
+    overlap = max((fold_overlap(one.source.results) for one in settings), default=0.0)
+    ranks = order_settings(objective, [one.setting for one in settings], [one.figures for one in settings], overlap)
+    return tuple(dataclasses.replace(settings[n], place=place, tied=tied) for n, place, tied in ranks)
 
 
 def _axes(settings: Sequence[RankedSetting]) -> tuple[str, ...]:
@@ -289,7 +281,7 @@ def _warnings(sources: Sequence[Source], settings: Sequence[RankedSetting], obje
 
 
 def _gap_warnings(sources: Sequence[Source], settings: Sequence[RankedSetting], objective: Objective) -> list[str]:
-    """Return which sweeps have no figures, or figures that may still change."""
+    """Return warnings of sweeps without values, or with values that may still change."""
     found = []
     for source in sources:
         own = [one for one in settings if one.source is source]

@@ -1,4 +1,4 @@
-"""In what sweeps differ, as far as it is recorded, and where that makes their figures hard to compare."""
+"""Recorded differences between sweeps, and warnings where they make metrics hard to compare."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from cnnsweep.analysis.compare_sources import Source
 from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST, Objective
 
-# Keys of a sweep file that do not bear on figures, or of which results.json tells.
+# Keys of a sweep file that do not affect metrics, or that results.json has as well.
 _NOT_COMPARED = ("name", "description", "tensorboard", "dataset.name", "model.name", "validation")
 _TOLD_OTHERWISE = ("seed", "seeds", "metric", "mode", "scope", "device", "precision", "search", "early_stop")
 
@@ -34,7 +34,7 @@ class Distinction:
 
 
 def distinctions(sources: Sequence[Source]) -> tuple[Distinction, ...]:
-    """Return in what the sweeps differ: what their results and surroundings tell first, then their sweep files."""
+    """Return the differences of the sweeps: first those of results and environments, then those of the sweep files."""
     facts = {source.letter: facts_of(source) for source in sources}
     names = dict.fromkeys(name for one in facts.values() for name in one)
     found = [_distinct(name, {letter: one.get(name, UNKNOWN_FACT) for letter, one in facts.items()}) for name in names]
@@ -67,7 +67,7 @@ def _written_model(spec: Mapping[str, Any]) -> Any:
 
 
 def _is_mere_default(key: str, known: Sequence[Source]) -> bool:
-    """True for what no file says: an optimizer's own defaults, where another sweep's optimizer has no such key."""
+    """True for a value in no file: an optimizer's own defaults, where another sweep's optimizer has no such key."""
     name = key.removeprefix("params.")
     having = [source for source in known if key in (source.spec or ())]
     return len(having) < len(known) and all(name in source.defaults for source in having)
@@ -79,7 +79,7 @@ def _distinct(name: str, values: Mapping[str, Any]) -> Distinction | None:
 
 
 def facts_of(source: Source) -> dict[str, Any]:
-    """Return under what a sweep's figures came about, by name; what is not recorded is unknown or has no key."""
+    """Return the conditions of a sweep by name; one that is not recorded is unknown or has no key."""
     sweep, environment = source.results.sweep, dict(source.environment)
     seeds = {same_text(run.settings.get("seed")): run.settings.get("seed") for run in source.results.runs}
     facts = {
@@ -120,7 +120,7 @@ def same_text(value: Any) -> str:
 
 
 def image_warnings(sources: Sequence[Source], images: str) -> list[str]:
-    """Return whether figures were measured on different images."""
+    """Return warnings of metrics that were measured on different images."""
     sweeps = [source.results.sweep for source in sources]
     known = {source.fingerprint for source in sources} - {None}
     reasons = []
@@ -145,7 +145,7 @@ def image_warnings(sources: Sequence[Source], images: str) -> list[str]:
 
 
 def choice_warnings(sources: Sequence[Source], objective: Objective) -> list[str]:
-    """Return whether figures were chosen in different ways."""
+    """Return warnings of metrics that were selected in different ways."""
     found = []
     if not is_on_validation(objective.metric):
         found.append(
@@ -162,7 +162,7 @@ def choice_warnings(sources: Sequence[Source], objective: Objective) -> list[str
 
 
 def scope_words(scope: str) -> str:
-    """Return which epochs of a run count: `at the best epoch`."""
+    """Return the epochs of a run that count: `at the best epoch`."""
     return (
         f"at the {scope} epoch" if scope in (BEST, LAST) else f"{scope} {'epoch' if scope.endswith(' 1') else 'epochs'}"
     )

@@ -1,6 +1,6 @@
 """Loads sweeps to compare: results, environment and sweep file.
 
-Only results.json is needed. What the other files would have told is left open where they are missing.
+Only results.json is needed. Facts of missing files are left open.
 """
 
 import os
@@ -29,10 +29,10 @@ class Source:
     Attributes:
         letter: A, B, … as tables name it.
         path: as it was given.
-        environment: what is known of the surroundings, by name; no key where nothing is recorded.
+        environment: recorded facts by name.
         spec: the frozen sweep file by key, with dots (`dataset.size`, `params.lr`); None if it is not there.
         defaults: the keys of `params` that the sweep file leaves to their default.
-        missing: what could not be read, in words.
+        missing: files that could not be read, in words.
     """
 
     letter: str
@@ -49,7 +49,7 @@ class Source:
 
     @property
     def fingerprint(self) -> str | None:
-        """SHA-256 of the data set, None if nobody knows."""
+        """SHA-256 of the data set, None if unknown."""
         found = self.environment.get("data SHA-256")
         return found if isinstance(found, str) else None
 
@@ -113,7 +113,7 @@ def _load_source(path: Path, letter: str) -> Source:
 
 
 def _read_environment(paths: SweepPaths, missing: list[str]) -> dict[str, Any]:
-    """Return the facts of environment.json that can explain a difference, by the name that people read."""
+    """Return the facts of environment.json that can explain a difference, by a readable name."""
     if not paths.environment.exists():
         missing.append(f"there is no {paths.environment.name}")
         return {}
@@ -152,7 +152,7 @@ def _read_text(file: Path, missing: list[str]) -> str | None:
 
 
 def _last_sweep_event(paths: SweepPaths, missing: list[str]) -> Mapping[str, Any]:
-    """Return what the journal says of the sweep, which stands in for the files that are missing."""
+    """Return the journal's facts about the sweep, which replace those of missing files."""
     found: Mapping[str, Any] = {}
     if paths.journal.exists() and not paths.journal.is_file():
         missing.append(f"{paths.journal.name} is no file")

@@ -1,4 +1,4 @@
-"""Runs by setting: replicates that differ by seed or fold alone, their mean, and which settings may be the best."""
+"""Runs grouped by trial: repeats that differ by seed or fold alone, their mean, rank and ties."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,7 @@ from cnnsweep.analysis.statistics import Estimate, estimate, tied_with_best
 from cnnsweep.analysis.summary import column, rank_by, sort_key
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, settings_text
+from cnnsweep.metrics.objective import Objective
 
 Replicate = tuple[str, int | None]  # seed (as text; empty where all runs have the sweep's) and fold
 
@@ -26,8 +27,8 @@ class Setting:
         figures: of the sweep's metric, by replicate; of complete runs, or of all that have one while none is complete.
         failed: how many of its runs diverged or failed.
         estimate: of `figures`; None if there are none.
-        loss: the mean of what decides between equal figures (`Objective.tie_breaker`), over the same runs.
-        tied: it is the best or cannot be told from it (see `tied_with_best`); None if it cannot be judged.
+        loss: the mean of the tie breaker (`Objective.tie_breaker`) over the same runs.
+        tied: it is the best or statistically tied with it (see `tied_with_best`); None if that cannot be tested.
         place: from 1; None without figures. Settings of which a run failed come after all others: those of their
             seeds that went well are a lucky choice.
     """
@@ -53,30 +54,40 @@ class Setting:
         return any(run.stop is not None and run.stop.compared > 1 for run in self.runs)
 
     def mean(self, metric: str) -> float | None:
-        """Return the mean of a figure over the runs that did not fail, None if none has it."""
+        """Return the mean of a metric over the runs that did not fail, None if none has it."""
         return mean_of(run[metric] for run in self.runs if not run.has_failed)
 
 
 def group_settings(results: Results) -> tuple[Setting, ...]:
-    """Return the sweep's settings, the best mean first; those without figures last, equals as in the file."""
+    """Return the sweep's trials, the best mean first; those without a value last, equals as in the file."""
     groups: dict[str, list[RunResult]] = {}
     for run in results.runs:
         groups.setdefault(run.configuration, []).append(run)
     is_any_complete = any(run.is_complete for run in results.runs)
     overlap = fold_overlap(results)
     settings = [_setting(results, runs, is_any_complete, overlap) for runs in groups.values()]
-    objective = results.sweep.objective
-    means = [None if s.estimate is None else s.estimate.mean for s in settings]
-    order = objective.rank(means, [s.loss for s in settings])
-    ranked = sorted((settings[n] for n in order), key=lambda s: (s.estimate is None, s.failed > 0))  # stable
-    candidates = [s for s in ranked if s.figures and not s.failed] or [s for s in ranked if s.figures]
-    tied = tied_with_best({s.configuration: s.figures for s in candidates}, objective.mode, overlap)
-    return tuple(
-        dataclasses.replace(
-            setting, tied=tied.get(setting.configuration), place=None if setting.estimate is None else place
-        )
-        for place, setting in enumerate(ranked, start=1)
-    )
+    ranks = order_settings(results.sweep.objective, settings, [one.figures for one in settings], overlap)
+    return tuple(dataclasses.replace(settings[n], place=place, tied=tied) for n, place, tied in ranks)
+
+
+def order_settings(
+    objective: Objective, settings: Sequence[Setting], figures: Sequence[Mapping[Any, float]], overlap: float
+) -> list[tuple[int, int | None, bool | None]]:
+    """Return position, place and tie of each trial, the best first; those with a failed run after the others.
+
+    Args:
+        figures: values of each trial; ties are tested over those with equal keys.
+        overlap: as in `estimate`.
+    """
+    means = [None if one.estimate is None else one.estimate.mean for one in settings]
+    order = objective.rank(means, [one.loss for one in settings])
+    ranked = sorted(order, key=lambda n: (settings[n].estimate is None, settings[n].failed > 0))  # stable
+    known = [n for n in ranked if figures[n]]
+    candidates = [n for n in known if not settings[n].failed] or known
+    tied = tied_with_best({n: figures[n] for n in candidates}, objective.mode, overlap)
+    return [
+        (n, None if settings[n].estimate is None else place, tied.get(n)) for place, n in enumerate(ranked, start=1)
+    ]
 
 
 def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool, overlap: float) -> Setting:
@@ -97,7 +108,7 @@ def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool,
 
 
 def replicate_of(run: RunResult, taken: Mapping[Replicate, float]) -> Replicate:
-    """Return what tells a run from the others of its setting, and pairs it with those of other settings."""
+    """Return seed and fold of a run, unique in its trial; they pair it with runs of other trials."""
     seed = run.settings.get("seed")
     key = ("" if seed is None else canonical(seed), run.fold)
     return key if key not in taken else (run.id, run.fold)
@@ -110,7 +121,7 @@ def fold_overlap(results: Results) -> float:
 
 
 def sort_settings(results: Results, settings: Sequence[Setting], sort: str | None) -> list[Setting]:
-    """Return the settings as ranked, or ordered by a column of their runs; of figures and durations by the mean.
+    """Return the settings as ranked, or ordered by a column of their runs; of metrics and durations by the mean.
 
     Raises:
         UsageError: there is no column `sort`.
@@ -131,7 +142,7 @@ def sort_settings(results: Results, settings: Sequence[Setting], sort: str | Non
 
 
 def chosen_setting(results: Results, settings: Sequence[Setting]) -> Setting | None:
-    """Return the setting that the report calls the best and that is to be tested; None where no run has a figure.
+    """Return the trial that the report calls the best and that is to be tested; None where no run has a value.
 
     With replicates it is the first of `settings` (as `group_settings` returns them), which has complete runs where any
     setting does; else the one of the sweep's best run.
@@ -142,7 +153,7 @@ def chosen_setting(results: Results, settings: Sequence[Setting]) -> Setting | N
 
 
 def best_of(results: Results, setting: Setting) -> RunResult:
-    """Return the run whose weights stand for a setting: the sweep's best if it is one of them, else its own best."""
+    """Return the run with a trial's weights: the sweep's best if it is one of them, else its own best."""
     for run in setting.runs:
         if run.name == results.sweep.best:
             return run
@@ -175,6 +186,6 @@ def replicate_words(keys: Iterable[Replicate]) -> str:
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:
-    """Return the mean of what is known, None if nothing is."""
+    """Return the mean of the known values, None without any."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None

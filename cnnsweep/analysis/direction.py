@@ -1,4 +1,4 @@
-"""A test of whether one value of a hyperparameter is ahead of another by more than chance, and shows a direction."""
+"""A test for a lead of one hyperparameter value over another that exceeds chance, and so shows a direction."""
 
 from collections.abc import Sequence
 from typing import Any

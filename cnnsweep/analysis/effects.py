@@ -76,14 +76,14 @@ def best_values(objective: Objective, effect: Effect) -> list[ValueEffect]:
 
 
 def rest_words(shown: Sequence[ValueEffect], hidden: Sequence[ValueEffect]) -> str:
-    """Return what stands for values that a list of the best has no room for: `… 3 worse`, or that they are equal."""
+    """Return the line for the values that a list of the best leaves out: `… 3 worse`."""
     least, rest = {value.mean for value in shown}, {value.mean for value in hidden}
     how = "equal" if least == rest and len(rest) == 1 else "worse" if not least & rest else "no better"
     return f"… {len(hidden):,} {how}"
 
 
 def compare_values(results: Results, name: str, first: Any, second: Any) -> Difference | None:
-    """Return how far the runs with one value of a hyperparameter lie above those with another; None without figures."""
+    """Return the lead of the runs with one value of a hyperparameter over those with another; None without values."""
     blocks = _blocks(results)[name]
     wanted = (canonical(first), canonical(second))
     sides = [
@@ -136,7 +136,7 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
 
 
 def _difference(first: Figures, second: Figures, overlap: float) -> Difference:
-    """Return how far the first's runs lie above the second's: in pairs where two can be matched, else by setting.
+    """Return the lead of the first's runs over the second's: in pairs where two can be matched, else by trial.
 
     Several runs of one block, where a bin holds several values, count by their mean. Unpaired, a setting counts once,
     by the mean of its replicates: they share all its other hyperparameters, so they are no evidence of their own.
@@ -157,7 +157,7 @@ def _by_setting(figures: Figures) -> dict[str, float]:
 
 
 def _figures(objective: Objective, runs: Sequence[tuple[RunResult, Block]]) -> Figures:
-    """Return the figures of complete runs by what they share with others."""
+    """Return the values of complete runs by block, the hyperparameters that they share with others."""
     found: dict[Block, list[tuple[RunResult, float]]] = {}
     for run, block in runs:
         figure = run[objective.metric]

@@ -24,7 +24,7 @@ Named = TypeVar("Named", bound=_Named)
 
 
 def find_named(runs: Sequence[Named], wanted: str, sweep: str) -> Named:
-    """Return the run with this name or id, or the only one whose name or id begins so.
+    """Return the run with this name or id, or the only one with a name or id that begins with it.
 
     Raises:
         UsageError: no run, or several, are called that; the message names the nearest.
@@ -49,7 +49,7 @@ def find_results_file(path: Path) -> Path:
     """Return the `results.json` in a folder, or `path` itself where it is no folder.
 
     Raises:
-        ResultsError: the folder holds none; the message says what may have been meant.
+        ResultsError: the folder holds none; the message suggests others.
     """
     if not path.is_dir():
         return path

@@ -49,7 +49,7 @@ class Interaction:
 
 
 def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float] | None:
-    """Return the share of each hyperparameter in what tells good settings from the rest, largest first; they sum to 1.
+    """Return the share of each hyperparameter in the difference between good trials and the rest; they sum to 1.
 
     By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) as Optuna has it, on the settings' means: how differently the
     best tenth of the settings is distributed along each axis. Texts, lists, truth values and axes of few numbers are
@@ -187,7 +187,7 @@ def _interaction(first: Levels, second: Levels, settings: Sequence[Setting], is_
 
 
 def _within(cells: Mapping[tuple[int, int], Sequence[float]]) -> float:
-    """Return the variance of figures within their cells, 0 where no cell has two."""
+    """Return the variance of values within their cells, 0 where no cell has two."""
     squares = math.fsum((value - fmean(values)) ** 2 for values in cells.values() for value in values)
     freedom = sum(len(values) - 1 for values in cells.values())
     return squares / freedom if freedom else 0.0

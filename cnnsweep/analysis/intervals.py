@@ -8,7 +8,7 @@ from cnnsweep.metrics.names import is_accuracy
 
 
 def within(metric: str, value: float, least: float = 0.0) -> float:
-    """Return an end of an interval, moved to where the figure can be: an accuracy ends at `least` and at 1.
+    """Return an end of an interval, moved into the range of the metric: an accuracy ends at `least` and at 1.
 
     Args:
         least: 0; of a difference -1.

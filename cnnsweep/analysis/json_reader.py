@@ -12,7 +12,7 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.paths import is_folder_name
 
-LARGEST_FIGURE = 1e100  # so that squares and sums stay finite
+LARGEST_VALUE = 1e100  # so that squares and sums stay finite
 LARGEST_INTEGER = 2**63 - 1
 DEEPEST_VALUE = 8  # lists in lists, where any value may stand; a sweep file needs two
 
@@ -106,14 +106,14 @@ class JsonReader:
     def number(self, mapping: Mapping[str, Any], key: str, where: str) -> float:
         value = self.get(mapping, key, where)
         # bool is an int to Python, and 1e999 is infinite to its JSON reader.
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < LARGEST_FIGURE:
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < LARGEST_VALUE:
             self.fail(joined(where, key), f"is {shown(value)}, but must be a finite number")
         return value
 
-    def figure(self, mapping: Mapping[str, Any], key: str, where: str) -> float | None:
+    def metric(self, mapping: Mapping[str, Any], key: str, where: str) -> float | None:
         """Return what was measured, None where nothing was, or where it went out of all bounds."""
         value = self.get(mapping, key, where)
-        if isinstance(value, float) and math.isfinite(value) and abs(value) >= LARGEST_FIGURE:
+        if isinstance(value, float) and math.isfinite(value) and abs(value) >= LARGEST_VALUE:
             return None
         return None if value is None else self.number(mapping, key, where)
 

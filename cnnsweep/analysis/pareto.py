@@ -1,4 +1,4 @@
-"""The efficient frontier: settings than which no other is both better and cheaper."""
+"""The efficient frontier: trials with no other that is both better and cheaper."""
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -12,10 +12,10 @@ SHORTEST_TIME = 0.01  # seconds; what is shorter differs by chance
 def frontier(
     objective: Objective, settings: Sequence[Setting], cost: Callable[[Setting], float | None]
 ) -> list[tuple[Setting, float]]:
-    """Return the settings than which none is better and no dearer, or as good and cheaper, with their costs.
+    """Return the trials with no other that is better and no dearer, or as good and cheaper, with their costs.
 
-    The cheapest comes first, so the figures improve down the list. Settings without a figure or cost are left out,
-    and those of which a run failed.
+    The cheapest comes first, so the metric improves down the list. Trials without a value or cost are left out,
+    and those with a failed run.
     """
     sign = -1.0 if objective.mode == "max" else 1.0
     known = [
@@ -33,12 +33,12 @@ def frontier(
 
 
 def training_time(setting: Setting) -> float | None:
-    """Return the training time as it is shown: what looks equal is no trade-off, and measured no better than that."""
+    """Return the training time, rounded as it is shown: times that look equal are no trade-off."""
     seconds = setting.run_duration
     return None if seconds is None else round(max(seconds, SHORTEST_TIME), 2 if seconds < 0.095 else 1)
 
 
 def parameters(setting: Setting) -> float | None:
-    """Return how many weights the model has, the mean over the runs."""
+    """Return the number of weights of the model, the mean over the runs."""
     known = [run.parameters for run in setting.runs if run.parameters is not None]
     return fmean(known) if known else None

@@ -156,7 +156,7 @@ def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, sweep: S
         cause=reader.optional(reader.text, entry, "cause", where),
         epochs_done=reader.integer(entry, "epochs_done", where),
         best_epoch=reader.optional(reader.integer, entry, "best_epoch", where),
-        metrics={name: reader.figure(entry, name, where) for name in sweep.recorded},
+        metrics={name: reader.metric(entry, name, where) for name in sweep.recorded},
         run_duration=reader.optional(reader.number, entry, "run_duration", where),
         parameters=reader.optional(reader.integer, entry, "parameters", where),
         checkpoint=reader.optional(reader.text, entry, "checkpoint", where),
@@ -178,8 +178,8 @@ def _read_failure(reader: JsonReader, entry: Mapping[str, Any], where: str) -> F
 def _read_stop(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Stop:
     return Stop(
         epoch=reader.integer(entry, "epoch", where),
-        value=reader.figure(entry, "value", where),
-        threshold=reader.figure(entry, "threshold", where),
+        value=reader.metric(entry, "value", where),
+        threshold=reader.metric(entry, "threshold", where),
         compared=reader.integer(entry, "compared", where),
         rule=reader.text(entry, "rule", where),
     )
@@ -193,7 +193,7 @@ def _read_test(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Test
         run=reader.run_name(entry, "run", where),
         configuration=reader.text(entry, "configuration", where),
         accuracy=reader.number(entry, "accuracy", where),
-        loss=reader.figure(entry, "loss", where),
+        loss=reader.metric(entry, "loss", where),
         images=images,
         correct=correct,
         time=reader.text(entry, "time", where),
@@ -208,7 +208,7 @@ def _read_epoch(reader: JsonReader, entry: Mapping[str, Any], where: str, record
     return EpochRecord(
         run_id=reader.text(entry, "run", where),
         epoch=reader.integer(entry, "epoch", where),
-        metrics={name: reader.figure(entry, name, where) for name in recorded},
+        metrics={name: reader.metric(entry, name, where) for name in recorded},
         epoch_duration=epoch_duration,
         run_duration=run_duration,
         lr=math.nan,

@@ -74,7 +74,7 @@ def load_run_evaluation(folder: Path, best_epoch: int | None = None) -> RunEvalu
         run=run,
         split=reader.choice(top, "split", "", ("test", "val", "train")),
         accuracy=reader.number(top, "accuracy", ""),
-        loss=reader.figure(top, "loss", ""),
+        loss=reader.metric(top, "loss", ""),
         classes=classes,
         confusion=_read_confusion(reader, top, len(classes)),
         wrong=tuple(_read_wrong(reader, entry, f"wrong[{n}]", classes) for n, entry in enumerate(wrong[:MOST_WRONG])),
@@ -93,7 +93,7 @@ def _read_confusion(reader: JsonReader, top: Mapping[str, Any], classes: int) ->
 
 
 def _read_wrong(reader: JsonReader, entry: Mapping[str, Any], where: str, classes: tuple[str, ...]) -> WrongImage:
-    probability = reader.figure(entry, "probability", where)
+    probability = reader.metric(entry, "probability", where)
     return WrongImage(
         index=reader.integer(entry, "index", where),
         label=_class_name(reader, entry, "label", where, classes),

@@ -1,4 +1,4 @@
-"""In words: how far the best setting is ahead, and how sure that is."""
+"""The lead of the best trial and its certainty, in words."""
 
 from collections.abc import Sequence
 
@@ -10,9 +10,9 @@ from cnnsweep.formatting.numbers import count_text, figure_text
 
 TIED_SHOWN = 3  # settings that are named as tied; the table marks all
 FEW_SEEDS = 3  # with fewer, the deviation is a guess, and so is all that is foretold from it
-EXACT_SEEDS = 20  # up to here a number of seeds is told exactly
+EXACT_SEEDS = 20  # up to here the number of seeds is exact
 MANY_SEEDS = 100
-CANNOT_TELL = "How sure the best is cannot be told: that takes two settings with two seeds each, none failed."
+CANNOT_TELL = "Certainty of the best: unknown; it takes two settings with two seeds each, none failed."
 
 
 def sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:
@@ -100,7 +100,7 @@ def _percent(sure: float) -> str:
 
 
 def _more_words(best: Setting, found: Difference, judged: int) -> str:
-    """Return how many more seeds would separate the first two, as far as anybody can tell."""
+    """Return an estimate of the number of further seeds that would separate the first two."""
     count = len(best.figures) if found.pairs is None else found.pairs
     more = more_seeds(found, count)
     if more == 0:

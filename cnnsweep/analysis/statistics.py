@@ -1,4 +1,4 @@
-"""Means with intervals, differences between settings, and how sure they are. Pure functions of numbers.
+"""Means with intervals, differences between trials, and their certainty. Pure functions of numbers.
 
 SciPy takes a third of a second to import, so it is imported where a quantile is needed.
 """
@@ -16,7 +16,7 @@ MOST_SEEDS = 1000  # that anyone would train to separate two settings
 
 _ROUNDING = 1e-12
 
-Key = TypeVar("Key", bound=Hashable)  # tells replicates apart: a seed, a fold, or both
+Key = TypeVar("Key", bound=Hashable)  # different for each repeat: a seed, a fold, or both
 Name = TypeVar("Name", bound=Hashable)
 
 
@@ -35,13 +35,13 @@ class Estimate:
 
     @property
     def half(self) -> float | None:
-        """Half the interval's width: what stands behind ±."""
+        """Half the interval's width, the number after ±."""
         return None if self.low is None or self.high is None else (self.high - self.low) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first's mean less the second's. What cannot be known from so few replicates is None.
+    """The first's mean less the second's. Values that the few repeats cannot give are None.
 
     Attributes:
         low, high: its 95 % interval.
@@ -83,7 +83,7 @@ def estimate(values: Sequence[float], overlap: float = 0.0, confidence: float = 
 
 
 def difference(first: Mapping[Key, float], second: Mapping[Key, float], overlap: float = 0.0) -> Difference:
-    """Return how far the first's mean lies above the second's, and how sure that is.
+    """Return the lead of the first's mean over the second's, and its certainty.
 
     Replicates with the same key saw the same seed and images, so what they have in common cancels in pairs: where at
     least two keys are shared, this is the paired t test over them, and what only one side has is left out. Otherwise
@@ -135,7 +135,7 @@ def _judged(mean: float, error: float, freedom: float, pairs: int | None, overla
 def tied_with_best(
     figures: Mapping[Name, Mapping[Key, float]], mode: str, overlap: float = 0.0
 ) -> dict[Name, bool | None]:
-    """Return for each setting whether it may be the best one: True for the best mean and all that are tied with it.
+    """Return True for each trial that may be the best one: the best mean and all that are tied with it.
 
     A setting is not tied if a one-sided test (paired or Welch's, as in `difference`) says that the best by mean beats
     it, at a level of 0.05 / (K - 1), where K settings have two replicates or more. So the truly best of these K is
@@ -171,7 +171,7 @@ def _doubt(found: Difference, sign: float) -> float:
 
 
 def more_seeds(found: Difference, count: int) -> int | None:
-    """Return how many more replicates of each would make the 95 % interval exclude 0, if mean and spread stay.
+    """Return the number of further repeats of each for a 95 % interval without 0, if mean and spread stay.
 
     Args:
         found: the difference now.

@@ -36,7 +36,7 @@ class FailureGroup:
 
 
 def time_words(results: Results) -> str:
-    """Return how long the sweep took, and what of it was training: `52.1 s in all, 40.2 s of training`.
+    """Return the duration of the sweep and of its training: `52.1 s in all, 40.2 s of training`.
 
     The first passed on a clock. The second is the sum over the runs: less, since it leaves measuring and recording out,
     or more, where several workers train at once.
@@ -47,12 +47,12 @@ def time_words(results: Results) -> str:
 
 
 def best_run(results: Results) -> RunResult | None:
-    """Return the run that the sweep calls its best, or None where no run has a figure yet."""
+    """Return the run that the sweep calls its best, or None where no run has a value yet."""
     return next((run for run in results.runs if run.name == results.sweep.best), None)
 
 
 def places(results: Results) -> dict[str, int]:
-    """Return each run's place by the sweep's metric, from 1; runs without a figure and runs that failed have none."""
+    """Return each run's place by the sweep's metric, from 1; runs without a value and runs that failed have none."""
     metric = results.sweep.objective.metric
     ranked = [run for run in rank_runs(results) if not run.has_failed and run[metric] is not None]
     return {run.name: place for place, run in enumerate(ranked, start=1)}
@@ -63,20 +63,20 @@ def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
 
     Accuracies come highest first, equal ones by their loss; everything else lowest first, equals as in the file, what
     is missing last. By a
-    figure (and by default), runs that diverged or failed come after all others, whatever they reached before.
+    metric (and by default), runs that diverged or failed come after all others, whatever they reached before.
 
     Raises:
         UsageError: there is no such column.
     """
     if sort is None or sort == results.sweep.objective.metric:
-        return _rank_by_figure(results.runs, results.sweep.objective)
+        return _rank_by_metric(results.runs, results.sweep.objective)
     if sort in results.sweep.recorded:
-        return _rank_by_figure(results.runs, results.sweep.by(sort))
+        return _rank_by_metric(results.runs, results.sweep.by(sort))
     value = column(results, sort)
     return sorted(results.runs, key=lambda run: sort_key(value(run)))
 
 
-def _rank_by_figure(runs: tuple[RunResult, ...], objective: Objective) -> list[RunResult]:
+def _rank_by_metric(runs: tuple[RunResult, ...], objective: Objective) -> list[RunResult]:
     ranked = [runs[position] for position in rank_by(objective, runs)]
     return sorted(ranked, key=lambda run: run.has_failed)  # sorting is stable
 
@@ -88,7 +88,7 @@ def rank_by(objective: Objective, runs: Sequence[RunResult]) -> list[int]:
 
 
 def column(results: Results, name: str) -> Callable[[RunResult], Any]:
-    """Return what takes a column's value out of a run.
+    """Return a function from a run to its value in a column.
 
     Raises:
         UsageError: there is no such column.

@@ -27,7 +27,7 @@ def tests_by_setting(results: Results) -> dict[str, list[TestResult]]:
 
 
 def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | None:
-    """Return what was tested, the best setting first, or None if nothing was."""
+    """Return the tested trials, the best first, or None without any."""
     tests = tests_by_setting(results)
     if not tests:
         return None
@@ -58,7 +58,7 @@ def latest_tests(tests: Sequence[TestResult]) -> list[TestResult]:
 
 
 def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
-    """Return one line for what was measured, and one for what was trained anew; of several runs their mean."""
+    """Return one line for the tested runs, and one for those trained anew; of several runs their mean."""
     facts = []
     for part in ([test for test in tests if not test.refit], [test for test in tests if test.refit]):
         if len(part) < 2 or len({test.images for test in part}) > 1:
@@ -75,7 +75,7 @@ def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
 
 
 def selected_words(results: Results, setting: Setting) -> str:
-    """Return by which figure the setting was selected, `val_accuracy 0.8941 (validation images, 5 seeds)`."""
+    """Return the metric that the trial was selected by, `val_accuracy 0.8941 (validation images, 5 seeds)`."""
     metric = results.sweep.objective.metric
     if setting.estimate is None:
         return f"{metric}, of which it has none"

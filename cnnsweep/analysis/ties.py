@@ -1,4 +1,4 @@
-"""Settings that reach the very figure of the best, and runs that are no better than chance: what a star would hide."""
+"""Trials exactly equal to the best one, and runs that are no better than chance: a star alone would hide both."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,13 @@ STAR, EQUAL, TIED = "★", "=", "≈"
 
 
 def equals_of_best(results: Results, settings: Sequence[Setting]) -> list[Setting]:
-    """Return the other settings with exactly the figure of the one that is chosen, none of them failed."""
+    """Return the other trials with exactly the value of the chosen one, none of them failed."""
     best = chosen_setting(results, settings)
     return [] if best is None else [setting for setting in settings if setting is not best and _is_equal(setting, best)]
 
 
 def tie_words(results: Results, settings: Sequence[Setting]) -> str | None:
-    """Return which settings tie with the best, and what decided between them; None where it is alone ahead."""
+    """Return the trials that tie with the best, and the tie breaker; None where it is alone ahead."""
     best, equal = chosen_setting(results, settings), equals_of_best(results, settings)
     if best is None or not equal:
         return None
@@ -34,7 +34,7 @@ def tie_words(results: Results, settings: Sequence[Setting]) -> str | None:
 
 
 def mark(setting: Setting, best: Setting | None, is_starred: bool = True) -> str:
-    """Return what stands before a setting: the star, that it reaches exactly the same, or that it is tied.
+    """Return the mark before a trial: best, exactly equal to the best, or statistically tied with it.
 
     Args:
         best: the chosen one.
@@ -47,9 +47,9 @@ def mark(setting: Setting, best: Setting | None, is_starred: bool = True) -> str
 
 
 def chance_words(results: Results) -> str | None:
-    """Return that no run learned anything, None where one did or nobody can tell.
+    """Return a sentence where no run has learned anything, None where one has or that is unknown.
 
-    Who always answers the largest class has its share of the images right; a run that has no more than that is no
+    Always answering the largest class is right for its share of the images; a run that has no more than that is no
     result to choose.
     """
     name = on_validation(ACCURACY)
@@ -70,7 +70,7 @@ def starred_run(results: Results) -> str | None:
 
 
 def equal_runs(results: Results) -> frozenset[str]:
-    """Return the names of runs with exactly the figure of the one that is marked as the best."""
+    """Return the names of runs with exactly the value of the one that is marked as the best."""
     best = next((run for run in results.runs if run.name == starred_run(results)), None)
     metric = results.sweep.objective.metric
     if best is None or best[metric] is None:

@@ -40,7 +40,7 @@ def plan(
         CnnSweepError: the sweep, its data, models or devices are not fit for training.
     """
     from cnnsweep.config.trials import refuse_too_many
-    from cnnsweep.planning.cluster import compare_sizes, read_cluster
+    from cnnsweep.planning.cluster import compare_sizes, enough_nodes, read_cluster
     from cnnsweep.progress.loading import loading_progress
     from cnnsweep.report.plan import plan_to_json
     from cnnsweep.report.simulated import simulation_to_json
@@ -60,7 +60,8 @@ def plan(
         options = ForecastOptions(target, Path(data_root), check_fuse(fuse), max_runs, staff, loading)
         forecast = forecast_sweep(loaded, options) if cost is None else forecast_from_cost(loaded, options, cost)
     sizes = [] if cluster is None else compare_sizes(cluster, forecast)
-    return plain(plan_to_json(forecast, simulation_to_json(sizes)))
+    enough = None if cluster is None else enough_nodes(cluster, forecast)
+    return plain(plan_to_json(forecast, simulation_to_json(sizes, enough)))
 
 
 def compare(paths: Sequence[str | Path], *, metric: str | None = None, top: int | None = None) -> dict[str, Any]:
@@ -80,9 +81,7 @@ def compare(paths: Sequence[str | Path], *, metric: str | None = None, top: int 
     return plain(compare_to_json(compare_sweeps([Path(path) for path in paths], metric), top))
 
 
-def doctor(
-    folder: str | Path | None = None, *, repair: bool = False, data_root: str | Path = "data", quiet: bool = False
-) -> dict[str, Any]:
+def doctor(folder: str | Path | None = None, *, repair: bool = False, quiet: bool = False) -> dict[str, Any]:
     """Check a sweep's folder, or this installation, and return the result as `cnnsweep doctor --json` prints it.
 
     Args:
@@ -101,7 +100,7 @@ def doctor(
     if folder is None:
         if repair:
             raise UsageError("repair: needs a sweep's folder")
-        return plain(findings_to_json(check_installation(Path(data_root), Path("runs"))))
+        return plain(findings_to_json(check_installation(Path("runs"))))
     sweep = find_sweep(Path(folder))
     with loading_progress(quiet) as progress:
         repairs = repair_sweep(sweep, progress) if repair else None

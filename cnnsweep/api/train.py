@@ -105,7 +105,8 @@ def run(
     finally:
         display.close()
     if result.gave_up is not None:
-        raise CnnSweepError(f"{target}: the sweep gave up: {result.gave_up}; run it again with retry_failed=True")
+        remedy = "fix the cause, then run it again with retry_failed=True"
+        raise CnnSweepError(f"{target}: the sweep stopped: {result.gave_up}; {remedy}")
     if result.interrupted is not None:
         raise KeyboardInterrupt
     return load(target)

@@ -69,7 +69,7 @@ for command in (
     *(training.run, training.plan),
     *(looking.report, looking.compare, looking.evaluate),
     *(using.export, using.predict),
-    *(watching.watch, watching.tensorboard),
+    watching.watch,
     *(tending.logs, tending.doctor, tending.clean),
     *(starting.models, starting.datasets, starting.schema, starting.init),
 ):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cnnsweep.cli.options import DEFAULT_DATA_ROOT, AsJson, DataRoot, stdout
+from cnnsweep.cli.options import AsJson, stdout
 from cnnsweep.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,13 +98,12 @@ def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="Rebuild damaged files from intact ones and list what changed.")
     ] = False,
-    data_root: DataRoot = DEFAULT_DATA_ROOT,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check this installation, or every file of a sweep.
 
-    Without FOLDER, check versions, devices, threads, extras, data sets, cache and disk. With it, check that journal,
+    Without FOLDER, check versions, devices, extras and disk. With it, check that journal,
     checkpoints and tables are intact and agree. --repair rebuilds files that follow from others; the next 'cnnsweep
     run' trains what is lost.
 
@@ -125,7 +124,7 @@ def doctor(
 
         if repair:
             raise UsageError("--repair: needs a sweep's folder, as in: cnnsweep doctor runs/fashion --repair")
-        findings = check_installation(data_root, Path("runs"))
+        findings = check_installation(Path("runs"))
     else:
         from cnnsweep.maintenance.check_sweep import check_sweep, find_sweep
         from cnnsweep.maintenance.repair import repair_sweep

@@ -206,16 +206,17 @@ def _read_cluster(simulate: str, jobs: str) -> Cluster:
 
 
 def _show_plan(forecast: Forecast, cluster: Cluster | None, *, as_json: bool) -> None:
-    from cnnsweep.planning.cluster import compare_sizes
+    from cnnsweep.planning.cluster import compare_sizes, enough_nodes
     from cnnsweep.report.plan import plan_to_json, render_plan
     from cnnsweep.report.simulated import render_simulation, simulation_to_json
 
     sizes = [] if cluster is None else compare_sizes(cluster, forecast)
+    enough = 1 if cluster is None else enough_nodes(cluster, forecast)
     now = datetime.now()
     if as_json:
-        print(plan_to_json(forecast, simulation_to_json(sizes)))
+        print(plan_to_json(forecast, simulation_to_json(sizes, enough)))
     elif cluster is not None:
-        render_simulation(forecast, cluster, sizes, stdout(), now)
+        render_simulation(forecast, cluster, sizes, enough, stdout(), now)
     else:
         render_plan(forecast, stdout(), now)
 

@@ -1,4 +1,4 @@
-"""Commands that monitor a sweep: watch, tensorboard."""
+"""Command that monitors a sweep: watch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def watch(
     """Show the live table of a sweep from another terminal or machine.
 
     Works on a running, finished, interrupted or future sweep: follows its journal, writes nothing and does not slow
-    training. Exits when the sweep ends; without a terminal, prints one line per epoch.
+    training. Exits when the sweep ends; without a terminal, prints one line per epoch. Prints the command that starts
+    TensorBoard on the sweep.
 
     \b
     Examples:
@@ -28,32 +29,3 @@ def watch(
     from cnnsweep.progress.watch import watch as watch_sweep
 
     watch_sweep(folder, sys.stdout, once=once)
-
-
-def tensorboard(
-    folder: Annotated[Path, typer.Argument(help="Folder of a sweep, a run, or several sweeps.", metavar="FOLDER")],
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=65535, help="Serve on this port; 0 picks any free one.", show_default="6006 or the next free"
-        ),
-    ] = None,
-    host: Annotated[
-        str, typer.Option(help="Bind to this interface: localhost, or 0.0.0.0 for all interfaces.")
-    ] = "localhost",
-) -> None:
-    """Start TensorBoard on a sweep and print its address.
-
-    \b
-    Examples:
-      cnnsweep tensorboard runs/fashion
-      cnnsweep tensorboard runs --port 6010
-    """
-    from cnnsweep.progress.tensorboard_server import choose_port, find_events, serve
-
-    directory = find_events(folder)
-    raise typer.Exit(serve(directory, host, choose_port(host, port), _say))
-
-
-def _say(address: str) -> None:
-    print(f"TensorBoard runs at {address}  (Ctrl-C stops it)", flush=True)

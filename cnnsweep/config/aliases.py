@@ -221,7 +221,7 @@ _PART_KEY_OF = {part: _by_alias(aliases) for part, aliases in _PARTS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Usual:
-    """What a key is called here: the end of a message, and the key, where it stands in the same section."""
+    """Name of a foreign key in cnnsweep: the end of a message, and the key if it belongs to the same section."""
 
     text: str
     key: str | None = None

@@ -24,6 +24,8 @@ OPEN = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
 _LONGEST_CODE = 10 << 20  # bytes of a Python file
 
+ALLOW_CODE = "allow_code"  # in pydantic's context
+
 OWN_CODE: JsonSchema = {
     "type": "string",
     "pattern": r"^.+:[A-Za-z_]\w*$",
@@ -73,6 +75,11 @@ class NameOrCode:
         if ":" not in value:
             raise unknown_name(value, self.known, f"`{self.see}` lists what is known; your own code is path.py:name")
         return resolve_code(value, info)
+
+
+def may_import(info: Info) -> bool:
+    """Return whether code that the sweep file names may be imported; that of another user is not, unless allowed."""
+    return bool((info.context or {}).get(ALLOW_CODE, True))
 
 
 def resolve_code(value: str, info: Info) -> Reference:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.choice_field import ALLOW_CODE
 from cnnsweep.config.constraints import SpaceRules, read_space_rules
 from cnnsweep.config.cross_checks import (
     check_model_arguments,
@@ -24,7 +25,6 @@ from cnnsweep.config.error_messages import (
     spec_error,
     without_what_was_meant,
 )
-from cnnsweep.config.method_field import ALLOW_CODE
 from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.names import PRESET_MODELS
@@ -60,8 +60,8 @@ def load_sweep(
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
         overrides: `KEY=VALUE` settings from the command line, such as `params.lr=[0.1, 0.01]`.
         try_model: is asked about models of a person's own, and those of torchvision that have arguments.
-        allow_code: import the samplers, pruners and the like that the file names as code of its own; models and data
-            sets are not imported here.
+        allow_code: import samplers, pruners and trackers that the file names as code of its own; models and data sets
+            are not imported here.
 
     Raises:
         SpecError: with all mistakes, in the file's order, each with line and column.

@@ -19,14 +19,13 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from cnnsweep.config.choice_field import OWN_CODE, resolve_code
+from cnnsweep.config.choice_field import OWN_CODE, may_import, resolve_code
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.plugins import is_reference
 from cnnsweep.read_limited import read_bounded
 from cnnsweep.registry import Component, Origin, Registry
 
-ALLOW_CODE = "allow_code"  # in pydantic's context: whether code that the sweep file names may be imported
 MISTAKES = "component"  # the type of pydantic's error
 _LONGEST_CODE = 10 << 20  # bytes of a Python file
 
@@ -131,7 +130,7 @@ class MethodField:
             component = self._load(name)
             return component, Origin(name, _code_of(component))
         reference = resolve_code(name, info)
-        if not (info.context or {}).get(ALLOW_CODE, True):
+        if not may_import(info):
             raise mistake("names code of its own, which would be run; add --allow-code if you trust it")
         return self._load(reference.name), Origin(reference.name, reference.code)
 

@@ -1,4 +1,4 @@
-"""What a sweep file may say (`SweepFile`, `Params`), and what a checked one means (`SweepSpec`)."""
+"""Keys of a sweep file (`SweepFile`, `Params`), and the checked sweep (`SweepSpec`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -108,7 +108,7 @@ _RESERVED = frozenset(Params.model_fields)
 
 
 class TensorBoard(BaseModel):
-    """What is written for TensorBoard beside the scalars of each epoch, which always are."""
+    """TensorBoard content beside the scalars of each epoch, which are always written."""
 
     model_config = CLOSED
     batch_loss: Flag = Field(default=True, description="the loss of every batch")
@@ -245,5 +245,5 @@ class SweepSpec:
 
     @property
     def objective(self) -> Objective:
-        """What decides which epoch and which run is best."""
+        """Rule that selects the best epoch and the best run."""
         return Objective(self.metric, self.mode, self.scope)

@@ -8,7 +8,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
-from cnnsweep.config.choice_field import OWN_CODE, resolve_code
+from cnnsweep.config.choice_field import OWN_CODE, may_import, resolve_code
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import JsonSchema, found, mistake, nearest_name, not_allowed, unknown_name
 from cnnsweep.plugins import is_reference
@@ -67,7 +67,8 @@ def _choice(value: object, info: Info) -> TrackerChoice:
     elif name not in _TRACKERS.names:
         raise unknown_name(name, _TRACKERS.names, f"known are {', '.join(_TRACKERS.names)}; your own is path.py:Name")
     own = {key: item for key, item in options.items() if key != "name"}
-    _check_options(name, own)
+    if not is_reference(name) or may_import(info):
+        _check_options(name, own)
     return TrackerChoice(name, own)
 
 

@@ -47,7 +47,8 @@ def evaluate_best_run(
     order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
     model = in_order(model, order, task.device)
     loss = make_evaluation_loss(run.hyperparameters.loss_function)
-    found = measure(model, dataset.train, part.validation, part.pixels, dataset.classes, task.device, loss, order)
+    about = (part.pixels, dataset.classes, task.device, loss, order, task.metrics)
+    found = measure(model, dataset.train, part.validation, *about)
     evaluation = Evaluation(
         checkpoint=str(files.best_weights),
         run=run.name,
@@ -58,6 +59,7 @@ def evaluate_best_run(
         confusion=found.confusion,
         settings=run.settings,
         wrong=found.wrong,
+        metrics=found.metrics,
     )
     with writing():
         write_evaluation(files, evaluation)

@@ -1,4 +1,4 @@
-"""From a checkpoint to accuracy, by class too, and the confusion matrix."""
+"""Evaluation of a checkpoint: accuracy, also by class, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # class names in a message, and characters
 
 @dataclass(frozen=True, slots=True)
 class EvaluationOptions:
-    """How a checkpoint is measured.
+    """Options of an evaluation.
 
     Attributes:
         split: test, val or train.
@@ -159,7 +159,7 @@ def _evaluate_one(
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
     model = in_order(model, order, device)
     loss = _loss(weights_file, about)
-    found = measure(model, images, positions, about.pixels, dataset.classes, device, loss, order)
+    found = measure(model, images, positions, about.pixels, dataset.classes, device, loss, order, about.metrics)
     return Evaluation(
         checkpoint=str(weights_file),
         run=about.run,
@@ -171,6 +171,7 @@ def _evaluate_one(
         settings=about.settings,
         notes=tuple(_notes(about, dataset, split)),
         wrong=found.wrong,
+        metrics=found.metrics,
     )
 
 
@@ -224,7 +225,7 @@ def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:
     elif about.fingerprint != dataset.fingerprint:
         notes.append("the data set differs from the one that this checkpoint was trained on")
     if split == "val":
-        notes.append("epoch and run were chosen on these images, so the figures flatter; those of --split test do not")
+        notes.append("these images were used for selection, so the metrics are optimistic; use --split test")
     if split == "train":
         notes.append("the model was trained on these images")
     return notes

@@ -1,4 +1,4 @@
-"""From a checkpoint to a file for another program, ONNX, torch.export or plain safetensors; compared before it is kept.
+"""Export of a checkpoint as ONNX, torch.export or safetensors; the outputs are compared before the file is kept.
 
 The exported model takes uint8 images (N, C, H, W) as they are stored, 0 to 255, and normalises them itself, unless
 that is not wanted: then it takes float32 images that are normalised already. It returns logits (N, classes). What the
@@ -47,7 +47,7 @@ _MOST_ONNX_BYTES = 2**31 - 1  # of one file, which is a protocol buffer
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """How a checkpoint is exported.
+    """Options of an export.
 
     Attributes:
         format: onnx, torch-export or safetensors.
@@ -68,7 +68,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What was written.
+    """The written file.
 
     Attributes:
         images: how many images it was compared with the model on; `source` says which in words.

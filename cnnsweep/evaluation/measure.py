@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,9 +15,12 @@ from cnnsweep.datasets.base import ImageSet
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.fusion.rng import seed_step
 from cnnsweep.losses.base import Loss
+from cnnsweep.metrics.names import ALWAYS
 from cnnsweep.models.logits import logits_of
 from cnnsweep.seeding import kept_generators
 from cnnsweep.training.data_module import evaluation_batch_size
+from cnnsweep.training.metric_sums import MetricSums, Predictions
+from cnnsweep.types import Choice
 
 MOST_WRONG = 24  # images that are kept
 _LARGEST_SHOWN = 256  # pixels a side; larger images are kept smaller
@@ -29,6 +32,7 @@ class Measurement:
 
     Attributes:
         loss: mean loss, by that of the run.
+        metrics: further metrics by name, those that have a finite value.
         confusion: counts, one row a true class, one column a predicted class.
         wrong: up to 24 images that it takes for another class, the surest mistakes first.
     """
@@ -36,6 +40,7 @@ class Measurement:
     loss: float
     confusion: tuple[tuple[int, ...], ...]
     wrong: tuple[WrongImage, ...]
+    metrics: Mapping[str, float]
 
 
 @torch.inference_mode()
@@ -48,16 +53,22 @@ def measure(
     device: torch.device,
     loss: Loss,
     order: torch.memory_format = torch.channels_last,
+    metrics: Sequence[Choice] = (),
 ) -> Measurement:
     """Measure a model in eval mode on the images at some positions of a set.
 
     Args:
         loss: as held-out images are measured by.
         order: of the model, in memory.
+        metrics: those to measure beside loss and accuracy.
+
+    Raises:
+        UsageError: the code of a metric cannot be imported.
+        MetricError: it raised.
     """
     with kept_generators(device):
         seed_step(device, 0)  # some models draw in evaluation too
-        return _measure(model.eval(), images, positions, pixels, classes, device, loss, order)
+        return _measure(model.eval(), images, positions, pixels, classes, device, loss, order, metrics)
 
 
 def _measure(
@@ -69,21 +80,26 @@ def _measure(
     device: torch.device,
     loss: Loss,
     order: torch.memory_format,
+    metrics: Sequence[Choice],
 ) -> Measurement:
     loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
     pairs = torch.zeros(len(classes) ** 2, dtype=torch.int64, device=device)
-    surest = _SurestMistakes()
+    surest, sums = _SurestMistakes(), MetricSums(metrics)
     chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
     for chunk, (batch, labels) in zip(chunks, images.batches(chunks, device), strict=True):
         logits = logits_of(model(pixels.to_model_input(batch, order)), len(classes)).float()
         loss_sum += loss.per_example(logits, labels).sum(dtype=loss_sum.dtype)
         pairs += torch.bincount(labels * len(classes) + logits.argmax(1), minlength=len(pairs))
         surest.look_at(logits, labels, chunk)
+        sums.add(Predictions(logits[None], labels[None]))
     confusion = pairs.view(len(classes), len(classes)).tolist()
+    mean_loss = loss_sum.item() / len(positions)
+    (values,) = sums.values([mean_loss], len(positions))
     return Measurement(
-        loss_sum.item() / len(positions),
+        mean_loss,
         tuple(tuple(row) for row in confusion),
         tuple(surest.wrong_images(images, classes)),
+        {name: value for name, value in values.items() if name not in ALWAYS and value is not None},
     )
 
 

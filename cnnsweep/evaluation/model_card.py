@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.load import Dataset
 from cnnsweep.datasets.normalize import PixelScale
 from cnnsweep.errors import CheckpointError, SpecError
+from cnnsweep.metrics.base import METRICS
 from cnnsweep.plugins import is_reference
 from cnnsweep.training.data_module import TrainingTask
 from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Run
@@ -23,7 +24,7 @@ from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Ru
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How the training images were divided: a held-out share or number of them, or one of several folds."""
+    """Split of the training images: a held-out share or number, or one of several folds."""
 
     validation: int | float
     seed: int
@@ -33,10 +34,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What is needed to use a checkpoint, and what is shown of it.
+    """Facts needed to use and to show a checkpoint.
 
     Attributes:
         white: the value that pictures of more than 8 bits have for 255.
+        metrics: those recorded beside loss and accuracy; without those of the user's own code, unless it is allowed.
     """
 
     run: str
@@ -51,6 +53,7 @@ class Description:
     fingerprint: str | None
     white: int
     loss_function: Choice = CROSS_ENTROPY
+    metrics: tuple[Choice, ...] = ()
 
 
 def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: Run) -> Mapping[str, Any]:
@@ -75,6 +78,11 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: 
             "fold": run.fold,
         },
         "precision": spec.precision,
+        **(
+            {"metrics": [{"name": one.name, "arguments": one.arguments} for one in spec.metrics]}
+            if spec.metrics
+            else {}
+        ),
     }
 
 
@@ -122,7 +130,18 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
         fingerprint=reader.maybe(reader.text, about, "fingerprint", ""),
         white=_white(reader, about),
         loss_function=Choice(*loss),
+        metrics=tuple(_metrics(reader, about, allow_code=allow_code)),
     )
+
+
+def _metrics(reader: JsonReader, about: Mapping[str, Any], *, allow_code: bool) -> Iterator[Choice]:
+    """Yield the metrics that can be measured here: of packages that are installed, or of code that is allowed."""
+    for number, value in enumerate(reader.maybe(reader.sequence, about, "metrics", "") or ()):
+        place = f"metrics[{number}]"
+        entry = reader.mapping(value, place)
+        choice = Choice(reader.text(entry, "name", place), reader.plain_mapping(entry, "arguments", place))
+        if allow_code if is_reference(choice.name) else choice.name in METRICS.names:
+            yield choice
 
 
 def _choice(reader: JsonReader, about: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:

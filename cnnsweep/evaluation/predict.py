@@ -1,4 +1,4 @@
-"""From a person's own pictures to classes: each is brought to the form of the images that a model was trained on."""
+"""Prediction of a user's images: each is converted to the format of the model's training images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FAR_FROM_GREY = 0.15  # a data set's mean from the middle, to be called dark or
 
 @dataclass(frozen=True, slots=True)
 class PredictionOptions:
-    """How pictures are recognised.
+    """Options of a prediction.
 
     Attributes:
         invert: turn dark into bright first.

@@ -1,4 +1,4 @@
-"""From a best checkpoint to its model, which is built only where the file has all of its tensors."""
+"""Restores the model of a best checkpoint; it is built only if the file has all of its tensors."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _COLOR = (0x1F, 0x4E, 0x9E)  # of a cell that holds all images of its class
 def evaluation_summary(evaluation: Evaluation) -> Summary:
     """Return the scalars and images of an evaluation, in one group of tags a split."""
     group = f"evaluation_{evaluation.split}"
-    scalars = {"accuracy": evaluation.accuracy, "loss": evaluation.loss}
+    scalars = {"accuracy": evaluation.accuracy, "loss": evaluation.loss, **evaluation.metrics}
     if len(evaluation.classes) <= _MOST_CLASSES:
         of_classes = zip(evaluation.classes, evaluation.class_accuracies(), strict=True)
         scalars |= {f"accuracy_of_{safe_text(name)}": share for name, share in of_classes if share is not None}

@@ -1,4 +1,4 @@
-"""The contract of workers, wherever they are: how they are made, and how messages reach them."""
+"""The contract of workers, on any machine: starting them, and exchanging messages with them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Lost:
 
 
 class Worker(Protocol):
-    """One that trains a group at a time; compared by identity."""
+    """A worker, which trains a group at a time; compared by identity."""
 
     @property
     def place(self) -> Place: ...
@@ -34,24 +34,24 @@ class Fleet(Protocol):
 
     @property
     def places(self) -> int:
-        """For how many workers there is a place, as far as is known now."""
+        """The number of workers that there is room for, as far as is known now."""
         ...
 
     def hire(self) -> Worker | None:
-        """Start a worker, without waiting for it; None while there is no place for a further one.
+        """Start a worker, without waiting for it; None while there is no room for a further one.
 
         Raises:
             ExecutionError: none can be started.
         """
 
     def send(self, worker: Worker, message: ToWorker) -> None:
-        """Send a message; if the worker is gone, `wait` says so."""
+        """Send a message; if the worker is gone, `wait` reports it."""
 
     def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | Lost]]:
-        """Wait for messages, no longer than so; return what has come, of each worker in order."""
+        """Wait for messages, at most `seconds`; return those of each worker in order."""
 
     def dismiss(self, worker: Worker) -> None:
-        """End a worker at once; nothing more comes from it. Its place is free."""
+        """End a worker at once; it sends nothing more, and its slot is free."""
 
     def close(self) -> None:
-        """End all workers at once, and give back what they shared."""
+        """End all workers at once, and release the memory that they shared."""

@@ -1,4 +1,4 @@
-"""A person's own code on its way to other machines: the Python files beside and below those that a sweep names."""
+"""Upload of the user's code to other machines: the Python files beside and below those that a sweep names."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _ADVICE = "keep the code that a sweep names in a folder with little else"
 
 
 def stage_code(references: Sequence[str], target: Path) -> dict[str, str]:
-    """Copy the Python files that code may need: all below its file's folder, of a module below the current one.
+    """Copy the Python files that code may need: those below its file's folder; for a module, below the current folder.
 
-    Left out are hidden folders, virtual environments, and those in which sweeps, data sets and builds usually lie.
+    Hidden folders, virtual environments, and the usual folders of sweeps, data sets and builds are left out.
 
     Args:
         references: names of models and data sets, built-in ones too.
 
     Returns:
-        For each folder of this machine, where its copy is below the target; for modules the current folder.
+        The path of each folder's copy below the target; for modules that of the current folder.
 
     Raises:
-        UsageError: a module is not among what is copied, or there is too much of it.
+        UsageError: a module is not among the copied files, or they are too large.
     """
     copies: dict[str, str] = {}
     for reference in filter(is_reference, references):
@@ -51,7 +51,7 @@ def stage_code(references: Sequence[str], target: Path) -> dict[str, str]:
 
 
 def _module_below(name: str) -> Path | None:
-    """Return a module's file; None if it is installed, as it must be on every node: the worker says where it is not."""
+    """Return a module's file; None if it is installed. Every node must have it then."""
     file = module_file(name)
     if file is None or not file.is_relative_to(Path.cwd()) or "site-packages" in file.parts:
         return None

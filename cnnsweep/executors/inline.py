@@ -1,4 +1,4 @@
-"""Training in this process, one group after the other: the default, and the one for a debugger."""
+"""Training in this process, one group after the other: the default, and the choice for a debugger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class InProcessExecutor:
     """Trains groups one by one, in the order in which they come; see `Executor`.
 
     Args:
-        in_step: groups hold whole configurations, and shall do so where they have to be split.
+        in_step: groups hold whole trials, also after a split.
     """
 
     places = 1
@@ -51,4 +51,4 @@ class InProcessExecutor:
             waiting.extendleft(reversed(parts))
 
     def close(self) -> None:
-        """There is nobody to end."""
+        """Do nothing: there are no workers."""

@@ -1,4 +1,4 @@
-"""Worker processes of this machine: how they are started, spoken to, and ended."""
+"""Worker processes of this machine: starting them, exchanging messages, ending them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ProcessFleet:
     """One process for each place; see `Fleet`.
 
     Args:
-        places: the devices and threads of the CPU that workers get. On a CPU, as many threads in all as it has cores.
+        places: the device and CPU threads of each worker; together at most as many threads as there are cores.
     """
 
     def __init__(self, places: Sequence[Place], task: TrainingTask) -> None:
@@ -107,7 +107,7 @@ class _PackedTask:
     """Shared data of all runs, in memory: a slow worker delays no other.
 
     Attributes:
-        descriptors: that a worker needs to unpack it.
+        descriptors: the file descriptors that a worker needs to unpack it.
     """
 
     memory: SharedMemory
@@ -137,7 +137,7 @@ class _Process:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                # Before torch is imported: its thread pools are made for so many.
+                # Before torch is imported: its thread pools are made for this number.
                 env={**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads},
             )
             self._connection: Connection | None = Connection(ours.detach())
@@ -156,7 +156,7 @@ class _Process:
         return [source for source in (self._connection, self._output) if source is not None]
 
     def send(self, content: bytes) -> None:
-        """Send a message, unless the process is gone, which reading will tell."""
+        """Send a message, unless the process is gone, which reading will show."""
         if self._connection is not None:
             try:
                 self._connection.send_bytes(content)
@@ -164,7 +164,7 @@ class _Process:
                 return
 
     def read(self, source: object) -> Iterator[FromWorker | Lost]:
-        """Return what there is to read from a source that is ready."""
+        """Return the messages from a source that is ready."""
         if self._connection is not None and source is self._connection:
             try:
                 yield unpack(self._connection.recv_bytes())
@@ -187,7 +187,7 @@ class _Process:
         self._connection = self._output = None
 
     def _printed(self) -> Iterator[Said]:
-        """Return the whole lines that were printed; what the process leaves unfinished counts when it has ended."""
+        """Return the whole lines that were printed, and an unfinished last line once the process has ended."""
         if self._output is None:
             return
         while (content := self._output.read()) is not None:
@@ -203,7 +203,7 @@ class _Process:
                 return
 
     def _how_it_ended(self) -> str:
-        """Return in words how a process ended that hung up."""
+        """Return the end of a process that closed its connection, in words."""
         try:
             code = self._process.wait(_ENDING_S)
         except subprocess.TimeoutExpired:  # it has hung up only
@@ -219,7 +219,7 @@ class _Process:
 
 @contextlib.contextmanager
 def _signals_blocked() -> Iterator[None]:
-    """Have a process that is started meanwhile begin with signals blocked, until it has made up its mind about them."""
+    """Start processes with signals blocked, until they have installed their own handlers."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

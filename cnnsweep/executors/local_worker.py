@@ -18,7 +18,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 def main() -> None:
-    """Train what the parent sends; nothing heavy is imported before signals are out of the way."""
+    """Train the groups that the parent sends; nothing heavy is imported before signals are handled."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # in which it was started
@@ -31,12 +31,12 @@ def main() -> None:
     connection, lifeline, task, threads = map(int, sys.argv[1:5])
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     to_parent = Connection(connection)
-    os.register_at_fork(after_in_child=to_parent.close)  # who decodes images may outlive this process for seconds
+    os.register_at_fork(after_in_child=to_parent.close)  # decoding processes may outlive this one for seconds
     _serve(to_parent, task, threads)
 
 
 def _end_with_parent(lifeline: int) -> None:
-    """Wait until the parent has ended, however it did, and end too, in the middle of whatever trains."""
+    """Wait until the parent has ended, in any way, and end too, even in the middle of an epoch."""
     while os.read(lifeline, 1):
         pass
     os._exit(1)

@@ -1,7 +1,7 @@
 """Messages between parent and workers, and their encoding.
 
-A worker asks and waits (`EpochEnded`, `Resumed`), or tells and goes on. Both ends are cnnsweep, started by one person,
-so the bytes are a pickle.
+A worker waits for the answer to `EpochEnded` and `Resumed`, and continues after all others. Both ends are cnnsweep,
+started by one user, so the bytes are a pickle.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Train:
     """To a worker: train a group.
 
     Attributes:
-        checkpoints: by run id, where runs go on.
-        progress_every_s: how often at most to tell of batches.
+        checkpoints: by run id, for the runs that resume.
+        progress_every_s: the least time between two reports of batches.
     """
 
     group: RunGroup
@@ -43,14 +43,14 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """To a worker: the answer to what it asked."""
+    """To a worker: the answer to `EpochEnded` or `Resumed`."""
 
     by_run: Mapping[str, Decision]
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """To a worker: there is nothing more to do."""
+    """To a worker: exit, no work is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,14 @@ class BatchesDone:
 
 @dataclass(frozen=True, slots=True)
 class EpochEnded:
-    """Asks for `Decisions`."""
+    """Sent by a worker, which then waits for `Decisions`."""
 
     reports: tuple[EpochReport, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Asks for `Decisions`."""
+    """Sent by a worker, which then waits for `Decisions`."""
 
     run_ids: tuple[str, ...]
 
@@ -100,7 +100,7 @@ class RunEnded:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A line was printed where the worker is."""
+    """A line that was printed on the worker's side."""
 
     text: str
 
@@ -142,7 +142,7 @@ FromWorker = (
 def pack(message: object) -> bytes:
     """Return a message as bytes. Tensors are copied from wherever they are, and keep their order in memory.
 
-    Sums depend on that order in their last bits, and what is written down shall not depend on who trained.
+    Sums depend on that order in their last bits, and the results shall not depend on the worker.
     """
     buffer = io.BytesIO()
     _Pickler(buffer, protocol=5).dump(message)

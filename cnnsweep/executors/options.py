@@ -74,7 +74,7 @@ def is_of_this_machine(executor: str) -> bool:
 
 
 def check_count(name: str, value: object, least: int = 1, or_: str | None = None) -> None:
-    """Check an argument that is to be a whole number; `or_` says what else it may be.
+    """Check an argument that has to be a whole number; `or_` names the other allowed values.
 
     Raises:
         UsageError: it is none.

@@ -1,6 +1,6 @@
-"""Training by several workers at once, whatever they are: processes of this machine, or actors on a cluster.
+"""Training by several workers at once: processes of this machine, or actors on a cluster.
 
-It decides who gets which group, what is passed on to the watcher, and what becomes of a group whose worker is lost.
+It assigns groups to workers, passes their reports on to the watcher, and trains the groups of dead workers again.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class _Training:
 
     Attributes:
         left: the runs that have not ended, by id.
-        losses: how many workers it has cost since its last epoch.
+        losses: the number of workers that died over it since its last epoch.
     """
 
     assignment: Assignment
@@ -66,7 +66,7 @@ class _Round:
     """One call of `execute`.
 
     Attributes:
-        losses: of groups that wait again, by the ids of their runs.
+        losses: of the groups that wait again, by the ids of their runs.
     """
 
     watcher: SweepWatcher
@@ -106,7 +106,7 @@ class PoolExecutor:
         return cast(R, self._call(1, Call(function, arguments))[0])
 
     def call_everywhere(self, function: Callable[..., R], *arguments: object) -> list[R]:
-        """Call a function, as `call` does, at every place at the same time; return what it came to at each."""
+        """Call a function, as `call` does, on every slot at the same time; return all results."""
         return self._call(self.places, Call(function, arguments))
 
     def _call(self, count: int, call: Call) -> list[Any]:
@@ -164,10 +164,10 @@ class PoolExecutor:
         self._starting, self._idle = [], {}
 
     def _hire(self, wanted: int, busy: int) -> None:
-        """Start workers until as many as are wanted are idle, or will be.
+        """Start workers until enough are idle, or will be.
 
         Raises:
-            ExecutionError: there is none, and none can be started.
+            ExecutionError: no worker is left, and none can be started.
         """
         if wanted > 0 and self._failed_starts >= _MOST_LOSSES and not (self._starting or self._idle or busy):
             raise ExecutionError(f"no worker can be started: {self._why_none_starts}")
@@ -185,13 +185,13 @@ class PoolExecutor:
             self._starting.append(worker)
 
     def _let_go(self) -> None:
-        """End workers that nothing has been left for."""
+        """End the workers for which no work is left."""
         for worker in [one for one, since in self._idle.items() if time.monotonic() - since > _IDLE_S]:
             del self._idle[worker]
             self._fleet.dismiss(worker)
 
     def _hand_out(self, this: _Round) -> None:
-        """Give every idle worker a group that suits it; none at all once the watcher wants no more."""
+        """Give every idle worker a group that suits it, until the watcher starts no further group."""
         idle = [worker.place for worker in self._idle] if this.queue else []
         for place in this.queue.fastest_first(idle):
             worker = next(one for one in self._idle if one.place is place)
@@ -246,7 +246,7 @@ class PoolExecutor:
                 self._hear_of_worker(worker, message)
 
     def _hear_of_worker(self, worker: Worker, message: FromWorker | Lost) -> None:
-        """Take in what becomes of a worker that trains nothing."""
+        """Handle a message from a worker that trains nothing."""
         match message:
             case Ready(name):
                 self._starting.remove(worker)
@@ -273,7 +273,7 @@ class PoolExecutor:
         this.queue.put_back([Load(part, _share(load, part)) for part in parts])
 
     def _lose(self, this: _Round, lost: _Training, name: str, cause: str) -> None:
-        """Have trained again what a worker had that is gone."""
+        """Put the group of a dead worker back into the queue."""
         if not lost.left:
             return
         group = only(lost.load.group, lost.left)
@@ -307,7 +307,7 @@ def _value(answer: Returned | Raised) -> Any:
 
 
 def _share(load: Load, part: RunGroup) -> float | None:
-    """Return the foreseen seconds of a part of a group."""
+    """Return the expected seconds of a part of a group."""
     if load.seconds is None:
         return None
     return load.seconds * len(part.trajectories) / len(load.group.trajectories)

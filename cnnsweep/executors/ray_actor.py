@@ -1,7 +1,7 @@
-"""The actor that trains on a node of a Ray cluster, as it reaches the node.
+"""The Ray actor that trains on a node of a cluster.
 
-It is sent as code, not named, and needs nothing but Python: so a node without cnnsweep, or with another version of it,
-can say so.
+It is sent as code, not by name, and needs nothing but Python: so a node without cnnsweep, or with another version of
+it, can report that.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any, NoReturn
 
 
 class TrainingActor:
-    """Hands messages to and fro between the parent and a thread that trains.
+    """Passes messages between the parent and a thread that trains.
 
     Args:
-        versions: of Python and of packages, as the parent has them.
+        versions: the parent's versions of Python and of packages.
         device: to train on.
         threads: of the CPU.
-        objects: references to what `ray_task.store` has put into the object store.
+        objects: the references that `ray_task.store` returned.
     """
 
     def __init__(self, versions: Mapping[str, str], device: str, threads: int, objects: Sequence[Any]) -> None:
-        # Before torch is imported: its thread pools are made for so many.
+        # Before torch is imported: its thread pools are made for this number.
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
         self._to_thread: SimpleQueue[bytes] = SimpleQueue()
         self._to_parent: SimpleQueue[bytes | str | Exception] = SimpleQueue()
@@ -40,17 +40,17 @@ class TrainingActor:
         return ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), os.getpid()
 
     def stay(self) -> NoReturn:
-        """Never return: the parent waits for it, and so hears when the actor is gone."""
+        """Never return: the parent waits for it, and so gets an error when the actor dies."""
         while True:
             threading.Event().wait()
 
     def exchange(self, content: bytes | None) -> list[bytes | str]:
         """Pass a message on, if there is one, and return the next messages, in order.
 
-        They are bytes of `messages.pack`; text, which comes last, says why the node cannot train.
+        They are bytes of `messages.pack`, or a text in the last place: the reason for which the node cannot train.
 
         Raises:
-            Exception: what ended the thread, after all that it had to say.
+            Exception: the error that ended the thread, after all its messages.
         """
         if content is not None:
             self._to_thread.put(content)
@@ -90,7 +90,7 @@ def versions_here() -> dict[str, str]:
 
 
 def what_differs(wanted: Mapping[str, str]) -> str | None:
-    """Return in words which versions are others here than the parent has; None if all are equal."""
+    """Return the versions that differ from the parent's, in words; None if all are equal."""
     here = versions_here()
     wrong = [f"{name} {here[name]} there, {version} here" for name, version in wanted.items() if here[name] != version]
     return f"{'; '.join(wrong)} (install the same on every node)" if wrong else None

@@ -1,4 +1,4 @@
-"""Workers on a Ray cluster: an actor each, which is hired where there is room, spoken to, and dismissed."""
+"""Workers on a Ray cluster: an actor each, started on a node with enough room."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from cnnsweep.planning.scheduling import Place
 from cnnsweep.training.data_module import TrainingTask
 
 _LOOK_EVERY_S = 1.0  # at what is free in the cluster
-_LONG_S = 30.0  # that a worker waits for its node until it is told
+_LONG_S = 30.0  # of waiting for a node before it is reported
 _CANNOT_SEND = (
     "--executor ray: the images do not fit in memory, so they cannot be sent to a cluster; put them on every node, in "
     "a folder of the same name, and add --node-data FOLDER"
@@ -39,11 +39,11 @@ cloudpickle.register_pickle_by_value(ray_actor)  # so that it reaches nodes that
 class RayFleet:
     """One actor for each worker; see `Fleet`.
 
-    Without a number of jobs it hires what is free at the moment, nodes that join included. With one, what there is no
-    room for yet waits in the cluster's queue, which is what makes an autoscaler add nodes.
+    Without a number of jobs it uses all free resources, also those of nodes that join. With one, workers without room
+    wait in the cluster's queue, so that an autoscaler adds nodes.
 
     Args:
-        tell: is told in a line what a person should know about the cluster.
+        tell: takes a line about the cluster that the user should know.
 
     Raises:
         CnnSweepError: see `Connection`.
@@ -154,17 +154,17 @@ class RayFleet:
         return self._room > 0 or not self._workers
 
     def _capacity(self) -> int:
-        """Return how many workers the nodes can hold that were not found unfit."""
+        """Return the number of workers for which there is room on all usable nodes."""
         nodes = (node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self._unfit)
         return sum(self._slots(node["Resources"]) for node in nodes)
 
     def _slots(self, resources: dict[str, float]) -> int:
-        """Return for how many workers resources are enough."""
+        """Return the number of workers that these resources allow."""
         slots = int(resources.get("CPU", 0)) // self._wish.threads
         return slots if self._device == "cpu" else min(slots, int(resources.get("GPU", 0)))
 
     def _read(self, worker: _Actor, future: Future[Any]) -> Iterator[FromWorker | Lost]:
-        """Return what has come of a call, and have the worker go on."""
+        """Return the messages of a finished call, and let the worker continue."""
         if (error := future.exception()) is not None:
             self.dismiss(worker)
             yield Lost(how_it_was_lost(error, worker.address))
@@ -181,7 +181,7 @@ class RayFleet:
         yield from messages
 
     def _tell_of_long_waits(self) -> None:
-        """Say once that workers wait for room."""
+        """Report once that workers wait for room."""
         if self._has_told or time.monotonic() < self._next_count:
             return
         self._next_count = time.monotonic() + _LOOK_EVERY_S
@@ -196,7 +196,7 @@ class RayFleet:
 
 
 def _choose_device(wish: str) -> str:
-    """Return on which device an actor trains: `cuda:0` is the first of those that it sees, which is its own."""
+    """Return the device of an actor: `cuda:0` is the first that it sees, and its own."""
     has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
     return "cuda:0" if wish == "cuda" or (wish == "auto" and has_gpus) else "cpu"
 
@@ -205,8 +205,8 @@ class _Actor:
     """A worker, from the parent's side.
 
     Attributes:
-        since: when it was hired.
-        node: the id of the node where it is; empty until it is somewhere.
+        since: the time of its start.
+        node: the id of its node; empty until it has one.
     """
 
     def __init__(self, place: Place, actor: Any, heard: _Heard) -> None:
@@ -221,7 +221,7 @@ class _Actor:
         self.exchange(None)
 
     def be_at(self, node: str, address: str, process: int) -> None:
-        """Hear where it is."""
+        """Take the node and process of the worker."""
         self.node, self.address = node, address
         self.name = f"Ray worker on {address} (process {process})"
         self.place = dataclasses.replace(self.place, node=address)

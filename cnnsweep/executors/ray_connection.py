@@ -1,4 +1,4 @@
-"""The way into a Ray cluster, or a cluster of this machine's own for as long as a sweep lasts."""
+"""Connection to a Ray cluster, or to a cluster on this machine that lasts as long as a sweep."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ _own = _Own()
 
 
 class Connection:
-    """A process's way into a cluster.
+    """A process's connection to a cluster.
 
     Attributes:
         is_own: the cluster is of this machine only, and was started by this process.
-        code: by folder of this machine, where its copy is below the current folder of an actor.
+        code: by folder of this machine, the path of its copy below an actor's current folder.
 
     Args:
         address: `auto` or HOST:PORT; None starts a cluster here, unless RAY_ADDRESS names one. A process that is in a
             cluster stays there.
         cores: of a cluster that is started here, at least.
-        references: names of models and data sets; of those that are a person's own, the code is sent.
+        references: names of models and data sets; the code of references is sent.
 
     Raises:
-        UsageError: the address cannot be one, or the code cannot be sent.
+        UsageError: the address is malformed, or the code cannot be sent.
         ExecutionError: there is no such cluster, or none can be started.
     """
 
@@ -105,8 +105,8 @@ class Connection:
             _read_authentication()
 
     def _start(self, cores: int) -> None:
-        # A folder of its own: Ray's usual one belongs to whoever was first to use it on this machine. Ray opens its
-        # folder to everybody, so it lies in one that is this person's alone.
+        # A folder of its own: Ray's usual one belongs to the first user of Ray on this machine. Ray opens its
+        # folder to everybody, so it lies in one that is this user's alone.
         self._folder = tempfile.mkdtemp(prefix="cnnsweep-ray-")
         if len(self._folder) > _LONGEST_FOLDER:
             shutil.rmtree(self._folder)
@@ -124,7 +124,7 @@ class Connection:
 
 @contextlib.contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Have Ray start servers that this machine alone reaches, as it does where it has no clusters of several machines.
+    """Let Ray start servers that only this machine reaches, as on systems without clusters of several machines.
 
     Otherwise it replaces 127.0.0.1, the only address at which it does not listen on all interfaces, by another one.
     """
@@ -137,12 +137,12 @@ def _on_loopback() -> Iterator[None]:
 
 
 def _read_authentication() -> None:
-    """Have Ray look at RAY_AUTH_MODE again: it does so once, when it is imported."""
+    """Let Ray read RAY_AUTH_MODE again: it does so only when it is imported."""
     Config.initialize("")
 
 
 def _refuse_open_doors() -> None:
-    """Raise where a cluster that was started here can be reached from other machines, or used without a token."""
+    """Raise if a cluster that was started here can be reached from other machines, or used without a token."""
     address = ray.get_runtime_context().gcs_address
     if not address.startswith("127.0.0.1:") or get_authentication_mode() != AuthenticationMode.TOKEN:
         raise ExecutionError(
@@ -158,7 +158,7 @@ def _token_of_process() -> str:
 
 
 def _join(address: str, references: Sequence[str]) -> dict[str, str]:
-    """Join a cluster; return which code has been sent, as `stage_code` does."""
+    """Join a cluster; return the copies of the code that was sent, as `stage_code` does."""
     where = f"the Ray cluster at {safe_text(address)}" if address != "auto" else "a Ray cluster of this machine"
     if "://" in address:
         raise UsageError(
@@ -188,7 +188,7 @@ def _join(address: str, references: Sequence[str]) -> dict[str, str]:
 
 
 def _refuse_silent(address: str, where: str) -> None:
-    """Raise if nobody listens at an address."""
+    """Raise if no server listens at an address."""
     parts = _ADDRESS.fullmatch(address)
     if parts is None or not 0 < int(parts["port"]) < 2**16:
         raise UsageError(f"--address: found '{safe_text(address)}', allowed are auto and HOST:PORT (10.0.0.1:6379)")
@@ -216,7 +216,7 @@ def _in_words(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _same_handlers() -> Iterator[None]:
-    """Keep our way of hearing signals, in place of which Ray has one of its own."""
+    """Keep our signal handlers, which Ray would replace."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

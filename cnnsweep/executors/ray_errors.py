@@ -6,11 +6,11 @@ from ray import exceptions
 
 from cnnsweep.formatting.escape import safe_text
 
-_LONGEST = 300  # characters of what Ray says
+_LONGEST = 300  # characters of a message of Ray's
 
 
 def how_it_was_lost(error: BaseException, address: str) -> str:
-    """Return in words, to follow a worker's name, why it is gone.
+    """Return the cause of a worker's death, to follow its name.
 
     Args:
         address: of its node; empty if it was on none yet.
@@ -37,7 +37,7 @@ def how_it_was_lost(error: BaseException, address: str) -> str:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return what was raised; the lines before it are the traceback."""
+    """Return the error; the lines before it are the traceback."""
     return _short(str(error).strip().rpartition("\n")[2])
 
 

@@ -10,11 +10,11 @@ from cnnsweep.types import DatasetChoice
 
 @dataclass(frozen=True, slots=True)
 class NodeData:
-    """The data set as each node has it on a disk.
+    """The data set on the disk of each node.
 
     Attributes:
-        folder: for `load_dataset`, as the choice is.
-        fingerprint: that it must have.
+        folder: its data root.
+        fingerprint: the one that it must have.
     """
 
     choice: DatasetChoice
@@ -28,12 +28,12 @@ class ClusterWish:
 
     Attributes:
         address: `auto` or HOST:PORT of a Ray cluster; None starts one on this machine, unless RAY_ADDRESS names one.
-        jobs: how many workers; None is as many as there is room for.
-        places: for how many groups is planned; None is for as many as there is room for at the start.
+        jobs: the number of workers; None for as many as there is room for.
+        places: the number of slots to plan for; None for as many as there is room for at the start.
         threads: of each worker.
         device: `auto`, `cpu` or `cuda`.
-        code: names of models and data sets; of those that are a person's own, the code is sent.
-        node_data: where nodes read the images; None sends them.
+        code: names of models and data sets; the code of references is sent.
+        node_data: the place of the images on the nodes; None sends them.
     """
 
     address: str | None = None

@@ -1,4 +1,4 @@
-"""What all runs share, on its way to the nodes of a Ray cluster: images lie once in each node's object store."""
+"""Transfer of the runs' shared data to the nodes of a Ray cluster: images lie once in each node's object store."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from cnnsweep.training.data_module import TrainingTask
 
 @dataclass(frozen=True, slots=True)
 class _StoredImages:
-    """Stands for images that lie in the object store."""
+    """Placeholder of images that lie in the object store."""
 
     labels: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """How a worker finds a person's code.
+    """The folders in which a worker finds the user's code.
 
     Attributes:
-        copies: by folder of the parent's machine, where it is below the folder in which the actor was started.
-        folder: the parent's current one, and
-        path: where it looks for modules; where the worker is on the same machine.
+        copies: by folder of the parent's machine, its path below the folder in which the actor was started.
+        folder: the parent's current folder, for a worker on the same machine.
+        path: its module search path, likewise.
     """
 
     copies: Mapping[str, str]
@@ -50,11 +50,11 @@ class Surroundings:
 
     @classmethod
     def here(cls) -> Surroundings:
-        """Return those of this process, for workers on the same machine."""
+        """Return the folders of this process, for workers on the same machine."""
         return cls({}, str(Path.cwd()), tuple(sys.path))
 
     def enter(self) -> None:
-        """Find code as the parent does, in this process."""
+        """Let this process find code as the parent does."""
         for before, now in self.copies.items():
             find_moved_code(before, Path.cwd() / now)
         if self.folder is not None:
@@ -63,10 +63,10 @@ class Surroundings:
 
 
 def store(task: TrainingTask, node_data: NodeData | None, surroundings: Surroundings) -> tuple[Any, ...]:
-    """Put the task into the object store; return references to what is there.
+    """Put the task into the object store; return references to its parts.
 
     Args:
-        node_data: where nodes read the images; None sends them.
+        node_data: the place of the images on the nodes; None sends them.
     """
     images: Any = task.images
     objects: tuple[Any, ...] = ()
@@ -83,11 +83,11 @@ def load(objects: Sequence[Any], device: str, threads: int) -> TrainingTask:
     """Return the task on a node.
 
     Args:
-        objects: what `store` returned.
-        threads: of the CPU, for this worker: as many decode images that do not fit in memory.
+        objects: the references that `store` returned.
+        threads: CPU threads of this worker, which also decode images that do not fit in memory.
 
     Raises:
-        DataError: the data set of the node is missing, or another.
+        DataError: the data set of the node is missing, or another one.
     """
     task: TrainingTask
     task, surroundings = unpack(ray.get(objects[0]))

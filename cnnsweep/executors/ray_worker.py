@@ -1,4 +1,4 @@
-"""A worker on a node of a Ray cluster: what the actor's thread does once the node turned out to be fit."""
+"""A worker on a node of a Ray cluster: the actor's thread, after the checks of the node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cnnsweep.executors.worker import serve
 from cnnsweep.training.failures import one_line
 from cnnsweep.training.malloc import keep_freed_memory
 
-_LONGEST_LINE = 2_000  # characters that are passed on of a line that a person's code prints
+_LONGEST_LINE = 2_000  # characters kept of a line that the user's code prints
 
 
 def train_for_parent(
@@ -27,7 +27,7 @@ def train_for_parent(
     threads: int,
     objects: Sequence[Any],
 ) -> None:
-    """Train what the parent sends, until the actor is ended."""
+    """Train the groups that the parent sends, until the actor is ended."""
     channel = _Channel(from_parent, to_parent)
     for name in ("stdout", "stderr"):
         setattr(sys, name, _Lines(getattr(sys, name), channel))
@@ -45,7 +45,7 @@ def train_for_parent(
 
 
 class _Channel:
-    """See `Channel`. The actor ends with its parent, so there is always somebody at the other end."""
+    """See `Channel`. The actor ends with its parent, so the other end is always there."""
 
     def __init__(self, from_parent: SimpleQueue[bytes], to_parent: SimpleQueue[bytes | str | Exception]) -> None:
         self._from_parent = from_parent

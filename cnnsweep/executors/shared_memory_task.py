@@ -1,4 +1,4 @@
-"""What all runs share, on its way to a worker process of this machine: the images are mapped, not copied."""
+"""Transfer of the runs' shared data to a worker process of this machine: the images are mapped, not copied."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def with_images(task: TrainingTask, threads: int) -> TrainingTask:
     """Undo the above, in the worker process.
 
     Args:
-        threads: of the CPU, for this worker: as many decode images that do not fit in memory.
+        threads: CPU threads of this worker, which also decode images that do not fit in memory.
     """
     images: Any = task.images
     if isinstance(images, MappedImages):

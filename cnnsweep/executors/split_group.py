@@ -32,6 +32,6 @@ def split(group: RunGroup, *, is_memory: bool, in_step: bool) -> list[RunGroup]:
 
 
 def _with_smaller_programs(group: RunGroup, most: int) -> RunGroup:
-    """Return the group with programs of at most so many trajectories, which take turns."""
+    """Return the group with learners of at most `size` trajectories, which take turns."""
     programs = tuple(part.trajectories for program in group.programs for part in split_evenly(program, most))
     return RunGroup(programs, goals=group.goals)

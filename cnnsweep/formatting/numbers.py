@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from cnnsweep.formatting.escape import safe_text
@@ -40,6 +41,7 @@ def _four_digits(value: float) -> str:
     return f"{value:#.4g}".rstrip(".")  # '#' keeps trailing zeros, so that a column of losses lines up
 
 
+@cache
 def short_name(metric: str) -> str:
     """Return a metric's name as narrow columns have it: `acc`, `val loss`."""
     name = without_prefix(metric)

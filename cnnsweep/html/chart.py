@@ -1,4 +1,4 @@
-"""A chart of the page: what plotly draws, and the same as text for screen readers."""
+"""A chart of the page: data and layout for plotly, and the same as text for screen readers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -28,7 +28,7 @@ def learning_view(charts: Sequence[LearningChart]) -> Chart | None:
     """Return the charts as views of one, None without any."""
     views = {chart.metric: _view(chart) for chart in charts}
     notes = tuple(dict.fromkeys(note for chart in charts for note in chart.notes))
-    return chart_of_views("learning", "Learning curves", "Figure", views, notes=notes)
+    return chart_of_views("learning", "Learning curves", "Metric", views, notes=notes)
 
 
 def _view(chart: LearningChart) -> View:

@@ -13,7 +13,7 @@ LONGEST = 60  # characters of a trial
 
 
 def stopping_view(chart: StoppingChart) -> Chart:
-    """Return how many trials trained in each epoch, and how many were stopped after it."""
+    """Return the number of trials that trained in each epoch, and of those stopped after it."""
     epochs = chart.epochs
     going_on = [f"epoch {one.epoch}: {one.went_on:,} go on" for one in epochs]
     figure = {

@@ -1,7 +1,7 @@
 """Colours and axes of the charts.
 
-A figure names a colour by what it stands for; the page's style sheet says which it is, in light and in dark, and
-`page.js` puts it in. All are told apart by the colour-blind, after Okabe and Ito (2008); lines differ in dashes too.
+A chart names a colour by its role; the page's style sheet defines it, for light and dark, and `page.js` puts it in.
+All differ for the colour-blind as well, after Okabe and Ito (2008); lines differ in dashes too.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ def scale_colour(share: float) -> str:
 
 
 def scale_of(mode: str) -> list[list[Any]]:
-    """Return the scale for a figure of which more (`max`) or less is better."""
+    """Return the scale of a metric of which more (`max`) or less is better."""
     return SCALE if mode == "max" else REVERSED_SCALE
 
 
@@ -64,11 +64,11 @@ def epoch_axis(last: int) -> dict[str, Any]:
 
 
 def count_axis(title: str, most: float) -> dict[str, Any]:
-    """Return an axis of what is counted, up to `most`: between two whole numbers there is no tick."""
+    """Return an axis of counts up to `most`, with ticks on whole numbers alone."""
     return axis(title, dtick=1) if most <= FEW_EPOCHS else axis(title, tickformat=",d")
 
 
 def tick_format(metric: str) -> str:
-    """Return how plotly writes a figure's ticks."""
-    # With as many digits as ticks may need, however far a person zooms; what is 0 at the end is left out.
+    """Return plotly's format of a metric's ticks."""
+    # With as many digits as ticks may need, at any zoom; zeros at the end are left out.
     return ".8~f" if is_accuracy(metric) else ".8~g"

@@ -15,7 +15,7 @@ LOOKED_AT = 20  # settings, the best; that of a worse one says little
 
 
 def evaluated_runs(results: Results, settings: Sequence[Setting]) -> tuple[list[tuple[str, RunEvaluation]], list[str]]:
-    """Return the evaluations of the best settings' runs, one a setting, with what to call it; and damaged files."""
+    """Return the evaluations of the best trials, one run of each with its label; and problems of damaged files."""
     found: list[tuple[str, RunEvaluation]] = []
     problems = []
     for setting in [setting for setting in settings if setting.place is not None][:LOOKED_AT]:

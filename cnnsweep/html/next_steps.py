@@ -29,7 +29,7 @@ class Step:
 
 
 def next_steps(results: Results, settings: Sequence[Setting]) -> list[Step]:
-    """Return what to do next, the most urgent first."""
+    """Return the next steps, the most urgent first."""
     best = chosen_setting(results, settings)
     steps = [*_unfinished(results), *_failures(results)]
     if best is not None:
@@ -40,7 +40,7 @@ def next_steps(results: Results, settings: Sequence[Setting]) -> list[Step]:
 
 def _unfinished(results: Results) -> Iterator[Step]:
     if results.sweep.status == "interrupted":
-        yield Step("The sweep was interrupted. The same 'cnnsweep run' command goes on where it stopped.")
+        yield Step("The sweep was interrupted. Resume it with the same 'cnnsweep run' command.")
 
 
 def _failures(results: Results) -> Iterator[Step]:
@@ -54,7 +54,8 @@ def _failures(results: Results) -> Iterator[Step]:
         else:
             name = quoted(group.runs[0].name)
             command = f"cnnsweep logs {quoted(results.folder)} {name}"
-            yield Step(f"{count} failed. Read why, mend it, and run the same command with --retry-failed.", command)
+            words = f"{count} failed. Read the cause, fix it, and run the same command with --retry-failed."
+            yield Step(words, command)
 
 
 def _longer(results: Results, best: Setting) -> Iterator[Step]:
@@ -70,7 +71,7 @@ def _longer(results: Results, best: Setting) -> Iterator[Step]:
 
 
 def _values(results: Results, settings: Sequence[Setting], best: Setting) -> Iterator[Step]:
-    """Point to values outside of what a grid trained, or between; a search looks for these by itself.
+    """Suggest values outside of a grid, or between its values; a search finds these by itself.
 
     Only where the best value is ahead of those beside it by more than chance may give: else there is no direction.
     """

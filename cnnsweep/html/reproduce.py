@@ -19,7 +19,7 @@ MOST_SPEC_BYTES = 1 << 20
 
 
 def environment_facts(folder: Path) -> tuple[list[tuple[str, str]], str | None]:
-    """Return the environment as names and values, and what is wrong with its file, if anything is."""
+    """Return the environment as names and values, and the problem of its file, if any."""
     file = SweepPaths(folder).environment
     if not file.exists():
         return [], f"{safe_text(file.name)} is not there."

@@ -80,7 +80,7 @@ def _best_settings(results: Results, settings: Sequence[Setting]) -> str:
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:
-    """Return the charts of a section, after what is to be said of all of them."""
+    """Return the charts of a section, after the notes that apply to all of them."""
     return _paragraphs(notes) + "\n".join(map(_chart, charts))
 
 
@@ -105,8 +105,8 @@ def _chart(chart: Chart) -> str:
         f'<div class="drawing" role="img" aria-label="{text(view.sentence)}" '
         f'style="height: {chart.height}px{narrowest}"></div></div>\n'
         f"<figcaption>{text(view.sentence)}</figcaption>{_paragraphs(chart.notes)}\n"
-        f"<details{'' if view.table else ' hidden'}><summary>Figures of this chart</summary>"
-        f"{_scrolled(f'Figures of {chart.title}', table)}</details>\n"
+        f"<details{'' if view.table else ' hidden'}><summary>Values of this chart</summary>"
+        f"{_scrolled(f'Values of {chart.title}', table)}</details>\n"
         f'<script type="application/json">{embedded_json(views)}</script></figure>'
     )
 
@@ -147,7 +147,7 @@ def images_section(evaluated: Evaluated) -> str:
             f"loading=lazy><figcaption>{text(image.label)} <span>→ {text(image.predicted)}{text(sure)}</span>"
             "</figcaption></figure>"
         )
-    words = f"{IMAGES[one.split].capitalize()} that {name} takes for another class: the true class → what it says."
+    words = f"{IMAGES[one.split].capitalize()} that {name} takes for another class: true class → predicted class."
     return f'<p>{text(words)}</p><div class="images">{"".join(items)}</div>'
 
 

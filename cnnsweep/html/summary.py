@@ -1,4 +1,4 @@
-"""The summary in words: what was swept, which setting is best, and how sure that is."""
+"""The summary in words: the sweep, its best trial, and the certainty of that."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ SETTINGS_SHOWN = 10
 
 
 def swept_words(results: Results) -> list[str]:
-    """Return what was trained on what, what was varied, and how that ended."""
+    """Return model, data set, hyperparameters and outcome of the sweep."""
     sweep = results.sweep
     model = f"{sweep.model} on " if sweep.model else ""
     settings = len({run.configuration for run in results.runs})
@@ -72,7 +72,7 @@ def values_words(name: str, runs: Sequence[RunResult]) -> str:
 
 
 def best_words(results: Results, settings: Sequence[Setting]) -> tuple[str, list[str]]:
-    """Return the best setting, and what is to be said of it; of neither anything where no run has a figure."""
+    """Return the best trial and sentences about it; an empty text where no run has a value."""
     setting = chosen_setting(results, settings)
     if setting is None:
         goes_on = any(not run.status.is_final for run in results.runs)
@@ -98,7 +98,7 @@ def best_words(results: Results, settings: Sequence[Setting]) -> tuple[str, list
 
 
 def how_sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:
-    """Return how sure it is that the best setting is the best."""
+    """Return the certainty that the best trial is the best."""
     words = sure_words(results, settings)
     if not has_replicates(results) and len(settings) > 1:
         return [ONE_RUN.replace("`", "")]
@@ -106,7 +106,7 @@ def how_sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:
 
 
 def other_words(results: Results) -> list[str]:
-    """Return what early stopping saved, and what failed and why."""
+    """Return the saving of early stopping, and the failures with their causes."""
     lines = []
     if any(run.stop for run in results.runs):
         words = saving_words(results)

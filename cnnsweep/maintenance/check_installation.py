@@ -1,4 +1,4 @@
-"""Whether cnnsweep can work here: versions, devices, threads, extras, data, cache, disk and limits."""
+"""Checks of an installation: versions, devices, extras, disk."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from cnnsweep.errors import CnnSweepError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text
 from cnnsweep.maintenance.diagnostic import Finding, good, note, problem
 
 _OLDEST_PYTHON = (3, 11)
@@ -29,33 +27,24 @@ _LITTLE_SPACE = 5e9  # bytes
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*\(?(>=|==)\s*([0-9.]+)")
 
 
-def check_installation(data_root: Path, folder: Path) -> list[Finding]:
-    """Return what is right and wrong with this installation.
+def check_installation(folder: Path) -> list[Finding]:
+    """Return the state of this installation, good and bad.
 
     Args:
-        data_root: where data sets lie.
-        folder: where sweeps are going to be written.
+        folder: for new sweeps.
     """
     findings: list[Finding] = []
     checks: Sequence[tuple[str, Callable[[], Iterator[Finding]]]] = (
         ("python", _python),
         ("packages", _packages),
         ("device", _devices),
-        ("threads", _threads),
         ("extras", _extras),
-        ("tensorboard", _tensorboard),
-        ("data", lambda: _data(data_root)),
-        ("cache", _cache),
         ("disk", lambda: _disk(folder)),
-        ("limits", _limits),
-        ("other sweeps", _other_sweeps),
     )
     for subject, check in checks:
         try:
             findings += check()
-        except (
-            Exception
-        ) as error:  # a broken package may raise anything; the other checks are worth having all the same
+        except Exception as error:  # a broken package may raise anything; the other checks go on
             words = f"cannot be checked ({type(error).__name__}: {safe_text(error)})"
             findings.append(problem(subject, words, "install cnnsweep anew in a fresh environment"))
     return findings
@@ -83,7 +72,7 @@ def _packages() -> Iterator[Finding]:
     pair = f"torch {torch}, torchvision {torchvision}"
     needed = [(relation, wanted) for name, relation, wanted in _requirements("torchvision") if name == "torch"]
     if torch is None or torchvision is None:
-        return  # said above
+        return  # reported above
     for relation, wanted in needed:
         if not _fits(torch, relation, wanted):
             remedy = "install a pair that fits: pip install --upgrade torch torchvision"
@@ -93,7 +82,7 @@ def _packages() -> Iterator[Finding]:
 
 
 def _requirements(package: str) -> list[tuple[str, str, str]]:
-    """Return what a package needs in any case, as (name, >= or ==, version)."""
+    """Return the requirements of a package without its extras, as (name, >= or ==, version)."""
     try:
         lines = importlib.metadata.requires(package) or []
     except importlib.metadata.PackageNotFoundError:
@@ -134,7 +123,7 @@ def _devices() -> Iterator[Finding]:
 
 
 def _try_training_step(name: str) -> float:
-    """Train a small network for two steps; return how long the second one took.
+    """Train a small network for two steps; return the seconds of the second one.
 
     Raises:
         RuntimeError: the result is not finite, or torch's own error.
@@ -160,33 +149,6 @@ def _try_training_step(name: str) -> float:
     return seconds
 
 
-def _threads() -> Iterator[Finding]:
-    import torch
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = _control_group_cores()
-    usable = cores if allowed is None else min(cores, max(1, round(allowed)))
-    threads = torch.get_num_threads()
-    wish = os.environ.get("OMP_NUM_THREADS")
-    words = f"{count_text(threads, 'thread')} on {count_text(usable, 'usable core')}"
-    words += "" if wish is None else f" (OMP_NUM_THREADS={safe_text(wish)})"
-    if threads > usable:
-        yield note("threads", words, f"set OMP_NUM_THREADS={usable}: more threads than cores slow each other down")
-    elif threads < usable and wish is not None:
-        yield note("threads", words, "unset OMP_NUM_THREADS to use them all")
-    else:
-        yield good("threads", words)
-
-
-def _control_group_cores() -> float | None:
-    """Return how many cores a container may use (Linux control groups, version 2); None without a limit."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return float(quota) / float(period)
-    except (OSError, ValueError):
-        return None
-
-
 def _extras() -> Iterator[Finding]:
     for extra, (packages, purpose) in _EXTRAS.items():
         missing = [name for name in packages if _version(name) is None]
@@ -197,50 +159,6 @@ def _extras() -> Iterator[Finding]:
             yield good("extras", f"{extra} is installed: {purpose}")
 
 
-def _tensorboard() -> Iterator[Finding]:
-    importlib.import_module("cnnsweep.trackers.tensorboard_writer")
-    yield good("tensorboard", f"{_version('tensorboard')}: its files can be written")
-
-
-def _data(data_root: Path) -> Iterator[Finding]:
-    from cnnsweep.datasets.torchvision_info import PUBLISHED_NAMES, published
-
-    here, partly = [], []
-    for name in sorted(PUBLISHED_NAMES):
-        facts = published(name)
-        missing = facts.missing_files(data_root)
-        if not missing:
-            here.append(name)
-        elif len(missing) < len(facts.files):
-            partly.append((name, missing))
-    place = safe_text(data_root)
-    for name, missing in partly:
-        words = (
-            f"{place}: {name} is incomplete, {', '.join(missing[:3])} {'is' if len(missing) == 1 else 'are'} missing"
-        )
-        yield note("data", words, "a sweep that names it downloads what is missing")
-    words = ", ".join(here) if here else "no published data set yet; a sweep downloads what it names"
-    yield good("data", f"{place}: {words}")
-
-
-def _cache() -> Iterator[Finding]:
-    from cnnsweep.datasets.cache import cache_entries, cache_folder, cache_limit_bytes, cache_problem
-
-    wrong = cache_problem()
-    if wrong is not None:
-        yield note("cache", wrong, "images are decoded anew for every command until then")
-        return
-    try:
-        limit = cache_limit_bytes()
-    except CnnSweepError as error:
-        yield problem("cache", str(error), "correct the variable, or unset it")
-        return
-    entries = cache_entries()
-    size = sum(entry.size_bytes for entry in entries)
-    words = f"{safe_text(cache_folder())}: decoded images of {count_text(len(entries), 'data set')}"
-    yield good("cache", f"{words}, {size / 1e9:.1f} of at most {limit / 1e9:g} GB")
-
-
 def _disk(folder: Path) -> Iterator[Finding]:
     place = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
     free = shutil.disk_usage(place).free
@@ -248,37 +166,6 @@ def _disk(folder: Path) -> Iterator[Finding]:
     if not os.access(place, os.W_OK):
         yield note("disk", f"{safe_text(place)}: cannot be written", "choose another folder for sweeps with --out")
     elif free < _LITTLE_SPACE:
-        yield note("disk", words, "'cnnsweep plan' says what a sweep needs")
+        yield note("disk", words, "'cnnsweep plan' shows the disk space that a sweep needs")
     else:
         yield good("disk", words)
-
-
-def _limits() -> Iterator[Finding]:
-    try:
-        import resource
-    except ImportError:  # Windows has none
-        return
-    found = []
-    for name, words in ((resource.RLIMIT_FSIZE, "the size of a file"), (resource.RLIMIT_AS, "memory")):
-        limit, _ = resource.getrlimit(name)
-        if limit != resource.RLIM_INFINITY:
-            found.append(f"{words} is limited to {limit / 1e9:.1f} GB")
-    if found:
-        yield note("limits", "; ".join(found), "a sweep that needs more is stopped; see 'ulimit -a'")
-    else:
-        yield good("limits", "neither memory nor the size of files is limited for this user")
-
-
-def _other_sweeps() -> Iterator[Finding]:
-    others = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:  # it has ended, or is another user's
-            continue
-        is_ours = any(word == b"cnnsweep" or word.endswith(b"/cnnsweep") for word in words[:3])
-        if is_ours and b"run" in words and int(folder.name) != os.getpid():
-            others.append(folder.name)
-    if others:
-        remedy = "sweeps that share cores slow each other down by more than half: run one after the other"
-        yield note("other sweeps", f"at work: process {', '.join(sorted(others))}", remedy)

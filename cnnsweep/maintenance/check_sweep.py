@@ -68,7 +68,7 @@ def check_sweep(paths: SweepPaths, progress: Progress) -> list[Finding]:
     """
     owner = holder(paths)
     found = read_salvage(paths)
-    remedy = f"mend it with: cnnsweep doctor {safe_text(paths.folder)} --repair"
+    remedy = f"repair it with: cnnsweep doctor {safe_text(paths.folder)} --repair"
     findings = [good("sweep", _in_words(found.history))]
     if owner is not None:
         findings.append(
@@ -160,7 +160,7 @@ def _findings_of_folder(
             if not is_running:
                 yield note(name, "was left by a process that was killed", remedy)
         elif entry.name.startswith(DAMAGED):
-            yield note(name, "a journal that was mended", "when nothing is missed: cnnsweep clean --damaged")
+            yield note(name, "a damaged journal kept by a repair", "to remove it: cnnsweep clean --damaged")
         elif entry.name.startswith(paths.journal.name + RESCUED):
             remedy = f"compare it with {paths.journal.name}, and put the longer one in its place"
             yield note(name, "what a command had recorded when its journal was replaced", remedy)

@@ -133,7 +133,7 @@ def _rubbish_of_sweep(paths: SweepPaths, history: SweepHistory, wishes: Cleaning
         if run.status is RunStatus.FINISHED:  # whatever else has ended may be asked to go on
             found += _rubbish_of_run(run_paths, run, wishes, keeps_best=run.configuration in kept)
     if wishes.damaged:
-        found += _files("journals that were mended", sorted(paths.folder.glob(f"{DAMAGED}*")))
+        found += _files("damaged journals kept by a repair", sorted(paths.folder.glob(f"{DAMAGED}*")))
     return found
 
 

@@ -74,7 +74,7 @@ def _mend_runs(paths: SweepPaths, history: SweepHistory, progress: Progress) -> 
             yield from _mend_run(check)
             if check.is_over and check.standing is not None and RunCheck.of(paths, history, run, "").problem_of_best:
                 again.append(_train_again(check))
-        progress("mending runs", count, len(runs))
+        progress("repairing runs", count, len(runs))
     if again:
         journal = Journal(paths.journal)
         try:

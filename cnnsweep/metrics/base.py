@@ -22,6 +22,8 @@ read once, at its end:
 To add one, write a file in this folder, name your own under `metrics:` in a sweep file as `file.py:Name`, or declare an
 entry point in the group `cnnsweep.metrics`. Every metric is measured on training images while the weights move, and on
 validation images after the epoch, then with the prefix `val_`.
+
+The loss is no such class: learners measure it, each run by its own loss function, because the optimizer needs it.
 """
 
 from __future__ import annotations
@@ -46,12 +48,10 @@ class Metric(Component):
 
     Attributes:
         greater_is_better: decides the default of `mode`.
-        is_measured_by_learner: True for the loss, which the optimizer needs anyway.
         label: the name in words, for axes and headings; by default that in tables.
     """
 
     greater_is_better: ClassVar[bool] = True
-    is_measured_by_learner: ClassVar[bool] = False
     label: ClassVar[str] = ""
 
     @property

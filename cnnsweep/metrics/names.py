@@ -7,6 +7,7 @@ where the sweep file names them.
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 LOSS, ACCURACY = "loss", "accuracy"
 VALIDATION = "val_"
@@ -45,11 +46,13 @@ def is_on_validation(name: str) -> bool:
     return name.startswith(VALIDATION)
 
 
+@cache
 def is_accuracy(name: str) -> bool:
     """True for a share of images that are classified correctly, which is shown with four decimals or as percent."""
     return name.endswith(ACCURACY)
 
 
+@cache
 def loss_of(name: str) -> str | None:
     """Return the loss that decides between equal accuracies, on the same images; None for another metric."""
     return name.removesuffix(ACCURACY) + LOSS if name in STANDARD and is_accuracy(name) else None

@@ -16,7 +16,7 @@ _MEAN = "mean of last "
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The figure that decides, whether more (`max`) or less (`min`) of it is better, and which epochs of a run count.
+    """The metric that decides, its direction (`max` or `min`), and the epochs of a run that count.
 
     `scope` is `best` (the best epoch), `last` (the last one), or `mean of last K` (the mean of the last K).
     """
@@ -34,28 +34,35 @@ class Objective:
         return candidate > incumbent if self.mode == "max" else candidate < incumbent
 
     def value(self, record: EpochRecord) -> float | None:
-        """Return the record's figure, or None where it was not measured or the run had diverged."""
+        """Return the record's value, or None where it was not measured or the run had diverged."""
         if record.divergence is not None:
             return None
         return record[self.metric]
 
     def standing(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
-        """Return the record that stands for a run, or None if no epoch has a finite figure.
+        """Return the selected record of a run, or None if no epoch has a finite value.
 
         The run's checkpoint is of this record's epoch. By `best` it is the best epoch, the earliest where several are
-        equal; by `last` the last sound one; by `mean of last K` that one too, its figures replaced by their means.
+        equal; by `last` the last sound one; by `mean of last K` that one too, its metrics replaced by their means.
         """
         if self.scope == BEST:
-            best: EpochRecord | None = None
-            for record in records:
-                if self.is_better(self.value(record), None if best is None else self.value(best)):
-                    best = record
-            return best
+            return self._best(records)
         last = [record for record in records if _is_finite(self.value(record))][-self.window :]
         if len(last) < 2:
             return last[0] if last else None
         means = {name: _mean([record[name] for record in last]) for name in last[-1].metrics}
         return dataclasses.replace(last[-1], metrics=means)
+
+    def _best(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
+        # Without a call a record: this is asked for after every epoch, of all epochs so far.
+        best, most, is_max = None, math.nan, self.mode == "max"
+        for record in records:
+            value = record.metrics.get(self.metric)
+            if value is None or record.divergence is not None or not math.isfinite(value):
+                continue
+            if best is None or (value > most if is_max else value < most):
+                best, most = record, value
+        return best
 
     @property
     def window(self) -> int:
@@ -67,26 +74,26 @@ class Objective:
         """The metric that decides between equal accuracies, the lower the better: their loss; else None."""
         return loss_of(self.metric)
 
-    def rank(self, figures: Sequence[float | None], losses: Sequence[float | None] | None = None) -> list[int]:
-        """Return positions from best to worst; missing figures come last, equal ones by loss, then in their order.
+    def rank(self, values: Sequence[float | None], losses: Sequence[float | None] | None = None) -> list[int]:
+        """Return positions from best to worst; missing values come last, equal ones by loss, then in their order.
 
         Args:
-            losses: the figures of `tie_breaker`, where they are known.
+            losses: the values of `tie_breaker`, where they are known.
         """
         sign = -1.0 if self.mode == "max" else 1.0
-        by_loss = [None] * len(figures) if losses is None or self.tie_breaker is None else losses
+        by_loss = [None] * len(values) if losses is None or self.tie_breaker is None else losses
 
         def key(position: int) -> tuple[float, float]:
-            figure, loss = figures[position], by_loss[position]
-            if figure is None or not math.isfinite(figure):
+            value, loss = values[position], by_loss[position]
+            if value is None or not math.isfinite(value):
                 return math.inf, 0.0
-            return sign * figure, math.inf if loss is None or not math.isfinite(loss) else loss
+            return sign * value, math.inf if loss is None or not math.isfinite(loss) else loss
 
-        return sorted(range(len(figures)), key=key)
+        return sorted(range(len(values)), key=key)
 
     def rank_records(self, records: Sequence[EpochRecord | None]) -> list[int]:
         """Return the positions of what stands for several runs, from best to worst, as `rank` does."""
-        losses = [_figure(record, self.tie_breaker) for record in records]
+        losses = [_value(record, self.tie_breaker) for record in records]
         return self.rank([None if record is None else self.value(record) for record in records], losses)
 
 
@@ -117,14 +124,14 @@ def mean_of_last(epochs: int) -> str:
     return LAST if epochs == 1 else f"{_MEAN}{epochs}"
 
 
-def _is_finite(figure: float | None) -> bool:
-    return figure is not None and math.isfinite(figure)
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
-def _figure(record: EpochRecord | None, name: str | None) -> float | None:
+def _value(record: EpochRecord | None, name: str | None) -> float | None:
     return None if record is None or name is None else record[name]
 
 
-def _mean(figures: Sequence[float | None]) -> float | None:
-    known = [figure for figure in figures if figure is not None]
-    return fmean(known) if len(known) == len(figures) else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None

@@ -1,4 +1,4 @@
-"""Which runs may train together as one program, and how they are put into groups."""
+"""Runs that may be fused, and their division into groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A cluster that a person thinks of paying for, as `--simulate` describes it, and how a sweep would go on it."""
+"""The cluster of `plan --simulate`, and a sweep on it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from cnnsweep.planning.split_jobs import cut
 from cnnsweep.planning.timeline import Schedule
 
 _MOST_PLACES = 10_000
+_WORTH_IT = 0.05  # more nodes must shorten the sweep by this share
 _COUNTS = {"nodes": "nodes", "gpus": "GPUs a node", "cpus": "cores a node", "threads": "cores a worker"}
 _POSITIVE = {"speed": "times as fast as the device that was measured"}
 _AMOUNTS = {
@@ -31,13 +32,13 @@ class Cluster:
     """Equal nodes.
 
     Attributes:
-        gpus: of a node; 0 where groups train on its cores.
-        cpus: cores of a node; 0 where groups train on GPUs.
-        threads: cores of a worker; None is as many as were measured.
-        speed: of a GPU, or of a worker's cores, against the device that was measured.
+        gpus: GPUs per node; 0 if groups train on cores.
+        cpus: cores per node; 0 if groups train on GPUs.
+        threads: cores per worker; None for the measured number.
+        speed: of a GPU, or of a worker's cores, relative to the measured device.
         price: of an hour of a GPU, or of a core.
         startup_s: until a worker is ready.
-        lost: how often a node is lost in an hour, in the mean.
+        lost: expected losses of a node in an hour.
     """
 
     nodes: int = 1
@@ -51,17 +52,17 @@ class Cluster:
 
     @property
     def units(self) -> int:
-        """GPUs or cores: what is paid for."""
+        """The number of GPUs, or cores, that are paid for."""
         return self.nodes * (self.gpus or self.cpus)
 
     def with_nodes(self, nodes: int) -> Cluster:
         return dataclasses.replace(self, nodes=nodes)
 
     def places(self, measured_threads: int) -> list[Place]:
-        """Return where groups train at once.
+        """Return the slots.
 
         Args:
-            measured_threads: cores of a worker, where nothing is said.
+            measured_threads: cores per worker, if the cluster does not say.
         """
         threads = self.threads or measured_threads
         of_a_node = [f"cuda:{number}" for number in range(self.gpus)] or ["cpu"] * (self.cpus // threads)
@@ -69,7 +70,7 @@ class Cluster:
 
 
 def read_cluster(text: str) -> Cluster:
-    """Return what `nodes=64,gpus=8` stands for.
+    """Return the cluster that a text such as `nodes=64,gpus=8` describes.
 
     Raises:
         UsageError: with all mistakes.
@@ -103,10 +104,10 @@ def read_cluster(text: str) -> Cluster:
 
 
 def play(cluster: Cluster, forecast: Forecast) -> Schedule:
-    """Return how groups would train on a cluster, cut so that every place has work.
+    """Return the schedule of a sweep on a cluster, with groups split so that every slot has work.
 
     Raises:
-        UsageError: nothing is known of what groups take, a node has no room for a worker, or is lost too often.
+        UsageError: no group was measured, a node has no room for a worker, or nodes are lost too often.
     """
     if forecast.groups and all(cost.seconds is None for cost in forecast.groups):
         raise UsageError(
@@ -127,13 +128,34 @@ def play(cluster: Cluster, forecast: Forecast) -> Schedule:
 
 
 def compare_sizes(cluster: Cluster, forecast: Forecast) -> list[tuple[Cluster, Schedule]]:
-    """Return how the sweep would go on half of the nodes, on all, and on twice as many.
+    """Return the schedules on half of the nodes, on all, and on twice as many.
 
     Raises:
         UsageError: see `play`.
     """
     sizes = sorted({max(cluster.nodes // 2, 1), cluster.nodes, 2 * cluster.nodes})
     return [(sized, play(sized, forecast)) for sized in map(cluster.with_nodes, sizes)]
+
+
+def enough_nodes(cluster: Cluster, forecast: Forecast) -> int:
+    """Return the smallest number of nodes that no larger number makes more than 5 % faster.
+
+    Raises:
+        UsageError: see `play`.
+    """
+    places = len(cluster.with_nodes(1).places(forecast.places[0].threads)) or 1
+    runs = sum(len(load.group.runs) for load in forecast.loads)
+    most = max(1, min(-(-runs // places), _MOST_PLACES // places))  # with more, some slot has no run
+
+    def seconds(nodes: int) -> float:
+        return play(cluster.with_nodes(nodes), forecast).makespan_s
+
+    limit = seconds(most) / (1 - _WORTH_IT)
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if seconds(middle) <= limit else (middle + 1, high)
+    return low
 
 
 def _number(key: str, text: str) -> float | None:

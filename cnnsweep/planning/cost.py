@@ -1,4 +1,4 @@
-"""What a sweep will take, from what was measured of its steps: pure arithmetic."""
+"""Cost of a sweep, from measured steps: pure arithmetic."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _TENSORS_PER_WEIGHT_BYTES = 1 / 40_000  # how many histograms a model of some si
 
 @dataclass(frozen=True, slots=True)
 class GroupCost:
-    """What training a group will take.
+    """Cost of training a group.
 
     Attributes:
         seconds: None where no step was measured.
@@ -35,7 +35,7 @@ class GroupCost:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What `cnnsweep run` would do now.
+    """Forecast of `cnnsweep run`.
 
     Attributes:
         done: how many runs the folder holds already.

@@ -1,4 +1,4 @@
-"""Every figure of a sweep, written into a folder."""
+"""Writes every figure of a sweep into a folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _NEEDS = {
     "learning curves": "needs a setting of two epochs",
     "effects": "needs a hyperparameter of two values",
     "importance": f"needs two hyperparameters, {FEWEST_SETTINGS} settings that differ, and Optuna (cnnsweep[search])",
-    "figure against time": "needs two settings",
+    "metric against time": "needs two settings",
     "heat map": "needs two hyperparameters of few values",
     "accuracy by class": _EVALUATE,
     "confusion matrix": _EVALUATE,
@@ -82,7 +82,7 @@ def write_figures(results: Results, folder: Path) -> WrittenFigures:
 
 
 def make_drawings(results: Results) -> dict[str, Drawing | None]:
-    """Return the figures by what they show; None for one that the sweep has not enough for."""
+    """Return the figures by name; None for one that needs more than the sweep has."""
     settings = group_settings(results)
     chosen = chosen_setting(results, settings)
     best = None if chosen is None else best_of(results, chosen)
@@ -97,7 +97,7 @@ def make_drawings(results: Results) -> dict[str, Drawing | None]:
         "learning curves": drawn(learning_curves, next(iter(curves), None)),
         "effects": drawn(effects_figure, effects_chart(results, settings, MOST_HYPERPARAMETERS)),
         "importance": drawn(importance_figure, importance_chart(results, settings, shares)),
-        "figure against time": drawn(time_figure, next(iter(times), None)),
+        "metric against time": drawn(time_figure, next(iter(times), None)),
         "heat map": drawn(heat_map, maps),
         "accuracy by class": drawn(class_accuracy, class_chart(evaluated, MOST_CLASSES)),
         "confusion matrix": drawn(confusion_matrix, next(iter(confusion), None)),

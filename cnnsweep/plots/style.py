@@ -1,7 +1,7 @@
 """Style of figures: sizes, colours, axes, and file formats.
 
-Colours are those of Okabe and Ito (2008), which the colour-blind tell apart; lines differ in dashes and markers as
-well, so that a copy in black and white can be read.
+Colours are those of Okabe and Ito (2008), which differ for the colour-blind as well; lines differ in dashes and
+markers too, so that a copy in black and white can be read.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ FORMATS = (COLUMN, SLIDE)
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """One figure to be.
+    """A figure before it is rendered.
 
     Attributes:
         name: of its files.
-        caption: what it shows, as it may stand below it in a paper.
+        caption: the text below it in a paper.
         draw: draws it on an empty figure of a format.
         rows: lines of text that it needs beside the format's own height: a legend, or rows of a list.
     """
@@ -110,7 +110,7 @@ def _settings(form: Format) -> Any:  # a mapping whose keys matplotlib's own typ
     import matplotlib
 
     return {
-        **matplotlib.rcParamsDefault,  # not what a person's own matplotlibrc says
+        **matplotlib.rcParamsDefault,  # not those of the user's matplotlibrc
         "backend": "agg",
         "font.size": form.type,
         "axes.labelsize": form.type,
@@ -158,7 +158,7 @@ def use_whole_ticks(axes: Axes) -> None:
 
 
 def grid(axes: Axes, which: str) -> None:
-    """Draw faint lines behind the figures."""
+    """Draw faint lines behind the data."""
     axes.set_axisbelow(True)
     axes.grid(axis=which, color="#E3E3E3", linewidth=axes.spines["left"].get_linewidth())  # type: ignore[arg-type]
 

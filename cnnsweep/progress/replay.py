@@ -1,4 +1,4 @@
-"""What a journal says of a sweep, told to a display as the sweep itself would tell it."""
+"""Replays a journal's events to a display."""
 
 from __future__ import annotations
 

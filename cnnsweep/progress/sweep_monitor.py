@@ -105,7 +105,7 @@ class Sight:
         status = self.replay.history.status
         if self.is_cut_off:
             is_gone = self._trainer.presence is Presence.GONE
-            who = f"{self._trainer.words} is gone" if is_gone else "nobody trains it any more"
+            who = f"{self._trainer.words} is gone" if is_gone else "no process trains it any more"
             return f"cut off: {who}, the last news is from {ago}; {GO_ON}"
         if status == "finished":
             return f"finished {ago}"

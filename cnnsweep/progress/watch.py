@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
+from cnnsweep.callbacks import INFO
 from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.progress.base import Display
@@ -54,11 +56,20 @@ def draw_once(sight: Sight, out: TextIO) -> None:
     source, bar = progress_lines(progress, console.width)
     console.print(bar)
     console.print(Text(source.plain, "dim"), soft_wrap=True)
+    if (hint := tensorboard_hint(sight.paths)) is not None:
+        console.print(Text(hint, "dim"), soft_wrap=True)
+
+
+def tensorboard_hint(paths: SweepPaths) -> str | None:
+    """Return the command that shows the curves of a sweep, or None if it has no event files."""
+    if next(paths.folder.glob("*/events.out.tfevents.*"), None) is None:
+        return None
+    return f"curves: tensorboard --logdir {safe_text(shlex.quote(str(paths.folder)))}"
 
 
 def _follow(sight: Sight, make_display: Callable[[], Display], wait: Callable[[float], None]) -> None:
     """Show what comes, each command that trains in a display of its own."""
-    display, is_open = make_display(), False
+    display, is_open, hint = make_display(), False, None
     if not sight.has_begun:
         display.on_log(f"{safe_text(sight.paths.folder)}: no sweep has begun there yet; waiting for it")
     try:
@@ -77,6 +88,8 @@ def _follow(sight: Sight, make_display: Callable[[], Display], wait: Callable[[f
                     sight.replay.show(event, display)
             if is_open and not sight.is_over:
                 sight.replay.show_active(display)
+            if is_open and hint is None and (hint := tensorboard_hint(sight.paths)) is not None:
+                display.on_log(hint, INFO)
             if (silence := sight.new_silence()) is not None:
                 display.on_log(silence)
         if sight.is_cut_off:

@@ -112,7 +112,7 @@ def _shared_words(comparison: Comparison) -> list[Text]:
 
 
 def hidden_words(columns: Sequence[Column], names: Sequence[str], width: int) -> list[RenderableType]:
-    """Return which hyperparameters the table has no room for."""
+    """Return the hyperparameters that the table has no room for."""
     fitted = {id(column) for column, _ in fit_columns(columns, width)}
     settings = set(map(safe_text, names))
     hidden = [column.header for column in columns if id(column) not in fitted and column.header in settings]

@@ -1,4 +1,4 @@
-"""A comparison of sweeps for people: who they are, all settings in one ranked table, what they share, what differed."""
+"""A comparison of sweeps in the terminal: all trials in one ranked table, shared trials, and differences."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -113,9 +113,7 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     known = [one for one in settings if one.figures]
     if len(known) > 1 and sum(one.tied is not None for one in known) < 2:
         parts.append(
-            Text(
-                "How sure the best is cannot be told: that takes two settings with two seeds each, none failed.", "dim"
-            )
+            Text("Certainty of the best: unknown; it takes two settings with two seeds each, none failed.", "dim")
         )
     return Group(*parts)
 
@@ -176,7 +174,7 @@ def _style(one: RankedSetting) -> str:
 
 
 def _status_column(shown: Sequence[RankedSetting]) -> list[Column]:
-    """Return how many runs ended otherwise than planned; no column where all finished."""
+    """Return the number of runs that ended otherwise than planned; no column where all finished."""
     counts = [Counter(run.status for run in one.setting.runs) for one in shown]
     if all(set(count) <= {RunStatus.FINISHED} for count in counts):
         return []

@@ -1,4 +1,4 @@
-"""Curves drawn with characters: figures over epochs, losses over batches."""
+"""Curves drawn with characters: metrics by epoch, losses by batch."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _PLOTEXT_COLOURS = {"yellow": "orange"}  # plotext's name for the terminal's col
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line through points, with a character at its end that tells it apart without colour."""
+    """A line through points, with a character at its end, so that it differs without colour too."""
 
     label: str
     xs: tuple[float, ...]
@@ -95,7 +95,7 @@ def nice_ticks(low: float, high: float, most: int, whole: bool = False) -> list[
     """Return about `most` numbers from `low` to `high`, in steps of 1, 2 or 5 times a power of ten; two at least.
 
     Args:
-        whole: no step below 1, for what is counted.
+        whole: no step below 1, for counts.
     """
     rough = (high - low) / max(most, 2)
     power = 10.0 ** math.floor(math.log10(rough))

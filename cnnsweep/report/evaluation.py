@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
@@ -18,7 +18,7 @@ from cnnsweep.analysis.confusion import Confused
 from cnnsweep.analysis.run_evaluation import VERSION, WrongImage
 from cnnsweep.analysis.statistics import Estimate, estimate, wilson
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, settings_text
+from cnnsweep.formatting.numbers import count_text, figure_text, settings_text
 from cnnsweep.report.class_tables import class_tables
 from cnnsweep.storage.atomic_files import to_json
 
@@ -31,8 +31,9 @@ class Evaluation(Confused):
         split: test, val or train.
         loss: mean cross-entropy.
         confusion: counts, one row a true class, one column a predicted class.
-        notes: what a reader should know before believing the figures.
+        notes: warnings about the metrics.
         wrong: some of the images that were taken for another class, the surest mistakes first.
+        metrics: further metrics by name.
     """
 
     checkpoint: str
@@ -45,6 +46,7 @@ class Evaluation(Confused):
     settings: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     wrong: tuple[WrongImage, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -77,16 +79,22 @@ class SettingEvaluation:
 
     @property
     def together(self) -> Evaluation:
-        """All runs as one evaluation: their counts summed, their losses averaged."""
+        """All runs as one evaluation: their counts summed, their losses and further metrics averaged."""
         first = self.evaluations[0]
         tables = zip(*(one.confusion for one in self.evaluations), strict=True)
         confusion = tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in tables)
         loss = fmean(one.loss for one in self.evaluations)
-        return replace(first, loss=loss, confusion=confusion, notes=(*self.notes, *first.notes))
+        metrics = {name: fmean(one.metrics[name] for one in self.evaluations) for name in self._common_metrics}
+        notes = (*self.notes, *first.notes)
+        return replace(first, loss=loss, confusion=confusion, notes=notes, metrics=metrics)
+
+    @property
+    def _common_metrics(self) -> list[str]:
+        return [name for name in self.evaluations[0].metrics if all(name in one.metrics for one in self.evaluations)]
 
 
 def setting_to_json(setting: SettingEvaluation) -> str:
-    """Return every figure of every run as JSON, and the mean accuracy with its interval."""
+    """Return every metric of every run as JSON, and the mean accuracy with its interval."""
     accuracy = setting.accuracy
     mean = {"mean": accuracy.mean, "low": accuracy.low, "high": accuracy.high, "runs": accuracy.count}
     content = {
@@ -100,7 +108,7 @@ def setting_to_json(setting: SettingEvaluation) -> str:
 
 
 def evaluation_to_json(evaluation: Evaluation) -> str:
-    """Return every figure as JSON."""
+    """Return every metric as JSON."""
     return json.dumps(_to_mapping(evaluation), indent=2)  # ASCII: nothing in it steers a terminal
 
 
@@ -125,6 +133,7 @@ def evaluation_file(evaluation: Evaluation) -> str:
             }
             for one in evaluation.wrong
         ],
+        **({"metrics": dict(evaluation.metrics)} if evaluation.metrics else {}),
     }
     return to_json(content) + "\n"
 
@@ -151,11 +160,12 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
             for true, predicted, images in evaluation.most_confused(10)
         ],
         "notes": list(evaluation.notes),
+        **({"metrics": dict(evaluation.metrics)} if evaluation.metrics else {}),
     }
 
 
 def render_setting(setting: SettingEvaluation, console: Console) -> None:
-    """Print the evaluation of a setting for a person: each run in a line, then all together."""
+    """Print the evaluation of a trial: each run in a line, then all together."""
     if len(setting.evaluations) == 1:
         render_evaluation(setting.together, console)
         return
@@ -167,7 +177,8 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
         Text.assemble(
             (f"{accuracy.mean:.2%}", "bold green"),
             f" of {images_text(setting.evaluations[0])} are right, the mean of "
-            f"{count_text(accuracy.count, 'run')}{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}",
+            f"{count_text(accuracy.count, 'run')}{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}"
+            f"{_metric_words(together)}",
         )
     )
     for note in together.notes:
@@ -179,9 +190,15 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
         console.print(part)
 
 
+def _metric_words(evaluation: Evaluation) -> str:
+    """Return the further metrics: `, top_5 0.9812`."""
+    values = [f"{safe_text(name)} {figure_text(name, value)}" for name, value in evaluation.metrics.items()]
+    return "".join(f", {one}" for one in values)
+
+
 def _interval_words(accuracy: Estimate) -> str:
     if accuracy.low is None or accuracy.high is None:
-        return ""  # all runs are right about as many images, from which no spread can be told
+        return ""  # all runs are right about as many images, so the spread is unknown
     return f"; 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}"
 
 
@@ -197,20 +214,20 @@ def _runs_table(setting: SettingEvaluation) -> Table:
 
 
 def _replicate_words(one: Evaluation) -> str:
-    """Return `seed 0`, `fold 1` or `seed 0, fold 1`, which tell runs apart; the name where neither is known."""
+    """Return `seed 0`, `fold 1` or `seed 0, fold 1`; the name where neither is known."""
     known = [f"{key} {safe_text(one.settings[key])}" for key in ("seed", "fold") if one.settings.get(key) is not None]
     return ", ".join(known) or safe_text(one.run)
 
 
 def render_evaluation(evaluation: Evaluation, console: Console) -> None:
-    """Print an evaluation for a person."""
+    """Print an evaluation."""
     low, high = wilson(evaluation.correct, evaluation.images)
     console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"), soft_wrap=True)
     console.print(
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", "bold green"),
             f" of {images_text(evaluation)} are right ({evaluation.correct:,}), 95 % interval {low:.2%} to "
-            f"{high:.2%}; loss {evaluation.loss:.4f}",
+            f"{high:.2%}; loss {evaluation.loss:.4f}{_metric_words(evaluation)}",
         )
     )
     for note in evaluation.notes:

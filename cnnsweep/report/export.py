@@ -24,7 +24,7 @@ _SETTING_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "lo
 
 
 def to_markdown(results: Results, top: int | None = None, sort: str | None = None) -> str:
-    """Return a table with the settings that vary, figures rounded; the best run is in bold."""
+    """Return a table with the hyperparameters that vary, metrics rounded; the best run is in bold."""
     best = starred_run(results)
     columns = results.sweep.axes or results.sweep.hyperparameters
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
@@ -64,7 +64,7 @@ def to_json(results: Results, top: int | None = None, sort: str | None = None) -
 
 
 def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
-    """Return what `results.json` says of the sweep, by the same names."""
+    """Return the sweep's values in `results.json`, by the same names."""
     fields = {
         field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep) if field.name != "objective"
     }
@@ -73,7 +73,7 @@ def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
 
 
 def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[int | None, RunResult]]:
-    """Return the runs in the order asked for, each with its place by the metric; all where `top` is None or 0.
+    """Return the runs in the given order, each with its place by the metric; all where `top` is None or 0.
 
     Runs that the sweep file no longer has come last, without a place.
     """

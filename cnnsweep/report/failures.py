@@ -19,7 +19,7 @@ LONGEST_SHARED = 100  # characters of the settings that they have in common
 
 
 def print_failures(results: Results, console: Console) -> None:
-    """Print, after an empty line, why runs failed and what to do; nothing where none did."""
+    """Print, after an empty line, the causes of failed runs and the next step; nothing without failures."""
     groups = group_failures(results)
     if not groups:
         return
@@ -38,11 +38,11 @@ def print_failures(results: Results, console: Console) -> None:
     if failed:
         which = f" {quoted(failed[0].runs[0].name)}" if len(failed) == 1 else ""
         print_fact(console, "logs", f"cnnsweep logs {quoted(results.folder)}{which}")
-        print_fact(console, "once mended", "the same 'cnnsweep run' command, with --retry-failed")
+        print_fact(console, "once fixed", "the same 'cnnsweep run' command, with --retry-failed")
 
 
 def _which(results: Results, group: FailureGroup) -> list[str]:
-    """Return what the runs have in common; examples where that is nothing, or too much."""
+    """Return the common hyperparameters of the runs; examples where there are none, or too many."""
     if len(group.runs) > 1:
         shared = settings_text(group.shared, results.sweep.axes)
         if shared and len(shared) <= LONGEST_SHARED:

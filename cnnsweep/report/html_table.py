@@ -1,4 +1,4 @@
-"""A small table for notebooks, whose cells hold nothing but text."""
+"""A small table for notebooks; its cells hold text alone."""
 
 from collections.abc import Sequence
 from html import escape
@@ -8,7 +8,7 @@ from cnnsweep.formatting.escape import safe_text
 
 
 def html_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]], note: str = "") -> str:
-    """Return a table as HTML; numbers have 5 digits, what is None is a dash."""
+    """Return a table as HTML; numbers have 5 digits, None is a dash."""
     head = "".join(f"<th>{_text(name)}</th>" for name in headings)
     body = "".join("<tr>" + "".join(f"<td>{_text(value)}</td>" for value in row) + "</tr>" for row in rows)
     below = f"<div>{_text(note)}</div>" if note else ""

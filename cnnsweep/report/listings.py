@@ -1,4 +1,4 @@
-"""What may be named in a sweep file, and what a sweep would train, as tables."""
+"""Tables of the names that a sweep file may have, and of the runs that a sweep would train."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def render_models(console: Console) -> None:
 
 
 def render_datasets(descriptions: Sequence[DatasetDescription], console: Console) -> None:
-    """Print every data set's name, what it is, and whether it is here."""
+    """Print every data set with its description and its state on this machine."""
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("name", no_wrap=True)
     table.add_column("here", no_wrap=True)
@@ -59,7 +59,7 @@ def render_runs(
     Args:
         duplicates: how many combinations repeat others.
         to_come: how many a search will choose later.
-        note: what is special about them, in a line.
+        note: a remark about them, in a line.
     """
     epochs = sum(run.hyperparameters.epochs for run in runs)
     rest = f"; {duplicates:,} more would train the same thing and are left out" if duplicates else ""

@@ -1,4 +1,4 @@
-"""The logs of a sweep's runs: which run a person means, what the log says, and what follows while the run trains."""
+"""Logs of a sweep's runs: finds, prints and follows them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RunLog:
 
 @dataclass(frozen=True, slots=True)
 class SweepLogs:
-    """The logs of a sweep, by what its journal says."""
+    """The logs of a sweep, from its journal."""
 
     paths: SweepPaths
     history: SweepHistory
@@ -83,7 +83,7 @@ class SweepLogs:
 
 
 def find_logs(path: Path, wanted: str | None) -> tuple[SweepLogs, RunLog | None]:
-    """Return the logs of the sweep in a folder, and that of the run that is wanted, or whose folder it is.
+    """Return the logs of the sweep in a folder, and the log of the wanted run or of the run with this folder.
 
     Raises:
         UsageError: no run, or several, are called so, or a run is named twice.
@@ -125,7 +125,7 @@ def follow(
     """Write the lines of a log, and those that come, until the run or its sweep ends.
 
     Args:
-        write: takes a line, safe to print, and returns whether anybody still reads.
+        write: takes a line, safe to print; returns False once the output is closed.
 
     Raises:
         ResultsError: log or journal cannot be read.

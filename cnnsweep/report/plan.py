@@ -18,7 +18,7 @@ from cnnsweep.report.timeline import end_text, percent_text, render_bars, schedu
 
 
 def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:
-    """Print the groups with their reasons, where they train if there are several places, and what it all will take."""
+    """Print the groups with their reasons, their devices if there are several, and the total cost."""
     runs = sum(len(cost.group.runs) for cost in forecast.groups)
     done = f", {count_text(forecast.done, 'run')} done already" if forecast.done else ""
     to_come = f", {count_text(forecast.to_come, 'run')} to be chosen later" if forecast.to_come else ""

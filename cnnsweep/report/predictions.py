@@ -18,7 +18,7 @@ class Picture:
     """A picture file with the probability of every class, or with the reason why there is none.
 
     Attributes:
-        warning: in what it is unlike the images that the model was trained on.
+        warning: its difference from the images that the model was trained on.
     """
 
     file: str
@@ -33,7 +33,7 @@ class Picture:
 
 
 def render_predictions(pictures: Sequence[Picture], classes: Sequence[str], count: int, console: Console) -> None:
-    """Print what the readable pictures show, one in a line."""
+    """Print the prediction for each readable picture, one in a line."""
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(overflow="fold")
     for _ in range(min(count, len(classes))):

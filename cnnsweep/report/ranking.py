@@ -1,4 +1,4 @@
-"""The ranked table of a sweep's runs, where each setting has one run, for a terminal of any width."""
+"""The ranked table of a sweep's runs, where each trial has one run, for a terminal of any width."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -17,11 +17,11 @@ from cnnsweep.types import RunStatus, end_words
 
 DEFAULT_TOP = 20
 EQUAL_LEGEND = "= exactly the {} of ★"
-ONE_RUN = "One run a setting: differences may be noise of the seed; `seeds: 5` tells."
+ONE_RUN = "One run a setting: differences may be noise of the seed; check with `seeds: 5`."
 
 
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
-    """Return the table of the first `top` runs (20 if None, all if 0), and what it leaves out."""
+    """Return the table of the first `top` runs (20 if None, all if 0), and the number of those left out."""
     ranked = rank_runs(results, sort)
     equal = equal_runs(results)
     shown = ranked[: (DEFAULT_TOP if top is None else top) or None]
@@ -34,7 +34,7 @@ def ranking(results: Results, top: int | None, sort: str | None, width: int) -> 
 
 
 def table_parts(results: Results, columns: Sequence[Column], rest: int, width: int) -> list[RenderableType]:
-    """Return the table, how many rows it leaves out, and which settings it has no room for."""
+    """Return the table, the number of rows left out, and the hyperparameters that it has no room for."""
     parts: list[RenderableType] = [build_table(columns, width)]
     if rest:
         parts.append(Text(f"… and {rest:,} more: --top 0 shows all", "dim"))
@@ -75,12 +75,12 @@ def _curve_column(results: Results, runs: Sequence[RunResult], styles: Sequence[
 
 
 def longest(runs: Iterable[RunResult]) -> int:
-    """Return how many epochs the longest of some runs has, or is to have: the width of their curves."""
+    """Return the number of epochs of the longest run, trained or planned: the width of their curves."""
     return max((max(run.epochs_done, run.epochs_planned or 0) for run in runs), default=0)
 
 
 def _best_epoch_column(runs: Sequence[RunResult]) -> list[Column]:
-    """Return the epoch whose figures are shown; no column where it is the last one of every run."""
+    """Return the epoch of the metrics that are shown; no column where it is the last one of every run."""
     if all(run.best_epoch in (None, run.epochs_done) for run in runs):
         return []
     return [Column("best at", [Text(str(run.best_epoch or UNKNOWN)) for run in runs], drop=8)]
@@ -97,7 +97,7 @@ def _time(run: RunResult) -> str:
 
 
 def _status_column(runs: Sequence[RunResult]) -> list[Column]:
-    """Return how runs ended, with the cause where there is room; no column where all of them finished."""
+    """Return the status of runs, with the cause where there is room; no column where all of them finished."""
     if all(run.status is RunStatus.FINISHED for run in runs):
         return []
     cells = []
@@ -117,5 +117,5 @@ def counts_words(results: Results, of: str = "") -> str:
 
 
 def run_words(results: Results, run: RunResult) -> str:
-    """Return what sets a run apart: the settings that vary, or its name where none does."""
+    """Return the hyperparameters of a run that vary, or its name where none does."""
     return settings_text(run.settings, results.sweep.axes) or safe_text(run.name)

@@ -13,7 +13,7 @@ def run_epochs_words(run: RunResult) -> str:
 
 
 def in_epoch_words(run: RunResult) -> str:
-    """Return where a run was best: `in epoch 37 of 40`, or `in epoch 2 (2 of 40 epochs done)` before its end."""
+    """Return the best epoch of a run: `in epoch 37 of 40`, or `in epoch 2 (2 of 40 epochs done)` before its end."""
     best = run.best_epoch or UNKNOWN
     if run.status is RunStatus.FINISHED or run.epochs_planned is None:
         return f"in epoch {best} of {run.epochs_done}"

@@ -51,7 +51,7 @@ def settings_table(
 
 
 def tie_legend(settings: Sequence[Setting], equal: Sequence[Setting]) -> str:
-    """Return what the marks mean; where the best cannot be judged, they are about the best of those that can."""
+    """Return the meaning of the marks; where the best cannot be tested, they refer to the best that can."""
     tied = [setting for setting in settings if setting.tied]
     legend = "★ best mean" + (", = exactly the same" if equal else "")
     if any(setting.place == 1 for setting in tied):
@@ -114,7 +114,7 @@ def _style(setting: Setting, is_starred: bool) -> str:
 
 
 def _status_column(shown: Sequence[Setting]) -> list[Column]:
-    """Return how many runs ended otherwise than planned; no column where all finished."""
+    """Return the number of runs that ended otherwise than planned; no column where all finished."""
     counts = [Counter(run.status for run in setting.runs) for setting in shown]
     if all(set(count) <= {RunStatus.FINISHED} for count in counts):
         return []

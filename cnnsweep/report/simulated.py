@@ -1,4 +1,4 @@
-"""Simulation of a sweep on clusters of several sizes, as a table or as JSON."""
+"""Schedules of a sweep on clusters of several sizes, to choose a size before paying for it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,14 @@ from cnnsweep.report.timeline import end_text, figures_to_json, percent_text, re
 Sizes = Sequence[tuple[Cluster, Schedule]]
 
 
-def render_simulation(forecast: Forecast, cluster: Cluster, sizes: Sizes, console: Console, now: datetime) -> None:
-    """Print the schedule on the cluster that was asked about, and what half and twice as many nodes would take."""
+def render_simulation(
+    forecast: Forecast, cluster: Cluster, sizes: Sizes, enough: int, console: Console, now: datetime
+) -> None:
+    """Print the schedule on the cluster, and a table of it with half and twice as many nodes.
+
+    Args:
+        enough: see `enough_nodes`.
+    """
     runs = sum(len(cost.group.runs) for cost in forecast.groups) + forecast.to_come
     title = f"{safe_text(forecast.name)}: {count_text(runs, 'run')} to train on {_in_words(cluster)}"
     console.print(Text(title, style="bold"))
@@ -50,24 +56,32 @@ def render_simulation(forecast: Forecast, cluster: Cluster, sizes: Sizes, consol
             cells.append(f"{paid * cluster.price:,.2f}")
         table.add_row(*cells, style="bold" if sized == cluster and len(sizes) > 1 else None)
     console.print(table)
+    units = count_text(cluster.with_nodes(enough).units, _unit(cluster))
+    verb = "is" if cluster.with_nodes(enough).units == 1 else "are"
+    console.print(Text(f"{units} ({count_text(enough, 'node')}) {verb} enough: more make it at most 5 % shorter"))
     for line in _notes(forecast, cluster, schedule):
         console.print(Text(line))
 
 
-def simulation_to_json(sizes: Sizes) -> list[dict[str, Any]]:
-    """Return one entry a size, the smallest first."""
+def simulation_to_json(sizes: Sizes, enough: int | None) -> list[dict[str, Any]]:
+    """Return an entry for each size, the smallest first.
+
+    Args:
+        enough: see `enough_nodes`.
+    """
     entries = []
     for cluster, schedule in sizes:
         used, paid = _hours(cluster, schedule)
         unit = _unit(cluster).lower()
         entry = {"nodes": cluster.nodes, "places": len(schedule.places), **figures_to_json(schedule)}
         entry |= {f"{unit}_hours_used": used, f"{unit}_hours_paid": paid, "lost_nodes": schedule.lost_nodes}
+        entry["enough_nodes"] = enough
         entries.append(entry | ({} if cluster.price is None else {"cost": paid * cluster.price}))
     return entries
 
 
 def _notes(forecast: Forecast, cluster: Cluster, schedule: Schedule) -> list[str]:
-    """Return what the figures rest on, and what stands in the way."""
+    """Return the assumptions, and the bottleneck."""
     if forecast.given_s is not None:
         notes = [f"a run and epoch takes {forecast.given_s:g} s, as given; --fuse K has K runs train together"]
     else:
@@ -102,7 +116,7 @@ def _unit(cluster: Cluster) -> str:
 
 
 def _hours(cluster: Cluster, schedule: Schedule) -> tuple[float, float]:
-    """Return for how many hours GPUs or cores train, and for how many they are there: from the start to the end."""
+    """Return the hours in which GPUs or cores train, and the hours from start to end that are paid."""
     paid = cluster.units * schedule.makespan_s / 3600
     busy = (schedule.training_s + schedule.wasted_s) / schedule.paid_s if schedule.paid_s else 0.0
     return paid * busy, paid

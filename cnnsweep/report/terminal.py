@@ -1,4 +1,4 @@
-"""A sweep's report for people: in words, tables and curves, as wide as the terminal."""
+"""A sweep's report in the terminal: words, tables and curves, as wide as it is."""
 
 from collections.abc import Iterator, Sequence
 
@@ -113,7 +113,7 @@ def _table(
 
 
 def final_summary(results: Results, console: Console) -> None:
-    """Print what `cnnsweep run` ends with: the best few, failures, and the next commands. `report` has the rest."""
+    """Print the end of `cnnsweep run`: the best few, failures, and the next commands. `report` has the rest."""
     settings = group_settings(results)
     if has_replicates(results):
         # Of an interrupted sweep, what has no figure yet makes no rows.
@@ -135,7 +135,7 @@ def final_summary(results: Results, console: Console) -> None:
 
 
 def heading(results: Results) -> Text:
-    """Return the sweep in words: what was trained on what, how it stands, and what decides."""
+    """Return the sweep in words: model, data set, status and objective."""
     sweep, objective = results.sweep, results.sweep.objective
     model = safe_text(sweep.model)  # none where models are compared
     threads = f", {count_text(sweep.threads, 'thread')}" if sweep.threads else ""
@@ -147,7 +147,7 @@ def heading(results: Results) -> Text:
     replicated = f" of {count_text(len({run.configuration for run in results.runs}), 'setting')}"
     text.append(f"\n{counts_words(results, replicated if has_replicates(results) else '')}{_search_words(results)}")
     if sweep.status != "finished":
-        go_on = "; the same 'cnnsweep run' command goes on" if sweep.status == "interrupted" else ""
+        go_on = "; resume it with the same 'cnnsweep run' command" if sweep.status == "interrupted" else ""
         text.append(f"; the sweep is {sweep.status}{go_on}", "magenta")
     text.append(f"\n{time_words(results)} on {safe_text(sweep.device)}{threads}, {safe_text(sweep.precision)}\n")
     better = "higher" if objective.mode == "max" else "lower"
@@ -170,7 +170,7 @@ def _scope_words(results: Results) -> str:
 
 
 def _search_words(results: Results) -> str:
-    """Return how settings were drawn and images split, ` (random search, 200 runs, seed 0; 5 folds)`."""
+    """Return the search and the split of images, ` (random search, 200 runs, seed 0; 5 folds)`."""
     parts = []
     if results.sweep.search is not None:
         search = results.sweep.search

@@ -21,7 +21,7 @@ _IDLE = "·"
 
 
 def render_bars(schedule: Schedule, console: Console) -> None:
-    """Print a line for each of the first places: what it trains from the start of the sweep to its end."""
+    """Print a line for each of the first slots with its work from the start of the sweep to its end."""
     of_place: list[list[Bar]] = [[] for _ in schedule.places]
     for bar in sorted(schedule.bars, key=lambda bar: bar.start_s):
         of_place[bar.place].append(bar)
@@ -74,7 +74,7 @@ def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
 
 
 def figures_to_json(schedule: Schedule) -> dict[str, Any]:
-    """Return what a schedule amounts to."""
+    """Return the summary of a schedule."""
     return {
         "seconds": schedule.makespan_s,
         "utilisation": schedule.utilisation,
@@ -87,7 +87,7 @@ def figures_to_json(schedule: Schedule) -> dict[str, Any]:
 
 
 def _names(places: Sequence[Place]) -> list[str]:
-    """Return what each place is called; those that share a name are numbered."""
+    """Return the name of each slot; those that share one are numbered."""
     names = [f"{place.node} {place.device}" if place.node else place.device for place in places]
     return [
         safe_text(f"{name} #{names[: number + 1].count(name)}" if names.count(name) > 1 else name)

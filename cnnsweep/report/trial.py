@@ -49,7 +49,7 @@ def render_run(results: Results, run: str, console: Console) -> None:
 
 
 def find_run(results: Results, wanted: str) -> RunResult:
-    """Return the run with this name or id, or the only one whose name or id begins so.
+    """Return the run with this name or id, or the only one with a name or id that begins with it.
 
     Raises:
         UsageError: no run, or several, are called that.
@@ -82,7 +82,7 @@ def _heading(results: Results, run: RunResult) -> Text:
 
 
 def _replicate_words(results: Results, run: RunResult) -> str:
-    """Return how the run stands among those of its setting, empty where it is the only one."""
+    """Return the rank of the run within its trial, empty where it is the only one."""
     if not any(other.configuration == run.configuration and other is not run for other in results.runs):
         return ""
     settings = group_settings(results)

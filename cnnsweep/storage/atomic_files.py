@@ -284,7 +284,10 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
     NaN and infinities, which JSON does not have, become null; lone surrogates become escapes, see `encoded`.
     """
-    text = json.dumps(_without_nan(value), indent=indent, ensure_ascii=False, allow_nan=False)
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    except ValueError:  # there are some
+        text = json.dumps(_without_nan(value), indent=indent, ensure_ascii=False, allow_nan=False)
     return encoded(text).decode()
 
 

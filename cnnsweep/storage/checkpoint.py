@@ -50,11 +50,10 @@ class LastCheckpoint:
 
 def on_cpu(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return copies for safetensors: on the CPU, contiguous, each with memory of its own."""
-    return {name: _on_cpu(weight) for name, weight in weights.items()}
-
-
-def _on_cpu(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+    return {
+        name: weight.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, weight in weights.items()
+    }
 
 
 def encode_last(record: EpochRecord, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> bytes:
@@ -65,7 +64,9 @@ def encode_last(record: EpochRecord, weights: Mapping[str, Tensor], optimizer: M
         optimizer: the state dict of a stock optimizer.
     """
     tensors = {_WEIGHTS + name: weight for name, weight in weights.items()}
-    state = _take_tensors(optimizer, tensors)
+    moved: dict[str, Tensor] = {}
+    state = _take_tensors(optimizer, moved, len(tensors))
+    tensors |= on_cpu(moved)
     about = {"version": VERSION, "record": {"run_id": record.run_id, **row_from_record(record)}, "optimizer": state}
     return save_safetensors(tensors, {_DESCRIPTION: json.dumps(about)})
 
@@ -152,7 +153,7 @@ def _decode_pickled(content: bytes) -> LastCheckpoint:
             raise ValueError("its members are larger than the file")
     fields = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     tensors: dict[str, Tensor] = {}
-    _take_tensors([fields["weights"], fields["optimizer"]], tensors, copies=False)
+    _take_tensors([fields["weights"], fields["optimizer"]], tensors)
     _refuse_hollow(tensors.values())
     return LastCheckpoint(_record(fields["record"]), fields["weights"], fields["optimizer"])
 
@@ -167,19 +168,27 @@ def _refuse_hollow(tensors: Iterable[Tensor]) -> None:
         raise ValueError("a tensor is larger than its memory")
 
 
-def _take_tensors(value: Any, tensors: dict[str, Tensor], *, copies: bool = True) -> Any:
-    """Move the tensors of nested dicts, lists and tuples into `tensors`; return the rest as JSON has it."""
-    if isinstance(value, Tensor):
-        name = f"optimizer.{len(tensors)}"
-        tensors[name] = _on_cpu(value) if copies else value
-        return {"tensor": name}
-    if isinstance(value, Mapping):  # pairs, since an optimizer's keys are numbers
-        return {"dict": [[key, _take_tensors(v, tensors, copies=copies)] for key, v in value.items()]}
-    if isinstance(value, tuple):
-        return {"tuple": [_take_tensors(v, tensors, copies=copies) for v in value]}
-    if isinstance(value, list):
-        return [_take_tensors(v, tensors, copies=copies) for v in value]
-    return value
+def _take_tensors(container: Any, tensors: dict[str, Tensor], first: int = 0) -> Any:
+    """Move the tensors of nested dicts, lists and tuples into `tensors`; return the rest as JSON has it.
+
+    Args:
+        first: the number of the first tensor, which is its name.
+    """
+    is_mapping = isinstance(container, Mapping)
+    kept: list[Any] = []
+    # One call a container, none a value: an optimizer's state has thousands.
+    for value in container.values() if is_mapping else container:
+        if isinstance(value, Tensor):
+            name = f"optimizer.{first + len(tensors)}"
+            tensors[name] = value
+            kept.append({"tensor": name})
+        elif isinstance(value, Mapping | tuple | list):
+            kept.append(_take_tensors(value, tensors, first))
+        else:
+            kept.append(value)
+    if is_mapping:  # pairs, since an optimizer's keys are numbers
+        return {"dict": list(map(list, zip(container, kept, strict=True)))}
+    return {"tuple": kept} if isinstance(container, tuple) else kept
 
 
 def _put_tensors(value: Any, tensors: Mapping[str, Tensor]) -> Any:

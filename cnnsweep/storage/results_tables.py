@@ -100,11 +100,11 @@ def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | N
         rows: of the table of runs.
     """
     ranked = rank_settings(rows, objective)
-    if not ranked or _mean_figure(ranked[0], objective.metric) is None:
+    if not ranked or _mean_value(ranked[0], objective.metric) is None:
         return None
     best = ranked[0]
-    figures, losses = ([None if name is None else row[name] for row in best] for name in _deciding(objective))
-    return str(best[objective.rank(figures, losses)[0]]["run"])
+    values, losses = ([None if name is None else row[name] for row in best] for name in _deciding(objective))
+    return str(best[objective.rank(values, losses)[0]]["run"])
 
 
 def _deciding(objective: Objective) -> tuple[str, str | None]:
@@ -117,16 +117,16 @@ def rank_settings(rows: Sequence[Mapping[str, Any]], objective: Objective) -> li
     for row in rows:
         settings.setdefault(row["configuration"], []).append(row)
     candidates = list(settings.values())
-    figures, losses = ([_mean_figure(rows, name) for rows in candidates] for name in _deciding(objective))
-    order = objective.rank(figures, losses)
+    values, losses = ([_mean_value(rows, name) for rows in candidates] for name in _deciding(objective))
+    order = objective.rank(values, losses)
     return [candidates[position] for position in order]
 
 
-def _mean_figure(rows: Sequence[Mapping[str, Any]], metric: str | None) -> float | None:
+def _mean_value(rows: Sequence[Mapping[str, Any]], metric: str | None) -> float | None:
     if metric is None or any(row["status"] in _FAILED for row in rows):
         return None
-    figures = [row[metric] for row in rows if row[metric] is not None]
-    return fmean(figures) if figures else None
+    values = [row[metric] for row in rows if row[metric] is not None]
+    return fmean(values) if values else None
 
 
 def _empty_run_row(metrics: Sequence[str]) -> dict[str, Any]:

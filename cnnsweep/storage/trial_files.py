@@ -56,7 +56,7 @@ class RunFiles:
         """Add an epoch's losses; `last.safetensors`, which follows, commits them."""
         epoch, steps = report.record.epoch, report.record.steps
         losses = enumerate(report.batch_losses.tolist(), start=(epoch - 1) * steps + 1)
-        lines = "".join(f"{epoch},{step},{loss!r}\n" for step, loss in losses)
+        lines = "".join([f"{epoch},{step},{loss!r}\n" for step, loss in losses])
         append_to(self.paths.batch_losses, lines, heading="epoch,step,loss\n", sync=True)
 
     def save_last(self, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""TensorBoard's event files as files: what of them stays when a run goes back, and what they hold."""
+"""TensorBoard's event files as files: rewinding, replacing and reading them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RECORD_OVERHEAD = 16  # bytes: a record's length and two checksums
 
 
 def drop_later_events(paths: RunPaths, epoch: int, batches: int) -> None:
-    """Keep a run's events up to an epoch; what came after, and a torn tail, is gone.
+    """Drop a run's events after an epoch, and a torn tail.
 
     TensorBoard's own way, `purge_step`, knows one step for all tags; here batches and epochs count apart. Each file is
     replaced by itself, so that it does no harm to be interrupted and done again.
@@ -47,7 +47,7 @@ def drop_later_events(paths: RunPaths, epoch: int, batches: int) -> None:
 
 
 def replace_evaluation_events(paths: RunPaths, summary: Summary, split: str, step: int) -> None:
-    """Have a run's board show an evaluation, in a file of its own, which replaces that of an earlier one.
+    """Write an evaluation into a run's event file of its own, which replaces that of an earlier one.
 
     It has one name for each split, so that neither a crash nor a second evaluation can show anything twice.
 
@@ -63,7 +63,7 @@ def replace_evaluation_events(paths: RunPaths, summary: Summary, split: str, ste
 
 
 def replace_session_start(paths: RunPaths, start: Sequence[Summary]) -> None:
-    """Have a run's row in the HParams view begin otherwise, where its files have other values or types.
+    """Rewrite the start of a run's row in the HParams view if its files have other values or types.
 
     Args:
         start: see `board_hparams.start_of_session`.

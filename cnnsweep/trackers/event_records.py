@@ -28,7 +28,7 @@ def write_record(write: Callable[[bytes], object], data: bytes) -> None:
 def read_records(file: BinaryIO) -> Iterator[bytes]:
     """Yield the data of an event file's records, up to the first that is not whole.
 
-    TensorBoard's own reader waits for a pipe, and takes as much memory as a record says that it is long.
+    TensorBoard's own reader waits for a pipe, and allocates the length that a record claims.
     """
     left = os.fstat(file.fileno()).st_size
     while len(header := file.read(_HEADER_BYTES)) == _HEADER_BYTES:

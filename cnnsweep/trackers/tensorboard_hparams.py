@@ -61,7 +61,7 @@ def start_of_session(
     kinds: Mapping[str, Kind],
     metrics: Sequence[str] = STANDARD,
 ) -> list[Summary]:
-    """Return what a run's row begins with: which columns the view has, and the run's values.
+    """Return the start of a run's row: the columns of the view, and the run's values.
 
     Args:
         settings: of every hyperparameter of the sweep, None where the run has no such: the view takes its columns from
@@ -92,7 +92,7 @@ def start_of_session(
 
 
 def end_of_session(status: RunStatus) -> Summary:
-    """Return what a run's row ends with."""
+    """Return the end of a run's row."""
     is_well = status in (RunStatus.FINISHED, RunStatus.STOPPED)
     end = SessionEndInfo(
         status=api_pb2.STATUS_SUCCESS if is_well else api_pb2.STATUS_FAILURE, end_time_secs=time.time()

@@ -72,7 +72,7 @@ class RunBoard:
         self._file.flush()
 
     def introduce(self, graph: GraphDef | None, images: Summary | None) -> None:
-        """Record which curves share a chart, the model's graph, and a grid of sample images."""
+        """Write the layout of the charts, the model's graph, and a grid of sample images."""
         self._add(custom_scalars(_charts(self._content.metrics)), 0)
         if graph is not None:
             self._add_event(Event(wall_time=time.time(), graph_def=graph.SerializeToString()))
@@ -81,7 +81,7 @@ class RunBoard:
         self._file.flush()
 
     def add_epoch(self, report: EpochReport) -> None:
-        """Record the scalars and histograms of an epoch, and the loss of each of its batches."""
+        """Write the scalars and histograms of an epoch, and the loss of each of its batches."""
         record = report.record
         scalars = {**record.metrics, "lr": record.lr, "duration": record.epoch_duration}
         values = [
@@ -95,13 +95,15 @@ class RunBoard:
         if self._content.batch_loss:
             first = (record.epoch - 1) * record.steps + 1
             for step, loss in enumerate(report.batch_losses.tolist(), start=first):
-                self._add(Summary(value=[Summary.Value(tag=BATCH_TAG, simple_value=loss)]), step)
-        self._sync()  # what the checkpoint says is there, is there
+                value = Summary.Value(tag=BATCH_TAG, simple_value=loss)
+                event = Event(wall_time=time.time(), step=step, summary=Summary(value=[value]))
+                write_record(self._file.write, event.SerializeToString())
+        self._sync()  # before the checkpoint commits the epoch
 
     def add_start(self, settings: Mapping[str, Any]) -> None:
-        """Record the hyperparameters, for the row of a run that trains in the HParams view.
+        """Write the hyperparameters: the row of a running run in the HParams view.
 
-        torch's `add_hparams` would make a second run, and hide figures and hyperparameters that the first one lacks.
+        torch's `add_hparams` would make a second run, and hide metrics and hyperparameters that the first one lacks.
         """
         if self._content.hparams:
             for summary in start_of_session(
@@ -158,7 +160,8 @@ def _histogram(tensor: Tensor) -> HistogramProto | None:
     torch's own writer counts in 1,549 bins with NumPy, which takes longer than a small network's whole epoch may.
     """
     flat = tensor.detach().float().reshape(-1)
-    low, high = (bound.item() for bound in flat.aminmax())
+    lowest, highest = flat.aminmax()
+    low, high = lowest.item(), highest.item()
     if not (low - low == 0.0 and high - high == 0.0):  # NaN or infinite
         return None
     top = high if high > low else low + max(abs(low), 1.0) * 1e-6

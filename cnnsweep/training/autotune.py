@@ -57,7 +57,7 @@ ALONE = Way(1)
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What was measured for runs of one kind.
+    """The measured steps of runs of one batch key.
 
     Attributes:
         way: the fastest.
@@ -106,7 +106,7 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
         largest = min(batch_size, _IMAGES)
         # Half of the budget buys the shortest comparison, so that there is time for some rounds.
         images = max(fewest, min(int(budget / 2 / _least_cost(Way(size), image_s)), largest))
-        # A whole batch says what the cores can do with this model, if it is to be had.
+        # A whole batch shows the rate that the cores reach with this model, if it is affordable.
         shown = largest if (_STEPS_ALONE + 1) * largest * image_s < budget else images
         alone = _Stepper(runs[:1], task, shown)
         alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
@@ -116,7 +116,7 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
         if shown > images:
             alone = _Stepper(runs[:1], task, images)
             alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
-        # More images a step cost less each than the few of the guess, so this says better how long the runs take.
+        # More images a step cost less each than the few of the guess, so this estimates the runs' time better.
         budget = min(budget, _budget_s(alone_s / images * images_trained_on * epochs))
         deadline, at_last = (time.perf_counter() + seconds for seconds in (budget, affordable))
         measured: dict[Way, float] = {}
@@ -152,7 +152,7 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
 
 
 def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibration:
-    """Return the fastest way to train so many runs; of ways that make no clear difference, the first measured.
+    """Return the fastest plan for this number of runs; of plans without a clear difference, the first measured.
 
     Args:
         alone_s, together_s: see `Calibration`.
@@ -180,7 +180,7 @@ def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibr
 
 
 def _budget_s(alone_s: float) -> float:
-    """Return how many seconds measuring may take for runs that take so many alone."""
+    """Return the seconds that measuring may take, given the seconds of the runs alone."""
     return max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _SHORT_SHARE * alone_s))
 
 

@@ -25,7 +25,7 @@ from cnnsweep.types import Choice, Run
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is trained on and what is held out: of the sweep, or of one fold.
+    """Training and held-out images, of the sweep or of one fold.
 
     Attributes:
         training, validation: positions in the images, int64; no validation is an empty tensor.
@@ -39,7 +39,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class TrainingTask:
-    """What all runs of a sweep share.
+    """The data that all runs of a sweep share.
 
     Attributes:
         parts: one for each fold, in their order; without k-fold a single one.
@@ -54,14 +54,14 @@ class TrainingTask:
     metrics: tuple[Choice, ...] = ()
 
     def part(self, run: Run) -> Part:
-        """Return what a run trains on and is measured on."""
+        """Return the training and held-out images of a run."""
         if run.fold is not None:
             return self.parts[run.fold]
         (only,) = self.parts
         return only
 
     def why_last_image_joins(self, run: Run) -> str | None:
-        """Return why the last image of an epoch is no batch of its own but joins the one before; None if it does not.
+        """Return the reason for which an epoch's last image joins the batch before; None if it does not.
 
         It would be left over, and the run's network cannot train on a single image: see `last_batch.py`.
         """
@@ -70,7 +70,7 @@ class TrainingTask:
         return self._why_not_a_single_image(run) if is_left_over else None
 
     def batch_lengths(self, run: Run) -> list[int]:
-        """Return how many images each batch of an epoch has; the last may have fewer than the others, or one more."""
+        """Return the number of images of each batch of an epoch; the last may have fewer, or one more."""
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
         lengths = [min(batch_size, images - start) for start in range(0, images, batch_size)]
         if self.why_last_image_joins(run) is not None:
@@ -172,7 +172,7 @@ def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[i
 
 
 def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit so many runs at once.
+    """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit this number of runs.
 
     Raises:
         DataError: the images cannot be read.
@@ -204,7 +204,7 @@ def _read(task: TrainingTask, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor
 
 
 def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:
-    """Return how many images are measured at once: little memory for large images, and for many runs."""
+    """Return the batch size of an evaluation: less for large images, and for many runs."""
     alone = min(1000, 4_000_000 // math.prod(image_shape))
     # Nothing is kept for a backward pass, so that a few runs take no more memory than they do in training.
     return max(16, min(alone, 4 * alone // runs))

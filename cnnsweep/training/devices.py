@@ -11,7 +11,7 @@ def choose_device(wish: str) -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto` prefers CUDA, then MPS, then the CPU.
 
     Raises:
-        UsageError: it is not on this machine; the message says which are.
+        UsageError: it is not on this machine; the message lists those that are.
     """
     if wish == "auto":
         wish = available_devices()[0]
@@ -45,7 +45,7 @@ def choose_devices(wish: str) -> tuple[torch.device, ...]:
 
 
 def describe_device(device: torch.device) -> str:
-    """Return a device in a person's words."""
+    """Return a device in words."""
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Outcomes of runs that raised: the kind of failure, and its cause in one line."""
+"""Classification of exceptions: kind and cause of a failed run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Class = TypeVar("Class", bound=type)
 
 
 def calls_a_model(kind: Class) -> Class:
-    """Mark a class whose methods call a model: what is raised below them, and not by us, is the model's.
+    """Mark a class whose methods call a model: an error from below them, and not of our code, is the model's.
 
     Methods are found in a traceback by their code, so that marking costs nothing when they are called.
     """
@@ -37,7 +37,7 @@ def calls_a_model(kind: Class) -> Class:
 
 
 def failed_outcome(run: Run, error: Exception) -> RunOutcome:
-    """Return how a run ended in which something was raised."""
+    """Return the outcome of a run that raised an error."""
     kind = failure_kind(run, error)
     cause = one_line(error)
     if kind is FailureKind.MEMORY:
@@ -49,7 +49,7 @@ def failed_outcome(run: Run, error: Exception) -> RunOutcome:
 
 
 def failure_kind(run: Run, error: Exception) -> FailureKind:
-    """Return what an error comes from that was raised while a run trained alone."""
+    """Return the cause of an error of a run that trained alone."""
     if is_out_of_memory(error):
         return FailureKind.MEMORY
     if isinstance(error, DataError):
@@ -63,7 +63,7 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if memory ran out, also where another error was made of that."""
+    """True if memory ran out, also if another error was raised from that."""
     for one in _with_causes(error):
         if isinstance(one, torch.OutOfMemoryError | MemoryError):
             return True
@@ -81,7 +81,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _memory_words(error: BaseException) -> str:
-    """Return how much was asked for: without what was free then, so that equal failures have equal causes."""
+    """Return the size of the failed allocation, without the free memory, so that equal failures have equal causes."""
     for one in _with_causes(error):
         if found := _ASKED_FOR.search(str(one)):
             return f"tried to allocate {found['amount']}"

@@ -17,7 +17,7 @@ def flop_of_step(model: nn.Module, images: Tensor) -> int:
     """Return the floating-point operations that convolutions and linear layers need to train on these images (N, …).
 
     Forward, the weights' gradients and, where something before wants them, the inputs': what a product needs, twice its
-    multiplications. Whatever else a model does is not counted, so the figure is rather low.
+    multiplications. Whatever else a model does is not counted, so the number is rather low.
 
     `torch.utils.flop_counter` counts more, but takes 1.6 s to be imported and used for the first time.
     """

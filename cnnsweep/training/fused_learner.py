@@ -30,7 +30,7 @@ class FusedProgram:
     other: no arithmetic ever crosses from slice to slice.
 
     Raises:
-        FusionError: the model cannot be fused; the message says why.
+        FusionError: the model cannot be fused; the message has the reason.
     """
 
     def __init__(

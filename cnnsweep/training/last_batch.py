@@ -1,4 +1,4 @@
-"""A trial of whether a network can train on a single image, which the last batch of an epoch may be left with.
+"""Test of training on a single image, which may be left for the last batch of an epoch.
 
 Batch norm behind a pooling to 1×1 cannot: it has one value a channel, and nothing to normalise it by. Nor can a network
 that squeezes its output. There the last image joins the batch before, which is then one image longer.
@@ -25,7 +25,7 @@ _known: dict[tuple[object, ...], str | None] = {}  # by what decides it: asked b
 def why_not_a_single_image(
     run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
 ) -> str | None:
-    """Return why a run's network cannot train on one image though it can on two, in a few words; None if it can.
+    """Return the reason for which a network can train on two images but not on one, in a few words; None if it can.
 
     A step of training is tried, on images that lie in memory as those of training do.
     """
@@ -36,7 +36,7 @@ def why_not_a_single_image(
         with kept_generators(device):
             why = _failure(1, run, image_shape, num_classes, device, precision)
             if why is not None and _failure(2, run, image_shape, num_classes, device, precision) is not None:
-                why = None  # it fails anyway: training says how
+                why = None  # it fails anyway: training reports it
         _known[key] = why
     return _known[key]
 
@@ -44,7 +44,7 @@ def why_not_a_single_image(
 def _failure(
     count: int, run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
 ) -> str | None:
-    """Return how a step on so many images fails, or None."""
+    """Return the error of a step on this number of images, or None."""
     draws = torch.Generator().manual_seed(derive_seed(0, "single image"))
     pixels = torch.randint(0, 256, (count, 1, *image_shape), dtype=torch.uint8, generator=draws).to(device)
     scale = PixelScale((0.5,) * image_shape[0], (0.5,) * image_shape[0])
@@ -55,7 +55,7 @@ def _failure(
         loss = losses.item()
     except CnnSweepError:
         return None  # it cannot be built at all
-    except Exception as error:  # a person's own model may raise anything
+    except Exception as error:  # the user's model may raise anything
         if is_out_of_memory(error):
             return None
         return "batch norm" if "more than 1 value per channel" in str(error) else one_line(error)

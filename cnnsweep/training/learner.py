@@ -22,10 +22,10 @@ from cnnsweep.types import Run
 
 
 class Program(Protocol):
-    """What the trainer drives. A position is a run's place in the program, from 0 to K - 1.
+    """K models in training, as the trainer sees them. A position is that of a run in the learner, from 0 to K - 1.
 
     Runs that see the same batches share them: images of G ≤ K different batches come side by side in the channels, in
-    channels-last memory order, and batch g belongs to K/G consecutive runs. Figures go back as (K,) tensors on the
+    channels-last memory order, and batch g belongs to K/G consecutive runs. Losses are (K,) tensors on the
     device, so that nothing waits for it.
     """
 
@@ -38,7 +38,7 @@ class Program(Protocol):
             images: (N, G·C, H, W) float32.
             labels: (G, N) int64.
             rates: each run's learning rate for this step.
-            seeds: each run's seed for what the forward pass draws, such as dropout.
+            seeds: each run's seed for the draws of the forward pass, such as dropout.
 
         Returns:
             The mean loss of each run (K,), and the output that it comes from, before the step.
@@ -60,10 +60,10 @@ class Program(Protocol):
         """Return the stock optimizer's state dict."""
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
-        """Put a run back to where a checkpoint left it."""
+        """Put a run back to a checkpoint."""
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Let every other run leave."""
+        """Drop every other run."""
 
 
 @calls_a_model
@@ -139,5 +139,5 @@ class PlainProgram:
 
 
 def forward_seed(run: Run, epoch: int, step: int) -> int:
-    """Return the seed for what one training step of a run draws in its forward pass."""
+    """Return the seed of a run's forward pass in one training step."""
     return derive_seed(run.hyperparameters.seed, "forward", epoch, step)

@@ -1,8 +1,8 @@
-"""The programs of a group: one or several in turn that use all threads, or several side by side on one thread each.
+"""The learners of a group: one or several in turn that use all threads, or several side by side on one thread each.
 
-Where layers are small, threads that share every operation wait for each other at the end of each; programs on a thread
-of their own meet at the end of an epoch only. What draws random numbers cannot be trained so: all threads draw from one
-generator.
+If layers are small, threads that share every operation wait for each other at the end of each; learners on threads of
+their own meet at the end of an epoch only. Models that draw random numbers cannot be trained so: all threads draw from
+one generator.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ Result = TypeVar("Result")
 
 
 class Programs:
-    """Programs of consecutive runs; a position counts the runs of all.
+    """Learners of consecutive runs; a position counts the runs of all.
 
     Args:
-        runs: of each program.
-        build: makes the program of some runs.
-        is_threaded: give each a thread of the CPU; otherwise they take turns, each with all threads. Where there are
-            more programs than threads, they wait for a free one.
+        runs: of each learner.
+        build: returns the learner of some runs.
+        is_threaded: give each a CPU thread; otherwise they take turns, each with all threads. If there are more
+            learners than threads, they wait for a free one.
 
     Attributes:
-        is_cancelled: another thread has failed, or a person wants to stop: what is on a thread looks here.
+        is_cancelled: another thread has failed, or the user stops the sweep; every thread checks this before a step.
     """
 
     def __init__(
@@ -57,9 +57,9 @@ class Programs:
         return list(zip(self._programs, self._slices(), strict=True))
 
     def on_each(self, call: Callable[[Program, slice], Result]) -> list[Result]:
-        """Call with every program and the positions of its runs, side by side or in turn; return the results in order.
+        """Call with every learner and the positions of its runs, side by side or in turn; return the results in order.
 
-        When one raises, or a person interrupts, the others are cancelled and waited for.
+        If one raises, or the user interrupts, the others are cancelled and joined.
         """
         if self._threads is None:
             return [call(program, part) for program, part in self.parts]

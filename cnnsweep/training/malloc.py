@@ -7,7 +7,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8  # from glibc's malloc
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc not to hand freed pages back to the kernel; return whether that was done.
+    """Stop glibc's malloc from returning freed pages to the kernel; return True if that is possible.
 
     A training step allocates and frees activations of many megabytes. By default glibc maps each anew, and every page
     of it faults: up to half of a small network's step. The process keeps its peak instead. Harmless where there is no

@@ -16,7 +16,7 @@ _SHARE = 0.7  # of the free memory, for a group
 
 
 def run_bytes(run: Run, task: TrainingTask) -> int:
-    """Return the foreseen bytes of one run in training: weights, gradients, optimizer, activations."""
+    """Return the expected bytes of one run in training: weights, gradients, optimizer, activations."""
     program = PlainProgram(run, task.images.image_shape, task.num_classes, task.device, task.precision)
     images, labels = next(training_batches(task, [run], [1]))
     seen: dict[int, int] = {}
@@ -35,6 +35,6 @@ def run_bytes(run: Run, task: TrainingTask) -> int:
 
 
 def runs_that_fit(run: Run, task: TrainingTask) -> int:
-    """Return how many runs like this one a group may have."""
+    """Return the number of runs like this one that fit in memory."""
     free = torch.cuda.mem_get_info(task.device)[0] if task.device.type == "cuda" else free_memory_bytes()
     return max(1, int(_SHARE * free / max(run_bytes(run, task), 1)))

@@ -1,4 +1,4 @@
-"""In what numbers a sweep computes: `fp32`, `bf16` (mixed: weights stay float32) or `fp64`."""
+"""Number types of a sweep: `fp32`, `bf16` (mixed: weights stay float32) or `fp64`."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -19,5 +19,5 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 
 def sum_dtype(device: torch.device) -> torch.dtype:
-    """Return the type in which figures are summed over many images."""
+    """Return the type of sums over many images."""
     return torch.float32 if device.type == "mps" else torch.float64  # MPS has no float64

@@ -1,4 +1,4 @@
-"""The one loop: it trains the K runs of a group, and after each epoch hands K reports up and gets K decisions back."""
+"""The training loop: it trains the K runs of a group, and after each epoch reports them and gets decisions back."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from cnnsweep.types import Decision, EpochRecord, EpochReport, FailureKind, Run,
 
 
 class GroupError(Exception):
-    """A group of several runs cannot go on together; the runs are as they were after the last epoch written down.
+    """A group that cannot train fused; its runs are as they were after the last recorded epoch.
 
     Attributes:
         remaining: the runs that have not ended.
@@ -76,13 +76,13 @@ def train_group(
             while lanes:
                 epoch = _Epoch.next_of(lanes)
                 train = partial(_train_part, epoch, task, watcher, programs)
-                figures: list[_Figures | None] = []
+                measured_runs: list[_Measured | None] = []
                 if programs.is_threaded:
-                    figures += chain.from_iterable(programs.on_each(train))
+                    measured_runs += chain.from_iterable(programs.on_each(train))
                 else:
                     for program, part in programs.parts:
-                        figures += train(program, part)
-                _end_epoch(epoch, programs, lanes, figures, watcher)
+                        measured_runs += train(program, part)
+                _end_epoch(epoch, programs, lanes, measured_runs, watcher)
     except FolderError:
         raise
     except Exception as error:
@@ -100,10 +100,10 @@ def _lane(runs: Sequence[Run], group: RunGroup) -> Lane:
 
 
 def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
-    """Return what trains a group, a position for each trajectory.
+    """Return the learners of a group, with a position for each trajectory.
 
     Raises:
-        FusionError: it needs a fused model, and there can be none.
+        FusionError: its models cannot be fused.
     """
     about = (task.images.image_shape, task.num_classes, task.device, task.precision)
 
@@ -115,7 +115,7 @@ def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
 
 
 def _begin(programs: Programs, lanes: list[Lane], watcher: Watcher, checkpoints: Mapping[str, LastCheckpoint]) -> None:
-    """Put every slot to its checkpoint, and let those leave that have already ended there."""
+    """Restore the checkpoint of every slot, and drop those that have already ended."""
     for position, lane in enumerate(lanes):
         resume(programs, position, lane, checkpoints)
     start_along(lanes)
@@ -123,15 +123,15 @@ def _begin(programs: Programs, lanes: list[Lane], watcher: Watcher, checkpoints:
     if common_epoch(lanes):
         decisions = watcher.resumed([member.run.id for lane in lanes for member in lane.members])
         outcomes = _outcomes(lanes, lanes[0].progress, decisions, {})
-    # A kill between the last checkpoint and the run's end leaves a complete run that nobody knows of.
+    # A kill between the last checkpoint and the run's end leaves a complete run without an outcome.
     _let_leave(programs, lanes, outcomes, watcher)
 
 
 def _end_epoch(
-    epoch: _Epoch, programs: Programs, lanes: list[Lane], figures: Sequence[_Figures | None], watcher: Watcher
+    epoch: _Epoch, programs: Programs, lanes: list[Lane], measured_runs: Sequence[_Measured | None], watcher: Watcher
 ) -> None:
-    """Report an epoch, and let those leave that end with it, by themselves or by a decision."""
-    reports = _reports(epoch, programs, lanes, figures)
+    """Report an epoch, and drop the slots that end with it, by themselves or by a decision."""
+    reports = _reports(epoch, programs, lanes, measured_runs)
     decisions = watcher.epoch_ended(reports) if reports else {}
     divergences = {report.record.run_id: report.record.divergence for report in reports}
     outcomes = _outcomes(lanes, epoch.progress, decisions, divergences)
@@ -148,14 +148,14 @@ def _let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, Run
 def _outcomes(
     lanes: Sequence[Lane], progress: int, decisions: Mapping[str, Decision], divergences: Mapping[str, str | None]
 ) -> dict[str, RunOutcome]:
-    """Return how runs end that are so far on the way, in an epoch that may not be their last."""
+    """Return the outcomes of runs at this progress that end before their last epoch."""
     there = [(member.run.id, member.epochs_done) for member in at_progress(lanes, progress)]
     outcomes = [_outcome(run_id, epoch, decisions.get(run_id), divergences.get(run_id)) for run_id, epoch in there]
     return {outcome.run_id: outcome for outcome in outcomes if outcome is not None}
 
 
 def _outcome(run_id: str, epoch: int, decision: Decision | None, divergence: str | None = None) -> RunOutcome | None:
-    """Return how a run ends before its last epoch, or None."""
+    """Return the outcome of a run that ends before its last epoch, or None."""
     if divergence is not None:
         cause = f"epoch {epoch}: {divergence}; try a smaller lr"
         return RunOutcome(run_id, RunStatus.DIVERGED, cause, failure=FailureKind.DIVERGED)
@@ -167,7 +167,7 @@ def _outcome(run_id: str, epoch: int, decision: Decision | None, divergence: str
 
 
 def _divergence(batch_losses: Tensor, val_loss: float | None, weights: Mapping[str, Tensor]) -> str | None:
-    """Return in words what became infinite or NaN in an epoch, or None."""
+    """Return the value that became infinite or NaN in an epoch, in words; None if all are finite."""
     finite = torch.isfinite(batch_losses)
     if not finite.all():
         batch = int((~finite).nonzero()[0, 0])
@@ -225,14 +225,14 @@ class _Epoch:
 
 
 def _reports(
-    epoch: _Epoch, programs: Programs, lanes: Sequence[Lane], figures: Sequence[_Figures | None]
+    epoch: _Epoch, programs: Programs, lanes: Sequence[Lane], measured_runs: Sequence[_Measured | None]
 ) -> list[EpochReport]:
     """Move every slot on by the epoch, and return a report of each run that had not done it."""
     # Of a group's time, each run has its share.
     seconds = (time.perf_counter() - epoch.start) / max(1, sum(len(members) for members in epoch.due))
     reports = []
     for position, (lane, number, members, measured) in enumerate(
-        zip(lanes, epoch.numbers, epoch.due, figures, strict=True)
+        zip(lanes, epoch.numbers, epoch.due, measured_runs, strict=True)
     ):
         if not lane.members:  # it trains along, or would if its program trained
             lane.epochs_done = number
@@ -265,8 +265,8 @@ def _reports(
 
 
 @dataclass(frozen=True, slots=True)
-class _Figures:
-    """What an epoch of one run gave, on the CPU.
+class _Measured:
+    """Metrics of an epoch of one run, on the CPU.
 
     Attributes:
         batch_losses: (steps,) float64.
@@ -280,13 +280,13 @@ class _Figures:
 
 
 class _CancelledError(Exception):
-    """Another program of the group has failed, or a person wants to stop."""
+    """Another learner of the group has failed, or the user stops the sweep."""
 
 
 def _train_part(
     epoch: _Epoch, task: TrainingTask, watcher: Watcher, programs: Programs, program: Program, part: slice
-) -> Sequence[_Figures | None]:
-    """Train the runs of one program for an epoch and measure them on the held-out images of their fold."""
+) -> Sequence[_Measured | None]:
+    """Train the runs of one learner for an epoch and evaluate them on the held-out images of their fold."""
     runs, epochs = [lane.run for lane in epoch.lanes[part]], epoch.numbers[part]
     if epoch.is_done(part):  # it just waits: no other learner depends on it
         return [None] * len(runs)
@@ -314,11 +314,11 @@ def _train_part(
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
     mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
     measured = joined(sums.values(mean_losses, images_in_all), validation)
-    return [_Figures(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
+    return [_Measured(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
 
 
 def _validate(program: Program, runs: Sequence[Run], task: TrainingTask) -> Values | None:
-    """Return the metrics of each run on the held-out images; None where there are none."""
+    """Return the metrics of each run on the held-out images; None without such images."""
     held_out = len(task.part(runs[0]).validation)
     if not held_out:
         return None

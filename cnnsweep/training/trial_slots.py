@@ -1,4 +1,4 @@
-"""The trajectories of a group on their way: who is how far, who waits, who leaves."""
+"""Trial slots: the progress of each trajectory of a group, and the ends of its runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cnnsweep.types import Run, RunGroup, RunOutcome, RunStatus
 
 @dataclass(slots=True)
 class Member:
-    """A run of a lane, and how far it is."""
+    """A run of a slot, and its progress."""
 
     run: Run
     epochs_done: int = 0
@@ -26,15 +26,15 @@ class Member:
 
 @dataclass(slots=True)
 class Lane:
-    """One trajectory on its way, at one position of the program.
+    """One trajectory in training, at one position of the learner.
 
     Attributes:
-        members: the runs that it is recorded for and that have not ended.
-        goal: the epoch after which they wait, if there is one.
-        epochs_done: where its weights are. Where a crash came while a group's epoch was written down, some lanes are
-            one epoch ahead of others. They wait: they train along, so that the program and with it every rounding is
-            what it would have been, and are then put back to `checkpoint`. A whole program that is ahead just waits.
-        along: the last epoch for which it trains along, once it has no members: what it holds then means nothing.
+        members: its active runs.
+        goal: the stop epoch, if there is one.
+        epochs_done: by its weights. After a crash in the middle of recording a group's epoch, some slots are one epoch
+            ahead. They train along, so that the learner, and with it every rounding, is that of an uninterrupted
+            sweep, and are then put back to `checkpoint`. If a whole learner is ahead, it just waits.
+        along: the last epoch for which it trains along without members; its weights mean nothing then.
     """
 
     run: Run
@@ -50,12 +50,12 @@ class Lane:
         return self.epochs_done - (self.goal or 0)
 
     def epoch_at(self, progress: int) -> int:
-        """Return which epoch of its own that is."""
+        """Return the slot's own epoch at this progress."""
         return progress + (self.goal or 0)
 
 
 def resume(programs: Programs, position: int, lane: Lane, checkpoints: Mapping[str, LastCheckpoint]) -> None:
-    """Put a lane to where the last of its members is."""
+    """Restore the checkpoint of the slot's slowest run."""
     if not lane.members:
         return
     for member in lane.members:
@@ -69,7 +69,7 @@ def resume(programs: Programs, position: int, lane: Lane, checkpoints: Mapping[s
 
 
 def start_along(lanes: Sequence[Lane]) -> None:
-    """Put lanes that only train along to where the others begin: their weights change no figure of another."""
+    """Start slots that only train along with the slowest of the others: their weights change no metric of another."""
     slowest = min(lane.progress for lane in lanes if lane.members)
     for lane in lanes:
         if not lane.members:
@@ -77,13 +77,13 @@ def start_along(lanes: Sequence[Lane]) -> None:
 
 
 def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunOutcome]) -> list[RunOutcome]:
-    """Take runs that have ended out of their lanes, and lanes without runs out of program and list.
+    """Remove ended runs from their slots, and slots without runs from learner and list.
 
     Args:
         outcomes: of runs that end before their last epoch, by id.
 
     Returns:
-        How the runs that left have ended.
+        The outcomes of the removed runs.
     """
     slowest = min((lane.progress for lane in lanes if lane.members), default=0)
     ended = []
@@ -93,7 +93,7 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
             outcome = outcomes.get(member.run.id)
             is_interrupted = outcome is not None and outcome.status is RunStatus.INTERRUPTED
             if lane.progress > slowest and not is_interrupted:
-                continue  # those ahead keep their place until the others have caught up
+                continue  # slots ahead keep their position until the others have caught up
             if member.is_complete and (outcome is None or outcome.status is not RunStatus.DIVERGED):
                 outcome = RunOutcome(member.run.id, RunStatus.FINISHED)
             elif outcome is None and lane.goal is not None and member.epochs_done >= lane.goal:
@@ -104,7 +104,7 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
         if lane.members or lane.along > lane.epochs_done:
             staying.append(position)
     if not any(lane.members for lane in lanes):
-        staying.clear()  # there is nobody left to train along with
+        staying.clear()  # no run is left to train along with
     if 0 < len(staying) < len(lanes):
         programs.keep(staying)
     lanes[:] = [lanes[position] for position in staying]
@@ -112,12 +112,12 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
 
 
 def at_progress(lanes: Sequence[Lane], progress: int) -> list[Member]:
-    """Return the runs that are so far on the way, no farther and no less."""
+    """Return the runs at exactly this progress."""
     return [member for lane in lanes for member in lane.members if member.epochs_done == lane.epoch_at(progress)]
 
 
 def common_epoch(lanes: Sequence[Lane]) -> int | None:
-    """Return how far all runs are, or None if some are ahead of others."""
+    """Return the epoch of all runs, or None if some are ahead of others."""
     epochs = {member.epochs_done for lane in lanes for member in lane.members}
     return epochs.pop() if len(epochs) == 1 else None
 
@@ -132,7 +132,7 @@ def only(group: RunGroup, run_ids: Collection[str]) -> RunGroup:
 
 
 def interruption_of_all(lanes: Sequence[Lane]) -> dict[str, RunOutcome]:
-    """Return the outcome of every run, by id, when a person stops the sweep."""
+    """Return the outcome of every run, by id, when the user stops the sweep."""
     return {
         member.run.id: RunOutcome(member.run.id, RunStatus.INTERRUPTED, f"interrupted after epoch {member.epochs_done}")
         for lane in lanes

@@ -1,4 +1,4 @@
-"""Proof, before a group trains, that its fused program does what its runs would do alone."""
+"""Verification, before a group trains, that its fused learner equals its single runs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _TOLERANCE_FP32 = 1e-2  # where the device has no float64
 
 
 def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
-    """Compare one step of the fused program with each run's own: losses, gradients, weights after it, evaluation.
+    """Compare a step of the fused learner with each run's own: losses, gradients, weights after it, evaluation.
 
     Both compute in float64 on some images of the first real batch, dropout and augmentation included.
 
     Raises:
-        FusionError: they differ; the message says in what.
+        FusionError: they differ; the message names the tensor.
     """
     precision, tolerance = ("fp32", _TOLERANCE_FP32) if task.device.type == "mps" else ("fp64", _TOLERANCE)
     about = (task.images.image_shape, task.num_classes, task.device, precision)
@@ -66,9 +66,9 @@ def _step(program: Program, runs: Sequence[Run], images: Tensor, labels: Tensor)
 
 
 def _compare(what: str, fused: Mapping[str, Tensor], plain: Mapping[str, Tensor], tolerance: float) -> None:
-    """Compare every element, allowing `tolerance` of the largest one anywhere: some are zero but for rounding.
+    """Compare every element with `tolerance` times the largest one: some are zero but for rounding.
 
-    Whole numbers and truth values have to be equal, and so has what is infinite.
+    Integers, booleans and infinite values have to be equal.
     """
     if fused.keys() != plain.keys():
         raise FusionError(f"its fused form has other {what}s: {', '.join(sorted(fused.keys() ^ plain.keys())[:3])}")

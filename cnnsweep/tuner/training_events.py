@@ -152,7 +152,7 @@ class TrainingEvents:
             yield
         except ExecutionError:
             with self.stop.deferred():
-                self.interrupt("there was nobody to train it")
+                self.interrupt("no worker available")
                 self.callbacks.on_sweep_end("interrupted")
             raise
         except FolderError as error:

@@ -103,7 +103,7 @@ class TrialQueue:
         if not self.runs:
             raise UsageError("exclude: its conditions leave the search no setting to train")
         if not new:
-            callbacks.on_log("no further setting was found that is not excluded: the search ends here")
+            callbacks.on_log("search space exhausted: every remaining configuration is excluded or already trained")
         return True
 
     def _is_pending(self, run: Run) -> bool:

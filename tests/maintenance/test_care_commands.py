@@ -53,7 +53,7 @@ def test_doctor_finds_says_what_to_do_and_mends(call, folder):
     code, out, _ = call("doctor", folder)
     assert code == 1
     assert "✗ runs.csv" in out
-    assert f"→ mend it with: cnnsweep doctor {folder} --repair" in out
+    assert f"→ repair it with: cnnsweep doctor {folder} --repair" in out
     code, out, _ = call("doctor", folder, "--repair")
     assert code == 0
     assert out.splitlines()[0] == "wrote runs.csv anew"

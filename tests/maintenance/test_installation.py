@@ -14,15 +14,9 @@ from cnnsweep.maintenance.render import findings_to_json
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("CNNSWEEP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def findings(tmp_path, cache):
+def findings(tmp_path):
     def found():
-        return check_installation(tmp_path / "data", tmp_path)
+        return check_installation(tmp_path)
 
     return found
 
@@ -47,9 +41,7 @@ def installed(monkeypatch, **versions):
 def test_this_installation_is_sound(findings):
     found = findings()
     assert not has_problems(found), [f for f in found if f.level is Level.PROBLEM]
-    assert {"python", "packages", "torch", "device", "threads", "extras", "data", "cache", "disk"} <= {
-        finding.subject for finding in found
-    }
+    assert {"python", "packages", "torch", "device", "extras", "disk"} <= {finding.subject for finding in found}
     assert "a training step works" in of(found, "device")[-1].words
     assert json.loads(findings_to_json(found))["sound"] is True
 
@@ -96,47 +88,13 @@ def test_a_device_that_cannot_train_is_a_problem(findings, monkeypatch):
     assert "no kernel image is available" in found.words
 
 
-def test_an_incomplete_data_set_is_told_with_what_is_missing(findings, tmp_path):
-    raw = tmp_path / "data" / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    (raw / "train-images-idx3-ubyte").touch()
-    first, _ = of(findings(), "data")
-    assert first.level is Level.NOTE
-    assert "fashion_mnist is incomplete" in first.words
-    assert "FashionMNIST/raw/train-labels-idx1-ubyte" in first.words
-
-
-def test_a_cache_that_cannot_be_written_is_told(findings, cache):
-    cache.write_text("a file")
-    (found,) = of(findings(), "cache")
-    assert found.level is Level.NOTE
-    assert "cannot be written" in found.words
-
-
-def test_a_limit_on_memory_is_told(findings, monkeypatch):
-    import resource
-
-    monkeypatch.setattr(resource, "getrlimit", lambda _name: (2_000_000_000, resource.RLIM_INFINITY))
-    (found,) = of(findings(), "limits")
-    assert found.words == "the size of a file is limited to 2.0 GB; memory is limited to 2.0 GB"
-
-
-def test_more_threads_than_cores_are_told(findings, monkeypatch):
-    import torch
-
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 999)
-    (found,) = of(findings(), "threads")
-    assert found.level is Level.NOTE
-    assert "set OMP_NUM_THREADS=" in found.remedy
-
-
 def test_a_check_that_fails_itself_does_not_end_the_others(findings, monkeypatch):
     def fail():
         raise OSError("torn\x1b[31m")
 
-    monkeypatch.setattr(installation, "_tensorboard", fail)
+    monkeypatch.setattr(installation, "_extras", fail)
     found = findings()
-    (broken,) = of(found, "tensorboard")
+    (broken,) = of(found, "extras")
     assert broken.level is Level.PROBLEM
     assert "\x1b" not in broken.words
     assert of(found, "disk")

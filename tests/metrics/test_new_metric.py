@@ -142,6 +142,16 @@ def test_an_own_metric_is_in_the_report_the_page_and_a_comparison(tmp_path: Path
     assert "val_TopTwo" in command("compare", tmp_path / "a", tmp_path / "b", "--metric", "val_TopTwo")
 
 
+def test_a_checkpoint_is_measured_by_it_if_its_code_is_allowed(tmp_path: Path, own: Path):
+    sweep(tmp_path / "s", overrides=chosen(own))
+    best = api.load(tmp_path / "s").best
+    arguments = ("evaluate", best.folder, "--split", "val", "--json")
+    found = json.loads(command(*arguments, "--allow-code"))
+    assert found["metrics"]["TopTwo"] == pytest.approx(best.figures["val_TopTwo"], abs=1e-6)
+    assert found["metrics"]["Missed"] == pytest.approx(best.figures["val_Missed"], abs=1e-6)
+    assert "metrics" not in json.loads(command(*arguments))
+
+
 def test_metrics_of_runs_that_train_fused_are_those_of_each_alone(tmp_path: Path, own: Path):
     fixed = [*chosen(own), "precision=fp64"]
     sweep(tmp_path / "alone", overrides=fixed, fuse=1)

@@ -6,7 +6,7 @@ import pytest
 from test_placement import load
 
 from cnnsweep.errors import UsageError
-from cnnsweep.planning.cluster import Cluster, compare_sizes, play, read_cluster
+from cnnsweep.planning.cluster import Cluster, compare_sizes, enough_nodes, play, read_cluster
 from cnnsweep.planning.cost import Forecast, GroupCost
 from cnnsweep.planning.scheduling import Place
 
@@ -91,6 +91,15 @@ def test_half_and_twice_as_many_nodes_are_compared_and_groups_are_cut_for_each()
     spans = [schedule.makespan_s for _, schedule in sizes]
     assert spans == sorted(spans, reverse=True)
     assert [cluster.nodes for cluster, _ in compare_sizes(Cluster(nodes=1, gpus=1), whole)] == [1, 2]
+
+
+def test_enough_nodes_leave_hardly_anything_to_gain():
+    one_long = forecast(load("long", 100.0), *[load(f"{number}-", 10.0) for number in range(20)])
+    # 300 s of work, of which one run takes 100 s: three slots bring it down to that, two only to 150 s.
+    assert enough_nodes(Cluster(gpus=1), one_long) == 3
+    assert enough_nodes(Cluster(gpus=3), one_long) == 1
+    assert enough_nodes(Cluster(gpus=1), forecast(*[load(f"{number}-", 10.0) for number in range(8)])) == 8
+    assert enough_nodes(Cluster(gpus=1), forecast()) == 1
 
 
 def test_runs_to_come_count_like_those_that_are_known():

@@ -140,7 +140,7 @@ def test_time_figure_joins_what_nothing_else_is_better_and_faster_than(tmp_path)
     content = make_content({"lr": [1, 2, 3, 4]}, epochs=2)
     for run, seconds, accuracy in zip(content["runs"], (240.0, 480.0, 360.0, 120.0), (0.7, 0.9, 0.6, 0.5), strict=True):
         run.update(run_duration=seconds, val_accuracy=accuracy)
-    axes = axes_of(make_drawings(load(tmp_path, content))["figure against time"])
+    axes = axes_of(make_drawings(load(tmp_path, content))["metric against time"])
     steps = next(line for line in axes.get_lines() if line.get_drawstyle() == "steps-post")
     assert list(steps.get_xdata()) == [2.0, 4.0, 8.0]
     assert list(steps.get_ydata()) == pytest.approx([50.0, 70.0, 90.0])

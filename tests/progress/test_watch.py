@@ -350,7 +350,9 @@ def test_finished_sweep_is_one_picture_and_the_end(trained):
     assert "small  2 runs · cpu · " in text
     assert text.count("finished") == 4  # two rows, how many, and the sweep
     assert "100%  4 of 4 epochs in " in text
-    assert text.splitlines()[-1].startswith("finished ")
+    *_, state, command = text.splitlines()
+    assert state.startswith("finished ")
+    assert command == f"curves: tensorboard --logdir {folder}"
 
 
 def test_running_sweep_is_one_picture_with_once(trained, tmp_path):
@@ -381,7 +383,7 @@ def test_unclaimed_sweep_is_cut_off_after_some_patience(trained, tmp_path):
     now += 6
     sight.look()
     assert sight.is_cut_off
-    assert "nobody trains it any more" in sight.words()
+    assert "no process trains it any more" in sight.words()
 
 
 def test_interrupted_sweep_that_is_started_again_is_not_over(trained, tmp_path):

@@ -38,7 +38,7 @@ Failures
 30 failed (out of memory): tried to allocate 20 GiB; use a batch_size below 4096
   all with batch_size=4096
 logs        cnnsweep logs fashion run-31
-once mended the same 'cnnsweep run' command, with --retry-failed
+once fixed  the same 'cnnsweep run' command, with --retry-failed
 """
     )
 
@@ -63,7 +63,7 @@ Failures
 1 failed (your code): ValueError: yes
   lr=3 shuffle=true
 logs        cnnsweep logs fashion
-once mended the same 'cnnsweep run' command, with --retry-failed
+once fixed  the same 'cnnsweep run' command, with --retry-failed
 """
     )
 

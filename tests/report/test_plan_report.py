@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
-from cnnsweep.planning.cluster import compare_sizes, read_cluster
+from cnnsweep.planning.cluster import compare_sizes, enough_nodes, read_cluster
 from cnnsweep.planning.cost import Forecast, GroupCost
 from cnnsweep.planning.scheduling import Place
 from cnnsweep.planning.simulation import Conditions, simulate
@@ -110,15 +110,17 @@ def test_a_simulation_shows_sizes_to_choose_from():
     plan = forecast(seconds=3600.0)
     cluster = read_cluster("nodes=2,gpus=1,price=2.5,speed=2,startup=60")
     sizes = compare_sizes(cluster, plan)
-    lines = printed(render_simulation, plan, cluster, sizes)
+    lines = printed(render_simulation, plan, cluster, sizes, enough_nodes(cluster, plan))
     assert lines[0] == "s: 4 runs to train on 2 nodes of 1 GPU, ready after 1 m 00 s"
     (header,) = (number for number, line in enumerate(lines) if line.startswith("nodes"))
     assert lines[header].split("  ")[-3:] == ["GPU-hours used", "paid", "cost"]
     assert [line.split()[0] for line in lines[header + 1 : header + 4]] == ["1", "2", "4"]
     # Four times half an hour at twice the speed, in two places after a minute each.
     assert re.split(r" {2,}", lines[header + 2].strip()) == ["2", "1 h 01 m", "13:01", "98 %", "2", "2.03", "5.08"]
+    assert lines[-2] == "4 GPUs (4 nodes) are enough: more make it at most 5 % shorter"  # one for each run
     assert lines[-1] == "a run takes as long as was measured on cpu (1 thread), divided by 2"
-    half, asked, twice = simulation_to_json(sizes)
+    half, asked, twice = simulation_to_json(sizes, 4)
+    assert half["enough_nodes"] == 4
     assert (half["nodes"], asked["places"], twice["nodes"]) == (1, 2, 4)
     assert asked["gpu_hours_used"] == pytest.approx(2.0)
     assert asked["cost"] == pytest.approx(2.5 * asked["gpu_hours_paid"])
@@ -128,7 +130,7 @@ def test_a_simulation_shows_sizes_to_choose_from():
 def test_a_simulation_says_what_it_rests_on_and_what_stands_in_the_way():
     plan = forecast(seconds=0.01, given_s=0.002, stops_early=True, to_come=400)
     cluster = read_cluster("nodes=1,gpus=64")
-    text = "\n".join(printed(render_simulation, plan, cluster, compare_sizes(cluster, plan), width=200))
+    text = "\n".join(printed(render_simulation, plan, cluster, compare_sizes(cluster, plan), 1, width=200))
     assert "404 runs to train" in text
     assert "a run and epoch takes 0.002 s, as given" in text
     assert "recording is what bounds it: one process writes everything down, 10 ms a run and epoch" in text
@@ -139,7 +141,7 @@ def test_a_simulation_says_what_it_rests_on_and_what_stands_in_the_way():
 def test_a_finished_sweep_has_no_schedule():
     plan = forecast(groups=(), done=4)
     cluster = read_cluster("nodes=1,cpus=4")
-    assert printed(render_simulation, plan, cluster, compare_sizes(cluster, plan)) == [
+    assert printed(render_simulation, plan, cluster, compare_sizes(cluster, plan), 1) == [
         "s: 0 runs to train on 1 node of 4 cores"
     ]
     assert printed(render_plan, plan) == ["s: 0 runs to train on cpu (1 thread), 4 runs done already"]

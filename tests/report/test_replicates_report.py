@@ -102,7 +102,7 @@ def test_seeds_that_are_too_few_to_tell_are_said_to_be(folder: Path) -> None:
     content["sweep"]["best"] = "run-1"
     results = load(folder, content)
     assert sure_words(results, group_settings(results)) == [
-        "How sure the best is cannot be told: that takes two settings with two seeds each, none failed."
+        "Certainty of the best: unknown; it takes two settings with two seeds each, none failed."
     ]
 
 
@@ -162,7 +162,7 @@ def test_no_line_is_wider_than_the_terminal(folder: Path, width: int) -> None:
 
 def test_one_run_a_setting_is_said_to_be_little(folder: Path) -> None:
     text = report(make_content({"lr": [1, 2]}))
-    assert "One run a setting: differences may be noise of the seed; `seeds: 5` tells.\n" in text
+    assert "One run a setting: differences may be noise of the seed; check with `seeds: 5`.\n" in text
     assert "One run a setting" not in report(make_content({"lr": [1]}))
 
 

@@ -39,7 +39,7 @@ Ranked by val_accuracy, higher is better; each run at its best epoch.
    2  0.01   false      1/1  0.5005  0.8090    0.6005     0.7990  finished
    3  0.001  true       1/1  0.5050  0.8000    0.6050     0.7900  finished
    –  0.001  false      1/1       –       –         –          –  diverged: los…
-One run a setting: differences may be noise of the seed; `seeds: 5` tells.
+One run a setting: differences may be noise of the seed; check with `seeds: 5`.
 
 best        lr=0.01, shuffle=true
             val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 1 of 1
@@ -71,7 +71,7 @@ def test_final_summary_names_the_next_commands(folder: Path) -> None:
 ─────────────────────────────────────────────────────────────────────
 ★  1  0.01     3/3  0.5000  0.8100    0.6000     0.8000  ▂▅█    3.8 s
    2  0.001    3/3  0.5050  0.8000    0.6050     0.7900  ▁▄▇    3.8 s
-One run a setting: differences may be noise of the seed; `seeds: 5` tells.
+One run a setting: differences may be noise of the seed; check with `seeds: 5`.
 
 best        lr=0.01
             val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 3 of 3
