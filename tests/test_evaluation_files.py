@@ -53,8 +53,8 @@ class Lookup(torch.nn.Module):
 def measure_lookup(images: torch.Tensor, labels: torch.Tensor) -> Measurement:
     as_they_are = PixelScale((0.0,), (1 / 255,))
     everything = torch.arange(len(images))
-    cpu = torch.device("cpu")
-    return measure(Lookup(), MemoryImages(images, labels), everything, as_they_are, "abc", cpu, CrossEntropy())
+    about = as_they_are, "abc", torch.device("cpu"), CrossEntropy()
+    return measure(Lookup(), MemoryImages(images, labels), everything, *about)
 
 
 def test_the_surest_mistakes_come_first_with_the_image_as_it_is_stored():
