@@ -44,6 +44,13 @@ from cnnsweep.pruners.median import Median
 from cnnsweep.samplers.random import Random
 from cnnsweep.trackers.base import Tracker
 
+from cnnsweep.losses.cross_entropy import CrossEntropy
+from cnnsweep.optimizers.sgd import SGD
+from cnnsweep.schedules.cosine import Cosine
+
+class Moves(SGD): ...
+class Falls(Cosine): ...
+class Counts(CrossEntropy): ...
 class Draws(Random): ...
 class Stops(Median): ...
 class Logs(Tracker): ...
@@ -59,6 +66,9 @@ KEYS = {
     "pruner": "early_stop: '{code}:Stops'",
     "tracker": "trackers: ['{code}:Logs']",
     "metric": "metrics: ['{code}:Right']",
+    "optimizer": "optimizer: '{code}:Moves'",
+    "schedule": "schedule: '{code}:Falls'",
+    "loss": "loss_function: '{code}:Counts'",
 }
 NEVER = [
     "report {s}",
@@ -193,20 +203,21 @@ def test_a_refit_that_lies_there_already_is_gated_too(stranger: Stranger) -> Non
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_code_of_a_strangers_sampler_pruner_tracker_or_metric_is_gated(
-    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_code_of_a_strangers_component_is_gated(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stranger = Stranger(tmp_path, "model")
     code = tmp_path / "a_strangers_module.py"
     code.write_text(COMPONENTS.format(marker=str(stranger.marker)))
-    text = stranger.text.replace(f"{code}:Net", CNN) + KEYS[key].format(code=code)
-    sweep(stranger.folder, text + "\n")
+    text, more = stranger.text.replace(f"{code}:Net", CNN), KEYS[key].format(code=code)
+    is_hyperparameter = key in ("optimizer", "schedule", "loss")
+    text = text.replace("params: {", f"params: {{{more}, ") if is_hyperparameter else f"{text}{more}\n"
+    sweep(stranger.folder, text)
     assert stranger.marker.exists()
     shutil.copytree(stranger.folder, tmp_path / "copy")
     stranger.forget()
     for command in (*NEVER, "evaluate {s} -q", "predict --checkpoint {s} {o}/a.png"):
-        assert stranger.call(command) == 0, command
+        needs_loss = key == "loss" and command not in NEVER
+        assert stranger.call(command) == (4 if needs_loss else 0), command
         assert not stranger.marker.exists(), command
     assert stranger.call("evaluate {s} --refit -q") in (2, 4)
     assert not stranger.marker.exists()

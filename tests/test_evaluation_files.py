@@ -25,6 +25,7 @@ from cnnsweep.evaluation.evaluate import SPLITS, EvaluationOptions, evaluate_che
 from cnnsweep.evaluation.measure import MOST_WRONG, Measurement, measure
 from cnnsweep.evaluation.record import note_evaluations
 from cnnsweep.evaluation.tensorboard import draw_confusion, draw_mistakes
+from cnnsweep.losses.cross_entropy import CrossEntropy
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
 
@@ -52,7 +53,8 @@ class Lookup(torch.nn.Module):
 def measure_lookup(images: torch.Tensor, labels: torch.Tensor) -> Measurement:
     as_they_are = PixelScale((0.0,), (1 / 255,))
     everything = torch.arange(len(images))
-    return measure(Lookup(), MemoryImages(images, labels), everything, as_they_are, "abc", torch.device("cpu"))
+    about = as_they_are, "abc", torch.device("cpu"), CrossEntropy()
+    return measure(Lookup(), MemoryImages(images, labels), everything, *about)
 
 
 def test_the_surest_mistakes_come_first_with_the_image_as_it_is_stored():

@@ -57,9 +57,9 @@ class Watched(PlainDisplay):
         super().__init__(self.stream)
         self._left = stop_after
 
-    def epoch_ended(self, record: Any, standing: Any) -> None:
-        super().epoch_ended(record, standing)
-        if self._left is not None:
+    def on_epoch_end(self, reports: Any) -> None:
+        super().on_epoch_end(reports)
+        for _ in reports if self._left is not None else ():
             self._left -= 1
             if not self._left:
                 raise KeyboardInterrupt

@@ -26,10 +26,10 @@ class Column:
     Attributes:
         header: its title, safe to print.
         cells: one a row.
-        drop: which column goes first where there is no room; the highest goes first, 0 stays.
-        narrowest: to how many characters long cells may be cut before the column is dropped; None forbids cutting.
+        drop: order in which columns go where there is no room; the highest goes first, 0 stays.
+        narrowest: width to which long cells may be cut before the column is dropped; None forbids cutting.
         style: of the header.
-        short: the cells as they are written where `cells` do not fit; None if there is no other way.
+        short: shorter cells for where `cells` do not fit; None if there are none.
         comfortable: the width that the column keeps as long as columns of little importance can go instead.
     """
 
@@ -58,7 +58,7 @@ class Column:
         return self.least if self.comfortable is None else max(min(self.width, self.comfortable), self.least)
 
     def cells_for(self, width: int) -> Sequence[Text]:
-        """Return the cells as they are written in so many characters."""
+        """Return the cells for a width in characters."""
         return self.cells if self.short is None or width >= self.width_of_cells else self.short
 
     @property
@@ -69,7 +69,7 @@ class Column:
 def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop: int) -> Column:
     """Return the column of a hyperparameter: numbers aligned at their points, anything else at the left.
 
-    A dash stands where a run has no use for it; as a value `UNKNOWN` says so too. Where there is little room, numbers
+    A dash, or `UNKNOWN` as a value, stands where a run does not use it. Where there is little room, numbers
     are written with fewer digits, and only then is the header cut; numbers themselves never are.
     """
     texts = _setting_texts(name, values)
@@ -103,7 +103,7 @@ def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) 
 def figure_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
     """Return the column of a loss or accuracy; the deciding one stands out and is kept longest."""
     decides = metric == objective.metric
-    # Beside the deciding accuracy its own loss says most; the training figures go first.
+    # Beside the deciding accuracy its own loss is the most useful; the training metrics go first.
     drop = 2 if decides else 10 if metric == objective.tie_breaker else 12 if is_accuracy(metric) else 14
     texts = align_points([figure_text(metric, value) for value in values])
     cells = [Text(text, f"{style} bold" if decides else style) for text, style in zip(texts, styles, strict=True)]
@@ -115,12 +115,12 @@ def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int
     """Return the columns that fit into `width` characters, in order, each with the width it gets.
 
     Columns of little importance go until the rest fits at its comfortable widths, then any until it fits at its least
-    widths. What room is left is given back, most important first: up to comfortable widths, then to full ones.
+    widths. The remaining room is given back, most important first: up to comfortable widths, then to full ones.
     """
     kept = [column for column in columns if column.width]
 
     def last_dropped() -> Column:
-        # The last of equals goes, so of the settings those that the file names first stay.
+        # The last of equals goes, so that the hyperparameters that the file names first stay.
         return max(reversed(kept), key=lambda column: column.drop)
 
     def needed(widths: Iterable[int]) -> int:

@@ -1,4 +1,4 @@
-"""CSV for people and spreadsheets: texts that come from anywhere neither run as formulas nor steer a terminal."""
+"""CSV for spreadsheets: texts of unknown origin neither run as formulas nor steer a terminal."""
 
 import csv
 import io

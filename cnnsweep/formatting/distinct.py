@@ -18,7 +18,7 @@ def distinct_texts(values: Sequence[Any], digits: int | None = None) -> list[str
 
     Args:
         values: of one hyperparameter; equal ones have equal texts.
-        digits: write numbers with so many significant digits, and with more as far as they would look alike.
+        digits: number of significant digits, and more where numbers would look alike.
     """
     texts = number_texts(values, digits) if digits is not None else [setting_text(value) for value in values]
     alike = _alike(values, texts)

@@ -1,4 +1,4 @@
-"""Text of unknown origin, made safe to print: names, causes and settings come from files and other people's code."""
+"""Text of unknown origin, made safe to print: names, causes and hyperparameters come from files and users' code."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ def figure_text(metric: str, value: float | None) -> str:
 
 
 def figure_texts(metric: str, values: Sequence[float | None]) -> list[str]:
-    """Return several figures that are held against each other: with more digits where they would look equal."""
+    """Return several values of a metric to compare: with more digits where they would look equal."""
     texts = [figure_text(metric, value) for value in values]
     known = {value for value in values if value is not None and math.isfinite(value)}
     digits = 5
@@ -49,7 +49,7 @@ def short_name(metric: str) -> str:
 
 
 def metric_header(metric: str, objective_metric: str, mode: str) -> str:
-    """Return a figure's column header; the deciding one carries an arrow to where better is."""
+    """Return a metric's column header; the deciding one carries an arrow in the direction of better values."""
     header = short_name(metric)
     if metric != objective_metric:
         return header
@@ -57,7 +57,7 @@ def metric_header(metric: str, objective_metric: str, mode: str) -> str:
 
 
 def duration_text(seconds: float | None) -> str:
-    """Return a duration as a person says it: `1.3 s`, `2 m 05 s`, `1 h 12 m`, `3 d 04 h`."""
+    """Return a duration in its usual units: `1.3 s`, `2 m 05 s`, `1 h 12 m`, `3 d 04 h`."""
     if seconds is None or not math.isfinite(seconds):
         return UNKNOWN
     seconds = max(seconds, 0.0)
@@ -76,7 +76,7 @@ def duration_text(seconds: float | None) -> str:
 
 
 def epochs_text(done: int, planned: int | None) -> str:
-    """Return how far a run is: `2/40`; a dash where nothing says how many epochs it is to train."""
+    """Return a run's epochs: `2/40`; a dash where the planned number is unknown."""
     return f"{done}/{UNKNOWN if planned is None else planned}"
 
 
@@ -126,12 +126,12 @@ def _reads_as_another_value(text: str) -> bool:
 
 
 def is_unused(name: str, value: Any) -> bool:
-    """True if `value` says that a run has no use for a hyperparameter, such as an optimizer without momentum."""
+    """True if a run does not use a hyperparameter, such as the momentum of an optimizer without one."""
     return value is None and name != "grad_clip"  # there `none` is a setting: the gradient is left alone
 
 
 def settings_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:
-    """Return `lr=0.01 batch_size=100`, for those of `names` that the run has and makes use of."""
+    """Return `lr=0.01 batch_size=100`, for those of `names` that the run has and uses."""
     return separator.join(
         f"{safe_text(name)}={setting_text(settings[name])}"
         for name in names

@@ -1,4 +1,4 @@
-"""Learning curves of one line's height: a block a few epochs, the higher the larger the figure."""
+"""Learning curves of one line's height: one block for a few epochs, the higher the larger the metric."""
 
 import itertools
 import math
@@ -13,9 +13,9 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 NOT_FINITE = "×"
 WIDEST = 12
 FEWEST_EPOCHS = 3  # of fewer there is no curve to see
-_DROP = 11  # after the training figures, before what the deciding figure is measured beside
+_DROP = 11  # after the training metrics, before those beside the deciding one
 
-Curve = Sequence[float | None]  # a figure an epoch, from the first; None and NaN where it is not finite
+Curve = Sequence[float | None]  # one value per epoch, from the first; None and NaN where it is not finite
 
 
 def curve_column(curves: Sequence[Curve], epochs: int, styles: Sequence[str]) -> list[Column]:
@@ -25,7 +25,7 @@ def curve_column(curves: Sequence[Curve], epochs: int, styles: Sequence[str]) ->
 
     Args:
         curves: one a row.
-        epochs: how many the longest of the runs is to have.
+        epochs: planned number of the longest run.
     """
     if epochs < FEWEST_EPOCHS or all(len(curve) < 2 for curve in curves):
         return []
@@ -40,7 +40,7 @@ def sparkline(curve: Curve, low: float, high: float, width: int, epochs: int) ->
     """Return a curve in `width` characters for `epochs` epochs, in fewer while it is not through.
 
     Args:
-        low, high: the figures of the lowest and the highest block; what lies outside is drawn as these.
+        low, high: the values of the lowest and the highest block; values outside are drawn as these.
         width: at most `epochs`.
     """
     bounds = [position * epochs // width for position in range(width + 1)]
@@ -57,7 +57,7 @@ def _block(part: Curve, low: float, high: float) -> str:
 
 
 def _scale(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the lowest and highest figure, without those that would flatten all others: a loss that diverges."""
+    """Return the lowest and highest value, without those that would flatten all others: a loss that diverges."""
     known = sorted(figure for curve in curves for figure in _finite(curve))
     if len(known) < 2:
         return (known[0], known[0]) if known else (0.0, 0.0)

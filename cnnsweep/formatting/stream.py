@@ -1,4 +1,4 @@
-"""A terminal may vanish in the middle of a night of training; nobody should lose the night to it."""
+"""Standard streams that never fail: a terminal that vanishes does not end the training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ForgivingStream:
     RuntimeError, so such text waits for the next write.
 
     Attributes:
-        failure: why it fell silent.
+        failure: the error after which it fell silent.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -43,11 +43,11 @@ class ForgivingStream:
         return self._stream.encoding or "utf-8"
 
     def __getattr__(self, name: str) -> Any:
-        """Return whatever else a person's own code or a library asks a standard stream for."""
+        """Return other attributes of a standard stream, for users' code and libraries."""
         return getattr(self._stream, name)
 
     def isatty(self) -> bool:
-        """Return what the stream says about itself; False once it is broken or closed."""
+        """Return the stream's own answer; False once it is broken or closed."""
         try:
             return not self.is_broken and self._stream.isatty()
         except ValueError:
@@ -91,7 +91,7 @@ class ForgivingStream:
 
 @contextmanager
 def forgiving_standard_streams() -> Iterator[tuple[ForgivingStream, ForgivingStream]]:
-    """Let nothing fail that prints, a library or a person's model included; yield stdout and stderr."""
+    """Keep every print from failing, in libraries and users' models too; yield stdout and stderr."""
     _open_closed_streams()
     out, err = sys.stdout, sys.stderr
     forgiving = ForgivingStream(out), ForgivingStream(err)
@@ -112,7 +112,7 @@ def show_cursor() -> None:
 
 
 def is_dumb_terminal() -> bool:
-    """True if the environment says that the terminal cannot move its cursor."""
+    """True if the terminal cannot move its cursor, by the environment."""
     return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 

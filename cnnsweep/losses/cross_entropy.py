@@ -22,7 +22,7 @@ class CrossEntropy(Loss, name="cross_entropy"):
         from torch.nn.functional import cross_entropy
 
         smoothing = self.label_smoothing
-        if logits.ndim == 2:
+        if logits.ndim <= 2:
             return cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         flat = logits.flatten(0, -2), targets.reshape(-1)
         return cross_entropy(*flat, reduction="none", label_smoothing=smoothing).view(targets.shape)
@@ -31,7 +31,7 @@ class CrossEntropy(Loss, name="cross_entropy"):
         """Return the mean, of a run alone by one kernel."""
         from torch.nn.functional import cross_entropy
 
-        if logits.ndim == 2:
+        if logits.ndim <= 2:
             return cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         return super().mean(logits, targets)
 

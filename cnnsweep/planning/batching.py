@@ -1,4 +1,4 @@
-"""Runs that may be fused, and their division into groups."""
+"""Batching of runs: those that can train together as one fused program, divided into groups."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def runs_of_a_kind(
 ) -> list[list[Trajectory]]:
     """Return the runs that may train together, by kind, in the order in which the kinds first appear.
 
-    Runs are of one kind if they share model but for dropout, batch size and fold, and have trained for as many epochs;
-    each has an optimizer of its own, of whatever kind. Those that see the same batches stand side by side, so that they
-    can share them.
+    Runs are of one kind if they have equal models except for dropout, equal batch size and fold, and have trained the
+    same number of epochs; optimizers may differ. Runs that use the same batches are neighbours, so that they can share
+    them.
 
     Args:
-        epochs_done: by run id; nothing for a run that has not begun.
-        mixes_epochs: runs may be of one kind that have not trained for as many epochs.
+        epochs_done: by run id; missing for a run that has not begun.
+        mixes_epochs: runs of different numbers of epochs may be of one kind.
     """
     kinds: dict[Any, dict[int, list[Run]]] = {}
     for run in runs:
@@ -39,9 +39,9 @@ def runs_of_a_kind(
 
 
 def family(run: Run) -> str:
-    """Return what runs of a kind share whatever they have done and hold out: what decides how they train fastest.
+    """Return the key of a kind without epochs and fold, under which the fastest grouping is cached.
 
-    Sixteen hex digits, which the journal remembers.
+    Sixteen hex digits, which stand in the journal.
     """
     arguments = {name: value for name, value in run.model.arguments.items() if not _is_probability(name)}
     model = _model_key(dataclasses.replace(run.model, arguments=arguments))
@@ -67,24 +67,24 @@ def trajectories(runs: Sequence[Run]) -> list[Trajectory]:
 
 
 def split_evenly(members: Sequence[Trajectory], size: int, threads: int = 1) -> list[RunGroup]:
-    """Return as few groups of at most `size` trajectories as there can be, none much smaller than the others.
+    """Return the fewest groups of at most `size` trajectories, of nearly equal sizes.
 
     Args:
-        threads: into how many programs a group is divided, each with a thread of its own.
+        threads: number of programs of a group, each with a thread of its own.
     """
     bounds = itertools.pairwise([0, *itertools.accumulate(even_sizes(len(members), size))])
     return [RunGroup.of(members[start:end], threads if end - start > 1 else 1) for start, end in bounds]
 
 
 def whole_configurations(members: Sequence[Trajectory]) -> list[list[Trajectory]]:
-    """Return the trajectories that have to stay together so that every configuration does, in their order.
+    """Return the trajectories in bundles, in their order, such that every trial is in one bundle as a whole.
 
-    A trajectory may be of several configurations, which differ in `epochs`: they come together.
+    A trajectory may belong to several trials, which differ in `epochs`: they are in one bundle.
     """
     joined: dict[str, str] = {}
 
     def first_of(configuration: str) -> str:
-        """Return the one that stands for all that are together with this one."""
+        """Return the representative of the bundle."""
         while joined.setdefault(configuration, configuration) != configuration:
             configuration = joined[configuration]
         return configuration
@@ -101,15 +101,15 @@ def whole_configurations(members: Sequence[Trajectory]) -> list[list[Trajectory]
 def split_in_step(
     kinds: Sequence[Sequence[Trajectory]], size: int, threads: int = 1, most: int | None = None
 ) -> list[RunGroup]:
-    """Return groups in each of which every configuration is whole, with as many programs as that takes.
+    """Return groups that contain each of their trials as a whole, with the programs that this needs.
 
-    A group has as many configurations as fit into `size` trajectories of each kind, and at least one.
+    A group has as many trials as fit into `size` trajectories of each kind, and at least one.
 
     Args:
         kinds: of one family; each program is of one of them.
-        size: how many trajectories train at once.
-        threads: how many programs, each with a thread of its own, train so many; 1 if programs take turns.
-        most: how many trajectories of all kinds memory has room for.
+        size: number of trajectories that train at once.
+        threads: number of programs that train at once, each with a thread of its own; 1 if programs take turns.
+        most: number of trajectories of all kinds that fit into memory.
     """
     bundles = whole_configurations(list(itertools.chain(*kinds)))
     place = {runs[0].id: (number, n) for number, kind in enumerate(kinds) for n, runs in enumerate(kind)}
@@ -133,12 +133,12 @@ def split_in_step(
 
 
 def _model_key(model: ModelChoice) -> str:
-    # The journal remembers hashes of this text: what is added to a choice later must not move it.
+    # The journal has hashes of this text: a field that is added to a choice later must not change it.
     return to_json({"name": model.name, "arguments": model.arguments, "code": model.code})
 
 
 def _is_probability(argument: str) -> bool:
-    """True for an argument that should change only what a model draws, such as `dropout` or `stochastic_depth_prob`."""
+    """True for an argument that changes only a model's random draws, such as `dropout` or `stochastic_depth_prob`."""
     return "drop" in argument or argument == "stochastic_depth_prob"
 
 

@@ -1,4 +1,4 @@
-"""Cost of a sweep, from measured steps: pure arithmetic."""
+"""Cost of a sweep in time, memory and disk, from measured times of its steps. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cnnsweep.types import Run, RunGroup
 _FORWARD_SHARE = 1 / 3
 _HISTOGRAM_BYTES = 1_200  # 64 bins and edges of 8 bytes, and the sums
 _BATCH_BYTES = 90  # an event and a line of batch_loss.csv
-_TENSORS_PER_WEIGHT_BYTES = 1 / 40_000  # how many histograms a model of some size has; small ones have a dozen
+_TENSORS_PER_WEIGHT_BYTES = 1 / 40_000  # number of histograms for a model's size; small ones have a dozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class GroupCost:
 
     Attributes:
         seconds: None where no step was measured.
-        memory_bytes: at its peak, foreseen from two images.
+        memory_bytes: at its peak, estimated from two images.
     """
 
     group: RunGroup
@@ -35,21 +35,21 @@ class GroupCost:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Forecast of `cnnsweep run`.
+    """Forecast of what remains to be trained.
 
     Attributes:
-        done: how many runs the folder holds already.
-        to_come: how many runs a search will choose later; they count like the mean of those in `groups`.
-        stops_early: a rule will end some runs early; that is not foreseen.
+        done: number of runs that the folder holds already.
+        to_come: number of runs that a search will choose later; they count like the mean of those in `groups`.
+        stops_early: a pruner will end some runs early; that is not included.
         groups: the runs that are known and not done, in the order of their training.
-        measured_disk_bytes: of the files of the runs in `groups`; None where no model was looked at.
+        measured_disk_bytes: of the files of the runs in `groups`; None where no model was built.
         epochs_done: by run id.
         in_step: see `choose_groups`.
         places: where groups train at once.
         schedule: on several places, if the time of any group is known.
-        given_s: what a person says that a run and epoch takes; None where it was measured.
-        data: in words what the sweep would train on; nothing where no data were looked at.
-        notes: what is special about the runs, in a line each.
+        given_s: seconds for an epoch of a run, as the user has given them; None where they were measured.
+        data: description of the data set; empty where no data were loaded.
+        notes: special properties of the runs, in a line each.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Forecast:
 
     @property
     def _scale(self) -> float:
-        """By how much the whole is more than the runs that are known."""
+        """Ratio of all runs to those that are known."""
         known = sum(len(cost.group.runs) for cost in self.groups)
         return 1 + self.to_come / known if known else 1.0
 
@@ -79,7 +79,7 @@ class Forecast:
 
     @property
     def seconds(self) -> float | None:
-        """All groups', or None if some could not be measured."""
+        """Seconds of all groups, or None if some could not be measured."""
         known = [cost.seconds for cost in self.groups if cost.seconds is not None]
         return sum(known) * self._scale if len(known) == len(self.groups) else None
 
@@ -91,12 +91,12 @@ class Forecast:
 
     @property
     def loads(self) -> list[Load]:
-        """The groups, and as many more like them as the runs to come will make."""
+        """The groups, and further ones like them for the runs to come."""
         return loads_with_those_to_come(self.groups, self.to_come)
 
 
 def loads_with_those_to_come(groups: Sequence[GroupCost], runs_to_come: int) -> list[Load]:
-    """Return the groups as loads, then again from the first on until they stand for all runs that are to come."""
+    """Return the groups as jobs, then again from the first on until they cover all runs that are to come."""
     loads = [Load(cost.group, cost.seconds) for cost in groups]
     again = itertools.cycle(list(loads))
     while runs_to_come > 0 and loads:
@@ -112,12 +112,12 @@ def group_seconds(
     share_held_out: float,
     epochs_done: Mapping[str, int],
 ) -> float | None:
-    """Return the foreseen seconds of a group, up to its goals.
+    """Return the estimated seconds of a group, up to its stop epochs.
 
     Args:
         step_s: of one run, in this group.
         steps: of an epoch.
-        share_held_out: as many images are measured after it as are trained on, times this.
+        share_held_out: ratio of validation images to training images.
         epochs_done: by run id.
     """
     if step_s is None:
@@ -127,7 +127,7 @@ def group_seconds(
 
 
 def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, *, histograms: bool) -> int:
-    """Return about how much disk the files of these runs will take.
+    """Return the approximate size of the files of these runs.
 
     Args:
         parameters: numbers of parameters by run id.

@@ -34,10 +34,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A group and what it costs.
+    """A group and its cost.
 
     Attributes:
-        seconds: foreseen, on the kind of device that was measured; None where nothing was.
+        seconds: estimated, on the kind of device that was measured; None where nothing was.
     """
 
     group: RunGroup
@@ -46,7 +46,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A load that trains somewhere, since a time on the clock of whoever asks."""
+    """A job on a slot, with the time at which it started, by the caller's clock."""
 
     place: Place
     load: Load
@@ -56,12 +56,12 @@ class Assignment:
 class Queue:
     """Queue of jobs; a free slot gets the longest first.
 
-    On unlike places a load may wait for one that is busy, if it ends sooner there (list scheduling in the order of LPT,
-    Graham 1969, each load to the place that would end it first). How fast a kind of place is follows from what loads
-    took there. The kind that asks first counts as the one that was measured; any other is tried with the shortest load.
+    On unequal slots a job may wait for one that is busy, if it ends sooner there (list scheduling in the order of LPT,
+    Graham 1969, each job on the slot that would end it first). The speed of a kind of slot follows from the times of
+    jobs there. The first kind counts as the one that was measured; any other is tried with the shortest job.
 
     Args:
-        speeds: of kinds of places that are known from the start, against what `Load.seconds` is for.
+        speeds: of kinds of slots that are known from the start, relative to the kind that `Load.seconds` is for.
     """
 
     def __init__(self, loads: Sequence[Load], speeds: Mapping[str, float] | None = None) -> None:
@@ -70,24 +70,24 @@ class Queue:
         self._is_measured = any(load.seconds is not None for load in loads)
         self._first_kind: str | None = None
         self._speeds = dict(speeds or {})
-        self._foreseen: defaultdict[str, float] = defaultdict(float)  # by kind of place, of loads that ended there
+        self._foreseen: defaultdict[str, float] = defaultdict(float)  # by kind of slot, of jobs that ended there
         self._taken: defaultdict[str, float] = defaultdict(float)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put_back(self, loads: Sequence[Load]) -> None:
-        """Take in parts of a group that was split, or what a lost worker had: they go first."""
+        """Put parts of a group that was split, or the job of a lost worker, at the front."""
         self._waiting[:0] = sorted(loads, key=self._costs.of, reverse=True)
 
     def take(self, place: Place, busy: Iterable[Assignment] = (), now: float = 0.0) -> Load | None:
-        """Return what a free place is to train, and forget it; None if the place does best to wait, or nothing is left.
+        """Remove and return the next job for a free slot; None if it should wait, or no job is left.
 
-        While nothing is busy a place always gets something. Ask again whenever a load has ended anywhere, and now and
-        then in between, since what is overdue counts as slow. Ask free places in the order of `fastest_first`.
+        While no slot is busy, a free one always gets a job. Call again whenever a job has ended anywhere, and now and
+        then in between, since an overdue job counts as slow. Call for free slots in the order of `fastest_first`.
 
         Args:
-            busy: what trains elsewhere.
+            busy: the jobs on other slots.
             now: on the same clock as `Assignment.since`.
         """
         if not self._waiting:
@@ -101,15 +101,15 @@ class Queue:
 
     @property
     def speeds(self) -> Mapping[str, float]:
-        """By kind of place, those that are known: for the queue of a next round."""
+        """Known speeds by kind of slot, for the queue of a next round."""
         return self._speeds
 
     def fastest_first(self, places: Iterable[Place]) -> list[Place]:
-        """Return places in the order in which they should be asked; equally fast ones stay in theirs."""
+        """Return slots from the fastest to the slowest; equally fast ones keep their order."""
         return sorted(places, key=self._speed, reverse=True)
 
     def learn(self, place: Place, load: Load, took_s: float) -> None:
-        """Hear that a load has ended at a place, and what it took there."""
+        """Record the time that a job took on a slot."""
         if took_s > 0:
             self._foreseen[place.kind] += self._costs.of(load)
             self._taken[place.kind] += took_s
@@ -127,7 +127,7 @@ class Queue:
         return self._speeds.get(place.kind) or max(self._speeds.values(), default=1.0)
 
     def _first_for(self, place: Place, busy: Iterable[Assignment], now: float) -> int | None:
-        """Return the first waiting load that a slow place would end before all others, once they are free, could."""
+        """Return the first waiting job that ends sooner on a slow slot than on any faster one, once that is free."""
         speed = self._speed(place)
         free_at: dict[float, list[float]] = {}  # by speed: when such places are free, as heaps
         for one in busy:
@@ -146,7 +146,7 @@ class Queue:
 
     def _expected_end(self, one: Assignment, now: float) -> float:
         end = one.since + self._costs.of(one.load) / self._speed(one.place)
-        return end if end >= now else now + (now - end)  # what is overdue may take as long again
+        return end if end >= now else now + (now - end)  # an overdue job may take as long again
 
 
 class Costs:
@@ -158,12 +158,12 @@ class Costs:
         self._an_epoch = sum(load.seconds or 0.0 for load in known) / epochs if epochs else 1.0
 
     def of(self, load: Load) -> float:
-        """Return what a load costs: as foreseen, or as much an epoch as those of which something is known."""
+        """Return the cost of a job: as estimated, or the mean cost of an epoch for each of its epochs."""
         return epochs_of(load.group) * self._an_epoch if load.seconds is None else load.seconds
 
 
 def last_end(costs: Sequence[float], places: int) -> float:
-    """Return when the last of some loads ends on so many equal places, the longest first."""
+    """Return the end of the last of some jobs on a number of equal slots, the longest first."""
     ends = [0.0] * places
     for cost in sorted(costs, reverse=True):
         heapq.heapreplace(ends, ends[0] + cost)
@@ -171,5 +171,5 @@ def last_end(costs: Sequence[float], places: int) -> float:
 
 
 def epochs_of(group: RunGroup) -> int:
-    """Return how many epochs the trajectories of a group are, in sum."""
+    """Return the sum of the epochs of a group's trajectories."""
     return sum(max(run.hyperparameters.epochs for run in runs) for runs in group.trajectories)

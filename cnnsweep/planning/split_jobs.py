@@ -1,4 +1,4 @@
-"""Groups are cut so that every place has work: pure arithmetic."""
+"""Splitting of groups so that every slot has work. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cnnsweep.planning.batching import whole_configurations
 from cnnsweep.planning.scheduling import Costs, Load, epochs_of
 from cnnsweep.types import RunGroup, Trajectory
 
-_CLEAR_GAIN = 1.05  # a cut has to shorten the whole by as much
-_COST_OF_HALVING = 1.1  # two halves take as many times as long together: smaller programs are less efficient
-_FAR = 2.0  # times what the whole takes at best
-_FUTILE_CUTS = 3  # in a row: several loads may have to become shorter before the whole does
+_CLEAR_GAIN = 1.05  # factor by which a cut has to shorten the whole
+_COST_OF_HALVING = 1.1  # time of two halves over that of the whole: smaller programs are less efficient
+_FAR = 2.0  # times the shortest possible time of the whole
+_FUTILE_CUTS = 3  # in a row: several jobs may have to become shorter before the whole does
 
 
 def cut(loads: Sequence[Load], places: int, *, in_step: bool) -> list[Load]:
-    """Return loads, in their order, of which some are cut into parts so that every place has work.
+    """Return the jobs, in their order, some of them cut into parts so that every slot has work.
 
-    Whatever ends last on equal places is cut further as long as the whole ends clearly sooner by it, though parts are
-    foreseen to train less efficiently. There are at least as many loads as places, if the runs allow it.
+    The job that ends last on equal slots is cut further as long as the whole ends clearly sooner by it, though parts
+    train less efficiently. There are at least as many jobs as slots, if the runs allow it.
 
     Args:
-        places: how many train at once.
-        in_step: all runs of a configuration stay in one group.
+        places: number of slots.
+        in_step: all runs of a trial stay in one group.
     """
     costs = Costs(loads)
     whole = [costs.of(load) for load in loads]
@@ -39,11 +39,11 @@ def cut(loads: Sequence[Load], places: int, *, in_step: bool) -> list[Load]:
 
 
 def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) -> list[int]:
-    """Return into how many parts to cut each load.
+    """Return the number of parts for each job.
 
     Args:
-        whole: what each costs.
-        most: into how many equal parts each may be cut, at most.
+        whole: the cost of each.
+        most: the largest number of equal parts for each.
     """
     counts = [1] * len(whole)
     best, shortest, futile = list(counts), math.inf, 0
@@ -56,7 +56,7 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) 
             best, shortest, futile = list(counts), makespan, 0
         if not last or makespan <= bound * _CLEAR_GAIN:
             break
-        if makespan > _FAR * bound:  # what alone takes so long has to be cut, however the rest lies
+        if makespan > _FAR * bound:  # a job that takes so long alone has to be cut, whatever the others are
             counts = [
                 max(count, min(int(cost / (_FAR * bound)), limit))
                 for count, cost, limit in zip(counts, whole, most, strict=True)
@@ -75,14 +75,14 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) 
 def _play_cut(
     whole: Sequence[float], counts: Sequence[int], most: Sequence[int], places: int
 ) -> tuple[float, set[int]]:
-    """Return when the last place ends, and which loads may be cut that keep one of the last places busy."""
+    """Return the end of the last slot, and the jobs that may be cut and keep one of the last slots busy."""
     parts = [
         (-part, number)
         for number, (cost, count, limit) in enumerate(zip(whole, counts, most, strict=True))
         for part in ((cost,) if count == 1 else _costs_of_parts(cost, count, limit))
     ]
     ends = [(0.0, place) for place in range(places)]
-    last: dict[int, int] = {}  # by place: the last load that may be cut
+    last: dict[int, int] = {}  # by slot: the last job that may be cut
     for negative_cost, number in sorted(parts):  # the longest first
         end, place = ends[0]
         heapq.heapreplace(ends, (end - negative_cost, place))
@@ -93,14 +93,14 @@ def _play_cut(
 
 
 def _costs_of_parts(whole: float, count: int, most: int) -> list[float]:
-    """Return what the parts of a load cost, the smallest first."""
+    """Return the costs of a job's parts, the smallest first."""
     if count == 1:
         return [whole]
     return sorted(_cost_of_part(whole, size / most) for size in _sizes(most, count))
 
 
 def _cost_of_part(whole: float, share: float) -> float:
-    """Return what a share of a load costs by itself: a half, 55 % of the whole."""
+    """Return the cost of a share of a job by itself: for a half, 55 % of the whole."""
     return whole * math.pow(share, 1 - math.log2(_COST_OF_HALVING))
 
 
@@ -109,7 +109,7 @@ def _sizes(units: int, count: int) -> list[int]:
 
 
 def _units(group: RunGroup, in_step: bool) -> Sequence[Sequence[Trajectory]]:
-    """Return what of a group has to stay together."""
+    """Return the parts of a group that stay whole."""
     return whole_configurations(group.trajectories) if in_step else [(runs,) for runs in group.trajectories]
 
 

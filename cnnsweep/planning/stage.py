@@ -9,12 +9,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """A part of the way of some runs.
+    """Epochs that some runs train before the next decision.
 
     Attributes:
         goals: by run id, the epoch after which it waits; empty where runs train to their ends.
-        mark: what tells the groups of this leg from those of others, as the journal has it.
-        mixes_epochs: runs train together wherever they are, each the same number of epochs.
+        mark: key of the stage's groups in the journal.
+        mixes_epochs: runs train together whatever their epoch, each the same number of epochs.
     """
 
     goals: Mapping[str, int] = field(default_factory=dict)
@@ -23,12 +23,12 @@ class Leg:
 
     @classmethod
     def to_rung(cls, rung: int, run_ids: Iterable[str]) -> Leg:
-        """Return the leg in which all come to the same epoch."""
+        """Return the stage in which all runs train up to the same epoch."""
         return cls(dict.fromkeys(run_ids, rung), {_RUNG: rung})
 
     @classmethod
     def in_passing(cls, number: int, goals: Mapping[str, int]) -> Leg:
-        """Return the leg in which each goes on from where it is; it is one of several, which are numbered."""
+        """Return the stage in which each run goes on from its own epoch; such stages are numbered."""
         return cls(dict(goals), {_NUMBER: number}, mixes_epochs=True)
 
 
@@ -37,5 +37,5 @@ _RUNG, _NUMBER = "rung", "leg"
 
 
 def without_mark(conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the conditions under which groups were chosen, but for the leg."""
+    """Return the conditions under which groups were chosen, without the stage's key."""
     return {name: value for name, value in conditions.items() if name not in (_RUNG, _NUMBER)}

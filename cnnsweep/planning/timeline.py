@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cnnsweep.planning.scheduling import Place
 from cnnsweep.types import RunGroup
 
-_NOTICEABLE = 0.1  # of the time that the places have
+_NOTICEABLE = 0.1  # share of the slots' time
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,11 @@ class Schedule:
     Attributes:
         bars: in the order of their ends.
         makespan_s: until everything has ended.
-        training_s: of places, which bears fruit.
-        wasted_s: of places, on epochs that were lost with their node.
+        training_s: of slots, on epochs that count.
+        wasted_s: of slots, on epochs that were lost with their node.
         recording_s: of the one process that writes everything down.
-        waiting_s: of places, until that process has time for them.
-        lost_nodes: how many times a node was lost.
+        waiting_s: of slots, until that process has time for them.
+        lost_nodes: number of times that a node was lost.
     """
 
     places: tuple[Place, ...]
@@ -45,12 +45,12 @@ class Schedule:
 
     @property
     def paid_s(self) -> float:
-        """Seconds of places from the start to the end, whether there is something to do or not."""
+        """Seconds of all slots from the start to the end, busy or not."""
         return len(self.places) * self.makespan_s
 
     @property
     def utilisation(self) -> float:
-        """The share of the places' time that goes into training which bears fruit."""
+        """Share of the slots' time that goes into epochs that count."""
         return self.training_s / self.paid_s if self.paid_s else 0.0
 
     @property

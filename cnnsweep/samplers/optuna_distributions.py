@@ -9,7 +9,7 @@ from cnnsweep.samplers.transforms import share_below
 
 
 def distribution_of(dimension: Dimension) -> BaseDistribution:
-    """Return what Optuna searches in place of a dimension.
+    """Return the distribution that Optuna searches in place of a dimension.
 
     A choice is searched by index, a stepped interval by place (so no step is ever missed by a rounding error), a
     normal one by the share of draws below; the others are searched as they are.
@@ -28,7 +28,7 @@ def distribution_of(dimension: Dimension) -> BaseDistribution:
 
 
 def encode(dimension: Dimension, value: float | int) -> float | int:
-    """Return what Optuna has in place of an index or a number; a number outside the interval counts as its end."""
+    """Return Optuna's value for an index or a number; a number outside the interval counts as its end."""
     interval = dimension.interval
     if interval is None:
         return int(value)
@@ -41,7 +41,7 @@ def encode(dimension: Dimension, value: float | int) -> float | int:
 
 
 def decode(dimension: Dimension, code: float | int) -> float | int:
-    """Return the index or number that Optuna's value stands for, rounded as all numbers of the interval are."""
+    """Return the index or number for a value of Optuna's, rounded as all numbers of the interval are."""
     interval = dimension.interval
     if interval is None:
         return int(code)

@@ -9,9 +9,9 @@ from cnnsweep.samplers.space import Dimension
 
 
 def share_below(dimension: Dimension, value: float) -> float:
-    """Return the share (0 to 1) of all draws below a number, which is where `Dimension.at` gives it back.
+    """Return the share (0 to 1) of all draws below a number, at which `Dimension.at` returns it.
 
-    Of a number that has a share of its own, as whole ones have, it is the middle of it.
+    For a number that has a share of its own, as whole ones have, it is the middle of that.
     """
     interval = dimension.interval
     assert interval is not None

@@ -60,7 +60,7 @@ def roots(modules: list[str]) -> set[str]:
     [
         (["--help"], 49),
         (["report", "small"], 346),
-        (["run", "small.yaml", "--dry-run"], 200),
+        (["run", "small.yaml", "--dry-run"], 235),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

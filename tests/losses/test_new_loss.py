@@ -112,3 +112,11 @@ def test_formulas_of_several_runs_are_those_of_each():
         torch.testing.assert_close(mean_of_runs(losses)(logits, targets), torch.stack(expected))
         each = per_example_of_runs(losses)(logits, targets)
         torch.testing.assert_close(each.mean(1), torch.stack(expected))
+
+
+def test_what_an_own_loss_raises_is_the_users_code(package):
+    package.file.write_text(CODE.replace("right = logits", "right = logits.nothing"))
+    sweep = package.train("broken", lr=0.01, loss_function=f"{package.file}:Focal")
+    (run,) = sweep.runs.to_dict("records")
+    assert (run["status"], run["failure"]) == ("failed", "your code")
+    assert "no attribute 'nothing'" in run["cause"]

@@ -16,11 +16,11 @@ import pytest
 import torch
 from test_trainer import ADAM, SMALL_CNN, Listener, make_run, train
 from test_trainer import task as task
-from torch import nn
 
 from cnnsweep import errors
 from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.errors import DataError
+from cnnsweep.losses.cross_entropy import CrossEntropy
 from cnnsweep.training import trainer
 from cnnsweep.training.failures import calls_a_model, failed_outcome, is_out_of_memory
 from cnnsweep.training.fused_learner import FusedProgram
@@ -194,7 +194,7 @@ def test_running_out_of_memory_says_how_much_was_asked_for_and_what_to_do(task, 
     def refuse(*_args, **_kwargs):
         raise error
 
-    monkeypatch.setattr(nn.CrossEntropyLoss, "forward", refuse)
+    monkeypatch.setattr(CrossEntropy, "mean", refuse)
     outcome = failure(train(task, ADAM))
     assert outcome.failure is FailureKind.MEMORY
     what = "memory ran out" if amount is None else f"tried to allocate {amount}"
