@@ -73,7 +73,7 @@ def main() -> None:
     side.add_argument("staff", type=json.loads)
     arguments = parser.parse_args()
     if arguments.command == "side":
-        print(json.dumps(train_side(arguments.text, arguments.staff)))
+        print(json.dumps(train_side(arguments.text, arguments.executor_options)))
     elif arguments.command == "overhead":
         compare_overhead(arguments.runs, with_ray=arguments.ray)
     elif arguments.command == "flat":
@@ -84,22 +84,24 @@ def main() -> None:
         count_memory(arguments.megabytes)
 
 
-def run_whole(text: str, folder: Path, **staff: Any) -> float:
+def run_whole(text: str, folder: Path, **executor_options: Any) -> float:
     """Run a sweep, each run alone; return the seconds it took."""
     from cnnsweep.config.load import parse_sweep
-    from cnnsweep.executors.options import Staff
+    from cnnsweep.executors.options import ExecutorOptions
     from cnnsweep.progress.choose import choose_display
     from cnnsweep.sweep import SweepOptions, run_sweep
 
     spec = parse_sweep(text, "benchmark.yaml", [])
-    options = SweepOptions(folder, folder, fuse="off", max_runs=10**6, staff=Staff(**staff))
+    options = SweepOptions(
+        folder, folder, fuse="off", max_runs=10**6, executor_options=ExecutorOptions(**executor_options)
+    )
     start = time.perf_counter()
     result = run_sweep(spec, options, [choose_display(quiet=True)])
     assert not result.has_failures
     return time.perf_counter() - start
 
 
-def train_side(text: str, staff: dict[str, Any]) -> dict[str, float]:
+def train_side(text: str, executor_options: dict[str, Any]) -> dict[str, float]:
     """Train a sweep in this process; return the seconds it took, of them the parent's CPU."""
     import torch._dynamo  # what optimizers import when the first one is made
 
@@ -108,12 +110,12 @@ def train_side(text: str, staff: dict[str, Any]) -> dict[str, float]:
     torch.zeros(1)
     before = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        seconds = run_whole(text, Path(folder), **staff)
+        seconds = run_whole(text, Path(folder), **executor_options)
     return {"seconds": seconds, "cpu": time.process_time() - before}
 
 
-def in_fresh_process(text: str, **staff: Any) -> dict[str, float]:
-    command = [sys.executable, __file__, "side", text, json.dumps(staff)]
+def in_fresh_process(text: str, **executor_options: Any) -> dict[str, float]:
+    command = [sys.executable, __file__, "side", text, json.dumps(executor_options)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     answer: dict[str, float] = json.loads(ended.stdout.splitlines()[-1])
     return answer
@@ -130,9 +132,9 @@ def compare_overhead(runs: int, *, with_ray: bool) -> None:
         sides["ray, two actors"] = {"jobs": 2, "threads": 1, "executor": "ray"}
     base = 0.0
     print(f"{runs} runs   seconds  start  ms a run  parent's CPU, ms a run  against in process")
-    for name, staff in sides.items():
-        start = in_fresh_process(TINY.format(seeds=list(range(2))), **staff)
-        whole = in_fresh_process(TINY.format(seeds=list(range(runs))), **staff)
+    for name, executor_options in sides.items():
+        start = in_fresh_process(TINY.format(seeds=list(range(2))), **executor_options)
+        whole = in_fresh_process(TINY.format(seeds=list(range(runs))), **executor_options)
         each, cpu = ((whole[key] - start[key]) / (runs - 2) * 1e3 for key in ("seconds", "cpu"))
         base = base or each
         print(
@@ -141,7 +143,7 @@ def compare_overhead(runs: int, *, with_ray: bool) -> None:
 
 
 class PretendedFleet:
-    """See `Fleet`: workers that are none, whose messages come when those of real ones would.
+    """See `Workers`: workers that are none, whose messages come when those of real ones would.
 
     Messages go through the bytes that real ones go through.
     """
@@ -254,7 +256,7 @@ def watch_parent(workers: int, seconds: float, epoch_s: float) -> None:
     """Print how memory and CPU of the parent go while so many runs are in flight."""
     import torch._dynamo  # noqa: F401 - before memory is looked at
 
-    from cnnsweep.executors import factory as workforce
+    from cnnsweep.executors import factory as executor_factory
 
     fleets: list[PretendedFleet] = []
 
@@ -263,7 +265,7 @@ def watch_parent(workers: int, seconds: float, epoch_s: float) -> None:
         fleets.append(PretendedFleet(places, task))
         return fleets[-1]
 
-    workforce.ProcessFleet = make_fleet  # type: ignore[misc,assignment]
+    executor_factory.LocalWorkers = make_fleet  # type: ignore[misc,assignment]
     threading.Thread(target=_print_state, args=(fleets, seconds), daemon=True).start()
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -315,12 +317,12 @@ def count_memory(megabytes: int) -> None:
     from executors import look_at_all as look_at_all_by_name  # as workers import it: not from `__main__`
 
     from cnnsweep.datasets.images import MemoryImages
-    from cnnsweep.datasets.normalize import PixelScale
+    from cnnsweep.datasets.normalize import PixelNormalize
     from cnnsweep.executors.base import TASK
-    from cnnsweep.executors.local_processes import ProcessFleet
+    from cnnsweep.executors.local_processes import LocalWorkers
     from cnnsweep.executors.pool import PoolExecutor
     from cnnsweep.planning.scheduling import Place
-    from cnnsweep.training.data_module import Part, TrainingTask
+    from cnnsweep.training.data_module import DataModule, FoldData
     from cnnsweep.training.malloc import keep_freed_memory
 
     keep_freed_memory()  # as every sweep does
@@ -329,11 +331,11 @@ def count_memory(megabytes: int) -> None:
         sums = []
         for images in (1, megabytes * 100):
             pixels = torch.ones(images, 1, 100, 100, dtype=torch.uint8)
-            part = Part(torch.arange(images), torch.arange(0), PixelScale((0.5,), (0.25,)))
+            part = FoldData(torch.arange(images), torch.arange(0), PixelNormalize((0.5,), (0.25,)))
             labels = torch.zeros(images, dtype=torch.int64)
-            task = TrainingTask(MemoryImages(pixels, labels), (part,), 2, torch.device("cpu"), "fp32")
+            task = DataModule(MemoryImages(pixels, labels), (part,), 2, torch.device("cpu"), "fp32")
             del pixels
-            pool = PoolExecutor(ProcessFleet([Place("cpu", 1)] * workers, task))
+            pool = PoolExecutor(LocalWorkers([Place("cpu", 1)] * workers, task))
             processes = {os.getpid(), *pool.call_everywhere(look_at_all_by_name, TASK)}
             assert len(processes) == workers + 1
             fields = ("Pss_Anon:", "Pss_Shmem:")  # without libraries, which other programs may share too

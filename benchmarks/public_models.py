@@ -44,8 +44,8 @@ from torch import Tensor, nn
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import logits_of
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram, Program, forward_seed
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run
 
 BATCH, STEPS, RATE = 3, 2, 1e-3
@@ -240,7 +240,7 @@ def examine_network(network: Network, result: Result, seconds: int) -> Result:
 def only_fuse(network: Network, result: Result, seconds: int) -> Result:
     """Return a result with whether the network fuses, without training it."""
     about = runs_of(network.choice), network.shape, network.classes, CPU, "fp32"
-    made = within(seconds, lambda: FusedProgram(*about))
+    made = within(seconds, lambda: FusedLearner(*about))
     return replace(result, is_trained=False, fused=made if isinstance(made, str) else "")
 
 
@@ -283,7 +283,7 @@ def runs_of(choice: ModelChoice) -> list[Run]:
                 seed=seed,
             ),
             settings={},
-            configuration=str(seed),
+            trial_id=str(seed),
         )
         for seed in range(2)
     ]
@@ -315,7 +315,7 @@ def plain_steps(
 
 def program_steps(runs: Sequence[Run], shape: tuple[int, int, int], classes: int) -> list[dict[str, Tensor]]:
     """Return each run's weights after the steps of the program that trains it here."""
-    make: Callable[..., Program] = FusedProgram if len(runs) > 1 else lambda one, *about: PlainProgram(one[0], *about)
+    make: Callable[..., Learner] = FusedLearner if len(runs) > 1 else lambda one, *about: SingleLearner(one[0], *about)
     program = make(runs, shape, classes, CPU, "fp64")
     for step, (images, labels) in enumerate(batches(shape, classes)):
         seeds = [forward_seed(run, 1, step) for run in runs]

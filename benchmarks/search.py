@@ -95,8 +95,8 @@ def main() -> None:
         shares: dict[str, list[float]] = {"the grid's best": [], "a standard error below": []}
         for seed in args.seeds:
             found = train(f"{method}{seed}", SEARCH.format(method=method, seed=seed), args, goal)
-            goals = (goal, goal - (goal * (1 - goal) / HELD_OUT) ** 0.5)
-            for what, near in zip(shares, goals, strict=True):
+            stop_epochs = (goal, goal - (goal * (1 - goal) / HELD_OUT) ** 0.5)
+            for what, near in zip(shares, stop_epochs, strict=True):
                 needed = epochs_to_reach(near, found)
                 # A search that never gets there counts as infinitely long: a median over those that do would flatter.
                 shares[what].append(float("inf") if needed is None else needed / len(grid))

@@ -36,10 +36,10 @@ from torch.utils._pytree import tree_leaves
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
-from cnnsweep.training.data_module import Part, TrainingTask, training_batches
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram, forward_seed
+from cnnsweep.datasets.normalize import PixelNormalize
+from cnnsweep.training.data_module import DataModule, FoldData, training_batches
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import SingleLearner, forward_seed
 from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.types import Run
 
@@ -238,10 +238,10 @@ def make_step(runs: list[Run], work: Work, times: OperationTimes) -> Callable[[]
     pixels = torch.randint(0, 256, (images, *work.image_shape), generator=random, dtype=torch.uint8)
     labels = torch.randint(0, 10, (images,), generator=random)
     channels = work.image_shape[0]
-    part = Part(torch.arange(images), torch.arange(0), PixelScale((0.5,) * channels, (0.25,) * channels))
-    task = TrainingTask(MemoryImages(pixels, labels), (part,), 10, torch.device("cpu"), "fp32")
+    part = FoldData(torch.arange(images), torch.arange(0), PixelNormalize((0.5,) * channels, (0.25,) * channels))
+    task = DataModule(MemoryImages(pixels, labels), (part,), 10, torch.device("cpu"), "fp32")
     about = (work.image_shape, 10, task.device, task.precision)
-    program = PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
+    program = SingleLearner(runs[0], *about) if len(runs) == 1 else FusedLearner(runs, *about)
     rates = [run.hyperparameters.lr for run in runs]
     seeds = [forward_seed(run, 1, 0) for run in runs]
     batches = (batch for epoch in range(1, 1 << 30) for batch in training_batches(task, runs, [epoch] * len(runs)))
@@ -258,13 +258,13 @@ def make_step(runs: list[Run], work: Work, times: OperationTimes) -> Callable[[]
 def print_recording(work: Work) -> None:
     """Print what writing an epoch down takes, by run, in a sweep of that network on few drawn images."""
     from cnnsweep.progress.plain import PlainDisplay
-    from cnnsweep.storage.writer import Recorder
+    from cnnsweep.storage.writer import SweepWriter
     from cnnsweep.sweep import SweepOptions, run_sweep
 
     channels, height, _ = work.image_shape
     text = sweep_text(work, work.runs, f"{{name: shapes, size: {height}, channels: {channels}, train: 1000, test: 10}}")
     spent: list[float] = []
-    write = Recorder.writing_epoch
+    write = SweepWriter.writing_epoch
 
     @contextmanager
     def timed_write(self: Any, reports: Any) -> Iterator[None]:
@@ -273,13 +273,13 @@ def print_recording(work: Work) -> None:
             yield
         spent.append((time.perf_counter() - start) / len(reports))
 
-    Recorder.writing_epoch = timed_write  # type: ignore[method-assign]
+    SweepWriter.writing_epoch = timed_write  # type: ignore[method-assign]
     try:
         with tempfile.TemporaryDirectory() as folder, Path("/dev/null").open("w", encoding="utf-8") as nowhere:
             spec = parse_sweep(text, "profile.yaml", ())
             run_sweep(spec, SweepOptions(Path(folder), Path(folder), fuse=work.runs), [PlainDisplay(nowhere)])
     finally:
-        Recorder.writing_epoch = write  # type: ignore[method-assign]
+        SweepWriter.writing_epoch = write  # type: ignore[method-assign]
     print(f"\n  recording: {1000 * min(spent):.1f} to {1000 * max(spent):.1f} ms a run and epoch")
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from cnnsweep.analysis.configurations import chosen_setting, group_settings
 from cnnsweep.analysis.results import RunResult, load_results
+from cnnsweep.analysis.trials import chosen_trial, group_trials
 from cnnsweep.callbacks import Callback
 from cnnsweep.config.load import load_sweep
 from cnnsweep.config.metrics_field import foreseen
@@ -21,9 +21,9 @@ from cnnsweep.plugins import is_reference
 from cnnsweep.schedules.base import depends_on_length
 from cnnsweep.storage.atomic_files import make_folder
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
-from cnnsweep.tuner.sampling import Asker
+from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Choice, Run
 
 _NO_LIMIT = 10**9  # the sweep was trained, so its size was agreed to
@@ -47,26 +47,26 @@ def refit_chosen(
         CnnSweepError: nothing was chosen yet, or the sweep cannot be trained.
     """
     results = load_results(folder)
-    best = chosen_setting(results, group_settings(results))
+    best = chosen_trial(results, group_trials(results))
     if best is None:
         raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
     paths = SweepPaths(results.folder)
     spec = load_sweep(paths.frozen_spec, allow_code=allow_code)
     if not spec.validation:
         raise UsageError(f"--refit: {results.folder} held no images out, so its runs have trained on all of them")
-    history = read_history(paths.journal)
-    every_run = [*expand_runs(spec, _NO_LIMIT).runs, *Asker(spec).known_runs(history)]
-    runs = [run for run in every_run if run.configuration == best.configuration]
+    history = read_state(paths.journal)
+    every_run = [*expand_runs(spec, _NO_LIMIT).runs, *TrialSource(spec).known_runs(history)]
+    runs = [run for run in every_run if run.trial_id == best.trial_id]
     if not runs:
         raise UsageError(f"--refit: {paths.frozen_spec} no longer holds the best setting; run the sweep once more")
     if not allow_code and any(is_reference(name) for name in _code_of(spec, runs[0])):
         raise UsageError(
             "--refit: the sweep names code of its own, which would be run; add --allow-code if you trust it"
         )
-    chosen = [run for run in results.runs if run.configuration == best.configuration]
+    chosen = [run for run in results.runs if run.trial_id == best.trial_id]
     refit = _refit_spec(spec, runs, _epochs(spec, runs[0], chosen))
     refit = refit if device is None else dataclasses.replace(refit, device=device)
-    target = results.folder / "refit" / best.configuration
+    target = results.folder / "refit" / best.trial_id
     for folder in (target.parent, target):  # a sweep may lie behind a link, but no part of it
         if folder.is_symlink():
             raise FolderError(f"{folder}: is a symbolic link, which would lead out of the sweep; remove it")

@@ -22,27 +22,27 @@ from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.evaluation.after_sweep import evaluate_best_run
 from cnnsweep.evaluation.model_card import make_model_card
-from cnnsweep.executors.factory import Workforce, describe_places, executor_config, make_executor_setup
-from cnnsweep.executors.options import Staff
+from cnnsweep.executors.factory import ExecutorFactory, describe_slots, executor_config, make_executor_setup
+from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.metrics.objective import chance_of
 from cnnsweep.planning.disk_space import refuse_full_disk
 from cnnsweep.storage.compatibility import refuse_other_sweep, what_changed
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import SweepHistory, read_history
-from cnnsweep.storage.writer import Recorder
+from cnnsweep.storage.state import SweepState, read_state
+from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.trackers.base import Tracker
-from cnnsweep.training.data_module import foresee_single_images, make_training_task
+from cnnsweep.training.data_module import foresee_single_images, make_data_module
 from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.training.threads import keep_thread_count
 from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureLimit
 from cnnsweep.tuner.group_cache import Fuse
-from cnnsweep.tuner.grouping import AUTO, keeps_in_step
+from cnnsweep.tuner.grouping import AUTO, keeps_lockstep
 from cnnsweep.tuner.loop import Tuner
 from cnnsweep.tuner.make_trackers import make_trackers
-from cnnsweep.tuner.pruning import Judge
-from cnnsweep.tuner.sampling import Asker
+from cnnsweep.tuner.pruning import PrunerDriver
+from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.tuner.stop_signal import stop_on_signals
 from cnnsweep.tuner.sweep_event import sweep_facts, validation_facts
 from cnnsweep.tuner.training_events import TrainingEvents
@@ -73,7 +73,7 @@ class SweepOptions:
     max_runs: int = 10_000
     fuse: Fuse = AUTO
     max_failures: int = MOST_ALIKE
-    staff: Staff = field(default_factory=Staff)
+    executor_options: ExecutorOptions = field(default_factory=ExecutorOptions)
     loading: Callable[[str, int, int], None] | None = None
 
 
@@ -109,8 +109,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         Exception: the error of a user's callback, after the sweep has stopped because of it.
     """
     expansion = expand_runs(spec, options.max_runs)
-    source = Asker(spec)
-    executor = executor_config(options.staff)
+    source = TrialSource(spec)
+    executor = executor_config(options.executor_options)
     devices = executor.devices(spec.device)
     paths = SweepPaths(options.folder)
     failures = FailureLimit(options.max_failures)
@@ -123,24 +123,24 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         keep_thread_count(),
         contextlib.ExitStack() as at_end,
     ):
-        state = read_history(paths.journal)
-        places = executor.choose_places(devices, state)
-        torch.set_num_threads(places[0].threads)
+        state = read_state(paths.journal)
+        slots = executor.choose_slots(devices, state)
+        torch.set_num_threads(slots[0].threads)
         trials = TrialQueue(spec, options.retry_failed, expansion.runs, source, state)
         dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
         _log_data(spec, dataset, events)
         facts = sweep_facts(
-            spec, trials.runs, dataset.name, dataset.fingerprint, [place.device for place in places], options.overrides
+            spec, trials.runs, dataset.name, dataset.fingerprint, [place.device for place in slots], options.overrides
         )
         refuse_other_sweep(paths, state, facts, dataset.fingerprint_before)
         parameters = trials.count_parameters(dataset)
-        task = make_training_task(spec, dataset, devices[0])
+        task = make_data_module(spec, dataset, devices[0])
         single_images = foresee_single_images(trials.not_done, task)
-        in_step = keeps_in_step(spec)
+        lockstep = keeps_lockstep(spec)
         setup = make_executor_setup(
-            spec, trials.runs, dataset.fingerprint, task, places, state, events.on_log, in_step=in_step
+            spec, trials.runs, dataset.fingerprint, task, slots, state, events.on_log, lockstep=lockstep
         )
-        executors = Workforce(executor, setup)
+        executors = ExecutorFactory(executor, setup)
         at_end.callback(executors.close)
         images, histograms = len(task.parts[0].training), spec.tensorboard.histograms
         small_disk = refuse_full_disk(paths.folder, trials.not_done, parameters, images, histograms=histograms)
@@ -150,7 +150,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
 
         trackers, followed = make_trackers(spec, dataset, task, paths, state, facts)
         describe = partial(make_model_card, spec, dataset, task)
-        writer = Recorder(paths, state, describe, events.on_log, stop.deferred, hold)
+        writer = SweepWriter(paths, state, describe, events.on_log, stop.deferred, hold)
         at_end.callback(writer.close)
         at_end.callback(events.close)
         facts |= validation_facts(task.images.labels, [part.validation for part in task.parts])
@@ -158,10 +158,10 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         events.add_first(writer, [*trackers, *own_trackers], followed)
         for run, last in writer.settle(trials.runs):
             events.on_rewind(run, last)
-        training = TrainingEvents(writer, events, stop, Judge(spec.early_stop, state), failures)
-        events.on_sweep_start(_overview(spec, paths, executors.description or describe_places(places), trials, state))
+        training = TrainingEvents(writer, events, stop, PrunerDriver(spec.early_stop, state), failures)
+        events.on_sweep_start(_overview(spec, paths, executors.description or describe_slots(slots), trials, state))
         suggest = partial(trials.suggest, dataset, writer, events)
-        Tuner(trials, suggest, task, executors, training, fuse=options.fuse, in_step=in_step).run()
+        Tuner(trials, suggest, task, executors, training, fuse=options.fuse, lockstep=lockstep).run()
         with stop.deferred():
             training.interrupt()
             events.on_sweep_end("finished" if trials.is_complete else "interrupted")
@@ -195,7 +195,7 @@ def _log_data(spec: SweepSpec, dataset: Dataset, events: Callback) -> None:
         events.on_log(line)
 
 
-def _log_notes(expansion: Expansion, state: SweepHistory, notes: Sequence[str | None], events: Callback) -> None:
+def _log_notes(expansion: Expansion, state: SweepState, notes: Sequence[str | None], events: Callback) -> None:
     if state.sweep is not None and state.status == "running":
         events.on_log(
             "the last command in this folder was cut off (killed, or the machine went down); "
@@ -210,9 +210,7 @@ def _log_notes(expansion: Expansion, state: SweepHistory, notes: Sequence[str | 
             events.on_log(line)
 
 
-def _overview(
-    spec: SweepSpec, paths: SweepPaths, device: str, trials: TrialQueue, state: SweepHistory
-) -> SweepOverview:
+def _overview(spec: SweepSpec, paths: SweepPaths, device: str, trials: TrialQueue, state: SweepState) -> SweepOverview:
     known = state.runs.values()  # all in the folder: a sampler may suggest again what an earlier one had
     return SweepOverview(
         name=spec.name,

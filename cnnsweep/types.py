@@ -141,7 +141,7 @@ class Hyperparameters:
         """The key of the images in a run's batches: runs that are equal in it see the same ones."""
         return self.seed if self.shuffle else -1, self.augment, self.seed if self.augment else -1
 
-    def view_in(self, epoch: int) -> tuple[tuple[int, tuple[Choice, ...], int], int]:
+    def data_key_in(self, epoch: int) -> tuple[tuple[int, tuple[Choice, ...], int], int]:
         """Return the key of an epoch's batches: without shuffling or augmenting, all epochs are alike."""
         return self.view, epoch if self.shuffle or self.augment else 0
 
@@ -168,8 +168,8 @@ class Run:
     name: str
     model: ModelChoice
     hyperparameters: Hyperparameters
-    settings: Mapping[str, Any]
-    configuration: str
+    params: Mapping[str, Any]
+    trial_id: str
     fold: int | None = None
 
 
@@ -192,7 +192,7 @@ class RunGroup:
 
     programs: tuple[tuple[Trajectory, ...], ...]
     is_threaded: bool = False
-    goals: Mapping[str, int] = field(default_factory=dict)
+    stop_epochs: Mapping[str, int] = field(default_factory=dict)
     companions: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -204,9 +204,9 @@ class RunGroup:
         bounds = itertools.pairwise([0, *itertools.accumulate(sizes)])
         return cls(tuple(tuple(trajectories[start:end]) for start, end in bounds), is_threaded=True)
 
-    def up_to(self, goals: Mapping[str, int]) -> RunGroup:
+    def up_to(self, stop_epochs: Mapping[str, int]) -> RunGroup:
         """Return the same group with other goals."""
-        return replace(self, goals=goals)
+        return replace(self, stop_epochs=stop_epochs)
 
     @property
     def trajectories(self) -> tuple[Trajectory, ...]:
@@ -268,7 +268,7 @@ class EpochReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class PruneDecision:
     """Decision of a pruner about a trial after an epoch.
 
     Attributes:
@@ -279,7 +279,7 @@ class Verdict:
         rule: in words, such as `top 1/3 at epoch 3`.
     """
 
-    configuration: str
+    trial_id: str
     epoch: int
     stops: bool
     value: float | None

@@ -74,7 +74,7 @@ class SilentDisplay(Display):
     def run_started(self, run_id: str) -> None:
         self.started.append(run_id)
 
-    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> None:
+    def epoch_ended(self, record: EpochRecord, selected: EpochRecord | None) -> None:
         self.records.append(record)
 
     def run_ended(self, outcome: RunOutcome) -> None:

@@ -189,7 +189,7 @@ def test_what_on_epoch_raises_stops_the_sweep_which_goes_on_later(run, tmp_path)
 
 def test_an_interrupted_kernel_is_a_keyboard_interrupt(run, monkeypatch):
     class Impatient(SilentDisplay):
-        def epoch_ended(self, record, standing):
+        def epoch_ended(self, record, selected):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(notebook, "choose_notebook_display", lambda **_: Impatient())
@@ -198,12 +198,12 @@ def test_an_interrupted_kernel_is_a_keyboard_interrupt(run, monkeypatch):
 
 
 def test_a_sweep_that_gives_up_says_why(run, monkeypatch):
-    from cnnsweep.training.learner import PlainProgram
+    from cnnsweep.training.learner import SingleLearner
 
     def fail(*_arguments):
         raise KeyError("x")
 
-    monkeypatch.setattr(PlainProgram, "train_step", fail)
+    monkeypatch.setattr(SingleLearner, "train_step", fail)
     many = ["params.lr=[0.1,0.2,0.3,0.4,0.5,0.6]"]
     with pytest.raises(cnnsweep.CnnSweepError, match=r"stopped: .*KeyError.* retry_failed=True"):
         run(SMALL, overrides=many)
@@ -343,9 +343,14 @@ def test_its_options_reach_the_sweep(run, monkeypatch, tmp_path):
     ((spec, options),) = seen
     assert spec.device == "cpu,cuda:1"
     assert (options.retry_failed, options.max_runs, options.max_failures, options.fuse) == (True, 7, 0, "off")
-    staff = options.staff
-    assert (staff.jobs, staff.threads, staff.executor, staff.address) == (3, 2, "ray", "auto")
-    assert staff.node_data == tmp_path
+    executor_options = options.executor_options
+    assert (executor_options.jobs, executor_options.threads, executor_options.executor, executor_options.address) == (
+        3,
+        2,
+        "ray",
+        "auto",
+    )
+    assert executor_options.node_data == tmp_path
 
 
 @pytest.mark.parametrize(
@@ -392,12 +397,12 @@ def test_a_device_of_its_own_stands_in_place_of_the_sweeps(run):
 
 
 def test_without_a_limit_on_failures_every_run_is_tried(run, monkeypatch):
-    from cnnsweep.training.learner import PlainProgram
+    from cnnsweep.training.learner import SingleLearner
 
     def fail(*_arguments):
         raise KeyError("x")
 
-    monkeypatch.setattr(PlainProgram, "train_step", fail)
+    monkeypatch.setattr(SingleLearner, "train_step", fail)
     many = ["params.lr=[0.1,0.2,0.3,0.4,0.5,0.6]"]
     assert list(run(SMALL, overrides=many, max_failures=0).runs["status"]) == ["failed"] * 6
 

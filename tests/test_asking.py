@@ -8,8 +8,8 @@ from results_by_hand import standard_metrics
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.storage.rows import event_from_record
-from cnnsweep.storage.state import SweepHistory, event_from_run
-from cnnsweep.tuner.sampling import FIRST_ROUND, Asker
+from cnnsweep.storage.state import SweepState, event_from_run
+from cnnsweep.tuner.sampling import FIRST_ROUND, TrialSource
 from cnnsweep.types import EpochRecord, RunStatus
 
 SPACE = """
@@ -35,11 +35,11 @@ class Search:
 
     def __init__(self, text, history=None, figure=lambda run: run.hyperparameters.lr):
         self.spec = parse_sweep(text, "s.yaml")
-        self.asker = Asker(self.spec)
-        self.history = history or SweepHistory({"metric": "val_accuracy", "mode": "max"})
+        self.trial_source = TrialSource(self.spec)
+        self.history = history or SweepState({"metric": "val_accuracy", "mode": "max"})
         self.figure = figure
         self.runs = []
-        self.take((*expand_runs(self.spec).runs, *self.asker.known_runs(self.history)))
+        self.take((*expand_runs(self.spec).runs, *self.trial_source.known_runs(self.history)))
 
     def apply(self, kind, **fields):
         self.history.apply({"event": kind, "time": "now", **fields})
@@ -52,7 +52,7 @@ class Search:
 
     def ask(self):
         """Return the next round, written down but not trained."""
-        asked = self.asker.ask(self.history, self.runs)
+        asked = self.trial_source.ask(self.history, self.runs)
         if asked is not None:
             self.apply("asked", **asked.event)
             self.take(asked.runs)
@@ -86,16 +86,16 @@ class Search:
 
         class Listening:
             learns, uses_running = True, True
-            runs, seed = self.asker._sampler.runs, self.asker._sampler.seed
-            round = self.asker._sampler.round
+            runs, seed = self.trial_source._sampler.runs, self.trial_source._sampler.seed
+            round = self.trial_source._sampler.round
 
             def suggest(self, space, told, drawn, count):
                 heard.append((list(told), drawn))
                 return [{"lr": 0.2 - drawn / 1000 - n / 10_000, "optimizer": 0, "momentum": 0.0} for n in range(count)]
 
-        before, self.asker._sampler = self.asker._sampler, Listening()
-        self.asker.ask(self.history, self.runs)
-        self.asker._sampler = before
+        before, self.trial_source._sampler = self.trial_source._sampler, Listening()
+        self.trial_source.ask(self.history, self.runs)
+        self.trial_source._sampler = before
         return heard[0][0]
 
     @property
@@ -103,23 +103,23 @@ class Search:
         return [asked.drawn for asked in self.history.rounds]
 
     @property
-    def configurations(self):
-        return [configuration for asked in self.history.rounds for configuration in asked.configurations]
+    def trial_ids(self):
+        return [trial_id for asked in self.history.rounds for trial_id in asked.trial_ids]
 
 
 def test_a_grid_asks_for_nothing():
     search = Search(FINITE)
     assert len(search.runs) == 6
-    assert (search.ask(), search.asker.runs_to_come(search.history)) == (None, 0)
+    assert (search.ask(), search.trial_source.runs_to_come(search.history)) == (None, 0)
 
 
 @pytest.mark.parametrize("method", ["random", "sobol"])
 def test_what_learns_nothing_asks_once_for_all_also_while_others_train(method):
     search = Search(searching(method) + "seeds: 3\ninclude: [{lr: 0.1, optimizer: adam}]\n")
-    assert search.asker.runs_to_come(search.history) == 15
+    assert search.trial_source.runs_to_come(search.history) == 15
     asked = search.ask()  # the included ones wait
     assert (len(asked.event["picks"]), len(asked.runs)) == (5, 15)
-    assert (search.ask(), search.asker.runs_to_come(search.history)) == (None, 0)
+    assert (search.ask(), search.trial_source.runs_to_come(search.history)) == (None, 0)
 
 
 def test_what_learns_waits_for_results():
@@ -160,14 +160,14 @@ def test_more_runs_keep_the_first_ones_and_a_resume_at_any_point_asks_alike(meth
     more = ", round: 3" if method in ("tpe", "cmaes", "gp") else ""
     whole = Search(searching(method, 7, more))
     whole.to_the_end()
-    assert len(set(whole.configurations)) == 7
+    assert len(set(whole.trial_ids)) == 7
     first = Search(searching(method, 4, more))
     first.to_the_end()
     second = Search(searching(method, 7, more), first.history)
     second.to_the_end()
-    assert second.configurations[:3] == whole.configurations[:3]
+    assert second.trial_ids[:3] == whole.trial_ids[:3]
     if not more:
-        assert second.configurations == whole.configurations
+        assert second.trial_ids == whole.trial_ids
     for rounds in range(len(whole.history.rounds)):
         again = Search(searching(method, 7, more))
         for _ in range(rounds):
@@ -199,7 +199,7 @@ def test_rounds_of_another_space_do_not_count(before, after):
     old = Search(text)
     old.to_the_end()
     new = Search(text.replace(before, after), old.history)
-    assert (new.runs, new.asker.runs_to_come(new.history)) == ([], 5)
+    assert (new.runs, new.trial_source.runs_to_come(new.history)) == ([], 5)
     assert new.to_the_end() == [5]
     assert new.drawn[-1] >= 5  # counted from the start
     back = Search(text, new.history)
@@ -213,7 +213,7 @@ def test_rounds_of_the_same_space_count_whatever_else_is_edited(more):
     old.to_the_end()
     new = Search(searching() + more, old.history)
     assert {run.id for run in old.runs} <= {run.id for run in new.runs}
-    assert new.asker.runs_to_come(new.history) == 0
+    assert new.trial_source.runs_to_come(new.history) == 0
 
 
 def test_what_is_said_where_it_was_the_default_is_the_same_space():
@@ -225,18 +225,18 @@ def test_what_is_said_where_it_was_the_default_is_the_same_space():
 def test_keys_that_do_not_apply_are_left_out_and_make_no_further_setting():
     text = searching("random", 50, text=FINITE.replace("[adam, sgd]}", "[adam, sgd], momentum: [0, 0.5, 0.9]}"))
     search = Search(text + "when: {momentum: {optimizer: sgd}}\n")
-    assert search.asker.runs_to_come(search.history) == 12  # 3 × (adam, sgd with 3 momenta)
-    assert search.asker.space_note == "the search asks for 50 settings, but there are only 12 settings to try"
+    assert search.trial_source.runs_to_come(search.history) == 12  # 3 × (adam, sgd with 3 momenta)
+    assert search.trial_source.space_note == "the search asks for 50 settings, but there are only 12 settings to try"
     assert search.to_the_end() == [12]
-    assert (search.ask(), search.asker.runs_to_come(search.history)) == (None, 0)
-    assert {run.settings["momentum"] for run in search.runs if run.settings["optimizer"] == "adam"} == {None}
+    assert (search.ask(), search.trial_source.runs_to_come(search.history)) == (None, 0)
+    assert {run.params["momentum"] for run in search.runs if run.params["optimizer"] == "adam"} == {None}
 
 
 @pytest.mark.parametrize("method", ["sobol", "tpe", "gp"])
 def test_a_small_space_comes_to_its_end(method):
     search = Search(searching(method, 50, text=FINITE))
     assert sum(search.to_the_end()) == 6
-    assert search.asker.runs_to_come(search.history) == 0
+    assert search.trial_source.runs_to_come(search.history) == 0
 
 
 @pytest.mark.parametrize("method", ["random", "tpe"])
@@ -247,7 +247,7 @@ def test_small_space_of_steps_is_counted_and_tried_to_its_end(method):
         "  momentum: [0, 0.9]\n  optimizer: [adam, sgd]\n"
     )
     search = Search(searching(method, 500, text=space))
-    assert search.asker.runs_to_come(search.history) == 24  # 4 rates × 2 sizes × (adam, sgd with 2 momenta)
+    assert search.trial_source.runs_to_come(search.history) == 24  # 4 rates × 2 sizes × (adam, sgd with 2 momenta)
     assert sum(search.to_the_end()) == 24
     assert {run.hyperparameters.lr for run in search.runs} == {0.1, 0.2, 0.3, 0.4}
 
@@ -255,9 +255,9 @@ def test_small_space_of_steps_is_counted_and_tried_to_its_end(method):
 def test_what_is_to_come_leaves_out_settings_of_include_and_counts_seeds():
     text = searching("random", 9, text=FINITE) + "include: [{lr: 0.01, optimizer: adam}]\nseeds: 2\n"
     search = Search(text)
-    assert search.asker.runs_to_come(search.history) == 10  # 6 settings but the one included, twice
-    assert Search(text.replace("runs: 9", "runs: 3")).asker.runs_to_come(search.history) == 6
-    assert Search(text.replace("runs: 9", "runs: 3")).asker.space_note is None
+    assert search.trial_source.runs_to_come(search.history) == 10  # 6 settings but the one included, twice
+    assert Search(text.replace("runs: 9", "runs: 3")).trial_source.runs_to_come(search.history) == 6
+    assert Search(text.replace("runs: 9", "runs: 3")).trial_source.space_note is None
 
 
 def test_what_is_excluded_or_included_is_drawn_and_refused():
@@ -266,7 +266,7 @@ def test_what_is_excluded_or_included_is_drawn_and_refused():
     )
     assert sum(search.to_the_end()) == 3
     assert {run.hyperparameters.lr for run in search.runs} == {0.01, 0.001}
-    assert len({run.configuration for run in search.runs}) == len(search.runs) == 4
+    assert len({run.trial_id for run in search.runs}) == len(search.runs) == 4
 
 
 def test_a_space_of_which_nothing_is_left_asks_for_nothing():
@@ -292,7 +292,7 @@ def test_a_search_is_told_what_became_of_settings_each_once():
     assert told[2] == (round(lrs[1], 6), pytest.approx(lrs[1]), {1: pytest.approx(lrs[1])})
     assert len(told) == 3
     included = text.replace("include: [", f"include: [{{lr: {lrs[1]!r}, optimizer: adam}}, ")
-    if search.runs[6].settings["optimizer"] == "adam":
+    if search.runs[6].params["optimizer"] == "adam":
         assert len(Search(included, search.history).told()) == 3
 
 
@@ -329,7 +329,7 @@ def test_what_chance_leaves_out_of_a_small_space_is_found_all_the_same():
     text = searching("random", 3, text=FINITE.replace("[0.1, 0.01, 0.001]", f"[{lrs}]"))
     search = Search(text + "exclude: [{lr: '> 0.00011'}]\n")  # two of two thousand are allowed
     assert sum(search.to_the_end()) == 2
-    assert search.asker.runs_to_come(search.history) == 0
+    assert search.trial_source.runs_to_come(search.history) == 0
 
 
 RUNGS = "early_stop: halving\n"
@@ -394,4 +394,4 @@ def test_settings_on_their_way_are_told_with_what_they_have_reached():
 )
 def test_who_asks_in_passing(method, rule, expected):
     text = searching(method, 8) + f"early_stop: {rule}\n"
-    assert Asker(parse_sweep(text, "s.yaml")).asks_in_passing is expected
+    assert TrialSource(parse_sweep(text, "s.yaml")).is_asynchronous is expected

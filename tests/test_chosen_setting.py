@@ -14,7 +14,7 @@ from cnnsweep.errors import FolderError, UsageError
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
 from cnnsweep.evaluation.record import note_tests
 from cnnsweep.refit import refit_chosen
-from cnnsweep.report.evaluation import setting_to_json
+from cnnsweep.report.evaluation import trial_to_json
 from cnnsweep.storage.best_weights import load_best
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
@@ -53,12 +53,12 @@ def test_the_best_setting_is_the_best_mean_and_all_its_seeds_are_measured(copy):
     means = {}
     for row in rows:
         means.setdefault(row["configuration"], []).append(row["val_accuracy"])
-    best = max(means, key=lambda configuration: sum(means[configuration]))
+    best = max(means, key=lambda trial_id: sum(means[trial_id]))
     found = evaluate_chosen(copy, options(copy))
-    assert found.configuration == best
+    assert found.trial_id == best
     assert [one.run for one in found.evaluations] == [row["run"] for row in rows if row["configuration"] == best]
     assert {one.images for one in found.evaluations} == {40}
-    content = json.loads(setting_to_json(found))
+    content = json.loads(trial_to_json(found))
     assert content["accuracy"]["runs"] == 3
     assert content["accuracy"]["mean"] == pytest.approx(sum(run["accuracy"] for run in content["runs"]) / 3)
     for run in content["runs"]:
@@ -71,12 +71,12 @@ def test_the_best_setting_is_the_best_mean_and_all_its_seeds_are_measured(copy):
 def test_a_look_at_the_test_set_is_written_down_once_a_run(copy):
     assert tables(copy)["tests"] == []
     found = evaluate_chosen(copy, options(copy))
-    assert note_tests(copy, found.evaluations, found.configuration) is None
+    assert note_tests(copy, found.evaluations, found.trial_id) is None
     tests = tables(copy)["tests"]
     assert [test["run"] for test in tests] == [one.run for one in found.evaluations]
     assert [test["accuracy"] for test in tests] == [one.accuracy for one in found.evaluations]
     assert {(test["configuration"], test["split"], test["refit"]) for test in tests} == {
-        (found.configuration, "test", False)
+        (found.trial_id, "test", False)
     }
     assert all(test["time"].startswith("20") for test in tests)
     sweep(copy, SEEDED)  # the same command again keeps it
@@ -108,7 +108,7 @@ def test_a_refit_trains_the_best_setting_on_all_training_images(copy):
     display = SilentDisplay()
     result = refit_chosen(copy, SweepOptions(copy, copy), [display], device="cpu", allow_code=False)
     assert result.interrupted is None
-    best = evaluate_chosen(copy, options(copy)).configuration
+    best = evaluate_chosen(copy, options(copy)).trial_id
     chosen = [row for row in tables(copy)["runs"] if row["configuration"] == best]
     again = tables(result.paths.folder)
     assert result.paths.folder == copy / "refit" / best
@@ -123,8 +123,8 @@ def test_a_refit_trains_the_best_setting_on_all_training_images(copy):
     assert about["pixels"]["mean"][0] == pytest.approx(float(images.float().mean()) / 255, rel=1e-4)
 
     found = evaluate_chosen(result.paths.folder, options(copy), refit_of=copy)
-    assert (found.configuration, found.is_refit) == (best, True)
-    assert note_tests(copy, found.evaluations, found.configuration, refit=True) is None
+    assert (found.trial_id, found.is_refit) == (best, True)
+    assert note_tests(copy, found.evaluations, found.trial_id, refit=True) is None
     assert {test["refit"] for test in tables(copy)["tests"]} == {True}
     assert is_sweep(copy)
     # Once more trains nothing, and the sweep itself is as it was.
@@ -158,7 +158,7 @@ def test_a_refit_is_not_led_out_of_the_sweep_by_a_link(copy, tmp_path, deep):
     outside = tmp_path / "outside"
     outside.mkdir()
     best = tables(copy)["runs"][0]["configuration"]
-    best = evaluate_chosen(copy, options(copy)).configuration if deep else best
+    best = evaluate_chosen(copy, options(copy)).trial_id if deep else best
     place = copy / "refit" / best if deep else copy / "refit"
     place.parent.mkdir(exist_ok=True)
     place.symlink_to(outside)

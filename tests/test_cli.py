@@ -180,15 +180,15 @@ def test_an_interrupted_sweep_prints_the_command_that_goes_on(cnnsweep, small, m
     import os
     import signal
 
-    from cnnsweep.storage.writer import Recorder
+    from cnnsweep.storage.writer import SweepWriter
 
-    write = Recorder.writing_epoch
+    write = SweepWriter.writing_epoch
 
     def interrupt_and_write(recorder, reports):
         os.kill(os.getpid(), signal.SIGINT)
         return write(recorder, reports)
 
-    monkeypatch.setattr(Recorder, "writing_epoch", interrupt_and_write)
+    monkeypatch.setattr(SweepWriter, "writing_epoch", interrupt_and_write)
     outcome = cnnsweep("run", small, "--out", "my sweep", "--fresh", "--yes")
     assert outcome.code == 130
     assert outcome.err.endswith(f"interrupted; resume with: cnnsweep run {small} --out 'my sweep'\n")
@@ -265,12 +265,12 @@ def test_report_of_one_run_plots_the_loss_of_every_batch(cnnsweep, trained):
 
 
 def test_a_sweep_that_gives_up_says_why_and_how_to_go_on(cnnsweep, small, monkeypatch):
-    from cnnsweep.training.learner import PlainProgram
+    from cnnsweep.training.learner import SingleLearner
 
     def fail(*_arguments):
         raise KeyError("x")
 
-    monkeypatch.setattr(PlainProgram, "train_step", fail)
+    monkeypatch.setattr(SingleLearner, "train_step", fail)
     outcome = cnnsweep("run", small, "--max-failures", 1, "--fuse", "off", "-q")
     assert outcome.code == 1
     assert outcome.err.splitlines()[1:] == [

@@ -171,19 +171,19 @@ def test_python_runs_it_on_a_persons_word_only(stranger: Stranger) -> None:
         with pytest.raises(CheckpointError, match="names code of its own"):
             use()
         assert not stranger.marker.exists()
-    has_own_model = ":Net" in stranger.text  # a data set's code is not needed for a prediction
+    has_custom_model = ":Net" in stranger.text  # a data set's code is not needed for a prediction
     for use in (lambda: best.model(allow_code=True), lambda: best.predict(images, allow_code=True)):
         use()
-        assert stranger.marker.exists() == has_own_model
+        assert stranger.marker.exists() == has_custom_model
         stranger.forget()
 
 
 @pytest.mark.parametrize("command", [GATED[0], GATED[3], GATED[5], GATED[6], GATED[8]])
 def test_with_the_persons_word_the_same_command_runs_it(stranger: Stranger, command: str) -> None:
     """So the marker would tell."""
-    has_own_model = ":Net" in stranger.text
+    has_custom_model = ":Net" in stranger.text
     assert stranger.call(command, "--allow-code") == 0
-    assert stranger.marker.exists() == (has_own_model or not command.startswith("predict"))
+    assert stranger.marker.exists() == (has_custom_model or not command.startswith("predict"))
 
 
 @pytest.mark.parametrize("command", TYPED)

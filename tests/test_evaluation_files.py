@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cnnsweep import cli
 from cnnsweep.analysis.run_evaluation import WrongImage, load_run_evaluation
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.datasets.shapes import ShapesOptions, draw_shapes
 from cnnsweep.errors import CheckpointError
 from cnnsweep.evaluation import after_sweep as closing
@@ -51,7 +51,7 @@ class Lookup(torch.nn.Module):
 
 
 def measure_lookup(images: torch.Tensor, labels: torch.Tensor) -> Measurement:
-    as_they_are = PixelScale((0.0,), (1 / 255,))
+    as_they_are = PixelNormalize((0.0,), (1 / 255,))
     everything = torch.arange(len(images))
     about = as_they_are, "abc", torch.device("cpu"), CrossEntropy()
     return measure(Lookup(), MemoryImages(images, labels), everything, *about)
@@ -191,7 +191,7 @@ def test_nothing_is_written_beside_a_checkpoint_that_was_copied_elsewhere(tmp_pa
 
 def test_a_run_that_goes_on_forgets_how_its_earlier_weights_did(tmp_path):
     class Interrupt(SilentDisplay):
-        def epoch_ended(self, record, standing):
+        def epoch_ended(self, record, selected):
             raise KeyboardInterrupt
 
     sweep(tmp_path, overrides=ONE, display=Interrupt())

@@ -18,9 +18,9 @@ from cnnsweep.errors import DiskFullError, FolderError
 from cnnsweep.storage.atomic_files import OutputFile
 from cnnsweep.storage.best_weights import load_best
 from cnnsweep.storage.journal import Journal, read_journal
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.training import trainer
-from cnnsweep.training.learner import PlainProgram
+from cnnsweep.training.learner import SingleLearner
 from cnnsweep.tuner.failure_limit import FailureLimit
 from cnnsweep.types import FailureKind, RunOutcome, RunStatus
 
@@ -153,8 +153,8 @@ def test_seeds_that_failed_at_different_epochs_are_all_tried_again(tmp_path, mon
 
     def fail(task, runs, of_each):
         (run,), (epoch,) = runs, of_each
-        chosen.append(run.configuration)
-        if run.configuration == chosen[0] and epoch > (epochs if run.hyperparameters.seed == 0 else 0):
+        chosen.append(run.trial_id)
+        if run.trial_id == chosen[0] and epoch > (epochs if run.hyperparameters.seed == 0 else 0):
             raise ValueError("bad luck")
         return batches(task, runs, of_each)
 
@@ -180,7 +180,7 @@ def test_a_run_that_diverges_late_keeps_its_last_finite_checkpoint_and_is_ranked
     weights = load_best(tmp_path / "s" / bad["run"] / "best.safetensors")
     assert weights.description["epoch"] == 1
     assert all(tensor.isfinite().all() for tensor in weights.weights.values())
-    last = read_history(tmp_path / "s" / "journal.jsonl").runs[bad["id"]]
+    last = read_state(tmp_path / "s" / "journal.jsonl").runs[bad["id"]]
     assert list(last.checkpoints.values()) == [1]
     results = load_results(tmp_path / "s")
     assert [run.name for run in rank_runs(results)] == [good["run"], bad["run"]]
@@ -253,7 +253,7 @@ def test_a_disk_that_is_full_for_a_moment_is_journaled_as_an_interruption(tmp_pa
 
 def test_a_folder_that_vanishes_has_words_of_its_own(tmp_path):
     class Vandal(SilentDisplay):
-        def epoch_ended(self, record, standing):
+        def epoch_ended(self, record, selected):
             shutil.rmtree(tmp_path / "s")
 
     display = Vandal()
@@ -271,7 +271,7 @@ def test_a_command_that_was_killed_is_mentioned_by_the_next_one_and_by_no_other(
         pass
 
     class Killer(SilentDisplay):
-        def epoch_ended(self, record, standing):
+        def epoch_ended(self, record, selected):
             raise KilledError
 
     with pytest.raises(KilledError):
@@ -295,7 +295,7 @@ def test_a_journal_from_before_failures_had_a_kind_is_read(tmp_path, text):
     journal = Journal(path)
     journal.append(*events)
     journal.close()
-    (run,) = read_history(path).runs.values()
+    (run,) = read_state(path).runs.values()
     assert (run.outcome.status, run.outcome.failure) == (RunStatus.FAILED, None)
     results = json.loads((tmp_path / "s" / "results.json").read_text())
     del results["runs"][0]["failure"]
@@ -307,7 +307,7 @@ def test_a_run_alone_that_runs_out_of_memory_names_its_batch_size_and_keeps_it(t
     def refuse(*_arguments):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. 1.5 GiB are free.")
 
-    monkeypatch.setattr(PlainProgram, "train_step", refuse)
+    monkeypatch.setattr(SingleLearner, "train_step", refuse)
     sweep(tmp_path / "s")
     assert {(run["failure"], run["cause"], run["batch_size"]) for run in tables(tmp_path / "s")["runs"]} == {
         ("out of memory", "tried to allocate 2.00 GiB; use a batch_size below 16, or a smaller model", 16)

@@ -20,8 +20,8 @@ from cnnsweep.storage.best_weights import load_best
 from cnnsweep.storage.journal import read_journal
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.training import autotune as calibration
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import SingleLearner
 from cnnsweep.tuner.forecast import ForecastOptions, forecast_sweep
 from cnnsweep.types import RunStatus
 
@@ -144,7 +144,7 @@ def fail_in_step(monkeypatch, program, limit, error):
 
 def test_a_group_out_of_memory_goes_on_in_halves_from_its_last_epoch(alone, tmp_path, monkeypatch):
     # The check before training takes a step of its own; then 4 a epoch, so this is in the second.
-    fail_in_step(monkeypatch, FusedProgram, 7, torch.OutOfMemoryError("tried to allocate 3 GiB"))
+    fail_in_step(monkeypatch, FusedLearner, 7, torch.OutOfMemoryError("tried to allocate 3 GiB"))
     display = SilentDisplay()
     result = sweep(tmp_path / "s", overrides=EIGHT, fuse=8, display=display)
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
@@ -157,7 +157,7 @@ def test_a_group_out_of_memory_goes_on_in_halves_from_its_last_epoch(alone, tmp_
 
 
 def test_a_group_that_fails_otherwise_goes_on_one_by_one(alone, tmp_path, monkeypatch):
-    fail_in_step(monkeypatch, FusedProgram, 4, ValueError("a bug"))
+    fail_in_step(monkeypatch, FusedLearner, 4, ValueError("a bug"))
     display = SilentDisplay()
     sweep(tmp_path / "s", overrides=EIGHT, fuse=8, display=display)
     assert display.messages == ["8 runs go on one by one: ValueError: a bug"]
@@ -165,7 +165,7 @@ def test_a_group_that_fails_otherwise_goes_on_one_by_one(alone, tmp_path, monkey
 
 
 def test_one_runs_own_failure_leaves_the_others_of_its_kind_alone(tmp_path, monkeypatch):
-    fail_in_step(monkeypatch, PlainProgram, 2, ValueError("a bug"))
+    fail_in_step(monkeypatch, SingleLearner, 2, ValueError("a bug"))
     result = sweep(tmp_path / "s")
     assert [str(status) for status in result.statuses.values()] == ["failed", "finished"]
 
@@ -235,8 +235,8 @@ class InterruptingAfter(SilentDisplay):
         super().__init__()
         self._limit = records
 
-    def epoch_ended(self, record, standing):
-        super().epoch_ended(record, standing)
+    def epoch_ended(self, record, selected):
+        super().epoch_ended(record, selected)
         if len(self.records) == self._limit:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -333,8 +333,8 @@ def test_a_newcomer_that_trains_alone_is_told_why(tmp_path):
     more = ["params.lr=[0.01, 0.001, 0.1]"]
 
     class Interrupting(SilentDisplay):
-        def epoch_ended(self, record, standing):
-            super().epoch_ended(record, standing)
+        def epoch_ended(self, record, selected):
+            super().epoch_ended(record, selected)
             if record.epoch == 1:
                 os.kill(os.getpid(), signal.SIGINT)
 

@@ -14,8 +14,8 @@ from cnnsweep.pruners.halving import Halving
 from cnnsweep.pruners.median import Median
 from cnnsweep.pruners.threshold import Threshold
 from cnnsweep.storage.rows import event_from_record
-from cnnsweep.storage.state import RunHistory, SweepHistory, event_from_run
-from cnnsweep.tuner.pruning import Judge, average_curve
+from cnnsweep.storage.state import RunState, SweepState, event_from_run
+from cnnsweep.tuner.pruning import PrunerDriver, average_curve
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus
 
 NAN = math.nan
@@ -28,7 +28,7 @@ def record(run_id, epoch, figure, divergence=None):
 
 def run(*figures, status=None, diverges=False, epochs=4):
     """Return a run with these figures; of the last one it has diverged, if asked for."""
-    made = RunHistory("r", "r", {}, 1, "c", epochs=epochs)
+    made = RunState("r", "r", {}, 1, "c", epochs=epochs)
     for epoch, figure in enumerate(figures, start=1):
         is_bad = diverges and epoch == len(figures)
         made.records.append(record("r", epoch, figure, "the loss became nan in batch 1" if is_bad else None))
@@ -52,8 +52,8 @@ def test_a_curve_is_the_mean_over_seeds_as_far_as_all_have_come():
 
 
 @pytest.mark.parametrize(("scope", "standing"), [("last", [0.2, 0.4, 0.3]), ("mean of last 2", [0.2, 0.3, 0.35])])
-def test_what_stands_follows_the_scope(scope, standing):
-    assert curve(run(0.2, 0.4, 0.3), objective=Objective("val_accuracy", "max", scope))[1] == standing
+def test_what_stands_follows_the_scope(scope, selected):
+    assert curve(run(0.2, 0.4, 0.3), objective=Objective("val_accuracy", "max", scope))[1] == selected
 
 
 def test_less_may_be_better():
@@ -88,9 +88,9 @@ class Sweep:
     def __init__(self, rule, params="lr: [0.1, 0.01, 0.001, 0.0001], epochs: 4", more="seeds: 2"):
         text = f"name: s\ndataset: shapes\nmodel: cnn\nparams: {{{params}}}\n{more}\n"
         self.runs = expand_runs(parse_sweep(text, "s.yaml")).runs
-        self.history = SweepHistory({"metric": "val_accuracy", "mode": "max"})
+        self.history = SweepState({"metric": "val_accuracy", "mode": "max"})
         self.rule = rule
-        self.judge = Judge(rule, self.history)
+        self.judge = PrunerDriver(rule, self.history)
         for one in self.runs:
             self.apply("run", **event_from_run(one, 1))
         self.judge.add_runs(self.runs)
@@ -114,14 +114,14 @@ class Sweep:
     def asks(self, *numbers):
         """Return what is found, as a judge says that was there all the time, and one that has just read the journal."""
         ids = [self.runs[number].id for number in numbers]
-        found = self.judge.new_verdicts(ids)
-        resumed = Judge(self.rule, self.history)
+        found = self.judge.new_decisions(ids)
+        resumed = PrunerDriver(self.rule, self.history)
         resumed.add_runs(self.runs)
-        assert resumed.new_verdicts(ids) == found
+        assert resumed.new_decisions(ids) == found
         return found
 
-    def notes(self, verdicts):
-        self.apply("judged", verdicts=[{name: getattr(one, name) for name in one.__slots__} for one in verdicts])
+    def notes(self, decisions):
+        self.apply("judged", decisions=[{name: getattr(one, name) for name in one.__slots__} for one in decisions])
 
     def stopped(self, *numbers):
         ids = self.judge.stopped([self.runs[number].id for number in numbers])
@@ -137,9 +137,9 @@ def test_a_configuration_is_judged_once_when_the_last_of_its_runs_has_come_there
     sweep.ends(0, 0.1)
     assert sweep.asks(0) == []
     sweep.ends(1, 0.3)
-    (verdict,) = found = sweep.asks(0, 1)
-    assert (verdict.configuration, verdict.epoch, verdict.stops) == (sweep.runs[0].configuration, 1, True)
-    assert verdict.value == pytest.approx(0.2)
+    (decision,) = found = sweep.asks(0, 1)
+    assert (decision.trial_id, decision.epoch, decision.stops) == (sweep.runs[0].trial_id, 1, True)
+    assert decision.value == pytest.approx(0.2)
     assert sweep.stopped(0, 1) == []  # nothing follows from what is not written down
     sweep.notes(found)
     assert sweep.asks(0, 1) == []
@@ -153,8 +153,8 @@ def test_a_run_that_failed_counts_no_longer_whether_the_judge_was_there_or_reads
     sweep.notes(sweep.asks(0))
     sweep.is_over(0, RunStatus.FAILED)
     sweep.ends(1, 0.5)
-    (verdict,) = sweep.asks(1)
-    assert (verdict.stops, verdict.compared) == (False, 1)
+    (decision,) = sweep.asks(1)
+    assert (decision.stops, decision.compared) == (False, 1)
 
 
 def test_a_run_that_goes_on_from_before_counts_as_far_as_that():
@@ -172,8 +172,8 @@ def test_other_seeds_of_one_that_diverged_stop_at_the_next_rung():
     sweep.ends(0, 0.9)
     sweep.ends(1, NAN, diverges=True)
     sweep.is_over(1, RunStatus.DIVERGED)
-    (verdict,) = found = sweep.asks(0)
-    assert (verdict.stops, verdict.value) == (True, None)
+    (decision,) = found = sweep.asks(0)
+    assert (decision.stops, decision.value) == (True, None)
     sweep.notes(found)
     assert sweep.stopped(0, 1) == [0]
     assert "val_accuracy has no finite figure" in sweep.judge.why_stopped(sweep.runs[0].id)
@@ -211,8 +211,8 @@ def test_settings_that_are_at_their_last_epoch_are_compared_but_not_stopped():
     sweep = Sweep(HALVING, params="lr: 0.1, epochs: [2, 4]", more="seeds: 1")
     sweep.ends(0, 0.1, 0.9)
     sweep.ends(1, 0.1, 0.2)
-    (verdict,) = sweep.asks(0, 1)
-    assert (verdict.configuration, verdict.stops, verdict.compared) == (sweep.runs[1].configuration, True, 2)
+    (decision,) = sweep.asks(0, 1)
+    assert (decision.trial_id, decision.stops, decision.compared) == (sweep.runs[1].trial_id, True, 2)
 
 
 def test_without_a_rule_nothing_stops_whatever_was_found_before():
@@ -220,42 +220,42 @@ def test_without_a_rule_nothing_stops_whatever_was_found_before():
     sweep.ends(0, 0.1)
     sweep.ends(1, 0.1)
     sweep.notes(sweep.asks(0, 1))
-    free = Judge(None, sweep.history)
+    free = PrunerDriver(None, sweep.history)
     free.add_runs(sweep.runs)
     ids = [one.id for one in sweep.runs[:2]]
-    assert (free.new_verdicts(ids), free.stopped(ids)) == ([], [])
+    assert (free.new_decisions(ids), free.stopped(ids)) == ([], [])
 
 
 def test_a_journal_without_configurations_is_judged_by_those_of_the_file():
     sweep = Sweep(THRESHOLD)
     for number in (0, 1):
-        sweep.history.runs[sweep.runs[number].id].configuration = sweep.runs[number].id
+        sweep.history.runs[sweep.runs[number].id].trial_id = sweep.runs[number].id
         sweep.ends(number, 0.1)
-    assert [one.configuration for one in sweep.asks(0, 1)] == [sweep.runs[0].configuration]
+    assert [one.trial_id for one in sweep.asks(0, 1)] == [sweep.runs[0].trial_id]
 
 
 def test_runs_go_side_by_side_as_far_as_the_nearest_look():
     sweep = Sweep(HALVING, "lr: [0.1, 0.01, 0.001, 0.0001], epochs: 9")  # rungs 1, 2, 4, 8; two seeds of each
 
-    def goals(*numbers):
+    def stop_epochs(*numbers):
         ids = [run.id for run in sweep.runs]
         found = sweep.judge.epochs_to_next_look([ids[number] for number in numbers])
         return {ids.index(run_id): goal for run_id, goal in found.items()}
 
-    assert goals(0, 1) == {0: 1, 1: 1}
+    assert stop_epochs(0, 1) == {0: 1, 1: 1}
     sweep.ends(0, 0.1, 0.2)
     sweep.ends(1, 0.1, 0.2)
     sweep.notes(sweep.asks(0, 1))
-    assert goals(0, 1) == {0: 4, 1: 4}
-    assert goals(0, 1, 2, 3) == {0: 3, 1: 3, 2: 1, 3: 1}  # the second setting is new
+    assert stop_epochs(0, 1) == {0: 4, 1: 4}
+    assert stop_epochs(0, 1, 2, 3) == {0: 3, 1: 3, 2: 1, 3: 1}  # the second setting is new
     sweep.ends(2, 0.1)
-    assert goals(0, 1, 2, 3) == {0: 3, 1: 3, 3: 1}  # its first seed waits for the other
+    assert stop_epochs(0, 1, 2, 3) == {0: 3, 1: 3, 3: 1}  # its first seed waits for the other
     sweep.ends(0, *[0.3] * 6)
     sweep.ends(1, *[0.3] * 6)
-    assert goals(0, 1) == {0: 9, 1: 9}  # to its end
+    assert stop_epochs(0, 1) == {0: 9, 1: 9}  # to its end
     sweep.ends(0, 0.3)
     sweep.ends(1, 0.3)
-    assert goals(0, 1) == {0: 10, 1: 10}  # there, and nobody has said so
+    assert stop_epochs(0, 1) == {0: 10, 1: 10}  # there, and nobody has said so
 
 
 def test_runs_that_start_over_are_looked_at_again_where_a_verdict_ends_them():

@@ -10,9 +10,9 @@ from small_sweeps import SMALL, sweep
 
 from cnnsweep.cli import main
 from cnnsweep.config.load import parse_sweep
-from cnnsweep.executors.options import Staff
+from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.tuner.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
-from cnnsweep.tuner.grouping import keeps_in_step
+from cnnsweep.tuner.grouping import keeps_lockstep
 
 
 def options(folder, fuse="auto", **changes):
@@ -46,17 +46,17 @@ def test_given_costs_leave_out_what_is_done(tmp_path):
 
 def test_given_costs_keep_settings_that_are_stopped_early_whole(tmp_path):
     overrides = ["seeds=3", "early_stop={method: median}"]
-    assert keeps_in_step(parse_sweep(SMALL, "small.yaml", overrides))
+    assert keeps_lockstep(parse_sweep(SMALL, "small.yaml", overrides))
     plan = from_cost(tmp_path, *overrides, fuse=3)
-    assert [{run.configuration for run in cost.group.runs} for cost in plan.groups] == [
-        {cost.group.runs[0].configuration} for cost in plan.groups
+    assert [{run.trial_id for run in cost.group.runs} for cost in plan.groups] == [
+        {cost.group.runs[0].trial_id} for cost in plan.groups
     ]
-    assert (sizes(plan), plan.in_step, plan.stops_early) == ([3, 3], True, True)
+    assert (sizes(plan), plan.lockstep, plan.stops_early) == ([3, 3], True, True)
 
 
 def test_several_jobs_have_a_schedule(tmp_path):
     threads = torch.get_num_threads()
-    plan = from_cost(tmp_path, staff=Staff(jobs=2))
+    plan = from_cost(tmp_path, executor_options=ExecutorOptions(jobs=2))
     assert plan.schedule is not None
     assert (len(plan.places), len(plan.schedule.bars)) == (2, 2)
     assert plan.schedule.makespan_s == pytest.approx(4.0, rel=0.02)
@@ -66,7 +66,9 @@ def test_several_jobs_have_a_schedule(tmp_path):
 
 @pytest.mark.faults
 def test_measured_costs_of_several_jobs_are_those_of_processes_side_by_side(tmp_path):
-    plan = forecast_sweep(parse_sweep(SMALL, "small.yaml", ()), options(tmp_path, "off", staff=Staff(jobs=2)))
+    plan = forecast_sweep(
+        parse_sweep(SMALL, "small.yaml", ()), options(tmp_path, "off", executor_options=ExecutorOptions(jobs=2))
+    )
     assert plan.schedule is not None
     assert len(plan.schedule.bars) == 2
     assert 0 < plan.schedule.makespan_s < plan.seconds + 30  # two processes have to start, however slow the machine

@@ -16,7 +16,7 @@ from small_sweeps import sweep
 
 from cnnsweep import cli
 from cnnsweep.datasets.decode import Form, decode
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation.predict import PredictionOptions, Predictor, find_pictures, warning_of_brightness
 from cnnsweep.report.predictions import Picture, predictions_to_csv
@@ -119,15 +119,15 @@ def test_a_model_of_channels_that_no_file_has_says_so(trained):
 
 
 def test_what_is_bright_where_training_images_are_dark_is_noted():
-    dark = PixelScale((0.13,), (0.31,))
+    dark = PixelNormalize((0.13,), (0.31,))
     paper = torch.full((1, 28, 28), 240, dtype=torch.uint8)
     assert "is bright (mean 0.94) where the training images are dark (mean 0.13)" in str(
         warning_of_brightness(paper, dark)
     )
-    assert "is dark" in str(warning_of_brightness(255 - paper, PixelScale((0.87,), (0.31,))))
+    assert "is dark" in str(warning_of_brightness(255 - paper, PixelNormalize((0.87,), (0.31,))))
     assert warning_of_brightness(255 - paper, dark) is None
-    assert warning_of_brightness(paper, PixelScale((0.47,) * 3, (0.25,) * 3)) is None  # photos are both
-    assert warning_of_brightness(paper, PixelScale((0.0,), (1.0,))) is None  # not normalised: nothing is known
+    assert warning_of_brightness(paper, PixelNormalize((0.47,) * 3, (0.25,) * 3)) is None  # photos are both
+    assert warning_of_brightness(paper, PixelNormalize((0.0,), (1.0,))) is None  # not normalised: nothing is known
 
 
 def test_real_test_images_are_hardly_ever_called_unlike_the_training_images(shared_data):
@@ -136,7 +136,7 @@ def test_real_test_images_are_hardly_ever_called_unlike_the_training_images(shar
 
     dataset = load_dataset(DatasetChoice("fashion_mnist"), shared_data)
     images, _ = next(iter(dataset.test.batches([torch.arange(2000)], torch.device("cpu"))))
-    pixels = PixelScale((0.286,), (0.353,))
+    pixels = PixelNormalize((0.286,), (0.353,))
     noted = [sum(warning_of_brightness(image, pixels) is not None for image in part) for part in (images, 255 - images)]
     print(f"of 2000 images {noted[0]}, of their negatives {noted[1]} are noted")
     assert noted[0] < 40

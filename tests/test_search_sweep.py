@@ -11,7 +11,7 @@ from small_sweeps import SilentDisplay, sweep, tables, untimed
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.errors import ModelError, SpecError, UsageError
 from cnnsweep.storage.journal import Journal, read_journal
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.storage.trial_files import RunFiles
 from cnnsweep.types import RunStatus
 
@@ -36,8 +36,8 @@ tensorboard: false
 
 def chosen(folder):
     """Return what was asked for and decided, without times."""
-    history = read_history(folder / "journal.jsonl")
-    return [(asked.drawn, asked.picks, asked.configurations) for asked in history.rounds], history.verdicts
+    history = read_state(folder / "journal.jsonl")
+    return [(asked.drawn, asked.picks, asked.trial_ids) for asked in history.rounds], history.decisions
 
 
 @pytest.fixture(scope="module", params=["off", 4], ids=["alone", "together"])
@@ -391,7 +391,7 @@ def test_an_edited_space_starts_the_search_anew_and_trains_nothing_twice(tmp_pat
     assert display.started == []
     assert tables(tmp_path / "s")["runs"] == before
     assert set(result.statuses) == {run["run"] for run in before}
-    assert len({asked.space for asked in read_history(tmp_path / "s" / "journal.jsonl").rounds}) == 2
+    assert len({asked.space for asked in read_state(tmp_path / "s" / "journal.jsonl").rounds}) == 2
 
 
 def test_what_an_edited_space_draws_again_goes_on_in_its_own_folder(tmp_path, monkeypatch):
@@ -418,7 +418,7 @@ def test_another_seed_of_the_search_tries_others_and_keeps_what_is_there(tmp_pat
 def test_a_constant_that_is_edited_makes_other_settings_with_figures_of_their_own(tmp_path):
     sweep(tmp_path / "s", learning())
     sweep(tmp_path / "s", learning().replace("batch_size: 32", "batch_size: 16"))
-    first, *rounds = read_history(tmp_path / "s" / "journal.jsonl").rounds
+    first, *rounds = read_state(tmp_path / "s" / "journal.jsonl").rounds
     assert rounds[-1].space != first.space
     assert (rounds[-1].drawn, len(tables(tmp_path / "s")["runs"])) == (4, 8)
 
@@ -451,7 +451,7 @@ def test_a_journal_of_the_version_before_goes_on_and_is_judged(tmp_path, monkeyp
         new = {"configuration", "fold", "epochs", "crc", "folds", "scope", "search", "early_stop"}
         journal.append({key: value for key, value in event.items() if key not in new})
     journal.close()
-    assert len(read_history(folder / "journal.jsonl").runs) == 4
+    assert len(read_state(folder / "journal.jsonl").runs) == 4
     result = sweep(folder, grid + RULE + "seeds: 2\n", fuse=size)
     assert is_through(folder, result)
     runs = tables(folder)["runs"]
@@ -512,11 +512,11 @@ def test_at_a_rung_every_setting_waits_and_those_that_go_on_are_grouped_anew(tmp
     text = TINY.replace("search:", "#").replace("{log_uniform: [1e-3, 0.3]}", "[0.1, 0.03, 0.01, 0.003]")
     text = text.replace("epochs: 2", "epochs: 4") + RULE + "metric: val_loss\n"
     sweep(tmp_path / "s", text, fuse=2)
-    history = read_history(tmp_path / "s" / "journal.jsonl")
-    first = [verdict for (_, epoch), verdict in history.verdicts.items() if epoch == 1]
-    assert {verdict.compared for verdict in first} == {8}  # all of them, whichever trained first
-    assert len({verdict.threshold for verdict in first}) == 1
-    assert sum(not verdict.stops for verdict in first) == 4
+    history = read_state(tmp_path / "s" / "journal.jsonl")
+    first = [decision for (_, epoch), decision in history.decisions.items() if epoch == 1]
+    assert {decision.compared for decision in first} == {8}  # all of them, whichever trained first
+    assert len({decision.threshold for decision in first}) == 1
+    assert sum(not decision.stops for decision in first) == 4
     planned = [e for e in read_journal(tmp_path / "s" / "journal.jsonl") if e["event"] == "planned"]
     assert [event["conditions"].get("rung") for event in planned] == [1, 2, None]
     left = [

@@ -23,8 +23,8 @@ def records(*figures, metric="val_accuracy", diverged=False):
     return made
 
 
-def standing(scope, *figures, metric="val_accuracy", mode="max", **options):
-    found = Objective(metric, mode, scope).standing(records(*figures, metric=metric, **options))
+def selected(scope, *figures, metric="val_accuracy", mode="max", **options):
+    found = Objective(metric, mode, scope).selected(records(*figures, metric=metric, **options))
     return None if found is None else (found.epoch, found[metric])
 
 
@@ -49,33 +49,33 @@ def standing(scope, *figures, metric="val_accuracy", mode="max", **options):
     ],
 )
 def test_what_stands_for_a_run(scope, figures, expected):
-    assert standing(scope, *figures) == expected
+    assert selected(scope, *figures) == expected
 
 
 @pytest.mark.parametrize(
     ("scope", "expected"), [(BEST, (1, 0.2)), (LAST, (2, 0.6)), ("mean of last 2", (2, pytest.approx(0.4)))]
 )
 def test_an_epoch_in_which_a_run_diverged_never_stands_for_it(scope, expected):
-    assert standing(scope, 0.2, 0.6, 0.9, diverged=True) == ((2, 0.6) if scope == BEST else expected)
-    assert standing(scope, 0.9, diverged=True) is None
+    assert selected(scope, 0.2, 0.6, 0.9, diverged=True) == ((2, 0.6) if scope == BEST else expected)
+    assert selected(scope, 0.9, diverged=True) is None
 
 
 @pytest.mark.parametrize(
     ("scope", "expected"), [(BEST, (3, 0.3)), (LAST, (4, 0.6)), ("mean of last 2", (4, pytest.approx(0.45)))]
 )
 def test_less_may_be_better(scope, expected):
-    assert standing(scope, 0.9, NAN, 0.3, 0.6, metric="val_loss", mode="min") == expected
+    assert selected(scope, 0.9, NAN, 0.3, 0.6, metric="val_loss", mode="min") == expected
 
 
 def test_a_mean_is_that_of_every_figure_and_the_rest_is_the_last_record():
-    found = Objective("val_accuracy", "max", "mean of last 2").standing(records(0.1, 0.2, 0.6))
+    found = Objective("val_accuracy", "max", "mean of last 2").selected(records(0.1, 0.2, 0.6))
     assert (found["loss"], found["val_accuracy"], found.run_duration) == (pytest.approx(0.25), pytest.approx(0.4), 3)
 
 
 def test_a_figure_that_was_not_measured_has_no_mean():
     made = records(0.1, 0.2, metric="accuracy")
     made = [dataclasses.replace(record, metrics={**record.metrics, "val_loss": None}) for record in made]
-    found = Objective("accuracy", "max", "mean of last 2").standing(made)
+    found = Objective("accuracy", "max", "mean of last 2").selected(made)
     assert (found["val_loss"], found["accuracy"]) == (None, pytest.approx(0.15))
 
 

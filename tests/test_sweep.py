@@ -350,12 +350,12 @@ def test_a_vanished_folder_stops_the_sweep_with_its_name(tmp_path):
 
 
 def test_tensorboard_that_cannot_write_is_one_warning_and_training_goes_on(tmp_path, monkeypatch):
-    from cnnsweep.trackers.tensorboard_writer import RunBoard
+    from cnnsweep.trackers.tensorboard_writer import EventWriter
 
     def fail(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(RunBoard, "add_epoch", fail)
+    monkeypatch.setattr(EventWriter, "add_epoch", fail)
     display = SilentDisplay()
     result = sweep(tmp_path / "s", display=display)
     assert set(result.statuses.values()) == {RunStatus.FINISHED}

@@ -23,7 +23,7 @@ from cnnsweep.html.run_table import run_table
 from cnnsweep.plots.save import make_drawings
 from cnnsweep.plots.style import SLIDE
 from cnnsweep.progress.plain import PlainDisplay
-from cnnsweep.progress.sweep_monitor import Sight
+from cnnsweep.progress.sweep_monitor import SweepMonitor
 from cnnsweep.progress.watch import watch
 from cnnsweep.report.export import to_csv, to_json, to_markdown
 from cnnsweep.report.terminal import render_report, render_run
@@ -157,7 +157,7 @@ def assert_agreement_on_how_far_each_run_is(folder: Path) -> None:
     for run, (done, planned) in expected.items():
         words = show(lambda console, run=run: render_run(results, run, console), 200)
         assert (f"{done} of {planned} epochs in " in words) == (done != planned)
-    overview = Sight(SweepPaths(folder))
+    overview = SweepMonitor(SweepPaths(folder))
     overview.look()
     seen = overview.replay.overview(overview.paths, str)
     assert {run.name: (len(seen.history.get(run.id, ())), run.hyperparameters.epochs) for run in seen.runs} == expected
@@ -215,10 +215,10 @@ def test_a_run_that_the_file_no_longer_has_is_never_the_best(tmp_path):
     command(folder, text)
     before = load_results(folder)
     best = next(run for run in before.runs if run.name == before.sweep.best)
-    assert best.settings["lr"] == 0.03
+    assert best.params["lr"] == 0.03
     command(folder, text.replace("[0.03, 1.0e-6, 1.0e-7]", "[1.0e-6, 1.0e-7]"))
     after = load_results(folder)
-    assert [run.settings["lr"] for run in after.runs] == [1e-6, 1e-7]
+    assert [run.params["lr"] for run in after.runs] == [1e-6, 1e-7]
     assert [run.name for run in after.former] == [best.name]
     assert after.sweep.best in {run.name for run in after.runs}
     rows = {row["run"]: row for row in tables(folder)["runs"]}

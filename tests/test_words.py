@@ -22,7 +22,7 @@ QUESTION_WORDS = {"what", "who", "whose", "which", "whether", "how", "where", "w
 OPEN = {"config", "datasets", "fusion", "models"}
 
 # The renames of the code are finished: from then on an old name is refused.
-OLD_NAMES_ARE_GONE = False
+OLD_NAMES_ARE_GONE = True
 
 # Old name: the name in its place. On disk (journal, JSON, CSV, YAML) nothing was renamed, so strings are free.
 OLD_NAMES = {
@@ -33,7 +33,7 @@ OLD_NAMES = {
     **{"goals": "stop_epochs", "goal_of": "stop_epoch_of", "leg": "stage"},
     **{"Roster": "TrialQueue", "roster": "trial_queue", "take_missing": "pop_pending"},
     **{"Staff": "ExecutorOptions", "Workforce": "ExecutorFactory", "grow_for": "maybe_scale_out"},
-    **{"Supervisor": "CallbackList", "Watcher": "TrainerCallback", "SweepWatcher": "TunerCallback"},
+    **{"Supervisor": "CallbackList", "Watcher": "TrainerCallback", "SweepWatcher": "ExecutorCallback"},
     **{"HeardDisplay": "FunctionCallback", "FailureStreak": "FailureLimit"},
     **{"Load": "Job", "Costs": "CostModel", "Place": "Slot", "Fleet": "Workers", "Lost": "WorkerDied"},
     **{"hire": "start", "dismiss": "stop", "Said": "LogLine", "Leave": "Shutdown", "Unfit": "StartupFailed"},

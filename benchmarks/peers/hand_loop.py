@@ -21,14 +21,14 @@ Report = Callable[[dict[str, float]], None]
 
 
 @dataclass(frozen=True)
-class Part:
+class FoldData:
     """Images (N, C, H, W) as floats from 0 to 1, and their labels, on the device."""
 
     images: Tensor
     labels: Tensor
 
 
-def to_floats(images: Images, device: str = "cpu", *, standardize: bool = False) -> tuple[Part, Part]:
+def to_floats(images: Images, device: str = "cpu", *, standardize: bool = False) -> tuple[FoldData, FoldData]:
     """Return the images to train on and those held out, scaled once and laid out as convolutions like them.
 
     Args:
@@ -38,11 +38,11 @@ def to_floats(images: Images, device: str = "cpu", *, standardize: bool = False)
     if standardize:
         deviation, mean = torch.std_mean(images.train.float().div_(255), (0, 2, 3), keepdim=True)
 
-    def part(pixels: Tensor, labels: Tensor) -> Part:
+    def part(pixels: Tensor, labels: Tensor) -> FoldData:
         # `to` makes the strides of a single channel say channels-last too, which `contiguous` does not.
         last = pixels.to(device).to(torch.float32, memory_format=torch.channels_last)
         last.div_(255).sub_(mean.to(device)).div_(deviation.to(device))
-        return Part(last, labels.to(device))
+        return FoldData(last, labels.to(device))
 
     return part(images.train, images.train_labels), part(images.held_out, images.held_out_labels)
 
@@ -57,7 +57,12 @@ def make_optimizer(model: nn.Module, run: dict[str, Any]) -> torch.optim.Optimiz
 
 
 def train_run(
-    model: nn.Module, train: Part, held_out: Part, run: dict[str, Any], epochs: int, report: Report | None = None
+    model: nn.Module,
+    train: FoldData,
+    held_out: FoldData,
+    run: dict[str, Any],
+    epochs: int,
+    report: Report | None = None,
 ) -> dict[str, Any]:
     """Train one run; return its hyperparameters and the figures of its last epoch, after reporting every one."""
     model = model.to(train.images.device, memory_format=torch.channels_last)
@@ -73,7 +78,7 @@ def train_run(
 
 
 def train_epoch(
-    model: nn.Module, optimizer: torch.optim.Optimizer, train: Part, order: Tensor | None, batch_size: int
+    model: nn.Module, optimizer: torch.optim.Optimizer, train: FoldData, order: Tensor | None, batch_size: int
 ) -> tuple[float, float]:
     """Return mean loss and accuracy over the images as they were trained on."""
     model.train()
@@ -98,7 +103,7 @@ def train_epoch(
 
 
 @torch.inference_mode()
-def measure_accuracy(model: nn.Module, part: Part) -> float:
+def measure_accuracy(model: nn.Module, part: FoldData) -> float:
     model.eval()
     correct = torch.zeros((), dtype=torch.int64, device=part.images.device)
     pairs = zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH), strict=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from contract import Reached, Task, load_images, make_model, serve
-from hand_loop import Part, to_floats, train_run
+from hand_loop import FoldData, to_floats, train_run
 
 
 class Trainer:
@@ -22,8 +22,8 @@ class Trainer:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.images = load_images(task.images)
-        self.train: Part
-        self.held_out: Part
+        self.train: FoldData
+        self.held_out: FoldData
         self.train, self.held_out = to_floats(self.images, task.device)
         self.compiled = None
         if task.options.get("compile"):

@@ -49,7 +49,7 @@ def optimize(task: SearchTask, number: int) -> None:
         sampler=optuna.samplers.TPESampler(seed=1000 * task.seed + number),
         pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=task.epochs, reduction_factor=3),
     )
-    study.optimize(objective, callbacks=[MaxTrialsCallback(task.settings, states=None)])
+    study.optimize(objective, callbacks=[MaxTrialsCallback(task.params, states=None)])
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def train_in_worker(setting: dict[str, Any]) -> float:
 def main() -> None:
     task = read_task()
     generator = random.Random(task.seed)
-    settings = [draw(generator) for _ in range(task.settings)]
+    settings = [draw(generator) for _ in range(task.params)]
     with multiprocessing.get_context("fork").Pool(count_processes(), start_worker, (task,)) as pool:
         pool.map(train_in_worker, settings, chunksize=1)
 

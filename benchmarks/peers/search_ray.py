@@ -37,7 +37,7 @@ def main() -> None:
         tune_config=tune.TuneConfig(
             metric="val_accuracy",
             mode="max",
-            num_samples=task.settings,
+            num_samples=task.params,
             search_alg=BasicVariantGenerator(random_state=task.seed),
             scheduler=ASHAScheduler(max_t=task.epochs, grace_period=1, reduction_factor=3),
         ),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from contract import Images, Task, load_images, make_model
-from hand_loop import Part, to_floats, train_run
+from hand_loop import FoldData, to_floats, train_run
 
 # The ranges of benchmarks/search.py, whose grid says what is reachable.
 RATES = (1e-3, 1e-1)
@@ -49,7 +49,7 @@ class Setup:
         self.images = load_images(task.images) if images is None else images
 
     @cached_property
-    def parts(self) -> tuple[Part, Part]:
+    def parts(self) -> tuple[FoldData, FoldData]:
         return to_floats(self.images, standardize=True)
 
     def train(self, setting: dict[str, Any], report: Callable[[dict[str, float]], None] = lambda _: None) -> float:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from contract import EVALUATION_BATCH, Images, Reached, Task, epoch_order, load_images, make_model, serve
-from hand_loop import Part, to_floats
+from hand_loop import FoldData, to_floats
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import cross_entropy
@@ -63,7 +63,7 @@ class Ensemble:
         return mapped(self.parameters, self.buffers, images)
 
 
-def train_group(task: Task, images: Images, parts: tuple[Part, Part], runs: list[dict[str, Any]]) -> list[dict]:
+def train_group(task: Task, images: Images, parts: tuple[FoldData, FoldData], runs: list[dict[str, Any]]) -> list[dict]:
     train, held_out = parts
     ensemble = Ensemble(task, images, runs)
     parameters = list(ensemble.parameters.values())
@@ -94,7 +94,7 @@ def train_group(task: Task, images: Images, parts: tuple[Part, Part], runs: list
 
 
 @torch.no_grad()
-def measure_accuracies(ensemble: Ensemble, part: Part, count: int) -> list[float]:
+def measure_accuracies(ensemble: Ensemble, part: FoldData, count: int) -> list[float]:
     ensemble.skeleton.eval()
     correct = torch.zeros(count, dtype=torch.int64, device=part.labels.device)
     pairs = zip(part.images.split(EVALUATION_BATCH), part.labels.split(EVALUATION_BATCH), strict=True)

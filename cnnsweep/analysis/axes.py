@@ -44,10 +44,10 @@ def canonical(value: Any) -> str:
 
 def has_replicates(results: Results) -> bool:
     """True if a setting of the sweep has more than one run."""
-    return len({run.configuration for run in results.runs}) < len(results.runs)
+    return len({run.trial_id for run in results.runs}) < len(results.runs)
 
 
-def setting_axes(results: Results) -> tuple[str, ...]:
+def trial_axes(results: Results) -> tuple[str, ...]:
     """Return the axes in which trials differ: without seed and fold where they make repeats."""
     if not has_replicates(results):
         return results.sweep.axes
@@ -70,16 +70,16 @@ def levels_of(name: str, runs: Sequence[RunResult], always: bool = False) -> Lev
         runs: in the file's order, whatever order the settings are shown in; see `in_file_order`.
     """
     values: dict[str, Any] = {}
-    configurations: dict[str, set[str]] = {}
+    trial_ids: dict[str, set[str]] = {}
     for run in runs:
-        text = canonical(run.settings[name])
-        values.setdefault(text, run.settings[name])
-        configurations.setdefault(text, set()).add(run.configuration)
+        text = canonical(run.params[name])
+        values.setdefault(text, run.params[name])
+        trial_ids.setdefault(text, set()).add(run.trial_id)
     numbers = sorted({value for value in values.values() if is_number(value)})
     others = [text for text, value in values.items() if not is_number(value)]
-    settings = len({run.configuration for run in runs})
-    if len(numbers) > MANY_VALUES and (always or len(numbers) > settings / 2):
-        weights = [len(configurations[text]) for text, value in values.items() if is_number(value)]
+    trials = len({run.trial_id for run in runs})
+    if len(numbers) > MANY_VALUES and (always or len(numbers) > trials / 2):
+        weights = [len(trial_ids[text]) for text, value in values.items() if is_number(value)]
         spread = sorted(
             number
             for weight, number in zip(weights, (v for v in values.values() if is_number(v)), strict=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from cnnsweep.analysis.configurations import Setting, best_of, setting_words
 from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.trials import Trial, best_of, trial_words
 from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, figure_text
+from cnnsweep.formatting.numbers import count_text, metric_text
 from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.paths import SweepPaths
 
@@ -47,25 +47,25 @@ class BatchChart:
         return "loss by batch" if self.size == 1 else f"loss by batch (means of {self.size:,})"
 
     @property
-    def finding(self) -> str:
-        ends = [figure_text("loss", self.points[n][1]) for n in (0, -1)]
+    def diagnostic(self) -> str:
+        ends = [metric_text("loss", self.points[n][1]) for n in (0, -1)]
         means = f", each point the mean of {self.size:,} batches" if self.size > 1 else ""
         batches = count_text(self.batches, "batch", "batches")
         return f"Training loss over {batches} of {self.words}{means}: from {ends[0]} to {ends[1]}."
 
 
-def batch_charts(results: Results, settings: Sequence[Setting]) -> tuple[list[BatchChart], list[str]]:
+def batch_charts(results: Results, trials: Sequence[Trial]) -> tuple[list[BatchChart], list[str]]:
     """Return a chart of the best run of each of the best trials; and the problems of damaged files."""
     charts, problems = [], []
-    for setting in [setting for setting in settings if setting.place is not None][:MOST_TRIALS]:
-        run = best_of(results, setting)
+    for trial in [trial for trial in trials if trial.place is not None][:MOST_TRIALS]:
+        run = best_of(results, trial)
         try:
             losses = load_batch_losses(SweepPaths(results.folder).run(run.name).batch_losses)
         except ResultsError as error:
             problems.append(str(error))
             continue
-        label = f"{setting.place}  {setting_words(results, setting)}"
-        chart = batch_chart(losses, label, setting_words(results, setting, ", "))
+        label = f"{trial.place}  {trial_words(results, trial)}"
+        chart = batch_chart(losses, label, trial_words(results, trial, ", "))
         charts += [] if chart is None else [chart]
     return charts, problems
 

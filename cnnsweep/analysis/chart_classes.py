@@ -67,7 +67,7 @@ class ClassChart:
     rows: tuple[ClassRow, ...]
     together: tuple[ClassShare, ...]
     images: str
-    finding: str
+    diagnostic: str
     notes: tuple[str, ...]
 
 
@@ -87,7 +87,7 @@ class ConfusionChart:
     counts: tuple[tuple[int, ...], ...]
     pairs: tuple[tuple[str, str, int], ...]
     images: str
-    finding: str
+    diagnostic: str
 
     @property
     def shares(self) -> list[list[float]]:
@@ -112,7 +112,9 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
     # Runs of one split have the same images, so a class that one of them knows, all of them know.
     hardest = sorted(known, key=lambda row: min(share.share if share else 0.0 for share in row.shares))
     worst, best = hardest[0], hardest[-1]
-    finding = f"The hardest class is {worst.name} with {worst.texts[0]}, the easiest {best.name} with {best.texts[0]}."
+    diagnostic = (
+        f"The hardest class is {worst.name} with {worst.texts[0]}, the easiest {best.name} with {best.texts[0]}."
+    )
     left_out, empty = len(hardest) - most, len(rows) - len(known)
     more = f"{count_text(left_out, 'more class', 'more classes')} {'is' if left_out == 1 else 'are'} recognised better."
     without = f"{count_text(empty, 'class', 'classes')} without images."
@@ -121,7 +123,7 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
         tuple(hardest[:most]),
         tuple(ClassShare(one.correct, one.images) for _, one in alike),
         images_text(first),
-        finding,
+        diagnostic,
         (*([more] if left_out > 0 else []), *([without] if empty else [])),
     )
 
@@ -149,8 +151,8 @@ def _share(one: Confused, position: int) -> ClassShare | None:
 
 def _confusion(name: str, one: Confused) -> ConfusionChart:
     together, pairs = ClassShare(one.correct, one.images), one.most_confused(MOST_PAIRS)
-    finding = f"{one.correct:,} of {images_text(one)} are right ({together.text})."
+    diagnostic = f"{one.correct:,} of {images_text(one)} are right ({together.text})."
     if pairs:
-        finding += f" Most often {pairs[0][0]} is taken for {pairs[0][1]}: {count_text(pairs[0][2], 'image')}."
+        diagnostic += f" Most often {pairs[0][0]} is taken for {pairs[0][1]}: {count_text(pairs[0][2], 'image')}."
     label = f"{name}, {IMAGES[one.split]}"
-    return ConfusionChart(label, one.classes, one.confusion, tuple(pairs), images_text(one), finding)
+    return ConfusionChart(label, one.classes, one.confusion, tuple(pairs), images_text(one), diagnostic)

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.configurations import Setting, all_words
-from cnnsweep.analysis.pareto import frontier, parameters, training_time
+from cnnsweep.analysis.pareto import parameters, pareto, training_time
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import chance_words
-from cnnsweep.formatting.numbers import count_text, duration_text, figure_text
+from cnnsweep.analysis.trials import Trial, all_words
+from cnnsweep.formatting.numbers import count_text, duration_text, metric_text
 
 LOG_SPAN = 30  # costs that span as much are drawn by their logarithm
 
@@ -57,7 +57,7 @@ class CostChart:
     legend: str
 
     @property
-    def finding(self) -> str:
+    def diagnostic(self) -> str:
         points = self.efficient.points
         whole = len(points) + sum(len(one.points) for one in self.others if one.label == OTHERS)
         apart = "".join(
@@ -72,17 +72,17 @@ class CostChart:
         return (
             f"{len(points):,} of {count_text(whole, 'setting')} {'is' if len(points) == 1 else 'are'} efficient: no "
             f"other is both better and cheaper. The cheapest takes {first.cost_text} and reaches {self.metric} "
-            f"{figure_text(self.metric, first.mean)}, the best {last.cost_text} for "
-            f"{figure_text(self.metric, last.mean)}.{apart}"
+            f"{metric_text(self.metric, first.mean)}, the best {last.cost_text} for "
+            f"{metric_text(self.metric, last.mean)}.{apart}"
         )
 
 
 EFFICIENT, OTHERS, STOPPED, FAILED = "efficient", "other settings", "stopped early", "a run failed"
 
 
-def cost_charts(results: Results, settings: Sequence[Setting]) -> list[CostChart]:
+def cost_charts(results: Results, trials: Sequence[Trial]) -> list[CostChart]:
     """Return a chart of training time and one of parameters, each where two trials differ in it."""
-    times = [time for setting in settings if (time := training_time(setting)) is not None]
+    times = [time for trial in trials if (time := training_time(trial)) is not None]
     unit, seconds = time_unit(max(times, default=0.0))
     legends = (
         "time: training time of a run, of runs that train together each one's share",
@@ -90,11 +90,11 @@ def cost_charts(results: Results, settings: Sequence[Setting]) -> list[CostChart
     )
     charts = (
         _chart(
-            *(results, settings, training_time, f"training time of a run ({unit})", seconds, duration_text),
+            *(results, trials, training_time, f"training time of a run ({unit})", seconds, duration_text),
             *("training time", "fastest", legends[0]),
         ),
         _chart(
-            *(results, settings, parameters, "parameters of the model", 1.0, lambda count: f"{count:,.0f}"),
+            *(results, trials, parameters, "parameters of the model", 1.0, lambda count: f"{count:,.0f}"),
             *("parameters", "smallest", legends[1]),
         ),
     )
@@ -108,8 +108,8 @@ def time_unit(seconds: float) -> tuple[str, float]:
 
 def _chart(
     results: Results,
-    settings: Sequence[Setting],
-    cost: Callable[[Setting], float | None],
+    trials: Sequence[Trial],
+    cost: Callable[[Trial], float | None],
     axis: str,
     unit: float,
     write: Callable[[float], str],
@@ -117,20 +117,20 @@ def _chart(
     superlative: str,
     legend: str,
 ) -> CostChart | None:
-    def kind(setting: Setting) -> str:
+    def kind(trial: Trial) -> str:
         # A trial that was stopped in favour of others is not fast.
-        if cost is training_time and setting.was_cut_short:
+        if cost is training_time and trial.was_cut_short:
             return STOPPED
-        return FAILED if setting.failed else EFFICIENT if setting.configuration in efficient else OTHERS
+        return FAILED if trial.failed else EFFICIENT if trial.trial_id in efficient else OTHERS
 
-    sound = [setting for setting in settings if not (cost is training_time and setting.was_cut_short)]
-    efficient = [setting.configuration for setting, _ in frontier(results.sweep.objective, sound, cost)]
+    sound = [trial for trial in trials if not (cost is training_time and trial.was_cut_short)]
+    efficient = [trial.trial_id for trial, _ in pareto(results.sweep.objective, sound, cost)]
     series: dict[str, list[CostPoint]] = {label: [] for label in (EFFICIENT, OTHERS, STOPPED, FAILED)}
-    for setting, words in zip(settings, all_words(results, settings), strict=True):
-        value = cost(setting)
-        if value is not None and setting.estimate is not None:
-            point = CostPoint(setting.place, words, value / unit, setting.estimate.mean, write(value))
-            series[kind(setting)].append(point)
+    for trial, words in zip(trials, all_words(results, trials), strict=True):
+        value = cost(trial)
+        if value is not None and trial.estimate is not None:
+            point = CostPoint(trial.place, words, value / unit, trial.estimate.mean, write(value))
+            series[kind(trial)].append(point)
     costs = [point.cost for points in series.values() for point in points]
     if len(costs) < 2 or min(costs) == max(costs):
         return None

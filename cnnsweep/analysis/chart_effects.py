@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from cnnsweep.analysis.configurations import Setting
 from cnnsweep.analysis.effects import Effect, ValueEffect, best_values, effects, rest_words
 from cnnsweep.analysis.intervals import ends_text
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import Difference
-from cnnsweep.formatting.numbers import UNKNOWN, count_text, figure_text
+from cnnsweep.analysis.trials import Trial
+from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
 from cnnsweep.metrics.objective import Objective
 
 MOST_VALUES = 8  # of one hyperparameter, the best
@@ -65,7 +65,7 @@ class EffectsChart:
     metric: str
     groups: tuple[EffectGroup, ...]
     counted: str
-    finding: str
+    diagnostic: str
     notes: tuple[str, ...]
 
     @property
@@ -82,9 +82,7 @@ class EffectsChart:
         return words if mark is None else f"{words}; {mark}: not in pairs, for lack of such runs: other settings differ"
 
 
-def effects_chart(
-    results: Results, settings: Sequence[Setting], most: int = MOST_HYPERPARAMETERS
-) -> EffectsChart | None:
+def effects_chart(results: Results, trials: Sequence[Trial], most: int = MOST_HYPERPARAMETERS) -> EffectsChart | None:
     """Return the chart of the `most` largest effects, None where no hyperparameter has two values with a mean."""
     objective = results.sweep.objective
     found = [effect for effect in effects(results) if any(value.mean is not None for value in effect.values)]
@@ -93,37 +91,37 @@ def effects_chart(
     counted = "finished and stopped runs" if any(run.stop for run in results.runs) else "finished runs"
     left_out = len(found) - most
     more = f"{count_text(left_out, 'more hyperparameter')} {'makes' if left_out == 1 else 'make'} smaller differences."
-    noise = noise_words(objective, settings)
+    noise = noise_words(objective, trials)
     return EffectsChart(
         objective.metric,
         tuple(_group(objective, effect) for effect in found[:most]),
         counted + (" alone" if any(run.has_failed for run in results.runs) else ""),
-        _finding(objective, found[0]),
+        _diagnostic(objective, found[0]),
         (*([more] if left_out > 0 else []), *([f"{noise}."] if noise else [])),
     )
 
 
-def noise_words(objective: Objective, settings: Sequence[Setting]) -> str | None:
+def noise_words(objective: Objective, trials: Sequence[Trial]) -> str | None:
     """Return the standard deviation of repeats: the median, since a trial on the brink of diverging says little."""
-    known = [setting.estimate.deviation for setting in settings if setting.estimate is not None]
+    known = [trial.estimate.deviation for trial in trials if trial.estimate is not None]
     deviations = [deviation for deviation in known if deviation is not None]
     if not deviations:
         return None
-    keys = [key for setting in settings for key in setting.figures]
+    keys = [key for trial in trials for key in trial.figures]
     has_folds, has_seeds = any(fold is not None for _, fold in keys), len({seed for seed, _ in keys}) > 1
     middle, low, high = (
-        figure_text(objective.metric, value) for value in (median(deviations), min(deviations), max(deviations))
+        metric_text(objective.metric, value) for value in (median(deviations), min(deviations), max(deviations))
     )
     over = f"; median of {count_text(len(deviations), 'setting')}, {low} to {high}" if len(deviations) > 1 else ""
     by = ("seed and fold" if has_seeds else "fold") if has_folds else "seed"
     return f"Noise: runs that differ by {by} alone have a standard deviation of {middle}{over}"
 
 
-def _finding(objective: Objective, largest: Effect) -> str:
+def _diagnostic(objective: Objective, largest: Effect) -> str:
     if not largest.spread:
         return "No hyperparameter makes a difference: all means are exactly equal."
     best = " and ".join(value.text for value in best_values(objective, largest))
-    apart = figure_text(objective.metric, largest.spread)
+    apart = metric_text(objective.metric, largest.spread)
     return f"{largest.name} makes the largest difference: its means lie {apart} apart, best with {best}."
 
 
@@ -158,7 +156,7 @@ def _difference_text(metric: str, found: Difference | None) -> str:
     """Return `−0.0110 (−0.0160 to −0.0060)`, with a sign where it is not in pairs; empty where it is not known."""
     if found is None or found.low is None or found.high is None:
         return ""
-    mean = ("" if found.mean < 0 else "+") + figure_text(metric, found.mean).replace("-", "−", 1)
+    mean = ("" if found.mean < 0 else "+") + metric_text(metric, found.mean).replace("-", "−", 1)
     return f"{mean} ({ends_text(metric, found.low, found.high, -1.0)})" + (
         "" if found.pairs is not None else f" {UNPAIRED}"
     )

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from cnnsweep.analysis.axes import Levels, in_file_order, levels_of, setting_axes
-from cnnsweep.analysis.configurations import Setting
+from cnnsweep.analysis.axes import Levels, in_file_order, levels_of, trial_axes
 from cnnsweep.analysis.effects import effects
 from cnnsweep.analysis.importance import estimates_by_cell
 from cnnsweep.analysis.results import Results
-from cnnsweep.formatting.numbers import count_text, figure_text, is_unused
+from cnnsweep.analysis.trials import Trial
+from cnnsweep.formatting.numbers import count_text, is_unused, metric_text
 
 MOST_HYPERPARAMETERS = 12  # a page of every pair of more would be mostly heat maps
 MOST_LEVELS = 40  # values of a hyperparameter that is not a number; numbers are in bins
@@ -58,17 +58,17 @@ class HeatMap:
         return f"of the settings with each combination of {self.across.name} (across) and {self.up.name} (up)"
 
     @property
-    def finding(self) -> str:
+    def diagnostic(self) -> str:
         best = (max if self.mode == "max" else min)(self.means, key=lambda cell: self.means[cell])
         where = f"{self.across.name} {self.across.texts[best[0]]} with {self.up.name} {self.up.texts[best[1]]}"
-        return f"The best is {where}: {figure_text(self.metric, self.means[best])}."
+        return f"The best is {where}: {metric_text(self.metric, self.means[best])}."
 
     def cell_text(self, cell: Cell) -> str:
         """Return `mean val_accuracy 0.8000, 3 settings`."""
         if cell not in self.means:
             return "not trained"
         count = count_text(self.counts[cell], "setting")
-        return f"mean {self.metric} {figure_text(self.metric, self.means[cell])}, {count}"
+        return f"mean {self.metric} {metric_text(self.metric, self.means[cell])}, {count}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class HeatMaps:
 
 def heat_maps(
     results: Results,
-    settings: Sequence[Setting],
+    trials: Sequence[Trial],
     shares: Mapping[str, float] | None,
     most_levels: int = MOST_LEVELS,
 ) -> HeatMaps | None:
@@ -97,9 +97,9 @@ def heat_maps(
     Args:
         shares: of `importance`; without them the effects are the order of importance.
     """
-    known = [setting for setting in settings if setting.estimate is not None]
-    runs = in_file_order(results, [setting.runs[0] for setting in known])
-    levels = [levels_of(name, runs, always=True) for name in setting_axes(results)]
+    known = [trial for trial in trials if trial.estimate is not None]
+    runs = in_file_order(results, [trial.runs[0] for trial in known])
+    levels = [levels_of(name, runs, always=True) for name in trial_axes(results)]
     by_name = {part.name: part for part in levels if 1 < len(_used(part)) <= most_levels}
     order = dict.fromkeys([*(shares or {}), *(effect.name for effect in effects(results)), *by_name])
     weighty = [name for name in order if name in by_name][:MOST_HYPERPARAMETERS]
@@ -111,7 +111,7 @@ def heat_maps(
             maps[across, up] = found
     if not maps:
         return None
-    left_out = len(setting_axes(results)) - len(names)
+    left_out = len(trial_axes(results)) - len(names)
     why = "cannot be chosen: without two means, of little effect, or of too many values"
     notes = (f"{count_text(left_out, 'hyperparameter')} {why}.",) if left_out else ()
     pairs = [(names.index(a), names.index(b)) for a, b in itertools.combinations(weighty, 2)]
@@ -134,8 +134,8 @@ def _used(levels: Levels) -> list[int]:
     return [n for n, value in enumerate(levels.values) if not is_unused(levels.name, value)]
 
 
-def _heat_map(results: Results, across: Levels, up: Levels, settings: Sequence[Setting]) -> HeatMap | None:
-    found = estimates_by_cell(across, up, settings)
+def _heat_map(results: Results, across: Levels, up: Levels, trials: Sequence[Trial]) -> HeatMap | None:
+    found = estimates_by_cell(across, up, trials)
     if not found:
         return None
     columns, rows = _used(across), _used(up)

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.axes import setting_axes
-from cnnsweep.analysis.configurations import Setting
-from cnnsweep.analysis.importance import SETTINGS_PER_AXIS, interactions
+from cnnsweep.analysis.axes import trial_axes
+from cnnsweep.analysis.importance import TRIALS_PER_AXIS, interactions
 from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.trials import Trial
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 
@@ -42,12 +42,12 @@ class ShareChart:
     heading: str
     meaning: str
     bars: tuple[Bar, ...]
-    finding: str
+    diagnostic: str
     notes: tuple[str, ...]
 
 
 def importance_chart(
-    results: Results, settings: Sequence[Setting], shares: Mapping[str, float] | None
+    results: Results, trials: Sequence[Trial], shares: Mapping[str, float] | None
 ) -> ShareChart | None:
     """Return the chart of importance, or None without any.
 
@@ -57,8 +57,8 @@ def importance_chart(
     if not shares:
         return None
     bars = tuple(Bar(safe_text(name), share) for name, share in list(shares.items())[:MOST_BARS])
-    known = sum(setting.estimate is not None for setting in settings)
-    needed = SETTINGS_PER_AXIS * len(setting_axes(results))
+    known = sum(trial.estimate is not None for trial in trials)
+    needed = TRIALS_PER_AXIS * len(trial_axes(results))
     notes = []
     if known < needed:
         few = f"{count_text(known, 'setting')} are few for {count_text(len(shares), 'hyperparameter')}"
@@ -76,9 +76,9 @@ def importance_chart(
     )
 
 
-def interaction_chart(results: Results, settings: Sequence[Setting]) -> ShareChart | None:
+def interaction_chart(results: Results, trials: Sequence[Trial]) -> ShareChart | None:
     """Return the pairs of hyperparameters that have an effect only together, or None without any."""
-    found = [pair for pair in interactions(results, settings) if pair.share >= LEAST_SHARE]
+    found = [pair for pair in interactions(results, trials) if pair.share >= LEAST_SHARE]
     pairs = found[:MOST_BARS]
     if not pairs:
         return None

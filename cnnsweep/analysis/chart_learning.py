@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.configurations import Setting, all_words, setting_words
 from cnnsweep.analysis.learning_curves import CurvePoint, learning_curve
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import chance_words
-from cnnsweep.formatting.numbers import figure_text
+from cnnsweep.analysis.trials import Trial, all_words, trial_words
+from cnnsweep.formatting.numbers import metric_text
 from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 
 MOST_CURVES = 5  # as many as there are different colours, dashes and markers
@@ -52,7 +52,7 @@ class LearningChart:
     curves: tuple[Curve, ...]
     others: tuple[Curve, ...]
     description: str
-    finding: str
+    diagnostic: str
     notes: tuple[str, ...]
 
     @property
@@ -64,17 +64,17 @@ class LearningChart:
         return max(curve.points[-1].epoch for curve in (*self.curves, *self.others))
 
 
-def learning_charts(results: Results, settings: Sequence[Setting]) -> list[LearningChart]:
+def learning_charts(results: Results, trials: Sequence[Trial]) -> list[LearningChart]:
     """Return a chart of each metric, the objective first; none where no trial has two epochs."""
     objective = results.sweep.objective.metric
     names = (ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics))
     metrics = [on_validation(name) if is_on_validation(objective) else name for name in names]
     metrics.sort(key=lambda name: name != objective)
-    return [chart for metric in metrics if (chart := _chart(results, settings, metric)) is not None]
+    return [chart for metric in metrics if (chart := _chart(results, trials, metric)) is not None]
 
 
-def _chart(results: Results, settings: Sequence[Setting], metric: str) -> LearningChart | None:
-    placed = [setting for setting in settings if setting.place is not None]
+def _chart(results: Results, trials: Sequence[Trial], metric: str) -> LearningChart | None:
+    placed = [trial for trial in trials if trial.place is not None]
     best, rest = placed[:MOST_CURVES], placed[MOST_CURVES:]
     step = -(-len(rest) // MOST_FAINT) or 1
     curves, others = _curves(results, best, metric), _curves(results, rest[::step], metric)
@@ -86,21 +86,21 @@ def _chart(results: Results, settings: Sequence[Setting], metric: str) -> Learni
         count = f"all {len(curves)} settings" if len(curves) > 1 else f"the {first} setting"
     band = "; bands reach from the lowest to the highest run of a setting" if any(c.has_band for c in curves) else ""
     last = curves[0].points[-1]
-    words = next(setting_words(results, one, ", ") for one in best if one.place == curves[0].place)
+    words = next(trial_words(results, one, ", ") for one in best if one.place == curves[0].place)
     return LearningChart(
         metric,
         curves,
         others,
         description=f"by epoch, {count}{band}",
-        finding=f"The {first}, {words}, ends at {figure_text(metric, last.mean)} after epoch {last.epoch}.",
+        diagnostic=f"The {first}, {words}, ends at {metric_text(metric, last.mean)} after epoch {last.epoch}.",
         notes=(f"Of {len(rest):,} other settings every {step}th is drawn.",) if step > 1 else (),
     )
 
 
-def _curves(results: Results, settings: Sequence[Setting], metric: str) -> tuple[Curve, ...]:
+def _curves(results: Results, trials: Sequence[Trial], metric: str) -> tuple[Curve, ...]:
     curves = []
-    for setting, words in zip(settings, all_words(results, settings), strict=True):
-        points = learning_curve(results, setting, metric)
-        if points and setting.place is not None:
-            curves.append(Curve(setting.place, words, tuple(points)))
+    for trial, words in zip(trials, all_words(results, trials), strict=True):
+        points = learning_curve(results, trial, metric)
+        if points and trial.place is not None:
+            curves.append(Curve(trial.place, words, tuple(points)))
     return tuple(curves)

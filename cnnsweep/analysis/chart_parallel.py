@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.axes import MANY_VALUES, canonical, in_file_order, is_number, levels_of, setting_axes
-from cnnsweep.analysis.configurations import Setting, all_words
+from cnnsweep.analysis.axes import MANY_VALUES, canonical, in_file_order, is_number, levels_of, trial_axes
 from cnnsweep.analysis.importance import LOG_SPAN
 from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.trials import Trial, all_words
 from cnnsweep.formatting.distinct import number_texts
 from cnnsweep.formatting.numbers import count_text, is_unused
 
@@ -47,7 +47,7 @@ class ParallelChart:
     means: tuple[float, ...]
     low: float
     high: float
-    finding: str
+    diagnostic: str
     notes: tuple[str, ...]
 
     @property
@@ -62,14 +62,14 @@ class ParallelChart:
         return any(UNUSED_AT in axis.places for axis in self.axes)
 
 
-def parallel_chart(results: Results, settings: Sequence[Setting]) -> ParallelChart | None:
+def parallel_chart(results: Results, trials: Sequence[Trial]) -> ParallelChart | None:
     """Return the chart, None with fewer than two trials that have a mean or without a hyperparameter that varies."""
-    placed = [setting for setting in settings if setting.estimate is not None]
-    names = setting_axes(results)
+    placed = [trial for trial in trials if trial.estimate is not None]
+    names = trial_axes(results)
     if len(placed) < 2 or not names:
         return None
     shown = _thinned(placed)
-    means = tuple(setting.estimate.mean for setting in shown if setting.estimate is not None)
+    means = tuple(trial.estimate.mean for trial in shown if trial.estimate is not None)
     objective = results.sweep.objective
     low, high = _limits(means, objective.mode)
     axes = [_axis(results, name, shown) for name in names[:MOST_HYPERPARAMETERS]]
@@ -80,11 +80,11 @@ def parallel_chart(results: Results, settings: Sequence[Setting]) -> ParallelCha
     more = len(names) - MOST_HYPERPARAMETERS
     has = "has" if more == 1 else "have"
     notes = (f"{count_text(more, 'more hyperparameter')} {has} no room.",) if more > 0 else ()
-    finding = f"The best is {words[0]}.{drawn}"
-    return ParallelChart(objective.metric, objective.mode, tuple(axes), words, means, low, high, finding, notes)
+    diagnostic = f"The best is {words[0]}.{drawn}"
+    return ParallelChart(objective.metric, objective.mode, tuple(axes), words, means, low, high, diagnostic, notes)
 
 
-def _thinned(placed: Sequence[Setting]) -> Sequence[Setting]:
+def _thinned(placed: Sequence[Trial]) -> Sequence[Trial]:
     if len(placed) <= MOST_LINES:
         return placed
     rest = placed[ALWAYS_SHOWN:]
@@ -99,17 +99,17 @@ def _limits(means: Sequence[float], mode: str) -> tuple[float, float]:
     return (low, high) if low < high else (ordered[0], ordered[-1])
 
 
-def _axis(results: Results, name: str, settings: Sequence[Setting]) -> ParallelAxis:
-    values = [setting.settings.get(name) for setting in settings]
+def _axis(results: Results, name: str, trials: Sequence[Trial]) -> ParallelAxis:
+    values = [trial.params.get(name) for trial in trials]
     used = [value for value in values if not is_unused(name, value)]
     numbers: list[float] = [value for value in used if value is not None and is_number(value)]
     if len(numbers) == len(used) and len(set(numbers)) > MANY_VALUES:
         low, high = min(numbers), max(numbers)
         return _number_axis(name, values, 0 < low <= high / LOG_SPAN, low, high)
-    levels = levels_of(name, in_file_order(results, [setting.runs[0] for setting in settings]))
+    levels = levels_of(name, in_file_order(results, [trial.runs[0] for trial in trials]))
     kept = [n for n, value in enumerate(levels.values) if not is_unused(name, value)]
     place = {n: (k + 0.5) / len(kept) for k, n in enumerate(kept)}
-    places = (place.get(levels.of[canonical(setting.runs[0].settings[name])], UNUSED_AT) for setting in settings)
+    places = (place.get(levels.of[canonical(trial.runs[0].params[name])], UNUSED_AT) for trial in trials)
     ticks = ((place[n], levels.texts[n]) for n in kept[:: math.ceil(len(kept) / MOST_TICKS) or 1])
     return ParallelAxis(name, tuple(places), tuple(ticks))
 

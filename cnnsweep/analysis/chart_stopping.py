@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cnnsweep.analysis.configurations import Setting, all_words
 from cnnsweep.analysis.results import Results, Stop
+from cnnsweep.analysis.trials import Trial, all_words
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, figure_texts, setting_text
+from cnnsweep.formatting.numbers import count_text, duration_text, metric_text, metric_texts, trial_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,23 +69,23 @@ class StoppingChart:
         return [one for one in self.epochs if one.stopped]
 
     @property
-    def finding(self) -> str:
+    def diagnostic(self) -> str:
         rule = f" by {self.rule}" if self.rule else ""
         return f"{count_text(len(self.best), 'setting')} of {self.trials:,} stopped early{rule}: {self.saving}."
 
 
-def stopping_chart(results: Results, settings: Sequence[Setting]) -> StoppingChart | None:
+def stopping_chart(results: Results, trials: Sequence[Trial]) -> StoppingChart | None:
     """Return the chart, None where no trial was stopped.
 
     Args:
-        settings: as `group_settings` returns them.
+        settings: as `group_trials` returns them.
     """
-    lasts = [max(run.epochs_done for run in setting.runs) for setting in settings]
+    lasts = [max(run.epochs_done for run in trial.runs) for trial in trials]
     # The runs of a trial are compared together, so they stop together and for one reason.
-    stops = [next((run.stop for run in setting.runs if run.stop), None) for setting in settings]
+    stops = [next((run.stop for run in trial.runs if run.stop), None) for trial in trials]
     if not any(stops):
         return None
-    words = all_words(results, settings)
+    words = all_words(results, trials)
     metric = results.sweep.objective.metric
     epochs = []
     for epoch in range(1, max(lasts) + 1):
@@ -96,11 +96,11 @@ def stopping_chart(results: Results, settings: Sequence[Setting]) -> StoppingCha
         epochs.append(StopEpoch(epoch, training - len(stopped), stopped, against))
     best = tuple(_stopped(metric, word, stop) for word, stop in zip(words, stops, strict=True) if stop)
     rule = rule_words(results.sweep.early_stop)
-    return StoppingChart(metric, tuple(epochs), best, len(settings), rule, saving_words(results))
+    return StoppingChart(metric, tuple(epochs), best, len(trials), rule, saving_words(results))
 
 
 def _stopped(metric: str, words: str, stop: Stop) -> StoppedTrial:
-    value, threshold = figure_texts(metric, [stop.value, stop.threshold])
+    value, threshold = metric_texts(metric, [stop.value, stop.threshold])
     return StoppedTrial(words, stop.epoch, value, threshold, _short_rule(stop), stop.value == stop.threshold)
 
 
@@ -109,7 +109,7 @@ def _against(results: Results, stops: Sequence[Stop]) -> str:
     known = sorted(stop.threshold for stop in stops if stop.threshold is not None)
     if not known:
         return ""
-    low, high = (figure_text(metric, value) for value in (known[0], known[-1]))
+    low, high = (metric_text(metric, value) for value in (known[0], known[-1]))
     side = "below" if results.sweep.objective.mode == "max" else "above"
     # Of trials that reach the threshold only some go on, as there is room: the others were not better.
     if any(stop.value == stop.threshold for stop in stops):
@@ -153,7 +153,7 @@ def saving_words(results: Results) -> str:
 def stop_words(results: Results, stop: Stop) -> str:
     """Return the reason: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
     metric = results.sweep.objective.metric
-    value, threshold = figure_texts(metric, [stop.value, stop.threshold])
+    value, threshold = metric_texts(metric, [stop.value, stop.threshold])
     figure = "no finite figure" if stop.value is None else f"{metric} {value}"
     against = ""
     if stop.threshold is not None and stop.value is not None:
@@ -180,5 +180,5 @@ def rule_words(rule: Mapping[str, Any] | None) -> str:
     """Return the method with its options, `halving factor=3`; empty without one."""
     if not rule:
         return ""
-    rest = " ".join(f"{safe_text(k)}={setting_text(v)}" for k, v in rule.items() if k != "method" and v is not None)
-    return f"{setting_text(rule.get('method', ''))} {rest}".strip()
+    rest = " ".join(f"{safe_text(k)}={trial_text(v)}" for k, v in rule.items() if k != "method" and v is not None)
+    return f"{trial_text(rule.get('method', ''))} {rest}".strip()

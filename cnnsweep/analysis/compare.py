@@ -20,9 +20,9 @@ from cnnsweep.analysis.compare_differences import (
     scope_words,
 )
 from cnnsweep.analysis.compare_sources import Source, load_sources
-from cnnsweep.analysis.configurations import Setting, fold_overlap, group_settings, order_settings
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import Difference, difference
+from cnnsweep.analysis.trials import Trial, fold_overlap, group_trials, order_settings
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.metrics.names import CHOICES, is_on_validation
@@ -34,7 +34,7 @@ Key = tuple[int, str, int | None]  # which split, which seed, which fold: equal 
 
 
 @dataclass(frozen=True, slots=True)
-class RankedSetting:
+class RankedTrial:
     """One combination of hyperparameters of one sweep.
 
     Attributes:
@@ -42,11 +42,11 @@ class RankedSetting:
             them where another sweep has them as a column. Keys that a setting has no use for are left out.
         figures: of the metric, by split, seed and fold.
         place: from 1, across all sweeps; None without figures.
-        tied: as `Setting.tied`, across all sweeps.
+        tied: as `Trial.tied`, across all sweeps.
     """
 
     source: Source
-    setting: Setting
+    trial: Trial
     values: Mapping[str, Any]
     figures: Mapping[Key, float]
     place: int | None = None
@@ -54,14 +54,14 @@ class RankedSetting:
 
 
 @dataclass(frozen=True, slots=True)
-class SharedSetting:
+class SharedTrial:
     """A trial that two sweeps have, and the second's lead over the first.
 
     `are_identical`: all repeats that both have agree to the last bit.
     """
 
-    first: RankedSetting
-    second: RankedSetting
+    first: RankedTrial
+    second: RankedTrial
     difference: Difference
     are_identical: bool
 
@@ -72,16 +72,16 @@ class Comparison:
 
     Attributes:
         settings: of all sweeps, best first; those with a failed run after the others, those without a value last.
-        axes: keys of `RankedSetting.values` that vary within a sweep or between them.
+        axes: keys of `RankedTrial.values` that vary within a sweep or between them.
         shared: pairs of equal settings, the second's sweep behind the first's; both have values.
         warnings: reasons for which ranks across the sweeps may mislead, in words.
     """
 
     objective: Objective
     sources: tuple[Source, ...]
-    settings: tuple[RankedSetting, ...]
+    trials: tuple[RankedTrial, ...]
     axes: tuple[str, ...]
-    shared: tuple[SharedSetting, ...]
+    shared: tuple[SharedTrial, ...]
     distinctions: tuple[Distinction, ...]
     warnings: tuple[str, ...]
 
@@ -106,15 +106,15 @@ def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparis
 def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
     """Return the comparison of sweeps; see `compare_sweeps`."""
     objective = _common_objective(sources, metric)
-    settings = _rank(_all_settings(sources, objective), objective)
+    trials = _rank(_all_settings(sources, objective), objective)
     return Comparison(
         objective,
         tuple(sources),
-        settings,
-        _axes(settings),
-        _shared(sources, settings),
+        trials,
+        _axes(trials),
+        _shared(sources, trials),
         distinctions(sources),
-        _warnings(sources, settings, objective),
+        _warnings(sources, trials, objective),
     )
 
 
@@ -143,16 +143,16 @@ def _common_objective(sources: Sequence[Source], metric: str | None) -> Objectiv
 # Settings, ranked.
 
 
-def _all_settings(sources: Sequence[Source], objective: Objective) -> list[RankedSetting]:
+def _all_settings(sources: Sequence[Source], objective: Objective) -> list[RankedTrial]:
     keys = list(dict.fromkeys(key for source in sources for key in source.results.sweep.hyperparameters))
     knows_models = _knows_models(sources)
     splits: dict[Any, int] = {}
     found = []
     for source in sources:
         split = splits.setdefault(_split(source) or source.letter, len(splits))
-        for setting in group_settings(_by(source.results, objective)):
-            values = _values(source, setting, keys, knows_models)
-            found.append(RankedSetting(source, setting, values, _figures(source, setting, split)))
+        for trial in group_trials(_by(source.results, objective)):
+            values = _values(source, trial, keys, knows_models)
+            found.append(RankedTrial(source, trial, values, _figures(source, trial, split)))
     return found
 
 
@@ -169,11 +169,11 @@ def _split(source: Source) -> tuple[str | float | None, ...] | None:
     return None if source.fingerprint is None else (source.fingerprint, sweep.validation, sweep.folds, sweep.seed)
 
 
-def _figures(source: Source, setting: Setting, split: int) -> dict[Key, float]:
+def _figures(source: Source, trial: Trial, split: int) -> dict[Key, float]:
     """Return a trial's values by split, seed and fold; without a seed of its own, by the sweep's."""
-    ids = {run.id for run in setting.runs}
+    ids = {run.id for run in trial.runs}
     figures: dict[Key, float] = {}
-    for (seed, fold), figure in setting.figures.items():
+    for (seed, fold), figure in trial.figures.items():
         key = (split, canonical(source.results.sweep.seed) if seed in ids else seed, fold)
         figures[key if key not in figures else (split, seed, fold)] = figure
     return figures
@@ -184,10 +184,10 @@ def _knows_models(sources: Sequence[Source]) -> bool:
     return all(source.spec is not None for source in sources)
 
 
-def _values(source: Source, setting: Setting, keys: Iterable[str], knows_models: bool) -> dict[str, Any]:
+def _values(source: Source, trial: Trial, keys: Iterable[str], knows_models: bool) -> dict[str, Any]:
     """Return a setting's hyperparameters, so that those of different sweeps can be held against each other."""
     own = source.results.sweep.hyperparameters
-    values = {key: value for key, value in setting.settings.items() if value is not None}
+    values = {key: value for key, value in trial.params.items() if value is not None}
     optimizer = values.get("optimizer", source.defaults.get("optimizer"))
     for key in keys:
         if key not in own:
@@ -222,28 +222,28 @@ def _default(source: Source, key: str, optimizer: Any) -> Any:
     return fields[key].default if key in fields else None
 
 
-def _rank(settings: Sequence[RankedSetting], objective: Objective) -> tuple[RankedSetting, ...]:
+def _rank(trials: Sequence[RankedTrial], objective: Objective) -> tuple[RankedTrial, ...]:
     """Return settings in order, with places and ties, by the same rules as within one sweep."""
     # One overlap for all: the largest is the most cautious where some sweeps have folds and some have not.
-    overlap = max((fold_overlap(one.source.results) for one in settings), default=0.0)
-    ranks = order_settings(objective, [one.setting for one in settings], [one.figures for one in settings], overlap)
-    return tuple(dataclasses.replace(settings[n], place=place, tied=tied) for n, place, tied in ranks)
+    overlap = max((fold_overlap(one.source.results) for one in trials), default=0.0)
+    ranks = order_settings(objective, [one.trial for one in trials], [one.figures for one in trials], overlap)
+    return tuple(dataclasses.replace(trials[n], place=place, tied=tied) for n, place, tied in ranks)
 
 
-def _axes(settings: Sequence[RankedSetting]) -> tuple[str, ...]:
-    keys = dict.fromkeys(key for one in settings for key in one.values)
-    varying = [key for key in keys if len({same_text(one.values.get(key)) for one in settings}) > 1]
+def _axes(trials: Sequence[RankedTrial]) -> tuple[str, ...]:
+    keys = dict.fromkeys(key for one in trials for key in one.values)
+    varying = [key for key in keys if len({same_text(one.values.get(key)) for one in trials}) > 1]
     return tuple(sorted(varying, key=lambda key: not key.startswith("model")))  # stable: the model comes first
 
 
 # Settings that several sweeps have.
 
 
-def _shared(sources: Sequence[Source], settings: Sequence[RankedSetting]) -> tuple[SharedSetting, ...]:
+def _shared(sources: Sequence[Source], trials: Sequence[RankedTrial]) -> tuple[SharedTrial, ...]:
     """Return the settings that stand in several sweeps, each beside the first sweep that has it."""
     knows_models = _knows_models(sources)
-    groups: dict[tuple[Any, ...], list[RankedSetting]] = {}
-    for one in settings:
+    groups: dict[tuple[Any, ...], list[RankedTrial]] = {}
+    for one in trials:
         groups.setdefault(_identity(one, knows_models), []).append(one)
     found = []
     for group in groups.values():
@@ -253,38 +253,38 @@ def _shared(sources: Sequence[Source], settings: Sequence[RankedSetting]) -> tup
     return tuple(found)
 
 
-def _identity(one: RankedSetting, knows_models: bool) -> tuple[Any, ...]:
+def _identity(one: RankedTrial, knows_models: bool) -> tuple[Any, ...]:
     values = {key: same_text(value) for key, value in one.values.items()}
     if knows_models:
         return tuple(sorted(values.items()))
     # Where a sweep's file is missing, its model's arguments are: a number of weights is as good a sign as there is.
     plain = sorted((key, value) for key, value in values.items() if not key.startswith("model."))
-    return (one.setting.runs[0].parameters, *plain)
+    return (one.trial.runs[0].parameters, *plain)
 
 
-def _beside(first: RankedSetting, second: RankedSetting) -> SharedSetting:
+def _beside(first: RankedTrial, second: RankedTrial) -> SharedTrial:
     overlap = max(fold_overlap(first.source.results), fold_overlap(second.source.results))
     both = [key for key in first.figures if key in second.figures]
     are_identical = bool(both) and all(first.figures[key] == second.figures[key] for key in both)
-    return SharedSetting(first, second, difference(second.figures, first.figures, overlap), are_identical)
+    return SharedTrial(first, second, difference(second.figures, first.figures, overlap), are_identical)
 
 
 # Warnings.
 
 
-def _warnings(sources: Sequence[Source], settings: Sequence[RankedSetting], objective: Objective) -> tuple[str, ...]:
+def _warnings(sources: Sequence[Source], trials: Sequence[RankedTrial], objective: Objective) -> tuple[str, ...]:
     return (
         *image_warnings(sources, "validation images" if is_on_validation(objective.metric) else "images"),
         *choice_warnings(sources, objective),
-        *_gap_warnings(sources, settings, objective),
+        *_gap_warnings(sources, trials, objective),
     )
 
 
-def _gap_warnings(sources: Sequence[Source], settings: Sequence[RankedSetting], objective: Objective) -> list[str]:
+def _gap_warnings(sources: Sequence[Source], trials: Sequence[RankedTrial], objective: Objective) -> list[str]:
     """Return warnings of sweeps without values, or with values that may still change."""
     found = []
     for source in sources:
-        own = [one for one in settings if one.source is source]
+        own = [one for one in trials if one.source is source]
         runs = source.results.runs
         if not runs:
             found.append(f"{source.letter} has no runs yet.")
@@ -295,6 +295,6 @@ def _gap_warnings(sources: Sequence[Source], settings: Sequence[RankedSetting], 
     return found
 
 
-def mean_difference(shared: Sequence[SharedSetting]) -> float:
+def mean_difference(shared: Sequence[SharedTrial]) -> float:
     """Return the mean of the differences of several shared settings."""
     return fmean(one.difference.mean for one in shared)

@@ -81,7 +81,7 @@ def _distinct(name: str, values: Mapping[str, Any]) -> Distinction | None:
 def facts_of(source: Source) -> dict[str, Any]:
     """Return the conditions of a sweep by name; one that is not recorded is unknown or has no key."""
     sweep, environment = source.results.sweep, dict(source.environment)
-    seeds = {same_text(run.settings.get("seed")): run.settings.get("seed") for run in source.results.runs}
+    seeds = {same_text(run.params.get("seed")): run.params.get("seed") for run in source.results.runs}
     facts = {
         "data set": sweep.dataset,
         "data SHA-256": environment.pop("data SHA-256", UNKNOWN_FACT),
@@ -104,9 +104,9 @@ def facts_of(source: Source) -> dict[str, Any]:
     return facts
 
 
-def _rule(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _rule(trials: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a search or an early-stopping rule; a foreign file's may be nested without end."""
-    return {key: value for key, value in settings.items() if not isinstance(value, Mapping | list) or _is_flat(value)}
+    return {key: value for key, value in trials.items() if not isinstance(value, Mapping | list) or _is_flat(value)}
 
 
 def _is_flat(value: Mapping[str, Any] | list[Any]) -> bool:

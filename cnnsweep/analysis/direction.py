@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnsweep.analysis.axes import canonical
-from cnnsweep.analysis.configurations import Setting, mean_of
 from cnnsweep.analysis.effects import compare_values
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import FEWEST_IMAGES, chance_lead
+from cnnsweep.analysis.trials import Trial, mean_of
 from cnnsweep.metrics.names import ACCURACY, on_validation
 
 
-def is_clearly_better(results: Results, settings: Sequence[Setting], name: str, value: Any, other: Any) -> bool:
+def is_clearly_better(results: Results, trials: Sequence[Trial], name: str, value: Any, other: Any) -> bool:
     """True if the runs with a value of a hyperparameter are ahead of those with another by more than chance.
 
     Where runs can be paired, the 95 % interval of their difference must exclude 0. Where there is nothing to estimate
@@ -30,13 +30,13 @@ def is_clearly_better(results: Results, settings: Sequence[Setting], name: str, 
         return min(sign * found.low, sign * found.high) > 0
     if objective.metric != on_validation(ACCURACY) or not images:
         return False
-    means = [_mean_figure(settings, name, wanted) for wanted in (value, other)]
+    means = [_mean_figure(trials, name, wanted) for wanted in (value, other)]
     return means[0] is not None and means[1] is not None and abs(found.mean) > chance_lead(means[0], means[1], images)
 
 
-def _mean_figure(settings: Sequence[Setting], name: str, value: Any) -> float | None:
+def _mean_figure(trials: Sequence[Trial], name: str, value: Any) -> float | None:
     return mean_of(
-        setting.estimate.mean
-        for setting in settings
-        if setting.estimate is not None and canonical(setting.settings.get(name)) == canonical(value)
+        trial.estimate.mean
+        for trial in trials
+        if trial.estimate is not None and canonical(trial.params.get(name)) == canonical(value)
     )

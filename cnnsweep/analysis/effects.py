@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from cnnsweep.analysis.axes import canonical, levels_of, setting_axes
-from cnnsweep.analysis.configurations import fold_overlap
+from cnnsweep.analysis.axes import canonical, levels_of, trial_axes
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.statistics import Difference, difference
+from cnnsweep.analysis.trials import fold_overlap
 from cnnsweep.formatting.numbers import is_unused
 from cnnsweep.metrics.objective import Objective
 
@@ -61,7 +61,7 @@ def effects(results: Results) -> list[Effect]:
     of means are, so they are cautious where several settings are averaged.
     """
     blocks = _blocks(results)
-    found = [_effect(results, axis, blocks[axis]) for axis in setting_axes(results)]
+    found = [_effect(results, axis, blocks[axis]) for axis in trial_axes(results)]
     found = [effect for effect in found if sum(value.applies for value in effect.values) > 1]
     return sorted(found, key=lambda effect: (effect.spread is None, -(effect.spread or 0.0)))
 
@@ -92,7 +92,7 @@ def compare_values(results: Results, name: str, first: Any, second: Any) -> Diff
             [
                 (run, block)
                 for run, block in zip(results.runs, blocks, strict=True)
-                if canonical(run.settings[name]) == side
+                if canonical(run.params[name]) == side
             ],
         )
         for side in wanted
@@ -103,7 +103,7 @@ def compare_values(results: Results, name: str, first: Any, second: Any) -> Diff
 def _blocks(results: Results) -> dict[str, list[Block]]:
     """Return, by axis, for each run everything else about it."""
     axes = results.sweep.axes
-    codes = [(*(canonical(run.settings[axis]) for axis in axes), run.fold) for run in results.runs]
+    codes = [(*(canonical(run.params[axis]) for axis in axes), run.fold) for run in results.runs]
     return {axis: [code[:n] + code[n + 1 :] for code in codes] for n, axis in enumerate(axes)}
 
 
@@ -112,7 +112,7 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
     levels = levels_of(axis, results.runs)
     members: list[list[tuple[RunResult, Block]]] = [[] for _ in levels.values]
     for run, block in zip(results.runs, blocks, strict=True):
-        members[levels.of[canonical(run.settings[axis])]].append((run, block))
+        members[levels.of[canonical(run.params[axis])]].append((run, block))
     figures = [_figures(objective, part) for part in members]
     means = [fmean(found for part in by.values() for _, found in part) if by else None for by in figures]
     applies = [not is_unused(axis, value) for value in levels.values]
@@ -144,16 +144,16 @@ def _difference(first: Figures, second: Figures, overlap: float) -> Difference:
     blocks = [{block: fmean(figure for _, figure in part) for block, part in side.items()} for side in (first, second)]
     if len(blocks[0].keys() & blocks[1].keys()) >= 2:
         return difference(blocks[0], blocks[1], overlap)
-    settings = [_by_setting(side) for side in (first, second)]
-    return difference(settings[0], settings[1], overlap)
+    trials = [_by_setting(side) for side in (first, second)]
+    return difference(trials[0], trials[1], overlap)
 
 
 def _by_setting(figures: Figures) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for part in figures.values():
         for run, figure in part:
-            found.setdefault(run.configuration, []).append(figure)
-    return {configuration: fmean(values) for configuration, values in found.items()}
+            found.setdefault(run.trial_id, []).append(figure)
+    return {trial_id: fmean(values) for trial_id, values in found.items()}
 
 
 def _figures(objective: Objective, runs: Sequence[tuple[RunResult, Block]]) -> Figures:

@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from cnnsweep.analysis.axes import MANY_VALUES, Levels, canonical, is_number, levels_of, setting_axes
-from cnnsweep.analysis.configurations import Setting
+from cnnsweep.analysis.axes import MANY_VALUES, Levels, canonical, is_number, levels_of, trial_axes
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import Estimate
 from cnnsweep.analysis.summary import sort_key
+from cnnsweep.analysis.trials import Trial
 from cnnsweep.formatting.numbers import is_unused
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 NEEDS_OPTUNA = "importance needs Optuna: pip install 'cnnsweep[search]'"
-FEWEST_SETTINGS = 10  # below, the effects can be read off one by one
-SETTINGS_PER_AXIS = 10  # below, importance is a guess
-MOST_SETTINGS = 2000  # more make it slower, not better
+FEWEST_TRIALS = 10  # below, the effects can be read off one by one
+TRIALS_PER_AXIS = 10  # below, importance is a guess
+MOST_TRIALS = 2000  # more make it slower, not better
 BEST_SHARE, FEWEST_BEST = 0.1, 5  # what counts as good: the best tenth, but five settings at least
 LOG_SPAN = 100  # a positive axis that spans as much is taken by its logarithm
 _CLOSE_ENOUGH = 1e-12
@@ -48,7 +48,7 @@ class Interaction:
     per_cell: float
 
 
-def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float] | None:
+def importance(results: Results, trials: Sequence[Trial]) -> dict[str, float] | None:
     """Return the share of each hyperparameter in the difference between good trials and the rest; they sum to 1.
 
     By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) as Optuna has it, on the settings' means: how differently the
@@ -57,19 +57,19 @@ def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float
     axis are spread over its values evenly, so that they say nothing about it.
 
     Returns:
-        None if Optuna is not installed; empty with fewer than two axes or `FEWEST_SETTINGS` settings, or where all
+        None if Optuna is not installed; empty with fewer than two axes or `FEWEST_TRIALS` settings, or where all
         settings are equally good.
     """
-    known = _thinned([setting for setting in settings if setting.estimate is not None])
-    axes = [axis for axis in setting_axes(results) if len({canonical(v) for v in _used(axis, known)}) > 1]
-    figures = [setting.estimate.mean for setting in known if setting.estimate is not None]
-    if len(axes) < 2 or len(known) < FEWEST_SETTINGS or min(figures) == max(figures):
+    known = _thinned([trial for trial in trials if trial.estimate is not None])
+    axes = [axis for axis in trial_axes(results) if len({canonical(v) for v in _used(axis, known)}) > 1]
+    figures = [trial.estimate.mean for trial in known if trial.estimate is not None]
+    if len(axes) < 2 or len(known) < FEWEST_TRIALS or min(figures) == max(figures):
         return {}
     if importlib.util.find_spec("optuna") is None:
         return None
     import optuna
 
-    columns = {axis: _parameter(_filled(axis, [setting.settings.get(axis) for setting in known])) for axis in axes}
+    columns = {axis: _parameter(_filled(axis, [trial.params.get(axis) for trial in known])) for axis in axes}
     distributions = {axis: distribution for axis, (distribution, _) in columns.items()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # versions differ in what they call experimental
@@ -95,14 +95,14 @@ def importance(results: Results, settings: Sequence[Setting]) -> dict[str, float
     return dict(sorted(found.items(), key=lambda item: (-round(item[1], 9), axes.index(item[0]))))
 
 
-def _thinned(settings: Sequence[Setting]) -> Sequence[Setting]:
+def _thinned(trials: Sequence[Trial]) -> Sequence[Trial]:
     """Return evenly spaced ones of too many; they come ranked, so good and bad ones keep their shares."""
-    return settings if len(settings) <= MOST_SETTINGS else settings[:: math.ceil(len(settings) / MOST_SETTINGS)]
+    return trials if len(trials) <= MOST_TRIALS else trials[:: math.ceil(len(trials) / MOST_TRIALS)]
 
 
-def _used(axis: str, settings: Sequence[Setting]) -> list[Any]:
+def _used(axis: str, trials: Sequence[Trial]) -> list[Any]:
     """Return an axis's values in those settings that have a use for it."""
-    values = [setting.settings.get(axis) for setting in settings]
+    values = [trial.params.get(axis) for trial in trials]
     return [value for value in values if not is_unused(axis, value)]
 
 
@@ -129,7 +129,7 @@ def _parameter(values: Sequence[Any]) -> tuple["BaseDistribution", list[Any]]:
     return CategoricalDistribution(tuple(dict.fromkeys(texts))), texts
 
 
-def interactions(results: Results, settings: Sequence[Setting]) -> list[Interaction]:
+def interactions(results: Results, trials: Sequence[Trial]) -> list[Interaction]:
     """Return the pairs of hyperparameters that do more together than one by one, the strongest first.
 
     An additive model (one effect a value of either, by least squares) is fitted to the mean of each combination
@@ -137,33 +137,31 @@ def interactions(results: Results, settings: Sequence[Setting]) -> list[Interact
     there are cells, so that it would explain anything, and where cells do not differ. Settings that have no use for
     one of the two are left out: they cannot show how it works together with anything.
     """
-    known = [setting for setting in settings if setting.estimate is not None]
-    runs = [setting.runs[0] for setting in known]
-    levels = [levels_of(axis, runs, always=True) for axis in setting_axes(results)]
+    known = [trial for trial in trials if trial.estimate is not None]
+    runs = [trial.runs[0] for trial in known]
+    levels = [levels_of(axis, runs, always=True) for axis in trial_axes(results)]
     is_drawn = results.sweep.search is not None and results.sweep.search.get("method") != "grid"
     found = [_interaction(a, b, known, is_drawn) for a, b in itertools.combinations(levels, 2)]
     return sorted((pair for pair in found if pair is not None and pair.share > 0), key=lambda pair: -pair.share)
 
 
-def estimates_by_cell(
-    first: Levels, second: Levels, settings: Sequence[Setting]
-) -> dict[tuple[int, int], list[Estimate]]:
+def estimates_by_cell(first: Levels, second: Levels, trials: Sequence[Trial]) -> dict[tuple[int, int], list[Estimate]]:
     """Return the estimates of the settings in each combination of two hyperparameters' levels that has any.
 
     Settings that have no use for one of the two are left out, and those without a figure.
     """
     cells: dict[tuple[int, int], list[Estimate]] = {}
-    for setting in settings:
-        values = [setting.runs[0].settings[axis.name] for axis in (first, second)]
-        if setting.estimate is None or is_unused(first.name, values[0]) or is_unused(second.name, values[1]):
+    for trial in trials:
+        values = [trial.runs[0].params[axis.name] for axis in (first, second)]
+        if trial.estimate is None or is_unused(first.name, values[0]) or is_unused(second.name, values[1]):
             continue
         cell = (first.of[canonical(values[0])], second.of[canonical(values[1])])
-        cells.setdefault(cell, []).append(setting.estimate)
+        cells.setdefault(cell, []).append(trial.estimate)
     return cells
 
 
-def _interaction(first: Levels, second: Levels, settings: Sequence[Setting], is_drawn: bool) -> Interaction | None:
-    estimates = estimates_by_cell(first, second, settings)
+def _interaction(first: Levels, second: Levels, trials: Sequence[Trial], is_drawn: bool) -> Interaction | None:
+    estimates = estimates_by_cell(first, second, trials)
     cells = {cell: [found.mean for found in part] for cell, part in estimates.items()}
     # Squared, of the settings' means, where they have replicates.
     errors = [

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cnnsweep.analysis.statistics import Estimate
-from cnnsweep.formatting.numbers import UNKNOWN, figure_text
+from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.metrics.names import is_accuracy
 
 
@@ -18,17 +18,17 @@ def within(metric: str, value: float, least: float = 0.0) -> float:
 
 def ends_text(metric: str, low: float, high: float, least: float = 0.0) -> str:
     """Return `0.4100 to 0.5300`, with a true minus sign."""
-    ends = [figure_text(metric, within(metric, value, least)).replace("-", "−", 1) for value in (low, high)]
+    ends = [metric_text(metric, within(metric, value, least)).replace("-", "−", 1) for value in (low, high)]
     return f"{ends[0]} to {ends[1]}"
 
 
 def mean_text(metric: str, found: Estimate | None) -> str:
     """Return `0.4700 ± 0.0600 (95 %)`, or `0.6300 (95 % 0.0000 to 1.0000)` where ± would leave what is possible."""
-    mean = figure_text(metric, None if found is None else found.mean)
+    mean = metric_text(metric, None if found is None else found.mean)
     if found is None or found.low is None or found.high is None or found.half is None:
         return mean
     if _is_possible(metric, found):
-        return f"{mean} ± {figure_text(metric, found.half)} (95 %)"
+        return f"{mean} ± {metric_text(metric, found.half)} (95 %)"
     return f"{mean} (95 % {ends_text(metric, found.low, found.high)})"
 
 
@@ -41,7 +41,7 @@ def interval_cells(metric: str, estimates: Sequence[Estimate | None]) -> list[st
         if found is None or found.low is None or found.high is None:
             cells.append(UNKNOWN)
         elif are_possible:
-            cells.append(f"± {figure_text(metric, found.half)}")
+            cells.append(f"± {metric_text(metric, found.half)}")
         else:
             # So wide an interval deserves no fourth decimal.
             ends = [f"{within(metric, value):.3f}" for value in (found.low, found.high)]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from cnnsweep.analysis.configurations import Setting
 from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.trials import Trial
 from cnnsweep.types import EpochRecord
 
 
@@ -20,21 +20,21 @@ class CurvePoint:
     runs: int
 
 
-def learning_curve(results: Results, setting: Setting, metric: str) -> list[CurvePoint]:
+def learning_curve(results: Results, trial: Trial, metric: str) -> list[CurvePoint]:
     """Return the metric of a setting after each epoch, of the runs that went furthest among those that did not fail.
 
     Runs of one setting may have come to different epochs; a mean over fewer and fewer of them would jump.
     """
     points = []
-    for rows in zip(*sound_epochs(results, setting), strict=False):
+    for rows in zip(*sound_epochs(results, trial), strict=False):
         known = [value for row in rows if (value := row[metric]) is not None]
         if known:
             points.append(CurvePoint(rows[0].epoch, fmean(known), min(known), max(known), len(known)))
     return points
 
 
-def sound_epochs(results: Results, setting: Setting) -> Sequence[Sequence[EpochRecord]]:
+def sound_epochs(results: Results, trial: Trial) -> Sequence[Sequence[EpochRecord]]:
     """Return the epochs of each run that did not fail; of the longest runs alone where they differ in length."""
-    sound = [results.epochs[run.name] for run in setting.runs if not run.has_failed] or [()]
+    sound = [results.epochs[run.name] for run in trial.runs if not run.has_failed] or [()]
     longest = max(map(len, sound))
     return [rows for rows in sound if len(rows) == longest]

@@ -86,7 +86,7 @@ class Stop:
 class RunResult:
     """One run, with the metrics that stand for it; `run["val_loss"]` is None where it was not measured or not finite.
 
-    `configuration` is the same for runs that differ by seed or fold alone; `best_epoch` is the one whose weights
+    `trial_id` is the same for runs that differ by seed or fold alone; `best_epoch` is the one whose weights
     were kept. `epochs_planned` is None where nothing says it. `in_file` is False for a run that the sweep file had
     once, and has no more: it is chosen for nothing.
     """
@@ -102,8 +102,8 @@ class RunResult:
     run_duration: float | None  # seconds
     parameters: int | None  # how many weights the model has
     checkpoint: str | None  # relative to the sweep's folder
-    settings: Mapping[str, Any]  # one a hyperparameter
-    configuration: str
+    params: Mapping[str, Any]  # one a hyperparameter
+    trial_id: str
     fold: int | None
     stop: Stop | None
     epochs_planned: int | None = None
@@ -133,7 +133,7 @@ class TestResult:
     __test__ = False  # pytest takes the name for a class of tests
 
     run: str
-    configuration: str
+    trial_id: str
     accuracy: float
     loss: float | None
     images: int

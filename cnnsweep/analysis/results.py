@@ -72,7 +72,7 @@ def _with_planned_epochs(runs: tuple[RunResult, ...]) -> tuple[RunResult, ...]:
     finished = max((run.epochs_done for run in runs if run.status is RunStatus.FINISHED), default=None)
 
     def planned(run: RunResult) -> int | None:
-        own = run.settings.get("epochs")
+        own = run.params.get("epochs")
         return own if isinstance(own, int) and not isinstance(own, bool) else finished
 
     return tuple(
@@ -145,7 +145,7 @@ def _read_scope(reader: JsonReader, entry: Mapping[str, Any], where: str) -> str
 
 def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, sweep: SweepResult) -> RunResult:
     # A run from before a hyperparameter was added to the sweep has no such key.
-    settings = {name: reader.plain(entry, name, where) for name in sweep.hyperparameters}
+    params = {name: reader.plain(entry, name, where) for name in sweep.hyperparameters}
     run_id = reader.text(entry, "id", where)
     stop = reader.maybe(reader.submapping, entry, "stop", where)
     return RunResult(
@@ -160,8 +160,8 @@ def _read_run(reader: JsonReader, entry: Mapping[str, Any], where: str, sweep: S
         run_duration=reader.optional(reader.number, entry, "run_duration", where),
         parameters=reader.optional(reader.integer, entry, "parameters", where),
         checkpoint=reader.optional(reader.text, entry, "checkpoint", where),
-        settings=settings,
-        configuration=reader.maybe(reader.text, entry, "configuration", where) or run_id,
+        params=params,
+        trial_id=reader.maybe(reader.text, entry, "configuration", where) or run_id,
         fold=reader.maybe(reader.integer, entry, "fold", where),
         stop=None if stop is None else _read_stop(reader, stop, joined(where, "stop")),
         epochs_planned=reader.maybe(reader.integer, entry, "epochs_planned", where),
@@ -191,7 +191,7 @@ def _read_test(reader: JsonReader, entry: Mapping[str, Any], where: str) -> Test
         reader.fail(joined(where, "correct"), f"is {correct:,} of {count_text(images, 'image')}, which cannot be")
     return TestResult(
         run=reader.run_name(entry, "run", where),
-        configuration=reader.text(entry, "configuration", where),
+        trial_id=reader.text(entry, "configuration", where),
         accuracy=reader.number(entry, "accuracy", where),
         loss=reader.metric(entry, "loss", where),
         images=images,

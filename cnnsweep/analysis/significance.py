@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.analysis.configurations import Setting, fold_overlap, replicate_words, setting_words
 from cnnsweep.analysis.intervals import ends_text
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import Difference, difference, more_seeds
-from cnnsweep.formatting.numbers import count_text, figure_text
+from cnnsweep.analysis.trials import Trial, fold_overlap, replicate_words, trial_words
+from cnnsweep.formatting.numbers import count_text, metric_text
 
 TIED_SHOWN = 3  # settings that are named as tied; the table marks all
 FEW_SEEDS = 3  # with fewer, the deviation is a guess, and so is all that is foretold from it
@@ -15,24 +15,24 @@ MANY_SEEDS = 100
 CANNOT_TELL = "Certainty of the best: unknown; it takes two settings with two seeds each, none failed."
 
 
-def sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:
+def significance_words(results: Results, trials: Sequence[Trial]) -> list[str]:
     """Return in words how far the best setting is ahead and how sure that is; nothing where there are no two."""
-    known = [setting for setting in settings if setting.estimate is not None]
+    known = [trial for trial in trials if trial.estimate is not None]
     if len(known) < 2:
         return []
-    rivals = _judged(settings)
+    rivals = _judged(trials)
     if rivals is None:
         return [CANNOT_TELL]
     best, second, judged = rivals
     found = difference(best.figures, second.figures, fold_overlap(results))
-    tied = [setting for setting in judged if setting.tied and setting is not best]
+    tied = [trial for trial in judged if trial.tied and trial is not best]
     so_far = "" if results.sweep.status == "finished" else "so far "
-    words = f"{setting_words(results, best)} {so_far}"
+    words = f"{trial_words(results, best)} {so_far}"
     if not tied:
         return [f"{words}is ahead of the second, {_ahead_words(results, best, second, found)}."]
     lines = [f"{words}is statistically tied with {_tied_words(results, tied, len(judged) - 1)}."]
     if found.mean == 0:
-        return [*lines, f"Its mean is that of the second, {setting_words(results, second)}."]
+        return [*lines, f"Its mean is that of the second, {trial_words(results, second)}."]
     lines.append(
         f"It is ahead of the second, {_ahead_words(results, best, second, found)}; "
         f"{_more_words(best, found, len(judged))}."
@@ -40,14 +40,14 @@ def sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:
     return lines
 
 
-def short_sure_words(results: Results, settings: Sequence[Setting]) -> str | None:
+def short_significance_words(results: Results, trials: Sequence[Trial]) -> str | None:
     """Return the same in half a line: `statistically tied with 6 of 8 others; 55 % sure to beat the second`."""
-    rivals = _judged(settings)
+    rivals = _judged(trials)
     if rivals is None:
         return None
     best, second, judged = rivals
     found = difference(best.figures, second.figures, fold_overlap(results))
-    tied = sum(setting.tied is True for setting in judged) - 1
+    tied = sum(trial.tied is True for trial in judged) - 1
     others = len(judged) - 1
     by = {1: "the only other", 2: "both others"}.get(others, f"all {others:,} others")
     by = by if tied == others else f"{tied:,} of {others:,} others"
@@ -59,29 +59,29 @@ def short_sure_words(results: Results, settings: Sequence[Setting]) -> str | Non
     return "; ".join(parts)
 
 
-def _judged(settings: Sequence[Setting]) -> tuple[Setting, Setting, list[Setting]] | None:
+def _judged(trials: Sequence[Trial]) -> tuple[Trial, Trial, list[Trial]] | None:
     """Return the best, the second, and all that could be compared with each other; None if the best was not."""
-    judged = [setting for setting in settings if setting.estimate is not None and setting.tied is not None]
-    best = next((setting for setting in settings if setting.estimate is not None), None)
+    judged = [trial for trial in trials if trial.estimate is not None and trial.tied is not None]
+    best = next((trial for trial in trials if trial.estimate is not None), None)
     if best is None or best.tied is None or len(judged) < 2:
         return None
     return best, judged[1] if judged[0] is best else judged[0], judged
 
 
-def _tied_words(results: Results, tied: Sequence[Setting], others: int) -> str:
+def _tied_words(results: Results, tied: Sequence[Trial], others: int) -> str:
     if len(tied) > TIED_SHOWN:
         return f"all {len(tied):,} others" if len(tied) == others else f"{len(tied):,} of {others:,} others"
-    return f"{count_text(len(tied), 'other')}: {', '.join(setting_words(results, setting) for setting in tied)}"
+    return f"{count_text(len(tied), 'other')}: {', '.join(trial_words(results, trial) for trial in tied)}"
 
 
 def _sure(results: Results, found: Difference) -> float | None:
     return found.sure if found.sure is None or results.sweep.objective.mode == "max" else 1 - found.sure
 
 
-def _ahead_words(results: Results, best: Setting, second: Setting, found: Difference) -> str:
+def _ahead_words(results: Results, best: Trial, second: Trial, found: Difference) -> str:
     objective = results.sweep.objective
     metric, sign = objective.metric, 1 if objective.mode == "max" else -1
-    words = f"{setting_words(results, second)}, by {figure_text(metric, sign * found.mean)}"
+    words = f"{trial_words(results, second)}, by {metric_text(metric, sign * found.mean)}"
     sure = _sure(results, found)
     if found.low is None or found.high is None or sure is None:
         return words
@@ -99,7 +99,7 @@ def _percent(sure: float) -> str:
     return "over 99.9 %" if sure > 0.999 else f"{sure * 100:.1f} %" if sure > 0.99 else f"{sure * 100:.0f} %"
 
 
-def _more_words(best: Setting, found: Difference, judged: int) -> str:
+def _more_words(best: Trial, found: Difference, judged: int) -> str:
     """Return an estimate of the number of further seeds that would separate the first two."""
     count = len(best.figures) if found.pairs is None else found.pairs
     more = more_seeds(found, count)

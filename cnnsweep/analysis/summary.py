@@ -94,7 +94,7 @@ def column(results: Results, name: str) -> Callable[[RunResult], Any]:
         UsageError: there is no such column.
     """
     if name in results.sweep.hyperparameters:
-        return lambda run: run.settings[name]
+        return lambda run: run.params[name]
     if name == "run":
         return lambda run: run.name
     if name in results.sweep.recorded:
@@ -131,7 +131,7 @@ def group_failures(results: Results) -> list[FailureGroup]:
             alike = (FailureKind.DIVERGED, None) if has_diverged else (run.failure, run.cause)
             groups.setdefault((run.status, *alike), []).append(run)
     found = [
-        FailureGroup(status, failure, _common_cause(runs), _shared_settings(results, runs), tuple(runs))
+        FailureGroup(status, failure, _common_cause(runs), _shared_trials(results, runs), tuple(runs))
         for (status, failure, _), runs in groups.items()
     ]
     return sorted(found, key=lambda group: -len(group.runs))
@@ -144,6 +144,6 @@ def _common_cause(runs: Sequence[RunResult]) -> str:
     return runs[0].cause or "no cause was recorded"
 
 
-def _shared_settings(results: Results, runs: Sequence[RunResult]) -> dict[str, Any]:
-    values = {axis: [run.settings[axis] for run in runs] for axis in results.sweep.axes}
+def _shared_trials(results: Results, runs: Sequence[RunResult]) -> dict[str, Any]:
+    values = {axis: [run.params[axis] for run in runs] for axis in results.sweep.axes}
     return {axis: of_runs[0] for axis, of_runs in values.items() if len(set(map(canonical, of_runs))) == 1}

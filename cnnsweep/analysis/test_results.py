@@ -6,41 +6,41 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from cnnsweep.analysis.configurations import Setting, fold_overlap, replicate_words, setting_words
 from cnnsweep.analysis.intervals import mean_text
 from cnnsweep.analysis.results import Results, TestResult
 from cnnsweep.analysis.statistics import estimate, wilson
+from cnnsweep.analysis.trials import Trial, fold_overlap, replicate_words, trial_words
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, figure_text
+from cnnsweep.formatting.numbers import count_text, metric_text
 from cnnsweep.metrics.names import is_on_validation
 
-SETTINGS_SHOWN = 5
+TRIALS_SHOWN = 5
 _REFIT = ", trained anew on all training images"
 
 
-def tests_by_setting(results: Results) -> dict[str, list[TestResult]]:
+def tests_by_trial(results: Results) -> dict[str, list[TestResult]]:
     """Return the tests that were made, by configuration, in the file's order."""
     found: dict[str, list[TestResult]] = {}
     for test in results.tests:
-        found.setdefault(test.configuration, []).append(test)
+        found.setdefault(test.trial_id, []).append(test)
     return found
 
 
-def tested(results: Results, settings: Sequence[Setting]) -> RenderableType | None:
+def tested(results: Results, trials: Sequence[Trial]) -> RenderableType | None:
     """Return the tested trials, the best first, or None without any."""
-    tests = tests_by_setting(results)
+    tests = tests_by_trial(results)
     if not tests:
         return None
-    ranked = [setting for setting in settings if setting.configuration in tests]
+    ranked = [trial for trial in trials if trial.trial_id in tests]
     lines: list[RenderableType] = [Text("Tested", "bold")]
-    for setting in ranked[:SETTINGS_SHOWN]:
-        place = "" if setting.place is None else f"{setting.place}  "
-        lines.append(Text(f"{place}{setting_words(results, setting)}"))
-        facts = [f"selected on {selected_words(results, setting)}"]
-        facts += tested_words(results, latest_tests(tests[setting.configuration]))
+    for trial in ranked[:TRIALS_SHOWN]:
+        place = "" if trial.place is None else f"{trial.place}  "
+        lines.append(Text(f"{place}{trial_words(results, trial)}"))
+        facts = [f"selected on {selected_words(results, trial)}"]
+        facts += tested_words(results, latest_tests(tests[trial.trial_id]))
         lines += [Padding(Text(fact), (0, 0, 0, 3)) for fact in facts]
-    if len(ranked) > SETTINGS_SHOWN:
-        lines.append(Text(f"… and {count_text(len(ranked) - SETTINGS_SHOWN, 'setting')} more", "dim"))
+    if len(ranked) > TRIALS_SHOWN:
+        lines.append(Text(f"… and {count_text(len(ranked) - TRIALS_SHOWN, 'setting')} more", "dim"))
     unknown = len(tests) - len(ranked)
     if unknown:
         lines.append(Text(f"{count_text(unknown, 'tested setting')} no longer in the sweep", "dim"))
@@ -65,7 +65,7 @@ def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
             facts += [f"tested: {test_words(test)}" for test in part]
             continue
         found = estimate([test.accuracy for test in part], fold_overlap(results))
-        low, high = (figure_text("accuracy", end([test.accuracy for test in part])) for end in (min, max))
+        low, high = (metric_text("accuracy", end([test.accuracy for test in part])) for end in (min, max))
         days = sorted({safe_text(test.time.partition("T")[0]) for test in part})
         facts.append(
             f"tested: accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to "
@@ -74,21 +74,21 @@ def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
     return facts
 
 
-def selected_words(results: Results, setting: Setting) -> str:
+def selected_words(results: Results, trial: Trial) -> str:
     """Return the metric that the trial was selected by, `val_accuracy 0.8941 (validation images, 5 seeds)`."""
     metric = results.sweep.objective.metric
-    if setting.estimate is None:
+    if trial.estimate is None:
         return f"{metric}, of which it has none"
     images = "validation images" if is_on_validation(metric) else "training images"
-    over = f", {replicate_words(setting.figures)}" if setting.estimate.count > 1 else ""
-    return f"{metric} {figure_text(metric, setting.estimate.mean)} ({images}{over})"
+    over = f", {replicate_words(trial.figures)}" if trial.estimate.count > 1 else ""
+    return f"{metric} {metric_text(metric, trial.estimate.mean)} ({images}{over})"
 
 
 def test_words(test: TestResult) -> str:
     """Return `accuracy 0.9050 (95 % 0.8991 to 0.9106, 10,000 test images, weights of run-1), looked at 2026-11-21`."""
     low, high = wilson(test.correct, test.images)
-    interval = f"95 % {figure_text('accuracy', low)} to {figure_text('accuracy', high)}"
+    interval = f"95 % {metric_text('accuracy', low)} to {metric_text('accuracy', high)}"
     refit = _REFIT if test.refit else f", weights of {safe_text(test.run)}"
     day = safe_text(test.time.partition("T")[0])
-    accuracy = figure_text("accuracy", test.accuracy)
+    accuracy = metric_text("accuracy", test.accuracy)
     return f"accuracy {accuracy} ({interval}, {count_text(test.images, 'test image')}{refit}), looked at {day}"

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.analysis.configurations import Setting, chosen_setting, setting_words
 from cnnsweep.analysis.results import Results
-from cnnsweep.formatting.numbers import figure_text
+from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
+from cnnsweep.formatting.numbers import metric_text
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
 
@@ -12,19 +12,19 @@ TIED_NAMED = 3  # settings; of more their number is said
 STAR, EQUAL, TIED = "★", "=", "≈"
 
 
-def equals_of_best(results: Results, settings: Sequence[Setting]) -> list[Setting]:
+def equals_of_best(results: Results, trials: Sequence[Trial]) -> list[Trial]:
     """Return the other trials with exactly the value of the chosen one, none of them failed."""
-    best = chosen_setting(results, settings)
-    return [] if best is None else [setting for setting in settings if setting is not best and _is_equal(setting, best)]
+    best = chosen_trial(results, trials)
+    return [] if best is None else [trial for trial in trials if trial is not best and _is_equal(trial, best)]
 
 
-def tie_words(results: Results, settings: Sequence[Setting]) -> str | None:
+def tie_words(results: Results, trials: Sequence[Trial]) -> str | None:
     """Return the trials that tie with the best, and the tie breaker; None where it is alone ahead."""
-    best, equal = chosen_setting(results, settings), equals_of_best(results, settings)
+    best, equal = chosen_trial(results, trials), equals_of_best(results, trials)
     if best is None or not equal:
         return None
     metric, tie_breaker = results.sweep.objective.metric, results.sweep.objective.tie_breaker
-    named = "; ".join(setting_words(results, setting, ", ") for setting in equal[:TIED_NAMED])
+    named = "; ".join(trial_words(results, trial, ", ") for trial in equal[:TIED_NAMED])
     rest = len(equal) - TIED_NAMED
     who = f"{named}{f' and {rest:,} more' if rest > 0 else ''}"
     verb = "reaches" if len(equal) == 1 else "reach"
@@ -33,17 +33,17 @@ def tie_words(results: Results, settings: Sequence[Setting]) -> str | None:
     return f"{who} {verb} exactly the same {metric}: {why}"
 
 
-def mark(setting: Setting, best: Setting | None, is_starred: bool = True) -> str:
+def mark(trial: Trial, best: Trial | None, is_starred: bool = True) -> str:
     """Return the mark before a trial: best, exactly equal to the best, or statistically tied with it.
 
     Args:
         best: the chosen one.
     """
-    if setting.place == 1:
+    if trial.place == 1:
         return STAR if is_starred else " "
-    if best is not None and is_starred and _is_equal(setting, best):
+    if best is not None and is_starred and _is_equal(trial, best):
         return EQUAL
-    return TIED if setting.tied else " "
+    return TIED if trial.tied else " "
 
 
 def chance_words(results: Results) -> str | None:
@@ -59,7 +59,7 @@ def chance_words(results: Results) -> str | None:
         return None
     so_far = "" if any(run.is_complete for run in measured) else " so far"
     return (
-        f"No run has learned anything{so_far}: none has a {name} above {figure_text(name, chance)}, "
+        f"No run has learned anything{so_far}: none has a {name} above {metric_text(name, chance)}, "
         "which always answering the largest class has. None of them is marked as the best."
     )
 
@@ -80,7 +80,7 @@ def equal_runs(results: Results) -> frozenset[str]:
     )
 
 
-def _is_equal(setting: Setting, best: Setting) -> bool:
-    if setting.estimate is None or best.estimate is None or setting.failed:
+def _is_equal(trial: Trial, best: Trial) -> bool:
+    if trial.estimate is None or best.estimate is None or trial.failed:
         return False
-    return setting.estimate.mean == best.estimate.mean
+    return trial.estimate.mean == best.estimate.mean

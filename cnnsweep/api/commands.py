@@ -10,7 +10,7 @@ from typing import Any
 from cnnsweep.api.arguments import all_overrides, check_fuse, load_spec, target_folder
 from cnnsweep.api.recorded import plain
 from cnnsweep.errors import UsageError
-from cnnsweep.executors.options import check_count, make_staff
+from cnnsweep.executors.options import check_count, make_executor_options
 
 
 def plan(
@@ -46,7 +46,7 @@ def plan(
     from cnnsweep.report.simulated import simulation_to_json
     from cnnsweep.tuner.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
 
-    staff = make_staff(jobs, threads, "local", None, None)
+    executor_options = make_executor_options(jobs, threads, "local", None, None)
     check_count("max_runs", max_runs)
     loaded = load_spec(spec, all_overrides(overrides, device))
     refuse_too_many(loaded, max_runs)
@@ -57,7 +57,7 @@ def plan(
         raise UsageError(f"cost: found {cost!r}, allowed is a number of seconds above 0")
     with loading_progress(quiet) as loading:
         target = target_folder(loaded, folder)
-        options = ForecastOptions(target, Path(data_root), check_fuse(fuse), max_runs, staff, loading)
+        options = ForecastOptions(target, Path(data_root), check_fuse(fuse), max_runs, executor_options, loading)
         forecast = forecast_sweep(loaded, options) if cost is None else forecast_from_cost(loaded, options, cost)
     sizes = [] if cluster is None else compare_sizes(cluster, forecast)
     enough = None if cluster is None else enough_nodes(cluster, forecast)
@@ -93,18 +93,18 @@ def doctor(folder: str | Path | None = None, *, repair: bool = False, quiet: boo
     """
     from cnnsweep.maintenance.check_installation import check_installation
     from cnnsweep.maintenance.check_sweep import check_sweep, find_sweep
-    from cnnsweep.maintenance.render import findings_to_json
+    from cnnsweep.maintenance.render import diagnostics_to_json
     from cnnsweep.maintenance.repair import repair_sweep
     from cnnsweep.progress.loading import loading_progress
 
     if folder is None:
         if repair:
             raise UsageError("repair: needs a sweep's folder")
-        return plain(findings_to_json(check_installation(Path("runs"))))
+        return plain(diagnostics_to_json(check_installation(Path("runs"))))
     sweep = find_sweep(Path(folder))
     with loading_progress(quiet) as progress:
         repairs = repair_sweep(sweep, progress) if repair else None
-        return plain(findings_to_json(check_sweep(sweep, progress), repairs))
+        return plain(diagnostics_to_json(check_sweep(sweep, progress), repairs))
 
 
 def clean(
@@ -130,9 +130,9 @@ def clean(
         CnnSweepError: the folder holds no sweep, or is in use.
     """
     from cnnsweep.maintenance.check_sweep import find_sweep
-    from cnnsweep.maintenance.clean import CleaningWishes, find_rubbish
+    from cnnsweep.maintenance.clean import CleaningWishes, find_unused_files
     from cnnsweep.maintenance.clean import clean as remove
-    from cnnsweep.maintenance.render import rubbish_to_json
+    from cnnsweep.maintenance.render import unused_files_to_json
 
     if folder is None and (not cache or keep_best is not None or events or damaged):
         raise UsageError("clean: needs a sweep's folder (only cache=True does not)")
@@ -140,5 +140,5 @@ def clean(
         check_count("keep_best", keep_best)
     sweep = None if folder is None else find_sweep(Path(folder))
     wishes = CleaningWishes(keep_best, events, damaged, cache)
-    unused = find_rubbish(sweep, wishes) if dry_run else remove(sweep, wishes)
-    return plain(rubbish_to_json(unused, is_removed=not dry_run))
+    unused = find_unused_files(sweep, wishes) if dry_run else remove(sweep, wishes)
+    return plain(unused_files_to_json(unused, is_removed=not dry_run))

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from cnnsweep.report.evaluation import Evaluation
 
 
-def record(found: Sequence[Evaluation], sweep: Path, configuration: str | None = None, *, refit: bool = False) -> None:
+def record(found: Sequence[Evaluation], sweep: Path, trial_id: str | None = None, *, refit: bool = False) -> None:
     """Write an evaluation into the sweep's folder; if that fails, it is still returned."""
     from cnnsweep.evaluation.record import note_evaluations, note_tests
 
-    for problem in (note_tests(sweep, found, configuration, refit=refit), note_evaluations(found)):
+    for problem in (note_tests(sweep, found, trial_id, refit=refit), note_evaluations(found)):
         if problem is not None:
             warnings.warn(f"the evaluation could not be recorded: {problem}", stacklevel=3)
 

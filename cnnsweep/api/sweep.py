@@ -128,14 +128,14 @@ class Sweep:
         """
         from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen
         from cnnsweep.progress.loading import loading_progress
-        from cnnsweep.report.evaluation import setting_to_json
+        from cnnsweep.report.evaluation import trial_to_json
 
         measured = self._refit(Path(data_root), device, allow_code, quiet) if refit else self.folder
         with loading_progress(quiet) as loading:
             options = EvaluationOptions(Path(data_root), split, device or "auto", allow_code, loading)
             chosen = evaluate_chosen(measured, options, refit_of=self.folder if refit else None)
-        record(chosen.evaluations, self.folder, chosen.configuration, refit=refit)
-        return plain(setting_to_json(chosen))
+        record(chosen.evaluations, self.folder, chosen.trial_id, refit=refit)
+        return plain(trial_to_json(chosen))
 
     def _refit(self, data_root: Path, device: str | None, allow_code: bool, quiet: bool) -> Path:
         from cnnsweep.progress.notebook import choose_notebook_display
@@ -164,14 +164,14 @@ class Sweep:
     def _trained(self, run: RunResult) -> TrainedRun:
         figures = {name: value for name in run.metrics if (value := run[name]) is not None}
         folder = SweepPaths(self.folder).run(run.name).folder
-        return TrainedRun(run.name, dict(run.settings), figures, str(run.status), folder)
+        return TrainedRun(run.name, dict(run.params), figures, str(run.status), folder)
 
     def _repr_html_(self) -> str:
         results = self._results()
         metric = results.sweep.objective.metric
         columns = results.sweep.axes or results.sweep.hyperparameters
         rows = [
-            (*(run.settings.get(name) for name in columns), run[metric], f"{run.status}")
+            (*(run.params.get(name) for name in columns), run[metric], f"{run.status}")
             for run in rank_runs(results)[:_SHOWN]
         ]
         left = len(results.runs) - len(rows)

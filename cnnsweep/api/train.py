@@ -11,7 +11,7 @@ from cnnsweep.api.arguments import all_overrides, check_fuse, load_spec, target_
 from cnnsweep.api.sweep import Sweep
 from cnnsweep.callbacks import Callback
 from cnnsweep.errors import CnnSweepError
-from cnnsweep.executors.options import check_count, make_staff
+from cnnsweep.executors.options import check_count, make_executor_options
 from cnnsweep.storage.paths import SweepPaths
 
 Epoch = Mapping[str, Any]  # a row of `Sweep.epochs`
@@ -86,14 +86,14 @@ def run(
     from cnnsweep.sweep import SweepOptions, run_sweep
     from cnnsweep.tuner.function_callback import FunctionCallback
 
-    staff = make_staff(jobs, threads, executor, address, node_data)
+    executor_options = make_executor_options(jobs, threads, executor, address, node_data)
     check_count("max_runs", max_runs)
     check_count("max_failures", max_failures, least=0)
     changes = all_overrides(overrides, device)
     loaded = load_spec(spec, changes)
     target = target_folder(loaded, folder)
     options = SweepOptions(
-        target, Path(data_root), changes, retry_failed, max_runs, check_fuse(fuse), max_failures, staff
+        target, Path(data_root), changes, retry_failed, max_runs, check_fuse(fuse), max_failures, executor_options
     )
     refuse_too_many(loaded, max_runs)  # before anything is thrown away
     if fresh and SweepPaths(target).journal.exists():

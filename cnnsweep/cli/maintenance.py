@@ -13,7 +13,7 @@ from cnnsweep.cli.options import AsJson, stdout
 from cnnsweep.errors import UsageError
 
 if TYPE_CHECKING:
-    from cnnsweep.maintenance.clean import CleaningWishes, Rubbish
+    from cnnsweep.maintenance.clean import CleaningWishes, UnusedFile
     from cnnsweep.report.logs import RunLog, SweepLogs
     from cnnsweep.storage.paths import SweepPaths
 
@@ -116,7 +116,7 @@ def doctor(
     Exit codes: 0 no problems, 1 problems found, 3 folder in use, 4 no sweep found.
     """
     from cnnsweep.maintenance.diagnostic import has_problems
-    from cnnsweep.maintenance.render import findings_to_json, render_findings
+    from cnnsweep.maintenance.render import diagnostics_to_json, render_diagnostics
 
     repairs: list[str] | None = None
     if path is None:
@@ -124,7 +124,7 @@ def doctor(
 
         if repair:
             raise UsageError("--repair: needs a sweep's folder, as in: cnnsweep doctor runs/fashion --repair")
-        findings = check_installation(Path("runs"))
+        diagnostics = check_installation(Path("runs"))
     else:
         from cnnsweep.maintenance.check_sweep import check_sweep, find_sweep
         from cnnsweep.maintenance.repair import repair_sweep
@@ -133,14 +133,14 @@ def doctor(
         sweep = find_sweep(path)
         with loading_progress(quiet) as progress:
             repairs = repair_sweep(sweep, progress) if repair else None
-            findings = check_sweep(sweep, progress)
+            diagnostics = check_sweep(sweep, progress)
     if as_json:
-        print(findings_to_json(findings, repairs))
+        print(diagnostics_to_json(diagnostics, repairs))
     else:
         if repairs is not None:
             print("\n".join(repairs) if repairs else "nothing to repair")
-        render_findings(findings, stdout())
-    if has_problems(findings):
+        render_diagnostics(diagnostics, stdout())
+    if has_problems(diagnostics):
         raise typer.Exit(1)
 
 
@@ -171,9 +171,9 @@ def clean(
       cnnsweep clean --cache
     """
     from cnnsweep.maintenance.check_sweep import find_sweep
-    from cnnsweep.maintenance.clean import CleaningWishes, find_rubbish
+    from cnnsweep.maintenance.clean import CleaningWishes, find_unused_files
     from cnnsweep.maintenance.clean import clean as remove_rubbish
-    from cnnsweep.maintenance.render import rubbish_to_json
+    from cnnsweep.maintenance.render import unused_files_to_json
 
     if path is None and (not cache or keep_best is not None or events or damaged):
         raise UsageError("clean: needs a sweep folder, as in: cnnsweep clean runs/fashion (--cache alone needs none)")
@@ -181,37 +181,37 @@ def clean(
     wishes = CleaningWishes(keep_best, events, damaged, cache)
     if not dry_run and not yes:
         _ask_to_clean(sweep, wishes)
-    rubbish = find_rubbish(sweep, wishes) if dry_run else remove_rubbish(sweep, wishes)
+    unused_files = find_unused_files(sweep, wishes) if dry_run else remove_rubbish(sweep, wishes)
     if as_json:
-        print(rubbish_to_json(rubbish, is_removed=not dry_run))
+        print(unused_files_to_json(unused_files, is_removed=not dry_run))
     else:
-        _print_rubbish(rubbish, is_removed=not dry_run)
+        _print_unused_files(unused_files, is_removed=not dry_run)
 
 
 def _ask_to_clean(sweep: SweepPaths | None, wishes: CleaningWishes) -> None:
     from rich.console import Console
 
-    from cnnsweep.maintenance.clean import find_rubbish
-    from cnnsweep.maintenance.render import render_rubbish
+    from cnnsweep.maintenance.clean import find_unused_files
+    from cnnsweep.maintenance.render import render_unused_files
 
-    rubbish = find_rubbish(sweep, wishes)
-    if not rubbish:
+    unused_files = find_unused_files(sweep, wishes)
+    if not unused_files:
         return
     if not sys.stdin.isatty():
         raise UsageError(
             "clean: cannot ask for confirmation without a terminal; add --yes to remove, or --dry-run to list the files"
         )
-    render_rubbish(rubbish, Console(stderr=True))
+    render_unused_files(unused_files, Console(stderr=True))
     typer.confirm("Remove these?", abort=True, err=True)
 
 
-def _print_rubbish(rubbish: list[Rubbish], *, is_removed: bool) -> None:
+def _print_unused_files(unused_files: list[UnusedFile], *, is_removed: bool) -> None:
     from cnnsweep.formatting.numbers import bytes_text
-    from cnnsweep.maintenance.render import render_rubbish
+    from cnnsweep.maintenance.render import render_unused_files
 
-    if not rubbish:
+    if not unused_files:
         print("nothing to remove")
         return
-    render_rubbish(rubbish, stdout())
-    total = bytes_text(sum(one.size_bytes for one in rubbish))
+    render_unused_files(unused_files, stdout())
+    total = bytes_text(sum(one.size_bytes for one in unused_files))
     print(f"{total} freed" if is_removed else f"{total} would be freed; nothing was removed")

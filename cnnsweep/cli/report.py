@@ -183,7 +183,7 @@ def evaluate(
     from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
     from cnnsweep.evaluation.record import note_evaluations, note_tests
     from cnnsweep.progress.loading import loading_progress
-    from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation, render_setting, setting_to_json
+    from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation, render_trial, trial_to_json
 
     target = path if path is not None else checkpoint
     if target is None or (path is not None and checkpoint is not None):
@@ -196,11 +196,11 @@ def evaluate(
         if path is not None and is_sweep(path):
             chosen = evaluate_chosen(measured, options, refit_of=path if refit else None)
             measurements = chosen.evaluations
-            problem = note_tests(path, measurements, chosen.configuration, refit=refit)
+            problem = note_tests(path, measurements, chosen.trial_id, refit=refit)
             if as_json:
-                print(setting_to_json(chosen))
+                print(trial_to_json(chosen))
             else:
-                render_setting(chosen, stdout())
+                render_trial(chosen, stdout())
         else:
             one = evaluate_checkpoint(target, options)
             measurements = (one,)

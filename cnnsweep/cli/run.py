@@ -35,7 +35,7 @@ from cnnsweep.tuner.stop_signal import StoppedAtOnce
 
 if TYPE_CHECKING:
     from cnnsweep.config.schema import SweepSpec
-    from cnnsweep.executors.options import Staff
+    from cnnsweep.executors.options import ExecutorOptions
     from cnnsweep.planning.cluster import Cluster
     from cnnsweep.planning.cost import Forecast
     from cnnsweep.sweep import SweepResult
@@ -111,7 +111,7 @@ def run(
         max_runs=max_runs,
         fuse=_read_fuse(fuse),
         max_failures=max_failures,
-        staff=_read_staff(jobs, threads, executor, address, node_data),
+        executor_options=_read_executor_options(jobs, threads, executor, address, node_data),
         quiet=quiet,
     )
     _show_result(result, as_json=as_json, quiet=quiet)
@@ -169,13 +169,13 @@ def plan(
     cluster = None if simulate is None else _read_cluster(simulate, jobs)
     if cost is not None and not 0 < cost < math.inf:
         raise UsageError(f"--cost: found {cost:g}, allowed is a number of seconds above 0")
-    staff = _read_staff(jobs, threads, "local", None, None)
+    executor_options = _read_executor_options(jobs, threads, "local", None, None)
     from cnnsweep.progress.loading import loading_progress
     from cnnsweep.tuner.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
 
     folder = out or Path("runs") / spec.name
     with loading_progress(quiet) as loading:
-        options = ForecastOptions(folder, data_root, _read_fuse(fuse), max_runs, staff, loading)
+        options = ForecastOptions(folder, data_root, _read_fuse(fuse), max_runs, executor_options, loading)
         forecast = forecast_sweep(spec, options) if cost is None else forecast_from_cost(spec, options, cost)
     _show_plan(forecast, cluster, as_json=as_json)
 
@@ -232,7 +232,7 @@ def _run_sweep(
     max_runs: int,
     fuse: str | int,
     max_failures: int,
-    staff: Staff,
+    executor_options: ExecutorOptions,
     quiet: bool,
 ) -> SweepResult:
     from cnnsweep.progress.choose import choose_display
@@ -243,7 +243,7 @@ def _run_sweep(
     display = choose_display(quiet)
     with loading_progress(quiet) as loading:
         options = SweepOptions(
-            folder, data_root, tuple(changes), retry_failed, max_runs, fuse, max_failures, staff, loading
+            folder, data_root, tuple(changes), retry_failed, max_runs, fuse, max_failures, executor_options, loading
         )
         try:
             return run_sweep(spec, options, [display])
@@ -264,16 +264,18 @@ def _read_fuse(wish: str) -> str | int:
     raise UsageError(f"--fuse: found '{wish}', allowed are auto, off and a whole number from 1")
 
 
-def _read_staff(jobs: str, threads: int | None, executor: str, address: str | None, node_data: Path | None) -> Staff:
-    from cnnsweep.executors.options import AUTO, Staff, check_executor, is_of_this_machine
+def _read_executor_options(
+    jobs: str, threads: int | None, executor: str, address: str | None, node_data: Path | None
+) -> ExecutorOptions:
+    from cnnsweep.executors.options import AUTO, ExecutorOptions, check_executor, is_of_this_machine
 
     check_executor("--executor", executor)
     if (address is not None or node_data is not None) and is_of_this_machine(executor):
         raise UsageError("--address and --node-data: are about a Ray cluster; add --executor ray")
     if jobs == AUTO:
-        return Staff(AUTO, threads, executor, address, node_data)
+        return ExecutorOptions(AUTO, threads, executor, address, node_data)
     if jobs.isascii() and jobs.isdigit() and int(jobs) >= 1:
-        return Staff(int(jobs), threads, executor, address, node_data)
+        return ExecutorOptions(int(jobs), threads, executor, address, node_data)
     raise UsageError(f"--jobs: found '{jobs}', allowed are auto and a whole number from 1")
 
 
@@ -334,14 +336,14 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
     expansion = expand_runs(spec, max_runs)
     runs, to_come, note = expansion.runs, 0, None
     if spec.search is not None:
-        from cnnsweep.storage.state import SweepHistory
-        from cnnsweep.tuner.sampling import Asker
+        from cnnsweep.storage.state import SweepState
+        from cnnsweep.tuner.sampling import TrialSource
 
-        asker = Asker(spec)
-        first = asker.ask(SweepHistory(), runs)
+        trial_source = TrialSource(spec)
+        first = trial_source.ask(SweepState(), runs)
         new = () if first is None else first.runs
-        runs, to_come = (*runs, *new), asker.runs_to_come(SweepHistory()) - len(new)
-        note = asker.space_note
+        runs, to_come = (*runs, *new), trial_source.runs_to_come(SweepState()) - len(new)
+        note = trial_source.space_note
         if not runs:
             raise UsageError("exclude: its conditions leave the search no setting to train")
     if as_json:
@@ -351,7 +353,7 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
 
 
 def _run_to_json(run: Run) -> dict[str, object]:
-    return {"run": run.name, "id": run.id, **run.settings}
+    return {"run": run.name, "id": run.id, **run.params}
 
 
 def _clear(folder: Path, yes: bool) -> None:

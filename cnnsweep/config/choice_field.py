@@ -26,7 +26,7 @@ _LONGEST_CODE = 10 << 20  # bytes of a Python file
 
 ALLOW_CODE = "allow_code"  # in pydantic's context
 
-OWN_CODE: JsonSchema = {
+CUSTOM_CODE: JsonSchema = {
     "type": "string",
     "pattern": r"^.+:[A-Za-z_]\w*$",
     "description": "your own code: package.module:name, or path.py:name",
@@ -61,7 +61,7 @@ class NameOrCode:
         return core_schema.with_info_plain_validator_function(self._reference)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"enum": list(self.offered)} if self.offered else OWN_CODE
+        return {"enum": list(self.offered)} if self.offered else CUSTOM_CODE
 
     def offering(self, *names: str) -> "NameOrCode":
         """Return the same check with a JSON Schema for some of the names."""
@@ -142,7 +142,7 @@ class Entry:
         return core_schema.no_info_before_validator_function(self._as_mapping, built)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        names: list[JsonSchema] = [{"enum": list(self.names)}, *([OWN_CODE] if self.own_code else [])]
+        names: list[JsonSchema] = [{"enum": list(self.names)}, *([CUSTOM_CODE] if self.own_code else [])]
         variants: list[JsonSchema] = []
         for variant in handler(schema)["oneOf"]:
             if variant not in variants:  # one of several names stands for all of them

@@ -15,7 +15,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
-from cnnsweep.config.choice_field import OWN_CODE, resolve_code
+from cnnsweep.config.choice_field import CUSTOM_CODE, resolve_code
 from cnnsweep.config.component_source import fields_in_source
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, require_finite, unknown_name
@@ -54,8 +54,8 @@ class ComponentField:
             }
             for name, kind in installed(self.registry)
         ]
-        own = {"type": "object", "properties": {"name": OWN_CODE}, "required": ["name"]}
-        return {"anyOf": [{"enum": list(self.registry.names)}, OWN_CODE, *variants, own]}
+        own = {"type": "object", "properties": {"name": CUSTOM_CODE}, "required": ["name"]}
+        return {"anyOf": [{"enum": list(self.registry.names)}, CUSTOM_CODE, *variants, own]}
 
     def _choice(self, value: object, info: Info) -> Choice:
         given = {"name": value} if isinstance(value, str) else value

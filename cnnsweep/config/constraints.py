@@ -50,8 +50,8 @@ def read_space_rules(
     include = IncludedSettings(axes, when, model, folder).read(sweep.include, mistakes)
     # A setting beside the space may bring keys that no axis has; conditions may name them too.
     columns = dict(axes)
-    for setting in include:
-        for key, value in setting.items():
+    for trial_params in include:
+        for key, value in trial_params.items():
             known = columns.get(key, ())
             columns[key] = known if isinstance(known, Interval) else (*known, value)
     exclude = _Reader(columns, folder, mistakes).read_exclude(sweep.exclude)

@@ -70,7 +70,7 @@ def mistakes_in_search(
         mistakes.append(Mistake(("search", "method"), f"found '{search.name}', {refusal}"))
     if sweep.seeds is not None and "seed" in axes and not isinstance(sweep.params.seed, Interval):
         mistakes.append(Mistake(("seeds",), "params has `seed` too, which is the same; keep one of them", at_key=True))
-    if sweep.seeds is not None and any("seed" in setting for setting in include):
+    if sweep.seeds is not None and any("seed" in trial_params for trial_params in include):
         mistakes.append(Mistake(("seeds",), "include has `seed` too; keep one of them", at_key=True))
     return mistakes
 

@@ -12,7 +12,7 @@ from cnnsweep.config.dump import as_written
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.samplers.space import Interval
 
-Setting = Mapping[str, Any]  # values by key of `params`, typed; a key that does not apply is left out
+TrialParams = Mapping[str, Any]  # values by key of `params`, typed; a key that does not apply is left out
 
 Places = tuple[int, ...]  # of each dimension the number of its option, or `_ABSENT`
 Passing = Sequence[tuple[int, Sequence[bool]]]  # of a condition: by the number of a dimension, which options pass
@@ -63,14 +63,14 @@ class RunCount:
         replicates: seeds times folds.
     """
 
-    settings: int
+    trials: int
     included: int
     replicates: int
     is_exact: bool
 
     @property
     def runs(self) -> int:
-        return (self.settings + self.included) * self.replicates
+        return (self.trials + self.included) * self.replicates
 
 
 def dimensions(spec: SweepSpec) -> list[Dimension]:
@@ -106,7 +106,7 @@ def count_runs(spec: SweepSpec) -> RunCount:
     return RunCount(others * count, len(spec.include), replicates, is_exact=True)
 
 
-def grid_settings(spec: SweepSpec) -> Iterator[Setting]:
+def grid_params(spec: SweepSpec) -> Iterator[TrialParams]:
     """Yield every combination that the conditions allow, in the file's order, the last axis fastest."""
     of = dimensions(spec)
     places: Iterable[Places] = _allowed_places(spec, of)
@@ -115,32 +115,32 @@ def grid_settings(spec: SweepSpec) -> Iterator[Setting]:
     return (_setting_at(each, of) for each in places)
 
 
-def apply_conditions(spec: SweepSpec, setting: Setting) -> Setting:
+def apply_conditions(spec: SweepSpec, params: TrialParams) -> TrialParams:
     """Return a setting without the keys whose conditions do not hold."""
     if not spec.when:
-        return setting
-    kept = {key: value for key, value in setting.items() if key not in spec.when}
+        return params
+    kept = {key: value for key, value in params.items() if key not in spec.when}
     written = {key: as_written(value) for key, value in kept.items()}
     for key in _in_order_of_need(spec.when):
-        if key in setting and spec.when[key].holds(written):
-            kept[key], written[key] = setting[key], as_written(setting[key])
-    return {key: kept[key] for key in setting if key in kept}
+        if key in params and spec.when[key].holds(written):
+            kept[key], written[key] = params[key], as_written(params[key])
+    return {key: kept[key] for key in params if key in kept}
 
 
-def is_excluded(spec: SweepSpec, setting: Setting) -> bool:
+def is_excluded(spec: SweepSpec, params: TrialParams) -> bool:
     """True if one of the conditions under `exclude` holds."""
     if not spec.exclude:
         return False
-    written = {key: as_written(value) for key, value in setting.items()}
+    written = {key: as_written(value) for key, value in params.items()}
     return any(condition.holds(written) for condition in spec.exclude)
 
 
-def _setting_at(places: Places, of: Sequence[Dimension]) -> Setting:
-    setting: dict[str, Any] = {}
+def _setting_at(places: Places, of: Sequence[Dimension]) -> TrialParams:
+    params: dict[str, Any] = {}
     for place, dimension in zip(places, of, strict=True):
         if place != _ABSENT:
-            setting.update(zip(dimension.keys, dimension.options[place], strict=True))
-    return setting
+            params.update(zip(dimension.keys, dimension.options[place], strict=True))
+    return params
 
 
 def _allowed_places(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[Places]:

@@ -49,43 +49,43 @@ class IncludedSettings:
             text = f"{found(value)}, allowed is a list of settings such as [{{lr: 0.5, batch_size: 64}}]"
             mistakes.append(Mistake(("include",), text))
             return ()
-        settings = []
+        trials = []
         for position, given in enumerate(value):
             path: KeyPath = ("include", position)
             if not isinstance(given, dict) or not given:
                 what = "found an empty mapping" if given == {} else found(given)
                 mistakes.append(Mistake(path, f"{what}, allowed is a mapping of keys and values such as {{lr: 0.5}}"))
                 continue
-            setting, wrong = self._setting(given)
+            trial_params, wrong = self._setting(given)
             mistakes += [Mistake((*path, *one.path[1:]), one.text, one.at_key) for one in wrong]
             if not wrong:
-                settings.append(setting)
-        return tuple(settings)
+                trials.append(trial_params)
+        return tuple(trials)
 
     def _setting(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
         """Return one setting; mistakes have paths that begin with `params`."""
-        setting, mistakes = self._checked(given)
+        trial_params, mistakes = self._checked(given)
         if mistakes:
-            return setting, mistakes
-        written = {key: as_written(value) for key, value in {**self._single, **setting}.items()}
+            return trial_params, mistakes
+        written = {key: as_written(value) for key, value in {**self._single, **trial_params}.items()}
         for key in self._axes:
             if key in given or (key in self._when and not self._when[key].holds(written)):
                 continue
             if key not in self._single:
                 text = f"does not say which {key}, of which params has several; name one"
-                return setting, [Mistake(("params",), text)]
-            setting[key] = self._single[key]
-        mistakes = list(self._contradictions(setting, given))
-        return {key: setting[key] for key in dict.fromkeys([*self._axes, *given]) if key in setting}, mistakes
+                return trial_params, [Mistake(("params",), text)]
+            trial_params[key] = self._single[key]
+        mistakes = list(self._contradictions(trial_params, given))
+        return {key: trial_params[key] for key in dict.fromkeys([*self._axes, *given]) if key in trial_params}, mistakes
 
-    def _contradictions(self, setting: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Mistake]:
-        if "dropout" in setting and "model.dropout" in setting:
+    def _contradictions(self, trial_params: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[Mistake]:
+        if "dropout" in trial_params and "model.dropout" in trial_params:
             key = "model.dropout" if "model.dropout" in given else "dropout"
             yield Mistake(("params", key), "dropout and model.dropout are the same; keep one of them", at_key=True)
         for key in given:
             if (user := user_of(key)) is None or key in self._axes:
                 continue
-            choice = setting.get(user, Params.model_fields[user].default[0])
+            choice = trial_params.get(user, Params.model_fields[user].default[0])
             if users := unused_by(key, [choice]):
                 name = without_folder(choice.name, choice.code)
                 yield Mistake(("params", key), f"not used by {name}, only by {users}", at_key=True)
@@ -106,25 +106,25 @@ class IncludedSettings:
         ]
         wrong = {one.path[1] for one in mistakes}
         single = {key: value for key, value in plain.items() if key not in wrong}
-        setting: dict[str, Any] = {}
+        trial_params: dict[str, Any] = {}
         try:
             params = Params.model_validate(single, context={"folder": self._folder})
         except ValidationError as error:
             mistakes += [Mistake(("params", *one.path), one.text, one.at_key) for one in mistakes_in(error, "params")]
         else:
-            setting = {key: getattr(params, key)[0] for key in single}
-        models: Any = setting.get("model") or self._axes.get("model") or self._model
+            trial_params = {key: getattr(params, key)[0] for key in single}
+        models: Any = trial_params.get("model") or self._axes.get("model") or self._model
         chosen = models if isinstance(models, tuple) else () if models is None else (models,)
-        if isinstance(own := setting.get("model"), ModelChoice):
+        if isinstance(own := trial_params.get("model"), ModelChoice):
             placed = [(("params", "model"), own)]
             mistakes += mistakes_in_arguments(placed, {**self._axes, **given}, all_apply=False)
         # A list of one, since a list as such is an axis there.
         arguments = {key: [value] for key, value in given.items() if key not in plain and key not in wrong}
         checked, wrong_arguments = check_model_arguments(arguments, chosen)
-        optimizer = setting.get("optimizer", self._single.get("optimizer"))
+        optimizer = trial_params.get("optimizer", self._single.get("optimizer"))
         optimizers = self._axes.get("optimizer", ()) if optimizer is None else (optimizer,)
         of_optimizers, unfit = check_optimizer_arguments(arguments, optimizers if isinstance(optimizers, tuple) else ())
         checked |= of_optimizers
         mistakes += [Mistake(one.path[:2], one.text, one.at_key) for one in (*wrong_arguments, *unfit)]
-        setting.update({key: values[0] for key, values in checked.items() if isinstance(values, tuple) and values})
-        return setting, mistakes
+        trial_params.update({key: values[0] for key, values in checked.items() if isinstance(values, tuple) and values})
+        return trial_params, mistakes

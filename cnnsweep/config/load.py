@@ -209,8 +209,8 @@ def _mistakes_in_building(
         axes["dropout"] = sweep.params.dropout
     first = {name: values.at(0.5) if isinstance(values, Interval) else values[0] for name, values in axes.items()}
     for path, model in models:
-        is_own = is_reference(model.name)
-        if has_known_arguments(model.name) or not (is_own or model.arguments or axes) or (sweep.when and axes):
+        is_custom = is_reference(model.name)
+        if has_known_arguments(model.name) or not (is_custom or model.arguments or axes) or (sweep.when and axes):
             continue
         usual = replace(model, arguments={**model.arguments, **first})
         if (why := try_model(usual, sweep.dataset)) is not None:

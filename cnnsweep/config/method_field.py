@@ -19,7 +19,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from cnnsweep.config.choice_field import OWN_CODE, may_import, resolve_code
+from cnnsweep.config.choice_field import CUSTOM_CODE, may_import, resolve_code
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.plugins import is_reference
@@ -84,8 +84,8 @@ class MethodField:
         ]
         nothing: list[JsonSchema] = [] if self.none == "none" else [self._mapping_schema(self.none, {})]
         own = {**self._mapping_schema("", {}), "additionalProperties": True}
-        own["properties"] = {self.key: {**OWN_CODE, "description": self.description}}
-        return {"anyOf": [named, OWN_CODE, *nothing, *mappings, own]}
+        own["properties"] = {self.key: {**CUSTOM_CODE, "description": self.description}}
+        return {"anyOf": [named, CUSTOM_CODE, *nothing, *mappings, own]}
 
     def _mapping_schema(self, name: str, schema: JsonSchema) -> JsonSchema:
         key = {self.key: {"const": name, "description": self.description}}

@@ -11,7 +11,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.choice_field import OWN_CODE, resolve_code
+from cnnsweep.config.choice_field import CUSTOM_CODE, resolve_code
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.metrics.base import METRICS, column_of
@@ -59,8 +59,8 @@ class MetricList:
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
         names = [name for name in METRICS.names if name not in ALWAYS]
         named: list[JsonSchema] = [{"enum": names}] if names else []
-        mapping = {"type": "object", "properties": {"name": {"anyOf": [*named, OWN_CODE]}}, "required": ["name"]}
-        return {"type": "array", "items": {"anyOf": [*named, OWN_CODE, mapping]}, "maxItems": _MOST}
+        mapping = {"type": "object", "properties": {"name": {"anyOf": [*named, CUSTOM_CODE]}}, "required": ["name"]}
+        return {"type": "array", "items": {"anyOf": [*named, CUSTOM_CODE, mapping]}, "maxItems": _MOST}
 
     def _choice(self, value: object, info: Info) -> Choice:
         given = {"name": value} if isinstance(value, str) else value

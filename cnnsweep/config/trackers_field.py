@@ -8,7 +8,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, InitErrorDetails, core_schema
 
-from cnnsweep.config.choice_field import OWN_CODE, may_import, resolve_code
+from cnnsweep.config.choice_field import CUSTOM_CODE, may_import, resolve_code
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import JsonSchema, found, mistake, nearest_name, not_allowed, unknown_name
 from cnnsweep.plugins import is_reference
@@ -46,7 +46,7 @@ class Trackers:
         return core_schema.no_info_before_validator_function(_as_list, built)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        name = {"anyOf": [{"enum": list(_TRACKERS.names)}, OWN_CODE]}
+        name = {"anyOf": [{"enum": list(_TRACKERS.names)}, CUSTOM_CODE]}
         mapping = {"type": "object", "required": ["name"], "properties": {"name": name}}
         return {"type": "array", "items": {"anyOf": [name, mapping]}}
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from cnnsweep.config.dump import as_written, shortened, without_folder
-from cnnsweep.config.grid import Setting, count_runs, grid_settings
+from cnnsweep.config.grid import TrialParams, count_runs, grid_params
 from cnnsweep.config.identity import augment_identity, choice_identity, identity_fields
 from cnnsweep.config.optimizer_arguments import arguments_in, flat_values, takes, uses
 from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, Params, SweepSpec
@@ -48,8 +48,8 @@ def expand_runs(spec: SweepSpec, limit: int = 10_000) -> Expansion:
         UsageError: there are more than `limit`, or conditions leave none.
     """
     refuse_too_many(spec, limit)
-    settings: Iterable[Setting] = grid_settings(spec) if spec.search is None else ()
-    expansion = make_runs(spec, itertools.chain(settings, spec.include))
+    trials: Iterable[TrialParams] = grid_params(spec) if spec.search is None else ()
+    expansion = make_runs(spec, itertools.chain(trials, spec.include))
     if not expansion.runs and spec.search is None:
         raise UsageError("exclude: its conditions leave no combination to train")
     return expansion
@@ -64,7 +64,7 @@ def refuse_too_many(spec: SweepSpec, limit: int) -> None:
     count = count_runs(spec)
     if count.runs > limit:
         about = "" if count.is_exact else "up to "
-        times = f" ({count.settings + count.included:,} settings × {count.replicates})" if count.replicates > 1 else ""
+        times = f" ({count.trials + count.included:,} settings × {count.replicates})" if count.replicates > 1 else ""
         combinations = "1 combination" if count.runs == 1 else f"{count.runs:,} combinations"
         raise UsageError(f"the sweep has {about}{combinations}{times}, allowed are {limit:,}; {_way_out(count.runs)}")
 
@@ -75,7 +75,7 @@ def _way_out(runs: int) -> str:
     return f"shorten the lists under params, or allow more with --max-runs {runs}"
 
 
-def make_runs(spec: SweepSpec, settings: Iterable[Setting], taken: Collection[str] = ()) -> Expansion:
+def make_runs(spec: SweepSpec, trials: Iterable[TrialParams], taken: Collection[str] = ()) -> Expansion:
     """Return the runs of some settings, with every seed and fold; equal ones once.
 
     Args:
@@ -85,18 +85,18 @@ def make_runs(spec: SweepSpec, settings: Iterable[Setting], taken: Collection[st
     shown_keys = columns(spec)
     drafts: dict[str, _Draft] = {}
     count = 0
-    for setting in settings:
-        model = _model(spec, setting)
-        configuration = identities.configuration(setting)
-        for seed in spec.seeds or (setting.get("seed"),):
-            hyperparameters = _hyperparameters(spec, setting, seed)
+    for params in trials:
+        model = _model(spec, params)
+        trial_id = identities.trial_id(params)
+        for seed in spec.seeds or (params.get("seed"),):
+            hyperparameters = _hyperparameters(spec, params, seed)
             own = identities.texts(model, hyperparameters)
-            shown = _settings(shown_keys, {"model": spec.model, **setting}, hyperparameters)
+            shown = _shown_params(shown_keys, {"model": spec.model, **params}, hyperparameters)
             for fold in range(spec.folds) if spec.folds else (None,):
                 count += 1
                 run_id = _hash(own if fold is None else {**own, "fold": _text(fold)})
                 shown_here = shown if fold is None else {**shown, "fold": fold}
-                drafts.setdefault(run_id, _Draft(model, hyperparameters, shown_here, configuration, fold))
+                drafts.setdefault(run_id, _Draft(model, hyperparameters, shown_here, trial_id, fold))
     return Expansion(tuple(_named(spec, drafts, taken)), duplicates=count - len(drafts))
 
 
@@ -108,10 +108,10 @@ class Identities:
         self._shared = {key: _text(value) for key, value in _shared_identity(spec).items()}
         self._models: dict[str, str] = {}  # of models without arguments of their own, by name
 
-    def configuration(self, setting: Setting) -> str:
+    def trial_id(self, params: TrialParams) -> str:
         """Return the id of a setting, in which its seed does not count."""
-        hyperparameters = _hyperparameters(self._spec, setting, None)
-        return _hash(self.texts(_model(self._spec, setting), hyperparameters, without="seed"))
+        hyperparameters = _hyperparameters(self._spec, params, None)
+        return _hash(self.texts(_model(self._spec, params), hyperparameters, without="seed"))
 
     def texts(self, model: ModelChoice, hyperparameters: Hyperparameters, without: str = "") -> dict[str, str]:
         """Return what makes an id, as JSON texts; `without` is a hyperparameter to leave out."""
@@ -133,8 +133,8 @@ class _Draft:
 
     model: ModelChoice
     hyperparameters: Hyperparameters
-    settings: dict[str, Any]
-    configuration: str
+    params: dict[str, Any]
+    trial_id: str
     fold: int | None
 
 
@@ -143,16 +143,16 @@ def _named(spec: SweepSpec, drafts: Mapping[str, _Draft], taken: Collection[str]
     short_ids = _short_ids(drafts)
     taken = {name.casefold() for name in taken}  # on many disks A and a are the same folder
     for run_id, draft in drafts.items():
-        shown = {key: draft.settings[key] for key in axes}
+        shown = {key: draft.params[key] for key in axes}
         name = _run_name(shown, short_ids[run_id])
         if name.casefold() in taken:
             name = _run_name(shown, run_id)
-        yield Run(run_id, name, draft.model, draft.hyperparameters, draft.settings, draft.configuration, draft.fold)
+        yield Run(run_id, name, draft.model, draft.hyperparameters, draft.params, draft.trial_id, draft.fold)
 
 
 def columns(spec: SweepSpec) -> list[str]:
     """Return the settings that tables show, in the file's order: keys of `params`, then those that `include` adds."""
-    names = [*spec.axes, *(key for setting in spec.include for key in setting)]
+    names = [*spec.axes, *(key for params in spec.include for key in params)]
     replicates = [*(["seed"] if spec.seeds else []), *(["fold"] if spec.folds else [])]
     return list(dict.fromkeys([*names, *replicates]))
 
@@ -166,8 +166,8 @@ def columns_that_vary(spec: SweepSpec) -> list[str]:
         if isinstance(values, Interval) or several.get(key):
             varying.append(key)
             continue
-        possible = [*values, *(setting[key] for setting in spec.include if key in setting)]
-        absent = key not in spec.axes and any(key not in setting for setting in spec.include)
+        possible = [*values, *(params[key] for params in spec.include if key in params)]
+        absent = key not in spec.axes and any(key not in params for params in spec.include)
         if len(set(map(_text, possible))) > 1 or key in spec.when or absent:
             varying.append(key)
     return varying
@@ -182,7 +182,7 @@ def possible_values(spec: SweepSpec) -> dict[str, list[Any]]:
     for key in columns(spec):
         axis = spec.axes.get(key, ())
         values = [axis.low] if isinstance(axis, Interval) else list(axis)
-        values += [setting[key] for setting in spec.include if key in setting]
+        values += [params[key] for params in spec.include if key in params]
         values += [_DEFAULTS[key]] if key in _DEFAULTS else []  # of runs to which the axis does not apply
         found[key] = [as_written(value) for value in values]
     return found
@@ -213,45 +213,45 @@ def _components(runs: Sequence[Run]) -> Iterable[str]:
     return (choice.name for run in runs for choice in run.hyperparameters.components)
 
 
-def _model(spec: SweepSpec, setting: Setting) -> ModelChoice:
-    base: ModelChoice | None = setting.get("model", spec.model)
+def _model(spec: SweepSpec, params: TrialParams) -> ModelChoice:
+    base: ModelChoice | None = params.get("model", spec.model)
     assert base is not None, "a checked sweep names a model"
     own = {
         key.removeprefix(MODEL_PREFIX): value
-        for key, value in setting.items()
+        for key, value in params.items()
         if key == "dropout" or key.startswith(MODEL_PREFIX)
     }
     return ModelChoice(base.name, {**base.arguments, **own}, base.code) if own else base
 
 
-def _hyperparameters(spec: SweepSpec, setting: Setting, seed: int | None) -> Hyperparameters:
-    values = {**_DEFAULTS, **setting, "seed": spec.seed if seed is None else seed}
+def _hyperparameters(spec: SweepSpec, params: TrialParams, seed: int | None) -> Hyperparameters:
+    values = {**_DEFAULTS, **params, "seed": spec.seed if seed is None else seed}
     optimizer = values["optimizer"]
     # What is not used has no value, so that runs that differ in nothing else are one run.
-    values |= flat_values(optimizer, setting)
+    values |= flat_values(optimizer, params)
     if values["momentum"] == 0 and values["nesterov"]:
         values["nesterov"] = False  # without momentum it is plain SGD, and torch refuses the pair
     if not uses("label_smoothing", values["loss_function"]):
         values["label_smoothing"] = 0.0
-    values["optimizer_arguments"] = arguments_in(optimizer, setting)
+    values["optimizer_arguments"] = arguments_in(optimizer, params)
     values |= {"optimizer": optimizer.name, "optimizer_code": optimizer.code}
     return Hyperparameters(**{name: values[name] for name in _HYPERPARAMETERS})
 
 
-def _settings(keys: Iterable[str], setting: Setting, hyperparameters: Hyperparameters) -> dict[str, Any]:
+def _shown_params(keys: Iterable[str], params: TrialParams, hyperparameters: Hyperparameters) -> dict[str, Any]:
     """Return what tables show: the values that count, not those that the optimizer leaves unused."""
-    settings = {}
-    optimizer = setting.get("optimizer", _DEFAULTS["optimizer"])
+    params = {}
+    optimizer = params.get("optimizer", _DEFAULTS["optimizer"])
     for key in keys:
-        value = setting.get(key)
+        value = params.get(key)
         if key == "optimizer":
             value = optimizer
         elif key.startswith(OPTIMIZER_PREFIX):
             value = value if takes(optimizer, key.removeprefix(OPTIMIZER_PREFIX)) else None
         else:
             value = getattr(hyperparameters, key, value)
-        settings[key] = as_written(shortened(value))
-    return settings
+        params[key] = as_written(shortened(value))
+    return params
 
 
 # Ids; the JSON of each part is made by itself, since of thousands of runs most parts are the same
@@ -346,9 +346,9 @@ def _short_ids(run_ids: Iterable[str]) -> dict[str, str]:
     return short_ids
 
 
-def _run_name(settings: Mapping[str, Any], short_id: str) -> str:
+def _run_name(params: Mapping[str, Any], short_id: str) -> str:
     # None is what the optimizer leaves unused; only for grad_clip it is a setting.
-    parts = [f"{key}={_short(value)}" for key, value in settings.items() if value is not None or key == "grad_clip"]
+    parts = [f"{key}={_short(value)}" for key, value in params.items() if value is not None or key == "grad_clip"]
     text = re.sub(r"[^A-Za-z0-9._=,+-]", "_", ",".join(parts)) or "run"
     return f"{text[: MAX_NAME_LENGTH - len(short_id) - 1]}-{short_id}"
 

@@ -53,7 +53,7 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class ImageInfo:
     """Header of an image file: the displayed size, and the absence of colours.
 
     Attributes:
@@ -73,7 +73,7 @@ class Block:
     """Decoded neighbours: images (n, C, H, W), of which those in `broken` (place and reason) are void."""
 
     images: Bytes
-    looks: list[Look | None]
+    looks: list[ImageInfo | None]
     broken: dict[int, str]
 
 
@@ -93,7 +93,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             yield image
 
 
-def look_at(path: Path) -> Look | None:
+def look_at(path: Path) -> ImageInfo | None:
     """Return the header without decoding, or None if it cannot be read."""
     try:
         with _opened(path) as image:
@@ -116,7 +116,7 @@ def decode(path: Path, form: Form) -> Bytes:
         return _pixels(image, form)[0]
 
 
-def white_of(looks: Iterable[Look]) -> int:
+def white_of(looks: Iterable[ImageInfo]) -> int:
     """Return the value that becomes 255 in images of more than 8 bits, from the brightest of all their pixels.
 
     Cameras and scanners keep 10, 12 or 14 bits in 16 without scaling, which would be nearly black. So the range is the
@@ -134,12 +134,12 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) else 1
 
 
-def _look(image: Image.Image) -> Look:
+def _look(image: Image.Image) -> ImageInfo:
     width, height = image.size
     is_cut = _is_cut(image)  # first: to look for the EXIF data of a PNG, Pillow decodes it
     if _orientation(image) >= 5:
         width, height = height, width
-    return Look(height, width, image.mode in _GREY_MODES, is_cut=is_cut)
+    return ImageInfo(height, width, image.mode in _GREY_MODES, is_cut=is_cut)
 
 
 def _is_cut(image: Image.Image) -> bool:
@@ -194,7 +194,7 @@ def _centre_box(width: int, height: int, proportion: float) -> tuple[float, floa
     return left, top, left + kept_width, top + kept_height
 
 
-def look_at_all(paths: Sequence[Path], threads: int) -> Iterator[Look | None]:
+def look_at_all(paths: Sequence[Path], threads: int) -> Iterator[ImageInfo | None]:
     """Yield the headers, in order."""
     for looks in _in_threads(lambda block: list(map(look_at, block)), paths, _BLOCK_IMAGES, threads):
         yield from looks

@@ -20,7 +20,7 @@ import numpy as np
 import PIL
 
 from cnnsweep.datasets.cache import cache_folder, cache_limit_bytes, make_room
-from cnnsweep.datasets.decode import Bytes, Form, Look
+from cnnsweep.datasets.decode import Bytes, Form, ImageInfo
 from cnnsweep.datasets.folder_listing import Listing
 from cnnsweep.errors import FolderError
 from cnnsweep.formatting.escape import safe_text
@@ -41,7 +41,7 @@ class Sizes:
     largest: tuple[int, int]
 
     @classmethod
-    def of(cls, looks: Iterable[Look]) -> Sizes:
+    def of(cls, looks: Iterable[ImageInfo]) -> Sizes:
         """Return them from one header or more."""
         sizes = sorted({(look.height, look.width) for look in looks}, key=lambda size: (size[0] * size[1], size))
         return cls(len(sizes), sizes[0], sizes[-1])

@@ -37,7 +37,7 @@ _PREFIX = ".cnnsweep-download"
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class DownloadFile:
     """A file in the network and its contents.
 
     Attributes:
@@ -52,7 +52,7 @@ class Parcel:
     is_noted: bool = False
 
 
-def fetch_missing(parcels: Iterable[Parcel], data_root: Path, progress: Progress) -> None:
+def fetch_missing(download_files: Iterable[DownloadFile], data_root: Path, progress: Progress) -> None:
     """Download the files that are missing below the data root; each appears there by a rename, once it is whole.
 
     One process downloads at a time; others wait, then find the files. The operating system releases the lock when the
@@ -64,13 +64,15 @@ def fetch_missing(parcels: Iterable[Parcel], data_root: Path, progress: Progress
     try:
         data_root.mkdir(parents=True, exist_ok=True)
         with _only_downloader(data_root, progress):
-            for parcel in parcels:
+            for download_file in download_files:
                 wanted = {
-                    target: member for target, member in parcel.contents.items() if _is_missing(data_root, target)
+                    target: member
+                    for target, member in download_file.contents.items()
+                    if _is_missing(data_root, target)
                 }
                 if wanted:
                     _remove_leftovers(data_root, wanted)
-                    _fetch(parcel, wanted, data_root, progress)
+                    _fetch(download_file, wanted, data_root, progress)
     except FolderError as error:
         cause = error.__cause__ or error
         raise DataError(f"{data_root}: cannot be written ({cause}); choose another --data-root") from error
@@ -111,29 +113,29 @@ def _remove_leftovers(data_root: Path, wanted: Iterable[str]) -> None:
                 leftover.unlink(missing_ok=True)
 
 
-def _fetch(parcel: Parcel, wanted: Mapping[str, str], data_root: Path, progress: Progress) -> None:
+def _fetch(download_file: DownloadFile, wanted: Mapping[str, str], data_root: Path, progress: Progress) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}-", dir=data_root) as folder:
-        archive = Path(folder) / parcel.urls[0].rpartition("/")[2]
-        _download(parcel, archive, progress)
+        archive = Path(folder) / download_file.urls[0].rpartition("/")[2]
+        _download(download_file, archive, progress)
         for target, member in wanted.items():
             path = data_root / target
             path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file_by(path, partial(_unpack, archive, member, path if parcel.is_noted else None))
+            replace_file_by(path, partial(_unpack, archive, member, path if download_file.is_noted else None))
 
 
-def _download(parcel: Parcel, file: Path, progress: Progress) -> None:
+def _download(download_file: DownloadFile, file: Path, progress: Progress) -> None:
     # If one address is protected by TLS, those without are no fallback.
-    protected = [url for url in parcel.urls if not url.startswith("http:")]
+    protected = [url for url in download_file.urls if not url.startswith("http:")]
     failures = []
-    for url in protected or parcel.urls:
+    for url in protected or download_file.urls:
         try:
             found = _save(url, file, progress)
         except (OSError, http.client.HTTPException) as error:
             failures.append(f"{url}: {getattr(error, 'reason', None) or error}")
             continue
-        if found == parcel.md5:
+        if found == download_file.md5:
             return
-        failures.append(f"{url}: interrupted or damaged: the MD5 is {found}, expected {parcel.md5}")
+        failures.append(f"{url}: interrupted or damaged: the MD5 is {found}, expected {download_file.md5}")
     raise DataError("; ".join(failures))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cnnsweep.datasets.decode import Bytes, Form, Look, decode_all, look_at_all, thread_count, white_of
+from cnnsweep.datasets.decode import Bytes, Form, ImageInfo, decode_all, look_at_all, thread_count, white_of
 from cnnsweep.datasets.decoded_cache import Index, Sizes
 from cnnsweep.datasets.fingerprint import PartDigest, digest_labels, fingerprint
 from cnnsweep.datasets.folder_listing import ImageFile, Listing, labels_of
@@ -51,7 +51,7 @@ def decode_folder(
 class _DecodedPart:
     count: int  # of good images
     digest: PartDigest
-    looks: list[Look | None]
+    looks: list[ImageInfo | None]
     broken: dict[str, str]  # reason by path
     highest: int  # of all pixels, as they are trained on
 
@@ -75,7 +75,7 @@ def _decode_part(
 ) -> _DecodedPart:
     """Decode files into the beginning of an array, unless it is empty: then they are to be streamed."""
     good: list[ImageFile] = []
-    looks: list[Look | None] = []
+    looks: list[ImageInfo | None] = []
     broken: dict[str, str] = {}
     highest = 0
     checksum = hashlib.sha256()
@@ -111,7 +111,7 @@ def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) ->
     return _form_of([look for look in looks if look], options, listing)
 
 
-def _form_of(looks: Sequence[Look], options: FolderOptions, listing: Listing) -> Form:
+def _form_of(looks: Sequence[ImageInfo], options: FolderOptions, listing: Listing) -> Form:
     """Return the form of the options; by default the most common size and the fewest channels."""
     if not looks:
         first = safe_text(listing.folder / listing.files[0].path)

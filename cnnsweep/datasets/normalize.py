@@ -18,7 +18,7 @@ _HISTOGRAM_BATCH = 4096  # images; bounds the memory for a histogram over a stre
 
 
 @dataclass(frozen=True, slots=True)
-class PixelScale:
+class PixelNormalize:
     """Mean and deviation of pixels scaled to 0..1: one number a channel."""
 
     mean: tuple[float, ...]
@@ -46,7 +46,7 @@ class PixelScale:
 
 
 @lru_cache(maxsize=32)
-def _factor_and_offset(scale: PixelScale, device: torch.device) -> tuple[Tensor, Tensor]:
+def _factor_and_offset(scale: PixelNormalize, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return factor and offset of pixels, (C, 1, 1) each, moved to the device only once."""
     factor = [1 / (255 * std) for std in scale.std]
     offset = [-mean / std for mean, std in zip(scale.mean, scale.std, strict=True)]
@@ -54,7 +54,7 @@ def _factor_and_offset(scale: PixelScale, device: torch.device) -> tuple[Tensor,
     return pair[0], pair[1]
 
 
-def pixel_scale(normalize: Normalization, images: ImageSet, train_indices: Tensor) -> PixelScale:
+def pixel_normalize(normalize: Normalization, images: ImageSet, train_indices: Tensor) -> PixelNormalize:
     """Return mean and deviation for each channel, by the sweep file.
 
     `standard` is exact: integer histograms of the images at `train_indices`, so neither order nor machine matters.
@@ -64,15 +64,15 @@ def pixel_scale(normalize: Normalization, images: ImageSet, train_indices: Tenso
     """
     channels = images.image_shape[0]
     if normalize.kind == "none":
-        return PixelScale((0.0,) * channels, (1.0,) * channels)
+        return PixelNormalize((0.0,) * channels, (1.0,) * channels)
     if normalize.kind == "given":
-        return PixelScale(
+        return PixelNormalize(
             _for_each_channel("mean", normalize.mean or (0.0,), channels),
             _for_each_channel("std", normalize.std or (1.0,), channels),
         )
     assert normalize.kind == "standard", normalize.kind
     moments = [_mean_and_std(counts) for counts in _histograms(images, train_indices)]
-    return PixelScale(tuple(mean for mean, _ in moments), tuple(std for _, std in moments))
+    return PixelNormalize(tuple(mean for mean, _ in moments), tuple(std for _, std in moments))
 
 
 def _for_each_channel(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:

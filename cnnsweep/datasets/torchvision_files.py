@@ -9,7 +9,7 @@ from typing import Any
 
 from cnnsweep.datasets.checksums import expected_checksum
 from cnnsweep.datasets.custom_values import read_images, read_labels
-from cnnsweep.datasets.download import Parcel, Progress, fetch_missing
+from cnnsweep.datasets.download import DownloadFile, Progress, fetch_missing
 from cnnsweep.datasets.idx import read_idx_images, read_idx_labels
 from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.torchvision_info import TorchvisionFiles
@@ -50,27 +50,27 @@ def _fetch_missing(name: str, facts: TorchvisionFiles, data_root: Path, progress
         ) from error
 
 
-def _parcels(facts: TorchvisionFiles) -> Iterator[Parcel]:
+def _parcels(facts: TorchvisionFiles) -> Iterator[DownloadFile]:
     """Yield the files that torchvision would download; addresses and checksums are its own."""
     from torchvision import datasets  # half a second, which a data set that is there does not need
 
     reader = getattr(datasets, facts.reader)
     if hasattr(reader, "tgz_md5"):
-        yield Parcel((reader.url,), reader.tgz_md5, {file: file for file in facts.files})
+        yield DownloadFile((reader.url,), reader.tgz_md5, {file: file for file in facts.files})
     elif facts.reader == "EMNIST":
-        yield Parcel(
+        yield DownloadFile(
             (reader.url,), reader.md5, {file: f"gzip/{Path(file).name}.gz" for file in facts.files}, is_noted=True
         )
     elif hasattr(reader, "split_list"):
         for url, file, md5 in (reader.split_list["train"], reader.split_list["test"]):
-            yield Parcel((url,), md5, {file: ""})
+            yield DownloadFile((url,), md5, {file: ""})
     elif facts.reader == "QMNIST":
         for url, md5 in (*reader.resources["train"], *reader.resources["test"]):
-            yield Parcel((url,), md5, {f"QMNIST/raw/{Path(url).stem}": ""}, is_noted=True)
+            yield DownloadFile((url,), md5, {f"QMNIST/raw/{Path(url).stem}": ""}, is_noted=True)
     else:
         for file, md5 in reader.resources:
             urls = tuple(f"{mirror}{file}" for mirror in reader.mirrors)
-            yield Parcel(urls, md5, {f"{facts.reader}/raw/{Path(file).stem}": ""}, is_noted=True)
+            yield DownloadFile(urls, md5, {f"{facts.reader}/raw/{Path(file).stem}": ""}, is_noted=True)
 
 
 def _read_idx(facts: TorchvisionFiles, data_root: Path, files: tuple[str, ...]) -> MemoryImages:

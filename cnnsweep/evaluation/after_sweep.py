@@ -15,7 +15,7 @@ from cnnsweep.models.memory_format import in_order
 from cnnsweep.report.evaluation import Evaluation
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.verified_weights import load_known_best
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import Run
 
 
@@ -23,13 +23,13 @@ def evaluate_best_run(
     paths: SweepPaths,
     runs: Sequence[Run],
     dataset: Dataset,
-    task: TrainingTask,
+    task: DataModule,
     writing: Callable[[], AbstractContextManager[None]],
 ) -> None:
     """Write the evaluation of the best run's best weights, unless they have one; the test images stay unseen.
 
     Args:
-        writing: gives a context in which what is written is written whole, see `Recorder.writing`.
+        writing: gives a context in which what is written is written whole, see `SweepWriter.writing`.
 
     Raises:
         CnnSweepError: the weights cannot be read, or the folder cannot be written.
@@ -57,7 +57,7 @@ def evaluate_best_run(
         loss=found.loss,
         classes=tuple(dataset.classes),
         confusion=found.confusion,
-        settings=run.settings,
+        params=run.params,
         wrong=found.wrong,
         metrics=found.metrics,
     )

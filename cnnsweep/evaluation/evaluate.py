@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.analysis.configurations import Setting, chosen_setting, fold_overlap, group_settings
 from cnnsweep.analysis.results import Results, load_results
+from cnnsweep.analysis.trials import Trial, chosen_trial, fold_overlap, group_trials
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.images import ImageSet
 from cnnsweep.datasets.load import load_dataset
@@ -22,7 +22,7 @@ from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.losses.base import Loss, make_evaluation_loss
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.report.evaluation import Evaluation, SettingEvaluation
+from cnnsweep.report.evaluation import Evaluation, TrialEvaluation
 from cnnsweep.storage.paths import RunPaths, SweepPaths, refuse_undecodable
 from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.devices import choose_device
@@ -103,7 +103,7 @@ def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
     return evaluation
 
 
-def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | None = None) -> SettingEvaluation:
+def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | None = None) -> TrialEvaluation:
     """Measure the setting that a sweep chose: the best checkpoints of all its seeds and folds.
 
     Args:
@@ -123,16 +123,14 @@ def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | Non
     )
     chosen = best if refit_of is None else _chosen(load_results(refit_of))
     is_refit = refit_of is not None
-    return SettingEvaluation(
-        chosen.configuration, tuple(evaluations), fold_overlap(results), tuple(notes), is_refit=is_refit
-    )
+    return TrialEvaluation(chosen.trial_id, tuple(evaluations), fold_overlap(results), tuple(notes), is_refit=is_refit)
 
 
-def _chosen(results: Results) -> Setting:
-    setting = chosen_setting(results, group_settings(results))
-    if setting is None:
+def _chosen(results: Results) -> Trial:
+    trial = chosen_trial(results, group_trials(results))
+    if trial is None:
         raise CheckpointError(f"{results.folder}: no run of this sweep has a finished epoch yet")
-    return setting
+    return trial
 
 
 def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list[Evaluation]:
@@ -169,7 +167,7 @@ def _evaluate_one(
         loss=found.loss,
         classes=tuple(dataset.classes),
         confusion=found.confusion,
-        settings=about.settings,
+        params=about.params,
         notes=tuple(_notes(about, dataset, split)),
         wrong=found.wrong,
         metrics=found.metrics,

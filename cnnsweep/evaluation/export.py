@@ -23,7 +23,7 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor, nn
 
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CheckpointError, CnnSweepError, UsageError
 from cnnsweep.evaluation.evaluate import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
@@ -85,7 +85,7 @@ class Export:
 class PixelModel(nn.Module):
     """A model that takes uint8 images (N, C, H, W) and normalises them as its training did."""
 
-    def __init__(self, model: nn.Module, pixels: PixelScale) -> None:
+    def __init__(self, model: nn.Module, pixels: PixelNormalize) -> None:
         super().__init__()
         self.factor: Tensor
         self.offset: Tensor
@@ -231,7 +231,7 @@ _FORMATS: dict[str, Callable[[nn.Module, Tensor, dict[str, str], Description], _
 
 @torch.inference_mode()
 def _largest_difference(
-    model: nn.Module, pixels: PixelScale, images: Tensor, inputs: Tensor, exported: Callable[[Tensor], Tensor]
+    model: nn.Module, pixels: PixelNormalize, images: Tensor, inputs: Tensor, exported: Callable[[Tensor], Tensor]
 ) -> float:
     """Return by how much an exported model's logits are off at most.
 

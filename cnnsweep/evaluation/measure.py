@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.datasets.images import ImageSet
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.losses.base import Loss
 from cnnsweep.metrics.names import ALWAYS
 from cnnsweep.models.logits import logits_of
@@ -47,7 +47,7 @@ def measure(
     model: nn.Module,
     images: ImageSet,
     positions: Tensor,
-    pixels: PixelScale,
+    pixels: PixelNormalize,
     classes: Sequence[str],
     device: torch.device,
     loss: Loss,
@@ -74,7 +74,7 @@ def _measure(
     model: nn.Module,
     images: ImageSet,
     positions: Tensor,
-    pixels: PixelScale,
+    pixels: PixelNormalize,
     classes: Sequence[str],
     device: torch.device,
     loss: Loss,

@@ -14,11 +14,11 @@ from cnnsweep.config.check_choice import check_choice
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.decode import FULL_WHITE
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CheckpointError, SpecError
 from cnnsweep.metrics.base import METRICS
 from cnnsweep.plugins import is_reference
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Run
 
 
@@ -43,12 +43,12 @@ class Description:
 
     run: str
     epoch: int
-    settings: Mapping[str, Any]
+    params: Mapping[str, Any]
     model: ModelChoice
     dataset: DatasetChoice
     image_shape: tuple[int, int, int]
     classes: tuple[str, ...]
-    pixels: PixelScale
+    pixels: PixelNormalize
     split: Split
     fingerprint: str | None
     white: int
@@ -56,13 +56,13 @@ class Description:
     metrics: tuple[Choice, ...] = ()
 
 
-def make_model_card(spec: SweepSpec, dataset: Dataset, task: TrainingTask, run: Run) -> Mapping[str, Any]:
+def make_model_card(spec: SweepSpec, dataset: Dataset, task: DataModule, run: Run) -> Mapping[str, Any]:
     """Return the fields of a best checkpoint's header, but for its metrics."""
     pixels = task.part(run).pixels
     return {
         "cnnsweep": __version__,
         "sweep": spec.name,
-        "settings": dict(run.settings),
+        "settings": dict(run.params),
         "model": {"name": run.model.name, "arguments": dict(run.model.arguments)},
         **_unusual_loss(run.hyperparameters.loss_function),
         "image_shape": list(dataset.train.image_shape),
@@ -120,7 +120,7 @@ def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_cod
     return Description(
         run=reader.text(about, "run", ""),
         epoch=reader.integer(about, "epoch", ""),
-        settings={} if "settings" not in about else reader.plain_mapping(about, "settings", ""),
+        params={} if "settings" not in about else reader.plain_mapping(about, "settings", ""),
         model=ModelChoice(*model),
         dataset=DatasetChoice(*dataset),
         image_shape=image_shape,
@@ -184,7 +184,7 @@ def _classes(reader: JsonReader, about: Mapping[str, Any]) -> tuple[str, ...]:
     return classes
 
 
-def _pixels(reader: JsonReader, about: Mapping[str, Any], channels: int) -> PixelScale:
+def _pixels(reader: JsonReader, about: Mapping[str, Any], channels: int) -> PixelNormalize:
     entry = reader.submapping(about, "pixels", "")
     scale = {}
     for key in ("mean", "std"):
@@ -198,7 +198,7 @@ def _pixels(reader: JsonReader, about: Mapping[str, Any], channels: int) -> Pixe
         reader.fail("pixels", "has not as many means as deviations")
     if not all(deviation > 0 for deviation in scale["std"]):
         reader.fail("pixels.std", f"is {shown(list(scale['std']))}, but must be above 0")
-    return PixelScale(scale["mean"], scale["std"])
+    return PixelNormalize(scale["mean"], scale["std"])
 
 
 def _white(reader: JsonReader, about: Mapping[str, Any]) -> int:

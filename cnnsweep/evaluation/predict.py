@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cnnsweep.datasets.decode import Form, decode_all, thread_count
 from cnnsweep.datasets.image_files import USUAL_ENDINGS, is_hidden, is_image_name
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation.evaluate import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
@@ -116,7 +116,7 @@ class Predictor:
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, images: Tensor, pixels: PixelScale, device: torch.device, order: torch.memory_format
+    model: nn.Module, images: Tensor, pixels: PixelNormalize, device: torch.device, order: torch.memory_format
 ) -> Tensor:
     """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
 
@@ -157,7 +157,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def warning_of_brightness(image: Tensor, pixels: PixelScale) -> str | None:
+def warning_of_brightness(image: Tensor, pixels: PixelNormalize) -> str | None:
     """Return in words that an image (C, H, W) is as bright as the training images are dark, or the reverse.
 
     So are dark digits on white paper to a model of MNIST. Only where the training images are dark or bright as a

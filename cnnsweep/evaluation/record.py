@@ -11,12 +11,12 @@ from cnnsweep.evaluation.tensorboard import evaluation_summary
 from cnnsweep.report.evaluation import Evaluation, evaluation_file
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.storage.test_log import record_tests
 
 
 def note_tests(
-    sweep: Path, evaluations: Sequence[Evaluation], configuration: str | None = None, *, refit: bool = False
+    sweep: Path, evaluations: Sequence[Evaluation], trial_id: str | None = None, *, refit: bool = False
 ) -> str | None:
     """Write down in a sweep that its test set was looked at; return what kept that from being done, in words.
 
@@ -30,11 +30,11 @@ def note_tests(
     if not tested or not paths.journal.is_file():
         return None
     try:
-        names = {run.name: run.configuration for run in read_history(paths.journal).runs.values()}
+        names = {run.name: run.trial_id for run in read_state(paths.journal).runs.values()}
         tests = [
             {
                 "run": one.run,
-                "configuration": configuration or names[one.run],
+                "configuration": trial_id or names[one.run],
                 "split": one.split,
                 "accuracy": one.accuracy,
                 "loss": one.loss,
@@ -44,7 +44,7 @@ def note_tests(
             }
             for one in tested
             # Of weights that lie elsewhere only they themselves say whose they are.
-            if configuration is not None or (one.run in names and _lies_in(paths.run(one.run), one))
+            if trial_id is not None or (one.run in names and _lies_in(paths.run(one.run), one))
         ]
         if tests:
             record_tests(paths, tests)
@@ -68,7 +68,7 @@ def note_evaluations(evaluations: Sequence[Evaluation]) -> str | None:
             continue
         try:
             with locked(paths):
-                names = {run.name for run in read_history(paths.journal).runs.values()}
+                names = {run.name for run in read_state(paths.journal).runs.values()}
                 for one in of_sweep:
                     files = paths.run(Path(one.checkpoint).absolute().parent.name)
                     is_its_own = files.folder.name in names and Path(one.checkpoint).name == files.best_weights.name

@@ -12,7 +12,7 @@ from cnnsweep.errors import CheckpointError, CnnSweepError
 from cnnsweep.evaluation.model_card import Description
 from cnnsweep.models.base import MODELS
 from cnnsweep.models.build import build_model
-from cnnsweep.models.meta_model import outline_model
+from cnnsweep.models.meta_model import build_meta_model
 
 _FEWEST_PARTS, _PARTS_A_TENSOR = 1000, 20  # modules, parameters and buffers; torchvision's have up to 4 a tensor
 # What the tensors of a model may be stored as: one that was trained in double precision is used in single.
@@ -35,8 +35,8 @@ def restore_model(path: Path, weights: Mapping[str, Tensor], about: Description)
     try:
         if MODELS.is_built_in(about.model.name):  # other code is trusted, and need not run without memory
             most_parts = max(_FEWEST_PARTS, _PARTS_A_TENSOR * len(weights))
-            outline = outline_model(about.model, about.image_shape, len(about.classes), most_parts)
-            _check_fit(path, about.model.name, weights, outline)
+            meta_model = build_meta_model(about.model, about.image_shape, len(about.classes), most_parts)
+            _check_fit(path, about.model.name, weights, meta_model)
         model = build_model(about.model, about.image_shape, len(about.classes), seed=0)
     except CheckpointError:
         raise
@@ -49,15 +49,15 @@ def restore_model(path: Path, weights: Mapping[str, Tensor], about: Description)
     return model
 
 
-def _check_fit(path: Path, name: str, stored: Mapping[str, Tensor], outline: Mapping[str, Tensor]) -> None:
+def _check_fit(path: Path, name: str, stored: Mapping[str, Tensor], meta_model: Mapping[str, Tensor]) -> None:
     """Compare a file's tensors with those that its model would have, before there is such a model."""
-    for tensor_name, tensor in outline.items():
+    for tensor_name, tensor in meta_model.items():
         if tensor_name not in stored:
             raise _misfit(path, name, f"{tensor_name} is missing")
         found = stored[tensor_name]
         if found.dtype not in _STORED_AS.get(tensor.dtype, ()) or found.shape != tensor.shape:
             raise _misfit(path, name, f"{tensor_name} is {_form(found)}, needed is {_form(tensor)}")
-    if unknown := [tensor_name for tensor_name in stored if tensor_name not in outline]:
+    if unknown := [tensor_name for tensor_name in stored if tensor_name not in meta_model]:
         raise _misfit(path, name, f"it has no {unknown[0][:100]}")
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from cnnsweep.executors.messages import FromWorker, ToWorker
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class WorkerDied:
     """Sent by the worker pool in place of a message: the worker is gone, for this reason."""
 
     cause: str
@@ -21,7 +21,7 @@ class Worker(Protocol):
     """A worker, which trains a group at a time; compared by identity."""
 
     @property
-    def place(self) -> Place: ...
+    def place(self) -> Slot: ...
 
     @property
     def name(self) -> str:
@@ -29,15 +29,15 @@ class Worker(Protocol):
         ...
 
 
-class Fleet(Protocol):
+class Workers(Protocol):
     """Starts workers and exchanges messages with them; called from one thread."""
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         """The number of workers that there is room for, as far as is known now."""
         ...
 
-    def hire(self) -> Worker | None:
+    def start(self) -> Worker | None:
         """Start a worker, without waiting for it; None while there is no room for a further one.
 
         Raises:
@@ -47,10 +47,10 @@ class Fleet(Protocol):
     def send(self, worker: Worker, message: ToWorker) -> None:
         """Send a message; if the worker is gone, `wait` reports it."""
 
-    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | Lost]]:
+    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | WorkerDied]]:
         """Wait for messages, at most `seconds`; return those of each worker in order."""
 
-    def dismiss(self, worker: Worker) -> None:
+    def stop(self, worker: Worker) -> None:
         """End a worker at once; it sends nothing more, and its slot is free."""
 
     def close(self) -> None:

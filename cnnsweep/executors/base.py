@@ -24,18 +24,18 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cnnsweep.errors import UsageError
-from cnnsweep.executors.options import AUTO, Staff
-from cnnsweep.planning.scheduling import Load, Place
+from cnnsweep.executors.options import AUTO, ExecutorOptions
+from cnnsweep.planning.scheduling import Job, Slot
 from cnnsweep.registry import Component, Registry
-from cnnsweep.training.watcher import Watcher
+from cnnsweep.training.callback import TrainerCallback
 from cnnsweep.types import DatasetChoice, RunGroup
 
 if TYPE_CHECKING:
     import torch
 
     from cnnsweep.storage.checkpoint import LastCheckpoint
-    from cnnsweep.storage.state import SweepHistory
-    from cnnsweep.training.data_module import TrainingTask
+    from cnnsweep.storage.state import SweepState
+    from cnnsweep.training.data_module import DataModule
 
 R = TypeVar("R")
 
@@ -49,22 +49,22 @@ class Placeholder(Enum):
 TASK = Placeholder.TASK
 
 
-class SweepWatcher(Watcher, Protocol):
+class ExecutorCallback(TrainerCallback, Protocol):
     """The callbacks of an executor; called in the parent process only.
 
     Groups that train side by side take turns to call, each about its own runs.
     """
 
-    def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
+    def on_group_start(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
         """Return the checkpoints that the group's runs resume from, by run id; None if no further group is to start."""
 
-    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+    def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
         """Handle a group that could not train fused; its runs start again in these groups, from their checkpoints."""
 
-    def group_lost(self, group: RunGroup, cause: str) -> None:
+    def on_group_lost(self, group: RunGroup, cause: str) -> None:
         """Handle the loss of a worker; its group starts again from the last checkpoints."""
 
-    def worker_said(self, text: str) -> None:
+    def on_log(self, text: str) -> None:
         """Handle a line that a worker printed, or a line about a worker."""
 
 
@@ -76,14 +76,14 @@ class Executor(Protocol):
     """
 
     @property
-    def places(self) -> int: ...
+    def slots(self) -> int: ...
 
     def call(self, function: Callable[..., R], *arguments: object) -> R:
         """Call a function where groups train, to measure their cost there.
 
         Args:
             function: of a module.
-            arguments: TASK stands for the worker's own `TrainingTask`.
+            arguments: TASK stands for the worker's own `DataModule`.
 
         Raises:
             ExecutionError: no worker is left.
@@ -92,7 +92,7 @@ class Executor(Protocol):
         """
         ...
 
-    def execute(self, loads: Sequence[Load], watcher: SweepWatcher) -> None:
+    def execute(self, loads: Sequence[Job], callback: ExecutorCallback) -> None:
         """Train all groups to their ends, or until the watcher starts no further group.
 
         A group that cannot train fused is split, and a group of a dead worker trains again. So every run of every group
@@ -114,7 +114,7 @@ class ExecutorSetup:
 
     Attributes:
         task: the data that all runs share.
-        places: the slots that `ExecutorConfig.places` chose.
+        places: the slots that `ExecutorConfig.slots` chose.
         in_step: groups hold whole trials, also after a split.
         info: takes a line with a detail.
         warning: takes a line that the user should know.
@@ -125,16 +125,16 @@ class ExecutorSetup:
         places_before: the number of slots of the command before; None for the first.
     """
 
-    task: TrainingTask
-    places: tuple[Place, ...]
-    in_step: bool
+    task: DataModule
+    slots: tuple[Slot, ...]
+    lockstep: bool
     info: Callable[[str], None]
     warning: Callable[[str], None]
     device: str = AUTO
     code: tuple[str, ...] = ()
     dataset: DatasetChoice | None = None
     fingerprint: str = ""
-    places_before: int | None = None
+    slots_before: int | None = None
 
 
 class ExecutorConfig(Component):
@@ -149,7 +149,7 @@ class ExecutorConfig(Component):
     threads: int | None = None
 
     @classmethod
-    def from_options(cls, options: Staff) -> ExecutorConfig:
+    def from_options(cls, options: ExecutorOptions) -> ExecutorConfig:
         """Return the executor with those of the options that it has as fields."""
         given = {name: getattr(options, name) for name in ("jobs", "threads", "address", "node_data")}
         return cls(**{name: value for name, value in given.items() if name in cls.model_fields})
@@ -165,7 +165,7 @@ class ExecutorConfig(Component):
         found = choose_devices(wish)
         return found[: self.jobs] if wish == AUTO and isinstance(self.jobs, int) else found
 
-    def choose_places(self, devices: Sequence[torch.device], history: SweepHistory) -> tuple[Place, ...]:
+    def choose_slots(self, devices: Sequence[torch.device], history: SweepState) -> tuple[Slot, ...]:
         """Return the slots, with their devices and threads.
 
         A resumed sweep has as many slots as before, unless `jobs` is given, with as many threads: sums depend on the
@@ -182,7 +182,7 @@ class ExecutorConfig(Component):
                 f"--jobs: found {jobs}, but {count} devices are to be used: give {count}, or fewer devices"
             )
         threads = self.threads or (threads_before if jobs == before else None) or self.default_threads(jobs)
-        return tuple(Place(str(devices[number % len(devices)]), threads) for number in range(jobs))
+        return tuple(Slot(str(devices[number % len(devices)]), threads) for number in range(jobs))
 
     def default_threads(self, jobs: int) -> int:
         """Return the number of threads of each slot, if neither an option nor an earlier command gives it."""
@@ -199,7 +199,7 @@ class ExecutorConfig(Component):
         raise NotImplementedError
 
     def scale_out(
-        self, setup: ExecutorSetup, loads: Sequence[Load], foresee: Callable[[RunGroup, float], Load]
+        self, setup: ExecutorSetup, loads: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
     ) -> Executor | None:
         """Return a larger executor to replace the one that `make` returned, if it is faster; None by default.
 

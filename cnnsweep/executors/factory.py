@@ -11,33 +11,33 @@ from cnnsweep.callbacks import INFO, WARNING
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import code_names
 from cnnsweep.executors.base import EXECUTORS, Executor, ExecutorConfig, ExecutorSetup
-from cnnsweep.executors.options import Staff
-from cnnsweep.planning.scheduling import Load, Place
-from cnnsweep.storage.state import SweepHistory
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.executors.options import ExecutorOptions
+from cnnsweep.planning.scheduling import Job, Slot
+from cnnsweep.storage.state import SweepState
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.devices import describe_device
 from cnnsweep.types import Run, RunGroup
 
 
-def executor_config(staff: Staff) -> ExecutorConfig:
+def executor_config(executor_options: ExecutorOptions) -> ExecutorConfig:
     """Return the executor that the options name.
 
     Raises:
         UsageError: its code cannot be imported.
     """
-    return EXECUTORS.get(staff.executor).from_options(staff)
+    return EXECUTORS.get(executor_options.executor).from_options(executor_options)
 
 
 def make_executor_setup(
     spec: SweepSpec,
     runs: Sequence[Run],
     fingerprint: str,
-    task: TrainingTask,
-    places: Sequence[Place],
-    history: SweepHistory,
+    task: DataModule,
+    slots: Sequence[Slot],
+    history: SweepState,
     log: Callable[[str, int], None],
     *,
-    in_step: bool,
+    lockstep: bool,
 ) -> ExecutorSetup:
     """Return the facts about a sweep that its executor is made for.
 
@@ -47,30 +47,30 @@ def make_executor_setup(
     """
     return ExecutorSetup(
         task,
-        tuple(places),
-        in_step=in_step,
+        tuple(slots),
+        lockstep=lockstep,
         info=lambda text: log(text, INFO),
         warning=lambda text: log(text, WARNING),
         device=spec.device,
         code=(*code_names(spec, runs), *(metric.name for metric in spec.metrics)),
         dataset=spec.dataset_choice,
         fingerprint=fingerprint,
-        places_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
+        slots_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
     )
 
 
-def describe_places(places: Sequence[Place]) -> str:
+def describe_slots(slots: Sequence[Slot]) -> str:
     """Return where groups train, in words."""
-    if len(places) == 1:
-        return describe_device(torch.device(places[0].device))
-    counts = Counter(places)
-    if len({place.device for place in places}) == 1 and places[0].device == "cpu":
-        threads = places[0].threads
-        return f"cpu ({len(places)} processes of {threads} thread{'s' if threads != 1 else ''})"
+    if len(slots) == 1:
+        return describe_device(torch.device(slots[0].device))
+    counts = Counter(slots)
+    if len({place.device for place in slots}) == 1 and slots[0].device == "cpu":
+        threads = slots[0].threads
+        return f"cpu ({len(slots)} processes of {threads} thread{'s' if threads != 1 else ''})"
     return ", ".join(f"{count} × {place.device}" if count > 1 else place.device for place, count in counts.items())
 
 
-class Workforce:
+class ExecutorFactory:
     """The executor of a sweep; a larger one replaces it if that is faster.
 
     Attributes:
@@ -81,18 +81,18 @@ class Workforce:
     def __init__(self, config: ExecutorConfig, setup: ExecutorSetup) -> None:
         self._config = config
         self._setup = setup
-        self._may_grow = True
+        self._may_scale_out = True
         self.executor: Executor = config.make(setup)
         self.description: str | None = getattr(self.executor, "description", None)
 
-    def grow_for(self, loads: Sequence[Load], foresee: Callable[[RunGroup, float], Load]) -> bool:
+    def maybe_scale_out(self, jobs: Sequence[Job], foresee: Callable[[RunGroup, float], Job]) -> bool:
         """Return True if a larger executor, which trains these jobs faster, has taken over; asked once only.
 
         Args:
             foresee: returns the job of a group, given the seconds of a step.
         """
-        may_grow, self._may_grow = self._may_grow, False
-        larger = self._config.scale_out(self._setup, loads, foresee) if may_grow else None
+        may_scale_out, self._may_scale_out = self._may_scale_out, False
+        larger = self._config.scale_out(self._setup, jobs, foresee) if may_scale_out else None
         if larger is None:
             return False
         self.executor.close()

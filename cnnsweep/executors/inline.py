@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from cnnsweep.executors.base import TASK, R, SweepWatcher
+from cnnsweep.executors.base import TASK, ExecutorCallback, R
 from cnnsweep.executors.split_group import split
-from cnnsweep.planning.scheduling import Load
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.planning.scheduling import Job
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.trainer import GroupError, train_group
 
 
@@ -21,29 +21,29 @@ class InProcessExecutor:
         in_step: groups hold whole trials, also after a split.
     """
 
-    places = 1
+    slots = 1
 
-    def __init__(self, task: TrainingTask, *, in_step: bool = False) -> None:
+    def __init__(self, task: DataModule, *, lockstep: bool = False) -> None:
         self._task = task
-        self._in_step = in_step
+        self._lockstep = lockstep
 
     def call(self, function: Callable[..., R], *arguments: object) -> R:
         """See `Executor.call`."""
         return function(*(self._task if argument is TASK else argument for argument in arguments))
 
-    def execute(self, loads: Sequence[Load], watcher: SweepWatcher) -> None:
+    def execute(self, loads: Sequence[Job], callback: ExecutorCallback) -> None:
         """See `Executor.execute`."""
         waiting = deque(load.group for load in loads)
         while waiting:
             group = waiting.popleft()
-            checkpoints = watcher.group_starts(group)
+            checkpoints = callback.on_group_start(group)
             if checkpoints is None:
                 return
             try:
-                train_group(group, self._task, watcher, checkpoints)
+                train_group(group, self._task, callback, checkpoints)
             except GroupError as error:
-                parts = split(error.remaining, is_memory=error.is_memory, in_step=self._in_step)
-                watcher.group_splits(parts, str(error))
+                parts = split(error.remaining, is_memory=error.is_memory, lockstep=self._lockstep)
+                callback.on_group_split(parts, str(error))
             else:
                 continue
             if self._task.device.type == "cuda":

@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 from cnnsweep.errors import UsageError
 from cnnsweep.executors.base import Executor, ExecutorConfig, ExecutorSetup
 from cnnsweep.executors.options import AUTO
-from cnnsweep.planning.scheduling import Load, Place
+from cnnsweep.planning.scheduling import Job, Slot
 from cnnsweep.types import RunGroup
 
 if TYPE_CHECKING:
     import torch
 
-    from cnnsweep.storage.state import SweepHistory
+    from cnnsweep.storage.state import SweepState
 
 
 class Inline(ExecutorConfig, name="inline"):
     """This process, one group after the other."""
 
-    def choose_places(self, devices: Sequence[torch.device], history: SweepHistory) -> tuple[Place, ...]:
+    def choose_slots(self, devices: Sequence[torch.device], history: SweepState) -> tuple[Slot, ...]:
         if self.jobs not in (AUTO, 1):
             raise UsageError(f"--jobs: found {self.jobs}, but the executor 'inline' trains one group at a time")
-        return ExecutorConfig(jobs=1, threads=self.threads).choose_places(devices, history)
+        return ExecutorConfig(jobs=1, threads=self.threads).choose_slots(devices, history)
 
     def make(self, setup: ExecutorSetup) -> Executor:
         from cnnsweep.executors.inline import InProcessExecutor
 
-        return InProcessExecutor(setup.task, in_step=setup.in_step)
+        return InProcessExecutor(setup.task, lockstep=setup.lockstep)
 
 
 class Local(ExecutorConfig, name="local"):
@@ -36,17 +36,17 @@ class Local(ExecutorConfig, name="local"):
 
     def make(self, setup: ExecutorSetup) -> Executor:
         from cnnsweep.executors.inline import InProcessExecutor
-        from cnnsweep.executors.local_processes import ProcessFleet
+        from cnnsweep.executors.local_processes import LocalWorkers
         from cnnsweep.executors.pool import PoolExecutor
 
-        if len(setup.places) == 1:
-            return InProcessExecutor(setup.task, in_step=setup.in_step)
-        return PoolExecutor(ProcessFleet(setup.places, setup.task), in_step=setup.in_step)
+        if len(setup.slots) == 1:
+            return InProcessExecutor(setup.task, lockstep=setup.lockstep)
+        return PoolExecutor(LocalWorkers(setup.slots, setup.task), lockstep=setup.lockstep)
 
     def scale_out(
-        self, setup: ExecutorSetup, loads: Sequence[Load], foresee: Callable[[RunGroup, float], Load]
+        self, setup: ExecutorSetup, loads: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
     ) -> Executor | None:
         from cnnsweep.executors.scale_out import faster_pool
 
-        is_free = self.jobs == AUTO and self.threads is None and len(setup.places) == 1
+        is_free = self.jobs == AUTO and self.threads is None and len(setup.slots) == 1
         return faster_pool(setup, loads, foresee) if is_free else None

@@ -16,12 +16,12 @@ from typing import IO
 
 from cnnsweep.datasets.shared_memory import SharedMemory
 from cnnsweep.errors import ExecutionError
-from cnnsweep.executors.backend import Lost, Worker
+from cnnsweep.executors.backend import Worker, WorkerDied
 from cnnsweep.executors.local_worker import SIGNALS
-from cnnsweep.executors.messages import FromWorker, Said, ToWorker, pack, unpack
+from cnnsweep.executors.messages import FromWorker, LogLine, ToWorker, pack, unpack
 from cnnsweep.executors.shared_memory_task import with_mapped_images
-from cnnsweep.planning.scheduling import Place
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.planning.scheduling import Slot
+from cnnsweep.training.data_module import DataModule
 
 # A worker imports what its parent would, and nothing that happens to lie in the current folder.
 _PROGRAM = """
@@ -34,17 +34,17 @@ _ENDING_S = 5.0  # that a process may take to end which has hung up
 _LONGEST_LINE = 2_000  # characters that are passed on of a line that a worker prints
 
 
-class ProcessFleet:
-    """One process for each place; see `Fleet`.
+class LocalWorkers:
+    """One process for each place; see `Workers`.
 
     Args:
         places: the device and CPU threads of each worker; together at most as many threads as there are cores.
     """
 
-    def __init__(self, places: Sequence[Place], task: TrainingTask) -> None:
+    def __init__(self, slots: Sequence[Slot], task: DataModule) -> None:
         if not hasattr(socket, "socketpair") or sys.platform == "win32":
             raise ExecutionError("--jobs: worker processes need Linux or macOS; leave it out, or use --executor ray")
-        self._all_places = tuple(places)
+        self._all_places = tuple(slots)
         self._task = task
         self._packed: dict[str, _PackedTask] = {}  # by device
         self._workers: dict[int, _Process] = {}  # by the number of the place
@@ -52,11 +52,11 @@ class ProcessFleet:
         self._their_lifeline, self._lifeline = os.pipe()
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         return len(self._all_places)
 
-    def hire(self) -> Worker | None:
-        """See `Fleet`, as for the following."""
+    def start(self) -> Worker | None:
+        """See `Workers`, as for the following."""
         free = [number for number in range(len(self._all_places)) if number not in self._workers]
         if not free:
             return None
@@ -74,17 +74,17 @@ class ProcessFleet:
         assert isinstance(worker, _Process)
         worker.send(pack(message))
 
-    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | Lost]]:
+    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | WorkerDied]]:
         sources = {source: worker for worker in self._workers.values() for source in worker.sources}
-        heard: list[tuple[Worker, FromWorker | Lost]] = []
+        heard: list[tuple[Worker, FromWorker | WorkerDied]] = []
         for source in wait(list(sources), seconds):  # type: ignore[arg-type]  # typeshed leaves out what has a fileno
             worker = sources[source]  # type: ignore[index]
             heard += [(worker, message) for message in worker.read(source)]
-            if any(isinstance(message, Lost) for of, message in heard if of is worker):
-                self.dismiss(worker)
+            if any(isinstance(message, WorkerDied) for of, message in heard if of is worker):
+                self.stop(worker)
         return heard
 
-    def dismiss(self, worker: Worker) -> None:
+    def stop(self, worker: Worker) -> None:
         for number, one in list(self._workers.items()):
             if one is worker:
                 del self._workers[number]
@@ -114,7 +114,7 @@ class _PackedTask:
     descriptors: tuple[int, ...]
 
     @classmethod
-    def of(cls, task: TrainingTask, device: str) -> _PackedTask:
+    def of(cls, task: DataModule, device: str) -> _PackedTask:
         mapped, descriptors = with_mapped_images(task, device)
         memory = SharedMemory.holding(pack(mapped))
         return cls(memory, (memory.descriptor, *descriptors))
@@ -123,7 +123,7 @@ class _PackedTask:
 class _Process:
     """A worker process, from the parent's side."""
 
-    def __init__(self, place: Place, task: _PackedTask, lifeline: int) -> None:
+    def __init__(self, place: Slot, task: _PackedTask, lifeline: int) -> None:
         self.place = place
         ours, theirs = socket.socketpair()
         threads = str(place.threads)
@@ -163,14 +163,14 @@ class _Process:
             except OSError:
                 return
 
-    def read(self, source: object) -> Iterator[FromWorker | Lost]:
+    def read(self, source: object) -> Iterator[FromWorker | WorkerDied]:
         """Return the messages from a source that is ready."""
         if self._connection is not None and source is self._connection:
             try:
                 yield unpack(self._connection.recv_bytes())
             except (EOFError, OSError):
                 yield from self._printed()
-                yield Lost(self._how_it_ended())
+                yield WorkerDied(self._how_it_ended())
         elif source is self._output:
             yield from self._printed()
 
@@ -186,7 +186,7 @@ class _Process:
             source.close()
         self._connection = self._output = None
 
-    def _printed(self) -> Iterator[Said]:
+    def _printed(self) -> Iterator[LogLine]:
         """Return the whole lines that were printed, and an unfinished last line once the process has ended."""
         if self._output is None:
             return
@@ -198,7 +198,7 @@ class _Process:
             *lines, self._line = (self._line + content).split(b"\n")
             for line in lines:
                 if text := line.decode(errors="replace").rstrip()[:_LONGEST_LINE]:
-                    yield Said(text)
+                    yield LogLine(text)
             if self._output is None:
                 return
 

@@ -46,7 +46,7 @@ def _serve(connection: Connection, task_descriptor: int, threads: int) -> None:
     import torch
 
     from cnnsweep.datasets.shared_memory import SharedMemory
-    from cnnsweep.executors.messages import FromWorker, Ready, ToWorker, Unfit, pack, unpack
+    from cnnsweep.executors.messages import FromWorker, Ready, StartupFailed, ToWorker, pack, unpack
     from cnnsweep.executors.shared_memory_task import with_images
     from cnnsweep.executors.worker import Disconnected, serve
     from cnnsweep.training.failures import one_line
@@ -78,7 +78,7 @@ def _serve(connection: Connection, task_descriptor: int, threads: int) -> None:
             if task.device.type == "cuda":
                 torch.cuda.set_device(task.device)
         except Exception as error:
-            channel.send(Unfit(one_line(error)))
+            channel.send(StartupFailed(one_line(error)))
             return
         channel.send(Ready(f"worker process {os.getpid()}"))
         serve(channel, task)

@@ -49,7 +49,7 @@ class Decisions:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class Shutdown:
     """To a worker: exit, no work is left."""
 
 
@@ -61,7 +61,7 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfit:
+class StartupFailed:
     """Sent by a worker that cannot train, with the reason; it exits."""
 
     cause: str
@@ -93,13 +93,13 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """See `Watcher.run_ended`."""
+    """See `TrainerCallback.on_run_end`."""
 
     outcome: RunOutcome
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class LogLine:
     """A line that was printed on the worker's side."""
 
     text: str
@@ -133,9 +133,19 @@ class Raised:
     error: Exception
 
 
-ToWorker = Train | Call | Decisions | Leave
+ToWorker = Train | Call | Decisions | Shutdown
 FromWorker = (
-    Ready | Unfit | BatchesDone | EpochEnded | Resumed | RunEnded | Said | GroupEnded | GroupFailed | Returned | Raised
+    Ready
+    | StartupFailed
+    | BatchesDone
+    | EpochEnded
+    | Resumed
+    | RunEnded
+    | LogLine
+    | GroupEnded
+    | GroupFailed
+    | Returned
+    | Raised
 )
 
 

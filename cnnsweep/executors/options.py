@@ -14,7 +14,7 @@ INLINE, LOCAL, RAY = "inline", "local", "ray"
 
 
 @dataclass(frozen=True, slots=True)
-class Staff:
+class ExecutorOptions:
     """The options of an executor; each takes those that it has as fields.
 
     Attributes:
@@ -32,9 +32,9 @@ class Staff:
     node_data: Path | None = None
 
 
-def make_staff(
+def make_executor_options(
     jobs: int | str, threads: int | None, executor: str, address: str | None, node_data: str | Path | None
-) -> Staff:
+) -> ExecutorOptions:
     """Return the options of an executor, checked.
 
     Raises:
@@ -47,7 +47,7 @@ def make_staff(
     check_executor("executor", executor)
     if (address is not None or node_data is not None) and is_of_this_machine(executor):
         raise UsageError(f"address and node_data: are about a Ray cluster; add executor='{RAY}'")
-    return Staff(jobs, threads, executor, address, None if node_data is None else Path(node_data))
+    return ExecutorOptions(jobs, threads, executor, address, None if node_data is None else Path(node_data))
 
 
 def check_executor(option: str, name: object) -> None:

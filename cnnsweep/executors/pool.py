@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from cnnsweep.errors import ExecutionError
-from cnnsweep.executors.backend import Fleet, Lost, Worker
-from cnnsweep.executors.base import R, SweepWatcher
+from cnnsweep.executors.backend import Worker, WorkerDied, Workers
+from cnnsweep.executors.base import ExecutorCallback, R
 from cnnsweep.executors.messages import (
     BatchesDone,
     Call,
@@ -21,17 +21,17 @@ from cnnsweep.executors.messages import (
     FromWorker,
     GroupEnded,
     GroupFailed,
+    LogLine,
     Raised,
     Ready,
     Resumed,
     Returned,
     RunEnded,
-    Said,
+    StartupFailed,
     Train,
-    Unfit,
 )
 from cnnsweep.executors.split_group import split
-from cnnsweep.planning.scheduling import Assignment, Load, Queue
+from cnnsweep.planning.scheduling import Assignment, Job, Queue
 from cnnsweep.training.trial_slots import only
 from cnnsweep.types import FailureKind, Run, RunGroup, RunOutcome, RunStatus
 
@@ -57,7 +57,7 @@ class _Training:
     losses: int
 
     @property
-    def load(self) -> Load:
+    def load(self) -> Job:
         return self.assignment.load
 
 
@@ -69,7 +69,7 @@ class _Round:
         losses: of the groups that wait again, by the ids of their runs.
     """
 
-    watcher: SweepWatcher
+    callback: ExecutorCallback
     queue: Queue
     busy: dict[Worker, _Training] = field(default_factory=dict)
     losses: dict[frozenset[str], int] = field(default_factory=dict)
@@ -82,9 +82,9 @@ class PoolExecutor:
         in_step: see `InProcessExecutor`.
     """
 
-    def __init__(self, fleet: Fleet, *, in_step: bool = False) -> None:
+    def __init__(self, fleet: Workers, *, lockstep: bool = False) -> None:
         self._fleet = fleet
-        self._in_step = in_step
+        self._lockstep = lockstep
         self._starting: list[Worker] = []
         self._idle: dict[Worker, float] = {}  # since when
         self._names: dict[Worker, str] = {}
@@ -98,8 +98,8 @@ class PoolExecutor:
         return getattr(self._fleet, "description", None)
 
     @property
-    def places(self) -> int:
-        return self._fleet.places
+    def slots(self) -> int:
+        return self._fleet.slots
 
     def call(self, function: Callable[..., R], *arguments: object) -> R:
         """See `Executor.call`."""
@@ -107,7 +107,7 @@ class PoolExecutor:
 
     def call_everywhere(self, function: Callable[..., R], *arguments: object) -> list[R]:
         """Call a function, as `call` does, on every slot at the same time; return all results."""
-        return self._call(self.places, Call(function, arguments))
+        return self._call(self.slots, Call(function, arguments))
 
     def _call(self, count: int, call: Call) -> list[Any]:
         answers: list[Returned | Raised] = []
@@ -128,7 +128,7 @@ class PoolExecutor:
                             answers.append(message)
                             calling.remove(worker)
                             self._idle[worker] = time.monotonic()
-                        case Lost(cause) if worker in calling:
+                        case WorkerDied(cause) if worker in calling:
                             calling.remove(worker)
                             losses += 1
                             if losses == _MOST_LOSSES:
@@ -137,13 +137,13 @@ class PoolExecutor:
                             self._hear_of_worker(worker, message)
         except BaseException:
             for worker in calling:
-                self._fleet.dismiss(worker)
+                self._fleet.stop(worker)
             raise
         return [_value(answer) for answer in answers]
 
-    def execute(self, loads: Sequence[Load], watcher: SweepWatcher) -> None:
+    def execute(self, loads: Sequence[Job], callback: ExecutorCallback) -> None:
         """See `Executor.execute`."""
-        this = _Round(watcher, Queue(loads))
+        this = _Round(callback, Queue(loads))
         try:
             while this.queue or this.busy:
                 self._hire(len(this.queue), len(this.busy))
@@ -173,7 +173,7 @@ class PoolExecutor:
             raise ExecutionError(f"no worker can be started: {self._why_none_starts}")
         while len(self._starting) + len(self._idle) < wanted and self._failed_starts < _MOST_LOSSES:
             try:
-                worker = self._fleet.hire()
+                worker = self._fleet.start()
             except ExecutionError as error:
                 if not (self._starting or self._idle or busy):
                     raise
@@ -188,7 +188,7 @@ class PoolExecutor:
         """End the workers for which no work is left."""
         for worker in [one for one, since in self._idle.items() if time.monotonic() - since > _IDLE_S]:
             del self._idle[worker]
-            self._fleet.dismiss(worker)
+            self._fleet.stop(worker)
 
     def _hand_out(self, this: _Round) -> None:
         """Give every idle worker a group that suits it, until the watcher starts no further group."""
@@ -201,7 +201,7 @@ class PoolExecutor:
                 if not this.queue:
                     return
                 continue
-            checkpoints = this.watcher.group_starts(load.group)
+            checkpoints = this.callback.on_group_start(load.group)
             if checkpoints is None:
                 this.queue = Queue([])
                 return
@@ -213,27 +213,27 @@ class PoolExecutor:
 
     @property
     def _progress_every_s(self) -> float:
-        return max(_PROGRESS_EVERY_S, self._fleet.places / _PROGRESS_A_SECOND)
+        return max(_PROGRESS_EVERY_S, self._fleet.slots / _PROGRESS_A_SECOND)
 
-    def _hear(self, this: _Round, worker: Worker, message: FromWorker | Lost) -> None:
-        watcher = this.watcher
+    def _hear(self, this: _Round, worker: Worker, message: FromWorker | WorkerDied) -> None:
+        callback = this.callback
         match message:
-            case Lost(cause) if worker in this.busy:
+            case WorkerDied(cause) if worker in this.busy:
                 self._failed_starts = 0  # this one could be started
                 self._lose(this, this.busy.pop(worker), self._name(worker), cause)
                 self._names.pop(worker, None)
-            case Said(text) if worker not in self._starting:
-                watcher.worker_said(f"{self._name(worker)}: {text}")
+            case LogLine(text) if worker not in self._starting:
+                callback.on_log(f"{self._name(worker)}: {text}")
             case BatchesDone(run_ids, epoch, done, total):
-                watcher.batches_done(run_ids, epoch, done, total)
+                callback.on_batch_end(run_ids, epoch, done, total)
             case Resumed(run_ids):
-                self._fleet.send(worker, Decisions(watcher.resumed(run_ids)))
+                self._fleet.send(worker, Decisions(callback.on_resume(run_ids)))
             case EpochEnded(reports):
                 this.busy[worker].losses = 0
-                self._fleet.send(worker, Decisions(watcher.epoch_ended(reports)))
+                self._fleet.send(worker, Decisions(callback.on_epoch_end(reports)))
             case RunEnded(outcome):
                 this.busy[worker].left.pop(outcome.run_id, None)
-                watcher.run_ended(outcome)
+                callback.on_run_end(outcome)
             case GroupEnded():
                 ended = this.busy.pop(worker).assignment
                 this.queue.learn(ended.place, ended.load, time.monotonic() - ended.since)
@@ -245,7 +245,7 @@ class PoolExecutor:
             case _:
                 self._hear_of_worker(worker, message)
 
-    def _hear_of_worker(self, worker: Worker, message: FromWorker | Lost) -> None:
+    def _hear_of_worker(self, worker: Worker, message: FromWorker | WorkerDied) -> None:
         """Handle a message from a worker that trains nothing."""
         match message:
             case Ready(name):
@@ -254,23 +254,23 @@ class PoolExecutor:
                 self._names[worker] = name
                 self._last_words.pop(worker, None)
                 self._failed_starts = 0
-            case Unfit(cause):
-                self._fleet.dismiss(worker)
+            case StartupFailed(cause):
+                self._fleet.stop(worker)
                 self._last_words.pop(worker, None)
                 self._note_failed_start(worker, f"cannot train: {cause}")
-            case Lost(cause) if worker in self._starting:
+            case WorkerDied(cause) if worker in self._starting:
                 words = self._last_words.pop(worker, "")
                 self._note_failed_start(worker, cause + (f" ({words})" if words else ""))
-            case Lost():
+            case WorkerDied():
                 self._idle.pop(worker, None)
                 self._names.pop(worker, None)
-            case Said(text) if worker in self._starting:
+            case LogLine(text) if worker in self._starting:
                 self._last_words[worker] = text
 
-    def _divide(self, this: _Round, load: Load, remaining: RunGroup, cause: str, *, is_memory: bool) -> None:
-        parts = split(remaining, is_memory=is_memory, in_step=self._in_step)
-        this.watcher.group_splits(parts, cause)
-        this.queue.put_back([Load(part, _share(load, part)) for part in parts])
+    def _divide(self, this: _Round, load: Job, remaining: RunGroup, cause: str, *, is_memory: bool) -> None:
+        parts = split(remaining, is_memory=is_memory, lockstep=self._lockstep)
+        this.callback.on_group_split(parts, cause)
+        this.queue.put_back([Job(part, _share(load, part)) for part in parts])
 
     def _lose(self, this: _Round, lost: _Training, name: str, cause: str) -> None:
         """Put the group of a dead worker back into the queue."""
@@ -279,9 +279,9 @@ class PoolExecutor:
         group = only(lost.load.group, lost.left)
         losses = lost.losses + 1
         if losses < _MOST_LOSSES:
-            this.watcher.group_lost(group, f"{name} {cause}")
+            this.callback.on_group_lost(group, f"{name} {cause}")
             this.losses[frozenset(lost.left)] = losses
-            this.queue.put_back([Load(group, _share(lost.load, group))])
+            this.queue.put_back([Job(group, _share(lost.load, group))])
             return
         # Without names: runs that fail alike have equal causes.
         cause = f"{losses} workers were lost without an epoch in between, the last of them {cause}"
@@ -289,7 +289,9 @@ class PoolExecutor:
             self._divide(this, lost.load, group, cause, is_memory=True)
             return
         for run in group.runs:
-            this.watcher.run_ended(RunOutcome(run.id, RunStatus.FAILED, f"{cause}; {_HINT}", None, FailureKind.KILLED))
+            this.callback.on_run_end(
+                RunOutcome(run.id, RunStatus.FAILED, f"{cause}; {_HINT}", None, FailureKind.KILLED)
+            )
 
     def _note_failed_start(self, worker: Worker, cause: str) -> None:
         self._starting.remove(worker)
@@ -306,7 +308,7 @@ def _value(answer: Returned | Raised) -> Any:
     return answer.value
 
 
-def _share(load: Load, part: RunGroup) -> float | None:
+def _share(load: Job, part: RunGroup) -> float | None:
     """Return the expected seconds of a part of a group."""
     if load.seconds is None:
         return None

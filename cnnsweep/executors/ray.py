@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cnnsweep.errors import UsageError
 from cnnsweep.executors.base import Executor, ExecutorConfig, ExecutorSetup
 from cnnsweep.executors.options import AUTO
-from cnnsweep.executors.ray_options import ClusterWish, NodeData
+from cnnsweep.executors.ray_options import NodeData, RayOptions
 
 if TYPE_CHECKING:
     import torch
@@ -39,25 +39,25 @@ class Ray(ExecutorConfig, name="ray"):
 
     def make(self, setup: ExecutorSetup) -> Executor:
         try:
-            from cnnsweep.executors.ray_backend import RayFleet
+            from cnnsweep.executors.ray_backend import RayWorkers
         except ModuleNotFoundError as error:
             if error.name != "ray":
                 raise
             raise UsageError("--executor ray needs Ray: pip install 'cnnsweep[ray]'") from None
         from cnnsweep.executors.pool import PoolExecutor
 
-        return PoolExecutor(RayFleet(setup.task, self._options(setup), setup.warning), in_step=setup.in_step)
+        return PoolExecutor(RayWorkers(setup.task, self._options(setup), setup.warning), lockstep=setup.lockstep)
 
-    def _options(self, setup: ExecutorSetup) -> ClusterWish:
+    def _options(self, setup: ExecutorSetup) -> RayOptions:
         data, code = None, setup.code
         if self.node_data is not None and setup.dataset is not None:
             data = NodeData(setup.dataset, self.node_data, setup.fingerprint)
             code = (*code, setup.dataset.name)
-        return ClusterWish(
+        return RayOptions(
             address=self.address,
             jobs=None if self.jobs == AUTO else int(self.jobs),
-            places=setup.places_before,
-            threads=setup.places[0].threads,
+            slots=setup.slots_before,
+            threads=setup.slots[0].threads,
             device=setup.device,
             code=code,
             node_data=data,

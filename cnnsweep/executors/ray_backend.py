@@ -15,15 +15,24 @@ from ray import cloudpickle
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import ExecutionError, UsageError
 from cnnsweep.executors import ray_actor
-from cnnsweep.executors.backend import Lost, Worker
-from cnnsweep.executors.messages import BatchesDone, FromWorker, RunEnded, Said, ToWorker, Unfit, pack, unpack
+from cnnsweep.executors.backend import Worker, WorkerDied
+from cnnsweep.executors.messages import (
+    BatchesDone,
+    FromWorker,
+    LogLine,
+    RunEnded,
+    StartupFailed,
+    ToWorker,
+    pack,
+    unpack,
+)
 from cnnsweep.executors.ray_connection import Connection
 from cnnsweep.executors.ray_errors import how_it_was_lost
-from cnnsweep.executors.ray_options import ClusterWish
+from cnnsweep.executors.ray_options import RayOptions
 from cnnsweep.executors.ray_task import Surroundings, store
 from cnnsweep.formatting.numbers import count_text
-from cnnsweep.planning.scheduling import Place
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.planning.scheduling import Slot
+from cnnsweep.training.data_module import DataModule
 
 _LOOK_EVERY_S = 1.0  # at what is free in the cluster
 _LONG_S = 30.0  # of waiting for a node before it is reported
@@ -31,13 +40,13 @@ _CANNOT_SEND = (
     "--executor ray: the images do not fit in memory, so they cannot be sent to a cluster; put them on every node, in "
     "a folder of the same name, and add --node-data FOLDER"
 )
-_TELLING = (BatchesDone, RunEnded, Said)  # after these a worker goes on; after all else it waits for the parent
+_TELLING = (BatchesDone, RunEnded, LogLine)  # after these a worker goes on; after all else it waits for the parent
 
 cloudpickle.register_pickle_by_value(ray_actor)  # so that it reaches nodes that have no cnnsweep
 
 
-class RayFleet:
-    """One actor for each worker; see `Fleet`.
+class RayWorkers:
+    """One actor for each worker; see `Workers`.
 
     Without a number of jobs it uses all free resources, also those of nodes that join. With one, workers without room
     wait in the cluster's queue, so that an autoscaler adds nodes.
@@ -49,13 +58,13 @@ class RayFleet:
         CnnSweepError: see `Connection`.
     """
 
-    def __init__(self, task: TrainingTask, wish: ClusterWish, tell: Callable[[str], None]) -> None:
+    def __init__(self, task: DataModule, wish: RayOptions, tell: Callable[[str], None]) -> None:
         self._wish = wish
         self._tell = tell
         self._connection = Connection(wish.address, (wish.jobs or 0) * wish.threads, wish.code)
         try:
             self._device = _choose_device(wish.device)
-            if isinstance(task.images, StreamedImages) and wish.node_data is None and not self._connection.is_own:
+            if isinstance(task.images, StreamedImages) and wish.node_data is None and not self._connection.is_custom:
                 raise UsageError(_CANNOT_SEND)
             self._objects = store(task, wish.node_data, self._surroundings())
         except BaseException:
@@ -66,27 +75,27 @@ class RayFleet:
         self._unfit: dict[str, str] = {}  # by id of the node: why it cannot train
         self._room, self._next_look = 0, 0.0
         self._has_told, self._next_count = False, 0.0
-        self._places = wish.jobs or wish.places or max(1, self._capacity())
+        self._places = wish.jobs or wish.slots or max(1, self._capacity())
 
     @property
     def description(self) -> str:
         """Name of the worker, in words."""
         workers = count_text(self._places, "worker")
         each = "a GPU each" if self._device != "cpu" else f"{count_text(self._wish.threads, 'thread')} each"
-        return f"{workers} of a Ray cluster{' on this machine' if self._connection.is_own else ''}, {each}"
+        return f"{workers} of a Ray cluster{' on this machine' if self._connection.is_custom else ''}, {each}"
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         return self._places
 
-    def hire(self) -> Worker | None:
-        """See `Fleet`, as for the following."""
+    def start(self) -> Worker | None:
+        """See `Workers`, as for the following."""
         if not self._has_room():
             return None
         if self._unfit and not self._capacity():
             raise ExecutionError(f"no node of the cluster can train: {next(iter(self._unfit.values()))}")
         self._room -= 1
-        place = Place(self._device, self._wish.threads)
+        place = Slot(self._device, self._wish.threads)
         worker = _Actor(place, self._start(), self._heard)
         self._workers.add(worker)
         return worker
@@ -96,8 +105,8 @@ class RayFleet:
         if worker in self._workers:
             worker.exchange(pack(message))
 
-    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | Lost]]:
-        heard: list[tuple[Worker, FromWorker | Lost]] = []
+    def wait(self, seconds: float) -> Sequence[tuple[Worker, FromWorker | WorkerDied]]:
+        heard: list[tuple[Worker, FromWorker | WorkerDied]] = []
         end = time.monotonic() + seconds
         while not heard:
             try:
@@ -109,7 +118,7 @@ class RayFleet:
         self._tell_of_long_waits()
         return heard
 
-    def dismiss(self, worker: Worker) -> None:
+    def stop(self, worker: Worker) -> None:
         assert isinstance(worker, _Actor)
         if worker in self._workers:
             self._workers.remove(worker)
@@ -124,7 +133,7 @@ class RayFleet:
         self._connection.close()
 
     def _surroundings(self) -> Surroundings:
-        return Surroundings.here() if self._connection.is_own else Surroundings(self._connection.code)
+        return Surroundings.here() if self._connection.is_custom else Surroundings(self._connection.code)
 
     def _start(self) -> Any:
         """Return an actor that will be started as soon as a node has room for it."""
@@ -163,18 +172,18 @@ class RayFleet:
         slots = int(resources.get("CPU", 0)) // self._wish.threads
         return slots if self._device == "cpu" else min(slots, int(resources.get("GPU", 0)))
 
-    def _read(self, worker: _Actor, future: Future[Any]) -> Iterator[FromWorker | Lost]:
+    def _read(self, worker: _Actor, future: Future[Any]) -> Iterator[FromWorker | WorkerDied]:
         """Return the messages of a finished call, and let the worker continue."""
         if (error := future.exception()) is not None:
-            self.dismiss(worker)
-            yield Lost(how_it_was_lost(error, worker.address))
+            self.stop(worker)
+            yield WorkerDied(how_it_was_lost(error, worker.address))
             return
         if isinstance(future.result(), tuple):
             worker.be_at(*future.result())
             return
         contents: list[bytes | str] = future.result()
-        messages = [unpack(one) if isinstance(one, bytes) else Unfit(one) for one in contents]
-        if any(isinstance(message, Unfit) for message in messages) and worker.node:
+        messages = [unpack(one) if isinstance(one, bytes) else StartupFailed(one) for one in contents]
+        if any(isinstance(message, StartupFailed) for message in messages) and worker.node:
             self._unfit[worker.node] = f"{worker.address}: {messages[-1].cause}"
         if all(isinstance(message, _TELLING) for message in messages):
             worker.exchange(None)
@@ -209,7 +218,7 @@ class _Actor:
         node: the id of its node; empty until it has one.
     """
 
-    def __init__(self, place: Place, actor: Any, heard: _Heard) -> None:
+    def __init__(self, place: Slot, actor: Any, heard: _Heard) -> None:
         self.place = place
         self.since = time.monotonic()
         self.node = self.address = ""

@@ -79,11 +79,11 @@ class Connection:
         self._mode_before = os.environ.get("RAY_AUTH_MODE")
         self._may_shut_down = not ray.is_initialized()
         address = address or os.environ.get("RAY_ADDRESS") or None
-        self.is_own = address in (None, "local") if self._may_shut_down else _own.is_running
+        self.is_custom = address in (None, "local") if self._may_shut_down else _own.is_running
         if not self._may_shut_down:
             return
         try:
-            if self.is_own:
+            if self.is_custom:
                 self._start(cores)
             else:
                 assert address is not None

@@ -23,7 +23,7 @@ class NodeData:
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterWish:
+class RayOptions:
     """Address and resources of a Ray cluster.
 
     Attributes:
@@ -38,7 +38,7 @@ class ClusterWish:
 
     address: str | None = None
     jobs: int | None = None
-    places: int | None = None
+    slots: int | None = None
     threads: int = 1
     device: str = "auto"
     code: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ from cnnsweep.errors import DataError
 from cnnsweep.executors.messages import pack, unpack
 from cnnsweep.executors.ray_options import NodeData
 from cnnsweep.plugins import find_moved_code
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Surroundings:
         sys.path.extend(folder for folder in self.path if folder not in sys.path)
 
 
-def store(task: TrainingTask, node_data: NodeData | None, surroundings: Surroundings) -> tuple[Any, ...]:
+def store(task: DataModule, node_data: NodeData | None, surroundings: Surroundings) -> tuple[Any, ...]:
     """Put the task into the object store; return references to its parts.
 
     Args:
@@ -79,7 +79,7 @@ def store(task: TrainingTask, node_data: NodeData | None, surroundings: Surround
     return (ray.put(pack((own_task, surroundings))), *objects)
 
 
-def load(objects: Sequence[Any], device: str, threads: int) -> TrainingTask:
+def load(objects: Sequence[Any], device: str, threads: int) -> DataModule:
     """Return the task on a node.
 
     Args:
@@ -89,7 +89,7 @@ def load(objects: Sequence[Any], device: str, threads: int) -> TrainingTask:
     Raises:
         DataError: the data set of the node is missing, or another one.
     """
-    task: TrainingTask
+    task: DataModule
     task, surroundings = unpack(ray.get(objects[0]))
     surroundings.enter()
     images: Any = task.images

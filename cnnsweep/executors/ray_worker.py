@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import ray
 import torch
 
-from cnnsweep.executors.messages import FromWorker, Ready, Said, ToWorker, Unfit, pack, unpack
+from cnnsweep.executors.messages import FromWorker, LogLine, Ready, StartupFailed, ToWorker, pack, unpack
 from cnnsweep.executors.ray_task import load
 from cnnsweep.executors.worker import serve
 from cnnsweep.training.failures import one_line
@@ -38,7 +38,7 @@ def train_for_parent(
         if task.device.type == "cuda":
             torch.cuda.set_device(task.device)
     except Exception as error:
-        channel.send(Unfit(one_line(error)))
+        channel.send(StartupFailed(one_line(error)))
         return
     channel.send(Ready(f"Ray worker on {ray.util.get_node_ip_address()} (process {os.getpid()})"))
     serve(channel, task)
@@ -72,7 +72,7 @@ class _Lines:
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             if line.strip():
-                self._channel.send(Said(line.rstrip()[:_LONGEST_LINE]))
+                self._channel.send(LogLine(line.rstrip()[:_LONGEST_LINE]))
         return self._stream.write(_showable(text, self._stream.encoding or "utf-8"))
 
     def __getattr__(self, name: str) -> Any:

@@ -10,12 +10,12 @@ from functools import partial
 import torch
 
 from cnnsweep.executors.base import TASK, ExecutorSetup
-from cnnsweep.executors.local_processes import ProcessFleet
+from cnnsweep.executors.local_processes import LocalWorkers
 from cnnsweep.executors.pool import PoolExecutor
 from cnnsweep.planning.batching import family
-from cnnsweep.planning.scheduling import Costs, Load, Place, last_end
+from cnnsweep.planning.scheduling import CostModel, Job, Slot, last_end
 from cnnsweep.training.autotune import guess_alone, seconds_alone
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.failures import one_line
 from cnnsweep.types import Run, RunGroup
 
@@ -28,7 +28,7 @@ _BUDGET_SHARE = 0.01  # of a sweep's time goes into measuring, here and there
 
 
 def faster_pool(
-    setup: ExecutorSetup, loads: Sequence[Load], foresee: Callable[[RunGroup, float], Load]
+    setup: ExecutorSetup, loads: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
 ) -> PoolExecutor | None:
     """Return a pool of processes with a thread each, if it trains these groups faster than this process; else None.
 
@@ -43,7 +43,7 @@ def faster_pool(
     alone = [load for load in loads if len(load.group.trajectories) == 1]
     if len(alone) < 2:
         return None
-    pool = PoolExecutor(ProcessFleet([Place("cpu", 1)] * threads, setup.task), in_step=setup.in_step)
+    pool = PoolExecutor(LocalWorkers([Slot("cpu", 1)] * threads, setup.task), lockstep=setup.lockstep)
     try:
         gain = _Comparison(setup.task, foresee).gain_of(pool, loads, alone)
     except Exception as error:  # the model's own code raises: training reports it, one run at a time
@@ -59,13 +59,13 @@ def faster_pool(
 
 @dataclass(frozen=True, slots=True)
 class _Comparison:
-    task: TrainingTask
-    foresee: Callable[[RunGroup, float], Load]
+    task: DataModule
+    foresee: Callable[[RunGroup, float], Job]
 
-    def gain_of(self, pool: PoolExecutor, loads: Sequence[Load], alone: Sequence[Load]) -> float:
+    def gain_of(self, pool: PoolExecutor, loads: Sequence[Job], alone: Sequence[Job]) -> float:
         """Return the speedup of a pool for runs that train alone; 0 if measuring it is not worth the time."""
         for measure in (guess_alone, partial(seconds_alone, budget_s=_GLANCE_S)):  # most sweeps are plainly too short
-            costs = Costs([*loads, *self._measured(alone, measure)])
+            costs = CostModel([*loads, *self._measured(alone, measure)])
             of_alone = [costs.of(load) for load in alone]
             if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
                 return 0.0
@@ -73,9 +73,9 @@ class _Comparison:
         budget = _BUDGET_SHARE * sum(of_alone)
         here = seconds_alone(run, self.task, budget)
         there = max(pool.call_everywhere(seconds_alone, run, TASK, budget))
-        return sum(of_alone) * here / (last_end(of_alone, pool.places) * there)
+        return sum(of_alone) * here / (last_end(of_alone, pool.slots) * there)
 
-    def _measured(self, alone: Sequence[Load], measure: Callable[[Run, TrainingTask], float]) -> list[Load]:
+    def _measured(self, alone: Sequence[Job], measure: Callable[[Run, DataModule], float]) -> list[Job]:
         """Return jobs with measured seconds, a few of each kind; none if some job has been measured already."""
         if any(load.seconds is not None for load in alone):
             return []

@@ -12,7 +12,7 @@ from torch import Tensor
 from cnnsweep.datasets.images import ImageSet, MemoryImages
 from cnnsweep.datasets.shared_memory import SharedMemory
 from cnnsweep.datasets.streaming import StreamedImages
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class MappedImages:
     labels: Tensor
 
 
-def with_mapped_images(task: TrainingTask, device: str) -> tuple[TrainingTask, tuple[int, ...]]:
+def with_mapped_images(task: DataModule, device: str) -> tuple[DataModule, tuple[int, ...]]:
     """Return the task for training on a device, fit to be sent, and the file descriptors that go with it."""
     images: Any = task.images
     descriptors: tuple[int, ...] = ()
@@ -35,7 +35,7 @@ def with_mapped_images(task: TrainingTask, device: str) -> tuple[TrainingTask, t
     return dataclasses.replace(task, images=images, device=torch.device(device)), descriptors
 
 
-def with_images(task: TrainingTask, threads: int) -> TrainingTask:
+def with_images(task: DataModule, threads: int) -> DataModule:
     """Undo the above, in the worker process.
 
     Args:

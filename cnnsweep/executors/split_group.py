@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import itertools
 
-from cnnsweep.planning.batching import split_evenly, whole_configurations
+from cnnsweep.planning.batching import split_evenly, whole_trials
 from cnnsweep.training.trial_slots import only
 from cnnsweep.types import RunGroup, even_sizes
 
 
-def split(group: RunGroup, *, is_memory: bool, in_step: bool) -> list[RunGroup]:
+def split(group: RunGroup, *, is_memory: bool, lockstep: bool) -> list[RunGroup]:
     """Return the groups in which runs go on that could not together, in halves where memory ran out, else one by one.
 
     In step, configurations stay whole as long as that may help: first each is a group of its own, or half of them are;
     then the programs of a single one become smaller; only what fails one by one is torn apart.
     """
     members = group.trajectories
-    if in_step:
-        bundles = whole_configurations(members)
+    if lockstep:
+        bundles = whole_trials(members)
         if len(bundles) > 1:
             counts = even_sizes(len(bundles), -(-len(bundles) // 2) if is_memory else 1)
             bounds = itertools.pairwise([0, *itertools.accumulate(counts)])
@@ -27,11 +27,11 @@ def split(group: RunGroup, *, is_memory: bool, in_step: bool) -> list[RunGroup]:
         largest = max(map(len, group.programs))
         if largest > 1 or group.is_threaded:
             return [_with_smaller_programs(group, -(-largest // 2) if is_memory else 1)]
-    parts = split_evenly(members, -(-len(members) // 2) if is_memory and not in_step else 1)
-    return [part.up_to(group.goals) for part in parts]
+    parts = split_evenly(members, -(-len(members) // 2) if is_memory and not lockstep else 1)
+    return [part.up_to(group.stop_epochs) for part in parts]
 
 
 def _with_smaller_programs(group: RunGroup, most: int) -> RunGroup:
     """Return the group with learners of at most `size` trajectories, which take turns."""
     programs = tuple(part.trajectories for program in group.programs for part in split_evenly(program, most))
-    return RunGroup(programs, goals=group.goals)
+    return RunGroup(programs, stop_epochs=group.stop_epochs)

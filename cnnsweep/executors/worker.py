@@ -19,15 +19,15 @@ from cnnsweep.executors.messages import (
     FromWorker,
     GroupEnded,
     GroupFailed,
-    Leave,
     Raised,
     Resumed,
     Returned,
     RunEnded,
+    Shutdown,
     ToWorker,
     Train,
 )
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.failures import one_line
 from cnnsweep.training.trainer import GroupError, train_group
 from cnnsweep.types import Decision, EpochReport, RunOutcome
@@ -48,7 +48,7 @@ class Channel(Protocol):
         ...
 
 
-def serve(channel: Channel, task: TrainingTask) -> None:
+def serve(channel: Channel, task: DataModule) -> None:
     """Train groups until told to leave.
 
     Raises:
@@ -56,7 +56,7 @@ def serve(channel: Channel, task: TrainingTask) -> None:
     """
     while True:
         order = channel.receive()
-        if isinstance(order, Leave):
+        if isinstance(order, Shutdown):
             return
         if isinstance(order, Call):
             channel.send(_call(order, task))
@@ -65,7 +65,7 @@ def serve(channel: Channel, task: TrainingTask) -> None:
         channel.send(_train(order, task, channel))
 
 
-def _call(order: Call, task: TrainingTask) -> Returned | Raised:
+def _call(order: Call, task: DataModule) -> Returned | Raised:
     try:
         arguments = (task if argument is TASK else argument for argument in order.arguments)
         return Returned(order.function(*arguments))
@@ -75,7 +75,7 @@ def _call(order: Call, task: TrainingTask) -> Returned | Raised:
         return Raised(error if is_ours else RuntimeError(one_line(error)))
 
 
-def _train(order: Train, task: TrainingTask, channel: Channel) -> GroupEnded | GroupFailed:
+def _train(order: Train, task: DataModule, channel: Channel) -> GroupEnded | GroupFailed:
     try:
         train_group(order.group, task, _Reporting(channel, order.progress_every_s), order.checkpoints)
     except GroupError as error:
@@ -89,7 +89,7 @@ def _train(order: Train, task: TrainingTask, channel: Channel) -> GroupEnded | G
 
 
 class _Reporting:
-    """The `Watcher` of a worker: passes everything on, and asks the parent what becomes of each run."""
+    """The `TrainerCallback` of a worker: passes everything on, and asks the parent what becomes of each run."""
 
     def __init__(self, channel: Channel, progress_every_s: float) -> None:
         self._channel = channel
@@ -97,7 +97,7 @@ class _Reporting:
         self._next = 0.0
         self._lock = threading.Lock()  # programs that train side by side tell of their batches from their own threads
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         now = time.monotonic()
         if now < self._next:
             return
@@ -106,13 +106,13 @@ class _Reporting:
                 self._next = now + self._every_s
                 self._channel.send(BatchesDone(tuple(run_ids), epoch, done, total))
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         return self._ask(EpochEnded(tuple(reports)))
 
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+    def on_resume(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         return self._ask(Resumed(tuple(run_ids)))
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         self._channel.send(RunEnded(outcome))
 
     def _ask(self, question: EpochEnded | Resumed) -> Mapping[str, Decision]:

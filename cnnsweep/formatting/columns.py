@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, align_points, figure_text, is_unused, metric_header
+from cnnsweep.formatting.numbers import UNKNOWN, align_points, is_unused, metric_header, metric_text
 from cnnsweep.metrics.names import is_accuracy
 from cnnsweep.metrics.objective import Objective
 
@@ -100,12 +100,12 @@ def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) 
     return [UNKNOWN if is_unused(name, value) or value == UNKNOWN else next(texts) for value in values]
 
 
-def figure_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
+def metric_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
     """Return the column of a loss or accuracy; the deciding one stands out and is kept longest."""
     decides = metric == objective.metric
     # Beside the deciding accuracy its own loss is the most useful; the training metrics go first.
     drop = 2 if decides else 10 if metric == objective.tie_breaker else 12 if is_accuracy(metric) else 14
-    texts = align_points([figure_text(metric, value) for value in values])
+    texts = align_points([metric_text(metric, value) for value in values])
     cells = [Text(text, f"{style} bold" if decides else style) for text, style in zip(texts, styles, strict=True)]
     header = metric_header(metric, objective.metric, objective.mode)
     return Column(header, cells, drop, style="bold" if decides else "dim")
@@ -132,8 +132,8 @@ def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int
         kept.remove(last_dropped())
     room = max(width - needed(column.least for column in kept), 0)
     widths = {id(column): max(min(column.least, width), 1) for column in kept}
-    goals: tuple[Callable[[Column], int], ...] = (lambda column: column.wanted, lambda column: column.width)
-    for goal in goals:
+    stop_epochs: tuple[Callable[[Column], int], ...] = (lambda column: column.wanted, lambda column: column.width)
+    for goal in stop_epochs:
         for column in sorted(kept, key=lambda column: column.drop):
             extra = max(min(goal(column) - widths[id(column)], room), 0)
             widths[id(column)] += extra

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import setting_text
+from cnnsweep.formatting.numbers import trial_text
 
 FEW_DIGITS = 4  # of a number where there is little room
 _ALL_DIGITS = 17  # that a float has
 
 
 def distinct_texts(values: Sequence[Any], digits: int | None = None) -> list[str]:
-    """Return each value as `setting_text` does; those that would look like another one are written out.
+    """Return each value as `trial_text` does; those that would look like another one are written out.
 
     Args:
         values: of one hyperparameter; equal ones have equal texts.
         digits: number of significant digits, and more where numbers would look alike.
     """
-    texts = number_texts(values, digits) if digits is not None else [setting_text(value) for value in values]
+    texts = number_texts(values, digits) if digits is not None else [trial_text(value) for value in values]
     alike = _alike(values, texts)
     if alike:
         texts = [_written_out(value) if text in alike else text for value, text in zip(values, texts, strict=True)]
@@ -37,7 +37,7 @@ def number_texts(values: Sequence[Any], digits: int) -> list[str]:
         (n for n in range(digits, _ALL_DIGITS) if len({f"{value:.{n}g}" for value in floats}) == different),
         _ALL_DIGITS,
     )
-    return [f"{value:.{needed}g}" if isinstance(value, float) else setting_text(value) for value in values]
+    return [f"{value:.{needed}g}" if isinstance(value, float) else trial_text(value) for value in values]
 
 
 def cut_texts(texts: Sequence[str], most: int) -> list[str]:

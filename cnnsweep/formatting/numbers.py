@@ -12,7 +12,7 @@ UNKNOWN = "–"
 _PARTING = frozenset("[]{},:'\"")
 
 
-def figure_text(metric: str, value: float | None) -> str:
+def metric_text(metric: str, value: float | None) -> str:
     """Return an accuracy with four decimals or a loss with four significant digits; a dash for what is missing."""
     if value is None:
         return UNKNOWN
@@ -21,14 +21,14 @@ def figure_text(metric: str, value: float | None) -> str:
     return f"{value:.4f}" if is_accuracy(metric) else _four_digits(value)
 
 
-def figure_texts(metric: str, values: Sequence[float | None]) -> list[str]:
+def metric_texts(metric: str, values: Sequence[float | None]) -> list[str]:
     """Return several values of a metric to compare: with more digits where they would look equal."""
-    texts = [figure_text(metric, value) for value in values]
+    texts = [metric_text(metric, value) for value in values]
     known = {value for value in values if value is not None and math.isfinite(value)}
     digits = 5
     while len(set(texts)) < len(set(values)) and len(known) > 1 and digits <= 17:
         texts = [
-            f"{value:.{digits}g}" if value is not None and math.isfinite(value) else figure_text(metric, value)
+            f"{value:.{digits}g}" if value is not None and math.isfinite(value) else metric_text(metric, value)
             for value in values
         ]
         digits += 1
@@ -87,7 +87,7 @@ def estimate_text(seconds: float | None) -> str:
     return f"{math.ceil(seconds)} s" if seconds < 59 else duration_text(seconds)
 
 
-def setting_text(value: Any) -> str:
+def trial_text(value: Any) -> str:
     """Return a hyperparameter's value as the sweep file would write it: `true`, `0.001`, `[6, 12]`, `adam`, `'3'`.
 
     Different values have different texts, but for numbers that differ in their 16th digit and `none` as a text; see
@@ -109,7 +109,7 @@ def setting_text(value: Any) -> str:
 
 def _part_text(value: Any) -> str:
     """Return a value inside a list or mapping, where some characters would part it."""
-    text = setting_text(value)
+    text = trial_text(value)
     is_plain = not isinstance(value, str) or text[:1] == "'" or not _PARTING.intersection(text)
     return text if is_plain else "'" + text.replace("'", "''") + "'"
 
@@ -130,10 +130,10 @@ def is_unused(name: str, value: Any) -> bool:
     return value is None and name != "grad_clip"  # there `none` is a setting: the gradient is left alone
 
 
-def settings_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:
+def trials_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:
     """Return `lr=0.01 batch_size=100`, for those of `names` that the run has and uses."""
     return separator.join(
-        f"{safe_text(name)}={setting_text(settings[name])}"
+        f"{safe_text(name)}={trial_text(settings[name])}"
         for name in names
         if name in settings and not is_unused(name, settings[name])
     )

@@ -11,7 +11,7 @@ from torch.utils import _pytree as pytree  # nested arguments; torch has no publ
 
 from cnnsweep.errors import FusionError
 from cnnsweep.fusion import fallback as general
-from cnnsweep.fusion.graph import How, Step, compile_steps
+from cnnsweep.fusion.graph import Dispatch, Step, compile_steps
 from cnnsweep.fusion.memory_format import note_memory_orders
 from cnnsweep.fusion.rng import RunGenerators
 from cnnsweep.fusion.stacked_tensor import Stacked
@@ -98,11 +98,11 @@ class FusedModel:
     @property
     def draws_random_numbers(self) -> bool:
         """True if some operation may draw in training."""
-        return any(step.how is How.EACH for step in self._programs[True])
+        return any(step.how is Dispatch.EACH for step in self._programs[True])
 
-    def forms(self, *, training: bool) -> dict[str, How]:
+    def forms(self, *, training: bool) -> dict[str, Dispatch]:
         """Return the dispatch of each node, by its operation."""
-        return {f"{step.node.name} ({step.what})": step.how or How.ONCE for step in self._programs[training]}
+        return {f"{step.node.name} ({step.what})": step.how or Dispatch.ONCE for step in self._programs[training]}
 
     def _run(self, steps: Sequence[Step], images: Stacked) -> Any:
         values: dict[fx.Node, Any] = {}
@@ -121,7 +121,7 @@ class FusedModel:
                         values[node] = self._do(step, args, kwargs, values)
                 except FusionError as error:
                     raise FusionError(f"{step.words}: {error}") from error
-                if step.changes is not None and step.how is not How.ONCE:
+                if step.changes is not None and step.how is not Dispatch.ONCE:
                     changed = args[0] if values[node] is None else values[node]
                     for other in [other for other, value in values.items() if value is args[0]]:
                         values[other] = changed
@@ -135,12 +135,12 @@ class FusedModel:
             step.how = self._find_form(step, args, kwargs)
         if step.is_identity:
             return args[0]
-        if step.how is How.ONCE:
+        if step.how is Dispatch.ONCE:
             return step.function(*args, **kwargs)
-        if step.how is How.FAST:
+        if step.how is Dispatch.FAST:
             assert step.form is not None
             return self._fast(step, args, kwargs)
-        if step.how is How.VMAP:
+        if step.how is Dispatch.VMAP:
             return general.all_at_once(step.function, self._with_tensors(step, args), kwargs)
         calls = {0: (step.function, self._with_tensors(step, args), kwargs)}
         for number, (function, own_args, own_kwargs) in step.others.items():
@@ -161,18 +161,18 @@ class FusedModel:
             return args
         return ({name: self.tensors[full] for name, full in step.names.items()}, *args)
 
-    def _find_form(self, step: Step, args: Any, kwargs: Any) -> How:
+    def _find_form(self, step: Step, args: Any, kwargs: Any) -> Dispatch:
         is_stacked = any(isinstance(leaf, Stacked) for leaf in pytree.tree_leaves((args, kwargs)))
         if step.is_random and not step.is_identity:
-            return How.EACH
+            return Dispatch.EACH
         if not is_stacked and not step.names:
-            return How.ONCE
+            return Dispatch.ONCE
         if step.is_identity:
-            return How.FAST
+            return Dispatch.FAST
         if step.form is not None and self._is_fit(step, args, kwargs):
-            return How.FAST
+            return Dispatch.FAST
         args = self._with_tensors(step, args)
-        return How.VMAP if general.can_run_at_once(step.function, args, kwargs) else How.EACH
+        return Dispatch.VMAP if general.can_run_at_once(step.function, args, kwargs) else Dispatch.EACH
 
     def _is_fit(self, step: Step, args: Any, kwargs: Any) -> bool:
         try:

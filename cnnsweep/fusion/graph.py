@@ -19,7 +19,7 @@ from cnnsweep.fusion.tracing import trace
 from cnnsweep.models import operations
 
 
-class How(StrEnum):
+class Dispatch(StrEnum):
     """Dispatch of a node for K runs."""
 
     FAST = "fast"  # a form of its own
@@ -52,7 +52,7 @@ class Step:
     function: Callable[..., Any]
     form: Callable[..., Any] | None
     names: Mapping[str, str] = field(default_factory=dict)
-    how: How | None = None
+    how: Dispatch | None = None
     is_random: bool = False
     is_identity: bool = False
     changes: fx.Node | None = None

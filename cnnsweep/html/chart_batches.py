@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cnnsweep.analysis.chart_batches import BatchChart
-from cnnsweep.formatting.numbers import figure_text
+from cnnsweep.formatting.numbers import metric_text
 from cnnsweep.html.chart import Chart, DataTable, View, chart_of_views
 from cnnsweep.html.chart_style import BEST, axis, count_axis, layout
 
@@ -24,5 +24,5 @@ def _view(chart: BatchChart) -> View:
     loss_axis = axis("loss", type="log" if chart.is_log else "linear")
     figure = {"data": [curve], "layout": layout(count_axis("batch", chart.batches), loss_axis, showlegend=False)}
     picked = sorted({round(part * (len(xs) - 1) / (ROWS - 1)) for part in range(ROWS)})
-    rows = [[f"{xs[n]:,.0f}", figure_text("loss", ys[n])] for n in picked]
-    return View(chart.finding, figure, DataTable(["batch", "loss"], rows))
+    rows = [[f"{xs[n]:,.0f}", metric_text("loss", ys[n])] for n in picked]
+    return View(chart.diagnostic, figure, DataTable(["batch", "loss"], rows))

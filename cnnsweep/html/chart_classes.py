@@ -24,7 +24,7 @@ def class_view(chart: ClassChart) -> Chart:
         "layout": layout(axis(f"accuracy on {chart.images}", tickformat=".6~%"), y, showlegend=len(chart.runs) > 1),
     }
     bars = ", with 95 % intervals" if len(chart.runs) == 1 else ""
-    sentence = f"Accuracy by class on {chart.images}, the hardest first{bars}. {chart.finding}"
+    sentence = f"Accuracy by class on {chart.images}, the hardest first{bars}. {chart.diagnostic}"
     rows = [[row.name, *row.texts] for row in chart.rows]
     view = View(sentence, figure, DataTable(["class", *chart.runs], rows))
     height = max(20 * len(places) + 130, 260)
@@ -83,6 +83,6 @@ def _matrix(chart: ConfusionChart) -> View:
         axis(f"true class of {chart.images}", autorange="reversed", **ticks),
     )
     rows = [[true, predicted, f"{count:,}"] for true, predicted, count in chart.pairs]
-    sentence = f"Confusion matrix of {chart.run}. {chart.finding}"
+    sentence = f"Confusion matrix of {chart.run}. {chart.diagnostic}"
     table = DataTable(["true class", "predicted class", "images"], rows)
     return View(sentence, {"data": [heat], "layout": layout(x, y)}, table)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnsweep.analysis.chart_cost import EFFICIENT, CostChart, CostSeries
-from cnnsweep.formatting.numbers import figure_text
+from cnnsweep.formatting.numbers import metric_text
 from cnnsweep.html.chart import Chart, DataTable, View, chart_of_views
 from cnnsweep.html.chart_style import BEST, LINE, axis, layout, tick_format
 from cnnsweep.html.markup import chart_text
@@ -28,14 +28,14 @@ def _view(chart: CostChart) -> View:
         "data": [_trace(chart.metric, one) for one in series],
         "layout": layout(axis(chart.axis, type=kind), axis(chart.metric, tickformat=tick_format(chart.metric))),
     }
-    rows = [[point.words, point.cost_text, figure_text(chart.metric, point.mean)] for point in chart.efficient.points]
+    rows = [[point.words, point.cost_text, metric_text(chart.metric, point.mean)] for point in chart.efficient.points]
     table = DataTable(["efficient setting", chart.cost, chart.metric], rows)
-    return View(f"{chart.finding} {chart.legend[0].upper()}{chart.legend[1:]}.", figure, table)
+    return View(f"{chart.diagnostic} {chart.legend[0].upper()}{chart.legend[1:]}.", figure, table)
 
 
 def _trace(metric: str, series: CostSeries) -> dict[str, Any]:
     texts = [
-        f"{chart_text(point.words, 160)}<br>{metric} {figure_text(metric, point.mean)}, {point.cost_text}"
+        f"{chart_text(point.words, 160)}<br>{metric} {metric_text(metric, point.mean)}, {point.cost_text}"
         for point in series.points
     ]
     look: dict[str, Any] = {

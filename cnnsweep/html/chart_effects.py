@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnsweep.analysis.chart_effects import EffectGroup, EffectRow, EffectsChart
-from cnnsweep.formatting.numbers import UNKNOWN, figure_text
+from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View, single
 from cnnsweep.html.chart_style import BEST, PLAIN, axis, layout, tick_format
 from cnnsweep.html.markup import chart_text, chart_texts
@@ -43,7 +43,7 @@ def effects_view(chart: EffectsChart) -> Chart:
     }
     table = DataTable(["value", "mean", "difference to the best", "runs"], rows)
     legend = chart.legend("hollow" if chart.has_unpaired else None)
-    sentence = f"Mean {chart.metric} of the {chart.counted} with each value. {chart.finding} Bars: {legend}."
+    sentence = f"Mean {chart.metric} of the {chart.counted} with each value. {chart.diagnostic} Bars: {legend}."
     view = View(sentence, figure, table)
     height = PIXELS_A_ROW * row + 90
     return single("effects", "Effect of each hyperparameter", view, height=height, notes=chart.notes)
@@ -72,13 +72,13 @@ def _trace(metric: str, group: EffectGroup, places: Sequence[int]) -> dict[str, 
 
 def _hover(metric: str, name: str, row: EffectRow) -> str:
     difference = [f"to the best {chart_text(row.difference_text)}"] if row.difference_text else []
-    mean = f"mean {metric} {figure_text(metric, row.mean)}"
+    mean = f"mean {metric} {metric_text(metric, row.mean)}"
     return "<br>".join([chart_text(f"{name} = {row.value}"), mean, *difference, row.runs])
 
 
 def _cells(metric: str, name: str, row: EffectRow) -> list[str]:
     difference = "best" if row.is_best else row.difference_text or UNKNOWN
-    return [f"{name} = {row.value}", figure_text(metric, row.mean), difference, row.runs]
+    return [f"{name} = {row.value}", metric_text(metric, row.mean), difference, row.runs]
 
 
 def _separator(place: float) -> dict[str, Any]:

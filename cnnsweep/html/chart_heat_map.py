@@ -1,7 +1,7 @@
 """Heat maps on the page: two drop-down lists choose the hyperparameters."""
 
 from cnnsweep.analysis.chart_heat_map import Axis, HeatMap, HeatMaps
-from cnnsweep.formatting.numbers import UNKNOWN, figure_text
+from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.html.chart import Chart, Choice, DataTable, View
 from cnnsweep.html.chart_style import axis, layout, scale_of
 from cnnsweep.html.markup import chart_text, chart_texts
@@ -18,7 +18,7 @@ def heat_map_view(chart: HeatMaps) -> Chart:
 
 
 def _view(one: HeatMap) -> View:
-    texts = [["" if mean is None else figure_text(one.metric, mean) for mean in row] for row in one.table]
+    texts = [["" if mean is None else metric_text(one.metric, mean) for mean in row] for row in one.table]
     hovers = [
         [
             f"{chart_text(one.across.name)} = {chart_text(column)}<br>{chart_text(one.up.name)} = {chart_text(row)}<br>"
@@ -37,7 +37,7 @@ def _view(one: HeatMap) -> View:
     table = DataTable([f"{one.up.name} \\ {one.across.name}", *one.across.texts], [
         [row, *(text or UNKNOWN for text in line)] for row, line in zip(one.up.texts, texts, strict=True)
     ])  # fmt: skip
-    return View(f"Mean {one.metric} {one.description}. {one.finding}", figure, table)
+    return View(f"Mean {one.metric} {one.description}. {one.diagnostic}", figure, table)
 
 
 def _category(shown: Axis) -> dict[str, object]:

@@ -14,7 +14,7 @@ MARGIN = {"l": 56, "r": 16, "t": 24, "b": 8}
 def share_view(chart: ShareChart) -> Chart:
     """Return the bars, the longest at the top."""
     table = DataTable([chart.heading, "share"], [[bar.label, bar.text] for bar in chart.bars])
-    sentence = f"{chart.meaning[0].upper()}{chart.meaning[1:]}. {chart.finding}"
+    sentence = f"{chart.meaning[0].upper()}{chart.meaning[1:]}. {chart.diagnostic}"
     if chart.heading == "pair":
         sentence += " The heat map shows how."
     height = PIXELS_A_BAR * len(chart.bars) + 32

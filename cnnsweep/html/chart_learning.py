@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnsweep.analysis.chart_learning import Curve, LearningChart
-from cnnsweep.formatting.numbers import UNKNOWN, figure_text
+from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View, chart_of_views
 from cnnsweep.html.chart_style import (
     BANDS,
@@ -44,7 +44,7 @@ def _view(chart: LearningChart) -> View:
         ),
     }
     grey = "; others in grey" if chart.others else ""
-    return View(f"{chart.metric} {chart.description}{grey}. {chart.finding}", figure, _table(chart))
+    return View(f"{chart.metric} {chart.description}{grey}. {chart.diagnostic}", figure, _table(chart))
 
 
 def _faint_trace(curves: Sequence[Curve]) -> dict[str, Any]:
@@ -91,6 +91,6 @@ def _table(chart: LearningChart) -> DataTable:
     rows = []
     for curve in chart.curves:
         by_epoch = {point.epoch: point.mean for point in curve.points}
-        values = [figure_text(chart.metric, by_epoch[n]) if n in by_epoch else UNKNOWN for n in epochs]
+        values = [metric_text(chart.metric, by_epoch[n]) if n in by_epoch else UNKNOWN for n in epochs]
         rows.append([curve.label, *values])
     return DataTable(["setting", *(f"epoch {epoch}" for epoch in epochs)], rows)

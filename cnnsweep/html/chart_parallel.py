@@ -6,7 +6,7 @@ Drawn as plain lines: plotly's own kind needs WebGL, which prints badly and is a
 from typing import Any
 
 from cnnsweep.analysis.chart_parallel import UNUSED_AT, ParallelChart
-from cnnsweep.formatting.numbers import UNKNOWN, figure_text
+from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.html.chart import Chart, View, single
 from cnnsweep.html.chart_style import LINE, scale_colour, scale_of, tick_format
 from cnnsweep.html.markup import chart_text, chart_texts
@@ -20,7 +20,7 @@ def parallel_view(chart: ParallelChart) -> Chart:
     """Return the lines, the metric at the right."""
     sentence = (
         f"Each line is a setting, from its hyperparameters to its {chart.metric}; the stronger the colour, the "
-        f"better. {chart.finding} The table of all runs has every value."
+        f"better. {chart.diagnostic} The table of all runs has every value."
     )
     figure = {"data": [*_lines(chart), _colour_bar(chart)], "layout": _layout(chart)}
     narrowest = PIXELS_PER_AXIS * len(chart.axes) + PIXELS_OF_COLOUR_BAR
@@ -39,7 +39,7 @@ def _lines(chart: ParallelChart) -> list[dict[str, Any]]:
         ys: list[float | None] = []
         texts: list[str] = []
         for number in numbers:
-            mean = f"{chart.metric} {figure_text(chart.metric, chart.means[number])}"
+            mean = f"{chart.metric} {metric_text(chart.metric, chart.means[number])}"
             xs += [*range(len(chart.axes)), None]
             ys += [*(axis.places[number] for axis in chart.axes), None]
             texts += [*[""] * (len(chart.axes) - 1), f"{chart_text(chart.words[number], 160)}<br>{mean}", ""]

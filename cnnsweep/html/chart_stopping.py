@@ -36,7 +36,7 @@ def stopping_view(chart: StoppingChart) -> Chart:
         for one in chart.stops
     ]
     table = DataTable(["when", "stopped", "went on", "because"], rows)
-    return single("stopping", "Early stopping", View(chart.finding, figure, table))
+    return single("stopping", "Early stopping", View(chart.diagnostic, figure, table))
 
 
 def _bars(chart: StoppingChart, counts: list[int], name: str, marker: Any, hovers: list[str]) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.analysis.configurations import Setting, best_of, setting_words
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.run_evaluation import RunEvaluation, load_run_evaluation
+from cnnsweep.analysis.trials import Trial, best_of, trial_words
 from cnnsweep.errors import ResultsError
 from cnnsweep.storage.paths import SweepPaths
 
@@ -14,13 +14,13 @@ MOST_COMPARED = 4
 LOOKED_AT = 20  # settings, the best; that of a worse one says little
 
 
-def evaluated_runs(results: Results, settings: Sequence[Setting]) -> tuple[list[tuple[str, RunEvaluation]], list[str]]:
+def evaluated_runs(results: Results, trials: Sequence[Trial]) -> tuple[list[tuple[str, RunEvaluation]], list[str]]:
     """Return the evaluations of the best trials, one run of each with its label; and problems of damaged files."""
     found: list[tuple[str, RunEvaluation]] = []
     problems = []
-    for setting in [setting for setting in settings if setting.place is not None][:LOOKED_AT]:
-        best = best_of(results, setting)
-        others = [run for run in setting.runs if run is not best]
+    for trial in [trial for trial in trials if trial.place is not None][:LOOKED_AT]:
+        best = best_of(results, trial)
+        others = [run for run in trial.runs if run is not best]
         for run in (best, *others):
             try:
                 evaluation = load_run_evaluation(SweepPaths(results.folder).run(run.name).folder, run.best_epoch)
@@ -28,7 +28,7 @@ def evaluated_runs(results: Results, settings: Sequence[Setting]) -> tuple[list[
                 problems.append(str(error))
                 continue
             if evaluation is not None:
-                found.append((f"{setting.place} {setting_words(results, setting)}", evaluation))
+                found.append((f"{trial.place} {trial_words(results, trial)}", evaluation))
                 break
         if len(found) == MOST_COMPARED:
             break

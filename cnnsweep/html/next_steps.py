@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.axes import has_replicates, is_number, setting_axes
-from cnnsweep.analysis.configurations import Setting, best_of, chosen_setting
+from cnnsweep.analysis.axes import has_replicates, is_number, trial_axes
 from cnnsweep.analysis.direction import is_clearly_better
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.summary import group_failures
-from cnnsweep.analysis.test_results import tests_by_setting
+from cnnsweep.analysis.test_results import tests_by_trial
 from cnnsweep.analysis.ties import chance_words
+from cnnsweep.analysis.trials import Trial, best_of, chosen_trial
 from cnnsweep.formatting.distinct import FEW_DIGITS, number_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
@@ -28,13 +28,13 @@ class Step:
     command: str | None = None
 
 
-def next_steps(results: Results, settings: Sequence[Setting]) -> list[Step]:
+def next_steps(results: Results, trials: Sequence[Trial]) -> list[Step]:
     """Return the next steps, the most urgent first."""
-    best = chosen_setting(results, settings)
+    best = chosen_trial(results, trials)
     steps = [*_unfinished(results), *_failures(results)]
     if best is not None:
-        steps += [*_longer(results, best), *_values(results, settings, best)]
-        steps += [*_seeds(results, settings), *_test(results, best)]
+        steps += [*_longer(results, best), *_values(results, trials, best)]
+        steps += [*_seeds(results, trials), *_test(results, best)]
     return steps
 
 
@@ -58,7 +58,7 @@ def _failures(results: Results) -> Iterator[Step]:
             yield Step(words, command)
 
 
-def _longer(results: Results, best: Setting) -> Iterator[Step]:
+def _longer(results: Results, best: Trial) -> Iterator[Step]:
     run = best_of(results, best)
     is_last = run.best_epoch is not None and run.best_epoch == run.epochs_done > 1
     if (
@@ -70,7 +70,7 @@ def _longer(results: Results, best: Setting) -> Iterator[Step]:
         yield Step(f"The best run was best in its last epoch, {run.epochs_done}: more epochs may reach more.")
 
 
-def _values(results: Results, settings: Sequence[Setting], best: Setting) -> Iterator[Step]:
+def _values(results: Results, trials: Sequence[Trial], best: Trial) -> Iterator[Step]:
     """Suggest values outside of a grid, or between its values; a search finds these by itself.
 
     Only where the best value is ahead of those beside it by more than chance may give: else there is no direction.
@@ -79,16 +79,16 @@ def _values(results: Results, settings: Sequence[Setting], best: Setting) -> Ite
         return
     if results.sweep.search is not None and results.sweep.search.get("method") != "grid":
         return
-    for name in setting_axes(results):
-        value = best.settings.get(name)
-        trained: set[float] = {v for s in settings if is_number(v := s.settings.get(name)) and v is not None}
+    for name in trial_axes(results):
+        value = best.params.get(name)
+        trained: set[float] = {v for s in trials if is_number(v := s.params.get(name)) and v is not None}
         values = sorted(trained)
         if name == "epochs" or value is None or not is_number(value) or len(values) < 2:
             continue
         texts = dict(zip(values, number_texts(values, FEW_DIGITS), strict=True))
         place = values.index(value)
         beside = values[max(place - 1, 0) : place] + values[place + 1 : place + 2]
-        if not all(is_clearly_better(results, settings, name, value, other) for other in beside):
+        if not all(is_clearly_better(results, trials, name, value, other) for other in beside):
             continue
         low, high = texts[values[0]], texts[values[-1]]
         shown = f"{safe_text(name)}={texts[value]}"
@@ -101,18 +101,18 @@ def _values(results: Results, settings: Sequence[Setting], best: Setting) -> Ite
             yield Step(f"{shown} lies inside of what was trained: try finer steps between {around[0]} and {around[1]}.")
 
 
-def _seeds(results: Results, settings: Sequence[Setting]) -> Iterator[Step]:
-    if len(settings) < 2 or chance_words(results) is not None:
+def _seeds(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
+    if len(trials) < 2 or chance_words(results) is not None:
         return
     if not has_replicates(results):
         yield Step(f"Every setting has one run: train the best few with seeds: {MANY_SEEDS} to see what is noise.")
-    elif sum(setting.tied is True for setting in settings) > 1:
+    elif sum(trial.tied is True for trial in trials) > 1:
         yield Step("Several settings are tied with the best: take the cheapest of them, or train them with more seeds.")
 
 
-def _test(results: Results, best: Setting) -> Iterator[Step]:
+def _test(results: Results, best: Trial) -> Iterator[Step]:
     if chance_words(results) is not None:
         yield Step("No run has learned anything: look at the data and the labels first, then try another lr or model.")
-    elif best.configuration not in tests_by_setting(results):
+    elif best.trial_id not in tests_by_trial(results):
         words = "When nothing is left to choose, measure the best setting on the test images, once."
         yield Step(words, f"cnnsweep evaluate {quoted(results.folder)}")

@@ -15,9 +15,9 @@ from cnnsweep.analysis.chart_importance import importance_chart, interaction_cha
 from cnnsweep.analysis.chart_learning import learning_charts
 from cnnsweep.analysis.chart_parallel import parallel_chart
 from cnnsweep.analysis.chart_stopping import stopping_chart
-from cnnsweep.analysis.configurations import Setting, group_settings
 from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
 from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.trials import Trial, group_trials
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.html.chart import drawn
 from cnnsweep.html.chart_batches import batch_view
@@ -62,10 +62,10 @@ def render_page(results: Results, page_folder: Path) -> str:
         UsageError: plotly is not installed.
     """
     library, script = plotly_script(), _resource("page.js")
-    settings = group_settings(results)
+    trials = group_trials(results)
     sections = [
-        ("summary", "Summary", summary_section(results, settings)),
-        *_chart_sections(results, settings),
+        ("summary", "Summary", summary_section(results, trials)),
+        *_chart_sections(results, trials),
         ("runs", "All runs", runs_section(results, page_folder)),
         ("background", "How to do it again", background_section(results)),
     ]
@@ -91,22 +91,22 @@ def render_page(results: Results, page_folder: Path) -> str:
     )
 
 
-def _chart_sections(results: Results, settings: Sequence[Setting]) -> list[tuple[str, str, str]]:
-    evaluated, damaged = evaluated_runs(results, settings)
-    batches, unreadable = batch_charts(results, settings)
-    shares = importance(results, settings)
+def _chart_sections(results: Results, trials: Sequence[Trial]) -> list[tuple[str, str, str]]:
+    evaluated, damaged = evaluated_runs(results, trials)
+    batches, unreadable = batch_charts(results, trials)
+    shares = importance(results, trials)
     learning = [
-        learning_view(learning_charts(results, settings)),
+        learning_view(learning_charts(results, trials)),
         batch_view(batches),
-        drawn(stopping_view, stopping_chart(results, settings)),
+        drawn(stopping_view, stopping_chart(results, trials)),
     ]
     hyperparameters = [
-        drawn(effects_view, effects_chart(results, settings)),
-        drawn(share_view, importance_chart(results, settings, shares)),
-        drawn(share_view, interaction_chart(results, settings)),
-        drawn(heat_map_view, heat_maps(results, settings, shares)),
-        drawn(parallel_view, parallel_chart(results, settings)),
-        cost_view(cost_charts(results, settings)),
+        drawn(effects_view, effects_chart(results, trials)),
+        drawn(share_view, importance_chart(results, trials, shares)),
+        drawn(share_view, interaction_chart(results, trials)),
+        drawn(heat_map_view, heat_maps(results, trials, shares)),
+        drawn(parallel_view, parallel_chart(results, trials)),
+        cost_view(cost_charts(results, trials)),
     ]
     classes = [drawn(class_view, class_chart(evaluated)), confusion_view(confusion_charts(evaluated))]
     missing = [f"{NEEDS_OPTUNA[0].upper()}{NEEDS_OPTUNA[1:]}."] if shares is None else []

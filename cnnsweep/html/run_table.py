@@ -11,7 +11,7 @@ from cnnsweep.analysis.axes import is_number
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
-from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, figure_text, is_unused, setting_text
+from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, is_unused, metric_text, trial_text
 from cnnsweep.html.markup import text
 from cnnsweep.report.former_runs import LABEL
 from cnnsweep.types import end_words
@@ -70,7 +70,7 @@ def _widths(columns: Sequence[_Column], rows: Sequence[Sequence[_Cell]]) -> list
 def _columns(results: Results, metrics: Sequence[str]) -> list[_Column]:
     sweep = results.sweep
     numeric = {
-        name: all(is_number(run.settings[name]) or is_unused(name, run.settings[name]) for run in results.runs)
+        name: all(is_number(run.params[name]) or is_unused(name, run.params[name]) for run in results.runs)
         for name in sweep.axes
     }
     return [
@@ -94,9 +94,9 @@ def _cells(results: Results, run: RunResult, place: int | None, metrics: Sequenc
     return [
         _number(place),
         _Cell(run.name),
-        *(_setting(name, run.settings[name]) for name in sweep.axes),
+        *(_setting(name, run.params[name]) for name in sweep.axes),
         *([_number(run.fold)] if sweep.folds else []),
-        *(_Cell(figure_text(metric, figure := run[metric]), figure) for metric in metrics),
+        *(_Cell(metric_text(metric, figure := run[metric]), figure) for metric in metrics),
         _Cell(run.epochs_text, run.epochs_done),
         _number(run.best_epoch),
         _Cell(duration_text(run.run_duration) if run.epochs_done else UNKNOWN, run.run_duration),
@@ -111,7 +111,7 @@ def _number(value: int | None) -> _Cell:
 def _setting(name: str, value: Any) -> _Cell:
     if is_unused(name, value):
         return _Cell(UNKNOWN)
-    return _Cell(setting_text(value), value if is_number(value) else None)
+    return _Cell(trial_text(value), value if is_number(value) else None)
 
 
 def _heading(column: _Column) -> str:

@@ -6,36 +6,36 @@ from pathlib import Path
 
 from cnnsweep.analysis.axes import has_replicates
 from cnnsweep.analysis.chart_classes import IMAGES
-from cnnsweep.analysis.configurations import Setting, chosen_setting, setting_words
 from cnnsweep.analysis.intervals import interval_cells
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
+from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, figure_text
+from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
 from cnnsweep.html.evaluations import Evaluated
 from cnnsweep.html.markup import embedded_json, many_lines, text
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command
 from cnnsweep.html.run_table import run_table
-from cnnsweep.html.summary import best_words, how_sure_words, other_words, swept_words, varied_rows
-from cnnsweep.report.settings_table import tie_legend
+from cnnsweep.html.summary import best_words, other_words, significance_sentence, swept_words, varied_rows
+from cnnsweep.report.trials_table import tie_legend
 
-SETTINGS_SHOWN = 10
+TRIALS_SHOWN = 10
 IMAGES_SHOWN = 24
 MANY_RUNS = 300  # more take a browser a while to lay out
 REM_A_ROW = 1.7
 
 
-def summary_section(results: Results, settings: Sequence[Setting]) -> str:
+def summary_section(results: Results, trials: Sequence[Trial]) -> str:
     """Return the sweep in words, and its best settings."""
-    best, facts = best_words(results, settings)
-    sure, others = how_sure_words(results, settings), other_words(results)
+    best, facts = best_words(results, trials)
+    sure, others = significance_sentence(results, trials), other_words(results)
     steps = "".join(
         f"<li>{text(step.words)}{f'<pre><code>{text(step.command)}</code></pre>' if step.command else ''}</li>"
-        for step in next_steps(results, settings)
+        for step in next_steps(results, trials)
     )
-    varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, settings))
+    varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, trials))
     if chance_words(results) is None:
         heading, best_line = "The best setting", f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>'
     else:
@@ -46,7 +46,7 @@ def summary_section(results: Results, settings: Sequence[Setting]) -> str:
         *([f"<h3>How sure</h3>{_paragraphs(sure)}"] if sure else []),
         *([f"<h3>What else happened</h3>{_paragraphs(others)}"] if others else []),
         *([f"<h3>What to do next</h3><ul class=steps>{steps}</ul>"] if steps else []),
-        _best_settings(results, settings),
+        _best_trials(results, trials),
     ])  # fmt: skip
 
 
@@ -54,29 +54,27 @@ def _paragraphs(lines: Sequence[str]) -> str:
     return "".join(f"<p>{text(line)}</p>" for line in lines)
 
 
-def _best_settings(results: Results, settings: Sequence[Setting]) -> str:
+def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
     """Return the best settings where they have several runs; of one run each, the table of runs says all."""
-    shown = [setting for setting in settings if setting.place is not None][:SETTINGS_SHOWN]
+    shown = [trial for trial in trials if trial.place is not None][:TRIALS_SHOWN]
     if not has_replicates(results) or not shown:
         return ""
     metric = results.sweep.objective.metric
-    equal, is_starred = equals_of_best(results, settings), chance_words(results) is None
-    best = chosen_setting(results, settings)
-    intervals = interval_cells(metric, [setting.estimate for setting in shown])
+    equal, is_starred = equals_of_best(results, trials), chance_words(results) is None
+    best = chosen_trial(results, trials)
+    intervals = interval_cells(metric, [trial.estimate for trial in shown])
     rows = [
         [
-            f"{mark(setting, best, is_starred).strip()} {setting.place}",
-            setting_words(results, setting, ", "),
-            figure_text(metric, None if setting.estimate is None else setting.estimate.mean),
+            f"{mark(trial, best, is_starred).strip()} {trial.place}",
+            trial_words(results, trial, ", "),
+            metric_text(metric, None if trial.estimate is None else trial.estimate.mean),
             interval,
-            f"{len(setting.figures)}" + (f", {setting.failed} failed" if setting.failed else ""),
+            f"{len(trial.figures)}" + (f", {trial.failed} failed" if trial.failed else ""),
         ]
-        for setting, interval in zip(shown, intervals, strict=True)
+        for trial, interval in zip(shown, intervals, strict=True)
     ]
     table = _table(DataTable(["place", "setting", metric, "95 %", "runs"], rows))
-    return (
-        f"<h3>The best settings</h3><p>{text(tie_legend(settings, equal))}.</p>{_scrolled('The best settings', table)}"
-    )
+    return f"<h3>The best settings</h3><p>{text(tie_legend(trials, equal))}.</p>{_scrolled('The best settings', table)}"
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:

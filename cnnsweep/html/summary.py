@@ -2,35 +2,35 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.analysis.axes import MANY_VALUES, canonical, has_replicates, in_file_order, is_number, setting_axes
+from cnnsweep.analysis.axes import MANY_VALUES, canonical, has_replicates, in_file_order, is_number, trial_axes
 from cnnsweep.analysis.chart_stopping import saving_words
-from cnnsweep.analysis.configurations import Setting, best_of, chosen_setting, replicate_words, setting_words
 from cnnsweep.analysis.intervals import mean_text
 from cnnsweep.analysis.results import Results, RunResult
-from cnnsweep.analysis.significance import sure_words
+from cnnsweep.analysis.significance import significance_words
 from cnnsweep.analysis.summary import group_failures, time_words
-from cnnsweep.analysis.test_results import latest_tests, tested_words, tests_by_setting
+from cnnsweep.analysis.test_results import latest_tests, tested_words, tests_by_trial
 from cnnsweep.analysis.ties import chance_words, tie_words
+from cnnsweep.analysis.trials import Trial, best_of, chosen_trial, replicate_words, trial_words
 from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts, number_texts
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, figure_text, is_unused, setting_text
+from cnnsweep.formatting.numbers import count_text, is_unused, metric_text, trial_text
 from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.report.former_runs import former_words
 from cnnsweep.report.ranking import ONE_RUN, counts_words
 from cnnsweep.report.run_status import in_epoch_words
 
-SETTINGS_SHOWN = 10
+TRIALS_SHOWN = 10
 
 
 def swept_words(results: Results) -> list[str]:
     """Return model, data set, hyperparameters and outcome of the sweep."""
     sweep = results.sweep
     model = f"{sweep.model} on " if sweep.model else ""
-    settings = len({run.configuration for run in results.runs})
-    of = f" of {count_text(settings, 'setting')}" if has_replicates(results) else ""
+    trials = len({run.trial_id for run in results.runs})
+    of = f" of {count_text(trials, 'setting')}" if has_replicates(results) else ""
     search = sweep.search
     method = None if search is None else search.get("method")
-    drawn = f", chosen by {setting_text(method)} search" if method not in (None, "grid") else ""
+    drawn = f", chosen by {trial_text(method)} search" if method not in (None, "grid") else ""
     folds = f", cross-validated in {count_text(sweep.folds, 'fold')}" if sweep.folds else ""
     threads = f", {count_text(sweep.threads, 'thread')}" if sweep.threads else ""
     lines = [
@@ -47,10 +47,10 @@ def swept_words(results: Results) -> list[str]:
     return lines
 
 
-def varied_rows(results: Results, settings: Sequence[Setting]) -> list[tuple[str, str]]:
+def varied_rows(results: Results, trials: Sequence[Trial]) -> list[tuple[str, str]]:
     """Return each hyperparameter that varies with its values in a few words."""
-    runs = in_file_order(results, [setting.runs[0] for setting in settings])
-    return [(name, values_words(name, runs)) for name in setting_axes(results)]
+    runs = in_file_order(results, [trial.runs[0] for trial in trials])
+    return [(name, values_words(name, runs)) for name in trial_axes(results)]
 
 
 def values_words(name: str, runs: Sequence[RunResult]) -> str:
@@ -59,7 +59,7 @@ def values_words(name: str, runs: Sequence[RunResult]) -> str:
     Args:
         runs: one a setting, in the file's order.
     """
-    values = {canonical(value): value for run in runs if not is_unused(name, value := run.settings[name])}
+    values = {canonical(value): value for run in runs if not is_unused(name, value := run.params[name])}
     numbers: list[float] = [value for value in values.values() if value is not None and is_number(value)]
     if len(numbers) == len(values):
         values = {canonical(value): value for value in sorted(numbers)}
@@ -71,36 +71,36 @@ def values_words(name: str, runs: Sequence[RunResult]) -> str:
     return ", ".join(texts[:MANY_VALUES]) + rest
 
 
-def best_words(results: Results, settings: Sequence[Setting]) -> tuple[str, list[str]]:
+def best_words(results: Results, trials: Sequence[Trial]) -> tuple[str, list[str]]:
     """Return the best trial and sentences about it; an empty text where no run has a value."""
-    setting = chosen_setting(results, settings)
-    if setting is None:
+    trial = chosen_trial(results, trials)
+    if trial is None:
         goes_on = any(not run.status.is_final for run in results.runs)
         return "", ["No run has a figure yet." if goes_on else "No run has a figure to rank."]
-    metric, run = results.sweep.objective.metric, best_of(results, setting)
-    found = setting.estimate
+    metric, run = results.sweep.objective.metric, best_of(results, trial)
+    found = trial.estimate
     lines = []
-    if len(setting.runs) > 1 and found is not None:
-        lines.append(f"{metric} {mean_text(metric, found)}, mean of {replicate_words(setting.figures)}.")
-    which = f"Its best run, {safe_text(run.name)}, reached" if len(setting.runs) > 1 else "It reached"
+    if len(trial.runs) > 1 and found is not None:
+        lines.append(f"{metric} {mean_text(metric, found)}, mean of {replicate_words(trial.figures)}.")
+    which = f"Its best run, {safe_text(run.name)}, reached" if len(trial.runs) > 1 else "It reached"
     epoch = "" if run.best_epoch is None else f" {in_epoch_words(run)}"
-    lines.append(f"{which} {metric} {figure_text(metric, run[metric])}{epoch}.")
+    lines.append(f"{which} {metric} {metric_text(metric, run[metric])}{epoch}.")
     if (chance := chance_words(results)) is not None:
         lines.insert(0, chance)
-    elif (tie := tie_words(results, settings)) is not None:
+    elif (tie := tie_words(results, trials)) is not None:
         lines.append(f"Tied: {tie}.")
-    tests = tests_by_setting(results).get(setting.configuration, [])
+    tests = tests_by_trial(results).get(trial.trial_id, [])
     for words in tested_words(results, latest_tests(tests)):
         lines.append(f"{words[0].upper()}{words[1:]}.")
-    if len(tests_by_setting(results)) > 1:
+    if len(tests_by_trial(results)) > 1:
         lines.append("More than one setting was tested, and the best of several tests flatters.")
-    return setting_words(results, setting, ", "), lines
+    return trial_words(results, trial, ", "), lines
 
 
-def how_sure_words(results: Results, settings: Sequence[Setting]) -> list[str]:
+def significance_sentence(results: Results, trials: Sequence[Trial]) -> list[str]:
     """Return the certainty that the best trial is the best."""
-    words = sure_words(results, settings)
-    if not has_replicates(results) and len(settings) > 1:
+    words = significance_words(results, trials)
+    if not has_replicates(results) and len(trials) > 1:
         return [ONE_RUN.replace("`", "")]
     return words
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.maintenance.diagnostic import Finding, good, note, problem
+from cnnsweep.maintenance.diagnostic import Diagnostic, good, note, problem
 
 _OLDEST_PYTHON = (3, 11)
 _EXTRAS = {
@@ -27,14 +27,14 @@ _LITTLE_SPACE = 5e9  # bytes
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*\(?(>=|==)\s*([0-9.]+)")
 
 
-def check_installation(folder: Path) -> list[Finding]:
+def check_installation(folder: Path) -> list[Diagnostic]:
     """Return the state of this installation, good and bad.
 
     Args:
         folder: for new sweeps.
     """
-    findings: list[Finding] = []
-    checks: Sequence[tuple[str, Callable[[], Iterator[Finding]]]] = (
+    diagnostics: list[Diagnostic] = []
+    checks: Sequence[tuple[str, Callable[[], Iterator[Diagnostic]]]] = (
         ("python", _python),
         ("packages", _packages),
         ("device", _devices),
@@ -43,14 +43,14 @@ def check_installation(folder: Path) -> list[Finding]:
     )
     for subject, check in checks:
         try:
-            findings += check()
+            diagnostics += check()
         except Exception as error:  # a broken package may raise anything; the other checks go on
             words = f"cannot be checked ({type(error).__name__}: {safe_text(error)})"
-            findings.append(problem(subject, words, "install cnnsweep anew in a fresh environment"))
-    return findings
+            diagnostics.append(problem(subject, words, "install cnnsweep anew in a fresh environment"))
+    return diagnostics
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[Diagnostic]:
     version = platform.python_version()
     if sys.version_info < _OLDEST_PYTHON:
         yield problem("python", version, f"install Python {'.'.join(map(str, _OLDEST_PYTHON))} or later")
@@ -58,7 +58,7 @@ def _python() -> Iterator[Finding]:
         yield good("python", f"{version}, {platform.system()} {platform.machine()}")
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[Diagnostic]:
     too_old = []
     for name, relation, wanted in _requirements("cnnsweep"):
         found = _version(name)
@@ -108,7 +108,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, match[0].split("."))) if match else ()
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Diagnostic]:
     from cnnsweep.training.devices import available_devices, choose_device, describe_device
 
     for name in available_devices():
@@ -149,7 +149,7 @@ def _try_training_step(name: str) -> float:
     return seconds
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[Diagnostic]:
     for extra, (packages, purpose) in _EXTRAS.items():
         missing = [name for name in packages if _version(name) is None]
         if missing:
@@ -159,7 +159,7 @@ def _extras() -> Iterator[Finding]:
             yield good("extras", f"{extra} is installed: {purpose}")
 
 
-def _disk(folder: Path) -> Iterator[Finding]:
+def _disk(folder: Path) -> Iterator[Diagnostic]:
     place = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
     free = shutil.disk_usage(place).free
     words = f"{safe_text(place)}: {free / 1e9:.1f} GB are free"

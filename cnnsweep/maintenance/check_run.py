@@ -11,12 +11,12 @@ from pathlib import Path
 from cnnsweep.errors import CheckpointError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
-from cnnsweep.maintenance.diagnostic import Finding, note, problem
+from cnnsweep.maintenance.diagnostic import Diagnostic, note, problem
 from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.best_weights import describe_best
 from cnnsweep.storage.checkpoint import LastCheckpoint, load_last
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
-from cnnsweep.storage.state import RunHistory, SweepHistory
+from cnnsweep.storage.state import RunState, SweepState
 from cnnsweep.storage.trial_files import RunFiles
 from cnnsweep.trackers.event_files import EventFile, read_event_file
 from cnnsweep.types import EpochRecord
@@ -34,12 +34,12 @@ class RunCheck:
     """
 
     paths: RunPaths
-    run: RunHistory
-    history: SweepHistory
+    run: RunState
+    history: SweepState
     remedy: str
 
     @classmethod
-    def of(cls, sweep: SweepPaths, history: SweepHistory, run: RunHistory, remedy: str) -> RunCheck:
+    def of(cls, sweep: SweepPaths, history: SweepState, run: RunState, remedy: str) -> RunCheck:
         return cls(sweep.run(run.name), run, history, remedy)
 
     @property
@@ -51,9 +51,9 @@ class RunCheck:
         return self.run.status.is_final
 
     @cached_property
-    def standing(self) -> EpochRecord | None:
+    def selected(self) -> EpochRecord | None:
         """The selected record of the run, whose weights are its best."""
-        return self.history.objective.standing(self.run.records)
+        return self.history.objective.selected(self.run.records)
 
     @cached_property
     def last(self) -> tuple[LastCheckpoint | None, dict[Path, str]]:
@@ -63,9 +63,9 @@ class RunCheck:
     @cached_property
     def problem_of_best(self) -> str | None:
         """Difference between the best weights and the journal, in words; None if there is none."""
-        if self.standing is None or (self.run.id in self.history.cleaned and not self.paths.best_weights.exists()):
+        if self.selected is None or (self.run.id in self.history.cleaned and not self.paths.best_weights.exists()):
             return None
-        return RunFiles(self.paths).problem_of_best(self.history, self.run, self.standing.epoch)
+        return RunFiles(self.paths).problem_of_best(self.history, self.run, self.selected.epoch)
 
     @property
     def description_is_right(self) -> bool:
@@ -141,7 +141,7 @@ class RunCheck:
         read = {path: file.whole_bytes for path, file in self.events.items()}
         return {path: whole for path, whole in read.items() if whole < path.stat().st_size}
 
-    def findings(self) -> Iterator[Finding]:
+    def diagnostics(self) -> Iterator[Diagnostic]:
         """Yield a diagnostic for each problem."""
         folder = self.paths.folder
         if folder.is_symlink():
@@ -149,23 +149,23 @@ class RunCheck:
             return
         if not folder.is_dir():
             if self.run.records:
-                yield self._finding(f"its folder {'is no folder' if folder.exists() else 'is missing'}")
+                yield self._diagnostic(f"its folder {'is no folder' if folder.exists() else 'is missing'}")
             return
-        yield from self._findings_of_checkpoints()
+        yield from self._diagnostics_of_checkpoints()
         if self.run.records and self.is_over:
             wrong = self.problem_of_batch_losses
             if wrong is not None:
-                yield self._finding(f"batch_loss.csv {wrong}")
+                yield self._diagnostic(f"batch_loss.csv {wrong}")
             if not self.paths.log.is_file():
                 yield note(self.name, "log.txt is missing", "nothing else needs it")
         if self.has_damaged_evaluation:
-            yield self._finding("evaluation.json is damaged")
+            yield self._diagnostic("evaluation.json is damaged")
         for path, whole in self.damaged_events.items() if self.is_over else ():
             words = f"{safe_text(path.name)}: only the first {whole:,} of {path.stat().st_size:,} bytes can be read"
-            yield self._finding(words)
-        yield from self._findings_of_others()
+            yield self._diagnostic(words)
+        yield from self._diagnostics_of_others()
 
-    def _findings_of_checkpoints(self) -> Iterator[Finding]:
+    def _diagnostics_of_checkpoints(self) -> Iterator[Diagnostic]:
         last, damaged = self.last
         for words in damaged.values():
             if self.is_over:
@@ -176,11 +176,11 @@ class RunCheck:
         if not self.is_over and self.run.records and last is None and not damaged:
             yield note(self.name, "no checkpoint to go on from; the run starts over when the sweep is run again")
         if self.problem_of_best is not None and self.is_over:
-            yield self._finding(safe_text(self.problem_of_best))
+            yield self._diagnostic(safe_text(self.problem_of_best))
         elif not self.description_is_right and self.is_over:
-            yield self._finding("best.json is not what best.safetensors says of itself")
+            yield self._diagnostic("best.json is not what best.safetensors says of itself")
 
-    def _findings_of_others(self) -> Iterator[Finding]:
+    def _diagnostics_of_others(self) -> Iterator[Diagnostic]:
         for entry in sorted(os.scandir(self.paths.folder), key=lambda entry: entry.name):
             name = safe_text(entry.name)
             if entry.is_symlink():
@@ -190,7 +190,7 @@ class RunCheck:
             elif not _is_ours(self.paths, entry.name):
                 yield note(self.name, f"{name} is not cnnsweep's")
 
-    def _finding(self, words: str) -> Finding:
+    def _diagnostic(self, words: str) -> Diagnostic:
         return problem(self.name, words, self.remedy)
 
 

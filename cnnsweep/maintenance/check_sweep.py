@@ -11,16 +11,16 @@ from cnnsweep.errors import CnnSweepError, ResultsError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.maintenance.check_run import RunCheck
-from cnnsweep.maintenance.diagnostic import Finding, good, has_problems, note, problem
+from cnnsweep.maintenance.diagnostic import Diagnostic, good, has_problems, note, problem
 from cnnsweep.maintenance.known_results import read_known_results
-from cnnsweep.maintenance.salvage import Salvage, salvage
+from cnnsweep.maintenance.salvage import RecoveredJournal, salvage
 from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.atomic_files import encoded
 from cnnsweep.storage.journal import RESCUED, read_lines
 from cnnsweep.storage.lock import holder
 from cnnsweep.storage.paths import SweepPaths, is_leftover
 from cnnsweep.storage.results_tables import table_texts
-from cnnsweep.storage.state import SweepHistory
+from cnnsweep.storage.state import SweepState
 
 Progress = Callable[[str, int, int], None]
 DAMAGED = "journal.jsonl.damaged-"  # how the names of journals begin that were replaced
@@ -45,7 +45,7 @@ def find_sweep(path: Path) -> SweepPaths:
     )
 
 
-def read_salvage(paths: SweepPaths) -> Salvage:
+def read_recovered(paths: SweepPaths) -> RecoveredJournal:
     """Return the intact content of a sweep's journal, whatever its state.
 
     Raises:
@@ -60,30 +60,30 @@ def read_salvage(paths: SweepPaths) -> Salvage:
     return found
 
 
-def check_sweep(paths: SweepPaths, progress: Progress) -> list[Finding]:
+def check_sweep(paths: SweepPaths, progress: Progress) -> list[Diagnostic]:
     """Return diagnostics of a sweep's folder; nothing is changed.
 
     Raises:
-        ResultsError: see `read_salvage`.
+        ResultsError: see `read_recovered`.
     """
     owner = holder(paths)
-    found = read_salvage(paths)
+    found = read_recovered(paths)
     remedy = f"repair it with: cnnsweep doctor {safe_text(paths.folder)} --repair"
-    findings = [good("sweep", _in_words(found.history))]
+    diagnostics = [good("sweep", _in_words(found.history))]
     if owner is not None:
-        findings.append(
+        diagnostics.append(
             note("lock", f"a command is at work here ({owner}): what it writes to is not checked", "wait for its end")
         )
-    findings += _findings_of_journal(found, remedy, is_running=owner is not None)
+    diagnostics += _diagnostics_of_journal(found, remedy, is_running=owner is not None)
     if found.history.sweep is not None:
         if owner is None and not found.is_damaged:
-            findings += _findings_of_tables(paths, found.history, remedy)
-        findings += _findings_of_runs(paths, found.history, remedy, progress, is_running=owner is not None)
-    findings += _findings_of_folder(paths, found.history, remedy, is_running=owner is not None)
-    return findings
+            diagnostics += _diagnostics_of_tables(paths, found.history, remedy)
+        diagnostics += _diagnostics_of_runs(paths, found.history, remedy, progress, is_running=owner is not None)
+    diagnostics += _diagnostics_of_folder(paths, found.history, remedy, is_running=owner is not None)
+    return diagnostics
 
 
-def _in_words(history: SweepHistory) -> str:
+def _in_words(history: SweepState) -> str:
     name = "" if history.sweep is None else f"{safe_text(history.sweep['name'])}: "
     over = sum(run.status.is_final for run in history.present)
     former = len(history.runs) - len(history.present)
@@ -91,7 +91,7 @@ def _in_words(history: SweepHistory) -> str:
     return f"{name}{count_text(len(history.present), 'run')}, {over:,} ended, {history.status}{more}"
 
 
-def _findings_of_journal(found: Salvage, remedy: str, *, is_running: bool) -> Iterator[Finding]:
+def _diagnostics_of_journal(found: RecoveredJournal, remedy: str, *, is_running: bool) -> Iterator[Diagnostic]:
     for words in (*found.damage, *found.consequences):
         yield problem("journal", safe_text(words), remedy)
     if found.torn_bytes and not is_running:
@@ -104,7 +104,7 @@ def _findings_of_journal(found: Salvage, remedy: str, *, is_running: bool) -> It
         yield good("journal", "every line is whole")
 
 
-def _findings_of_tables(paths: SweepPaths, history: SweepHistory, remedy: str) -> Iterator[Finding]:
+def _diagnostics_of_tables(paths: SweepPaths, history: SweepState, remedy: str) -> Iterator[Diagnostic]:
     assert history.sweep is not None
     expected: dict[Path, str] = {**table_texts(paths, history), paths.frozen_spec: history.sweep["spec"]}
     is_cut_off = history.status == "running"  # such a command leaves tables that lag behind
@@ -127,29 +127,29 @@ def is_same(path: Path, text: str) -> bool:
         return False
 
 
-def _findings_of_runs(
-    paths: SweepPaths, history: SweepHistory, remedy: str, progress: Progress, *, is_running: bool
-) -> list[Finding]:
+def _diagnostics_of_runs(
+    paths: SweepPaths, history: SweepState, remedy: str, progress: Progress, *, is_running: bool
+) -> list[Diagnostic]:
     runs = [run for run in history.runs.values() if run.status.is_final or not is_running]
-    findings: list[Finding] = []
+    diagnostics: list[Diagnostic] = []
     for done, run in enumerate(runs, start=1):
         try:
-            findings += RunCheck.of(paths, history, run, remedy).findings()
+            diagnostics += RunCheck.of(paths, history, run, remedy).diagnostics()
         except OSError as error:
             place = safe_text(error.filename or paths.run(run.name).folder)
             words = f"{place}: cannot be read ({error.strerror})"
-            findings.append(problem(safe_text(run.name), words, "check its permissions and the disk"))
+            diagnostics.append(problem(safe_text(run.name), words, "check its permissions and the disk"))
         except CnnSweepError as error:  # a checkpoint that does not fit into memory
-            findings.append(problem(safe_text(run.name), safe_text(error), "nothing else is known of this run"))
+            diagnostics.append(problem(safe_text(run.name), safe_text(error), "nothing else is known of this run"))
         progress("checking runs", done, len(runs))
-    if not has_problems(findings):
-        findings.append(good("runs", f"the files of {count_text(len(runs), 'run')} are whole"))
-    return findings
+    if not has_problems(diagnostics):
+        diagnostics.append(good("runs", f"the files of {count_text(len(runs), 'run')} are whole"))
+    return diagnostics
 
 
-def _findings_of_folder(
-    paths: SweepPaths, history: SweepHistory, remedy: str, *, is_running: bool
-) -> Iterator[Finding]:
+def _diagnostics_of_folder(
+    paths: SweepPaths, history: SweepState, remedy: str, *, is_running: bool
+) -> Iterator[Diagnostic]:
     ours = {path.name for path in _files(paths)} | {run.name for run in history.runs.values()} | {"refit"}
     for entry in sorted(os.scandir(paths.folder), key=lambda entry: entry.name):
         name = safe_text(entry.name)

@@ -14,8 +14,8 @@ from cnnsweep.storage.atomic_files import remove_file, unwritable
 from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import holder, locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
-from cnnsweep.storage.results_tables import make_tables, rank_settings, write_tables
-from cnnsweep.storage.state import RunHistory, SweepHistory, read_history
+from cnnsweep.storage.results_tables import make_tables, rank_trials, write_tables
+from cnnsweep.storage.state import RunState, SweepState, read_state
 from cnnsweep.types import RunStatus
 
 
@@ -37,7 +37,7 @@ class CleaningWishes:
 
 
 @dataclass(frozen=True, slots=True)
-class Rubbish:
+class UnusedFile:
     """A file that is no longer needed.
 
     Attributes:
@@ -53,7 +53,7 @@ class Rubbish:
     cache_key: str | None = None
 
 
-def find_rubbish(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbish]:
+def find_unused_files(paths: SweepPaths | None, wishes: CleaningWishes) -> list[UnusedFile]:
     """Return the files that would be removed.
 
     Args:
@@ -63,34 +63,34 @@ def find_rubbish(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbi
         FolderError: the sweep is running.
         ResultsError: the journal is damaged.
     """
-    found: list[Rubbish] = []
+    found: list[UnusedFile] = []
     if paths is not None:
         owner = holder(paths)
         if owner is not None:
             raise FolderError(f"{paths.folder}: is in use by {owner}; wait for it")
-        found += _rubbish_of_sweep(paths, read_history(paths.journal), wishes)
+        found += _unused_of_sweep(paths, read_state(paths.journal), wishes)
     if wishes.cache:
         folder = cache_folder()
         found += [
-            Rubbish(folder / entry.key, entry.size_bytes, "decoded images", cache_key=entry.key)
+            UnusedFile(folder / entry.key, entry.size_bytes, "decoded images", cache_key=entry.key)
             for entry in cache_entries()
         ]
     return found
 
 
-def clean(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbish]:
+def clean(paths: SweepPaths | None, wishes: CleaningWishes) -> list[UnusedFile]:
     """Remove the files that are no longer needed, and return them.
 
     Raises:
         FolderError: the sweep is running, or a file cannot be removed.
         ResultsError: the journal is damaged.
     """
-    removed: list[Rubbish] = []
+    removed: list[UnusedFile] = []
     if paths is not None:
         with locked(paths):
             removed += _clean_sweep(paths, wishes)
     if wishes.cache:
-        in_cache = find_rubbish(None, wishes)
+        in_cache = find_unused_files(None, wishes)
         try:
             remove_cache_entries([one.cache_key for one in in_cache if one.cache_key is not None])
         except OSError as error:
@@ -99,10 +99,10 @@ def clean(paths: SweepPaths | None, wishes: CleaningWishes) -> list[Rubbish]:
     return removed
 
 
-def _clean_sweep(paths: SweepPaths, wishes: CleaningWishes) -> list[Rubbish]:
-    history = read_history(paths.journal)
-    rubbish = _rubbish_of_sweep(paths, history, wishes)
-    without_best = list(dict.fromkeys(one.run for one in rubbish if one.run is not None))
+def _clean_sweep(paths: SweepPaths, wishes: CleaningWishes) -> list[UnusedFile]:
+    history = read_state(paths.journal)
+    unused_files = _unused_of_sweep(paths, history, wishes)
+    without_best = list(dict.fromkeys(one.run for one in unused_files if one.run is not None))
     if without_best:  # first: weights that are missing for no known reason would be damage
         journal = Journal(paths.journal)
         event = {"event": "cleaned", "runs": without_best, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
@@ -112,18 +112,18 @@ def _clean_sweep(paths: SweepPaths, wishes: CleaningWishes) -> list[Rubbish]:
             journal.close()
         history.apply(event)
     try:
-        for one in rubbish:
+        for one in unused_files:
             remove_file(one.path)
     except OSError as error:
         raise unwritable(one.path, error) from error
     finally:
         if without_best:
             write_tables(paths, history)
-    return rubbish
+    return unused_files
 
 
-def _rubbish_of_sweep(paths: SweepPaths, history: SweepHistory, wishes: CleaningWishes) -> list[Rubbish]:
-    kept = _settings_to_keep(paths, history, wishes.keep_best)
+def _unused_of_sweep(paths: SweepPaths, history: SweepState, wishes: CleaningWishes) -> list[UnusedFile]:
+    kept = _trials_to_keep(paths, history, wishes.keep_best)
     found = list(_leftovers(paths.folder))
     for run in history.runs.values():
         run_paths = paths.run(run.name)
@@ -131,13 +131,13 @@ def _rubbish_of_sweep(paths: SweepPaths, history: SweepHistory, wishes: Cleaning
             continue  # what it names may lie outside of the sweep's folder
         found += _leftovers(run_paths.folder)
         if run.status is RunStatus.FINISHED:  # whatever else has ended may be asked to go on
-            found += _rubbish_of_run(run_paths, run, wishes, keeps_best=run.configuration in kept)
+            found += _unused_of_run(run_paths, run, wishes, keeps_best=run.trial_id in kept)
     if wishes.damaged:
         found += _files("damaged journals kept by a repair", sorted(paths.folder.glob(f"{DAMAGED}*")))
     return found
 
 
-def _rubbish_of_run(paths: RunPaths, run: RunHistory, wishes: CleaningWishes, *, keeps_best: bool) -> Iterator[Rubbish]:
+def _unused_of_run(paths: RunPaths, run: RunState, wishes: CleaningWishes, *, keeps_best: bool) -> Iterator[UnusedFile]:
     checkpoints = (paths.last_checkpoint, paths.previous_checkpoint, paths.pickled_checkpoint)
     yield from _files("checkpoints to go on from, of finished runs", checkpoints)
     if wishes.events:
@@ -147,19 +147,19 @@ def _rubbish_of_run(paths: RunPaths, run: RunHistory, wishes: CleaningWishes, *,
             yield from _files("best weights of settings that are not among the best", (path,), run.id)
 
 
-def _settings_to_keep(paths: SweepPaths, history: SweepHistory, count: int | None) -> set[str]:
+def _trials_to_keep(paths: SweepPaths, history: SweepState, count: int | None) -> set[str]:
     """Return the trials whose best weights stay."""
     if count is None or history.sweep is None:
-        return {run.configuration for run in history.runs.values()}
+        return {run.trial_id for run in history.runs.values()}
     rows = [row for row in make_tables(paths, history)["runs"] if row["in_file"]]
-    return {ranked[0]["configuration"] for ranked in rank_settings(rows, history.objective)[:count]}
+    return {ranked[0]["configuration"] for ranked in rank_trials(rows, history.objective)[:count]}
 
 
-def _leftovers(folder: Path) -> Iterator[Rubbish]:
+def _leftovers(folder: Path) -> Iterator[UnusedFile]:
     return _files("left by killed processes", sorted(path for path in folder.iterdir() if is_leftover(path)))
 
 
-def _files(why: str, paths: tuple[Path, ...] | list[Path], run: str | None = None) -> Iterator[Rubbish]:
+def _files(why: str, paths: tuple[Path, ...] | list[Path], run: str | None = None) -> Iterator[UnusedFile]:
     for path in paths:
         if path.is_symlink() or path.is_file():
-            yield Rubbish(path, path.lstat().st_size, why, run)
+            yield UnusedFile(path, path.lstat().st_size, why, run)

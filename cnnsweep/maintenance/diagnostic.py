@@ -17,7 +17,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnostic:
     """Result of one check.
 
     Attributes:
@@ -36,21 +36,21 @@ class Finding:
         return {**asdict(self), "level": str(self.level)}
 
 
-def good(subject: str, words: str) -> Finding:
+def good(subject: str, words: str) -> Diagnostic:
     """Return a diagnostic without a problem."""
-    return Finding(Level.GOOD, subject, words)
+    return Diagnostic(Level.GOOD, subject, words)
 
 
-def note(subject: str, words: str, remedy: str | None = None) -> Finding:
+def note(subject: str, words: str, remedy: str | None = None) -> Diagnostic:
     """Return a diagnostic for information."""
-    return Finding(Level.NOTE, subject, words, remedy)
+    return Diagnostic(Level.NOTE, subject, words, remedy)
 
 
-def problem(subject: str, words: str, remedy: str) -> Finding:
+def problem(subject: str, words: str, remedy: str) -> Diagnostic:
     """Return a diagnostic of a problem."""
-    return Finding(Level.PROBLEM, subject, words, remedy)
+    return Diagnostic(Level.PROBLEM, subject, words, remedy)
 
 
-def has_problems(findings: Iterable[Finding]) -> bool:
+def has_problems(diagnostics: Iterable[Diagnostic]) -> bool:
     """True if there is a problem."""
-    return any(finding.level is Level.PROBLEM for finding in findings)
+    return any(diagnostic.level is Level.PROBLEM for diagnostic in diagnostics)

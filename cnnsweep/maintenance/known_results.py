@@ -42,7 +42,7 @@ class KnownResults:
 def read_known_results(paths: SweepPaths) -> KnownResults:
     """Return what results.json, sweep.yaml and environment.json say; nothing where they are damaged."""
     spec = _frozen_spec(paths)
-    named = frozenset() if spec is None else _named_configurations(spec)
+    named = frozenset() if spec is None else _named_trials(spec)
     try:
         results = load_results(paths.folder)  # checks the types of all that is taken from the file
         content = parse_json(paths.results_json)
@@ -105,12 +105,12 @@ def _frozen_spec(paths: SweepPaths) -> SweepSpec | None:
         return None
 
 
-def _named_configurations(spec: SweepSpec) -> frozenset[str]:
+def _named_trials(spec: SweepSpec) -> frozenset[str]:
     from cnnsweep.config.trials import expand_runs
 
     if spec.search is None:  # a grid has no rounds that could name others
         return frozenset()
     try:
-        return frozenset(run.configuration for run in expand_runs(spec).runs)
+        return frozenset(run.trial_id for run in expand_runs(spec).runs)
     except CnnSweepError:
         return frozenset()

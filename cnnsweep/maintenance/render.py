@@ -10,40 +10,43 @@ from rich.text import Text
 
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import bytes_text
-from cnnsweep.maintenance.clean import Rubbish
-from cnnsweep.maintenance.diagnostic import Finding, Level, has_problems
+from cnnsweep.maintenance.clean import UnusedFile
+from cnnsweep.maintenance.diagnostic import Diagnostic, Level, has_problems
 
 _MARKS = {Level.GOOD: ("✓", "green"), Level.NOTE: ("!", "magenta"), Level.PROBLEM: ("✗", "red")}
 
 
-def render_findings(findings: Sequence[Finding], console: Console) -> None:
+def render_diagnostics(diagnostics: Sequence[Diagnostic], console: Console) -> None:
     """Print one line per diagnostic, its level first, and below it the remedy."""
-    width = max((len(finding.subject) for finding in findings if finding.level is Level.GOOD), default=0)
-    for finding in findings:
-        mark, colour = _MARKS[finding.level]
-        line = Text.assemble((mark, colour), " ", (finding.subject.ljust(width), "bold"), "  ", finding.words)
+    width = max((len(diagnostic.subject) for diagnostic in diagnostics if diagnostic.level is Level.GOOD), default=0)
+    for diagnostic in diagnostics:
+        mark, colour = _MARKS[diagnostic.level]
+        line = Text.assemble((mark, colour), " ", (diagnostic.subject.ljust(width), "bold"), "  ", diagnostic.words)
         console.print(line, soft_wrap=True)
-        if finding.remedy is not None:
-            console.print(Text(f"    → {finding.remedy}", style="dim"), soft_wrap=True)
-    problems = sum(finding.level is Level.PROBLEM for finding in findings)
-    notes = sum(finding.level is Level.NOTE for finding in findings)
+        if diagnostic.remedy is not None:
+            console.print(Text(f"    → {diagnostic.remedy}", style="dim"), soft_wrap=True)
+    problems = sum(diagnostic.level is Level.PROBLEM for diagnostic in diagnostics)
+    notes = sum(diagnostic.level is Level.NOTE for diagnostic in diagnostics)
     summary = "nothing is wrong" if not problems else f"{problems:,} problem{'s' if problems > 1 else ''}"
     summary += f", {notes:,} thing{'s' if notes > 1 else ''} to know" if notes else ""
     console.print(Text(summary, style="bold"))
 
 
-def findings_to_json(findings: Sequence[Finding], repairs: Sequence[str] | None = None) -> str:
+def diagnostics_to_json(diagnostics: Sequence[Diagnostic], repairs: Sequence[str] | None = None) -> str:
     """Return diagnostics as JSON, with the repairs if there was a repair."""
-    content = {"sound": not has_problems(findings), "findings": [finding.to_plain() for finding in findings]}
+    content = {
+        "sound": not has_problems(diagnostics),
+        "findings": [diagnostic.to_plain() for diagnostic in diagnostics],
+    }
     if repairs is not None:
         content["repairs"] = list(repairs)
     return json.dumps(content, indent=2)
 
 
-def render_rubbish(rubbish: Sequence[Rubbish], console: Console) -> None:
+def render_unused_files(unused_files: Sequence[UnusedFile], console: Console) -> None:
     """Print the number and size of each kind."""
-    kinds: dict[str, list[Rubbish]] = {}
-    for one in rubbish:
+    kinds: dict[str, list[UnusedFile]] = {}
+    for one in unused_files:
         kinds.setdefault(one.why, []).append(one)
     for why, members in kinds.items():
         size = bytes_text(sum(one.size_bytes for one in members))
@@ -51,8 +54,8 @@ def render_rubbish(rubbish: Sequence[Rubbish], console: Console) -> None:
         console.print(Text(f"{size:>9}  {why} ({files})"), soft_wrap=True)
 
 
-def rubbish_to_json(rubbish: Sequence[Rubbish], *, is_removed: bool) -> str:
+def unused_files_to_json(unused_files: Sequence[UnusedFile], *, is_removed: bool) -> str:
     """Return the removed files, or those that would be, as JSON."""
-    files = [{"path": safe_text(one.path), "bytes": one.size_bytes, "why": one.why} for one in rubbish]
-    total = sum(one.size_bytes for one in rubbish)
+    files = [{"path": safe_text(one.path), "bytes": one.size_bytes, "why": one.why} for one in unused_files]
+    total = sum(one.size_bytes for one in unused_files)
     return json.dumps({"removed": is_removed, "bytes": total, "files": files}, indent=2)

@@ -15,8 +15,8 @@ from cnnsweep.errors import CheckpointError, CnnSweepError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.maintenance.check_run import RunCheck
-from cnnsweep.maintenance.check_sweep import DAMAGED, Progress, is_same, read_salvage
-from cnnsweep.maintenance.salvage import Salvage
+from cnnsweep.maintenance.check_sweep import DAMAGED, Progress, is_same, read_recovered
+from cnnsweep.maintenance.salvage import RecoveredJournal
 from cnnsweep.read_limited import open_regular
 from cnnsweep.storage.atomic_files import cut_file, remove_file, replace_file, replace_file_by, unwritable
 from cnnsweep.storage.best_weights import describe_best, read_description, save_best, weights_digest
@@ -25,7 +25,7 @@ from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.state import SweepHistory
+from cnnsweep.storage.state import SweepState
 
 
 def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
@@ -37,7 +37,7 @@ def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
     """
     with locked(paths):
         try:
-            found = read_salvage(paths)
+            found = read_recovered(paths)
             done = list(_mend_journal(paths, found))
             history = found.history
             if history.sweep is not None:
@@ -52,7 +52,7 @@ def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
     return done
 
 
-def _mend_journal(paths: SweepPaths, found: Salvage) -> Iterator[str]:
+def _mend_journal(paths: SweepPaths, found: RecoveredJournal) -> Iterator[str]:
     if found.is_damaged:
         kept = next(path for number in itertools.count(1) if not (path := paths.folder / f"{DAMAGED}{number}").exists())
         with open_regular(paths.journal) as journal:
@@ -65,14 +65,14 @@ def _mend_journal(paths: SweepPaths, found: Salvage) -> Iterator[str]:
         yield f"journal: cut off a torn last line of {count_text(found.torn_bytes, 'byte')}"
 
 
-def _mend_runs(paths: SweepPaths, history: SweepHistory, progress: Progress) -> Iterator[str]:
+def _mend_runs(paths: SweepPaths, history: SweepState, progress: Progress) -> Iterator[str]:
     again: list[dict[str, Any]] = []
     runs = list(history.runs.values())
     for count, run in enumerate(runs, start=1):
         check = RunCheck.of(paths, history, run, "")
         if not check.paths.folder.is_symlink():
             yield from _mend_run(check)
-            if check.is_over and check.standing is not None and RunCheck.of(paths, history, run, "").problem_of_best:
+            if check.is_over and check.selected is not None and RunCheck.of(paths, history, run, "").problem_of_best:
                 again.append(_train_again(check))
         progress("repairing runs", count, len(runs))
     if again:
@@ -92,7 +92,7 @@ def _mend_runs(paths: SweepPaths, history: SweepHistory, progress: Progress) -> 
 def _train_again(check: RunCheck) -> dict[str, Any]:
     """Return the event that makes the next command train a run again, from an epoch that restores its best weights."""
     last, _ = check.last
-    is_best = last is not None and check.standing is not None and last.record.epoch == check.standing.epoch
+    is_best = last is not None and check.selected is not None and last.record.epoch == check.selected.epoch
     stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
     epoch = last.record.epoch if is_best and last is not None else 0
     return {"event": "resumed", "run": check.run.id, "epoch": epoch, "time": stamp}
@@ -132,12 +132,12 @@ def _mend_run(check: RunCheck) -> Iterator[str]:
 def _remake_best(check: RunCheck) -> bool:
     """Rebuild the best weights from the last checkpoint; return False if it is of another epoch."""
     last, _ = check.last
-    standing = check.standing
-    if last is None or standing is None or last.record.epoch != standing.epoch:
+    selected = check.selected
+    if last is None or selected is None or last.record.epoch != selected.epoch:
         return False
     weights = on_cpu(last.weights)
     digest = weights_digest(weights)
-    if check.run.best_weights.get(standing.epoch) != digest:
+    if check.run.best_weights.get(selected.epoch) != digest:
         return False
     for description in _descriptions(check.paths):
         if description.get("weights_sha256") == digest and description.get("run_id") == check.run.id:
@@ -163,7 +163,7 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _mend_tables(paths: SweepPaths, found: Salvage) -> Iterator[str]:
+def _mend_tables(paths: SweepPaths, found: RecoveredJournal) -> Iterator[str]:
     from cnnsweep.storage.results_tables import table_texts
 
     history = found.history

@@ -15,7 +15,7 @@ from cnnsweep.errors import ResultsError
 from cnnsweep.maintenance.known_results import KnownResults
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import VERSION, encode_event
-from cnnsweep.storage.state import RunHistory, SweepHistory
+from cnnsweep.storage.state import RunState, SweepState
 from cnnsweep.types import RunStatus
 
 Event = Mapping[str, Any]
@@ -23,7 +23,7 @@ Line = tuple[bytes, Event | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Salvage:
+class RecoveredJournal:
     """A journal without its damage.
 
     Attributes:
@@ -35,7 +35,7 @@ class Salvage:
     """
 
     content: bytes
-    history: SweepHistory
+    history: SweepState
     damage: tuple[str, ...]
     consequences: tuple[str, ...]
     torn_bytes: int
@@ -45,16 +45,16 @@ class Salvage:
         return bool(self.damage or self.consequences)
 
 
-def salvage(lines: Sequence[Line], known: KnownResults) -> Salvage:
+def salvage(lines: Sequence[Line], known: KnownResults) -> RecoveredJournal:
     """Return the intact content of a journal.
 
     Raises:
         ResultsError: a later version of cnnsweep wrote it.
     """
     torn = lines[-1][0] if lines and lines[-1][1] is None else b""
-    salvager = _Salvager(known)
+    salvager = _Recovery(known)
     salvager.take_all(lines[:-1] if torn else lines)
-    return Salvage(
+    return RecoveredJournal(
         b"".join(salvager.kept),
         salvager.history,
         tuple(salvager.damage),
@@ -63,11 +63,11 @@ def salvage(lines: Sequence[Line], known: KnownResults) -> Salvage:
     )
 
 
-class _Salvager:
+class _Recovery:
     """Reads a journal once, and keeps the events that agree with those before."""
 
     def __init__(self, known: KnownResults) -> None:
-        self.history = SweepHistory()
+        self.history = SweepState()
         self.kept: list[bytes] = []
         self.damage: list[str] = []
         self.consequences: list[str] = []
@@ -163,7 +163,7 @@ class _Salvager:
         if words not in self.consequences:
             self.consequences.append(words)
 
-    def _fits_epoch(self, run: RunHistory, event: Event) -> bool:
+    def _fits_epoch(self, run: RunState, event: Event) -> bool:
         done, epoch = len(run.records), int(event["epoch"])
         if epoch > done + 1:
             self._broken.add(run.id)
@@ -176,21 +176,21 @@ class _Salvager:
             )
         return True
 
-    def _fits_resumed(self, run: RunHistory, event: Event) -> bool:
+    def _fits_resumed(self, run: RunState, event: Event) -> bool:
         if int(event["epoch"]) > len(run.records):
             self._broken.add(run.id)
             return False
         self._broken.discard(run.id)
         return True
 
-    def _fits_end(self, run: RunHistory, event: Event) -> bool:
+    def _fits_end(self, run: RunState, event: Event) -> bool:
         if run.id in self._broken:
             return False
         status = RunStatus(event["status"])
-        verdict = self._known.stops.get(run.id)
-        if status is RunStatus.STOPPED and verdict is not None and not self._is_end_of(run, status):
+        decision = self._known.stops.get(run.id)
+        if status is RunStatus.STOPPED and decision is not None and not self._is_end_of(run, status):
             self._insert(
-                {"event": "judged", "verdicts": [verdict], "time": event["time"]},
+                {"event": "judged", "verdicts": [decision], "time": event["time"]},
                 f"{run.name}: the verdict that stopped it was made again from results.json",
             )
         if not self._is_end_of(run, status):
@@ -200,7 +200,7 @@ class _Salvager:
             return False
         return True
 
-    def _is_end_of(self, run: RunHistory, status: RunStatus) -> bool:
+    def _is_end_of(self, run: RunState, status: RunStatus) -> bool:
         """True if the outcome of a run agrees with its records."""
         nothing_lost = self._last_damage < self._last_of_run.get(run.id, -1)
         if status is RunStatus.FINISHED:
@@ -208,20 +208,20 @@ class _Salvager:
         if status is RunStatus.DIVERGED:
             return nothing_lost or (bool(run.records) and run.records[-1].divergence is not None)
         if status is RunStatus.STOPPED:
-            verdict = self.history.verdicts.get((run.configuration, len(run.records)))
-            return verdict is not None and verdict.stops
+            decision = self.history.decisions.get((run.trial_id, len(run.records)))
+            return decision is not None and decision.stops
         return nothing_lost or status is RunStatus.INTERRUPTED
 
     def _look_for_lost_round(self, event: Event) -> None:
         """Detect a lost round: it is written with its runs at once, so runs behind damage mean that it is lost."""
         search = (self.history.sweep or {}).get("search") or {}
-        configuration = event.get("configuration")
-        asked = any(configuration in one.configurations for one in self.history.rounds)
+        trial_id = event.get("configuration")
+        asked = any(trial_id in one.trial_ids for one in self.history.rounds)
         if (
             search.get("method", "grid") != "grid"
             and self._follows_damage
             and not asked
-            and configuration not in self._known.named
+            and trial_id not in self._known.named
         ):
             if not self._has_lost_round:
                 self.consequences.append("a round of the search is lost: it is asked for again")

@@ -39,7 +39,7 @@ class Objective:
             return None
         return record[self.metric]
 
-    def standing(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
+    def selected(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
         """Return the selected record of a run, or None if no epoch has a finite value.
 
         The run's checkpoint is of this record's epoch. By `best` it is the best epoch, the earliest where several are

@@ -16,7 +16,7 @@ from cnnsweep.models.build import build_model
 from cnnsweep.types import ModelChoice
 
 
-def outline_model(
+def build_meta_model(
     choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, most_parts: int
 ) -> Mapping[str, Tensor]:
     """Return the state dict of a model on torch's meta device, where tensors have a shape and no memory.
@@ -28,8 +28,8 @@ def outline_model(
         ModelError: it cannot be built, or has more parts.
     """
     with torch.device("meta"), _SmallValues(), _at_most(most_parts, choice.name):
-        outline: Mapping[str, Tensor] = build_model(choice, image_shape, num_classes).state_dict()
-        return outline
+        meta_model: Mapping[str, Tensor] = build_model(choice, image_shape, num_classes).state_dict()
+        return meta_model
 
 
 class _SmallValues(TorchFunctionMode):

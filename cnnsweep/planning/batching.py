@@ -15,7 +15,7 @@ from cnnsweep.types import ModelChoice, Run, RunGroup, Trajectory, even_sizes
 
 
 def runs_of_a_kind(
-    runs: Sequence[Run], epochs_done: Mapping[str, int], *, mixes_epochs: bool = False
+    runs: Sequence[Run], epochs_done: Mapping[str, int], *, mixed_epochs: bool = False
 ) -> list[list[Trajectory]]:
     """Return the runs that may train together, by kind, in the order in which the kinds first appear.
 
@@ -30,7 +30,7 @@ def runs_of_a_kind(
     kinds: dict[Any, dict[int, list[Run]]] = {}
     for run in runs:
         done = epochs_done.get(run.id, 0)
-        kind = (family(run), run.fold, None if mixes_epochs else done)
+        kind = (family(run), run.fold, None if mixed_epochs else done)
         kinds.setdefault(kind, {}).setdefault(done, []).append(run)
     return [
         list(itertools.chain.from_iterable(_side_by_side(trajectories(of_epoch)) for of_epoch in kind.values()))
@@ -76,29 +76,29 @@ def split_evenly(members: Sequence[Trajectory], size: int, threads: int = 1) -> 
     return [RunGroup.of(members[start:end], threads if end - start > 1 else 1) for start, end in bounds]
 
 
-def whole_configurations(members: Sequence[Trajectory]) -> list[list[Trajectory]]:
+def whole_trials(members: Sequence[Trajectory]) -> list[list[Trajectory]]:
     """Return the trajectories in bundles, in their order, such that every trial is in one bundle as a whole.
 
     A trajectory may belong to several trials, which differ in `epochs`: they are in one bundle.
     """
     joined: dict[str, str] = {}
 
-    def first_of(configuration: str) -> str:
+    def first_of(trial_id: str) -> str:
         """Return the representative of the bundle."""
-        while joined.setdefault(configuration, configuration) != configuration:
-            configuration = joined[configuration]
-        return configuration
+        while joined.setdefault(trial_id, trial_id) != trial_id:
+            trial_id = joined[trial_id]
+        return trial_id
 
     for runs in members:
         for run in runs[1:]:
-            joined[first_of(run.configuration)] = first_of(runs[0].configuration)
+            joined[first_of(run.trial_id)] = first_of(runs[0].trial_id)
     bundles: dict[str, list[Trajectory]] = {}
     for runs in members:
-        bundles.setdefault(first_of(runs[0].configuration), []).append(runs)
+        bundles.setdefault(first_of(runs[0].trial_id), []).append(runs)
     return list(bundles.values())
 
 
-def split_in_step(
+def split_lockstep(
     kinds: Sequence[Sequence[Trajectory]], size: int, threads: int = 1, most: int | None = None
 ) -> list[RunGroup]:
     """Return groups that contain each of their trials as a whole, with the programs that this needs.
@@ -111,7 +111,7 @@ def split_in_step(
         threads: number of programs that train at once, each with a thread of its own; 1 if programs take turns.
         most: number of trajectories of all kinds that fit into memory.
     """
-    bundles = whole_configurations(list(itertools.chain(*kinds)))
+    bundles = whole_trials(list(itertools.chain(*kinds)))
     place = {runs[0].id: (number, n) for number, kind in enumerate(kinds) for n, runs in enumerate(kind)}
 
     def kind_of(runs: Trajectory) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.planning.cost import Forecast
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.planning.simulation import Conditions, simulate
 from cnnsweep.planning.split_jobs import cut
 from cnnsweep.planning.timeline import Schedule
@@ -58,7 +58,7 @@ class Cluster:
     def with_nodes(self, nodes: int) -> Cluster:
         return dataclasses.replace(self, nodes=nodes)
 
-    def places(self, measured_threads: int) -> list[Place]:
+    def slots(self, measured_threads: int) -> list[Slot]:
         """Return the slots.
 
         Args:
@@ -66,7 +66,7 @@ class Cluster:
         """
         threads = self.threads or measured_threads
         of_a_node = [f"cuda:{number}" for number in range(self.gpus)] or ["cpu"] * (self.cpus // threads)
-        return [Place(device, threads, f"node {node + 1}") for node in range(self.nodes) for device in of_a_node]
+        return [Slot(device, threads, f"node {node + 1}") for node in range(self.nodes) for device in of_a_node]
 
 
 def read_cluster(text: str) -> Cluster:
@@ -113,16 +113,16 @@ def play(cluster: Cluster, forecast: Forecast) -> Schedule:
         raise UsageError(
             "--simulate: no group could be measured; say with --cost how many seconds a run and epoch takes"
         )
-    measured_threads = forecast.places[0].threads
-    places = cluster.places(measured_threads)
-    if not places:
+    measured_threads = forecast.slots[0].threads
+    slots = cluster.slots(measured_threads)
+    if not slots:
         threads = cluster.threads or measured_threads
         raise UsageError(f"--simulate: cpus: found {cluster.cpus}, but a worker has {threads} threads; say threads=1")
-    speeds = {place.kind: cluster.speed for place in places}
+    speeds = {place.kind: cluster.speed for place in slots}
     conditions = Conditions(speeds, cluster.startup_s, cluster.lost)
-    loads = cut(forecast.loads, len(places), in_step=forecast.in_step)
+    jobs = cut(forecast.jobs, len(slots), lockstep=forecast.lockstep)
     try:
-        return simulate(loads, places, conditions, forecast.epochs_done)
+        return simulate(jobs, slots, conditions, forecast.epochs_done)
     except UsageError as error:
         raise UsageError(f"--simulate: {error}") from None
 
@@ -143,9 +143,9 @@ def enough_nodes(cluster: Cluster, forecast: Forecast) -> int:
     Raises:
         UsageError: see `play`.
     """
-    places = len(cluster.with_nodes(1).places(forecast.places[0].threads)) or 1
-    runs = sum(len(load.group.runs) for load in forecast.loads)
-    most = max(1, min(-(-runs // places), _MOST_PLACES // places))  # with more, some slot has no run
+    slots = len(cluster.with_nodes(1).slots(forecast.slots[0].threads)) or 1
+    runs = sum(len(load.group.runs) for load in forecast.jobs)
+    most = max(1, min(-(-runs // slots), _MOST_PLACES // slots))  # with more, some slot has no run
 
     def seconds(nodes: int) -> float:
         return play(cluster.with_nodes(nodes), forecast).makespan_s
@@ -183,7 +183,7 @@ def _contradictions(values: Mapping[str, float]) -> list[str]:
         problems.append("threads: found without cpus; say how many cores a node has, such as cpus=16")
     if "threads" in values and values["threads"] > values.get("cpus", math.inf):
         problems.append(f"threads: found {values['threads']:.0f}, allowed are up to cpus ({values['cpus']:.0f})")
-    places = values.get("nodes", 1) * (values.get("gpus") or values.get("cpus", 1) // values.get("threads", 1))
-    if places > _MOST_PLACES:
-        problems.append(f"found {places:,.0f} places for groups in all, allowed are up to {_MOST_PLACES:,}")
+    slots = values.get("nodes", 1) * (values.get("gpus") or values.get("cpus", 1) // values.get("threads", 1))
+    if slots > _MOST_PLACES:
+        problems.append(f"found {slots:,.0f} places for groups in all, allowed are up to {_MOST_PLACES:,}")
     return problems

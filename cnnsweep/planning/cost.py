@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnsweep.optimizers.base import OPTIMIZERS
-from cnnsweep.planning.scheduling import Load, Place
+from cnnsweep.planning.scheduling import Job, Slot
 from cnnsweep.planning.timeline import Schedule
 from cnnsweep.types import Run, RunGroup
 
@@ -60,8 +60,8 @@ class Forecast:
     groups: tuple[GroupCost, ...]
     measured_disk_bytes: int | None
     epochs_done: Mapping[str, int]
-    in_step: bool
-    places: tuple[Place, ...]
+    lockstep: bool
+    slots: tuple[Slot, ...]
     schedule: Schedule | None = None
     given_s: float | None = None
     data: tuple[str, ...] = ()
@@ -87,22 +87,22 @@ class Forecast:
     def memory_bytes(self) -> int | None:
         """At its peak, if the largest groups train at the same time."""
         known = [cost.memory_bytes for cost in self.groups if cost.memory_bytes is not None]
-        return sum(sorted(known)[-len(self.places) :]) if known or not self.groups else None
+        return sum(sorted(known)[-len(self.slots) :]) if known or not self.groups else None
 
     @property
-    def loads(self) -> list[Load]:
+    def jobs(self) -> list[Job]:
         """The groups, and further ones like them for the runs to come."""
         return loads_with_those_to_come(self.groups, self.to_come)
 
 
-def loads_with_those_to_come(groups: Sequence[GroupCost], runs_to_come: int) -> list[Load]:
+def loads_with_those_to_come(groups: Sequence[GroupCost], runs_to_come: int) -> list[Job]:
     """Return the groups as jobs, then again from the first on until they cover all runs that are to come."""
-    loads = [Load(cost.group, cost.seconds) for cost in groups]
-    again = itertools.cycle(list(loads))
-    while runs_to_come > 0 and loads:
-        loads.append(next(again))
-        runs_to_come -= len(loads[-1].group.runs)
-    return loads
+    jobs = [Job(cost.group, cost.seconds) for cost in groups]
+    again = itertools.cycle(list(jobs))
+    while runs_to_come > 0 and jobs:
+        jobs.append(next(again))
+        runs_to_come -= len(jobs[-1].group.runs)
+    return jobs
 
 
 def group_seconds(
@@ -123,7 +123,7 @@ def group_seconds(
     if step_s is None:
         return None
     per_epoch = step_s * steps * (1 + _FORWARD_SHARE * share_held_out)
-    return per_epoch * sum(_epochs_left(runs, epochs_done, group.goals) for runs in group.trajectories)
+    return per_epoch * sum(_epochs_left(runs, epochs_done, group.stop_epochs) for runs in group.trajectories)
 
 
 def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, *, histograms: bool) -> int:
@@ -142,7 +142,7 @@ def disk_bytes(runs: Sequence[Run], parameters: Mapping[str, int], images: int, 
     return total
 
 
-def _epochs_left(runs: Sequence[Run], epochs_done: Mapping[str, int], goals: Mapping[str, int]) -> int:
+def _epochs_left(runs: Sequence[Run], epochs_done: Mapping[str, int], stop_epochs: Mapping[str, int]) -> int:
     """Return the epochs of a trajectory: those of its longest run."""
-    last = max(min(run.hyperparameters.epochs, goals.get(run.id, run.hyperparameters.epochs)) for run in runs)
+    last = max(min(run.hyperparameters.epochs, stop_epochs.get(run.id, run.hyperparameters.epochs)) for run in runs)
     return max(last - min(epochs_done.get(run.id, 0) for run in runs), 0)

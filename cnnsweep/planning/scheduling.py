@@ -12,7 +12,7 @@ from cnnsweep.types import RunGroup
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Slot:
     """Slot in which a group trains; several may be equal.
 
     Attributes:
@@ -33,7 +33,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class Job:
     """A group and its cost.
 
     Attributes:
@@ -48,8 +48,8 @@ class Load:
 class Assignment:
     """A job on a slot, with the time at which it started, by the caller's clock."""
 
-    place: Place
-    load: Load
+    place: Slot
+    load: Job
     since: float
 
 
@@ -61,13 +61,13 @@ class Queue:
     jobs there. The first kind counts as the one that was measured; any other is tried with the shortest job.
 
     Args:
-        speeds: of kinds of slots that are known from the start, relative to the kind that `Load.seconds` is for.
+        speeds: of kinds of slots that are known from the start, relative to the kind that `Job.seconds` is for.
     """
 
-    def __init__(self, loads: Sequence[Load], speeds: Mapping[str, float] | None = None) -> None:
-        self._costs = Costs(loads)
-        self._waiting = sorted(loads, key=self._costs.of, reverse=True)
-        self._is_measured = any(load.seconds is not None for load in loads)
+    def __init__(self, jobs: Sequence[Job], speeds: Mapping[str, float] | None = None) -> None:
+        self._costs = CostModel(jobs)
+        self._waiting = sorted(jobs, key=self._costs.of, reverse=True)
+        self._is_measured = any(load.seconds is not None for load in jobs)
         self._first_kind: str | None = None
         self._speeds = dict(speeds or {})
         self._foreseen: defaultdict[str, float] = defaultdict(float)  # by kind of slot, of jobs that ended there
@@ -76,11 +76,11 @@ class Queue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put_back(self, loads: Sequence[Load]) -> None:
+    def put_back(self, jobs: Sequence[Job]) -> None:
         """Put parts of a group that was split, or the job of a lost worker, at the front."""
-        self._waiting[:0] = sorted(loads, key=self._costs.of, reverse=True)
+        self._waiting[:0] = sorted(jobs, key=self._costs.of, reverse=True)
 
-    def take(self, place: Place, busy: Iterable[Assignment] = (), now: float = 0.0) -> Load | None:
+    def take(self, place: Slot, busy: Iterable[Assignment] = (), now: float = 0.0) -> Job | None:
         """Remove and return the next job for a free slot; None if it should wait, or no job is left.
 
         While no slot is busy, a free one always gets a job. Call again whenever a job has ended anywhere, and now and
@@ -104,11 +104,11 @@ class Queue:
         """Known speeds by kind of slot, for the queue of a next round."""
         return self._speeds
 
-    def fastest_first(self, places: Iterable[Place]) -> list[Place]:
+    def fastest_first(self, slots: Iterable[Slot]) -> list[Slot]:
         """Return slots from the fastest to the slowest; equally fast ones keep their order."""
-        return sorted(places, key=self._speed, reverse=True)
+        return sorted(slots, key=self._speed, reverse=True)
 
-    def learn(self, place: Place, load: Load, took_s: float) -> None:
+    def learn(self, place: Slot, load: Job, took_s: float) -> None:
         """Record the time that a job took on a slot."""
         if took_s > 0:
             self._foreseen[place.kind] += self._costs.of(load)
@@ -123,10 +123,10 @@ class Queue:
         # Speeds can be compared once two are known in the same unit.
         return kind != self._first_kind and not {kind, self._first_kind} <= self._speeds.keys()
 
-    def _speed(self, place: Place) -> float:
+    def _speed(self, place: Slot) -> float:
         return self._speeds.get(place.kind) or max(self._speeds.values(), default=1.0)
 
-    def _first_for(self, place: Place, busy: Iterable[Assignment], now: float) -> int | None:
+    def _first_for(self, place: Slot, busy: Iterable[Assignment], now: float) -> int | None:
         """Return the first waiting job that ends sooner on a slow slot than on any faster one, once that is free."""
         speed = self._speed(place)
         free_at: dict[float, list[float]] = {}  # by speed: when such places are free, as heaps
@@ -149,22 +149,22 @@ class Queue:
         return end if end >= now else now + (now - end)  # an overdue job may take as long again
 
 
-class Costs:
+class CostModel:
     """Cost of each job, in seconds if any was measured, else in epochs of a trajectory."""
 
-    def __init__(self, loads: Sequence[Load]) -> None:
-        known = [load for load in loads if load.seconds is not None]
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        known = [load for load in jobs if load.seconds is not None]
         epochs = sum(epochs_of(load.group) for load in known)
         self._an_epoch = sum(load.seconds or 0.0 for load in known) / epochs if epochs else 1.0
 
-    def of(self, load: Load) -> float:
+    def of(self, load: Job) -> float:
         """Return the cost of a job: as estimated, or the mean cost of an epoch for each of its epochs."""
         return epochs_of(load.group) * self._an_epoch if load.seconds is None else load.seconds
 
 
-def last_end(costs: Sequence[float], places: int) -> float:
+def last_end(costs: Sequence[float], slots: int) -> float:
     """Return the end of the last of some jobs on a number of equal slots, the longest first."""
-    ends = [0.0] * places
+    ends = [0.0] * slots
     for cost in sorted(costs, reverse=True):
         heapq.heapreplace(ends, ends[0] + cost)
     return max(ends)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnsweep.errors import UsageError
-from cnnsweep.planning.scheduling import Assignment, Costs, Load, Place, Queue
+from cnnsweep.planning.scheduling import Assignment, CostModel, Job, Queue, Slot
 from cnnsweep.planning.timeline import Bar, Schedule
 
 # Journal with its fsync, checkpoints and event file of a small network, each epoch of each run, in the one process that
@@ -44,8 +44,8 @@ class Conditions:
 
 
 def simulate(
-    loads: Sequence[Load],
-    places: Sequence[Place],
+    jobs: Sequence[Job],
+    slots: Sequence[Slot],
     conditions: Conditions,
     epochs_done: Mapping[str, int] | None = None,
 ) -> Schedule:
@@ -58,7 +58,7 @@ def simulate(
     Raises:
         UsageError: nodes are lost before an epoch ends.
     """
-    return _Simulation(loads, places, conditions, epochs_done or {}).play()
+    return _Simulation(jobs, slots, conditions, epochs_done or {}).play()
 
 
 @dataclass(slots=True)
@@ -80,15 +80,15 @@ class _Training:
 
 class _Simulation:
     def __init__(
-        self, loads: Sequence[Load], places: Sequence[Place], conditions: Conditions, epochs_done: Mapping[str, int]
+        self, jobs: Sequence[Job], slots: Sequence[Slot], conditions: Conditions, epochs_done: Mapping[str, int]
     ) -> None:
-        costs = Costs(loads)
-        self._loads = [Load(load.group, costs.of(load)) for load in loads]  # kept, and so are their ids
-        self._waiting = {id(load): _training(load, epochs_done) for load in self._loads}
+        costs = CostModel(jobs)
+        self._jobs = [Job(load.group, costs.of(load)) for load in jobs]  # kept, and so are their ids
+        self._waiting = {id(load): _training(load, epochs_done) for load in self._jobs}
         self._step = -(-sum(training.epochs_left for training in self._waiting.values()) // _MOST_STEPS) or 1
-        self._places = tuple(places)
+        self._places = tuple(slots)
         self._conditions = conditions
-        self._queue = Queue(self._loads)
+        self._queue = Queue(self._jobs)
         self._free: defaultdict[str, set[int]] = defaultdict(set)  # by kind of slot
         self._busy: dict[int, Assignment] = {}
         self._training: dict[int, _Training] = {}
@@ -113,7 +113,7 @@ class _Simulation:
         makespan_s = max((bar.end_s for bar in self._bars), default=0.0)
         nodes = len({place.node for place in self._places})
         return Schedule(
-            places=self._places,
+            slots=self._places,
             bars=tuple(sorted(self._bars, key=lambda bar: (bar.end_s, bar.place))),
             makespan_s=makespan_s,
             training_s=self._training_s,
@@ -174,7 +174,7 @@ class _Simulation:
         self._bars.append(Bar(number, ended.load.group, ended.since, now))
 
 
-def _training(load: Load, epochs_done: Mapping[str, int]) -> _Training:
+def _training(load: Job, epochs_done: Mapping[str, int]) -> _Training:
     left = [max(run.hyperparameters.epochs - epochs_done.get(run.id, 0), 0) for run in load.group.runs]
     epochs = max([*left, 1])
     assert load.seconds is not None

@@ -7,8 +7,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from cnnsweep.planning.batching import whole_configurations
-from cnnsweep.planning.scheduling import Costs, Load, epochs_of
+from cnnsweep.planning.batching import whole_trials
+from cnnsweep.planning.scheduling import CostModel, Job, epochs_of
 from cnnsweep.types import RunGroup, Trajectory
 
 _CLEAR_GAIN = 1.05  # factor by which a cut has to shorten the whole
@@ -17,7 +17,7 @@ _FAR = 2.0  # times the shortest possible time of the whole
 _FUTILE_CUTS = 3  # in a row: several jobs may have to become shorter before the whole does
 
 
-def cut(loads: Sequence[Load], places: int, *, in_step: bool) -> list[Load]:
+def cut(jobs: Sequence[Job], slots: int, *, lockstep: bool) -> list[Job]:
     """Return the jobs, in their order, some of them cut into parts so that every slot has work.
 
     The job that ends last on equal slots is cut further as long as the whole ends clearly sooner by it, though parts
@@ -27,18 +27,18 @@ def cut(loads: Sequence[Load], places: int, *, in_step: bool) -> list[Load]:
         places: number of slots.
         in_step: all runs of a trial stay in one group.
     """
-    costs = Costs(loads)
-    whole = [costs.of(load) for load in loads]
-    most = [len(_units(load.group, in_step)) for load in loads]
-    parts = _numbers_of_parts(whole, most, places)
+    costs = CostModel(jobs)
+    whole = [costs.of(load) for load in jobs]
+    most = [len(_units(load.group, lockstep)) for load in jobs]
+    parts = _numbers_of_parts(whole, most, slots)
     return [
-        Load(group, _seconds_of_part(load, group))
-        for load, count in zip(loads, parts, strict=True)
-        for group in _divided(load.group, count, in_step=in_step)
+        Job(group, _seconds_of_part(load, group))
+        for load, count in zip(jobs, parts, strict=True)
+        for group in _divided(load.group, count, lockstep=lockstep)
     ]
 
 
-def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) -> list[int]:
+def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], slots: int) -> list[int]:
     """Return the number of parts for each job.
 
     Args:
@@ -48,9 +48,9 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) 
     counts = [1] * len(whole)
     best, shortest, futile = list(counts), math.inf, 0
     smallest = (_cost_of_part(cost, 1 / limit) for cost, limit in zip(whole, most, strict=True))
-    bound = max([sum(whole) / places, *smallest])
+    bound = max([sum(whole) / slots, *smallest])
     while futile <= _FUTILE_CUTS:
-        makespan, last = _play_cut(whole, counts, most, places)
+        makespan, last = _play_cut(whole, counts, most, slots)
         futile += 1
         if makespan * _CLEAR_GAIN < shortest:
             best, shortest, futile = list(counts), makespan, 0
@@ -63,7 +63,7 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) 
             ]
         for number in last:
             counts[number] = min(counts[number] + max(1, counts[number] // 4), most[number])
-    while sum(best) < places and any(count < limit for count, limit in zip(best, most, strict=True)):
+    while sum(best) < slots and any(count < limit for count, limit in zip(best, most, strict=True)):
         longest = max(
             (number for number in range(len(whole)) if best[number] < most[number]),
             key=lambda number: _costs_of_parts(whole[number], best[number], most[number])[-1],
@@ -72,16 +72,14 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], places: int) 
     return best
 
 
-def _play_cut(
-    whole: Sequence[float], counts: Sequence[int], most: Sequence[int], places: int
-) -> tuple[float, set[int]]:
+def _play_cut(whole: Sequence[float], counts: Sequence[int], most: Sequence[int], slots: int) -> tuple[float, set[int]]:
     """Return the end of the last slot, and the jobs that may be cut and keep one of the last slots busy."""
     parts = [
         (-part, number)
         for number, (cost, count, limit) in enumerate(zip(whole, counts, most, strict=True))
         for part in ((cost,) if count == 1 else _costs_of_parts(cost, count, limit))
     ]
-    ends = [(0.0, place) for place in range(places)]
+    ends = [(0.0, place) for place in range(slots)]
     last: dict[int, int] = {}  # by slot: the last job that may be cut
     for negative_cost, number in sorted(parts):  # the longest first
         end, place = ends[0]
@@ -108,30 +106,30 @@ def _sizes(units: int, count: int) -> list[int]:
     return [units * (number + 1) // count - units * number // count for number in range(count)]
 
 
-def _units(group: RunGroup, in_step: bool) -> Sequence[Sequence[Trajectory]]:
+def _units(group: RunGroup, lockstep: bool) -> Sequence[Sequence[Trajectory]]:
     """Return the parts of a group that stay whole."""
-    return whole_configurations(group.trajectories) if in_step else [(runs,) for runs in group.trajectories]
+    return whole_trials(group.trajectories) if lockstep else [(runs,) for runs in group.trajectories]
 
 
-def _divided(group: RunGroup, count: int, *, in_step: bool) -> list[RunGroup]:
+def _divided(group: RunGroup, count: int, *, lockstep: bool) -> list[RunGroup]:
     if count == 1:
         return [group]
-    units = _units(group, in_step)
+    units = _units(group, lockstep)
     bounds = itertools.pairwise([0, *itertools.accumulate(_sizes(len(units), count))])
-    return [_part(group, list(itertools.chain(*units[start:end])), in_step=in_step) for start, end in bounds]
+    return [_part(group, list(itertools.chain(*units[start:end])), lockstep=lockstep) for start, end in bounds]
 
 
-def _part(group: RunGroup, members: Sequence[Trajectory], *, in_step: bool) -> RunGroup:
+def _part(group: RunGroup, members: Sequence[Trajectory], *, lockstep: bool) -> RunGroup:
     """Return the group of some of its trajectories, with as many threads."""
-    if group.is_threaded and not in_step:
-        return RunGroup.of(members, len(group.programs) if len(members) > 1 else 1).up_to(group.goals)
+    if group.is_threaded and not lockstep:
+        return RunGroup.of(members, len(group.programs) if len(members) > 1 else 1).up_to(group.stop_epochs)
     ids = {runs[0].id for runs in members}
     programs = [tuple(runs for runs in program if runs[0].id in ids) for program in group.programs]
     left = tuple(program for program in programs if program)
-    return RunGroup(left, group.is_threaded and len(left) > 1, group.goals)
+    return RunGroup(left, group.is_threaded and len(left) > 1, group.stop_epochs)
 
 
-def _seconds_of_part(load: Load, part: RunGroup) -> float | None:
+def _seconds_of_part(load: Job, part: RunGroup) -> float | None:
     if load.seconds is None or part is load.group:
         return load.seconds
     return _cost_of_part(load.seconds, epochs_of(part) / epochs_of(load.group))

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
+class Stage:
     """Epochs that some runs train before the next decision.
 
     Attributes:
@@ -17,22 +17,22 @@ class Leg:
         mixes_epochs: runs train together whatever their epoch, each the same number of epochs.
     """
 
-    goals: Mapping[str, int] = field(default_factory=dict)
+    stop_epochs: Mapping[str, int] = field(default_factory=dict)
     mark: Mapping[str, int] = field(default_factory=dict)
-    mixes_epochs: bool = False
+    mixed_epochs: bool = False
 
     @classmethod
-    def to_rung(cls, rung: int, run_ids: Iterable[str]) -> Leg:
+    def to_rung(cls, rung: int, run_ids: Iterable[str]) -> Stage:
         """Return the stage in which all runs train up to the same epoch."""
         return cls(dict.fromkeys(run_ids, rung), {_RUNG: rung})
 
     @classmethod
-    def in_passing(cls, number: int, goals: Mapping[str, int]) -> Leg:
+    def in_passing(cls, number: int, stop_epochs: Mapping[str, int]) -> Stage:
         """Return the stage in which each run goes on from its own epoch; such stages are numbered."""
-        return cls(dict(goals), {_NUMBER: number}, mixes_epochs=True)
+        return cls(dict(stop_epochs), {_NUMBER: number}, mixed_epochs=True)
 
 
-TO_THE_ENDS = Leg()
+TO_THE_ENDS = Stage()
 _RUNG, _NUMBER = "rung", "leg"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.types import RunGroup
 
 _NOTICEABLE = 0.1  # share of the slots' time
@@ -34,7 +34,7 @@ class Schedule:
         lost_nodes: number of times that a node was lost.
     """
 
-    places: tuple[Place, ...]
+    slots: tuple[Slot, ...]
     bars: tuple[Bar, ...]
     makespan_s: float
     training_s: float
@@ -46,7 +46,7 @@ class Schedule:
     @property
     def paid_s(self) -> float:
         """Seconds of all slots from the start to the end, busy or not."""
-        return len(self.places) * self.makespan_s
+        return len(self.slots) * self.makespan_s
 
     @property
     def utilisation(self) -> float:
@@ -58,6 +58,6 @@ class Schedule:
         return self.waiting_s > _NOTICEABLE * self.paid_s
 
     @property
-    def most_places(self) -> float:
+    def most_slots(self) -> float:
         """Number of slots that the writing process can keep busy."""
         return 1 + self.training_s / self.recording_s

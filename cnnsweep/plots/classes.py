@@ -73,5 +73,5 @@ def confusion_matrix(chart: ConfusionChart) -> Drawing:
         bar = figure.colorbar(image, cax=beside, label="images of the class (%)", ticks=[0, 10, 25, 50, 100])
         bar.outline.set_visible(False)
 
-    caption = f"Confusion matrix of the best run, in percent of the images of each true class. {chart.finding}"
+    caption = f"Confusion matrix of the best run, in percent of the images of each true class. {chart.diagnostic}"
     return Drawing("confusion_matrix", caption, draw, rows=5)

@@ -13,10 +13,10 @@ from cnnsweep.analysis.chart_effects import effects_chart
 from cnnsweep.analysis.chart_heat_map import heat_maps
 from cnnsweep.analysis.chart_importance import importance_chart
 from cnnsweep.analysis.chart_learning import learning_charts
-from cnnsweep.analysis.configurations import best_of, chosen_setting, group_settings
-from cnnsweep.analysis.importance import FEWEST_SETTINGS, importance
+from cnnsweep.analysis.importance import FEWEST_TRIALS, importance
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.run_evaluation import load_run_evaluation
+from cnnsweep.analysis.trials import best_of, chosen_trial, group_trials
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.plots.classes import MOST_CLASSES, class_accuracy, confusion_matrix
@@ -34,7 +34,7 @@ _EVALUATE = "cnnsweep evaluate measures it"
 _NEEDS = {
     "learning curves": "needs a setting of two epochs",
     "effects": "needs a hyperparameter of two values",
-    "importance": f"needs two hyperparameters, {FEWEST_SETTINGS} settings that differ, and Optuna (cnnsweep[search])",
+    "importance": f"needs two hyperparameters, {FEWEST_TRIALS} settings that differ, and Optuna (cnnsweep[search])",
     "metric against time": "needs two settings",
     "heat map": "needs two hyperparameters of few values",
     "accuracy by class": _EVALUATE,
@@ -83,20 +83,20 @@ def write_figures(results: Results, folder: Path) -> WrittenFigures:
 
 def make_drawings(results: Results) -> dict[str, Drawing | None]:
     """Return the figures by name; None for one that needs more than the sweep has."""
-    settings = group_settings(results)
-    chosen = chosen_setting(results, settings)
+    trials = group_trials(results)
+    chosen = chosen_trial(results, trials)
     best = None if chosen is None else best_of(results, chosen)
     evaluation = None if best is None else load_run_evaluation(results.folder / best.name, best.best_epoch)
-    shares = importance(results, settings)
-    curves = learning_charts(results, settings)
-    times = [chart for chart in cost_charts(results, settings) if chart.cost == "training time"]
-    maps = heat_maps(results, settings, shares, MOST_LEVELS)
+    shares = importance(results, trials)
+    curves = learning_charts(results, trials)
+    times = [chart for chart in cost_charts(results, trials) if chart.cost == "training time"]
+    maps = heat_maps(results, trials, shares, MOST_LEVELS)
     evaluated = [] if evaluation is None else [("", evaluation)]
     confusion = confusion_charts(evaluated)
     return {
         "learning curves": drawn(learning_curves, next(iter(curves), None)),
-        "effects": drawn(effects_figure, effects_chart(results, settings, MOST_HYPERPARAMETERS)),
-        "importance": drawn(importance_figure, importance_chart(results, settings, shares)),
+        "effects": drawn(effects_figure, effects_chart(results, trials, MOST_HYPERPARAMETERS)),
+        "importance": drawn(importance_figure, importance_chart(results, trials, shares)),
         "metric against time": drawn(time_figure, next(iter(times), None)),
         "heat map": drawn(heat_map, maps),
         "accuracy by class": drawn(class_accuracy, class_chart(evaluated, MOST_CLASSES)),

@@ -1,7 +1,7 @@
 """Single lines about a run or a sweep, worded alike in the live display, in plain logs and in quiet mode."""
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, duration_text, estimate_text, figure_text, settings_text
+from cnnsweep.formatting.numbers import count_text, duration_text, estimate_text, metric_text, trials_text
 from cnnsweep.metrics.objective import BEST, LAST
 from cnnsweep.progress.state import FAILURES, RunProgress, SweepProgress
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus, end_words
@@ -9,8 +9,8 @@ from cnnsweep.types import EpochRecord, RunOutcome, RunStatus, end_words
 
 def run_words(progress: SweepProgress, row: RunProgress) -> str:
     """Return `run 2/8 lr=0.01 batch_size=100`."""
-    settings = settings_text(row.run.settings, progress.overview.columns)
-    return f"run {row.number}/{progress.size} {settings}".rstrip()
+    params = trials_text(row.run.params, progress.overview.columns)
+    return f"run {row.number}/{progress.size} {params}".rstrip()
 
 
 def runs_words(progress: SweepProgress) -> str:
@@ -34,21 +34,21 @@ def end_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome) -> 
         cause = f": {safe_text(outcome.cause)}" if outcome.cause else ""
         if outcome.status is RunStatus.STOPPED and cause.startswith(": epoch "):
             cause = f"; after {cause[2:]}"  # else the epoch would stand beside that of the figure
-        standing = f", {standing_words(progress, row.standing)}" if row.standing else ""
+        selected = f", {selected_words(progress, row.selected)}" if row.selected else ""
         # The cause last: it may hold figures and commas of its own.
-        line = f"{run_words(progress, row)}  {outcome.status.value}{took}{standing}{cause}"
+        line = f"{run_words(progress, row)}  {outcome.status.value}{took}{selected}{cause}"
     left = progress.seconds_left()
     if progress.epochs_left and left is not None:
         line += f"  (about {estimate_text(left)} left)"
     return line
 
 
-def standing_words(progress: SweepProgress, standing: EpochRecord) -> str:
+def selected_words(progress: SweepProgress, selected: EpochRecord) -> str:
     """Return the figure that stands for a run: `best val_accuracy 0.8460 in epoch 1`, worded by the scope."""
     objective = progress.overview.objective
-    figure = f"{objective.metric} {figure_text(objective.metric, objective.value(standing))}"
+    figure = f"{objective.metric} {metric_text(objective.metric, objective.value(selected))}"
     if objective.scope in (BEST, LAST):
-        return f"{objective.scope} {figure} in epoch {standing.epoch}"
+        return f"{objective.scope} {figure} in epoch {selected.epoch}"
     return f"{figure} ({objective.scope})"
 
 

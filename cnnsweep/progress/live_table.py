@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group
 from rich.text import Text
 
-from cnnsweep.formatting.columns import Column, build_table, figure_column, setting_column
+from cnnsweep.formatting.columns import Column, build_table, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
     UNKNOWN,
@@ -70,7 +70,7 @@ def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]],
         Column("", [_sign(progress, row) for row in rows], drop=0),
         Column("run", [Text(str(row.number), _row_style(progress, row)) for row in rows], drop=0),
         _status_column(rows),
-        *_setting_columns(progress, rows),
+        *_trial_columns(progress, rows),
         Column("epoch", [Text(epochs_text(row.epochs_done, row.run.hyperparameters.epochs)) for row in rows], drop=1),
         *_figure_columns(progress, rows),
         *_curve_column(progress, rows),
@@ -102,10 +102,10 @@ def _row_style(progress: SweepProgress, row: RunProgress) -> str:
     return BEST_STYLE if row is progress.best else STATUS_STYLES[row.status]
 
 
-def _setting_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
+def _trial_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
     styles = ["dim" if row.status is RunStatus.WAITING else "" for row in rows]
     return [
-        setting_column(name, [row.run.settings.get(name, UNKNOWN) for row in rows], styles, drop=3)
+        setting_column(name, [row.run.params.get(name, UNKNOWN) for row in rows], styles, drop=3)
         for name in progress.overview.columns
     ]
 
@@ -117,7 +117,7 @@ def _figure_columns(progress: SweepProgress, rows: Sequence[RunProgress]) -> lis
     recorded = dict.fromkeys([*STANDARD, *(name for values in shown for name in values)])
     metrics = [name for name in recorded if is_validated or not is_on_validation(name)]
     styles = ["green" if row is progress.best else "" for row in rows]
-    return [figure_column(metric, objective, [values.get(metric) for values in shown], styles) for metric in metrics]
+    return [metric_column(metric, objective, [values.get(metric) for values in shown], styles) for metric in metrics]
 
 
 def _time_cell(row: RunProgress) -> Text:

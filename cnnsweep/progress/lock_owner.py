@@ -15,7 +15,7 @@ from cnnsweep.storage.paths import SweepPaths
 _LONGEST_OWNER = 10_000  # bytes
 
 
-class Presence(Enum):
+class OwnerState(Enum):
     """State of the owner of a sweep's folder."""
 
     HERE = "here"  # a process of this machine that is alive
@@ -28,12 +28,12 @@ class Presence(Enum):
 class Trainer:
     """Owner of a sweep's folder; `words` are safe to print."""
 
-    presence: Presence
+    presence: OwnerState
     words: str
 
     @property
     def may_write(self) -> bool:
-        return self.presence in (Presence.HERE, Presence.ELSEWHERE)
+        return self.presence in (OwnerState.HERE, OwnerState.ELSEWHERE)
 
 
 def find_trainer(paths: SweepPaths) -> Trainer:
@@ -42,10 +42,10 @@ def find_trainer(paths: SweepPaths) -> Trainer:
         owner = json.loads(read_bounded(paths.lock_owner, _LONGEST_OWNER))
         process, host = int(owner["pid"]), str(owner["host"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # nobody's, or written right now
-        return Trainer(Presence.NOBODY, "no process")
+        return Trainer(OwnerState.NOBODY, "no process")
     if host != platform.node():
-        return Trainer(Presence.ELSEWHERE, f"process {process} on {safe_text(host)}")
-    return Trainer(Presence.HERE if _is_alive(process) else Presence.GONE, f"process {process} on this machine")
+        return Trainer(OwnerState.ELSEWHERE, f"process {process} on {safe_text(host)}")
+    return Trainer(OwnerState.HERE if _is_alive(process) else OwnerState.GONE, f"process {process} on this machine")
 
 
 def _is_alive(process: int) -> bool:

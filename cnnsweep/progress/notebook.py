@@ -11,7 +11,7 @@ from typing import Any
 
 from cnnsweep.callbacks import WARNING, HasRecord, SweepOverview
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, duration_text, figure_text
+from cnnsweep.formatting.numbers import count_text, duration_text, metric_text
 from cnnsweep.progress.base import Display
 from cnnsweep.progress.choose import choose_display
 from cnnsweep.progress.lines import failure_line, run_words, summary_line
@@ -110,8 +110,8 @@ class NotebookDisplay(Display):
         words = f"{safe_text(progress.overview.name)}: {progress.epochs_done} of {total}"
         seconds = progress.seconds_left()
         words += "" if seconds is None else f", about {duration_text(seconds)} left"
-        if progress.best is None or progress.best.standing is None:
+        if progress.best is None or progress.best.selected is None:
             return [words]
         objective = progress.overview.objective
-        figure = figure_text(objective.metric, objective.value(progress.best.standing))
+        figure = metric_text(objective.metric, objective.value(progress.best.selected))
         return [words, f"best so far: {run_words(progress, progress.best)}, {objective.metric} {figure}"]

@@ -5,7 +5,7 @@ from typing import TextIO
 
 from cnnsweep.callbacks import WARNING, HasRecord, SweepOverview
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import duration_text, epochs_text, figure_text, short_name
+from cnnsweep.formatting.numbers import duration_text, epochs_text, metric_text, short_name
 from cnnsweep.formatting.stream import ForgivingStream
 from cnnsweep.progress.base import Display
 from cnnsweep.progress.lines import end_line, failure_line, run_words, start_line, summary_line
@@ -44,11 +44,11 @@ class PlainDisplay(Display):
 
     def _write_epoch(self, record: EpochRecord) -> None:
         progress = self._now()
-        standing = progress.selected_after(record)
-        row = progress.epoch_ended(record, standing)
+        selected = progress.selected_after(record)
+        row = progress.epoch_ended(record, selected)
         digits = len(str(progress.epochs_total))
         figures = [
-            f"{short_name(metric).replace(' ', '_')} {figure_text(metric, value)}"
+            f"{short_name(metric).replace(' ', '_')} {metric_text(metric, value)}"
             for metric, value in record.metrics.items()
             if value is not None
         ]
@@ -58,7 +58,7 @@ class PlainDisplay(Display):
             *figures,
             duration_text(record.epoch_duration),
         ]
-        if standing is not None and standing.epoch == record.epoch and row is progress.best:
+        if selected is not None and selected.epoch == record.epoch and row is progress.best:
             parts.append("tied for best" if progress.is_tied else "best")
         self._write("  ".join(parts))
 

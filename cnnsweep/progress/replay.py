@@ -14,7 +14,7 @@ from cnnsweep.metrics.objective import chance_of
 from cnnsweep.progress.base import Display
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.rows import record_from_event
-from cnnsweep.storage.state import RunHistory, SweepHistory, outcome_from_event
+from cnnsweep.storage.state import RunState, SweepState, outcome_from_event
 from cnnsweep.types import CONSTANT, EpochRecord, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus
 
 CUT_OFF = "the process that trained it is gone"
@@ -25,7 +25,7 @@ class _ReplayedEpoch:
     record: EpochRecord
 
 
-class Replay:
+class JournalReplay:
     """A sweep's history with what a display needs beside it: which runs the present command trains, and since when.
 
     Attributes:
@@ -34,7 +34,7 @@ class Replay:
     """
 
     def __init__(self) -> None:
-        self.history = SweepHistory()
+        self.history = SweepState()
         self.ended: datetime | None = None
         self._planned: set[str] = set()  # by the present command, since it has chosen what trains together
         self._left_out: set[str] = set()  # where the journal does not say which runs are of an earlier sweep file
@@ -71,12 +71,12 @@ class Replay:
         groups = 0
         for group in self.history.groups:  # in the order in which they begin
             rung = group.conditions.get("rung")
-            goals = self.history.goals if group.conditions.get("leg") == self.history.leg else {}
+            stop_epochs = self.history.stop_epochs if group.conditions.get("leg") == self.history.stage else {}
             ids = [run for program in group.programs for trajectory in program for run in trajectory]
             known = [self.history.runs[run] for run in ids if run in self._planned and run in self.history.runs]
-            goal_of = {run.id: goals.get(run.id, rung) for run in known}
+            stop_epoch_of = {run.id: stop_epochs.get(run.id, rung) for run in known}
             going = [run for run in known if run.outcome is None]
-            behind = [run.id for run in going if (goal := goal_of[run.id]) is None or len(run.records) < goal]
+            behind = [run.id for run in going if (goal := stop_epoch_of[run.id]) is None or len(run.records) < goal]
             active += behind
             groups += bool(behind)
             if groups == group.conditions.get("places", 1):
@@ -94,7 +94,7 @@ class Replay:
         kind = event["event"]
         if kind == "asked":
             asked = set(event["configurations"])  # of an earlier search's runs some may come again
-            known = [run for run in self.history.runs.values() if run.configuration in asked]
+            known = [run for run in self.history.runs.values() if run.trial_id in asked]
             display.on_trials_added([self._run(run) for run in known], runs_to_come(self.history))
         elif kind == "run":
             display.on_trials_added((self._run(self.history.runs[event["run"]]),), runs_to_come(self.history))
@@ -163,22 +163,22 @@ class Replay:
         places = under.get("places", 1)
         return f"{sweep['device']} ({places} groups at once)" if places > 1 else str(sweep["device"])
 
-    def _run(self, known: RunHistory) -> Run:
+    def _run(self, known: RunState) -> Run:
         """Return a run as a display needs it: of its hyperparameters it looks at epochs and batch size alone."""
         epochs = self.history.planned_epochs(known) or max(len(known.records), 1)
         hyperparameters = Hyperparameters(
-            lr=0.0, batch_size=known.settings.get("batch_size", 0), shuffle=True, epochs=epochs, optimizer="",
+            lr=0.0, batch_size=known.params.get("batch_size", 0), shuffle=True, epochs=epochs, optimizer="",
             momentum=None, nesterov=None, beta1=None, beta2=None, eps=None, weight_decay=0.0, schedule=CONSTANT,
             label_smoothing=0.0, grad_clip=None, augment=(), seed=0,
         )  # fmt: skip
-        model = ModelChoice(canonical(known.settings.get("model")))
-        return Run(known.id, known.name, model, hyperparameters, known.settings, known.configuration, known.fold)
+        model = ModelChoice(canonical(known.params.get("model")))
+        return Run(known.id, known.name, model, hyperparameters, known.params, known.trial_id, known.fold)
 
-    def _session_records(self, runs: list[RunHistory]) -> tuple[Any, ...]:
+    def _session_records(self, runs: list[RunState]) -> tuple[Any, ...]:
         return tuple(record for run in runs for record in run.records[self._before.get(run.id, 0) :])
 
 
-def runs_to_come(history: SweepHistory) -> int:
+def runs_to_come(history: SweepState) -> int:
     """Return how many runs a search is still to ask for, at most, by its journal alone."""
     search = (history.sweep or {}).get("search")
     if not isinstance(search, Mapping) or not isinstance(search.get("runs"), int):
@@ -186,13 +186,13 @@ def runs_to_come(history: SweepHistory) -> int:
     rounds = [asked for asked in history.rounds if asked.space == history.rounds[-1].space]
     if rounds and not rounds[-1].picks:  # nothing new was left in the space
         return 0
-    replicates = Counter(run.configuration for run in history.runs.values()).most_common(1)
+    replicates = Counter(run.trial_id for run in history.runs.values()).most_common(1)
     left = int(search["runs"]) - sum(len(asked.picks) for asked in rounds)
     return max(left, 0) * (replicates[0][1] if replicates else 1)
 
 
-def _columns(runs: list[RunHistory]) -> tuple[str, ...]:
+def _columns(runs: list[RunState]) -> tuple[str, ...]:
     """Return the settings that vary, all of them where none does."""
-    names = list(dict.fromkeys(name for run in runs for name in run.settings))
-    varying = [name for name in names if len({canonical(run.settings.get(name)) for run in runs}) > 1]
+    names = list(dict.fromkeys(name for run in runs for name in run.params))
+    varying = [name for name in names if len({canonical(run.params.get(name)) for run in runs}) > 1]
     return tuple(varying or names)

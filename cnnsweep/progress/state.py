@@ -34,7 +34,7 @@ class RunProgress:
     run: Run
     status: RunStatus = RunStatus.WAITING
     latest: EpochRecord | None = None
-    standing: EpochRecord | None = None
+    selected: EpochRecord | None = None
     share: float = 0.0
     failure: FailureKind | None = None
     curve: list[float | None] = field(default_factory=list)
@@ -51,7 +51,7 @@ class RunProgress:
     @property
     def shown(self) -> EpochRecord | None:
         """Record to show: the last epoch while the run trains, then the selected one."""
-        return self.latest if self.status is RunStatus.RUNNING else self.standing or self.latest
+        return self.latest if self.status is RunStatus.RUNNING else self.selected or self.latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class SweepProgress:
     @property
     def is_tied(self) -> bool:
         """True if another run has the very figure of the one that leads."""
-        first, *others = (self._value(row.standing) for row in self.leaders[:2])
+        first, *others = (self._value(row.selected) for row in self.leaders[:2])
         return first in others
 
     @property
@@ -144,7 +144,7 @@ class SweepProgress:
                 self.epochs_done += row.epochs_done
                 self.time_left.add(run)
                 self.time_left.set_left(run.id, row.epochs_left)
-                if row.standing is not None and row.status not in FAILURES:
+                if row.selected is not None and row.status not in FAILURES:
                     self._rank_all()
 
     def _recall(self, row: RunProgress) -> None:
@@ -153,7 +153,7 @@ class SweepProgress:
         if records:
             row.latest, row.records = records[-1], list(records)
             row.curve = [record[self.overview.objective.metric] for record in records]
-            row.standing = self.overview.objective.standing(records)
+            row.selected = self.overview.objective.selected(records)
         if row.run.id in self.overview.outcomes:
             outcome = self.overview.outcomes[row.run.id]
             self._set_status(row, outcome.status, outcome.failure)
@@ -178,9 +178,9 @@ class SweepProgress:
         row = self.runs[record.run_id]
         # A run that is retried, or lost its last checkpoint, goes back some epochs.
         row.records[record.epoch - 1 :] = [record]
-        return self.overview.objective.standing(row.records)
+        return self.overview.objective.selected(row.records)
 
-    def epoch_ended(self, record: EpochRecord, standing: EpochRecord | None) -> RunProgress:
+    def epoch_ended(self, record: EpochRecord, selected: EpochRecord | None) -> RunProgress:
         """Take a run's figures in and return it."""
         row = self.runs[record.run_id]
         # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
@@ -190,11 +190,11 @@ class SweepProgress:
         self.batches = None
         self.time_left.learn(record)
         self.time_left.set_left(record.run_id, row.epochs_left)
-        before, row.standing = row.standing, standing
+        before, row.selected = row.selected, selected
         objective = self.overview.objective
-        if row in self.leaders and standing != before and objective.rank_records([standing, before])[0] == 1:
+        if row in self.leaders and selected != before and objective.rank_records([selected, before])[0] == 1:
             self._rank_all()  # a run that was not among the leaders may be ahead of it now
-        elif standing is not None:
+        elif selected is not None:
             self._place(row)
         return row
 
@@ -228,16 +228,16 @@ class SweepProgress:
         self.leaders = self._ranked([leader for leader in self.leaders if leader is not row] + [row])
 
     def _rank_all(self) -> None:
-        self.leaders = self._ranked([row for row in self.runs.values() if row.standing and row.status not in FAILURES])
+        self.leaders = self._ranked([row for row in self.runs.values() if row.selected and row.status not in FAILURES])
 
     def _ranked(self, rows: list[RunProgress]) -> list[RunProgress]:
         # By number first: where figure and loss are equal, the run that comes first in the sweep stays ahead.
         rows = sorted(rows, key=lambda row: row.number)
-        order = self.overview.objective.rank_records([row.standing for row in rows])
+        order = self.overview.objective.rank_records([row.selected for row in rows])
         return [rows[position] for position in order[:LEADERS]]
 
     def _has_learned(self, row: RunProgress) -> bool:
-        return row.standing is None or has_learned(row.standing[on_validation(ACCURACY)], self.overview.chance)
+        return row.selected is None or has_learned(row.selected[on_validation(ACCURACY)], self.overview.chance)
 
-    def _value(self, standing: EpochRecord | None) -> float | None:
-        return None if standing is None else self.overview.objective.value(standing)
+    def _value(self, selected: EpochRecord | None) -> float | None:
+        return None if selected is None else self.overview.objective.value(selected)

@@ -9,8 +9,8 @@ from typing import Any
 
 from cnnsweep.formatting.numbers import duration_text
 from cnnsweep.progress.journal_tail import JournalTail
-from cnnsweep.progress.lock_owner import Presence, Trainer, find_trainer
-from cnnsweep.progress.replay import Replay
+from cnnsweep.progress.lock_owner import OwnerState, Trainer, find_trainer
+from cnnsweep.progress.replay import JournalReplay
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import apply_checked
 
@@ -21,7 +21,7 @@ LONG_SILENCE = 4  # times the longest time without news so far
 GO_ON = "the same 'cnnsweep run' command goes on"
 
 
-class Sight:
+class SweepMonitor:
     """Monitor of a sweep in another process, updated by each poll.
 
     Attributes:
@@ -30,11 +30,11 @@ class Sight:
 
     def __init__(self, paths: SweepPaths, clock: Callable[[], float] = time.monotonic) -> None:
         self.paths = paths
-        self.replay = Replay()
+        self.replay = JournalReplay()
         self.is_replaced = False
         self._clock = clock
         self._tail = JournalTail(paths.journal)
-        self._trainer = Trainer(Presence.NOBODY, "no process")
+        self._trainer = Trainer(OwnerState.NOBODY, "no process")
         self._news: float | None = None  # when the journal last grew
         self._longest = 0.0  # seconds without news, before there was some
         self._has_told = False
@@ -50,7 +50,7 @@ class Sight:
         events = self._tail.new_events()
         self.is_replaced = self._tail.is_replaced
         if self.is_replaced:
-            self.replay = Replay()
+            self.replay = JournalReplay()
         first = self._tail.lines - len(events) + 1
         for number, event in enumerate(events, start=first):
             apply_checked(self.replay.history, event, self.paths.journal, number)
@@ -85,14 +85,14 @@ class Sight:
         """Nobody trains the sweep any more, though its journal does not say so."""
         if not self.has_begun or self.replay.history.status != "running":
             return False
-        is_unclaimed = self._trainer.presence is Presence.NOBODY and self.silence >= PATIENCE_S
-        return is_unclaimed or self._trainer.presence is Presence.GONE
+        is_unclaimed = self._trainer.presence is OwnerState.NOBODY and self.silence >= PATIENCE_S
+        return is_unclaimed or self._trainer.presence is OwnerState.GONE
 
     @property
     def is_over(self) -> bool:
         """The last command in the folder has ended, and no other is about to begin here."""
         has_left = self.has_begun and self.replay.history.status != "running"
-        return self.is_cut_off or (has_left and self._trainer.presence is not Presence.HERE)
+        return self.is_cut_off or (has_left and self._trainer.presence is not OwnerState.HERE)
 
     @property
     def silence(self) -> float:
@@ -104,7 +104,7 @@ class Sight:
         ago = f"{duration_text(self.silence)} ago"
         status = self.replay.history.status
         if self.is_cut_off:
-            is_gone = self._trainer.presence is Presence.GONE
+            is_gone = self._trainer.presence is OwnerState.GONE
             who = f"{self._trainer.words} is gone" if is_gone else "no process trains it any more"
             return f"cut off: {who}, the last news is from {ago}; {GO_ON}"
         if status == "finished":
@@ -118,7 +118,7 @@ class Sight:
     def new_silence(self) -> str | None:
         """Return, once, that it is long since there was news of a sweep of which nobody here can tell if it runs."""
         limit = max(SHORTEST_SILENCE_S, LONG_SILENCE * self._longest)
-        if self._has_told or self._trainer.presence is not Presence.ELSEWHERE or self.silence < limit:
+        if self._has_told or self._trainer.presence is not OwnerState.ELSEWHERE or self.silence < limit:
             return None
         self._has_told = True
         return f"no news for {duration_text(self.silence)}; if {self._trainer.words} is gone, {GO_ON}"

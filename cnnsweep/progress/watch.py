@@ -13,7 +13,7 @@ from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.progress.base import Display
 from cnnsweep.progress.choose import choose_display
-from cnnsweep.progress.sweep_monitor import LOOK_EVERY_S, Sight
+from cnnsweep.progress.sweep_monitor import LOOK_EVERY_S, SweepMonitor
 from cnnsweep.storage.paths import SweepPaths
 
 
@@ -29,7 +29,7 @@ def watch(folder: Path, out: TextIO, *, once: bool = False, wait: Callable[[floa
     Raises:
         ResultsError: the folder holds other sweeps, or with `once` none that has begun; the journal is damaged.
     """
-    sight = Sight(_find_sweep(folder))
+    sight = SweepMonitor(_find_sweep(folder))
     sight.look()
     if once and not sight.has_begun:
         raise ResultsError(f"{safe_text(folder)}: holds no sweep, or one that has not begun")
@@ -39,7 +39,7 @@ def watch(folder: Path, out: TextIO, *, once: bool = False, wait: Callable[[floa
         _follow(sight, lambda: choose_display(False, out, keeps_table=True), wait)
 
 
-def draw_once(sight: Sight, out: TextIO) -> None:
+def draw_once(sight: SweepMonitor, out: TextIO) -> None:
     """Write how a sweep stands, as one picture as wide as the terminal."""
     from rich.console import Console
     from rich.text import Text
@@ -67,7 +67,7 @@ def tensorboard_hint(paths: SweepPaths) -> str | None:
     return f"curves: tensorboard --logdir {safe_text(shlex.quote(str(paths.folder)))}"
 
 
-def _follow(sight: Sight, make_display: Callable[[], Display], wait: Callable[[float], None]) -> None:
+def _follow(sight: SweepMonitor, make_display: Callable[[], Display], wait: Callable[[float], None]) -> None:
     """Show what comes, each command that trains in a display of its own."""
     display, is_open, hint = make_display(), False, None
     if not sight.has_begun:

@@ -26,7 +26,7 @@ from pydantic import Field
 from cnnsweep.field_types import Whole
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.registry import Component, Registry
-from cnnsweep.types import Verdict
+from cnnsweep.types import PruneDecision
 
 Epochs = Annotated[int, Whole(1, 1_000_000)]
 FIRST = Field(default=1, description="epochs that every run trains")
@@ -91,7 +91,7 @@ class Pruner(Component):
 
     def decide(
         self, due: Sequence[Curve], curves: Mapping[str, Curve], objective: Objective, longest: int
-    ) -> list[Verdict]:
+    ) -> list[PruneDecision]:
         """Return decisions about trials that have just come to an epoch, the same for all of them.
 
         At a rung there is one about each trial that is due, which goes on or stops. After other epochs there is one
@@ -116,13 +116,13 @@ class EpochPruner(Pruner):
         curves: Mapping[str, Curve],
         objective: Objective,
         longest: int,  # noqa: ARG002 - without rungs it is of no use
-    ) -> list[Verdict]:
+    ) -> list[PruneDecision]:
         """Return the decisions that stop a trial; see `Pruner.decide`."""
         grown = [curve for curve in due if curve.epoch >= self.min_epochs]
         found = [self.decide_one(curve, curves, objective) for curve in grown]
         return [decision for decision in found if decision is not None and decision.stops]
 
-    def decide_one(self, curve: Curve, curves: Mapping[str, Curve], objective: Objective) -> Verdict | None:
+    def decide_one(self, curve: Curve, curves: Mapping[str, Curve], objective: Objective) -> PruneDecision | None:
         """Return the decision about one trial after its last epoch; None while there is nothing to go by."""
         raise NotImplementedError
 
@@ -137,7 +137,7 @@ PRUNERS = Registry("pruner", "pruners", Pruner)
 
 def prune(
     pruner: Pruner, objective: Objective, due: Sequence[str], curves: Mapping[str, Curve], longest: int
-) -> list[Verdict]:
+) -> list[PruneDecision]:
     """Return a pruner's decisions about the trials that are due, but for those at their own last epoch.
 
     Args:

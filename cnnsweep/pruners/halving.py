@@ -11,7 +11,7 @@ from pydantic import Field
 from cnnsweep.field_types import Number
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.pruners.base import FIRST, Curve, Epochs, Pruner
-from cnnsweep.types import Verdict
+from cnnsweep.types import PruneDecision
 
 ROUNDING = 1e-9  # of a power of the factor, such as 1.1**k, before it is rounded down to an epoch
 
@@ -40,13 +40,13 @@ class Halving(Pruner, name="halving"):
 
     def decide(
         self, due: Sequence[Curve], curves: Mapping[str, Curve], objective: Objective, longest: int
-    ) -> list[Verdict]:
+    ) -> list[PruneDecision]:
         """Return one decision about each trial at a rung; see `Pruner.decide`."""
         return self.halve(due, curves.values(), objective) if due[0].epoch in self.rungs_from(0, longest) else []
 
     def halve(
         self, due: Sequence[Curve], curves: Iterable[Curve], objective: Objective, where: str = ""
-    ) -> list[Verdict]:
+    ) -> list[PruneDecision]:
         """Stop all but the best 1/factor of the trials that have come as far, now or earlier.
 
         Of equal metrics the lower loss counts as better, then the earlier place in the sweep: where many trials are at
@@ -70,7 +70,7 @@ class Halving(Pruner, name="halving"):
             lost_tie = stops and value is not None and value == threshold
             ties = f" (ties by {objective.tie_breaker or 'order'})" if lost_tie else ""
             text = f"top 1/{self.factor:g} of {len(ranked)} {settings}{where}{ties} at epoch {epoch}"
-            decisions.append(Verdict(curve.trial_id, epoch, stops, value, threshold, max(1, len(ranked)), text))
+            decisions.append(PruneDecision(curve.trial_id, epoch, stops, value, threshold, max(1, len(ranked)), text))
         return decisions
 
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.pruners.base import Curve
 from cnnsweep.pruners.halving import ROUNDING, Halving
-from cnnsweep.types import Verdict
+from cnnsweep.types import PruneDecision
 
 
 class Hyperband(Halving, name="hyperband"):
@@ -21,10 +21,10 @@ class Hyperband(Halving, name="hyperband"):
 
     def decide(
         self, due: Sequence[Curve], curves: Mapping[str, Curve], objective: Objective, longest: int
-    ) -> list[Verdict]:
+    ) -> list[PruneDecision]:
         """Return one decision about each trial at a rung of its bracket; see `Pruner.decide`."""
         sizes = self.bracket_sizes(longest)
-        found: dict[str, Verdict] = {}
+        found: dict[str, PruneDecision] = {}
         for bracket in range(len(sizes)):
             members, rivals = (
                 [curve for curve in some if bracket_of(curve.trial_id, sizes) == bracket]
@@ -33,7 +33,7 @@ class Hyperband(Halving, name="hyperband"):
             if members and due[0].epoch in self.rungs_from(bracket, longest):
                 where = f" in bracket {bracket + 1} of {len(sizes)}"
                 decisions = self.halve(members, rivals, objective, where)
-                found.update({decision.configuration: decision for decision in decisions})
+                found.update({decision.trial_id: decision for decision in decisions})
         return [found[curve.trial_id] for curve in due if curve.trial_id in found]
 
     def bracket_sizes(self, longest: int) -> list[int]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.pruners.base import Curve, EpochPruner, Epochs, best_of
-from cnnsweep.types import Verdict
+from cnnsweep.types import PruneDecision
 
 
 class Median(EpochPruner, name="median"):
@@ -17,7 +17,7 @@ class Median(EpochPruner, name="median"):
 
     min_settings: Epochs = Field(default=4, description="number of other settings that must have come as far")
 
-    def decide_one(self, curve: Curve, curves: Mapping[str, Curve], objective: Objective) -> Verdict | None:
+    def decide_one(self, curve: Curve, curves: Mapping[str, Curve], objective: Objective) -> PruneDecision | None:
         """Compare with the others at the same epoch; see `EpochPruner.decide_one`."""
         epoch = curve.epoch
         others = [other for other in curves.values() if other.trial_id != curve.trial_id]
@@ -28,4 +28,4 @@ class Median(EpochPruner, name="median"):
         settings = "setting" if len(means) == 1 else "settings"
         text = f"median of {len(means)} other {settings} at epoch {epoch}"
         stops = objective.is_better(threshold, best)
-        return Verdict(curve.trial_id, epoch, stops, best, threshold, len(means) + 1, text)
+        return PruneDecision(curve.trial_id, epoch, stops, best, threshold, len(means) + 1, text)

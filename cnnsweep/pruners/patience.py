@@ -10,7 +10,7 @@ from pydantic import Field
 from cnnsweep.field_types import Number
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.pruners.base import Curve, EpochPruner, Epochs, best_of
-from cnnsweep.types import Verdict
+from cnnsweep.types import PruneDecision
 
 
 class Patience(EpochPruner, name="patience"):
@@ -21,7 +21,7 @@ class Patience(EpochPruner, name="patience"):
         default=0.0, description="smallest gain of the metric that counts"
     )
 
-    def decide_one(self, curve: Curve, curves: Mapping[str, Curve], objective: Objective) -> Verdict | None:  # noqa: ARG002
+    def decide_one(self, curve: Curve, curves: Mapping[str, Curve], objective: Objective) -> PruneDecision | None:  # noqa: ARG002
         """Compare the last epochs with the best before them; see `EpochPruner.decide_one`."""
         epoch = curve.epoch
         if epoch <= self.epochs:
@@ -33,4 +33,4 @@ class Patience(EpochPruner, name="patience"):
         amount = f" of more than {self.min_delta:g}" if self.min_delta else ""
         text = f"no gain{amount} in {self.epochs} {'epoch' if self.epochs == 1 else 'epochs'}"
         stops = not objective.is_better(recent, threshold)
-        return Verdict(curve.trial_id, epoch, stops, recent, threshold, 1, text)
+        return PruneDecision(curve.trial_id, epoch, stops, recent, threshold, 1, text)

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from cnnsweep.analysis.compare import Comparison, RankedSetting, SharedSetting
+from cnnsweep.analysis.compare import Comparison, RankedTrial, SharedTrial
 from cnnsweep.analysis.compare_differences import UNKNOWN_FACT, facts_of
 from cnnsweep.analysis.compare_sources import Source
 from cnnsweep.storage.atomic_files import to_json
@@ -19,7 +19,7 @@ def compare_to_json(comparison: Comparison, top: int | None = None) -> str:
         "sweeps": [_sweep_to_json(source) for source in comparison.sources],
         "warnings": list(comparison.warnings),
         "axes": list(comparison.axes),
-        "settings": [_setting_to_json(one, objective.metric) for one in comparison.settings[: top or None]],
+        "settings": [_trial_to_json(one, objective.metric) for one in comparison.trials[: top or None]],
         "shared": [_shared_to_json(one) for one in comparison.shared],
         "differences": [
             {
@@ -49,35 +49,35 @@ def _sweep_to_json(source: Source) -> dict[str, Any]:
     }
 
 
-def _setting_to_json(one: RankedSetting, metric: str) -> dict[str, Any]:
-    setting, found = one.setting, one.setting.estimate
+def _trial_to_json(one: RankedTrial, metric: str) -> dict[str, Any]:
+    trial, found = one.trial, one.trial.estimate
     return {
         "place": one.place,
         "sweep": one.source.letter,
-        "configuration": setting.configuration,
+        "configuration": trial.trial_id,
         "settings": dict(one.values),
         "metric": metric,
         "mean": None if found is None else found.mean,
         "deviation": None if found is None else found.deviation,
         "low": None if found is None else found.low,
         "high": None if found is None else found.high,
-        "count": len(setting.figures),
-        "failed": setting.failed,
+        "count": len(trial.figures),
+        "failed": trial.failed,
         "tied": one.tied,
         "runs": [
             {
                 "run": run.name,
                 "status": run.status.value,
-                "seed": run.settings.get("seed"),
+                "seed": run.params.get("seed"),
                 "fold": run.fold,
                 **run.metrics,
             }
-            for run in setting.runs
+            for run in trial.runs
         ],
     }
 
 
-def _shared_to_json(one: SharedSetting) -> dict[str, Any]:
+def _shared_to_json(one: SharedTrial) -> dict[str, Any]:
     found = one.difference
     return {
         "first": one.first.source.letter,

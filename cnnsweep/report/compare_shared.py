@@ -6,18 +6,18 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from cnnsweep.analysis.compare import Comparison, RankedSetting, SharedSetting, mean_difference
+from cnnsweep.analysis.compare import Comparison, RankedTrial, SharedTrial, mean_difference
 from cnnsweep.analysis.intervals import within
 from cnnsweep.analysis.statistics import Difference
 from cnnsweep.formatting.columns import Column, build_table, fit_columns, setting_column
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, figure_text, settings_text
+from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, metric_text, trials_text
 
 
 def shared_section(comparison: Comparison, rows: int | None, width: int) -> RenderableType | None:
     """Return the settings that several sweeps have, with the difference, or None if there is none."""
     if not comparison.shared:
-        return Text("No setting stands in two of the sweeps.", "dim") if comparison.settings else None
+        return Text("No setting stands in two of the sweeps.", "dim") if comparison.trials else None
     shown = comparison.shared[:rows]
     columns = _shared_columns(comparison, shown)
     parts: list[RenderableType] = [Text("Settings that several sweeps have", "bold"), Text()]
@@ -33,18 +33,18 @@ def shared_section(comparison: Comparison, rows: int | None, width: int) -> Rend
     return Group(*parts, *_shared_words(comparison))
 
 
-def _shared_columns(comparison: Comparison, shown: Sequence[SharedSetting]) -> list[Column]:
+def _shared_columns(comparison: Comparison, shown: Sequence[SharedTrial]) -> list[Column]:
     metric = comparison.objective.metric
     axes = [axis for axis in comparison.axes if len({repr(one.first.values.get(axis)) for one in shown}) > 1]
     words = comparison.axes or [key for key in shown[0].first.values if not key.startswith("model.")]
     styles = [""] * len(shown)
-    names = [Text(settings_text(one.first.values, words)) for one in shown]
+    names = [Text(trials_text(one.first.values, words)) for one in shown]
 
     def texts(written: Sequence[str]) -> list[Text]:
         return [Text(text) for text in align_points(written)]
 
-    def mean(one: RankedSetting) -> str:
-        return figure_text(metric, None if one.setting.estimate is None else one.setting.estimate.mean)
+    def mean(one: RankedTrial) -> str:
+        return metric_text(metric, None if one.trial.estimate is None else one.trial.estimate.mean)
 
     found = [one.difference for one in shown]
     intervals = [_difference_ends(metric, one) for one in found]
@@ -65,7 +65,7 @@ def _difference_ends(metric: str, found: Difference) -> str:
     return f"{low} to {high}"
 
 
-def _mean_columns(comparison: Comparison, shown: Sequence[SharedSetting], mean: Any) -> list[Column]:
+def _mean_columns(comparison: Comparison, shown: Sequence[SharedTrial], mean: Any) -> list[Column]:
     """Return both means: of two sweeps under their letters, else behind a column that says which sweeps a row holds."""
     firsts, seconds = [mean(one.first) for one in shown], [mean(one.second) for one in shown]
     if len(comparison.sources) == 2:
@@ -86,13 +86,13 @@ def signed(metric: str, value: float | None) -> str:
     """Return a difference with its sign, `+0.0120` or `−0.0031`."""
     if value is None:
         return UNKNOWN
-    text = figure_text(metric, abs(value))
+    text = metric_text(metric, abs(value))
     return text if value == 0 else f"{'+' if value > 0 else '−'}{text}"
 
 
 def _shared_words(comparison: Comparison) -> list[Text]:
     """Return in a sentence for each pair of sweeps how the settings that both have moved."""
-    groups: dict[tuple[str, str], list[SharedSetting]] = {}
+    groups: dict[tuple[str, str], list[SharedTrial]] = {}
     for one in comparison.shared:
         groups.setdefault((one.first.source.letter, one.second.source.letter), []).append(one)
     lines = []
@@ -114,6 +114,6 @@ def _shared_words(comparison: Comparison) -> list[Text]:
 def hidden_words(columns: Sequence[Column], names: Sequence[str], width: int) -> list[RenderableType]:
     """Return the hyperparameters that the table has no room for."""
     fitted = {id(column) for column, _ in fit_columns(columns, width)}
-    settings = set(map(safe_text, names))
-    hidden = [column.header for column in columns if id(column) not in fitted and column.header in settings]
+    trials = set(map(safe_text, names))
+    hidden = [column.header for column in columns if id(column) not in fitted and column.header in trials]
     return [Text(f"too narrow for {', '.join(hidden)}: widen the terminal or use --json", "dim")] if hidden else []

@@ -9,15 +9,15 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnsweep.analysis.axes import has_replicates
-from cnnsweep.analysis.compare import Comparison, RankedSetting
+from cnnsweep.analysis.compare import Comparison, RankedTrial
 from cnnsweep.analysis.compare_differences import UNKNOWN_FACT, Distinction
 from cnnsweep.analysis.compare_sources import Source
-from cnnsweep.analysis.configurations import replicate_words
 from cnnsweep.analysis.intervals import interval_cells, mean_text
 from cnnsweep.analysis.ties import EQUAL, STAR, TIED, chance_words
-from cnnsweep.formatting.columns import Column, build_table, figure_column, setting_column
+from cnnsweep.analysis.trials import replicate_words
+from cnnsweep.formatting.columns import Column, build_table, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, setting_text
+from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, trial_text
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.report.compare_shared import hidden_words, shared_section
 from cnnsweep.report.former_runs import former_words
@@ -52,7 +52,7 @@ def _legend(comparison: Comparison) -> RenderableType:
     grid.add_column(overflow="fold")
     for source in comparison.sources:
         sweep, results = source.results.sweep, source.results
-        of = f" of {count_text(len({run.configuration for run in results.runs}), 'setting')}"
+        of = f" of {count_text(len({run.trial_id for run in results.runs}), 'setting')}"
         text = Text.assemble(
             (safe_text(source.name), "bold"),
             f"  {safe_text(sweep.model) or 'several models'} on {safe_text(sweep.dataset)}  ",
@@ -61,7 +61,7 @@ def _legend(comparison: Comparison) -> RenderableType:
         )
         if sweep.status != "finished":
             text.append(f"; the sweep is {sweep.status}", "magenta")
-        best = next((one for one in comparison.settings if one.source is source and one.place is not None), None)
+        best = next((one for one in comparison.trials if one.source is source and one.place is not None), None)
         if source.results.former:
             text.append(f"; {former_words(source.results)}", "dim")
         chance = chance_words(source.results)
@@ -73,11 +73,11 @@ def _legend(comparison: Comparison) -> RenderableType:
     return grid
 
 
-def _mean_text(comparison: Comparison, one: RankedSetting) -> str:
-    metric, found = comparison.objective.metric, one.setting.estimate
+def _mean_text(comparison: Comparison, one: RankedTrial) -> str:
+    metric, found = comparison.objective.metric, one.trial.estimate
     if found is None:
         return f"{metric} {UNKNOWN}"
-    of = f", mean of {replicate_words(one.setting.figures)}" if found.count > 1 else ""
+    of = f", mean of {replicate_words(one.trial.figures)}" if found.count > 1 else ""
     return f"{metric} {mean_text(metric, found)}{of}"
 
 
@@ -85,32 +85,32 @@ def _mean_text(comparison: Comparison, one: RankedSetting) -> str:
 
 
 def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableType:
-    shown, settings = comparison.settings[:rows], comparison.settings
-    if not settings:
+    shown, trials = comparison.trials[:rows], comparison.trials
+    if not trials:
         return Text("No run has a figure yet.", "magenta")
     columns = _columns(comparison, shown)
     parts: list[RenderableType] = [build_table(columns, width)]
-    if len(settings) > len(shown):
-        parts.append(Text(f"… and {len(settings) - len(shown):,} more: --top 0 shows all", "dim"))
+    if len(trials) > len(shown):
+        parts.append(Text(f"… and {len(trials) - len(shown):,} more: --top 0 shows all", "dim"))
     parts += hidden_words(columns, comparison.axes, width)
-    has_intervals = any(one.setting.estimate is not None and one.setting.estimate.half is not None for one in shown)
+    has_intervals = any(one.trial.estimate is not None and one.trial.estimate.half is not None for one in shown)
     has_ends = any(".." in cell for cell in _interval_cells(comparison, shown))
     legend = "95 %: interval of the mean; " if has_ends else "mean ± half its 95 % interval; " if has_intervals else ""
-    tied = [one for one in settings if one.tied]
-    is_best_judged = any(one.place == 1 for one in tied)
-    equal = sum(_is_equal(one, settings[0]) for one in settings[1:])
-    if not _is_starred(settings[0]):
+    tied = [one for one in trials if one.tied]
+    is_best_decided = any(one.place == 1 for one in tied)
+    equal = sum(_is_equal(one, trials[0]) for one in trials[1:])
+    if not _is_starred(trials[0]):
         legend += "no run is marked as the best"
     else:
         legend += ("★ best mean" if has_intervals else "★ best") + (", = exactly the same" if equal else "")
-    if tied and not is_best_judged:
+    if tied and not is_best_decided:
         legend += ", ≈ may be the best of those with several runs"
     elif len(tied) > 1 + equal:
         legend += ", ≈ tied with it"
     parts.append(Text(legend, "dim"))
-    if any(one.setting.failed for one in settings):
+    if any(one.trial.failed for one in trials):
         parts.append(Text("Settings of which a run failed come last: the other seeds are a lucky choice.", "dim"))
-    known = [one for one in settings if one.figures]
+    known = [one for one in trials if one.figures]
     if len(known) > 1 and sum(one.tied is not None for one in known) < 2:
         parts.append(
             Text("Certainty of the best: unknown; it takes two settings with two seeds each, none failed.", "dim")
@@ -118,19 +118,19 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     return Group(*parts)
 
 
-def _columns(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[Column]:
+def _columns(comparison: Comparison, shown: Sequence[RankedTrial]) -> list[Column]:
     objective, metric = comparison.objective, comparison.objective.metric
     styles = [_style(one) for one in shown]
 
     def texts(written: Sequence[str]) -> list[Text]:
         return [Text(text, style) for text, style in zip(align_points(written), styles, strict=True)]
 
-    means = [None if one.setting.estimate is None else one.setting.estimate.mean for one in shown]
-    halves = [None if one.setting.estimate is None else one.setting.estimate.half for one in shown]
-    names = [Text(safe_text(one.setting.runs[0].name), style) for one, style in zip(shown, styles, strict=True)]
+    means = [None if one.trial.estimate is None else one.trial.estimate.mean for one in shown]
+    halves = [None if one.trial.estimate is None else one.trial.estimate.half for one in shown]
+    names = [Text(safe_text(one.trial.runs[0].name), style) for one, style in zip(shown, styles, strict=True)]
     interval = _interval_cells(comparison, shown)
     return [
-        Column("", [Text(_mark(one, comparison.settings[0]), BEST_STYLE) for one in shown], drop=0),
+        Column("", [Text(_mark(one, comparison.trials[0]), BEST_STYLE) for one in shown], drop=0),
         Column("#", texts([str(one.place or UNKNOWN) for one in shown]), drop=0),
         Column(
             "sweep",
@@ -140,42 +140,42 @@ def _columns(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[Col
         ),
         *(setting_column(axis, [one.values.get(axis) for one in shown], styles, drop=4) for axis in comparison.axes),
         *([] if comparison.axes else [Column("run", names, drop=4, justify="left", narrowest=12)]),
-        figure_column(metric, objective, means, styles),
+        metric_column(metric, objective, means, styles),
         *([Column("95 %", texts(interval), drop=3)] if any(half is not None for half in halves) else []),
         Column("runs", texts([str(len(one.figures)) for one in shown]), drop=7),
         *_status_column(shown),
     ]
 
 
-def _interval_cells(comparison: Comparison, shown: Sequence[RankedSetting]) -> list[str]:
-    return interval_cells(comparison.objective.metric, [one.setting.estimate for one in shown])
+def _interval_cells(comparison: Comparison, shown: Sequence[RankedTrial]) -> list[str]:
+    return interval_cells(comparison.objective.metric, [one.trial.estimate for one in shown])
 
 
-def _mark(one: RankedSetting, best: RankedSetting) -> str:
+def _mark(one: RankedTrial, best: RankedTrial) -> str:
     if one.place == 1:
         return STAR if _is_starred(one) else " "
     return EQUAL if _is_starred(best) and _is_equal(one, best) else TIED if one.tied else " "
 
 
-def _is_starred(best: RankedSetting) -> bool:
+def _is_starred(best: RankedTrial) -> bool:
     return chance_words(best.source.results) is None
 
 
-def _is_equal(one: RankedSetting, best: RankedSetting) -> bool:
-    if one is best or one.setting.estimate is None or best.setting.estimate is None or one.setting.failed:
+def _is_equal(one: RankedTrial, best: RankedTrial) -> bool:
+    if one is best or one.trial.estimate is None or best.trial.estimate is None or one.trial.failed:
         return False
-    return one.setting.estimate.mean == best.setting.estimate.mean
+    return one.trial.estimate.mean == best.trial.estimate.mean
 
 
-def _style(one: RankedSetting) -> str:
+def _style(one: RankedTrial) -> str:
     if one.place == 1:
         return "green"
-    return "dim" if one.setting.failed or one.place is None else ""
+    return "dim" if one.trial.failed or one.place is None else ""
 
 
-def _status_column(shown: Sequence[RankedSetting]) -> list[Column]:
+def _status_column(shown: Sequence[RankedTrial]) -> list[Column]:
     """Return the number of runs that ended otherwise than planned; no column where all finished."""
-    counts = [Counter(run.status for run in one.setting.runs) for one in shown]
+    counts = [Counter(run.status for run in one.trial.runs) for one in shown]
     if all(set(count) <= {RunStatus.FINISHED} for count in counts):
         return []
     cells = []
@@ -222,7 +222,7 @@ def _value_text(name: str, value: Any) -> str:
         return "not known"
     if value is None:
         return UNKNOWN
-    text = setting_text(value)
+    text = trial_text(value)
     if name == "data SHA-256":
         return f"{text[:SHORT_HASH]}…"
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cnnsweep.analysis.chart_cost import CostChart
-from cnnsweep.formatting.columns import Column, build_table, figure_column
+from cnnsweep.formatting.columns import Column, build_table, metric_column
 from cnnsweep.formatting.numbers import align_points
 from cnnsweep.metrics.objective import Objective
 
@@ -35,7 +35,7 @@ def _table(chart: CostChart, objective: Objective, width: int) -> list[Renderabl
             [Text(text, style) for text, style in zip(align_points(costs), styles, strict=True)],
             drop=0,
         ),
-        figure_column(objective.metric, objective, [point.mean for point in shown], styles),
+        metric_column(objective.metric, objective, [point.mean for point in shown], styles),
         Column(
             "setting",
             [Text(point.words, style) for point, style in zip(shown, styles, strict=True)],

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from cnnsweep.analysis.chart_effects import UNPAIRED, EffectRow, EffectsChart
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import bar_text, figure_text
+from cnnsweep.formatting.numbers import bar_text, metric_text
 
 WIDEST_BAR = 40
 SHORT_BARS = 8  # characters that bars keep beside differences
@@ -22,7 +22,7 @@ def effects_table(chart: EffectsChart, width: int) -> RenderableType:
     Bars share one scale, from the smallest mean to the largest, so that a setting that matters shows a ragged edge.
     """
     scale = _Scale.of(chart)
-    ends = f"from {figure_text(chart.metric, scale.low)} to {figure_text(chart.metric, scale.high)}"
+    ends = f"from {metric_text(chart.metric, scale.low)} to {metric_text(chart.metric, scale.high)}"
     counted = f"  {chart.counted}; bars {ends}; ◂ best"
     title = Text.assemble((f"Mean {chart.metric} by setting", "bold"), (counted, "dim"))
     layout = _layout(chart, width)
@@ -67,7 +67,7 @@ def _layout(chart: EffectsChart, width: int) -> _Layout:
     lines = list(_lines(chart))
     labels = min(max(Text(label).cell_len for label, _, _ in lines), width // 4)
     values = min(max(Text(value).cell_len for _, value, _ in lines), width // 3)
-    means = max(len(figure_text(chart.metric, row.mean)) for row in chart.rows) + 2
+    means = max(len(metric_text(chart.metric, row.mean)) for row in chart.rows) + 2
     differences = max(len(row.difference_text) for row in chart.rows)
     room = width - labels - values - means - max(len(row.runs) for row in chart.rows) - 8
     if differences and room - differences - 2 >= SHORT_BARS:
@@ -78,7 +78,7 @@ def _layout(chart: EffectsChart, width: int) -> _Layout:
 def _lines(chart: EffectsChart) -> Iterator[tuple[str, str, EffectRow | None]]:
     """Yield label, value and row of each line: the name in a group's first, how far its means are apart below."""
     for group in chart.groups:
-        spread = "" if group.spread is None else f"spread {figure_text(chart.metric, group.spread)}"
+        spread = "" if group.spread is None else f"spread {metric_text(chart.metric, group.spread)}"
         labels = [safe_text(group.name), spread]
         for number, row in enumerate(group.rows):
             yield labels[number] if number < len(labels) else "", row.value, row
@@ -103,7 +103,7 @@ def _draw(chart: EffectsChart, layout: _Layout, scale: _Scale) -> Table:
         table.add_row(
             Text(label, "bold" if is_first else "dim"),
             Text(value),  # never a string: Rich would read markup in it
-            Text(figure_text(chart.metric, row.mean) + (" ◂" if row.is_best else ""), style),
+            Text(metric_text(chart.metric, row.mean) + (" ◂" if row.is_best else ""), style),
             *([Text(row.difference_text, "dim")] if layout.differences else []),
             Text(bar_text(scale.length(row.mean), layout.bars), style or "cyan"),
             Text(row.runs, "dim"),

@@ -18,7 +18,7 @@ from cnnsweep.analysis.confusion import Confused
 from cnnsweep.analysis.run_evaluation import VERSION, WrongImage
 from cnnsweep.analysis.statistics import Estimate, estimate, wilson
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, figure_text, settings_text
+from cnnsweep.formatting.numbers import count_text, metric_text, trials_text
 from cnnsweep.report.class_tables import class_tables
 from cnnsweep.storage.atomic_files import to_json
 
@@ -43,7 +43,7 @@ class Evaluation(Confused):
     loss: float
     classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
-    settings: Mapping[str, Any]
+    params: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     wrong: tuple[WrongImage, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Evaluation(Confused):
 
 
 @dataclass(frozen=True, slots=True)
-class SettingEvaluation:
+class TrialEvaluation:
     """A setting measured by the checkpoints of all its seeds and folds.
 
     Attributes:
@@ -63,7 +63,7 @@ class SettingEvaluation:
         is_refit: these were trained on training and validation images together.
     """
 
-    configuration: str
+    trial_id: str
     evaluations: tuple[Evaluation, ...]
     overlap: float = 0.0
     notes: tuple[str, ...] = ()
@@ -93,16 +93,16 @@ class SettingEvaluation:
         return [name for name in self.evaluations[0].metrics if all(name in one.metrics for one in self.evaluations)]
 
 
-def setting_to_json(setting: SettingEvaluation) -> str:
+def trial_to_json(trial: TrialEvaluation) -> str:
     """Return every metric of every run as JSON, and the mean accuracy with its interval."""
-    accuracy = setting.accuracy
+    accuracy = trial.accuracy
     mean = {"mean": accuracy.mean, "low": accuracy.low, "high": accuracy.high, "runs": accuracy.count}
     content = {
-        "configuration": setting.configuration,
-        "refit": setting.is_refit,
+        "configuration": trial.trial_id,
+        "refit": trial.is_refit,
         "accuracy": mean,
-        "notes": list(setting.notes),
-        "runs": [_to_mapping(one) for one in setting.evaluations],
+        "notes": list(trial.notes),
+        "runs": [_to_mapping(one) for one in trial.evaluations],
     }
     return json.dumps(content, indent=2)  # ASCII: nothing in it steers a terminal
 
@@ -145,7 +145,7 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
         "checkpoint": evaluation.checkpoint,
         "run": evaluation.run,
         "epoch": evaluation.epoch,
-        "settings": dict(evaluation.settings),
+        "settings": dict(evaluation.params),
         "split": evaluation.split,
         "images": evaluation.images,
         "loss": evaluation.loss,
@@ -164,19 +164,19 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def render_setting(setting: SettingEvaluation, console: Console) -> None:
+def render_trial(trial: TrialEvaluation, console: Console) -> None:
     """Print the evaluation of a trial: each run in a line, then all together."""
-    if len(setting.evaluations) == 1:
-        render_evaluation(setting.together, console)
+    if len(trial.evaluations) == 1:
+        render_evaluation(trial.together, console)
         return
-    together, accuracy = setting.together, setting.accuracy
-    words = settings_text(together.settings, [name for name in together.settings if name not in ("seed", "fold")])
-    refit = ", trained on training and validation images" if setting.is_refit else ""
+    together, accuracy = trial.together, trial.accuracy
+    words = trials_text(together.params, [name for name in together.params if name not in ("seed", "fold")])
+    refit = ", trained on training and validation images" if trial.is_refit else ""
     console.print(Text(safe_text(words), style="bold"))
     console.print(
         Text.assemble(
             (f"{accuracy.mean:.2%}", "bold green"),
-            f" of {images_text(setting.evaluations[0])} are right, the mean of "
+            f" of {images_text(trial.evaluations[0])} are right, the mean of "
             f"{count_text(accuracy.count, 'run')}{refit}{_interval_words(accuracy)}; loss {together.loss:.4f}"
             f"{_metric_words(together)}",
         )
@@ -184,7 +184,7 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
     for note in together.notes:
         console.print(Text(f"note: {safe_text(note)}", style="magenta"))
     console.print()
-    console.print(_runs_table(setting))
+    console.print(_runs_table(trial))
     for part in class_tables(together, console):
         console.print()
         console.print(part)
@@ -192,7 +192,7 @@ def render_setting(setting: SettingEvaluation, console: Console) -> None:
 
 def _metric_words(evaluation: Evaluation) -> str:
     """Return the further metrics: `, top_5 0.9812`."""
-    values = [f"{safe_text(name)} {figure_text(name, value)}" for name, value in evaluation.metrics.items()]
+    values = [f"{safe_text(name)} {metric_text(name, value)}" for name, value in evaluation.metrics.items()]
     return "".join(f", {one}" for one in values)
 
 
@@ -202,11 +202,11 @@ def _interval_words(accuracy: Estimate) -> str:
     return f"; 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}"
 
 
-def _runs_table(setting: SettingEvaluation) -> Table:
+def _runs_table(trial: TrialEvaluation) -> Table:
     table = Table(box=None, padding=(0, 1))
     for heading in ("run", "epoch", "accuracy", "95 %", "loss"):
         table.add_column(heading, justify="left" if heading == "run" else "right", no_wrap=True)
-    for one in setting.evaluations:
+    for one in trial.evaluations:
         low, high = wilson(one.correct, one.images)
         name = Text(_replicate_words(one), no_wrap=True, overflow="ellipsis")
         table.add_row(name, str(one.epoch), f"{one.accuracy:.2%}", f"{low:.2%} to {high:.2%}", f"{one.loss:.4f}")
@@ -215,7 +215,7 @@ def _runs_table(setting: SettingEvaluation) -> Table:
 
 def _replicate_words(one: Evaluation) -> str:
     """Return `seed 0`, `fold 1` or `seed 0, fold 1`; the name where neither is known."""
-    known = [f"{key} {safe_text(one.settings[key])}" for key in ("seed", "fold") if one.settings.get(key) is not None]
+    known = [f"{key} {safe_text(one.params[key])}" for key in ("seed", "fold") if one.params.get(key) is not None]
     return ", ".join(known) or safe_text(one.run)
 
 

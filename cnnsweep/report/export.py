@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnsweep.analysis.axes import has_replicates
-from cnnsweep.analysis.configurations import Setting, group_settings
 from cnnsweep.analysis.intervals import ends_text
 from cnnsweep.analysis.results import Results, RunResult, SweepResult
 from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.analysis.ties import starred_run
+from cnnsweep.analysis.trials import Trial, group_trials
 from cnnsweep.formatting.csv_text import csv_text
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, duration_text, figure_text, setting_text
+from cnnsweep.formatting.numbers import UNKNOWN, duration_text, metric_text, trial_text
 from cnnsweep.report.former_runs import LABEL
 from cnnsweep.types import end_words
 
 _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 _STOP_COLUMNS = tuple(f"stop_{name}" for name in _STOP_FIELDS)
-_SETTING_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "low", "high", "runs", "place", "tied"))
+_TRIAL_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "low", "high", "runs", "place", "tied"))
 
 
 def to_markdown(results: Results, top: int | None = None, sort: str | None = None) -> str:
@@ -28,18 +28,18 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
     best = starred_run(results)
     columns = results.sweep.axes or results.sweep.hyperparameters
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
-    settings = _settings(results)
-    means = [f"mean {results.sweep.objective.metric}", "95 %", "tied with best"] if settings else []
+    trials = _settings(results)
+    means = [f"mean {results.sweep.objective.metric}", "95 %", "tied with best"] if trials else []
     header = ["#", *map(_markdown, columns), "epoch", "best at", *metrics, *means, "time", "status"]
     lines = [_markdown_row(header), _markdown_row(["---:" for _ in header[:-1]] + [":---"])]
     for rank, run in _ranked(results, top, sort):
         cells = [
             UNKNOWN if rank is None else str(rank),
-            *(_markdown(setting_text(run.settings[name])) for name in columns),
+            *(_markdown(trial_text(run.params[name])) for name in columns),
             run.epochs_text,
             str(run.best_epoch or UNKNOWN),
-            *(figure_text(metric, run[metric]) for metric in metrics),
-            *(_mean_cells(results, settings.get(run.configuration)) if settings else ()),
+            *(metric_text(metric, run[metric]) for metric in metrics),
+            *(_mean_cells(results, trials.get(run.trial_id)) if trials else ()),
             duration_text(run.run_duration),
             _markdown(_status_words(run)),
         ]
@@ -50,15 +50,15 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
 
 def to_csv(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return all columns of the runs; texts that a spreadsheet would run as formulas get a leading apostrophe."""
-    settings = _settings(results)
-    rows = [_plain_row(rank, run, settings) for rank, run in _ranked(results, top, sort)]
-    return csv_text([_column_names(results, settings), *(list(row.values()) for row in rows)])
+    trials = _settings(results)
+    rows = [_plain_row(rank, run, trials) for rank, run in _ranked(results, top, sort)]
+    return csv_text([_column_names(results, trials), *(list(row.values()) for row in rows)])
 
 
 def to_json(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return the sweep, and one mapping a run, best first, with the values of `results.json` and a rank."""
-    settings = _settings(results)
-    rows = [_plain_row(rank, run, settings) for rank, run in _ranked(results, top, sort)]
+    trials = _settings(results)
+    rows = [_plain_row(rank, run, trials) for rank, run in _ranked(results, top, sort)]
     content = {"sweep": _sweep_row(results.sweep), "runs": rows}
     return json.dumps(content, indent=2, allow_nan=False) + "\n"  # pure ASCII: nothing in it can steer a terminal
 
@@ -81,9 +81,9 @@ def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[i
     return [(place.get(run.name), run) for run in (*rank_runs(results, sort), *results.former)[: top or None]]
 
 
-def _settings(results: Results) -> dict[str, Setting]:
+def _settings(results: Results) -> dict[str, Trial]:
     """Return the settings by configuration, none where each has one run, of which its row says all."""
-    return {setting.configuration: setting for setting in group_settings(results)} if has_replicates(results) else {}
+    return {trial.trial_id: trial for trial in group_trials(results)} if has_replicates(results) else {}
 
 
 def _status_words(run: RunResult) -> str:
@@ -91,17 +91,17 @@ def _status_words(run: RunResult) -> str:
     return words if run.in_file else f"{words}; {LABEL}"
 
 
-def _mean_cells(results: Results, setting: Setting | None) -> list[str]:
-    if setting is None:  # of a run that the sweep file no longer has
+def _mean_cells(results: Results, trial: Trial | None) -> list[str]:
+    if trial is None:  # of a run that the sweep file no longer has
         return [UNKNOWN] * 3
-    metric, found = results.sweep.objective.metric, setting.estimate
+    metric, found = results.sweep.objective.metric, trial.estimate
     low, high = (None, None) if found is None else (found.low, found.high)
     interval = UNKNOWN if low is None or high is None else ends_text(metric, low, high)
-    tied = UNKNOWN if setting.tied is None else "yes" if setting.tied else "no"
-    return [figure_text(metric, None if found is None else found.mean), interval, tied]
+    tied = UNKNOWN if trial.tied is None else "yes" if trial.tied else "no"
+    return [metric_text(metric, None if found is None else found.mean), interval, tied]
 
 
-def _column_names(results: Results, settings: Mapping[str, Setting]) -> list[str]:
+def _column_names(results: Results, trials: Mapping[str, Trial]) -> list[str]:
     names = [
         "rank",
         "run",
@@ -122,18 +122,18 @@ def _column_names(results: Results, settings: Mapping[str, Setting]) -> list[str
         "checkpoint",
         "in_file",
         *_STOP_COLUMNS,
-        *(_SETTING_COLUMNS if settings else ()),
+        *(_TRIAL_COLUMNS if trials else ()),
     ]
     return [*names, *results.sweep.hyperparameters]
 
 
-def _plain_row(rank: int | None, run: RunResult, settings: Mapping[str, Setting]) -> dict[str, Any]:
+def _plain_row(rank: int | None, run: RunResult, trials: Mapping[str, Trial]) -> dict[str, Any]:
     stop = run.stop
     return {
         "rank": rank,
         "run": run.name,
         "id": run.id,
-        "configuration": run.configuration,
+        "configuration": run.trial_id,
         "fold": run.fold,
         "status": run.status.value,
         "failure": run.failure,
@@ -147,19 +147,19 @@ def _plain_row(rank: int | None, run: RunResult, settings: Mapping[str, Setting]
         "checkpoint": run.checkpoint,
         "in_file": run.in_file,
         **{f"stop_{name}": None if stop is None else getattr(stop, name) for name in _STOP_FIELDS},
-        **(_setting_cells(settings.get(run.configuration)) if settings else {}),
-        **run.settings,
+        **(_trial_cells(trials.get(run.trial_id)) if trials else {}),
+        **run.params,
     }
 
 
-def _setting_cells(setting: Setting | None) -> dict[str, Any]:
-    if setting is None:
-        return dict.fromkeys(_SETTING_COLUMNS)
-    found = setting.estimate
+def _trial_cells(trial: Trial | None) -> dict[str, Any]:
+    if trial is None:
+        return dict.fromkeys(_TRIAL_COLUMNS)
+    found = trial.estimate
     figures = (None, None, None, None, 0) if found is None else dataclasses.astuple(found)
     mean, deviation, low, high, count = figures
-    cells = (mean, deviation, low, high, count, setting.place, setting.tied)
-    return dict(zip(_SETTING_COLUMNS, cells, strict=True))
+    cells = (mean, deviation, low, high, count, trial.place, trial.tied)
+    return dict(zip(_TRIAL_COLUMNS, cells, strict=True))
 
 
 def _markdown(text: str) -> str:

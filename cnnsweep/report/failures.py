@@ -7,7 +7,7 @@ from rich.text import Text
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.summary import FailureGroup, group_failures
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import settings_text
+from cnnsweep.formatting.numbers import trials_text
 from cnnsweep.progress.live_table import STATUS_STYLES
 from cnnsweep.report.key_values import print_fact, quoted
 from cnnsweep.report.ranking import run_words
@@ -44,7 +44,7 @@ def print_failures(results: Results, console: Console) -> None:
 def _which(results: Results, group: FailureGroup) -> list[str]:
     """Return the common hyperparameters of the runs; examples where there are none, or too many."""
     if len(group.runs) > 1:
-        shared = settings_text(group.shared, results.sweep.axes)
+        shared = trials_text(group.shared, results.sweep.axes)
         if shared and len(shared) <= LONGEST_SHARED:
             return [f"all with {shared}"]
     examples = [run_words(results, run) for run in group.runs[:EXAMPLES_SHOWN]]

@@ -7,7 +7,7 @@ from rich.text import Text
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import rank_by
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, figure_text
+from cnnsweep.formatting.numbers import count_text, metric_text
 from cnnsweep.report.key_values import print_fact, quoted
 from cnnsweep.types import end_words
 
@@ -42,5 +42,5 @@ def _ranked(results: Results) -> list[RunResult]:
 
 def _run_words(results: Results, run: RunResult) -> str:
     metric = results.sweep.objective.metric
-    figure = figure_text(metric, run[metric])
+    figure = metric_text(metric, run[metric])
     return f"{safe_text(run.name)}  {metric} {figure}, {end_words(run.status, run.failure)}"

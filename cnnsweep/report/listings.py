@@ -70,11 +70,11 @@ def render_runs(
     console.print(Text(f"{safe_text(name)}: {counts}{rest}", style="bold"))
     if note is not None:
         console.print(Text(safe_text(note)))
-    columns = list(dict.fromkeys(setting for run in runs for setting in run.settings))
+    columns = list(dict.fromkeys(trial for run in runs for trial in run.params))
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("#", *columns):
         table.add_column(Text(safe_text(heading)), justify="right")
-    cells = [_value_texts(name, [run.settings.get(name) for run in runs[:top]]) for name in columns]
+    cells = [_value_texts(name, [run.params.get(name) for run in runs[:top]]) for name in columns]
     for number, row in enumerate(zip(*cells, strict=True) if cells else [() for _ in runs[:top]], start=1):
         table.add_row(str(number), *map(Text, row))
     console.print(table)

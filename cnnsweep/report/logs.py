@@ -14,7 +14,7 @@ from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.read_limited import MOST_BYTES, open_regular
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunHistory, SweepHistory, read_history
+from cnnsweep.storage.state import RunState, SweepState, read_state
 from cnnsweep.types import RunStatus, end_words
 
 LOOK_EVERY_S = 0.5
@@ -26,7 +26,7 @@ _FAILED = (RunStatus.FAILED, RunStatus.DIVERGED)
 class RunLog:
     """Log file of a run, and its outcome."""
 
-    run: RunHistory
+    run: RunState
     path: Path
 
     def to_plain(self) -> dict[str, Any]:
@@ -56,7 +56,7 @@ class SweepLogs:
     """The logs of a sweep, from its journal."""
 
     paths: SweepPaths
-    history: SweepHistory
+    history: SweepState
     journal_bytes: int  # of which `history` knows at least
 
     def of(self, wanted: str) -> RunLog:
@@ -78,7 +78,7 @@ class SweepLogs:
         """True if there may be more to come into a run's log."""
         return self.history.status == "running" and log.run.outcome is None
 
-    def _log(self, run: RunHistory) -> RunLog:
+    def _log(self, run: RunState) -> RunLog:
         return RunLog(run, self.paths.run(run.name).log)
 
 
@@ -105,7 +105,7 @@ def _read(paths: SweepPaths) -> SweepLogs:
             "runs/<sweep name>, or that of one of its runs"
         )
     size = paths.journal.stat().st_size
-    return SweepLogs(paths, read_history(paths.journal), size)
+    return SweepLogs(paths, read_state(paths.journal), size)
 
 
 def log_lines(log: RunLog) -> Iterator[str]:

@@ -66,7 +66,7 @@ def _in_all(forecast: Forecast, now: datetime) -> str:
     else:
         time = (
             f"in all about {estimate_text(schedule.makespan_s)} (until {end_text(now, schedule.makespan_s)}), "
-            f"{count_text(len(schedule.places), 'place')} in training for {percent_text(schedule.utilisation)} of it"
+            f"{count_text(len(schedule.slots), 'place')} in training for {percent_text(schedule.utilisation)} of it"
         )
     return f"{time}, {' and '.join(takes)}" if takes else time
 

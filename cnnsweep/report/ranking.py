@@ -8,9 +8,9 @@ from rich.text import Text
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import places, rank_runs
 from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
-from cnnsweep.formatting.columns import Column, build_table, figure_column, fit_columns, setting_column
+from cnnsweep.formatting.columns import Column, build_table, fit_columns, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, settings_text
+from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, trials_text
 from cnnsweep.formatting.sparkline import curve_column
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.types import RunStatus, end_words
@@ -28,7 +28,7 @@ def ranking(results: Results, top: int | None, sort: str | None, width: int) -> 
     parts = table_parts(results, _columns(results, shown, equal), len(ranked) - len(shown), width)
     if equal:
         parts.append(Text(EQUAL_LEGEND.format(results.sweep.objective.metric), "dim"))
-    if len({run.configuration for run in results.runs}) > 1:
+    if len({run.trial_id for run in results.runs}) > 1:
         parts.append(Text(ONE_RUN, "dim"))
     return Group(*parts)
 
@@ -39,8 +39,8 @@ def table_parts(results: Results, columns: Sequence[Column], rest: int, width: i
     if rest:
         parts.append(Text(f"… and {rest:,} more: --top 0 shows all", "dim"))
     fitted = {id(column) for column, _ in fit_columns(columns, width)}
-    settings = set(map(safe_text, results.sweep.hyperparameters))
-    hidden = [column.header for column in columns if column.header in settings and id(column) not in fitted]
+    trials = set(map(safe_text, results.sweep.hyperparameters))
+    hidden = [column.header for column in columns if column.header in trials and id(column) not in fitted]
     if hidden:
         parts.append(Text(f"too narrow for {', '.join(hidden)}: widen the terminal or use --format", "dim"))
     return parts
@@ -57,11 +57,11 @@ def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]
         Column(
             "#", [Text(str(place.get(run.name, UNKNOWN)), style) for run, style in zip(runs, styles, strict=True)], 0
         ),
-        *(setting_column(axis, [run.settings[axis] for run in runs], styles, drop=3) for axis in sweep.axes),
+        *(setting_column(axis, [run.params[axis] for run in runs], styles, drop=3) for axis in sweep.axes),
         *([] if sweep.axes else [Column("run", names, drop=3, justify="left", narrowest=12)]),
         Column("epoch", [Text(run.epochs_text) for run in runs], drop=6),
         *_best_epoch_column(runs),
-        *(figure_column(metric, sweep.objective, [run[metric] for run in runs], styles) for metric in metrics),
+        *(metric_column(metric, sweep.objective, [run[metric] for run in runs], styles) for metric in metrics),
         *_curve_column(results, runs, styles),
         Column("time", [Text(_time(run), "dim") for run in runs], drop=20),
         *_status_column(runs),
@@ -118,4 +118,4 @@ def counts_words(results: Results, of: str = "") -> str:
 
 def run_words(results: Results, run: RunResult) -> str:
     """Return the hyperparameters of a run that vary, or its name where none does."""
-    return settings_text(run.settings, results.sweep.axes) or safe_text(run.name)
+    return trials_text(run.params, results.sweep.axes) or safe_text(run.name)

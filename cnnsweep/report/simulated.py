@@ -73,7 +73,7 @@ def simulation_to_json(sizes: Sizes, enough: int | None) -> list[dict[str, Any]]
     for cluster, schedule in sizes:
         used, paid = _hours(cluster, schedule)
         unit = _unit(cluster).lower()
-        entry = {"nodes": cluster.nodes, "places": len(schedule.places), **figures_to_json(schedule)}
+        entry = {"nodes": cluster.nodes, "places": len(schedule.slots), **figures_to_json(schedule)}
         entry |= {f"{unit}_hours_used": used, f"{unit}_hours_paid": paid, "lost_nodes": schedule.lost_nodes}
         entry["enough_nodes"] = enough
         entries.append(entry | ({} if cluster.price is None else {"cost": paid * cluster.price}))
@@ -90,7 +90,7 @@ def _notes(forecast: Forecast, cluster: Cluster, schedule: Schedule) -> list[str
     if schedule.is_bound_by_recording:
         notes.append(
             f"recording is what bounds it: one process writes everything down, {1000 * RECORDING_S:.0f} ms a run and "
-            f"epoch, and keeps about {count_text(round(schedule.most_places), 'place')} busy"
+            f"epoch, and keeps about {count_text(round(schedule.most_slots), 'place')} busy"
         )
     if schedule.lost_nodes:
         wasted = f"epochs that took {duration_text(schedule.wasted_s)}" if schedule.wasted_s else "nothing to do"

@@ -6,33 +6,33 @@ from rich.console import Console, Group, RenderableType
 from rich.text import Text
 
 from cnnsweep.analysis import chart_learning
-from cnnsweep.analysis.axes import has_replicates, setting_axes
+from cnnsweep.analysis.axes import has_replicates, trial_axes
 from cnnsweep.analysis.chart_cost import cost_charts
 from cnnsweep.analysis.chart_effects import effects_chart, noise_words
 from cnnsweep.analysis.chart_importance import importance_chart, interaction_chart
 from cnnsweep.analysis.chart_learning import LearningChart, learning_charts
 from cnnsweep.analysis.chart_stopping import saving_words, stopping_chart
-from cnnsweep.analysis.configurations import (
-    Setting,
-    best_of,
-    chosen_setting,
-    group_settings,
-    replicate_words,
-)
 from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
 from cnnsweep.analysis.intervals import mean_text
 from cnnsweep.analysis.results import Results, RunResult
-from cnnsweep.analysis.significance import short_sure_words
+from cnnsweep.analysis.significance import short_significance_words
 from cnnsweep.analysis.summary import time_words
-from cnnsweep.analysis.test_results import tested, tests_by_setting
+from cnnsweep.analysis.test_results import tested, tests_by_trial
 from cnnsweep.analysis.ties import chance_words, tie_words
+from cnnsweep.analysis.trials import (
+    Trial,
+    best_of,
+    chosen_trial,
+    group_trials,
+    replicate_words,
+)
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
     UNKNOWN,
     count_text,
-    figure_text,
-    setting_text,
-    settings_text,
+    metric_text,
+    trial_text,
+    trials_text,
 )
 from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST
@@ -46,9 +46,9 @@ from cnnsweep.report.importance_table import share_bars
 from cnnsweep.report.key_values import print_fact, quoted
 from cnnsweep.report.ranking import counts_words, ranking
 from cnnsweep.report.run_status import in_epoch_words, run_epochs_words
-from cnnsweep.report.settings_table import settings_table
 from cnnsweep.report.stopping import stopping_table
 from cnnsweep.report.trial import render_run
+from cnnsweep.report.trials_table import trials_table
 
 __all__ = ["final_summary", "render_report", "render_run"]
 
@@ -65,64 +65,62 @@ def render_report(results: Results, console: Console, top: int | None = None, so
     Raises:
         UsageError: there is no column `sort`; nothing is printed then.
     """
-    settings = group_settings(results)
-    table = _table(results, settings, top, sort, console.width)
+    trials = group_trials(results)
+    table = _table(results, trials, top, sort, console.width)
     console.print(heading(results))
     console.print(table)
-    print_best(results, settings, console)
-    in_tests = tested(results, settings)
+    print_best(results, trials, console)
+    in_tests = tested(results, trials)
     if in_tests is not None:
         console.print()
         console.print(in_tests)
     print_failures(results, console)
     print_former(results, console)
-    for section in _sections(results, settings, console.width):
+    for section in _sections(results, trials, console.width):
         console.print()
         console.print(section)
 
 
-def _sections(results: Results, settings: Sequence[Setting], width: int) -> Iterator[RenderableType]:
-    if (stopped := stopping_chart(results, settings)) is not None:
+def _sections(results: Results, trials: Sequence[Trial], width: int) -> Iterator[RenderableType]:
+    if (stopped := stopping_chart(results, trials)) is not None:
         yield stopping_table(stopped, width)
-    if (found := effects_chart(results, settings)) is not None:
+    if (found := effects_chart(results, trials)) is not None:
         yield effects_table(found, width)
-    elif (noise := noise_words(results.sweep.objective, settings)) is not None:
+    elif (noise := noise_words(results.sweep.objective, trials)) is not None:
         yield Text(noise)
-    yield from _shares(results, settings, width)
-    if (costs := cost_tables(cost_charts(results, settings), results.sweep.objective, width)) is not None:
+    yield from _shares(results, trials, width)
+    if (costs := cost_tables(cost_charts(results, trials), results.sweep.objective, width)) is not None:
         yield costs
-    if (curves := learning_plots(learning_charts(results, settings), width)) is not None:
+    if (curves := learning_plots(learning_charts(results, trials), width)) is not None:
         yield curves
 
 
-def _shares(results: Results, settings: Sequence[Setting], width: int) -> Iterator[RenderableType]:
-    shares = importance(results, settings)
+def _shares(results: Results, trials: Sequence[Trial], width: int) -> Iterator[RenderableType]:
+    shares = importance(results, trials)
     if shares is None:
         yield Text(NEEDS_OPTUNA, "dim")
-    for chart in (importance_chart(results, settings, shares), interaction_chart(results, settings)):
+    for chart in (importance_chart(results, trials, shares), interaction_chart(results, trials)):
         if chart is not None:
             yield share_bars(chart, width)
 
 
-def _table(
-    results: Results, settings: Sequence[Setting], top: int | None, sort: str | None, width: int
-) -> RenderableType:
+def _table(results: Results, trials: Sequence[Trial], top: int | None, sort: str | None, width: int) -> RenderableType:
     if has_replicates(results):
-        return settings_table(results, settings, top, sort, width)
+        return trials_table(results, trials, top, sort, width)
     return ranking(results, top, sort, width)
 
 
 def final_summary(results: Results, console: Console) -> None:
     """Print the end of `cnnsweep run`: the best few, failures, and the next commands. `report` has the rest."""
-    settings = group_settings(results)
+    trials = group_trials(results)
     if has_replicates(results):
         # Of an interrupted sweep, what has no figure yet makes no rows.
-        top = min(sum(setting.place is not None or setting.failed > 0 for setting in settings) or 1, SUMMARY_TOP)
-        console.print(settings_table(results, settings, top, None, console.width, brief=True))
+        top = min(sum(trial.place is not None or trial.failed > 0 for trial in trials) or 1, SUMMARY_TOP)
+        console.print(trials_table(results, trials, top, None, console.width, brief=True))
     else:
         console.print(ranking(results, SUMMARY_TOP, None, console.width))
-    print_best(results, settings, console)
-    sure = short_sure_words(results, settings)
+    print_best(results, trials, console)
+    sure = short_significance_words(results, trials)
     if sure is not None:
         print_fact(console, "how sure", sure)
     if any(run.stop for run in results.runs):
@@ -144,7 +142,7 @@ def heading(results: Results) -> Text:
     )
     if sweep.description:
         text.append(f"\n{safe_text(sweep.description)}")
-    replicated = f" of {count_text(len({run.configuration for run in results.runs}), 'setting')}"
+    replicated = f" of {count_text(len({run.trial_id for run in results.runs}), 'setting')}"
     text.append(f"\n{counts_words(results, replicated if has_replicates(results) else '')}{_search_words(results)}")
     if sweep.status != "finished":
         go_on = "; resume it with the same 'cnnsweep run' command" if sweep.status == "interrupted" else ""
@@ -175,52 +173,52 @@ def _search_words(results: Results) -> str:
     if results.sweep.search is not None:
         search = results.sweep.search
         known = {"runs": "{} draws", "seed": "seed {}"}
-        words = [f"{setting_text(search.get('method', 'a'))} search"]
-        words += [text.format(setting_text(search[key])) for key, text in known.items() if search.get(key) is not None]
+        words = [f"{trial_text(search.get('method', 'a'))} search"]
+        words += [text.format(trial_text(search[key])) for key, text in known.items() if search.get(key) is not None]
         parts.append(", ".join(words))
     if results.sweep.folds:
         parts.append(f"cross-validation in {count_text(results.sweep.folds, 'fold')}")
     return f" ({'; '.join(parts)})" if parts else ""
 
 
-def print_best(results: Results, settings: Sequence[Setting], console: Console) -> None:
+def print_best(results: Results, trials: Sequence[Trial], console: Console) -> None:
     """Print the best setting in words, its checkpoint, and the command that tests it."""
     console.print()
-    setting = chosen_setting(results, settings)
-    if setting is None:
+    trial = chosen_trial(results, trials)
+    if trial is None:
         goes_on = any(not run.status.is_final for run in results.runs)
         console.print(Text("No run has a figure yet." if goes_on else "No run has a figure to rank.", "magenta"))
         return
     sweep = results.sweep
-    run = best_of(results, setting)
-    axes = setting_axes(results)
-    names = axes or [name for name in sweep.hyperparameters if run.settings[name] is not None]
-    known = {name: value for name, value in run.settings.items() if name in setting.settings}
+    run = best_of(results, trial)
+    axes = trial_axes(results)
+    names = axes or [name for name in sweep.hyperparameters if run.params[name] is not None]
+    known = {name: value for name, value in run.params.items() if name in trial.params}
     chance = chance_words(results)
     if chance is not None:
         console.print(Text(chance, "magenta"))
     label, style = ("best", BEST_STYLE) if chance is None else ("first", "")
-    print_fact(console, label, settings_text(known, names, ", ") or safe_text(run.name), style)
-    figures = [f"{metric} {figure_text(metric, run[metric])}" for metric in _metric_first(results, run)]
+    print_fact(console, label, trials_text(known, names, ", ") or safe_text(run.name), style)
+    figures = [f"{metric} {metric_text(metric, run[metric])}" for metric in _metric_first(results, run)]
     in_epoch = f"{', '.join(figures)} {_epoch_words(results, run)}"
-    if len(setting.runs) > 1:
-        print_fact(console, "", _mean_words(results, setting))
+    if len(trial.runs) > 1:
+        print_fact(console, "", _mean_words(results, trial))
         print_fact(console, "best run", in_epoch)
     else:
         print_fact(console, "", in_epoch)
-    if (tie := tie_words(results, settings)) is not None and chance is None:
+    if (tie := tie_words(results, trials)) is not None and chance is None:
         print_fact(console, "tied", tie)
     if run.checkpoint:
         print_fact(console, "checkpoint", safe_text(results.folder / run.checkpoint))
-        if setting.configuration not in tests_by_setting(results):
+        if trial.trial_id not in tests_by_trial(results):
             print_fact(console, "test it", f"cnnsweep evaluate {quoted(results.folder)}")
 
 
-def _mean_words(results: Results, setting: Setting) -> str:
-    metric, found = results.sweep.objective.metric, setting.estimate
+def _mean_words(results: Results, trial: Trial) -> str:
+    metric, found = results.sweep.objective.metric, trial.estimate
     if found is None:
         return f"{metric} {UNKNOWN}"
-    of = f", mean of {replicate_words(setting.figures)}" if found.count > 1 else f" of {count_text(found.count, 'run')}"
+    of = f", mean of {replicate_words(trial.figures)}" if found.count > 1 else f" of {count_text(found.count, 'run')}"
     return f"{metric} {mean_text(metric, found)}{of}"
 
 

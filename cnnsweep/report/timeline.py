@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.planning.timeline import Bar, Schedule
 
 _MOST_PLACES = 16  # that are drawn
@@ -22,21 +22,21 @@ _IDLE = "·"
 
 def render_bars(schedule: Schedule, console: Console) -> None:
     """Print a line for each of the first slots with its work from the start of the sweep to its end."""
-    of_place: list[list[Bar]] = [[] for _ in schedule.places]
+    of_place: list[list[Bar]] = [[] for _ in schedule.slots]
     for bar in sorted(schedule.bars, key=lambda bar: bar.start_s):
         of_place[bar.place].append(bar)
-    names = _names(schedule.places[:_MOST_PLACES])
+    names = _names(schedule.slots[:_MOST_PLACES])
     longest = max(map(len, names))
     width = max(10, min(_WIDEST_BAR, console.width - longest - 14))
     for name, bars in zip(names, of_place, strict=False):
         groups = count_text(len(bars), "group")
-        line = f"{name:<{longest}}  {bar_of_place(bars, schedule.makespan_s, width)}  {groups}"
+        line = f"{name:<{longest}}  {bar_of_slot(bars, schedule.makespan_s, width)}  {groups}"
         console.print(Text(line), no_wrap=True, overflow="crop")
-    if (more := len(schedule.places) - _MOST_PLACES) > 0:
+    if (more := len(schedule.slots) - _MOST_PLACES) > 0:
         console.print(f"and {count_text(more, 'place')} more")
 
 
-def bar_of_place(bars: Sequence[Bar], makespan_s: float, width: int) -> str:
+def bar_of_slot(bars: Sequence[Bar], makespan_s: float, width: int) -> str:
     """Return the groups of a place in the order of time, in turn dark and light, and dots where it is idle."""
     cells = [_IDLE] * width
     for number, bar in enumerate(bars):
@@ -69,8 +69,8 @@ def schedule_to_json(schedule: Schedule) -> dict[str, Any]:
         {"place": bar.place, "runs": [run.name for run in bar.group.runs], "start": bar.start_s, "end": bar.end_s}
         for bar in schedule.bars
     ]
-    places = [{"device": place.device, "threads": place.threads, "node": place.node} for place in schedule.places]
-    return {**figures_to_json(schedule), "places": places, "bars": bars}
+    slots = [{"device": place.device, "threads": place.threads, "node": place.node} for place in schedule.slots]
+    return {**figures_to_json(schedule), "places": slots, "bars": bars}
 
 
 def figures_to_json(schedule: Schedule) -> dict[str, Any]:
@@ -86,9 +86,9 @@ def figures_to_json(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def _names(places: Sequence[Place]) -> list[str]:
+def _names(slots: Sequence[Slot]) -> list[str]:
     """Return the name of each slot; those that share one are numbered."""
-    names = [f"{place.node} {place.device}" if place.node else place.device for place in places]
+    names = [f"{place.node} {place.device}" if place.node else place.device for place in slots]
     return [
         safe_text(f"{name} #{names[: number + 1].count(name)}" if names.count(name) > 1 else name)
         for number, name in enumerate(names)

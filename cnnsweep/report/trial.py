@@ -8,14 +8,14 @@ from rich.text import Text
 
 from cnnsweep.analysis.chart_batches import batch_chart, load_batch_losses
 from cnnsweep.analysis.chart_stopping import stop_words
-from cnnsweep.analysis.configurations import group_settings, replicate_words
 from cnnsweep.analysis.find_results import find_named
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.test_results import test_words
 from cnnsweep.analysis.ties import starred_run
-from cnnsweep.formatting.columns import Column, build_table, figure_column
+from cnnsweep.analysis.trials import group_trials, replicate_words
+from cnnsweep.formatting.columns import Column, build_table, metric_column
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, duration_text, figure_text, setting_text
+from cnnsweep.formatting.numbers import count_text, duration_text, metric_text, trial_text
 from cnnsweep.metrics.names import ACCURACY, LOSS, on_validation
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
@@ -83,28 +83,26 @@ def _heading(results: Results, run: RunResult) -> Text:
 
 def _replicate_words(results: Results, run: RunResult) -> str:
     """Return the rank of the run within its trial, empty where it is the only one."""
-    if not any(other.configuration == run.configuration and other is not run for other in results.runs):
+    if not any(other.trial_id == run.trial_id and other is not run for other in results.runs):
         return ""
-    settings = group_settings(results)
-    setting = next((part for part in settings if part.configuration == run.configuration), None)
-    if setting is None or not run.in_file:
+    trials = group_trials(results)
+    trial = next((part for part in trials if part.trial_id == run.trial_id), None)
+    if trial is None or not run.in_file:
         return ""
-    metric, found = results.sweep.objective.metric, setting.estimate
+    metric, found = results.sweep.objective.metric, trial.estimate
     fold = "" if run.fold is None else f"fold {run.fold}, "
     mean = ""
     if found is not None:
-        half = "" if found.half is None else f" ± {figure_text(metric, found.half)}"
-        mean = f": mean {metric} {figure_text(metric, found.mean)}{half} over {replicate_words(setting.figures)}"
-    return f"{fold}one of {count_text(len(setting.runs), 'run')} of its setting{mean}"
+        half = "" if found.half is None else f" ± {metric_text(metric, found.half)}"
+        mean = f": mean {metric} {metric_text(metric, found.mean)}{half} over {replicate_words(trial.figures)}"
+    return f"{fold}one of {count_text(len(trial.runs), 'run')} of its setting{mean}"
 
 
 def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
     """Return the settings as name and value, in as many columns as fit; those that vary in the sweep are bold."""
     cells = [
-        Text.assemble(
-            (f"{safe_text(name)} ", "dim"), (setting_text(value), "bold" if name in results.sweep.axes else "")
-        )
-        for name, value in run.settings.items()
+        Text.assemble((f"{safe_text(name)} ", "dim"), (trial_text(value), "bold" if name in results.sweep.axes else ""))
+        for name, value in run.params.items()
     ]
     widest = max((cell.cell_len for cell in cells), default=1)
     per_line = max(width // (widest + 3), 1)
@@ -121,7 +119,7 @@ def _epochs(results: Results, run: RunResult, width: int) -> Text:
     columns = [
         Column("", [Text("★" if row.epoch == run.best_epoch else " ", BEST_STYLE) for row in rows], drop=0),
         Column("epoch", [Text(str(row.epoch), style) for row, style in zip(rows, styles, strict=True)], drop=0),
-        *(figure_column(metric, results.sweep.objective, [row[metric] for row in rows], styles) for metric in metrics),
+        *(metric_column(metric, results.sweep.objective, [row[metric] for row in rows], styles) for metric in metrics),
         Column("time", [Text(duration_text(row.epoch_duration), "dim") for row in rows], drop=20),
     ]
     return build_table(columns, width)

@@ -139,7 +139,7 @@ def replace_file(path: Path, content: bytes | str) -> None:
 
 def replace_files(contents: Mapping[Path, bytes | str]) -> None:
     """As `replace_file`, for files of one folder, in this order; each by itself is old or new."""
-    with _all_or_rubbish(contents) as temporaries:
+    with _all_or_unused(contents) as temporaries:
         for path, content in contents.items():
             with OutputFile(temporaries[path]) as file:
                 file.write(encoded(content) if isinstance(content, str) else content)
@@ -148,20 +148,20 @@ def replace_files(contents: Mapping[Path, bytes | str]) -> None:
 
 def replace_file_by(path: Path, write: Callable[[OutputFile], object]) -> None:
     """As `replace_file`, for content written piece by piece."""
-    with _all_or_rubbish([path]) as temporaries, OutputFile(temporaries[path]) as file:
+    with _all_or_unused([path]) as temporaries, OutputFile(temporaries[path]) as file:
         write(file)
         file.sync()
 
 
 def replace_and_keep(path: Path, previous: Path, content: bytes) -> None:
     """As `replace_file`, but keep the former file under another name; in between only that one exists."""
-    with _all_or_rubbish([path], {path: previous}) as temporaries, OutputFile(temporaries[path]) as file:
+    with _all_or_unused([path], {path: previous}) as temporaries, OutputFile(temporaries[path]) as file:
         file.write(content)
         file.sync()
 
 
 @contextmanager
-def _all_or_rubbish(paths: Any, kept: Mapping[Path, Path] | None = None) -> Iterator[Mapping[Path, Path]]:
+def _all_or_unused(paths: Any, kept: Mapping[Path, Path] | None = None) -> Iterator[Mapping[Path, Path]]:
     """Yield a temporary name for each path; rename when all are written, or remove incomplete files."""
     temporaries = {path: temporary_name(path, os.getpid()) for path in paths}
     path = next(iter(temporaries))

@@ -4,7 +4,7 @@ from cnnsweep.errors import ResultsError
 from cnnsweep.storage.atomic_files import cut_file, remove_file, remove_folder, unwritable
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 
 
 def clear_sweep(paths: SweepPaths) -> None:
@@ -28,7 +28,7 @@ def clear_sweep(paths: SweepPaths) -> None:
 
 def _run_names(paths: SweepPaths) -> list[str]:
     try:
-        names = [run.name for run in read_history(paths.journal).runs.values()]
+        names = [run.name for run in read_state(paths.journal).runs.values()]
     except ResultsError:  # a damaged journal is a reason to start over: go by what run folders look like
         names = [f.name for f in paths.folder.iterdir() if paths.run(f.name).log.is_file()]
     return [name for name in names if (paths.folder / name).is_dir() and not (paths.folder / name).is_symlink()]

@@ -7,7 +7,7 @@ from cnnsweep.errors import FolderError
 from cnnsweep.metrics.objective import BEST
 from cnnsweep.storage.atomic_files import to_json
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import SweepHistory
+from cnnsweep.storage.state import SweepState
 
 # What makes the figures of two runs comparable; all else may change between two commands on one folder.
 _MUST_AGREE = (
@@ -20,7 +20,7 @@ _SINCE = {"folds": None, "scope": BEST}  # what a journal from before these were
 
 
 def refuse_other_sweep(
-    paths: SweepPaths, history: SweepHistory, facts: Mapping[str, Any], fingerprint_before: str | None = None
+    paths: SweepPaths, history: SweepState, facts: Mapping[str, Any], fingerprint_before: str | None = None
 ) -> None:
     """Raise if results of this sweep would be mixed with others.
 
@@ -49,7 +49,7 @@ def refuse_other_sweep(
         )
 
 
-def _before(history: SweepHistory, key: str) -> Any:
+def _before(history: SweepState, key: str) -> Any:
     assert history.sweep is not None
     return history.sweep.get(key, _SINCE[key]) if key in _SINCE else history.sweep[key]
 
@@ -62,7 +62,7 @@ def _difference(key: str, before: Any, now: Any, fingerprint_before: str | None)
     return f"{key} was {to_json(before)}, is now {to_json(now)}"
 
 
-def what_changed(history: SweepHistory, facts: Mapping[str, Any]) -> list[str]:
+def what_changed(history: SweepState, facts: Mapping[str, Any]) -> list[str]:
     """Return in lines how the sweep file, and the code that it names, differ from the last time; none if equal."""
     if history.sweep is None:
         return []
@@ -78,7 +78,7 @@ def _changed_lines(last: Mapping[str, Any], facts: Mapping[str, Any]) -> list[st
     return ["the sweep file changed since the last time; runs that are done stay:", *gone, *new]
 
 
-def has_other_spec(history: SweepHistory, facts: Mapping[str, Any]) -> bool:
+def has_other_spec(history: SweepState, facts: Mapping[str, Any]) -> bool:
     """True if the last command had another sweep file, or was of a version before the journal had former runs."""
     before = history.sweep
     return before is not None and (before["spec"] != facts["spec"] or "former" not in before)

@@ -95,22 +95,22 @@ def _check_metrics(metrics: list[Any]) -> None:
             raise ValueError("a metric's name is none")
 
 
-def _check_round(picks: list[Any], configurations: list[Any]) -> None:
-    if len(picks) != len(configurations) or not all(isinstance(one, str) for one in configurations):
+def _check_round(picks: list[Any], trial_ids: list[Any]) -> None:
+    if len(picks) != len(trial_ids) or not all(isinstance(one, str) for one in trial_ids):
         raise ValueError("'configurations' do not match 'picks'")
     numbers = [value for one in picks if isinstance(one, dict) for value in one.values()]
     if not all(isinstance(one, dict) for one in picks) or not all(isinstance(n, _NUMBER) for n in numbers):
         raise ValueError("'picks' are no numbers")
 
 
-def _check_plan(groups: list[Any], conditions: Mapping[str, Any], goals: Mapping[str, Any]) -> None:
+def _check_plan(groups: list[Any], conditions: Mapping[str, Any], stop_epochs: Mapping[str, Any]) -> None:
     for group in groups:
         _check(group, _GROUP)
         if group.get("way") is not None:
             _check(group["way"], _WAY)
         if not all(_is_whole(epoch) for epoch in group.get("companions", {}).values()):
             raise ValueError("'companions' train to no epoch")
-    if not all(_is_whole(epoch) for epoch in goals.values()):
+    if not all(_is_whole(epoch) for epoch in stop_epochs.values()):
         raise ValueError("'goals' are no epochs")
     for name in ("threads", "places", "rung", "leg"):
         if not _is_whole(number := conditions.get(name, 1)) or not number >= 0:

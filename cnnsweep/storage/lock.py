@@ -119,7 +119,7 @@ def lock_of(path: Path) -> FileLock:
         about = path.lstat()
     except OSError:  # nothing there, or nothing that can be seen: taking it says why
         return FileLock(path)
-    found = _UNFIT.get(stat.S_IFMT(about.st_mode))
+    found = _STARTUP_FAILED.get(stat.S_IFMT(about.st_mode))
     if stat.S_ISREG(about.st_mode):
         found = "a file that has other names too" if about.st_nlink > 1 else None
     elif found is None:
@@ -132,7 +132,7 @@ def lock_of(path: Path) -> FileLock:
     return FileLock(path)
 
 
-_UNFIT = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder"}
+_STARTUP_FAILED = {stat.S_IFLNK: "a symbolic link", stat.S_IFDIR: "a folder"}
 
 
 def _owner(paths: SweepPaths) -> str:

@@ -14,7 +14,7 @@ from cnnsweep.formatting.csv_text import without_formula
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.storage.atomic_files import replace_file, to_json
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunHistory, SweepHistory
+from cnnsweep.storage.state import RunState, SweepState
 from cnnsweep.types import EpochRecord, RunStatus
 
 VERSION = 1
@@ -24,7 +24,7 @@ TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "c
 _FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
 
 
-def write_tables(paths: SweepPaths, history: SweepHistory) -> None:
+def write_tables(paths: SweepPaths, history: SweepState) -> None:
     """Replace the three tables of a sweep.
 
     Raises:
@@ -34,7 +34,7 @@ def write_tables(paths: SweepPaths, history: SweepHistory) -> None:
         replace_file(path, text)
 
 
-def table_texts(paths: SweepPaths, history: SweepHistory) -> dict[Path, str]:
+def table_texts(paths: SweepPaths, history: SweepState) -> dict[Path, str]:
     """Return the texts of the three tables, in the order of writing."""
     tables = make_tables(paths, history)
     return {
@@ -44,7 +44,7 @@ def table_texts(paths: SweepPaths, history: SweepHistory) -> dict[Path, str]:
     }
 
 
-def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
+def make_tables(paths: SweepPaths, history: SweepState) -> dict[str, Any]:
     """Return the content of `results.json`."""
     assert history.sweep is not None
     hyperparameters = _columns([*history.present, *history.runs.values()])
@@ -82,7 +82,7 @@ def make_tables(paths: SweepPaths, history: SweepHistory) -> dict[str, Any]:
         },
         "runs": runs,
         "epochs": [
-            epoch_row(run.name, record, history.metrics, {name: run.settings.get(name) for name in hyperparameters})
+            epoch_row(run.name, record, history.metrics, {name: run.params.get(name) for name in hyperparameters})
             for run in history.runs.values()
             for record in run.records
         ],
@@ -99,7 +99,7 @@ def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | N
     Args:
         rows: of the table of runs.
     """
-    ranked = rank_settings(rows, objective)
+    ranked = rank_trials(rows, objective)
     if not ranked or _mean_value(ranked[0], objective.metric) is None:
         return None
     best = ranked[0]
@@ -111,12 +111,12 @@ def _deciding(objective: Objective) -> tuple[str, str | None]:
     return objective.metric, objective.tie_breaker
 
 
-def rank_settings(rows: Sequence[Mapping[str, Any]], objective: Objective) -> list[list[Mapping[str, Any]]]:
+def rank_trials(rows: Sequence[Mapping[str, Any]], objective: Objective) -> list[list[Mapping[str, Any]]]:
     """Return the rows by trial, the best trial first; see `best_run`."""
-    settings: dict[str, list[Mapping[str, Any]]] = {}
+    params: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        settings.setdefault(row["configuration"], []).append(row)
-    candidates = list(settings.values())
+        params.setdefault(row["configuration"], []).append(row)
+    candidates = list(params.values())
     values, losses = ([_mean_value(rows, name) for rows in candidates] for name in _deciding(objective))
     order = objective.rank(values, losses)
     return [candidates[position] for position in order]
@@ -150,16 +150,14 @@ def _empty_run_row(metrics: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _run_row(
-    paths: SweepPaths, history: SweepHistory, run: RunHistory, hyperparameters: Sequence[str]
-) -> dict[str, Any]:
-    best = history.objective.standing(run.records)
+def _run_row(paths: SweepPaths, history: SweepState, run: RunState, hyperparameters: Sequence[str]) -> dict[str, Any]:
+    best = history.objective.selected(run.records)
     weights = paths.run(run.name).best_weights
     return {
         **_empty_run_row(history.metrics),
         "run": run.name,
         "id": run.id,
-        "configuration": run.configuration,
+        "configuration": run.trial_id,
         "fold": run.fold,
         "status": str(_status(history, run)),
         "failure": None if run.outcome is None else run.outcome.failure,
@@ -173,36 +171,36 @@ def _run_row(
         "checkpoint": str(weights.relative_to(paths.folder)) if best is not None and weights.exists() else None,
         "stop": _stop(history, run),
         "in_file": run.id not in history.former,
-        **{name: run.settings.get(name) for name in hyperparameters},
+        **{name: run.params.get(name) for name in hyperparameters},
     }
 
 
-def _status(history: SweepHistory, run: RunHistory) -> RunStatus:
+def _status(history: SweepState, run: RunState) -> RunStatus:
     """Return the status of a run: nothing trains after a command has ended, even if it could not record that."""
     is_over = history.status != "running"
     return RunStatus.INTERRUPTED if is_over and run.status is RunStatus.RUNNING else run.status
 
 
-def _stop(history: SweepHistory, run: RunHistory) -> dict[str, Any] | None:
+def _stop(history: SweepState, run: RunState) -> dict[str, Any] | None:
     """Return the decision that pruned a run, or None."""
-    verdict = history.verdict_that_stopped(run)
-    return None if verdict is None else {name: getattr(verdict, name) for name in _STOP_FIELDS}
+    decision = history.pruning_decision(run)
+    return None if decision is None else {name: getattr(decision, name) for name in _STOP_FIELDS}
 
 
-def epoch_row(run: str, record: EpochRecord, metrics: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
+def epoch_row(run: str, record: EpochRecord, metrics: Sequence[str], params: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row of `results.csv`: of a run by its name, with its values of hyperparameters."""
     measured = {name: record[name] for name in metrics}
     durations = {"epoch_duration": record.epoch_duration, "run_duration": record.run_duration}
-    return {"run": run, "epoch": record.epoch, **measured, **durations, **settings}
+    return {"run": run, "epoch": record.epoch, **measured, **durations, **params}
 
 
 def _columns(runs: Any) -> list[str]:
     """Return the hyperparameters; the fold is not one of them, and has a column of its own."""
-    return list(dict.fromkeys(name for run in runs for name in run.settings if name != "fold"))
+    return list(dict.fromkeys(name for run in runs for name in run.params if name != "fold"))
 
 
 def _varies(name: str, runs: Any) -> bool:
-    return len({json.dumps(run.settings.get(name), sort_keys=True) for run in runs}) > 1
+    return len({json.dumps(run.params.get(name), sort_keys=True) for run in runs}) > 1
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

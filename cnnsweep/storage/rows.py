@@ -6,10 +6,11 @@ do not have. A field that is added later must be optional here.
 
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from cnnsweep.metrics.names import ALWAYS, STANDARD
-from cnnsweep.types import EpochRecord
+from cnnsweep.types import EpochRecord, PruneDecision
 
 
 def row_from_record(record: EpochRecord) -> dict[str, Any]:
@@ -65,3 +66,19 @@ def record_from_row(run_id: str, row: Mapping[str, Any]) -> EpochRecord:
         row["steps"],
         row["divergence"],
     )
+
+
+def event_from_decision(decision: PruneDecision) -> dict[str, Any]:
+    """Return a decision as a `judged` event has it; there a trial is called a configuration."""
+    fields = asdict(decision)
+    return {"configuration": fields.pop("trial_id"), **fields}
+
+
+def decision_from_event(fields: Mapping[str, Any]) -> PruneDecision:
+    """Undo `event_from_decision`.
+
+    Raises:
+        LookupError, TypeError: a field is missing or unknown.
+    """
+    others = {name: value for name, value in fields.items() if name != "configuration"}
+    return PruneDecision(trial_id=fields["configuration"], **others)

@@ -13,12 +13,12 @@ from cnnsweep.metrics.names import recorded_names
 from cnnsweep.metrics.objective import BEST, Objective
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import VERSION, read_journal
-from cnnsweep.storage.rows import record_from_event
-from cnnsweep.types import EpochRecord, FailureKind, Run, RunOutcome, RunStatus, Verdict
+from cnnsweep.storage.rows import decision_from_event, record_from_event
+from cnnsweep.types import EpochRecord, FailureKind, PruneDecision, Run, RunOutcome, RunStatus
 
 
 @dataclass(slots=True)
-class RunHistory:
+class RunState:
     """One run so far; see `Run` for most of its fields.
 
     Attributes:
@@ -30,9 +30,9 @@ class RunHistory:
 
     id: str
     name: str
-    settings: Mapping[str, Any]
+    params: Mapping[str, Any]
     parameters: int
-    configuration: str
+    trial_id: str
     fold: int | None = None
     epochs: int | None = None
     records: list[EpochRecord] = field(default_factory=list)
@@ -101,24 +101,24 @@ class RememberedWay:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedRound:
+class SuggestedRound:
     """Settings that a search chose at once.
 
     Attributes:
         space: a hash of the space and the search; picks mean something in that space only.
         drawn: how many picks the search had drawn by then, in all rounds, those that were refused included.
-        picks: by dimension, see `search.base.Picks`.
+        picks: by dimension, see `search.base.Suggestion`.
         configurations: the settings' ids, one for each of `picks`.
     """
 
     space: str
     drawn: int
     picks: tuple[Mapping[str, float | int], ...]
-    configurations: tuple[str, ...]
+    trial_ids: tuple[str, ...]
 
 
 @dataclass(slots=True)
-class SweepHistory:
+class SweepState:
     """A sweep so far.
 
     Attributes:
@@ -126,7 +126,7 @@ class SweepHistory:
         runs: by id, in the order of their announcement.
         groups: which runs train together, as it was chosen last.
         most_at_once: the most trajectories that ever were to train at the same time; at least one at every place.
-        leg, goals: the last leg that has a number, and its goals; none after one without. See `planning.leg`.
+        leg, goals: the last leg that has a number, and its goals; none after one without. See `planning.stage`.
         rounds: what a search has asked for.
         verdicts: what an early-stopping rule found, by configuration and epoch.
         tests: the `tested` events, one for each look at the test set.
@@ -136,14 +136,14 @@ class SweepHistory:
     """
 
     sweep: Mapping[str, Any] | None = None
-    runs: dict[str, RunHistory] = field(default_factory=dict)
+    runs: dict[str, RunState] = field(default_factory=dict)
     groups: list[RememberedGroup] = field(default_factory=list)
     ways: dict[str, RememberedWay] = field(default_factory=dict)  # by family; they outlast the groups
     most_at_once: int = 0
-    leg: int = 0
-    goals: Mapping[str, int] = field(default_factory=dict)
-    rounds: list[AskedRound] = field(default_factory=list)
-    verdicts: dict[tuple[str, int], Verdict] = field(default_factory=dict)
+    stage: int = 0
+    stop_epochs: Mapping[str, int] = field(default_factory=dict)
+    rounds: list[SuggestedRound] = field(default_factory=list)
+    decisions: dict[tuple[str, int], PruneDecision] = field(default_factory=dict)
     tests: list[Mapping[str, Any]] = field(default_factory=list)
     cleaned: set[str] = field(default_factory=set)
     former: set[str] = field(default_factory=set)
@@ -192,7 +192,7 @@ class SweepHistory:
         """
         return self.elapsed_before + self.command_elapsed
 
-    def planned_epochs(self, run: RunHistory) -> int | None:
+    def planned_epochs(self, run: RunState) -> int | None:
         """Return how many epochs a run is to train, None where nothing says it.
 
         A journal of an earlier version tells by the setting, or by any run that finished: without a setting all have
@@ -200,14 +200,14 @@ class SweepHistory:
         """
         if run.epochs is not None:
             return run.epochs
-        own = run.settings.get("epochs")
+        own = run.params.get("epochs")
         if isinstance(own, int) and not isinstance(own, bool):
             return own
         finished = [len(one.records) for one in self.runs.values() if one.status is RunStatus.FINISHED]
         return max(finished, default=None)
 
     @property
-    def present(self) -> list[RunHistory]:
+    def present(self) -> list[RunState]:
         """The runs of the present sweep file, with those that its search has asked for."""
         return [run for run in self.runs.values() if run.id not in self.former]
 
@@ -215,12 +215,12 @@ class SweepHistory:
         """Return those of some runs whose last record is of an epoch."""
         return [run_id for run_id in run_ids if len(self.runs[run_id].records) == epoch]
 
-    def verdict_that_stopped(self, run: RunHistory) -> Verdict | None:
+    def pruning_decision(self, run: RunState) -> PruneDecision | None:
         """Return why a rule ended a run early, or None if none did."""
         if run.status is not RunStatus.STOPPED or not run.records:
             return None
-        verdict = self.verdicts.get((run.configuration, run.records[-1].epoch))
-        return verdict if verdict is not None and verdict.stops else None
+        decision = self.decisions.get((run.trial_id, run.records[-1].epoch))
+        return decision if decision is not None and decision.stops else None
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take one more event into account."""
@@ -236,7 +236,7 @@ class SweepHistory:
         elif kind == "run":
             known = self.runs.get(event["run"])
             if known is None:
-                known = RunHistory(
+                known = RunState(
                     event["run"],
                     event["name"],
                     event["settings"],
@@ -246,26 +246,26 @@ class SweepHistory:
                     event.get("epochs"),
                 )
                 self.runs[event["run"]] = known
-            known.settings = event["settings"]  # an edited file may show more columns; the folder's name stays
+            known.params = event["settings"]  # an edited file may show more columns; the folder's name stays
             # A journal of an earlier version has these where a later command said them again.
-            known.configuration = event.get("configuration", known.configuration)
+            known.trial_id = event.get("configuration", known.trial_id)
             known.epochs = event.get("epochs", known.epochs)
         elif kind == "planned":
             self._remember(event)
             sizes = sorted(sum(len(program) for program in group["programs"]) for group in event["groups"])
             places = event["conditions"].get("places", 1)
             self.most_at_once = max(self.most_at_once, places, sum(sizes[-places:]))
-            self.leg = event["conditions"].get("leg", self.leg)
-            self.goals = event.get("goals", {})
+            self.stage = event["conditions"].get("leg", self.stage)
+            self.stop_epochs = event.get("goals", {})
         elif kind == "asked":
             picks = tuple(dict(one) for one in event["picks"])
-            self.rounds.append(AskedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
+            self.rounds.append(SuggestedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
             again = set(event["configurations"])  # of an earlier search's settings some may be asked for again
-            self.former = {run for run in self.former if run in self.runs and self.runs[run].configuration not in again}
+            self.former = {run for run in self.former if run in self.runs and self.runs[run].trial_id not in again}
         elif kind == "judged":
             for fields in event["verdicts"]:
-                verdict = Verdict(**fields)
-                self.verdicts[verdict.configuration, verdict.epoch] = verdict
+                decision = decision_from_event(fields)
+                self.decisions[decision.trial_id, decision.epoch] = decision
         elif kind == "tested":
             self.tests.append(event)
         elif kind == "epoch":
@@ -322,7 +322,7 @@ class SweepHistory:
         self.groups = [*kept[:turn], *new, *kept[turn:]]  # before the first that goes, all are kept
 
 
-def read_history(path: Path) -> SweepHistory:
+def read_state(path: Path) -> SweepState:
     """Fold a journal; a missing file gives an empty history.
 
     Raises:
@@ -331,15 +331,15 @@ def read_history(path: Path) -> SweepHistory:
     return fold(read_journal(path), path)
 
 
-def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepHistory:
+def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepState:
     """Fold events; `path` is for messages only."""
-    history = SweepHistory()
+    history = SweepState()
     for number, event in enumerate(events, start=1):
         apply_checked(history, event, path, number)
     return history
 
 
-def apply_checked(history: SweepHistory, event: Mapping[str, Any], path: Path, number: int) -> None:
+def apply_checked(history: SweepState, event: Mapping[str, Any], path: Path, number: int) -> None:
     """Take one more event of a file into account, whatever the file holds.
 
     Raises:
@@ -364,9 +364,9 @@ def event_from_run(run: Run, parameters: int) -> dict[str, Any]:
     return {
         "run": run.id,
         "name": run.name,
-        "settings": dict(run.settings),
+        "settings": dict(run.params),
         "parameters": parameters,
-        "configuration": run.configuration,
+        "configuration": run.trial_id,
         "fold": run.fold,
         "epochs": run.hyperparameters.epochs,
     }

@@ -8,7 +8,7 @@ from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 
 
 def record_tests(paths: SweepPaths, tests: Sequence[Mapping[str, Any]]) -> None:
@@ -22,7 +22,7 @@ def record_tests(paths: SweepPaths, tests: Sequence[Mapping[str, Any]]) -> None:
         ResultsError: the journal is damaged.
     """
     with locked(paths):
-        history = read_history(paths.journal)
+        history = read_state(paths.journal)
         journal = Journal(paths.journal)
         try:
             stamp = datetime.now(UTC).isoformat(timespec="milliseconds")

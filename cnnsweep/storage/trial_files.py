@@ -23,7 +23,7 @@ from cnnsweep.storage.atomic_files import (
 from cnnsweep.storage.best_weights import load_best, save_best
 from cnnsweep.storage.checkpoint import LastCheckpoint, load_last
 from cnnsweep.storage.paths import RunPaths
-from cnnsweep.storage.state import RunHistory, SweepHistory
+from cnnsweep.storage.state import RunState, SweepState
 from cnnsweep.storage.verified_weights import why_weights_of_others
 from cnnsweep.types import EpochReport
 
@@ -80,7 +80,7 @@ class RunFiles:
         """Return the newest intact checkpoint, and the problems of others; see `checkpoint.load_last`."""
         return load_last(self.paths, known)
 
-    def problem_of_best(self, history: SweepHistory, run: RunHistory, epoch: int) -> str | None:
+    def problem_of_best(self, history: SweepState, run: RunState, epoch: int) -> str | None:
         """Return why the best weights do not belong to a run's epoch, in words; None if they do.
 
         Raises:

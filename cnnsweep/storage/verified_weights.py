@@ -15,7 +15,7 @@ from typing import Any
 from cnnsweep.errors import CheckpointError
 from cnnsweep.storage.best_weights import BestCheckpoint, load_best
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunHistory, SweepHistory, read_history
+from cnnsweep.storage.state import RunState, SweepState, read_state
 
 _SHOWN = 12  # characters of a digest
 
@@ -44,7 +44,7 @@ def load_known_best(path: Path) -> BestCheckpoint:
     return checkpoint
 
 
-def why_not_of(about: Mapping[str, Any], history: SweepHistory, run: RunHistory) -> str | None:
+def why_not_of(about: Mapping[str, Any], history: SweepState, run: RunState) -> str | None:
     """Return why weights are not the best of a run, in words; None if they are.
 
     An active run may have those of an earlier epoch than its best: a crash, or this very moment, may lie between the
@@ -53,16 +53,16 @@ def why_not_of(about: Mapping[str, Any], history: SweepHistory, run: RunHistory)
     Args:
         about: the model card; its digest of the weights was checked.
     """
-    standing = history.objective.standing(run.records)
+    selected = history.objective.selected(run.records)
     epochs = [record.epoch for record in run.records]
-    if run.status.is_final and standing is not None:
-        epochs = [standing.epoch]
+    if run.status.is_final and selected is not None:
+        epochs = [selected.epoch]
     return why_weights_of_others(about, history, run) or (
         None if about["epoch"] in epochs else f"is of epoch {about['epoch']}, which is not the best of run {run.name}"
     )
 
 
-def why_weights_of_others(about: Mapping[str, Any], history: SweepHistory, run: RunHistory) -> str | None:
+def why_weights_of_others(about: Mapping[str, Any], history: SweepState, run: RunState) -> str | None:
     """Return why weights are not those of a run after the epoch in their model card; None if they are."""
     found, expected = about["weights_sha256"], run.best_weights.get(about["epoch"])
     is_of_run = about.get("run_id", run.id) == run.id and about["run"] == run.name
@@ -72,7 +72,7 @@ def why_weights_of_others(about: Mapping[str, Any], history: SweepHistory, run: 
     return f"holds weights {_whose(history, str(found), about)} (SHA-256 {str(found)[:_SHOWN]}…{wanted})"
 
 
-def _whose(history: SweepHistory, digest: str, about: Mapping[str, Any]) -> str:
+def _whose(history: SweepState, digest: str, about: Mapping[str, Any]) -> str:
     for run in history.runs.values():
         if digest in run.best_weights.values() or about.get("run_id") == run.id:
             return f"of run {run.name}"
@@ -87,13 +87,13 @@ def _places(path: Path) -> Iterator[Path]:
         yield real
 
 
-def _run_of(history: SweepHistory, place: Path) -> RunHistory | None:
+def _run_of(history: SweepState, place: Path) -> RunState | None:
     if history.sweep is None or place.name != SweepPaths(place).run("").best_weights.name:
         return None
     return next((run for run in history.runs.values() if run.name == place.parent.name), None)
 
 
-def _history_of(sweep: SweepPaths) -> SweepHistory | None:
+def _history_of(sweep: SweepPaths) -> SweepState | None:
     """Return the state by a journal, None if it is missing."""
     try:
         about = sweep.journal.stat()
@@ -103,5 +103,5 @@ def _history_of(sweep: SweepPaths) -> SweepHistory | None:
 
 
 @functools.lru_cache(maxsize=1)  # all seeds of a setting lie in one sweep
-def _read(journal: Path, *_version: int) -> SweepHistory:
-    return read_history(journal)
+def _read(journal: Path, *_version: int) -> SweepState:
+    return read_state(journal)

@@ -9,7 +9,6 @@ become the best are then still in `last.safetensors`.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,10 +29,10 @@ from cnnsweep.storage.journal import VERSION, Journal
 from cnnsweep.storage.lock import Hold
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.rows import event_from_record
-from cnnsweep.storage.state import SweepHistory, event_from_run
+from cnnsweep.storage.rows import event_from_decision, event_from_record
+from cnnsweep.storage.state import SweepState, event_from_run
 from cnnsweep.storage.trial_files import RunFiles
-from cnnsweep.types import EpochRecord, EpochReport, Run, RunGroup, RunOutcome, RunStatus, Verdict, end_words
+from cnnsweep.types import EpochRecord, EpochReport, PruneDecision, Run, RunGroup, RunOutcome, RunStatus, end_words
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,18 +53,18 @@ class _EncodedEpoch:
     event: Mapping[str, Any]
     weights: Mapping[str, Tensor]  # as `on_cpu` returns them
     last: bytes | None
-    standing: EpochRecord | None
+    selected: EpochRecord | None
     is_best: bool
 
 
-def _undisturbed(method: Callable[Concatenate[Recorder, P], R]) -> Callable[Concatenate[Recorder, P], R]:
+def _undisturbed(method: Callable[Concatenate[SweepWriter, P], R]) -> Callable[Concatenate[SweepWriter, P], R]:
     """Have a method of the recorder finish what it writes, whatever a person presses meanwhile.
 
     It begins only where the folder is still this process's; another's is left as it is.
     """
 
     @functools.wraps(method)
-    def call(recorder: Recorder, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(recorder: SweepWriter, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with recorder._deferred():
             recorder.refuse_if_lost()
             return method(recorder, *args, **kwargs)
@@ -73,7 +72,7 @@ def _undisturbed(method: Callable[Concatenate[Recorder, P], R]) -> Callable[Conc
     return call
 
 
-class Recorder(Callback):
+class SweepWriter(Callback):
     """The one writer of a sweep's folder."""
 
     error_policy: ClassVar[ErrorPolicy] = ErrorPolicy.RAISE
@@ -81,7 +80,7 @@ class Recorder(Callback):
     def __init__(
         self,
         paths: SweepPaths,
-        history: SweepHistory,
+        history: SweepState,
         describe: Callable[[Run], Mapping[str, Any]],
         warn: Callable[[str], None],
         deferred: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -156,9 +155,9 @@ class Recorder(Callback):
         self._append({"event": "asked", **event}, *self._announcements(runs))
 
     @_undisturbed
-    def record_verdicts(self, verdicts: Sequence[Verdict]) -> None:
-        """Journal what an early-stopping rule found, before anything follows from it."""
-        self._append({"event": "judged", "verdicts": [dataclasses.asdict(verdict) for verdict in verdicts]})
+    def record_decisions(self, decisions: Sequence[PruneDecision]) -> None:
+        """Journal the pruner's decisions, before anything follows from them."""
+        self._append({"event": "judged", "verdicts": [event_from_decision(decision) for decision in decisions]})
 
     @_undisturbed
     def record_groups(self, event: Mapping[str, Any]) -> None:
@@ -205,11 +204,11 @@ class Recorder(Callback):
         is_sound = record.divergence is None
         weights = on_cpu(report.weights) if is_sound else {}
         last = encode_last(record, weights, report.optimizer) if is_sound else None
-        standing = self.history.objective.standing([*self.history.runs[record.run_id].records, record])
-        is_best = standing is not None and standing.epoch == record.epoch
+        selected = self.history.objective.selected([*self.history.runs[record.run_id].records, record])
+        is_best = selected is not None and selected.epoch == record.epoch
         best_sha256 = weights_digest(weights) if is_best else None
         fields = event_from_record(record, None if last is None else digest(last), best_sha256)
-        return _EncodedEpoch(report, {"event": "epoch", **fields}, weights, last, standing, is_best)
+        return _EncodedEpoch(report, {"event": "epoch", **fields}, weights, last, selected, is_best)
 
     def _write_epoch(self, epoch: _EncodedEpoch) -> None:
         files = self._files(self._runs[epoch.report.record.run_id])
@@ -220,8 +219,8 @@ class Recorder(Callback):
         run = self._runs[epoch.report.record.run_id]
         if epoch.last is not None:
             self._files(run).save_last(epoch.last)
-        if epoch.is_best and epoch.standing is not None:
-            self._save_best(run, epoch.standing, epoch.weights)
+        if epoch.is_best and epoch.selected is not None:
+            self._save_best(run, epoch.selected, epoch.weights)
 
     @_undisturbed
     def on_group_lost(self, group: RunGroup, cause: str) -> None:
@@ -293,11 +292,11 @@ class Recorder(Callback):
         last, damaged = files.load_last(known.checkpoints)
         problems = [*damaged.values()] if known.records else []  # where none should be, a restart was cut short
         records = [record for record in known.records if last is not None and record.epoch <= last.record.epoch]
-        standing = self.history.objective.standing(records)
+        selected = self.history.objective.selected(records)
         is_best_due = False
-        if last is not None and standing is not None:
-            problem = files.problem_of_best(self.history, known, standing.epoch)
-            is_best_due = problem is not None and standing.epoch == last.record.epoch
+        if last is not None and selected is not None:
+            problem = files.problem_of_best(self.history, known, selected.epoch)
+            is_best_due = problem is not None and selected.epoch == last.record.epoch
             if problem is not None and not is_best_due:  # the best epoch's weights are nowhere
                 problems.append(problem)
                 last = None
@@ -308,8 +307,8 @@ class Recorder(Callback):
         if len(known.records) > epoch or known.outcome is not None:
             self._append({"event": "resumed", "run": run.id, "epoch": epoch})
         files.go_back(last, damaged)
-        if last is not None and is_best_due and standing is not None:
-            self._save_best(run, standing, on_cpu(last.weights))
+        if last is not None and is_best_due and selected is not None:
+            self._save_best(run, selected, on_cpu(last.weights))
         return last
 
     def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
@@ -318,7 +317,7 @@ class Recorder(Callback):
 
         def is_known(run: Run) -> bool:
             known = self.history.runs.get(run.id)
-            return known is not None and known.epochs is not None and to_json(known.settings) == to_json(run.settings)
+            return known is not None and known.epochs is not None and to_json(known.params) == to_json(run.params)
 
         return [{"event": "run", **event_from_run(run, parameters)} for run, parameters in runs if not is_known(run)]
 
@@ -332,8 +331,8 @@ class Recorder(Callback):
     def _files(self, run: Run) -> RunFiles:
         return RunFiles(self.paths.run(run.name))
 
-    def _save_best(self, run: Run, standing: EpochRecord, weights: Mapping[str, Tensor]) -> None:
-        about = {"run": run.name, "run_id": run.id, "epoch": standing.epoch, "figures": _measured(standing)}
+    def _save_best(self, run: Run, selected: EpochRecord, weights: Mapping[str, Tensor]) -> None:
+        about = {"run": run.name, "run_id": run.id, "epoch": selected.epoch, "figures": _measured(selected)}
         self._files(run).save_best(weights, {**about, **self._describe(run)})
 
     def _write_tables_if_due(self) -> None:

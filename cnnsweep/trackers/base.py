@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from cnnsweep.storage.paths import SweepPaths
-    from cnnsweep.storage.state import SweepHistory
+    from cnnsweep.storage.state import SweepState
     from cnnsweep.types import EpochRecord, Run
 
 
@@ -52,7 +52,7 @@ class TrackerContext:
 
     sweep: str
     paths: SweepPaths
-    history: SweepHistory
+    history: SweepState
     varying: frozenset[str]
     values: Mapping[str, Sequence[Any]]
     is_edited: bool
@@ -62,7 +62,7 @@ class TrackerContext:
 
     def best_record(self, run_id: str) -> EpochRecord | None:
         """Return the selected epoch of a run; None before its first."""
-        return self.history.objective.standing(self.history.runs[run_id].records)
+        return self.history.objective.selected(self.history.runs[run_id].records)
 
 
 class Tracker(Component, Callback):

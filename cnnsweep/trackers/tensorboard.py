@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.graph_pb2 import GraphDef
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    from cnnsweep.trackers.tensorboard_writer import BoardContent, RunBoard
+    from cnnsweep.trackers.tensorboard_writer import EventWriter, TensorBoardConfig
 
 
 class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
@@ -22,18 +22,18 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
 
     title: ClassVar[str] = "TensorBoard"
     _context: TrackerContext
-    _content: BoardContent
+    _content: TensorBoardConfig
     _images: Summary | None = None
     _graphs: dict[str, GraphDef | None]
-    _open: dict[str, RunBoard]  # by run id
+    _open: dict[str, EventWriter]  # by run id
 
     def setup(self, context: TrackerContext) -> None:
         from cnnsweep.trackers.tensorboard_hparams import kind_of
-        from cnnsweep.trackers.tensorboard_writer import BoardContent, make_image_grid
+        from cnnsweep.trackers.tensorboard_writer import TensorBoardConfig, make_image_grid
 
         self._context, self._graphs, self._open = context, {}, {}
         kinds = {name: kind_of(values) for name, values in context.values.items()}
-        self._content = BoardContent(
+        self._content = TensorBoardConfig(
             self.batch_loss, self.histograms, self.hparams, context.varying, kinds, context.history.metrics
         )
         self._images = make_image_grid(context.sample_images()) if self.images else None
@@ -52,7 +52,7 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
         board = self._open_file(run.id, run.name)
         if is_new:
             board.introduce(self._graph(run), self._images)
-        board.add_start(run.settings)
+        board.add_start(run.params)
 
     def on_epoch_end(self, reports: Sequence[EpochReport]) -> None:
         for report in reports:
@@ -77,10 +77,10 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
                 stack.callback(board.close)
             self._open = {}
 
-    def _open_file(self, run_id: str, name: str) -> RunBoard:
-        from cnnsweep.trackers.tensorboard_writer import RunBoard
+    def _open_file(self, run_id: str, name: str) -> EventWriter:
+        from cnnsweep.trackers.tensorboard_writer import EventWriter
 
-        board = self._open[run_id] = RunBoard(self._context.paths.run(name), self._content)
+        board = self._open[run_id] = EventWriter(self._context.paths.run(name), self._content)
         return board
 
     def _close(self, run_id: str) -> None:
@@ -105,8 +105,8 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
 
         content = self._content
         for run in self._context.history.runs.values():
-            if is_of_mixed_kinds(run.settings, content.kinds):
-                start = start_of_session(run.settings, content.varying, content.kinds, content.metrics)
+            if is_of_mixed_kinds(run.params, content.kinds):
+                start = start_of_session(run.params, content.varying, content.kinds, content.metrics)
                 replace_session_start(self._context.paths.run(run.name), start)
 
 

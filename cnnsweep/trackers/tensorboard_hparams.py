@@ -13,7 +13,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 
-from cnnsweep.formatting.numbers import setting_text
+from cnnsweep.formatting.numbers import trial_text
 from cnnsweep.metrics.names import STANDARD
 from cnnsweep.types import RunStatus
 
@@ -39,11 +39,11 @@ def kind_of(values: Iterable[Any]) -> Kind:
     return kinds.pop() if len(kinds) == 1 else Kind.TEXT if kinds else Kind.NUMBER
 
 
-def is_of_mixed_kinds(settings: Mapping[str, Any], kinds: Mapping[str, Kind]) -> bool:
+def is_of_mixed_kinds(params: Mapping[str, Any], kinds: Mapping[str, Kind]) -> bool:
     """True if a run has a number or truth value where other runs of the sweep have texts, lists or mappings."""
     return any(
         kinds.get(name) is Kind.TEXT and value is not None and _kind(value) is not Kind.TEXT
-        for name, value in settings.items()
+        for name, value in params.items()
     )
 
 
@@ -56,7 +56,7 @@ def _kind(value: Any) -> Kind:
 
 
 def start_of_session(
-    settings: Mapping[str, Any],
+    params: Mapping[str, Any],
     varying: Collection[str],
     kinds: Mapping[str, Kind],
     metrics: Sequence[str] = STANDARD,
@@ -70,7 +70,7 @@ def start_of_session(
         kinds: of the columns, the same for all runs of the sweep; what is not among them goes by the run's own value.
         metrics: the recorded metrics, whose best values are columns too.
     """
-    of = {name: kinds.get(name, kind_of([value])) for name, value in settings.items()}
+    of = {name: kinds.get(name, kind_of([value])) for name, value in params.items()}
     experiment = api_pb2.Experiment(
         hparam_infos=[
             api_pb2.HParamInfo(name=name, type=_TYPES[kind], differs=name in varying) for name, kind in of.items()
@@ -81,7 +81,7 @@ def start_of_session(
         ],
     )
     start = SessionStartInfo(start_time_secs=time.time())
-    for name, value in settings.items():
+    for name, value in params.items():
         if value is None:  # the run has no such hyperparameter: an empty cell
             continue
         start.hparams[name].CopyFrom(_value(value, of[name]))
@@ -110,4 +110,4 @@ def _value(value: Any, kind: Kind) -> Value:
         return Value(bool_value=value)
     if kind is Kind.NUMBER:
         return Value(number_value=value)
-    return Value(string_value=setting_text(value))
+    return Value(string_value=trial_text(value))

@@ -35,7 +35,7 @@ _NUMBERS = itertools.count()  # so that two files opened in one second have two 
 
 
 @dataclass(frozen=True, slots=True)
-class BoardContent:
+class TensorBoardConfig:
     """TensorBoard content of a run beside its epoch scalars.
 
     Attributes:
@@ -52,10 +52,10 @@ class BoardContent:
     metrics: tuple[str, ...] = STANDARD
 
 
-class RunBoard:
+class EventWriter:
     """The event file of one run."""
 
-    def __init__(self, paths: RunPaths, content: BoardContent) -> None:
+    def __init__(self, paths: RunPaths, content: TensorBoardConfig) -> None:
         """Open a new event file in the run's folder.
 
         Raises:
@@ -100,15 +100,13 @@ class RunBoard:
                 write_record(self._file.write, event.SerializeToString())
         self._sync()  # before the checkpoint commits the epoch
 
-    def add_start(self, settings: Mapping[str, Any]) -> None:
+    def add_start(self, params: Mapping[str, Any]) -> None:
         """Write the hyperparameters: the row of a running run in the HParams view.
 
         torch's `add_hparams` would make a second run, and hide metrics and hyperparameters that the first one lacks.
         """
         if self._content.hparams:
-            for summary in start_of_session(
-                settings, self._content.varying, self._content.kinds, self._content.metrics
-            ):
+            for summary in start_of_session(params, self._content.varying, self._content.kinds, self._content.metrics):
                 self._add(summary, 0)
             self._file.flush()
 

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.seeding import kept_generators
-from cnnsweep.training.data_module import TrainingTask, training_batches
+from cnnsweep.training.data_module import DataModule, training_batches
 from cnnsweep.training.flops import flop_of_step, matrix_product_rate
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram, Program, forward_seed
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.training.precision import autocast, weight_dtype
-from cnnsweep.training.trainer import build_programs
+from cnnsweep.training.trainer import build_learners
 from cnnsweep.types import Run, RunGroup, even_sizes
 
 BUDGET_SHARE = 0.01  # of the time that the runs would take alone, at most, goes into measuring
@@ -40,7 +40,7 @@ _COUNTED_IMAGES = 2  # enough for batch normalisation
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class FusionPlan:
     """A way to train runs.
 
     Attributes:
@@ -52,11 +52,11 @@ class Way:
     threads: int = 1
 
 
-ALONE = Way(1)
+ALONE = FusionPlan(1)
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class TuningResult:
     """The measured steps of runs of one batch key.
 
     Attributes:
@@ -65,10 +65,10 @@ class Calibration:
         alone_s, together_s: seconds a training step of one run; by the way.
     """
 
-    way: Way
+    way: FusionPlan
     why: str
     alone_s: float | None = None  # None where nothing was measured
-    together_s: Mapping[Way, float] = field(default_factory=dict)
+    together_s: Mapping[FusionPlan, float] = field(default_factory=dict)
 
     @property
     def step_s(self) -> float | None:
@@ -76,10 +76,10 @@ class Calibration:
         return self.alone_s if self.way.size == 1 else self.together_s.get(self.way)
 
 
-TOO_SHORT = Calibration(ALONE, "measuring whether a group is faster would take too long")
+TOO_SHORT = TuningResult(ALONE, "measuring whether a group is faster would take too long")
 
 
-def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> Calibration:
+def autotune(runs: Sequence[Run], epochs: int, task: DataModule, most: int) -> TuningResult:
     """Measure steps of training alone and together, in turn.
 
     Args:
@@ -105,24 +105,24 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
         budget, affordable = _budget_s(all_s), _MOST_SHARE * all_s
         largest = min(batch_size, _IMAGES)
         # Half of the budget buys the shortest comparison, so that there is time for some rounds.
-        images = max(fewest, min(int(budget / 2 / _least_cost(Way(size), image_s)), largest))
+        images = max(fewest, min(int(budget / 2 / _least_cost(FusionPlan(size), image_s)), largest))
         # A whole batch shows the rate that the cores reach with this model, if it is affordable.
         shown = largest if (_STEPS_ALONE + 1) * largest * image_s < budget else images
         alone = _Stepper(runs[:1], task, shown)
         alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
         if (busy := alone.share_of_rate(alone_s)) >= _BUSY_SHARE:
             why = f"each keeps the cores busy alone ({busy:.0%} of a matrix product's rate)"
-            return Calibration(ALONE, why, alone_s / shown * batch_size)
+            return TuningResult(ALONE, why, alone_s / shown * batch_size)
         if shown > images:
             alone = _Stepper(runs[:1], task, images)
             alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
         # More images a step cost less each than the few of the guess, so this estimates the runs' time better.
         budget = min(budget, _budget_s(alone_s / images * images_trained_on * epochs))
         deadline, at_last = (time.perf_counter() + seconds for seconds in (budget, affordable))
-        measured: dict[Way, float] = {}
+        measured: dict[FusionPlan, float] = {}
         draws = False
 
-        def measure(way: Way) -> bool:
+        def measure(way: FusionPlan) -> bool:
             """Return whether there was time."""
             nonlocal alone_s, draws
             if way.size < 2 or way in measured:
@@ -136,31 +136,31 @@ def calibrate(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -
             draws = draws or stepper.draws_random_numbers
             return True
 
-        if measure(Way(size)):
+        if measure(FusionPlan(size)):
             threads = 1 if draws else _usable_threads(task)
             if 1 < threads <= size:
-                if measured[Way(size)] < _CLEAR_LOSS * alone_s:
-                    measure(Way(size, threads))
+                if measured[FusionPlan(size)] < _CLEAR_LOSS * alone_s:
+                    measure(FusionPlan(size, threads))
                 if min(measured.values()) > alone_s:
-                    measure(Way(threads, threads))  # each run by itself, on a thread of its own
+                    measure(FusionPlan(threads, threads))  # each run by itself, on a thread of its own
             for _ in range(_HALVINGS):
                 best = min(measured, key=lambda way: measured[way])
-                if measured[best] > alone_s or not measure(Way(-(-best.size // 2), best.threads)):
+                if measured[best] > alone_s or not measure(FusionPlan(-(-best.size // 2), best.threads)):
                     break
     share = images / batch_size
     return decide(len(runs), alone_s / share, {way: seconds / share for way, seconds in measured.items()})
 
 
-def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibration:
+def decide(runs: int, alone_s: float, together_s: Mapping[FusionPlan, float]) -> TuningResult:
     """Return the fastest plan for this number of runs; of plans without a clear difference, the first measured.
 
     Args:
-        alone_s, together_s: see `Calibration`.
+        alone_s, together_s: see `TuningResult`.
     """
     if not together_s:
         return replace(TOO_SHORT, alone_s=alone_s)
 
-    def seconds(way: Way) -> float:
+    def seconds(way: FusionPlan) -> float:
         """Return what a step of all runs takes; a group of a size that was not measured goes like the next larger."""
         total = 0.0
         for size in even_sizes(runs, way.size):
@@ -175,8 +175,8 @@ def decide(runs: int, alone_s: float, together_s: Mapping[Way, float]) -> Calibr
     gain = runs * alone_s / seconds(best)
     if gain < _LEAST_GAIN:
         why = f"a group would take {1 / gain:.1f} times as long" if gain < 0.95 else "a group would hardly be faster"
-        return Calibration(ALONE, why, alone_s, together_s)
-    return Calibration(best, f"{gain:.1f} times as fast as alone", alone_s, together_s)
+        return TuningResult(ALONE, why, alone_s, together_s)
+    return TuningResult(best, f"{gain:.1f} times as fast as alone", alone_s, together_s)
 
 
 def _budget_s(alone_s: float) -> float:
@@ -184,30 +184,30 @@ def _budget_s(alone_s: float) -> float:
     return max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _SHORT_SHARE * alone_s))
 
 
-def _affordable_size(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> int:
+def _affordable_size(runs: Sequence[Run], epochs: int, task: DataModule, most: int) -> int:
     """Return how many of the runs a comparison may have that costs no more than its share of their time; 1 is none.
 
     Alone, every image takes equally long, so nothing has to be measured for it.
 
     Args:
-        runs, epochs, most: see `calibrate`.
+        runs, epochs, most: see `autotune`.
     """
     images = len(task.part(runs[0]).training)
     fewest = min(_FEWEST_IMAGES, runs[0].hyperparameters.batch_size, images)
     size = min(len(runs), most)
-    while size > 1 and _least_cost(Way(size), fewest) > _MOST_SHARE * images * epochs:
+    while size > 1 and _least_cost(FusionPlan(size), fewest) > _MOST_SHARE * images * epochs:
         size = -(-size // 2) if size > 2 else 1
     return size
 
 
-def _usable_threads(task: TrainingTask) -> int:
+def _usable_threads(task: DataModule) -> int:
     """Return how many programs may train side by side."""
     if task.device.type != "cpu" or not isinstance(task.images, MemoryImages):
         return 1
     return torch.get_num_threads()
 
 
-def seconds_together(runs: Sequence[Run], task: TrainingTask, measuring_s: float = 0.05) -> float:
+def seconds_together(runs: Sequence[Run], task: DataModule, measuring_s: float = 0.05) -> float:
     """Return the seconds that a training step of one of these runs takes, all in one program, or of a run alone.
 
     Args:
@@ -230,7 +230,7 @@ def seconds_together(runs: Sequence[Run], task: TrainingTask, measuring_s: float
     return statistics.median(steady) / len(runs) * batch_size / images
 
 
-def seconds_alone(run: Run, task: TrainingTask, budget_s: float) -> float:
+def seconds_alone(run: Run, task: DataModule, budget_s: float) -> float:
     """Return the seconds that a training step of a run takes by itself, measured in about as many as are given."""
     with kept_generators(task.device):
         batch_size = min(run.hyperparameters.batch_size, len(task.part(run).training))
@@ -245,13 +245,13 @@ def seconds_alone(run: Run, task: TrainingTask, budget_s: float) -> float:
     return statistics.median(steps) * batch_size / images
 
 
-def guess_alone(run: Run, task: TrainingTask) -> float:
+def guess_alone(run: Run, task: DataModule) -> float:
     """Return about what `seconds_alone` would, rather more, from two steps of a few images."""
     with kept_generators(task.device):
         return _seconds_an_image(run, task) * min(run.hyperparameters.batch_size, len(task.part(run).training))
 
 
-def _seconds_an_image(run: Run, task: TrainingTask) -> float:
+def _seconds_an_image(run: Run, task: DataModule) -> float:
     """Return about how long a training step of a run takes alone, for each image: a first, cheap guess."""
     images = min(run.hyperparameters.batch_size, len(task.part(run).training), _PROBE_IMAGES)
     alone = _Stepper([run], task, images)
@@ -259,7 +259,7 @@ def _seconds_an_image(run: Run, task: TrainingTask) -> float:
     return alone.seconds() / images
 
 
-def _least_cost(way: Way, alone_s: float) -> float:
+def _least_cost(way: FusionPlan, alone_s: float) -> float:
     """Return the seconds that the shortest comparison takes, of a group that is no faster than its runs alone."""
     steps = _STEPS_ON_A_THREAD if way.threads > 1 else 1
     return (2 * steps * way.size + 4) * alone_s
@@ -268,10 +268,10 @@ def _least_cost(way: Way, alone_s: float) -> float:
 class _Stepper:
     """A group that takes the same training step, on some images of a batch, again and again."""
 
-    def __init__(self, runs: Sequence[Run], task: TrainingTask, images: int, threads: int = 1) -> None:
+    def __init__(self, runs: Sequence[Run], task: DataModule, images: int, threads: int = 1) -> None:
         self._runs, self._task = runs, task
-        self._programs = build_programs(RunGroup.of([(run,) for run in runs], threads), task)
-        self._batches = self._programs.on_each(lambda _, part: (*_first_images(runs[part], task, images), part))
+        self._programs = build_learners(RunGroup.of([(run,) for run in runs], threads), task)
+        self._batches = self._programs.map(lambda _, part: (*_first_images(runs[part], task, images), part))
         self._steps = _STEPS_ON_A_THREAD if threads > 1 else 1  # threads meet at the end of an epoch, not of a step
         self._wait: Callable[[], None] = {
             "cuda": lambda: torch.cuda.synchronize(task.device),
@@ -282,20 +282,20 @@ class _Stepper:
         """Return how long a step of all runs takes."""
         self._wait()
         start = time.perf_counter()
-        self._programs.on_each(self._train)
+        self._programs.map(self._train)
         self._wait()
         return (time.perf_counter() - start) / self._steps
 
     @property
     def draws_random_numbers(self) -> bool:
         """True if a fused model among the programs does so in training."""
-        programs = self._programs.on_each(lambda program, _: program)
-        return any(isinstance(one, FusedProgram) and one.model.draws_random_numbers for one in programs)
+        programs = self._programs.map(lambda program, _: program)
+        return any(isinstance(one, FusedLearner) and one.model.draws_random_numbers for one in programs)
 
     def share_of_rate(self, seconds: float) -> float:
         """Return the share of a large matrix product's rate that a step of one run on a CPU reaches; elsewhere 0."""
-        (program,) = self._programs.on_each(lambda program, _: program)
-        if self._task.device.type != "cpu" or not isinstance(program, PlainProgram):
+        (program,) = self._programs.map(lambda program, _: program)
+        if self._task.device.type != "cpu" or not isinstance(program, SingleLearner):
             return 0.0  # on a GPU, convolutions and products may use units of different speed
         precision, images = self._task.precision, self._batches[0][0]
         few = images[:_COUNTED_IMAGES].to(program.dtype, memory_format=program.order)
@@ -304,7 +304,7 @@ class _Stepper:
         dtype = torch.bfloat16 if precision == "bf16" else weight_dtype(precision)
         return flop / seconds / matrix_product_rate(dtype)
 
-    def _train(self, program: Program, part: slice) -> None:
+    def _train(self, program: Learner, part: slice) -> None:
         runs = self._runs[part]
         images, labels = next(batch for batch in self._batches if batch[2] == part)[:2]
         rates = [0.0] * len(runs)  # the weights stay where numbers are ordinary
@@ -334,6 +334,6 @@ def _compare(alone: _Stepper, together: _Stepper, size: int, deadline: float) ->
     return alone_s, alone_s / sorted(gains)[len(gains) // 4]
 
 
-def _first_images(runs: Sequence[Run], task: TrainingTask, count: int) -> tuple[Tensor, Tensor]:
+def _first_images(runs: Sequence[Run], task: DataModule, count: int) -> tuple[Tensor, Tensor]:
     images, labels = next(training_batches(task, runs, [1] * len(runs)))
     return images[:count], labels[:, :count]

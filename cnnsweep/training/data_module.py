@@ -15,7 +15,7 @@ from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.images import ImageSet, to_device
-from cnnsweep.datasets.normalize import PixelScale, epoch_order, pixel_scale
+from cnnsweep.datasets.normalize import PixelNormalize, epoch_order, pixel_normalize
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.models.build import memory_order
 from cnnsweep.training.check_metric import check_metric
@@ -24,7 +24,7 @@ from cnnsweep.types import Choice, Run
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FoldData:
     """Training and held-out images, of the sweep or of one fold.
 
     Attributes:
@@ -34,11 +34,11 @@ class Part:
 
     training: Tensor
     validation: Tensor
-    pixels: PixelScale
+    pixels: PixelNormalize
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingTask:
+class DataModule:
     """The data that all runs of a sweep share.
 
     Attributes:
@@ -47,13 +47,13 @@ class TrainingTask:
     """
 
     images: ImageSet
-    parts: tuple[Part, ...]
+    parts: tuple[FoldData, ...]
     num_classes: int
     device: torch.device
     precision: str
     metrics: tuple[Choice, ...] = ()
 
-    def part(self, run: Run) -> Part:
+    def part(self, run: Run) -> FoldData:
         """Return the training and held-out images of a run."""
         if run.fold is not None:
             return self.parts[run.fold]
@@ -93,7 +93,7 @@ class TrainingTask:
         return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision)
 
 
-def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) -> TrainingTask:
+def make_data_module(spec: SweepSpec, dataset: Dataset, device: torch.device) -> DataModule:
     """Split the images, and measure mean and deviation of the training images, for each fold its own.
 
     Raises:
@@ -104,13 +104,13 @@ def make_training_task(spec: SweepSpec, dataset: Dataset, device: torch.device) 
     images = dataset.train
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     parts = tuple(
-        Part(training, validation, pixel_scale(spec.dataset_choice.normalize, images, training))
+        FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
         for training, validation in splits
     )
-    return TrainingTask(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
+    return DataModule(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
 
 
-def foresee_single_images(runs: Sequence[Run], task: TrainingTask) -> list[str]:
+def foresee_single_images(runs: Sequence[Run], task: DataModule) -> list[str]:
     """Return a warning for each model that cannot train on a last batch of one image, with the batch sizes.
 
     Args:
@@ -137,7 +137,7 @@ def _listed(numbers: Sequence[int]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
+def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches of an epoch for runs that train as one program, and so are of one fold.
 
     Args:
@@ -157,21 +157,21 @@ def training_batches(task: TrainingTask, runs: Sequence[Run], epochs: Sequence[i
     lengths = task.batch_lengths(runs[0])
     if any(task.batch_lengths(run) != lengths for run in runs[1:]):
         raise FusionError("an argument that should change only what is drawn decides whether it trains on one image")
-    viewers = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
+    representatives = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
     orders = torch.stack(
         [
             epoch_order(part.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch)
-            for run, epoch in viewers
+            for run, epoch in representatives
         ],
         1,
     )  # (images, G)
     chunks = torch.split(orders, lengths)
     order = _order(task, runs)
     for items, (images, labels) in zip(chunks, _read(task, chunks), strict=True):
-        yield part.pixels.to_model_input(_augmented(images, items, viewers), order), labels.t()
+        yield part.pixels.to_model_input(_augmented(images, items, representatives), order), labels.t()
 
 
-def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
+def validation_batches(task: DataModule, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit this number of runs.
 
     Raises:
@@ -184,14 +184,14 @@ def validation_batches(task: TrainingTask, runs: Sequence[Run]) -> Iterator[tupl
         yield part.pixels.to_model_input(images, order), labels
 
 
-def _order(task: TrainingTask, runs: Sequence[Run]) -> torch.memory_format:
+def _order(task: DataModule, runs: Sequence[Run]) -> torch.memory_format:
     """Return the order in memory of a program's images: that of a model alone, and channels-last for a fused one."""
     if len(runs) > 1:
         return torch.channels_last
     return memory_order(runs[0].model, task.images.image_shape, task.num_classes, task.device)
 
 
-def _read(task: TrainingTask, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+def _read(task: DataModule, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the images and labels of each chunk, on the device.
 
     Raises:
@@ -212,21 +212,21 @@ def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> i
 
 def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
     """Return G of K runs with their epochs, each standing for K/G consecutive ones that see the same images alike."""
-    views = (run.hyperparameters.view_in(epoch) for run, epoch in runs)
+    views = (run.hyperparameters.data_key_in(epoch) for run, epoch in runs)
     lengths = [len(list(same)) for _, same in itertools.groupby(views)]
     return runs[:: math.gcd(*lengths)]
 
 
-def _augmented(images: Tensor, items: Tensor, viewers: Sequence[tuple[Run, int]]) -> Tensor:
+def _augmented(images: Tensor, items: Tensor, representatives: Sequence[tuple[Run, int]]) -> Tensor:
     """Return the images (N, G, C, H, W), each batch with the augmentation of its run in its epoch."""
-    hows = [run.hyperparameters.augment for run, _ in viewers]
+    hows = [run.hyperparameters.augment for run, _ in representatives]
     if not any(hows):
         return images
     items = to_device(items, images.device)
     return torch.stack(
         [
             augment(images[:, g], items[:, g], how, run.hyperparameters.seed, epoch)
-            for g, (how, (run, epoch)) in enumerate(zip(hows, viewers, strict=True))
+            for g, (how, (run, epoch)) in enumerate(zip(hows, representatives, strict=True))
         ],
         1,
     )

@@ -44,7 +44,7 @@ def failed_outcome(run: Run, error: Exception) -> RunOutcome:
     if kind is FailureKind.MEMORY:
         cause = f"{_memory_words(error)}; use a batch_size below {run.hyperparameters.batch_size}, or a smaller model"
     elif kind is FailureKind.SETTINGS:
-        own = {name: value for name, value in run.settings.items() if name == "model" or name.startswith("model.")}
+        own = {name: value for name, value in run.params.items() if name == "model" or name.startswith("model.")}
         cause += f" (settings: {', '.join(f'{name}={value}' for name, value in own.items())})" if own else ""
     return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)), kind)
 
@@ -57,10 +57,10 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
         return FailureKind.DATA
     if isinstance(error, MetricError) or _is_a_components(error, run):
         return FailureKind.USER_CODE
-    has_own_model = not MODELS.is_built_in(run.model.name)
+    has_custom_model = not MODELS.is_built_in(run.model.name)
     if isinstance(error, ModelError):
-        return FailureKind.USER_CODE if has_own_model else FailureKind.SETTINGS
-    return FailureKind.USER_CODE if has_own_model and _is_a_models(error) else FailureKind.CNNSWEEP
+        return FailureKind.USER_CODE if has_custom_model else FailureKind.SETTINGS
+    return FailureKind.USER_CODE if has_custom_model and _is_a_models(error) else FailureKind.CNNSWEEP
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -23,7 +23,7 @@ _EXAMPLE_IMAGES = 2  # enough for batch normalisation
 
 
 @calls_a_model
-class FusedProgram:
+class FusedLearner:
     """K runs' models stacked into one, each with its own stock optimizer over its slices of the stacked parameters.
 
     So every hyperparameter of an optimizer may differ between the runs, and what one run's gradients hold reaches no

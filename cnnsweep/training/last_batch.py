@@ -11,12 +11,12 @@ import math
 
 import torch
 
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.seeding import derive_seed, kept_generators
 from cnnsweep.storage.atomic_files import to_json
 from cnnsweep.training.failures import is_out_of_memory, one_line
-from cnnsweep.training.learner import PlainProgram, forward_seed
+from cnnsweep.training.learner import SingleLearner, forward_seed
 from cnnsweep.types import Run
 
 _known: dict[tuple[object, ...], str | None] = {}  # by what decides it: asked before every epoch, tried once
@@ -47,10 +47,10 @@ def _failure(
     """Return the error of a step on this number of images, or None."""
     draws = torch.Generator().manual_seed(derive_seed(0, "single image"))
     pixels = torch.randint(0, 256, (count, 1, *image_shape), dtype=torch.uint8, generator=draws).to(device)
-    scale = PixelScale((0.5,) * image_shape[0], (0.5,) * image_shape[0])
+    scale = PixelNormalize((0.5,) * image_shape[0], (0.5,) * image_shape[0])
     labels = torch.zeros(1, count, dtype=torch.int64, device=device)
     try:
-        program = PlainProgram(run, image_shape, num_classes, device, precision)
+        program = SingleLearner(run, image_shape, num_classes, device, precision)
         losses, _ = program.train_step(scale.to_model_input(pixels), labels, [0.0], [forward_seed(run, 1, 0)])
         loss = losses.item()
     except CnnSweepError:

@@ -20,7 +20,7 @@ from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 from cnnsweep.types import Run
 
 
-class Program(Protocol):
+class Learner(Protocol):
     """K models in training, as the trainer sees them. A position is that of a run in the learner, from 0 to K - 1.
 
     Runs that see the same batches share them: images of G ≤ K different batches come side by side in the channels, in
@@ -66,7 +66,7 @@ class Program(Protocol):
 
 
 @calls_a_model
-class PlainProgram:
+class SingleLearner:
     """One run's plain module and stock optimizer, behind the interface of K runs."""
 
     def __init__(

@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from cnnsweep.training.learner import Program
+from cnnsweep.training.learner import Learner
 from cnnsweep.types import Run
 
 Result = TypeVar("Result")
 
 
-class Programs:
+class LearnerGroup:
     """Learners of consecutive runs; a position counts the runs of all.
 
     Args:
@@ -35,7 +35,7 @@ class Programs:
     """
 
     def __init__(
-        self, runs: Sequence[Sequence[Run]], build: Callable[[Sequence[Run]], Program], *, is_threaded: bool
+        self, runs: Sequence[Sequence[Run]], build: Callable[[Sequence[Run]], Learner], *, is_threaded: bool
     ) -> None:
         self._runs = [list(of_program) for of_program in runs]
         self._build = build
@@ -52,11 +52,11 @@ class Programs:
         return self._threads is not None
 
     @property
-    def parts(self) -> list[tuple[Program, slice]]:
+    def parts(self) -> list[tuple[Learner, slice]]:
         """Every learner with the positions of its runs."""
         return list(zip(self._programs, self._slices(), strict=True))
 
-    def on_each(self, call: Callable[[Program, slice], Result]) -> list[Result]:
+    def map(self, call: Callable[[Learner, slice], Result]) -> list[Result]:
         """Call with every learner and the positions of its runs, side by side or in turn; return the results in order.
 
         If one raises, or the user interrupts, the others are cancelled and joined.
@@ -78,7 +78,7 @@ class Programs:
         return [one.result() for one in calls]
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
-        """See `Program`, as for the following."""
+        """See `Learner`, as for the following."""
         program, own = self._at(position)
         return program.weights(own)
 
@@ -104,7 +104,7 @@ class Programs:
                 runs.append(left)
         self._programs, self._runs = programs, runs
 
-    def _kept(self, program: Program, positions: Sequence[int], runs: Sequence[Run]) -> Program:
+    def _kept(self, program: Learner, positions: Sequence[int], runs: Sequence[Run]) -> Learner:
         if len(runs) > 1:
             program.keep(positions)
             return program
@@ -117,6 +117,6 @@ class Programs:
         sizes = [len(runs) for runs in self._runs]
         return [slice(*bounds) for bounds in itertools.pairwise([0, *itertools.accumulate(sizes)])]
 
-    def _at(self, position: int) -> tuple[Program, int]:
+    def _at(self, position: int) -> tuple[Learner, int]:
         number, part = next((n, part) for n, part in enumerate(self._slices()) if position < part.stop)
         return self._programs[number], position - part.start

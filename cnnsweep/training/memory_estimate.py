@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from cnnsweep.datasets.memory import free_memory_bytes
-from cnnsweep.training.data_module import TrainingTask, training_batches
-from cnnsweep.training.learner import PlainProgram, forward_seed
+from cnnsweep.training.data_module import DataModule, training_batches
+from cnnsweep.training.learner import SingleLearner, forward_seed
 from cnnsweep.types import Run
 
 _SAMPLE = 2  # images
@@ -15,9 +15,9 @@ _WORKSPACE = 1.5  # gradients of activations, layout changes, and what convoluti
 _SHARE = 0.7  # of the free memory, for a group
 
 
-def run_bytes(run: Run, task: TrainingTask) -> int:
+def run_bytes(run: Run, task: DataModule) -> int:
     """Return the expected bytes of one run in training: weights, gradients, optimizer, activations."""
-    program = PlainProgram(run, task.images.image_shape, task.num_classes, task.device, task.precision)
+    program = SingleLearner(run, task.images.image_shape, task.num_classes, task.device, task.precision)
     images, labels = next(training_batches(task, [run], [1]))
     seen: dict[int, int] = {}
 
@@ -34,7 +34,7 @@ def run_bytes(run: Run, task: TrainingTask) -> int:
     return int(4 * weights + _WORKSPACE * activations)
 
 
-def runs_that_fit(run: Run, task: TrainingTask) -> int:
+def runs_that_fit(run: Run, task: DataModule) -> int:
     """Return the number of runs like this one that fit in memory."""
     free = torch.cuda.mem_get_info(task.device)[0] if task.device.type == "cuda" else free_memory_bytes()
     return max(1, int(_SHARE * free / max(run_bytes(run, task), 1)))

@@ -17,15 +17,16 @@ from cnnsweep.metrics.names import LOSS, on_validation
 from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.training.data_module import TrainingTask, training_batches, validation_batches
+from cnnsweep.training.callback import TrainerCallback
+from cnnsweep.training.data_module import DataModule, training_batches, validation_batches
 from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_line
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram, Program, forward_seed
-from cnnsweep.training.learner_group import Programs
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
+from cnnsweep.training.learner_group import LearnerGroup
 from cnnsweep.training.metric_sums import MetricSums, Values, joined
 from cnnsweep.training.trial_slots import (
-    Lane,
-    Member,
+    SlotState,
+    TrialSlot,
     at_progress,
     common_epoch,
     interruption_of_all,
@@ -34,7 +35,6 @@ from cnnsweep.training.trial_slots import (
     resume,
     start_along,
 )
-from cnnsweep.training.watcher import Watcher
 from cnnsweep.types import Decision, EpochRecord, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
 
 
@@ -53,9 +53,9 @@ class GroupError(Exception):
 
 
 def train_group(
-    group: RunGroup, task: TrainingTask, watcher: Watcher, checkpoints: Mapping[str, LastCheckpoint]
+    group: RunGroup, task: DataModule, callback: TrainerCallback, checkpoints: Mapping[str, LastCheckpoint]
 ) -> None:
-    """Train the runs of a group to their last epochs or stop epochs, and report everything to `watcher`.
+    """Train the runs of a group to their last epochs or stop epochs, and report everything to `callback`.
 
     Learners that take turns train in this very loop: a traceback, or a profile, has few frames above a training step.
 
@@ -68,38 +68,38 @@ def train_group(
         FolderError: the folder can no longer be written.
         GroupError: the model or the data raised while several trajectories trained together.
     """
-    lanes = [_lane(runs, group) for runs in group.trajectories]
+    trial_slots = [_trial_slot(runs, group) for runs in group.trajectories]
     try:
         with kept_generators(task.device):
-            programs = build_programs(group, task)
-            _begin(programs, lanes, watcher, checkpoints)
-            while lanes:
-                epoch = _Epoch.next_of(lanes)
-                train = partial(_train_part, epoch, task, watcher, programs)
+            programs = build_learners(group, task)
+            _begin(programs, trial_slots, callback, checkpoints)
+            while trial_slots:
+                epoch = _Epoch.next_of(trial_slots)
+                train = partial(_train_part, epoch, task, callback, programs)
                 measured_runs: list[_Measured | None] = []
                 if programs.is_threaded:
-                    measured_runs += chain.from_iterable(programs.on_each(train))
+                    measured_runs += chain.from_iterable(programs.map(train))
                 else:
                     for program, part in programs.parts:
                         measured_runs += train(program, part)
-                _end_epoch(epoch, programs, lanes, measured_runs, watcher)
+                _end_epoch(epoch, programs, trial_slots, measured_runs, callback)
     except FolderError:
         raise
     except Exception as error:
-        if len(lanes) > 1:
-            remaining = only(group, {member.run.id for lane in lanes for member in lane.members})
+        if len(trial_slots) > 1:
+            remaining = only(group, {member.run.id for trial_slot in trial_slots for member in trial_slot.members})
             raise GroupError(one_line(error), remaining, is_memory=is_out_of_memory(error)) from error
-        for member in [member for lane in lanes for member in lane.members]:
-            watcher.run_ended(failed_outcome(member.run, error))
+        for member in [member for trial_slot in trial_slots for member in trial_slot.members]:
+            callback.on_run_end(failed_outcome(member.run, error))
 
 
-def _lane(runs: Sequence[Run], group: RunGroup) -> Lane:
-    members = [Member(run) for run in runs if run.id not in group.companions]
+def _trial_slot(runs: Sequence[Run], group: RunGroup) -> TrialSlot:
+    members = [SlotState(run) for run in runs if run.id not in group.companions]
     along = max((group.companions.get(run.id, 0) for run in runs), default=0)
-    return Lane(runs[-1], members, group.goals.get(runs[-1].id), along=along)
+    return TrialSlot(runs[-1], members, group.stop_epochs.get(runs[-1].id), along=along)
 
 
-def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
+def build_learners(group: RunGroup, task: DataModule) -> LearnerGroup:
     """Return the learners of a group, with a position for each trajectory.
 
     Raises:
@@ -107,49 +107,63 @@ def build_programs(group: RunGroup, task: TrainingTask) -> Programs:
     """
     about = (task.images.image_shape, task.num_classes, task.device, task.precision)
 
-    def build(runs: Sequence[Run]) -> Program:
-        return PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
+    def build(runs: Sequence[Run]) -> Learner:
+        return SingleLearner(runs[0], *about) if len(runs) == 1 else FusedLearner(runs, *about)
 
     runs_of = [[runs[-1] for runs in program] for program in group.programs]
-    return Programs(runs_of, build, is_threaded=group.is_threaded)
+    return LearnerGroup(runs_of, build, is_threaded=group.is_threaded)
 
 
-def _begin(programs: Programs, lanes: list[Lane], watcher: Watcher, checkpoints: Mapping[str, LastCheckpoint]) -> None:
+def _begin(
+    programs: LearnerGroup,
+    trial_slots: list[TrialSlot],
+    callback: TrainerCallback,
+    checkpoints: Mapping[str, LastCheckpoint],
+) -> None:
     """Restore the checkpoint of every slot, and drop those that have already ended."""
-    for position, lane in enumerate(lanes):
-        resume(programs, position, lane, checkpoints)
-    start_along(lanes)
+    for position, trial_slot in enumerate(trial_slots):
+        resume(programs, position, trial_slot, checkpoints)
+    start_along(trial_slots)
     outcomes: dict[str, RunOutcome] = {}
-    if common_epoch(lanes):
-        decisions = watcher.resumed([member.run.id for lane in lanes for member in lane.members])
-        outcomes = _outcomes(lanes, lanes[0].progress, decisions, {})
+    if common_epoch(trial_slots):
+        decisions = callback.on_resume([member.run.id for trial_slot in trial_slots for member in trial_slot.members])
+        outcomes = _outcomes(trial_slots, trial_slots[0].progress, decisions, {})
     # A kill between the last checkpoint and the run's end leaves a complete run without an outcome.
-    _let_leave(programs, lanes, outcomes, watcher)
+    _let_leave(programs, trial_slots, outcomes, callback)
 
 
 def _end_epoch(
-    epoch: _Epoch, programs: Programs, lanes: list[Lane], measured_runs: Sequence[_Measured | None], watcher: Watcher
+    epoch: _Epoch,
+    programs: LearnerGroup,
+    trial_slots: list[TrialSlot],
+    measured_runs: Sequence[_Measured | None],
+    callback: TrainerCallback,
 ) -> None:
     """Report an epoch, and drop the slots that end with it, by themselves or by a decision."""
-    reports = _reports(epoch, programs, lanes, measured_runs)
-    decisions = watcher.epoch_ended(reports) if reports else {}
+    reports = _reports(epoch, programs, trial_slots, measured_runs)
+    decisions = callback.on_epoch_end(reports) if reports else {}
     divergences = {report.record.run_id: report.record.divergence for report in reports}
-    outcomes = _outcomes(lanes, epoch.progress, decisions, divergences)
+    outcomes = _outcomes(trial_slots, epoch.progress, decisions, divergences)
     if reports and all(decisions.get(run_id) is Decision.INTERRUPT for run_id in divergences):
-        outcomes = {**interruption_of_all(lanes), **outcomes}  # those that wait have nothing to report
-    _let_leave(programs, lanes, outcomes, watcher)
+        outcomes = {**interruption_of_all(trial_slots), **outcomes}  # those that wait have nothing to report
+    _let_leave(programs, trial_slots, outcomes, callback)
 
 
-def _let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunOutcome], watcher: Watcher) -> None:
-    for outcome in let_leave(programs, lanes, outcomes):
-        watcher.run_ended(outcome)
+def _let_leave(
+    programs: LearnerGroup, trial_slots: list[TrialSlot], outcomes: Mapping[str, RunOutcome], callback: TrainerCallback
+) -> None:
+    for outcome in let_leave(programs, trial_slots, outcomes):
+        callback.on_run_end(outcome)
 
 
 def _outcomes(
-    lanes: Sequence[Lane], progress: int, decisions: Mapping[str, Decision], divergences: Mapping[str, str | None]
+    trial_slots: Sequence[TrialSlot],
+    progress: int,
+    decisions: Mapping[str, Decision],
+    divergences: Mapping[str, str | None],
 ) -> dict[str, RunOutcome]:
     """Return the outcomes of runs at this progress that end before their last epoch."""
-    there = [(member.run.id, member.epochs_done) for member in at_progress(lanes, progress)]
+    there = [(member.run.id, member.epochs_done) for member in at_progress(trial_slots, progress)]
     outcomes = [_outcome(run_id, epoch, decisions.get(run_id), divergences.get(run_id)) for run_id, epoch in there]
     return {outcome.run_id: outcome for outcome in outcomes if outcome is not None}
 
@@ -193,57 +207,59 @@ class _Epoch:
     """An epoch of a group, about to be trained.
 
     Attributes:
-        progress: see `Lane.progress`.
+        progress: see `TrialSlot.progress`.
         numbers: the epoch of each slot, which counts on its own.
         due: the runs of each slot that have not done it; after a crash some are one epoch ahead.
         start: in seconds of `time.perf_counter`.
     """
 
     progress: int
-    lanes: Sequence[Lane]
+    trial_slots: Sequence[TrialSlot]
     numbers: Sequence[int]
-    due: Sequence[Sequence[Member]]
+    due: Sequence[Sequence[SlotState]]
     start: float
 
     @classmethod
-    def next_of(cls, lanes: Sequence[Lane]) -> _Epoch:
+    def next_of(cls, trial_slots: Sequence[TrialSlot]) -> _Epoch:
         start = time.perf_counter()
-        progress = min(lane.progress for lane in lanes if lane.members) + 1
-        numbers = [lane.epoch_at(progress) for lane in lanes]
+        progress = min(trial_slot.progress for trial_slot in trial_slots if trial_slot.members) + 1
+        numbers = [trial_slot.epoch_at(progress) for trial_slot in trial_slots]
         due = [
-            [member for member in lane.members if member.epochs_done < number]
-            for lane, number in zip(lanes, numbers, strict=True)
+            [member for member in trial_slot.members if member.epochs_done < number]
+            for trial_slot, number in zip(trial_slots, numbers, strict=True)
         ]
-        return cls(progress, lanes, numbers, due, start)
+        return cls(progress, trial_slots, numbers, due, start)
 
     def is_done(self, part: slice) -> bool:
         """True if no run of a learner has this epoch before it, so that the learner waits for the others."""
-        return all(lane.progress >= self.progress or not lane.members for lane in self.lanes[part])
+        return all(
+            trial_slot.progress >= self.progress or not trial_slot.members for trial_slot in self.trial_slots[part]
+        )
 
     def run_ids(self, part: slice) -> list[str]:
         return [member.run.id for members in self.due[part] for member in members]
 
 
 def _reports(
-    epoch: _Epoch, programs: Programs, lanes: Sequence[Lane], measured_runs: Sequence[_Measured | None]
+    epoch: _Epoch, programs: LearnerGroup, trial_slots: Sequence[TrialSlot], measured_runs: Sequence[_Measured | None]
 ) -> list[EpochReport]:
     """Move every slot on by the epoch, and return a report of each run that had not done it."""
     # Of a group's time, each run has its share.
     seconds = (time.perf_counter() - epoch.start) / max(1, sum(len(members) for members in epoch.due))
     reports = []
-    for position, (lane, number, members, measured) in enumerate(
-        zip(lanes, epoch.numbers, epoch.due, measured_runs, strict=True)
+    for position, (trial_slot, number, members, measured) in enumerate(
+        zip(trial_slots, epoch.numbers, epoch.due, measured_runs, strict=True)
     ):
-        if not lane.members:  # it trains along, or would if its program trained
-            lane.epochs_done = number
+        if not trial_slot.members:  # it trains along, or would if its program trained
+            trial_slot.epochs_done = number
             continue
         if measured is None:
             continue
-        if lane.epochs_done >= number:  # it waits for the others
-            assert lane.checkpoint is not None
-            programs.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
+        if trial_slot.epochs_done >= number:  # it waits for the others
+            assert trial_slot.checkpoint is not None
+            programs.restore(position, trial_slot.checkpoint.weights, trial_slot.checkpoint.optimizer)
             continue
-        lane.epochs_done = number
+        trial_slot.epochs_done = number
         batch_losses, weights = measured.batch_losses.float(), programs.weights(position)
         divergence = _divergence(batch_losses, measured.metrics[on_validation(LOSS)], weights)
         optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
@@ -284,10 +300,10 @@ class _CancelledError(Exception):
 
 
 def _train_part(
-    epoch: _Epoch, task: TrainingTask, watcher: Watcher, programs: Programs, program: Program, part: slice
+    epoch: _Epoch, task: DataModule, callback: TrainerCallback, programs: LearnerGroup, program: Learner, part: slice
 ) -> Sequence[_Measured | None]:
     """Train the runs of one learner for an epoch and evaluate them on the held-out images of their fold."""
-    runs, epochs = [lane.run for lane in epoch.lanes[part]], epoch.numbers[part]
+    runs, epochs = [trial_slot.run for trial_slot in epoch.trial_slots[part]], epoch.numbers[part]
     if epoch.is_done(part):  # it just waits: no other learner depends on it
         return [None] * len(runs)
     ids = epoch.run_ids(part)
@@ -309,7 +325,7 @@ def _train_part(
         loss, predictions = program.train_step(images, labels, rates, seeds)
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         sums.add(predictions)
-        watcher.batches_done(ids, min(epochs), step + 1, steps)
+        callback.on_batch_end(ids, min(epochs), step + 1, steps)
     validation = _validate(program, runs, task)
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
     mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
@@ -317,7 +333,7 @@ def _train_part(
     return [_Measured(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
 
 
-def _validate(program: Program, runs: Sequence[Run], task: TrainingTask) -> Values | None:
+def _validate(program: Learner, runs: Sequence[Run], task: DataModule) -> Values | None:
     """Return the metrics of each run on the held-out images; None without such images."""
     held_out = len(task.part(runs[0]).validation)
     if not held_out:

@@ -7,12 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.training.learner_group import Programs
+from cnnsweep.training.learner_group import LearnerGroup
 from cnnsweep.types import Run, RunGroup, RunOutcome, RunStatus
 
 
 @dataclass(slots=True)
-class Member:
+class SlotState:
     """A run of a slot, and its progress."""
 
     run: Run
@@ -25,7 +25,7 @@ class Member:
 
 
 @dataclass(slots=True)
-class Lane:
+class TrialSlot:
     """One trajectory in training, at one position of the learner.
 
     Attributes:
@@ -38,7 +38,7 @@ class Lane:
     """
 
     run: Run
-    members: list[Member]
+    members: list[SlotState]
     goal: int | None = None
     epochs_done: int = 0
     checkpoint: LastCheckpoint | None = None
@@ -54,29 +54,33 @@ class Lane:
         return progress + (self.goal or 0)
 
 
-def resume(programs: Programs, position: int, lane: Lane, checkpoints: Mapping[str, LastCheckpoint]) -> None:
+def resume(
+    programs: LearnerGroup, position: int, trial_slot: TrialSlot, checkpoints: Mapping[str, LastCheckpoint]
+) -> None:
     """Restore the checkpoint of the slot's slowest run."""
-    if not lane.members:
+    if not trial_slot.members:
         return
-    for member in lane.members:
+    for member in trial_slot.members:
         if last := checkpoints.get(member.run.id):
             member.epochs_done, member.seconds = last.record.epoch, last.record.run_duration
-    last_of_all = min(lane.members, key=lambda member: member.epochs_done)
-    lane.checkpoint = checkpoints.get(last_of_all.run.id)
-    if lane.checkpoint is not None:
-        lane.epochs_done = lane.checkpoint.record.epoch
-        programs.restore(position, lane.checkpoint.weights, lane.checkpoint.optimizer)
+    last_of_all = min(trial_slot.members, key=lambda member: member.epochs_done)
+    trial_slot.checkpoint = checkpoints.get(last_of_all.run.id)
+    if trial_slot.checkpoint is not None:
+        trial_slot.epochs_done = trial_slot.checkpoint.record.epoch
+        programs.restore(position, trial_slot.checkpoint.weights, trial_slot.checkpoint.optimizer)
 
 
-def start_along(lanes: Sequence[Lane]) -> None:
+def start_along(trial_slots: Sequence[TrialSlot]) -> None:
     """Start slots that only train along with the slowest of the others: their weights change no metric of another."""
-    slowest = min(lane.progress for lane in lanes if lane.members)
-    for lane in lanes:
-        if not lane.members:
-            lane.epochs_done = lane.epoch_at(slowest)
+    slowest = min(trial_slot.progress for trial_slot in trial_slots if trial_slot.members)
+    for trial_slot in trial_slots:
+        if not trial_slot.members:
+            trial_slot.epochs_done = trial_slot.epoch_at(slowest)
 
 
-def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunOutcome]) -> list[RunOutcome]:
+def let_leave(
+    programs: LearnerGroup, trial_slots: list[TrialSlot], outcomes: Mapping[str, RunOutcome]
+) -> list[RunOutcome]:
     """Remove ended runs from their slots, and slots without runs from learner and list.
 
     Args:
@@ -85,40 +89,45 @@ def let_leave(programs: Programs, lanes: list[Lane], outcomes: Mapping[str, RunO
     Returns:
         The outcomes of the removed runs.
     """
-    slowest = min((lane.progress for lane in lanes if lane.members), default=0)
+    slowest = min((trial_slot.progress for trial_slot in trial_slots if trial_slot.members), default=0)
     ended = []
     staying = []
-    for position, lane in enumerate(lanes):
-        for member in list(lane.members):
+    for position, trial_slot in enumerate(trial_slots):
+        for member in list(trial_slot.members):
             outcome = outcomes.get(member.run.id)
             is_interrupted = outcome is not None and outcome.status is RunStatus.INTERRUPTED
-            if lane.progress > slowest and not is_interrupted:
+            if trial_slot.progress > slowest and not is_interrupted:
                 continue  # slots ahead keep their position until the others have caught up
             if member.is_complete and (outcome is None or outcome.status is not RunStatus.DIVERGED):
                 outcome = RunOutcome(member.run.id, RunStatus.FINISHED)
-            elif outcome is None and lane.goal is not None and member.epochs_done >= lane.goal:
+            elif outcome is None and trial_slot.goal is not None and member.epochs_done >= trial_slot.goal:
                 outcome = RunOutcome(member.run.id, RunStatus.WAITING)
             if outcome is not None:
                 ended.append(outcome)
-                lane.members.remove(member)
-        if lane.members or lane.along > lane.epochs_done:
+                trial_slot.members.remove(member)
+        if trial_slot.members or trial_slot.along > trial_slot.epochs_done:
             staying.append(position)
-    if not any(lane.members for lane in lanes):
+    if not any(trial_slot.members for trial_slot in trial_slots):
         staying.clear()  # no run is left to train along with
-    if 0 < len(staying) < len(lanes):
+    if 0 < len(staying) < len(trial_slots):
         programs.keep(staying)
-    lanes[:] = [lanes[position] for position in staying]
+    trial_slots[:] = [trial_slots[position] for position in staying]
     return ended
 
 
-def at_progress(lanes: Sequence[Lane], progress: int) -> list[Member]:
+def at_progress(trial_slots: Sequence[TrialSlot], progress: int) -> list[SlotState]:
     """Return the runs at exactly this progress."""
-    return [member for lane in lanes for member in lane.members if member.epochs_done == lane.epoch_at(progress)]
+    return [
+        member
+        for trial_slot in trial_slots
+        for member in trial_slot.members
+        if member.epochs_done == trial_slot.epoch_at(progress)
+    ]
 
 
-def common_epoch(lanes: Sequence[Lane]) -> int | None:
+def common_epoch(trial_slots: Sequence[TrialSlot]) -> int | None:
     """Return the epoch of all runs, or None if some are ahead of others."""
-    epochs = {member.epochs_done for lane in lanes for member in lane.members}
+    epochs = {member.epochs_done for trial_slot in trial_slots for member in trial_slot.members}
     return epochs.pop() if len(epochs) == 1 else None
 
 
@@ -131,10 +140,10 @@ def only(group: RunGroup, run_ids: Collection[str]) -> RunGroup:
     return dataclasses.replace(group, programs=tuple(program for program in left if program))
 
 
-def interruption_of_all(lanes: Sequence[Lane]) -> dict[str, RunOutcome]:
+def interruption_of_all(trial_slots: Sequence[TrialSlot]) -> dict[str, RunOutcome]:
     """Return the outcome of every run, by id, when the user stops the sweep."""
     return {
         member.run.id: RunOutcome(member.run.id, RunStatus.INTERRUPTED, f"interrupted after epoch {member.epochs_done}")
-        for lane in lanes
-        for member in lane.members
+        for trial_slot in trial_slots
+        for member in trial_slot.members
     }

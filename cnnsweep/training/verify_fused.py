@@ -9,9 +9,9 @@ from torch import Tensor
 
 from cnnsweep.errors import FusionError
 from cnnsweep.seeding import kept_generators
-from cnnsweep.training.data_module import TrainingTask, training_batches
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram, Program, forward_seed
+from cnnsweep.training.data_module import DataModule, training_batches
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.types import Run
 
 _IMAGES = 8  # of a real batch, for each run
@@ -22,7 +22,7 @@ _TOLERANCE = 1e-6
 _TOLERANCE_FP32 = 1e-2  # where the device has no float64
 
 
-def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
+def check_fused(runs: Sequence[Run], task: DataModule) -> None:
     """Compare a step of the fused learner with each run's own: losses, gradients, weights after it, evaluation.
 
     Both compute in float64 on some images of the first real batch, dropout and augmentation included.
@@ -36,14 +36,14 @@ def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
     images, labels = images[:_IMAGES], labels[:, :_IMAGES]
     channels = task.images.image_shape[0]
     with kept_generators(task.device):
-        fused = FusedProgram(runs, *about)
+        fused = FusedLearner(runs, *about)
         losses = _step(fused, runs, images, labels)
         first = [(images[:count, :channels], labels[0, :count]) for count in (_IMAGES, _FEWER_IMAGES)]
         measured = [fused.measure(*batch)[0] for batch in first]  # evaluation shows all runs the same images
         for position, run in enumerate(runs):
             copy = position * len(labels) // len(runs)
             own = images[:, copy * channels : (copy + 1) * channels]
-            plain = PlainProgram(run, *about)
+            plain = SingleLearner(run, *about)
             loss = _step(plain, [run], own, labels[copy : copy + 1])
             try:
                 _compare("loss", {"": losses[position]}, {"": loss[0]}, tolerance)
@@ -53,13 +53,13 @@ def check_fused(runs: Sequence[Run], task: TrainingTask) -> None:
                     expected, _ = plain.measure(*batch)
                     _compare("loss in evaluation", {"": losses_of[position]}, {"": expected[0]}, tolerance)
             except FusionError:
-                again = _step(PlainProgram(run, *about), [run], own, labels[copy : copy + 1])
+                again = _step(SingleLearner(run, *about), [run], own, labels[copy : copy + 1])
                 if not torch.allclose(again, loss, rtol=tolerance, equal_nan=True):
                     raise FusionError("alone it gives other values each time, with equal seeds") from None
                 raise
 
 
-def _step(program: Program, runs: Sequence[Run], images: Tensor, labels: Tensor) -> Tensor:
+def _step(program: Learner, runs: Sequence[Run], images: Tensor, labels: Tensor) -> Tensor:
     rates = [run.hyperparameters.lr for run in runs]
     losses, _ = program.train_step(images.clone(), labels, rates, [forward_seed(run, 1, 0) for run in runs])
     return losses

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
 from cnnsweep.errors import FolderError
-from cnnsweep.storage.writer import Recorder
+from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.trackers.base import Tracker, TrackerContext
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 
@@ -22,11 +22,11 @@ class CallbackList(Callback):
 
     def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
         self.error: Exception | None = None
-        self._writer: Recorder | None = None
+        self._writer: SweepWriter | None = None
         self._trackers: list[Callback] = []
         self._others = list(callbacks)
 
-    def add_first(self, writer: Recorder, trackers: Sequence[Tracker], followed: TrackerContext) -> None:
+    def add_first(self, writer: SweepWriter, trackers: Sequence[Tracker], followed: TrackerContext) -> None:
         """Add the writer and the trackers before the others, and set the trackers up.
 
         Args:

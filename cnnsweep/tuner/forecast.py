@@ -18,24 +18,24 @@ from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.errors import ModelError
 from cnnsweep.executors.base import TASK, Executor, ExecutorSetup
-from cnnsweep.executors.factory import Workforce, describe_places, executor_config
-from cnnsweep.executors.options import Staff
+from cnnsweep.executors.factory import ExecutorFactory, describe_slots, executor_config
+from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.executors.pool import PoolExecutor
 from cnnsweep.models.check import count_parameters, notes_on_models
-from cnnsweep.planning.batching import family, runs_of_a_kind, split_evenly, split_in_step
+from cnnsweep.planning.batching import family, runs_of_a_kind, split_evenly, split_lockstep
 from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.planning.simulation import Conditions, simulate
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import SweepHistory, read_history
+from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.training.autotune import seconds_together
-from cnnsweep.training.data_module import TrainingTask, foresee_single_images, make_training_task
+from cnnsweep.training.data_module import DataModule, foresee_single_images, make_data_module
 from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.training.memory_estimate import run_bytes
 from cnnsweep.tuner.group_cache import Fuse, PlannedGroup
-from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_load, keeps_in_step
-from cnnsweep.tuner.sampling import Asker
+from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_job, keeps_lockstep
+from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run, RunGroup, Trajectory
 
 _MOST_KINDS = 5  # of groups whose steps are measured while all places train; others follow from these
@@ -50,7 +50,7 @@ class ForecastOptions:
     data_root: Path
     fuse: Fuse
     max_runs: int
-    staff: Staff = field(default_factory=Staff)
+    executor_options: ExecutorOptions = field(default_factory=ExecutorOptions)
     loading: Callable[[str, int, int], None] | None = None
 
 
@@ -60,11 +60,11 @@ class _Known:
 
     Attributes:
         to_come: how many runs a search will choose later.
-        note: see `Asker.space_note`.
+        note: see `TrialSource.space_note`.
         epochs_done: of the missing ones, by id.
     """
 
-    history: SweepHistory
+    history: SweepState
     runs: tuple[Run, ...]
     to_come: int
     note: str | None
@@ -81,10 +81,10 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
     known = _known_runs(spec, options)
     keep_freed_memory()
     threads = torch.get_num_threads()
-    places = executor_config(options.staff).choose_places(choose_devices(spec.device), known.history)
-    torch.set_num_threads(places[0].threads)
+    slots = executor_config(options.executor_options).choose_slots(choose_devices(spec.device), known.history)
+    torch.set_num_threads(slots[0].threads)
     try:
-        return _measure(spec, options, known, places)
+        return _measure(spec, options, known, slots)
     finally:
         torch.set_num_threads(threads)
 
@@ -98,55 +98,55 @@ def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float
         CnnSweepError: the sweep or its devices are not fit for training.
     """
     known = _known_runs(spec, options)
-    places = executor_config(options.staff).choose_places(choose_devices(spec.device), known.history)
-    in_step = keeps_in_step(spec)
+    slots = executor_config(options.executor_options).choose_slots(choose_devices(spec.device), known.history)
+    lockstep = keeps_lockstep(spec)
     missing, epochs_done = known.missing, known.epochs_done
     size = options.fuse if isinstance(options.fuse, int) else 1
     kinds = runs_of_a_kind(missing, epochs_done)
     if options.fuse == OFF:
         kinds = [[(run,) for runs in kind for run in runs] for kind in kinds]
     groups: list[RunGroup] = []
-    if in_step:
+    if lockstep:
         families: dict[str, list[list[Trajectory]]] = {}
         for kind in kinds:
             families.setdefault(family(kind[0][0]), []).append(kind)
-        groups = [group for of_family in families.values() for group in split_in_step(of_family, size)]
+        groups = [group for of_family in families.values() for group in split_lockstep(of_family, size)]
     else:
         groups = [group for kind in kinds for group in split_evenly(kind, size)]
     # As if an epoch were a single step.
     costs = [GroupCost(group, "as given", group_seconds(group, seconds, 1, 0, epochs_done), None) for group in groups]
-    return _forecast(spec, known, places, costs, None, Conditions({}), given_s=seconds)
+    return _forecast(spec, known, slots, costs, None, Conditions({}), given_s=seconds)
 
 
 def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
     runs = expand_runs(spec, options.max_runs).runs
-    asker = Asker(spec)
-    history = read_history(SweepPaths(options.folder).journal)
-    runs = (*runs, *asker.known_runs(history))
-    asked = asker.ask(history, runs)  # what a search would begin with stands for what it will ask for later
-    to_come = asker.runs_to_come(history)
+    trial_source = TrialSource(spec)
+    history = read_state(SweepPaths(options.folder).journal)
+    runs = (*runs, *trial_source.known_runs(history))
+    asked = trial_source.ask(history, runs)  # what a search would begin with stands for what it will ask for later
+    to_come = trial_source.runs_to_come(history)
     if asked is not None:
         runs, to_come = (*runs, *asked.runs), to_come - len(asked.runs)
     begun = history.runs
     missing = tuple(run for run in runs if run.id not in begun or not begun[run.id].status.is_final)
     epochs_done = {run.id: len(begun[run.id].records) for run in missing if run.id in begun}
-    return _Known(history, runs, to_come, asker.space_note, missing, epochs_done)
+    return _Known(history, runs, to_come, trial_source.space_note, missing, epochs_done)
 
 
-def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: Sequence[Place]) -> Forecast:
+def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Sequence[Slot]) -> Forecast:
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
     about = dataset.train.image_shape, len(dataset.classes)
     parameters = count_parameters(known.runs, *about)
-    task = make_training_task(spec, dataset, torch.device(places[0].device))
+    task = make_data_module(spec, dataset, torch.device(slots[0].device))
     missing = known.missing
     foreseen = foresee_single_images(missing, task)
-    in_step = keeps_in_step(spec)
-    setup = ExecutorSetup(task, tuple(places), in_step, info=lambda _: None, warning=lambda _: None)
-    workforce = Workforce(executor_config(options.staff), setup)
-    with contextlib.closing(workforce):
-        executor = workforce.executor
+    lockstep = keeps_lockstep(spec)
+    setup = ExecutorSetup(task, tuple(slots), lockstep, info=lambda _: None, warning=lambda _: None)
+    executor_factory = ExecutorFactory(executor_config(options.executor_options), setup)
+    with contextlib.closing(executor_factory):
+        executor = executor_factory.executor
         startup_s = 0.0
         if isinstance(executor, PoolExecutor) and missing:
             began = time.perf_counter()
@@ -160,22 +160,22 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, places: S
             options.fuse,
             lambda _: None,
             measure_all=True,
-            in_step=in_step,
+            lockstep=lockstep,
             executor=executor,
         )
-        planned = _while_all_train(planned, places, executor)
+        planned = _while_all_train(planned, slots, executor)
     costs = [_cost(one, task, known) for one in planned]
-    tasks = {place: make_training_task(spec, dataset, torch.device(place.device)) for place in set(places)}
-    conditions = Conditions(_speeds(planned, places, tasks), startup_s)
+    tasks = {place: make_data_module(spec, dataset, torch.device(place.device)) for place in set(slots)}
+    conditions = Conditions(_speeds(planned, slots, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
     notes = [*notes_on_models([run.model for run in known.runs], *about), *foreseen]
-    return _forecast(spec, known, places, costs, disk, conditions, data=data, notes=notes)
+    return _forecast(spec, known, slots, costs, disk, conditions, data=data, notes=notes)
 
 
 def _forecast(
     spec: SweepSpec,
     known: _Known,
-    places: Sequence[Place],
+    slots: Sequence[Slot],
     costs: Sequence[GroupCost],
     disk: int | None,
     conditions: Conditions,
@@ -185,26 +185,26 @@ def _forecast(
 ) -> Forecast:
     forecast = Forecast(
         name=spec.name,
-        device=describe_places(places),
+        device=describe_slots(slots),
         done=len(known.runs) - len(known.missing),
         to_come=known.to_come,
         stops_early=spec.early_stop is not None,
         groups=tuple(costs),
         measured_disk_bytes=disk,
         epochs_done=known.epochs_done,
-        in_step=keeps_in_step(spec),
-        places=tuple(places),
+        lockstep=keeps_lockstep(spec),
+        slots=tuple(slots),
         given_s=given_s,
         data=data,
         notes=(*([] if known.note is None else [known.note]), *notes),
     )
-    if len(places) == 1 or all(cost.seconds is None for cost in costs):
+    if len(slots) == 1 or all(cost.seconds is None for cost in costs):
         return forecast
-    return dataclasses.replace(forecast, schedule=simulate(forecast.loads, places, conditions, forecast.epochs_done))
+    return dataclasses.replace(forecast, schedule=simulate(forecast.jobs, slots, conditions, forecast.epochs_done))
 
 
-def _cost(one: PlannedGroup, task: TrainingTask, known: _Known) -> GroupCost:
-    seconds = foreseen_load(one, task, known.epochs_done).seconds
+def _cost(one: PlannedGroup, task: DataModule, known: _Known) -> GroupCost:
+    seconds = foreseen_job(one, task, known.epochs_done).seconds
     run = one.group.runs[0]
     try:
         memory = len(one.group.trajectories) * run_bytes(run, task)
@@ -213,11 +213,9 @@ def _cost(one: PlannedGroup, task: TrainingTask, known: _Known) -> GroupCost:
     return GroupCost(one.group, one.why, seconds, memory)
 
 
-def _while_all_train(
-    planned: Sequence[PlannedGroup], places: Sequence[Place], executor: Executor
-) -> list[PlannedGroup]:
+def _while_all_train(planned: Sequence[PlannedGroup], slots: Sequence[Slot], executor: Executor) -> list[PlannedGroup]:
     """Return the groups with what their steps take while all places train, where several share a device."""
-    is_shared = len({place.device for place in places}) < len(places)
+    is_shared = len({place.device for place in slots}) < len(slots)
     if not is_shared or not isinstance(executor, PoolExecutor):
         return list(planned)
     measured: dict[tuple[str, int], float] = {}
@@ -241,13 +239,11 @@ def _while_all_train(
     return [dataclasses.replace(one, step_s=steady(one)) for one in planned]
 
 
-def _speeds(
-    planned: Sequence[PlannedGroup], places: Sequence[Place], tasks: dict[Place, TrainingTask]
-) -> dict[str, float]:
+def _speeds(planned: Sequence[PlannedGroup], slots: Sequence[Slot], tasks: dict[Slot, DataModule]) -> dict[str, float]:
     """Return how fast each kind of place trains a run, against the first."""
-    kinds = {place.kind: place for place in places}
+    kinds = {place.kind: place for place in slots}
     if not planned or len(kinds) == 1:
         return {}
     run = planned[0].group.runs[0]
     step_s = {kind: seconds_together([run], tasks[place]) for kind, place in kinds.items()}
-    return {kind: step_s[places[0].kind] / seconds for kind, seconds in step_s.items()}
+    return {kind: step_s[slots[0].kind] / seconds for kind, seconds in step_s.items()}

@@ -33,4 +33,4 @@ class FunctionCallback(Callback):
 
 def _row(run: Run, record: EpochRecord) -> Mapping[str, Any]:
     """Return a row as in `results.csv`."""
-    return epoch_row(run.name, record, tuple(record.metrics), run.settings)
+    return epoch_row(run.name, record, tuple(record.metrics), run.params)

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 
 from cnnsweep.planning.batching import family
-from cnnsweep.planning.stage import TO_THE_ENDS, Leg
-from cnnsweep.storage.state import RememberedGroup, RememberedWay, SweepHistory
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.planning.stage import TO_THE_ENDS, Stage
+from cnnsweep.storage.state import RememberedGroup, RememberedWay, SweepState
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import Run, RunGroup
 
 Fuse = str | int  # auto, off, or the largest number of runs in a group
@@ -35,7 +35,7 @@ class PlannedGroup:
 
 
 def conditions(
-    task: TrainingTask, fuse: Fuse, *, in_step: bool = False, leg: Leg = TO_THE_ENDS, places: int = 1
+    task: DataModule, fuse: Fuse, *, lockstep: bool = False, stage: Stage = TO_THE_ENDS, slots: int = 1
 ) -> dict[str, Any]:
     """Return under what a choice of groups holds.
 
@@ -44,9 +44,9 @@ def conditions(
         places: how many groups train at once.
     """
     return {
-        **({"places": places} if places > 1 else {}),
-        **({"in_step": True} if in_step else {}),
-        **leg.mark,
+        **({"places": slots} if slots > 1 else {}),
+        **({"in_step": True} if lockstep else {}),
+        **stage.mark,
         "fuse": fuse,
         "device": str(task.device),
         "machine": platform.machine(),
@@ -56,7 +56,7 @@ def conditions(
 
 
 def event_from_groups(
-    planned: Sequence[PlannedGroup], under: Mapping[str, Any], leg: Leg = TO_THE_ENDS
+    planned: Sequence[PlannedGroup], under: Mapping[str, Any], stage: Stage = TO_THE_ENDS
 ) -> dict[str, Any]:
     """Return the fields of the journal's `planned` event."""
     groups = [
@@ -71,8 +71,10 @@ def event_from_groups(
         }
         for one in planned
     ]
-    goals = {"goals": dict(leg.goals)} if leg.mixes_epochs else {}  # else one epoch, which the conditions have
-    return {"conditions": dict(under), "groups": groups, **goals}
+    stop_epochs = (
+        {"goals": dict(stage.stop_epochs)} if stage.mixed_epochs else {}
+    )  # else one epoch, which the conditions have
+    return {"conditions": dict(under), "groups": groups, **stop_epochs}
 
 
 def _way_to_json(way: RememberedWay) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _way_to_json(way: RememberedWay) -> dict[str, Any]:
 
 
 def repeated_groups(
-    missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any], everyone: Sequence[Run]
+    missing: Sequence[Run], history: SweepState, under: Mapping[str, Any], everyone: Sequence[Run]
 ) -> list[PlannedGroup]:
     """Return the groups of runs that have lost epochs which others of their groups have, and have ended with.
 
@@ -121,12 +123,12 @@ def repeated_groups(
 
 
 def remembered_groups(
-    missing: Sequence[Run], history: SweepHistory, under: Mapping[str, Any], goals: Mapping[str, int]
+    missing: Sequence[Run], history: SweepState, under: Mapping[str, Any], stop_epochs: Mapping[str, int]
 ) -> list[PlannedGroup]:
     """Return what is left of the groups that were chosen under the same conditions.
 
     Args:
-        goals: of the leg, see `Leg`.
+        goals: of the leg, see `Stage`.
     """
     by_id = {run.id: run for run in missing}
     planned = []
@@ -139,7 +141,7 @@ def remembered_groups(
         ]
         left = [tuple(runs for runs in trajectories if runs) for trajectories in programs]
         if any(left):
-            group = RunGroup(tuple(program for program in left if program), remembered.is_threaded, goals)
+            group = RunGroup(tuple(program for program in left if program), remembered.is_threaded, stop_epochs)
             planned.append(PlannedGroup(group, remembered.why, remembered.step_s))
     return planned
 
@@ -149,8 +151,8 @@ def without_torn(remembered: Sequence[PlannedGroup], missing: Sequence[Run]) -> 
     kept = list(remembered)
     while True:
         known = {run.id for one in kept for run in one.group.runs}
-        torn = {run.configuration for run in missing if run.id not in known}
-        whole = [one for one in kept if not any(run.configuration in torn for run in one.group.runs)]
+        torn = {run.trial_id for run in missing if run.id not in known}
+        whole = [one for one in kept if not any(run.trial_id in torn for run in one.group.runs)]
         if len(whole) == len(kept):
             return kept
         kept = whole

@@ -17,14 +17,14 @@ from cnnsweep.errors import CnnSweepError, ExecutionError, FusionError
 from cnnsweep.executors.base import TASK, Executor
 from cnnsweep.executors.inline import InProcessExecutor
 from cnnsweep.formatting.numbers import count_text
-from cnnsweep.planning.batching import by_exact_model, family, runs_of_a_kind, split_evenly, split_in_step
+from cnnsweep.planning.batching import by_exact_model, family, runs_of_a_kind, split_evenly, split_lockstep
 from cnnsweep.planning.cost import group_seconds
-from cnnsweep.planning.scheduling import Load
+from cnnsweep.planning.scheduling import Job
 from cnnsweep.planning.split_jobs import cut
-from cnnsweep.planning.stage import TO_THE_ENDS, Leg, without_mark
-from cnnsweep.storage.state import RememberedWay, SweepHistory
-from cnnsweep.training.autotune import ALONE, TOO_SHORT, Calibration, Way, calibrate, seconds_together
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.planning.stage import TO_THE_ENDS, Stage, without_mark
+from cnnsweep.storage.state import RememberedWay, SweepState
+from cnnsweep.training.autotune import ALONE, TOO_SHORT, FusionPlan, TuningResult, autotune, seconds_together
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.memory_estimate import runs_that_fit
 from cnnsweep.training.verify_fused import check_fused
 from cnnsweep.tuner.group_cache import Fuse, PlannedGroup, conditions, remembered_groups, repeated_groups, without_torn
@@ -39,14 +39,14 @@ _REUSED_FOR = 2  # times as many trajectories as a way was chosen for: beyond, a
 
 def choose_groups(
     missing: Sequence[Run],
-    history: SweepHistory,
-    task: TrainingTask,
+    history: SweepState,
+    task: DataModule,
     fuse: Fuse,
     tell: Callable[[str], None],
     *,
     measure_all: bool = False,
-    in_step: bool = False,
-    leg: Leg = TO_THE_ENDS,
+    lockstep: bool = False,
+    stage: Stage = TO_THE_ENDS,
     executor: Executor | None = None,
     everyone: Sequence[Run] = (),
 ) -> list[PlannedGroup]:
@@ -67,30 +67,30 @@ def choose_groups(
             default this process does.
     """
     executor = executor or InProcessExecutor(task)
-    under = conditions(task, fuse, in_step=in_step, leg=leg, places=executor.places)
-    repeated = [] if leg.goals else repeated_groups(missing, history, under, everyone)
+    under = conditions(task, fuse, lockstep=lockstep, stage=stage, slots=executor.slots)
+    repeated = [] if stage.stop_epochs else repeated_groups(missing, history, under, everyone)
     for one in repeated:
         tell(_repeated_in_words(one.group))
     again = {run.id for one in repeated for run in one.group.runs}
     others = [run for run in missing if run.id not in again]
-    remembered = [*repeated, *remembered_groups(others, history, under, leg.goals)]
-    if in_step:
+    remembered = [*repeated, *remembered_groups(others, history, under, stage.stop_epochs)]
+    if lockstep:
         remembered = without_torn(remembered, missing)
     known = {run.id for planned in remembered for run in planned.group.runs}
     new = [run for run in missing if run.id not in known]
     planned: list[PlannedGroup] = []
-    if fuse == OFF and not measure_all and not in_step:
-        planned = _with_goals([PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new], leg)
+    if fuse == OFF and not measure_all and not lockstep:
+        planned = _with_stop_epochs([PlannedGroup(RunGroup.of(((run,),)), "--fuse off") for run in new], stage)
     else:
         epochs_done = {run.id: len(history.runs[run.id].records) for run in new if run.id in history.runs}
         going_on = frozenset(family(run) for one in remembered for run in one.group.runs)
         left = {run.id for run in missing}
-        is_edited = leg == TO_THE_ENDS and any(run_id not in left for run_id in history.runs)
+        is_edited = stage == TO_THE_ENDS and any(run_id not in left for run_id in history.runs)
         planner = _Planner(
-            executor, fuse, under, tell, dict(history.ways), measure_all, in_step, going_on, is_edited=is_edited
+            executor, fuse, under, tell, dict(history.ways), measure_all, lockstep, going_on, is_edited=is_edited
         )
-        kinds = runs_of_a_kind(new, epochs_done, mixes_epochs=leg.mixes_epochs)
-        if in_step:
+        kinds = runs_of_a_kind(new, epochs_done, mixed_epochs=stage.mixed_epochs)
+        if lockstep:
             families: dict[str, list[list[Trajectory]]] = {}
             for kind in kinds:
                 families.setdefault(family(kind[0][0]), []).append(kind)
@@ -98,30 +98,30 @@ def choose_groups(
         else:
             planned += [one for kind in kinds for one in planner.plan([kind])]
         whole = len(planned)
-        planned = _cut(_with_goals(planned, leg), executor.places, task, epochs_done, in_step=in_step)
+        planned = _cut(_with_stop_epochs(planned, stage), executor.slots, task, epochs_done, lockstep=lockstep)
         if len(planned) > whole:
-            tell(f"{count_text(whole, 'group')} cut into {len(planned)}: {executor.places} train at once")
+            tell(f"{count_text(whole, 'group')} cut into {len(planned)}: {executor.slots} train at once")
     place = {run.id: number for number, run in enumerate(missing)}
-    first_places = [min(place[run.id] for run in one.group.runs) for one in [*remembered, *planned]]
+    first_slots = [min(place[run.id] for run in one.group.runs) for one in [*remembered, *planned]]
     # A group whose first runs have ended keeps its turn: what a rule finds depends on who trains before whom.
-    turns = [*itertools.accumulate(first_places[: len(remembered)], max), *first_places[len(remembered) :]]
+    turns = [*itertools.accumulate(first_slots[: len(remembered)], max), *first_slots[len(remembered) :]]
     return [one for _, one in sorted(zip(turns, [*remembered, *planned], strict=True), key=lambda pair: pair[0])]
 
 
-def keeps_in_step(spec: SweepSpec) -> bool:
+def keeps_lockstep(spec: SweepSpec) -> bool:
     """True for a sweep whose settings are judged after every epoch by what several runs of each have come to.
 
     At rungs they wait for each other anyway.
     """
-    judges_every_epoch = spec.early_stop is not None and not spec.early_stop.has_rungs
-    return judges_every_epoch and bool({"seed", "fold"} & set(columns_that_vary(spec)))
+    decides_every_epoch = spec.early_stop is not None and not spec.early_stop.has_rungs
+    return decides_every_epoch and bool({"seed", "fold"} & set(columns_that_vary(spec)))
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
     """Fusion plan of a family, its measurement, if any, and a flag for a new one."""
 
-    calibration: Calibration
+    calibration: TuningResult
     most: int | None = None  # as many trajectories fit into memory
     way: RememberedWay | None = None
     is_new: bool = True
@@ -137,7 +137,7 @@ class _Planner:
     tell: Callable[[str], None]
     ways: dict[str, RememberedWay]
     measure_all: bool
-    in_step: bool
+    lockstep: bool
     going_on: frozenset[str]  # families of runs whose groups the journal remembers
     is_edited: bool  # others have ended before, with which a newcomer might have trained
 
@@ -153,13 +153,13 @@ class _Planner:
             exact = by_exact_model(list(itertools.chain(*kinds)))
             if len(exact) > 1:  # its dropout changes more than what is drawn
                 return [one for part in exact for one in self.plan(_of_each_kind(kinds, part))]
-            choice = _Choice(Calibration(ALONE, str(error)))
+            choice = _Choice(TuningResult(ALONE, str(error)))
             groups = self._divide(kinds, choice)
         except ExecutionError:
             raise
         except Exception as error:  # the model's own code raises: training tells the story, one run at a time
             cause = str(error) if isinstance(error, CnnSweepError) else f"{type(error).__name__}: {error}"
-            choice = _Choice(Calibration(ALONE, f"trying a step failed: {' '.join(cause.split())}"))
+            choice = _Choice(TuningResult(ALONE, f"trying a step failed: {' '.join(cause.split())}"))
             groups = self._divide(kinds, choice)
         if choice.way is not None:
             self.ways[family(kinds[0][0][0])] = choice.way
@@ -179,8 +179,8 @@ class _Planner:
 
     def _divide(self, kinds: Sequence[Sequence[Trajectory]], choice: _Choice) -> list[RunGroup]:
         way = choice.calibration.way
-        if self.in_step:
-            return split_in_step(kinds, way.size, way.threads, choice.most)
+        if self.lockstep:
+            return split_lockstep(kinds, way.size, way.threads, choice.most)
         (kind,) = kinds
         return split_evenly(kind, way.size, way.threads)
 
@@ -200,12 +200,12 @@ class _Planner:
         if len(kind) == 1 or self.fuse == OFF:
             why = "--fuse off" if self.fuse == OFF else self._why_single(runs[0])
             step_s = self.executor.call(seconds_together, runs[:1], TASK) if self.measure_all else None
-            return _Choice(Calibration(ALONE, why, step_s))
+            return _Choice(TuningResult(ALONE, why, step_s))
         if isinstance(self.fuse, int):
             most = self.executor.call(runs_that_fit, runs[0], TASK)
-            way = Way(min(self.fuse, len(runs), most))
+            way = FusionPlan(min(self.fuse, len(runs), most))
             measured = {way: self.executor.call(seconds_together, runs[: way.size], TASK)} if self.measure_all else {}
-            return _Choice(Calibration(way, f"--fuse {self.fuse}", measured.get(ALONE), measured), most)
+            return _Choice(TuningResult(way, f"--fuse {self.fuse}", measured.get(ALONE), measured), most)
         known = self.ways.get(family(runs[0]))
         if (
             known is not None
@@ -213,12 +213,12 @@ class _Planner:
             and without_mark(known.conditions) == without_mark(self.under)
             and len(kind) <= _REUSED_FOR * known.of
         ):
-            way = Way(known.size, known.threads)
+            way = FusionPlan(known.size, known.threads)
             measured = {} if way == ALONE or known.step_s is None else {way: known.step_s}
-            return _Choice(Calibration(way, known.why, known.alone_s, measured), known.most, known, is_new=False)
+            return _Choice(TuningResult(way, known.why, known.alone_s, measured), known.most, known, is_new=False)
         most = self.executor.call(runs_that_fit, runs[0], TASK)
         epochs = sum(run.hyperparameters.epochs for run in runs)
-        chosen = self.executor.call(_calibrate_within_memory, runs, epochs, TASK, most)
+        chosen = self.executor.call(_autotune_within_memory, runs, epochs, TASK, most)
         if chosen.alone_s is None and chosen != TOO_SHORT:
             return _Choice(chosen, most)  # nothing was measured: the next time is the first
         if chosen.alone_s is None and self.measure_all:
@@ -230,7 +230,7 @@ class _Planner:
         return _Choice(chosen, most, remembered, is_new=known is None or known.why != chosen.why)
 
 
-def foreseen_load(one: PlannedGroup, task: TrainingTask, epochs_done: Mapping[str, int]) -> Load:
+def foreseen_job(one: PlannedGroup, task: DataModule, epochs_done: Mapping[str, int]) -> Job:
     """Return a group with the seconds that it will take, if anything was measured.
 
     Args:
@@ -240,28 +240,28 @@ def foreseen_load(one: PlannedGroup, task: TrainingTask, epochs_done: Mapping[st
     part = task.part(run)  # of several folds, others may have an image less
     steps = len(task.batch_lengths(run))
     seconds = group_seconds(one.group, one.step_s, steps, len(part.validation) / len(part.training), epochs_done)
-    return Load(one.group, seconds)
+    return Job(one.group, seconds)
 
 
 def _cut(
     planned: Sequence[PlannedGroup],
-    places: int,
-    task: TrainingTask,
+    slots: int,
+    task: DataModule,
     epochs_done: Mapping[str, int],
     *,
-    in_step: bool,
+    lockstep: bool,
 ) -> list[PlannedGroup]:
     """Return the groups, divided so that every place has work."""
-    if places == 1:
+    if slots == 1:
         return list(planned)
     origin = {run.id: one for one in planned for run in one.group.runs}
-    loads = [foreseen_load(one, task, epochs_done) for one in planned]
-    parts = cut(loads, places, in_step=in_step)
+    jobs = [foreseen_job(one, task, epochs_done) for one in planned]
+    parts = cut(jobs, slots, lockstep=lockstep)
     return [dataclasses.replace(origin[part.group.runs[0].id], group=part.group) for part in parts]
 
 
-def _with_goals(planned: Sequence[PlannedGroup], leg: Leg) -> list[PlannedGroup]:
-    return [dataclasses.replace(one, group=one.group.up_to(leg.goals)) for one in planned]
+def _with_stop_epochs(planned: Sequence[PlannedGroup], stage: Stage) -> list[PlannedGroup]:
+    return [dataclasses.replace(one, group=one.group.up_to(stage.stop_epochs)) for one in planned]
 
 
 def _of_each_kind(kinds: Sequence[Sequence[Trajectory]], part: Sequence[Trajectory]) -> list[list[Trajectory]]:
@@ -271,12 +271,12 @@ def _of_each_kind(kinds: Sequence[Sequence[Trajectory]], part: Sequence[Trajecto
     return [kind for kind in left if kind]
 
 
-def _calibrate_within_memory(runs: Sequence[Run], epochs: int, task: TrainingTask, most: int) -> Calibration:
+def _autotune_within_memory(runs: Sequence[Run], epochs: int, task: DataModule, most: int) -> TuningResult:
     while True:
         with contextlib.suppress(torch.OutOfMemoryError, MemoryError):
-            return calibrate(runs, epochs, task, most)
+            return autotune(runs, epochs, task, most)
         if most <= 1:
-            return Calibration(ALONE, "a group does not fit into memory")
+            return TuningResult(ALONE, "a group does not fit into memory")
         most = min(most, len(runs)) // 2
 
 
@@ -286,7 +286,7 @@ def _repeated_in_words(group: RunGroup) -> str:
     return f"{runs} with lost epochs in the old group: {along} that {verbs} along, for every bit to be as it was"
 
 
-def _in_words(groups: Sequence[RunGroup], choice: Calibration) -> str:
+def _in_words(groups: Sequence[RunGroup], choice: TuningResult) -> str:
     run = groups[0].runs[0]
     count = sum(len(group.runs) for group in groups)
     what = f"{count_text(count, 'run')} of {run.model.name}, batch size {run.hyperparameters.batch_size}"

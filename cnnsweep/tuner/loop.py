@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 
-from cnnsweep.executors.factory import Workforce
-from cnnsweep.planning.scheduling import Costs, Load
-from cnnsweep.planning.stage import TO_THE_ENDS, Leg
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.executors.factory import ExecutorFactory
+from cnnsweep.planning.scheduling import CostModel, Job
+from cnnsweep.planning.stage import TO_THE_ENDS, Stage
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.tuner.group_cache import Fuse, PlannedGroup, conditions
-from cnnsweep.tuner.grouping import choose_groups, foreseen_load
+from cnnsweep.tuner.grouping import choose_groups, foreseen_job
 from cnnsweep.tuner.training_events import TrainingEvents
 from cnnsweep.tuner.trials import TrialQueue
 from cnnsweep.types import Run
@@ -33,12 +33,12 @@ class Tuner:
         self,
         trials: TrialQueue,
         suggest: Callable[[], bool],
-        task: TrainingTask,
-        executors: Workforce,
+        task: DataModule,
+        executors: ExecutorFactory,
         events: TrainingEvents,
         *,
         fuse: Fuse,
-        in_step: bool,
+        lockstep: bool,
     ) -> None:
         self._trials = trials
         self._suggest = suggest
@@ -48,7 +48,7 @@ class Tuner:
         self._pruner = events.pruner
         self._history = events.writer.history
         self._fuse = fuse
-        self._in_step = in_step
+        self._lockstep = lockstep
         self._active: list[Run] = []  # that are to train on
 
     def run(self) -> None:
@@ -66,21 +66,21 @@ class Tuner:
                     self._executors.executor.execute(jobs, self._events)
                 self._end_stage(stage, runs, due)
 
-    def _stages(self) -> Iterator[tuple[Leg, list[Run]]]:
+    def _stages(self) -> Iterator[tuple[Stage, list[Run]]]:
         """Yield each stage with its runs: the one that the last command left unfinished, then the next ones."""
         self._pruner.add_runs(self._trials.runs)
         self._active = self._trials.pop_pending()
         # A crash may have come between a decision and the end that it means.
         self._remove(self._events.end_pruned(_ids(self._active)))
-        if self._trials.mixes_epochs:
-            unfinished = Leg.in_passing(self._history.leg, self._history.goals)
-            yield unfinished, [run for run in self._active if run.id in unfinished.goals]
+        if self._trials.mixed_epochs:
+            unfinished = Stage.in_passing(self._history.stage, self._history.stop_epochs)
+            yield unfinished, [run for run in self._active if run.id in unfinished.stop_epochs]
             if not self._events.is_stopping:  # a journal of an earlier version has no goals, but runs at a rung
                 self._remove(self._events.prune_waiting(_ids(self._active)))
         while not self._events.is_stopping and self._add_pending():
             self._pruner.add_runs(self._trials.runs)
             stage = self._next_stage()
-            yield stage, [run for run in self._active if not stage.goals or run.id in stage.goals]
+            yield stage, [run for run in self._active if not stage.stop_epochs or run.id in stage.stop_epochs]
 
     def _add_pending(self) -> bool:
         """Add the runs that are to train now, with those of new trials; return whether there are any."""
@@ -92,63 +92,63 @@ class Tuner:
                 return True
         return False
 
-    def _next_stage(self) -> Leg:
+    def _next_stage(self) -> Stage:
         ids = _ids(self._active)
-        if self._trials.mixes_epochs:
-            return Leg.in_passing(self._history.leg + 1, self._pruner.epochs_to_next_look(ids))
+        if self._trials.mixed_epochs:
+            return Stage.in_passing(self._history.stage + 1, self._pruner.epochs_to_next_look(ids))
         rung = self._pruner.next_rung(ids)
         if rung is None:
             return TO_THE_ENDS
-        return Leg.to_rung(rung, [run.id for run in self._active if self._epochs_done(run) <= rung])
+        return Stage.to_rung(rung, [run.id for run in self._active if self._epochs_done(run) <= rung])
 
-    def _jobs(self, runs: Sequence[Run], stage: Leg) -> list[Load]:
+    def _jobs(self, runs: Sequence[Run], stage: Stage) -> list[Job]:
         """Group the runs of a stage, with worker processes if these turn out to be faster, and journal the groups."""
         epochs_done = {run.id: self._epochs_done(run) for run in runs}
 
-        def foresee(planned: PlannedGroup) -> Load:
-            return foreseen_load(planned, self._task, epochs_done)
+        def foresee(planned: PlannedGroup) -> Job:
+            return foreseen_job(planned, self._task, epochs_done)
 
         planned = self._group(runs, stage)
         jobs = list(map(foresee, planned))
-        if self._executors.grow_for(jobs, lambda group, step_s: foresee(PlannedGroup(group, "", step_s))):
+        if self._executors.maybe_scale_out(jobs, lambda group, step_s: foresee(PlannedGroup(group, "", step_s))):
             planned = self._group(runs, stage)
             jobs = list(map(foresee, planned))
-        places = self._executors.executor.places
-        if places > 1:  # the longest first: `watch` takes the order in the journal for that of training
-            costs = Costs(jobs)
+        slots = self._executors.executor.slots
+        if slots > 1:  # the longest first: `watch` takes the order in the journal for that of training
+            costs = CostModel(jobs)
             order = sorted(range(len(jobs)), key=lambda number: -costs.of(jobs[number]))
             planned, jobs = [planned[number] for number in order], [jobs[number] for number in order]
-        under = conditions(self._task, self._fuse, in_step=self._in_step, leg=stage, places=places)
+        under = conditions(self._task, self._fuse, lockstep=self._lockstep, stage=stage, slots=slots)
         self._events.begin_stage(planned, under, stage)
         return [job for job in jobs if any(self._is_due(run, stage) for run in job.group.runs)]
 
-    def _group(self, runs: Sequence[Run], stage: Leg) -> list[PlannedGroup]:
+    def _group(self, runs: Sequence[Run], stage: Stage) -> list[PlannedGroup]:
         return choose_groups(
             runs,
             self._history,
             self._task,
             self._fuse,
             self._events.log_detail,
-            in_step=self._in_step,
-            leg=stage,
+            lockstep=self._lockstep,
+            stage=stage,
             executor=self._executors.executor,
             everyone=self._trials.runs,
         )
 
-    def _end_stage(self, stage: Leg, runs: Sequence[Run], due: Collection[str]) -> None:
+    def _end_stage(self, stage: Stage, runs: Sequence[Run], due: Collection[str]) -> None:
         """Prune the runs of a stage, and keep the survivors."""
-        if not stage.goals and not stage.mixes_epochs:
+        if not stage.stop_epochs and not stage.mixed_epochs:
             self._active = []
             return
         # Of these only: a failed run that is to be tried again has an end until it trains.
         self._remove([run_id for run_id in due if self._history.runs[run_id].status.is_final])
-        if stage.goals and not self._events.is_stopping:
+        if stage.stop_epochs and not self._events.is_stopping:
             self._remove(self._events.prune_waiting(_ids(runs)))
 
-    def _is_due(self, run: Run, stage: Leg) -> bool:
+    def _is_due(self, run: Run, stage: Stage) -> bool:
         """True for a run that is not at its stop epoch, or whose end is not journaled; a crash may leave others."""
         done = self._epochs_done(run)
-        return not stage.goals or done < stage.goals[run.id] or done >= run.hyperparameters.epochs
+        return not stage.stop_epochs or done < stage.stop_epochs[run.id] or done >= run.hyperparameters.epochs
 
     def _epochs_done(self, run: Run) -> int:
         return len(self._history.runs[run.id].records)

@@ -15,9 +15,9 @@ from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import giving_logits
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import SweepHistory
+from cnnsweep.storage.state import SweepState
 from cnnsweep.trackers.base import TRACKERS, Tracker, TrackerContext
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import Run
 
 _SAMPLE_IMAGES = 32
@@ -26,9 +26,9 @@ _SAMPLE_IMAGES = 32
 def make_trackers(
     spec: SweepSpec,
     dataset: Dataset,
-    task: TrainingTask,
+    task: DataModule,
     paths: SweepPaths,
-    history: SweepHistory,
+    history: SweepState,
     facts: Mapping[str, Any],
 ) -> tuple[list[Tracker], TrackerContext]:
     """Return the trackers that a sweep file names, and the sweep as they see it.
@@ -41,7 +41,7 @@ def make_trackers(
     """
     shape, classes = dataset.train.image_shape, len(dataset.classes)
     before = history.sweep
-    known = [run.settings for run in history.runs.values()]  # some maybe of an earlier sweep file
+    known = [run.params for run in history.runs.values()]  # some maybe of an earlier sweep file
 
     def make_model(run: Run) -> nn.Module:
         return giving_logits(build_model(run.model, shape, classes, seed=0), torch.zeros(1, *shape), classes)

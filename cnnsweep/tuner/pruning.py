@@ -12,20 +12,20 @@ from statistics import fmean
 from cnnsweep.formatting.distinct import number_texts
 from cnnsweep.metrics.objective import BEST, Objective
 from cnnsweep.pruners.base import Curve, Pruner, prune
-from cnnsweep.storage.state import RunHistory, SweepHistory
-from cnnsweep.types import EpochRecord, Run, RunStatus, Verdict
+from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.types import EpochRecord, PruneDecision, Run, RunStatus
 
 
-class Judge:
+class PrunerDriver:
     """Calls the pruner for trials whose runs have all come to an epoch.
 
     Decisions follow from the journal alone: the runs, their epochs, and the decisions before.
     """
 
-    def __init__(self, pruner: Pruner | None, history: SweepHistory) -> None:
+    def __init__(self, pruner: Pruner | None, history: SweepState) -> None:
         self._pruner = pruner
         self._history = history
-        self._configuration_of: dict[str, str] = {}  # by run id
+        self._trial_of: dict[str, str] = {}  # by run id
         self._runs: dict[str, list[Run]] = {}  # by configuration
         self._positions: dict[str, int] = {}  # by configuration, in the order of the sweep
         self._curves: dict[str, Curve] = {}
@@ -35,11 +35,11 @@ class Judge:
     def add_runs(self, runs: Iterable[Run]) -> None:
         """Take in runs of the sweep, and what the journal knows of them."""
         for run in runs:
-            if run.id not in self._configuration_of:
-                self._configuration_of[run.id] = run.configuration
-                self._runs.setdefault(run.configuration, []).append(run)
-                self._positions.setdefault(run.configuration, len(self._positions))
-                self._changed[run.configuration] = None
+            if run.id not in self._trial_of:
+                self._trial_of[run.id] = run.trial_id
+                self._runs.setdefault(run.trial_id, []).append(run)
+                self._positions.setdefault(run.trial_id, len(self._positions))
+                self._changed[run.trial_id] = None
                 self._longest = max(self._longest, run.hyperparameters.epochs)
 
     def run_changed(self, run_id: str) -> None:
@@ -47,7 +47,7 @@ class Judge:
 
         Skipping this call makes decisions that a resume would not reproduce.
         """
-        self._changed[self._configuration_of[run_id]] = None
+        self._changed[self._trial_of[run_id]] = None
 
     def epochs_to_next_look(self, run_ids: Iterable[str]) -> dict[str, int]:
         """Return each run's last epoch of the next stage, by run id.
@@ -56,18 +56,18 @@ class Judge:
         others of its trial, as only a crash or a failure leaves it, is left out: it waits for them.
         """
         assert self._pruner is not None, "without rungs no run waits"
-        by_configuration: dict[str, list[str]] = {}
+        by_trial: dict[str, list[str]] = {}
         for run_id in run_ids:
-            by_configuration.setdefault(self._configuration_of[run_id], []).append(run_id)
+            by_trial.setdefault(self._trial_of[run_id], []).append(run_id)
         done: dict[str, int] = {}
         to_go: list[int] = []
-        for configuration, members in by_configuration.items():
+        for trial_id, members in by_trial.items():
             lengths = {run_id: len(self._history.runs[run_id].records) for run_id in members}
             slowest = min(lengths.values())
             done.update((run_id, slowest) for run_id, length in lengths.items() if length == slowest)
-            ends = [run.hyperparameters.epochs for run in self._runs[configuration] if run.id in lengths]
-            rungs = self._pruner.rungs(self._longest, configuration)
-            ahead = [rung for rung in rungs if rung > slowest and self._is_open(configuration, rung, slowest)]
+            ends = [run.hyperparameters.epochs for run in self._runs[trial_id] if run.id in lengths]
+            rungs = self._pruner.rungs(self._longest, trial_id)
+            ahead = [rung for rung in rungs if rung > slowest and self._is_open(trial_id, rung, slowest)]
             to_go += [stop - slowest for stop in (*ahead[:1], *ends) if stop > slowest]
         epochs = min(to_go, default=1)  # 1 for a run that is at its end, but crashed before it noticed
         return {run_id: length + epochs for run_id, length in done.items()}
@@ -80,27 +80,27 @@ class Judge:
         if self._pruner is None or not self._pruner.has_rungs:
             return None
         found = []
-        for configuration in self._configurations(run_ids):
-            under_way = self._under_way(configuration)
-            done, epochs = self._epoch(configuration), max((run.hyperparameters.epochs for run in under_way), default=0)
+        for trial_id in self._trials(run_ids):
+            under_way = self._under_way(trial_id)
+            done, epochs = self._epoch(trial_id), max((run.hyperparameters.epochs for run in under_way), default=0)
             found += [
                 rung
-                for rung in self._pruner.rungs(self._longest, configuration)
-                if done <= rung < epochs and self._is_open(configuration, rung, done)
+                for rung in self._pruner.rungs(self._longest, trial_id)
+                if done <= rung < epochs and self._is_open(trial_id, rung, done)
             ][:1]
         return min(found, default=None)
 
-    def _is_open(self, configuration: str, rung: int, done: int) -> bool:
+    def _is_open(self, trial_id: str, rung: int, done: int) -> bool:
         """True if a rung has no decision, or one that ends runs which, having started over, are yet to come there."""
-        verdict = self._history.verdicts.get((configuration, rung))
-        return verdict is None or (verdict.stops and done < rung)
+        decision = self._history.decisions.get((trial_id, rung))
+        return decision is None or (decision.stops and done < rung)
 
     @property
-    def judges_every_epoch(self) -> bool:
+    def decides_every_epoch(self) -> bool:
         """True for a pruner without rungs."""
         return self._pruner is not None and not self._pruner.has_rungs
 
-    def new_verdicts(self, run_ids: Sequence[str]) -> list[Verdict]:
+    def new_decisions(self, run_ids: Sequence[str]) -> list[PruneDecision]:
         """Return the pruner's decisions about the trials of these runs, which have just ended an epoch.
 
         A trial is due once an epoch, when the last of its runs has come there.
@@ -108,14 +108,14 @@ class Judge:
         if self._pruner is None:
             return []
         due: dict[int, list[str]] = {}
-        for configuration in self._configurations(run_ids):
-            epoch = self._epoch(configuration)
-            if epoch and (configuration, epoch) not in self._history.verdicts:
-                due.setdefault(epoch, []).append(configuration)
+        for trial_id in self._trials(run_ids):
+            epoch = self._epoch(trial_id)
+            if epoch and (trial_id, epoch) not in self._history.decisions:
+                due.setdefault(epoch, []).append(trial_id)
         if not due:
             return []
-        for configuration in self._changed:
-            self._curves[configuration] = self._curve(configuration)
+        for trial_id in self._changed:
+            self._curves[trial_id] = self._curve(trial_id)
         self._changed.clear()
         objective = self._history.objective
         found = [prune(self._pruner, objective, names, self._curves, self._longest) for _, names in sorted(due.items())]
@@ -130,46 +130,46 @@ class Judge:
         if self._pruner is None:  # taken out of the sweep file, so that the runs go on
             return []
         ended = []
-        for configuration in self._configurations(run_ids):
-            for run in self._under_way(configuration):
-                verdict = self._history.verdicts.get((configuration, len(self._history.runs[run.id].records)))
-                if verdict is not None and verdict.stops:
+        for trial_id in self._trials(run_ids):
+            for run in self._under_way(trial_id):
+                decision = self._history.decisions.get((trial_id, len(self._history.runs[run.id].records)))
+                if decision is not None and decision.stops:
                     ended.append(run.id)
         return ended
 
     def why_stopped(self, run_id: str) -> str | None:
         """Return the decision that ends a run after its last epoch, as one line; None if a callback stopped it."""
         run = self._history.runs[run_id]
-        verdict = self._history.verdicts.get((self._configuration_of[run_id], len(run.records)))
-        if verdict is None:
+        decision = self._history.decisions.get((self._trial_of[run_id], len(run.records)))
+        if decision is None:
             return None
         metric = self._history.objective.metric
-        value, threshold = number_texts([verdict.value, verdict.threshold], 4)
-        reached = "has no finite figure" if verdict.value is None else f"is {value}"
-        needed = "" if verdict.threshold is None else f", needed was {threshold}"
-        if verdict.value is not None and verdict.value == verdict.threshold:
+        value, threshold = number_texts([decision.value, decision.threshold], 4)
+        reached = "has no finite figure" if decision.value is None else f"is {value}"
+        needed = "" if decision.threshold is None else f", needed was {threshold}"
+        if decision.value is not None and decision.value == decision.threshold:
             needed = ", not better than that of others which go on"
-        return f"epoch {verdict.epoch}: {metric} {reached}{needed} ({verdict.rule})"
+        return f"epoch {decision.epoch}: {metric} {reached}{needed} ({decision.rule})"
 
-    def _configurations(self, run_ids: Iterable[str]) -> list[str]:
-        return list(dict.fromkeys(self._configuration_of[run_id] for run_id in run_ids))
+    def _trials(self, run_ids: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(self._trial_of[run_id] for run_id in run_ids))
 
-    def _under_way(self, configuration: str) -> list[Run]:
-        runs = [run for run in self._runs[configuration] if not self._history.runs[run.id].status.is_final]
+    def _under_way(self, trial_id: str) -> list[Run]:
+        runs = [run for run in self._runs[trial_id] if not self._history.runs[run.id].status.is_final]
         return [run for run in runs if not _has_diverged(self._history.runs[run.id])]
 
-    def _epoch(self, configuration: str) -> int:
+    def _epoch(self, trial_id: str) -> int:
         """Return the epoch to which all runs that go on have come; 0 if one has not begun, or none goes on."""
-        lengths = [len(self._history.runs[run.id].records) for run in self._under_way(configuration)]
+        lengths = [len(self._history.runs[run.id].records) for run in self._under_way(trial_id)]
         return min(lengths, default=0)
 
-    def _curve(self, configuration: str) -> Curve:
-        runs = [self._history.runs[run.id] for run in self._runs[configuration] if run.id in self._history.runs]
-        curve = average_curve(configuration, runs, self._history.objective)
-        return dataclasses.replace(curve, position=self._positions[configuration])
+    def _curve(self, trial_id: str) -> Curve:
+        runs = [self._history.runs[run.id] for run in self._runs[trial_id] if run.id in self._history.runs]
+        curve = average_curve(trial_id, runs, self._history.objective)
+        return dataclasses.replace(curve, position=self._positions[trial_id])
 
 
-def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Objective) -> Curve:
+def average_curve(trial_id: str, runs: Sequence[RunState], objective: Objective) -> Curve:
     """Return the mean over a trial's runs, as far as all of them have come.
 
     From the epoch in which a run diverged, the mean is not finite: its other seeds and folds were lucky. A run that
@@ -191,7 +191,7 @@ def average_curve(configuration: str, runs: Sequence[RunHistory], objective: Obj
         selected_values = _selected(finite, deciding, objective, diverged_after)
         selected.append([figure for figure, _ in selected_values])
         losses.append([loss for _, loss in selected_values])
-    return Curve(configuration, _means(figures), _means(selected), epochs, _means(losses))
+    return Curve(trial_id, _means(figures), _means(selected), epochs, _means(losses))
 
 
 Selected = tuple[float | None, float | None]  # the metric, and the loss that decides between equal ones
@@ -229,5 +229,5 @@ def _means(columns: Sequence[Sequence[float | None]]) -> tuple[float | None, ...
     return tuple(_mean(figures) for figures in zip(*columns, strict=True))
 
 
-def _has_diverged(run: RunHistory) -> bool:
+def _has_diverged(run: RunState) -> bool:
     return bool(run.records) and run.records[-1].divergence is not None

@@ -15,7 +15,7 @@ from typing import Any
 
 from cnnsweep.config.conditions import is_number
 from cnnsweep.config.dump import as_written, short_name
-from cnnsweep.config.grid import Dimension, Setting, apply_conditions, count_runs, dimensions, is_excluded
+from cnnsweep.config.grid import Dimension, TrialParams, apply_conditions, count_runs, dimensions, is_excluded
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import Identities, make_runs
 from cnnsweep.errors import ResultsError
@@ -25,7 +25,7 @@ from cnnsweep.samplers.random import Random
 from cnnsweep.samplers.space import Dimension as SearchDimension
 from cnnsweep.samplers.space import SearchSpace
 from cnnsweep.storage.atomic_files import to_json
-from cnnsweep.storage.state import AskedRound, RunHistory, SweepHistory
+from cnnsweep.storage.state import RunState, SuggestedRound, SweepState
 from cnnsweep.tuner.pruning import average_curve
 from cnnsweep.types import Choice, ModelChoice, Run, RunStatus
 
@@ -61,12 +61,12 @@ class _Chosen:
 
     known: set[str]
     suggestions: list[Suggestion] = field(default_factory=list)
-    settings: list[Setting] = field(default_factory=list)
-    configurations: list[str] = field(default_factory=list)
+    trials: list[TrialParams] = field(default_factory=list)
+    trial_ids: list[str] = field(default_factory=list)
     useless: list[Suggestion] = field(default_factory=list)
 
 
-class Asker:
+class TrialSource:
     """Source of the trials of a search; a grid has none."""
 
     def __init__(self, spec: SweepSpec) -> None:
@@ -89,7 +89,7 @@ class Asker:
         if self._sampler is not None:
             self._sampler.require_package()
 
-    def known_runs(self, history: SweepHistory) -> tuple[Run, ...]:
+    def known_runs(self, history: SweepState) -> tuple[Run, ...]:
         """Return the runs of all rounds that the journal holds.
 
         Raises:
@@ -119,7 +119,7 @@ class Asker:
             for name, one in self._dimensions.items()
         )
 
-    def runs_to_come(self, history: SweepHistory) -> int:
+    def runs_to_come(self, history: SweepState) -> int:
         """Return the most runs that are still to be suggested."""
         return self._left(history) * self._replicates
 
@@ -132,7 +132,7 @@ class Asker:
         return f"the search asks for {count_text(self._sampler.runs, 'setting')}, but there are only {count} to try"
 
     @property
-    def asks_in_passing(self) -> bool:
+    def is_asynchronous(self) -> bool:
         """True if new trials are suggested in the place of some that have ended, while others still train.
 
         A pruner with rungs leaves few of a round for most of its epochs, and few together train hardly faster than one.
@@ -141,7 +141,7 @@ class Asker:
         has_rungs = self._spec.early_stop is not None and self._spec.early_stop.has_rungs
         return self._sampler is not None and self._sampler.uses_running and has_rungs
 
-    def ask(self, history: SweepHistory, runs: Sequence[Run]) -> Round | None:
+    def ask(self, history: SweepState, runs: Sequence[Run]) -> Round | None:
         """Return the next round, or None where none is due: for a grid, at the end, and while a sampler that learns has
         enough trials under way.
 
@@ -149,7 +149,7 @@ class Asker:
             runs: all of the sweep so far.
         """
         known = (run for run in runs if run.id in history.runs)
-        under_way = {run.configuration for run in known if not history.runs[run.id].status.is_final}
+        under_way = {run.trial_id for run in known if not history.runs[run.id].status.is_final}
         if self._sampler is None:
             return None
         left, size = self._left(history), self._size(self._sampler, history)
@@ -159,27 +159,27 @@ class Asker:
         free = size
         if self._sampler.learns and under_way:
             free -= len(under_way)
-            if not self.asks_in_passing or free < max(1, _REFILL * size):
+            if not self.is_asynchronous or free < max(1, _REFILL * size):
                 return None
         return self._choose(self._sampler, min(left, free), history, runs)
 
-    def _rounds(self, history: SweepHistory) -> list[AskedRound]:
+    def _rounds(self, history: SweepState) -> list[SuggestedRound]:
         """Return the rounds of this search; picks of another space mean nothing here."""
         return [asked for asked in history.rounds if asked.space == self._space]
 
-    def _left(self, history: SweepHistory) -> int:
+    def _left(self, history: SweepState) -> int:
         rounds = self._rounds(history)
         if self._sampler is None or (rounds and not rounds[-1].picks):  # nothing new was left in the space
             return 0
         left = max(self._sampler.runs - sum(len(asked.picks) for asked in rounds), 0)
         if self._listed is None:
             return left
-        known = self._included.union(*(asked.configurations for asked in rounds))
+        known = self._included.union(*(asked.trial_ids for asked in rounds))
         return min(left, len(self._listed - known))
 
     @cached_property
     def _included(self) -> frozenset[str]:
-        return frozenset(map(self._identities.configuration, self._spec.include))
+        return frozenset(map(self._identities.trial_id, self._spec.include))
 
     @cached_property
     def _listed(self) -> frozenset[str] | None:
@@ -189,14 +189,14 @@ class Asker:
         enough = self._sampler.runs + len(self._included)
         listed: set[str] = set()
         for picks in self._every_pick():
-            setting = self._setting(picks)
-            if not is_excluded(self._spec, setting):
-                listed.add(self._identities.configuration(setting))
+            params = self._setting(picks)
+            if not is_excluded(self._spec, params):
+                listed.add(self._identities.trial_id(params))
             if len(listed) >= enough:
                 break
         return frozenset(listed)
 
-    def _size(self, sampler: Sampler, history: SweepHistory) -> int:
+    def _size(self, sampler: Sampler, history: SweepState) -> int:
         """Return the size of a round: all trials, or, where results count, as many as train together."""
         if not sampler.learns:
             return sampler.runs
@@ -206,12 +206,12 @@ class Asker:
             return FIRST_ROUND
         return max(history.most_at_once // self._replicates, 1)
 
-    def _choose(self, sampler: Sampler, count: int, history: SweepHistory, runs: Sequence[Run]) -> Round:
+    def _choose(self, sampler: Sampler, count: int, history: SweepState, runs: Sequence[Run]) -> Round:
         """Draw until there are `count` settings that are neither excluded nor known."""
         rounds = self._rounds(history)
         observations = self._observations(history, runs)
         drawn = rounds[-1].drawn if rounds else 0
-        chosen = _Chosen({run.configuration for run in runs})
+        chosen = _Chosen({run.trial_id for run in runs})
         refused = 0
         while len(chosen.suggestions) < count and refused < _MOST_REFUSED:
             pending = [Observation(one, None, is_pending=True) for one in [*chosen.suggestions, *chosen.useless]]
@@ -228,22 +228,22 @@ class Asker:
         for suggestion in self._every_pick() if refused >= _MOST_REFUSED else ():
             if len(chosen.suggestions) < count:
                 self._take(chosen, suggestion)
-        new = make_runs(self._spec, chosen.settings, {one.name for one in history.runs.values()}).runs
+        new = make_runs(self._spec, chosen.trials, {one.name for one in history.runs.values()}).runs
         event = {"space": self._space, "drawn": drawn, "picks": chosen.suggestions}
-        return Round({**event, "configurations": chosen.configurations}, new)
+        return Round({**event, "configurations": chosen.trial_ids}, new)
 
     def _take(self, chosen: _Chosen, suggestion: Suggestion) -> bool:
         """Choose a setting, unless it is excluded or known."""
-        setting = self._setting(suggestion)
-        if is_excluded(self._spec, setting):
+        params = self._setting(suggestion)
+        if is_excluded(self._spec, params):
             return False
-        configuration = self._identities.configuration(setting)
-        if configuration in chosen.known:
+        trial_id = self._identities.trial_id(params)
+        if trial_id in chosen.known:
             return False
-        chosen.known.add(configuration)
+        chosen.known.add(trial_id)
         chosen.suggestions.append(suggestion)
-        chosen.settings.append(setting)
-        chosen.configurations.append(configuration)
+        chosen.trials.append(params)
+        chosen.trial_ids.append(trial_id)
         return True
 
     def _hash_of_space(self, sampler: Sampler) -> str:
@@ -260,7 +260,7 @@ class Asker:
         # One setting stands for what all have in common, such as data, model, and what the file does not vary.
         some = {name: 0 if one.interval is None else one.interval.at(0.5) for name, one in self._dimensions.items()}
         shape = {
-            "common": self._identities.configuration(self._setting(some)),
+            "common": self._identities.trial_id(self._setting(some)),
             "fixed": {key: _identity(value) for key, value in self._fixed.items() if key in self._spec.when},
             "when": {key: condition.as_written() for key, condition in self._spec.when.items()},
             "exclude": [condition.as_written() for condition in self._spec.exclude],
@@ -289,36 +289,36 @@ class Asker:
         ]
         return (dict(zip(self._dimensions, each, strict=True)) for each in itertools.product(*picks))
 
-    def _setting(self, picks: Suggestion) -> Setting:
+    def _setting(self, picks: Suggestion) -> TrialParams:
         values = dict(self._fixed)
         for name, pick in picks.items():
             values |= self._dimensions[name].at(pick)
         ordered = {key: values[key] for key in self._spec.axes if key in values}
         return apply_conditions(self._spec, ordered)
 
-    def _observations(self, history: SweepHistory, runs: Sequence[Run]) -> list[Observation]:
+    def _observations(self, history: SweepState, runs: Sequence[Run]) -> list[Observation]:
         """Return the observations of all trials of the search, in their order, after those of `include`; each once.
 
         A trial has the runs that the sweep has now: seeds that an edited file no longer names may never have been
         trained.
         """
-        by_configuration: dict[str, list[RunHistory]] = {}
+        by_trial: dict[str, list[RunState]] = {}
         for run in runs:
-            by_configuration.setdefault(run.configuration, []).append(history.runs[run.id])
+            by_trial.setdefault(run.trial_id, []).append(history.runs[run.id])
         suggestion_of: dict[str, Suggestion] = {}
-        for setting in self._spec.include:
-            if (suggestion := self._suggestion(setting)) is not None:
-                suggestion_of.setdefault(self._identities.configuration(setting), suggestion)
+        for params in self._spec.include:
+            if (suggestion := self._suggestion(params)) is not None:
+                suggestion_of.setdefault(self._identities.trial_id(params), suggestion)
         for asked in self._rounds(history):
-            for suggestion, configuration in zip(asked.picks, asked.configurations, strict=True):
-                suggestion_of.setdefault(configuration, suggestion)
+            for suggestion, trial_id in zip(asked.picks, asked.trial_ids, strict=True):
+                suggestion_of.setdefault(trial_id, suggestion)
         return [
-            self._observation(suggestion, configuration, by_configuration.get(configuration, []))
-            for configuration, suggestion in suggestion_of.items()
+            self._observation(suggestion, trial_id, by_trial.get(trial_id, []))
+            for trial_id, suggestion in suggestion_of.items()
         ]
 
-    def _observation(self, suggestion: Suggestion, configuration: str, runs: Sequence[RunHistory]) -> Observation:
-        curve = average_curve(configuration, runs, self._spec.objective)
+    def _observation(self, suggestion: Suggestion, trial_id: str, runs: Sequence[RunState]) -> Observation:
+        curve = average_curve(trial_id, runs, self._spec.objective)
         was_pruned = any(run.status is RunStatus.STOPPED for run in runs)
         is_under_way = any(not run.status.is_final for run in runs)
         by_epoch = {epoch: value for epoch, value in enumerate(curve.selected, start=1) if value is not None}
@@ -326,22 +326,22 @@ class Asker:
         is_pending = is_under_way and value is None
         return Observation(suggestion, value, by_epoch if was_pruned or is_under_way else {}, is_pending)
 
-    def _suggestion(self, setting: Setting) -> Suggestion | None:
+    def _suggestion(self, params: TrialParams) -> Suggestion | None:
         """Return the suggestion that would give a setting, or None if none does."""
         picks: dict[str, float | int] = {}
         for name, dimension in self._dimensions.items():
-            does_not_apply = not any(key in setting for key in dimension.keys) and dimension.keys[0] in self._spec.when
-            pick = 0 if does_not_apply and dimension.interval is None else _pick(dimension, setting)
+            does_not_apply = not any(key in params for key in dimension.keys) and dimension.keys[0] in self._spec.when
+            pick = 0 if does_not_apply and dimension.interval is None else _pick(dimension, params)
             if does_not_apply and dimension.interval is not None:
                 pick = dimension.interval.at(0.5)  # any will do: it is left out of the setting again
             if pick is None:
                 return None
             picks[name] = pick
-        return picks if to_json(_written(self._setting(picks))) == to_json(_written(setting)) else None
+        return picks if to_json(_written(self._setting(picks))) == to_json(_written(params)) else None
 
 
-def _pick(dimension: Dimension, setting: Setting) -> float | int | None:
-    values = [setting.get(key) for key in dimension.keys]
+def _pick(dimension: Dimension, params: TrialParams) -> float | int | None:
+    values = [params.get(key) for key in dimension.keys]
     if dimension.interval is not None:
         value: Any = values[0]
         inside = is_number(value) and dimension.interval.low <= value <= dimension.interval.high
@@ -349,8 +349,8 @@ def _pick(dimension: Dimension, setting: Setting) -> float | int | None:
     return next((n for n, option in enumerate(dimension.options) if list(option) == values), None)
 
 
-def _written(setting: Setting) -> dict[str, Any]:
-    return {key: as_written(value) for key, value in setting.items()}
+def _written(params: TrialParams) -> dict[str, Any]:
+    return {key: as_written(value) for key, value in params.items()}
 
 
 def _identity(value: Any) -> Any:

@@ -10,22 +10,27 @@ from typing import Any
 from cnnsweep.callbacks import INFO
 from cnnsweep.errors import DiskFullError, ExecutionError, FolderError, FolderLostError
 from cnnsweep.formatting.numbers import count_text
-from cnnsweep.planning.stage import TO_THE_ENDS, Leg
+from cnnsweep.planning.stage import TO_THE_ENDS, Stage
 from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.storage.writer import Recorder
+from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.failure_limit import FailureLimit
 from cnnsweep.tuner.group_cache import PlannedGroup, event_from_groups
-from cnnsweep.tuner.pruning import Judge
+from cnnsweep.tuner.pruning import PrunerDriver
 from cnnsweep.tuner.stop_signal import StopRequest
 from cnnsweep.types import Decision, EpochReport, FailureKind, Run, RunGroup, RunOutcome, RunStatus
 
 
 class TrainingEvents:
-    """The `SweepWatcher` of a sweep: keeps the active runs, and stops runs by the pruner's decisions or a signal."""
+    """The `ExecutorCallback` of a sweep: active runs, and their stops by the pruner, a callback or a signal."""
 
     def __init__(
-        self, writer: Recorder, callbacks: CallbackList, stop: StopRequest, pruner: Judge, failures: FailureLimit
+        self,
+        writer: SweepWriter,
+        callbacks: CallbackList,
+        stop: StopRequest,
+        pruner: PrunerDriver,
+        failures: FailureLimit,
     ) -> None:
         self.writer = writer
         self.callbacks = callbacks
@@ -38,7 +43,7 @@ class TrainingEvents:
         self._stage = TO_THE_ENDS
         self._grouped_under: Mapping[str, Any] = {}
         self._is_interrupted = False  # by a callback's decision
-        self.batches_done = callbacks.on_batch_end
+        self.on_batch_end = callbacks.on_batch_end
 
     @property
     def is_interrupted(self) -> bool:
@@ -50,13 +55,13 @@ class TrainingEvents:
         """True if no further group may start."""
         return self.is_interrupted or self.failures.reason is not None
 
-    def begin_stage(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], stage: Leg) -> None:
+    def begin_stage(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], stage: Stage) -> None:
         """Journal the groups of a stage."""
         self._stage = stage
         self._grouped_under = under
         self.writer.record_groups(event_from_groups(planned, under, stage))
 
-    def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
+    def on_group_start(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
         if self.is_stopping:
             return None
         checkpoints = {}
@@ -73,7 +78,7 @@ class TrainingEvents:
                 checkpoints[run.id] = last
         return checkpoints
 
-    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+    def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
         for run in (run for part in parts for run in part.runs):  # until their part starts
             self._running.pop(run.id, None)
         planned = [PlannedGroup(part, f"a larger group failed: {cause}") for part in parts]
@@ -81,7 +86,7 @@ class TrainingEvents:
         self.callbacks.on_group_split(parts, cause)
         self.callbacks.on_log(_split_words(parts, cause))
 
-    def group_lost(self, group: RunGroup, cause: str) -> None:
+    def on_group_lost(self, group: RunGroup, cause: str) -> None:
         for run in group.runs:  # until their group starts again
             self._running.pop(run.id, None)
         self.callbacks.on_group_lost(group, cause)
@@ -91,25 +96,25 @@ class TrainingEvents:
     def log_detail(self, text: str) -> None:
         self.callbacks.on_log(text, INFO)
 
-    def worker_said(self, text: str) -> None:
+    def on_log(self, text: str) -> None:
         self.callbacks.on_log(text)
 
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        return self._pruned(run_ids) if self.pruner.judges_every_epoch else {}
+    def on_resume(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        return self._pruned(run_ids) if self.pruner.decides_every_epoch else {}
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         decisions = self.callbacks.on_epoch_end(reports)
         for report in reports:
             self.pruner.run_changed(report.record.run_id)
         self._is_interrupted |= Decision.INTERRUPT in decisions.values()
         if self.is_interrupted:
             return {report.record.run_id: Decision.INTERRUPT for report in reports}
-        if not self.pruner.judges_every_epoch:
+        if not self.pruner.decides_every_epoch:
             return decisions
         # After a crash some of the group may have been there before, and have nothing to report.
         return {**decisions, **self._pruned(self.writer.history.at_epoch(reports[0].record.epoch, self._running))}
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         if outcome.status is RunStatus.WAITING:
             self._waiting[outcome.run_id] = len(self.writer.history.runs[outcome.run_id].records)
         elif outcome.status is RunStatus.STOPPED:
@@ -130,7 +135,7 @@ class TrainingEvents:
         pruned = self.pruner.stopped(run_ids)
         for run_id in pruned:
             self._waiting.pop(run_id, None)
-            self.run_ended(RunOutcome(run_id, RunStatus.STOPPED))
+            self.on_run_end(RunOutcome(run_id, RunStatus.STOPPED))
         return pruned
 
     def interrupt(self, why: str = "interrupted in the middle of an epoch") -> None:
@@ -140,9 +145,9 @@ class TrainingEvents:
             why: the cause for the active ones.
         """
         for run_id in list(self._running):
-            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, why))
+            self.on_run_end(RunOutcome(run_id, RunStatus.INTERRUPTED, why))
         for run_id, epochs in self._waiting.items():
-            self.run_ended(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
+            self.on_run_end(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
         self._waiting.clear()
 
     @contextmanager
@@ -166,9 +171,9 @@ class TrainingEvents:
             raise
 
     def _pruned(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        decisions = self.pruner.new_verdicts(run_ids)
+        decisions = self.pruner.new_decisions(run_ids)
         if decisions:
-            self.writer.record_verdicts(decisions)
+            self.writer.record_decisions(decisions)
         return dict.fromkeys(self.pruner.stopped(run_ids), Decision.STOP)
 
 

@@ -10,10 +10,10 @@ from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.errors import ModelError, UsageError
 from cnnsweep.models.check import count_parameters, notes_on_models
-from cnnsweep.storage.state import SweepHistory
-from cnnsweep.storage.writer import Recorder
+from cnnsweep.storage.state import SweepState
+from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.training.check_components import check_components
-from cnnsweep.tuner.sampling import Asker
+from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run, RunStatus
 
 
@@ -25,7 +25,7 @@ class TrialQueue:
     """
 
     def __init__(
-        self, spec: SweepSpec, retry_failed: bool, named: Sequence[Run], source: Asker, history: SweepHistory
+        self, spec: SweepSpec, retry_failed: bool, named: Sequence[Run], source: TrialSource, history: SweepState
     ) -> None:
         self._early_stop = spec.early_stop
         self._retry_failed = retry_failed
@@ -39,9 +39,9 @@ class TrialQueue:
         self.runs = _with_known_names({run.id: run for run in (*named, *suggested)}.values(), history)
 
     @property
-    def mixes_epochs(self) -> bool:
+    def mixed_epochs(self) -> bool:
         """True if trials are added while others wait at a rung, so that runs train together at different epochs."""
-        return self._source.asks_in_passing
+        return self._source.is_asynchronous
 
     @property
     def to_come(self) -> int:
@@ -82,7 +82,7 @@ class TrialQueue:
         self._popped.update(run.id for run in pending)
         return pending
 
-    def suggest(self, dataset: Dataset, writer: Recorder, callbacks: Callback) -> bool:
+    def suggest(self, dataset: Dataset, writer: SweepWriter, callbacks: Callback) -> bool:
         """Add the next trials of the sampler, if some are due; return whether they were.
 
         Raises:
@@ -113,7 +113,7 @@ class TrialQueue:
         return not status.is_final or (self._retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
 
 
-def _with_known_names(runs: Iterable[Run], history: SweepHistory) -> tuple[Run, ...]:
+def _with_known_names(runs: Iterable[Run], history: SweepState) -> tuple[Run, ...]:
     """A run keeps its folder, though an edited sweep file would name it differently."""
     known = history.runs
     return tuple(dataclasses.replace(run, name=known[run.id].name) if run.id in known else run for run in runs)

@@ -15,8 +15,8 @@ from cnnsweep.analysis.chart_importance import importance_chart, interaction_cha
 from cnnsweep.analysis.chart_learning import learning_charts
 from cnnsweep.analysis.chart_parallel import UNUSED_AT, parallel_chart
 from cnnsweep.analysis.chart_stopping import stopping_chart
-from cnnsweep.analysis.configurations import group_settings
 from cnnsweep.analysis.run_evaluation import RunEvaluation
+from cnnsweep.analysis.trials import group_trials
 
 
 def many(count: int) -> dict:
@@ -29,7 +29,7 @@ def many(count: int) -> dict:
 
 def test_learning_curves_are_of_the_best_five_and_a_part_of_the_others(tmp_path: Path) -> None:
     results = load(tmp_path, many(405))
-    charts = learning_charts(results, group_settings(results))
+    charts = learning_charts(results, group_trials(results))
     assert [chart.metric for chart in charts] == ["val_accuracy", "val_loss"]
     first = charts[0]
     assert [curve.place for curve in first.curves] == [1, 2, 3, 4, 5]
@@ -38,27 +38,27 @@ def test_learning_curves_are_of_the_best_five_and_a_part_of_the_others(tmp_path:
     assert len(first.others) == 134
     assert first.notes == ("Of 400 other settings every 3th is drawn.",)
     assert first.description == "by epoch, the best 5 of 405 settings"
-    assert first.finding == "The best, lr=0.1, ends at 0.8000 after epoch 2."
+    assert first.diagnostic == "The best, lr=0.1, ends at 0.8000 after epoch 2."
 
 
 def test_the_objective_comes_first_and_without_a_best_nothing_is_called_so(tmp_path: Path) -> None:
     content = many(3)
     content["sweep"].update(metric="val_loss", mode="min", validation_images=100, largest_class=90)
     results = load(tmp_path, content)
-    charts = learning_charts(results, group_settings(results))
+    charts = learning_charts(results, group_trials(results))
     assert [chart.metric for chart in charts] == ["val_loss", "val_accuracy"]
-    assert charts[0].finding.startswith("The first, ")  # 0.8 is below 90 of 100
+    assert charts[0].diagnostic.startswith("The first, ")  # 0.8 is below 90 of 100
     assert charts[0].description == "by epoch, all 3 settings"
 
 
 def test_curves_of_one_epoch_are_no_chart(tmp_path: Path) -> None:
     results = load(tmp_path, make_content(epochs=1))
-    assert learning_charts(results, group_settings(results)) == []
+    assert learning_charts(results, group_trials(results)) == []
 
 
 def test_a_band_reaches_over_the_runs_of_a_trial(tmp_path: Path) -> None:
     results = load(tmp_path, make_replicates({"lr": [0.1, 0.01]}, {1: [0.8, 0.9], 2: [0.5, 0.6]}))
-    chart = learning_charts(results, group_settings(results))[0]
+    chart = learning_charts(results, group_trials(results))[0]
     last = chart.curves[0].points[-1]
     assert (last.mean, last.low, last.high) == (pytest.approx(0.85), 0.8, 0.9)
     assert chart.curves[0].point_text(last) == "epoch 2: 0.85, 0.8 to 0.9 over 2 runs"
@@ -71,15 +71,15 @@ def test_a_band_reaches_over_the_runs_of_a_trial(tmp_path: Path) -> None:
 def test_effects_are_of_the_best_values_and_tell_of_those_left_out(tmp_path: Path) -> None:
     content = make_content({"lr": [f"v{n}" for n in range(10, 22)], "wd": [1, 2]})
     results = load(tmp_path, content)
-    chart = effects_chart(results, group_settings(results))
+    chart = effects_chart(results, group_trials(results))
     assert chart is not None
     assert [group.name for group in chart.groups] == ["lr", "wd"]
     assert [row.value for row in chart.groups[0].rows] == [f"v{n}" for n in range(10, 18)]
     assert chart.groups[0].rest == "… 4 worse"
     assert [row.is_best for row in chart.groups[0].rows] == [True, *[False] * 7]
     assert [row.difference for row in chart.groups[1].rows] == [0.0, pytest.approx(-0.001)]
-    assert chart.finding == "lr makes the largest difference: its means lie 0.1100 apart, best with v10."
-    fewer = effects_chart(results, group_settings(results), most=1)
+    assert chart.diagnostic == "lr makes the largest difference: its means lie 0.1100 apart, best with v10."
+    fewer = effects_chart(results, group_trials(results), most=1)
     assert fewer is not None
     assert fewer.notes == ("1 more hyperparameter makes smaller differences.",)
 
@@ -88,7 +88,7 @@ def test_a_value_whose_runs_all_failed_is_shown_without_a_mean(tmp_path: Path) -
     content = make_content({"lr": [0.1, 0.01, 0.001]})
     fail_run(content, 3)
     results = load(tmp_path, content)
-    chart = effects_chart(results, group_settings(results))
+    chart = effects_chart(results, group_trials(results))
     assert chart is not None
     worst = next(row for row in chart.rows if row.value == "0.001")
     assert (worst.mean, worst.difference, worst.runs) == (None, None, "0 runs, 1 failed")
@@ -97,7 +97,7 @@ def test_a_value_whose_runs_all_failed_is_shown_without_a_mean(tmp_path: Path) -
 
 def test_differences_without_pairs_are_marked(tmp_path: Path) -> None:
     results = load(tmp_path, make_content({"lr": [0.1, 0.01]}))
-    chart = effects_chart(results, group_settings(results))
+    chart = effects_chart(results, group_trials(results))
     assert chart is not None
     assert chart.has_unpaired  # one run of each value
     assert chart.legend("hollow").endswith("; hollow: not in pairs, for lack of such runs: other settings differ")
@@ -109,7 +109,7 @@ def test_differences_without_pairs_are_marked(tmp_path: Path) -> None:
 
 def test_shares_are_the_ten_largest_and_tell_how_many_are_left_out(tmp_path: Path) -> None:
     results = load(tmp_path, make_content({"lr": [1, 2], "wd": [1, 2]}))
-    chart = importance_chart(results, group_settings(results), {f"h{n}": 0.3 - n / 50 for n in range(12)})
+    chart = importance_chart(results, group_trials(results), {f"h{n}": 0.3 - n / 50 for n in range(12)})
     assert chart is not None
     assert [bar.label for bar in chart.bars] == [f"h{n}" for n in range(10)]
     assert chart.bars[0].text == "30 %"
@@ -117,8 +117,8 @@ def test_shares_are_the_ten_largest_and_tell_how_many_are_left_out(tmp_path: Pat
         "4 settings are few for 12 hyperparameters: a rough guess below 20.",
         "2 more hyperparameters matter less.",
     )
-    assert importance_chart(results, group_settings(results), {}) is None
-    assert importance_chart(results, group_settings(results), None) is None
+    assert importance_chart(results, group_trials(results), {}) is None
+    assert importance_chart(results, group_trials(results), None) is None
 
 
 def test_pairs_that_are_printed_as_zero_are_left_out(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_pairs_that_are_printed_as_zero_are_left_out(tmp_path: Path) -> None:
     for run in content["runs"]:
         run["val_accuracy"] = 0.1 * (run["lr"] == run["wd"]) + 0.01 * run["batch"]
     results = load(tmp_path, content)
-    chart = interaction_chart(results, group_settings(results))
+    chart = interaction_chart(results, group_trials(results))
     assert chart is not None
     assert [(bar.label, bar.text) for bar in chart.bars] == [("lr × wd", "100 %")]
     assert chart.notes == ("2.0 settings a combination are few: some of it is noise.",)
@@ -137,8 +137,8 @@ def test_pairs_that_are_printed_as_zero_are_left_out(tmp_path: Path) -> None:
 
 def test_the_first_heat_map_is_of_what_matters_most_with_fewer_values_across(tmp_path: Path) -> None:
     results = load(tmp_path, make_content({"a": [1, 2, 3], "b": [1, 2], "c": [1, 2]}))
-    settings = group_settings(results)
-    by_effect, by_importance = heat_maps(results, settings, None), heat_maps(results, settings, {"c": 0.6, "b": 0.4})
+    trials = group_trials(results)
+    by_effect, by_importance = heat_maps(results, trials, None), heat_maps(results, trials, {"c": 0.6, "b": 0.4})
     assert by_effect is not None
     assert by_importance is not None
     assert by_effect.names == ("a", "b", "c")
@@ -147,7 +147,7 @@ def test_the_first_heat_map_is_of_what_matters_most_with_fewer_values_across(tmp
     # A step along a costs 0.01, along b 0.001, along c 0.0001.
     assert one.table[1] == [pytest.approx(0.78995), pytest.approx(0.78895)]
     assert one.cell_text((0, 0)) == f"mean val_accuracy {0.79995:.4f}, 2 settings"
-    assert one.finding == f"The best is b 1 with a 1: {0.79995:.4f}."
+    assert one.diagnostic == f"The best is b 1 with a 1: {0.79995:.4f}."
     assert {by_importance.names[n] for n in by_importance.chosen} == {"b", "c"}
     assert len(by_effect.maps) == 6
 
@@ -158,7 +158,7 @@ def test_the_first_heat_map_has_no_empty_rows_if_another_has_none(tmp_path: Path
         run["momentum"] = None if run["opt"] == "adam" else run["momentum"]
     results = load(tmp_path, content)
     shares = {"momentum": 0.5, "opt": 0.3, "lr": 0.2}
-    charts = heat_maps(results, group_settings(results), shares)
+    charts = heat_maps(results, group_trials(results), shares)
     assert charts is not None
     one = charts.maps[charts.chosen]
     assert (one.across.name, one.up.name) == ("momentum", "lr")  # nothing is known of adam's momentum
@@ -166,14 +166,14 @@ def test_the_first_heat_map_has_no_empty_rows_if_another_has_none(tmp_path: Path
 
 def test_names_of_too_many_values_cannot_be_chosen_for_a_heat_map(tmp_path: Path) -> None:
     results = load(tmp_path, make_content({"act": [f"f{n}" for n in range(13)], "b": [1, 2], "c": [1, 2]}))
-    settings = group_settings(results)
-    few = heat_maps(results, settings, None, 12)
+    trials = group_trials(results)
+    few = heat_maps(results, trials, None, 12)
     assert few is not None
     assert few.names == ("b", "c")
     assert few.notes == (
         "1 hyperparameter cannot be chosen: without two means, of little effect, or of too many values.",
     )
-    assert heat_maps(load(tmp_path, make_content({"lr": [1, 2]})), settings, None) is None
+    assert heat_maps(load(tmp_path, make_content({"lr": [1, 2]})), trials, None) is None
 
 
 # Parallel coordinates
@@ -181,11 +181,11 @@ def test_names_of_too_many_values_cannot_be_chosen_for_a_heat_map(tmp_path: Path
 
 def test_lines_are_the_best_hundred_and_a_part_of_the_rest(tmp_path: Path) -> None:
     results = load(tmp_path, many(1000))
-    chart = parallel_chart(results, group_settings(results))
+    chart = parallel_chart(results, group_trials(results))
     assert chart is not None
     assert len(chart.words) == 100 + 300
     assert chart.words[0] == "lr=0.1"
-    assert chart.finding == "The best is lr=0.1. Of 1,000 settings 400 are drawn, the best among them."
+    assert chart.diagnostic == "The best is lr=0.1. Of 1,000 settings 400 are drawn, the best among them."
     rate, metric = chart.axes
     assert (rate.name, metric.name) == ("lr", "val_accuracy")
     assert rate.places[0] == pytest.approx(1.0)  # the largest, on a logarithmic axis
@@ -199,7 +199,7 @@ def test_of_a_loss_less_is_better_and_an_unused_value_lies_below_the_axis(tmp_pa
     for number, run in enumerate(content["runs"]):
         run["val_loss"] = 1.0 + number
     results = load(tmp_path, content)
-    chart = parallel_chart(results, group_settings(results))
+    chart = parallel_chart(results, group_trials(results))
     assert chart is not None
     assert chart.means == (1.0, 2.0, 3.0, 4.0)
     assert chart.goodness == [pytest.approx(share) for share in (1, 2 / 3, 1 / 3, 0)]
@@ -223,11 +223,11 @@ def cost_content() -> dict:
 
 def test_costs_join_what_nothing_is_better_and_cheaper_than(tmp_path: Path) -> None:
     results = load(tmp_path, cost_content())
-    (chart,) = cost_charts(results, group_settings(results))  # all have as many parameters
+    (chart,) = cost_charts(results, group_trials(results))  # all have as many parameters
     assert chart.axis == "training time of a run (min)"
     assert [(point.cost, point.mean) for point in chart.efficient.points] == [(2, 0.5), (4, 0.7), (5, 0.8), (8, 0.9)]
     assert {one.label: len(one.points) for one in chart.others} == {"other settings": 1, "stopped early": 1}
-    assert chart.finding == (
+    assert chart.diagnostic == (
         "4 of 5 settings are efficient: no other is both better and cheaper. The cheapest takes 2 m 00 s and reaches "
         "val_accuracy 0.5000, the best 8 m 00 s for 0.9000. 1 setting (stopped early) is not compared."
     )
@@ -240,7 +240,7 @@ def test_no_star_where_no_run_has_learned_anything_and_wide_costs_are_logarithmi
     content["runs"][3]["run_duration"] = 1.0
     content["sweep"].update(validation_images=100, largest_class=95)
     results = load(tmp_path, content)
-    (chart,) = cost_charts(results, group_settings(results))
+    (chart,) = cost_charts(results, group_trials(results))
     assert not chart.is_starred
     assert chart.is_log
     assert [time_unit(seconds)[0] for seconds in (119, 120, 7200)] == ["s", "min", "h"]
@@ -277,7 +277,7 @@ def test_a_confusion_matrix_names_the_commonest_mistakes() -> None:
     assert chart.run == "x, test images"
     assert chart.pairs == (("c", "a", 5), ("a", "b", 1))
     assert chart.shares == [[0.9, 0.1, 0], [0, 0, 0], [0.5, 0, 0.5]]
-    assert chart.finding == "14 of 20 test images are right (70.00 %). Most often c is taken for a: 5 images."
+    assert chart.diagnostic == "14 of 20 test images are right (70.00 %). Most often c is taken for a: 5 images."
 
 
 # Batches and early stopping
@@ -299,7 +299,7 @@ def test_stops_are_counted_by_epoch_with_their_thresholds(tmp_path: Path) -> Non
     stop_run(content, 2, 2, 0.7, 0.7, 4)
     content["sweep"]["early_stop"] = {"method": "halving", "factor": 3}
     results = load(tmp_path, content)
-    chart = stopping_chart(results, group_settings(results))
+    chart = stopping_chart(results, group_trials(results))
     assert chart is not None
     assert [(one.epoch, one.went_on, len(one.stopped)) for one in chart.epochs] == [(1, 2, 2), (2, 1, 1), (3, 1, 0)]
     assert [one.against for one in chart.stops] == [
@@ -309,6 +309,7 @@ def test_stops_are_counted_by_epoch_with_their_thresholds(tmp_path: Path) -> Non
         "0.7000, as others that went on", "0.6000, needed 0.6400", "0.5000, needed 0.6100"
     ]  # fmt: skip
     assert (
-        chart.finding == "3 settings of 4 stopped early by halving factor=3: saved 5 of 12 epochs (42 %), about 6.2 s."
+        chart.diagnostic
+        == "3 settings of 4 stopped early by halving factor=3: saved 5 of 12 epochs (42 %), about 6.2 s."
     )
-    assert stopping_chart(dataclasses.replace(results, runs=results.runs[:1]), group_settings(results)[:1]) is None
+    assert stopping_chart(dataclasses.replace(results, runs=results.runs[:1]), group_trials(results)[:1]) is None

@@ -14,7 +14,7 @@ def left_by(condition: str, params: str, top: str = "model: lenet") -> list[obje
     """Return the values of the first axis that `exclude` leaves; also of the sweep that is written down and read."""
     spec = parse_sweep(f"name: s\ndataset: shapes\n{top}\nparams: {{{params}}}\nexclude: [{condition}]\n", "f")
     assert parse_sweep(dump_spec(spec), "dumped") == spec
-    return [next(iter(run.settings.values())) for run in expand_runs(spec).runs]
+    return [next(iter(run.params.values())) for run in expand_runs(spec).runs]
 
 
 @pytest.mark.parametrize(

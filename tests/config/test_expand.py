@@ -39,7 +39,7 @@ def id_of(params: str = "lr: 0.1", top: str = "model: lenet") -> str:
 
 
 def test_axes_expand_in_the_files_order_the_last_fastest() -> None:
-    settings = [tuple(run.settings.values()) for run in expand_text(FASHION).runs]
+    settings = [tuple(run.params.values()) for run in expand_text(FASHION).runs]
     assert settings == [
         (0.01, 100, True, 3),
         (0.01, 100, False, 3),
@@ -50,7 +50,7 @@ def test_axes_expand_in_the_files_order_the_last_fastest() -> None:
         (0.001, 1000, True, 3),
         (0.001, 1000, False, 3),
     ]
-    assert list(expand_text(FASHION).runs[0].settings) == ["lr", "batch_size", "shuffle", "epochs"]
+    assert list(expand_text(FASHION).runs[0].params) == ["lr", "batch_size", "shuffle", "epochs"]
 
 
 def test_name_shows_the_axes_and_the_first_digits_of_the_id() -> None:
@@ -67,7 +67,7 @@ def test_sweep_without_axes_is_one_run() -> None:
     (run,) = runs_of("lr: 0.1")
     assert run.name == f"run-{run.id[:6]}"
     assert re.fullmatch("[0-9a-f]{16}", run.id)
-    assert expand_text("name: s\ndataset: shapes\nmodel: lenet\n").runs[0].settings == {}
+    assert expand_text("name: s\ndataset: shapes\nmodel: lenet\n").runs[0].params == {}
 
 
 def test_default_hyperparameters_are_those_of_the_guide() -> None:
@@ -120,7 +120,7 @@ def test_what_an_optimizer_does_not_use_makes_no_new_run() -> None:
         "name: s\ndataset: shapes\nmodel: lenet\nparams: {optimizer: [adam, sgd], momentum: [0, 0.9]}"
     )
     assert expansion.duplicates == 1
-    assert [run.settings for run in expansion.runs] == [
+    assert [run.params for run in expansion.runs] == [
         {"optimizer": "adam", "momentum": None},
         {"optimizer": "sgd", "momentum": 0.0},
         {"optimizer": "sgd", "momentum": 0.9},
@@ -296,21 +296,21 @@ def test_id_of_own_code_depends_on_its_content_and_not_on_its_folder(tmp_path: P
     one = run_of("a", "class Net: ...")
     assert one.id == run_of("b", "class Net: ...").id
     assert one.id != run_of("c", "class Net: pass").id
-    assert one.settings == {"model": "nets.py:Net"}
+    assert one.params == {"model": "nets.py:Net"}
     assert one.model.name == f"{tmp_path}/a/nets.py:Net"
 
 
 def test_model_arguments_and_dropout_are_merged_into_the_model() -> None:
     (run,) = runs_of("model.channels: [[4]], dropout: 0.5", "model: {name: cnn, channels: [8], dropout: 0.1, pool: 1}")
     assert run.model == ModelChoice("cnn", {"channels": [4], "dropout": 0.5, "pool": 1})
-    assert run.settings == {"model.channels": [4], "dropout": 0.5}
+    assert run.params == {"model.channels": [4], "dropout": 0.5}
 
 
 def test_settings_are_plain_values() -> None:
     (run,) = runs_of(
         "schedule: [{name: step, every: 2}], augment: [{crop: 2}], model: [{name: cnn, pool: 1}], grad_clip: none"
     )
-    assert run.settings == {
+    assert run.params == {
         "schedule": {"name": "step", "every": 2},
         "augment": {"crop": 2},
         "model": {"name": "cnn", "pool": 1},

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cnnsweep.config.dump import flow_yaml
-from cnnsweep.config.grid import count_runs, dimensions, grid_settings
+from cnnsweep.config.grid import count_runs, dimensions, grid_params
 from cnnsweep.config.load import dump_spec, load_sweep, parse_sweep
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import expand_runs, make_runs
@@ -440,8 +440,8 @@ def test_runs_have_folders_of_their_own_whatever_their_settings(values: list[str
 
 def test_a_name_that_is_taken_in_other_letters_is_not_given_again() -> None:
     spec = parse_sweep("name: s\ndataset: shapes\nmodel: mine.nets:Net\nparams: {model.text: [A, B]}\n", "f")
-    first, second = make_runs(spec, grid_settings(spec)).runs
-    again = make_runs(spec, grid_settings(spec), {first.name.lower()}).runs
+    first, second = make_runs(spec, grid_params(spec)).runs
+    again = make_runs(spec, grid_params(spec), {first.name.lower()}).runs
     assert again[1].name == second.name
     assert again[0].name == f"model.text=A-{first.id}"
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnnsweep.config.dump import as_written, dump_spec, flow_yaml
-from cnnsweep.config.grid import count_runs, dimensions, grid_settings
+from cnnsweep.config.grid import count_runs, dimensions, grid_params
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import Expansion, expand_runs
@@ -34,7 +34,7 @@ def expand(text: str) -> Expansion:
 
 
 def rows(text: str) -> list[tuple[Any, ...]]:
-    return [tuple(run.settings.values()) for run in expand(text).runs]
+    return [tuple(run.params.values()) for run in expand(text).runs]
 
 
 # zip
@@ -42,7 +42,7 @@ def rows(text: str) -> list[tuple[Any, ...]]:
 
 def test_zipped_axes_move_together_where_the_first_of_them_stands() -> None:
     zipped = "params: {batch_size: [64, 32], epochs: [1, 2], lr: [0.1, 0.2]}\nzip: [lr, batch_size]\n"
-    assert [tuple(sorted(run.settings.items())) for run in expand(zipped).runs] == [
+    assert [tuple(sorted(run.params.items())) for run in expand(zipped).runs] == [
         (("batch_size", 64), ("epochs", 1), ("lr", 0.1)),
         (("batch_size", 64), ("epochs", 2), ("lr", 0.1)),
         (("batch_size", 32), ("epochs", 1), ("lr", 0.2)),
@@ -54,7 +54,7 @@ def test_zipped_axes_move_together_where_the_first_of_them_stands() -> None:
 def test_several_groups_and_equal_values_within_one() -> None:
     text = "params: {lr: [1, 2, 1], epochs: [1, 2], batch_size: [8, 8, 4], shuffle: [yes, no]}\n"
     text += "zip: [[lr, batch_size], [shuffle, epochs]]\n"
-    assert [(run.settings["lr"], run.settings["batch_size"], run.settings["epochs"]) for run in expand(text).runs] == [
+    assert [(run.params["lr"], run.params["batch_size"], run.params["epochs"]) for run in expand(text).runs] == [
         *((1, 8, 1), (1, 8, 2), (2, 8, 1), (2, 8, 2), (1, 4, 1), (1, 4, 2))
     ]  # fmt: skip
 
@@ -75,7 +75,7 @@ def test_order_is_kept_where_values_repeat_and_another_axis_has_a_condition() ->
 
 def test_axis_counts_only_under_its_condition_and_has_its_default_elsewhere() -> None:
     expansion = expand("params: {optimizer: [adam, sgd], momentum: [0.8, 0.9]}\nwhen: {momentum: {optimizer: sgd}}\n")
-    assert [tuple(run.settings.values()) for run in expansion.runs] == [("adam", None), ("sgd", 0.8), ("sgd", 0.9)]
+    assert [tuple(run.params.values()) for run in expansion.runs] == [("adam", None), ("sgd", 0.8), ("sgd", 0.9)]
     assert expansion.duplicates == 0
     assert rows("params: {lr: [1, 2], epochs: [1, 2]}\nwhen: {epochs: {lr: '> 1'}}\n") == [(1, 10), (2, 1), (2, 2)]
 
@@ -149,7 +149,7 @@ def test_exclude_that_leaves_nothing_is_said() -> None:
 def test_included_settings_come_after_the_grid_and_may_bring_other_keys() -> None:
     text = "params: {lr: [1, 2], epochs: 3}\ninclude: [{lr: 5}, {label_smoothing: 0.1, lr: 1, epochs: 4}]\n"
     expansion = expand(text)
-    assert [run.settings for run in expansion.runs] == [
+    assert [run.params for run in expansion.runs] == [
         {"lr": 1, "epochs": 3, "label_smoothing": 0.0},
         {"lr": 2, "epochs": 3, "label_smoothing": 0.0},
         {"lr": 5, "epochs": 3, "label_smoothing": 0.0},
@@ -186,7 +186,7 @@ def test_included_arguments_of_models_are_one_value_each() -> None:
 
 def test_runs_of_a_search_are_those_of_include_until_it_asks() -> None:
     spec = spec_of("search: {method: random, runs: 7}\nparams: {lr: {uniform: [1, 2]}}\ninclude: [{lr: 3}]\nseeds: 2\n")
-    assert (count_runs(spec).settings, count_runs(spec).included, count_runs(spec).runs) == (7, 1, 16)
+    assert (count_runs(spec).params, count_runs(spec).included, count_runs(spec).runs) == (7, 1, 16)
     assert [run.hyperparameters.lr for run in expand_runs(spec).runs] == [3, 3]
 
 
@@ -213,9 +213,9 @@ def test_configuration_is_the_same_for_replicates_and_another_for_settings() -> 
     runs = expand("params: {lr: [1, 2], seed: [1, 2]}\nvalidation: {folds: 2}\n").runs
     assert_configurations_tell_settings(runs)
     more = expand("params: {lr: [1, 2]}\nseeds: [1, 2]\nvalidation: {folds: 2}\n").runs
-    assert [run.configuration for run in runs] == [run.configuration for run in more]
+    assert [run.trial_id for run in runs] == [run.trial_id for run in more]
     assert [run.id for run in runs] == [run.id for run in more]
-    assert expand("params: {lr: 1}\n").runs[0].configuration != runs[0].configuration  # another split
+    assert expand("params: {lr: 1}\n").runs[0].trial_id != runs[0].trial_id  # another split
 
 
 def test_seeds_have_the_ids_that_the_axis_would_have() -> None:
@@ -223,12 +223,12 @@ def test_seeds_have_the_ids_that_the_axis_would_have() -> None:
 
 
 def assert_configurations_tell_settings(runs: tuple[Run, ...]) -> None:
-    by_configuration: dict[str, set[str]] = {}
+    by_trial: dict[str, set[str]] = {}
     for run in runs:
-        setting = {key: value for key, value in run.settings.items() if key not in ("seed", "fold")}
-        by_configuration.setdefault(run.configuration, set()).add(json.dumps(setting))
-    assert all(len(found) == 1 for found in by_configuration.values())
-    assert len({next(iter(found)) for found in by_configuration.values()}) == len(by_configuration)
+        setting = {key: value for key, value in run.params.items() if key not in ("seed", "fold")}
+        by_trial.setdefault(run.trial_id, set()).add(json.dumps(setting))
+    assert all(len(found) == 1 for found in by_trial.values())
+    assert len({next(iter(found)) for found in by_trial.values()}) == len(by_trial)
 
 
 def test_scope_other_than_best_changes_the_id() -> None:
@@ -280,7 +280,7 @@ def test_billion_combinations_with_conditions_are_counted() -> None:
     text += "optimizer: [adam, sgd], momentum: [0, 0.9]}\n"
     text += "when: {momentum: {optimizer: sgd}}\nexclude: [{optimizer: adam, dropout: '> 0.5'}]\n"
     count = count_runs(spec_of(text))
-    assert (count.settings, count.is_exact) == (999**2 * (999 * 2 + 500), True)
+    assert (count.params, count.is_exact) == (999**2 * (999 * 2 + 500), True)
     with pytest.raises(UsageError, match="the sweep has 2,493,006,498 combinations"):
         expand_runs(spec_of(text))
 
@@ -289,7 +289,7 @@ def test_what_is_too_much_to_look_at_is_counted_from_above() -> None:
     values = "[" + ", ".join(str(n / 1000) for n in range(1, 1000)) + "]"
     text = f"params: {{lr: {values}, dropout: {values}}}\nexclude: [{{lr: '> 0.5', dropout: 0.1}}]\n"
     count = count_runs(spec_of(text))
-    assert (count.settings, count.is_exact) == (999**2, False)
+    assert (count.params, count.is_exact) == (999**2, False)
     with pytest.raises(UsageError, match="the sweep has up to 998,001 combinations"):
         expand_runs(spec_of(text))
 
@@ -396,7 +396,7 @@ def test_settings_are_those_of_the_product_that_the_conditions_allow(sweep: dict
             expected.append(setting)
             places.append(tuple(-1 if is_ignored else p for p, is_ignored in zip(options, ignored, strict=True)))
     in_order = [setting for _, setting in sorted(zip(places, expected, strict=True), key=lambda pair: pair[0])]
-    assert list(grid_settings(spec)) == in_order
+    assert list(grid_params(spec)) == in_order
 
 
 def allowed_keys(spec: SweepSpec, setting: dict[str, Any]) -> set[str]:

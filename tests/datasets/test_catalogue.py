@@ -54,9 +54,9 @@ def test_describing_imports_neither_torch_nor_numpy() -> None:
 def test_what_torchvision_downloads_holds_every_file(name: str) -> None:
     name, _, split = name.partition(" ")
     facts = files_of(name, **({"split": split} if split else {}))
-    parcels = list(_parcels(facts))
-    assert {file for parcel in parcels for file in parcel.contents} == set(facts.files)
-    assert all(len(parcel.md5) == 32 and parcel.urls for parcel in parcels)
+    download_files = list(_parcels(facts))
+    assert {file for download_file in download_files for file in download_file.contents} == set(facts.files)
+    assert all(len(download_file.md5) == 32 and download_file.urls for download_file in download_files)
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "mnist", "kmnist", "qmnist"])

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from cnnsweep.datasets import decode as decode_module
-from cnnsweep.datasets.decode import Form, Look, decode, decode_all, look_at, look_at_all, thread_count
+from cnnsweep.datasets.decode import Form, ImageInfo, decode, decode_all, look_at, look_at_all, thread_count
 
 COLOUR, GREY = Form(4, 4, 3), Form(4, 4, 1)
 
@@ -78,7 +78,7 @@ def test_exif_rotation_is_undone(orientation: int, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = saved(Image.fromarray(np.ascontiguousarray(as_stored)), tmp_path / "a.png", exif=exif)
-    assert look_at(path) == Look(2, 3, is_grey=True)
+    assert look_at(path) == ImageInfo(2, 3, is_grey=True)
     assert np.array_equal(decode(path, Form(2, 3, 1))[0], upright)
 
 

@@ -15,14 +15,14 @@ from typing import ClassVar
 import pytest
 
 from cnnsweep.datasets import download
-from cnnsweep.datasets.download import Parcel, Progress, fetch_missing
+from cnnsweep.datasets.download import DownloadFile, Progress, fetch_missing
 from cnnsweep.errors import DataError
 
 CONTENT = bytes(range(256)) * 4000  # 1 MB, several pieces
 
 
-def fetch(parcel: Parcel, root: Path, progress: Progress) -> None:
-    fetch_missing([parcel], root, progress)
+def fetch(download_file: DownloadFile, root: Path, progress: Progress) -> None:
+    fetch_missing([download_file], root, progress)
 
 
 def files_in(root: Path) -> list[str]:
@@ -64,9 +64,9 @@ def server() -> Iterator[HTTPServer]:
     loopback.server_close()
 
 
-def parcel_of(server: HTTPServer, name: str, content: bytes, contents: dict[str, str]) -> Parcel:
+def parcel_of(server: HTTPServer, name: str, content: bytes, contents: dict[str, str]) -> DownloadFile:
     server.files[name] = content  # type: ignore[attr-defined]
-    return Parcel((url_of(server, name),), hashlib.md5(content).hexdigest(), contents)
+    return DownloadFile((url_of(server, name),), hashlib.md5(content).hexdigest(), contents)
 
 
 def url_of(server: HTTPServer, name: str) -> str:
@@ -110,31 +110,33 @@ def test_a_parcel_is_unpacked_and_nothing_else_is_left(
 
 def test_progress_counts_the_bytes(server: HTTPServer, tmp_path: Path) -> None:
     told: list[tuple[str, int, int]] = []
-    parcel = parcel_of(server, "values.mat", CONTENT, {"values": ""})
-    fetch(parcel, tmp_path, lambda what, done, total: told.append((what, done, total)))
+    download_file = parcel_of(server, "values.mat", CONTENT, {"values": ""})
+    fetch(download_file, tmp_path, lambda what, done, total: told.append((what, done, total)))
     assert {what for what, _, _ in told} == {"downloading values.mat"}
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
     assert told[-1][1:] == (len(CONTENT), len(CONTENT))
 
 
 def test_an_interrupted_download_leaves_nothing_behind(server: HTTPServer, tmp_path: Path) -> None:
-    parcel = parcel_of(server, "values.mat", CONTENT, {"values": ""})
+    download_file = parcel_of(server, "values.mat", CONTENT, {"values": ""})
     server.cut_off.add("values.mat")  # type: ignore[attr-defined]
     with pytest.raises(DataError) as caught:
-        fetch(parcel, tmp_path, silent)
+        fetch(download_file, tmp_path, silent)
     half = hashlib.md5(CONTENT[: len(CONTENT) // 2]).hexdigest()
-    assert str(caught.value) == (f"{parcel.urls[0]}: interrupted or damaged: the MD5 is {half}, expected {parcel.md5}")
+    assert str(caught.value) == (
+        f"{download_file.urls[0]}: interrupted or damaged: the MD5 is {half}, expected {download_file.md5}"
+    )
     assert files_in(tmp_path) == []
 
 
 def test_the_next_place_is_tried_and_all_failures_are_told(server: HTTPServer, tmp_path: Path) -> None:
     good = parcel_of(server, "values.mat", CONTENT, {"values": ""})
     absent = url_of(server, "absent.mat")
-    fetch(Parcel((absent, *good.urls), good.md5, good.contents), tmp_path, silent)
+    fetch(DownloadFile((absent, *good.urls), good.md5, good.contents), tmp_path, silent)
     assert (tmp_path / "values").read_bytes() == CONTENT
     (tmp_path / "values").unlink()
     with pytest.raises(DataError) as caught:
-        fetch(Parcel((absent, absent), good.md5, good.contents), tmp_path, silent)
+        fetch(DownloadFile((absent, absent), good.md5, good.contents), tmp_path, silent)
     assert str(caught.value) == f"{absent}: Not Found; {absent}: Not Found"
 
 
@@ -142,15 +144,15 @@ def test_without_protection_there_is_no_second_choice(server: HTTPServer, tmp_pa
     plain = parcel_of(server, "values.mat", CONTENT, {"values": ""})
     protected = url_of(server, "values.mat").replace("http:", "https:")
     with pytest.raises(DataError, match=f"^{protected}: [^;]*$"):
-        fetch(Parcel((protected, *plain.urls), plain.md5, plain.contents), tmp_path, silent)
+        fetch(DownloadFile((protected, *plain.urls), plain.md5, plain.contents), tmp_path, silent)
     assert files_in(tmp_path) == []
 
 
 def test_a_root_that_cannot_be_written_is_named(server: HTTPServer, tmp_path: Path) -> None:
     (tmp_path / "root").write_text("a file where a folder should be")
-    parcel = parcel_of(server, "values.mat", CONTENT, {"values": ""})
+    download_file = parcel_of(server, "values.mat", CONTENT, {"values": ""})
     with pytest.raises(DataError) as caught:
-        fetch(parcel, tmp_path / "root", silent)
+        fetch(download_file, tmp_path / "root", silent)
     assert str(caught.value) == f"{tmp_path / 'root'}: File exists; choose another --data-root"
 
 
@@ -176,8 +178,8 @@ def test_only_files_that_are_missing_are_written(server: HTTPServer, tmp_path: P
 
 def test_checksums_are_noted_beside_the_files_and_added_to_those_before(server: HTTPServer, tmp_path: Path) -> None:
     for name, content in (("one", CONTENT), ("two", b"two")):
-        parcel = parcel_of(server, f"{name}.gz", gzip.compress(content), {f"raw/{name}": ""})
-        fetch(dataclasses.replace(parcel, is_noted=True), tmp_path, silent)
+        download_file = parcel_of(server, f"{name}.gz", gzip.compress(content), {f"raw/{name}": ""})
+        fetch(dataclasses.replace(download_file, is_noted=True), tmp_path, silent)
     assert json.loads((tmp_path / "raw/.cnnsweep-sha256.json").read_text()) == {
         "sha256": {"one": hashlib.sha256(CONTENT).hexdigest(), "two": hashlib.sha256(b"two").hexdigest()}
     }

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from cnnsweep.datasets.download import Parcel, fetch_missing
+from cnnsweep.datasets.download import DownloadFile, fetch_missing
 from cnnsweep.errors import DataError
 
 CONTENT = os.urandom(1 << 20)  # several pieces, and nothing that gzip could make small
@@ -34,9 +34,9 @@ class Server:
         self._thread.start()
 
     @property
-    def parcel(self) -> Parcel:
+    def download_file(self) -> DownloadFile:
         url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/values.gz"
-        return Parcel((url,), hashlib.md5(self.content).hexdigest(), {TARGET: ""}, is_noted=True)
+        return DownloadFile((url,), hashlib.md5(self.content).hexdigest(), {TARGET: ""}, is_noted=True)
 
     def _serve(self) -> None:
         while True:
@@ -109,8 +109,8 @@ print("done", flush=True)
 
 
 def start_downloader(where: str, server: Server, root: Path) -> "subprocess.Popen[str]":
-    parcel = server.parcel
-    command = [sys.executable, "-c", DOWNLOADER, where, parcel.urls[0], parcel.md5, TARGET, str(root)]
+    download_file = server.download_file
+    command = [sys.executable, "-c", DOWNLOADER, where, download_file.urls[0], download_file.md5, TARGET, str(root)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
@@ -147,7 +147,7 @@ def test_a_killed_process_leaves_nothing_that_counts_and_the_next_one_mends_it(
     (tmp_path / "set/raw").mkdir(parents=True, exist_ok=True)
     (tmp_path / "set/raw/..cnnsweep-sha256.json.1.tmp").touch()  # killed while it was written
     server.gate.set()
-    fetch_missing([server.parcel], tmp_path, silent)
+    fetch_missing([server.download_file], tmp_path, silent)
     assert (tmp_path / TARGET).read_bytes() == CONTENT
     assert files_in(tmp_path) == {TARGET, "set/raw/.cnnsweep-sha256.json"}
     assert not list(tmp_path.glob(".cnnsweep-download-*"))
@@ -162,7 +162,7 @@ def test_two_processes_that_need_the_same_files_download_them_once(server: Serve
         told.append((what, done, total))
         server.gate.set()  # the other one goes on when this one has said that it waits
 
-    fetch_missing([server.parcel], tmp_path, tell)
+    fetch_missing([server.download_file], tmp_path, tell)
     assert process.communicate(timeout=20) == ("done\n", None)
     assert server.requests == 1
     waiting = "waiting for another process that downloads"
@@ -185,6 +185,6 @@ def test_a_server_that_is_killed_in_mid_body_is_told_and_nothing_is_left(tmp_pat
         assert process.stdout is not None
         url = f"http://127.0.0.1:{int(process.stdout.readline())}/values.gz"
         with pytest.raises(DataError, match=f"^{url}: ") as caught:
-            fetch_missing([Parcel((url,), "0" * 32, {TARGET: ""})], tmp_path, silent)
+            fetch_missing([DownloadFile((url,), "0" * 32, {TARGET: ""})], tmp_path, silent)
         assert "\n" not in str(caught.value)
     assert files_in(tmp_path) == set()

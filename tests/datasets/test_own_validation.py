@@ -13,7 +13,7 @@ from small_sweeps import SilentDisplay, sweep, tables
 
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.load import load_dataset
-from cnnsweep.datasets.normalize import pixel_scale
+from cnnsweep.datasets.normalize import pixel_normalize
 from cnnsweep.errors import DataError, FolderError
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
 from cnnsweep.storage.best_weights import read_description
@@ -97,7 +97,7 @@ def test_another_share_beside_it_is_refused(validation: float, folds: int | None
 def test_normalisation_is_measured_without_it(photos: Path) -> None:
     dataset = load(photos)
     ((training, _),) = dataset.split(0.1, None, 0)
-    assert pixel_scale(Normalization(), dataset.train, training).mean == (pytest.approx(np.mean(TRAIN) / 255),)
+    assert pixel_normalize(Normalization(), dataset.train, training).mean == (pytest.approx(np.mean(TRAIN) / 255),)
 
 
 def test_the_data_differ_where_an_image_moves_from_training_to_validation(photos: Path) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from small_sweeps import sweep
 
 from cnnsweep.datasets.dataset import Dataset
-from cnnsweep.datasets.decode import FULL_WHITE, Form, Look, decode, decode_all, white_of
+from cnnsweep.datasets.decode import FULL_WHITE, Form, ImageInfo, decode, decode_all, white_of
 from cnnsweep.datasets.image_files import image_endings, is_image_name
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import CheckpointError
@@ -121,7 +121,10 @@ def test_pictures_of_more_than_8_bits_are_scaled_by_their_range(
     ],
 )
 def test_the_range_is_the_fewest_bits_that_hold_every_pixel(brightest: int, white: int) -> None:
-    assert white_of([Look(1, 1, True), Look(1, 1, True, brightest), Look(1, 1, True, brightest // 2)]) == white
+    assert (
+        white_of([ImageInfo(1, 1, True), ImageInfo(1, 1, True, brightest), ImageInfo(1, 1, True, brightest // 2)])
+        == white
+    )
     assert white_of([]) == FULL_WHITE
 
 

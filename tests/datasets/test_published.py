@@ -13,7 +13,7 @@ from idx_by_hand import write_idx, write_mnist_like
 from cnnsweep.datasets import download, torchvision_files
 from cnnsweep.datasets.base import Loading
 from cnnsweep.datasets.dataset import Dataset
-from cnnsweep.datasets.download import Parcel
+from cnnsweep.datasets.download import DownloadFile
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.torchvision import TorchvisionDataset
 from cnnsweep.datasets.torchvision_files import _parcels
@@ -210,8 +210,8 @@ def test_only_what_is_missing_is_fetched(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / name).unlink()
     fetched = []
 
-    def fetch(parcel: Parcel, wanted: dict[str, str], data_root: Path, _progress: object) -> None:
-        fetched.append((*wanted, parcel.md5))
+    def fetch(download_file: DownloadFile, wanted: dict[str, str], data_root: Path, _progress: object) -> None:
+        fetched.append((*wanted, download_file.md5))
         (data_root / name).write_bytes((tmp_path / "elsewhere" / name).read_bytes())
 
     monkeypatch.setattr(download, "_fetch", fetch)

@@ -13,12 +13,12 @@ from PIL import Image
 
 from cnnsweep.datasets.decode import Form
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.datasets.streaming import StreamedImages
-from cnnsweep.planning.scheduling import Load
+from cnnsweep.planning.scheduling import Job
 from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.data_module import DataModule, FoldData
 from cnnsweep.types import (
     CONSTANT,
     Choice,
@@ -79,19 +79,20 @@ class Net(nn.Module):
 """
 
 
-def memory_task(precision: str = "fp32") -> TrainingTask:
+def memory_task(precision: str = "fp32") -> DataModule:
     """28 images in 2 folds."""
     random = torch.Generator().manual_seed(0)
     labels = torch.arange(28) % 3
     images = torch.randint(0, 256, (28, 1, 12, 12), generator=random, dtype=torch.uint8)
     images[torch.arange(28), 0, labels * 2] = 255
     parts = tuple(
-        Part(*fold_indices(labels, 2, fold, seed=0), PixelScale((0.4 + fold / 10,), (0.25,))) for fold in range(2)
+        FoldData(*fold_indices(labels, 2, fold, seed=0), PixelNormalize((0.4 + fold / 10,), (0.25,)))
+        for fold in range(2)
     )
-    return TrainingTask(MemoryImages(images, labels), parts, 3, torch.device("cpu"), precision)
+    return DataModule(MemoryImages(images, labels), parts, 3, torch.device("cpu"), precision)
 
 
-def streamed_task(folder: Path) -> TrainingTask:
+def streamed_task(folder: Path) -> DataModule:
     """The same, read from files."""
     task = memory_task()
     assert isinstance(task.images, MemoryImages)
@@ -128,12 +129,12 @@ def groups_of_every_kind(net_file: Path, net_module: str) -> list[RunGroup]:
     ]
 
 
-def loads_of(groups: Sequence[RunGroup]) -> list[Load]:
-    return [Load(group, None) for group in groups]
+def loads_of(groups: Sequence[RunGroup]) -> list[Job]:
+    return [Job(group, None) for group in groups]
 
 
 class Notes:
-    """The `SweepWatcher` that writes everything down, in memory.
+    """The `ExecutorCallback` that writes everything down, in memory.
 
     Args:
         decide: what becomes of a run after an epoch.
@@ -152,29 +153,29 @@ class Notes:
         self.is_stopping = False
         self._decide = decide or (lambda _run_id, _epoch: Decision.CONTINUE)
 
-    def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
+    def on_group_start(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
         if self.is_stopping:
             return None
         self.started.append([run.id for run in group.runs])
         return {run.id: self.checkpoints[run.id] for run in group.runs if run.id in self.checkpoints}
 
-    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+    def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
         self.splits.append(([[run.id for run in part.runs] for part in parts], cause))
 
-    def group_lost(self, group: RunGroup, cause: str) -> None:
+    def on_group_lost(self, group: RunGroup, cause: str) -> None:
         self.lost.append(cause)
 
-    def worker_said(self, text: str) -> None:
+    def on_log(self, text: str) -> None:
         self.said.append(text)
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         pass
 
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+    def on_resume(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         self.resumptions.append(list(run_ids))
         return {run_id: self._decide(run_id, self.checkpoints[run_id].record.epoch) for run_id in run_ids}
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         for one in reports:
             kept = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, [one.weights, one.optimizer])
             gradients = {name: gradient.clone() for name, gradient in one.gradients.items()}
@@ -183,7 +184,7 @@ class Notes:
             self.checkpoints[one.record.run_id] = LastCheckpoint(one.record, *kept)
         return {one.record.run_id: self._decide(one.record.run_id, one.record.epoch) for one in reports}
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         assert outcome.run_id not in self.ends
         self.ends[outcome.run_id] = outcome
 

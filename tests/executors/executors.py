@@ -9,21 +9,24 @@ from ray_pools import two_ray_workers
 
 from cnnsweep.executors.base import Executor
 from cnnsweep.executors.inline import InProcessExecutor
-from cnnsweep.executors.local_processes import ProcessFleet
-from cnnsweep.executors.options import RAY, Staff
+from cnnsweep.executors.local_processes import LocalWorkers
+from cnnsweep.executors.options import RAY, ExecutorOptions
 from cnnsweep.executors.pool import PoolExecutor
-from cnnsweep.planning.scheduling import Place
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.planning.scheduling import Slot
+from cnnsweep.training.data_module import DataModule
 
-Open = Callable[[TrainingTask], Executor]
+Open = Callable[[DataModule], Executor]
 
 
-def two_processes(task: TrainingTask) -> Executor:
-    return PoolExecutor(ProcessFleet([Place("cpu", 1)] * 2, task))
+def two_processes(task: DataModule) -> Executor:
+    return PoolExecutor(LocalWorkers([Slot("cpu", 1)] * 2, task))
 
 
 EXECUTORS: dict[str, Open] = {"in-process": InProcessExecutor, "processes": two_processes, "ray": two_ray_workers}
-STAFFS: dict[str, Staff] = {"processes": Staff(jobs=2, threads=1), "ray": Staff(jobs=2, threads=1, executor=RAY)}
+STAFFS: dict[str, ExecutorOptions] = {
+    "processes": ExecutorOptions(jobs=2, threads=1),
+    "ray": ExecutorOptions(jobs=2, threads=1, executor=RAY),
+}
 
 
 def named(*names: str) -> list[object]:

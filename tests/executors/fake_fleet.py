@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from results_by_hand import standard_metrics
 
-from cnnsweep.executors.backend import Lost
+from cnnsweep.executors.backend import WorkerDied
 from cnnsweep.executors.messages import (
     Call,
     Decisions,
@@ -24,7 +24,7 @@ from cnnsweep.executors.messages import (
     RunEnded,
     Train,
 )
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.types import (
     CONSTANT,
@@ -45,7 +45,7 @@ SETTINGS = Hyperparameters(
     beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=CONSTANT, label_smoothing=0.0, grad_clip=None,
     augment=(), seed=1,
 )  # fmt: skip
-CPU = Place("cpu", 1)
+CPU = Slot("cpu", 1)
 _LONGEST_SILENCE = 200  # waits in a row in which nothing comes: somebody waits forever
 _MOST_HIRED = 3_000  # more are lost over one group forever
 
@@ -79,7 +79,7 @@ class FakeWorker:
         script: what it says next, up to a question, which a decision answers.
     """
 
-    place: Place
+    place: Slot
     name: str
     box: deque[Any] = field(default_factory=deque)
     script: Iterator[Any] | None = None
@@ -119,7 +119,7 @@ def cannot_together(order: Train, decided: Callable[[], Mapping[str, Decision]])
 
 
 class FakeFleet:
-    """See `Fleet`.
+    """See `Workers`.
 
     Args:
         begin: what a worker says when it has been started, by how many were before it.
@@ -129,7 +129,7 @@ class FakeFleet:
 
     def __init__(
         self,
-        places: Sequence[Place] = (CPU, CPU),
+        slots: Sequence[Slot] = (CPU, CPU),
         begin: Callable[[int], list[Any]] = lambda number: [Ready(f"worker {number}")],
         train: Callable[[Train, Callable[[], Mapping[str, Decision]]], Iterator[Any]] = trains_well,
         chance: random.Random | None = None,
@@ -140,16 +140,16 @@ class FakeFleet:
         self.alive: list[FakeWorker] = []
         self.sent: list[tuple[FakeWorker, Any]] = []
         self.is_closed = False
-        self._all_places = list(places)
+        self._all_places = list(slots)
         self._begin, self._train, self._chance = begin, train, chance
         self._silence = 0
         self._turns: deque[FakeWorker] = deque()
 
     @property
-    def places(self) -> int:
+    def slots(self) -> int:
         return len(self._all_places)
 
-    def hire(self) -> FakeWorker | None:
+    def start(self) -> FakeWorker | None:
         assert not self.is_closed
         if len(self.alive) == len(self._all_places):
             return None
@@ -190,12 +190,12 @@ class FakeFleet:
         if message is None:
             assert worker.script is not None
             message = next(worker.script)
-            if not isinstance(message, EpochEnded | Resumed | GroupEnded | GroupFailed | Lost):
+            if not isinstance(message, EpochEnded | Resumed | GroupEnded | GroupFailed | WorkerDied):
                 worker.box.append(None)
         if isinstance(message, GroupEnded | GroupFailed):
             worker.script = None
-        if isinstance(message, Lost):
-            self.dismiss(worker)
+        if isinstance(message, WorkerDied):
+            self.stop(worker)
         return [(worker, message)]
 
     def _next_talker(self) -> FakeWorker | None:
@@ -208,7 +208,7 @@ class FakeFleet:
                 return self._turns[-1]
         return None
 
-    def dismiss(self, worker: FakeWorker) -> None:
+    def stop(self, worker: FakeWorker) -> None:
         worker.is_gone = True
         if worker in self.alive:
             self.alive.remove(worker)
@@ -221,7 +221,7 @@ class FakeFleet:
 
 
 class FakeWatcher:
-    """See `SweepWatcher`: holds everyone to the contract, and keeps what it was told."""
+    """See `ExecutorCallback`: holds everyone to the contract, and keeps what it was told."""
 
     def __init__(self, most_groups: int | None = None) -> None:
         self.epochs: dict[str, int] = {}
@@ -235,7 +235,7 @@ class FakeWatcher:
         self.training: set[str] = set()
         self._most_groups = most_groups
 
-    def group_starts(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
+    def on_group_start(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
         if self._most_groups is not None and len(self.started) >= self._most_groups:
             return None
         ids = [run.id for run in group.runs]
@@ -246,32 +246,32 @@ class FakeWatcher:
         at = {run_id: self.epochs[run_id] for run_id in ids if run_id in self.epochs}
         return {run_id: LastCheckpoint(report(run_id, epoch).record, {}, {}) for run_id, epoch in at.items()}
 
-    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+    def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
         names = [[run.id for run in part.runs] for part in parts]
         self.training -= {one for part in names for one in part}
         self.splits.append((names, cause))
 
-    def group_lost(self, group: RunGroup, cause: str) -> None:
+    def on_group_lost(self, group: RunGroup, cause: str) -> None:
         self.training -= {run.id for run in group.runs}
         self.lost.append(cause)
 
-    def worker_said(self, text: str) -> None:
+    def on_log(self, text: str) -> None:
         self.said.append(text)
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         self.batches.append(tuple(run_ids))
 
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+    def on_resume(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         return {run_id: self.decisions[run_id] for run_id in run_ids if run_id in self.decisions}
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         for one in reports:
             assert one.record.run_id in self.training
             assert one.record.epoch == self.epochs.get(one.record.run_id, 0) + 1, "an epoch is told twice, or not"
             self.epochs[one.record.run_id] = one.record.epoch
         return self.decisions
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         assert outcome.run_id not in self.ends
         if outcome.failure is not FailureKind.KILLED:
             assert outcome.run_id in self.training

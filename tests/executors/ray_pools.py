@@ -9,7 +9,7 @@ import pytest
 
 from cnnsweep.errors import ExecutionError
 from cnnsweep.executors.base import Executor
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 
 
 @functools.cache
@@ -25,11 +25,11 @@ def start_cluster() -> None:
     atexit.register(connection.close)
 
 
-def two_ray_workers(task: TrainingTask) -> Executor:
+def two_ray_workers(task: DataModule) -> Executor:
     """Return an executor on that cluster; a sweep of this process trains there too, if it is told to use Ray."""
     start_cluster()
     from cnnsweep.executors.pool import PoolExecutor
-    from cnnsweep.executors.ray_backend import RayFleet
-    from cnnsweep.executors.ray_options import ClusterWish
+    from cnnsweep.executors.ray_backend import RayWorkers
+    from cnnsweep.executors.ray_options import RayOptions
 
-    return PoolExecutor(RayFleet(task, ClusterWish(jobs=2), print))
+    return PoolExecutor(RayWorkers(task, RayOptions(jobs=2), print))

@@ -28,7 +28,7 @@ from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.errors import FolderError, FusionError
 from cnnsweep.executors.base import TASK, Executor
 from cnnsweep.executors.inline import InProcessExecutor
-from cnnsweep.training.data_module import TrainingTask
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import Decision, FailureKind, ModelChoice, RunStatus
 
 
@@ -44,7 +44,7 @@ def nets(tmp_path_factory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def task() -> TrainingTask:
+def task() -> DataModule:
     return memory_task()
 
 
@@ -78,7 +78,7 @@ def test_ray_comes_to_the_same_bits(task, nets):
     executor.close()
 
 
-def check_bits(executor: Executor, task: TrainingTask, nets: Path) -> None:
+def check_bits(executor: Executor, task: DataModule, nets: Path) -> None:
     groups = groups_of_every_kind(nets, "contract_nets")
     notes, here = train(executor, groups), train(InProcessExecutor(task), groups)
     assert here.ends["diverges"].status is here.ends["fused 1e+30"].status is RunStatus.DIVERGED
@@ -193,7 +193,7 @@ def test_nothing_further_starts_once_the_watcher_wants_no_more(executor):
 
     notes._decide = decide
     executor.execute(loads_of(alone(*(make_run(f"run{number}") for number in range(6)))), notes)
-    assert 1 <= len(notes.started) <= executor.places + 1
+    assert 1 <= len(notes.started) <= executor.slots + 1
     assert {outcome.status for outcome in notes.ends.values()} == {RunStatus.INTERRUPTED}
     assert len(notes.ends) == len(notes.started)
 
@@ -202,11 +202,11 @@ def test_nothing_to_do_is_done_at_once(executor):
     assert train(executor, []).ends == {}
 
 
-def number_of_parts(task: TrainingTask, more: int) -> tuple[int, int, int]:
+def number_of_parts(task: DataModule, more: int) -> tuple[int, int, int]:
     return len(task.parts) + more, os.getpid(), int(task.images.image_shape[1])
 
 
-def refuse(_task: TrainingTask) -> None:
+def refuse(_task: DataModule) -> None:
     raise FusionError("does not fuse")
 
 
@@ -220,7 +220,7 @@ def test_a_function_is_called_where_groups_train(executor):
     assert (process == os.getpid()) == isinstance(executor, InProcessExecutor)
 
 
-def paint(task: TrainingTask, colour: int) -> int:
+def paint(task: DataModule, colour: int) -> int:
     """Change a pixel; return what it was."""
     assert isinstance(task.images, MemoryImages)
     before = int(task.images.images[0, 0, 0, 0])
@@ -256,7 +256,7 @@ def test_an_error_of_the_watcher_comes_out_and_leaves_nobody_behind(name, error,
     def fail(_reports):
         raise error
 
-    notes.epoch_ended = fail
+    notes.on_epoch_end = fail
     with pytest.raises(type(error)):
         executor.execute(loads_of(alone(make_run("a"), make_run("b"))), notes)
     end = time.monotonic() + 5

@@ -11,7 +11,7 @@ from small_sweeps import SMALL, sweep
 
 import cnnsweep
 from cnnsweep.errors import UsageError
-from cnnsweep.executors.options import Staff
+from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.types import RunStatus
 
 BACKWARDS = '''
@@ -66,7 +66,7 @@ def calls(folder: Path) -> list[str]:
 
 def test_an_executor_in_a_file_of_ones_own_trains_a_sweep(tmp_path: Path, file: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = sweep(tmp_path / "s", staff=Staff(executor=f"{file}:Backwards"), fuse="off")
+    result = sweep(tmp_path / "s", executor_options=ExecutorOptions(executor=f"{file}:Backwards"), fuse="off")
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
     made, execute, *closes = calls(tmp_path)
     assert (made, execute) == ("made cpu cnn", "execute 2")
@@ -108,7 +108,7 @@ def test_an_unknown_executor_is_named_with_those_that_there_are():
 def test_a_class_that_is_no_executor_is_refused(tmp_path: Path):
     (tmp_path / "other.py").write_text("class Stone:\n    pass\n")
     with pytest.raises(UsageError, match=r"executor .*Stone.*allowed is a subclass of .*ExecutorConfig"):
-        sweep(tmp_path / "s", staff=Staff(executor=f"{tmp_path / 'other.py'}:Stone"))
+        sweep(tmp_path / "s", executor_options=ExecutorOptions(executor=f"{tmp_path / 'other.py'}:Stone"))
 
 
 def test_options_import_no_torch():

@@ -28,13 +28,13 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import ExecutionError, UsageError
 from cnnsweep.executors.base import TASK
-from cnnsweep.executors.options import RAY, Staff
+from cnnsweep.executors.options import RAY, ExecutorOptions
 from cnnsweep.executors.pool import PoolExecutor
 from cnnsweep.executors.ray_actor import versions_here, what_differs
-from cnnsweep.executors.ray_backend import RayFleet
+from cnnsweep.executors.ray_backend import RayWorkers
 from cnnsweep.executors.ray_connection import Connection
-from cnnsweep.executors.ray_options import ClusterWish
-from cnnsweep.training.data_module import TrainingTask, make_training_task
+from cnnsweep.executors.ray_options import RayOptions
+from cnnsweep.training.data_module import DataModule, make_data_module
 from cnnsweep.types import RunStatus
 
 CNNSWEEP = str(Path(sys.executable).with_name("cnnsweep"))
@@ -61,9 +61,11 @@ class Net(nn.Module):
 @pytest.mark.ray
 def test_a_sweep_on_ray_equals_one_in_this_process(tmp_path):
     start_cluster()
-    sweep(tmp_path / "here", staff=Staff(jobs=1, threads=1))
+    sweep(tmp_path / "here", executor_options=ExecutorOptions(jobs=1, threads=1))
     display = SilentDisplay()
-    result = sweep(tmp_path / "there", display=display, staff=Staff(jobs=2, threads=1, executor=RAY))
+    result = sweep(
+        tmp_path / "there", display=display, executor_options=ExecutorOptions(jobs=2, threads=1, executor=RAY)
+    )
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
     assert untimed(tmp_path / "there") == untimed(tmp_path / "here")
     assert display.overview.device == "2 workers of a Ray cluster on this machine, 1 thread each"
@@ -104,14 +106,14 @@ def test_a_cluster_that_is_not_there_is_told_in_a_sentence(monkeypatch):
 def test_a_worker_has_its_threads_and_the_memory_of_its_node():
     start_cluster()
     spec = parse_sweep(SMALL, "small.yaml")
-    task = make_training_task(spec, load_dataset(spec.dataset_choice, Path()), torch.device("cpu"))
-    executor = PoolExecutor(RayFleet(task, ClusterWish(jobs=2, threads=3), print))
+    task = make_data_module(spec, load_dataset(spec.dataset_choice, Path()), torch.device("cpu"))
+    executor = PoolExecutor(RayWorkers(task, RayOptions(jobs=2, threads=3), print))
     assert executor.call_everywhere(torch.get_num_threads) == [3, 3]
     assert executor.call_everywhere(_pixels_lie_in, TASK) == ["shared", "shared"]
     executor.close()
 
 
-def _pixels_lie_in(task: TrainingTask) -> str:
+def _pixels_lie_in(task: DataModule) -> str:
     """Return in what kind of memory the images are."""
     address = task.images.images.data_ptr()
     for line in Path("/proc/self/maps").read_text().splitlines():
@@ -294,7 +296,7 @@ def test_a_cluster_of_this_machine_is_reached_by_this_machine_alone_and_only_wit
     )
     try:
         process, address, folder = driver.stdout.readline().split()
-        places = [place for one in family(int(process)) for place in listening(one)]
+        slots = [place for one in family(int(process)) for place in listening(one)]
         stranger = subprocess.run(
             [sys.executable, "-c", STRANGER, address], env=environment, capture_output=True, text=True, timeout=60
         )
@@ -302,8 +304,8 @@ def test_a_cluster_of_this_machine_is_reached_by_this_machine_alone_and_only_wit
     finally:
         driver.communicate()
     assert driver.returncode == 0
-    assert len(places) >= 4, "control plane, node, object store, driver"
-    assert [place for place in places if not place.is_loopback] == []
+    assert len(slots) >= 4, "control plane, node, object store, driver"
+    assert [place for place in slots if not place.is_loopback] == []
     assert "InvalidAuthToken" in stranger.stderr
     assert mode_of_folder == 0o700
     assert not Path(folder).exists()

@@ -13,10 +13,10 @@ from ray import exceptions
 
 from cnnsweep.errors import ExecutionError, UsageError
 from cnnsweep.executors import ray_backend as ray_cluster
-from cnnsweep.executors.backend import Lost
-from cnnsweep.executors.messages import BatchesDone, Decisions, EpochEnded, GroupEnded, Ready, Unfit, unpack
+from cnnsweep.executors.backend import WorkerDied
+from cnnsweep.executors.messages import BatchesDone, Decisions, EpochEnded, GroupEnded, Ready, StartupFailed, unpack
 from cnnsweep.executors.ray_errors import how_it_was_lost
-from cnnsweep.executors.ray_options import ClusterWish
+from cnnsweep.executors.ray_options import RayOptions
 
 BATCHES = BatchesDone(("a",), 1, 1, 2)
 
@@ -28,12 +28,12 @@ def open_fleet(monkeypatch):
     def open_on(cluster, images=None, **wish):
         monkeypatch.setattr(ray_cluster, "ray", cluster)
         monkeypatch.setattr(
-            ray_cluster, "Connection", lambda *_: SimpleNamespace(is_own=False, code={}, close=lambda: None)
+            ray_cluster, "Connection", lambda *_: SimpleNamespace(is_custom=False, code={}, close=lambda: None)
         )
         monkeypatch.setattr(ray_cluster, "store", lambda *_: ())
         monkeypatch.setattr(ray_cluster, "_LOOK_EVERY_S", 0)
         told: list[str] = []
-        fleet = ray_cluster.RayFleet(SimpleNamespace(images=images), ClusterWish(**wish), told.append)
+        fleet = ray_cluster.RayWorkers(SimpleNamespace(images=images), RayOptions(**wish), told.append)
         fleet.told = told
         return fleet
 
@@ -42,7 +42,7 @@ def open_fleet(monkeypatch):
 
 def hire_all(fleet):
     workers = []
-    while (worker := fleet.hire()) is not None:
+    while (worker := fleet.start()) is not None:
         workers.append(worker)
     return workers
 
@@ -50,7 +50,7 @@ def hire_all(fleet):
 def test_as_many_are_hired_as_there_is_room_for(open_fleet):
     cluster = FakeCluster(a=3, b=2)
     fleet = open_fleet(cluster, threads=2)
-    assert fleet.places == 2  # a worker of two threads fits on no half of two nodes
+    assert fleet.slots == 2  # a worker of two threads fits on no half of two nodes
     assert len(hire_all(fleet)) == 2
 
 
@@ -58,7 +58,7 @@ def test_what_others_use_is_left_to_them(open_fleet):
     cluster = FakeCluster(a=4)
     cluster.used = 3
     fleet = open_fleet(cluster)
-    assert fleet.places == 4
+    assert fleet.slots == 4
     assert len(hire_all(fleet)) == 1
 
 
@@ -78,21 +78,21 @@ def test_more_are_hired_when_nodes_join_and_when_workers_go(open_fleet):
     assert hire_all(fleet) == []
     cluster.cpus["b"] = 2
     assert len(hire_all(fleet)) == 2
-    fleet.dismiss(first)
+    fleet.stop(first)
     assert cluster.actors[0].is_killed
     assert not cluster.actors[1].is_killed
     assert len(hire_all(fleet)) == 1
-    assert fleet.places == 2, "what is planned for stays, or a resumed sweep would be grouped anew"
+    assert fleet.slots == 2, "what is planned for stays, or a resumed sweep would be grouped anew"
 
 
 def test_with_a_number_of_jobs_those_without_room_wait_in_the_cluster(open_fleet):
     fleet = open_fleet(FakeCluster(a=1), jobs=5)
-    assert fleet.places == 5
+    assert fleet.slots == 5
     assert len(hire_all(fleet)) == 5
 
 
 def test_a_resumed_sweep_keeps_its_places(open_fleet):
-    assert open_fleet(FakeCluster(a=8), places=3).places == 3
+    assert open_fleet(FakeCluster(a=8), slots=3).slots == 3
 
 
 def test_a_long_wait_for_room_is_told_once(open_fleet, monkeypatch):
@@ -109,7 +109,7 @@ def test_a_long_wait_for_room_is_told_once(open_fleet, monkeypatch):
 def test_it_listens_after_what_is_told_and_waits_after_what_is_asked(open_fleet):
     cluster = FakeCluster(a=1)
     fleet = open_fleet(cluster)
-    worker = fleet.hire()
+    worker = fleet.start()
     (actor,) = cluster.actors
     actor.be_at("a")
     actor.say(Ready("it"))
@@ -130,13 +130,13 @@ def test_it_listens_after_what_is_told_and_waits_after_what_is_asked(open_fleet)
 def test_the_death_of_an_idle_worker_is_heard(open_fleet):
     cluster = FakeCluster(a=1)
     fleet = open_fleet(cluster)
-    worker = fleet.hire()
+    worker = fleet.start()
     (actor,) = cluster.actors
     actor.be_at("a")
     actor.say(GroupEnded())
     fleet.wait(0.1)
     actor.die(exceptions.ActorUnavailableError("gone", None))
-    assert fleet.wait(0.1) == [(worker, Lost("cannot be reached on its node address-of-a any more"))]
+    assert fleet.wait(0.1) == [(worker, WorkerDied("cannot be reached on its node address-of-a any more"))]
     assert fleet.wait(0) == []
     fleet.send(worker, Decisions({}))
     assert actor.heard == []
@@ -145,8 +145,8 @@ def test_the_death_of_an_idle_worker_is_heard(open_fleet):
 def test_nothing_is_heard_of_a_dismissed_worker(open_fleet):
     cluster = FakeCluster(a=1)
     fleet = open_fleet(cluster)
-    worker = fleet.hire()
-    fleet.dismiss(worker)
+    worker = fleet.start()
+    fleet.stop(worker)
     cluster.actors[0].die(exceptions.ActorDiedError())
     assert fleet.wait(0) == []
 
@@ -154,11 +154,11 @@ def test_nothing_is_heard_of_a_dismissed_worker(open_fleet):
 def test_no_more_are_hired_on_a_node_that_is_unfit(open_fleet):
     cluster = FakeCluster(a=1, b=1)
     fleet = open_fleet(cluster)
-    worker = fleet.hire()
+    worker = fleet.start()
     cluster.actors[0].be_at("a")
     cluster.actors[0].say("torch 1 there, 2 here")
-    assert fleet.wait(0.1) == [(worker, Unfit("torch 1 there, 2 here"))]
-    fleet.dismiss(worker)
+    assert fleet.wait(0.1) == [(worker, StartupFailed("torch 1 there, 2 here"))]
+    fleet.stop(worker)
     assert len(hire_all(fleet)) == 1
     assert cluster.actors[1].options["label_selector"] == {"ray.io/node-id": "!in(a)"}
 
@@ -166,13 +166,13 @@ def test_no_more_are_hired_on_a_node_that_is_unfit(open_fleet):
 def test_where_no_node_is_fit_it_says_why(open_fleet):
     cluster = FakeCluster(a=1)
     fleet = open_fleet(cluster)
-    worker = fleet.hire()
+    worker = fleet.start()
     cluster.actors[0].be_at("a")
-    cluster.actors[0].say(Unfit("no folder"))
+    cluster.actors[0].say(StartupFailed("no folder"))
     fleet.wait(0.1)
-    fleet.dismiss(worker)
+    fleet.stop(worker)
     with pytest.raises(ExecutionError, match="no node of the cluster can train: address-of-a: no folder"):
-        fleet.hire()
+        fleet.start()
 
 
 def preempted():

@@ -11,14 +11,14 @@ from safetensors.torch import load_file
 from small_sweeps import SEARCH, SMALL, SilentDisplay, sweep, untimed
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 
-from cnnsweep.executors.local_processes import ProcessFleet
+from cnnsweep.executors.local_processes import LocalWorkers
 from cnnsweep.executors.messages import Decisions
-from cnnsweep.executors.options import Staff
+from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.types import RunStatus
 
-HERE = Staff(jobs=1, threads=1)
+HERE = ExecutorOptions(jobs=1, threads=1)
 GRID = SMALL.replace("[0.01, 0.001]", "[0.01, 0.001, 0.003, 0.03]")
 SEEDS = SMALL.replace("name: small", "name: small\nseeds: 3")
 HALVING = GRID.replace("epochs: 2", "epochs: 4") + "early_stop: {method: halving, min_epochs: 1, factor: 2}\n"
@@ -34,11 +34,11 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def everything(folder: Path) -> dict[str, Any]:
-    history = read_history(SweepPaths(folder).journal)
+    history = read_state(SweepPaths(folder).journal)
     lasts = {path.parent.name: weights(path) for path in sorted(folder.glob("*/last.safetensors"))}
     boards = {path.parent.name: events(path) for path in sorted(folder.glob("*/events.out.tfevents*"))}
-    rounds = [(asked.drawn, asked.picks, asked.configurations) for asked in history.rounds]
-    return {**untimed(folder), "last": lasts, "events": boards, "rounds": rounds, "verdicts": history.verdicts}
+    rounds = [(asked.drawn, asked.picks, asked.trial_ids) for asked in history.rounds]
+    return {**untimed(folder), "last": lasts, "events": boards, "rounds": rounds, "verdicts": history.decisions}
 
 
 def weights(path: Path) -> dict[str, bytes]:
@@ -49,17 +49,17 @@ def events(path: Path) -> list[tuple[int, str, bytes]]:
     """Return what TensorBoard shows, but for times."""
     return [
         (event.step, value.tag, value.SerializeToString(deterministic=True))
-        for event in EventFileLoader(str(path)).Load()
+        for event in EventFileLoader(str(path)).Job()
         for value in event.summary.value
         if "duration" not in value.tag and "hparams" not in value.tag
     ]
 
 
-def check(tmp_path: Path, kind: str, staff: Staff) -> None:
+def check(tmp_path: Path, kind: str, executor_options: ExecutorOptions) -> None:
     text, how = KINDS[kind]
-    sweep(tmp_path / "here", text, staff=HERE, **how)
+    sweep(tmp_path / "here", text, executor_options=HERE, **how)
     display = SilentDisplay()
-    result = sweep(tmp_path / "there", text, display, staff=staff, **how)
+    result = sweep(tmp_path / "there", text, display, executor_options=executor_options, **how)
     assert set(result.statuses.values()) <= {RunStatus.FINISHED, RunStatus.STOPPED}
     here, there = everything(tmp_path / "here"), everything(tmp_path / "there")
     for part, expected in here.items():
@@ -84,7 +84,7 @@ def test_every_kind_of_sweep_ends_alike(tmp_path, executor, kind):
 @pytest.mark.faults
 def test_a_worker_that_is_lost_at_a_rung_trains_nobody_beyond_it(tmp_path, monkeypatch):
     """It has told of the rung's epoch, and does not live to hear that its run is to wait there."""
-    send, lost = ProcessFleet.send, []
+    send, lost = LocalWorkers.send, []
 
     def send_too_late(self, worker, message):
         if not lost and isinstance(message, Decisions):  # the answer about epoch 1, which is a rung
@@ -93,9 +93,9 @@ def test_a_worker_that_is_lost_at_a_rung_trains_nobody_beyond_it(tmp_path, monke
         send(self, worker, message)
 
     text, how = KINDS["halving"]
-    sweep(tmp_path / "here", text, staff=HERE, **how)
-    monkeypatch.setattr(ProcessFleet, "send", send_too_late)
-    sweep(tmp_path / "there", text, staff=STAFFS["processes"], **how)
+    sweep(tmp_path / "here", text, executor_options=HERE, **how)
+    monkeypatch.setattr(LocalWorkers, "send", send_too_late)
+    sweep(tmp_path / "there", text, executor_options=STAFFS["processes"], **how)
     assert lost
     here, there = everything(tmp_path / "here"), everything(tmp_path / "there")
     assert there == here

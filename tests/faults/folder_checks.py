@@ -16,18 +16,18 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 
 from cnnsweep.analysis.results import load_results
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import SweepHistory, read_history
+from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.types import EpochRecord
 
 
 def figures(folder: Path) -> dict[str, Any]:
     """Return all that must not depend on kills: figures, losses, best weights, what a search asked and a rule found."""
-    history = read_history(SweepPaths(folder).journal)
-    rounds = [(asked.drawn, asked.picks, asked.configurations) for asked in history.rounds]
-    return {**untimed(folder), "rounds": rounds, "verdicts": history.verdicts}
+    history = read_state(SweepPaths(folder).journal)
+    rounds = [(asked.drawn, asked.picks, asked.trial_ids) for asked in history.rounds]
+    return {**untimed(folder), "rounds": rounds, "verdicts": history.decisions}
 
 
-def kept_epochs(folder: Path, history: SweepHistory) -> dict[str, Sequence[EpochRecord]]:
+def kept_epochs(folder: Path, history: SweepState) -> dict[str, Sequence[EpochRecord]]:
     """Return, by run, the epochs that a resume must keep: all of an ended run, else those up to its checkpoint."""
     kept = {}
     for run_id, run in history.runs.items():
@@ -39,7 +39,7 @@ def kept_epochs(folder: Path, history: SweepHistory) -> dict[str, Sequence[Epoch
     return kept
 
 
-def lost_epochs(kept: Mapping[str, Sequence[EpochRecord]], history: SweepHistory) -> list[str]:
+def lost_epochs(kept: Mapping[str, Sequence[EpochRecord]], history: SweepState) -> list[str]:
     """Return the epochs that are gone, or were trained again: their durations tell."""
     return [
         f"epoch {record.epoch} of {history.runs[run_id].name}"
@@ -63,7 +63,7 @@ def unreadable_files(folder: Path) -> list[str]:
 
 def _read(path: Path) -> None:
     if path.name == "journal.jsonl":
-        read_history(path)
+        read_state(path)
     elif path.name == "results.json":
         load_results(path)
     elif "tfevents" in path.name:

@@ -14,7 +14,7 @@ from folder_checks import figures, kept_epochs, lost_epochs, unreadable_files
 from sweep_processes import PATIENCE_S, Start, run_whole
 
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.types import EpochRecord
 
 
@@ -52,7 +52,7 @@ def kill_until_whole(start: Start, folder: Path, duration: float, chance: random
         assert process.exitcode in (0, -9), f"exit code {process.exitcode}"
         process.close()
         kills.unreadable += unreadable_files(folder)
-        history = read_history(SweepPaths(folder).journal)
+        history = read_state(SweepPaths(folder).journal)
         kills.lost += lost_epochs(kept, history)
         if not is_killed:
             return kills

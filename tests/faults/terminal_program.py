@@ -65,7 +65,7 @@ class TerminalProgram:
         """
         self.master, self._slave = os.openpty()
         self.resize(30, 100)
-        self.settings = termios.tcgetattr(self._slave)
+        self.params = termios.tcgetattr(self._slave)
         self._output = b""
         # A session's leader gets the terminal that it opens first for its own.
         command = ["bash", "-c", f'exec <>"$0" >&0 2>&1\n{script}', os.ttyname(self._slave)]

@@ -20,8 +20,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from cnnsweep.storage import atomic_files as files
 from cnnsweep.storage.clear import clear_sweep
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import read_history
-from cnnsweep.storage.writer import Recorder
+from cnnsweep.storage.state import read_state
+from cnnsweep.storage.writer import SweepWriter
 
 ALONE = {"overrides": ("params.lr=0.01", "tensorboard.images=false"), "fuse": "off"}
 TOGETHER = {"overrides": ("tensorboard.images=false", "tensorboard.histograms=false"), "fuse": 2}
@@ -37,7 +37,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 def crash_states(folder: Path, monkeypatch: pytest.MonkeyPatch, between: int, **scenario: Any) -> CrashDisk:
     """Run a sweep, and return the disk with every state in which a crash could have left it."""
     disk = CrashDisk(folder, between)
-    write = Recorder.writing_epoch
+    write = SweepWriter.writing_epoch
 
     @contextmanager
     def write_and_count(recorder, reports):
@@ -48,7 +48,7 @@ def crash_states(folder: Path, monkeypatch: pytest.MonkeyPatch, between: int, **
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "os", disk)
-        patch.setattr(Recorder, "writing_epoch", write_and_count)
+        patch.setattr(SweepWriter, "writing_epoch", write_and_count)
         sweep(folder, **scenario)
     disk.assert_complete()
     return disk
@@ -68,13 +68,13 @@ def events_of(folder: Path) -> dict[str, Any]:
 
 def assert_goes_on(state: State, folder: Path, expected: tuple[Any, Any], total: int, **scenario: Any) -> None:
     state.put_into(folder)
-    list(read_history(SweepPaths(folder).journal).runs)
+    list(read_state(SweepPaths(folder).journal).runs)
     display = SilentDisplay()
     sweep(folder, display=display, **scenario)
     assert (untimed(folder), events_of(folder)) == expected, state.label
     assert len(display.records) <= total - state.committed, f"{state.label}: a finished epoch was lost"
-    rubbish = [path.name for path in folder.rglob(".*.tmp")]
-    assert not rubbish, state.label
+    unused_files = [path.name for path in folder.rglob(".*.tmp")]
+    assert not unused_files, state.label
 
 
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, count: int, between: int) -> None:

@@ -16,7 +16,7 @@ from sweep_processes import SweepToRun, run_limited
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.errors import FolderError
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.sweep import run_sweep
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and mounts are POSIX's")
@@ -64,11 +64,11 @@ def assert_goes_on(kind, folder, whole, ending):
         assert "free some space" in ending.error
     assert unreadable_files(folder) == []
     journal = folder / "journal.jsonl"
-    kept = kept_epochs(folder, read_history(journal))
+    kept = kept_epochs(folder, read_state(journal))
     again = run_limited(kind, folder)
     assert again.error is None
     assert not [message for message in again.messages if "damaged" in message]
-    assert lost_epochs(kept, read_history(journal)) == []
+    assert lost_epochs(kept, read_state(journal)) == []
     assert figures(folder) == figures(whole)
 
 
@@ -163,8 +163,8 @@ class Spoiling(SilentDisplay):
         super().__init__()
         self._spoil = spoil
 
-    def epoch_ended(self, record, standing):
-        super().epoch_ended(record, standing)
+    def epoch_ended(self, record, selected):
+        super().epoch_ended(record, selected)
         if len(self.records) == 1:
             self._spoil()
 

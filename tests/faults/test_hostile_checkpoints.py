@@ -27,7 +27,7 @@ from cnnsweep.evaluation import restore as restoring
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
 from cnnsweep.models.base import MODELS
 from cnnsweep.models.build import build_model
-from cnnsweep.models.meta_model import outline_model
+from cnnsweep.models.meta_model import build_meta_model
 from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation
 from cnnsweep.storage import best_weights as checkpoints
 from cnnsweep.storage.best_weights import BestCheckpoint, load_best
@@ -346,8 +346,8 @@ except CheckpointError as error:
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
-    verdict, megabytes = done.stdout.split()
-    assert verdict == "refused"
+    decision, megabytes = done.stdout.split()
+    assert decision == "refused"
     assert int(megabytes) < 300  # mostly torchvision and what torch loads late
 
 
@@ -364,8 +364,8 @@ def test_every_outline_has_the_models_tensors(name: str, shape: tuple[int, int, 
 
 
 def check_outline(name: str, shape: tuple[int, int, int]) -> None:
-    outline = outline_model(ModelChoice(name), shape, 10, 20_000)
+    outline = build_meta_model(ModelChoice(name), shape, 10, 20_000)
     assert all(tensor.device.type == "meta" for tensor in outline.values())
     real = build_model(ModelChoice(name), shape, 10, seed=0).state_dict()
     assert {k: (v.shape, v.dtype) for k, v in outline.items()} == {k: (v.shape, v.dtype) for k, v in real.items()}
-    outline_model(ModelChoice(name), shape, 10, max(1000, 4 * len(real)))  # five times fewer than are allowed
+    build_meta_model(ModelChoice(name), shape, 10, max(1000, 4 * len(real)))  # five times fewer than are allowed

@@ -14,7 +14,7 @@ from rich.console import Console
 from small_sweeps import tables
 
 from cnnsweep import cli
-from cnnsweep.report.evaluation import Evaluation, SettingEvaluation, render_setting
+from cnnsweep.report.evaluation import Evaluation, TrialEvaluation, render_trial
 
 ESCAPE = "\x1b[31m\x9b1m\x07\u202e[red][/]<b>|"
 IN_YAML = r'"\e[31m\x9b1m\a\u202e[red][/]<b>|"'
@@ -112,7 +112,7 @@ def test_formulas_are_neutralised_in_every_table(call: Call, folder: Path) -> No
 def test_seeds_of_a_strangers_checkpoints_are_shown_as_text() -> None:
     one = Evaluation("c", ESCAPE, 1, "test", 0.5, ("a", ESCAPE), ((1, 2), (3, 4)), {"seed": ESCAPE}, (ESCAPE,))
     screen = Console(file=io.StringIO(), width=160)
-    render_setting(SettingEvaluation("c", (one, one), notes=(ESCAPE,)), screen)
+    render_trial(TrialEvaluation("c", (one, one), notes=(ESCAPE,)), screen)
     text = screen.file.getvalue()  # type: ignore[attr-defined]
     assert IN_WORDS in text
     assert text.replace("\n", "").isprintable()

@@ -56,7 +56,7 @@ def check_ended_well(program: TerminalProgram, code: int) -> None:
     assert program.wait() == code, program.output
     assert "Traceback" not in program.output
     assert "ignored" not in program.output
-    assert program.final_settings() == program.settings
+    assert program.final_settings() == program.params
 
 
 def test_ctrl_c_once_waits_for_the_epoch_and_says_how_to_go_on(tmp_path, whole):
@@ -216,7 +216,7 @@ def test_ctrl_c_while_a_search_asks(tmp_path, monkeypatch):
 
     text = SLOW.replace("lr: [0.01, 0.001]", "lr: {log_uniform: [0.001, 0.1]}") + "search: {method: random, runs: 3}\n"
     (tmp_path / "slow_net.py").write_text(SLOW_NET)
-    ask, calls = asking.Asker.ask, []
+    ask, calls = asking.TrialSource.ask, []
 
     def interrupted(self, *args, **kwargs):
         calls.append(1)
@@ -224,11 +224,11 @@ def test_ctrl_c_while_a_search_asks(tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGINT)
         return ask(self, *args, **kwargs)
 
-    monkeypatch.setattr(asking.Asker, "ask", interrupted)
+    monkeypatch.setattr(asking.TrialSource, "ask", interrupted)
     monkeypatch.chdir(tmp_path)
     first = sweep(tmp_path / "out", text)
     assert first.interrupted == 130
     assert sweep(tmp_path / "out", text).interrupted is None
-    monkeypatch.setattr(asking.Asker, "ask", ask)
+    monkeypatch.setattr(asking.TrialSource, "ask", ask)
     sweep(tmp_path / "whole", text)
     assert untimed(tmp_path / "out") == untimed(tmp_path / "whole")

@@ -110,7 +110,7 @@ def test_a_terminal_that_is_resized_shows_the_table_in_its_new_size(tmp_path):
             time.sleep(0.3)
         assert program.wait() == 0
         assert not show(program).cursor.hidden
-        assert program.final_settings() == program.settings
+        assert program.final_settings() == program.params
     assert tables(tmp_path / "out")["sweep"]["status"] == "finished"
 
 

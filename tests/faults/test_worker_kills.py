@@ -24,21 +24,21 @@ from terminal_program import TerminalProgram, environment
 from worker_processes import PROC, all_gone, open_descriptors, proportional_bytes, wait_until, workers_of
 
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import ExecutionError
 from cnnsweep.executors import local_processes as processes
 from cnnsweep.executors.base import TASK
-from cnnsweep.executors.local_processes import ProcessFleet
-from cnnsweep.executors.options import Staff
+from cnnsweep.executors.local_processes import LocalWorkers
+from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.executors.pool import PoolExecutor
 from cnnsweep.planning.scheduling import Place
-from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.data_module import DataModule, FoldData
 from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.types import RunStatus
 
 pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="processes are looked up in /proc")
 
-HERE, TWO = Staff(jobs=1, threads=1), Staff(jobs=2, threads=1)
+HERE, TWO = ExecutorOptions(jobs=1, threads=1), ExecutorOptions(jobs=2, threads=1)
 EPOCHS, STEPS = 6, 4
 
 # Each training step leaves the number of its process: nobody trains in secret.
@@ -83,7 +83,7 @@ def whole(tmp_path_factory) -> dict[str, Any]:
     """The figures of a sweep that nothing happens to."""
     folder = tmp_path_factory.mktemp("whole")
     with in_folder(folder):
-        sweep(folder / "out", SWEEP, staff=HERE)
+        sweep(folder / "out", SWEEP, executor_options=HERE)
     return figures(folder / "out")
 
 
@@ -168,7 +168,7 @@ def check_survives(folder: Path, whole: dict[str, Any], monkeypatch, most: int, 
     display = SilentDisplay()
     before = open_descriptors(), threading.active_count()
     with Killer(folder, most, seed=most, end=end) as killer:
-        result = sweep(folder / "out", text, display, staff=TWO)
+        result = sweep(folder / "out", text, display, executor_options=TWO)
     assert killer.ended
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
     assert figures(folder / "out") == whole
@@ -188,7 +188,7 @@ def test_killed_workers_change_nothing(folder, whole, monkeypatch):
 @pytest.mark.faults
 def test_twenty_killed_workers_change_nothing_and_leave_nothing(folder, monkeypatch):
     text = SWEEP.replace(f"epochs: {EPOCHS}", "epochs: 30")
-    sweep(folder / "whole", text, staff=HERE)
+    sweep(folder / "whole", text, executor_options=HERE)
     (folder / "steps").unlink()
     assert check_survives(folder, figures(folder / "whole"), monkeypatch, 20, text=text) == 20
 
@@ -207,7 +207,7 @@ def test_a_worker_that_is_stopped_and_then_killed_changes_nothing(folder, whole,
 )
 def test_a_model_that_ends_its_process_is_a_failed_run(folder, fault, how):
     text = SWEEP.replace("lr: [0.01, 0.003, 0.001]", f"lr: 0.01\n  model.fault: ['', {fault}]")
-    result = sweep(folder / "out", text, staff=TWO)
+    result = sweep(folder / "out", text, executor_options=TWO)
     rows = {row["model.fault"]: row for row in tables(folder / "out")["runs"]}
     assert sorted(map(str, result.statuses.values())) == ["failed", "finished"]
     assert (rows[fault]["failure"], rows[""]["status"]) == ("killed", "finished")
@@ -220,8 +220,8 @@ def start_program(folder: Path, pause: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **where)
 
 
-def check_goes_on(folder: Path, whole: dict[str, Any], staff: Staff = HERE) -> None:
-    assert sweep(folder / "out", SWEEP, staff=staff).interrupted is None
+def check_goes_on(folder: Path, whole: dict[str, Any], executor_options: ExecutorOptions = HERE) -> None:
+    assert sweep(folder / "out", SWEEP, executor_options=executor_options).interrupted is None
     assert figures(folder / "out") == whole
 
 
@@ -256,7 +256,7 @@ def check_stopped(program: TerminalProgram, workers: list[int], code: int) -> No
     assert all_gone(workers, 1.0)
     assert "Traceback" not in program.output
     assert "KeyboardInterrupt" not in program.output
-    assert program.final_settings() == program.settings
+    assert program.final_settings() == program.params
 
 
 def test_ctrl_c_reaches_all_processes_and_only_the_parent_acts(folder, whole):
@@ -319,7 +319,7 @@ def test_workers_that_cannot_start_are_one_clear_error(folder, monkeypatch):
     display = SilentDisplay()
     monkeypatch.setattr(processes, "_PROGRAM", "print('some words')\nimport nothing_of_that_name")
     with pytest.raises(ExecutionError) as error:
-        sweep(folder / "out", SWEEP, display, staff=TWO)
+        sweep(folder / "out", SWEEP, display, executor_options=TWO)
     assert "no worker can be started: worker process" in str(error.value)
     assert str(error.value).endswith(
         "ended by itself with exit code 1 (ModuleNotFoundError: No module named 'nothing_of_that_name')"
@@ -329,7 +329,7 @@ def test_workers_that_cannot_start_are_one_clear_error(folder, monkeypatch):
     assert tables(folder / "out")["sweep"]["status"] == "interrupted"
     monkeypatch.setattr(sys, "executable", "/no/such/python")
     with pytest.raises(ExecutionError, match="a worker process cannot be started: No such file or directory"):
-        sweep(folder / "out", SWEEP, display, staff=TWO)
+        sweep(folder / "out", SWEEP, display, executor_options=TWO)
     assert workers_of(os.getpid()) == []
 
 
@@ -363,15 +363,15 @@ def test_a_script_needs_no_guard_and_no_main_thread(folder):
     assert ended.stdout.split() == ["once", "finished", "finished"], ended.stderr
 
 
-def image_task(images: int) -> TrainingTask:
+def image_task(images: int) -> DataModule:
     pixels = torch.ones(images, 1, 100, 100, dtype=torch.uint8)
-    part = Part(torch.arange(images), torch.arange(0), PixelScale((0.5,), (0.25,)))
-    return TrainingTask(
+    part = FoldData(torch.arange(images), torch.arange(0), PixelNormalize((0.5,), (0.25,)))
+    return DataModule(
         MemoryImages(pixels, torch.zeros(images, dtype=torch.int64)), (part,), 2, torch.device("cpu"), "fp32"
     )
 
 
-def look_at_all(task: TrainingTask) -> int:
+def look_at_all(task: DataModule) -> int:
     """Touch every page of the images, without a copy of them."""
     return int(task.images.images.view(-1)[::1024].max())
 
@@ -382,7 +382,7 @@ def test_images_count_once_however_many_workers_there_are():
     sizes = {}
     for images in (1, 20_000):  # 200 MB
         task = image_task(images)
-        executor = PoolExecutor(ProcessFleet([Place("cpu", 1)] * 3, task))
+        executor = PoolExecutor(LocalWorkers([Place("cpu", 1)] * 3, task))
         try:
             executor.call_everywhere(look_at_all, TASK)
             sizes[images] = sum(map(proportional_bytes, [os.getpid(), *workers_of(os.getpid())]))

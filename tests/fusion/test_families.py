@@ -15,7 +15,7 @@ from fused_and_alone import CPU, squares
 from torch import Tensor, nn
 from torchvision.models import convnext, resnet, swin_transformer
 
-from cnnsweep.fusion.fused_module import FusedModel, How
+from cnnsweep.fusion.fused_module import Dispatch, FusedModel
 from cnnsweep.models.build import build_model
 from cnnsweep.seeding import seed_device
 from cnnsweep.types import ModelChoice
@@ -96,7 +96,8 @@ def random_images(seed: int) -> Tensor:
 def table_line(name: str, fused: FusedModel) -> str:
     """Return the row of the table in the docs."""
     counts = Counter(fused.forms(training=True).values())
-    return f"| {name} | yes | {', '.join(f'{counts[how]} {how}' for how in (How.FAST, How.VMAP, How.EACH))} |"
+    ways = (Dispatch.FAST, Dispatch.VMAP, Dispatch.EACH)
+    return f"| {name} | yes | {', '.join(f'{counts[how]} {how}' for how in ways)} |"
 
 
 @pytest.fixture(

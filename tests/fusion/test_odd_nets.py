@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from cnnsweep.errors import FusionError
 from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.logits import logits_of
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram, Program, forward_seed
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run
 
 FILE = Path(odd_nets.__file__)
@@ -70,7 +70,7 @@ def batches() -> list[tuple[Tensor, Tensor]]:
     return [(one, torch.randint(CLASSES, (len(one),), generator=random)) for one in images]
 
 
-def train(program: Program, runs: Sequence[Run]) -> list[dict[str, Tensor]]:
+def train(program: Learner, runs: Sequence[Run]) -> list[dict[str, Tensor]]:
     """Return each run's weights after a step a batch, and its losses in evaluation then."""
     for step, (images, labels) in enumerate(batches()):
         ordered = images.contiguous(memory_format=torch.channels_last)
@@ -115,7 +115,7 @@ def _own_generator():
 
 
 def train_alone(run: Run) -> dict[str, Tensor]:
-    return train(PlainProgram(run, SHAPE, CLASSES, CPU, "fp64"), [run])[0]
+    return train(SingleLearner(run, SHAPE, CLASSES, CPU, "fp64"), [run])[0]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -127,7 +127,7 @@ def test_odd_net_trains_alone_as_in_pytorch(name):
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ALONE])
 def test_odd_net_trains_fused_as_alone(name):
     runs = [run_of(name, seed) for seed in (0, 1)]
-    fused = train(FusedProgram(runs, SHAPE, CLASSES, CPU, "fp64"), runs)
+    fused = train(FusedLearner(runs, SHAPE, CLASSES, CPU, "fp64"), runs)
     for run, of_run in zip(runs, fused, strict=True):
         assert_equal(of_run, train_alone(run))
 
@@ -136,5 +136,5 @@ def test_odd_net_trains_fused_as_alone(name):
 def test_odd_net_that_cannot_be_fused_says_why_and_where(name):
     runs = [run_of(name, seed) for seed in (0, 1)]
     with pytest.raises(FusionError) as caught:
-        FusedProgram(runs, SHAPE, CLASSES, CPU, "fp64")
+        FusedLearner(runs, SHAPE, CLASSES, CPU, "fp64")
     assert ALONE[name] in str(caught.value)

@@ -21,8 +21,8 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.planning.batching import family
-from cnnsweep.storage.state import AskedRound, SweepHistory
-from cnnsweep.tuner.sampling import Asker
+from cnnsweep.storage.state import SuggestedRound, SweepState
+from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run
 
 EXPECTED = Path(__file__).with_name("identities.json")
@@ -42,14 +42,14 @@ def identities(name: str, text: str) -> dict[str, Any]:
     runs: Sequence[Run] = expand_runs(spec).runs
     found: dict[str, Any] = {}
     if spec.search is not None:
-        asker = Asker(spec)
-        space = asker._space
-        history = SweepHistory()
+        trial_source = TrialSource(spec)
+        space = trial_source._space
+        history = SweepState()
         if name in PICKS:
-            history.rounds.append(AskedRound(space, len(PICKS[name]), tuple(PICKS[name]), ()))
-            asked = asker.known_runs(history)
+            history.rounds.append(SuggestedRound(space, len(PICKS[name]), tuple(PICKS[name]), ()))
+            asked = trial_source.known_runs(history)
         else:
-            first = asker.ask(history, runs)
+            first = trial_source.ask(history, runs)
             assert first is not None
             found["picks"] = first.event["picks"]
             asked = first.runs
@@ -59,11 +59,11 @@ def identities(name: str, text: str) -> dict[str, Any]:
 
 
 def _about(run: Run, spec: SweepSpec) -> dict[str, Any]:
-    about = {"name": run.name, "configuration": run.configuration, "settings": run.settings}
+    about = {"name": run.name, "configuration": run.trial_id, "settings": run.params}
     if "/" not in run.model.name:  # else it has the folder in it
         about["family"] = family(run)
     if spec.early_stop is not None and spec.early_stop.has_rungs:
-        about["rungs"] = spec.early_stop.rungs(run.hyperparameters.epochs, run.configuration)
+        about["rungs"] = spec.early_stop.rungs(run.hyperparameters.epochs, run.trial_id)
     return about
 
 

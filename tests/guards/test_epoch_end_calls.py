@@ -33,7 +33,7 @@ tensorboard: {graph: false}
 
 def test_an_epochs_end_makes_fewer_than_300_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     counts: list[int] = []
-    epoch_ended = TrainingEvents.epoch_ended
+    on_epoch_end = TrainingEvents.on_epoch_end
 
     def counted(events: TrainingEvents, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         calls = 0
@@ -45,12 +45,12 @@ def test_an_epochs_end_makes_fewer_than_300_calls(tmp_path: Path, monkeypatch: p
         before = sys.getprofile()
         sys.setprofile(note)
         try:
-            return epoch_ended(events, reports)
+            return on_epoch_end(events, reports)
         finally:
             sys.setprofile(before)
             counts.append(calls)
 
-    monkeypatch.setattr(TrainingEvents, "epoch_ended", counted)
+    monkeypatch.setattr(TrainingEvents, "on_epoch_end", counted)
     sweep(tmp_path, TEXT)
     assert len(counts) == 4
     assert 0 < min(counts[1:]) < 300, counts  # the first writes the tables too, which takes its time from time to time

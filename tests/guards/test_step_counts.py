@@ -17,10 +17,10 @@ import torch
 from operator_counts import OperatorCounts, counted
 
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
-from cnnsweep.training.data_module import Part, TrainingTask, training_batches
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram, Program
+from cnnsweep.datasets.normalize import PixelNormalize
+from cnnsweep.training.data_module import DataModule, FoldData, training_batches
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import Learner, SingleLearner
 from cnnsweep.training.trainer import train_group
 from cnnsweep.types import CONSTANT, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup
 
@@ -49,9 +49,9 @@ def make_runs(count: int, hyperparameters: Hyperparameters = ADAM, model: ModelC
     return [Run(f"{n:016}", f"run-{n}", model, own, {}, f"setting-{n}") for n, own in enumerate(each)]
 
 
-def program_of(runs: list[Run]) -> Program:
+def program_of(runs: list[Run]) -> Learner:
     about = ((1, 28, 28), 10, CPU, "fp32")
-    return PlainProgram(runs[0], *about) if len(runs) == 1 else FusedProgram(runs, *about)
+    return SingleLearner(runs[0], *about) if len(runs) == 1 else FusedLearner(runs, *about)
 
 
 def a_batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -135,24 +135,24 @@ def test_neither_training_nor_evaluating_waits_for_a_figure(count):
 class GoesOn:
     """A watcher that lets every run go on."""
 
-    def batches_done(self, *_: object) -> None:
+    def on_batch_end(self, *_: object) -> None:
         pass
 
-    def epoch_ended(self, reports: list[EpochReport]) -> Mapping[str, object]:
+    def on_epoch_end(self, reports: list[EpochReport]) -> Mapping[str, object]:
         return {}
 
-    def resumed(self, run_ids: object) -> Mapping[str, object]:
+    def on_resume(self, run_ids: object) -> Mapping[str, object]:
         return {}
 
-    def run_ended(self, outcome: object) -> None:
+    def on_run_end(self, outcome: object) -> None:
         pass
 
 
-def images_of(steps: int) -> TrainingTask:
+def images_of(steps: int) -> DataModule:
     images, labels = torch.zeros(steps * BATCH + 10, 1, 28, 28, dtype=torch.uint8), torch.zeros(steps * BATCH + 10)
     training, held_out = torch.arange(steps * BATCH), torch.arange(steps * BATCH, steps * BATCH + 10)
-    part = Part(training, held_out, PixelScale((0.5,), (0.25,)))
-    return TrainingTask(MemoryImages(images, labels.long()), (part,), 10, CPU, "fp32")
+    part = FoldData(training, held_out, PixelNormalize((0.5,), (0.25,)))
+    return DataModule(MemoryImages(images, labels.long()), (part,), 10, CPU, "fp32")
 
 
 def epoch_of(count: int, steps: int) -> OperatorCounts:

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from results_by_hand import Content, load, make_content
 
-from cnnsweep.analysis.configurations import group_settings
+from cnnsweep.analysis.trials import group_trials
 from cnnsweep.html.next_steps import next_steps
 
 
 def words(folder: Path, content: Content) -> str:
     results = load(folder, content)
-    return "\n".join(step.words for step in next_steps(results, group_settings(results)))
+    return "\n".join(step.words for step in next_steps(results, group_trials(results)))
 
 
 def with_figures(values: list[float], accuracies: list[float]) -> Content:

@@ -8,7 +8,7 @@ from pathlib import Path
 from small_sweeps import SilentDisplay, sweep, untimed
 
 from cnnsweep.maintenance.check_sweep import check_sweep, find_sweep
-from cnnsweep.maintenance.diagnostic import Finding, has_problems
+from cnnsweep.maintenance.diagnostic import Diagnostic, has_problems
 from cnnsweep.maintenance.repair import repair_sweep
 
 # By its loss the best epoch is the last one, so that the last checkpoint has the best weights too.
@@ -30,7 +30,7 @@ def silent(_what: str, _done: int, _total: int) -> None:
     pass
 
 
-def check(folder: Path) -> list[Finding]:
+def check(folder: Path) -> list[Diagnostic]:
     return check_sweep(find_sweep(folder), silent)
 
 

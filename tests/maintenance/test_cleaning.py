@@ -13,7 +13,7 @@ from small_sweeps import SilentDisplay, sweep, tables, untimed
 from cnnsweep.analysis.results import load_results
 from cnnsweep.errors import FolderError, ResultsError
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen
-from cnnsweep.maintenance.clean import CleaningWishes, clean, find_rubbish
+from cnnsweep.maintenance.clean import CleaningWishes, clean, find_unused_files
 from cnnsweep.maintenance.diagnostic import has_problems
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
@@ -57,10 +57,10 @@ def test_checkpoints_of_finished_runs_and_leftovers_go(whole, folder):
 
 def test_what_would_go_is_told_without_removing_it(folder):
     before = contents(folder)
-    found = find_rubbish(SweepPaths(folder), EVERYTHING)
+    found = find_unused_files(SweepPaths(folder), EVERYTHING)
     assert contents(folder) == before
     assert [one.path for one in clean(SweepPaths(folder), EVERYTHING)] == [one.path for one in found]
-    assert find_rubbish(SweepPaths(folder), EVERYTHING) == []
+    assert find_unused_files(SweepPaths(folder), EVERYTHING) == []
 
 
 def test_the_best_setting_keeps_its_weights_and_can_be_evaluated(folder):
@@ -113,7 +113,7 @@ def test_runs_that_are_not_finished_keep_everything(tmp_path, overrides):
 
 def test_a_folder_that_a_sweep_writes_into_is_left_alone(folder):
     with locked(SweepPaths(folder)):
-        for attempt in (find_rubbish, clean):
+        for attempt in (find_unused_files, clean):
             with pytest.raises(FolderError, match="is in use by process"):
                 attempt(SweepPaths(folder), EVERYTHING)
 

@@ -18,7 +18,7 @@ from cnnsweep.maintenance.known_results import KnownResults, read_known_results
 from cnnsweep.maintenance.salvage import salvage
 from cnnsweep.storage.journal import encode_event, read_lines
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 
 OLD = Path(__file__).parent.parent / "storage" / "old"
 SEARCH = """
@@ -111,7 +111,7 @@ def test_a_repetition_that_is_cut_short_goes_on_in_the_group(fused, tmp_path):
     repair(folder)
 
     class Stopping(SilentDisplay):
-        def epoch_ended(self, record, standing):
+        def epoch_ended(self, record, selected):
             raise KeyboardInterrupt
 
     sweep(folder, display=Stopping(), overrides=OVERRIDES, fuse=2)
@@ -193,7 +193,7 @@ def test_lines_that_were_cut_out_or_doubled_are_found(whole, tmp_path):
     epoch = kinds_of(whole).index("epoch")
     assert assert_repairs(with_lines(whole, tmp_path / "d", lines[:epoch] + lines[epoch + 1 :]), whole, "cut") == 2
     doubled = with_lines(whole, tmp_path / "d", [*lines[: epoch + 1], lines[epoch], *lines[epoch + 1 :]])
-    assert any("is there twice" in finding.words for finding in check(doubled))
+    assert any("is there twice" in diagnostic.words for diagnostic in check(doubled))
     assert assert_repairs(doubled, whole, "doubled") == 0
     assert assert_repairs(with_lines(whole, tmp_path / "d", [*lines, *lines[epoch:]]), whole, "copied") == 0
 
@@ -317,7 +317,7 @@ def test_a_lost_resumption_is_made_again(whole, tmp_path):
     end = {key: value for key, value in json.loads(ended).items() if key != "crc"}
     write_lines(folder, [*lines, *later, encode_event({**end, "time": "2030-01-01T00:00:01.000+00:00"})])
     assert any("went back to after epoch 0" in words for words in repair(folder))
-    history = read_history(folder / "journal.jsonl")
+    history = read_state(folder / "journal.jsonl")
     assert [record.epoch for record in history.runs[run].records] == [1, 2]
 
 
@@ -338,7 +338,7 @@ def test_no_random_damage_gives_a_traceback(whole, tmp_path):
         path.write_bytes(found.content)
         again = salvage(read_lines(path), known)
         assert (again.damage, again.consequences, again.content) == ((), (), found.content), number
-        read_history(path)
+        read_state(path)
 
 
 def test_hostile_lines_with_right_checksums_are_left_out(whole, tmp_path):
@@ -367,7 +367,7 @@ def test_a_run_name_that_leads_out_of_the_folder_counts_as_damage(whole, tmp_pat
     run = {key: value for key, value in json.loads(lines[1]).items() if key != "crc"}
     folder = with_lines(whole, tmp_path / "d", [lines[0], encode_event({**run, "name": "../out"}), *lines[2:]])
     repair(folder)
-    assert all(run.name != "../out" for run in read_history(folder / "journal.jsonl").runs.values())
+    assert all(run.name != "../out" for run in read_state(folder / "journal.jsonl").runs.values())
 
 
 def test_a_results_file_whose_run_leads_out_of_the_folder_is_not_believed(whole, tmp_path):

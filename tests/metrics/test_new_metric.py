@@ -20,7 +20,7 @@ from cnnsweep.cli.app import app
 from cnnsweep.config.load import dump_spec, parse_sweep
 from cnnsweep.errors import SpecError, UsageError
 from cnnsweep.storage.journal import read_journal
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 
 METRICS = '''
 import torch
@@ -88,7 +88,7 @@ def test_an_own_metric_decides_and_is_shown_everywhere(tmp_path: Path, own: Path
     sweep(folder, display=display, overrides=chosen(own))
     recorded = ["loss", "accuracy", "val_loss", "val_accuracy", "TopTwo", "val_TopTwo", "Missed", "val_Missed"]
 
-    history = read_history(folder / "journal.jsonl")
+    history = read_state(folder / "journal.jsonl")
     assert history.objective.mode == "min"
     assert history.metrics == tuple(recorded)
     records = [record for run in history.runs.values() for record in run.records]
@@ -242,6 +242,6 @@ def test_a_metric_of_another_package_is_found_by_its_entry_point(tmp_path: Path,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    history = read_history(tmp_path / "s" / "journal.jsonl")
+    history = read_state(tmp_path / "s" / "journal.jsonl")
     assert (history.objective.metric, history.objective.mode) == ("val_missed", "min")
     assert all(record["val_missed"] is not None for run in history.runs.values() for record in run.records)

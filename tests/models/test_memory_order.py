@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import FusionError, ModelError
 from cnnsweep.models.build import build_model, check_model, is_repeatable, memory_order
 from cnnsweep.seeding import derive_seed
-from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.data_module import DataModule, FoldData
 from cnnsweep.training.trainer import train_group
 from cnnsweep.training.verify_fused import check_fused
 from cnnsweep.types import CONSTANT, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup, RunOutcome
@@ -173,12 +173,14 @@ def choice_of(nets: Path, name: str) -> ModelChoice:
     return ModelChoice(f"{nets}:{class_of(name)}")
 
 
-def task_of(channels: int) -> TrainingTask:
+def task_of(channels: int) -> DataModule:
     """Ten images to train on, whose pixels go in as they are, and none held out."""
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 4, (IMAGES, channels, SIDE, SIDE), generator=random, dtype=torch.uint8)
-    part = Part(torch.arange(IMAGES), torch.arange(IMAGES), PixelScale((0.0,) * channels, (1 / 255,) * channels))
-    return TrainingTask(MemoryImages(images, torch.arange(IMAGES) % CLASSES), (part,), CLASSES, CPU, "fp64")
+    part = FoldData(
+        torch.arange(IMAGES), torch.arange(IMAGES), PixelNormalize((0.0,) * channels, (1 / 255,) * channels)
+    )
+    return DataModule(MemoryImages(images, torch.arange(IMAGES) % CLASSES), (part,), CLASSES, CPU, "fp64")
 
 
 def runs_of(choice: ModelChoice, count: int) -> list[Run]:
@@ -197,23 +199,23 @@ class Collector:
         self.val_losses: dict[str, float | None] = {}
         self.causes: list[str | None] = []
 
-    def batches_done(self, *_: object) -> None:
+    def on_batch_end(self, *_: object) -> None:
         pass
 
-    def epoch_ended(self, reports: list[EpochReport]) -> dict[str, object]:
+    def on_epoch_end(self, reports: list[EpochReport]) -> dict[str, object]:
         for report in reports:
             self.weights[report.record.run_id] = {name: tensor.clone() for name, tensor in report.weights.items()}
             self.val_losses[report.record.run_id] = report.record["val_loss"]
         return {}
 
-    def resumed(self, run_ids: object) -> dict[str, object]:
+    def on_resume(self, run_ids: object) -> dict[str, object]:
         return {}
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         self.causes.append(outcome.cause)
 
 
-def by_hand(task: TrainingTask, run: Run) -> tuple[dict[str, Tensor], float]:
+def by_hand(task: DataModule, run: Run) -> tuple[dict[str, Tensor], float]:
     """Train as a notebook does, with contiguous images; return the weights and the validation loss."""
     h, shape = run.hyperparameters, task.images.image_shape
     model = build_model(run.model, shape, CLASSES, seed=h.seed).double()
@@ -230,7 +232,7 @@ def by_hand(task: TrainingTask, run: Run) -> tuple[dict[str, Tensor], float]:
         return model.state_dict(), nn.functional.cross_entropy(model(images), labels).item()
 
 
-def assert_trained_as_by_hand(task: TrainingTask, runs: list[Run], *, together: bool) -> None:
+def assert_trained_as_by_hand(task: DataModule, runs: list[Run], *, together: bool) -> None:
     collector = Collector()
     for group in [runs] if together else [[run] for run in runs]:
         train_group(RunGroup.of(tuple((run,) for run in group)), task, collector, {})  # type: ignore[arg-type]

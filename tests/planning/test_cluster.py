@@ -8,21 +8,21 @@ from test_placement import load
 from cnnsweep.errors import UsageError
 from cnnsweep.planning.cluster import Cluster, compare_sizes, enough_nodes, play, read_cluster
 from cnnsweep.planning.cost import Forecast, GroupCost
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 
 
-def forecast(*loads, to_come=0, threads=2):
+def forecast(*jobs, to_come=0, threads=2):
     return Forecast(
         name="s",
         device="cpu",
         done=0,
         to_come=to_come,
         stops_early=False,
-        groups=tuple(GroupCost(one.group, "", one.seconds, None) for one in loads),
+        groups=tuple(GroupCost(one.group, "", one.seconds, None) for one in jobs),
         measured_disk_bytes=None,
         epochs_done={},
-        in_step=False,
-        places=(Place("cpu", threads),),
+        lockstep=False,
+        slots=(Slot("cpu", threads),),
     )
 
 
@@ -71,11 +71,11 @@ def test_all_mistakes_are_said_at_once():
 
 
 def test_a_node_has_as_many_workers_as_gpus_or_as_its_cores_allow():
-    assert read_cluster("nodes=2,gpus=2").places(1) == [
-        Place(f"cuda:{gpu}", 1, f"node {node}") for node in (1, 2) for gpu in (0, 1)
+    assert read_cluster("nodes=2,gpus=2").slots(1) == [
+        Slot(f"cuda:{gpu}", 1, f"node {node}") for node in (1, 2) for gpu in (0, 1)
     ]
-    assert len(read_cluster("cpus=16").places(4)) == 4
-    assert len(read_cluster("cpus=16,threads=1").places(4)) == 16
+    assert len(read_cluster("cpus=16").slots(4)) == 4
+    assert len(read_cluster("cpus=16,threads=1").slots(4)) == 16
     with pytest.raises(UsageError, match="cpus: found 2, but a worker has 4 threads; say threads=1"):
         play(read_cluster("cpus=2"), forecast(load("a", 1.0), threads=4))
 
@@ -83,7 +83,7 @@ def test_a_node_has_as_many_workers_as_gpus_or_as_its_cores_allow():
 def test_half_and_twice_as_many_nodes_are_compared_and_groups_are_cut_for_each():
     whole = forecast(load("a", 64.0, runs=16))
     sizes = compare_sizes(read_cluster("nodes=4,gpus=2"), whole)
-    assert [(cluster.nodes, len(schedule.places), len(schedule.bars)) for cluster, schedule in sizes] == [
+    assert [(cluster.nodes, len(schedule.slots), len(schedule.bars)) for cluster, schedule in sizes] == [
         (2, 4, 4),
         (4, 8, 8),
         (8, 16, 16),
@@ -105,7 +105,7 @@ def test_enough_nodes_leave_hardly_anything_to_gain():
 def test_runs_to_come_count_like_those_that_are_known():
     known = forecast(load("a", 10.0, runs=2))
     more = forecast(load("a", 10.0, runs=2), to_come=3)
-    assert len(more.loads) == 3
+    assert len(more.jobs) == 3
     assert play(Cluster(gpus=1), more).training_s == pytest.approx(3 * play(Cluster(gpus=1), known).training_s)
 
 

@@ -11,9 +11,9 @@ from cnnsweep.planning.batching import (
     family,
     runs_of_a_kind,
     split_evenly,
-    split_in_step,
+    split_lockstep,
     trajectories,
-    whole_configurations,
+    whole_trials,
 )
 from cnnsweep.planning.cost import disk_bytes, group_seconds
 from cnnsweep.types import CONSTANT, Choice, Hyperparameters, ModelChoice, Run, RunGroup, even_sizes
@@ -28,8 +28,8 @@ ADAM = Hyperparameters(
 LENET = ModelChoice("lenet")
 
 
-def make_run(name: str, model: ModelChoice = LENET, configuration: str = "", fold: int | None = None, **changes) -> Run:
-    return Run(name, name, model, dataclasses.replace(ADAM, **changes), {}, configuration or name, fold)
+def make_run(name: str, model: ModelChoice = LENET, trial_id: str = "", fold: int | None = None, **changes) -> Run:
+    return Run(name, name, model, dataclasses.replace(ADAM, **changes), {}, trial_id or name, fold)
 
 
 def names(kinds):
@@ -112,21 +112,21 @@ def test_runs_of_different_folds_are_of_different_kinds_and_trajectories_but_of_
 
 
 def test_configurations_are_kept_whole_with_those_that_share_a_trajectory():
-    def run(configuration, seed):
-        return make_run(f"{configuration}{seed}", configuration=configuration, seed=seed)
+    def run(trial_id, seed):
+        return make_run(f"{trial_id}{seed}", trial_id=trial_id, seed=seed)
 
     members = [(run("a", 0),), (run("b", 0), run("c", 0)), (run("d", 0),), (run("a", 1),), (run("c", 1), run("d", 1))]
     members.append((run("e", 0),))
-    assert names(whole_configurations(members)) == [[["a0"], ["a1"]], [["b0", "c0"], ["d0"], ["c1", "d1"]], [["e0"]]]
+    assert names(whole_trials(members)) == [[["a0"], ["a1"]], [["b0", "c0"], ["d0"], ["c1", "d1"]], [["e0"]]]
     many = [(make_run(str(number)),) for number in range(3000)]
-    assert whole_configurations(many) == [[runs] for runs in many]
+    assert whole_trials(many) == [[runs] for runs in many]
 
 
-def replicates(configurations, seeds, folds=(None,)):
+def replicates(trial_ids, seeds, folds=(None,)):
     """Return the kinds of configurations that are repeated with seeds and folds."""
     runs = [
-        make_run(f"{c}{seed}{'' if fold is None else fold}", configuration=c, lr=n + 1.0, seed=seed, fold=fold)
-        for n, c in enumerate(configurations)
+        make_run(f"{c}{seed}{'' if fold is None else fold}", trial_id=c, lr=n + 1.0, seed=seed, fold=fold)
+        for n, c in enumerate(trial_ids)
         for seed in range(seeds)
         for fold in folds
     ]
@@ -139,28 +139,28 @@ def programs(groups):
 
 def test_as_many_configurations_as_fit_are_a_group_in_step():
     kinds = replicates("abcde", seeds=2)
-    assert programs(split_in_step(kinds, 10)) == [["a0 b0 c0 d0 e0 a1 b1 c1 d1 e1"]]
-    assert programs(split_in_step(kinds, 7)) == [["a0 b0 a1 b1"], ["c0 d0 e0 c1 d1 e1"]]
-    assert programs(split_in_step(kinds, 10, most=4)) == [["a0 a1"], ["b0 c0 b1 c1"], ["d0 e0 d1 e1"]]
-    assert programs(split_in_step(kinds[:1], 1)) == [[f"{c}0", f"{c}1"] for c in "abcde"]
-    assert not any(group.is_threaded for group in split_in_step(kinds, 7))
+    assert programs(split_lockstep(kinds, 10)) == [["a0 b0 c0 d0 e0 a1 b1 c1 d1 e1"]]
+    assert programs(split_lockstep(kinds, 7)) == [["a0 b0 a1 b1"], ["c0 d0 e0 c1 d1 e1"]]
+    assert programs(split_lockstep(kinds, 10, most=4)) == [["a0 a1"], ["b0 c0 b1 c1"], ["d0 e0 d1 e1"]]
+    assert programs(split_lockstep(kinds[:1], 1)) == [[f"{c}0", f"{c}1"] for c in "abcde"]
+    assert not any(group.is_threaded for group in split_lockstep(kinds, 7))
 
 
 def test_a_configuration_larger_than_a_program_is_several_in_one_group():
-    assert programs(split_in_step(replicates("ab", seeds=5), 3)) == [["a0 a1", "a2 a3 a4"], ["b0 b1", "b2 b3 b4"]]
+    assert programs(split_lockstep(replicates("ab", seeds=5), 3)) == [["a0 a1", "a2 a3 a4"], ["b0 b1", "b2 b3 b4"]]
     three_folds = replicates("ab", seeds=2, folds=(0, 1, 2))
-    assert programs(split_in_step(three_folds, 4)) == [["a00 b00 a10 b10", "a01 b01 a11 b11", "a02 b02 a12 b12"]]
-    assert programs(split_in_step(three_folds, 4, most=11)) == [
+    assert programs(split_lockstep(three_folds, 4)) == [["a00 b00 a10 b10", "a01 b01 a11 b11", "a02 b02 a12 b12"]]
+    assert programs(split_lockstep(three_folds, 4, most=11)) == [
         ["a00 a10", "a01 a11", "a02 a12"],
         ["b00 b10", "b01 b11", "b02 b12"],
     ]
-    assert programs(split_in_step(three_folds, 1))[0] == ["a00", "a10", "a01", "a11", "a02", "a12"]
+    assert programs(split_lockstep(three_folds, 1))[0] == ["a00", "a10", "a01", "a11", "a02", "a12"]
 
 
 def test_a_group_in_step_is_divided_among_threads():
-    (group,) = split_in_step(replicates("ab", seeds=3), 6, threads=2)
+    (group,) = split_lockstep(replicates("ab", seeds=3), 6, threads=2)
     assert (programs([group]), group.is_threaded) == ([["a0 b0 a1", "b1 a2 b2"]], True)
-    (group,) = split_in_step(replicates("a", seeds=4, folds=(0, 1)), 4, threads=2)
+    (group,) = split_lockstep(replicates("a", seeds=4, folds=(0, 1)), 4, threads=2)
     assert (programs([group]), group.is_threaded) == ([["a00 a10", "a20 a30", "a01 a11", "a21 a31"]], True)
 
 
@@ -170,8 +170,8 @@ def test_a_groups_time_counts_each_trajectory_once_and_the_held_out_images_by_a_
     assert group_seconds(group, 0.5, 7, 0.3, {"c": 1}) == pytest.approx(0.5 * 7 * 1.1 * (5 + 3))
     assert group_seconds(group, None, 7, 0.3, {}) is None
     # Up to the next rung: one run has an epoch to go, the longest of the other trajectory, which is there, none.
-    goals = {run.id: 2 for run in group.runs}
-    to_the_rung = group.up_to(goals)
+    stop_epochs = {run.id: 2 for run in group.runs}
+    to_the_rung = group.up_to(stop_epochs)
     assert group_seconds(to_the_rung, 0.5, 7, 0.3, {"a": 2, "b": 2, "c": 1}) == pytest.approx(0.5 * 7 * 1.1 * 1)
 
 

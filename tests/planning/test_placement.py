@@ -10,30 +10,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_groups import make_run
 
-from cnnsweep.planning.scheduling import Assignment, Load, Place, Queue
+from cnnsweep.planning.scheduling import Assignment, Job, Queue, Slot
 from cnnsweep.types import RunGroup
 
-CPU, SLOW = Place("cpu", 1), Place("cpu", 2)
-FAST = Place("cuda:0", 1), Place("cuda:1", 1)
+CPU, SLOW = Slot("cpu", 1), Slot("cpu", 2)
+FAST = Slot("cuda:0", 1), Slot("cuda:1", 1)
 
 
-def load(name: str, seconds: float | None, runs: int = 1, epochs: int = 3) -> Load:
-    return Load(RunGroup.of([(make_run(f"{name}{n}", epochs=epochs),) for n in range(runs)]), seconds)
+def load(name: str, seconds: float | None, runs: int = 1, epochs: int = 3) -> Job:
+    return Job(RunGroup.of([(make_run(f"{name}{n}", epochs=epochs),) for n in range(runs)]), seconds)
 
 
-def name(one: Load | None) -> str | None:
+def name(one: Job | None) -> str | None:
     return None if one is None else one.group.runs[0].id[:-1]
 
 
-def drive(queue: Queue, places: list[Place], speeds: dict[str, float]) -> tuple[float, list[Load]]:
+def drive(queue: Queue, slots: list[Slot], speeds: dict[str, float]) -> tuple[float, list[Job]]:
     """Do what an executor does: ask for every free place whenever something has ended; return the end, and what did."""
     busy: dict[int, Assignment] = {}
     ends: list[tuple[float, int]] = []
-    ended: list[Load] = []
+    ended: list[Job] = []
     now = 0.0
     while queue or busy:
-        for place in queue.fastest_first([place for n, place in enumerate(places) if n not in busy]):
-            number = next(n for n, one in enumerate(places) if one == place and n not in busy)
+        for place in queue.fastest_first([place for n, place in enumerate(slots) if n not in busy]):
+            number = next(n for n, one in enumerate(slots) if one == place and n not in busy)
             if (one := queue.take(place, list(busy.values()), now)) is not None:
                 busy[number] = Assignment(place, one, now)
                 heapq.heappush(ends, (now + one.seconds / speeds.get(place.kind, 1.0), number))
@@ -49,13 +49,13 @@ costs = st.lists(st.floats(0.1, 100), min_size=1, max_size=25)
 
 @settings(max_examples=60, deadline=None)
 @given(costs, st.integers(1, 6))
-def test_on_equal_places_the_whole_ends_within_grahams_bound(seconds, places):
-    loads = [load(f"l{number}-", cost) for number, cost in enumerate(seconds)]
-    end, ended = drive(Queue(loads), [CPU] * places, {})
-    assert sorted(map(name, ended)) == sorted(map(name, loads))
+def test_on_equal_places_the_whole_ends_within_grahams_bound(seconds, slots):
+    jobs = [load(f"l{number}-", cost) for number, cost in enumerate(seconds)]
+    end, ended = drive(Queue(jobs), [CPU] * slots, {})
+    assert sorted(map(name, ended)) == sorted(map(name, jobs))
     # Graham 1969: the load that ends last begins no later than the mean of the others, and so ends by this.
-    assert end <= sum(seconds) / places + max(seconds) * (1 - 1 / places) + 1e-6
-    assert end >= max(max(seconds), sum(seconds) / places) - 1e-6
+    assert end <= sum(seconds) / slots + max(seconds) * (1 - 1 / slots) + 1e-6
+    assert end >= max(max(seconds), sum(seconds) / slots) - 1e-6
 
 
 def test_the_longest_go_first_and_what_is_put_back_before_them():
@@ -68,9 +68,9 @@ def test_the_longest_go_first_and_what_is_put_back_before_them():
 
 def test_what_was_not_measured_costs_by_its_epochs_and_runs():
     known = load("known", 10.0, runs=2, epochs=5)  # a second a run and epoch
-    loads = [known, load("longer", None, runs=3, epochs=4), load("shorter", None, runs=1, epochs=9)]
-    queue = Queue(loads)
-    assert [name(queue.take(CPU)) for _ in loads] == ["longer", "known", "shorter"]
+    jobs = [known, load("longer", None, runs=3, epochs=4), load("shorter", None, runs=1, epochs=9)]
+    queue = Queue(jobs)
+    assert [name(queue.take(CPU)) for _ in jobs] == ["longer", "known", "shorter"]
     unknown = Queue([load("few", None, epochs=2), load("many", None, runs=4, epochs=2)])
     assert name(unknown.take(CPU)) == "many"
 
@@ -119,11 +119,11 @@ def test_speeds_are_learned_from_what_loads_took():
 @pytest.mark.parametrize("seed", range(5))
 def test_unlike_places_end_every_load_once_and_sooner_than_the_fast_alone(seed):
     draw = random.Random(seed)
-    loads = [load(f"l{number}-", draw.uniform(1, 10)) for number in range(60)]
+    jobs = [load(f"l{number}-", draw.uniform(1, 10)) for number in range(60)]
     speeds = {"cuda": 1.0, CPU.kind: 0.2, SLOW.kind: 0.4}
-    end, ended = drive(Queue(loads), [*FAST, CPU, CPU, SLOW], speeds)
-    assert sorted(map(name, ended)) == sorted(map(name, loads))
-    alone, _ = drive(Queue(loads), list(FAST), speeds)
+    end, ended = drive(Queue(jobs), [*FAST, CPU, CPU, SLOW], speeds)
+    assert sorted(map(name, ended)) == sorted(map(name, jobs))
+    alone, _ = drive(Queue(jobs), list(FAST), speeds)
     assert end < 0.85 * alone  # 2 / 2.8 is the best that can be
-    far_slower, _ = drive(Queue(loads), [*FAST, CPU], {"cuda": 1.0, CPU.kind: 0.01})
+    far_slower, _ = drive(Queue(jobs), [*FAST, CPU], {"cuda": 1.0, CPU.kind: 0.01})
     assert far_slower < 1.02 * alone + 100  # the shortest load, as a trial, is all that it may lose

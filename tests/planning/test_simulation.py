@@ -10,11 +10,11 @@ from test_placement import drive, load
 
 from cnnsweep.errors import UsageError
 from cnnsweep.planning import simulation
-from cnnsweep.planning.scheduling import Load, Place, Queue
+from cnnsweep.planning.scheduling import Job, Queue, Slot
 from cnnsweep.planning.simulation import Conditions, simulate
 from cnnsweep.types import RunGroup
 
-GPU = Place("cuda:0", 1)
+GPU = Slot("cuda:0", 1)
 PLAIN = Conditions({})
 
 
@@ -50,7 +50,7 @@ def test_recording_waits_for_its_turn_in_one_process(monkeypatch):
     assert [bar.end_s for bar in played.bars] == pytest.approx([5.0, 5.5])
     assert (played.recording_s, played.waiting_s) == pytest.approx((2.0, 0.5))
     assert not played.is_bound_by_recording
-    assert played.most_places == pytest.approx(1 + 8 / 2)
+    assert played.most_slots == pytest.approx(1 + 8 / 2)
     many = simulate([load(f"{number}-", 4.0, epochs=2) for number in range(50)], [GPU] * 50, PLAIN)
     assert many.is_bound_by_recording
     assert many.makespan_s >= 50
@@ -73,10 +73,10 @@ def test_speed_and_startup_count():
 @pytest.mark.usefixtures("free_recording")
 @pytest.mark.parametrize("speeds", [{}, {"cpu with 1 thread": 0.2}])
 def test_it_hands_out_as_an_executor_does(speeds):
-    loads = [load(f"{number}-", 1.0 + number * 7 % 11 + (number + 1) ** 0.5 / 7) for number in range(40)]
-    places = [Place("cuda:0", 1), Place("cuda:1", 1), *[Place("cpu", 1)] * 3]
-    end, ended = drive(Queue(loads), places, speeds)
-    played = simulate(loads, places, Conditions(speeds))
+    jobs = [load(f"{number}-", 1.0 + number * 7 % 11 + (number + 1) ** 0.5 / 7) for number in range(40)]
+    slots = [Slot("cuda:0", 1), Slot("cuda:1", 1), *[Slot("cpu", 1)] * 3]
+    end, ended = drive(Queue(jobs), slots, speeds)
+    played = simulate(jobs, slots, Conditions(speeds))
     assert played.makespan_s == pytest.approx(end)
     assert [bar.group.runs[0].id for bar in played.bars] == [one.group.runs[0].id for one in ended]
 
@@ -109,14 +109,14 @@ def test_losses_that_let_no_epoch_end_are_refused():
 
 
 def test_long_sweeps_are_played_in_larger_steps_and_end_alike(monkeypatch):
-    loads = [load(f"{number}-", 100.0 + number, epochs=50) for number in range(30)]
-    fine = simulate(loads, [GPU] * 4, PLAIN)
+    jobs = [load(f"{number}-", 100.0 + number, epochs=50) for number in range(30)]
+    fine = simulate(jobs, [GPU] * 4, PLAIN)
     monkeypatch.setattr(simulation, "_MOST_STEPS", 200)
-    assert simulate(loads, [GPU] * 4, PLAIN).makespan_s == pytest.approx(fine.makespan_s, rel=0.01)
+    assert simulate(jobs, [GPU] * 4, PLAIN).makespan_s == pytest.approx(fine.makespan_s, rel=0.01)
 
 
 def test_runs_that_differ_in_epochs_are_recorded_as_long_as_they_train(monkeypatch):
     recording(monkeypatch, 1.0)
     group = RunGroup.of([(make_run("short", epochs=1), make_run("long", epochs=3))])
-    assert simulate([Load(group, 3.0)], [GPU], PLAIN).makespan_s == pytest.approx(3 + 4)
+    assert simulate([Job(group, 3.0)], [GPU], PLAIN).makespan_s == pytest.approx(3 + 4)
     assert simulate([], [GPU], PLAIN).makespan_s == 0

@@ -18,14 +18,14 @@ from cnnsweep.types import CONSTANT, EpochRecord, Hyperparameters, ModelChoice, 
 VAL_ACCURACY = Objective("val_accuracy", "max")
 
 
-def make_run(number: int, settings: Mapping[str, Any], epochs: int = 3, model: str = "lenet") -> Run:
+def make_run(number: int, params: Mapping[str, Any], epochs: int = 3, model: str = "lenet") -> Run:
     hyperparameters = Hyperparameters(
-        lr=0.01, batch_size=settings.get("batch_size", 100), shuffle=True, epochs=epochs, optimizer="adam",
+        lr=0.01, batch_size=params.get("batch_size", 100), shuffle=True, epochs=epochs, optimizer="adam",
         momentum=None, nesterov=None, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0, schedule=CONSTANT,
         label_smoothing=0.0, grad_clip=None, augment=(), seed=0,
     )  # fmt: skip
     run_id = f"{number:016x}"
-    return Run(run_id, f"run-{number}", ModelChoice(model), hyperparameters, settings, configuration=run_id)
+    return Run(run_id, f"run-{number}", ModelChoice(model), hyperparameters, params, trial_id=run_id)
 
 
 def make_runs(count: int, epochs: int = 3) -> tuple[Run, ...]:
@@ -83,7 +83,7 @@ def train(
         if isinstance(watcher, Display):
             watcher.on_epoch_end([Epoch(records[-1])])
         else:
-            watcher.epoch_ended(records[-1], objective.standing(records))
+            watcher.epoch_ended(records[-1], objective.selected(records))
 
 
 class Clock:

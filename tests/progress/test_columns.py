@@ -53,12 +53,12 @@ def test_setting_that_is_not_used_is_a_dash_and_numbers_stay_aligned() -> None:
 
 
 def test_headers_and_numbers_stay_whole_while_columns_of_little_importance_can_go() -> None:
-    settings = setting_column("batch_size_of_all", [16, 256], [""] * 2, 3)
+    params = setting_column("batch_size_of_all", [16, 256], [""] * 2, 3)
     other = Column("acc", [Text("0.5000")] * 2, 14)
-    assert [column.header for column, _ in fit_columns([settings, other], 22)] == ["batch_size_of_all"]
-    assert [width for _, width in fit_columns([settings, other], 25)] == [17, 6]
+    assert [column.header for column, _ in fit_columns([params, other], 22)] == ["batch_size_of_all"]
+    assert [width for _, width in fit_columns([params, other], 25)] == [17, 6]
     important = Column("val acc", [Text("0.5000")] * 2, 2)
-    assert [width for _, width in fit_columns([settings, important], 18)] == [9, 7]  # then the header is cut
+    assert [width for _, width in fit_columns([params, important], 18)] == [9, 7]  # then the header is cut
 
 
 def test_numbers_are_written_shorter_where_there_is_little_room_but_never_cut() -> None:

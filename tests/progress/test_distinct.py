@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cnnsweep.formatting.columns import setting_column
 from cnnsweep.formatting.distinct import cut_texts, distinct_texts, identity_of, number_texts
-from cnnsweep.formatting.numbers import figure_texts
+from cnnsweep.formatting.numbers import metric_texts
 
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(-3, 3), st.floats(allow_nan=False), st.text(max_size=4),
@@ -75,7 +75,7 @@ def test_a_narrow_column_of_settings_tells_them_apart():
 
 
 def test_figures_that_are_held_against_each_other_do_not_look_equal():
-    assert figure_texts("val_accuracy", [0.83331, 0.83334]) == ["0.83331", "0.83334"]
-    assert figure_texts("val_accuracy", [0.5, 0.6]) == ["0.5000", "0.6000"]
-    assert figure_texts("val_loss", [0.5, 0.5]) == ["0.5000", "0.5000"]
-    assert figure_texts("val_accuracy", [None, 0.5]) == ["–", "0.5000"]
+    assert metric_texts("val_accuracy", [0.83331, 0.83334]) == ["0.83331", "0.83334"]
+    assert metric_texts("val_accuracy", [0.5, 0.6]) == ["0.5000", "0.6000"]
+    assert metric_texts("val_loss", [0.5, 0.5]) == ["0.5000", "0.5000"]
+    assert metric_texts("val_accuracy", [None, 0.5]) == ["–", "0.5000"]

@@ -8,9 +8,9 @@ from cnnsweep.formatting.numbers import (
     count_text,
     duration_text,
     estimate_text,
-    figure_text,
-    setting_text,
-    settings_text,
+    metric_text,
+    trial_text,
+    trials_text,
 )
 
 
@@ -61,7 +61,7 @@ def test_estimates_have_no_tenths_of_seconds() -> None:
     ],
 )
 def test_accuracies_have_four_decimals_and_losses_four_digits(metric: str, value: float | None, text: str) -> None:
-    assert figure_text(metric, value) == text
+    assert metric_text(metric, value) == text
 
 
 @pytest.mark.parametrize(
@@ -91,16 +91,16 @@ def test_accuracies_have_four_decimals_and_losses_four_digits(metric: str, value
     ],
 )
 def test_settings_are_written_as_the_sweep_file_writes_them(value: object, text: str) -> None:
-    assert setting_text(value) == text
+    assert trial_text(value) == text
 
 
 def test_settings_text_skips_names_that_a_run_does_not_have() -> None:
-    assert settings_text({"lr": 0.1, "shuffle": False}, ["shuffle", "momentum", "lr"]) == "shuffle=false lr=0.1"
+    assert trials_text({"lr": 0.1, "shuffle": False}, ["shuffle", "momentum", "lr"]) == "shuffle=false lr=0.1"
 
 
 def test_settings_text_skips_what_a_run_has_no_use_for() -> None:
-    settings = {"momentum": None, "lr": 0.1, "grad_clip": None}
-    assert settings_text(settings, settings) == "lr=0.1 grad_clip=none"
+    params = {"momentum": None, "lr": 0.1, "grad_clip": None}
+    assert trials_text(params, params) == "lr=0.1 grad_clip=none"
 
 
 def test_decimal_points_stand_in_one_column() -> None:

@@ -319,13 +319,13 @@ def test_runs_that_are_stopped_early_end_calmly() -> None:
 def test_setting_that_a_run_has_no_use_for_is_a_dash() -> None:
     terminal = Terminal(100, 24)
     display = LiveDisplay(terminal.console)
-    settings = (
+    params = (
         {"optimizer": "sgd", "momentum": 0.9, "grad_clip": None},
         {"optimizer": "sgd", "momentum": 0.95, "grad_clip": 1.0},
         {"optimizer": "adam", "momentum": None, "grad_clip": 1.0},
         {"optimizer": "adam"},
     )
-    runs = [make_run(number, setting) for number, setting in enumerate(settings, start=1)]
+    runs = [make_run(number, setting) for number, setting in enumerate(params, start=1)]
     display.on_sweep_start(make_overview(runs, columns=("optimizer", "momentum", "grad_clip")))
     refresh(display)
     # Numbers are aligned as if the dashes were not there.

@@ -103,7 +103,7 @@ def test_resumed_sweep_counts_what_is_done() -> None:
     outcomes = {runs[0].id: RunOutcome(runs[0].id, RunStatus.FINISHED)}
     progress = SweepProgress(make_overview(runs, history=history, outcomes=outcomes))
     assert (progress.epochs_done, progress.epochs_total) == (4, 9)
-    assert progress.best.standing.epoch == 2
+    assert progress.best.selected.epoch == 2
     assert progress.counts[RunStatus.FINISHED] == 1
     assert progress.counts[RunStatus.WAITING] == 2
 
@@ -167,7 +167,7 @@ def test_leaders_are_those_of_ranking_every_run_anew(events: list[tuple[int, int
     for position, tenths in events:
         own = records[runs[position].id]
         own.append(make_record(runs[position], len(own) + 1, tenths / 10 if tenths else float("nan")))
-        progress.epoch_ended(own[-1], objective.standing(own))
+        progress.epoch_ended(own[-1], objective.selected(own))
         kept = progress.leaders
         progress._rank_all()
         assert [row.number for row in kept] == [row.number for row in progress.leaders]

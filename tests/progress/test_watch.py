@@ -18,9 +18,9 @@ from small_sweeps import SMALL, SilentDisplay, sweep, tables
 
 from cnnsweep.errors import ResultsError
 from cnnsweep.progress.journal_tail import JournalTail
-from cnnsweep.progress.lock_owner import Presence, find_trainer
-from cnnsweep.progress.replay import CUT_OFF, Replay
-from cnnsweep.progress.sweep_monitor import GO_ON, Sight
+from cnnsweep.progress.lock_owner import OwnerState, find_trainer
+from cnnsweep.progress.replay import CUT_OFF, JournalReplay
+from cnnsweep.progress.sweep_monitor import GO_ON, SweepMonitor
 from cnnsweep.progress.watch import watch
 from cnnsweep.storage.journal import encode_event, read_journal
 from cnnsweep.storage.lock import locked
@@ -57,9 +57,9 @@ class Recorded(SilentDisplay):
         super().run_started(run_id)
         self.calls.append(("started", run_id))
 
-    def epoch_ended(self, record: Any, standing: Any) -> None:
-        super().epoch_ended(record, standing)
-        self.calls.append(("epoch", (record, standing)))
+    def epoch_ended(self, record: Any, selected: Any) -> None:
+        super().epoch_ended(record, selected)
+        self.calls.append(("epoch", (record, selected)))
 
     def run_ended(self, outcome: Any) -> None:
         super().run_ended(outcome)
@@ -136,7 +136,7 @@ def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path,
     folder, expected = trained[name]
     # From the first planned group on, event by event.
     begun = position(folder, lambda event: event["event"] == "planned") - 1
-    sight = Sight(SweepPaths(part(folder, tmp_path / name, begun)))
+    sight = SweepMonitor(SweepPaths(part(folder, tmp_path / name, begun)))
     sight.look()
     shown = Recorded()
     sight.replay.open(shown, sight.paths, sight.words)
@@ -155,9 +155,9 @@ def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path,
     assert shown.overview is not None
     assert expected.overview is not None
     known = [*expected.overview.runs, *(run for runs, _ in expected.added for run in runs)]
-    assert [(run.id, run.settings, run.hyperparameters.epochs, run.hyperparameters.batch_size)
+    assert [(run.id, run.params, run.hyperparameters.epochs, run.hyperparameters.batch_size)
             for run in (*shown.overview.runs, *(run for runs, _ in shown.added for run in runs))] == [
-        (run.id, run.settings, run.hyperparameters.epochs, run.hyperparameters.batch_size) for run in known
+        (run.id, run.params, run.hyperparameters.epochs, run.hyperparameters.batch_size) for run in known
     ]  # fmt: skip
     assert shown.overview.objective == expected.overview.objective
 
@@ -166,7 +166,7 @@ def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path,
 def test_what_comes_at_once_is_shown_one_by_one(trained, tmp_path, name):
     folder, expected = trained[name]
     begun = position(folder, lambda event: event["event"] == "planned") - 1
-    sight = Sight(SweepPaths(part(folder, tmp_path / name, begun)))
+    sight = SweepMonitor(SweepPaths(part(folder, tmp_path / name, begun)))
     sight.look()
     shown = Recorded()
     sight.replay.open(shown, sight.paths, sight.words)
@@ -183,7 +183,9 @@ def test_what_comes_at_once_is_shown_one_by_one(trained, tmp_path, name):
 def test_who_comes_late_sees_what_is_there(trained, tmp_path):
     folder, _ = trained["small"]
     ended = position(folder, lambda event: event["event"] == "ended")
-    sight = Sight(SweepPaths(part(folder, tmp_path / "late", ended + 1)))  # and the first epoch of the second run
+    sight = SweepMonitor(
+        SweepPaths(part(folder, tmp_path / "late", ended + 1))
+    )  # and the first epoch of the second run
     sight.look()
     overview = sight.replay.overview(sight.paths, str)
     assert overview.columns == ("lr",)
@@ -198,7 +200,7 @@ def test_who_comes_late_sees_what_is_there(trained, tmp_path):
 def test_search_says_how_many_runs_are_to_come(trained, tmp_path):
     folder, _ = trained["search"]
     asked = position(folder, lambda event: event["event"] == "asked")
-    sight = Sight(SweepPaths(part(folder, tmp_path / "begun", asked - 1)))
+    sight = SweepMonitor(SweepPaths(part(folder, tmp_path / "begun", asked - 1)))
     sight.look()
     assert sight.replay.history.runs == {}
     display = Recorded()
@@ -222,7 +224,7 @@ def test_runs_of_an_earlier_sweep_file_that_nobody_trains_are_left_out(trained, 
     # A journal of an earlier version does not say which runs its file has.
     before = [encode_event({k: v for k, v in event.items() if k not in ("former", "crc")}) for event in all_events]
     journal.write_bytes(b"".join([*before[: planned - 1], stamped, *before[planned - 1 :]]))
-    sight = Sight(SweepPaths(tmp_path / "edited"))
+    sight = SweepMonitor(SweepPaths(tmp_path / "edited"))
     sight.look()
     assert [run.name for run in sight.replay.overview(sight.paths, str).runs] == [
         event["name"] for event in all_events if event["event"] == "run"
@@ -309,16 +311,16 @@ def test_line_that_becomes_whole_in_time_is_read(trained, tmp_path):
 @pytest.mark.parametrize(
     ("owner", "presence"),
     [
-        (None, Presence.NOBODY),
-        ("{", Presence.NOBODY),
-        ("[]", Presence.NOBODY),
-        ('{"pid": "x", "host": 1}', Presence.NOBODY),
-        ('{"pid": 1, "host": "another-machine"}', Presence.ELSEWHERE),
-        ("me", Presence.HERE),
-        ("dead", Presence.GONE),
-        ('{"pid": 99999999999999999999, "host": "HOST"}', Presence.GONE),
-        ('{"pid": 0, "host": "HOST"}', Presence.GONE),
-        ('{"pid": -1, "host": "HOST"}', Presence.GONE),
+        (None, OwnerState.NOBODY),
+        ("{", OwnerState.NOBODY),
+        ("[]", OwnerState.NOBODY),
+        ('{"pid": "x", "host": 1}', OwnerState.NOBODY),
+        ('{"pid": 1, "host": "another-machine"}', OwnerState.ELSEWHERE),
+        ("me", OwnerState.HERE),
+        ("dead", OwnerState.GONE),
+        ('{"pid": 99999999999999999999, "host": "HOST"}', OwnerState.GONE),
+        ('{"pid": 0, "host": "HOST"}', OwnerState.GONE),
+        ('{"pid": -1, "host": "HOST"}', OwnerState.GONE),
     ],
 )
 def test_who_trains_is_read_from_what_the_lock_left(tmp_path, owner, presence):
@@ -377,7 +379,7 @@ def test_sweep_whose_process_is_gone_is_cut_off(trained, tmp_path):
 def test_unclaimed_sweep_is_cut_off_after_some_patience(trained, tmp_path):
     folder = part(trained["small"][0], tmp_path / "x", position(trained["small"][0], lambda e: e["event"] == "epoch"))
     now = 1000.0
-    sight = Sight(SweepPaths(folder), clock=lambda: now)
+    sight = SweepMonitor(SweepPaths(folder), clock=lambda: now)
     sight.look()
     assert not sight.is_over
     now += 6
@@ -392,7 +394,7 @@ def test_interrupted_sweep_that_is_started_again_is_not_over(trained, tmp_path):
     del left["crc"]
     with SweepPaths(folder).journal.open("ab") as file:
         file.write(encode_event(left))
-    sight = Sight(SweepPaths(folder))
+    sight = SweepMonitor(SweepPaths(folder))
     sight.look()
     assert sight.is_over
     assert sight.words().startswith("interrupted ")
@@ -405,7 +407,7 @@ def test_silence_of_another_machine_is_told_once(trained, tmp_path):
     folder = part(trained["small"][0], tmp_path / "x", position(trained["small"][0], lambda e: e["event"] == "epoch"))
     own(folder, 7, "another-machine")
     now = 1000.0
-    sight = Sight(SweepPaths(folder), clock=lambda: now)
+    sight = SweepMonitor(SweepPaths(folder), clock=lambda: now)
     sight.look()
     assert sight.new_silence() is None
     now += 61
@@ -497,7 +499,7 @@ def test_watching_writes_nothing_and_takes_no_lock(trained, tmp_path):
     with locked(SweepPaths(folder)):
         picture_of(folder)  # does not wait
     own(folder)  # as if it trained: whoever watches must not hold what the trainer needs
-    sight = Sight(SweepPaths(folder))
+    sight = SweepMonitor(SweepPaths(folder))
     sight.look()
     with locked(SweepPaths(folder)):
         sight.look()
@@ -583,7 +585,7 @@ def test_groups_that_train_side_by_side_are_all_active(tmp_path):
     events = list(read_journal(SweepPaths(tmp_path / "sweep").journal))
     planned = next(number for number, event in enumerate(events) if event["event"] == "planned")
     events[planned]["conditions"]["places"] = 2
-    replay = Replay()
+    replay = JournalReplay()
     for event in events[: planned + 1]:
         replay.history.apply(event)
         replay.take(event)
@@ -596,7 +598,7 @@ def test_groups_that_train_side_by_side_are_all_active(tmp_path):
 @pytest.mark.parametrize(("goes_back_to", "kept"), [(2, [1, 2]), (1, [1])])
 def test_epochs_of_this_command_count_though_it_resumes_the_run(trained, goes_back_to, kept):
     """As it does where a group had to be split: how long epochs take is learned from what is left of them."""
-    replay = Replay()
+    replay = JournalReplay()
     events = list(read_journal(trained["small"][0] / "journal.jsonl"))
     second = next(n for n, event in enumerate(events) if event["event"] == "epoch" and event["epoch"] == 2)
     resumed = {**events[second], "event": "resumed", "epoch": goes_back_to}
@@ -609,7 +611,7 @@ def test_epochs_of_this_command_count_though_it_resumes_the_run(trained, goes_ba
 
 
 def test_replay_of_nothing_has_no_active_runs():
-    assert Replay().active() == []
+    assert JournalReplay().active() == []
 
 
 def test_what_is_tested_after_the_end_is_no_part_of_the_sweeps_time(trained, tmp_path):
@@ -620,7 +622,7 @@ def test_what_is_tested_after_the_end_is_no_part_of_the_sweeps_time(trained, tmp
     with (folder / "journal.jsonl").open("ab") as file:
         later = f"{int(end[:4]) + 1}{end[4:]}"
         file.write(encode_event({**tested, "images": 2, "correct": 1, "refit": False, "time": later}))
-    sight = Sight(SweepPaths(folder))
+    sight = SweepMonitor(SweepPaths(folder))
     sight.look()
     assert sight.replay.ended is not None
     assert sight.replay.ended.isoformat(timespec="milliseconds") == end

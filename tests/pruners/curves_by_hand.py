@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.pruners.base import Curve, Pruner, prune
-from cnnsweep.types import Verdict
+from cnnsweep.types import PruneDecision
 
 ACCURACY = Objective("val_accuracy", "max")
 LOSS = Objective("val_loss", "min")
@@ -32,10 +32,10 @@ def judged(
     due: Sequence[int],
     objective: Objective = ACCURACY,
     longest: int = LONGEST,
-) -> list[Verdict]:
+) -> list[PruneDecision]:
     return prune(pruner, objective, [name(number) for number in due], curves, longest)
 
 
-def stopped(verdicts: Sequence[Verdict], among: int) -> list[int]:
+def stopped(decisions: Sequence[PruneDecision], among: int) -> list[int]:
     names = {name(number): number for number in range(among)}
-    return [names[verdict.configuration] for verdict in verdicts if verdict.stops]
+    return [names[decision.trial_id] for decision in decisions if decision.stops]

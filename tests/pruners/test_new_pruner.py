@@ -15,7 +15,7 @@ from small_sweeps import untimed
 from cnnsweep import api
 from cnnsweep.config.load import dump_spec, load_sweep
 from cnnsweep.errors import SpecError
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.types import RunStatus
 
 HERE = Path(__file__).parent.parent
@@ -93,7 +93,7 @@ def train(file: Path, folder: Path, stop_after: int | None = None) -> None:
 
 def pruned(folder: Path) -> dict[str, int]:
     """Return the epoch after which each pruned run ended, by its name."""
-    runs = read_history(folder / "journal.jsonl").runs.values()
+    runs = read_state(folder / "journal.jsonl").runs.values()
     return {run.name: len(run.records) for run in runs if run.status is RunStatus.STOPPED}
 
 
@@ -111,7 +111,7 @@ def test_interrupted_sweep_of_a_pruner_in_a_file_of_ones_own_equals_the_uninterr
     train(mine, cut)
     assert pruned(cut) == pruned(whole)
     assert untimed(cut) == untimed(whole)
-    decisions = [read_history(folder / "journal.jsonl").verdicts for folder in (cut, whole)]
+    decisions = [read_state(folder / "journal.jsonl").decisions for folder in (cut, whole)]
     assert decisions[0] == decisions[1]
 
 

@@ -42,8 +42,8 @@ def test_less_of_a_loss_is_as_more_of_a_figure(rule: Pruner, drawn: tuple[list[l
     mirrored = Threshold(value=-rule.value) if isinstance(rule, Threshold) else rule
     most = judged(rule, curves_of(*figures), due, longest=16)
     least = judged(mirrored, curves_of(*negative, mode="min"), due, LOSS, longest=16)
-    assert [(v.configuration, v.stops, v.compared, v.value, v.threshold) for v in most] == [
-        (v.configuration, v.stops, v.compared, _minus(v.value), _minus(v.threshold)) for v in least
+    assert [(v.trial_id, v.stops, v.compared, v.value, v.threshold) for v in most] == [
+        (v.trial_id, v.stops, v.compared, _minus(v.value), _minus(v.threshold)) for v in least
     ]
 
 
@@ -60,9 +60,9 @@ def test_the_best_goes_on(rule: Pruner, drawn: tuple[list[list[float | None]], l
     epoch = len(figures[0])
     selected = {n: curves[name(n)].selected[epoch - 1] for n in range(len(figures)) if len(figures[n]) >= epoch}
     best = max((value for value in selected.values() if value is not None), default=math.inf)
-    verdicts = judged(rule, curves, due, longest=16)
+    decisions = judged(rule, curves, due, longest=16)
     leading = {n for n, value in selected.items() if value == best}
-    ended = set(stopped(verdicts, len(figures)))
+    ended = set(stopped(decisions, len(figures)))
     if rule.name == "median":
         assert not leading & ended
     elif rule.name == "halving" and leading <= set(due):
@@ -93,10 +93,10 @@ def test_of_any_settings_halving_lets_the_best_share_go_on_whoever_came_first(dr
     arrived = list(range(len(drawn)))
     order.shuffle(arrived)
     by_name = {curves[n].trial_id: curves[n] for n in arrived}
-    verdicts = judged(Halving(factor=factor), by_name, arrived, objective)
-    going_on = set(range(len(drawn))) - set(stopped(verdicts, len(drawn)))
+    decisions = judged(Halving(factor=factor), by_name, arrived, objective)
+    going_on = set(range(len(drawn))) - set(stopped(decisions, len(drawn)))
     assert going_on == set(expected)
-    assert all(verdict.stops == (verdict.configuration not in {name(n) for n in expected}) for verdict in verdicts)
+    assert all(decision.stops == (decision.trial_id not in {name(n) for n in expected}) for decision in decisions)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
@@ -105,11 +105,11 @@ def test_of_any_settings_halving_lets_the_best_share_go_on_whoever_came_first(dr
 def test_a_rule_is_pure_and_heeds_no_order(rule: Pruner, drawn: tuple[list[list[float | None]], list[int]]):
     figures, due = drawn
     curves = curves_of(*figures)
-    verdicts = judged(rule, curves, due, longest=16)
+    decisions = judged(rule, curves, due, longest=16)
     backwards = judged(rule, dict(reversed(curves.items())), due[::-1], longest=16)
-    assert verdicts == backwards[::-1]
-    one_by_one = [verdict for number in due for verdict in judged(rule, curves, [number], longest=16)]
-    assert verdicts == one_by_one
+    assert decisions == backwards[::-1]
+    one_by_one = [decision for number in due for decision in judged(rule, curves, [number], longest=16)]
+    assert decisions == one_by_one
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

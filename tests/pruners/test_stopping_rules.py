@@ -14,7 +14,7 @@ from cnnsweep.pruners.hyperband import Hyperband, bracket_of
 from cnnsweep.pruners.median import Median
 from cnnsweep.pruners.patience import Patience
 from cnnsweep.pruners.threshold import Threshold
-from cnnsweep.types import Verdict
+from cnnsweep.types import PruneDecision
 
 HALVING = Halving()
 HYPERBAND = Hyperband()
@@ -41,17 +41,17 @@ def test_rungs(first: int, factor: float, longest: int, expected: list[int]):
 
 def test_of_seven_settings_two_go_on():
     curves = curves_of([0.1], [0.2], [0.3], [0.4], [0.5], [0.6], [0.7])
-    verdicts = judged(HALVING, curves, range(7))
-    assert stopped(verdicts, 7) == [0, 1, 2, 3, 4]
-    assert verdicts[6] == Verdict(name(6), 1, False, 0.7, 0.6, 7, "top 1/3 of 7 settings at epoch 1")
-    assert verdicts[0] == Verdict(name(0), 1, True, 0.1, 0.6, 7, "top 1/3 of 7 settings at epoch 1")
+    decisions = judged(HALVING, curves, range(7))
+    assert stopped(decisions, 7) == [0, 1, 2, 3, 4]
+    assert decisions[6] == PruneDecision(name(6), 1, False, 0.7, 0.6, 7, "top 1/3 of 7 settings at epoch 1")
+    assert decisions[0] == PruneDecision(name(0), 1, True, 0.1, 0.6, 7, "top 1/3 of 7 settings at epoch 1")
 
 
 def test_the_first_to_come_goes_on_and_those_after_it_are_held_against_all():
     """Asynchronous: one alone goes on; the second is compared with it, though it is farther by now."""
     alone = curves_of([0.5])
     assert judged(HALVING, alone, [0]) == [
-        Verdict(name(0), 1, False, 0.5, 0.5, 1, "top 1/3 of 1 setting at epoch 1"),
+        PruneDecision(name(0), 1, False, 0.5, 0.5, 1, "top 1/3 of 1 setting at epoch 1"),
     ]
     assert stopped(judged(HALVING, curves_of([0.5, 0.9], [0.4]), [1]), 2) == [1]
     assert stopped(judged(HALVING, curves_of([0.5, 0.9], [0.6]), [1]), 2) == []  # 0.9 came at epoch 2
@@ -70,9 +70,11 @@ def test_of_settings_that_tie_at_the_threshold_no_more_go_on_than_there_is_room_
     """All at chance, as with a learning rate far too small: one of three goes on, not all nine."""
     curves = tied(0.1, [2.3] * 9)
     assert stopped(judged(HALVING, curves, range(9)), 9) == [3, 4, 5, 6, 7, 8]
-    verdicts = judged(HALVING, curves, range(9))
-    assert verdicts[8] == Verdict(name(8), 1, True, 0.1, 0.1, 9, "top 1/3 of 9 settings (ties by val_loss) at epoch 1")
-    assert verdicts[0].rule == "top 1/3 of 9 settings at epoch 1"
+    decisions = judged(HALVING, curves, range(9))
+    assert decisions[8] == PruneDecision(
+        name(8), 1, True, 0.1, 0.1, 9, "top 1/3 of 9 settings (ties by val_loss) at epoch 1"
+    )
+    assert decisions[0].rule == "top 1/3 of 9 settings at epoch 1"
 
 
 def test_ties_are_decided_by_the_loss_and_then_by_the_place_in_the_sweep():
@@ -105,11 +107,11 @@ def test_halving_takes_what_stands_and_not_the_last_figure():
 
 def test_what_has_no_figure_stops_and_does_not_count():
     curves = curves_of([None], [0.2], [0.3], [0.1])
-    verdicts = judged(HALVING, curves, range(4))
-    assert stopped(verdicts, 4) == [0, 1, 3]
-    assert verdicts[0] == Verdict(name(0), 1, True, None, 0.3, 3, "top 1/3 of 3 settings at epoch 1")
+    decisions = judged(HALVING, curves, range(4))
+    assert stopped(decisions, 4) == [0, 1, 3]
+    assert decisions[0] == PruneDecision(name(0), 1, True, None, 0.3, 3, "top 1/3 of 3 settings at epoch 1")
     assert judged(HALVING, curves_of([None]), [0]) == [
-        Verdict(name(0), 1, True, None, None, 1, "top 1/3 of 0 settings at epoch 1")
+        PruneDecision(name(0), 1, True, None, None, 1, "top 1/3 of 0 settings at epoch 1")
     ]
 
 
@@ -163,17 +165,17 @@ def test_every_id_has_a_bracket():
 def test_hyperband_compares_within_a_bracket():
     sizes = HYPERBAND.bracket_sizes(LONGEST)
     curves = curves_of(*[[0.01 * n] * 3 for n in range(30)])
-    verdicts = judged(HYPERBAND, curves, range(30))
+    decisions = judged(HYPERBAND, curves, range(30))
     by_bracket = {bracket: [n for n in range(30) if bracket_of(name(n), sizes) == bracket] for bracket in range(4)}
     assert {len(members) > 1 for bracket, members in by_bracket.items() if bracket < 2} == {True}
-    assert len(verdicts) == len(by_bracket[0] + by_bracket[1])  # epoch 3 is a rung of these
-    assert stopped(verdicts, 30) == sorted(
+    assert len(decisions) == len(by_bracket[0] + by_bracket[1])  # epoch 3 is a rung of these
+    assert stopped(decisions, 30) == sorted(
         n for bracket in (0, 1) for n in by_bracket[bracket][: -max(1, len(by_bracket[bracket]) // 3)]
     )
-    rules = {verdict.rule for verdict in verdicts}
+    rules = {decision.rule for decision in decisions}
     assert f"top 1/3 of {len(by_bracket[1])} settings in bracket 2 of 4 at epoch 3" in rules
     first = judged(HYPERBAND, curves_of(*[[0.01 * n] for n in range(30)]), range(30))
-    assert {verdict.configuration for verdict in first} == {name(n) for n in by_bracket[0]}
+    assert {decision.trial_id for decision in first} == {name(n) for n in by_bracket[0]}
 
 
 # median
@@ -186,7 +188,7 @@ def test_median_by_hand():
     """Means up to epoch 2: 0.2, 0.4, 0.6; their median is 0.4. The best so far is held against it."""
     others = [[0.1, 0.3], [0.3, 0.5, 0.9], [0.5, 0.7]]
     below = judged(MEDIAN, curves_of(*others, [0.39, 0.1]), [3])
-    assert below == [Verdict(name(3), 2, True, 0.39, 0.4, 4, "median of 3 other settings at epoch 2")]
+    assert below == [PruneDecision(name(3), 2, True, 0.39, 0.4, 4, "median of 3 other settings at epoch 2")]
     assert judged(MEDIAN, curves_of(*others, [0.4, 0.1]), [3]) == []  # not worse
     assert len(judged(MEDIAN, curves_of(*others, [None, None]), [3])) == 1
 
@@ -205,7 +207,7 @@ def test_patience_by_hand():
     patience = Patience(epochs=2)
     assert judged(patience, curves_of([0.5, 0.4]), [0]) == []  # only one epoch without a gain
     assert judged(patience, curves_of([0.5, 0.4, 0.5]), [0]) == [
-        Verdict(name(0), 3, True, 0.5, 0.5, 1, "no gain in 2 epochs")
+        PruneDecision(name(0), 3, True, 0.5, 0.5, 1, "no gain in 2 epochs")
     ]
     assert judged(patience, curves_of([0.5, 0.4, 0.51]), [0]) == []
     assert judged(patience, curves_of([0.5, 0.6, 0.4]), [0]) == []
@@ -217,7 +219,7 @@ def test_a_gain_must_be_large_enough():
     enough, short = curves_of([0.5, 0.4, 0.75]), curves_of([0.5, 0.4, 0.625])
     assert judged(patience, enough, [0]) == []
     assert judged(patience, short, [0]) == [
-        Verdict(name(0), 3, True, 0.625, 0.625, 1, "no gain of more than 0.125 in 2 epochs")
+        PruneDecision(name(0), 3, True, 0.625, 0.625, 1, "no gain of more than 0.125 in 2 epochs")
     ]
     losses = curves_of([0.5, 0.4, 0.375], mode="min")
     assert judged(patience, losses, [0], LOSS)[0].threshold == 0.375
@@ -230,7 +232,9 @@ def test_patience_waits_for_its_first_epoch_and_for_a_figure():
     assert judged(Patience(epochs=2), curves_of([None, None]), [0]) == []  # none before them to beat
     one = Patience(epochs=1)
     assert judged(one, curves_of([None, 0.3]), [0]) == []
-    assert judged(one, curves_of([0.3, None]), [0])[0] == Verdict(name(0), 2, True, None, 0.3, 1, "no gain in 1 epoch")
+    assert judged(one, curves_of([0.3, None]), [0])[0] == PruneDecision(
+        name(0), 2, True, None, 0.3, 1, "no gain in 1 epoch"
+    )
 
 
 # threshold
@@ -239,7 +243,9 @@ def test_patience_waits_for_its_first_epoch_and_for_a_figure():
 def test_threshold_by_hand():
     rule = Threshold(min_epochs=2, value=0.5)
     assert judged(rule, curves_of([0.1]), [0]) == []
-    assert judged(rule, curves_of([0.1, 0.49]), [0]) == [Verdict(name(0), 2, True, 0.49, 0.5, 1, "0.5 from epoch 2 on")]
+    assert judged(rule, curves_of([0.1, 0.49]), [0]) == [
+        PruneDecision(name(0), 2, True, 0.49, 0.5, 1, "0.5 from epoch 2 on")
+    ]
     assert judged(rule, curves_of([0.1, 0.5]), [0]) == []
     assert judged(rule, curves_of([0.6, 0.1]), [0]) == []  # the best so far stands
     assert judged(rule, curves_of([None, None]), [0])[0].value is None

@@ -7,9 +7,9 @@ import pytest
 from results_by_hand import load, make_content, show
 
 from cnnsweep.analysis import importance as module
-from cnnsweep.analysis.configurations import group_settings
 from cnnsweep.analysis.importance import importance, interactions, unexplained
 from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.trials import group_trials
 from cnnsweep.report.terminal import render_report
 
 
@@ -35,13 +35,13 @@ def hash_of(run: dict) -> float:
 
 def test_what_the_figure_depends_on_matters_most(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     results = drawn(tmp_path, 100, lambda run: -(abs(run["lr"] - 0.001) ** 0.2))
-    found = importance(results, group_settings(results))
+    found = importance(results, group_trials(results))
     assert next(iter(found)) == "lr"
     assert found["lr"] > 0.7
     assert set(found) == {"lr", "optimizer", "momentum", "idle"}
     assert sum(found.values()) == pytest.approx(1)
     by_optimizer = drawn(tmp_path, 100, lambda run: (run["optimizer"] == "sgd") + hash_of(run) / 10)
-    assert importance(by_optimizer, group_settings(by_optimizer))["lr"] < 0.2
+    assert importance(by_optimizer, group_trials(by_optimizer))["lr"] < 0.2
     assert capfd.readouterr() == ("", "")
 
 
@@ -54,11 +54,11 @@ def test_best_tenth_has_the_lowest_of_a_loss(tmp_path: Path) -> None:
         return 0.5 + (run["optimizer"] == "sgd") + hash_of(run) / 100
 
     results = drawn(tmp_path, 100, figure)
-    assert importance(results, group_settings(results))["lr"] < 0.5
+    assert importance(results, group_trials(results))["lr"] < 0.5
     content = json.loads((tmp_path / "results.json").read_text())
     content["sweep"]["mode"] = "min"
     results = load(tmp_path, content)
-    assert importance(results, group_settings(results))["lr"] > 0.7
+    assert importance(results, group_trials(results))["lr"] > 0.7
 
 
 def test_few_settings_are_warned_of_and_very_few_left_out(tmp_path: Path) -> None:
@@ -66,9 +66,9 @@ def test_few_settings_are_warned_of_and_very_few_left_out(tmp_path: Path) -> Non
     text = show(lambda console: render_report(results, console))
     assert "30 settings are few for 4 hyperparameters: a rough guess below 40" in text
     few = drawn(tmp_path, 9, lambda run: run["lr"])
-    assert importance(few, group_settings(few)) == {}
+    assert importance(few, group_trials(few)) == {}
     equal = drawn(tmp_path, 30, lambda _: 0.5)
-    assert importance(equal, group_settings(equal)) == {}
+    assert importance(equal, group_trials(equal)) == {}
 
 
 def test_missing_optuna_is_said_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_interacting_pair_comes_first(tmp_path: Path) -> None:
     for run in content["runs"]:
         run["val_accuracy"] = 0.1 * (run["lr"] == run["wd"]) + 0.01 * run["batch"]
     results = load(tmp_path, content)
-    found = interactions(results, group_settings(results))
+    found = interactions(results, group_trials(results))
     assert [(pair.first, pair.second) for pair in found] == [("lr", "wd")]
     assert (found[0].share, found[0].cells, found[0].possible, found[0].per_cell) == (pytest.approx(1), 4, 4, 2)
     text = show(lambda console: render_report(results, console))
@@ -116,20 +116,20 @@ def test_noise_of_drawn_settings_is_no_interaction(tmp_path: Path) -> None:
     results = drawn(tmp_path, 60, hash_of)
     content = json.loads((tmp_path / "results.json").read_text())
     content["sweep"]["search"] = {"method": "random", "runs": 60, "seed": 0}
-    found = {(pair.first, pair.second): pair.share for pair in interactions(results, group_settings(results))}
+    found = {(pair.first, pair.second): pair.share for pair in interactions(results, group_trials(results))}
     corrected = load(tmp_path, content)
-    less = {(pair.first, pair.second): pair.share for pair in interactions(corrected, group_settings(corrected))}
+    less = {(pair.first, pair.second): pair.share for pair in interactions(corrected, group_trials(corrected))}
     assert sum(less.values()) < sum(found.values()) / 2
 
 
 def test_settings_without_a_hyperparameter_show_no_interaction_with_it(tmp_path: Path) -> None:
     results = drawn(tmp_path, 60, lambda run: (run["optimizer"] == "sgd") + hash_of(run) / 10)
-    pairs = {(pair.first, pair.second) for pair in interactions(results, group_settings(results))}
+    pairs = {(pair.first, pair.second) for pair in interactions(results, group_trials(results))}
     assert ("optimizer", "momentum") not in pairs
 
 
 def test_hyperparameter_of_one_optimizer_does_not_matter_because_the_optimizer_does(tmp_path: Path) -> None:
     results = drawn(tmp_path, 100, lambda run: (run["optimizer"] == "adam") + hash_of(run) / 10)
-    found = importance(results, group_settings(results))
+    found = importance(results, group_trials(results))
     assert next(iter(found)) == "optimizer"
     assert found["momentum"] < found["optimizer"] / 2

@@ -14,12 +14,12 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.planning.cluster import compare_sizes, enough_nodes, read_cluster
 from cnnsweep.planning.cost import Forecast, GroupCost
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.planning.simulation import Conditions, simulate
 from cnnsweep.planning.timeline import Bar, Schedule
 from cnnsweep.report.plan import plan_to_json, render_plan
 from cnnsweep.report.simulated import render_simulation, simulation_to_json
-from cnnsweep.report.timeline import bar_of_place, end_text, percent_text
+from cnnsweep.report.timeline import bar_of_slot, end_text, percent_text
 from cnnsweep.types import RunGroup
 
 NOON = datetime(2026, 5, 4, 12, 0)
@@ -41,7 +41,7 @@ def forecast(places=1, seconds=60.0, **changes) -> Forecast:
         "measured_disk_bytes": 5_000_000,
         "epochs_done": {},
         "in_step": False,
-        "places": tuple(Place("cpu", 1) for _ in range(places)),
+        "places": tuple(Slot("cpu", 1) for _ in range(places)),
     }
     plan = Forecast(**{**values, **changes})
     if places == 1:
@@ -85,8 +85,8 @@ def test_many_places_are_counted():
 def test_bars_fit_their_width_and_show_what_is_short():
     group = RunGroup.of([(RUNS[0],)])
     bars = [Bar(0, group, start, end) for start, end in ((0.0, 50.0), (50.0, 50.1), (60.0, 100.0))]
-    assert bar_of_place(bars, 100.0, 10) == "█████▓████"
-    assert bar_of_place([], 100.0, 4) == "····"
+    assert bar_of_slot(bars, 100.0, 10) == "█████▓████"
+    assert bar_of_slot([], 100.0, 4) == "····"
 
 
 @pytest.mark.parametrize(
@@ -148,4 +148,4 @@ def test_a_finished_sweep_has_no_schedule():
 
 
 def test_a_schedule_without_time_has_no_share():
-    assert Schedule((Place("cpu", 1),), (), 0.0, 0.0, 0.0, 0.0, 0.0, 0).utilisation == 0
+    assert Schedule((Slot("cpu", 1),), (), 0.0, 0.0, 0.0, 0.0, 0.0, 0).utilisation == 0

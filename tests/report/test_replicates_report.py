@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from results_by_hand import Content, fail_run, load, make_content, make_replicates, show, stop_run
 
-from cnnsweep.analysis.configurations import chosen_setting, group_settings
-from cnnsweep.analysis.significance import short_sure_words, sure_words
+from cnnsweep.analysis.significance import short_significance_words, significance_words
+from cnnsweep.analysis.trials import chosen_trial, group_trials
 from cnnsweep.report.terminal import final_summary, render_report, render_run
 
 AHEAD = {1: [0.90, 0.92, 0.87, 0.89, 0.91], 2: [0.885, 0.906, 0.859, 0.872, 0.894], 3: [0.70, 0.72, 0.68, 0.7, 0.71]}
@@ -27,9 +27,9 @@ def report(content: Content, width: int = 120, **options: Any) -> str:
     return show(lambda console: render_report(results, console, **options), width)
 
 
-def made_test(run: str, configuration: str, accuracy: float, **others: Any) -> dict[str, Any]:
+def made_test(run: str, trial_id: str, accuracy: float, **others: Any) -> dict[str, Any]:
     figures = {"accuracy": accuracy, "loss": 0.3, "images": 10_000, "correct": round(accuracy * 10_000)}
-    place = {"run": run, "configuration": configuration, "split": "test", "time": "2026-11-21T10:00:00+00:00"}
+    place = {"run": run, "configuration": trial_id, "split": "test", "time": "2026-11-21T10:00:00+00:00"}
     return {**place, **figures, "refit": False, **others}
 
 
@@ -69,7 +69,7 @@ curves      tensorboard --logdir fashion
 def test_winner_that_is_ahead_is_said_to_be_with_how_sure(folder: Path) -> None:
     results = load(folder, make_replicates(LR, AHEAD))
     # By scipy's ttest_rel: t = 12.8 with 4 degrees of freedom.
-    assert sure_words(results, group_settings(results)) == [
+    assert significance_words(results, group_trials(results)) == [
         "lr=0.1 is ahead of the second, lr=0.01, by 0.0148 (95 % interval 0.0116 to 0.0180, 5 seeds in pairs): "
         "over 99.9 % sure."
     ]
@@ -77,7 +77,7 @@ def test_winner_that_is_ahead_is_said_to_be_with_how_sure(folder: Path) -> None:
 
 def test_winner_that_is_tied_is_said_to_be_with_the_seeds_it_takes(folder: Path) -> None:
     results = load(folder, make_replicates(LR, TIED))
-    assert sure_words(results, group_settings(results)) == [
+    assert significance_words(results, group_trials(results)) == [
         "lr=0.01 is statistically tied with 1 other: lr=0.1.",
         "It is ahead of the second, lr=0.1, by 0.0067 (95 % interval −0.0077 to 0.0210, 3 seeds in pairs): 91 % sure; "
         "about 3 more seeds would separate the first two.",
@@ -90,7 +90,7 @@ def test_how_sure_turns_round_where_less_is_better(folder: Path) -> None:
     for run in content["runs"]:
         run["val_loss"] = run["val_accuracy"]
     results = load(folder, content)
-    (words,) = sure_words(results, group_settings(results))
+    (words,) = significance_words(results, group_trials(results))
     assert words.startswith("lr=0.1 is ahead of the second, lr=0.01, by 0.01480 (95 % interval 0.01159 to 0.01801, ")
     assert words.endswith("over 99.9 % sure.")
 
@@ -101,7 +101,7 @@ def test_seeds_that_are_too_few_to_tell_are_said_to_be(folder: Path) -> None:
     content["epochs"] = []
     content["sweep"]["best"] = "run-1"
     results = load(folder, content)
-    assert sure_words(results, group_settings(results)) == [
+    assert significance_words(results, group_trials(results)) == [
         "Certainty of the best: unknown; it takes two settings with two seeds each, none failed."
     ]
 
@@ -280,7 +280,7 @@ def test_folds_are_compared_in_pairs_where_the_seed_is_no_axis(folder: Path) -> 
         del run["seed"]
     content["sweep"].update(hyperparameters=["lr", "epochs", "optimizer"], axes=["lr"])
     results = load(folder, content)
-    (words,) = sure_words(results, group_settings(results))
+    (words,) = significance_words(results, group_trials(results))
     assert "5 folds in pairs" in words
     text = report(content)
     assert ", mean of 5 folds\n" in text
@@ -308,15 +308,17 @@ def test_two_seeds_claim_no_accuracy_outside_0_and_1_and_foretell_nothing(folder
 )
 def test_more_seeds_are_told_as_exactly_as_they_can_be(folder: Path, second: list[float], words: str) -> None:
     results = load(folder, make_replicates(LR, {**AHEAD, 2: second}))
-    assert words in " ".join(sure_words(results, group_settings(results)))
+    assert words in " ".join(significance_words(results, group_trials(results)))
 
 
 def test_end_of_a_run_says_in_half_a_line_how_sure_the_best_is_and_what_stopping_saved(folder: Path) -> None:
     content = make_replicates(LR, TIED)
     stop_run(content, 8, 1, 0.5, 0.61, 3)
     results = load(folder, content)
-    settings = group_settings(results)
-    assert short_sure_words(results, settings) == "statistically tied with both others; 91 % sure to beat the second"
+    trials = group_trials(results)
+    assert (
+        short_significance_words(results, trials) == "statistically tied with both others; 91 % sure to beat the second"
+    )
     text = show(lambda console: final_summary(results, console))
     assert "\nhow sure    statistically tied with both others; 91 % sure to beat the second\n" in text
     assert "\nstopped     saved 1 of 18 epochs (6 %), about 1.2 s\n" in text
@@ -351,9 +353,13 @@ def test_unfinished_sweep_has_a_winner_so_far_only(folder: Path) -> None:
         run.update(status="waiting", val_accuracy=None, epochs_done=0, checkpoint=None)
     content["sweep"].update(status="interrupted")
     results = load(folder, content)
-    settings = group_settings(results)
-    assert short_sure_words(results, settings) == "ahead of all others so far; over 99.9 % sure to beat the second"
-    assert sure_words(results, settings)[0].startswith("lr=0.1 so far is ahead of the second, lr=0.01, by 0.0148 (")
+    trials = group_trials(results)
+    assert (
+        short_significance_words(results, trials) == "ahead of all others so far; over 99.9 % sure to beat the second"
+    )
+    assert significance_words(results, trials)[0].startswith(
+        "lr=0.1 so far is ahead of the second, lr=0.01, by 0.0148 ("
+    )
     text = show(lambda console: final_summary(results, console))
     assert "… and 1 more: --top 0 shows all" in text
     assert "   –  0.001" not in text
@@ -365,8 +371,8 @@ def test_setting_that_is_complete_stands_for_the_sweep_before_one_that_still_tra
         run.update(status="running")
     content["sweep"].update(status="running")
     results = load(folder, content)
-    settings = group_settings(results)
-    chosen = chosen_setting(results, settings)
+    trials = group_trials(results)
+    chosen = chosen_trial(results, trials)
     assert chosen is not None
-    assert chosen.settings["lr"] == 0.1
+    assert chosen.params["lr"] == 0.1
     assert "best        lr=0.1\n" in report(content)

@@ -4,9 +4,9 @@ import pytest
 from results_by_hand import fail_run, load, make_content, make_replicates, stop_run
 
 from cnnsweep.analysis.chart_stopping import saving
-from cnnsweep.analysis.configurations import best_of, group_settings, replicate_words, setting_words, sort_settings
 from cnnsweep.analysis.effects import effects
-from cnnsweep.analysis.pareto import frontier
+from cnnsweep.analysis.pareto import pareto
+from cnnsweep.analysis.trials import best_of, group_trials, replicate_words, sort_trials, trial_words
 
 AXES = {"lr": [0.1, 0.01, 0.001]}
 # Settings 1 and 2 differ by less than their seeds do; 3 is far behind. Seed 2 is a bad one for all.
@@ -14,17 +14,17 @@ FIGURES = {1: [0.90, 0.92, 0.87], 2: [0.91, 0.92, 0.88], 3: [0.70, 0.72, 0.68]}
 
 
 def ranked(content: dict, folder: Path) -> list[tuple]:
-    return [(s.configuration, s.place, s.tied, s.failed) for s in group_settings(load(folder, content))]
+    return [(s.trial_id, s.place, s.tied, s.failed) for s in group_trials(load(folder, content))]
 
 
 def test_settings_are_ranked_by_mean_and_ties_are_marked(tmp_path: Path) -> None:
     content = make_replicates(AXES, FIGURES)
     assert ranked(content, tmp_path) == [("c2", 1, True, 0), ("c1", 2, True, 0), ("c3", 3, False, 0)]
-    best = group_settings(load(tmp_path, content))[0]
-    assert best.settings == {"lr": 0.01, "epochs": 2, "optimizer": "adam"}
+    best = group_trials(load(tmp_path, content))[0]
+    assert best.params == {"lr": 0.01, "epochs": 2, "optimizer": "adam"}
     assert best.figures == {("0", None): 0.91, ("1", None): 0.92, ("2", None): 0.88}
     assert best.estimate.mean == pytest.approx((0.91 + 0.92 + 0.88) / 3)
-    assert setting_words(load(tmp_path, content), best) == "lr=0.01"
+    assert trial_words(load(tmp_path, content), best) == "lr=0.01"
 
 
 def test_setting_with_a_failed_seed_comes_after_all_sound_ones(tmp_path: Path) -> None:
@@ -48,13 +48,13 @@ def test_setting_whose_seeds_all_failed_has_no_place(tmp_path: Path) -> None:
 def test_runs_that_still_train_do_not_count_beside_finished_ones(tmp_path: Path) -> None:
     content = make_replicates(AXES, FIGURES)
     content["runs"][0]["status"] = "running"
-    first = next(s for s in group_settings(load(tmp_path, content)) if s.configuration == "c1")
+    first = next(s for s in group_trials(load(tmp_path, content)) if s.trial_id == "c1")
     assert list(first.figures.values()) == [0.92, 0.87]
     for run in content["runs"]:
         run["status"] = "interrupted"
-    assert all(len(s.figures) == 3 for s in group_settings(load(tmp_path, content)))
+    assert all(len(s.figures) == 3 for s in group_trials(load(tmp_path, content)))
     content["runs"][1].update(status="diverged")  # after its first epoch, of which it has a figure
-    first = next(s for s in group_settings(load(tmp_path, content)) if s.configuration == "c1")
+    first = next(s for s in group_trials(load(tmp_path, content)) if s.trial_id == "c1")
     assert list(first.figures.values()) == [0.90, 0.87]
 
 
@@ -62,17 +62,17 @@ def test_a_setting_takes_as_long_as_its_complete_runs_do(tmp_path: Path) -> None
     content = make_replicates(AXES, FIGURES)
     content["runs"][0].update(status="interrupted", run_duration=0.5)
     content["runs"][1]["run_duration"] = 4.0
-    found = {s.configuration: s.run_duration for s in group_settings(load(tmp_path, content))}
+    found = {s.trial_id: s.run_duration for s in group_trials(load(tmp_path, content))}
     assert found == {"c1": pytest.approx((4.0 + 2.5) / 2), "c2": 2.5, "c3": 2.5}
 
 
 def test_folds_make_replicates_with_a_wider_interval(tmp_path: Path) -> None:
     content = make_replicates(AXES, FIGURES, folds=3)
-    settings = group_settings(load(tmp_path, content))
-    assert list(settings[0].figures) == [("0", 0), ("0", 1), ("0", 2)]
-    plain = group_settings(load(tmp_path, make_replicates(AXES, FIGURES)))[0].estimate
-    assert settings[0].estimate.half == pytest.approx(plain.half * ((1 / 3 + 1 / 2) * 3) ** 0.5)
-    assert replicate_words(settings[0].figures) == "3 folds"
+    trials = group_trials(load(tmp_path, content))
+    assert list(trials[0].figures) == [("0", 0), ("0", 1), ("0", 2)]
+    plain = group_trials(load(tmp_path, make_replicates(AXES, FIGURES)))[0].estimate
+    assert trials[0].estimate.half == pytest.approx(plain.half * ((1 / 3 + 1 / 2) * 3) ** 0.5)
+    assert replicate_words(trials[0].figures) == "3 folds"
     assert replicate_words([("0", 0), ("0", 1), ("1", 0), ("1", 1)]) == "2 seeds × 2 folds"
     assert replicate_words([("0", None), ("1", None)]) == "2 seeds"
 
@@ -82,10 +82,10 @@ def test_settings_are_sorted_by_columns_of_their_runs(tmp_path: Path) -> None:
     for run, seconds in zip(content["runs"], [1, 9, 9, 2, 2, 2, 5, 5, 5], strict=True):
         run["run_duration"] = seconds
     results = load(tmp_path, content)
-    settings = group_settings(results)
+    trials = group_trials(results)
 
     def order(sort: str | None) -> list[str]:
-        return [setting.configuration for setting in sort_settings(results, settings, sort)]
+        return [trial.trial_id for trial in sort_trials(results, trials, sort)]
 
     assert order(None) == order("val_accuracy") == ["c2", "c1", "c3"]
     assert order("lr") == ["c3", "c2", "c1"]
@@ -95,7 +95,7 @@ def test_settings_are_sorted_by_columns_of_their_runs(tmp_path: Path) -> None:
 
 def test_run_that_stands_for_a_setting_is_the_sweeps_best_or_its_own(tmp_path: Path) -> None:
     results = load(tmp_path, make_replicates(AXES, FIGURES))
-    assert [best_of(results, setting).name for setting in group_settings(results)] == ["run-5", "run-2", "run-8"]
+    assert [best_of(results, trial).name for trial in group_trials(results)] == ["run-5", "run-2", "run-8"]
 
 
 def test_effects_are_matched_by_seed_and_leave_the_seed_out(tmp_path: Path) -> None:
@@ -146,16 +146,16 @@ def test_frontier_keeps_what_nothing_beats_in_both(tmp_path: Path) -> None:
         run["run_duration"] = seconds
     results = load(tmp_path, content)
     objective = results.sweep.objective
-    found = frontier(objective, group_settings(results), lambda setting: setting.run_duration)
-    assert [(s.settings["lr"], cost) for s, cost in found] == [(2, 2), (1, 5), (4, 9)]
+    found = pareto(objective, group_trials(results), lambda trial: trial.run_duration)
+    assert [(s.params["lr"], cost) for s, cost in found] == [(2, 2), (1, 5), (4, 9)]
 
 
 def test_frontier_leaves_settings_out_of_which_a_run_failed(tmp_path: Path) -> None:
     content = make_replicates({"lr": [1, 2]}, {1: [0.8, 0.8], 2: [0.9, 0.9]})
     fail_run(content, 4)
     results = load(tmp_path, content)
-    found = frontier(results.sweep.objective, group_settings(results), lambda _: 1.0)
-    assert [setting.settings["lr"] for setting, _ in found] == [1]
+    found = pareto(results.sweep.objective, group_trials(results), lambda _: 1.0)
+    assert [trial.params["lr"] for trial, _ in found] == [1]
 
 
 def test_saving_counts_epochs_not_trained_at_each_runs_own_pace(tmp_path: Path) -> None:

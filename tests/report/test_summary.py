@@ -57,7 +57,7 @@ def test_runs_are_sorted_by_any_column(tmp_path: Path, sort: str, order: list[st
 
 def test_settings_of_mixed_types_can_be_sorted(tmp_path: Path) -> None:
     content = make_content({"x": ["b", None, [1], True, 2, "a", {"k": 1}, False, 1.5]})
-    ordered = [run.settings["x"] for run in rank_runs(load(tmp_path, content), "x")]
+    ordered = [run.params["x"] for run in rank_runs(load(tmp_path, content), "x")]
     assert ordered == [1.5, 2, False, True, "a", "b", [1], {"k": 1}, None]
 
 

@@ -8,13 +8,13 @@ import pytest
 from results_by_hand import Content, fail_run, load, make_content, make_replicates, show
 
 from cnnsweep.analysis.compare import compare_sweeps
-from cnnsweep.analysis.configurations import group_settings
 from cnnsweep.analysis.direction import is_clearly_better
 from cnnsweep.analysis.effects import effects
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import chance_lead
 from cnnsweep.analysis.summary import rank_runs
 from cnnsweep.analysis.ties import chance_words, tie_words
+from cnnsweep.analysis.trials import group_trials
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.sections import summary_section
 from cnnsweep.metrics.objective import Objective
@@ -61,9 +61,9 @@ def test_the_settings_of_equal_mean_are_decided_by_the_mean_loss(tmp_path: Path)
     assert best_run(content["runs"], ACCURACY) == "run-3"
     content["sweep"]["best"] = "run-3"
     results = load(tmp_path, content)
-    settings = group_settings(results)
-    assert [setting.configuration for setting in settings] == ["c2", "c1"]
-    assert tie_words(results, settings) == (
+    trials = group_trials(results)
+    assert [trial.trial_id for trial in trials] == ["c2", "c1"]
+    assert tie_words(results, trials) == (
         "lr=1 reaches exactly the same val_accuracy: it has the lowest val_loss of them"
     )
     text = report(results)
@@ -76,8 +76,8 @@ def test_a_setting_of_which_a_run_failed_does_not_tie_with_the_best(tmp_path: Pa
     fail_run(content, 4)
     content["sweep"]["best"] = best_run(content["runs"], ACCURACY)
     results = load(tmp_path, content)
-    assert [setting.estimate.mean for setting in group_settings(results)] == [0.5, 0.5]
-    assert tie_words(results, group_settings(results)) is None
+    assert [trial.estimate.mean for trial in group_trials(results)] == [0.5, 0.5]
+    assert tie_words(results, group_trials(results)) is None
     assert marks_of(report(results))[:2] == ["★", " "]
 
 
@@ -88,7 +88,7 @@ def test_the_report_says_who_ties_with_the_best_and_why_it_is_the_best(tmp_path:
     assert "= exactly the val_accuracy of ★" in text
     words = "lr=2; lr=3; lr=4 and 1 more reach exactly the same val_accuracy: it comes first"
     assert f"tied        {words}" in text
-    assert f"Tied: {words}." in summary_section(results, group_settings(results))
+    assert f"Tied: {words}." in summary_section(results, group_trials(results))
     assert words in show(lambda console: final_summary(results, console), 110)
     lone = load(tmp_path / "lone", with_figures({"lr": [1, 2]}, [0.8, 0.7]))
     assert "tied" not in report(lone)
@@ -121,9 +121,9 @@ def test_heat_maps_and_lists_of_values_have_the_same_order(tmp_path: Path) -> No
 
     accuracies = [0.1 * n for n in range(8)]
     results = load(tmp_path, with_figures({"momentum": [0.9, None, 0.1, 0.5], "act": ["relu", "gelu"]}, accuracies))
-    settings = group_settings(results)
-    assert dict(varied_rows(results, settings)) == {"momentum": "0.1, 0.5, 0.9", "act": "relu, gelu"}
-    charts = heat_maps(results, settings, None)
+    trials = group_trials(results)
+    assert dict(varied_rows(results, trials)) == {"momentum": "0.1, 0.5, 0.9", "act": "relu, gelu"}
+    charts = heat_maps(results, trials, None)
     assert charts is not None
     ticks = {axis.texts for chart in charts.maps.values() for axis in (chart.across, chart.up)}
     assert ticks == {("0.1", "0.5", "0.9"), ("relu", "gelu")}
@@ -141,11 +141,11 @@ def test_every_chart_has_labels_that_differ(tmp_path: Path) -> None:
     long = [f"package.with.a.long.name:{'x' * 20}{n}" for n in range(3)]
     axes = {"lr": [0.1, 0.10000001, 0.100000011], "model": long}
     results = load(tmp_path, with_figures(axes, [0.8 - n / 100 for n in range(9)]))
-    settings = group_settings(results)
+    trials = group_trials(results)
     charts = [
-        drawn(heat_map_view, heat_maps(results, settings, None)),
-        drawn(effects_view, effects_chart(results, settings)),
-        drawn(parallel_view, parallel_chart(results, settings)),
+        drawn(heat_map_view, heat_maps(results, trials, None)),
+        drawn(effects_view, effects_chart(results, trials)),
+        drawn(parallel_view, parallel_chart(results, trials)),
     ]
     for chart in charts:
         assert chart is not None
@@ -165,17 +165,17 @@ def test_every_chart_has_labels_that_differ(tmp_path: Path) -> None:
 def test_a_lead_of_two_images_is_no_direction(tmp_path: Path) -> None:
     """5,402 against 5,400 of 6,000: nobody should look at larger learning rates for that."""
     results = load(tmp_path, with_figures({"lr": [0.01, 0.1]}, [5400 / 6000, 5402 / 6000]))
-    settings = group_settings(results)
-    assert not is_clearly_better(results, settings, "lr", 0.1, 0.01)
-    assert not [step for step in next_steps(results, settings) if "lr=0.1" in step.words]
+    trials = group_trials(results)
+    assert not is_clearly_better(results, trials, "lr", 0.1, 0.01)
+    assert not [step for step in next_steps(results, trials) if "lr=0.1" in step.words]
 
 
 def test_a_clear_lead_is_one(tmp_path: Path) -> None:
     results = load(tmp_path, with_figures({"lr": [0.01, 0.1]}, [0.80, 0.90]))
-    settings = group_settings(results)
-    assert is_clearly_better(results, settings, "lr", 0.1, 0.01)
-    assert not is_clearly_better(results, settings, "lr", 0.01, 0.1)
-    words = [step.words for step in next_steps(results, settings)]
+    trials = group_trials(results)
+    assert is_clearly_better(results, trials, "lr", 0.1, 0.01)
+    assert not is_clearly_better(results, trials, "lr", 0.01, 0.1)
+    words = [step.words for step in next_steps(results, trials)]
     assert "lr=0.1 is the largest value that was trained (from 0.01): try larger ones." in words
     assert chance_lead(0.9, 0.9, 6000) == pytest.approx(1.959964 * (2 * 0.9 * 0.1 / 6000) ** 0.5, rel=1e-6)
     assert chance_lead(1.0, 1.0, 1000) == 4 / 1000  # at the ends a normal distribution has no width
@@ -187,9 +187,9 @@ def test_of_a_loss_the_lower_one_is_ahead(tmp_path: Path) -> None:
         run["val_loss"] = loss
     content["sweep"].update(metric="val_loss", mode="min", validation_images=6000)
     results = load(tmp_path, content)
-    settings = group_settings(results)
-    assert is_clearly_better(results, settings, "lr", 0.1, 0.01)  # lower by 0.1, 0.09 and 0.1 with equal seeds
-    assert not is_clearly_better(results, settings, "lr", 0.01, 0.1)
+    trials = group_trials(results)
+    assert is_clearly_better(results, trials, "lr", 0.1, 0.01)  # lower by 0.1, 0.09 and 0.1 with equal seeds
+    assert not is_clearly_better(results, trials, "lr", 0.01, 0.1)
 
 
 def test_pairs_tell_more_than_one_run_unless_they_differ_by_a_few_images(tmp_path: Path) -> None:
@@ -197,19 +197,19 @@ def test_pairs_tell_more_than_one_run_unless_they_differ_by_a_few_images(tmp_pat
     content = make_replicates({"lr": [0.01, 0.1]}, figures)
     content["sweep"].update(validation_images=6000, largest_class=600)
     results = load(tmp_path, content)
-    assert is_clearly_better(results, group_settings(results), "lr", 0.1, 0.01)  # half a percent, in every pair
+    assert is_clearly_better(results, group_trials(results), "lr", 0.1, 0.01)  # half a percent, in every pair
     tiny = {1: figures[1], 2: [figure + n / 6000 for figure, n in zip(figures[1], (1, 2, 1, 2, 2), strict=True)]}
     content = make_replicates({"lr": [0.01, 0.1]}, tiny)
     content["sweep"].update(validation_images=6000, largest_class=600)
     results = load(tmp_path / "tiny", content)
-    assert not is_clearly_better(results, group_settings(results), "lr", 0.1, 0.01)
+    assert not is_clearly_better(results, group_trials(results), "lr", 0.1, 0.01)
 
 
 def test_where_the_number_of_images_is_not_known_one_run_shows_no_direction(tmp_path: Path) -> None:
     content = with_figures({"lr": [0.01, 0.1]}, [0.80, 0.90])
     content["sweep"].update(validation_images=None)
     results = load(tmp_path, content)
-    assert not is_clearly_better(results, group_settings(results), "lr", 0.1, 0.01)
+    assert not is_clearly_better(results, group_trials(results), "lr", 0.1, 0.01)
 
 
 # No better than chance
@@ -224,12 +224,12 @@ def test_runs_at_the_share_of_the_largest_class_get_a_warning_and_no_star(tmp_pa
     assert words.split(",")[0] in text.replace("\n", " ")
     assert "★" not in text
     assert "tied" not in text
-    page = summary_section(results, group_settings(results))
+    page = summary_section(results, group_trials(results))
     assert "No run has learned anything" in page
     assert "★" not in page
     assert "The best setting" not in page
     assert "★" not in show(lambda console: render_run(results, "run-1", console), 100).partition("epoch")[0]
-    steps = [step.words for step in next_steps(results, group_settings(results))]
+    steps = [step.words for step in next_steps(results, group_trials(results))]
     assert any("look at the data" in step for step in steps)
     assert not any("try larger" in step or "test images" in step for step in steps)
 

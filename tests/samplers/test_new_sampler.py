@@ -15,7 +15,7 @@ from small_sweeps import SilentDisplay, sweep, untimed
 from cnnsweep import api
 from cnnsweep.config.load import dump_spec, load_sweep, parse_sweep
 from cnnsweep.errors import CnnSweepError, SpecError
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 
 HERE = Path(__file__).parent.parent
 
@@ -65,8 +65,8 @@ def train(file: Path, folder: Path, stop_after: int | None = None) -> None:
 
 
 def chosen(folder: Path) -> list[tuple[object, ...]]:
-    rounds = read_history(folder / "journal.jsonl").rounds
-    return [(one.drawn, one.picks, one.configurations) for one in rounds]
+    rounds = read_state(folder / "journal.jsonl").rounds
+    return [(one.drawn, one.picks, one.trial_ids) for one in rounds]
 
 
 def test_interrupted_sweep_of_a_sampler_in_a_file_of_ones_own_equals_the_uninterrupted_one(climb: Path):
@@ -135,11 +135,13 @@ def test_changed_code_is_said_and_the_rounds_before_stay(climb: Path):
 
 
 def test_other_options_of_a_sampler_begin_a_new_search(climb: Path):
-    from cnnsweep.tuner.sampling import Asker
+    from cnnsweep.tuner.sampling import TrialSource
 
-    spaces = {Asker(load_sweep(climb, [f"search.{change}"]))._space for change in ("start=0.25", "runs=9", "round=3")}
+    spaces = {
+        TrialSource(load_sweep(climb, [f"search.{change}"]))._space for change in ("start=0.25", "runs=9", "round=3")
+    }
     assert len(spaces) == 1  # more trials, and other rounds, go on with those before
-    assert Asker(load_sweep(climb, ["search.start=0.5"]))._space not in spaces
+    assert TrialSource(load_sweep(climb, ["search.start=0.5"]))._space not in spaces
 
 
 def test_frozen_sweep_file_means_the_same_from_anywhere(climb: Path, tmp_path_factory: pytest.TempPathFactory):

@@ -15,7 +15,7 @@ from cnnsweep.errors import FolderError, ResultsError
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import Journal, read_journal
 from cnnsweep.storage.rows import event_from_record, record_from_event
-from cnnsweep.storage.state import fold, read_history
+from cnnsweep.storage.state import fold, read_state
 from cnnsweep.types import EpochRecord, RunStatus
 
 
@@ -111,8 +111,8 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_leaves_none_of_it(tmp_path,
 RECORD = EpochRecord("r1", 1, standard_metrics(0.5, 0.8, None, None), 1.5, 1.5, 0.01, 10)
 
 
-def run_event(run="r1", name="run-1", settings=None):
-    return {"event": "run", "time": "2", "run": run, "name": name, "settings": settings or {"lr": 0.1}, "parameters": 9}
+def run_event(run="r1", name="run-1", params=None):
+    return {"event": "run", "time": "2", "run": run, "name": name, "settings": params or {"lr": 0.1}, "parameters": 9}
 
 
 def epoch_event(epoch, loss=0.5, checkpoint="sha"):
@@ -151,9 +151,9 @@ def test_a_run_that_trains_again_lacks_the_weights_that_a_person_had_removed(tmp
 
 
 def test_a_run_announced_again_keeps_its_folder_and_takes_new_settings(tmp_path):
-    history = fold([run_event(), epoch_event(1), run_event(name="other", settings={"lr": 0.1, "seed": 0})], tmp_path)
+    history = fold([run_event(), epoch_event(1), run_event(name="other", params={"lr": 0.1, "seed": 0})], tmp_path)
     assert history.runs["r1"].name == "run-1"
-    assert history.runs["r1"].settings == {"lr": 0.1, "seed": 0}
+    assert history.runs["r1"].params == {"lr": 0.1, "seed": 0}
     assert len(history.runs["r1"].records) == 1
 
 
@@ -163,14 +163,14 @@ def test_a_journal_of_a_later_version_is_refused(tmp_path):
     journal.append({"event": "sweep", "version": 99, "time": "t"})
     journal.close()
     with pytest.raises(ResultsError, match=r"journal version 99, this one reads up to 1\); upgrade cnnsweep"):
-        read_history(path)
+        read_state(path)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
 def test_what_is_no_file_is_no_journal(tmp_path, make):
     make(tmp_path / "journal.jsonl")
     with pytest.raises(ResultsError, match="is not a file, so it is no journal"):
-        read_history(tmp_path / "journal.jsonl")
+        read_state(tmp_path / "journal.jsonl")
 
 
 def with_checksum(text):
@@ -187,7 +187,7 @@ def with_checksum(text):
 def test_an_event_that_no_cnnsweep_wrote_is_an_error_though_its_checksum_is_right(tmp_path, text):
     (tmp_path / "journal.jsonl").write_bytes(with_checksum(text))
     with pytest.raises(ResultsError, match=r"journal.jsonl:1: is no event of a sweep"):
-        read_history(tmp_path / "journal.jsonl")
+        read_state(tmp_path / "journal.jsonl")
 
 
 @pytest.mark.parametrize("name", ["../../evil", "..", ".", "", "a/b", "a\\b", "C:evil", "/etc", "nul\0"])

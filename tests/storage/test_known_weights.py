@@ -12,15 +12,15 @@ from PIL import Image
 from small_sweeps import SilentDisplay, sweep, tables, untimed
 
 import cnnsweep
-from cnnsweep.analysis.configurations import group_settings
 from cnnsweep.analysis.results import load_results
 from cnnsweep.analysis.run_evaluation import load_run_evaluation
+from cnnsweep.analysis.trials import group_trials
 from cnnsweep.errors import CheckpointError, ResultsError
 from cnnsweep.html.evaluations import evaluated_runs
 from cnnsweep.storage.best_weights import load_best
 from cnnsweep.storage.journal import encode_event
 from cnnsweep.storage.verified_weights import load_known_best
-from cnnsweep.storage.writer import Recorder
+from cnnsweep.storage.writer import SweepWriter
 
 OLD = Path(__file__).parent / "old"
 
@@ -165,15 +165,15 @@ class Crash(BaseException):
 def test_after_a_crash_before_the_best_weights_were_written_they_come_from_the_last_checkpoint(tmp_path, monkeypatch):
     folder, overrides = tmp_path / "small", ["params.lr=0.01", "metric=val_loss"]
     sweep(tmp_path / "whole", overrides=overrides)
-    save = Recorder._save_best
+    save = SweepWriter._save_best
 
-    def save_or_crash(recorder, run, standing, weights):
-        if standing.epoch == 2:
+    def save_or_crash(recorder, run, selected, weights):
+        if selected.epoch == 2:
             raise Crash
-        save(recorder, run, standing, weights)
+        save(recorder, run, selected, weights)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Recorder, "_save_best", save_or_crash)
+        patch.setattr(SweepWriter, "_save_best", save_or_crash)
         with pytest.raises(Crash):
             sweep(folder, overrides=overrides)
     (path,) = folder.glob("*/best.safetensors")
@@ -216,5 +216,5 @@ def test_pictures_of_another_run_or_epoch_are_not_shown(swapped):
     with pytest.raises(ResultsError, match="its SHA-256 does not match"):
         load_run_evaluation(folder / best)
     results = load_results(folder)
-    found, problems = evaluated_runs(results, group_settings(results))
+    found, problems = evaluated_runs(results, group_trials(results))
     assert (found, len(problems)) == ([], 2)

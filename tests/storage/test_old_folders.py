@@ -1,7 +1,7 @@
 """Folders that earlier versions left behind when they were killed: read, evaluated and gone on with.
 
 `old/` holds one folder each: `alone` from when runs trained one at a time, `together` from when they were first fused,
-`settings` and `search` from when a sweep could search and stop early. Last checkpoints of ended runs, and what a sweep
+`params` and `search` from when a sweep could search and stop early. Last checkpoints of ended runs, and what a sweep
 makes again by itself, were left out.
 """
 
@@ -18,7 +18,7 @@ from cnnsweep.analysis.results import load_results
 from cnnsweep.config.load import load_sweep
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
 from cnnsweep.storage.best_weights import load_best
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 from cnnsweep.sweep import SweepOptions, run_sweep
 from cnnsweep.types import RunStatus
 
@@ -44,13 +44,13 @@ def epochs_of(folder):
     """Return every finished epoch that a journal has, without what the clock said."""
     return {
         (run.name, record.epoch): (record["loss"], record["accuracy"], record["val_loss"], record["val_accuracy"])
-        for run in read_history(folder / "journal.jsonl").runs.values()
+        for run in read_state(folder / "journal.jsonl").runs.values()
         for record in run.records
     }
 
 
 def statuses_of(folder):
-    return {run.name: run.status for run in read_history(folder / "journal.jsonl").runs.values()}
+    return {run.name: run.status for run in read_state(folder / "journal.jsonl").runs.values()}
 
 
 def test_an_old_sweep_goes_on_and_keeps_every_finished_epoch(kind, folder):
@@ -64,7 +64,7 @@ def test_an_old_sweep_goes_on_and_keeps_every_finished_epoch(kind, folder):
     assert not [message for message in display.messages if "damaged" in message or "starts over" in message]
     after = epochs_of(folder)
     assert {epoch: after[epoch] for epoch in before} == before
-    ids = {run.id: run.name for run in read_history(folder / "journal.jsonl").runs.values()}
+    ids = {run.id: run.name for run in read_state(folder / "journal.jsonl").runs.values()}
     trained = [(ids[record.run_id], record.epoch) for record in display.records]
     # A run whose record and checkpoint agree trains no epoch again.
     assert sorted(trained) == sorted(after.keys() - before.keys())

@@ -16,7 +16,7 @@ from cnnsweep.errors import FolderLostError
 from cnnsweep.storage.journal import Journal, encode_event
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import read_history
+from cnnsweep.storage.state import read_state
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a name whose file is open cannot be taken away there")
 
@@ -28,8 +28,8 @@ class Meddling(SilentDisplay):
         super().__init__()
         self.meddle = meddle
 
-    def epoch_ended(self, record, standing):
-        super().epoch_ended(record, standing)
+    def epoch_ended(self, record, selected):
+        super().epoch_ended(record, selected)
         meddle, self.meddle = self.meddle, lambda: None
         meddle()
 
@@ -60,7 +60,7 @@ def contents(folder):
 
 
 def epochs_of(journal):
-    return [(run.id, record) for run in read_history(journal).runs.values() for record in run.records]
+    return [(run.id, record) for run in read_state(journal).runs.values() for record in run.records]
 
 
 def assert_goes_on(folder, whole, fuse, before):

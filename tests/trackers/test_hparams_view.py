@@ -99,7 +99,7 @@ def test_other_mixes_are_one_kind_too(tmp_path, values, column):
 
 def test_a_search_knows_the_kind_before_it_has_drawn_both(tmp_path):
     class Interrupt(SilentDisplay):
-        def epoch_ended(self, record: Any, standing: Any) -> None:
+        def epoch_ended(self, record: Any, selected: Any) -> None:
             raise KeyboardInterrupt
 
     text = KERNELS + "search: {method: random, runs: 2}\n"

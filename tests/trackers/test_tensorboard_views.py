@@ -141,7 +141,7 @@ def test_a_run_that_trains_has_its_row_before_it_ends(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     class Interrupt(SilentDisplay):
-        def epoch_ended(self, record, standing):
+        def epoch_ended(self, record, selected):
             raise KeyboardInterrupt
 
     def plugins() -> list[str]:

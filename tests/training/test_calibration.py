@@ -9,23 +9,23 @@ import torch
 from test_fused_equals_alone import ADAM, CNN, PLAIN_CNN, make_runs
 
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import FusionError
 from cnnsweep.models.build import build_model
 from cnnsweep.training import autotune as calibration
 from cnnsweep.training import fused_learner as fused_program
-from cnnsweep.training.autotune import ALONE, Way, calibrate, decide, seconds_together
-from cnnsweep.training.data_module import Part, TrainingTask
-from cnnsweep.training.fused_learner import FusedProgram
+from cnnsweep.training.autotune import ALONE, FusionPlan, autotune, decide, seconds_together
+from cnnsweep.training.data_module import DataModule, FoldData
+from cnnsweep.training.fused_learner import FusedLearner
 from cnnsweep.training.memory_estimate import run_bytes, runs_that_fit
 from cnnsweep.training.verify_fused import check_fused
 
 
 @pytest.fixture(scope="module")
-def task() -> TrainingTask:
+def task() -> DataModule:
     images = torch.randint(0, 256, (64, 1, 12, 12), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    part = Part(torch.arange(64), torch.arange(0), PixelScale((0.5,), (0.25,)))
-    return TrainingTask(MemoryImages(images, torch.arange(64) % 3), (part,), 3, torch.device("cpu"), "fp32")
+    part = FoldData(torch.arange(64), torch.arange(0), PixelNormalize((0.5,), (0.25,)))
+    return DataModule(MemoryImages(images, torch.arange(64) % 3), (part,), 3, torch.device("cpu"), "fp32")
 
 
 TWO = 2  # threads
@@ -35,16 +35,26 @@ TWO = 2  # threads
     ("runs", "together_s", "way", "why"),
     [
         (16, {}, ALONE, "measuring whether a group is faster would take too long"),
-        (16, {Way(16): 0.5}, Way(16), "2.0 times as fast as alone"),
-        (16, {Way(16): 3.0}, ALONE, "a group would take 3.0 times as long"),
-        (16, {Way(16): 0.98}, ALONE, "a group would hardly be faster"),
-        (16, {Way(16): 0.50, Way(8): 0.49}, Way(16), "2.0 times as fast as alone"),  # no clear difference
-        (16, {Way(16): 0.50, Way(8): 0.40}, Way(8), "2.5 times as fast as alone"),
-        (16, {Way(16): 0.50, Way(16, TWO): 0.40}, Way(16, TWO), "2.5 times as fast as alone"),
-        (16, {Way(16): 1.40, Way(2, TWO): 0.80}, Way(2, TWO), "1.2 times as fast as alone"),
-        (16, {Way(16): 0.50, Way(8): 0.40, Way(4): 0.2}, Way(4), "5.0 times as fast as alone"),
+        (16, {FusionPlan(16): 0.5}, FusionPlan(16), "2.0 times as fast as alone"),
+        (16, {FusionPlan(16): 3.0}, ALONE, "a group would take 3.0 times as long"),
+        (16, {FusionPlan(16): 0.98}, ALONE, "a group would hardly be faster"),
+        (
+            16,
+            {FusionPlan(16): 0.50, FusionPlan(8): 0.49},
+            FusionPlan(16),
+            "2.0 times as fast as alone",
+        ),  # no clear difference
+        (16, {FusionPlan(16): 0.50, FusionPlan(8): 0.40}, FusionPlan(8), "2.5 times as fast as alone"),
+        (16, {FusionPlan(16): 0.50, FusionPlan(16, TWO): 0.40}, FusionPlan(16, TWO), "2.5 times as fast as alone"),
+        (16, {FusionPlan(16): 1.40, FusionPlan(2, TWO): 0.80}, FusionPlan(2, TWO), "1.2 times as fast as alone"),
+        (
+            16,
+            {FusionPlan(16): 0.50, FusionPlan(8): 0.40, FusionPlan(4): 0.2},
+            FusionPlan(4),
+            "5.0 times as fast as alone",
+        ),
         # In twos one of three is left over: (1 + 2 · 0.6) / 3 is more than 0.7.
-        (3, {Way(3): 0.7, Way(2): 0.6}, Way(3), "1.4 times as fast as alone"),
+        (3, {FusionPlan(3): 0.7, FusionPlan(2): 0.6}, FusionPlan(3), "1.4 times as fast as alone"),
     ],
 )
 def test_the_fastest_way_is_chosen(runs, together_s, way, why):
@@ -58,30 +68,30 @@ def four_runs(model=PLAIN_CNN):
 
 
 def test_calibration_measures_alone_and_together(task):
-    choice = calibrate(four_runs(), 4000, task, most=4)
+    choice = autotune(four_runs(), 4000, task, most=4)
     assert choice.alone_s > 0
-    assert Way(4) in choice.together_s
+    assert FusionPlan(4) in choice.together_s
 
 
 def test_calibration_tries_no_group_larger_than_memory_allows(task):
-    assert {way.size for way in calibrate(four_runs(), 4000, task, most=2).together_s} == {2}
-    assert calibrate(four_runs(), 4000, task, most=1).together_s == {}
+    assert {way.size for way in autotune(four_runs(), 4000, task, most=2).together_s} == {2}
+    assert autotune(four_runs(), 4000, task, most=1).together_s == {}
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_programs_on_a_thread_each_are_tried_where_there_are_threads_and_nothing_is_random(task, threads, monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     monkeypatch.setattr(calibration, "_CLEAR_LOSS", 1e9)  # whatever was measured
-    ways = calibrate(four_runs(), 100_000, task, most=4).together_s
+    ways = autotune(four_runs(), 100_000, task, most=4).together_s
     assert any(way.threads == 2 for way in ways) == (threads == 2)
-    random = calibrate(four_runs(CNN), 100_000, task, most=4).together_s  # with dropout
+    random = autotune(four_runs(CNN), 100_000, task, most=4).together_s  # with dropout
     assert {way.threads for way in random} == {1}
 
 
 @pytest.mark.parametrize(("rate", "is_busy"), [(1.0, True), (1e18, False)])
 def test_what_keeps_the_cores_busy_alone_is_not_tried_together(task, monkeypatch, rate, is_busy):
     monkeypatch.setattr(calibration, "matrix_product_rate", lambda *_: rate)
-    choice = calibrate(four_runs(), 4000, task, most=4)
+    choice = autotune(four_runs(), 4000, task, most=4)
     assert choice.alone_s > 0
     assert (not choice.together_s) == is_busy
     assert choice.why.startswith("each keeps the cores busy alone (") == is_busy
@@ -96,19 +106,19 @@ def test_whether_a_comparison_is_worth_it_is_counted_in_images(task):
     assert calibration._affordable_size(runs, int(enough) - 1, task, 4) == 2
     assert calibration._affordable_size(runs, int(enough), task, 2) == 2
     assert calibration._affordable_size(runs, 1, task, 4) == 1
-    assert calibrate(runs, 1, task, most=4) == calibration.TOO_SHORT
+    assert autotune(runs, 1, task, most=4) == calibration.TOO_SHORT
 
 
 def test_calibration_keeps_to_its_share_of_the_time(task, monkeypatch):
     monkeypatch.setattr(calibration, "_LEAST_BUDGET_S", 0.0)
     runs = make_runs(ADAM, dataclasses.replace(ADAM, lr=0.1), model=PLAIN_CNN)
-    assert calibrate(runs, 1, task, most=2).together_s == {}  # 1 % of a few steps is less than a step
+    assert autotune(runs, 1, task, most=2).together_s == {}  # 1 % of a few steps is less than a step
 
 
 def test_calibration_moves_no_weight_and_no_generator(task):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    calibrate(make_runs(ADAM, dataclasses.replace(ADAM, lr=0.1)), 4000, task, most=2)
+    autotune(make_runs(ADAM, dataclasses.replace(ADAM, lr=0.1)), 4000, task, most=2)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -156,14 +166,14 @@ def test_the_check_passes_what_is_right(task):
     ids=["weights", "optimizers"],
 )
 def test_the_check_finds_what_is_wrong(task, monkeypatch, spoil, message):
-    begin = FusedProgram._begin
+    begin = FusedLearner._begin
 
     def begin_wrong(self):
         begin(self)
         with torch.no_grad():
             spoil(self)
 
-    monkeypatch.setattr(FusedProgram, "_begin", begin_wrong)
+    monkeypatch.setattr(FusedLearner, "_begin", begin_wrong)
     with pytest.raises(FusionError, match=f"its fused form differs from the model itself: {message}"):
         check_fused(make_runs(ADAM, dataclasses.replace(ADAM, lr=0.05, seed=2)), task)
 
@@ -185,7 +195,7 @@ def test_equal_initial_weights_are_built_once(monkeypatch, task):
 
     monkeypatch.setattr(fused_program, "build_model", build)
     runs = make_runs(*[dataclasses.replace(ADAM, seed=seed, lr=lr) for seed in (1, 2) for lr in (0.01, 0.02, 0.03)])
-    program = FusedProgram(runs, task.images.image_shape, 3, task.device, "fp64")
+    program = FusedLearner(runs, task.images.image_shape, 3, task.device, "fp64")
     assert built == [1, 2]
     for position, run in enumerate(runs):
         alone = build_model(run.model, task.images.image_shape, 3, run.hyperparameters.seed).double().state_dict()
@@ -196,19 +206,19 @@ def test_equal_initial_weights_are_built_once(monkeypatch, task):
 
 def test_a_check_measures_the_fused_program_once_a_batch_size_however_many_runs_it_has(monkeypatch, task):
     measured = []
-    measure = FusedProgram.measure
-    monkeypatch.setattr(FusedProgram, "measure", lambda *args: measured.append(args) or measure(*args))
+    measure = FusedLearner.measure
+    monkeypatch.setattr(FusedLearner, "measure", lambda *args: measured.append(args) or measure(*args))
     check_fused(make_runs(*[dataclasses.replace(ADAM, lr=0.01 * k) for k in range(1, 6)]), task)
     assert [len(labels) for _, _, labels in measured] == [8, 3]
 
 
 def test_a_wrong_evaluation_of_any_run_is_found(monkeypatch, task):
-    measure = FusedProgram.measure
+    measure = FusedLearner.measure
 
     def wrong(program, *args):
         losses, correct = measure(program, *args)
         return losses + torch.tensor([0.0, 0.0, 1e-3]), correct
 
-    monkeypatch.setattr(FusedProgram, "measure", wrong)
+    monkeypatch.setattr(FusedLearner, "measure", wrong)
     with pytest.raises(FusionError, match="the loss in evaluation by"):
         check_fused(make_runs(*[dataclasses.replace(ADAM, lr=0.01 * k) for k in range(1, 4)]), task)

@@ -19,11 +19,11 @@ import torch
 from test_trainer import SGD
 
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import FusionError
 from cnnsweep.models.build import build_model, check_model
 from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.data_module import DataModule, FoldData
 from cnnsweep.training.trainer import train_group
 from cnnsweep.training.verify_fused import check_fused
 from cnnsweep.types import Choice, Decision, EpochReport, ModelChoice, Run, RunGroup, RunOutcome, RunStatus
@@ -104,15 +104,15 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def task_of(pixels: torch.Tensor) -> TrainingTask:
+def task_of(pixels: torch.Tensor) -> DataModule:
     labels = torch.zeros(len(pixels), dtype=torch.int64)
     training, held_out = torch.arange(BATCH * STEPS), torch.arange(BATCH * STEPS, len(pixels))
-    part = Part(training, held_out, PixelScale((0.5,), (0.25,)))
-    return TrainingTask(MemoryImages(pixels, labels), (part,), CLASSES, torch.device("cpu"), "fp64")
+    part = FoldData(training, held_out, PixelNormalize((0.5,), (0.25,)))
+    return DataModule(MemoryImages(pixels, labels), (part,), CLASSES, torch.device("cpu"), "fp64")
 
 
 @pytest.fixture(scope="module")
-def task() -> TrainingTask:
+def task() -> DataModule:
     """One picture again and again, 24 times to train on and twice held out."""
     picture = torch.randint(0, 256, (1, *SHAPE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     return task_of(picture.repeat(BATCH * STEPS + 2, 1, 1, 1))
@@ -136,10 +136,10 @@ class Collector:
         self.outcomes: list[RunOutcome] = []
         self._interrupt_after = interrupt_after
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         pass
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> dict[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> dict[str, Decision]:
         for report in reports:
             run_id, epoch = report.record.run_id, report.record.epoch
             for step, loss in enumerate(report.batch_losses.tolist()):
@@ -150,14 +150,14 @@ class Collector:
         stops = reports[0].record.epoch == self._interrupt_after
         return {report.record.run_id: Decision.INTERRUPT for report in reports} if stops else {}
 
-    def resumed(self, run_ids: Sequence[str]) -> dict[str, Decision]:
+    def on_resume(self, run_ids: Sequence[str]) -> dict[str, Decision]:
         return {}
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         self.outcomes.append(outcome)
 
 
-def train(task: TrainingTask, runs: Sequence[Run], *, together: bool = False, collector: Collector | None = None,
+def train(task: DataModule, runs: Sequence[Run], *, together: bool = False, collector: Collector | None = None,
           checkpoints: dict[str, LastCheckpoint] | None = None) -> Collector:  # fmt: skip
     collector = collector or Collector()
     groups = [runs] if together else [[run] for run in runs]

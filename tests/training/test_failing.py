@@ -23,8 +23,8 @@ from cnnsweep.errors import DataError
 from cnnsweep.losses.cross_entropy import CrossEntropy
 from cnnsweep.training import trainer
 from cnnsweep.training.failures import calls_a_model, failed_outcome, is_out_of_memory
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import SingleLearner
 from cnnsweep.training.trainer import train_group
 from cnnsweep.types import FailureKind, ModelChoice, RunGroup, RunOutcome, RunStatus
 
@@ -110,34 +110,34 @@ ANYWHERE = [OURS / "training" / "program.py", OURS / "new_folder" / "deep" / "ne
 
 @pytest.mark.parametrize("is_own", [False, True])
 @pytest.mark.parametrize("place", ANYWHERE, ids=lambda path: path.name)
-def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp_path, monkeypatch, place, is_own):
+def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp_path, monkeypatch, place, is_custom):
     def broken(*_arguments):
         raise KeyError("a bug")
 
-    monkeypatch.setattr(PlainProgram, "_set_training", moved(broken, place))  # below what calls the model
-    outcome = failure(train(task, ADAM, model=own(tmp_path, "well") if is_own else SMALL_CNN))
+    monkeypatch.setattr(SingleLearner, "_set_training", moved(broken, place))  # below what calls the model
+    outcome = failure(train(task, ADAM, model=own(tmp_path, "well") if is_custom else SMALL_CNN))
     assert (outcome.failure, outcome.cause) == (FailureKind.CNNSWEEP, "KeyError: 'a bug'")
 
 
 @pytest.mark.parametrize("is_own", [False, True])
-def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_own):
+def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_custom):
     def unforeseen(_reports):
         Path("/no/such/file").read_text()
 
     listener = Listener()
-    listener.epoch_ended = moved(unforeseen, OURS / "storage" / "writer.py")
-    model = own(tmp_path, "well") if is_own else SMALL_CNN
+    listener.on_epoch_end = moved(unforeseen, OURS / "storage" / "writer.py")
+    model = own(tmp_path, "well") if is_custom else SMALL_CNN
     assert failure(train(task, ADAM, listener, model=model)).failure is FailureKind.CNNSWEEP
 
 
 @pytest.mark.parametrize("is_own", [False, True])
 @pytest.mark.parametrize("error", [DataError("a.png: cannot be read any more; put it back"), OSError(5, "I/O error")])
-def test_images_that_cannot_be_read_are_the_datas_fault(task, tmp_path, monkeypatch, error, is_own):
+def test_images_that_cannot_be_read_are_the_datas_fault(task, tmp_path, monkeypatch, error, is_custom):
     def gone(_chunks, _device):
         raise error
 
     monkeypatch.setattr(MemoryImages, "batches", lambda _images, *arguments: gone(*arguments))
-    model = own(tmp_path, "well") if is_own else SMALL_CNN
+    model = own(tmp_path, "well") if is_custom else SMALL_CNN
     outcome = failure(train(task, ADAM, model=model))
     assert outcome.failure is FailureKind.DATA
     assert str(error) in str(outcome.cause)
@@ -147,7 +147,7 @@ def test_images_that_cannot_be_read_are_the_datas_fault(task, tmp_path, monkeypa
 @pytest.mark.parametrize("place", ANYWHERE, ids=lambda path: path.name)
 def test_moving_our_modules_changes_no_kind(task, tmp_path, monkeypatch, how, place):
     """The trainer's modules, wherever they come to lie and whatever they are called."""
-    for kind in (PlainProgram, FusedProgram):
+    for kind in (SingleLearner, FusedLearner):
         for name in ("__init__", "train_step"):
             monkeypatch.setattr(kind, name, moved(getattr(kind, name), place, vars(inspect.getmodule(kind))))
         calls_a_model(kind)

@@ -17,13 +17,13 @@ import torch
 
 from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.load import load_dataset
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training import learner as program
-from cnnsweep.training.data_module import Part, TrainingTask, training_batches
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram
-from cnnsweep.training.trainer import GroupError, build_programs, train_group
+from cnnsweep.training.data_module import DataModule, FoldData, training_batches
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import SingleLearner
+from cnnsweep.training.trainer import GroupError, build_learners, train_group
 from cnnsweep.types import (
     CONSTANT,
     Choice,
@@ -51,14 +51,14 @@ RMSPROP = dataclasses.replace(ADAM, optimizer="rmsprop", momentum=0.0, beta1=Non
 
 
 @pytest.fixture(scope="module")
-def task() -> TrainingTask:
+def task() -> DataModule:
     """27 training images of 3 channels, so that batches of 8 leave a last one of 3, and 9 held out."""
     random = torch.Generator().manual_seed(0)
     labels = torch.arange(36) % 3
     images = torch.randint(0, 256, (36, 3, 12, 12), generator=random, dtype=torch.uint8)
     images[torch.arange(36), 0, labels * 2] = 255
-    part = Part(torch.arange(27), torch.arange(27, 36), PixelScale((0.5,) * 3, (0.25,) * 3))
-    return TrainingTask(MemoryImages(images, labels), (part,), 3, torch.device("cpu"), "fp64")
+    part = FoldData(torch.arange(27), torch.arange(27, 36), PixelNormalize((0.5,) * 3, (0.25,) * 3))
+    return DataModule(MemoryImages(images, labels), (part,), 3, torch.device("cpu"), "fp64")
 
 
 class Collector:
@@ -78,10 +78,10 @@ class Collector:
         self.outcomes: dict[str, RunOutcome] = {}
         self._interrupt_after = interrupt_after
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         pass
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         for report in reports:
             copy = torch.utils._pytree.tree_map_only(torch.Tensor, torch.clone, report.optimizer)
             weights = {name: tensor.clone() for name, tensor in report.weights.items()}
@@ -95,11 +95,11 @@ class Collector:
             return {report.record.run_id: Decision.INTERRUPT for report in reports}
         return self.decisions.get(epoch, {})
 
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+    def on_resume(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         self.resumptions.append(list(run_ids))
         return self.decisions.get(0, {})
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         assert outcome.run_id not in self.outcomes
         self.outcomes[outcome.run_id] = outcome
 
@@ -108,14 +108,14 @@ def make_runs(*hyperparameters: Hyperparameters, model: ModelChoice = CNN) -> li
     return [Run(f"run{number}", f"run{number}", model, h, {}, f"c{number}") for number, h in enumerate(hyperparameters)]
 
 
-def train_alone(task: TrainingTask, runs: Sequence[Run]) -> Collector:
+def train_alone(task: DataModule, runs: Sequence[Run]) -> Collector:
     collector = Collector()
     for run in runs:
         train_group(RunGroup.of(((run,),)), task, collector, {})
     return collector
 
 
-def train_together(task: TrainingTask, runs: Sequence[Run]) -> Collector:
+def train_together(task: DataModule, runs: Sequence[Run]) -> Collector:
     collector = Collector()
     train_group(RunGroup.of(tuple((run,) for run in runs)), task, collector, {})
     return collector
@@ -263,16 +263,16 @@ def test_runs_that_are_an_epoch_ahead_wait_for_the_others(task):
             assert torch.equal(rest.reports[run.id][-1].weights[name], expected)  # bit for bit: the group is the same
 
 
-def towards(*goals: tuple[Run, int]) -> RunGroup:
+def towards(*stop_epochs: tuple[Run, int]) -> RunGroup:
     """Return the group of some runs, each of which waits after an epoch of its own."""
-    return RunGroup.of([(run,) for run, _ in goals]).up_to({run.id: goal for run, goal in goals})
+    return RunGroup.of([(run,) for run, _ in stop_epochs]).up_to({run.id: goal for run, goal in stop_epochs})
 
 
-def go_on(task: TrainingTask, collector: Collector, *goals: tuple[Run, int]) -> None:
+def go_on(task: DataModule, collector: Collector, *stop_epochs: tuple[Run, int]) -> None:
     last = {run_id: kept[-1] for run_id, kept in collector.checkpoints.items()}
-    for run, _ in goals:
+    for run, _ in stop_epochs:
         collector.outcomes.pop(run.id, None)
-    train_group(towards(*goals), task, collector, last)
+    train_group(towards(*stop_epochs), task, collector, last)
 
 
 def test_runs_at_different_epochs_train_together_as_they_do_alone(task):
@@ -341,7 +341,7 @@ def test_runs_that_differ_in_epochs_alone_are_trained_once_and_recorded_for_each
     short, long = runs = make_runs(dataclasses.replace(ADAM, epochs=2), dataclasses.replace(ADAM, epochs=4))
     epochs = []
 
-    def batches(task: TrainingTask, runs: Sequence[Run], of_each: Sequence[int]):
+    def batches(task: DataModule, runs: Sequence[Run], of_each: Sequence[int]):
         epochs.extend(of_each)
         return training_batches(task, runs, of_each)
 
@@ -417,9 +417,7 @@ def test_a_fused_program_checkpoints_what_a_plain_one_takes(task):
 def test_a_group_is_one_program(task):
     runs = make_runs(ADAM, SGD)
     group = RunGroup.of([(run,) for run in runs])
-    assert build_programs(group, task).on_each(lambda program, part: (type(program), part)) == [
-        (FusedProgram, slice(0, 2))
-    ]
+    assert build_learners(group, task).map(lambda program, part: (type(program), part)) == [(FusedLearner, slice(0, 2))]
 
 
 THREADED = [
@@ -475,7 +473,7 @@ def test_a_group_whose_runs_end_one_after_the_other_resumes_bit_for_bit(task, th
 
 def test_a_failure_on_one_thread_stops_the_others_and_is_the_cause(task, monkeypatch):
     steps = []
-    step = PlainProgram.train_step
+    step = SingleLearner.train_step
 
     def train_step(self, images, labels, rates, seeds):
         steps.append(rates[0])
@@ -484,7 +482,7 @@ def test_a_failure_on_one_thread_stops_the_others_and_is_the_cause(task, monkeyp
         time.sleep(0.05)
         return step(self, images, labels, rates, seeds)
 
-    monkeypatch.setattr(PlainProgram, "train_step", train_step)
+    monkeypatch.setattr(SingleLearner, "train_step", train_step)
     runs = make_runs(dataclasses.replace(ADAM, batch_size=1), dataclasses.replace(ADAM, lr=0.05), model=PLAIN_CNN)
     with pytest.raises(GroupError, match="ValueError: a bug") as caught:
         train_group(RunGroup.of([(run,) for run in runs], threads=2), task, Collector(), {})
@@ -496,8 +494,8 @@ def test_a_failure_on_one_thread_stops_the_others_and_is_the_cause(task, monkeyp
 def test_lenet_on_real_images_trains_together_as_alone(shared_data):
     """Fashion-MNIST in float64, two whole epochs of 2,050 images, the last batch of 50."""
     images = load_dataset(DatasetChoice("fashion_mnist"), shared_data).train
-    part = Part(torch.arange(2050), torch.arange(2050, 3050), PixelScale((0.286,), (0.353,)))
-    task = TrainingTask(images, (part,), 10, torch.device("cpu"), "fp64")
+    part = FoldData(torch.arange(2050), torch.arange(2050, 3050), PixelNormalize((0.286,), (0.353,)))
+    task = DataModule(images, (part,), 10, torch.device("cpu"), "fp64")
     h = dataclasses.replace(ADAM, batch_size=100, lr=0.001, eps=1e-8)
     runs = make_runs(
         h,
@@ -526,7 +524,7 @@ class FrozenPart(torch.nn.Module):
 def test_a_model_trains_as_a_whole_whatever_mode_its_constructor_left(task, monkeypatch):
     model = FrozenPart(3, 3)
     monkeypatch.setattr(program, "build_model", lambda *_args: model)
-    alone = PlainProgram(make_runs(ADAM)[0], (3, 12, 12), 3, task.device, "fp64")
+    alone = SingleLearner(make_runs(ADAM)[0], (3, 12, 12), 3, task.device, "fp64")
     images, labels = next(training_batches(task, runs := make_runs(ADAM), [1] * len(runs)))
     alone.train_step(images, labels, [0.01], [0])
     assert model.norm.training

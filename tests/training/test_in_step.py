@@ -20,29 +20,30 @@ from test_fused_equals_alone import (
 )
 
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.executors.inline import InProcessExecutor
 from cnnsweep.planning.scheduling import Load
 from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.training.data_module import Part, TrainingTask, training_batches
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram
+from cnnsweep.training.data_module import DataModule, FoldData, training_batches
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import SingleLearner
 from cnnsweep.training.trainer import train_group
 from cnnsweep.types import Decision, ModelChoice, Run, RunGroup, RunStatus
 
 
 @pytest.fixture(scope="module")
-def task() -> TrainingTask:
+def task() -> DataModule:
     """28 images in 3 folds: 18, 19 and 19 to train on, in batches of 9: 2, 3 and 3 steps, the last one of 1 image."""
     random = torch.Generator().manual_seed(0)
     labels = torch.arange(28) % 3
     images = torch.randint(0, 256, (28, 1, 12, 12), generator=random, dtype=torch.uint8)
     images[torch.arange(28), 0, labels * 2] = 255
     parts = tuple(
-        Part(*fold_indices(labels, 3, fold, seed=0), PixelScale((0.4 + fold / 10,), (0.25,))) for fold in range(3)
+        FoldData(*fold_indices(labels, 3, fold, seed=0), PixelNormalize((0.4 + fold / 10,), (0.25,)))
+        for fold in range(3)
     )
-    return TrainingTask(MemoryImages(images, labels), parts, 3, torch.device("cpu"), "fp64")
+    return DataModule(MemoryImages(images, labels), parts, 3, torch.device("cpu"), "fp64")
 
 
 def make_folded(count: int, folds: Sequence[int] = (0, 1, 2), model: ModelChoice = PLAIN_CNN) -> list[Run]:
@@ -126,13 +127,13 @@ def test_a_group_in_turn_resumes_bit_for_bit(task):
 def count_steps(monkeypatch) -> list[int]:
     """Return a list that gets the number of runs of each step of a fused program."""
     steps: list[int] = []
-    step = FusedProgram.train_step
+    step = FusedLearner.train_step
 
     def train_step(self, images, labels, rates, seeds):
         steps.append(len(rates))
         return step(self, images, labels, rates, seeds)
 
-    monkeypatch.setattr(FusedProgram, "train_step", train_step)
+    monkeypatch.setattr(FusedLearner, "train_step", train_step)
     return steps
 
 
@@ -164,7 +165,7 @@ def test_runs_that_are_two_epochs_ahead_are_interrupted_with_the_others(task):
 
 
 @pytest.fixture(scope="module")
-def single(task) -> TrainingTask:
+def single(task) -> DataModule:
     return dataclasses.replace(task, parts=task.parts[:1])
 
 
@@ -265,11 +266,11 @@ class Sweep(Collector):
         super().__init__()
         self.groups: list[RunGroup] = []
 
-    def group_starts(self, group: RunGroup) -> dict[str, LastCheckpoint]:
+    def on_group_start(self, group: RunGroup) -> dict[str, LastCheckpoint]:
         self.groups.append(group)
         return {run.id: self.checkpoints[run.id][-1] for run in group.runs if run.id in self.checkpoints}
 
-    def group_splits(self, parts: Sequence[RunGroup], cause: str) -> None:
+    def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
         pass
 
     @property
@@ -281,17 +282,13 @@ def as_groups(group: RunGroup) -> list[RunGroup]:
     return [RunGroup((program,)) for program in group.programs]
 
 
-def replicates(*configurations: str, seeds: int = 2) -> list[Run]:
+def replicates(*trial_ids: str, seeds: int = 2) -> list[Run]:
     runs = make_runs(
-        *(
-            dataclasses.replace(SGD, lr=0.01 * (1 + n), seed=s)
-            for n in range(len(configurations))
-            for s in range(seeds)
-        ),
+        *(dataclasses.replace(SGD, lr=0.01 * (1 + n), seed=s) for n in range(len(trial_ids)) for s in range(seeds)),
         model=PLAIN_CNN,
     )
-    names = [(c, s) for c in configurations for s in range(seeds)]
-    return [dataclasses.replace(run, id=f"{c}{s}", configuration=c) for run, (c, s) in zip(runs, names, strict=True)]
+    names = [(c, s) for c in trial_ids for s in range(seeds)]
+    return [dataclasses.replace(run, id=f"{c}{s}", trial_id=c) for run, (c, s) in zip(runs, names, strict=True)]
 
 
 def fail_where(monkeypatch, program, error, is_wrong) -> None:
@@ -305,15 +302,15 @@ def fail_where(monkeypatch, program, error, is_wrong) -> None:
     monkeypatch.setattr(program, "train_step", train_step)
 
 
-def execute(task, group, *, in_step=True) -> Sweep:
+def execute(task, group, *, lockstep=True) -> Sweep:
     sweep = Sweep()
-    InProcessExecutor(task, in_step=in_step).execute([Load(group, None)], sweep)
+    InProcessExecutor(task, lockstep=lockstep).execute([Load(group, None)], sweep)
     return sweep
 
 
 def test_out_of_memory_configurations_stay_whole_and_then_become_smaller_programs(single, monkeypatch):
     runs = replicates("a", "b", seeds=3)
-    fail_where(monkeypatch, FusedProgram, torch.OutOfMemoryError("full"), lambda rates: len(rates) > 2)
+    fail_where(monkeypatch, FusedLearner, torch.OutOfMemoryError("full"), lambda rates: len(rates) > 2)
     sweep = execute(single, in_turn(runs))
     assert sweep.programs == [
         ["a0 a1 a2 b0 b1 b2"],
@@ -328,7 +325,7 @@ def test_out_of_memory_configurations_stay_whole_and_then_become_smaller_program
 
 def test_a_bug_leaves_configurations_whole_with_each_run_a_program(single, monkeypatch):
     runs = replicates("a", "b")
-    fail_where(monkeypatch, FusedProgram, ValueError("a bug"), bool)
+    fail_where(monkeypatch, FusedLearner, ValueError("a bug"), bool)
     sweep = execute(single, in_turn(runs))
     assert sweep.programs == [["a0 a1 b0 b1"], ["a0", "a1"], ["b0", "b1"]]
     monkeypatch.undo()
@@ -338,7 +335,7 @@ def test_a_bug_leaves_configurations_whole_with_each_run_a_program(single, monke
 def test_a_run_that_fails_alone_tears_only_its_own_configuration_apart(single, monkeypatch):
     runs = replicates("a", "b")
     runs[2] = dataclasses.replace(runs[2], hyperparameters=dataclasses.replace(runs[2].hyperparameters, lr=0.5))
-    fail_where(monkeypatch, PlainProgram, ValueError("a bug"), lambda rates: rates[0] == 0.5)
+    fail_where(monkeypatch, SingleLearner, ValueError("a bug"), lambda rates: rates[0] == 0.5)
     sweep = execute(single, in_turn(*([run] for run in runs)))
     assert sweep.programs == [["a0", "a1", "b0", "b1"], ["a0", "a1"], ["b0", "b1"], ["b0"], ["b1"]]
     statuses = {run_id: outcome.status for run_id, outcome in sweep.outcomes.items()}
@@ -353,7 +350,7 @@ def test_threads_are_given_up_before_a_configuration_is_torn_apart(single, monke
         calls.extend(rates)
         return len(calls) == 1
 
-    fail_where(monkeypatch, PlainProgram, torch.OutOfMemoryError("full"), is_first)
+    fail_where(monkeypatch, SingleLearner, torch.OutOfMemoryError("full"), is_first)
     sweep = execute(single, in_turn(*([run] for run in runs), is_threaded=True))
     assert sweep.programs == [["a0", "a1"], ["a0", "a1"]]
     assert [group.is_threaded for group in sweep.groups] == [True, False]
@@ -361,8 +358,8 @@ def test_threads_are_given_up_before_a_configuration_is_torn_apart(single, monke
 
 def test_out_of_step_a_group_is_halved_as_its_runs_come(single, monkeypatch):
     runs = replicates("a", "b", "c")
-    fail_where(monkeypatch, FusedProgram, torch.OutOfMemoryError("full"), lambda rates: len(rates) > 3)
-    sweep = execute(single, in_turn([runs[0], runs[2], runs[4], runs[1], runs[3], runs[5]]), in_step=False)
+    fail_where(monkeypatch, FusedLearner, torch.OutOfMemoryError("full"), lambda rates: len(rates) > 3)
+    sweep = execute(single, in_turn([runs[0], runs[2], runs[4], runs[1], runs[3], runs[5]]), lockstep=False)
     assert sweep.programs == [["a0 b0 c0 a1 b1 c1"], ["a0 b0 c0"], ["a1 b1 c1"]]
 
 

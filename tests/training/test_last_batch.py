@@ -13,11 +13,11 @@ from torch import nn
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import FusionError, ModelError
 from cnnsweep.models.build import build_model
 from cnnsweep.seeding import generator
-from cnnsweep.training.data_module import Part, TrainingTask, training_batches
+from cnnsweep.training.data_module import DataModule, FoldData, training_batches
 from cnnsweep.training.verify_fused import check_fused
 from cnnsweep.tuner.forecast import ForecastOptions, forecast_sweep
 from cnnsweep.types import CONSTANT, Hyperparameters, ModelChoice, Run
@@ -76,12 +76,12 @@ def make_run(nets: Path, name: str, run_id: str = "run", **changes) -> Run:
     return Run(run_id, run_id, model, dataclasses.replace(H, **changes), {}, run_id)
 
 
-def make_task(images: int = IMAGES) -> TrainingTask:
+def make_task(images: int = IMAGES) -> DataModule:
     draws = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (images + 1, 1, 12, 12), generator=draws, dtype=torch.uint8)
     labels = torch.arange(images + 1) % 3
-    part = Part(torch.arange(images), torch.arange(images, images + 1), PixelScale((0.5,), (0.25,)))
-    return TrainingTask(MemoryImages(pixels, labels), (part,), 3, torch.device("cpu"), "fp32")
+    part = FoldData(torch.arange(images), torch.arange(images, images + 1), PixelNormalize((0.5,), (0.25,)))
+    return DataModule(MemoryImages(pixels, labels), (part,), 3, torch.device("cpu"), "fp32")
 
 
 @pytest.mark.parametrize(

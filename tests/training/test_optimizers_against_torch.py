@@ -16,14 +16,14 @@ from test_trainer import ADAM, RMSPROP, SGD, Listener
 from torch import Tensor, nn
 
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.models.build import build_model
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.seeding import derive_seed, generator
 from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.training.data_module import Part, TrainingTask
-from cnnsweep.training.fused_learner import FusedProgram
-from cnnsweep.training.learner import PlainProgram
+from cnnsweep.training.data_module import DataModule, FoldData
+from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.learner import SingleLearner
 from cnnsweep.training.trainer import train_group
 from cnnsweep.types import (
     Choice,
@@ -234,16 +234,16 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def task() -> TrainingTask:
+def task() -> DataModule:
     """22 training images, so that batches of 8 leave a last one of 6, and none held out; 0 to 3 go in as they are."""
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 4, (IMAGES, *SHAPE), generator=random, dtype=torch.uint8)
     labels = torch.arange(IMAGES) % CLASSES
-    part = Part(torch.arange(IMAGES), torch.arange(0), PixelScale((0.0, 0.0), (1 / 255, 1 / 255)))
-    return TrainingTask(MemoryImages(images, labels), (part,), CLASSES, CPU, "fp64")
+    part = FoldData(torch.arange(IMAGES), torch.arange(0), PixelNormalize((0.0, 0.0), (1 / 255, 1 / 255)))
+    return DataModule(MemoryImages(images, labels), (part,), CLASSES, CPU, "fp64")
 
 
-def trained_by_hand(task: TrainingTask, run: Run, option: str, epochs: int) -> dict[str, Tensor]:
+def trained_by_hand(task: DataModule, run: Run, option: str, epochs: int) -> dict[str, Tensor]:
     """Train as a notebook does, with torch's class; the learning rate falls to a half after each epoch."""
     h, (_, kind, own) = run.hyperparameters, OPTIONS[option]
     model = build_model(run.model, SHAPE, CLASSES, seed=h.seed).double()
@@ -283,7 +283,7 @@ class Collector(Listener):
         self.saved: dict[str, LastCheckpoint] = {}
         self._interrupt_after = interrupt_after
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> dict[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> dict[str, Decision]:
         for report in reports:
             weights = {name: tensor.clone() for name, tensor in report.weights.items()}
             optimizer = copy.deepcopy(dict(report.optimizer))
@@ -294,7 +294,7 @@ class Collector(Listener):
             return {report.record.run_id: Decision.INTERRUPT for report in reports}
         return {}
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         self.outcomes.append(outcome)
 
 
@@ -353,8 +353,8 @@ def test_resumed_run_whose_gradients_come_and_go_equals_one_that_was_not_cut(tas
 def test_steps_of_both_programs_are_those_of_torchs_own_class(task, nets, option):
     """Each step is compared, so that what is wrong from the second one on cannot hide behind the first."""
     runs = runs_of(ModelChoice(f"{nets}:Static"), option, 2)
-    fused = FusedProgram(runs, SHAPE, CLASSES, CPU, "fp64")
-    plain = [PlainProgram(run, SHAPE, CLASSES, CPU, "fp64") for run in runs]
+    fused = FusedLearner(runs, SHAPE, CLASSES, CPU, "fp64")
+    plain = [SingleLearner(run, SHAPE, CLASSES, CPU, "fp64") for run in runs]
     _, kind, own = OPTIONS[option]
     by_torch = [build_model(run.model, SHAPE, CLASSES, seed=run.hyperparameters.seed).double() for run in runs]
     optimizers = [kind(model.parameters(), **{**own, "lr": 0.05}) for model in by_torch]

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from cnnsweep.datasets.images import MemoryImages
-from cnnsweep.datasets.normalize import PixelScale
+from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import FolderError
 from cnnsweep.models.build import build_model
 from cnnsweep.seeding import derive_seed, generator
 from cnnsweep.storage.checkpoint import LastCheckpoint
-from cnnsweep.training.data_module import Part, TrainingTask
+from cnnsweep.training.data_module import DataModule, FoldData
 from cnnsweep.training.trainer import train_group
 from cnnsweep.types import (
     CONSTANT,
@@ -46,22 +46,22 @@ def make_run(hyperparameters: Hyperparameters, model: ModelChoice = SMALL_CNN) -
 
 
 @pytest.fixture(scope="module")
-def task() -> TrainingTask:
+def task() -> DataModule:
     """50 training images, so that batches of 16 leave a last one of 2, and 10 held out."""
     random = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3
     images = torch.randint(0, 256, (60, 1, 8, 8), generator=random, dtype=torch.uint8)
     images[torch.arange(60), 0, labels * 2] = 255  # a row that gives the class away
-    return TrainingTask(
+    return DataModule(
         images=MemoryImages(images, labels),
-        parts=(Part(torch.arange(50), torch.arange(50, 60), PixelScale((0.5,), (0.25,))),),
+        parts=(FoldData(torch.arange(50), torch.arange(50, 60), PixelNormalize((0.5,), (0.25,))),),
         num_classes=3,
         device=torch.device("cpu"),
         precision="fp32",
     )
 
 
-def without_validation(task: TrainingTask) -> TrainingTask:
+def without_validation(task: DataModule) -> DataModule:
     (part,) = task.parts
     return dataclasses.replace(task, parts=(dataclasses.replace(part, validation=torch.arange(0)),))
 
@@ -77,10 +77,10 @@ class Listener:
         self.batches: list[tuple[int, int, int]] = []
         self._decisions = list(decisions)
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         self.batches.append((epoch, done, total))
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         (report,) = reports
         weights = {name: tensor.clone() for name, tensor in report.weights.items()}
         self.reports.append(report)
@@ -91,10 +91,10 @@ class Listener:
         self.checkpoints.append(LastCheckpoint(report.record, weights, optimizer))
         return {report.record.run_id: self._decisions.pop(0)} if self._decisions else {}
 
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+    def on_resume(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         return {}
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         self.outcomes.append(outcome)
 
 
@@ -104,7 +104,7 @@ def train(task, hyperparameters, listener=None, checkpoints=None, model=SMALL_CN
     return listener
 
 
-def train_by_hand(task: TrainingTask, h: Hyperparameters, make_optimizer) -> tuple[nn.Module, list[dict[str, float]]]:
+def train_by_hand(task: DataModule, h: Hyperparameters, make_optimizer) -> tuple[nn.Module, list[dict[str, float]]]:
     """The loop as a notebook has it: floats from the start, stock optimizer, figures weighted by the true length."""
     images = (task.images.images.float() / 255 - 0.5) / 0.25
     labels = task.images.labels
@@ -314,7 +314,7 @@ def test_an_error_in_a_persons_model_becomes_the_runs_outcome(task, tmp_path):
 
 def test_an_error_of_the_recorder_stops_the_sweep(task):
     class Full(Listener):
-        def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+        def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
             raise FolderError("disk full")
 
     listener = Full()

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from cnnsweep.analysis.axes import REPLICATE_AXES, canonical, has_replicates, setting_axes
+from cnnsweep.analysis.axes import REPLICATE_AXES, canonical, has_replicates, trial_axes
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.statistics import Estimate, estimate, tied_with_best
 from cnnsweep.analysis.summary import column, rank_by, sort_key
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, settings_text
+from cnnsweep.formatting.numbers import count_text, trials_text
 from cnnsweep.metrics.objective import Objective
 
 Replicate = tuple[str, int | None]  # seed (as text; empty where all runs have the sweep's) and fold
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Trial:
     """One combination of hyperparameters with its replicates.
 
     Attributes:
@@ -33,8 +33,8 @@ class Setting:
             seeds that went well are a lucky choice.
     """
 
-    configuration: str
-    settings: Mapping[str, Any]
+    trial_id: str
+    params: Mapping[str, Any]
     runs: tuple[RunResult, ...]
     figures: Mapping[Replicate, float]
     failed: int = 0
@@ -58,20 +58,20 @@ class Setting:
         return mean_of(run[metric] for run in self.runs if not run.has_failed)
 
 
-def group_settings(results: Results) -> tuple[Setting, ...]:
+def group_trials(results: Results) -> tuple[Trial, ...]:
     """Return the sweep's trials, the best mean first; those without a value last, equals as in the file."""
     groups: dict[str, list[RunResult]] = {}
     for run in results.runs:
-        groups.setdefault(run.configuration, []).append(run)
+        groups.setdefault(run.trial_id, []).append(run)
     is_any_complete = any(run.is_complete for run in results.runs)
     overlap = fold_overlap(results)
-    settings = [_setting(results, runs, is_any_complete, overlap) for runs in groups.values()]
-    ranks = order_settings(results.sweep.objective, settings, [one.figures for one in settings], overlap)
-    return tuple(dataclasses.replace(settings[n], place=place, tied=tied) for n, place, tied in ranks)
+    trials = [_setting(results, runs, is_any_complete, overlap) for runs in groups.values()]
+    ranks = order_settings(results.sweep.objective, trials, [one.figures for one in trials], overlap)
+    return tuple(dataclasses.replace(trials[n], place=place, tied=tied) for n, place, tied in ranks)
 
 
 def order_settings(
-    objective: Objective, settings: Sequence[Setting], figures: Sequence[Mapping[Any, float]], overlap: float
+    objective: Objective, trials: Sequence[Trial], figures: Sequence[Mapping[Any, float]], overlap: float
 ) -> list[tuple[int, int | None, bool | None]]:
     """Return position, place and tie of each trial, the best first; those with a failed run after the others.
 
@@ -79,18 +79,16 @@ def order_settings(
         figures: values of each trial; ties are tested over those with equal keys.
         overlap: as in `estimate`.
     """
-    means = [None if one.estimate is None else one.estimate.mean for one in settings]
-    order = objective.rank(means, [one.loss for one in settings])
-    ranked = sorted(order, key=lambda n: (settings[n].estimate is None, settings[n].failed > 0))  # stable
+    means = [None if one.estimate is None else one.estimate.mean for one in trials]
+    order = objective.rank(means, [one.loss for one in trials])
+    ranked = sorted(order, key=lambda n: (trials[n].estimate is None, trials[n].failed > 0))  # stable
     known = [n for n in ranked if figures[n]]
-    candidates = [n for n in known if not settings[n].failed] or known
+    candidates = [n for n in known if not trials[n].failed] or known
     tied = tied_with_best({n: figures[n] for n in candidates}, objective.mode, overlap)
-    return [
-        (n, None if settings[n].estimate is None else place, tied.get(n)) for place, n in enumerate(ranked, start=1)
-    ]
+    return [(n, None if trials[n].estimate is None else place, tied.get(n)) for place, n in enumerate(ranked, start=1)]
 
 
-def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool, overlap: float) -> Setting:
+def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool, overlap: float) -> Trial:
     metric = results.sweep.objective.metric
     figures: dict[Replicate, float] = {}
     losses: list[float | None] = []
@@ -101,15 +99,15 @@ def _setting(results: Results, runs: Sequence[RunResult], is_any_complete: bool,
             figures[replicate_of(run, figures)] = figure
             losses.append(None if tie_breaker is None else run[tie_breaker])
     first = runs[0]
-    settings = {name: value for name, value in first.settings.items() if name not in REPLICATE_AXES or len(runs) == 1}
+    trials = {name: value for name, value in first.params.items() if name not in REPLICATE_AXES or len(runs) == 1}
     failed = sum(run.has_failed for run in runs)
     found = estimate(list(figures.values()), overlap) if figures else None
-    return Setting(first.configuration, settings, tuple(runs), figures, failed, found, mean_of(losses))
+    return Trial(first.trial_id, trials, tuple(runs), figures, failed, found, mean_of(losses))
 
 
 def replicate_of(run: RunResult, taken: Mapping[Replicate, float]) -> Replicate:
     """Return seed and fold of a run, unique in its trial; they pair it with runs of other trials."""
-    seed = run.settings.get("seed")
+    seed = run.params.get("seed")
     key = ("" if seed is None else canonical(seed), run.fold)
     return key if key not in taken else (run.id, run.fold)
 
@@ -120,56 +118,56 @@ def fold_overlap(results: Results) -> float:
     return 1 / (folds - 1) if folds and folds > 1 else 0.0
 
 
-def sort_settings(results: Results, settings: Sequence[Setting], sort: str | None) -> list[Setting]:
+def sort_trials(results: Results, trials: Sequence[Trial], sort: str | None) -> list[Trial]:
     """Return the settings as ranked, or ordered by a column of their runs; of metrics and durations by the mean.
 
     Raises:
         UsageError: there is no column `sort`.
     """
     if sort is None or sort == results.sweep.objective.metric:
-        return list(settings)
+        return list(trials)
     if sort in results.sweep.recorded:
-        order = results.sweep.by(sort).rank([setting.mean(sort) for setting in settings])
-        return sorted((settings[n] for n in order), key=lambda setting: setting.failed > 0)
+        order = results.sweep.by(sort).rank([trial.mean(sort) for trial in trials])
+        return sorted((trials[n] for n in order), key=lambda trial: trial.failed > 0)
     value = column(results, sort)
 
-    def mean_or_first(setting: Setting) -> Any:
-        values = [value(run) for run in setting.runs]
+    def mean_or_first(trial: Trial) -> Any:
+        values = [value(run) for run in trial.runs]
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         return fmean(numbers) if len(numbers) == len(values) else values[0]
 
-    return sorted(settings, key=lambda setting: sort_key(mean_or_first(setting)))
+    return sorted(trials, key=lambda trial: sort_key(mean_or_first(trial)))
 
 
-def chosen_setting(results: Results, settings: Sequence[Setting]) -> Setting | None:
+def chosen_trial(results: Results, trials: Sequence[Trial]) -> Trial | None:
     """Return the trial that the report calls the best and that is to be tested; None where no run has a value.
 
-    With replicates it is the first of `settings` (as `group_settings` returns them), which has complete runs where any
+    With replicates it is the first of `trials` (as `group_trials` returns them), which has complete runs where any
     setting does; else the one of the sweep's best run.
     """
-    if has_replicates(results) and settings and settings[0].place is not None:
-        return settings[0]
-    return next((part for part in settings if any(run.name == results.sweep.best for run in part.runs)), None)
+    if has_replicates(results) and trials and trials[0].place is not None:
+        return trials[0]
+    return next((part for part in trials if any(run.name == results.sweep.best for run in part.runs)), None)
 
 
-def best_of(results: Results, setting: Setting) -> RunResult:
+def best_of(results: Results, trial: Trial) -> RunResult:
     """Return the run with a trial's weights: the sweep's best if it is one of them, else its own best."""
-    for run in setting.runs:
+    for run in trial.runs:
         if run.name == results.sweep.best:
             return run
-    sound = [run for run in setting.runs if not run.has_failed] or list(setting.runs)
+    sound = [run for run in trial.runs if not run.has_failed] or list(trial.runs)
     return sound[rank_by(results.sweep.objective, sound)[0]]
 
 
-def setting_words(results: Results, setting: Setting, separator: str = " ") -> str:
+def trial_words(results: Results, trial: Trial, separator: str = " ") -> str:
     """Return the hyperparameters that vary with their values, or a run's name where nothing varies."""
-    return all_words(results, [setting], separator)[0]
+    return all_words(results, [trial], separator)[0]
 
 
-def all_words(results: Results, settings: Iterable[Setting], separator: str = " ") -> list[str]:
-    """Return `setting_words` of each; of many, much faster than one by one."""
-    axes = setting_axes(results)
-    return [settings_text(one.settings, axes, separator) or safe_text(one.runs[0].name) for one in settings]
+def all_words(results: Results, trials: Iterable[Trial], separator: str = " ") -> list[str]:
+    """Return `trial_words` of each; of many, much faster than one by one."""
+    axes = trial_axes(results)
+    return [trials_text(one.params, axes, separator) or safe_text(one.runs[0].name) for one in trials]
 
 
 def replicate_words(keys: Iterable[Replicate]) -> str:

@@ -8,13 +8,13 @@ from typing import Protocol
 from cnnsweep.types import Decision, EpochReport, RunOutcome
 
 
-class Watcher(Protocol):
+class TrainerCallback(Protocol):
     """Takes the reports of the trainer, and decides which runs stop."""
 
-    def batches_done(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
+    def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         """Handle progress inside an epoch; called after every batch, so it must be quick."""
 
-    def epoch_ended(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
+    def on_epoch_end(self, reports: Sequence[EpochReport]) -> Mapping[str, Decision]:
         """Record an epoch, and return decisions by run id; a run without one continues.
 
         Args:
@@ -25,13 +25,13 @@ class Watcher(Protocol):
             runs they have no effect. If every run reported is interrupted, so is the whole group.
         """
 
-    def resumed(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
-        """Return decisions about runs that resume from their checkpoints, as `epoch_ended` does, before they train.
+    def on_resume(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
+        """Return decisions about runs that resume from their checkpoints, as `on_epoch_end` does, before they train.
 
         A crash may have come between an epoch's record and the decision about it. Called once for a group whose runs
-        have all trained for equally many epochs, at least one; where some are ahead, the next `epoch_ended` is to
+        have all trained for equally many epochs, at least one; where some are ahead, the next `on_epoch_end` is to
         decide for all. A group that goes on in parts asks again, about an epoch that may have been decided about.
         """
 
-    def run_ended(self, outcome: RunOutcome) -> None:
+    def on_run_end(self, outcome: RunOutcome) -> None:
         """Handle the end of a run."""
