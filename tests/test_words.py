@@ -19,7 +19,7 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 QUESTION_WORDS = {"what", "who", "whose", "which", "whether", "how", "where", "when", "why", "from", "of"}
 
 # Packages and modules in which docstrings may still begin with one of these words.
-OPEN = {"config", "datasets", "fusion", "models"}
+OPEN: set[str] = set()
 
 # The renames of the code are finished: from then on an old name is refused.
 OLD_NAMES_ARE_GONE = True
@@ -51,7 +51,7 @@ OLD_NAMES = {
     **{"OwnDataset": "CustomDataset", "OwnModel": "CustomModel", "load_own": "load_custom", "is_own": "is_custom"},
     **{"Published": "TorchvisionFiles", "Look": "ImageInfo", "Parcel": "DownloadFile"},
     **{"in_step": "lockstep", "mixes_epochs": "mixed_epochs", "asks_in_passing": "is_asynchronous"},
-    **{"outline": "meta_model", "frontier": "pareto", "looks_at_end": "depends_on_length"},
+    **{"frontier": "pareto", "looks_at_end": "depends_on_length"},
 }
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, TensorBoard
-from cnnsweep.config.yaml import Document, KeyPath, Place, dotted, read_yaml
+from cnnsweep.config.yaml import Document, KeyPath, Position, dotted, read_yaml
 from cnnsweep.errors import Problem, SpecError
 
 # A name here stands for a mapping with that name, so `model.channels=[8, 16]` works where the file says `model: cnn`.
@@ -38,7 +38,7 @@ def apply_override(document: Document, option: str) -> None:
     parent = _parent_of(document, path, origin)
     if parent is not None:
         parent[path[-1]] = value.value
-        _add_places(document, path, value, Place(origin, 0, 0))
+        _add_places(document, path, value, Position(origin, 0, 0))
 
 
 def _shown(option: str) -> str:
@@ -62,8 +62,8 @@ def _parent_of(document: Document, path: tuple[str, ...], origin: str) -> dict[s
         child = node.get(step)
         if child is None:
             child = {}
-            document.key_places.setdefault(here, Place(origin, 0, 0))
-            document.value_places[here] = Place(origin, 0, 0)
+            document.key_places.setdefault(here, Position(origin, 0, 0))
+            document.value_places[here] = Position(origin, 0, 0)
         elif isinstance(child, str) and step in _NAMED:
             child = {_NAMED[step]: child}
             document.value_places[(*here, _NAMED[step])] = document.value_places[here]
@@ -79,7 +79,7 @@ def _parent_of(document: Document, path: tuple[str, ...], origin: str) -> dict[s
     return node
 
 
-def _add_places(document: Document, path: KeyPath, value: Document, origin: Place) -> None:
+def _add_places(document: Document, path: KeyPath, value: Document, origin: Position) -> None:
     """Let the places of the new value point at the option; those of what it replaces are never looked up again."""
     document.key_places[path] = origin
     document.key_places.update({(*path, *inner): origin for inner in value.key_places})

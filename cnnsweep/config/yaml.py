@@ -29,7 +29,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Position:
     """Position in the file. Line and column count from 1; both are 0 in values given by `--set`."""
 
     file: str
@@ -46,8 +46,8 @@ class Document:
 
     file: str
     value: Any = None
-    key_places: dict[KeyPath, Place] = field(default_factory=dict)
-    value_places: dict[KeyPath, Place] = field(default_factory=dict)
+    key_places: dict[KeyPath, Position] = field(default_factory=dict)
+    value_places: dict[KeyPath, Position] = field(default_factory=dict)
     texts: dict[KeyPath, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -66,7 +66,7 @@ class Document:
             found = (*found, step)
         return found
 
-    def place(self, path: KeyPath, *, of_key: bool = False) -> Place:
+    def place(self, path: KeyPath, *, of_key: bool = False) -> Position:
         """Return where a path's value stands, or its key, or what stands nearest to it."""
         nearest = self.nearest(path)
         if of_key and nearest in self.key_places:
@@ -107,7 +107,7 @@ class _TreeBuilder:
         while isinstance(event, yaml.StreamStartEvent | yaml.DocumentStartEvent):
             event = next(self.events)
         if isinstance(event, yaml.StreamEndEvent):
-            self.document.value_places[()] = Place(self.document.file, 1, 1)
+            self.document.value_places[()] = Position(self.document.file, 1, 1)
             return
         self.document.value = self._node(event, ())
         for event in self.events:
@@ -173,8 +173,8 @@ class _TreeBuilder:
         elif event.tag is not None:
             self._add(event, f"the YAML tag {shown_tag(event.tag)} is not allowed; leave it out, or quote the text")
 
-    def _place(self, event: Any) -> Place:
-        return Place(self.document.file, event.start_mark.line + 1, event.start_mark.column + 1)
+    def _place(self, event: Any) -> Position:
+        return Position(self.document.file, event.start_mark.line + 1, event.start_mark.column + 1)
 
     def _add(self, event: Any, message: str) -> None:
         if len(self.document.problems) == MAX_PROBLEMS:

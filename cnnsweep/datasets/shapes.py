@@ -85,7 +85,7 @@ def _draw_block(options: ShapesOptions, part: str, start: int, count: int) -> np
     reach = (1 - radius) * _REACH
     u, v = _turned(x - (2 * left - 1) * reach, y - (2 * top - 1) * reach, (turn - 0.5) * _TURN)
     distance = np.empty_like(u)
-    for label, outline in enumerate(list(META_MODELS.values())[: options.classes]):
+    for label, outline in enumerate(list(OUTLINES.values())[: options.classes]):
         own = slice((label - start) % options.classes, None, options.classes)
         distance[own] = outline(u[own] / radius[own], v[own] / radius[own]) * radius[own]
 
@@ -215,7 +215,7 @@ def _corner(u: Floats, v: Floats) -> Floats:
     return distance
 
 
-META_MODELS: dict[str, Callable[[Floats, Floats], Floats]] = {
+OUTLINES: dict[str, Callable[[Floats, Floats], Floats]] = {
     "circle": _circle,
     "square": _square,
     "triangle": _triangle,

@@ -40,7 +40,7 @@ class Shapes(DatasetConfig, name="shapes"):
     def load(self, _root: Path, loading: Loading) -> Dataset:
         from cnnsweep.datasets.dataset import in_memory
         from cnnsweep.datasets.images import MemoryImages
-        from cnnsweep.datasets.shapes import META_MODELS, ShapesOptions, draw_shapes
+        from cnnsweep.datasets.shapes import OUTLINES, ShapesOptions, draw_shapes
 
         needed = (self.train + self.test) * self.channels * self.size**2
         if needed > (most := min(loading.memory_bytes, _MOST_BYTES)):
@@ -51,4 +51,4 @@ class Shapes(DatasetConfig, name="shapes"):
         options = ShapesOptions(**self.model_dump())
         train = MemoryImages(*draw_shapes(options, "train", self.train, loading.progress))
         test = MemoryImages(*draw_shapes(options, "test", self.test, loading.progress))
-        return in_memory(self.name, train, test, tuple(META_MODELS)[: self.classes])
+        return in_memory(self.name, train, test, tuple(OUTLINES)[: self.classes])

@@ -1,6 +1,6 @@
 import pytest
 
-from cnnsweep.config.yaml import Place, read_yaml
+from cnnsweep.config.yaml import Position, read_yaml
 from cnnsweep.errors import SpecError
 from cnnsweep.scalars import scalar_value
 
@@ -56,18 +56,18 @@ def test_keys_are_always_text() -> None:
 
 def test_every_key_and_value_has_its_place() -> None:
     document = read_yaml("# comment\nñame: x\nparams:\n  lr: [0.1,\n    0.2]\n", "f")
-    assert document.key_places[("ñame",)] == Place("f", 2, 1)
-    assert document.value_places[("ñame",)] == Place("f", 2, 7)
-    assert document.key_places[("params", "lr")] == Place("f", 4, 3)
-    assert document.value_places[("params", "lr", 0)] == Place("f", 4, 8)
-    assert document.value_places[("params", "lr", 1)] == Place("f", 5, 5)
+    assert document.key_places[("ñame",)] == Position("f", 2, 1)
+    assert document.value_places[("ñame",)] == Position("f", 2, 7)
+    assert document.key_places[("params", "lr")] == Position("f", 4, 3)
+    assert document.value_places[("params", "lr", 0)] == Position("f", 4, 8)
+    assert document.value_places[("params", "lr", 1)] == Position("f", 5, 5)
 
 
 def test_place_of_what_is_missing_is_that_of_what_holds_it() -> None:
     document = read_yaml("a: 1\nparams:\n  lr: 0.1\n", "f")
-    assert document.place(("params", "epochs")) == Place("f", 3, 3)
-    assert document.place(("params", "lr", 0)) == Place("f", 3, 7)
-    assert document.place(("params", "lr", 0), of_key=True) == Place("f", 3, 3)
+    assert document.place(("params", "epochs")) == Position("f", 3, 3)
+    assert document.place(("params", "lr", 0)) == Position("f", 3, 7)
+    assert document.place(("params", "lr", 0), of_key=True) == Position("f", 3, 3)
 
 
 def test_carriage_returns_and_block_texts_are_read() -> None:

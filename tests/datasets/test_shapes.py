@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cnnsweep.datasets.load import load_dataset
-from cnnsweep.datasets.shapes import META_MODELS, ShapesOptions, draw_shapes
+from cnnsweep.datasets.shapes import OUTLINES, ShapesOptions, draw_shapes
 from cnnsweep.errors import DataError
 from cnnsweep.types import DatasetChoice
 
@@ -60,11 +60,11 @@ def test_no_two_images_are_alike() -> None:
     assert len(distinct) == 3 * 260
 
 
-@pytest.mark.parametrize("name", META_MODELS)
+@pytest.mark.parametrize("name", OUTLINES)
 def test_an_outline_fills_its_circle_and_stays_in_it(name: str) -> None:
     axis = np.linspace(-1.5, 1.5, 301, dtype=np.float32)
     u, v = np.meshgrid(axis, axis)
-    inside = META_MODELS[name](u, v) < 0
+    inside = OUTLINES[name](u, v) < 0
     assert not inside[np.sqrt(u * u + v * v) > 1.12].any()
     assert 0.15 < inside.sum() / (np.pi * 100**2) < 0.9  # of the unit circle, whose radius is 100 steps
 
