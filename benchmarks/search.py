@@ -1,7 +1,7 @@
 """How many training epochs a search needs to reach what a grid reaches, on real Fashion-MNIST.
 
-A grid over lr × weight_decay × batch_size × optimizer trains every setting to the end. Random search and TPE draw up to
-100 settings from the same ranges, with halving, once for each seed of the search, and end when they get there. What
+A grid over lr × weight_decay × batch_size × optimizer trains every trial to the end. Random search and TPE draw up to
+100 trials from the same ranges, with halving, once for each seed of the search, and end when they get there. What
 counts is the number of epochs, in the order of the journal, until the best validation accuracy so far is at least the
 grid's best, as a share of the grid's epochs.
 

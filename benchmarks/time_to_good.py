@@ -1,11 +1,11 @@
-"""How long a search takes, from typing the command, to a setting within 0.5 % of the best known, on Fashion-MNIST.
+"""How long a search takes, from typing the command, to a trial within 0.5 % of the best known, on Fashion-MNIST.
 
     python benchmarks/time_to_good.py --data-root data [--seeds 0 1 2] [--only ...] [--limit 20] [--quick]
 
 All search lr × weight_decay × batch_size × optimizer for LeNet, at most 9 epochs each, on the same 15,000 images, and
 measure every epoch on the same 45,000 held out. The clock starts with the process (imports count, as for a person) and
 stops when an epoch's accuracy on those is at most 0.005 below the best known: 0.8758, the best of several long searches
-and a grid of 40 settings (benchmarks/search.py). A search that does not get there within the limit counts as longer.
+and a grid of 40 trials (benchmarks/search.py). A search that does not get there within the limit counts as longer.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OURS = {
     "cnnsweep_random": ("cnnsweep: random, halving", "random", "halving"),
     "cnnsweep_tpe": ("cnnsweep: TPE, halving", "tpe", "halving"),
     # After one epoch what learns fastest leads, not what will be best: this rule looks later. It was chosen among five
-    # by playing searches with the curves of 128 settings of this space: an advantage that the others have not.
+    # by playing searches with the curves of 128 trials of this space: an advantage that the others have not.
     "cnnsweep_gp": (
         "cnnsweep: Gaussian process, later halving",
         "gp",

@@ -32,14 +32,14 @@ _NO_LIMIT = 10**9  # the sweep was trained, so its size was agreed to
 def refit_chosen(
     folder: Path, options: SweepOptions, callbacks: Sequence[Callback], *, device: str | None, allow_code: bool
 ) -> SweepResult:
-    """Train the best setting of a sweep, with the seeds that it had, on all training images.
+    """Train the best trial of a sweep, with the seeds that it had, on all training images.
 
     There is nothing left to choose an epoch by, so each run trains for as many epochs as were best before: the median
     over its seeds and folds, or all of them where the learning rate's schedule needs its end.
 
     Args:
         folder: the sweep's.
-        options: of the new sweep, but for its folder, which is `refit/<setting>` in the sweep's.
+        options: of the new sweep, but for its folder, which is `refit/<trial>` in the sweep's.
         device: where to train, instead of where the sweep file says.
         allow_code: import the code that the sweep file names.
 
@@ -58,7 +58,7 @@ def refit_chosen(
     every_run = [*expand_runs(spec, _NO_LIMIT).runs, *TrialSource(spec).known_runs(history)]
     runs = [run for run in every_run if run.trial_id == best.trial_id]
     if not runs:
-        raise UsageError(f"--refit: {paths.frozen_spec} no longer holds the best setting; run the sweep once more")
+        raise UsageError(f"--refit: {paths.frozen_spec} no longer holds the best trial; run the sweep once more")
     if not allow_code and any(is_reference(name) for name in _code_of(spec, runs[0])):
         raise UsageError(
             "--refit: the sweep names code of its own, which would be run; add --allow-code if you trust it"
@@ -88,7 +88,7 @@ def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
 
 
 def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
-    """Return a sweep of the one setting, without validation, that keeps the last epoch."""
+    """Return a sweep of the one trial, without validation, that keeps the last epoch."""
     hyperparameters = dataclasses.replace(runs[0].hyperparameters, epochs=epochs)
     named = [key for key in dict.fromkeys([*columns(spec), "epochs"]) if key in Params.model_fields and key != "seed"]
     values = {key: getattr(hyperparameters, key, None) for key in named}  # the model's arguments are in the model
@@ -100,7 +100,7 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     metric = without_prefix(spec.metric)
     return dataclasses.replace(
         spec,
-        description=f"the best setting of {spec.name}, trained on training and validation images",
+        description=f"the best trial of {spec.name}, trained on training and validation images",
         model=runs[0].model,
         axes=axes,
         zips=(),

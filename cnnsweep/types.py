@@ -1,6 +1,6 @@
 """Values shared by the layers: frozen, without torch, so that planning and reports start at once.
 
-A *run* is one setting of the hyperparameters. A *group* is runs that train together. After each epoch the
+A *run* is one trial of the hyperparameters. A *group* is runs that train together. After each epoch the
 trainer hands one `EpochReport` a run up and gets one `Decision` a run back.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class RunStatus(StrEnum):
     """Status of a run. The last five are final; an interrupted run resumes when the sweep is run again."""
 
-    WAITING = "waiting"  # to begin, or at a rung of early stopping for the other settings to come there
+    WAITING = "waiting"  # to begin, or at a rung of early stopping for the other trials to come there
     RUNNING = "running"
     FINISHED = "finished"
     STOPPED = "stopped"  # early, by decision
@@ -154,12 +154,12 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One setting of the hyperparameters.
+    """One trial of the hyperparameters.
 
     Attributes:
         id: 16 hex digits, the hash of everything that determines the result; never of position or path.
         name: a folder name, unique in the sweep, made of the axes' values and the id.
-        settings: what tables show, one entry a key of the file's `params`, in the file's order, as plain JSON values.
+        params: what tables show, one entry a key of the file's `params`, in the file's order, as plain JSON values.
         configuration: 16 hex digits, like `id`, but without seed and fold: runs that are equal in it are replicates.
         fold: which of the folds is held out, from 0; None without k-fold.
     """

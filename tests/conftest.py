@@ -1,4 +1,4 @@
-"""Settings for every test: two threads at most, no terminal colours, no network."""
+"""Trials for every test: two threads at most, no terminal colours, no network."""
 
 import os
 

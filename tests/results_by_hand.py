@@ -70,7 +70,7 @@ def show(render: Callable[[Console], None], width: int = 80) -> str:
 
 
 def make_replicates(axes: dict[str, list[Any]], figures: dict[int, list[float]], folds: int | None = None) -> Content:
-    """A grid whose settings have several runs: `figures` holds a setting's validation accuracies by its number, from 1.
+    """A grid whose trials have several runs: `figures` holds a trial's validation accuracies by its number, from 1.
 
     With `folds` they are of these folds in turn, of seed 0 first; otherwise each has a seed of its own, from 0.
     """

@@ -1,4 +1,4 @@
-"""Which settings a search asks for: in rounds, from the sweep file and the journal alone."""
+"""Which trials a search asks for: in rounds, from the sweep file and the journal alone."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_rounds_are_as_large_as_groups_or_as_the_file_says():
     group = {"programs": [[["a"], ["b"], ["c"]], [["d"], ["e"], ["f"], ["g"]]], "threaded": False, "why": "",
              "step_s": None}  # fmt: skip
     search.apply("planned", groups=[group], conditions={})
-    assert search.to_the_end() == [10, 3, 3, 3, 3]  # 7 trajectories are 3 settings
+    assert search.to_the_end() == [10, 3, 3, 3, 3]  # 7 trajectories are 3 trials
 
 
 def test_every_place_has_settings_to_train():
@@ -226,7 +226,7 @@ def test_keys_that_do_not_apply_are_left_out_and_make_no_further_setting():
     text = searching("random", 50, text=FINITE.replace("[adam, sgd]}", "[adam, sgd], momentum: [0, 0.5, 0.9]}"))
     search = Search(text + "when: {momentum: {optimizer: sgd}}\n")
     assert search.trial_source.runs_to_come(search.history) == 12  # 3 × (adam, sgd with 3 momenta)
-    assert search.trial_source.space_note == "the search asks for 50 settings, but there are only 12 settings to try"
+    assert search.trial_source.space_note == "the search asks for 50 trials, but there are only 12 trials to try"
     assert search.to_the_end() == [12]
     assert (search.ask(), search.trial_source.runs_to_come(search.history)) == (None, 0)
     assert {run.params["momentum"] for run in search.runs if run.params["optimizer"] == "adam"} == {None}
@@ -255,7 +255,7 @@ def test_small_space_of_steps_is_counted_and_tried_to_its_end(method):
 def test_what_is_to_come_leaves_out_settings_of_include_and_counts_seeds():
     text = searching("random", 9, text=FINITE) + "include: [{lr: 0.01, optimizer: adam}]\nseeds: 2\n"
     search = Search(text)
-    assert search.trial_source.runs_to_come(search.history) == 10  # 6 settings but the one included, twice
+    assert search.trial_source.runs_to_come(search.history) == 10  # 6 trials but the one included, twice
     assert Search(text.replace("runs: 9", "runs: 3")).trial_source.runs_to_come(search.history) == 6
     assert Search(text.replace("runs: 9", "runs: 3")).trial_source.space_note is None
 
@@ -387,9 +387,9 @@ def test_settings_on_their_way_are_told_with_what_they_have_reached():
     [
         ("tpe", "halving", True),
         ("gp", "hyperband", True),
-        ("tpe", "median", False),  # it judges every setting by itself
+        ("tpe", "median", False),  # it judges every trial by itself
         ("cmaes", "halving", False),  # a generation is judged as a whole
-        ("random", "halving", False),  # all of its settings are known beforehand
+        ("random", "halving", False),  # all of its trials are known beforehand
     ],
 )
 def test_who_asks_in_passing(method, rule, expected):

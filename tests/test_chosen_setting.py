@@ -1,4 +1,4 @@
-"""`cnnsweep evaluate SWEEP`: the chosen setting on test images, the look written down, and the refit."""
+"""`cnnsweep evaluate SWEEP`: the chosen trial on test images, the look written down, and the refit."""
 
 from __future__ import annotations
 

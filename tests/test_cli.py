@@ -244,7 +244,7 @@ def test_report_of_a_folder_and_of_its_file_are_the_same(cnnsweep, trained):
     folder, file = cnnsweep("report", trained), cnnsweep("report", trained / "results.json")
     assert folder.code == 0
     assert folder.out == file.out
-    assert "Mean val_accuracy by setting" in folder.out
+    assert "Mean val_accuracy by trial" in folder.out
 
 
 @pytest.mark.parametrize("style", ["markdown", "csv", "json"])
@@ -490,7 +490,7 @@ params: {epochs: {integer: [1, 2]}, optimizer: [adam, sgd], batch_size: 100}
 
 def test_dry_run_plan_and_run_foresee_as_many_runs_as_a_small_space_has(cnnsweep, tmp_path):
     (tmp_path / "space.yaml").write_text(SMALL_SPACE)
-    note = "the search asks for 20 settings, but there are only 4 settings to try"
+    note = "the search asks for 20 trials, but there are only 4 trials to try"
     dry = cnnsweep("run", "space.yaml", "--dry-run")
     assert dry.out.splitlines()[:2] == ["small space: 4 runs, 6 epochs", note]
     assert json.loads(cnnsweep("plan", "space.yaml", "--cost", "1", "--json").out)["to_come"] == 0
@@ -505,7 +505,7 @@ def test_dry_run_plan_and_run_foresee_as_many_runs_as_a_small_space_has(cnnsweep
 def test_dry_run_of_a_search_that_excludes_everything_says_so(cnnsweep, tmp_path):
     (tmp_path / "space.yaml").write_text(SMALL_SPACE + "exclude: [{epochs: '> 0'}]\n")
     outcome = cnnsweep("run", "space.yaml", "--dry-run")
-    assert (outcome.code, outcome.err) == (2, "error: exclude: its conditions leave the search no setting to train\n")
+    assert (outcome.code, outcome.err) == (2, "error: exclude: its conditions leave the search no trial to train\n")
 
 
 @pytest.mark.parametrize("dataset", DATASETS.names)

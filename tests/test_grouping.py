@@ -255,7 +255,7 @@ def test_settings_that_are_stopped_early_go_on_in_step_and_resume_alike(tmp_path
     assert sizes_of_programs(whole) == sizes
     stopped = {run["run"] for run in tables(whole)["runs"] if run["status"] == "stopped"}
     assert 0 < len(stopped) < 16
-    assert len(stopped) % 4 == 0  # whole settings
+    assert len(stopped) % 4 == 0  # whole trials
     for records in (3, 9):
         sweep(parted, STOPPED_EARLY, display=InterruptingAfter(records), fuse=fuse)
     sweep(parted, STOPPED_EARLY, fuse=fuse)

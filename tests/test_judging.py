@@ -247,7 +247,7 @@ def test_runs_go_side_by_side_as_far_as_the_nearest_look():
     sweep.ends(1, 0.1, 0.2)
     sweep.notes(sweep.asks(0, 1))
     assert stop_epochs(0, 1) == {0: 4, 1: 4}
-    assert stop_epochs(0, 1, 2, 3) == {0: 3, 1: 3, 2: 1, 3: 1}  # the second setting is new
+    assert stop_epochs(0, 1, 2, 3) == {0: 3, 1: 3, 2: 1, 3: 1}  # the second trial is new
     sweep.ends(2, 0.1)
     assert stop_epochs(0, 1, 2, 3) == {0: 3, 1: 3, 3: 1}  # its first seed waits for the other
     sweep.ends(0, *[0.3] * 6)

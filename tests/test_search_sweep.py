@@ -189,7 +189,7 @@ def test_a_small_space_is_searched_to_its_end_and_no_further(tmp_path):
     # 2 rates × (adam, sgd with 2 momenta); the one included is among them
     assert len(settings) == len(result.statuses) == 6
     assert tables(tmp_path / "s")["sweep"]["status"] == "finished"
-    assert "the search asks for 50 settings, but there are only 6 settings to try" in display.messages
+    assert "the search asks for 50 trials, but there are only 6 trials to try" in display.messages
 
 
 def test_every_fold_trains_without_its_own_images(tmp_path):
@@ -266,7 +266,7 @@ def is_through(folder, result):
         TINY + RULE + "validation: {folds: 2}\n",
         learning() + "include: [{lr: 0.5, optimizer: adam}]\n",
     ],
-    ids=["one run", "one setting", "one setting, gp", "one epoch", "late rung", "val_loss", "scope last", "seed axis",
+    ids=["one run", "one trial", "one trial, gp", "one epoch", "late rung", "val_loss", "scope last", "seed axis",
          "folds", "include outside"],
 )  # fmt: skip
 @pytest.mark.parametrize("size", ["off", 4])
@@ -501,7 +501,7 @@ def test_a_round_whose_runs_were_written_down_in_part_is_announced_whole(whole, 
             sweep(folder, SEARCH, fuse=fuse)
     lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
     asked = next(number for number, line in enumerate(lines) if b'"event": "asked"' in line)
-    assert len(lines) == asked + 5  # two settings, two seeds
+    assert len(lines) == asked + 5  # two trials, two seeds
     kept = lines[: asked + 1 + runs_left]
     (folder / "journal.jsonl").write_bytes(b"".join(kept) + lines[asked + 1 + runs_left][:40])  # a torn line
     sweep(folder, SEARCH, fuse=fuse)

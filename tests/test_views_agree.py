@@ -369,7 +369,7 @@ def test_learning_curves_agree(charted, page_charts, figure_axes):
 
 def test_effects_agree(charted, page_charts, figure_axes):
     rows = page_charts["effects"][""]["table"]["rows"]
-    table = report(charted).partition("Mean val_accuracy by setting")[2].partition("difference to the best value,")[0]
+    table = report(charted).partition("Mean val_accuracy by trial")[2].partition("difference to the best value,")[0]
     for name, mean, difference, runs in rows:
         value = name.partition(" = ")[2]
         assert re.search(rf"(?m)(?<!\S){re.escape(value)} +{mean}( ◂)? .*{re.escape(runs)}", table), name
@@ -450,7 +450,7 @@ def test_early_stopping_agrees(charted, page_charts):
     text = report(charted).partition("Early stopping")[2]
     view = page_charts["stopping"][""]
     for when, stopped, _, because in view["table"]["rows"]:
-        assert re.search(rf"{stopped} settings? stopped {when} \({re.escape(because)}\)", text)
+        assert re.search(rf"{stopped} trials? stopped {when} \({re.escape(because)}\)", text)
     saved = re.search(r"saved .*", text)
     assert saved is not None
     assert saved[0] in view["sentence"]

@@ -2,7 +2,7 @@
 
 After optuna.readthedocs.io/en/stable/tutorial/10_key_features/004_distributed.html: threads (`n_jobs`) suit objectives
 that leave Python's lock alone, several processes with a common storage suit the others. Each has one thread. The
-GridSampler ends the study by itself; processes may train the last settings twice, and both count as Optuna's time.
+GridSampler ends the study by itself; processes may train the last trials twice, and both count as Optuna's time.
 The loop inside is that of Optuna's own example, or, with option `loop: hand`, the hand-tuned one.
 """
 
@@ -29,7 +29,7 @@ def storage(task: Task) -> JournalStorage:
 
 
 def optimize(task: Task, seed: int) -> None:
-    """Try settings of the grid until none is left; what one of the processes does."""
+    """Try trials of the grid until none is left; what one of the processes does."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     images = load_images(task.images)

@@ -1,4 +1,4 @@
-"""Random search by hand: settings drawn in advance, trained to the end in as many processes as there are cores."""
+"""Random search by hand: trials drawn in advance, trained to the end in as many processes as there are cores."""
 
 from __future__ import annotations
 

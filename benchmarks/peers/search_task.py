@@ -1,6 +1,6 @@
 """What the searches of time_to_good.py share: the space, its images, and how they say what they have reached.
 
-A search appends one line of JSON to `progress.jsonl` in its folder for every epoch of every setting; whoever started it
+A search appends one line of JSON to `progress.jsonl` in its folder for every epoch of every trial; whoever started it
 looks at `val_accuracy` there, as in cnnsweep's journal.
 """
 
@@ -28,7 +28,7 @@ PROGRESS = "progress.jsonl"
 
 @dataclass(frozen=True)
 class SearchTask:
-    """A search: over which images, for how many settings of how many epochs at most, with which seed."""
+    """A search: over which images, for how many trials of how many epochs at most, with which seed."""
 
     images: Path
     out: Path
@@ -42,7 +42,7 @@ class SearchTask:
 
 
 class Setup:
-    """What a process needs to train one setting after the other."""
+    """What a process needs to train one trial after the other."""
 
     def __init__(self, task: SearchTask, images: Images | None = None) -> None:
         self.task = task
@@ -53,10 +53,10 @@ class Setup:
         return to_floats(self.images, standardize=True)
 
     def train(self, setting: dict[str, Any], report: Callable[[dict[str, float]], None] = lambda _: None) -> float:
-        """Train a setting with the hand-tuned loop; return its last accuracy on the images held out.
+        """Train a trial with the hand-tuned loop; return its last accuracy on the images held out.
 
         Args:
-            report: is told of every epoch, and may raise to end the setting.
+            report: is told of every epoch, and may raise to end the trial.
         """
 
         def tell(figures: dict[str, float]) -> None:

@@ -36,14 +36,14 @@ class Levels:
 
 
 def canonical(value: Any) -> str:
-    """Return a text that is the same for equal values only; quick for the values that most settings have."""
+    """Return a text that is the same for equal values only; quick for the values that most trials have."""
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     return json.dumps(value, sort_keys=True)
 
 
 def has_replicates(results: Results) -> bool:
-    """True if a setting of the sweep has more than one run."""
+    """True if a trial of the sweep has more than one run."""
     return len({run.trial_id for run in results.runs}) < len(results.runs)
 
 
@@ -62,12 +62,12 @@ def is_number(value: Any) -> bool:
 def levels_of(name: str, runs: Sequence[RunResult], always: bool = False) -> Levels:
     """Return the values that a hyperparameter takes, in bins if they are many numbers.
 
-    Bins are by quartiles of the settings' values, so each holds about as many settings. They are made of more than
-    `MANY_VALUES` numbers where more than half of the settings have a value of their own, as a search draws them; if
+    Bins are by quartiles of the trials' values, so each holds about as many trials. They are made of more than
+    `MANY_VALUES` numbers where more than half of the trials have a value of their own, as a search draws them; if
     `always`, wherever there are more than `MANY_VALUES`.
 
     Args:
-        runs: in the file's order, whatever order the settings are shown in; see `in_file_order`.
+        runs: in the file's order, whatever order the trials are shown in; see `in_file_order`.
     """
     values: dict[str, Any] = {}
     trial_ids: dict[str, set[str]] = {}
@@ -95,7 +95,7 @@ def levels_of(name: str, runs: Sequence[RunResult], always: bool = False) -> Lev
 
 
 def in_file_order(results: Results, runs: Iterable[RunResult]) -> list[RunResult]:
-    """Return runs in the order of the file: settings that are ranked would give their values in that order."""
+    """Return runs in the order of the file: trials that are ranked would give their values in that order."""
     names = {run.name for run in runs}
     return [run for run in results.runs if run.name in names]
 

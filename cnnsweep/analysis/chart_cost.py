@@ -25,7 +25,7 @@ class CostPoint:
 
 @dataclass(frozen=True, slots=True)
 class CostSeries:
-    """Trials of one kind: `efficient`, `other settings`, `stopped early` or `a run failed`."""
+    """Trials of one kind: `efficient`, `other trials`, `stopped early` or `a run failed`."""
 
     label: str
     points: tuple[CostPoint, ...]
@@ -61,23 +61,23 @@ class CostChart:
         points = self.efficient.points
         whole = len(points) + sum(len(one.points) for one in self.others if one.label == OTHERS)
         apart = "".join(
-            f" {count_text(len(one.points), 'setting')} ({one.label}) "
+            f" {count_text(len(one.points), 'trial')} ({one.label}) "
             f"{'is' if len(one.points) == 1 else 'are'} not compared."
             for one in self.others
             if one.label != OTHERS
         )
         if not points:
-            return f"{count_text(whole, 'setting')} by their cost.{apart}"
+            return f"{count_text(whole, 'trial')} by their cost.{apart}"
         first, last = points[0], points[-1]
         return (
-            f"{len(points):,} of {count_text(whole, 'setting')} {'is' if len(points) == 1 else 'are'} efficient: no "
+            f"{len(points):,} of {count_text(whole, 'trial')} {'is' if len(points) == 1 else 'are'} efficient: no "
             f"other is both better and cheaper. The cheapest takes {first.cost_text} and reaches {self.metric} "
             f"{metric_text(self.metric, first.mean)}, the best {last.cost_text} for "
             f"{metric_text(self.metric, last.mean)}.{apart}"
         )
 
 
-EFFICIENT, OTHERS, STOPPED, FAILED = "efficient", "other settings", "stopped early", "a run failed"
+EFFICIENT, OTHERS, STOPPED, FAILED = "efficient", "other trials", "stopped early", "a run failed"
 
 
 def cost_charts(results: Results, trials: Sequence[Trial]) -> list[CostChart]:

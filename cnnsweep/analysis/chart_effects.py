@@ -79,7 +79,11 @@ class EffectsChart:
     def legend(self, mark: str | None) -> str:
         """Return the meaning of differences, and of the mark that the renderer gives to those without pairs, if any."""
         words = "difference to the best value, with its 95 % interval, between runs that are equal in all else"
-        return words if mark is None else f"{words}; {mark}: not in pairs, for lack of such runs: other settings differ"
+        return (
+            words
+            if mark is None
+            else f"{words}; {mark}: not in pairs, for lack of such runs: other hyperparameters differ"
+        )
 
 
 def effects_chart(results: Results, trials: Sequence[Trial], most: int = MOST_HYPERPARAMETERS) -> EffectsChart | None:
@@ -112,7 +116,7 @@ def noise_words(objective: Objective, trials: Sequence[Trial]) -> str | None:
     middle, low, high = (
         metric_text(objective.metric, value) for value in (median(deviations), min(deviations), max(deviations))
     )
-    over = f"; median of {count_text(len(deviations), 'setting')}, {low} to {high}" if len(deviations) > 1 else ""
+    over = f"; median of {count_text(len(deviations), 'trial')}, {low} to {high}" if len(deviations) > 1 else ""
     by = ("seed and fold" if has_seeds else "fold") if has_folds else "seed"
     return f"Noise: runs that differ by {by} alone have a standard deviation of {middle}{over}"
 

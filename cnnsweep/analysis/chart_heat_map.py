@@ -55,7 +55,7 @@ class HeatMap:
 
     @property
     def description(self) -> str:
-        return f"of the settings with each combination of {self.across.name} (across) and {self.up.name} (up)"
+        return f"of the trials with each combination of {self.across.name} (across) and {self.up.name} (up)"
 
     @property
     def diagnostic(self) -> str:
@@ -64,10 +64,10 @@ class HeatMap:
         return f"The best is {where}: {metric_text(self.metric, self.means[best])}."
 
     def cell_text(self, cell: Cell) -> str:
-        """Return `mean val_accuracy 0.8000, 3 settings`."""
+        """Return `mean val_accuracy 0.8000, 3 trials`."""
         if cell not in self.means:
             return "not trained"
-        count = count_text(self.counts[cell], "setting")
+        count = count_text(self.counts[cell], "trial")
         return f"mean {self.metric} {metric_text(self.metric, self.means[cell])}, {count}"
 
 

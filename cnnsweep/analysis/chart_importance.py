@@ -61,7 +61,7 @@ def importance_chart(
     needed = TRIALS_PER_AXIS * len(trial_axes(results))
     notes = []
     if known < needed:
-        few = f"{count_text(known, 'setting')} are few for {count_text(len(shares), 'hyperparameter')}"
+        few = f"{count_text(known, 'trial')} are few for {count_text(len(shares), 'hyperparameter')}"
         notes.append(f"{few}: a rough guess below {needed:,}.")
     if left_out := len(shares) - len(bars):
         verb = "matters" if left_out == 1 else "matter"
@@ -69,7 +69,7 @@ def importance_chart(
     return ShareChart(
         "Importance",
         "hyperparameter",
-        "share in the difference between the best settings and the rest (PED-ANOVA)",
+        "share in the difference between the best trials and the rest (PED-ANOVA)",
         bars,
         f"Most of all {bars[0].label}, {bars[0].text}; the shares sum to 100 %.",
         tuple(notes),
@@ -86,7 +86,7 @@ def interaction_chart(results: Results, trials: Sequence[Trial]) -> ShareChart |
     notes = []
     if any(pair.per_cell < FEW_PER_CELL for pair in pairs):
         fewest = min(pair.per_cell for pair in pairs)
-        notes.append(f"{fewest:.1f} settings a combination are few: some of it is noise.")
+        notes.append(f"{fewest:.1f} trials a combination are few: some of it is noise.")
     if any(pair.cells < pair.possible for pair in pairs):
         notes.append("Not every combination was trained: shares are of those that were.")
     if left_out := len(found) - len(pairs):

@@ -81,10 +81,10 @@ def _chart(results: Results, trials: Sequence[Trial], metric: str) -> LearningCh
     if all(len(curve.points) < 2 for curve in curves):
         return None
     first = "best" if chance_words(results) is None else "first"
-    count = f"the {first} {len(curves)} of {len(placed):,} settings"
+    count = f"the {first} {len(curves)} of {len(placed):,} trials"
     if len(curves) == len(placed):
-        count = f"all {len(curves)} settings" if len(curves) > 1 else f"the {first} setting"
-    band = "; bands reach from the lowest to the highest run of a setting" if any(c.has_band for c in curves) else ""
+        count = f"all {len(curves)} trials" if len(curves) > 1 else f"the {first} trial"
+    band = "; bands reach from the lowest to the highest run of a trial" if any(c.has_band for c in curves) else ""
     last = curves[0].points[-1]
     words = next(trial_words(results, one, ", ") for one in best if one.place == curves[0].place)
     return LearningChart(
@@ -93,7 +93,7 @@ def _chart(results: Results, trials: Sequence[Trial], metric: str) -> LearningCh
         others,
         description=f"by epoch, {count}{band}",
         diagnostic=f"The {first}, {words}, ends at {metric_text(metric, last.mean)} after epoch {last.epoch}.",
-        notes=(f"Of {len(rest):,} other settings every {step}th is drawn.",) if step > 1 else (),
+        notes=(f"Of {len(rest):,} other trials every {step}th is drawn.",) if step > 1 else (),
     )
 
 

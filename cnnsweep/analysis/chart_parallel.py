@@ -76,7 +76,7 @@ def parallel_chart(results: Results, trials: Sequence[Trial]) -> ParallelChart |
     axes.append(_number_axis(objective.metric, means, False, low, high))
     words = tuple(all_words(results, shown, ", "))
     is_thinned = len(shown) < len(placed)
-    drawn = f" Of {len(placed):,} settings {len(shown):,} are drawn, the best among them." if is_thinned else ""
+    drawn = f" Of {len(placed):,} trials {len(shown):,} are drawn, the best among them." if is_thinned else ""
     more = len(names) - MOST_HYPERPARAMETERS
     has = "has" if more == 1 else "have"
     notes = (f"{count_text(more, 'more hyperparameter')} {has} no room.",) if more > 0 else ()

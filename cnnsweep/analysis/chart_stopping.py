@@ -1,5 +1,6 @@
 """Trials that a pruner stopped: after which epoch, against which threshold, and the epochs that this saved."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,7 @@ class StopEpoch:
 
     @property
     def count_text(self) -> str:
-        return f"{count_text(len(self.stopped), 'setting')} stopped after epoch {self.epoch}"
+        return f"{count_text(len(self.stopped), 'trial')} stopped after epoch {self.epoch}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,14 @@ class StoppingChart:
     @property
     def diagnostic(self) -> str:
         rule = f" by {self.rule}" if self.rule else ""
-        return f"{count_text(len(self.best), 'setting')} of {self.trials:,} stopped early{rule}: {self.saving}."
+        return f"{count_text(len(self.best), 'trial')} of {self.trials:,} stopped early{rule}: {self.saving}."
 
 
 def stopping_chart(results: Results, trials: Sequence[Trial]) -> StoppingChart | None:
     """Return the chart, None where no trial was stopped.
 
     Args:
-        settings: as `group_trials` returns them.
+        trials: as `group_trials` returns them.
     """
     lasts = [max(run.epochs_done for run in trial.runs) for trial in trials]
     # The runs of a trial are compared together, so they stop together and for one reason.
@@ -151,7 +152,7 @@ def saving_words(results: Results) -> str:
 
 
 def stop_words(results: Results, stop: Stop) -> str:
-    """Return the reason: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 settings)`."""
+    """Return the reason: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 trials)`."""
     metric = results.sweep.objective.metric
     value, threshold = metric_texts(metric, [stop.value, stop.threshold])
     figure = "no finite figure" if stop.value is None else f"{metric} {value}"
@@ -159,9 +160,9 @@ def stop_words(results: Results, stop: Stop) -> str:
     if stop.threshold is not None and stop.value is not None:
         against = f", {_side(results, stop)} {threshold}"
     rule = _short_rule(stop)
-    # A rule's own words may say already how many settings it looked at.
-    is_told = stop.compared <= 1 or "settings" in rule
-    compared = "" if is_told else f", {count_text(stop.compared, 'setting')} compared"
+    # A rule's own words may say already how many trials it looked at.
+    is_told = stop.compared <= 1 or re.search(r"\b(trial|setting)s?\b", rule) is not None  # setting: earlier journals
+    compared = "" if is_told else f", {count_text(stop.compared, 'trial')} compared"
     return f"{figure} after epoch {stop.epoch}{against} ({rule}{compared})"
 
 

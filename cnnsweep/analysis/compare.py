@@ -39,7 +39,7 @@ class RankedTrial:
 
     Attributes:
         values: its hyperparameters by key, without the seed; those that its sweep left to their default are among
-            them where another sweep has them as a column. Keys that a setting has no use for are left out.
+            them where another sweep has them as a column. Keys that a trial has no use for are left out.
         figures: of the metric, by split, seed and fold.
         place: from 1, across all sweeps; None without figures.
         tied: as `Trial.tied`, across all sweeps.
@@ -71,9 +71,9 @@ class Comparison:
     """The comparison of several sweeps.
 
     Attributes:
-        settings: of all sweeps, best first; those with a failed run after the others, those without a value last.
+        trials: of all sweeps, best first; those with a failed run after the others, those without a value last.
         axes: keys of `RankedTrial.values` that vary within a sweep or between them.
-        shared: pairs of equal settings, the second's sweep behind the first's; both have values.
+        shared: pairs of equal trials, the second's sweep behind the first's; both have values.
         warnings: reasons for which ranks across the sweeps may mislead, in words.
     """
 
@@ -140,7 +140,7 @@ def _common_objective(sources: Sequence[Source], metric: str | None) -> Objectiv
     return Objective(metric, default_mode(metric, known), own[0].scope)
 
 
-# Settings, ranked.
+# Trials, ranked.
 
 
 def _all_settings(sources: Sequence[Source], objective: Objective) -> list[RankedTrial]:
@@ -185,7 +185,7 @@ def _knows_models(sources: Sequence[Source]) -> bool:
 
 
 def _values(source: Source, trial: Trial, keys: Iterable[str], knows_models: bool) -> dict[str, Any]:
-    """Return a setting's hyperparameters, so that those of different sweeps can be held against each other."""
+    """Return a trial's hyperparameters, so that those of different sweeps can be held against each other."""
     own = source.results.sweep.hyperparameters
     values = {key: value for key, value in trial.params.items() if value is not None}
     optimizer = values.get("optimizer", source.defaults.get("optimizer"))
@@ -223,7 +223,7 @@ def _default(source: Source, key: str, optimizer: Any) -> Any:
 
 
 def _rank(trials: Sequence[RankedTrial], objective: Objective) -> tuple[RankedTrial, ...]:
-    """Return settings in order, with places and ties, by the same rules as within one sweep."""
+    """Return trials in order, with places and ties, by the same rules as within one sweep."""
     # One overlap for all: the largest is the most cautious where some sweeps have folds and some have not.
     overlap = max((fold_overlap(one.source.results) for one in trials), default=0.0)
     ranks = order_settings(objective, [one.trial for one in trials], [one.figures for one in trials], overlap)
@@ -236,11 +236,11 @@ def _axes(trials: Sequence[RankedTrial]) -> tuple[str, ...]:
     return tuple(sorted(varying, key=lambda key: not key.startswith("model")))  # stable: the model comes first
 
 
-# Settings that several sweeps have.
+# Trials that several sweeps have.
 
 
 def _shared(sources: Sequence[Source], trials: Sequence[RankedTrial]) -> tuple[SharedTrial, ...]:
-    """Return the settings that stand in several sweeps, each beside the first sweep that has it."""
+    """Return the trials that stand in several sweeps, each beside the first sweep that has it."""
     knows_models = _knows_models(sources)
     groups: dict[tuple[Any, ...], list[RankedTrial]] = {}
     for one in trials:
@@ -296,5 +296,5 @@ def _gap_warnings(sources: Sequence[Source], trials: Sequence[RankedTrial], obje
 
 
 def mean_difference(shared: Sequence[SharedTrial]) -> float:
-    """Return the mean of the differences of several shared settings."""
+    """Return the mean of the differences of several shared trials."""
     return fmean(one.difference.mean for one in shared)

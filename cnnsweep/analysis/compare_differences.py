@@ -105,7 +105,7 @@ def facts_of(source: Source) -> dict[str, Any]:
 
 
 def _rule(trials: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a search or an early-stopping rule; a foreign file's may be nested without end."""
+    """Return the trials of a search or an early-stopping rule; a foreign file's may be nested without end."""
     return {key: value for key, value in trials.items() if not isinstance(value, Mapping | list) or _is_flat(value)}
 
 
@@ -149,7 +149,7 @@ def choice_warnings(sources: Sequence[Source], objective: Objective) -> list[str
     found = []
     if not is_on_validation(objective.metric):
         found.append(
-            "Ranked by training figures, gathered while the weights moved: new images may rank the settings otherwise."
+            "Ranked by training figures, gathered while the weights moved: new images may rank the trials otherwise."
         )
     own = {source.letter: source.results.sweep.objective for source in sources}
     others = [f"{letter} by {one.metric}" for letter, one in own.items() if one.metric != objective.metric]

@@ -45,7 +45,7 @@ class Effect:
     """Differences of the metric's mean between the values of one hyperparameter.
 
     A main effect in the sense of a factorial design. The means are fair where every combination was trained, as in a
-    grid; where runs failed or combinations are missing, other settings leak in. The differences are fair in either
+    grid; where runs failed or combinations are missing, other trials leak in. The differences are fair in either
     case where they are in pairs: over runs that are equal in all else, seed and fold included.
     """
 
@@ -58,7 +58,7 @@ def effects(results: Results) -> list[Effect]:
     """Return the effect of each hyperparameter that varies, the largest spread first, unknown ones last.
 
     The seed is not among them where it makes replicates. With k-fold the differences' intervals are widened as those
-    of means are, so they are cautious where several settings are averaged.
+    of means are, so they are cautious where several trials are averaged.
     """
     blocks = _blocks(results)
     found = [_effect(results, axis, blocks[axis]) for axis in trial_axes(results)]
@@ -138,7 +138,7 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
 def _difference(first: Figures, second: Figures, overlap: float) -> Difference:
     """Return the lead of the first's runs over the second's: in pairs where two can be matched, else by trial.
 
-    Several runs of one block, where a bin holds several values, count by their mean. Unpaired, a setting counts once,
+    Several runs of one block, where a bin holds several values, count by their mean. Unpaired, a trial counts once,
     by the mean of its replicates: they share all its other hyperparameters, so they are no evidence of their own.
     """
     blocks = [{block: fmean(figure for _, figure in part) for block, part in side.items()} for side in (first, second)]

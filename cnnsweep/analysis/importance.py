@@ -23,7 +23,7 @@ NEEDS_OPTUNA = "importance needs Optuna: pip install 'cnnsweep[search]'"
 FEWEST_TRIALS = 10  # below, the effects can be read off one by one
 TRIALS_PER_AXIS = 10  # below, importance is a guess
 MOST_TRIALS = 2000  # more make it slower, not better
-BEST_SHARE, FEWEST_BEST = 0.1, 5  # what counts as good: the best tenth, but five settings at least
+BEST_SHARE, FEWEST_BEST = 0.1, 5  # what counts as good: the best tenth, but five trials at least
 LOG_SPAN = 100  # a positive axis that spans as much is taken by its logarithm
 _CLOSE_ENOUGH = 1e-12
 _GOLDEN = (math.sqrt(5) - 1) / 2
@@ -35,9 +35,9 @@ class Interaction:
 
     Attributes:
         share: of the variance of the cells' means, what the two main effects together leave unexplained, 0 to 1, less
-            what noise leaves on average, as far as replicates or several settings in a cell tell.
-        cells: combinations of values (or bins) that have settings; of `possible` ones.
-        per_cell: settings in a cell, on average.
+            what noise leaves on average, as far as replicates or several trials in a cell tell.
+        cells: combinations of values (or bins) that have trials; of `possible` ones.
+        per_cell: trials in a cell, on average.
     """
 
     first: str
@@ -51,14 +51,14 @@ class Interaction:
 def importance(results: Results, trials: Sequence[Trial]) -> dict[str, float] | None:
     """Return the share of each hyperparameter in the difference between good trials and the rest; they sum to 1.
 
-    By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) as Optuna has it, on the settings' means: how differently the
-    best tenth of the settings is distributed along each axis. Texts, lists, truth values and axes of few numbers are
-    categories; others are numbers, by their logarithm where they span two decades. Settings that have no use for an
+    By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) as Optuna has it, on the trials' means: how differently the
+    best tenth of the trials is distributed along each axis. Texts, lists, truth values and axes of few numbers are
+    categories; others are numbers, by their logarithm where they span two decades. Trials that have no use for an
     axis are spread over its values evenly, so that they say nothing about it.
 
     Returns:
-        None if Optuna is not installed; empty with fewer than two axes or `FEWEST_TRIALS` settings, or where all
-        settings are equally good.
+        None if Optuna is not installed; empty with fewer than two axes or `FEWEST_TRIALS` trials, or where all
+        trials are equally good.
     """
     known = _thinned([trial for trial in trials if trial.estimate is not None])
     axes = [axis for axis in trial_axes(results) if len({canonical(v) for v in _used(axis, known)}) > 1]
@@ -101,15 +101,15 @@ def _thinned(trials: Sequence[Trial]) -> Sequence[Trial]:
 
 
 def _used(axis: str, trials: Sequence[Trial]) -> list[Any]:
-    """Return an axis's values in those settings that have a use for it."""
+    """Return an axis's values in those trials that have a use for it."""
     values = [trial.params.get(axis) for trial in trials]
     return [value for value in values if not is_unused(axis, value)]
 
 
 def _filled(axis: str, values: Sequence[Any]) -> list[Any]:
-    """Return the values of ranked settings, those that do not use the axis spread over the values of the others.
+    """Return the values of ranked trials, those that do not use the axis spread over the values of the others.
 
-    As a value of its own, "does not apply" would tell how good the settings are that lack the axis: that is the
+    As a value of its own, "does not apply" would tell how good the trials are that lack the axis: that is the
     importance of what it depends on. Steps by the golden ratio reach all values evenly at every stage of the ranking.
     """
     used = sorted((value for value in values if not is_unused(axis, value)), key=sort_key)
@@ -118,7 +118,7 @@ def _filled(axis: str, values: Sequence[Any]) -> list[Any]:
 
 
 def _parameter(values: Sequence[Any]) -> tuple["BaseDistribution", list[Any]]:
-    """Return an axis as Optuna knows it: its distribution, and one value a setting."""
+    """Return an axis as Optuna knows it: its distribution, and one value a trial."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if all(map(is_number, values)) and len(set(values)) > MANY_VALUES:
@@ -133,8 +133,8 @@ def interactions(results: Results, trials: Sequence[Trial]) -> list[Interaction]
     """Return the pairs of hyperparameters that do more together than one by one, the strongest first.
 
     An additive model (one effect a value of either, by least squares) is fitted to the mean of each combination
-    that has settings. Numbers of many values are binned. A pair is left out where the model has as many effects as
-    there are cells, so that it would explain anything, and where cells do not differ. Settings that have no use for
+    that has trials. Numbers of many values are binned. A pair is left out where the model has as many effects as
+    there are cells, so that it would explain anything, and where cells do not differ. Trials that have no use for
     one of the two are left out: they cannot show how it works together with anything.
     """
     known = [trial for trial in trials if trial.estimate is not None]
@@ -146,9 +146,9 @@ def interactions(results: Results, trials: Sequence[Trial]) -> list[Interaction]
 
 
 def estimates_by_cell(first: Levels, second: Levels, trials: Sequence[Trial]) -> dict[tuple[int, int], list[Estimate]]:
-    """Return the estimates of the settings in each combination of two hyperparameters' levels that has any.
+    """Return the estimates of the trials in each combination of two hyperparameters' levels that has any.
 
-    Settings that have no use for one of the two are left out, and those without a figure.
+    Trials that have no use for one of the two are left out, and those without a figure.
     """
     cells: dict[tuple[int, int], list[Estimate]] = {}
     for trial in trials:
@@ -163,7 +163,7 @@ def estimates_by_cell(first: Levels, second: Levels, trials: Sequence[Trial]) ->
 def _interaction(first: Levels, second: Levels, trials: Sequence[Trial], is_drawn: bool) -> Interaction | None:
     estimates = estimates_by_cell(first, second, trials)
     cells = {cell: [found.mean for found in part] for cell, part in estimates.items()}
-    # Squared, of the settings' means, where they have replicates.
+    # Squared, of the trials' means, where they have replicates.
     errors = [
         found.deviation**2 / found.count for part in estimates.values() for found in part if found.deviation is not None
     ]
@@ -173,7 +173,7 @@ def _interaction(first: Levels, second: Levels, trials: Sequence[Trial], is_draw
     share = unexplained(means)
     if share is None:
         return None
-    # In drawn settings all other hyperparameters differ within a cell, in a grid they are the same in every cell.
+    # In drawn trials all other hyperparameters differ within a cell, in a grid they are the same in every cell.
     noise = _within(cells) if is_drawn else fmean(errors) if errors else 0.0
     freedom = len(means) - len({row for row, _ in means}) - len({column for _, column in means}) + 1
     total = math.fsum((value - fmean(means.values())) ** 2 for value in means.values())

@@ -1,4 +1,4 @@
-"""Learning curves: a setting's metric after each epoch, over all of its seeds and folds."""
+"""Learning curves: a trial's metric after each epoch, over all of its seeds and folds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cnnsweep.types import EpochRecord
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """A metric after one epoch: its mean over the runs of a setting, and the lowest and highest of them."""
+    """A metric after one epoch: its mean over the runs of a trial, and the lowest and highest of them."""
 
     epoch: int
     mean: float
@@ -21,9 +21,9 @@ class CurvePoint:
 
 
 def learning_curve(results: Results, trial: Trial, metric: str) -> list[CurvePoint]:
-    """Return the metric of a setting after each epoch, of the runs that went furthest among those that did not fail.
+    """Return the metric of a trial after each epoch, of the runs that went furthest among those that did not fail.
 
-    Runs of one setting may have come to different epochs; a mean over fewer and fewer of them would jump.
+    Runs of one trial may have come to different epochs; a mean over fewer and fewer of them would jump.
     """
     points = []
     for rows in zip(*sound_epochs(results, trial), strict=False):

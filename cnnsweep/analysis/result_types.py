@@ -19,11 +19,11 @@ class SweepResult:
         axes: the hyperparameters that vary.
         best: the best run's name.
         folds: of cross-validation, or None.
-        search: how settings were drawn ("method", "runs", "seed" and more), None for a grid.
+        search: how trials were drawn ("method", "runs", "seed" and more), None for a grid.
         early_stop: the rule that ended runs early ("method" and more), or None.
         duration: seconds of training, the sum over the runs; of runs that train together each has its share.
         elapsed: seconds that passed while they trained, over all commands; None where the file does not say.
-        validation_images, largest_class: how many images settings are chosen on, and how many of them are of the
+        validation_images, largest_class: how many images trials are chosen on, and how many of them are of the
             largest class; None where the file does not say.
         metrics: those recorded beside loss and accuracy.
     """
@@ -78,7 +78,7 @@ class Stop:
     epoch: int
     value: float | None
     threshold: float | None
-    compared: int  # how many settings the threshold comes from; 1 if it depends on no other
+    compared: int  # how many trials the threshold comes from; 1 if it depends on no other
     rule: str
 
 

@@ -67,7 +67,7 @@ def load_results(path: Path) -> Results:
 def _with_planned_epochs(runs: tuple[RunResult, ...]) -> tuple[RunResult, ...]:
     """Return the runs of a file that may not say how many epochs each was to train.
 
-    It is the setting, where there is one; else all have the same, and one that finished has trained them.
+    It is the trial, where there is one; else all have the same, and one that finished has trained them.
     """
     finished = max((run.epochs_done for run in runs if run.status is RunStatus.FINISHED), default=None)
 

@@ -8,15 +8,15 @@ from cnnsweep.analysis.statistics import Difference, difference, more_seeds
 from cnnsweep.analysis.trials import Trial, fold_overlap, replicate_words, trial_words
 from cnnsweep.formatting.numbers import count_text, metric_text
 
-TIED_SHOWN = 3  # settings that are named as tied; the table marks all
+TIED_SHOWN = 3  # trials that are named as tied; the table marks all
 FEW_SEEDS = 3  # with fewer, the deviation is a guess, and so is all that is foretold from it
 EXACT_SEEDS = 20  # up to here the number of seeds is exact
 MANY_SEEDS = 100
-CANNOT_TELL = "Certainty of the best: unknown; it takes two settings with two seeds each, none failed."
+CANNOT_TELL = "Certainty of the best: unknown; it takes two trials with two seeds each, none failed."
 
 
 def significance_words(results: Results, trials: Sequence[Trial]) -> list[str]:
-    """Return in words how far the best setting is ahead and how sure that is; nothing where there are no two."""
+    """Return in words how far the best trial is ahead and how sure that is; nothing where there are no two."""
     known = [trial for trial in trials if trial.estimate is not None]
     if len(known) < 2:
         return []
@@ -104,7 +104,7 @@ def _more_words(best: Trial, found: Difference, judged: int) -> str:
     count = len(best.figures) if found.pairs is None else found.pairs
     more = more_seeds(found, count)
     if more == 0:
-        return f"but among {judged:,} settings the best can lead by as much through chance"
+        return f"but among {judged:,} trials the best can lead by as much through chance"
     if count < FEW_SEEDS:
         return f"{count:,} are too few to say how many more would separate the first two"
     if more is None and found.overlap:

@@ -12,7 +12,7 @@ from typing import TypeVar
 CONFIDENCE = 0.95
 FEWEST_EQUAL = 5  # replicates; fewer that agree do so because accuracies are coarse, and their spread is unknown
 FEWEST_IMAGES = 4  # a lead of fewer is luck, whatever the accuracy
-MOST_SEEDS = 1000  # that anyone would train to separate two settings
+MOST_SEEDS = 1000  # that anyone would train to separate two trials
 
 _ROUNDING = 1e-12
 
@@ -90,7 +90,7 @@ def difference(first: Mapping[Key, float], second: Mapping[Key, float], overlap:
     it is Welch's t test over all values, which needs two on each side.
 
     Args:
-        first: the figures of one setting, by replicate.
+        first: the figures of one trial, by replicate.
         second: those of the other.
         overlap: as in `estimate`.
 
@@ -137,14 +137,14 @@ def tied_with_best(
 ) -> dict[Name, bool | None]:
     """Return True for each trial that may be the best one: the best mean and all that are tied with it.
 
-    A setting is not tied if a one-sided test (paired or Welch's, as in `difference`) says that the best by mean beats
-    it, at a level of 0.05 / (K - 1), where K settings have two replicates or more. So the truly best of these K is
+    A trial is not tied if a one-sided test (paired or Welch's, as in `difference`) says that the best by mean beats
+    it, at a level of 0.05 / (K - 1), where K trials have two replicates or more. So the truly best of these K is
     among those that are True in at least 95 % of sweeps (as far as figures are normally distributed): whichever
-    setting came out best, by chance or not, the K - 1 tests that could rule the truly best one out do so wrongly with
-    0.05 at most, all together (Bonferroni). None stands for a setting with one replicate or none: nobody knows.
+    trial came out best, by chance or not, the K - 1 tests that could rule the truly best one out do so wrongly with
+    0.05 at most, all together (Bonferroni). None stands for a trial with one replicate or none: nobody knows.
 
     Args:
-        figures: by setting, its figures by replicate.
+        figures: by trial, its figures by replicate.
         mode: `max` if more is better, else `min`.
         overlap: as in `estimate`.
     """

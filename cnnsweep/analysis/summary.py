@@ -25,7 +25,7 @@ class FailureGroup:
 
     Attributes:
         cause: in words that hold for all of them.
-        shared: the settings that vary in the sweep and are the same for all of them.
+        shared: the trials that vary in the sweep and are the same for all of them.
     """
 
     status: RunStatus

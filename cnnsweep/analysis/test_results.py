@@ -40,14 +40,12 @@ def tested(results: Results, trials: Sequence[Trial]) -> RenderableType | None:
         facts += tested_words(results, latest_tests(tests[trial.trial_id]))
         lines += [Padding(Text(fact), (0, 0, 0, 3)) for fact in facts]
     if len(ranked) > TRIALS_SHOWN:
-        lines.append(Text(f"… and {count_text(len(ranked) - TRIALS_SHOWN, 'setting')} more", "dim"))
+        lines.append(Text(f"… and {count_text(len(ranked) - TRIALS_SHOWN, 'trial')} more", "dim"))
     unknown = len(tests) - len(ranked)
     if unknown:
-        lines.append(Text(f"{count_text(unknown, 'tested setting')} no longer in the sweep", "dim"))
+        lines.append(Text(f"{count_text(unknown, 'tested trial')} no longer in the sweep", "dim"))
     if len(tests) > 1:
-        warning = (
-            f"{len(tests):,} settings were tested: the best of several tests flatters; report that of the best by "
-        )
+        warning = f"{len(tests):,} trials were tested: the best of several tests flatters; report that of the best by "
         lines.append(Text(f"{warning}validation, whatever the others reached.", "magenta"))
     return Group(*lines)
 

@@ -8,7 +8,7 @@ from cnnsweep.formatting.numbers import metric_text
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
 
-TIED_NAMED = 3  # settings; of more their number is said
+TIED_NAMED = 3  # trials; of more their number is said
 STAR, EQUAL, TIED = "★", "=", "≈"
 
 

@@ -22,14 +22,14 @@ class Trial:
     """One combination of hyperparameters with its replicates.
 
     Attributes:
-        settings: the hyperparameters, without the seed.
+        params: the hyperparameters, without the seed.
         runs: all of its runs, in the file's order.
         figures: of the sweep's metric, by replicate; of complete runs, or of all that have one while none is complete.
         failed: how many of its runs diverged or failed.
         estimate: of `figures`; None if there are none.
         loss: the mean of the tie breaker (`Objective.tie_breaker`) over the same runs.
         tied: it is the best or statistically tied with it (see `tied_with_best`); None if that cannot be tested.
-        place: from 1; None without figures. Settings of which a run failed come after all others: those of their
+        place: from 1; None without figures. Trials of which a run failed come after all others: those of their
             seeds that went well are a lucky choice.
     """
 
@@ -50,7 +50,7 @@ class Trial:
 
     @property
     def was_cut_short(self) -> bool:
-        """True if a rule that compares settings ended a run, so that its time says nothing about the setting."""
+        """True if a rule that compares trials ended a run, so that its time says nothing about the trial."""
         return any(run.stop is not None and run.stop.compared > 1 for run in self.runs)
 
     def mean(self, metric: str) -> float | None:
@@ -119,7 +119,7 @@ def fold_overlap(results: Results) -> float:
 
 
 def sort_trials(results: Results, trials: Sequence[Trial], sort: str | None) -> list[Trial]:
-    """Return the settings as ranked, or ordered by a column of their runs; of metrics and durations by the mean.
+    """Return the trials as ranked, or ordered by a column of their runs; of metrics and durations by the mean.
 
     Raises:
         UsageError: there is no column `sort`.
@@ -143,7 +143,7 @@ def chosen_trial(results: Results, trials: Sequence[Trial]) -> Trial | None:
     """Return the trial that the report calls the best and that is to be tested; None where no run has a value.
 
     With replicates it is the first of `trials` (as `group_trials` returns them), which has complete runs where any
-    setting does; else the one of the sweep's best run.
+    trial does; else the one of the sweep's best run.
     """
     if has_replicates(results) and trials and trials[0].place is not None:
         return trials[0]

@@ -42,17 +42,17 @@ class Sweep:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """One row a run: name, status, figures of its best epoch, settings."""
+        """One row a run: name, status, figures of its best epoch, trials."""
         return self._table("runs")
 
     @property
     def epochs(self) -> pd.DataFrame:
-        """One row a run and epoch: figures, durations in seconds, settings."""
+        """One row a run and epoch: figures, durations in seconds, trials."""
         return self._table("epochs")
 
     @property
     def best(self) -> TrainedRun:
-        """The best run of the best setting.
+        """The best run of the best trial.
 
         Raises:
             CnnSweepError: no run has a finished epoch yet.

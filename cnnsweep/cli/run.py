@@ -345,7 +345,7 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
         runs, to_come = (*runs, *new), trial_source.runs_to_come(SweepState()) - len(new)
         note = trial_source.space_note
         if not runs:
-            raise UsageError("exclude: its conditions leave the search no setting to train")
+            raise UsageError("exclude: its conditions leave the search no trial to train")
     if as_json:
         print(json.dumps([_run_to_json(run) for run in runs], indent=2))
     else:

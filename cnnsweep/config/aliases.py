@@ -70,7 +70,7 @@ _ADVICE: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         ("trials", "ntrials", "numtrials", "maxtrials", "numsamples", "nruns", "maxruns", "runs", "niter", "budget"),
-        "how many settings are tried is said with the search, as in `search: {method: random, runs: 20}`",
+        "how many trials are tried is said with the search, as in `search: {method: random, runs: 20}`",
     ),
     **dict.fromkeys(
         ("folds", "kfold", "kfolds", "nfolds", "cv", "crossvalidation", "nsplits"),
@@ -120,7 +120,7 @@ _ADVICE: Mapping[str, str] = {
 # The same for keys of single mappings, by the pydantic tag of the mapping.
 _SEARCH = {
     "method": "name type algorithm kind strategy sampler",
-    "runs": "trials ntrials numtrials maxtrials numsamples n count nruns maxruns iterations samples budget settings",
+    "runs": "trials ntrials numtrials maxtrials numsamples n count nruns maxruns iterations samples budget trials",
     "seed": "randomseed randomstate",
     "round": "batch batchsize roundsize parallel concurrency",
 }

@@ -1,4 +1,4 @@
-"""Conditions on settings: `{optimizer: sgd, momentum: "> 0"}`, for `exclude` and `when`."""
+"""Conditions on trials: `{optimizer: sgd, momentum: "> 0"}`, for `exclude` and `when`."""
 
 import json
 import math
@@ -60,7 +60,7 @@ class Condition:
     tests: Mapping[str, tuple[Alternative, ...]]
 
     def holds(self, written: Mapping[str, Any]) -> bool:
-        """Say whether a setting, with values in their written form, passes; a key that it lacks never does."""
+        """Say whether a trial, with values in their written form, passes; a key that it lacks never does."""
         return all(key in written and self.allows(key, written[key]) for key in self.tests)
 
     def allows(self, key: str, value: Any) -> bool:

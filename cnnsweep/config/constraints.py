@@ -1,4 +1,4 @@
-"""The keys that shape the space of settings: `zip`, `when`, `exclude`, `include`; checked against the axes."""
+"""The keys that shape the space of trials: `zip`, `when`, `exclude`, `include`; checked against the axes."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ def read_space_rules(
     zips = tuple(_read_zips(sweep.zip, axes, mistakes))
     when = _Reader(axes, folder, mistakes).read_when(sweep.when, model, zips)
     include = IncludedSettings(axes, when, model, folder).read(sweep.include, mistakes)
-    # A setting beside the space may bring keys that no axis has; conditions may name them too.
+    # A trial beside the space may bring keys that no axis has; conditions may name them too.
     columns = dict(axes)
     for trial_params in include:
         for key, value in trial_params.items():
@@ -139,7 +139,7 @@ class _Reader:
         if key not in self._values:
             return _no_axis(key, self._values)
         if key == "model" and model is None:
-            return "there is no model for the other settings; add a `model` at the top of the file"
+            return "there is no model for the other trials; add a `model` at the top of the file"
         for names in zips:
             if key in names:
                 others = ", ".join(name for name in names if name != key)

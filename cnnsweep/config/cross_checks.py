@@ -56,12 +56,12 @@ def mistakes_in_search(
     intervals = [key for key, values in axes.items() if isinstance(values, Interval) and key != "seed"]
     if isinstance(sweep.params.seed, Interval):
         text = (
-            "a seed is not searched: each setting is trained with the same ones; name them with the key `seeds`, "
+            "a seed is not searched: each trial is trained with the same ones; name them with the key `seeds`, "
             "beside `params`, such as `seeds: 3`"
         )
         mistakes.append(Mistake(("params", "seed"), text, at_key=True))
     elif search is not None and len(sweep.params.seed) > 1:
-        text = "a search tries every setting with the same seeds: name them with the key `seeds`, beside `params`"
+        text = "a search tries every trial with the same seeds: name them with the key `seeds`, beside `params`"
         mistakes.append(Mistake(("params", "seed"), text, at_key=True))
     if search is None:
         text = "a distribution needs a search beside it, such as `search: {method: random, runs: 20}`"
@@ -139,7 +139,7 @@ def _misuse(key: str, value: Any, models: Sequence[ModelChoice]) -> Mistake | No
     if takes_lists and not any(isinstance(item, list) for item in items):
         is_plain = len(items) <= 20 and all(isinstance(item, int) for item in items)
         example = ", ".join(map(str, items)) if is_plain else "6, 12"
-        return Mistake(path, f"{found(value)}; a list is an axis here, so for one setting write [[{example}]]")
+        return Mistake(path, f"{found(value)}; a list is an axis here, so for one trial write [[{example}]]")
     return None
 
 

@@ -1,4 +1,4 @@
-"""The settings of a sweep: what its axes, and the keys that shape the space, allow; counted before they are made."""
+"""The trials of a sweep: what its axes, and the keys that shape the space, allow; counted before they are made."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ TrialParams = Mapping[str, Any]  # values by key of `params`, typed; a key that 
 Places = tuple[int, ...]  # of each dimension the number of its option, or `_ABSENT`
 Passing = Sequence[tuple[int, Sequence[bool]]]  # of a condition: by the number of a dimension, which options pass
 
-_ABSENT = -1  # a key whose condition does not hold; in the order of settings it comes first
+_ABSENT = -1  # a key whose condition does not hold; in the order of trials it comes first
 
 # So many combinations of the axes that conditions name are looked at to count exactly; more are counted without them.
 _MOST_COUNTED = 100_000
@@ -59,7 +59,7 @@ class RunCount:
     """Number of runs of a sweep.
 
     Attributes:
-        settings: without those of `include`; an upper bound where `is_exact` is False.
+        trials: without those of `include`; an upper bound where `is_exact` is False.
         replicates: seeds times folds.
     """
 
@@ -88,7 +88,7 @@ def count_runs(spec: SweepSpec) -> RunCount:
     """Return how many runs there will be, without making them; in well under a second for any sweep."""
     replicates = max(len(spec.seeds), 1) * (spec.folds or 1)
     if spec.search is not None:
-        # A small space may have fewer settings: that many combinations, or less where some come to the same.
+        # A small space may have fewer trials: that many combinations, or less where some come to the same.
         most_tried = min(spec.search.runs, math.prod(dimension.count for dimension in dimensions(spec)))
         is_exact = most_tried == spec.search.runs
         return RunCount(int(most_tried), len(spec.include), replicates, is_exact)
@@ -116,7 +116,7 @@ def grid_params(spec: SweepSpec) -> Iterator[TrialParams]:
 
 
 def apply_conditions(spec: SweepSpec, params: TrialParams) -> TrialParams:
-    """Return a setting without the keys whose conditions do not hold."""
+    """Return a trial without the keys whose conditions do not hold."""
     if not spec.when:
         return params
     kept = {key: value for key, value in params.items() if key not in spec.when}
@@ -144,7 +144,7 @@ def _setting_at(places: Places, of: Sequence[Dimension]) -> TrialParams:
 
 
 def _allowed_places(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[Places]:
-    """Yield the settings of some dimensions, as places; all that conditions name must be among them."""
+    """Yield the trials of some dimensions, as places; all that conditions name must be among them."""
     numbers = {dimension.keys[0]: number for number, dimension in enumerate(of)}
     optional = [(numbers[key], _passing(spec.when[key], of)) for key in _in_order_of_need(spec.when) if key in numbers]
     numbers_optional = {number for number, _ in optional}
@@ -162,7 +162,7 @@ def _allowed_places(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[Places
 def _extended(
     places: Places, optional: Sequence[tuple[int, Passing | None]], of: Sequence[Dimension]
 ) -> Iterator[Places]:
-    """Yield a setting with every option of the optional dimensions that apply to it."""
+    """Yield a trial with every option of the optional dimensions that apply to it."""
     if not optional:
         yield places
         return
@@ -180,7 +180,7 @@ def _passing(condition: Condition, of: Sequence[Dimension]) -> Passing | None:
     for key in condition.tests:
         number = next((number for number, dimension in enumerate(of) if key in dimension.keys), None)
         if number is None:
-            return None  # only settings of `include` have it
+            return None  # only trials of `include` have it
         position = of[number].keys.index(key)
         passes = [condition.allows(key, as_written(option[position])) for option in of[number].options]
         passing.append((number, passes))

@@ -1,4 +1,4 @@
-"""The settings of `include`: explicit ones beside those of the space, checked as the values under `params` are."""
+"""The trials of `include`: explicit ones beside those of the space, checked as the values under `params` are."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +21,7 @@ from cnnsweep.types import ModelChoice
 
 
 class IncludedSettings:
-    """Reads the settings of `include`.
+    """Reads the trials of `include`.
 
     Args:
         axes: the checked axes, in the file's order.
@@ -42,11 +42,11 @@ class IncludedSettings:
         }
 
     def read(self, value: Any, mistakes: list[Mistake]) -> tuple[Mapping[str, Any], ...]:
-        """Return the settings, each with a value for every axis that applies to it."""
+        """Return the trials, each with a value for every axis that applies to it."""
         if value is None:
             return ()
         if not isinstance(value, list) or not value:
-            text = f"{found(value)}, allowed is a list of settings such as [{{lr: 0.5, batch_size: 64}}]"
+            text = f"{found(value)}, allowed is a list of trials such as [{{lr: 0.5, batch_size: 64}}]"
             mistakes.append(Mistake(("include",), text))
             return ()
         trials = []
@@ -63,7 +63,7 @@ class IncludedSettings:
         return tuple(trials)
 
     def _setting(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
-        """Return one setting; mistakes have paths that begin with `params`."""
+        """Return one trial; mistakes have paths that begin with `params`."""
         trial_params, mistakes = self._checked(given)
         if mistakes:
             return trial_params, mistakes

@@ -58,7 +58,7 @@ def load_sweep(
 
     Args:
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
-        overrides: `KEY=VALUE` settings from the command line, such as `params.lr=[0.1, 0.01]`.
+        overrides: `KEY=VALUE` trials from the command line, such as `params.lr=[0.1, 0.01]`.
         try_model: is asked about models of a person's own, and those of torchvision that have arguments.
         allow_code: import samplers, pruners and trackers that the file names as code of its own; models and data sets
             are not imported here.
@@ -145,7 +145,7 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
     of_optimizers, optimizer_mistakes = check_optimizer_arguments(given, optimizers)
     mistakes += optimizer_mistakes
     if not argument_mistakes:
-        # Where conditions leave settings out, a key may be meant for one of several models.
+        # Where conditions leave trials out, a key may be meant for one of several models.
         all_apply = len(models) == 1 or not (sweep.when or sweep.exclude)
         refused = list(mistakes_in_arguments(placed, given, all_apply=all_apply))
         if try_model is not None and not refused and "dataset" not in wrong:

@@ -45,7 +45,7 @@ OPTIMIZER = ComponentField(OPTIMIZERS, "{name: my.py:Lion, cautious: true}", FLA
 SCHEDULE = ComponentField(SCHEDULES, "{name: cosine, warmup: 2}")
 LOSS = ComponentField(LOSSES, "{name: my.py:Focal, gamma: 2}", (LABEL_SMOOTHING,))
 
-SEARCH = MethodField(SAMPLERS, "method", "grid", "{method: random, runs: 20}", "how settings are chosen")
+SEARCH = MethodField(SAMPLERS, "method", "grid", "{method: random, runs: 20}", "how trials are chosen")
 EARLY_STOP = MethodField(PRUNERS, "method", "none", "{method: halving, factor: 3}", "the rule that ends runs early")
 
 
@@ -156,13 +156,13 @@ class SweepFile(BaseModel):
         default=None, description="for axes that count only under a condition on others, that condition"
     )
     exclude: Plain = Field(default=None, description="combinations to leave out, a list of conditions")
-    include: Plain = Field(default=None, description="settings to train beside those, a list of mappings")
+    include: Plain = Field(default=None, description="trials to train beside those, a list of mappings")
     search: Annotated[Sampler | None, SEARCH] = Field(
-        default=None, description="how settings are chosen: grid (all of them), or a sampler such as random or tpe"
+        default=None, description="how trials are chosen: grid (all of them), or a sampler such as random or tpe"
     )
     seed: Seed = Field(default=0, description="seed of the validation split, and of the runs that have none")
     seeds: Annotated[int | tuple[int, ...] | None, Seeds()] = Field(
-        default=None, description="with how many seeds each setting is trained, or a list of them"
+        default=None, description="with how many seeds each trial is trained, or a list of them"
     )
     validation: Annotated[int | float | Folds, HeldOut()] = Field(
         default=0.1,
@@ -208,10 +208,10 @@ class SweepSpec:
             them; `model.<argument>` and `optimizer.<argument>` plain values.
         zips: axes that move together; an axis stands in one of them at most.
         when: for axes that count only under a condition, that condition.
-        exclude: settings for which one of these holds are left out.
-        include: settings beside the others; each has a value for every axis.
+        exclude: trials for which one of these holds are left out.
+        include: trials beside the others; each has a value for every axis.
         search: the sampler; None for every combination.
-        seeds: what each setting is trained with; none means that `params` or `seed` say it.
+        seeds: what each trial is trained with; none means that `params` or `seed` say it.
         validation: images held out, as a number (int) or as a share (float) of the training images.
         metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
         folds: into how many parts the training images are divided, each held out once; None for a single split.

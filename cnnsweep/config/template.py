@@ -57,18 +57,18 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
 # zip: [lr, batch_size]  # these axes move together, so they need equally many values
 # when: {{batch_size: {{lr: 0.01}}}}  # batch_size counts only where lr is 0.01, and has its default elsewhere
 # exclude: [{{lr: '> 0.005', batch_size: 64}}]  # leaves combinations out; comparisons stand in quotes
-# include: [{{lr: 0.1, batch_size: 512}}]  # settings beside the others
+# include: [{{lr: 0.1, batch_size: 512}}]  # trials beside the others
 # search: {{method: random, runs: 20}}  # instead of every combination; or sobol, tpe, gp, cmaes. For distributions as
 #                                       # lr: {{log_uniform: [1e-4, 1e-1]}}, batch_size: {{log_integer: [16, 256]}}
 
 # seed: 0  # makes the validation split, and is the seed of runs that have none of their own
-# seeds: 3  # trains each setting with three seeds, from `seed` on; or a list of seeds. By default with one
+# seeds: 3  # trains each trial with three seeds, from `seed` on; or a list of seeds. By default with one
 # validation: 0.1  # share, or number, of training images held out to choose the best epoch and run; or {{folds: 5}}
 # metric: val_accuracy  # or val_loss, accuracy, loss
 # metrics: []  # others to record: a name, or your own as path.py:Name; `metric` may be one of them too
 # mode: max  # min for losses
 # scope: best  # which epochs of a run count; or last, or mean of last 3
-# early_stop: halving  # ends poor settings early; or hyperband, median, patience, threshold. By default none does
+# early_stop: halving  # ends poor trials early; or hyperband, median, patience, threshold. By default none does
 # device: auto  # or cpu, cuda, cuda:1, mps
 # precision: fp32  # or bf16
 # tensorboard: true  # or false, or {{batch_loss: true, images: true, graph: true, histograms: true, hparams: true}}

@@ -1,4 +1,4 @@
-"""Makes the runs of a sweep: its settings, each with every seed and fold."""
+"""Makes the runs of a sweep: its trials, each with every seed and fold."""
 
 import hashlib
 import itertools
@@ -42,7 +42,7 @@ def expand_runs(spec: SweepSpec, limit: int = 10_000) -> Expansion:
     """Return the runs of a grid, in the order of `itertools.product`, then those of `include`.
 
     The axes come in the file's order, the last one fastest, but for the seed, which is faster, and the fold, which is
-    fastest. Of a search, whose settings are not known beforehand, these are the runs of `include` alone.
+    fastest. Of a search, whose trials are not known beforehand, these are the runs of `include` alone.
 
     Raises:
         UsageError: there are more than `limit`, or conditions leave none.
@@ -64,7 +64,7 @@ def refuse_too_many(spec: SweepSpec, limit: int) -> None:
     count = count_runs(spec)
     if count.runs > limit:
         about = "" if count.is_exact else "up to "
-        times = f" ({count.trials + count.included:,} settings × {count.replicates})" if count.replicates > 1 else ""
+        times = f" ({count.trials + count.included:,} trials × {count.replicates})" if count.replicates > 1 else ""
         combinations = "1 combination" if count.runs == 1 else f"{count.runs:,} combinations"
         raise UsageError(f"the sweep has {about}{combinations}{times}, allowed are {limit:,}; {_way_out(count.runs)}")
 
@@ -76,7 +76,7 @@ def _way_out(runs: int) -> str:
 
 
 def make_runs(spec: SweepSpec, trials: Iterable[TrialParams], taken: Collection[str] = ()) -> Expansion:
-    """Return the runs of some settings, with every seed and fold; equal ones once.
+    """Return the runs of some trials, with every seed and fold; equal ones once.
 
     Args:
         taken: names of other runs in the folder.
@@ -101,7 +101,7 @@ def make_runs(spec: SweepSpec, trials: Iterable[TrialParams], taken: Collection[
 
 
 class Identities:
-    """Makes the ids of a sweep's settings and runs; see `docs/sweep-file.md` for what they are made from."""
+    """Makes the ids of a sweep's trials and runs; see `docs/sweep-file.md` for what they are made from."""
 
     def __init__(self, spec: SweepSpec) -> None:
         self._spec = spec
@@ -109,7 +109,7 @@ class Identities:
         self._models: dict[str, str] = {}  # of models without arguments of their own, by name
 
     def trial_id(self, params: TrialParams) -> str:
-        """Return the id of a setting, in which its seed does not count."""
+        """Return the id of a trial, in which its seed does not count."""
         hyperparameters = _hyperparameters(self._spec, params, None)
         return _hash(self.texts(_model(self._spec, params), hyperparameters, without="seed"))
 
@@ -151,14 +151,14 @@ def _named(spec: SweepSpec, drafts: Mapping[str, _Draft], taken: Collection[str]
 
 
 def columns(spec: SweepSpec) -> list[str]:
-    """Return the settings that tables show, in the file's order: keys of `params`, then those that `include` adds."""
+    """Return the trials that tables show, in the file's order: keys of `params`, then those that `include` adds."""
     names = [*spec.axes, *(key for params in spec.include for key in params)]
     replicates = [*(["seed"] if spec.seeds else []), *(["fold"] if spec.folds else [])]
     return list(dict.fromkeys([*names, *replicates]))
 
 
 def columns_that_vary(spec: SweepSpec) -> list[str]:
-    """Return the settings in which runs of the sweep can differ."""
+    """Return the trials in which runs of the sweep can differ."""
     several = {"seed": len(spec.seeds) > 1, "fold": spec.folds is not None}
     varying = []
     for key in columns(spec):
@@ -258,7 +258,7 @@ def _shown_params(keys: Iterable[str], params: TrialParams, hyperparameters: Hyp
 
 
 def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
-    """Return what determines every run's result beside its own setting."""
+    """Return what determines every run's result beside its own trial."""
     identity = {
         "dataset": {**_code_identity(spec.dataset_choice), "normalize": spec.dataset_choice.normalize},
         "validation": spec.validation,
@@ -347,14 +347,14 @@ def _short_ids(run_ids: Iterable[str]) -> dict[str, str]:
 
 
 def _run_name(params: Mapping[str, Any], short_id: str) -> str:
-    # None is what the optimizer leaves unused; only for grad_clip it is a setting.
+    # None is what the optimizer leaves unused; only for grad_clip it is a trial.
     parts = [f"{key}={_short(value)}" for key, value in params.items() if value is not None or key == "grad_clip"]
     text = re.sub(r"[^A-Za-z0-9._=,+-]", "_", ",".join(parts)) or "run"
     return f"{text[: MAX_NAME_LENGTH - len(short_id) - 1]}-{short_id}"
 
 
 def _short(value: Any) -> str:
-    """Return a setting as it stands in a run's name: `0.01`, `true`, `6+12`, `cosine+warmup=2`."""
+    """Return a trial as it stands in a run's name: `0.01`, `true`, `6+12`, `cosine+warmup=2`."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

@@ -104,11 +104,11 @@ def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
 
 
 def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | None = None) -> TrialEvaluation:
-    """Measure the setting that a sweep chose: the best checkpoints of all its seeds and folds.
+    """Measure the trial that a sweep chose: the best checkpoints of all its seeds and folds.
 
     Args:
         path: a sweep folder or its results.json.
-        refit_of: the sweep that chose the setting, where `path` has it trained on all training images.
+        refit_of: the sweep that chose the trial, where `path` has it trained on all training images.
 
     Raises:
         CnnSweepError: as for `evaluate_checkpoint`.
@@ -118,9 +118,7 @@ def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | Non
     best = _chosen(results)
     runs = [run for run in best.runs if run.checkpoint is not None]
     evaluations = _evaluate([SweepPaths(results.folder).run(run.name).best_weights for run in runs], options)
-    notes = (
-        [] if results.sweep.status == "finished" else ["the sweep is not finished, so another setting may be chosen"]
-    )
+    notes = [] if results.sweep.status == "finished" else ["the sweep is not finished, so another trial may be chosen"]
     chosen = best if refit_of is None else _chosen(load_results(refit_of))
     is_refit = refit_of is not None
     return TrialEvaluation(chosen.trial_id, tuple(evaluations), fold_overlap(results), tuple(notes), is_refit=is_refit)

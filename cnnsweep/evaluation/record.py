@@ -22,7 +22,7 @@ def note_tests(
 
     Args:
         sweep: the folder of a sweep, its results.json, or any other folder, about which nothing is written.
-        configuration: the setting, where it is not that of the run of this name.
+        configuration: the trial, where it is not that of the run of this name.
     """
     folder = sweep if sweep.is_dir() else sweep.parent
     paths = SweepPaths(folder)

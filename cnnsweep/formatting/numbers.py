@@ -127,7 +127,7 @@ def _reads_as_another_value(text: str) -> bool:
 
 def is_unused(name: str, value: Any) -> bool:
     """True if a run does not use a hyperparameter, such as the momentum of an optimizer without one."""
-    return value is None and name != "grad_clip"  # there `none` is a setting: the gradient is left alone
+    return value is None and name != "grad_clip"  # there `none` is a trial: the gradient is left alone
 
 
 def trials_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:

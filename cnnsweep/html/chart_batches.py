@@ -12,7 +12,7 @@ ROWS = 12
 
 def batch_view(charts: Sequence[BatchChart]) -> Chart | None:
     """Return the charts as views of one, None without any."""
-    return chart_of_views("batches", "Loss of every batch", "Setting", {chart.label: _view(chart) for chart in charts})
+    return chart_of_views("batches", "Loss of every batch", "Trial", {chart.label: _view(chart) for chart in charts})
 
 
 def _view(chart: BatchChart) -> View:

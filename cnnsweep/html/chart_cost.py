@@ -29,7 +29,7 @@ def _view(chart: CostChart) -> View:
         "layout": layout(axis(chart.axis, type=kind), axis(chart.metric, tickformat=tick_format(chart.metric))),
     }
     rows = [[point.words, point.cost_text, metric_text(chart.metric, point.mean)] for point in chart.efficient.points]
-    table = DataTable(["efficient setting", chart.cost, chart.metric], rows)
+    table = DataTable(["efficient trial", chart.cost, chart.metric], rows)
     return View(f"{chart.diagnostic} {chart.legend[0].upper()}{chart.legend[1:]}.", figure, table)
 
 

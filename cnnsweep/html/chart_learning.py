@@ -55,7 +55,7 @@ def _faint_trace(curves: Sequence[Curve]) -> dict[str, Any]:
         xs += [*(point.epoch for point in curve.points), None]
         ys += [*(point.mean for point in curve.points), None]
     return {
-        **{"type": "scatter", "mode": "lines", "x": xs, "y": ys, "name": "other settings"},
+        **{"type": "scatter", "mode": "lines", "x": xs, "y": ys, "name": "other trials"},
         **{"line": {"color": FAINT, "width": 1}, "hoverinfo": "skip"},
     }
 
@@ -93,4 +93,4 @@ def _table(chart: LearningChart) -> DataTable:
         by_epoch = {point.epoch: point.mean for point in curve.points}
         values = [metric_text(chart.metric, by_epoch[n]) if n in by_epoch else UNKNOWN for n in epochs]
         rows.append([curve.label, *values])
-    return DataTable(["setting", *(f"epoch {epoch}" for epoch in epochs)], rows)
+    return DataTable(["trial", *(f"epoch {epoch}" for epoch in epochs)], rows)

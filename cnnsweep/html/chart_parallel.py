@@ -19,13 +19,13 @@ PIXELS_OF_COLOUR_BAR = 90
 def parallel_view(chart: ParallelChart) -> Chart:
     """Return the lines, the metric at the right."""
     sentence = (
-        f"Each line is a setting, from its hyperparameters to its {chart.metric}; the stronger the colour, the "
+        f"Each line is a trial, from its hyperparameters to its {chart.metric}; the stronger the colour, the "
         f"better. {chart.diagnostic} The table of all runs has every value."
     )
     figure = {"data": [*_lines(chart), _colour_bar(chart)], "layout": _layout(chart)}
     narrowest = PIXELS_PER_AXIS * len(chart.axes) + PIXELS_OF_COLOUR_BAR
     view = View(sentence, figure)
-    return single("parallel", "Settings side by side", view, narrowest=narrowest, notes=chart.notes)
+    return single("parallel", "Trials side by side", view, narrowest=narrowest, notes=chart.notes)
 
 
 def _lines(chart: ParallelChart) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ def stopping_view(chart: StoppingChart) -> Chart:
         ],
         "layout": layout(
             epoch_axis(len(epochs)),
-            count_axis("settings that train", max(one.went_on + len(one.stopped) for one in epochs)),
+            count_axis("trials that train", max(one.went_on + len(one.stopped) for one in epochs)),
             barmode="stack",
             bargap=0.15 if len(epochs) < 100 else 0,
         ),

@@ -48,7 +48,7 @@ def _failures(results: Results) -> Iterator[Step]:
     for group in groups:
         count = count_text(len(group.runs), "run")
         if group.status is RunStatus.DIVERGED:
-            yield Step(f"{count} diverged: leave the settings that did out, or try a smaller lr or grad_clip.")
+            yield Step(f"{count} diverged: leave the trials that did out, or try a smaller lr or grad_clip.")
         elif group.failure is FailureKind.MEMORY:
             yield Step(f"{count} ran out of memory: take a smaller batch_size or model, then add --retry-failed.")
         else:
@@ -105,14 +105,14 @@ def _seeds(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
     if len(trials) < 2 or chance_words(results) is not None:
         return
     if not has_replicates(results):
-        yield Step(f"Every setting has one run: train the best few with seeds: {MANY_SEEDS} to see what is noise.")
+        yield Step(f"Every trial has one run: train the best few with seeds: {MANY_SEEDS} to see what is noise.")
     elif sum(trial.tied is True for trial in trials) > 1:
-        yield Step("Several settings are tied with the best: take the cheapest of them, or train them with more seeds.")
+        yield Step("Several trials are tied with the best: take the cheapest of them, or train them with more seeds.")
 
 
 def _test(results: Results, best: Trial) -> Iterator[Step]:
     if chance_words(results) is not None:
         yield Step("No run has learned anything: look at the data and the labels first, then try another lr or model.")
     elif best.trial_id not in tests_by_trial(results):
-        words = "When nothing is left to choose, measure the best setting on the test images, once."
+        words = "When nothing is left to choose, measure the best trial on the test images, once."
         yield Step(words, f"cnnsweep evaluate {quoted(results.folder)}")

@@ -28,7 +28,7 @@ REM_A_ROW = 1.7
 
 
 def summary_section(results: Results, trials: Sequence[Trial]) -> str:
-    """Return the sweep in words, and its best settings."""
+    """Return the sweep in words, and its best trials."""
     best, facts = best_words(results, trials)
     sure, others = significance_sentence(results, trials), other_words(results)
     steps = "".join(
@@ -37,7 +37,7 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
     )
     varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, trials))
     if chance_words(results) is None:
-        heading, best_line = "The best setting", f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>'
+        heading, best_line = "The best trial", f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>'
     else:
         heading, best_line = "First in the ranking", f'<p class="first">{text(best)}</p>'
     return "\n".join([
@@ -55,7 +55,7 @@ def _paragraphs(lines: Sequence[str]) -> str:
 
 
 def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
-    """Return the best settings where they have several runs; of one run each, the table of runs says all."""
+    """Return the best trials where they have several runs; of one run each, the table of runs says all."""
     shown = [trial for trial in trials if trial.place is not None][:TRIALS_SHOWN]
     if not has_replicates(results) or not shown:
         return ""
@@ -73,8 +73,8 @@ def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
         ]
         for trial, interval in zip(shown, intervals, strict=True)
     ]
-    table = _table(DataTable(["place", "setting", metric, "95 %", "runs"], rows))
-    return f"<h3>The best settings</h3><p>{text(tie_legend(trials, equal))}.</p>{_scrolled('The best settings', table)}"
+    table = _table(DataTable(["place", "trial", metric, "95 %", "runs"], rows))
+    return f"<h3>The best trials</h3><p>{text(tie_legend(trials, equal))}.</p>{_scrolled('The best trials', table)}"
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:

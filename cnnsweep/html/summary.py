@@ -27,7 +27,7 @@ def swept_words(results: Results) -> list[str]:
     sweep = results.sweep
     model = f"{sweep.model} on " if sweep.model else ""
     trials = len({run.trial_id for run in results.runs})
-    of = f" of {count_text(trials, 'setting')}" if has_replicates(results) else ""
+    of = f" of {count_text(trials, 'trial')}" if has_replicates(results) else ""
     search = sweep.search
     method = None if search is None else search.get("method")
     drawn = f", chosen by {trial_text(method)} search" if method not in (None, "grid") else ""
@@ -57,7 +57,7 @@ def values_words(name: str, runs: Sequence[RunResult]) -> str:
     """Return the values of a hyperparameter: all of them, or from where to where.
 
     Args:
-        runs: one a setting, in the file's order.
+        runs: one a trial, in the file's order.
     """
     values = {canonical(value): value for run in runs if not is_unused(name, value := run.params[name])}
     numbers: list[float] = [value for value in values.values() if value is not None and is_number(value)]
@@ -93,7 +93,7 @@ def best_words(results: Results, trials: Sequence[Trial]) -> tuple[str, list[str
     for words in tested_words(results, latest_tests(tests)):
         lines.append(f"{words[0].upper()}{words[1:]}.")
     if len(tests_by_trial(results)) > 1:
-        lines.append("More than one setting was tested, and the best of several tests flatters.")
+        lines.append("More than one trial was tested, and the best of several tests flatters.")
     return trial_words(results, trial, ", "), lines
 
 

@@ -144,7 +144,7 @@ def _unused_of_run(paths: RunPaths, run: RunState, wishes: CleaningWishes, *, ke
         yield from _files("TensorBoard files of finished runs", paths.event_files)
     if not keeps_best:
         for path in (paths.best_weights, paths.best_description):
-            yield from _files("best weights of settings that are not among the best", (path,), run.id)
+            yield from _files("best weights of trials that are not among the best", (path,), run.id)
 
 
 def _trials_to_keep(paths: SweepPaths, history: SweepState, count: int | None) -> set[str]:

@@ -43,5 +43,5 @@ def time_figure(chart: CostChart) -> Drawing:
         figure.legend(loc="outside lower center", ncols=2, handletextpad=0.3, columnspacing=1.2)
 
     legend = f"{chart.legend[0].upper()}{chart.legend[1:]}"
-    caption = f"{metric_label(metric).capitalize()} of each setting against {chart.cost}. {legend}."
+    caption = f"{metric_label(metric).capitalize()} of each trial against {chart.cost}. {legend}."
     return Drawing(f"{without_prefix(metric)}_against_time", caption, draw, 2)

@@ -32,10 +32,10 @@ NEEDS_MATPLOTLIB = "--figures: needs matplotlib: pip install 'cnnsweep[report]'"
 CAPTIONS = "captions.md"
 _EVALUATE = "cnnsweep evaluate measures it"
 _NEEDS = {
-    "learning curves": "needs a setting of two epochs",
+    "learning curves": "needs a trial of two epochs",
     "effects": "needs a hyperparameter of two values",
-    "importance": f"needs two hyperparameters, {FEWEST_TRIALS} settings that differ, and Optuna (cnnsweep[search])",
-    "metric against time": "needs two settings",
+    "importance": f"needs two hyperparameters, {FEWEST_TRIALS} trials that differ, and Optuna (cnnsweep[search])",
+    "metric against time": "needs two trials",
     "heat map": "needs two hyperparameters of few values",
     "accuracy by class": _EVALUATE,
     "confusion matrix": _EVALUATE,

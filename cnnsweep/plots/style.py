@@ -36,7 +36,7 @@ class Format:
     """Medium of a figure; sizes in inches, type and lines in points.
 
     Attributes:
-        longest: characters of a text from the sweep file, such as a setting in a legend.
+        longest: characters of a text from the sweep file, such as a trial in a legend.
     """
 
     name: str

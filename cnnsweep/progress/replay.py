@@ -192,7 +192,7 @@ def runs_to_come(history: SweepState) -> int:
 
 
 def _columns(runs: list[RunState]) -> tuple[str, ...]:
-    """Return the settings that vary, all of them where none does."""
+    """Return the trials that vary, all of them where none does."""
     names = list(dict.fromkeys(name for run in runs for name in run.params))
     varying = [name for name in names if len({canonical(run.params.get(name)) for run in runs}) > 1]
     return tuple(varying or names)

@@ -62,14 +62,14 @@ class Halving(Pruner, name="halving"):
         going_on = ranked[: max(1, math.floor(len(ranked) / self.factor + ROUNDING))]
         names = {curve.trial_id for curve in going_on}
         threshold = going_on[-1].selected[epoch - 1] if going_on else None
-        settings = "setting" if len(ranked) == 1 else "settings"
+        trials = "trial" if len(ranked) == 1 else "trials"
         decisions = []
         for curve in due:
             value = curve.selected_at(epoch)
             stops = curve.trial_id not in names
             lost_tie = stops and value is not None and value == threshold
             ties = f" (ties by {objective.tie_breaker or 'order'})" if lost_tie else ""
-            text = f"top 1/{self.factor:g} of {len(ranked)} {settings}{where}{ties} at epoch {epoch}"
+            text = f"top 1/{self.factor:g} of {len(ranked)} {trials}{where}{ties} at epoch {epoch}"
             decisions.append(PruneDecision(curve.trial_id, epoch, stops, value, threshold, max(1, len(ranked)), text))
         return decisions
 

@@ -15,7 +15,7 @@ from cnnsweep.types import PruneDecision
 class Median(EpochPruner, name="median"):
     """Stops a trial whose best metric so far is worse than the median of the others' means so far."""
 
-    min_settings: Epochs = Field(default=4, description="number of other settings that must have come as far")
+    min_settings: Epochs = Field(default=4, description="number of other trials that must have come as far")
 
     def decide_one(self, curve: Curve, curves: Mapping[str, Curve], objective: Objective) -> PruneDecision | None:
         """Compare with the others at the same epoch; see `EpochPruner.decide_one`."""
@@ -25,7 +25,7 @@ class Median(EpochPruner, name="median"):
         if len(means) < self.min_settings:
             return None
         best, threshold = best_of(objective, curve.finite_values(0, epoch)), median(means)
-        settings = "setting" if len(means) == 1 else "settings"
-        text = f"median of {len(means)} other {settings} at epoch {epoch}"
+        trials = "trial" if len(means) == 1 else "trials"
+        text = f"median of {len(means)} other {trials} at epoch {epoch}"
         stops = objective.is_better(threshold, best)
         return PruneDecision(curve.trial_id, epoch, stops, best, threshold, len(means) + 1, text)

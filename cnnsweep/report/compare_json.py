@@ -11,7 +11,7 @@ from cnnsweep.storage.atomic_files import to_json
 
 
 def compare_to_json(comparison: Comparison, top: int | None = None) -> str:
-    """Return everything as JSON; of the ranked settings the first `top`, all where it is None or 0."""
+    """Return everything as JSON; of the ranked trials the first `top`, all where it is None or 0."""
     objective = comparison.objective
     content = {
         "metric": objective.metric,

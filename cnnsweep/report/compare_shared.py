@@ -1,4 +1,4 @@
-"""The settings that several sweeps have, with the difference between them, as a table and in words."""
+"""The trials that several sweeps have, with the difference between them, as a table and in words."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,12 @@ from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, metri
 
 
 def shared_section(comparison: Comparison, rows: int | None, width: int) -> RenderableType | None:
-    """Return the settings that several sweeps have, with the difference, or None if there is none."""
+    """Return the trials that several sweeps have, with the difference, or None if there is none."""
     if not comparison.shared:
-        return Text("No setting stands in two of the sweeps.", "dim") if comparison.trials else None
+        return Text("No trial stands in two of the sweeps.", "dim") if comparison.trials else None
     shown = comparison.shared[:rows]
     columns = _shared_columns(comparison, shown)
-    parts: list[RenderableType] = [Text("Settings that several sweeps have", "bold"), Text()]
+    parts: list[RenderableType] = [Text("Trials that several sweeps have", "bold"), Text()]
     parts.append(build_table(columns, width))
     if len(comparison.shared) > len(shown):
         parts.append(Text(f"… and {len(comparison.shared) - len(shown):,} more: --top 0 shows all", "dim"))
@@ -50,7 +50,7 @@ def _shared_columns(comparison: Comparison, shown: Sequence[SharedTrial]) -> lis
     intervals = [_difference_ends(metric, one) for one in found]
     return [
         *(setting_column(axis, [one.first.values.get(axis) for one in shown], styles, drop=4) for axis in axes),
-        *([] if axes else [Column("setting", names, drop=4, justify="left", narrowest=12)]),
+        *([] if axes else [Column("trial", names, drop=4, justify="left", narrowest=12)]),
         *_mean_columns(comparison, shown, mean),
         Column("difference", [Text(text, "bold") for text in align_points([signed(metric, f.mean) for f in found])], 1),
         *([Column("95 % interval", [Text(i, "dim") for i in intervals], drop=3)] if {*intervals} - {UNKNOWN} else []),
@@ -91,7 +91,7 @@ def signed(metric: str, value: float | None) -> str:
 
 
 def _shared_words(comparison: Comparison) -> list[Text]:
-    """Return in a sentence for each pair of sweeps how the settings that both have moved."""
+    """Return in a sentence for each pair of sweeps how the trials that both have moved."""
     groups: dict[tuple[str, str], list[SharedTrial]] = {}
     for one in comparison.shared:
         groups.setdefault((one.first.source.letter, one.second.source.letter), []).append(one)
@@ -102,7 +102,7 @@ def _shared_words(comparison: Comparison) -> list[Text]:
         equal = sum(one.difference.mean == 0 for one in shared)
         counts = [f"better in {better:,}", f"worse in {len(shared) - better - equal:,}"]
         counts += [f"equal in {equal:,}"] if equal else []
-        words = f"{second} against {first}, {count_text(len(shared), 'setting')}: {', '.join(counts)}; "
+        words = f"{second} against {first}, {count_text(len(shared), 'trial')}: {', '.join(counts)}; "
         words += f"on average {signed(comparison.objective.metric, mean_difference(shared))}."
         identical = sum(one.are_identical for one in shared)
         if identical:

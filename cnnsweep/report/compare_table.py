@@ -32,7 +32,7 @@ def render_comparison(comparison: Comparison, console: Console, top: int | None 
     """Print a comparison.
 
     Args:
-        top: how many settings the tables show; 20 if None, all if 0.
+        top: how many trials the tables show; 20 if None, all if 0.
     """
     rows = (DEFAULT_TOP if top is None else top) or None
     console.print(_legend(comparison))
@@ -52,7 +52,7 @@ def _legend(comparison: Comparison) -> RenderableType:
     grid.add_column(overflow="fold")
     for source in comparison.sources:
         sweep, results = source.results.sweep, source.results
-        of = f" of {count_text(len({run.trial_id for run in results.runs}), 'setting')}"
+        of = f" of {count_text(len({run.trial_id for run in results.runs}), 'trial')}"
         text = Text.assemble(
             (safe_text(source.name), "bold"),
             f"  {safe_text(sweep.model) or 'several models'} on {safe_text(sweep.dataset)}  ",
@@ -109,11 +109,11 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
         legend += ", ≈ tied with it"
     parts.append(Text(legend, "dim"))
     if any(one.trial.failed for one in trials):
-        parts.append(Text("Settings of which a run failed come last: the other seeds are a lucky choice.", "dim"))
+        parts.append(Text("Trials of which a run failed come last: the other seeds are a lucky choice.", "dim"))
     known = [one for one in trials if one.figures]
     if len(known) > 1 and sum(one.tied is not None for one in known) < 2:
         parts.append(
-            Text("Certainty of the best: unknown; it takes two settings with two seeds each, none failed.", "dim")
+            Text("Certainty of the best: unknown; it takes two trials with two seeds each, none failed.", "dim")
         )
     return Group(*parts)
 

@@ -37,7 +37,7 @@ def _table(chart: CostChart, objective: Objective, width: int) -> list[Renderabl
         ),
         metric_column(objective.metric, objective, [point.mean for point in shown], styles),
         Column(
-            "setting",
+            "trial",
             [Text(point.words, style) for point, style in zip(shown, styles, strict=True)],
             drop=1,
             justify="left",
@@ -45,7 +45,7 @@ def _table(chart: CostChart, objective: Objective, width: int) -> list[Renderabl
         ),
     ]
     cheaper = chart.superlative.replace("est", "er")
-    meaning = f"  {chart.superlative} first; no other setting is both better and {cheaper}"
+    meaning = f"  {chart.superlative} first; no other trial is both better and {cheaper}"
     title = Text.assemble((f"Best for its {name}", "bold"), (meaning, "dim"))
     rest = len(points) - len(shown)
     left = [Text(f"… and {rest:,} {cheaper}", "dim")] if rest else []

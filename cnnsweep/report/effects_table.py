@@ -19,12 +19,12 @@ SHORTEST_BAR = 0.1  # of the width: it stands for a mean, not for nothing
 def effects_table(chart: EffectsChart, width: int) -> RenderableType:
     """Return the mean of the metric for each value of each hyperparameter.
 
-    Bars share one scale, from the smallest mean to the largest, so that a setting that matters shows a ragged edge.
+    Bars share one scale, from the smallest mean to the largest, so that a trial that matters shows a ragged edge.
     """
     scale = _Scale.of(chart)
     ends = f"from {metric_text(chart.metric, scale.low)} to {metric_text(chart.metric, scale.high)}"
     counted = f"  {chart.counted}; bars {ends}; ◂ best"
-    title = Text.assemble((f"Mean {chart.metric} by setting", "bold"), (counted, "dim"))
+    title = Text.assemble((f"Mean {chart.metric} by trial", "bold"), (counted, "dim"))
     layout = _layout(chart, width)
     parts: list[RenderableType] = [title, Text(), _draw(chart, layout, scale)]
     if layout.differences:

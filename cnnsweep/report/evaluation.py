@@ -55,7 +55,7 @@ class Evaluation(Confused):
 
 @dataclass(frozen=True, slots=True)
 class TrialEvaluation:
-    """A setting measured by the checkpoints of all its seeds and folds.
+    """A trial measured by the checkpoints of all its seeds and folds.
 
     Attributes:
         evaluations: one a run, all on the same images.

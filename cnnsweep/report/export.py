@@ -82,7 +82,7 @@ def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[i
 
 
 def _settings(results: Results) -> dict[str, Trial]:
-    """Return the settings by configuration, none where each has one run, of which its row says all."""
+    """Return the trials by configuration, none where each has one run, of which its row says all."""
     return {trial.trial_id: trial for trial in group_trials(results)} if has_replicates(results) else {}
 
 

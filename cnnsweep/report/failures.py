@@ -14,8 +14,8 @@ from cnnsweep.report.ranking import run_words
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.types import FailureKind, RunStatus, end_words
 
-EXAMPLES_SHOWN = 3  # of runs that failed alike and have no setting in common
-LONGEST_SHARED = 100  # characters of the settings that they have in common
+EXAMPLES_SHOWN = 3  # of runs that failed alike and have no trial in common
+LONGEST_SHARED = 100  # characters of the trials that they have in common
 
 
 def print_failures(results: Results, console: Console) -> None:

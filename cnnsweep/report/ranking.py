@@ -17,7 +17,7 @@ from cnnsweep.types import RunStatus, end_words
 
 DEFAULT_TOP = 20
 EQUAL_LEGEND = "= exactly the {} of ★"
-ONE_RUN = "One run a setting: differences may be noise of the seed; check with `seeds: 5`."
+ONE_RUN = "One run a trial: differences may be noise of the seed; check with `seeds: 5`."
 
 
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:

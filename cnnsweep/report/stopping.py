@@ -21,7 +21,7 @@ def stopping_table(chart: StoppingChart, width: int) -> RenderableType:
     first, later = chart.stops[:EPOCHS_SHOWN], chart.stops[EPOCHS_SHOWN:]
     lines += [Text(one.count_text + (f" ({one.against})" if one.against else "")) for one in first]
     if later:
-        count = count_text(sum(len(one.stopped) for one in later), "setting")
+        count = count_text(sum(len(one.stopped) for one in later), "trial")
         lines.append(Text(f"{count} stopped later, after epochs {later[0].epoch} to {later[-1].epoch}"))
     lines += [Text(), build_table(_columns(chart.metric, chart.best[:TRIALS_SHOWN]), width)]
     rest = len(chart.best) - TRIALS_SHOWN
@@ -40,6 +40,6 @@ def _columns(metric: str, shown: Sequence[StoppedTrial]) -> list[Column]:
         right("epoch", [str(one.epoch) for one in shown], 1),
         right(short_name(metric), [one.value for one in shown], 0),
         right("needed", [one.threshold for one in shown], 2),
-        Column("setting", words, drop=1, justify="left", narrowest=12, comfortable=COMFORTABLE_WORDS),
+        Column("trial", words, drop=1, justify="left", narrowest=12, comfortable=COMFORTABLE_WORDS),
         Column("rule", rules, drop=7, justify="left"),
     ]

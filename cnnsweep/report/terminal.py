@@ -56,7 +56,7 @@ SUMMARY_TOP = 10  # rows of the table at the end of a run
 
 
 def render_report(results: Results, console: Console, top: int | None = None, sort: str | None = None) -> None:
-    """Print the whole report: heading, ranked table, best setting, failures, effects and curves.
+    """Print the whole report: heading, ranked table, best trial, failures, effects and curves.
 
     Args:
         top: how many runs the table shows; 20 if None, all if 0.
@@ -142,7 +142,7 @@ def heading(results: Results) -> Text:
     )
     if sweep.description:
         text.append(f"\n{safe_text(sweep.description)}")
-    replicated = f" of {count_text(len({run.trial_id for run in results.runs}), 'setting')}"
+    replicated = f" of {count_text(len({run.trial_id for run in results.runs}), 'trial')}"
     text.append(f"\n{counts_words(results, replicated if has_replicates(results) else '')}{_search_words(results)}")
     if sweep.status != "finished":
         go_on = "; resume it with the same 'cnnsweep run' command" if sweep.status == "interrupted" else ""
@@ -182,7 +182,7 @@ def _search_words(results: Results) -> str:
 
 
 def print_best(results: Results, trials: Sequence[Trial], console: Console) -> None:
-    """Print the best setting in words, its checkpoint, and the command that tests it."""
+    """Print the best trial in words, its checkpoint, and the command that tests it."""
     console.print()
     trial = chosen_trial(results, trials)
     if trial is None:

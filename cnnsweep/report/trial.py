@@ -1,4 +1,4 @@
-"""The report of one run: its settings, its epochs, and the loss of every batch."""
+"""The report of one run: its trials, its epochs, and the loss of every batch."""
 
 from collections.abc import Sequence
 
@@ -26,7 +26,7 @@ from cnnsweep.types import end_words
 
 
 def render_run(results: Results, run: str, console: Console) -> None:
-    """Print one run: how it ended, its settings, its epochs and its curves.
+    """Print one run: how it ended, its trials, its epochs and its curves.
 
     Args:
         run: its name or id, or a beginning of either that no other run shares.
@@ -95,11 +95,11 @@ def _replicate_words(results: Results, run: RunResult) -> str:
     if found is not None:
         half = "" if found.half is None else f" ± {metric_text(metric, found.half)}"
         mean = f": mean {metric} {metric_text(metric, found.mean)}{half} over {replicate_words(trial.figures)}"
-    return f"{fold}one of {count_text(len(trial.runs), 'run')} of its setting{mean}"
+    return f"{fold}one of {count_text(len(trial.runs), 'run')} of its trial{mean}"
 
 
 def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
-    """Return the settings as name and value, in as many columns as fit; those that vary in the sweep are bold."""
+    """Return the trials as name and value, in as many columns as fit; those that vary in the sweep are bold."""
     cells = [
         Text.assemble((f"{safe_text(name)} ", "dim"), (trial_text(value), "bold" if name in results.sweep.axes else ""))
         for name, value in run.params.items()

@@ -1,4 +1,4 @@
-"""The ranked table of settings with several runs each."""
+"""The ranked table of trials with several runs each."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,10 +25,10 @@ from cnnsweep.types import RunStatus
 def trials_table(
     results: Results, trials: Sequence[Trial], top: int | None, sort: str | None, width: int, brief: bool = False
 ) -> RenderableType:
-    """Return the table of the first `top` settings (20 if None, all if 0), a legend, and how sure the winner is.
+    """Return the table of the first `top` trials (20 if None, all if 0), a legend, and how sure the winner is.
 
     Args:
-        settings: as `group_trials` returns them.
+        trials: as `group_trials` returns them.
         sort: a column of the runs to order by, instead of the sweep's metric.
         brief: leave out how sure the winner is.
 
@@ -45,7 +45,7 @@ def trials_table(
     legend += "; sd: of a run" + (f"; {tie_legend(trials, equal)}" if is_starred else "")
     parts.append(Text(legend, "dim"))
     if any(trial.failed for trial in trials):
-        parts.append(Text("Settings of which a run failed come last: the other seeds are a lucky choice.", "dim"))
+        parts.append(Text("Trials of which a run failed come last: the other seeds are a lucky choice.", "dim"))
     words = [] if brief else significance_words(results, trials)
     return Group(*parts, *([Text()] if words else []), *map(Text, words))
 

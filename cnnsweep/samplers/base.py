@@ -64,7 +64,7 @@ class Sampler(Component):
     package: ClassVar[str] = ""
     install: ClassVar[str] = "cnnsweep[search]"
 
-    runs: Annotated[int, Whole(1, 1_000_000)] = Field(description="number of settings to try", examples=[20])
+    runs: Annotated[int, Whole(1, 1_000_000)] = Field(description="number of trials to try", examples=[20])
     seed: Annotated[int, Whole(0, 2**63 - 1)] = Field(
         default=0, description="seed of the search itself; the runs have their own"
     )
@@ -108,7 +108,7 @@ class LearningSampler(Sampler):
     learns: ClassVar[bool] = True
 
     round: Annotated[int | None, Whole(1, 10_000)] = Field(
-        default=None, description="number of settings under way at once; by default as many as train together"
+        default=None, description="number of trials under way at once; by default as many as train together"
     )
 
 

@@ -91,7 +91,7 @@ class OptunaSampler(LearningSampler):
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep Optuna's log and its notes on experimental parts off the terminal, and restore its settings."""
+    """Keep Optuna's log and its notes on experimental parts off the terminal, and restore its trials."""
     import optuna
 
     before = optuna.logging.get_verbosity()

@@ -15,7 +15,7 @@ _MUST_AGREE = (
     "precision",
 )
 # By the key of a sampler's and a pruner's code: what its former version has decided.
-_STAYS = {"search": "settings that it has chosen stay", "early_stop": "runs that it has stopped stay stopped"}
+_STAYS = {"search": "trials that it has chosen stay", "early_stop": "runs that it has stopped stay stopped"}
 _SINCE = {"folds": None, "scope": BEST}  # what a journal from before these were written means
 
 

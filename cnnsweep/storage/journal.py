@@ -4,7 +4,7 @@ One JSON object a line, each ending in a checksum of itself, appended and fsynce
 the torn tail is cut off before the next append. The events:
 
     sweep      a command began: the frozen spec, the command line, versions, threads, the data's fingerprint
-    run        a run was announced: id, name, settings, model, number of parameters
+    run        a run was announced: id, name, trials, model, number of parameters
     asked      a sampler suggested trials: its suggestions, and the number drawn so far
     planned    which runs train together: their ids by group, program and trajectory, why, and under what conditions
     epoch      a run's epoch ended: its EpochRecord, the SHA-256 of the checkpoint that holds its weights, and, where it

@@ -102,13 +102,13 @@ class RememberedWay:
 
 @dataclass(frozen=True, slots=True)
 class SuggestedRound:
-    """Settings that a search chose at once.
+    """Trials that a search chose at once.
 
     Attributes:
         space: a hash of the space and the search; picks mean something in that space only.
         drawn: how many picks the search had drawn by then, in all rounds, those that were refused included.
         picks: by dimension, see `search.base.Suggestion`.
-        configurations: the settings' ids, one for each of `picks`.
+        configurations: the trials' ids, one for each of `picks`.
     """
 
     space: str
@@ -195,7 +195,7 @@ class SweepState:
     def planned_epochs(self, run: RunState) -> int | None:
         """Return how many epochs a run is to train, None where nothing says it.
 
-        A journal of an earlier version tells by the setting, or by any run that finished: without a setting all have
+        A journal of an earlier version tells by the trial, or by any run that finished: without a trial all have
         the same.
         """
         if run.epochs is not None:
@@ -260,7 +260,7 @@ class SweepState:
         elif kind == "asked":
             picks = tuple(dict(one) for one in event["picks"])
             self.rounds.append(SuggestedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
-            again = set(event["configurations"])  # of an earlier search's settings some may be asked for again
+            again = set(event["configurations"])  # of an earlier search's trials some may be asked for again
             self.former = {run for run in self.former if run in self.runs and self.runs[run].trial_id not in again}
         elif kind == "judged":
             for fields in event["verdicts"]:

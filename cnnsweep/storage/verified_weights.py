@@ -102,6 +102,6 @@ def _history_of(sweep: SweepPaths) -> SweepState | None:
     return _read(sweep.journal, about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns)
 
 
-@functools.lru_cache(maxsize=1)  # all seeds of a setting lie in one sweep
+@functools.lru_cache(maxsize=1)  # all seeds of a trial lie in one sweep
 def _read(journal: Path, *_version: int) -> SweepState:
     return read_state(journal)

@@ -233,7 +233,7 @@ class SweepWriter(Callback):
         """Journal the end of a run; in the journal, a run that waits at a rung is still running."""
         run = self._runs[outcome.run_id]
         if outcome.status is RunStatus.WAITING:
-            self._files(run).log("waits for the other settings")
+            self._files(run).log("waits for the other trials")
             return
         words = end_words(outcome.status, outcome.failure)
         self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)

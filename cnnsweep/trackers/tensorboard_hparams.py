@@ -64,7 +64,7 @@ def start_of_session(
     """Return the start of a run's row: the columns of the view, and the run's values.
 
     Args:
-        settings: of every hyperparameter of the sweep, None where the run has no such: the view takes its columns from
+        params: of every hyperparameter of the sweep, None where the run has no such: the view takes its columns from
             whichever run it meets first.
         varying: those that differ between runs.
         kinds: of the columns, the same for all runs of the sweep; what is not among them goes by the run's own value.

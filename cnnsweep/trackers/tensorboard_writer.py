@@ -39,8 +39,8 @@ class TensorBoardConfig:
     """TensorBoard content of a run beside its epoch scalars.
 
     Attributes:
-        varying: the settings that differ between runs.
-        kinds: what the values of each setting are, in all runs of the sweep.
+        varying: the trials that differ between runs.
+        kinds: what the values of each trial are, in all runs of the sweep.
         metrics: the recorded metrics by name.
     """
 

@@ -109,7 +109,7 @@ def choose_groups(
 
 
 def keeps_lockstep(spec: SweepSpec) -> bool:
-    """True for a sweep whose settings are judged after every epoch by what several runs of each have come to.
+    """True for a sweep whose trials are judged after every epoch by what several runs of each have come to.
 
     At rungs they wait for each other anyway.
     """

@@ -29,12 +29,12 @@ from cnnsweep.storage.state import RunState, SuggestedRound, SweepState
 from cnnsweep.tuner.pruning import average_curve
 from cnnsweep.types import Choice, ModelChoice, Run, RunStatus
 
-_REFILL = 0.5  # of the settings that train at once have ended, before a search asks for others in their place
+_REFILL = 0.5  # of the trials that train at once have ended, before a search asks for others in their place
 FIRST_ROUND = 10  # before anything is known: as many as Optuna's TPE draws at random
 _PATIENCE = 20  # refused one after the other, before a search that learns draws at random
 _MOST_REFUSED = 1_000  # one after the other: little or nothing new is left in the space
 _COMMON = ("runs", "seed", "round")  # keys of a sampler that are no options of its own
-_MOST_LISTED = 10_000  # settings of a space that are gone through for what is left, which takes some seconds
+_MOST_LISTED = 10_000  # trials of a space that are gone through for what is left, which takes some seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class TrialSource:
         every = [picks for asked in self._rounds(history) for picks in asked.picks]
         if not all(self._is_of_space(picks) for picks in every):
             raise ResultsError(
-                "journal.jsonl: a round of the search holds settings that this sweep file has none of, so cnnsweep did "
+                "journal.jsonl: a round of the search holds trials that this sweep file has none of, so cnnsweep did "
                 "not write it; restore it from a backup, or start over with --fresh"
             )
         return make_runs(self._spec, [self._setting(picks) for picks in every]).runs
@@ -125,11 +125,11 @@ class TrialSource:
 
     @property
     def space_note(self) -> str | None:
-        """The note that the space has fewer settings than the search is to try; None where it has enough."""
+        """The note that the space has fewer trials than the search is to try; None where it has enough."""
         if self._sampler is None or self._listed is None or len(self._listed) >= self._sampler.runs:
             return None
-        count = count_text(len(self._listed), "setting")
-        return f"the search asks for {count_text(self._sampler.runs, 'setting')}, but there are only {count} to try"
+        count = count_text(len(self._listed), "trial")
+        return f"the search asks for {count_text(self._sampler.runs, 'trial')}, but there are only {count} to try"
 
     @property
     def is_asynchronous(self) -> bool:
@@ -183,7 +183,7 @@ class TrialSource:
 
     @cached_property
     def _listed(self) -> frozenset[str] | None:
-        """The settings of a small space, by configuration: all, or as many as the search tries."""
+        """The trials of a small space, by configuration: all, or as many as the search tries."""
         if self._sampler is None or self._combinations > _MOST_LISTED:
             return None
         enough = self._sampler.runs + len(self._included)
@@ -207,7 +207,7 @@ class TrialSource:
         return max(history.most_at_once // self._replicates, 1)
 
     def _choose(self, sampler: Sampler, count: int, history: SweepState, runs: Sequence[Run]) -> Round:
-        """Draw until there are `count` settings that are neither excluded nor known."""
+        """Draw until there are `count` trials that are neither excluded nor known."""
         rounds = self._rounds(history)
         observations = self._observations(history, runs)
         drawn = rounds[-1].drawn if rounds else 0
@@ -233,7 +233,7 @@ class TrialSource:
         return Round({**event, "configurations": chosen.trial_ids}, new)
 
     def _take(self, chosen: _Chosen, suggestion: Suggestion) -> bool:
-        """Choose a setting, unless it is excluded or known."""
+        """Choose a trial, unless it is excluded or known."""
         params = self._setting(suggestion)
         if is_excluded(self._spec, params):
             return False
@@ -257,7 +257,7 @@ class TrialSource:
             else [[_identity(value) for value in option] for option in one.options]
             for one in self._dimensions.values()
         }
-        # One setting stands for what all have in common, such as data, model, and what the file does not vary.
+        # One trial stands for what all have in common, such as data, model, and what the file does not vary.
         some = {name: 0 if one.interval is None else one.interval.at(0.5) for name, one in self._dimensions.items()}
         shape = {
             "common": self._identities.trial_id(self._setting(some)),
@@ -327,13 +327,13 @@ class TrialSource:
         return Observation(suggestion, value, by_epoch if was_pruned or is_under_way else {}, is_pending)
 
     def _suggestion(self, params: TrialParams) -> Suggestion | None:
-        """Return the suggestion that would give a setting, or None if none does."""
+        """Return the suggestion that would give a trial, or None if none does."""
         picks: dict[str, float | int] = {}
         for name, dimension in self._dimensions.items():
             does_not_apply = not any(key in params for key in dimension.keys) and dimension.keys[0] in self._spec.when
             pick = 0 if does_not_apply and dimension.interval is None else _pick(dimension, params)
             if does_not_apply and dimension.interval is not None:
-                pick = dimension.interval.at(0.5)  # any will do: it is left out of the setting again
+                pick = dimension.interval.at(0.5)  # any will do: it is left out of the trial again
             if pick is None:
                 return None
             picks[name] = pick
@@ -354,7 +354,7 @@ def _written(params: TrialParams) -> dict[str, Any]:
 
 
 def _identity(value: Any) -> Any:
-    """Return a value of a setting as plain JSON; a user's own code counts by its content too."""
+    """Return a value of a trial as plain JSON; a user's own code counts by its content too."""
     if isinstance(value, ModelChoice):
         return [as_written(value), value.code]
     choices = value if isinstance(value, tuple) else (value,)

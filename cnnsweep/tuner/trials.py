@@ -101,7 +101,7 @@ class TrialQueue:
         self.runs = (*self.runs, *new)
         callbacks.on_trials_added(new, self.to_come)
         if not self.runs:
-            raise UsageError("exclude: its conditions leave the search no setting to train")
+            raise UsageError("exclude: its conditions leave the search no trial to train")
         if not new:
             callbacks.on_log("search space exhausted: every remaining configuration is excluded or already trained")
         return True

@@ -36,8 +36,8 @@ def test_learning_curves_are_of_the_best_five_and_a_part_of_the_others(tmp_path:
     assert first.curves[0].label == "1  lr=0.1"
     assert [curve.place for curve in first.others[:3]] == [6, 9, 12]  # of 400 every third: 150 at most
     assert len(first.others) == 134
-    assert first.notes == ("Of 400 other settings every 3th is drawn.",)
-    assert first.description == "by epoch, the best 5 of 405 settings"
+    assert first.notes == ("Of 400 other trials every 3th is drawn.",)
+    assert first.description == "by epoch, the best 5 of 405 trials"
     assert first.diagnostic == "The best, lr=0.1, ends at 0.8000 after epoch 2."
 
 
@@ -48,7 +48,7 @@ def test_the_objective_comes_first_and_without_a_best_nothing_is_called_so(tmp_p
     charts = learning_charts(results, group_trials(results))
     assert [chart.metric for chart in charts] == ["val_loss", "val_accuracy"]
     assert charts[0].diagnostic.startswith("The first, ")  # 0.8 is below 90 of 100
-    assert charts[0].description == "by epoch, all 3 settings"
+    assert charts[0].description == "by epoch, all 3 trials"
 
 
 def test_curves_of_one_epoch_are_no_chart(tmp_path: Path) -> None:
@@ -100,7 +100,9 @@ def test_differences_without_pairs_are_marked(tmp_path: Path) -> None:
     chart = effects_chart(results, group_trials(results))
     assert chart is not None
     assert chart.has_unpaired  # one run of each value
-    assert chart.legend("hollow").endswith("; hollow: not in pairs, for lack of such runs: other settings differ")
+    assert chart.legend("hollow").endswith(
+        "; hollow: not in pairs, for lack of such runs: other hyperparameters differ"
+    )
     assert "not in pairs" not in chart.legend(None)
 
 
@@ -114,7 +116,7 @@ def test_shares_are_the_ten_largest_and_tell_how_many_are_left_out(tmp_path: Pat
     assert [bar.label for bar in chart.bars] == [f"h{n}" for n in range(10)]
     assert chart.bars[0].text == "30 %"
     assert chart.notes == (
-        "4 settings are few for 12 hyperparameters: a rough guess below 20.",
+        "4 trials are few for 12 hyperparameters: a rough guess below 20.",
         "2 more hyperparameters matter less.",
     )
     assert importance_chart(results, group_trials(results), {}) is None
@@ -129,7 +131,7 @@ def test_pairs_that_are_printed_as_zero_are_left_out(tmp_path: Path) -> None:
     chart = interaction_chart(results, group_trials(results))
     assert chart is not None
     assert [(bar.label, bar.text) for bar in chart.bars] == [("lr × wd", "100 %")]
-    assert chart.notes == ("2.0 settings a combination are few: some of it is noise.",)
+    assert chart.notes == ("2.0 trials a combination are few: some of it is noise.",)
 
 
 # Heat maps
@@ -146,7 +148,7 @@ def test_the_first_heat_map_is_of_what_matters_most_with_fewer_values_across(tmp
     assert (one.across.name, one.up.name) == ("b", "a")
     # A step along a costs 0.01, along b 0.001, along c 0.0001.
     assert one.table[1] == [pytest.approx(0.78995), pytest.approx(0.78895)]
-    assert one.cell_text((0, 0)) == f"mean val_accuracy {0.79995:.4f}, 2 settings"
+    assert one.cell_text((0, 0)) == f"mean val_accuracy {0.79995:.4f}, 2 trials"
     assert one.diagnostic == f"The best is b 1 with a 1: {0.79995:.4f}."
     assert {by_importance.names[n] for n in by_importance.chosen} == {"b", "c"}
     assert len(by_effect.maps) == 6
@@ -185,7 +187,7 @@ def test_lines_are_the_best_hundred_and_a_part_of_the_rest(tmp_path: Path) -> No
     assert chart is not None
     assert len(chart.words) == 100 + 300
     assert chart.words[0] == "lr=0.1"
-    assert chart.diagnostic == "The best is lr=0.1. Of 1,000 settings 400 are drawn, the best among them."
+    assert chart.diagnostic == "The best is lr=0.1. Of 1,000 trials 400 are drawn, the best among them."
     rate, metric = chart.axes
     assert (rate.name, metric.name) == ("lr", "val_accuracy")
     assert rate.places[0] == pytest.approx(1.0)  # the largest, on a logarithmic axis
@@ -226,10 +228,10 @@ def test_costs_join_what_nothing_is_better_and_cheaper_than(tmp_path: Path) -> N
     (chart,) = cost_charts(results, group_trials(results))  # all have as many parameters
     assert chart.axis == "training time of a run (min)"
     assert [(point.cost, point.mean) for point in chart.efficient.points] == [(2, 0.5), (4, 0.7), (5, 0.8), (8, 0.9)]
-    assert {one.label: len(one.points) for one in chart.others} == {"other settings": 1, "stopped early": 1}
+    assert {one.label: len(one.points) for one in chart.others} == {"other trials": 1, "stopped early": 1}
     assert chart.diagnostic == (
-        "4 of 5 settings are efficient: no other is both better and cheaper. The cheapest takes 2 m 00 s and reaches "
-        "val_accuracy 0.5000, the best 8 m 00 s for 0.9000. 1 setting (stopped early) is not compared."
+        "4 of 5 trials are efficient: no other is both better and cheaper. The cheapest takes 2 m 00 s and reaches "
+        "val_accuracy 0.5000, the best 8 m 00 s for 0.9000. 1 trial (stopped early) is not compared."
     )
     assert chart.is_starred
     assert not chart.is_log
@@ -309,7 +311,6 @@ def test_stops_are_counted_by_epoch_with_their_thresholds(tmp_path: Path) -> Non
         "0.7000, as others that went on", "0.6000, needed 0.6400", "0.5000, needed 0.6100"
     ]  # fmt: skip
     assert (
-        chart.diagnostic
-        == "3 settings of 4 stopped early by halving factor=3: saved 5 of 12 epochs (42 %), about 6.2 s."
+        chart.diagnostic == "3 trials of 4 stopped early by halving factor=3: saved 5 of 12 epochs (42 %), about 6.2 s."
     )
     assert stopping_chart(dataclasses.replace(results, runs=results.runs[:1]), group_trials(results)[:1]) is None

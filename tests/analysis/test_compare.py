@@ -196,7 +196,7 @@ def test_nothing_is_shared_by_different_models(two, tmp_path):
     found = compare_sweeps([two[0], wide])
     assert found.shared == ()
     assert found.axes == ("model.width", "lr")
-    assert "No setting stands in two of the sweeps." in table(found)
+    assert "No trial stands in two of the sweeps." in table(found)
 
 
 def test_models_may_vary_within_a_sweep(tmp_path, two):
@@ -213,7 +213,7 @@ def test_models_may_vary_within_a_sweep(tmp_path, two):
 
 
 def test_defaults_stand_where_a_sweep_has_no_such_column(tmp_path, two):
-    """B varies what A leaves to its default, so A's value is known and the setting is the same."""
+    """B varies what A leaves to its default, so A's value is known and the trial is the same."""
     content = make_replicates({"lr": [0.01], "shuffle": [True, False]}, {1: CLOSE, 2: WORSE})
     spec = frozen("b", "0.01").replace("# shuffle: true (default)", "shuffle: [true, false]")
     found = compare_sweeps([two[0], put(tmp_path / "b", content, spec=spec)])
@@ -259,7 +259,7 @@ def test_lower_losses_are_better(two, tmp_path):
         run["val_loss"] -= 0.125 + 0.001 * (run["seed"] - 1)  # by scipy: half the interval is 0.002484
     found = compare_sweeps([two[0], put(tmp_path / "lower", content)], "val_loss")
     text = table(found)
-    assert "B against A, 2 settings: better in 2, worse in 0; on average −0.1250." in " ".join(text.split())
+    assert "B against A, 2 trials: better in 2, worse in 0; on average −0.1250." in " ".join(text.split())
     assert text.count("−0.1275 to −0.1225") == 2
     other_way = table(compare_sweeps([tmp_path / "lower", two[0]], "val_loss"))
     assert other_way.count("+0.1225 to +0.1275") == 2
@@ -336,7 +336,7 @@ def test_unfinished_and_empty_sweeps(two, tmp_path):
         "C has no runs yet.",
     )
     text = table(found)
-    assert "3 runs of 1 setting: 1 waiting, 2 running; the sweep is running" in text
+    assert "3 runs of 1 trial: 1 waiting, 2 running; the sweep is running" in text
     assert "0 runs; the sweep is interrupted" in text
     nothing = table(compare_sweeps([paths[2], put(tmp_path / "empty too", empty)]))
     assert "No run has a figure yet." in nothing
@@ -353,7 +353,7 @@ def test_three_sweeps_have_letters_and_differences_to_the_first(two, tmp_path):
     assert "B − A" in text
     assert "C − A" in text
     assert f"data SHA-256  A, B: {'d' * 12}…; C: {'e' * 12}…" in text
-    assert "C against B, 1 setting: better in 1, worse in 0" in text
+    assert "C against B, 1 trial: better in 1, worse in 0" in text
 
 
 def test_the_table(two):

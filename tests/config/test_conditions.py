@@ -1,4 +1,4 @@
-"""Conditions on settings, as `exclude` and `when` have them."""
+"""Conditions on trials, as `exclude` and `when` have them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The settings of a sweep: `zip`, `when`, `exclude`, `include`, seeds and folds; and how many runs they make."""
+"""The trials of a sweep: `zip`, `when`, `exclude`, `include`, seeds and folds; and how many runs they make."""
 
 import hashlib
 import itertools

@@ -57,7 +57,7 @@ def test_what_is_said_otherwise_here_is_explained() -> None:
     assert [line.split("unknown key; ")[1].split(",")[0] for line in found] == [
         "did you mean 'loss_function'",
         "folds are a kind of validation",
-        "how many settings are tried is said with the search",
+        "how many trials are tried is said with the search",
         "adam's two are the keys beta1 and beta2",
         "it is part of the schedule",
     ]

@@ -27,7 +27,7 @@ from cnnsweep.report.compare_table import render_comparison
 
 
 def several() -> list[Content]:
-    """Return a grid with everything that a run can have, settings with seeds of a search, and folds."""
+    """Return a grid with everything that a run can have, trials with seeds of a search, and folds."""
     grid = make_content()
     fail_run(grid, 8)
     test = {"run": "run-1", "configuration": "c", "split": "test", "accuracy": 0.8, "loss": 0.5, "images": 100}

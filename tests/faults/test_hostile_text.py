@@ -1,4 +1,4 @@
-"""Escapes and markup in names, settings and causes: no command hands them to the terminal."""
+"""Escapes and markup in names, trials and causes: no command hands them to the terminal."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def at_most(counted_with_torch_2_15: int) -> int:
 def make_runs(count: int, hyperparameters: Hyperparameters = ADAM, model: ModelChoice = LENET) -> list[Run]:
     """Return runs that differ in the learning rate."""
     each = [dataclasses.replace(hyperparameters, lr=0.001 * (1 + number)) for number in range(count)]
-    return [Run(f"{n:016}", f"run-{n}", model, own, {}, f"setting-{n}") for n, own in enumerate(each)]
+    return [Run(f"{n:016}", f"run-{n}", model, own, {}, f"trial-{n}") for n, own in enumerate(each)]
 
 
 def program_of(runs: list[Run]) -> Learner:

@@ -70,7 +70,7 @@ def grid_page(folder: Path) -> tuple[Results, Path]:
 
 
 def seeds_page(folder: Path) -> tuple[Results, Path]:
-    """Four settings with five seeds each, the best two alike."""
+    """Four trials with five seeds each, the best two alike."""
     figures = {1: [0.81, 0.82, 0.80, 0.83, 0.82], 2: [0.82, 0.81, 0.81, 0.82, 0.80]}
     figures |= {n: [figure - 0.1 * n for figure in figures[1]] for n in (3, 4)}
     return _written(folder, make_replicates({"lr": [0.01, 0.001], "batch_size": [100, 1000]}, figures))
@@ -94,7 +94,7 @@ def hostile_page(folder: Path) -> tuple[Results, Path]:
 
 
 def large_page(folder: Path, runs: int, epochs: int = 10) -> tuple[Results, Path]:
-    """So many settings of four hyperparameters, as a search draws them."""
+    """So many trials of four hyperparameters, as a search draws them."""
     content = make_content({"lr": [round(10 ** -(1 + 3 * n / runs), 7) for n in range(runs)]}, epochs=epochs)
     for number, run in enumerate(content["runs"]):
         run.update(momentum=number * 7919 % 1000 / 1000, batch_size=[64, 128, 256][number % 3])

@@ -83,22 +83,22 @@ def test_summary_says_what_was_swept_which_is_best_how_sure_and_what_next(pages)
     assert "lenet on fashion_mnist: 16 runs: 13 finished, 2 stopped, 1 diverged" in text
     assert "★ lr=0.1, batch_size=100, shuffle=true" in text
     assert "It reached val_accuracy 0.8000 in epoch 3 of 3." in text
-    assert "One run a setting: differences may be noise of the seed" in text
+    assert "One run a trial: differences may be noise of the seed" in text
     assert "Early stopping saved 3 of 48 epochs" in text
-    assert "1 run diverged: leave the settings that did out, or try a smaller lr" in text
+    assert "1 run diverged: leave the trials that did out, or try a smaller lr" in text
     assert "lr=0.1 is the largest value that was trained (from 0.0001): try larger ones." in text
     assert "cnnsweep evaluate" in text
     seeds = pages["seeds"].text
     assert "val_accuracy 0.8160 ± 0.0142 (95 %), mean of 5 seeds" in seeds
     assert "statistically tied with 1 other" in seeds
-    assert "Several settings are tied with the best" in seeds
+    assert "Several trials are tied with the best" in seeds
 
 
 def test_every_chart_is_there_with_a_sentence_and_figures_that_plotly_takes(pages):
     go = pytest.importorskip("plotly.graph_objects")
     expected = {"learning", "batches", "stopping", "effects", "importance", "interaction", "heat-map", "parallel",
                 "cost", "classes", "confusion"}  # fmt: skip
-    # In the seeds' grid nothing was stopped, four settings are too few for importance, and all take the same time.
+    # In the seeds' grid nothing was stopped, four trials are too few for importance, and all take the same time.
     assert expected - set(pages["grid"].charts()) <= {"cost"}
     assert expected - set(pages["seeds"].charts()) == {"stopping", "importance", "cost"}
     for page in pages.values():

@@ -261,7 +261,7 @@ def assert_search_survives(searched, target, places):
             assert untimed(folder) == untimed(searched), f"line {place + 1}: {kind}"
             continue
         # It was asked in passing, when others were on their way: asked for again, it knows how they ended, and may ask
-        # for other settings. What was trained stays, and there are as many as the file wants.
+        # for other trials. What was trained stays, and there are as many as the file wants.
         before, after = figures_by_epoch(searched), figures_by_epoch(folder)
         common = before.keys() & after.keys()
         assert common, f"line {place + 1}"

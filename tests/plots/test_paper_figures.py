@@ -40,7 +40,7 @@ def with_evaluation(results: Results, classes: list[str]) -> Results:
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory) -> Results:
-    """12 settings of long names and values, and an evaluation of the best."""
+    """12 trials of long names and values, and an evaluation of the best."""
     content = make_content(
         {"lr": [0.1, 0.01, 0.001], "a_hyperparameter_of_a_long_name": [False, True], "optimizer": ["adam", "sgd"]}, 4
     )
@@ -71,7 +71,7 @@ def test_every_figure_is_written_for_paper_and_slide_as_png_and_svg(written):
     assert {str(path.relative_to(written)) for path in written.rglob("*.*")} == expected | {"captions.md"}
     captions = (written / "captions.md").read_text()
     assert captions.count("**") == 2 * len(NAMES)
-    assert "**learning curves**: Validation accuracy (%) by epoch, the best 5 of 12 settings." in captions
+    assert "**learning curves**: Validation accuracy (%) by epoch, the best 5 of 12 trials." in captions
 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
@@ -181,7 +181,7 @@ def test_hostile_names_are_drawn_as_they_are_written(tmp_path):
 def test_small_sweep_leaves_out_what_it_has_not_enough_for(tmp_path):
     done = write_figures(load(tmp_path / "one", make_content({"lr": [0.1]}, epochs=1)), tmp_path / "out")
     assert [path.name for path in done.files] == ["captions.md"]
-    assert done.left_out["learning curves"] == "needs a setting of two epochs"
+    assert done.left_out["learning curves"] == "needs a trial of two epochs"
     assert set(done.left_out) == set(make_drawings(load(tmp_path / "one", make_content({"lr": [0.1]}, epochs=1))))
 
 

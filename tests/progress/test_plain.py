@@ -151,7 +151,7 @@ def test_run_that_is_stopped_early_says_why() -> None:
     display.on_sweep_start(make_overview(runs))
     display.on_run_start(runs[0], None)
     train(display, runs[0], [0.62, 0.61])
-    cause = "epoch 2: val_accuracy 0.605 is below 0.72, top 1/3 of 9 settings at epoch 2"
+    cause = "epoch 2: val_accuracy 0.605 is below 0.72, top 1/3 of 9 trials at epoch 2"
     display.on_run_end(RunOutcome(runs[0].id, RunStatus.STOPPED, cause))
     display.on_run_end(RunOutcome(runs[1].id, RunStatus.STOPPED, "the budget is used up"))
     display.on_run_end(RunOutcome(runs[2].id, RunStatus.STOPPED, "the budget\nis used up"))

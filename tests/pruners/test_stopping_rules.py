@@ -43,22 +43,22 @@ def test_of_seven_settings_two_go_on():
     curves = curves_of([0.1], [0.2], [0.3], [0.4], [0.5], [0.6], [0.7])
     decisions = judged(HALVING, curves, range(7))
     assert stopped(decisions, 7) == [0, 1, 2, 3, 4]
-    assert decisions[6] == PruneDecision(name(6), 1, False, 0.7, 0.6, 7, "top 1/3 of 7 settings at epoch 1")
-    assert decisions[0] == PruneDecision(name(0), 1, True, 0.1, 0.6, 7, "top 1/3 of 7 settings at epoch 1")
+    assert decisions[6] == PruneDecision(name(6), 1, False, 0.7, 0.6, 7, "top 1/3 of 7 trials at epoch 1")
+    assert decisions[0] == PruneDecision(name(0), 1, True, 0.1, 0.6, 7, "top 1/3 of 7 trials at epoch 1")
 
 
 def test_the_first_to_come_goes_on_and_those_after_it_are_held_against_all():
     """Asynchronous: one alone goes on; the second is compared with it, though it is farther by now."""
     alone = curves_of([0.5])
     assert judged(HALVING, alone, [0]) == [
-        PruneDecision(name(0), 1, False, 0.5, 0.5, 1, "top 1/3 of 1 setting at epoch 1"),
+        PruneDecision(name(0), 1, False, 0.5, 0.5, 1, "top 1/3 of 1 trial at epoch 1"),
     ]
     assert stopped(judged(HALVING, curves_of([0.5, 0.9], [0.4]), [1]), 2) == [1]
     assert stopped(judged(HALVING, curves_of([0.5, 0.9], [0.6]), [1]), 2) == []  # 0.9 came at epoch 2
 
 
 def tied(figure: float, losses: Sequence[float | None], places: Sequence[int] | None = None) -> dict[str, Curve]:
-    """Settings with the same figure after an epoch, with these losses, at these places of the sweep."""
+    """Trials with the same figure after an epoch, with these losses, at these places of the sweep."""
     places = range(len(losses)) if places is None else places
     return {
         name(n): Curve(name(n), (figure,), (figure,), LONGEST, (loss,), place)
@@ -72,9 +72,9 @@ def test_of_settings_that_tie_at_the_threshold_no_more_go_on_than_there_is_room_
     assert stopped(judged(HALVING, curves, range(9)), 9) == [3, 4, 5, 6, 7, 8]
     decisions = judged(HALVING, curves, range(9))
     assert decisions[8] == PruneDecision(
-        name(8), 1, True, 0.1, 0.1, 9, "top 1/3 of 9 settings (ties by val_loss) at epoch 1"
+        name(8), 1, True, 0.1, 0.1, 9, "top 1/3 of 9 trials (ties by val_loss) at epoch 1"
     )
-    assert decisions[0].rule == "top 1/3 of 9 settings at epoch 1"
+    assert decisions[0].rule == "top 1/3 of 9 trials at epoch 1"
 
 
 def test_ties_are_decided_by_the_loss_and_then_by_the_place_in_the_sweep():
@@ -83,7 +83,7 @@ def test_ties_are_decided_by_the_loss_and_then_by_the_place_in_the_sweep():
     assert stopped(judged(HALVING, tied(0.1, [None, 2.3, math.nan]), range(3)), 3) == [0, 2]  # unknown comes last
     by_loss = {key: replace(curve, losses=(9.0 - n,)) for n, (key, curve) in enumerate(tied(1.0, [0.0] * 3).items())}
     assert stopped(judged(HALVING, by_loss, range(3), LOSS), 3) == [1, 2]  # a loss has no other to decide by
-    assert judged(HALVING, by_loss, range(3), LOSS)[1].rule == "top 1/3 of 3 settings (ties by order) at epoch 1"
+    assert judged(HALVING, by_loss, range(3), LOSS)[1].rule == "top 1/3 of 3 trials (ties by order) at epoch 1"
 
 
 def test_who_comes_later_with_the_figure_of_one_that_went_on_stops():
@@ -109,9 +109,9 @@ def test_what_has_no_figure_stops_and_does_not_count():
     curves = curves_of([None], [0.2], [0.3], [0.1])
     decisions = judged(HALVING, curves, range(4))
     assert stopped(decisions, 4) == [0, 1, 3]
-    assert decisions[0] == PruneDecision(name(0), 1, True, None, 0.3, 3, "top 1/3 of 3 settings at epoch 1")
+    assert decisions[0] == PruneDecision(name(0), 1, True, None, 0.3, 3, "top 1/3 of 3 trials at epoch 1")
     assert judged(HALVING, curves_of([None]), [0]) == [
-        PruneDecision(name(0), 1, True, None, None, 1, "top 1/3 of 0 settings at epoch 1")
+        PruneDecision(name(0), 1, True, None, None, 1, "top 1/3 of 0 trials at epoch 1")
     ]
 
 
@@ -135,7 +135,7 @@ def test_less_of_a_loss_is_better():
 
 
 def test_brackets_are_those_of_the_paper():
-    """Li et al. 2018, table 1: R = 81, factor 3; their brackets 4 to 0 begin with 81, 34, 15, 8 and 5 settings."""
+    """Li et al. 2018, table 1: R = 81, factor 3; their brackets 4 to 0 begin with 81, 34, 15, 8 and 5 trials."""
     assert Hyperband(min_epochs=1, factor=3).bracket_sizes(81) == [81, 34, 15, 8, 5]
     assert [HYPERBAND.rungs_from(bracket, 81) for bracket in range(5)] == [
         [1, 3, 9, 27],
@@ -173,7 +173,7 @@ def test_hyperband_compares_within_a_bracket():
         n for bracket in (0, 1) for n in by_bracket[bracket][: -max(1, len(by_bracket[bracket]) // 3)]
     )
     rules = {decision.rule for decision in decisions}
-    assert f"top 1/3 of {len(by_bracket[1])} settings in bracket 2 of 4 at epoch 3" in rules
+    assert f"top 1/3 of {len(by_bracket[1])} trials in bracket 2 of 4 at epoch 3" in rules
     first = judged(HYPERBAND, curves_of(*[[0.01 * n] for n in range(30)]), range(30))
     assert {decision.trial_id for decision in first} == {name(n) for n in by_bracket[0]}
 
@@ -188,7 +188,7 @@ def test_median_by_hand():
     """Means up to epoch 2: 0.2, 0.4, 0.6; their median is 0.4. The best so far is held against it."""
     others = [[0.1, 0.3], [0.3, 0.5, 0.9], [0.5, 0.7]]
     below = judged(MEDIAN, curves_of(*others, [0.39, 0.1]), [3])
-    assert below == [PruneDecision(name(3), 2, True, 0.39, 0.4, 4, "median of 3 other settings at epoch 2")]
+    assert below == [PruneDecision(name(3), 2, True, 0.39, 0.4, 4, "median of 3 other trials at epoch 2")]
     assert judged(MEDIAN, curves_of(*others, [0.4, 0.1]), [3]) == []  # not worse
     assert len(judged(MEDIAN, curves_of(*others, [None, None]), [3])) == 1
 

@@ -1,4 +1,4 @@
-"""What the terminal shows of sweeps whose settings have several runs, of early stopping and of tests."""
+"""What the terminal shows of sweeps whose trials have several runs, of early stopping and of tests."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def test_whole_summary_of_settings_with_five_seeds(folder: Path) -> None:
    2  0.01      0.8832  ± 0.0228  0.0184     5  0.8590..0.9060  0.5060  0.7980    0.6060  2.5 s  finished
    3  0.001     0.7075  ± 0.0152  0.0096     4  0.7000..0.7200  0.5110  0.7880    0.6110  2.5 s  1 diverged
 mean ± half its 95 % interval; sd: of a run; ★ best mean
-Settings of which a run failed come last: the other seeds are a lucky choice.
+Trials of which a run failed come last: the other seeds are a lucky choice.
 
 best        lr=0.1
             val_accuracy 0.8980 ± 0.0239 (95 %), mean of 5 seeds
@@ -102,22 +102,22 @@ def test_seeds_that_are_too_few_to_tell_are_said_to_be(folder: Path) -> None:
     content["sweep"]["best"] = "run-1"
     results = load(folder, content)
     assert significance_words(results, group_trials(results)) == [
-        "Certainty of the best: unknown; it takes two settings with two seeds each, none failed."
+        "Certainty of the best: unknown; it takes two trials with two seeds each, none failed."
     ]
 
 
 def test_report_of_replicates_shows_settings_and_their_marks(folder: Path) -> None:
     text = report(make_replicates(LR, TIED))
-    assert "9 runs of 3 settings: 9 finished" in text
+    assert "9 runs of 3 trials: 9 finished" in text
     assert "★  1  0.01      0.9033  ± 0.0517  0.0208     3  0.8800..0.9200" in text
     assert "≈  2  0.1       0.8967  ± 0.0625  0.0252     3  0.8700..0.9200" in text
     assert "   3  0.001     0.7000  ± 0.0497  0.0200     3  0.6800..0.7200" in text
     assert "            val_accuracy 0.9033 ± 0.0517 (95 %), mean of 3 seeds\n" in text
     assert "checkpoint  fashion/run-5/best.safetensors\ntest it     cnnsweep evaluate fashion\n" in text
-    assert "seed " not in text.split("Mean val_accuracy by setting")[1].split("Noise")[0]
-    assert "Noise: runs that differ by seed alone have a standard deviation of 0.0208; median of 3 settings" in text
+    assert "seed " not in text.split("Mean val_accuracy by trial")[1].split("Noise")[0]
+    assert "Noise: runs that differ by seed alone have a standard deviation of 0.0208; median of 3 trials" in text
     assert "1 ━━ lr=0.01\n2 ━━ lr=0.1\n3 ━━ lr=0.001\n" in text
-    assert "One run a setting" not in text
+    assert "One run a trial" not in text
 
 
 def test_top_and_sort_hold_for_settings(folder: Path) -> None:
@@ -133,7 +133,7 @@ def test_failed_seed_is_counted_and_its_setting_comes_last(folder: Path) -> None
     text = report(content)
     assert "1 diverged\n" in text
     assert "   3  0.01 " in text
-    assert "Settings of which a run failed come last: the other seeds are a lucky choice." in text
+    assert "Trials of which a run failed come last: the other seeds are a lucky choice." in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
@@ -162,8 +162,8 @@ def test_no_line_is_wider_than_the_terminal(folder: Path, width: int) -> None:
 
 def test_one_run_a_setting_is_said_to_be_little(folder: Path) -> None:
     text = report(make_content({"lr": [1, 2]}))
-    assert "One run a setting: differences may be noise of the seed; check with `seeds: 5`.\n" in text
-    assert "One run a setting" not in report(make_content({"lr": [1]}))
+    assert "One run a trial: differences may be noise of the seed; check with `seeds: 5`.\n" in text
+    assert "One run a trial" not in report(make_content({"lr": [1]}))
 
 
 def test_test_figures_stand_apart_from_those_selected_on(folder: Path) -> None:
@@ -187,8 +187,8 @@ def test_several_tested_settings_are_warned_of_and_the_best_is_still_to_be_teste
     content = make_replicates(LR, TIED)
     content["tests"] = [made_test("run-1", "c1", 0.9), made_test("run-7", "c3", 0.7), made_test("old", "gone", 0.7)]
     text = report(content, 140)
-    assert "3 settings were tested: the best of several tests flatters" in text
-    assert "1 tested setting no longer in the sweep" in text
+    assert "3 trials were tested: the best of several tests flatters" in text
+    assert "1 tested trial no longer in the sweep" in text
     assert "test it     cnnsweep evaluate fashion\n" in text
 
 
@@ -209,10 +209,10 @@ def test_early_stopping_is_summed_up_by_epoch(folder: Path) -> None:
         """\
 Early stopping  halving factor=3
 saved 25 of 60 epochs (42 %), about 31.2 s
-2 settings stopped after epoch 1 (val_accuracy below 0.6100 to 0.7100)
-1 setting stopped after epoch 3
+2 trials stopped after epoch 1 (val_accuracy below 0.6100 to 0.7100)
+1 trial stopped after epoch 3
 
-epoch  val acc  needed  setting  rule
+epoch  val acc  needed  trial  rule
 ───────────────────────────────────────────────────────────
     3   0.6000       –  lr=4     no improvement in 2 epochs
     1   0.5000  0.6100  lr=2     top 1/3
@@ -230,8 +230,8 @@ def test_one_run_tells_why_it_was_stopped_and_of_its_setting(folder: Path) -> No
     assert show(lambda console: render_run(results, "run-8", console), 120).startswith("""\
 run-8  stopped
 1 of 2 epochs in 1.2 s, 44,426 parameters
-stopped early: val_accuracy 0.5000 after epoch 1, below 0.6100 (top 1/3, 3 settings compared)
-one of 3 runs of its setting: mean val_accuracy 0.6267 ± 0.2736 over 3 seeds
+stopped early: val_accuracy 0.5000 after epoch 1, below 0.6100 (top 1/3, 3 trials compared)
+one of 3 runs of its trial: mean val_accuracy 0.6267 ± 0.2736 over 3 seeds
 tested: accuracy 0.7000 (95 % 0.6909 to 0.7089, 10,000 test images, weights of run-8), looked at 2026-11-21
 """)
 
@@ -260,7 +260,7 @@ def test_replicates_without_a_figure_can_be_shown(folder: Path, status: str) -> 
         fail_run(content, number, status, "loss is not finite" if status == "diverged" else "")
     content["sweep"].update(best=None, status="running")
     text = report(content)
-    assert f"12 runs of 6 settings: 12 {status}" in text
+    assert f"12 runs of 6 trials: 12 {status}" in text
     assert "No run has a figure" in text
     assert "Mean" not in text
 
@@ -338,7 +338,7 @@ def test_hyperparameter_that_some_settings_have_no_use_for_does_not_lead_for_tha
     content["epochs"] = []
     for run, accuracy in zip(content["runs"], [0.9, 0.5, 0.52], strict=True):
         run["val_accuracy"] = accuracy
-    effects = report(content).split("Mean val_accuracy by setting")[1]
+    effects = report(content).split("Mean val_accuracy by trial")[1]
     assert effects.index("method") < effects.index("momentum")
     assert "spread 0.0200" in effects
     assert "0.5200 ◂" in effects

@@ -9,7 +9,7 @@ from cnnsweep.analysis.pareto import pareto
 from cnnsweep.analysis.trials import best_of, group_trials, replicate_words, sort_trials, trial_words
 
 AXES = {"lr": [0.1, 0.01, 0.001]}
-# Settings 1 and 2 differ by less than their seeds do; 3 is far behind. Seed 2 is a bad one for all.
+# Trials 1 and 2 differ by less than their seeds do; 3 is far behind. Seed 2 is a bad one for all.
 FIGURES = {1: [0.90, 0.92, 0.87], 2: [0.91, 0.92, 0.88], 3: [0.70, 0.72, 0.68]}
 
 
@@ -29,7 +29,7 @@ def test_settings_are_ranked_by_mean_and_ties_are_marked(tmp_path: Path) -> None
 
 def test_setting_with_a_failed_seed_comes_after_all_sound_ones(tmp_path: Path) -> None:
     content = make_replicates(AXES, FIGURES)
-    fail_run(content, 6)  # the seed that is bad for setting 2
+    fail_run(content, 6)  # the seed that is bad for trial 2
     assert ranked(content, tmp_path) == [("c1", 1, True, 0), ("c3", 2, False, 0), ("c2", 3, None, 1)]
     for number in (3, 9):
         fail_run(content, number)
@@ -131,13 +131,13 @@ def test_many_numbers_are_binned_and_seeds_are_no_evidence_of_their_own(tmp_path
     ]  # fmt: skip
     assert [value.runs for value in effect.values] == [15, 15, 15, 15]
     found = effect.values[1].difference
-    assert (found.pairs, found.freedom) == (None, pytest.approx(4))  # 3 + 3 settings, not 15 + 15 runs
+    assert (found.pairs, found.freedom) == (None, pytest.approx(4))  # 3 + 3 trials, not 15 + 15 runs
 
 
 def test_grid_of_few_values_is_not_binned(tmp_path: Path) -> None:
     content = make_content({"lr": list(range(1, 10)), "batch": [1, 2]}, epochs=1)
     found = effects(load(tmp_path, content))
-    assert [len(effect.values) for effect in found if effect.name == "lr"] == [9]  # 9 values, 18 settings
+    assert [len(effect.values) for effect in found if effect.name == "lr"] == [9]  # 9 values, 18 trials
 
 
 def test_frontier_keeps_what_nothing_beats_in_both(tmp_path: Path) -> None:

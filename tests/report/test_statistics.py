@@ -107,7 +107,7 @@ def test_settings_without_two_replicates_are_not_judged() -> None:
 
 
 def test_level_is_shared_by_all_comparisons() -> None:
-    """One-sided p of `b` is 0.03: enough against one other setting, not against four."""
+    """One-sided p of `b` is 0.03: enough against one other trial, not against four."""
     t = stats.t.isf(0.03, 4)
     unit = np.array([-2, -1, 0, 1, 2]) / math.sqrt(0.5)  # standard error 1
     best, zero = dict(enumerate(unit + t)), dict.fromkeys(range(5), 0.0)
@@ -119,7 +119,7 @@ def test_level_is_shared_by_all_comparisons() -> None:
 
 
 def sweeps(number: int, means: np.ndarray, seed: int, shared: float = 1.0) -> np.ndarray:
-    """Figures of sweeps, settings and 5 seeds: noise of deviation 1, and noise that a seed has in all settings."""
+    """Figures of sweeps, trials and 5 seeds: noise of deviation 1, and noise that a seed has in all trials."""
     draw = np.random.default_rng(seed)
     noise = draw.normal(size=(number, len(means), 5)) + shared * draw.normal(size=(number, 1, 5))
     return means[None, :, None] + noise
@@ -140,7 +140,7 @@ def test_truly_best_of_8_is_kept_where_others_are_close() -> None:
 
 
 def test_best_that_is_4_deviations_ahead_rules_85_percent_of_the_others_out() -> None:
-    """Seeds move all settings together by 10 deviations, which pairs cancel and an unpaired test drowns in."""
+    """Seeds move all trials together by 10 deviations, which pairs cancel and an unpaired test drowns in."""
     means = np.array([4.0] + [0.0] * 7)
     drawn = sweeps(200, means, seed=3, shared=10.0)
     ruled_out = np.mean([[not tied for tied in marked(sweep)[1:]] for sweep in drawn])

@@ -39,7 +39,7 @@ Ranked by val_accuracy, higher is better; each run at its best epoch.
    2  0.01   false      1/1  0.5005  0.8090    0.6005     0.7990  finished
    3  0.001  true       1/1  0.5050  0.8000    0.6050     0.7900  finished
    –  0.001  false      1/1       –       –         –          –  diverged: los…
-One run a setting: differences may be noise of the seed; check with `seeds: 5`.
+One run a trial: differences may be noise of the seed; check with `seeds: 5`.
 
 best        lr=0.01, shuffle=true
             val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 1 of 1
@@ -50,7 +50,7 @@ Failures
 1 diverged: loss is not finite in epoch 1, batch 12
   lr=0.001 shuffle=false
 
-Mean val_accuracy by setting  finished runs alone; bars from 0.7900 to 0.7995; ◂
+Mean val_accuracy by trial  finished runs alone; bars from 0.7900 to 0.7995; ◂
 best
 
 lr             0.001  0.7900    ━━━                              1 run, 1 failed
@@ -71,7 +71,7 @@ def test_final_summary_names_the_next_commands(folder: Path) -> None:
 ─────────────────────────────────────────────────────────────────────
 ★  1  0.01     3/3  0.5000  0.8100    0.6000     0.8000  ▂▅█    3.8 s
    2  0.001    3/3  0.5050  0.8000    0.6050     0.7900  ▁▄▇    3.8 s
-One run a setting: differences may be noise of the seed; check with `seeds: 5`.
+One run a trial: differences may be noise of the seed; check with `seeds: 5`.
 
 best        lr=0.01
             val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 3 of 3
@@ -220,7 +220,7 @@ def test_two_thousand_drawn_settings_of_five_seeds_are_shown_in_five_seconds(fol
     before = time.process_time()
     report = show(lambda console: render_report(load_results(folder), console))
     assert time.process_time() - before < 5  # measured 0.8 s
-    assert "10,000 runs of 2,000 settings" in report
+    assert "10,000 runs of 2,000 trials" in report
     assert "… and 1,980 more: --top 0 shows all" in report
 
 

@@ -1,4 +1,4 @@
-"""TPE, the Gaussian process and CMA-ES learn: they find better settings than chance, and shun what diverged."""
+"""TPE, the Gaussian process and CMA-ES learn: they find better trials than chance, and shun what diverged."""
 
 import math
 from statistics import median

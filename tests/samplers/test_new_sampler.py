@@ -127,7 +127,7 @@ def test_changed_code_is_said_and_the_rounds_before_stay(climb: Path):
     display = SilentDisplay()
     sweep(climb.parent / "s", SWEEP.replace("climb.py", str(file)), display)
     lines = [line for line in display.notes + display.messages if "changed" in line]
-    assert lines == ["search: the code of climb.py:Climb changed since the last time; settings that it has chosen stay"]
+    assert lines == ["search: the code of climb.py:Climb changed since the last time; trials that it has chosen stay"]
     assert chosen(climb.parent / "s")[: len(before)] == before
     again = SilentDisplay()
     sweep(climb.parent / "s", SWEEP.replace("climb.py", str(file)), again)

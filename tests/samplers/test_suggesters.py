@@ -31,7 +31,7 @@ SPACE = [Dimension(name, interval=interval) for name, interval in INTERVALS.item
     Dimension("only", options=1),
 ]
 
-# The Gaussian process takes a second for each setting of ten dimensions.
+# The Gaussian process takes a second for each trial of ten dimensions.
 SMALL = [dimension for dimension in SPACE if dimension.name in ("uniform", "whole", "kind")]
 
 
@@ -44,7 +44,7 @@ def figure(picks: Suggestion) -> float:
 
 
 def answers(picks: list[Suggestion]) -> list[Observation]:
-    """What becomes of settings: most are trained in full, some ended early, some without a figure."""
+    """What becomes of trials: most are trained in full, some ended early, some without a figure."""
     seen = []
     for number, one in enumerate(picks):
         value = figure(one)
@@ -54,7 +54,7 @@ def answers(picks: list[Suggestion]) -> list[Observation]:
 
 
 def first(method: str, count: int) -> list[Observation]:
-    """Settings that are seen, drawn by chance, so that learning methods have something to learn from."""
+    """Trials that are seen, drawn by chance, so that learning methods have something to learn from."""
     return answers(bound("random", 9, SPACE, "max").suggest([], 0, count))
 
 
