@@ -209,7 +209,7 @@ def wrong_value(kind: str, value: Any, context: Mapping[str, Any], message: str)
         return f"{found(value)}, allowed is {context['allowed']}"
     if kind == "model_type":
         return f"{found(value)}, allowed is a mapping of keys and values"
-    return f"{found(value)}: {message}"  # of checks that another package brings
+    return f"{found(value)}: {message[:1].lower()}{message[1:]}"  # of checks that another package brings
 
 
 def argument_mistake(component: type[Component], error: ValidationError) -> str:

@@ -54,7 +54,7 @@ class TorchvisionModel(
     vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wide_resnet50_2
     """,
 ):
-    """from torchvision, adapted to the images' channels and size."""
+    """torchvision's, adapted to the images' channels and size."""
 
     model_config = ConfigDict(extra="allow")  # torchvision checks the arguments when it builds
     __pydantic_extra__: dict[str, Plain] = Field(init=False)

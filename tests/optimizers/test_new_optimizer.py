@@ -125,5 +125,5 @@ def test_mistakes_are_found_before_anything_is_trained(package, params, message)
 
 
 def test_wrong_values_of_an_own_file_are_refused_before_the_first_run(package):
-    with pytest.raises(UsageError, match="Scaled: scale: Input should be a valid number"):
+    with pytest.raises(UsageError, match="Scaled: scale: found 'x': input should be a valid number"):
         package.train("wrong", optimizer={"name": f"{package.file}:Scaled", "scale": "x"})
