@@ -117,7 +117,7 @@ def test_a_simulation_shows_sizes_to_choose_from():
     assert [line.split()[0] for line in lines[header + 1 : header + 4]] == ["1", "2", "4"]
     # Four times half an hour at twice the speed, in two places after a minute each.
     assert re.split(r" {2,}", lines[header + 2].strip()) == ["2", "1 h 01 m", "13:01", "98 %", "2", "2.03", "5.08"]
-    assert lines[-2] == "4 GPUs (4 nodes) are enough: more make it at most 5 % shorter"  # one for each run
+    assert lines[-2] == "4 GPUs (4 nodes) are enough: more nodes shorten the sweep by at most 5 %"  # one for each run
     assert lines[-1] == "a run takes as long as was measured on cpu (1 thread), divided by 2"
     half, asked, twice = simulation_to_json(sizes, 4)
     assert half["enough_nodes"] == 4
@@ -134,8 +134,8 @@ def test_a_simulation_says_what_it_rests_on_and_what_stands_in_the_way():
     assert "404 runs to train" in text
     assert "a run and epoch takes 0.002 s, as given" in text
     assert "recording is what bounds it: one process writes everything down, 10 ms a run and epoch" in text
-    assert "400 runs to be chosen later count like those that are known now" in text
-    assert "what early stopping saves is not foreseen" in text
+    assert "400 runs to be chosen later count like the known ones" in text
+    assert "savings by early stopping are not included" in text
 
 
 def test_a_finished_sweep_has_no_schedule():
