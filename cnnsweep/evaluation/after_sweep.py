@@ -26,10 +26,10 @@ def evaluate_best_run(
     task: DataModule,
     writing: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    """Write the evaluation of the best run's best weights, unless they have one; the test images stay unseen.
+    """Write the evaluation of the best run's best weights, unless it exists; the test images stay unused.
 
     Args:
-        writing: gives a context in which what is written is written whole, see `SweepWriter.writing`.
+        writing: returns a context for atomic writes, see `SweepWriter.writing`.
 
     Raises:
         CnnSweepError: the weights cannot be read, or the folder cannot be written.

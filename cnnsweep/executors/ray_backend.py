@@ -64,7 +64,7 @@ class RayWorkers:
         self._connection = Connection(wish.address, (wish.jobs or 0) * wish.threads, wish.code)
         try:
             self._device = _choose_device(wish.device)
-            if isinstance(task.images, StreamedImages) and wish.node_data is None and not self._connection.is_custom:
+            if isinstance(task.images, StreamedImages) and wish.node_data is None and not self._connection.is_local:
                 raise UsageError(_CANNOT_SEND)
             self._objects = store(task, wish.node_data, self._surroundings())
         except BaseException:
@@ -82,7 +82,7 @@ class RayWorkers:
         """Name of the worker, in words."""
         workers = count_text(self._places, "worker")
         each = "a GPU each" if self._device != "cpu" else f"{count_text(self._wish.threads, 'thread')} each"
-        return f"{workers} of a Ray cluster{' on this machine' if self._connection.is_custom else ''}, {each}"
+        return f"{workers} of a Ray cluster{' on this machine' if self._connection.is_local else ''}, {each}"
 
     @property
     def slots(self) -> int:
@@ -133,7 +133,7 @@ class RayWorkers:
         self._connection.close()
 
     def _surroundings(self) -> Surroundings:
-        return Surroundings.here() if self._connection.is_custom else Surroundings(self._connection.code)
+        return Surroundings.here() if self._connection.is_local else Surroundings(self._connection.code)
 
     def _start(self) -> Any:
         """Return an actor that starts as soon as a node has room for it."""

@@ -58,7 +58,7 @@ class Connection:
     """A process's connection to a cluster.
 
     Attributes:
-        is_custom: the cluster is only on this machine, and was started by this process.
+        is_local: the cluster is only on this machine, and was started by this process.
         code: the path of each local folder's copy, below an actor's current folder.
 
     Args:
@@ -79,11 +79,11 @@ class Connection:
         self._mode_before = os.environ.get("RAY_AUTH_MODE")
         self._may_shut_down = not ray.is_initialized()
         address = address or os.environ.get("RAY_ADDRESS") or None
-        self.is_custom = address in (None, "local") if self._may_shut_down else _own.is_running
+        self.is_local = address in (None, "local") if self._may_shut_down else _own.is_running
         if not self._may_shut_down:
             return
         try:
-            if self.is_custom:
+            if self.is_local:
                 self._start(cores)
             else:
                 assert address is not None
