@@ -58,7 +58,7 @@ class EffectsChart:
 
     Attributes:
         counted: the runs in the means, such as `finished runs alone`.
-        finding: a sentence about the largest effect.
+        diagnostic: a sentence about the largest effect.
         notes: left out hyperparameters, and the noise of seeds.
     """
 
@@ -79,11 +79,7 @@ class EffectsChart:
     def legend(self, mark: str | None) -> str:
         """Return the meaning of differences, and of the mark that the renderer gives to those without pairs, if any."""
         words = "difference to the best value, with its 95 % interval, between otherwise equal runs"
-        return (
-            words
-            if mark is None
-            else f"{words}; {mark}: not in pairs, since other hyperparameters differ"
-        )
+        return words if mark is None else f"{words}; {mark}: not in pairs, since other hyperparameters differ"
 
 
 def effects_chart(results: Results, trials: Sequence[Trial], most: int = MOST_HYPERPARAMETERS) -> EffectsChart | None:

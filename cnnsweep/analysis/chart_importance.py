@@ -34,7 +34,7 @@ class ShareChart:
     Attributes:
         heading: the heading of the labels.
         meaning: the meaning of a share.
-        finding: a sentence about the largest.
+        diagnostic: a sentence about the largest.
         notes: warnings about the shares.
     """
 

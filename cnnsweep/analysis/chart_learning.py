@@ -45,7 +45,7 @@ class LearningChart:
     Attributes:
         curves: of the best trials, the best first.
         others: curves of other trials, thinned, to be drawn faintly.
-        finding: a sentence about the last value of the first curve.
+        diagnostic: a sentence about the last value of the first curve.
     """
 
     metric: str

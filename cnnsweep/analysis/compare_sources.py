@@ -130,8 +130,7 @@ def _read_environment(paths: SweepPaths, missing: list[str]) -> dict[str, Any]:
     facts |= {name: content.get(name) for name in ("python", "system", "processor", "host")}
     facts["data SHA-256"] = content.get("data_sha256")
     facts["git commit"] = _commit(content["git"]) if "git" in content else None
-    return {name: value for name, value in facts.items() if isinstance(value, str | int)}  # otherwise cnnsweep did not
-    write it
+    return {name: value for name, value in facts.items() if isinstance(value, str | int)}  # else of a foreign file
 
 
 def _commit(git: Any) -> str:
@@ -168,7 +167,7 @@ def _last_sweep_event(paths: SweepPaths, missing: list[str]) -> Mapping[str, Any
 
 
 def _read_spec(text: str, file: Path, missing: list[str]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
-    """Return a frozen sweep file's values by dotted key, defaults of `params` included, and these defaults separately."""
+    """Return a frozen sweep file's values by dotted key, defaults of `params` included, and the defaults alone."""
     from cnnsweep.config.yaml import read_yaml
 
     names = {match[1] for match in _DEFAULT.finditer(text)}

@@ -104,9 +104,7 @@ def column(results: Results, name: str) -> Callable[[RunResult], Any]:
     allowed = list(dict.fromkeys(columns))
     close = difflib.get_close_matches(name, allowed, n=1)
     hint = f"did you mean '{safe_text(close[0])}'? " if close else ""
-    raise UsageError(
-        f"--sort: no column '{safe_text(name)}'; {hint}allowed: {', '.join(map(safe_text, allowed))}"
-    )
+    raise UsageError(f"--sort: no column '{safe_text(name)}'; {hint}allowed: {', '.join(map(safe_text, allowed))}")
 
 
 def sort_key(value: Any) -> tuple[int, float, str]:

@@ -45,7 +45,9 @@ def tested(results: Results, trials: Sequence[Trial]) -> RenderableType | None:
     if unknown:
         lines.append(Text(f"{count_text(unknown, 'tested trial')} no longer in the sweep", "dim"))
     if len(tests) > 1:
-        warning = f"{len(tests):,} trials were tested: the best of several tests is optimistic; report the trial that is best by "
+        warning = (
+            f"{len(tests):,} trials were tested: the best of several tests is optimistic; report the best trial by "
+        )
         lines.append(Text(f"{warning}validation.", "magenta"))
     return Group(*lines)
 

@@ -151,7 +151,7 @@ def chosen_trial(results: Results, trials: Sequence[Trial]) -> Trial | None:
 
 
 def best_of(results: Results, trial: Trial) -> RunResult:
-    """Return the run whose weights represent a trial: the sweep's best run if it belongs to the trial, else its own best."""
+    """Return the run whose weights represent a trial: the sweep's best run if it has it, else the trial's best."""
     for run in trial.runs:
         if run.name == results.sweep.best:
             return run

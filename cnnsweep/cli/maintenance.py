@@ -197,9 +197,7 @@ def _ask_to_clean(sweep: SweepPaths | None, wishes: CleaningWishes) -> None:
     if not unused_files:
         return
     if not sys.stdin.isatty():
-        raise UsageError(
-            "clean: confirmation needs a terminal; add --yes to remove, or --dry-run to list the files"
-        )
+        raise UsageError("clean: confirmation needs a terminal; add --yes to remove, or --dry-run to list the files")
     render_unused_files(unused_files, Console(stderr=True))
     typer.confirm("Remove these?", abort=True, err=True)
 

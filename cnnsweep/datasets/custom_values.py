@@ -105,7 +105,7 @@ def read_labels(where: str, labels: Any, check_memory: Callable[[str, int], None
 
 
 def read_label(where: str, label: Any) -> int:
-    """Return an item's label: a whole number, also as a single array element, or the position of the 1 in a one-hot vector."""
+    """Return an item's label: a whole number, in an array or not, or the position of the 1 in a one-hot vector."""
     if is_array(label) and label.ndim <= 1:
         values = read_labels(where, label.reshape(1, -1) if label.ndim else label.reshape(1), lambda *_: None)
         return int(values[0])

@@ -59,7 +59,7 @@ class Dataset:
             found = f"validation: {{folds: {folds}}}" if folds is not None else f"validation: {validation}"
             raise DataError(
                 f"{found}: the data set has a validation part of its own ({self.own_validation:,} images), which is "
-                "held out. Leave `validation` out of the sweep file to use it, or move its images to the training images"
+                "held out. Leave `validation` out of the sweep file to use it, or move its images to training"
             )
         if self.own_validation and validation:
             first = len(labels) - self.own_validation

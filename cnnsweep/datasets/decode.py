@@ -89,8 +89,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         if image.width * image.height > _MOST_PIXELS:
             raise Image.DecompressionBombError
         is_large = image.width * image.height > _LARGE_PIXELS
-        with _one_large_image if is_large else nullcontext():  # from here on: in a PNG, even EXIF data may be at the
-        end
+        with _one_large_image if is_large else nullcontext():  # before EXIF data, which decode a PNG
             yield image
 
 

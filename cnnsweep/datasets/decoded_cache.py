@@ -158,7 +158,7 @@ def is_settled(listing: Listing, began_ns: int) -> bool:
 def _write_all(parts: Sequence[Bytes], file: OutputFile) -> None:
     for part in parts:
         content = part.reshape(-1)
-        for start in range(0, content.size, _PIECE_BYTES):  # otherwise the file's pages would be a second copy in memory
+        for start in range(0, content.size, _PIECE_BYTES):  # avoids a second copy in memory
             file.write(content[start : start + _PIECE_BYTES].data)
 
 

@@ -158,7 +158,7 @@ def _save(url: str, file: Path, progress: Progress) -> str:
 
 
 def _unpack(archive: Path, member: str, noted: Path | None, output: OutputFile) -> None:
-    """Write the content of an archive, and record its checksum before the rename, so that no file exists without one."""
+    """Write the content of an archive; record its checksum before the rename, so that no file lacks one."""
     checksum = hashlib.sha256()
     done = 0
     with _opened(archive, member) as source:

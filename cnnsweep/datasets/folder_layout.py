@@ -266,7 +266,7 @@ def _no_class_folders(place: Path) -> str:
         tables = sorted(entry.name for entry in entries if entry.name.lower().endswith(_LABEL_ENDINGS))
     labels = f" Labels are not read from files such as {listed(tables[:1])}." if tables else ""
     return (
-        f"{safe_text(place)}: {images:,} images lie in no class folder, and no class folder exists.{labels} Move each image "
+        f"{safe_text(place)}: {images:,} images lie in no class folder; none exists.{labels} Move each image "
         "into a folder called like its class, or write a function that returns images and labels "
         "(`dataset: data.py:load`)"
     )

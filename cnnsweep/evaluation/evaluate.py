@@ -119,7 +119,7 @@ def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | Non
     best = _chosen(results)
     runs = [run for run in best.runs if run.checkpoint is not None]
     evaluations = _evaluate([SweepPaths(results.folder).run(run.name).best_weights for run in runs], options)
-    notes = [] if results.sweep.status == "finished" else ["the sweep is not finished, so another trial may be selected"]
+    notes = [] if results.sweep.status == "finished" else ["the sweep is unfinished, so another trial may be selected"]
     chosen = best if refit_of is None else _chosen(load_results(refit_of))
     is_refit = refit_of is not None
     return TrialEvaluation(chosen.trial_id, tuple(evaluations), fold_overlap(results), tuple(notes), is_refit=is_refit)
@@ -142,7 +142,7 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
     for weights_file in weights_files:
         checkpoint = load_known_best(weights_file)
         about = describe(weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code)
-        model = restore_model(weights_file, checkpoint.weights, about)  # before loading the data, which can take a while
+        model = restore_model(weights_file, checkpoint.weights, about)  # before the slow loading of data
         if dataset is None:
             dataset = load_dataset(about.dataset, options.data_root, options.loading)
         _check_fit(weights_file, about, dataset)

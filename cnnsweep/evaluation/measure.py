@@ -113,7 +113,7 @@ class _SurestMistakes:
         probability = torch.where(predicted == labels, -1.0, probability.nan_to_num(0.0))
         batch = (probability, positions.to(labels.device), labels, predicted)
         both = tuple(map(torch.cat, zip(self._found, batch, strict=True))) if self._found else batch
-        first = both[0].sort(descending=True, stable=True).indices[:MOST_WRONG]  # equal values stay in order on every device
+        first = both[0].sort(descending=True, stable=True).indices[:MOST_WRONG]  # equal on all devices
         self._found = tuple(values[first] for values in both)
 
     def wrong_images(self, images: ImageSet, classes: Sequence[str]) -> list[WrongImage]:

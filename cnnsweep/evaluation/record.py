@@ -22,7 +22,7 @@ def note_tests(
 
     Args:
         sweep: the folder of a sweep or its results.json; nothing is written for any other folder.
-        configuration: the trial, if it differs from that of the run of this name.
+        trial_id: the trial, if it differs from that of the run of this name.
     """
     folder = sweep if sweep.is_dir() else sweep.parent
     paths = SweepPaths(folder)

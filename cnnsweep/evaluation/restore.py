@@ -14,7 +14,7 @@ from cnnsweep.models.base import MODELS
 from cnnsweep.models.build import build_model
 from cnnsweep.models.meta_model import build_meta_model
 
-_FEWEST_PARTS, _PARTS_A_TENSOR = 1000, 20  # modules, parameters and buffers; torchvision's models have up to 4 per tensor
+_FEWEST_PARTS, _PARTS_A_TENSOR = 1000, 20  # modules, parameters, buffers; up to 4 per tensor in torchvision
 # Allowed types of stored tensors: a model trained in double precision is used in single.
 _STORED_AS = {
     torch.float32: (torch.float32, torch.float64, torch.float16, torch.bfloat16),
@@ -27,7 +27,7 @@ def restore_model(path: Path, weights: Mapping[str, Tensor], about: Description)
 
     Args:
         path: the file, for messages.
-        about: its model card, see `read_model_card`.
+        about: its model card, see `model_card.describe`.
 
     Raises:
         CheckpointError: the weights do not fit the description.

@@ -71,7 +71,7 @@ class Executor(Protocol):
     """Trains groups, in this process or elsewhere.
 
     Attributes:
-        places: the number of groups that train at once, as far as known.
+        slots: the number of groups that train at once, as far as known.
     """
 
     @property
@@ -113,15 +113,15 @@ class ExecutorSetup:
 
     Attributes:
         task: the data that all runs share.
-        places: the slots from `ExecutorConfig.slots`.
-        in_step: groups hold whole trials, also after a split.
+        slots: the slots from `ExecutorConfig.slots`.
+        lockstep: groups hold whole trials, also after a split.
         info: takes a line with a detail.
         warning: takes a line for the user.
         device: as in the sweep file.
         code: names of models and data sets; workers need the code of those that are references.
         dataset: the data set, for workers that read it themselves; None if it is not needed.
         fingerprint: of the data set.
-        places_before: the number of slots of the previous command; None for the first.
+        slots_before: the number of slots of the previous command; None for the first.
     """
 
     task: DataModule

@@ -29,9 +29,7 @@ class Ray(ExecutorConfig, name="ray"):
         from cnnsweep.training.devices import choose_devices
 
         if wish not in ("auto", "cpu", "cuda"):
-            raise UsageError(
-                f"device: found '{wish}', allowed are auto, cpu and cuda: the cluster assigns GPUs"
-            )
+            raise UsageError(f"device: found '{wish}', allowed are auto, cpu and cuda: the cluster assigns GPUs")
         return choose_devices("cpu" if wish == "cpu" else "auto")[:1]  # for the light work in this process
 
     def default_threads(self, _jobs: int) -> int:

@@ -40,7 +40,7 @@ _CANNOT_SEND = (
     "--executor ray: the images do not fit in memory, so they cannot be sent to a cluster; put them on every node, in "
     "a folder of the same name, and add --node-data FOLDER"
 )
-_TELLING = (BatchesDone, RunEnded, LogLine)  # a worker continues after these messages, and waits for the parent after others
+_TELLING = (BatchesDone, RunEnded, LogLine)  # the worker waits for the parent after other messages
 
 cloudpickle.register_pickle_by_value(ray_actor)  # so that it reaches nodes without cnnsweep
 

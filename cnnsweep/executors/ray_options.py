@@ -29,7 +29,7 @@ class RayOptions:
     Attributes:
         address: `auto` or HOST:PORT of a Ray cluster; None starts one on this machine, unless RAY_ADDRESS names one.
         jobs: the number of workers; None for all free resources.
-        places: the number of slots to plan for; None for the free resources at the start.
+        slots: the number of slots to plan for; None for the free resources at the start.
         threads: threads of each worker.
         device: `auto`, `cpu` or `cuda`.
         code: names of models and data sets; the code of references is sent.

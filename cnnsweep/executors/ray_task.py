@@ -1,4 +1,4 @@
-"""Transfer of the runs' shared data to the nodes of a Ray cluster: one copy of the images in each node's object store."""
+"""Transfer of the runs' shared data to Ray nodes: one copy of the images in each node's object store."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ class FusedModel:
                 for name in path:
                     other = getattr(other, name, None)
                 if isinstance(value, Tensor) and isinstance(other, Tensor) and not torch.equal(value, other):
-                    raise FusionError(f"'{target}' has different values from run to run, but is neither a parameter nor a buffer")
+                    raise FusionError(f"'{target}' has different values from run to run, but is no parameter or buffer")
 
     def _try_out(self, example: Tensor, order: torch.memory_format) -> None:
         """Run both graphs once, so that every node has its dispatch, and restore parameters and buffers."""

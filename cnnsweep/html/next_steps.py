@@ -98,7 +98,7 @@ def _values(results: Results, trials: Sequence[Trial], best: Trial) -> Iterator[
             yield Step(f"{shown} is the largest value that was trained (from {low}): try larger ones.")
         else:
             around = [texts[values[place - 1]], texts[values[place + 1]]]
-            yield Step(f"{shown} lies between the values that were trained: try finer steps between {around[0]} and {around[1]}.")
+            yield Step(f"{shown} lies between the trained values: try finer steps between {around[0]} and {around[1]}.")
 
 
 def _seeds(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:

@@ -133,7 +133,7 @@ _IN_TRAINING: dict[str, Callable[[int], str]] = {
         "which changes nothing: it trains as with logits"
     ),
     UNIT: lambda classes: (
-        "every output is from 0 to 1, as after a sigmoid; the loss applies softmax to them, so that it cannot fall below "
+        "every output is from 0 to 1, as after a sigmoid; the loss applies softmax, so that it cannot fall below "
         f"{_least_loss(classes):.2f} and training is slow; return the logits, without the sigmoid"
     ),
     POSITIVE: lambda _: (

@@ -30,8 +30,9 @@ class SGD(Optimizer, name="sgd"):
             parameters,
             lr=lr,
             momentum=self.momentum,
-            nesterov=self.nesterov and self.momentum > 0,  # without momentum it is plain SGD; torch refuses Nesterov
-            then weight_decay=self.weight_decay, fused=has_kernel(device),
+            nesterov=self.nesterov and self.momentum > 0,  # torch refuses Nesterov without momentum
+            weight_decay=self.weight_decay,
+            fused=has_kernel(device),
         )
 
     @property

@@ -110,9 +110,7 @@ def play(cluster: Cluster, forecast: Forecast) -> Schedule:
         UsageError: no group was measured, a node has no room for a worker, or nodes are lost too often.
     """
     if forecast.groups and all(cost.seconds is None for cost in forecast.groups):
-        raise UsageError(
-            "--simulate: no group could be measured; give the seconds per epoch of a run with --cost"
-        )
+        raise UsageError("--simulate: no group could be measured; give the seconds per epoch of a run with --cost")
     measured_threads = forecast.slots[0].threads
     slots = cluster.slots(measured_threads)
     if not slots:

@@ -44,11 +44,11 @@ class Forecast:
         groups: the known and unfinished runs, in the order of training.
         measured_disk_bytes: size of the files of the runs in `groups`; None if no model was built.
         epochs_done: by run id.
-        in_step: see `choose_groups`.
-        places: the slots of training.
+        lockstep: see `choose_groups`.
+        slots: the slots of training.
         schedule: the schedule on several slots, if the time of any group is known.
         given_s: seconds for an epoch of a run, as given by the user; None if measured.
-        data: description of the data set; empty where no data were loaded.
+        data: description of the data set; empty if no data were loaded.
         notes: special properties of the runs, one line each.
     """
 

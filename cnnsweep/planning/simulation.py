@@ -52,7 +52,7 @@ def simulate(
     """Return the schedule of groups on slots; one process writes each epoch before the next one begins.
 
     Args:
-        loads: jobs; without measured seconds they cost the mean of the others per epoch.
+        jobs: groups with their cost; without measured seconds they cost the mean of the others per epoch.
         epochs_done: by run id.
 
     Raises:

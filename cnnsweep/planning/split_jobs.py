@@ -24,8 +24,8 @@ def cut(jobs: Sequence[Job], slots: int, *, lockstep: bool) -> list[Job]:
     train less efficiently. There is at least one job per slot, if the runs allow it.
 
     Args:
-        places: number of slots.
-        in_step: all runs of a trial stay in one group.
+        slots: number of slots.
+        lockstep: all runs of a trial stay in one group.
     """
     costs = CostModel(jobs)
     whole = [costs.of(load) for load in jobs]

@@ -170,5 +170,4 @@ def readable_on(scale: str, share: float) -> str:
     parts = [float(part) for part in colormaps[scale](share)][:3]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "black" if luminance > math.sqrt(1.05 * 0.05) - 0.05 else "white"  # luminance at which both have the same
-    contrast
+    return "black" if luminance > math.sqrt(1.05 * 0.05) - 0.05 else "white"  # equal contrast at this luminance

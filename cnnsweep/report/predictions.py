@@ -52,8 +52,9 @@ def render_predictions(pictures: Sequence[Picture], classes: Sequence[str], coun
 
 def predictions_to_json(pictures: Sequence[Picture], classes: Sequence[str], count: int) -> str:
     """Return every picture as JSON, unreadable ones with the reason."""
-    return json.dumps([_to_mapping(one, classes, count) for one in pictures], indent=2)  # ASCII cannot control a
-    terminal
+    return json.dumps(
+        [_to_mapping(one, classes, count) for one in pictures], indent=2
+    )  # ASCII cannot control a terminal
 
 
 def _to_mapping(picture: Picture, classes: Sequence[str], count: int) -> Mapping[str, Any]:

@@ -58,7 +58,7 @@ def render_simulation(
     console.print(table)
     units = count_text(cluster.with_nodes(enough).units, _unit(cluster))
     verb = "is" if cluster.with_nodes(enough).units == 1 else "are"
-    console.print(Text(f"{units} ({count_text(enough, 'node')}) {verb} enough: more nodes shorten the sweep by at most 5 %"))
+    console.print(Text(f"{units} ({count_text(enough, 'node')}) {verb} enough: more make it at most 5 % shorter"))
     for line in _notes(forecast, cluster, schedule):
         console.print(Text(line))
 

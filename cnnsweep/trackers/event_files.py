@@ -66,7 +66,7 @@ def replace_session_start(paths: RunPaths, start: Sequence[Summary]) -> None:
     """Rewrite the start of a run's row in the HParams view if its files have different values or types.
 
     Args:
-        start: see `board_hparams.start_of_session`.
+        start: see `tensorboard_hparams.start_of_session`.
 
     Raises:
         OSError, FolderError: a file cannot be read or written.

@@ -272,7 +272,7 @@ class _Stepper:
         self._runs, self._task = runs, task
         self._programs = build_learners(RunGroup.of([(run,) for run in runs], threads), task)
         self._batches = self._programs.map(lambda _, part: (*_first_images(runs[part], task, images), part))
-        self._steps = _STEPS_ON_A_THREAD if threads > 1 else 1  # threads synchronise at the end of an epoch, not of a step
+        self._steps = _STEPS_ON_A_THREAD if threads > 1 else 1  # threads synchronise after an epoch, not a step
         self._wait: Callable[[], None] = {
             "cuda": lambda: torch.cuda.synchronize(task.device),
             "mps": torch.mps.synchronize,

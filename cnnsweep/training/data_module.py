@@ -186,7 +186,7 @@ def validation_batches(task: DataModule, runs: Sequence[Run]) -> Iterator[tuple[
 
 
 def _order(task: DataModule, runs: Sequence[Run]) -> torch.memory_format:
-    """Return the memory order of a learner's images: the model's own for a single run, channels-last for a fused learner."""
+    """Return the memory order of a learner's images: the model's own for one run, channels-last for fused runs."""
     if len(runs) > 1:
         return torch.channels_last
     return memory_order(runs[0].model, task.images.image_shape, task.num_classes, task.device)

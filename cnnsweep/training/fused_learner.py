@@ -43,7 +43,7 @@ class FusedLearner:
     ) -> None:
         self._device, self._precision = device, precision
         self._dtype = weight_dtype(precision)
-        built: dict[tuple[str, int], nn.Module] = {}  # runs that differ in other hyperparameters start with equal weights
+        built: dict[tuple[str, int], nn.Module] = {}  # shared by runs with equal initial weights
         for run in runs:
             key = repr(run.model), run.hyperparameters.seed
             if key not in built:

@@ -100,9 +100,7 @@ def test_differences_without_pairs_are_marked(tmp_path: Path) -> None:
     chart = effects_chart(results, group_trials(results))
     assert chart is not None
     assert chart.has_unpaired  # one run of each value
-    assert chart.legend("hollow").endswith(
-        "; hollow: not in pairs, since other hyperparameters differ"
-    )
+    assert chart.legend("hollow").endswith("; hollow: not in pairs, since other hyperparameters differ")
     assert "not in pairs" not in chart.legend(None)
 
 
@@ -172,9 +170,7 @@ def test_names_of_too_many_values_cannot_be_chosen_for_a_heat_map(tmp_path: Path
     few = heat_maps(results, trials, None, 12)
     assert few is not None
     assert few.names == ("b", "c")
-    assert few.notes == (
-        "1 hyperparameter cannot be chosen: fewer than two means, little effect, or too many values.",
-    )
+    assert few.notes == ("1 hyperparameter cannot be chosen: fewer than two means, little effect, or too many values.",)
     assert heat_maps(load(tmp_path, make_content({"lr": [1, 2]})), trials, None) is None
 
 

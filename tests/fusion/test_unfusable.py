@@ -135,7 +135,7 @@ def test_plain_tensors_that_differ_between_runs_are_named():
         model.function = lambda m, x: m.conv(x) * m.factor
     with pytest.raises(FusionError) as caught:
         fuse(models)
-    assert str(caught.value) == "'factor' has different values from run to run, but is neither a parameter nor a buffer"
+    assert str(caught.value) == "'factor' has different values from run to run, but is no parameter or buffer"
 
 
 def test_hooks_of_the_whole_model_are_refused():

@@ -117,7 +117,7 @@ def test_a_simulation_shows_sizes_to_choose_from():
     assert [line.split()[0] for line in lines[header + 1 : header + 4]] == ["1", "2", "4"]
     # Four times half an hour at twice the speed, in two places after a minute each.
     assert re.split(r" {2,}", lines[header + 2].strip()) == ["2", "1 h 01 m", "13:01", "98 %", "2", "2.03", "5.08"]
-    assert lines[-2] == "4 GPUs (4 nodes) are enough: more nodes shorten the sweep by at most 5 %"  # one for each run
+    assert lines[-2] == "4 GPUs (4 nodes) are enough: more make it at most 5 % shorter"  # one for each run
     assert lines[-1] == "a run takes as long as was measured on cpu (1 thread), divided by 2"
     half, asked, twice = simulation_to_json(sizes, 4)
     assert half["enough_nodes"] == 4
