@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, trials
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from results_by_hand import load, make_content
 
@@ -182,7 +182,7 @@ def test_unreadable_path_is_an_error_not_a_traceback(tmp_path: Path) -> None:
     assert message(tmp_path) == "F/results.json: cannot be read (Is a directory)"
 
 
-@trials(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_every_truncation_and_flipped_byte_gives_results_or_an_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -167,7 +167,7 @@ def test_what_another_library_raises_for_a_callback_is_not_the_models(task, tmp_
 
 def test_a_model_of_ours_that_does_not_fit_names_the_settings(task):
     choice = ModelChoice("cnn", {"channels": [4, 4, 4, 4]})
-    run = dataclasses.replace(make_run(ADAM, choice), settings={"lr": 0.1, "model.channels": [4, 4, 4, 4]})
+    run = dataclasses.replace(make_run(ADAM, choice), params={"lr": 0.1, "model.channels": [4, 4, 4, 4]})
     listener = Listener()
     train_group(RunGroup.of(((run,),)), task, listener, {})
     outcome = failure(listener)
