@@ -203,7 +203,7 @@ def test_replicates_stops_searches_and_tests_are_read(tmp_path: Path) -> None:
     content["sweep"].update(scope="mean of last 3", folds=5, search={"method": "random", "runs": 2, "seed": 0},
                             early_stop={"method": "median"})  # fmt: skip
     stop = {"epoch": 2, "value": None, "threshold": 0.5, "compared": 9, "rule": "median at epoch 2"}
-    content["runs"][1].update(trial_id="c", fold=4, stop=stop, status="stopped")
+    content["runs"][1].update(configuration="c", fold=4, stop=stop, status="stopped")
     test = {"run": "run-1", "configuration": "c", "split": "test", "accuracy": 0.9, "loss": 0.3, "images": 10,
             "correct": 9, "time": "2026-11-21T10:00:00+00:00", "refit": True}  # fmt: skip
     results = load(tmp_path, {**content, "tests": [test]})

@@ -108,7 +108,7 @@ def test_what_a_persons_model_raises_or_makes_torch_raise_is_their_code(task, tm
 ANYWHERE = [OURS / "training" / "program.py", OURS / "new_folder" / "deep" / "new.py", OURS / "flat.py"]
 
 
-@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("is_custom", [False, True])
 @pytest.mark.parametrize("place", ANYWHERE, ids=lambda path: path.name)
 def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp_path, monkeypatch, place, is_custom):
     def broken(*_arguments):
@@ -119,7 +119,7 @@ def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp
     assert (outcome.failure, outcome.cause) == (FailureKind.CNNSWEEP, "KeyError: 'a bug'")
 
 
-@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("is_custom", [False, True])
 def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_custom):
     def unforeseen(_reports):
         Path("/no/such/file").read_text()
@@ -130,7 +130,7 @@ def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_custom):
     assert failure(train(task, ADAM, listener, model=model)).failure is FailureKind.CNNSWEEP
 
 
-@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("is_custom", [False, True])
 @pytest.mark.parametrize("error", [DataError("a.png: cannot be read any more; put it back"), OSError(5, "I/O error")])
 def test_images_that_cannot_be_read_are_the_datas_fault(task, tmp_path, monkeypatch, error, is_custom):
     def gone(_chunks, _device):
