@@ -155,7 +155,7 @@ def test_moving_our_modules_changes_no_kind(task, tmp_path, monkeypatch, how, pl
     assert failure(train(task, ADAM, model=own(tmp_path, how))).failure is FailureKind.USER_CODE
 
 
-@pytest.mark.parametrize("name", ["batches_done", "epoch_ended"])
+@pytest.mark.parametrize("name", ["on_batch_end", "on_epoch_end"])
 def test_what_another_library_raises_for_a_callback_is_not_the_models(task, tmp_path, name):
     def unforeseen(*_arguments):
         torch.nn.functional.linear(torch.ones(2), torch.ones(3))
