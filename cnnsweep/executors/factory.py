@@ -9,7 +9,7 @@ import torch
 
 from cnnsweep.callbacks import INFO, WARNING
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trials import code_names
+from cnnsweep.config.trials import code_references
 from cnnsweep.executors.base import EXECUTORS, Executor, ExecutorConfig, ExecutorSetup
 from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.planning.scheduling import Job, Slot
@@ -52,7 +52,7 @@ def make_executor_setup(
         info=lambda text: log(text, INFO),
         warning=lambda text: log(text, WARNING),
         device=spec.device,
-        code=(*code_names(spec, runs), *(metric.name for metric in spec.metrics)),
+        code=code_references(spec, runs),
         dataset=spec.dataset_choice,
         fingerprint=fingerprint,
         slots_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
