@@ -13,6 +13,7 @@ from cnnsweep.config.trials import code_names
 from cnnsweep.executors.base import EXECUTORS, Executor, ExecutorConfig, ExecutorSetup
 from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.planning.scheduling import Job, Slot
+from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.state import SweepState
 from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.devices import describe_device
@@ -28,7 +29,19 @@ def executor_config(executor_options: ExecutorOptions) -> ExecutorConfig:
     return EXECUTORS.get(executor_options.executor).from_options(executor_options)
 
 
-def make_executor_setup(
+def take_slots(config: ExecutorConfig, devices: Sequence[torch.device], history: SweepState) -> tuple[Slot, ...]:
+    """Return the slots, and have this process use the threads of one; see `ExecutorConfig.choose_slots`.
+
+    Raises:
+        UsageError: there are more devices than jobs.
+    """
+    slots = config.choose_slots(devices, history)
+    torch.set_num_threads(slots[0].threads)
+    return slots
+
+
+def make_executor(
+    config: ExecutorConfig,
     spec: SweepSpec,
     runs: Sequence[Run],
     fingerprint: str,
@@ -36,19 +49,20 @@ def make_executor_setup(
     slots: Sequence[Slot],
     history: SweepState,
     log: Callable[[str, int], None],
-    *,
-    lockstep: bool,
-) -> ExecutorSetup:
-    """Return the facts about a sweep that its executor is made for.
+) -> ExecutorFactory:
+    """Return the executor of a sweep.
 
     Args:
         fingerprint: of the data set.
         log: takes a line for the user and its level.
+
+    Raises:
+        CnnSweepError: it cannot train here.
     """
-    return ExecutorSetup(
+    setup = ExecutorSetup(
         task,
         tuple(slots),
-        lockstep=lockstep,
+        lockstep=keeps_lockstep(spec),
         info=lambda text: log(text, INFO),
         warning=lambda text: log(text, WARNING),
         device=spec.device,
@@ -57,6 +71,7 @@ def make_executor_setup(
         fingerprint=fingerprint,
         slots_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
     )
+    return ExecutorFactory(config, setup)
 
 
 def describe_slots(slots: Sequence[Slot]) -> str:
@@ -75,7 +90,7 @@ class ExecutorFactory:
 
     Attributes:
         executor: the present one.
-        description: the workers in words, if this machine did not choose them.
+        description: the workers in words.
     """
 
     def __init__(self, config: ExecutorConfig, setup: ExecutorSetup) -> None:
@@ -83,7 +98,7 @@ class ExecutorFactory:
         self._setup = setup
         self._may_scale_out = True
         self.executor: Executor = config.make(setup)
-        self.description: str | None = getattr(self.executor, "description", None)
+        self.description: str = getattr(self.executor, "description", None) or describe_slots(setup.slots)
 
     def maybe_scale_out(self, jobs: Sequence[Job], foresee: Callable[[RunGroup, float], Job]) -> bool:
         """Return True if a larger executor, which trains these jobs faster, has taken over; asked once only.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
@@ -16,6 +16,10 @@ from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, Ru
 class CallbackList(Callback):
     """Passes every event on: to the writer, then to the trackers, then to the others in their order.
 
+    Args:
+        callbacks: the display, the user's own and the failure limit; trackers among them come with the others of their
+            kind.
+
     Attributes:
         error: the first error that a callback of the user's raised; the sweep has to stop.
     """
@@ -24,20 +28,37 @@ class CallbackList(Callback):
         self.error: Exception | None = None
         self._writer: SweepWriter | None = None
         self._trackers: list[Callback] = []
-        self._others = list(callbacks)
+        self._own_trackers = [one for one in callbacks if isinstance(one, Tracker)]
+        self._others = [one for one in callbacks if not isinstance(one, Tracker)]
 
     def add_first(self, writer: SweepWriter, trackers: Sequence[Tracker], followed: TrackerContext) -> None:
         """Add the writer and the trackers before the others, and set the trackers up.
 
         Args:
+            trackers: those of the sweep file; the user's own come after them.
             followed: the sweep as the trackers see it.
         """
-        self._writer, self._trackers = writer, list(trackers)
+        self._writer, self._trackers = writer, [*trackers, *self._own_trackers]
         self._each(self._trackers, "setup", followed)
+
+    def rewind(self, resumed: Iterable[tuple[Run, EpochRecord | None]]) -> None:
+        """Pass on the last epochs of runs that a crash has left beyond their checkpoints."""
+        for run, last in resumed:
+            self.on_rewind(run, last)
+
+    def log_each(self, lines: Iterable[str]) -> None:
+        """Log some lines."""
+        for line in lines:
+            self.on_log(line)
 
     def stop_writing(self) -> None:
         """Take out the writer: its folder can no longer be written."""
         self._writer = None
+
+    def raise_error(self) -> None:
+        """Raise the error of the user's callback that stopped the sweep, if one did."""
+        if self.error is not None:
+            raise self.error
 
     def close(self) -> None:
         """Close the trackers. It may be called more than once."""

@@ -150,6 +150,12 @@ class TrainingEvents:
             self.on_run_end(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
         self._waiting.clear()
 
+    def end(self, *, is_complete: bool) -> None:
+        """Mark active runs as interrupted, and handle the end of the command."""
+        with self.stop.deferred():
+            self.interrupt()
+            self.callbacks.on_sweep_end("finished" if is_complete else "interrupted")
+
     @contextmanager
     def work_may_fail(self) -> Iterator[None]:
         """If the folder becomes unwritable or no worker is left, mark active runs as interrupted."""
