@@ -20,7 +20,7 @@ from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.evaluation.after_sweep import evaluate_best_run
 from cnnsweep.evaluation.model_card import make_model_card
-from cnnsweep.executors.factory import executor_config, make_executor, take_slots
+from cnnsweep.executors.factory import executor_config, open_executor, take_slots
 from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.metrics.objective import chance_of
 from cnnsweep.storage.paths import SweepPaths
@@ -29,14 +29,13 @@ from cnnsweep.storage.sweep_folder import SweepFolder
 from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.process_settings import training_process
 from cnnsweep.tuner.callbacks import CallbackList
-from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureLimit
+from cnnsweep.tuner.failure_limit import MOST_ALIKE
 from cnnsweep.tuner.group_cache import Fuse
 from cnnsweep.tuner.grouping import AUTO
 from cnnsweep.tuner.loop import Tuner
 from cnnsweep.tuner.make_trackers import make_trackers
-from cnnsweep.tuner.pruning import PrunerDriver
 from cnnsweep.tuner.sampling import TrialSource
-from cnnsweep.tuner.stop_signal import StopRequest, stop_on_signals
+from cnnsweep.tuner.stop_signal import stop_on_signals
 from cnnsweep.tuner.sweep_event import sweep_facts
 from cnnsweep.tuner.training_events import TrainingEvents
 from cnnsweep.tuner.trials import TrialQueue
@@ -102,13 +101,12 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         Exception: the error of a user's callback, after the sweep has stopped because of it.
     """
     named, source = expand_runs(spec, options.max_runs), TrialSource(spec)
-    executor = executor_config(options.executor_options)
-    devices = executor.devices(spec.device)
-    failures = FailureLimit(options.max_failures)
-    events = CallbackList([*callbacks, failures])
+    config = executor_config(options.executor_options)
+    devices = config.devices(spec.device)
+    events = CallbackList(callbacks, options.max_failures)
     with SweepFolder.open(options.folder) as folder, stop_on_signals(events.on_log) as stop, training_process():
         state = folder.read_state()
-        slots = take_slots(executor, devices, state)
+        slots = take_slots(config, devices, state)
         trials = TrialQueue(spec, named, source, state, retry_failed=options.retry_failed)
         dataset = _load_dataset(spec, options, events)
         facts = sweep_facts(spec, trials.runs, dataset, slots, options.overrides)
@@ -119,23 +117,21 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         trackers, context = make_trackers(spec, dataset, data, folder.paths, state, facts)
         model_card = partial(make_model_card, spec, dataset, data)
         with (
-            closing(
-                make_executor(executor, spec, trials.runs, dataset.fingerprint, data, slots, state, events.on_log)
-            ) as executors,
+            open_executor(config, spec, trials.runs, dataset, data, slots, state, events.on_log) as executors,
             folder.open_writer(state, model_card, events.on_log, stop.deferred) as writer,
             closing(events),
         ):
             writer.begin_sweep(facts, [(run, trials.parameters[run.id]) for run in trials.runs])
             events.add_first(writer, trackers, context)
             events.rewind(writer.settle(trials.runs))
-            training = TrainingEvents(writer, events, stop, PrunerDriver(spec.early_stop, state), failures)
+            training = TrainingEvents(writer, events, stop, spec.early_stop)
             events.on_sweep_start(_overview(spec, folder.paths, executors.description, trials, state))
             tuner = Tuner(trials, data, executors, training, fuse=options.fuse)
             tuner.run()
             if tuner.is_complete:
                 evaluate_best_run(folder.paths, trials.runs, dataset, data, writer.writing, events.on_log)
     events.raise_error()
-    return _result(folder.paths, trials, state, stop, failures)
+    return _result(folder.paths, trials, training)
 
 
 def _load_dataset(spec: SweepSpec, options: SweepOptions, events: Callback) -> Dataset:
@@ -167,10 +163,9 @@ def _overview(spec: SweepSpec, paths: SweepPaths, device: str, trials: TrialQueu
     )
 
 
-def _result(
-    paths: SweepPaths, trials: TrialQueue, state: SweepState, stop: StopRequest, failures: FailureLimit
-) -> SweepResult:
-    statuses = {run.name: state.runs[run.id].status for run in trials.runs}
+def _result(paths: SweepPaths, trials: TrialQueue, training: TrainingEvents) -> SweepResult:
+    known, stop, failures = training.writer.history.runs, training.stop, training.callbacks.failures
+    statuses = {run.name: known[run.id].status for run in trials.runs}
     if trials.is_complete:
         return SweepResult(paths, statuses, None)
     if stop.is_made or failures.reason is None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 import torch
 
 from cnnsweep.callbacks import INFO, WARNING
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import code_names
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.executors.base import EXECUTORS, Executor, ExecutorConfig, ExecutorSetup
 from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.planning.scheduling import Job, Slot
@@ -40,20 +42,20 @@ def take_slots(config: ExecutorConfig, devices: Sequence[torch.device], history:
     return slots
 
 
-def make_executor(
+@contextmanager
+def open_executor(
     config: ExecutorConfig,
     spec: SweepSpec,
     runs: Sequence[Run],
-    fingerprint: str,
+    dataset: Dataset,
     task: DataModule,
     slots: Sequence[Slot],
     history: SweepState,
     log: Callable[[str, int], None],
-) -> ExecutorFactory:
-    """Return the executor of a sweep.
+) -> Iterator[ExecutorFactory]:
+    """Make the executor of a sweep; its workers end when the context is left.
 
     Args:
-        fingerprint: of the data set.
         log: takes a line for the user and its level.
 
     Raises:
@@ -68,10 +70,11 @@ def make_executor(
         device=spec.device,
         code=(*code_names(spec, runs), *(metric.name for metric in spec.metrics)),
         dataset=spec.dataset_choice,
-        fingerprint=fingerprint,
+        fingerprint=dataset.fingerprint,
         slots_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
     )
-    return ExecutorFactory(config, setup)
+    with closing(ExecutorFactory(config, setup)) as executors:
+        yield executors
 
 
 def describe_slots(slots: Sequence[Slot]) -> str:

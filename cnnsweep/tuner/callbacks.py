@@ -10,6 +10,7 @@ from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
 from cnnsweep.errors import FolderError
 from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.trackers.base import Tracker, TrackerContext
+from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureLimit
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 
 
@@ -17,19 +18,20 @@ class CallbackList(Callback):
     """Passes every event on: to the writer, then to the trackers, then to the others in their order.
 
     Args:
-        callbacks: the display, the user's own and the failure limit; trackers among them come with the others of their
-            kind.
+        callbacks: the display and the user's own; trackers among them come with the others of their kind.
 
     Attributes:
+        failures: the last callback; it counts failures with the same cause.
         error: the first error that a callback of the user's raised; the sweep has to stop.
     """
 
-    def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
+    def __init__(self, callbacks: Sequence[Callback] = (), max_failures: int = MOST_ALIKE) -> None:
+        self.failures = FailureLimit(max_failures)
         self.error: Exception | None = None
         self._writer: SweepWriter | None = None
         self._trackers: list[Callback] = []
         self._own_trackers = [one for one in callbacks if isinstance(one, Tracker)]
-        self._others = [one for one in callbacks if not isinstance(one, Tracker)]
+        self._others = [*(one for one in callbacks if not isinstance(one, Tracker)), self.failures]
 
     def add_first(self, writer: SweepWriter, trackers: Sequence[Tracker], followed: TrackerContext) -> None:
         """Add the writer and the trackers before the others, and set the trackers up.
