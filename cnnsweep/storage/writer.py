@@ -29,8 +29,8 @@ from cnnsweep.storage.journal import VERSION, Journal
 from cnnsweep.storage.lock import Hold
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.rows import event_from_decision, event_from_record
-from cnnsweep.storage.state import SweepState, event_from_run
+from cnnsweep.storage.rows import event_from_decision, event_from_record, event_from_run
+from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.trial_files import RunFiles
 from cnnsweep.types import EpochRecord, EpochReport, PruneDecision, Run, RunGroup, RunOutcome, RunStatus, end_words
 

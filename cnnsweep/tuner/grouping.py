@@ -20,7 +20,8 @@ from cnnsweep.planning.cost import group_seconds
 from cnnsweep.planning.scheduling import Job
 from cnnsweep.planning.split_jobs import cut
 from cnnsweep.planning.stage import TO_THE_ENDS, Stage, without_mark
-from cnnsweep.storage.state import RememberedWay, SweepState
+from cnnsweep.storage.remembered import RememberedWay
+from cnnsweep.storage.state import SweepState
 from cnnsweep.training.autotune import ALONE, TOO_SHORT, FusionPlan, TuningResult, autotune, seconds_together
 from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.memory_estimate import runs_that_fit

@@ -25,7 +25,9 @@ from cnnsweep.samplers.random import Random
 from cnnsweep.samplers.space import Dimension as SearchDimension
 from cnnsweep.samplers.space import SearchSpace
 from cnnsweep.storage.atomic_files import to_json
-from cnnsweep.storage.state import RunState, SuggestedRound, SweepState
+from cnnsweep.storage.remembered import SuggestedRound
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.tuner.pruning import average_curve
 from cnnsweep.types import Choice, ModelChoice, Run, RunStatus
 
