@@ -13,8 +13,9 @@ from cnnsweep.metrics.objective import Objective
 from cnnsweep.pruners.halving import Halving
 from cnnsweep.pruners.median import Median
 from cnnsweep.pruners.threshold import Threshold
-from cnnsweep.storage.rows import event_from_decision, event_from_record
-from cnnsweep.storage.state import RunState, SweepState, event_from_run
+from cnnsweep.storage.rows import event_from_decision, event_from_record, event_from_run
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.tuner.pruning import PrunerDriver, average_curve
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cnnsweep.read_limited import open_regular
 from cnnsweep.storage.journal import damaged_line, decode_event, lines_of, unreadable
+from cnnsweep.storage.read_limited import open_regular
 
 _LOOKS = 4  # at a line that is followed by others and still not whole: a shared disk may show what is new out of order
 

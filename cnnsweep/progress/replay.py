@@ -13,8 +13,9 @@ from cnnsweep.callbacks import SweepOverview, UnderWay
 from cnnsweep.metrics.objective import chance_of
 from cnnsweep.progress.base import Display
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.rows import record_from_event
-from cnnsweep.storage.state import RunState, SweepState, outcome_from_event
+from cnnsweep.storage.rows import outcome_from_event, record_from_event
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.types import CONSTANT, EpochRecord, Hyperparameters, ModelChoice, Run, RunOutcome, RunStatus
 
 CUT_OFF = "the process that trained it is gone"
@@ -152,8 +153,8 @@ class JournalReplay:
             history={run.id: tuple(run.records) for run in known if run.records},
             outcomes=outcomes,
             runs_to_come=runs_to_come(history),
-            under_way=UnderWay(history.command_elapsed, self._session_records(known), source),
-            elapsed_before=history.elapsed_before,
+            under_way=UnderWay(history.time.of_command, self._session_records(known), source),
+            elapsed_before=history.time.before,
             elapsed=lambda: history.elapsed,
             chance=chance_of(sweep),
         )

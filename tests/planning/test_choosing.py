@@ -13,7 +13,8 @@ from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.errors import FusionError
-from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.training.autotune import ALONE, TOO_SHORT, FusionPlan, TuningResult
 from cnnsweep.training.data_module import DataModule, FoldData
 from cnnsweep.tuner import grouping
