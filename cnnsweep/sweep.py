@@ -24,10 +24,10 @@ from cnnsweep.evaluation.after_sweep import evaluate_best_run
 from cnnsweep.evaluation.model_card import make_model_card
 from cnnsweep.executors.factory import ExecutorFactory, describe_slots, executor_config, make_executor_setup
 from cnnsweep.executors.options import ExecutorOptions
-from cnnsweep.metrics.objective import chance_of
 from cnnsweep.planning.disk_space import refuse_full_disk
 from cnnsweep.storage.compatibility import refuse_other_sweep, what_changed
 from cnnsweep.storage.lock import locked
+from cnnsweep.storage.overview import make_overview
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.storage.writer import SweepWriter
@@ -211,18 +211,11 @@ def _log_notes(expansion: Expansion, state: SweepState, notes: Sequence[str | No
 
 
 def _overview(spec: SweepSpec, paths: SweepPaths, device: str, trials: TrialQueue, state: SweepState) -> SweepOverview:
-    known = state.runs.values()  # all in the folder: a sampler may suggest again what an earlier one had
-    return SweepOverview(
-        name=spec.name,
+    return make_overview(
+        state,
         folder=str(paths.folder),
         device=device,
-        columns=tuple(columns_that_vary(spec) or columns(spec)),
-        runs=tuple(trials.runs),
-        objective=spec.objective,
-        history={run.id: tuple(run.records) for run in known if run.records},
-        outcomes={run.id: run.outcome for run in known if run.outcome is not None},
+        columns=columns_that_vary(spec) or columns(spec),
+        runs=trials.runs,
         runs_to_come=trials.to_come,
-        elapsed_before=state.elapsed,
-        elapsed=lambda: state.elapsed,
-        chance=None if state.sweep is None else chance_of(state.sweep),
     )

@@ -26,6 +26,7 @@ class RunState:
         checkpoints: the SHA-256 of each last checkpoint, with its epoch.
         best_weights: by epoch that was the best as it ended, the digest of its weights.
         groups: in which it was to train, each with how many epochs it had then.
+        epochs_before: epochs of earlier commands.
     """
 
     id: str
@@ -40,6 +41,7 @@ class RunState:
     best_weights: dict[int, str] = field(default_factory=dict)
     outcome: RunOutcome | None = None
     groups: list[tuple[int, RememberedGroup]] = field(default_factory=list)
+    epochs_before: int = 0
 
     @property
     def status(self) -> RunStatus:
@@ -62,6 +64,7 @@ class RunState:
         self.records = [r for r in self.records if r.epoch <= epoch]
         self.checkpoints = {sha: e for sha, e in self.checkpoints.items() if e <= epoch}
         self.best_weights = {e: sha for e, sha in self.best_weights.items() if e <= epoch}
+        self.epochs_before = min(self.epochs_before, epoch)
         self.outcome = None
 
 
@@ -132,6 +135,7 @@ class SweepState:
         tests: the `tested` events, one for each look at the test set.
         cleaned: runs whose best weights a person had removed.
         former: runs that the present sweep file no longer has, nor its search has asked for.
+        planned: runs that the present command has put into groups.
         elapsed_before: seconds that earlier commands trained; see `elapsed`.
     """
 
@@ -147,6 +151,7 @@ class SweepState:
     tests: list[Mapping[str, Any]] = field(default_factory=list)
     cleaned: set[str] = field(default_factory=set)
     former: set[str] = field(default_factory=set)
+    planned: set[str] = field(default_factory=set)
     elapsed_before: float = 0.0
     began: str | None = None  # when the present command chose what trains first
     ended: str | None = None  # when it wrote its last word, or so far the last
@@ -233,6 +238,9 @@ class SweepState:
             self.former = set(event.get("former", ()))  # earlier journals do not say
             self.started = self.started or event["time"]
             self.status = "running"
+            self.planned = set()
+            for run in self.runs.values():
+                run.epochs_before = len(run.records)
         elif kind == "run":
             known = self.runs.get(event["run"])
             if known is None:
@@ -294,7 +302,8 @@ class SweepState:
             self.has_left, self.measured = False, None
         elif kind == "planned" and self.began is None:
             self.began = time
-        if self.began is not None and not self.has_left and kind not in ("tested", "cleaned"):
+        has_news = kind == "left" or (self.began is not None and kind not in ("tested", "cleaned"))
+        if has_news and not self.has_left:
             self.ended, self.has_left = time, kind == "left"
 
     def _remember(self, event: Mapping[str, Any]) -> None:
@@ -316,6 +325,7 @@ class SweepState:
             for run_id in one.runs & self.runs.keys() - group.get("companions", {}).keys():
                 self.runs[run_id].remember(one)
         planned = {run for group in new for run in group.runs}
+        self.planned |= planned
         is_kept = [not group.runs & planned for group in self.groups]
         turn = is_kept.index(False) if False in is_kept else len(is_kept)
         kept = [group for group, stays in zip(self.groups, is_kept, strict=True) if stays]
