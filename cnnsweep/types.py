@@ -154,14 +154,15 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One trial of the hyperparameters.
+    """One training of one model with one configuration of hyperparameters.
 
     Attributes:
         id: 16 hex digits, the hash of everything that determines the result; never of position or path.
         name: a folder name, unique in the sweep, made of the axes' values and the id.
-        params: what tables show, one entry a key of the file's `params`, in the file's order, as plain JSON values.
-        configuration: 16 hex digits, like `id`, but without seed and fold: runs that are equal in it are replicates.
-        fold: which of the folds is held out, from 0; None without k-fold.
+        params: hyperparameters as in tables, one entry per key of the file's `params`, in the file's order, as plain
+            JSON values.
+        trial_id: 16 hex digits, like `id`, but without seed and fold: runs with equal values are replicates.
+        fold: the fold that is held out, from 0; None without k-fold.
     """
 
     id: str
