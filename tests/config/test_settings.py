@@ -186,7 +186,7 @@ def test_included_arguments_of_models_are_one_value_each() -> None:
 
 def test_runs_of_a_search_are_those_of_include_until_it_asks() -> None:
     spec = spec_of("search: {method: random, runs: 7}\nparams: {lr: {uniform: [1, 2]}}\ninclude: [{lr: 3}]\nseeds: 2\n")
-    assert (count_runs(spec).params, count_runs(spec).included, count_runs(spec).runs) == (7, 1, 16)
+    assert (count_runs(spec).trials, count_runs(spec).included, count_runs(spec).runs) == (7, 1, 16)
     assert [run.hyperparameters.lr for run in expand_runs(spec).runs] == [3, 3]
 
 

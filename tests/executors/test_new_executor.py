@@ -30,13 +30,13 @@ class Backwards(ExecutorConfig):
 
 
 class BackwardsExecutor:
-    places = 1
+    slots = 1
 
     def __init__(self, setup, calls):
         from cnnsweep.executors.inline import InProcessExecutor
 
         self._inner, self._calls = InProcessExecutor(setup.task), calls
-        self._write("made", setup.places[0].device, *setup.code)
+        self._write("made", setup.slots[0].device, *setup.code)
 
     def call(self, function, *arguments):
         return self._inner.call(function, *arguments)

@@ -71,7 +71,7 @@ class Journal:
         planned = choose_groups(runs, self.history, self._task, self._fuse, self.notes.append, lockstep=self._lockstep)
         under = conditions(self._task, self._fuse, lockstep=self._lockstep)
         event = {"event": "planned", "time": "now", **event_from_groups(planned, under)}
-        self.history.apply(json.jobs(json.dumps(event)))
+        self.history.apply(json.loads(json.dumps(event)))
         return [[" ".join(run.id for (run,) in program) for program in one.group.programs] for one in planned]
 
 

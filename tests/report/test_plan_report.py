@@ -40,13 +40,13 @@ def forecast(places=1, seconds=60.0, **changes) -> Forecast:
         "groups": groups,
         "measured_disk_bytes": 5_000_000,
         "epochs_done": {},
-        "in_step": False,
-        "places": tuple(Slot("cpu", 1) for _ in range(places)),
+        "lockstep": False,
+        "slots": tuple(Slot("cpu", 1) for _ in range(places)),
     }
     plan = Forecast(**{**values, **changes})
     if places == 1:
         return plan
-    return Forecast(**{**values, **changes}, schedule=simulate(plan.loads, plan.places, Conditions({})))
+    return Forecast(**{**values, **changes}, schedule=simulate(plan.jobs, plan.slots, Conditions({})))
 
 
 def printed(render, *arguments, width=100) -> list[str]:
