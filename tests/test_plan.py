@@ -11,8 +11,8 @@ from small_sweeps import SMALL, sweep
 from cnnsweep.cli import main
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.executors.options import ExecutorOptions
+from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.tuner.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
-from cnnsweep.tuner.grouping import keeps_lockstep
 
 
 def options(folder, fuse="auto", **changes):

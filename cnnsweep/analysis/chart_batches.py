@@ -13,8 +13,8 @@ from cnnsweep.analysis.trials import Trial, best_of, trial_words
 from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, metric_text
-from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.read_limited import MOST_BYTES, read_bounded
 
 _EXPECTED = "expected rows epoch,step,loss"
 MOST_TRIALS = 5

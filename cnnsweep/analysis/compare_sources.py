@@ -14,9 +14,9 @@ from cnnsweep.analysis.json_reader import parse_json
 from cnnsweep.analysis.results import Results, load_results
 from cnnsweep.errors import ResultsError, SpecError, UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.journal import read_journal
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.read_limited import read_bounded
 
 _DEFAULT = re.compile(r"^  # (\w+): (.*) \(default\)$", re.MULTILINE)  # as the frozen sweep file has them
 _PACKAGES = ("cnnsweep", "torch", "torchvision", "numpy")  # packages that can change a metric

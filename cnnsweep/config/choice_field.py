@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, quoted, unknown_name
 from cnnsweep.plugins import module_file
-from cnnsweep.read_limited import read_bounded
+from cnnsweep.storage.read_limited import read_bounded
 
 # Built when first used: each variant once, as a part of the whole, instead of once for itself as well.
 CLOSED = ConfigDict(frozen=True, extra="forbid", defer_build=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.plugins import module_file
-from cnnsweep.read_limited import read_bounded
+from cnnsweep.storage.read_limited import read_bounded
 
 _LONGEST_CODE = 10 << 20  # bytes of a Python file
 _DEEPEST = 20  # classes that derive from each other

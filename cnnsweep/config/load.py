@@ -38,8 +38,8 @@ from cnnsweep.field_types import found
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import default_mode
 from cnnsweep.plugins import is_reference
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.samplers.space import Interval
+from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.types import DatasetChoice, ModelChoice
 
 __all__ = ["dump_spec", "load_sweep", "parse_sweep"]

@@ -23,8 +23,8 @@ from cnnsweep.config.choice_field import CUSTOM_CODE, may_import, resolve_code
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.plugins import is_reference
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.registry import Component, Origin, Registry
+from cnnsweep.storage.read_limited import read_bounded
 
 MISTAKES = "component"  # the type of pydantic's error
 _LONGEST_CODE = 10 << 20  # bytes of a Python file

@@ -25,7 +25,7 @@ from cnnsweep.metrics.names import (
     without_prefix,
 )
 from cnnsweep.plugins import is_reference, module_file
-from cnnsweep.read_limited import read_bounded
+from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.types import Choice
 
 _LIST = "a list of metrics such as [top_k, mine.py:Recall], each a name, path.py:Name, or a mapping with name"

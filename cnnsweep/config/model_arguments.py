@@ -18,7 +18,7 @@ from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.field_types import nearest_name
 from cnnsweep.models.base import MODELS
 from cnnsweep.plugins import is_reference, module_file
-from cnnsweep.read_limited import read_bounded
+from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.types import ModelChoice
 
 _NO_CALLABLES = "norm_layer"  # YAML has no functions, but `null` is one's default

@@ -1,6 +1,6 @@
 """Memory limit for images."""
 
-from cnnsweep.free_memory import free_memory_bytes, gigabytes
+from cnnsweep.storage.free_memory import free_memory_bytes, gigabytes
 
 __all__ = ["free_memory_bytes", "gigabytes", "image_memory_bytes"]
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from cnnsweep.datasets.base import DatasetConfig, DatasetInfo, Loading
 from cnnsweep.errors import DataError
 from cnnsweep.field_types import OneOfNumbers, Whole
-from cnnsweep.free_memory import gigabytes
+from cnnsweep.storage.free_memory import gigabytes
 
 if TYPE_CHECKING:
     from cnnsweep.datasets.dataset import Dataset

@@ -118,7 +118,7 @@ class ExecutorSetup:
         info: takes a line with a detail.
         warning: takes a line for the user.
         device: as in the sweep file.
-        code: names of models and data sets; workers need the code of those that are references.
+        code: references, such as `file.py:Name`, to the user's models and components, which workers import.
         dataset: the data set, for workers that read it themselves; None if it is not needed.
         fingerprint: of the data set.
         slots_before: the number of slots of the previous command; None for the first.

@@ -10,9 +10,9 @@ from cnnsweep.analysis.results import Results
 from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.report.key_values import quoted
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.read_limited import read_bounded
 
 MOST_FACTS = 200
 MOST_SPEC_BYTES = 1 << 20

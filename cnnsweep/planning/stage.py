@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from cnnsweep.config.schema import SweepSpec
+from cnnsweep.config.trials import columns_that_vary
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -34,6 +37,15 @@ class Stage:
 
 TO_THE_ENDS = Stage()
 _RUNG, _NUMBER = "rung", "leg"
+
+
+def keeps_lockstep(spec: SweepSpec) -> bool:
+    """Return True if trials are compared after every epoch over several runs of each, which then train epoch by epoch.
+
+    At rungs they wait for each other anyway.
+    """
+    decides_every_epoch = spec.early_stop is not None and not spec.early_stop.has_rungs
+    return decides_every_epoch and bool({"seed", "fold"} & set(columns_that_vary(spec)))
 
 
 def without_mark(conditions: Mapping[str, Any]) -> dict[str, Any]:

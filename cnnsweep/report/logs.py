@@ -12,9 +12,10 @@ from typing import Any
 from cnnsweep.analysis.find_results import find_named
 from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.read_limited import MOST_BYTES, open_regular
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunState, SweepState, read_state
+from cnnsweep.storage.read_limited import MOST_BYTES, open_regular
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.types import RunStatus, end_words
 
 LOOK_EVERY_S = 0.5

@@ -14,7 +14,8 @@ from cnnsweep.formatting.csv_text import without_formula
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.storage.atomic_files import replace_file, to_json
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.types import EpochRecord, RunStatus
 
 VERSION = 1

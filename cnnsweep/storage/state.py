@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,108 +12,11 @@ from cnnsweep.metrics.names import recorded_names
 from cnnsweep.metrics.objective import BEST, Objective
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import VERSION, read_journal
-from cnnsweep.storage.rows import decision_from_event, record_from_event
-from cnnsweep.types import EpochRecord, FailureKind, PruneDecision, Run, RunOutcome, RunStatus
-
-
-@dataclass(slots=True)
-class RunState:
-    """One run so far; see `Run` for most of its fields.
-
-    Attributes:
-        epochs: how many it is to train; None where a journal of an earlier version does not say.
-        checkpoints: the SHA-256 of each last checkpoint, with its epoch.
-        best_weights: by epoch that was the best as it ended, the digest of its weights.
-        groups: in which it was to train, each with how many epochs it had then.
-    """
-
-    id: str
-    name: str
-    params: Mapping[str, Any]
-    parameters: int
-    trial_id: str
-    fold: int | None = None
-    epochs: int | None = None
-    records: list[EpochRecord] = field(default_factory=list)
-    checkpoints: dict[str, int] = field(default_factory=dict)
-    best_weights: dict[int, str] = field(default_factory=dict)
-    outcome: RunOutcome | None = None
-    groups: list[tuple[int, RememberedGroup]] = field(default_factory=list)
-
-    @property
-    def status(self) -> RunStatus:
-        if self.outcome is not None:
-            return self.outcome.status
-        return RunStatus.RUNNING if self.records else RunStatus.WAITING
-
-    def remember(self, group: RememberedGroup) -> None:
-        """Note in which group the next epochs are to be trained, in place of what was to be there before."""
-        done = len(self.records)
-        self.groups = [*(one for one in self.groups if one[0] < done), (done, group)]
-
-    @property
-    def group_to_repeat(self) -> RememberedGroup | None:
-        """The group in which the next epoch was trained, or was to be."""
-        return next((group for done, group in reversed(self.groups) if done <= len(self.records)), None)
-
-    def forget_after(self, epoch: int) -> None:
-        """Drop what came after an epoch, and how the run ended."""
-        self.records = [r for r in self.records if r.epoch <= epoch]
-        self.checkpoints = {sha: e for sha, e in self.checkpoints.items() if e <= epoch}
-        self.best_weights = {e: sha for e, sha in self.best_weights.items() if e <= epoch}
-        self.outcome = None
-
-
-@dataclass(frozen=True, slots=True)
-class RememberedGroup:
-    """Runs that were to train together, by id, as `RunGroup` has them, and under what that was chosen."""
-
-    programs: tuple[tuple[tuple[str, ...], ...], ...]
-    is_threaded: bool
-    why: str
-    step_s: float | None
-    conditions: Mapping[str, Any]
-
-    @property
-    def runs(self) -> set[str]:
-        return {run for program in self.programs for ids in program for run in ids}
-
-
-@dataclass(frozen=True, slots=True)
-class RememberedWay:
-    """Measurements of runs of one family, see `planning.batching.family`, and their conditions.
-
-    Attributes:
-        size, threads, why, alone_s, step_s: see `training.calibration`: the way that was chosen, and what it takes.
-        of: how many trajectories it was chosen for.
-        most: how many of them memory had room for.
-    """
-
-    size: int
-    threads: int
-    of: int
-    most: int
-    why: str
-    alone_s: float | None
-    step_s: float | None
-    conditions: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SuggestedRound:
-    """Trials that a search chose at once.
-
-    Attributes:
-        space: a hash of the space and the search; picks mean something in that space only.
-        drawn: how many picks the search had drawn by then, in all rounds, those that were refused included.
-        picks: by dimension, see `search.base.Suggestion`.
-        configurations: the trials' ids, one for each of `picks`.
-    """
-
-    space: str
-    drawn: int
-    picks: tuple[Mapping[str, float | int], ...]
-    trial_ids: tuple[str, ...]
+from cnnsweep.storage.remembered import RememberedGroup, RememberedWay, SuggestedRound
+from cnnsweep.storage.rows import decision_from_event, outcome_from_event, record_from_event
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.training_time import TrainingTime
+from cnnsweep.types import PruneDecision, RunStatus
 
 
 @dataclass(slots=True)
@@ -132,7 +34,8 @@ class SweepState:
         tests: the `tested` events, one for each look at the test set.
         cleaned: runs whose best weights a person had removed.
         former: runs that the present sweep file no longer has, nor its search has asked for.
-        elapsed_before: seconds that earlier commands trained; see `elapsed`.
+        time: the time that training took.
+        planned: runs that the present command has put into groups.
     """
 
     sweep: Mapping[str, Any] | None = None
@@ -147,11 +50,8 @@ class SweepState:
     tests: list[Mapping[str, Any]] = field(default_factory=list)
     cleaned: set[str] = field(default_factory=set)
     former: set[str] = field(default_factory=set)
-    elapsed_before: float = 0.0
-    began: str | None = None  # when the present command chose what trains first
-    ended: str | None = None  # when it wrote its last word, or so far the last
-    has_left: bool = False
-    measured: float | None = None  # seconds that the present command trained, by a clock that nobody sets
+    time: TrainingTime = field(default_factory=TrainingTime)
+    planned: set[str] = field(default_factory=set)
     started: str | None = None
     updated: str | None = None
     status: str = "running"
@@ -167,30 +67,9 @@ class SweepState:
         return recorded_names(one["name"] for one in (self.sweep or {}).get("metrics", ()))
 
     @property
-    def command_elapsed(self) -> float:
-        """For how many seconds the present command has trained, measuring and recording included.
-
-        From its choice of what trains together to its end, which says it; until then by the times of its events.
-        Loading data is no part of it, nor is what is tested or cleaned later.
-        """
-        if self.measured is not None:
-            return max(self.measured, 0.0)
-        if self.began is None or self.ended is None:
-            return 0.0
-        try:
-            passed = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.began)
-        except (ValueError, TypeError):  # no cnnsweep wrote such times
-            return 0.0
-        return max(passed.total_seconds(), 0.0)
-
-    @property
     def elapsed(self) -> float:
-        """For how many seconds all commands together have trained: what passed on a clock.
-
-        The runs' own durations sum up to something else: those that train side by side share each second where they are
-        one program, and count it each where they have workers of their own.
-        """
-        return self.elapsed_before + self.command_elapsed
+        """Seconds that all commands have trained, see `TrainingTime`."""
+        return self.time.elapsed
 
     def planned_epochs(self, run: RunState) -> int | None:
         """Return how many epochs a run is to train, None where nothing says it.
@@ -227,12 +106,15 @@ class SweepState:
         check_event(event)
         kind = event["event"]
         self.updated = event["time"]
-        self._note_time(kind, event["time"])
+        self.time.apply(event)
         if kind == "sweep":
             self.sweep = event
             self.former = set(event.get("former", ()))  # earlier journals do not say
             self.started = self.started or event["time"]
             self.status = "running"
+            self.planned = set()
+            for run in self.runs.values():
+                run.epochs_before = len(run.records)
         elif kind == "run":
             known = self.runs.get(event["run"])
             if known is None:
@@ -286,16 +168,6 @@ class SweepState:
             self.cleaned.update(event["runs"])
         elif kind == "left":
             self.status = event["status"]
-            self.measured = event.get("elapsed")  # earlier journals do not say
-
-    def _note_time(self, kind: str, time: str) -> None:
-        if kind == "sweep":
-            self.elapsed_before, self.began, self.ended = self.elapsed, None, None
-            self.has_left, self.measured = False, None
-        elif kind == "planned" and self.began is None:
-            self.began = time
-        if self.began is not None and not self.has_left and kind not in ("tested", "cleaned"):
-            self.ended, self.has_left = time, kind == "left"
 
     def _remember(self, event: Mapping[str, Any]) -> None:
         """Take in groups, in place of all that hold one of their runs: parts of a group have its turn."""
@@ -316,6 +188,7 @@ class SweepState:
             for run_id in one.runs & self.runs.keys() - group.get("companions", {}).keys():
                 self.runs[run_id].remember(one)
         planned = {run for group in new for run in group.runs}
+        self.planned |= planned
         is_kept = [not group.runs & planned for group in self.groups]
         turn = is_kept.index(False) if False in is_kept else len(is_kept)
         kept = [group for group, stays in zip(self.groups, is_kept, strict=True) if stays]
@@ -357,22 +230,3 @@ def apply_checked(history: SweepState, event: Mapping[str, Any], path: Path, num
             f"{path}:{number}: is no event of a sweep ({type(error).__name__}: {error}); "
             f"keep what is whole with: cnnsweep doctor {path.parent} --repair"
         ) from error
-
-
-def event_from_run(run: Run, parameters: int) -> dict[str, Any]:
-    """Return the fields of a `run` event."""
-    return {
-        "run": run.id,
-        "name": run.name,
-        "settings": dict(run.params),
-        "parameters": parameters,
-        "configuration": run.trial_id,
-        "fold": run.fold,
-        "epochs": run.hyperparameters.epochs,
-    }
-
-
-def outcome_from_event(event: Mapping[str, Any]) -> RunOutcome:
-    """Return the outcome of an `ended` event; earlier journals do not have a kind."""
-    failure = None if event.get("kind") is None else FailureKind(event["kind"])
-    return RunOutcome(event["run"], RunStatus(event["status"]), event["cause"], failure=failure)

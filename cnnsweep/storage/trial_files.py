@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from cnnsweep.errors import CheckpointError, CheckpointSizeError, FolderError
-from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.atomic_files import (
     append_to,
     make_folder,
@@ -23,7 +22,9 @@ from cnnsweep.storage.atomic_files import (
 from cnnsweep.storage.best_weights import load_best, save_best
 from cnnsweep.storage.checkpoint import LastCheckpoint, load_last
 from cnnsweep.storage.paths import RunPaths
-from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.storage.read_limited import MOST_BYTES, read_bounded
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.verified_weights import why_weights_of_others
 from cnnsweep.types import EpochReport
 

@@ -12,9 +12,9 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from cnnsweep.read_limited import open_regular
 from cnnsweep.storage.atomic_files import OutputFile, remove_file, replace_file_by
 from cnnsweep.storage.paths import RunPaths
+from cnnsweep.storage.read_limited import open_regular
 from cnnsweep.trackers.event_records import read_records, write_record
 from cnnsweep.trackers.tensorboard_hparams import BEST, HPARAMS
 

@@ -53,6 +53,23 @@ class DataModule:
     precision: str
     metrics: tuple[Choice, ...] = ()
 
+    @classmethod
+    def load(cls, spec: SweepSpec, dataset: Dataset, device: torch.device) -> DataModule:
+        """Split the images, and measure mean and deviation of the training images, for each fold its own.
+
+        Raises:
+            UsageError: a metric cannot be used.
+        """
+        for choice in spec.metrics:
+            check_metric(choice, len(dataset.classes))
+        images = dataset.train
+        splits = dataset.split(spec.validation, spec.folds, spec.seed)
+        parts = tuple(
+            FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
+            for training, validation in splits
+        )
+        return cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
+
     def part(self, run: Run) -> FoldData:
         """Return the training and held-out images of a run."""
         if run.fold is not None:
@@ -92,23 +109,6 @@ class DataModule:
 
     def _why_not_a_single_image(self, run: Run) -> str | None:
         return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision)
-
-
-def make_data_module(spec: SweepSpec, dataset: Dataset, device: torch.device) -> DataModule:
-    """Split the images, and measure mean and deviation of the training images, separately for each fold.
-
-    Raises:
-        UsageError: a metric cannot be used.
-    """
-    for choice in spec.metrics:
-        check_metric(choice, len(dataset.classes))
-    images = dataset.train
-    splits = dataset.split(spec.validation, spec.folds, spec.seed)
-    parts = tuple(
-        FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
-        for training, validation in splits
-    )
-    return DataModule(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
 
 
 def foresee_single_images(runs: Sequence[Run], task: DataModule) -> list[str]:

@@ -18,7 +18,7 @@ from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.errors import ModelError
 from cnnsweep.executors.base import TASK, Executor, ExecutorSetup
-from cnnsweep.executors.factory import ExecutorFactory, describe_slots, executor_config
+from cnnsweep.executors.factory import ExecutorFactory, describe_slots, executor_config, take_slots
 from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.executors.pool import PoolExecutor
 from cnnsweep.models.check import count_parameters, notes_on_models
@@ -26,15 +26,16 @@ from cnnsweep.planning.batching import family, runs_of_a_kind, split_evenly, spl
 from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
 from cnnsweep.planning.scheduling import Slot
 from cnnsweep.planning.simulation import Conditions, simulate
+from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.training.autotune import seconds_together
-from cnnsweep.training.data_module import DataModule, foresee_single_images, make_data_module
+from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.training.devices import choose_devices
-from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.training.memory_estimate import run_bytes
+from cnnsweep.training.process_settings import training_process
 from cnnsweep.tuner.group_cache import Fuse, PlannedGroup
-from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_job, keeps_lockstep
+from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_job
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run, RunGroup, Trajectory
 
@@ -79,14 +80,9 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
         CnnSweepError: the sweep, its data, models or devices are not fit for training.
     """
     known = _known_runs(spec, options)
-    keep_freed_memory()
-    threads = torch.get_num_threads()
-    slots = executor_config(options.executor_options).choose_slots(choose_devices(spec.device), known.history)
-    torch.set_num_threads(slots[0].threads)
-    try:
+    with training_process():
+        slots = take_slots(executor_config(options.executor_options), choose_devices(spec.device), known.history)
         return _measure(spec, options, known, slots)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float) -> Forecast:
@@ -139,7 +135,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Se
     data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
     about = dataset.train.image_shape, len(dataset.classes)
     parameters = count_parameters(known.runs, *about)
-    task = make_data_module(spec, dataset, torch.device(slots[0].device))
+    task = DataModule.load(spec, dataset, torch.device(slots[0].device))
     missing = known.missing
     foreseen = foresee_single_images(missing, task)
     lockstep = keeps_lockstep(spec)
@@ -165,7 +161,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Se
         )
         planned = _while_all_train(planned, slots, executor)
     costs = [_cost(one, task, known) for one in planned]
-    tasks = {place: make_data_module(spec, dataset, torch.device(place.device)) for place in set(slots)}
+    tasks = {place: DataModule.load(spec, dataset, torch.device(place.device)) for place in set(slots)}
     conditions = Conditions(_speeds(planned, slots, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
     notes = [*notes_on_models([run.model for run in known.runs], *about), *foreseen]

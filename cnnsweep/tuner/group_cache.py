@@ -12,7 +12,8 @@ import torch
 
 from cnnsweep.planning.batching import family
 from cnnsweep.planning.stage import TO_THE_ENDS, Stage
-from cnnsweep.storage.state import RememberedGroup, RememberedWay, SweepState
+from cnnsweep.storage.remembered import RememberedGroup, RememberedWay
+from cnnsweep.storage.state import SweepState
 from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import Run, RunGroup
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import torch
 
-from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trials import columns_that_vary
 from cnnsweep.errors import CnnSweepError, ExecutionError, FusionError
 from cnnsweep.executors.base import TASK, Executor
 from cnnsweep.executors.inline import InProcessExecutor
@@ -22,7 +20,8 @@ from cnnsweep.planning.cost import group_seconds
 from cnnsweep.planning.scheduling import Job
 from cnnsweep.planning.split_jobs import cut
 from cnnsweep.planning.stage import TO_THE_ENDS, Stage, without_mark
-from cnnsweep.storage.state import RememberedWay, SweepState
+from cnnsweep.storage.remembered import RememberedWay
+from cnnsweep.storage.state import SweepState
 from cnnsweep.training.autotune import ALONE, TOO_SHORT, FusionPlan, TuningResult, autotune, seconds_together
 from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.memory_estimate import runs_that_fit
@@ -106,15 +105,6 @@ def choose_groups(
     # A group whose first runs have ended keeps its turn: what a rule finds depends on who trains before whom.
     turns = [*itertools.accumulate(first_slots[: len(remembered)], max), *first_slots[len(remembered) :]]
     return [one for _, one in sorted(zip(turns, [*remembered, *planned], strict=True), key=lambda pair: pair[0])]
-
-
-def keeps_lockstep(spec: SweepSpec) -> bool:
-    """True for a sweep whose trials are judged after every epoch by what several runs of each have come to.
-
-    At rungs they wait for each other anyway.
-    """
-    decides_every_epoch = spec.early_stop is not None and not spec.early_stop.has_rungs
-    return decides_every_epoch and bool({"seed", "fold"} & set(columns_that_vary(spec)))
 
 
 @dataclass(frozen=True, slots=True)

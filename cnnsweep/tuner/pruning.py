@@ -12,7 +12,8 @@ from statistics import fmean
 from cnnsweep.formatting.distinct import number_texts
 from cnnsweep.metrics.objective import BEST, Objective
 from cnnsweep.pruners.base import Curve, Pruner, prune
-from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.types import EpochRecord, PruneDecision, Run, RunStatus
 
 

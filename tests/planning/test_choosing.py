@@ -13,7 +13,8 @@ from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.errors import FusionError
-from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.training.autotune import ALONE, TOO_SHORT, FusionPlan, TuningResult
 from cnnsweep.training.data_module import DataModule, FoldData
 from cnnsweep.tuner import grouping
@@ -71,7 +72,7 @@ class Journal:
         planned = choose_groups(runs, self.history, self._task, self._fuse, self.notes.append, lockstep=self._lockstep)
         under = conditions(self._task, self._fuse, lockstep=self._lockstep)
         event = {"event": "planned", "time": "now", **event_from_groups(planned, under)}
-        self.history.apply(json.jobs(json.dumps(event)))
+        self.history.apply(json.loads(json.dumps(event)))
         return [[" ".join(run.id for (run,) in program) for program in one.group.programs] for one in planned]
 
 

@@ -7,7 +7,7 @@ import torch
 
 from cnnsweep.errors import UsageError
 from cnnsweep.executors.factory import describe_slots
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.training import devices
 from cnnsweep.training.devices import choose_device, choose_devices
 
@@ -48,6 +48,6 @@ def test_without_a_gpu_auto_is_the_cpu(monkeypatch):
 
 
 def test_places_are_described_in_few_words():
-    assert describe_slots([Place("cpu", 2)] * 3) == "cpu (3 processes of 2 threads)"
-    assert describe_slots([Place("cpu", 4), Place("cuda:0", 1), Place("cuda:1", 1)]) == "cpu, cuda:0, cuda:1"
-    assert describe_slots([Place("cuda:0", 1), Place("cuda:0", 1)]) == "2 × cuda:0"
+    assert describe_slots([Slot("cpu", 2)] * 3) == "cpu (3 processes of 2 threads)"
+    assert describe_slots([Slot("cpu", 4), Slot("cuda:0", 1), Slot("cuda:1", 1)]) == "cpu, cuda:0, cuda:1"
+    assert describe_slots([Slot("cuda:0", 1), Slot("cuda:0", 1)]) == "2 × cuda:0"
