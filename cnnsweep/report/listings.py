@@ -64,7 +64,7 @@ def render_runs(
         note: a remark about them, on one line.
     """
     epochs = sum(run.hyperparameters.epochs for run in runs)
-    rest = f"; {duplicates:,} duplicates are left out" if duplicates else ""
+    rest = f"; {count_text(duplicates, 'duplicate')} left out" if duplicates else ""
     rest += f"; {to_come:,} more, chosen from the results of these" if to_come > 0 else ""
     counts = f"{count_text(len(runs), 'run')}, {count_text(epochs, 'epoch')}"
     console.print(Text(f"{safe_text(name)}: {counts}{rest}", style="bold"))

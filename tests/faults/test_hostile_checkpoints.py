@@ -303,7 +303,7 @@ def test_a_hundred_thousand_tensors_fit_no_model(good: BestCheckpoint, tmp_path:
     weights = {**good.weights, **more}
     about = {**good.description, "weights_sha256": checkpoints.weights_digest(weights)}
     path.write_bytes(save(weights, {"cnnsweep": json.dumps(about)}))
-    assert "its weights do not fit the model cnn any more (it has no t" in refusal(path)
+    assert "its weights no longer fit the model cnn (it has no t" in refusal(path)
 
 
 def test_a_file_larger_than_memory_is_refused_unread(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

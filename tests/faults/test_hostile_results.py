@@ -136,7 +136,7 @@ def sparse(path: Path) -> None:
         (pipe, "cannot be read (it is a pipe or a device, not a file)"),
         (link("/dev/zero"), "cannot be read (it is a pipe or a device, not a file)"),
         (link("results.json"), "cannot be read (Too many levels of symbolic links)"),
-        (sparse, "cannot be read (it has 1,099,511,627,776 bytes, and at most 268,435,456 are read)"),
+        (sparse, "cannot be read (it has 1,099,511,627,776 bytes; at most 268,435,456 are read)"),
     ],
 )
 def test_what_is_no_file_or_too_large_is_refused_at_once(
