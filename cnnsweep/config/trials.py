@@ -240,7 +240,7 @@ def _hyperparameters(spec: SweepSpec, params: TrialParams, seed: int | None) -> 
 
 def _shown_params(keys: Iterable[str], params: TrialParams, hyperparameters: Hyperparameters) -> dict[str, Any]:
     """Return what tables show: the values that count, not those that the optimizer leaves unused."""
-    params = {}
+    shown = {}
     optimizer = params.get("optimizer", _DEFAULTS["optimizer"])
     for key in keys:
         value = params.get(key)
@@ -250,8 +250,8 @@ def _shown_params(keys: Iterable[str], params: TrialParams, hyperparameters: Hyp
             value = value if takes(optimizer, key.removeprefix(OPTIMIZER_PREFIX)) else None
         else:
             value = getattr(hyperparameters, key, value)
-        params[key] = as_written(shortened(value))
-    return params
+        shown[key] = as_written(shortened(value))
+    return shown
 
 
 # Ids; the JSON of each part is made by itself, since of thousands of runs most parts are the same
