@@ -47,7 +47,7 @@ def _size_or_fields(choice: Choice) -> Any:
 def shortened(value: Any) -> Any:
     """Return a value of a key of `params` with a user's own code named without its folder."""
     if isinstance(value, Choice | ModelChoice):
-        return replace(value, name=without_folder(value.name, value.code))
+        return value if value.code is None else replace(value, name=without_folder(value.name, value.code))
     return tuple(map(shortened, value)) if isinstance(value, tuple) else value
 
 

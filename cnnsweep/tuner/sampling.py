@@ -16,8 +16,9 @@ from typing import Any
 from cnnsweep.config.conditions import is_number
 from cnnsweep.config.dump import as_written, short_name
 from cnnsweep.config.grid import Dimension, TrialParams, apply_conditions, count_runs, dimensions, is_excluded
+from cnnsweep.config.identity import Identities
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trials import Identities, make_runs
+from cnnsweep.config.trials import make_runs
 from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.samplers.base import Observation, Sampler, Suggestion
