@@ -12,7 +12,8 @@ from cnnsweep.augmentations.base import AUGMENTATIONS
 from cnnsweep.config.augment_field import main_field
 from cnnsweep.config.axis import Values
 from cnnsweep.config.component_field import ComponentField
-from cnnsweep.config.schema import DEFAULT_TRACKERS, PRUNER, SAMPLER, Params, SweepSpec
+from cnnsweep.config.component_keys import DEFAULT_TRACKERS, PRUNER, SAMPLER
+from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component

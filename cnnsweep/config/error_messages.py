@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cnnsweep.config.aliases import usual_key, usual_part, usual_value
-from cnnsweep.config.component_field import ComponentField, missing_text
+from cnnsweep.config.component_errors import missing_text
+from cnnsweep.config.component_field import ComponentField
 from cnnsweep.config.dataset_field import NORMALIZE_TAGS, NormalizationValues
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params, SweepFile, TensorBoard
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted

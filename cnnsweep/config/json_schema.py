@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cnnsweep.config.component_field import described_fields
+from cnnsweep.config.component_schema import described_fields
 from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
 from cnnsweep.field_types import JsonSchema

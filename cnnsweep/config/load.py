@@ -1,8 +1,7 @@
 """Reads a sweep file and checks it; every mistake is reported at once."""
 
 import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from cnnsweep.config.cross_checks import (
     mistakes_between_keys,
     mistakes_in_search,
 )
-from cnnsweep.config.dump import dump_spec, without_folder
+from cnnsweep.config.dump import dump_spec
 from cnnsweep.config.error_messages import (
     Mistake,
     key_of,
@@ -26,29 +25,23 @@ from cnnsweep.config.error_messages import (
 )
 from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
-from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.optimizer_arguments import check_optimizer_arguments
 from cnnsweep.config.overrides import apply_override
 from cnnsweep.config.own_code import ALLOW_CODE
-from cnnsweep.config.schema import ARGUMENT_PREFIXES, MODEL_PREFIX, SweepFile, SweepSpec
+from cnnsweep.config.schema import ARGUMENT_PREFIXES, SweepFile, SweepSpec
 from cnnsweep.config.top_level_fields import Folds
+from cnnsweep.config.trial_builds import TryModel, mistakes_in_building
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import default_mode
-from cnnsweep.plugins import is_reference
 from cnnsweep.read_limited import read_bounded
-from cnnsweep.samplers.space import Interval
-from cnnsweep.types import DatasetChoice, ModelChoice
+from cnnsweep.types import ModelChoice
 
 __all__ = ["dump_spec", "load_sweep", "parse_sweep"]
 
 _TEXT_KEYS = ("name", "description")
-
-
-# Says why a model cannot be built for a data set; what does so imports torch, which this room does not.
-TryModel = Callable[[ModelChoice, DatasetChoice], str | None]
 
 
 def load_sweep(
@@ -149,7 +142,7 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         all_apply = len(models) == 1 or not (sweep.when or sweep.exclude)
         refused = list(mistakes_in_arguments(placed, given, all_apply=all_apply))
         if try_model is not None and not refused and "dataset" not in wrong:
-            refused = list(_mistakes_in_building(placed, arguments, sweep, try_model))
+            refused = list(mistakes_in_building(placed, arguments, sweep, try_model))
         mistakes += refused
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
@@ -195,38 +188,6 @@ def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
         return [] if sweep.model is None else [(("model",), sweep.model)]
     named = enumerate(sweep.params.model)
     return [(("params", "model", position), model) for position, model in named if model is not None]
-
-
-def _mistakes_in_building(
-    models: Sequence[tuple[KeyPath, ModelChoice]],
-    arguments: Mapping[str, Values],
-    sweep: SweepFile,
-    try_model: TryModel,
-) -> Iterator[Mistake]:
-    """Yield why models cannot be built; each argument's values are tried one by one, beside the others' first ones."""
-    axes = {key.removeprefix(MODEL_PREFIX): values for key, values in arguments.items()}
-    if sweep.params.dropout != (None,):
-        axes["dropout"] = sweep.params.dropout
-    first = {name: values.at(0.5) if isinstance(values, Interval) else values[0] for name, values in axes.items()}
-    for path, model in models:
-        is_custom = is_reference(model.name)
-        if has_known_arguments(model.name) or not (is_custom or model.arguments or axes) or (sweep.when and axes):
-            continue
-        usual = replace(model, arguments={**model.arguments, **first})
-        if (why := try_model(usual, sweep.dataset)) is not None:
-            (at, key) = (path, "") if model.arguments or not axes else (("params",), next(iter(arguments), "dropout"))
-            yield Mistake((*at, key) if key else at, _without_name(why, model))
-            continue
-        for name, values in axes.items():
-            key = name if f"{MODEL_PREFIX}{name}" not in arguments else f"{MODEL_PREFIX}{name}"
-            for position, value in enumerate(() if isinstance(values, Interval) else values):
-                changed = replace(usual, arguments={**usual.arguments, name: value})
-                if position and (why := try_model(changed, sweep.dataset)) is not None:
-                    yield Mistake(("params", key, position), _without_name(why, model))
-
-
-def _without_name(why: str, model: ModelChoice) -> str:
-    return why.replace(f"model {model.name}: ", "", 1).replace(model.name, without_folder(model.name, model.code))
 
 
 def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -> SweepSpec:

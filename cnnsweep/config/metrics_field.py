@@ -8,7 +8,8 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.component_field import ComponentField, ComponentList, Wrong, refused
+from cnnsweep.config.component_errors import Wrong, refused
+from cnnsweep.config.component_field import ComponentField, ComponentList
 from cnnsweep.config.own_code import class_value
 from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.metrics.base import METRICS, column_of

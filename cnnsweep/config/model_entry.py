@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from cnnsweep.config.component_field import AnyArguments, Checked, ComponentField, OwnCode
+from cnnsweep.config.component_field import Checked, ComponentField, OwnCode
+from cnnsweep.config.component_schema import AnyArguments
 from cnnsweep.field_types import Refused
 from cnnsweep.models.base import MODELS
 from cnnsweep.plugins import is_reference

@@ -9,10 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from cnnsweep.config.axis import Values
 from cnnsweep.config.component_field import ComponentField
+from cnnsweep.config.component_keys import LOSS, OPTIMIZER
 from cnnsweep.config.distributions import is_distribution, read_distribution
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.schema import LOSS, OPTIMIZER, OPTIMIZER_PREFIX
+from cnnsweep.config.schema import OPTIMIZER_PREFIX
 from cnnsweep.field_types import mistake, nearest_name
 from cnnsweep.losses.base import LABEL_SMOOTHING
 from cnnsweep.optimizers.base import FLAT
