@@ -22,8 +22,7 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from cnnsweep.config.aliases import usual_part
-from cnnsweep.config.component_errors import Wrong, missing_key, refused, validated
+from cnnsweep.config.component_errors import Wrong, refused, validated
 from cnnsweep.config.component_schema import ComponentKey
 from cnnsweep.config.own_code import content_hash, fields_in_source, may_import, resolve_code
 from cnnsweep.errors import UsageError
@@ -96,12 +95,10 @@ class ComponentField(ComponentKey):
 
     Args:
         own: the check of own code.
-        see: the command that lists the names, where they are too many for a message.
         build: makes the value from the checked component.
     """
 
     own: OwnCode = OwnCode.FIELDS
-    see: str = ""
     build: Callable[[Checked], Any] = as_choice
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -118,9 +115,9 @@ class ComponentField(ComponentKey):
             return None
         mapping = {self.key: value} if isinstance(value, str) else value
         if not isinstance(mapping, dict):
-            raise not_allowed(value, self._allowed)
+            raise not_allowed(value, self.allowed)
         if self.key not in mapping:
-            raise refused([((self.key,), self._missing_name(mapping), mapping)])
+            raise refused([((self.key,), self.missing_name(mapping), mapping)])
         name, arguments = mapping[self.key], {key: item for key, item in mapping.items() if key != self.key}
         if name == self.none:
             if arguments:
@@ -141,7 +138,7 @@ class ComponentField(ComponentKey):
         """
         if not isinstance(name, str):
             of_many = f"the name of a {self.registry.kind} (see `{self.see}`), or path.py:name"
-            raise not_allowed(name, of_many if self.see else self._one_of_names)
+            raise not_allowed(name, of_many if self.see else self.one_of_names)
         if is_reference(name):
             return resolve_code(name, info)
         if self.registry.knows(name):
@@ -212,33 +209,6 @@ class ComponentField(ComponentKey):
         if component is None:
             return None if self.own is OwnCode.ANY else fields_in_source(origin.name, origin.code)
         return None if component.model_config.get("extra") == "allow" else list(component.model_fields)
-
-    @property
-    def _allowed(self) -> str:
-        if self.see:
-            return f"the name of a {self.registry.kind} (see `{self.see}`), or a mapping with its name and arguments"
-        return f"{self._one_of_names}, or a mapping such as {self.example}"
-
-    @property
-    def _one_of_names(self) -> str:
-        return f"one of {', '.join(self.names)}" if self.names else "path.py:Name"
-
-    def unknown_key(self, key: str, name: str = "", fields: Sequence[str] = ()) -> PydanticCustomError:
-        """Return the error for a key that a component does not have; without one, for a key that is no name."""
-        if key in self.flat:
-            return mistake(f"is a key of its own: write `{key}` under params")
-        extra = self.extra.model_fields if self.extra else ()
-        known = (self.key, *extra, *(field for field in fields if field not in self.flat)) if name else self.names
-        context = {"field": self, "name": name, "known": tuple(filter(None, known))}
-        return PydanticCustomError("unknown_key", "unknown key", context)
-
-    def _missing_name(self, given: Mapping[str, Any]) -> PydanticCustomError:
-        # Without its name a mapping has no known keys, and none is unknown.
-        for other in given:
-            if usual_part(self.registry.kind, str(other), (self.key,)):
-                text = f"missing; did you mean '{self.key}' by '{other}'?"
-                return PydanticCustomError("missing_key", "{text}", {"text": text})
-        return missing_key(self.example.strip("{}").partition(",")[0])
 
 
 @dataclass(eq=False, repr=False)

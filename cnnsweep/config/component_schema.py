@@ -1,4 +1,4 @@
-"""A key that takes a component of a registry: its names, and its JSON Schema."""
+"""A key that takes a component of a registry: its names, its messages and its JSON Schema."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, PydanticCustomError
 
+from cnnsweep.config.aliases import usual_part
+from cnnsweep.config.component_errors import missing_key
 from cnnsweep.config.own_code import OWN_CODE
-from cnnsweep.field_types import JsonSchema, Plain
+from cnnsweep.field_types import JsonSchema, Plain, mistake
 from cnnsweep.registry import Registry
 
 # Built when first used: each model once, as a part of the whole, instead of once for itself as well.
@@ -38,6 +40,7 @@ class ComponentKey:
         left_out: names that may not be chosen.
         extra: a model of further keys of the mapping.
         arguments: a model of own code's arguments.
+        see: the command that lists the names, where they are too many for a message.
     """
 
     registry: Registry[Any]
@@ -49,12 +52,43 @@ class ComponentKey:
     left_out: tuple[str, ...] = ()
     extra: type[BaseModel] | None = None
     arguments: type[BaseModel] = AnyArguments
+    see: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """All names, those of other packages too; `none` is one where it stands for something that is done."""
         names = tuple(name for name in self.registry.names if name not in self.left_out)
         return names if self.none in (None, "none") else (str(self.none), *names)
+
+    @property
+    def allowed(self) -> str:
+        """The sentence for anything else than text or a mapping."""
+        if self.see:
+            return f"the name of a {self.registry.kind} (see `{self.see}`), or a mapping with its name and arguments"
+        return f"{self.one_of_names}, or a mapping such as {self.example}"
+
+    @property
+    def one_of_names(self) -> str:
+        """The sentence for a name that is no text."""
+        return f"one of {', '.join(self.names)}" if self.names else "path.py:Name"
+
+    def unknown_key(self, key: str, name: str = "", fields: Sequence[str] = ()) -> PydanticCustomError:
+        """Return the error for a key that a component does not have; without one, for a key that is no name."""
+        if key in self.flat:
+            return mistake(f"is a key of its own: write `{key}` under params")
+        extra = self.extra.model_fields if self.extra else ()
+        known = (self.key, *extra, *(field for field in fields if field not in self.flat)) if name else self.names
+        context = {"field": self, "name": name, "known": tuple(filter(None, known))}
+        return PydanticCustomError("unknown_key", "unknown key", context)
+
+    def missing_name(self, given: Mapping[str, Any]) -> PydanticCustomError:
+        """Return the error for a mapping without a name."""
+        # Without its name a mapping has no known keys, and none is unknown.
+        for other in given:
+            if usual_part(self.registry.kind, str(other), (self.key,)):
+                text = f"missing; did you mean '{self.key}' by '{other}'?"
+                return PydanticCustomError("missing_key", "{text}", {"text": text})
+        return missing_key(self.example.strip("{}").partition(",")[0])
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         extra = {} if self.extra is None else _schema_of(self.extra, handler)["properties"]
