@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-# Keys of the file, those below `params` with its name before them: what else they are called, in lower case and without
+# Other names of the keys of the file, those below `params` with its name before them: in lower case and without
 # anything but letters and digits.
 KEYS: Mapping[str, str] = {
     "name": "title project experiment experimentname sweepname runname",
@@ -58,7 +58,7 @@ KEYS: Mapping[str, str] = {
     "params.seed": "randomseed randomstate seednumber rngseed manualseed rng",
 }
 
-# What is said another way here.
+# Advice for keys that have no equal here.
 ADVICE: Mapping[str, str] = {
     **dict.fromkeys(("betas", "adambetas"), "adam's two are the keys beta1 and beta2, under params"),
     **dict.fromkeys(
@@ -164,7 +164,7 @@ _MODEL = {
 }
 PARTS = {"sampler": _SEARCH, "pruner": _RULE, "schedule": _SCHEDULE, "data set": _DATASET, "model": _MODEL}
 
-# And for what keys take.
+# Other names of values.
 VALUES = {
     "accuracy": "acc trainacc trainaccuracy",
     "val_accuracy": "valacc validationaccuracy valacc1 top1",

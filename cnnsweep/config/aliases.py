@@ -8,7 +8,7 @@ from cnnsweep.config.alias_tables import ADVICE, KEYS, PARTS, VALUES
 
 
 def plain(name: str) -> str:
-    """Return a name without what people write in it differently: case, and all but letters and digits."""
+    """Return a name in lower case, with letters and digits alone."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
@@ -30,12 +30,12 @@ class Usual:
 
 
 def usual_key(name: str, *, under_params: bool) -> Usual | None:
-    """Say what a key is called here that stands at the top of a file, or under `params`; None where it is unknown."""
+    """Return the name here of a key at the top of a file, or under `params`; None for an unknown one."""
     key = _KEY_OF.get(plain(name))
     if key is None:
         advice = ADVICE.get(plain(name))
         return None if advice is None else Usual(advice)
-    if key == "model" or key.startswith("params.") == under_params:  # `model` stands in either place
+    if key == "model" or key.startswith("params.") == under_params:  # `model` may stand at either
         key = key.removeprefix("params.")
         return Usual(f"did you mean '{key}'?", key)
     if key.startswith("params."):
@@ -44,7 +44,7 @@ def usual_key(name: str, *, under_params: bool) -> Usual | None:
 
 
 def usual_part(part: str, name: str, known: Collection[str]) -> str | None:
-    """Return what a key of a mapping is called here.
+    """Return the name here of a key of a mapping.
 
     Args:
         part: the kind of the component, such as schedule; most have none.
@@ -61,6 +61,6 @@ def usual_axis(name: str) -> str:
 
 
 def usual_value(name: str, known: Collection[str]) -> str | None:
-    """Return which of the known values other tools call so."""
+    """Return the known value that other tools call by this name."""
     value = _VALUE_OF.get(plain(name))
     return value if value in known else None

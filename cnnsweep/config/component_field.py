@@ -5,7 +5,7 @@
     early_stop: {method: mine.py:Ceiling, limit: 0.9}
 
 All registries are read, checked and described alike. Only the components that a file names are imported, and own code
-only where `OwnCode` says so. Errors are those of pydantic, with `unknown_key` and `missing_key` for the mapping's keys;
+only as `OwnCode` allows. Errors are those of pydantic, with `unknown_key` and `missing_key` for the mapping's keys;
 `error_messages.py` words them.
 """
 
@@ -158,7 +158,7 @@ class ComponentField(ComponentKey):
         return self.build(self._check(origin, self._component(origin, may_run=False), choice.arguments))
 
     def fields_of(self, choice: Choice) -> Mapping[str, Any] | None:
-        """Return the fields of a component, by name, with their defaults; None where its source does not tell.
+        """Return the fields of a component, by name, with their defaults; None where its source leaves it open.
 
         Defaults of own code are not known, and None here.
 

@@ -12,7 +12,7 @@ from cnnsweep.config.axis import Values
 from cnnsweep.config.conditions import Alternative, Comparison, Condition, is_number, read_alternatives
 from cnnsweep.config.dump import as_written, flow_yaml
 from cnnsweep.config.error_messages import Mistake
-from cnnsweep.config.include import IncludedSettings
+from cnnsweep.config.include import IncludedTrials
 from cnnsweep.config.schema import Params, SweepFile
 from cnnsweep.config.yaml import KeyPath
 from cnnsweep.config.zips import no_such_axis, read_zips
@@ -36,18 +36,18 @@ class SpaceRules:
 def read_space_rules(
     sweep: SweepFile, axes: Mapping[str, Values], model: ModelChoice | None, folder: Path
 ) -> tuple[SpaceRules, list[Mistake]]:
-    """Return the rules that a file gives for its space, and what is wrong with them.
+    """Return the rules of a file for its space, and the mistakes in them.
 
     Args:
         sweep: the file, whose four keys are as they were written.
         axes: the checked axes, in the file's order.
         model: the top-level model.
-        folder: where a person's own code is looked for.
+        folder: the folder of a user's own code.
     """
     mistakes: list[Mistake] = []
     zips = tuple(read_zips(sweep.zip, axes, mistakes))
     when = _Reader(axes, folder, mistakes).read_when(sweep.when, model, zips)
-    include = IncludedSettings(axes, when, model, folder).read(sweep.include, mistakes)
+    include = IncludedTrials(axes, when, model, folder).read(sweep.include, mistakes)
     # A trial beside the space may bring keys that no axis has; conditions may name them too.
     columns = dict(axes)
     for trial_params in include:
@@ -62,8 +62,8 @@ class _Reader:
     """Reads conditions on some keys.
 
     Args:
-        values: what each key that may be named can be.
-        mistakes: what is wrong is added to these.
+        values: of each key that may be named, all of its values.
+        mistakes: the list that mistakes are added to.
     """
 
     def __init__(self, values: Mapping[str, Values], folder: Path, mistakes: list[Mistake]) -> None:
@@ -98,7 +98,7 @@ class _Reader:
         return when
 
     def _no_condition(self, key: str, model: ModelChoice | None, zips: Sequence[tuple[str, ...]]) -> str | None:
-        """Say why a key cannot have a condition."""
+        """Return the reason why a key cannot have a condition; None if it can."""
         if key not in self._values:
             return no_such_axis(key, self._values)
         if key == "model" and model is None:
@@ -152,7 +152,7 @@ class _Reader:
         )
 
     def _value_problem(self, key: str, written: Any, alternatives: Sequence[Alternative]) -> str | None:
-        """Say what is wrong with values that a key never has: such a condition is a slip, and would never hold."""
+        """Return the message for values that a key never has: such a condition is a slip, and would never hold."""
         values = self._values[key]
         for one in (one for alternative in alternatives for one in alternative):
             if isinstance(values, Interval):
@@ -189,7 +189,7 @@ def _read_as(key: str, value: Any, folder: Path) -> Any:
     try:
         params = Params.model_validate({key: [value]}, context={"folder": folder})
     except ValidationError:
-        return value  # which will be none of the key's values, and is said so
+        return value  # which will be none of the key's values, and be refused
     return as_written(getattr(params, key)[0])
 
 

@@ -53,7 +53,7 @@ def shortened(value: Any) -> Any:
 
 
 def without_folder(name: str, code: str | None) -> str:
-    """Return a data set's or model's name; of a person's own file only the last part of its path."""
+    """Return a data set's or model's name; of a user's own file only the last part of its path."""
     if code is None:
         return name
     file, _, attribute = name.rpartition(":")

@@ -32,12 +32,12 @@ class Mistake:
 
     Attributes:
         path: the key; it need not stand in the file.
-        text: what is wrong with it, without the key's name.
-        at_key: whether to point at the key and not at its value.
-        is_missing: whether the key is not there, so that what should hold it is pointed at.
+        text: the message, without the key's name.
+        at_key: True to point at the key and not at its value.
+        is_missing: True for a key that is not there; its mapping is pointed at.
         because_of: other keys that it follows from, such as `params.optimizer`; where one of them is wrong itself, this
-            mistake says nothing new.
-        meant: the key that an unknown one is likely to stand for: that this one is missing says nothing new.
+            mistake is left out.
+        meant: the key that an unknown one is likely to stand for; it is not reported as missing.
     """
 
     path: KeyPath
@@ -99,7 +99,7 @@ def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool
 
 
 def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None]:
-    """Return what is wrong with a key that a section does not have, and the key of that section that it may mean."""
+    """Return the message for a key that a section does not have, and the key of that section that it may mean."""
     known = list(_SECTIONS[section].model_fields)
     if section == "" and (key in Params.model_fields or key.startswith(ARGUMENT_PREFIXES)):
         return "this key belongs under params", None
@@ -117,7 +117,7 @@ def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None
 def _unknown_field(
     key: str, field: ComponentField, name: str, known: tuple[str, ...], *, hint: bool
 ) -> tuple[str, str | None]:
-    """Return what is wrong with a key that a component does not have, and the key that it may mean."""
+    """Return the message for a key that a component does not have, and the key that it may mean."""
     kind = field.registry.kind
     if name and field.is_used_by_some(key):
         return f"the {kind} {name} does not use it; allowed are {', '.join(known) or 'none'}", None

@@ -30,7 +30,7 @@ def trial_hyperparameters(spec: SweepSpec, params: TrialParams, seed: int | None
     """Return the hyperparameters; without a seed, with that of the sweep."""
     values = {**DEFAULTS, **params, "seed": spec.seed if seed is None else seed}
     optimizer = values["optimizer"]
-    # What is not used has no value, so that runs that differ in nothing else are one run.
+    # Unused hyperparameters have no value, so that runs that differ in nothing else are one run.
     values |= flat_values(optimizer, params)
     if values["momentum"] == 0 and values["nesterov"]:
         values["nesterov"] = False  # without momentum it is plain SGD, and torch refuses the pair
@@ -42,7 +42,7 @@ def trial_hyperparameters(spec: SweepSpec, params: TrialParams, seed: int | None
 
 
 def shown_params(keys: Iterable[str], params: TrialParams, hyperparameters: Hyperparameters) -> dict[str, Any]:
-    """Return what tables show: the values that count, not those that the optimizer leaves unused."""
+    """Return the values for tables, without those that the optimizer leaves unused."""
     shown = {}
     optimizer = params.get("optimizer", DEFAULTS["optimizer"])
     for key in keys:

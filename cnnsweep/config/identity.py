@@ -1,8 +1,8 @@
 """Fields of a run's records that enter its identity.
 
-The fields that records had when ids were first made enter whatever they say: they are listed here, and the list is
+The fields that records had when ids were first made enter with any value: they are listed here, and the list is
 closed. A field that is added to a record later has a default, and enters only where it differs from that, so that
-finished runs keep their ids. `docs/sweep-file.md` lists what an id is made from.
+finished runs keep their ids. `docs/sweep-file.md` lists the parts of an id.
 """
 
 import hashlib
@@ -96,7 +96,7 @@ def identity_fields(record: Record) -> dict[str, Any]:
 
 
 def choice_identity(choice: Choice) -> dict[str, Any]:
-    """Return what identifies a schedule or a loss; a user's own file counts by its content, wherever it lies."""
+    """Return the identity of a schedule or a loss; a user's own file counts by its content, in any folder."""
     if choice.name in _FIRST_SCHEDULES:
         return {"name": choice.name, **_FIRST_SCHEDULE_FIELDS, **choice.arguments}
     known = {"name": without_folder(choice.name, choice.code), "arguments": choice.arguments}
@@ -104,7 +104,7 @@ def choice_identity(choice: Choice) -> dict[str, Any]:
 
 
 def augment_identity(choices: Sequence[Choice]) -> dict[str, Any]:
-    """Return what identifies the augmentations of a run, by name; the size alone where no other field differs."""
+    """Return the identity of a run's augmentations, by name; the size alone where no other field differs."""
     return {**_FIRST_SIZES, **{stream_name(choice): _size_or_fields(choice) for choice in choices}}
 
 
@@ -133,7 +133,7 @@ def _default(field: Field[Any]) -> Any:
 
 
 def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
-    """Return what determines every run's result beside its own trial."""
+    """Return the parts that all runs share."""
     identity = {
         "dataset": {**_code_identity(spec.dataset_choice), "normalize": spec.dataset_choice.normalize},
         "validation": spec.validation,
@@ -146,7 +146,7 @@ def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
 
 
 def _code_identity(choice: DatasetChoice | ModelChoice) -> dict[str, Any]:
-    """Return name, arguments and code; a person's own file counts by its content, not by the folder that it lies in."""
+    """Return name, arguments and code; a user's own file counts by its content, not by the folder that it lies in."""
     return {"name": without_folder(choice.name, choice.code), "arguments": choice.arguments, "code": choice.code}
 
 

@@ -39,7 +39,7 @@ def sweep_json_schema() -> JsonSchema:
 
 
 def _tidied(node: Any) -> Any:
-    """Leave out what says nothing to a reader: titles made from field names, defaults of null, docstrings of models."""
+    """Leave out titles made from field names, defaults of null, docstrings of models."""
     if isinstance(node, list):
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):

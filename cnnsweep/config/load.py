@@ -51,8 +51,8 @@ def load_sweep(
 
     Args:
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
-        overrides: `KEY=VALUE` trials from the command line, such as `params.lr=[0.1, 0.01]`.
-        try_model: is asked about models of a person's own, and those of torchvision that have arguments.
+        overrides: `KEY=VALUE` options of the command line, such as `params.lr=[0.1, 0.01]`.
+        try_model: builds own models, and those of torchvision that have arguments.
         allow_code: import samplers, pruners and trackers that the file names as code of its own; models and data sets
             are not imported here.
 
@@ -156,11 +156,11 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
     if not mistakes:
         mistakes += mistakes_in_search(sweep, axes, rules.include)
     if mistakes or document.problems:
-        # What stands at a place where the YAML itself is wrong was not read as it was meant.
+        # A value at a position where the YAML itself is wrong was not read as it was meant.
         misread = {(problem.file, problem.line, problem.column) for problem in document.problems}
         located = problems_at_places(without_what_was_meant(mistakes), document)
-        told = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
-        raise spec_error([*document.problems, *told])
+        readable = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
+        raise spec_error([*document.problems, *readable])
     return _resolved(sweep, axes, rules)
 
 
@@ -183,7 +183,7 @@ def _validated(
 
 
 def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
-    """Return the models with their places in the file."""
+    """Return the models with their paths in the file."""
     if sweep.params.model == (None,):
         return [] if sweep.model is None else [(("model",), sweep.model)]
     named = enumerate(sweep.params.model)

@@ -75,7 +75,7 @@ class MetricName:
         names = (*CHOICES, *(name for column in columns for name in (on_validation(column), column)))
         if not isinstance(value, str):
             raise not_allowed(value, f"one of {', '.join(names)}")
-        if value in names or further is None:  # a mistake in `metrics` is told of by itself
+        if value in names or further is None:  # a mistake in `metrics` has its own message
             return value
         if without_prefix(value) in METRICS.names:
             raise mistake(f"found '{value}', which is not recorded; add `metrics: [{without_prefix(value)}]`")

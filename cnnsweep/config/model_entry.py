@@ -27,12 +27,12 @@ def _model_choice(checked: Checked) -> ModelChoice:
 
 
 def has_known_arguments(name: str) -> bool:
-    """Return whether a model's fields are all its arguments, so that the sweep file's check is complete."""
+    """True if a model's fields are all its arguments, so that the sweep file's check is complete."""
     return not is_reference(name) and MODELS.get(name).model_config.get("extra") == "forbid"
 
 
 def takes_list(name: str, argument: str) -> bool:
-    """Return whether a value of a model's argument is a list, which then is no axis."""
+    """True if a value of a model's argument is a list, which then is no axis."""
     return not is_reference(name) and argument in MODELS.get(name).list_arguments
 
 

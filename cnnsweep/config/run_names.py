@@ -25,14 +25,14 @@ def short_ids(run_ids: Iterable[str]) -> dict[str, str]:
 
 def run_name(params: Mapping[str, Any], short_id: str) -> str:
     """Return the name of a run, which is that of its folder."""
-    # None is what the optimizer leaves unused; only for grad_clip it is a trial.
+    # None is a value that the optimizer leaves unused; only of grad_clip it is a value.
     parts = [f"{key}={_short(value)}" for key, value in params.items() if value is not None or key == "grad_clip"]
     text = re.sub(r"[^A-Za-z0-9._=,+-]", "_", ",".join(parts)) or "run"
     return f"{text[: MAX_NAME_LENGTH - len(short_id) - 1]}-{short_id}"
 
 
 def _short(value: Any) -> str:
-    """Return a trial as it stands in a run's name: `0.01`, `true`, `6+12`, `cosine+warmup=2`."""
+    """Return a value as it stands in a run's name: `0.01`, `true`, `6+12`, `cosine+warmup=2`."""
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):

@@ -200,11 +200,11 @@ class SweepSpec:
         when: for axes that count only under a condition, that condition.
         exclude: trials for which one of these holds are left out.
         include: trials beside the others; each has a value for every axis.
-        search: the sampler; None for every combination.
-        seeds: what each trial is trained with; none means that `params` or `seed` say it.
+        search: the sampler; None for a grid.
+        seeds: of each trial; empty where `params` or `seed` have them.
         validation: images held out, as a number (int) or as a share (float) of the training images.
         metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
-        folds: into how many parts the training images are divided, each held out once; None for a single split.
+        folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.
     """
 

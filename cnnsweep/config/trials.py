@@ -120,14 +120,14 @@ def _named(spec: SweepSpec, drafts: Mapping[str, _Draft], taken: Collection[str]
 
 
 def columns(spec: SweepSpec) -> list[str]:
-    """Return the trials that tables show, in the file's order: keys of `params`, then those that `include` adds."""
+    """Return the columns of tables, in the file's order: keys of `params`, then those that `include` adds."""
     names = [*spec.axes, *(key for params in spec.include for key in params)]
     replicates = [*(["seed"] if spec.seeds else []), *(["fold"] if spec.folds else [])]
     return list(dict.fromkeys([*names, *replicates]))
 
 
 def columns_that_vary(spec: SweepSpec) -> list[str]:
-    """Return the trials in which runs of the sweep can differ."""
+    """Return the columns in which runs of the sweep can differ."""
     several = {"seed": len(spec.seeds) > 1, "fold": spec.folds is not None}
     varying = []
     for key in columns(spec):
@@ -145,7 +145,7 @@ def columns_that_vary(spec: SweepSpec) -> list[str]:
 def possible_values(spec: SweepSpec) -> dict[str, list[Any]]:
     """Return, by column of the tables, values of every kind that a run of the sweep may have there, as JSON has them.
 
-    What a search may draw is known by its space alone, so of an interval one number stands for all.
+    The draws of a search are known by its space alone, so one number of an interval stands for all.
     """
     found: dict[str, list[Any]] = {}
     for key in columns(spec):
