@@ -22,7 +22,7 @@ from cnnsweep.evaluation.after_sweep import evaluate_best_run
 from cnnsweep.evaluation.model_card import make_model_card
 from cnnsweep.executors.factory import executor_config, open_executor, take_slots
 from cnnsweep.executors.options import ExecutorOptions
-from cnnsweep.metrics.objective import chance_of
+from cnnsweep.storage.overview import make_overview
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.sweep_folder import SweepFolder
@@ -145,20 +145,13 @@ def _load_dataset(spec: SweepSpec, options: SweepOptions, events: Callback) -> D
 
 
 def _overview(spec: SweepSpec, paths: SweepPaths, device: str, trials: TrialQueue, state: SweepState) -> SweepOverview:
-    known = state.runs.values()  # all in the folder: a sampler may suggest again what an earlier one had
-    return SweepOverview(
-        name=spec.name,
+    return make_overview(
+        state,
         folder=str(paths.folder),
         device=device,
-        columns=tuple(columns_that_vary(spec) or columns(spec)),
-        runs=tuple(trials.runs),
-        objective=spec.objective,
-        history={run.id: tuple(run.records) for run in known if run.records},
-        outcomes={run.id: run.outcome for run in known if run.outcome is not None},
+        columns=columns_that_vary(spec) or columns(spec),
+        runs=trials.runs,
         runs_to_come=trials.to_come,
-        elapsed_before=state.elapsed,
-        elapsed=lambda: state.elapsed,
-        chance=None if state.sweep is None else chance_of(state.sweep),
     )
 
 

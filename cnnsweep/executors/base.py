@@ -119,7 +119,7 @@ class ExecutorSetup:
         info: takes a line with a detail.
         warning: takes a line that the user should know.
         device: as in the sweep file.
-        code: names of models and data sets; workers need the code of those that are references.
+        code: references, such as `file.py:Name`, to the user's models and components, which workers import.
         dataset: the data set, for workers that read it themselves; None if it is not needed.
         fingerprint: of the data set.
         places_before: the number of slots of the command before; None for the first.

@@ -10,7 +10,7 @@ import torch
 
 from cnnsweep.callbacks import INFO, WARNING
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trials import code_names
+from cnnsweep.config.trials import code_references
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.executors.base import EXECUTORS, Executor, ExecutorConfig, ExecutorSetup
 from cnnsweep.executors.options import ExecutorOptions
@@ -68,7 +68,7 @@ def open_executor(
         info=lambda text: log(text, INFO),
         warning=lambda text: log(text, WARNING),
         device=spec.device,
-        code=(*code_names(spec, runs), *(metric.name for metric in spec.metrics)),
+        code=code_references(spec, runs),
         dataset=spec.dataset_choice,
         fingerprint=dataset.fingerprint,
         slots_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,

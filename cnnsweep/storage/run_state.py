@@ -19,6 +19,7 @@ class RunState:
         checkpoints: the SHA-256 of each last checkpoint, with its epoch.
         best_weights: the digest of the weights, by each epoch that was the best at its end.
         groups: the groups in which it was to train, each with the number of its epochs by then.
+        epochs_before: epochs of earlier commands.
     """
 
     id: str
@@ -33,6 +34,7 @@ class RunState:
     best_weights: dict[int, str] = field(default_factory=dict)
     outcome: RunOutcome | None = None
     groups: list[tuple[int, RememberedGroup]] = field(default_factory=list)
+    epochs_before: int = 0
 
     @property
     def status(self) -> RunStatus:
@@ -55,4 +57,5 @@ class RunState:
         self.records = [r for r in self.records if r.epoch <= epoch]
         self.checkpoints = {sha: e for sha, e in self.checkpoints.items() if e <= epoch}
         self.best_weights = {e: sha for e, sha in self.best_weights.items() if e <= epoch}
+        self.epochs_before = min(self.epochs_before, epoch)
         self.outcome = None

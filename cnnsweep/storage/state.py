@@ -35,6 +35,7 @@ class SweepState:
         cleaned: runs whose best weights a person had removed.
         former: runs that the present sweep file no longer has, nor its search has asked for.
         time: the time that training took.
+        planned: runs that the present command has put into groups.
     """
 
     sweep: Mapping[str, Any] | None = None
@@ -50,6 +51,7 @@ class SweepState:
     cleaned: set[str] = field(default_factory=set)
     former: set[str] = field(default_factory=set)
     time: TrainingTime = field(default_factory=TrainingTime)
+    planned: set[str] = field(default_factory=set)
     started: str | None = None
     updated: str | None = None
     status: str = "running"
@@ -110,6 +112,9 @@ class SweepState:
             self.former = set(event.get("former", ()))  # earlier journals do not say
             self.started = self.started or event["time"]
             self.status = "running"
+            self.planned = set()
+            for run in self.runs.values():
+                run.epochs_before = len(run.records)
         elif kind == "run":
             known = self.runs.get(event["run"])
             if known is None:
@@ -183,6 +188,7 @@ class SweepState:
             for run_id in one.runs & self.runs.keys() - group.get("companions", {}).keys():
                 self.runs[run_id].remember(one)
         planned = {run for group in new for run in group.runs}
+        self.planned |= planned
         is_kept = [not group.runs & planned for group in self.groups]
         turn = is_kept.index(False) if False in is_kept else len(is_kept)
         kept = [group for group, stays in zip(self.groups, is_kept, strict=True) if stays]

@@ -58,7 +58,8 @@ class TrainingTime:
             self.has_left, self.measured = False, None
         elif kind == "planned" and self.began is None:
             self.began = time
-        if self.began is not None and not self.has_left and kind not in ("tested", "cleaned"):
+        has_news = kind == "left" or (self.began is not None and kind not in ("tested", "cleaned"))
+        if has_news and not self.has_left:
             self.ended, self.has_left = time, kind == "left"
         if kind == "left":
             self.measured = event.get("elapsed")  # earlier journals do not have it

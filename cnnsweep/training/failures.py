@@ -45,7 +45,7 @@ def failed_outcome(run: Run, error: Exception) -> RunOutcome:
         cause = f"{_memory_words(error)}; use a batch_size below {run.hyperparameters.batch_size}, or a smaller model"
     elif kind is FailureKind.SETTINGS:
         own = {name: value for name, value in run.params.items() if name == "model" or name.startswith("model.")}
-        cause += f" (trials: {', '.join(f'{name}={value}' for name, value in own.items())})" if own else ""
+        cause += f" (params: {', '.join(f'{name}={value}' for name, value in own.items())})" if own else ""
     return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)), kind)
 
 

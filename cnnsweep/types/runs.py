@@ -78,6 +78,10 @@ class Run:
     trial_id: str
     fold: int | None = None
 
+    @property
+    def epochs(self) -> int:
+        return self.hyperparameters.epochs
+
 
 Trajectory = tuple[Run, ...]
 

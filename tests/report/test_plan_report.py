@@ -124,7 +124,7 @@ def test_a_simulation_shows_sizes_to_choose_from():
     assert (half["nodes"], asked["places"], twice["nodes"]) == (1, 2, 4)
     assert asked["gpu_hours_used"] == pytest.approx(2.0)
     assert asked["cost"] == pytest.approx(2.5 * asked["gpu_hours_paid"])
-    assert json.loads(plan_to_json(plan, simulation_to_json(sizes)))["simulated"][1]["nodes"] == 2
+    assert json.loads(plan_to_json(plan, simulation_to_json(sizes, None)))["simulated"][1]["nodes"] == 2
 
 
 def test_a_simulation_says_what_it_rests_on_and_what_stands_in_the_way():
