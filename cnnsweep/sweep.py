@@ -30,8 +30,7 @@ from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.process_settings import training_process
 from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.failure_limit import MOST_ALIKE
-from cnnsweep.tuner.group_cache import Fuse
-from cnnsweep.tuner.grouping import AUTO
+from cnnsweep.tuner.group_cache import AUTO, Fuse
 from cnnsweep.tuner.loop import Tuner
 from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.sampling import TrialSource

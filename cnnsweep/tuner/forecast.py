@@ -34,8 +34,8 @@ from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.memory_estimate import run_bytes
 from cnnsweep.training.process_settings import training_process
-from cnnsweep.tuner.group_cache import Fuse, PlannedGroup
-from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_job
+from cnnsweep.tuner.group_cache import OFF, Fuse, PlannedGroup
+from cnnsweep.tuner.grouping import choose_groups, foreseen_job
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run, RunGroup, Trajectory
 

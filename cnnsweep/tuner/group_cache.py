@@ -18,6 +18,7 @@ from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import Run, RunGroup
 
 Fuse = str | int  # auto, off, or the largest number of runs in a group
+AUTO, OFF = "auto", "off"
 
 
 @dataclass(frozen=True, slots=True)
