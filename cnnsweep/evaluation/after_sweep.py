@@ -27,12 +27,12 @@ def evaluate_best_run(
     writing: Callable[[], AbstractContextManager[None]],
     log: Callable[[str], None],
 ) -> None:
-    """Write the evaluation of the best run's best weights, unless they have one; the test images stay unseen.
+    """Write the evaluation of the best run's best weights, unless it exists; the test images stay unused.
 
     The results of the sweep are safe by now. So an error is logged, and Ctrl-C ends the evaluation only.
 
     Args:
-        writing: gives a context in which what is written is written whole, see `SweepWriter.writing`.
+        writing: returns a context for atomic writes, see `SweepWriter.writing`.
         log: takes a warning.
     """
     try:

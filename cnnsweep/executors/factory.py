@@ -1,4 +1,4 @@
-"""Makes the executor of a sweep by its name, and replaces it by a larger one if that is faster."""
+"""Factory of a sweep's executor, by name; replaces it by a larger one if that is faster."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def open_executor(
 
 
 def describe_slots(slots: Sequence[Slot]) -> str:
-    """Return where groups train, in words."""
+    """Return the devices of training in words."""
     if len(slots) == 1:
         return describe_device(torch.device(slots[0].device))
     counts = Counter(slots)
@@ -89,7 +89,7 @@ def describe_slots(slots: Sequence[Slot]) -> str:
 
 
 class ExecutorFactory:
-    """The executor of a sweep; a larger one replaces it if that is faster.
+    """The executor of a sweep, replaced by a larger one if that is faster.
 
     Attributes:
         executor: the present one.
@@ -104,7 +104,7 @@ class ExecutorFactory:
         self.description: str = getattr(self.executor, "description", None) or describe_slots(setup.slots)
 
     def maybe_scale_out(self, jobs: Sequence[Job], foresee: Callable[[RunGroup, float], Job]) -> bool:
-        """Return True if a larger executor, which trains these jobs faster, has taken over; asked once only.
+        """Return True if a larger executor, which trains these jobs faster, has taken over; effective once.
 
         Args:
             foresee: returns the job of a group, given the seconds of a step.

@@ -15,9 +15,9 @@ class Stage:
     """Epochs that some runs train before the next decision.
 
     Attributes:
-        goals: by run id, the epoch after which it waits; empty where runs train to their ends.
+        stop_epochs: by run id, the epoch after which it waits; empty if runs train to their ends.
         mark: key of the stage's groups in the journal.
-        mixes_epochs: runs train together whatever their epoch, each the same number of epochs.
+        mixed_epochs: runs at different epochs train together, each the same number of epochs.
     """
 
     stop_epochs: Mapping[str, int] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Stage:
 
     @classmethod
     def in_passing(cls, number: int, stop_epochs: Mapping[str, int]) -> Stage:
-        """Return the stage in which each run goes on from its own epoch; such stages are numbered."""
+        """Return the stage in which each run continues from its own epoch; such stages are numbered."""
         return cls(dict(stop_epochs), {_NUMBER: number}, mixed_epochs=True)
 
 
@@ -49,5 +49,5 @@ def keeps_lockstep(spec: SweepSpec) -> bool:
 
 
 def without_mark(conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the conditions under which groups were chosen, without the stage's key."""
+    """Return the conditions of the choice of groups, without the stage's key."""
     return {name: value for name, value in conditions.items() if name not in (_RUNG, _NUMBER)}

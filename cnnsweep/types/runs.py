@@ -66,7 +66,7 @@ class Run:
         id: 16 hex digits, the hash of everything that determines the result; never of position or path.
         name: a folder name, unique in the sweep, made of the axes' values and the id.
         params: the values that tables show, as plain JSON: one for each key of the file's `params`, in its order.
-        trial_id: 16 hex digits, like `id`, but without seed and fold: runs of one trial are equal in it.
+        trial_id: 16 hex digits, like `id`, but without seed and fold: runs with equal values are replicates.
         fold: the number of the fold that is held out, from 0; None without k-fold.
     """
 

@@ -134,8 +134,8 @@ def test_a_simulation_says_what_it_rests_on_and_what_stands_in_the_way():
     assert "404 runs to train" in text
     assert "a run and epoch takes 0.002 s, as given" in text
     assert "recording is what bounds it: one process writes everything down, 10 ms a run and epoch" in text
-    assert "400 runs to be chosen later count like those that are known now" in text
-    assert "what early stopping saves is not foreseen" in text
+    assert "400 runs to be chosen later count like the known ones" in text
+    assert "savings by early stopping are not included" in text
 
 
 def test_a_finished_sweep_has_no_schedule():

@@ -173,7 +173,7 @@ def test_a_model_of_ours_that_does_not_fit_names_the_settings(task):
     outcome = failure(listener)
     assert outcome.failure is FailureKind.SETTINGS
     assert "no pixel left" in str(outcome.cause)
-    assert str(outcome.cause).endswith("(params: model.channels=[4, 4, 4, 4])")
+    assert str(outcome.cause).endswith("(hyperparameters: model.channels=[4, 4, 4, 4])")
 
 
 def test_divergence_is_a_kind_of_its_own(task):
