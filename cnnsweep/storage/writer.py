@@ -118,7 +118,7 @@ class SweepWriter(Callback):
         settled = []
         for run in runs:
             known = self.history.runs[run.id]
-            # An interrupted one may lack it too, where a person pressed Ctrl-C thrice.
+            # An interrupted run may lack its checkpoint too, after a third Ctrl-C.
             if known.records and (known.outcome is None or known.outcome.status is RunStatus.INTERRUPTED):
                 last = self._resume(run)
                 settled.append((run, None if last is None else last.record))

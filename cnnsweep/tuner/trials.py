@@ -132,7 +132,7 @@ class TrialQueue:
         if not self.runs:
             raise UsageError("exclude: its conditions leave the search no trial to train")
         if not new:
-            callbacks.on_log("search space exhausted: every remaining configuration is excluded or already trained")
+            callbacks.on_log("search space exhausted: every remaining trial is excluded or already trained")
         return True
 
     def _is_pending(self, run: Run) -> bool:
