@@ -125,7 +125,7 @@ class TrialQueue:
         if new and not self.runs and not any(parameters.values()):
             self._count_parameters(new)  # raises: nothing would ever train
         callbacks.log_each(self._notes_on_models(new))
-        writer.record_round(suggested.event, [(run, parameters[run.id]) for run in new])
+        writer.record_round(suggested.event, new, parameters)
         self.parameters |= parameters
         self.runs = (*self.runs, *new)
         callbacks.on_trials_added(new, self.to_come)
