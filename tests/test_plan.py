@@ -58,7 +58,7 @@ def test_several_jobs_have_a_schedule(tmp_path):
     threads = torch.get_num_threads()
     plan = from_cost(tmp_path, executor_options=ExecutorOptions(jobs=2))
     assert plan.schedule is not None
-    assert (len(plan.places), len(plan.schedule.bars)) == (2, 2)
+    assert (len(plan.slots), len(plan.schedule.bars)) == (2, 2)
     assert plan.schedule.makespan_s == pytest.approx(4.0, rel=0.02)
     assert from_cost(tmp_path).schedule is None
     assert torch.get_num_threads() == threads
