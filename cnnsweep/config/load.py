@@ -36,7 +36,7 @@ from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import default_mode
-from cnnsweep.read_limited import read_bounded
+from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.types import ModelChoice
 
 __all__ = ["dump_spec", "load_sweep", "parse_sweep"]

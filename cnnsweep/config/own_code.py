@@ -14,8 +14,8 @@ from pydantic import ValidationInfo as Info
 
 from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, quoted
 from cnnsweep.plugins import module_file
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.registry import Origin
+from cnnsweep.storage.read_limited import read_bounded
 
 ALLOW_CODE = "allow_code"  # in pydantic's context
 OWN_CODE: JsonSchema = {

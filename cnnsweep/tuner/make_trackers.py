@@ -13,6 +13,7 @@ from cnnsweep.config.trials import columns_that_vary, possible_values
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import giving_logits
+from cnnsweep.storage.compatibility import has_other_spec
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState
 from cnnsweep.trackers.base import TRACKERS, Tracker, TrackerContext
@@ -39,7 +40,6 @@ def make_trackers(
         UsageError: a tracker's code cannot be imported.
     """
     shape, classes = dataset.train.image_shape, len(dataset.classes)
-    before = history.sweep
     known = [run.params for run in history.runs.values()]  # some maybe of an earlier sweep file
 
     def make_model(run: Run) -> nn.Module:
@@ -57,7 +57,7 @@ def make_trackers(
         values={
             name: [*values, *(params.get(name) for params in known)] for name, values in possible_values(spec).items()
         },
-        is_edited=before is not None and (before["spec"] != facts["spec"] or "former" not in before),
+        is_edited=has_other_spec(history, facts),
         make_model=make_model,
         image_shape=shape,
         sample_images=sample_images,

@@ -55,7 +55,9 @@ class Last(Pruner, name="last"):
         order = objective.rank([one.selected_at(epoch) for one in due])
         worst = due[order[-1]].trial_id
         return [
-            PruneDecision(one.trial_id, epoch, one.trial_id == worst, one.selected_at(epoch), None, len(due), "no")
+            PruneDecision(
+                one.trial_id, epoch, one.trial_id == worst, one.selected_at(epoch), None, len(due), "not the last"
+            )
             for one in due
         ]
 '''

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, trials
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from results_by_hand import load, make_content
 
@@ -182,7 +182,7 @@ def test_unreadable_path_is_an_error_not_a_traceback(tmp_path: Path) -> None:
     assert message(tmp_path) == "F/results.json: cannot be read (Is a directory)"
 
 
-@trials(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_every_truncation_and_flipped_byte_gives_results_or_an_error(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -203,7 +203,7 @@ def test_replicates_stops_searches_and_tests_are_read(tmp_path: Path) -> None:
     content["sweep"].update(scope="mean of last 3", folds=5, search={"method": "random", "runs": 2, "seed": 0},
                             early_stop={"method": "median"})  # fmt: skip
     stop = {"epoch": 2, "value": None, "threshold": 0.5, "compared": 9, "rule": "median at epoch 2"}
-    content["runs"][1].update(trial_id="c", fold=4, stop=stop, status="stopped")
+    content["runs"][1].update(configuration="c", fold=4, stop=stop, status="stopped")
     test = {"run": "run-1", "configuration": "c", "split": "test", "accuracy": 0.9, "loss": 0.3, "images": 10,
             "correct": 9, "time": "2026-11-21T10:00:00+00:00", "refit": True}  # fmt: skip
     results = load(tmp_path, {**content, "tests": [test]})
@@ -214,7 +214,8 @@ def test_replicates_stops_searches_and_tests_are_read(tmp_path: Path) -> None:
     assert results.runs[1].stop == Stop(**stop)
     assert (results.runs[1].trial_id, results.runs[1].fold) == ("c", 4)
     del test["split"]
-    assert results.tests == (TestResult(**test),)
+    trial_id = test.pop("configuration")
+    assert results.tests == (TestResult(**test, trial_id=trial_id),)
 
 
 def test_files_of_an_earlier_cnnsweep_have_one_run_a_setting(tmp_path: Path) -> None:
