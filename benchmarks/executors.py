@@ -131,7 +131,7 @@ def compare_overhead(runs: int, *, with_ray: bool) -> None:
     if with_ray:
         sides["ray, two actors"] = {"jobs": 2, "threads": 1, "executor": "ray"}
     base = 0.0
-    print(f"{runs} runs   seconds  start  ms a run  parent's CPU, ms a run  against in process")
+    print(f"{runs} runs   seconds  start  ms per run  parent's CPU, ms per run  against in process")
     for name, executor_options in sides.items():
         start = in_fresh_process(TINY.format(seeds=list(range(2))), **executor_options)
         whole = in_fresh_process(TINY.format(seeds=list(range(runs))), **executor_options)

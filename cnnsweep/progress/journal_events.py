@@ -12,8 +12,9 @@ from cnnsweep.callbacks import SweepOverview, UnderWay
 from cnnsweep.progress.base import Display
 from cnnsweep.storage.overview import make_overview
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.rows import record_from_event
-from cnnsweep.storage.state import RunState, SweepState, outcome_from_event
+from cnnsweep.storage.rows import outcome_from_event, record_from_event
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus
 
 CUT_OFF = "the training process is gone"
@@ -111,7 +112,7 @@ def overview(state: SweepState, paths: SweepPaths, source: Callable[[], str]) ->
         columns=_columns(runs),
         runs=[_run_info(state, run) for run in runs],
         runs_to_come=runs_to_come(state),
-        under_way=UnderWay(state.command_elapsed, records, source),
+        under_way=UnderWay(state.time.of_command, records, source),
     )
 
 

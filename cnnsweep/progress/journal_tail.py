@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cnnsweep.read_limited import open_regular
 from cnnsweep.storage.journal import damaged_line, decode_event, lines_of, unreadable
+from cnnsweep.storage.read_limited import open_regular
 
 _ATTEMPTS = 4  # for an incomplete line that is followed by others: a shared disk may show new data out of order
 

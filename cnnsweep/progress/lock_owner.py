@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.read_limited import read_bounded
 
 _LONGEST_OWNER = 10_000  # bytes
 

@@ -70,7 +70,7 @@ class SweepMonitor:
     def _age(self) -> float:
         """Return the seconds since the last command ended, or since the journal's file changed while it trains."""
         with suppress(OSError, ValueError):
-            ended = self.state.ended if self.state.has_left else None
+            ended = self.state.time.ended if self.state.time.has_left else None
             at = self.paths.journal.stat().st_mtime if ended is None else datetime.fromisoformat(ended).timestamp()
             return max(time.time() - at, 0.0)
         return 0.0

@@ -31,7 +31,7 @@ def make_overview(
         outcomes={run.id: run.outcome for run in known if run.outcome is not None},
         runs_to_come=runs_to_come,
         under_way=under_way,
-        elapsed_before=state.elapsed_before,
+        elapsed_before=state.time.before,
         elapsed=lambda: state.elapsed,
         chance=chance_of(state.sweep),
     )

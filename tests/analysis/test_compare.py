@@ -196,7 +196,7 @@ def test_nothing_is_shared_by_different_models(two, tmp_path):
     found = compare_sweeps([two[0], wide])
     assert found.shared == ()
     assert found.axes == ("model.width", "lr")
-    assert "No trial stands in two of the sweeps." in table(found)
+    assert "No two sweeps share a trial." in table(found)
 
 
 def test_models_may_vary_within_a_sweep(tmp_path, two):
@@ -332,14 +332,14 @@ def test_unfinished_and_empty_sweeps(two, tmp_path):
     found = compare_sweeps(paths)
     assert [len(one.figures) for one in found.trials if one.source.letter == "B"] == [2]
     assert found.warnings == (
-        "B has no finished run: its figures are of runs that are not done.",
+        "B has no finished run: its metrics are from unfinished runs.",
         "C has no runs yet.",
     )
     text = table(found)
     assert "3 runs of 1 trial: 1 waiting, 2 running; the sweep is running" in text
     assert "0 runs; the sweep is interrupted" in text
     nothing = table(compare_sweeps([paths[2], put(tmp_path / "empty too", empty)]))
-    assert "No run has a figure yet." in nothing
+    assert "No run has a metric yet." in nothing
 
 
 def test_three_sweeps_have_letters_and_differences_to_the_first(two, tmp_path):

@@ -20,7 +20,7 @@ from cnnsweep.executors.options import RAY, ExecutorOptions
 from cnnsweep.planning.scheduling import Job, Slot
 from cnnsweep.storage.state import SweepState
 from cnnsweep.training import devices
-from cnnsweep.training.data_module import make_data_module
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import RunGroup
 
 CPU, GPU0, GPU1 = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
@@ -103,7 +103,7 @@ class Trial:
         self, monkeypatch, tmp_path, *, here: float, there: float, executor_options: ExecutorOptions | None = None
     ) -> None:
         spec = parse_sweep(SMALL, "small.yaml")
-        task = make_data_module(spec, load_dataset(spec.dataset_choice, tmp_path), CPU)
+        task = DataModule.load(spec, load_dataset(spec.dataset_choice, tmp_path), CPU)
         self.told: list[str] = []
         self.closed = 0
         trial = self

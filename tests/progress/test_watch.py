@@ -633,7 +633,7 @@ def test_what_is_tested_after_the_end_is_no_part_of_the_sweeps_time(trained, tmp
         file.write(encode_event({**tested, "images": 2, "correct": 1, "refit": False, "time": later}))
     monitor = SweepMonitor(SweepPaths(folder))
     monitor.poll()
-    assert monitor.state.ended == end
+    assert monitor.state.time.ended == end
     under_way = overview(monitor.state, monitor.paths, str).under_way
     assert under_way is not None
     assert under_way.elapsed_s < 600

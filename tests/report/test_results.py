@@ -214,7 +214,8 @@ def test_replicates_stops_searches_and_tests_are_read(tmp_path: Path) -> None:
     assert results.runs[1].stop == Stop(**stop)
     assert (results.runs[1].trial_id, results.runs[1].fold) == ("c", 4)
     del test["split"]
-    assert results.tests == (TestResult(**test),)
+    trial_id = test.pop("configuration")
+    assert results.tests == (TestResult(**test, trial_id=trial_id),)
 
 
 def test_files_of_an_earlier_cnnsweep_have_one_run_a_setting(tmp_path: Path) -> None:

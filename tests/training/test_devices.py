@@ -33,7 +33,7 @@ def test_devices_that_are_named_are_taken_in_their_order(three_gpus):
 
 
 def test_a_device_counts_once_whatever_it_is_called(three_gpus):
-    with pytest.raises(UsageError, match="'cuda,cuda:0', which names a device twice; --jobs has several train on one"):
+    with pytest.raises(UsageError, match="'cuda,cuda:0', which names a device twice; use --jobs for several"):
         choose_devices("cuda,cuda:0")
 
 
