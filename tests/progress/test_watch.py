@@ -637,3 +637,22 @@ def test_what_is_tested_after_the_end_is_no_part_of_the_sweeps_time(trained, tmp
     under_way = overview(monitor.state, monitor.paths, str).under_way
     assert under_way is not None
     assert under_way.elapsed_s < 600
+
+
+def test_a_run_of_an_earlier_search_that_is_suggested_again_brings_its_epochs(trained, tmp_path):
+    text = SEARCH.replace("{log_uniform: [1e-4, 1e-1]}", "[0.1, 0.01]").replace("runs: 3", "runs: 2")
+    folder = tmp_path / "search"
+    for edited in (text, text.replace("[0.1, 0.01]", "[0.01, 0.001]")):
+        sweep(folder, edited)
+    all_lines, all_events = lines(folder), events(folder)
+    begun = max(number for number, event in enumerate(all_events) if event["event"] == "sweep") + 1
+    monitor = SweepMonitor(SweepPaths(part(folder, tmp_path / "again", begun)))
+    monitor.poll()
+    shown = Recorded()
+    send_start(monitor.state, shown, monitor.paths, monitor.words)
+    assert shown.progress.runs == {}
+    with monitor.paths.journal.open("ab") as file:
+        file.write(b"".join(all_lines[begun:]))
+    for event in monitor.poll():
+        send_event(monitor.state, event, shown)
+    assert [row.epochs_done for row in shown.progress.runs.values()] == [2] * 4
