@@ -58,7 +58,7 @@ def test_several_jobs_have_a_schedule(tmp_path):
     threads = torch.get_num_threads()
     plan = from_cost(tmp_path, executor_options=ExecutorOptions(jobs=2))
     assert plan.schedule is not None
-    assert (len(plan.places), len(plan.schedule.bars)) == (2, 2)
+    assert (len(plan.slots), len(plan.schedule.bars)) == (2, 2)
     assert plan.schedule.makespan_s == pytest.approx(4.0, rel=0.02)
     assert from_cost(tmp_path).schedule is None
     assert torch.get_num_threads() == threads
@@ -94,7 +94,7 @@ def test_a_cluster_is_simulated(cnnsweep):
     code, out, _ = cnnsweep("--simulate", "nodes=2,gpus=1,price=3", "--cost", "900")
     assert code == 0
     assert "2 nodes of 1 GPU" in out
-    assert "a run and epoch takes 900 s, as given" in out
+    assert "an epoch of a run takes 900 s, as given" in out
     code, out, _ = cnnsweep("--simulate", "nodes=2,gpus=1,price=3", "--cost", "900", "--json")
     one, two, four = json.loads(out)["simulated"]
     assert (one["nodes"], two["nodes"], four["nodes"]) == (1, 2, 4)
