@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def compare(data_root: Path, rounds: int, epochs: int) -> None:
-    """Print the seconds a run and epoch of both, their ratio in each round, and the accuracies reached."""
+    """Print the seconds per run and epoch of both, their ratio in each round, and the accuracies reached."""
     text = f"""
 name: alone
 dataset: {{name: fashion_mnist, normalize: none}}
@@ -48,7 +48,7 @@ params: {json.dumps({**AXES, "epochs": epochs})}
             theirs.append(measure_tutorial(AXES, Path(folder, "theirs"), data_root, epochs))
             ours.append(measure_sweep(text, Path(folder, "ours"), data_root, "off"))
     each = RUNS * epochs
-    print("whole sweep, seconds a run and epoch")
+    print("whole sweep, seconds per run and epoch")
     sides = {"tutorial's loop": theirs, "cnnsweep, alone": ours}
     print_comparison({name: [r["seconds"] / each for r in results] for name, results in sides.items()})
     for batch_size in AXES["batch_size"]:

@@ -71,7 +71,7 @@ def draw_readme_chart(works: dict[str, dict[str, SideFigures]], file: Path) -> N
 
 
 def draw_growth(grown: list[dict[str, Any]], label: str, file: Path) -> None:
-    """Draw the seconds a run takes against what grows, a line a side."""
+    """Draw the seconds per run against the growing size, one line per side."""
     figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
     compared = [(result["growth"][1], compare_sides(result)) for result in grown]
     for name, side in SIDES.items():
@@ -79,7 +79,7 @@ def draw_growth(grown: list[dict[str, Any]], label: str, file: Path) -> None:
         if points:
             style = {"marker": _MARKERS[name], "color": _COLOURS[name], "label": side.title}
             axes.plot([size for size, _ in points], [seconds for _, seconds in points], **style)
-    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds a run and epoch")
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel="seconds per run and epoch")
     sizes = [size for size, _ in compared]
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.xaxis.minorticks_off()

@@ -25,7 +25,7 @@ GROWTH = {  # by what grows: the heading, and the label of an axis
 }
 STEPS = """From `benchmarks/step_profile.py --keep`: the step of each workload, alone and together as in a sweep.
 Operations are timed as torch dispatches them; the remainder is Python, autograd and dispatch. A step's *intensity* is
-the number of its floating-point operations per byte that its operations read or write. If nothing stayed in a cache,
+the number of its floating-point operations per byte that its operations read or write. Without caches,
 all of these bytes would go through memory: left of the roofline's bend a step is bound by memory, right of it by
 arithmetic, and points above the slope are due to caches."""
 SHOWN_FAMILIES = {  # columns of the table of steps: the rest is a column, too
@@ -83,7 +83,7 @@ def work_section(result: dict[str, Any]) -> str:
     """Return a work's table with what was measured, on what, and what was cut."""
     lines = [f"## {result['title']}", "", _conditions(result), ""]
     lines += [
-        "| | s a run and epoch | × cnnsweep | start-up | CPU | memory | of the rate | accuracy |",
+        "| | s per run and epoch | × cnnsweep | start-up | CPU | memory | of the rate | accuracy |",
         "| --- " * 8 + "|",
     ]
     sides = compare_sides(result)
@@ -101,14 +101,14 @@ def growth_section(family: str, grown: list[dict[str, Any]]) -> str:
     compared = [compare_sides(result) for result in grown]
     lines = [f"## {heading}", "", f"{grown[0]['title']}, to {grown[-1]['title']}. {_conditions(grown[-1])}", ""]
     lines += [
-        f"Milliseconds a run and epoch, start-up included, and × cnnsweep:\n\n| | {' | '.join(map(str, sizes))} |"
+        f"Milliseconds per run and epoch, start-up included, and × cnnsweep:\n\n| | {' | '.join(map(str, sizes))} |"
     ]
     lines += ["| --- " * (len(sizes) + 1) + "|"]
     for name in SIDES:
         if any(name in sides for sides in compared):
             cells = [_growth_cell(sides.get(name)) for sides in compared]
             lines.append(f"| {_title(name)} | {' | '.join(cells)} |")
-    picture = f"\n![{heading}: seconds a run](images/bench_growth_{family}.svg)\n"
+    picture = f"\n![{heading}: seconds per run](images/bench_growth_{family}.svg)\n"
     return "\n".join([*lines, picture])
 
 
@@ -137,7 +137,7 @@ def steps_section(result: dict[str, Any]) -> str:
         f"{_packages(result)}.",
         "",
     ]
-    heads = ["step", "ms a run", *SHOWN_FAMILIES.values(), "the rest", "GFLOP/s", "of the rate", "intensity"]
+    heads = ["step", "ms per run", *SHOWN_FAMILIES.values(), "the rest", "GFLOP/s", "of the rate", "intensity"]
     lines += [f"| {' | '.join(heads)} |", "| --- " * len(heads) + "|"]
     for name, steps in result["works"].items():
         for step in steps:

@@ -131,7 +131,7 @@ def compare_overhead(runs: int, *, with_ray: bool) -> None:
     if with_ray:
         sides["ray, two actors"] = {"jobs": 2, "threads": 1, "executor": "ray"}
     base = 0.0
-    print(f"{runs} runs   seconds  start  ms a run  parent's CPU, ms a run  against in process")
+    print(f"{runs} runs   seconds  start  ms per run  parent's CPU, ms per run  against in process")
     for name, executor_options in sides.items():
         start = in_fresh_process(TINY.format(seeds=list(range(2))), **executor_options)
         whole = in_fresh_process(TINY.format(seeds=list(range(runs))), **executor_options)
@@ -321,7 +321,7 @@ def count_memory(megabytes: int) -> None:
     from cnnsweep.executors.base import TASK
     from cnnsweep.executors.local_processes import LocalWorkers
     from cnnsweep.executors.pool import PoolExecutor
-    from cnnsweep.planning.scheduling import Place
+    from cnnsweep.planning.scheduling import Slot
     from cnnsweep.training.data_module import DataModule, FoldData
     from cnnsweep.training.malloc import keep_freed_memory
 
@@ -335,7 +335,7 @@ def count_memory(megabytes: int) -> None:
             labels = torch.zeros(images, dtype=torch.int64)
             task = DataModule(MemoryImages(pixels, labels), (part,), 2, torch.device("cpu"), "fp32")
             del pixels
-            pool = PoolExecutor(LocalWorkers([Place("cpu", 1)] * workers, task))
+            pool = PoolExecutor(LocalWorkers([Slot("cpu", 1)] * workers, task))
             processes = {os.getpid(), *pool.call_everywhere(look_at_all_by_name, TASK)}
             assert len(processes) == workers + 1
             fields = ("Pss_Anon:", "Pss_Shmem:")  # without libraries, which other programs may share too

@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def compare(name: str, data_root: Path, rounds: int) -> None:
-    """Print the seconds a run and epoch of every side, and their ratios in each round."""
+    """Print the seconds per run and epoch of every side, and their ratios in each round."""
     text, each = SWEEPS[name]
     sides: dict[str, list[float]] = {}
     rate = 0.0
@@ -73,7 +73,7 @@ def compare(name: str, data_root: Path, rounds: int) -> None:
                 result = measure_sweep(text, Path(folder, side), data_root, fuse)
                 sides.setdefault(side, []).append(result["seconds"] / each)
             rate = max(rate, matrix_product_rate())
-    print(f"{name}: whole sweep, seconds a run and epoch")
+    print(f"{name}: whole sweep, seconds per run and epoch")
     print_comparison(sides)
     if name in LOOPS:
         share = 60_000 * LENET_FLOP / min(sides["together"]) / 1e9 / rate

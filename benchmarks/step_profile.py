@@ -194,7 +194,7 @@ def measure_step(work: Work, count: int, steps: int) -> Step:
 
 def print_step(step: Step, rate: float) -> None:
     seconds = step.seconds
-    print(f"  {1000 * seconds / step.runs:.2f} ms a run and step, {1000 * seconds:.2f} ms a step")
+    print(f"  {1000 * seconds / step.runs:.2f} ms per run and step, {1000 * seconds:.2f} ms a step")
     print(f"  {'':28s} share      ms   GFLOP  GFLOP/s  of the machine's")
     for family, of_family in sorted(step.spent.items(), key=lambda item: -item[1]):
         print_line(family, of_family, seconds, step.arithmetic.get(family, 0), rate)
@@ -280,7 +280,7 @@ def print_recording(work: Work) -> None:
             run_sweep(spec, SweepOptions(Path(folder), Path(folder), fuse=work.runs), [PlainDisplay(nowhere)])
     finally:
         SweepWriter.writing_epoch = write  # type: ignore[method-assign]
-    print(f"\n  recording: {1000 * min(spent):.1f} to {1000 * max(spent):.1f} ms a run and epoch")
+    print(f"\n  recording: {1000 * min(spent):.1f} to {1000 * max(spent):.1f} ms per run and epoch")
 
 
 if __name__ == "__main__":

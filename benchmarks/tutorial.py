@@ -41,7 +41,7 @@ class Network(nn.Module):
 
 
 def train_grid(data_root: Path, folder: Path, axes: dict[str, list], epochs: int) -> list[dict[str, object]]:
-    """Train every combination and return one row a run and epoch; everything but the import is in the time."""
+    """Train every combination and return one row per run and epoch; everything but the import is in the time."""
     images = torchvision.datasets.FashionMNIST(data_root, train=True, transform=transforms.ToTensor())
     rows: list[dict[str, object]] = []
     for number, values in enumerate(product(*axes.values()), start=1):

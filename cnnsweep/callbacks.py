@@ -14,12 +14,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from logging import INFO, WARNING
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 
-__all__ = ["INFO", "WARNING", "Callback", "ErrorPolicy", "HasRecord", "SweepOverview", "UnderWay"]
+__all__ = ["INFO", "WARNING", "Callback", "ErrorPolicy", "HasRecord", "RunInfo", "SweepOverview", "UnderWay"]
+
+
+class RunInfo(Protocol):
+    """The part of a `Run` that a display needs; a run that is read from a journal has no more."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
+    def epochs(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +56,7 @@ class SweepOverview:
 
     Attributes:
         columns: the parameters to show: those that vary, or all if none does. A run may lack some.
-        runs: all known runs in order, the completed ones too.
+        runs: all known runs in order, the completed ones too; each a `Run` in the process that trains.
         history: epochs of earlier sessions by run id, also of runs that only a later round will name.
         outcomes: ends of runs in earlier sessions by run id, likewise.
         runs_to_come: the most runs that a sampler will still suggest; 0 if all are known.
@@ -57,7 +70,7 @@ class SweepOverview:
     folder: str
     device: str
     columns: tuple[str, ...]
-    runs: tuple[Run, ...]
+    runs: tuple[RunInfo, ...]
     objective: Objective
     history: Mapping[str, Sequence[EpochRecord]]
     outcomes: Mapping[str, RunOutcome]

@@ -5,7 +5,7 @@
     │   ├── SpecError          mistakes in a sweep file, all of them at once                       exit 2
     │   └── ModelError         a model that cannot be built, or does not fit the data              exit 2
     ├── FolderError            a sweep folder that is locked, unwritable or cannot be resumed      exit 3
-    │   ├── DiskFullError      no room is left for what was to be written                          exit 3
+    │   ├── DiskFullError      no space is left for a file                                      exit 3
     │   └── FolderLostError    the folder, its lock or its journal was replaced meanwhile          exit 3
     ├── ExecutionError         no worker can be started, or a cluster cannot be reached             exit 1
     ├── MetricError            a metric's code raised; the run that was measured fails             never leaves
@@ -16,7 +16,7 @@
         │   └── CheckpointSizeError  one that does not fit into memory                             exit 4
         └── ResultsError       a results file or journal
 
-Only `cli/` turns them into exit codes. Anything else that is raised is a bug of ours or of the person's own code.
+Only `cli/` turns them into exit codes. Any other exception is a bug of ours or of the user's own code.
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ from dataclasses import dataclass
 
 
 class CnnSweepError(Exception):
-    """Base of every error that is shown without a traceback."""
+    """Base of all errors shown without a traceback."""
 
     exit_code = 1
 
 
 class UsageError(CnnSweepError):
-    """The command line or the sweep asks for something that is not possible."""
+    """The command line or the sweep file requests something impossible."""
 
     exit_code = 2
 
@@ -50,7 +50,7 @@ class Problem:
 
 
 class SpecError(UsageError):
-    """A sweep file with mistakes; `problems` holds all of them, in the file's order."""
+    """A sweep file with mistakes; `problems` has all of them, in the file's order."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
@@ -62,7 +62,7 @@ class ModelError(UsageError):
 
 
 class MetricError(CnnSweepError):
-    """A metric's code raised while a run was measured."""
+    """A metric's code raised during a measurement."""
 
 
 class FolderError(CnnSweepError):
@@ -80,15 +80,15 @@ class FolderLostError(FolderError):
 
 
 class ExecutionError(CnnSweepError):
-    """There is nobody who could train: workers cannot be started, or a cluster cannot be reached."""
+    """No worker is available: none can be started, or a cluster cannot be reached."""
 
 
 class FusionError(CnnSweepError):
-    """Runs of a model cannot train as one program; the message says why in one line, beginning in lower case."""
+    """Runs of a model cannot train as one program; the message has the reason in one line, beginning in lower case."""
 
 
 class InputError(CnnSweepError):
-    """A file that was to be read is missing, damaged or not what it should be."""
+    """A file to read is missing, damaged or invalid."""
 
     exit_code = 4
 
@@ -102,7 +102,7 @@ class CheckpointError(InputError):
 
 
 class CheckpointSizeError(CheckpointError):
-    """A checkpoint may be whole, but does not fit into the memory that is free."""
+    """A checkpoint does not fit into the free memory, although it may be intact."""
 
 
 class ResultsError(InputError):

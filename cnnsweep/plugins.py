@@ -1,4 +1,4 @@
-"""A person's own models and data sets, named as `package.module:Name` or `path/to/file.py:Name`."""
+"""Users' own code, named as `package.module:Name` or `path/to/file.py:Name`."""
 
 import hashlib
 import importlib
@@ -17,18 +17,18 @@ _moved: dict[Path, Path] = {}
 
 
 def find_moved_code(before: str, now: Path) -> None:
-    """Have files that references name in one folder, of another machine, be found in another, and modules there too."""
+    """Redirect references to files in a folder of another machine to a folder here, modules included."""
     _moved[Path(before)] = now
     sys.path.append(str(now))
 
 
 def is_reference(name: str) -> bool:
-    """True if `name` points to code, and is no built-in name."""
+    """True if `name` is a reference to code, not a built-in name."""
     return ":" in name
 
 
 def load_object(reference: str) -> Any:
-    """Import what a reference points to.
+    """Import the object of a reference.
 
     Args:
         reference: `package.module:Name`, or `file.py:Name` with a path that is absolute or relative to the
@@ -51,7 +51,7 @@ def load_object(reference: str) -> Any:
 
 
 def module_file(name: str) -> Path | None:
-    """Return the Python file of a module, or None where there is none; nothing is imported, not even its packages."""
+    """Return the Python file of a module, or None; nothing is imported, not even its packages."""
     top, *rest = name.split(".")
     found = PathFinder.find_spec(top, [str(Path.cwd())]) or _find_spec(top, None)
     for part in rest:
@@ -66,12 +66,12 @@ def module_file(name: str) -> Path | None:
 def _find_spec(name: str, places: Sequence[str] | None) -> ModuleSpec | None:
     try:
         return next(filter(None, (finder.find_spec(name, places) for finder in sys.meta_path)), None)
-    except KeyError:  # a folder without __init__.py inside another: Python asks for the outer one, which is not there
+    except KeyError:  # a folder without __init__.py inside another: Python searches the outer one, which is missing
         return None
 
 
 def _where_now(path: Path) -> Path:
-    # The innermost of folders that lie in each other is the copy that was made for this file.
+    # The innermost of nested folders has the copy of this file.
     for folder in sorted(_moved, key=lambda folder: -len(folder.parts)):
         if path.is_relative_to(folder):
             return _moved[folder] / path.relative_to(folder)
@@ -81,7 +81,7 @@ def _where_now(path: Path) -> Path:
 def _import_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise UsageError(f"{path}: no such file; the part before ':' must be a Python file")
-    # Two files of one name in different folders are two modules; pickle finds the module again under this name.
+    # Two files of one name in different folders are two modules; pickle finds the module by this name.
     name = f"cnnsweep_user_{hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:8]}_{path.stem}"
     if name in sys.modules:
         return sys.modules[name]
@@ -90,7 +90,7 @@ def _import_file(path: Path) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    # A person's file may import its neighbours, as it could when run as a script.
+    # A user's file may import its neighbours, as in a script.
     sys.path.insert(0, str(path.resolve().parent))
     try:
         spec.loader.exec_module(module)
@@ -103,7 +103,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _import_module(name: str) -> ModuleType:
-    # `python -m` finds packages in the current folder; an installed command does not, unless told.
+    # `python -m` finds packages in the current folder; an installed command needs this entry.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:

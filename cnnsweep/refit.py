@@ -1,4 +1,4 @@
-"""Refit: trains the trial that a sweep chose once more, on training and validation images together."""
+"""Refit: retrains the selected trial of a sweep on training and validation images together."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Choice, Run
 
-_NO_LIMIT = 10**9  # the sweep was trained, so its size was agreed to
+_NO_LIMIT = 10**9  # the sweep was trained, so its size was confirmed
 
 
 def refit_chosen(
     folder: Path, options: SweepOptions, callbacks: Sequence[Callback], *, device: str | None, allow_code: bool
 ) -> SweepResult:
-    """Train the best trial of a sweep, with the seeds that it had, on all training images.
+    """Train the best trial of a sweep, with its seeds, on all training images.
 
-    There is nothing left to choose an epoch by, so each run trains for as many epochs as were best before: the median
-    over its seeds and folds, or all of them where the learning rate's schedule needs its end.
+    No validation images are left to select an epoch. So each run trains for the best number of epochs before: the
+    median over its seeds and folds, or all epochs if the learning rate schedule depends on its length.
 
     Args:
-        folder: the sweep's.
-        options: of the new sweep, but for its folder, which is `refit/<trial>` in the sweep's.
-        device: where to train, instead of where the sweep file says.
+        folder: the folder of the sweep.
+        options: options of the new sweep, except its folder, which is `refit/<trial>` in the sweep's folder.
+        device: the device, instead of the sweep file's.
         allow_code: import the code that the sweep file names.
 
     Raises:
-        CnnSweepError: nothing was chosen yet, or the sweep cannot be trained.
+        CnnSweepError: no trial is selected yet, or the sweep cannot be trained.
     """
     results = load_results(folder)
     best = chosen_trial(results, group_trials(results))
@@ -67,15 +67,15 @@ def refit_chosen(
     refit = _refit_spec(spec, runs, _epochs(spec, runs[0], chosen))
     refit = refit if device is None else dataclasses.replace(refit, device=device)
     target = results.folder / "refit" / best.trial_id
-    for folder in (target.parent, target):  # a sweep may lie behind a link, but no part of it
+    for folder in (target.parent, target):  # a sweep may be behind a link, but no part of it
         if folder.is_symlink():
-            raise FolderError(f"{folder}: is a symbolic link, which would lead out of the sweep; remove it")
+            raise FolderError(f"{folder}: is a symbolic link, which may lead out of the sweep; remove it")
     make_folder(target.parent)
     return run_sweep(refit, dataclasses.replace(options, folder=target), callbacks)
 
 
 def _code_of(spec: SweepSpec, run: Run) -> list[str]:
-    """Return the names of everything that training a run again may import."""
+    """Return the names of all code that retraining a run may import."""
     names = [choice.name for choice in (*run.hyperparameters.components, *spec.metrics)]
     return [run.model.name, spec.dataset_choice.name, *names, *(tracker.name for tracker in spec.trackers)]
 
@@ -88,14 +88,14 @@ def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
 
 
 def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
-    """Return a sweep of the one trial, without validation, that keeps the last epoch."""
+    """Return a sweep of this trial alone, without validation, which keeps the last epoch."""
     hyperparameters = dataclasses.replace(runs[0].hyperparameters, epochs=epochs)
     named = [key for key in dict.fromkeys([*columns(spec), "epochs"]) if key in Params.model_fields and key != "seed"]
-    values = {key: getattr(hyperparameters, key, None) for key in named}  # the model's arguments are in the model
+    values = {key: getattr(hyperparameters, key, None) for key in named}  # the model includes its arguments
     h = runs[0].hyperparameters
-    if "optimizer" in values:  # with all of its arguments, those of `optimizer.<argument>` included
+    if "optimizer" in values:  # with all of its arguments, including `optimizer.<argument>`
         values["optimizer"] = Choice(h.optimizer, h.optimizer_arguments, h.optimizer_code)
-    # What the optimizer does not use is None; of the others only `grad_clip` may be.
+    # Values that the optimizer does not use are None; of the others only `grad_clip` may be None.
     axes = {key: (value,) for key, value in values.items() if value is not None or key == "grad_clip"}
     metric = without_prefix(spec.metric)
     return dataclasses.replace(

@@ -1,7 +1,7 @@
-"""Stateless randomness: every random draw is made from (run seed, purpose, and where needed epoch and step).
+"""Stateless randomness: every random draw follows from (run seed, purpose, and if needed epoch and step).
 
-So initial weights, batch order, dropout and augmentation are the same whether a run trains alone, fused with others,
-in another process or after a resume, and no generator state is ever saved.
+So initial weights, batch order, dropout and augmentation are the same for a run alone, fused with others, in another
+process or after a resume. No generator state is ever saved.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
 
 
 def seed_python(seed: int) -> None:
-    """Seed what a person's Python code draws from beside torch: Python's own generator, and NumPy's global one."""
+    """Seed the generators outside torch that user code may use: Python's own, and NumPy's global one."""
     import numpy
 
     random.seed(seed)
-    numpy.random.seed(seed & 0xFFFF_FFFF)  # it takes 32 bits
+    numpy.random.seed(seed & 0xFFFF_FFFF)  # it accepts 32 bits
 
 
 def seed_step(device: torch.device, seed: int) -> None:
@@ -75,7 +75,7 @@ def generator_of(device: torch.device) -> torch.Generator:
 
 @contextmanager
 def kept_generators(device: torch.device | None = None) -> Iterator[None]:
-    """Leave every generator as it was found: torch's of the CPU and of a device, Python's own, NumPy's global one."""
+    """Restore every generator afterwards: torch's for the CPU and a device, Python's own, NumPy's global one."""
     import numpy
     import torch
 
@@ -89,11 +89,11 @@ def kept_generators(device: torch.device | None = None) -> Iterator[None]:
 
 
 def uniform_per_item(seed: int, purpose: str, epoch: int, items: Tensor, draws: int) -> Tensor:
-    """Draw numbers that depend on each item's own index, not on the batch that it is in.
+    """Draw numbers that depend on each item's own index, not on its batch.
 
     Args:
         items: (N,) int64, for example the images' positions in the data set.
-        draws: how many numbers each item gets.
+        draws: number of draws per item.
 
     Returns:
         (N, draws) float32 in [0, 1), on the device of `items`.
@@ -102,7 +102,7 @@ def uniform_per_item(seed: int, purpose: str, epoch: int, items: Tensor, draws: 
 
     base = derive_seed(seed, purpose, epoch)
     counters = items[:, None] * draws + torch.arange(draws, device=items.device)  # (N, draws)
-    state = base + counters * _GOLDEN  # int64 arithmetic wraps, as the algorithm wants
+    state = base + counters * _GOLDEN  # int64 arithmetic wraps, as the algorithm requires
     state = (state ^ _shift_right(state, 30)) * _MIX_1
     state = (state ^ _shift_right(state, 27)) * _MIX_2
     state = state ^ _shift_right(state, 31)

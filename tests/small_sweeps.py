@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnnsweep.callbacks import INFO, WARNING, HasRecord, SweepOverview
+from cnnsweep.callbacks import INFO, WARNING, HasRecord, RunInfo, SweepOverview
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.progress.base import Display
-from cnnsweep.progress.state import SweepProgress
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
-from cnnsweep.types import EpochRecord, Run, RunOutcome
+from cnnsweep.types import EpochRecord, RunOutcome
 
 SMALL = """
 name: small
@@ -42,8 +41,7 @@ class SilentDisplay(Display):
 
     def __init__(self) -> None:
         self.overview: SweepOverview | None = None
-        self._progress: SweepProgress | None = None
-        self.added: list[tuple[tuple[Run, ...], int]] = []
+        self.added: list[tuple[tuple[RunInfo, ...], int]] = []
         self.started: list[str] = []
         self.records: list[EpochRecord] = []
         self.outcomes: list[RunOutcome] = []
@@ -53,22 +51,23 @@ class SilentDisplay(Display):
 
     def on_sweep_start(self, sweep: SweepOverview) -> None:
         self.overview = sweep
-        self._progress = SweepProgress(sweep)
+        super().on_sweep_start(sweep)
 
-    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
+    def on_trials_added(self, runs: Sequence[RunInfo], to_come: int) -> None:
         self.added.append((tuple(runs), to_come))
-        if self._progress is not None:
-            self._progress.runs_added(runs, to_come)
+        super().on_trials_added(runs, to_come)
 
-    def on_run_start(self, run: Run, last: EpochRecord | None) -> None:
+    def on_run_start(self, run: RunInfo, last: EpochRecord | None) -> None:
+        super().on_run_start(run, last)
         self.run_started(run.id)
 
     def on_epoch_end(self, reports: Sequence[HasRecord]) -> None:
         for report in reports:
-            selected = None if self._progress is None else self._progress.selected_after(report.record)
-            self.epoch_ended(report.record, selected)
+            super().on_epoch_end((report,))
+            self.epoch_ended(report.record, self.progress.runs[report.record.run_id].selected)
 
     def on_run_end(self, outcome: RunOutcome) -> None:
+        super().on_run_end(outcome)
         self.run_ended(outcome)
 
     def run_started(self, run_id: str) -> None:

@@ -7,8 +7,8 @@ from results_by_hand import standard_metrics
 
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
-from cnnsweep.storage.rows import event_from_record
-from cnnsweep.storage.state import SweepState, event_from_run
+from cnnsweep.storage.rows import event_from_record, event_from_run
+from cnnsweep.storage.state import SweepState
 from cnnsweep.tuner.sampling import FIRST_ROUND, TrialSource
 from cnnsweep.types import EpochRecord, RunStatus
 

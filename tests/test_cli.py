@@ -505,7 +505,7 @@ def test_dry_run_plan_and_run_foresee_as_many_runs_as_a_small_space_has(cnnsweep
 def test_dry_run_of_a_search_that_excludes_everything_says_so(cnnsweep, tmp_path):
     (tmp_path / "space.yaml").write_text(SMALL_SPACE + "exclude: [{epochs: '> 0'}]\n")
     outcome = cnnsweep("run", "space.yaml", "--dry-run")
-    assert (outcome.code, outcome.err) == (2, "error: exclude: its conditions leave the search no trial to train\n")
+    assert (outcome.code, outcome.err) == (2, "error: exclude: its conditions exclude every trial of the search\n")
 
 
 @pytest.mark.parametrize("dataset", DATASETS.names)

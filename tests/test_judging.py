@@ -13,8 +13,9 @@ from cnnsweep.metrics.objective import Objective
 from cnnsweep.pruners.halving import Halving
 from cnnsweep.pruners.median import Median
 from cnnsweep.pruners.threshold import Threshold
-from cnnsweep.storage.rows import event_from_record
-from cnnsweep.storage.state import RunState, SweepState, event_from_run
+from cnnsweep.storage.rows import event_from_decision, event_from_record, event_from_run
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.tuner.pruning import PrunerDriver, average_curve
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus
 
@@ -51,7 +52,7 @@ def test_a_curve_is_the_mean_over_seeds_as_far_as_all_have_come():
     assert curve() == ([], [], 0)
 
 
-@pytest.mark.parametrize(("scope", "standing"), [("last", [0.2, 0.4, 0.3]), ("mean of last 2", [0.2, 0.3, 0.35])])
+@pytest.mark.parametrize(("scope", "selected"), [("last", [0.2, 0.4, 0.3]), ("mean of last 2", [0.2, 0.3, 0.35])])
 def test_what_stands_follows_the_scope(scope, selected):
     assert curve(run(0.2, 0.4, 0.3), objective=Objective("val_accuracy", "max", scope))[1] == selected
 
@@ -121,7 +122,7 @@ class Sweep:
         return found
 
     def notes(self, decisions):
-        self.apply("judged", decisions=[{name: getattr(one, name) for name in one.__slots__} for one in decisions])
+        self.apply("judged", verdicts=list(map(event_from_decision, decisions)))
 
     def stopped(self, *numbers):
         ids = self.judge.stopped([self.runs[number].id for number in numbers])
@@ -176,7 +177,7 @@ def test_other_seeds_of_one_that_diverged_stop_at_the_next_rung():
     assert (decision.stops, decision.value) == (True, None)
     sweep.notes(found)
     assert sweep.stopped(0, 1) == [0]
-    assert "val_accuracy has no finite figure" in sweep.judge.why_stopped(sweep.runs[0].id)
+    assert "val_accuracy has no finite value" in sweep.judge.why_stopped(sweep.runs[0].id)
 
 
 def test_a_configuration_all_of_whose_seeds_have_ended_is_not_judged():

@@ -25,7 +25,7 @@ LAYERS = [
     ["optimizers", "schedules", "augmentations", "losses", "metrics"],
     ["registry"],
     ["field_types"],
-    ["plugins", "seeding", "read_limited", "free_memory", "scalars"],
+    ["plugins", "seeding", "scalars"],
     ["types"],
     ["errors", "_version"],
 ]

@@ -27,7 +27,7 @@ from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint,
 from cnnsweep.refit import refit_chosen
 from cnnsweep.storage.best_weights import read_description
 from cnnsweep.sweep import SweepOptions
-from cnnsweep.training.data_module import make_data_module, training_batches, validation_batches
+from cnnsweep.training.data_module import DataModule, training_batches, validation_batches
 from cnnsweep.types import Choice
 
 TRAIN, TEST, SIDE = 24, 6, 4
@@ -270,7 +270,7 @@ def test_mean_and_deviation_are_of_the_images_trained_on_alone(validation: str, 
     spec = parse_sweep(text, "numbers.yaml", [f"validation={validation}"])
     dataset = load_dataset(spec.dataset_choice, tmp_path)
     ((images, _),) = dataset.train.batches([torch.arange(TRAIN)], torch.device("cpu"))
-    task = make_data_module(spec, dataset, torch.device("cpu"))
+    task = DataModule.load(spec, dataset, torch.device("cpu"))
     for part in task.parts:
         own = images.numpy()[part.training] / 255
         assert part.pixels.mean == pytest.approx(own.mean((0, 2, 3)), abs=1e-12)
@@ -363,7 +363,7 @@ def test_runs_that_train_together_see_their_own_part_alone(tmp_path: Path) -> No
     images = MemoryImages(
         torch.arange(60, dtype=torch.uint8).view(60, 1, 1, 1).expand(60, 1, 12, 12).contiguous(), dataset.train.labels
     )
-    task = make_data_module(spec, dataclasses.replace(dataset, train=images), torch.device("cpu"))
+    task = DataModule.load(spec, dataclasses.replace(dataset, train=images), torch.device("cpu"))
     runs = expand_runs(spec, 100).runs
     other = dataclasses.replace(runs[1], hyperparameters=dataclasses.replace(runs[1].hyperparameters, seed=9))
     (part,) = task.parts

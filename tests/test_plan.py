@@ -11,8 +11,8 @@ from small_sweeps import SMALL, sweep
 from cnnsweep.cli import main
 from cnnsweep.config.load import parse_sweep
 from cnnsweep.executors.options import ExecutorOptions
+from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.tuner.forecast import ForecastOptions, forecast_from_cost, forecast_sweep
-from cnnsweep.tuner.grouping import keeps_lockstep
 
 
 def options(folder, fuse="auto", **changes):
@@ -58,7 +58,7 @@ def test_several_jobs_have_a_schedule(tmp_path):
     threads = torch.get_num_threads()
     plan = from_cost(tmp_path, executor_options=ExecutorOptions(jobs=2))
     assert plan.schedule is not None
-    assert (len(plan.places), len(plan.schedule.bars)) == (2, 2)
+    assert (len(plan.slots), len(plan.schedule.bars)) == (2, 2)
     assert plan.schedule.makespan_s == pytest.approx(4.0, rel=0.02)
     assert from_cost(tmp_path).schedule is None
     assert torch.get_num_threads() == threads

@@ -22,6 +22,7 @@ from cnnsweep.html.page import render_page
 from cnnsweep.html.run_table import run_table
 from cnnsweep.plots.save import make_drawings
 from cnnsweep.plots.style import SLIDE
+from cnnsweep.progress.journal_events import overview
 from cnnsweep.progress.plain import PlainDisplay
 from cnnsweep.progress.sweep_monitor import SweepMonitor
 from cnnsweep.progress.watch import watch
@@ -157,10 +158,10 @@ def assert_agreement_on_how_far_each_run_is(folder: Path) -> None:
     for run, (done, planned) in expected.items():
         words = show(lambda console, run=run: render_run(results, run, console), 200)
         assert (f"{done} of {planned} epochs in " in words) == (done != planned)
-    overview = SweepMonitor(SweepPaths(folder))
-    overview.look()
-    seen = overview.replay.overview(overview.paths, str)
-    assert {run.name: (len(seen.history.get(run.id, ())), run.hyperparameters.epochs) for run in seen.runs} == expected
+    monitor = SweepMonitor(SweepPaths(folder))
+    monitor.poll()
+    seen = overview(monitor.state, monitor.paths, str)
+    assert {run.name: (len(seen.history.get(run.id, ())), run.epochs) for run in seen.runs} == expected
 
 
 def assert_agreement_on_the_time_that_it_took(folder: Path, last: str) -> None:

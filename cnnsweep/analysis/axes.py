@@ -10,7 +10,7 @@ from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.formatting.distinct import distinct_texts, number_texts
 from cnnsweep.formatting.numbers import is_unused
 
-MANY_VALUES = 8  # more than this and a numeric axis may be shown in bins
+MANY_VALUES = 8  # above this number, a numeric axis may be shown in bins
 BINS = 4
 BIN_DIGITS = 3
 REPLICATE_AXES = ("seed", "fold")
@@ -21,10 +21,10 @@ class Levels:
     """The values of one axis, or its bins.
 
     Attributes:
-        values: one for each level, as JSON has it; of bins the text of their ends. Numbers ascend, others are as in the
-            file; the value of runs that have no use for the hyperparameter comes last.
-        texts: the same, to be shown; no two are alike.
-        of: the level of each value, by `canonical` text, as a position in `values`.
+        values: one for each level, as in JSON; for bins the text of their ends. Numbers ascend, others are as in the
+            file; the value of runs that do not use the hyperparameter comes last.
+        texts: the values for display; no two are alike.
+        of: the level of each value as a position in `values`, by `canonical` text.
         is_binned: several values share a level.
     """
 
@@ -36,7 +36,7 @@ class Levels:
 
 
 def canonical(value: Any) -> str:
-    """Return a text that is the same for equal values only; quick for the values that most trials have."""
+    """Return a text that is equal for equal values only; fast for the most common values."""
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     return json.dumps(value, sort_keys=True)
@@ -48,26 +48,25 @@ def has_replicates(results: Results) -> bool:
 
 
 def trial_axes(results: Results) -> tuple[str, ...]:
-    """Return the axes in which trials differ: without seed and fold where they make repeats."""
+    """Return the axes in which trials differ, without seed and fold if they make repeats."""
     if not has_replicates(results):
         return results.sweep.axes
     return tuple(axis for axis in results.sweep.axes if axis not in REPLICATE_AXES)
 
 
 def is_number(value: Any) -> bool:
-    """True for numbers; to Python a bool is one too."""
+    """True for numbers, not for booleans, which Python counts as numbers."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def levels_of(name: str, runs: Sequence[RunResult], always: bool = False) -> Levels:
-    """Return the values that a hyperparameter takes, in bins if they are many numbers.
+    """Return the values of a hyperparameter, in bins if they are many numbers.
 
-    Bins are by quartiles of the trials' values, so each holds about as many trials. They are made of more than
-    `MANY_VALUES` numbers where more than half of the trials have a value of their own, as a search draws them; if
-    `always`, wherever there are more than `MANY_VALUES`.
+    Bins are by quartiles of the trials' values, so each holds about the same number of trials. More than `MANY_VALUES`
+    numbers are binned if more than half of the trials have distinct values, as in a search; with `always`, in any case.
 
     Args:
-        runs: in the file's order, whatever order the trials are shown in; see `in_file_order`.
+        runs: in the file's order, independent of the order of display; see `in_file_order`.
     """
     values: dict[str, Any] = {}
     trial_ids: dict[str, set[str]] = {}
@@ -89,13 +88,13 @@ def levels_of(name: str, runs: Sequence[RunResult], always: bool = False) -> Lev
     used = [text for text, value in values.items() if not is_unused(name, value)]
     if all(isinstance(values[text], int | float) for text in used):
         used.sort(key=lambda text: (isinstance(values[text], bool), values[text]))
-    order = [*used, *(values.keys() - set(used))]  # of these there is one, or none
+    order = [*used, *(values.keys() - set(used))]  # constants, of which there is one or none
     ordered = tuple(values[text] for text in order)
     return Levels(name, ordered, tuple(distinct_texts(ordered)), {text: n for n, text in enumerate(order)}, False)
 
 
 def in_file_order(results: Results, runs: Iterable[RunResult]) -> list[RunResult]:
-    """Return runs in the order of the file: trials that are ranked would give their values in that order."""
+    """Return runs in the order of the file: values of ranked trials would follow the ranking."""
     names = {run.name for run in runs}
     return [run for run in results.runs if run.name in names]
 
@@ -103,7 +102,7 @@ def in_file_order(results: Results, runs: Iterable[RunResult]) -> list[RunResult
 def _binned(
     name: str, values: Mapping[str, Any], numbers: Sequence[float], spread: Sequence[float], others: Sequence[str]
 ) -> Levels:
-    # The first value of each bin but the lowest; equal values never part.
+    # The first value of each bin but the lowest; equal values share a bin.
     starts = sorted({spread[len(spread) * part // BINS] for part in range(1, BINS)} - {numbers[0]})
     bins: list[list[float]] = [[] for _ in range(len(starts) + 1)]
     for number in numbers:

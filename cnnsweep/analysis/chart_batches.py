@@ -13,13 +13,13 @@ from cnnsweep.analysis.trials import Trial, best_of, trial_words
 from cnnsweep.errors import ResultsError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, metric_text
-from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.read_limited import MOST_BYTES, read_bounded
 
 _EXPECTED = "expected rows epoch,step,loss"
 MOST_TRIALS = 5
-MOST_POINTS = 600  # of a curve
-LOG_SPAN = 30  # losses that span as much are drawn by their logarithm
+MOST_POINTS = 600  # points of a curve
+LOG_SPAN = 30  # ratio from which losses are drawn by their logarithm
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class BatchChart:
     """The training loss of one run by batch.
 
     Attributes:
-        label: the trial with its place; the name of a run where it is shown by itself.
-        words: the same in a sentence.
+        label: the trial with its rank; the name of a run if it is shown by itself.
+        words: the trial for use in a sentence.
         batches: number of batches.
-        size: number of neighbours of which each point is the mean.
+        size: number of neighbouring batches averaged in each point.
         points: batch and loss.
         is_log: the loss is drawn by its logarithm.
     """
@@ -55,7 +55,7 @@ class BatchChart:
 
 
 def batch_charts(results: Results, trials: Sequence[Trial]) -> tuple[list[BatchChart], list[str]]:
-    """Return a chart of the best run of each of the best trials; and the problems of damaged files."""
+    """Return a chart of the best run of each of the best trials, and the problems of damaged files."""
     charts, problems = [], []
     for trial in [trial for trial in trials if trial.place is not None][:MOST_TRIALS]:
         run = best_of(results, trial)
@@ -80,7 +80,7 @@ def batch_chart(losses: Sequence[float], label: str, words: str, most: int = MOS
 
 
 def load_batch_losses(file: Path) -> list[float]:
-    """Return the loss of each batch, NaN where it was not finite; empty where the file is not there.
+    """Return the loss of each batch, NaN if it was not finite; empty if the file is missing.
 
     Raises:
         ResultsError: the file cannot be read; the message names the line.
@@ -99,7 +99,7 @@ def load_batch_losses(file: Path) -> list[float]:
 
 def _loss(file: Path, line: int, text: str | None) -> float:
     if text is None:
-        raise ResultsError(f"{safe_text(file)}:{line}  there is no loss; {_EXPECTED}")
+        raise ResultsError(f"{safe_text(file)}:{line} has no loss; {_EXPECTED}")
     try:
         return float(text or "nan")
     except ValueError:
@@ -107,7 +107,7 @@ def _loss(file: Path, line: int, text: str | None) -> float:
 
 
 def smooth_losses(losses: Sequence[float], most: int) -> tuple[int, list[tuple[float, float]]]:
-    """Return the loss by batch as at most `most` points, each the mean of neighbours; and the number of neighbours.
+    """Return the loss by batch as at most `most` points, each a mean of neighbours, and the number of neighbours.
 
     Losses that are not finite are left out.
     """

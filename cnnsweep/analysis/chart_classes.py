@@ -7,9 +7,9 @@ from cnnsweep.analysis.confusion import Confused
 from cnnsweep.analysis.statistics import wilson
 from cnnsweep.formatting.numbers import UNKNOWN, count_text
 
-MOST_CLASSES = 60  # in one chart; of more the hardest
+MOST_CLASSES = 60  # classes in one chart; the hardest if there are more
 MOST_PAIRS = 10
-MOST_WRITTEN = 20  # classes; a larger matrix has no room for its counts
+MOST_WRITTEN = 20  # number of classes; a larger matrix has no room for its counts
 IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
 
 Evaluated = Sequence[tuple[str, Confused]]  # the name of a run, and its evaluation
@@ -42,7 +42,7 @@ class ClassShare:
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One class: the share of each run, None where the run has no image of it."""
+    """One class: the share of each run, None if the run has no image of it."""
 
     name: str
     shares: tuple[ClassShare | None, ...]
@@ -57,9 +57,9 @@ class ClassChart:
     """Accuracy by class.
 
     Attributes:
-        runs: their names; all are measured on the same split and classes.
+        runs: names of the runs, all measured on the same split and classes.
         rows: the hardest class first.
-        together: all classes together, of each run.
+        together: the share of all classes together, for each run.
         images: `8,000 test images`.
     """
 
@@ -76,7 +76,7 @@ class ConfusionChart:
     """The confusion matrix of one run.
 
     Attributes:
-        run: its name with the split, as an option of a list.
+        run: name and split, as an option of a list.
         counts: a row for each true class, a column for each predicted one.
         pairs: true class, predicted class and images of the commonest mistakes.
         images: `8,000 test images`.
@@ -100,7 +100,7 @@ class ConfusionChart:
 
 
 def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | None:
-    """Return the accuracy by class of each run; of different splits or classes only those like the first."""
+    """Return the accuracy by class of each run whose split and classes equal the first run's."""
     alike = _comparable(evaluated)
     if not alike:
         return None
@@ -109,7 +109,7 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
         ClassRow(name, tuple(_share(one, position) for _, one in alike)) for position, name in enumerate(first.classes)
     ]
     known = [row for row in rows if any(row.shares)]
-    # Runs of one split have the same images, so a class that one of them knows, all of them know.
+    # Runs of one split have the same images, so they have the same classes.
     hardest = sorted(known, key=lambda row: min(share.share if share else 0.0 for share in row.shares))
     worst, best = hardest[0], hardest[-1]
     diagnostic = (
@@ -139,7 +139,7 @@ def images_text(one: Confused) -> str:
 
 
 def _comparable(evaluated: Evaluated) -> Evaluated:
-    """Return those that have split and classes of the first, and images."""
+    """Return the evaluations with images, and with the first one's split and classes."""
     sound = [(name, one) for name, one in evaluated if one.images]
     return [part for part in sound if (part[1].split, part[1].classes) == (sound[0][1].split, sound[0][1].classes)]
 

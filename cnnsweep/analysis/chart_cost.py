@@ -9,12 +9,12 @@ from cnnsweep.analysis.ties import chance_words
 from cnnsweep.analysis.trials import Trial, all_words
 from cnnsweep.formatting.numbers import count_text, duration_text, metric_text
 
-LOG_SPAN = 30  # costs that span as much are drawn by their logarithm
+LOG_SPAN = 30  # ratio from which costs are drawn by their logarithm
 
 
 @dataclass(frozen=True, slots=True)
 class CostPoint:
-    """One trial: `cost` in the unit of the chart, the mean of the metric, and the same as text."""
+    """One trial: `cost` in the unit of the chart, the mean of the metric, and both as text."""
 
     place: int | None
     words: str
@@ -42,7 +42,7 @@ class CostChart:
         others: further series, without empty ones.
         is_log: the cost is drawn by its logarithm.
         is_starred: the last efficient trial is the best of the sweep, and better than chance.
-        superlative: of the cheapest: `fastest` or `smallest`.
+        superlative: word for the cheapest, `fastest` or `smallest`.
         legend: the meaning of the cost.
     """
 
@@ -81,12 +81,12 @@ EFFICIENT, OTHERS, STOPPED, FAILED = "efficient", "other trials", "stopped early
 
 
 def cost_charts(results: Results, trials: Sequence[Trial]) -> list[CostChart]:
-    """Return a chart of training time and one of parameters, each where two trials differ in it."""
+    """Return a chart of training time and one of parameters, each if two trials differ in it."""
     times = [time for trial in trials if (time := training_time(trial)) is not None]
     unit, seconds = time_unit(max(times, default=0.0))
     legends = (
-        "time: training time of a run, of runs that train together each one's share",
-        "parameters: how many weights the model has",
+        "time: training time of a run; its share if runs train together",
+        "parameters: number of weights of the model",
     )
     charts = (
         _chart(
@@ -102,7 +102,7 @@ def cost_charts(results: Results, trials: Sequence[Trial]) -> list[CostChart]:
 
 
 def time_unit(seconds: float) -> tuple[str, float]:
-    """Return the unit in which a time is best written, and its seconds."""
+    """Return the most readable unit of a time, and its seconds."""
     return next(((name, size) for name, size in (("h", 3600.0), ("min", 60.0)) if seconds >= 2 * size), ("s", 1.0))
 
 
@@ -118,7 +118,7 @@ def _chart(
     legend: str,
 ) -> CostChart | None:
     def kind(trial: Trial) -> str:
-        # A trial that was stopped in favour of others is not fast.
+        # The time of a trial that was stopped early is no measure of speed.
         if cost is training_time and trial.was_cut_short:
             return STOPPED
         return FAILED if trial.failed else EFFICIENT if trial.trial_id in efficient else OTHERS

@@ -12,7 +12,7 @@ from cnnsweep.analysis.trials import Trial
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
 from cnnsweep.metrics.objective import Objective
 
-MOST_VALUES = 8  # of one hyperparameter, the best
+MOST_VALUES = 8  # number of best values of one hyperparameter
 MOST_HYPERPARAMETERS = 20
 UNPAIRED = "~"
 
@@ -22,13 +22,13 @@ class EffectRow:
     """One value of a hyperparameter.
 
     Attributes:
-        value: a dash for the runs that have no use for the hyperparameter.
-        difference: to the best value; 0 for the best one, None without a mean and where `value` is a dash.
-        low, high: the ends of the 95 % interval of `difference`, None where they are unknown.
-        difference_text: the same as text; empty without an interval.
+        value: the value as text; a dash for runs that do not use the hyperparameter.
+        difference: to the best value; 0 for the best one, None without a mean or if `value` is a dash.
+        low, high: the ends of the 95 % interval of `difference`, None if unknown.
+        difference_text: the difference as text; empty without an interval.
         runs: `5 runs, 1 failed`.
-        is_best: the best value or exactly equal to it; False where all values are equal.
-        is_paired: the difference is between runs that are equal in all else.
+        is_best: the best value or exactly equal to it; False if all values are equal.
+        is_paired: the difference is between runs that are otherwise equal.
     """
 
     value: str
@@ -44,7 +44,7 @@ class EffectRow:
 
 @dataclass(frozen=True, slots=True)
 class EffectGroup:
-    """One hyperparameter: its best values in the order of the file; `rest` stands for those that are left out."""
+    """One hyperparameter: its best values in the order of the file; `rest` describes the omitted ones."""
 
     name: str
     rows: tuple[EffectRow, ...]
@@ -57,8 +57,8 @@ class EffectsChart:
     """All hyperparameters that vary, the largest effect first.
 
     Attributes:
-        counted: the runs in the means: `finished runs alone`.
-        finding: a sentence about the largest effect.
+        counted: the runs in the means, such as `finished runs alone`.
+        diagnostic: a sentence about the largest effect.
         notes: left out hyperparameters, and the noise of seeds.
     """
 
@@ -78,16 +78,12 @@ class EffectsChart:
 
     def legend(self, mark: str | None) -> str:
         """Return the meaning of differences, and of the mark that the renderer gives to those without pairs, if any."""
-        words = "difference to the best value, with its 95 % interval, between runs that are equal in all else"
-        return (
-            words
-            if mark is None
-            else f"{words}; {mark}: not in pairs, for lack of such runs: other hyperparameters differ"
-        )
+        words = "difference to the best value, with its 95 % interval, between otherwise equal runs"
+        return words if mark is None else f"{words}; {mark}: not in pairs, since other hyperparameters differ"
 
 
 def effects_chart(results: Results, trials: Sequence[Trial], most: int = MOST_HYPERPARAMETERS) -> EffectsChart | None:
-    """Return the chart of the `most` largest effects, None where no hyperparameter has two values with a mean."""
+    """Return the chart of the `most` largest effects; None if no hyperparameter has two values with a mean."""
     objective = results.sweep.objective
     found = [effect for effect in effects(results) if any(value.mean is not None for value in effect.values)]
     if all(effect.spread is None for effect in found):
@@ -106,7 +102,7 @@ def effects_chart(results: Results, trials: Sequence[Trial], most: int = MOST_HY
 
 
 def noise_words(objective: Objective, trials: Sequence[Trial]) -> str | None:
-    """Return the standard deviation of repeats: the median, since a trial on the brink of diverging says little."""
+    """Return the standard deviation of repeats: the median, since a trial near divergence is an outlier."""
     known = [trial.estimate.deviation for trial in trials if trial.estimate is not None]
     deviations = [deviation for deviation in known if deviation is not None]
     if not deviations:
@@ -151,13 +147,13 @@ def _row(objective: Objective, value: ValueEffect, first: ValueEffect, is_best: 
         _difference_text(objective.metric, found),
         count_text(value.runs, "run") + failed + ("" if value.applies else " without"),
         is_best,
-        # Of the best itself, and of what has no mean, there is nothing to pair.
+        # The best value, and values without a mean, have no pairs.
         is_paired=found is None or found.pairs is not None,
     )
 
 
 def _difference_text(metric: str, found: Difference | None) -> str:
-    """Return `−0.0110 (−0.0160 to −0.0060)`, with a sign where it is not in pairs; empty where it is not known."""
+    """Return `−0.0110 (−0.0160 to −0.0060)`, with a mark if it is not in pairs; empty if unknown."""
     if found is None or found.low is None or found.high is None:
         return ""
     mean = ("" if found.mean < 0 else "+") + metric_text(metric, found.mean).replace("-", "−", 1)

@@ -12,8 +12,8 @@ from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.trials import Trial
 from cnnsweep.formatting.numbers import count_text, is_unused, metric_text
 
-MOST_HYPERPARAMETERS = 12  # a page of every pair of more would be mostly heat maps
-MOST_LEVELS = 40  # values of a hyperparameter that is not a number; numbers are in bins
+MOST_HYPERPARAMETERS = 12  # limit of hyperparameters: the number of pairs grows with the square
+MOST_LEVELS = 40  # values of a hyperparameter that is not numeric; numbers are binned
 
 Cell = tuple[int, int]  # column, row
 
@@ -77,7 +77,7 @@ class HeatMaps:
 
     Attributes:
         names: in the order of the file.
-        chosen: the two that matter most and were trained together; fewer values across, where labels need room.
+        chosen: the two most important ones that were trained together; fewer values across, since labels need room.
     """
 
     names: tuple[str, ...]
@@ -92,10 +92,10 @@ def heat_maps(
     shares: Mapping[str, float] | None,
     most_levels: int = MOST_LEVELS,
 ) -> HeatMaps | None:
-    """Return the heat maps, None with fewer than two hyperparameters of two to `most_levels` values.
+    """Return the heat maps; None with fewer than two hyperparameters of two to `most_levels` values.
 
     Args:
-        shares: of `importance`; without them the effects are the order of importance.
+        shares: the result of `importance`; without it the effects give the order.
     """
     known = [trial for trial in trials if trial.estimate is not None]
     runs = in_file_order(results, [trial.runs[0] for trial in known])
@@ -112,7 +112,7 @@ def heat_maps(
     if not maps:
         return None
     left_out = len(trial_axes(results)) - len(names)
-    why = "cannot be chosen: without two means, of little effect, or of too many values"
+    why = "cannot be chosen: fewer than two means, little effect, or too many values"
     notes = (f"{count_text(left_out, 'hyperparameter')} {why}.",) if left_out else ()
     pairs = [(names.index(a), names.index(b)) for a, b in itertools.combinations(weighty, 2)]
     return HeatMaps(names, maps, _chosen(maps, pairs), notes)
@@ -130,7 +130,7 @@ def _chosen(maps: Mapping[tuple[int, int], HeatMap], pairs: Sequence[tuple[int, 
 
 
 def _used(levels: Levels) -> list[int]:
-    """Return the positions of the levels that are values: not those of runs that have no use for it."""
+    """Return the positions of the levels that are values, without the level of runs that do not use it."""
     return [n for n, value in enumerate(levels.values) if not is_unused(levels.name, value)]
 
 

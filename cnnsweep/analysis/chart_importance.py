@@ -11,7 +11,7 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 
 MOST_BARS = 10
-LEAST_SHARE = 0.005  # less is printed as 0 %
+LEAST_SHARE = 0.005  # smaller shares are printed as 0 %
 FEW_PER_CELL = 3  # trials; below, noise looks like interaction
 
 
@@ -34,7 +34,7 @@ class ShareChart:
     Attributes:
         heading: the heading of the labels.
         meaning: the meaning of a share.
-        finding: a sentence about the largest.
+        diagnostic: a sentence about the largest.
         notes: warnings about the shares.
     """
 
@@ -49,10 +49,10 @@ class ShareChart:
 def importance_chart(
     results: Results, trials: Sequence[Trial], shares: Mapping[str, float] | None
 ) -> ShareChart | None:
-    """Return the chart of importance, or None without any.
+    """Return the chart of importance, or None without shares.
 
     Args:
-        shares: of `importance`, which takes a while.
+        shares: the result of `importance`, which takes a while.
     """
     if not shares:
         return None
@@ -61,23 +61,23 @@ def importance_chart(
     needed = TRIALS_PER_AXIS * len(trial_axes(results))
     notes = []
     if known < needed:
-        few = f"{count_text(known, 'trial')} are few for {count_text(len(shares), 'hyperparameter')}"
-        notes.append(f"{few}: a rough guess below {needed:,}.")
+        few = f"{count_text(known, 'trial')} are too few for {count_text(len(shares), 'hyperparameter')}"
+        notes.append(f"{few}: shares are a rough guess below {needed:,} trials.")
     if left_out := len(shares) - len(bars):
         verb = "matters" if left_out == 1 else "matter"
         notes.append(f"{count_text(left_out, 'more hyperparameter')} {verb} less.")
     return ShareChart(
         "Importance",
         "hyperparameter",
-        "share in the difference between the best trials and the rest (PED-ANOVA)",
+        "share of the difference between the best trials and the rest (PED-ANOVA)",
         bars,
-        f"Most of all {bars[0].label}, {bars[0].text}; the shares sum to 100 %.",
+        f"The largest share is {bars[0].label}, {bars[0].text}; the shares sum to 100 %.",
         tuple(notes),
     )
 
 
 def interaction_chart(results: Results, trials: Sequence[Trial]) -> ShareChart | None:
-    """Return the pairs of hyperparameters that have an effect only together, or None without any."""
+    """Return the pairs of hyperparameters with a joint effect, or None without any."""
     found = [pair for pair in interactions(results, trials) if pair.share >= LEAST_SHARE]
     pairs = found[:MOST_BARS]
     if not pairs:
@@ -86,16 +86,16 @@ def interaction_chart(results: Results, trials: Sequence[Trial]) -> ShareChart |
     notes = []
     if any(pair.per_cell < FEW_PER_CELL for pair in pairs):
         fewest = min(pair.per_cell for pair in pairs)
-        notes.append(f"{fewest:.1f} trials a combination are few: some of it is noise.")
+        notes.append(f"{fewest:.1f} trials per combination are few: part of the shares is noise.")
     if any(pair.cells < pair.possible for pair in pairs):
-        notes.append("Not every combination was trained: shares are of those that were.")
+        notes.append("Not every combination was trained: shares refer to the trained ones.")
     if left_out := len(found) - len(pairs):
         notes.append(f"{count_text(left_out, 'more pair')} with a smaller share.")
     return ShareChart(
         "Interaction",
         "pair",
-        "share of the differences between combinations that two hyperparameters make only together",
+        "share of the differences between combinations that is due to two hyperparameters jointly",
         bars,
-        f"Most of all {bars[0].label}, {bars[0].text}.",
+        f"The largest share is {bars[0].label}, {bars[0].text}.",
         tuple(notes),
     )

@@ -10,8 +10,8 @@ from cnnsweep.analysis.trials import Trial, all_words, trial_words
 from cnnsweep.formatting.numbers import metric_text
 from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 
-MOST_CURVES = 5  # as many as there are different colours, dashes and markers
-MOST_FAINT = 150  # of the trials that are not among the best; more are a grey block
+MOST_CURVES = 5  # the number of different colours, dashes and markers
+MOST_FAINT = 150  # limit of curves of other trials; more would be a grey block
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Curve:
 
     @property
     def has_band(self) -> bool:
-        """True where the mean is over several runs."""
+        """True if the mean is over several runs."""
         return any(point.runs > 1 for point in self.points)
 
     def point_text(self, point: CurvePoint) -> str:
@@ -45,7 +45,7 @@ class LearningChart:
     Attributes:
         curves: of the best trials, the best first.
         others: curves of other trials, thinned, to be drawn faintly.
-        finding: a sentence about the last value of the first curve.
+        diagnostic: a sentence about the last value of the first curve.
     """
 
     metric: str
@@ -65,7 +65,7 @@ class LearningChart:
 
 
 def learning_charts(results: Results, trials: Sequence[Trial]) -> list[LearningChart]:
-    """Return a chart of each metric, the objective first; none where no trial has two epochs."""
+    """Return a chart of each metric, the objective first; none if no trial has two epochs."""
     objective = results.sweep.objective.metric
     names = (ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics))
     metrics = [on_validation(name) if is_on_validation(objective) else name for name in names]

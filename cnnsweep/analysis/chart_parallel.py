@@ -12,16 +12,16 @@ from cnnsweep.formatting.distinct import number_texts
 from cnnsweep.formatting.numbers import count_text, is_unused
 
 MOST_LINES = 400
-ALWAYS_SHOWN = 100  # the best; of the others every n-th
+ALWAYS_SHOWN = 100  # number of best trials; of the others every n-th is drawn
 MOST_HYPERPARAMETERS = 14
-MOST_TICKS = 20  # of values that are not numbers
+MOST_TICKS = 20  # limit of values that are not numbers
 TICKS = 5
-UNUSED_AT = -0.12  # below the axis, for trials that have no use for it
+UNUSED_AT = -0.12  # below the axis, for trials that do not use it
 
 
 @dataclass(frozen=True, slots=True)
 class ParallelAxis:
-    """One hyperparameter, or the metric: the place of each trial, from 0 to 1, and the ticks with their texts."""
+    """One hyperparameter, or the metric: the position of each trial, from 0 to 1, and the ticks with their texts."""
 
     name: str
     places: tuple[float, ...]
@@ -34,9 +34,9 @@ class ParallelChart:
 
     Attributes:
         axes: the hyperparameters in the order of the file, and the metric.
-        words: of each trial.
-        means: of the metric, of each trial.
-        goodness: of each trial, from 0 (worst) to 1; it is the colour.
+        words: each trial in words.
+        means: the mean of the metric for each trial.
+        goodness: rank of each trial, from 0 (worst) to 1, which sets its colour.
         low, high: the ends of the colour scale.
     """
 
@@ -63,7 +63,7 @@ class ParallelChart:
 
 
 def parallel_chart(results: Results, trials: Sequence[Trial]) -> ParallelChart | None:
-    """Return the chart, None with fewer than two trials that have a mean or without a hyperparameter that varies."""
+    """Return the chart; None with fewer than two trials that have a mean, or without a varying hyperparameter."""
     placed = [trial for trial in trials if trial.estimate is not None]
     names = trial_axes(results)
     if len(placed) < 2 or not names:
@@ -92,7 +92,7 @@ def _thinned(placed: Sequence[Trial]) -> Sequence[Trial]:
 
 
 def _limits(means: Sequence[float], mode: str) -> tuple[float, float]:
-    """Return the ends of the colour scale; a bad tail, which says little, does not take the colours from the rest."""
+    """Return the ends of the colour scale, without a bad tail that would flatten the other colours."""
     ordered = sorted(means)
     tail = len(ordered) // 10
     low, high = (ordered[tail], ordered[-1]) if mode == "max" else (ordered[0], ordered[-1 - tail])

@@ -1,4 +1,4 @@
-"""Trials that a pruner stopped: after which epoch, against which threshold, and the epochs that this saved."""
+"""Trials that a pruner stopped: the epoch and threshold of each stop, and the saved epochs."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,24 @@ from cnnsweep.formatting.numbers import count_text, duration_text, metric_text, 
 
 @dataclass(frozen=True, slots=True)
 class StoppedTrial:
-    """One trial: its metric and the threshold as texts that differ where they differ."""
+    """One trial: its metric and the threshold, as different texts if the values differ."""
 
     words: str
     epoch: int
     value: str
     threshold: str
     rule: str
-    is_equal: bool  # it reached the threshold, but there was room for better ones alone
+    is_equal: bool  # it reached the threshold, but better trials took all slots
 
     @property
     def text(self) -> str:
         """`0.5500, needed 0.6100`."""
-        return f"{self.value}, {'as others that went on' if self.is_equal else f'needed {self.threshold}'}"
+        return f"{self.value}, {'as others that continued' if self.is_equal else f'needed {self.threshold}'}"
 
 
 @dataclass(frozen=True, slots=True)
 class StopEpoch:
-    """One epoch: trials that trained in it and went on after it, and those that were stopped after it.
+    """One epoch: trials that trained in it and continued, and trials that were stopped after it.
 
     Attributes:
         against: `val_accuracy below 0.6100 to 0.7100`, since thresholds move while trials come in; empty if unknown.
@@ -53,7 +53,7 @@ class StoppingChart:
     Attributes:
         epochs: all of them, from the first.
         best: the stopped trials as ranked.
-        rule: the pruner's method with its options, empty if unknown.
+        rule: the pruner's method with its options; empty if unknown.
         saving: `saved 148 of 252 epochs (59 %), about 2.0 s`.
     """
 
@@ -76,7 +76,7 @@ class StoppingChart:
 
 
 def stopping_chart(results: Results, trials: Sequence[Trial]) -> StoppingChart | None:
-    """Return the chart, None where no trial was stopped.
+    """Return the chart; None if no trial was stopped.
 
     Args:
         trials: as `group_trials` returns them.
@@ -112,7 +112,7 @@ def _against(results: Results, stops: Sequence[Stop]) -> str:
         return ""
     low, high = (metric_text(metric, value) for value in (known[0], known[-1]))
     side = "below" if results.sweep.objective.mode == "max" else "above"
-    # Of trials that reach the threshold only some go on, as there is room: the others were not better.
+    # Only some of the trials that reach the threshold continue; the others were not better.
     if any(stop.value == stop.threshold for stop in stops):
         side = "not better than"
     return f"{metric} {side} {low}{'' if low == high else f' to {high}'}"
@@ -123,14 +123,14 @@ class Saving:
     """Savings of pruning. `seconds` is an estimate: each run's epochs left at its own mean epoch time."""
 
     epochs: int
-    planned: int  # epochs of all runs, those stopped included
+    planned: int  # epochs of all runs, including stopped ones
     seconds: float
 
 
 def saving(results: Results) -> Saving:
     """Return the epochs and the time that were saved by stopping runs early.
 
-    A run without a known number of planned epochs counts with those that it has.
+    A run without a known number of planned epochs counts with its trained epochs.
     """
     epochs, planned, seconds = 0, 0, 0.0
     for run in results.runs:
@@ -155,12 +155,12 @@ def stop_words(results: Results, stop: Stop) -> str:
     """Return the reason: `val_accuracy 0.5500 after epoch 1, below 0.6100 (top 1/3 of 9 trials)`."""
     metric = results.sweep.objective.metric
     value, threshold = metric_texts(metric, [stop.value, stop.threshold])
-    figure = "no finite figure" if stop.value is None else f"{metric} {value}"
+    figure = "no finite metric" if stop.value is None else f"{metric} {value}"
     against = ""
     if stop.threshold is not None and stop.value is not None:
         against = f", {_side(results, stop)} {threshold}"
     rule = _short_rule(stop)
-    # A rule's own words may say already how many trials it looked at.
+    # The pruner's reason may state the number of trials already.
     is_told = stop.compared <= 1 or re.search(r"\b(trial|setting)s?\b", rule) is not None  # setting: earlier journals
     compared = "" if is_told else f", {count_text(stop.compared, 'trial')} compared"
     return f"{figure} after epoch {stop.epoch}{against} ({rule}{compared})"
@@ -173,7 +173,7 @@ def _side(results: Results, stop: Stop) -> str:
 
 
 def _short_rule(stop: Stop) -> str:
-    """Return the rule without the epoch, which stands beside it."""
+    """Return the pruner's reason without the epoch, which is shown beside it."""
     return safe_text(stop.rule).removesuffix(f" at epoch {stop.epoch}")
 
 

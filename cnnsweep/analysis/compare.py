@@ -1,4 +1,4 @@
-"""Comparison of sweeps: trials ranked across them, trials that they share, and the differences of their set-ups.
+"""Comparison of sweeps: trials ranked across them, shared trials, and the differences of their set-ups.
 
 Pure functions of the sweeps that `compare_sources` read.
 """
@@ -30,7 +30,7 @@ from cnnsweep.metrics.objective import Objective, default_mode
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
 
-Key = tuple[int, str, int | None]  # which split, which seed, which fold: equal keys saw the same images
+Key = tuple[int, str, int | None]  # split, seed and fold: equal keys mean the same images
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class RankedTrial:
     """One combination of hyperparameters of one sweep.
 
     Attributes:
-        values: its hyperparameters by key, without the seed; those that its sweep left to their default are among
-            them where another sweep has them as a column. Keys that a trial has no use for are left out.
-        figures: of the metric, by split, seed and fold.
-        place: from 1, across all sweeps; None without figures.
+        values: its hyperparameters by key, without the seed. Defaults are included if another sweep has the key as a
+            column. Keys that the trial does not use are omitted.
+        figures: values of the metric, by split, seed and fold.
+        place: rank from 1, across all sweeps; None without values.
         tied: as `Trial.tied`, across all sweeps.
     """
 
@@ -55,9 +55,9 @@ class RankedTrial:
 
 @dataclass(frozen=True, slots=True)
 class SharedTrial:
-    """A trial that two sweeps have, and the second's lead over the first.
+    """A trial that two sweeps share, and the second's lead over the first.
 
-    `are_identical`: all repeats that both have agree to the last bit.
+    `are_identical`: all common repeats agree to the last bit.
     """
 
     first: RankedTrial
@@ -71,10 +71,10 @@ class Comparison:
     """The comparison of several sweeps.
 
     Attributes:
-        trials: of all sweeps, best first; those with a failed run after the others, those without a value last.
+        trials: of all sweeps, best first; trials with a failed run after the others, trials without a value last.
         axes: keys of `RankedTrial.values` that vary within a sweep or between them.
         shared: pairs of equal trials, the second's sweep behind the first's; both have values.
-        warnings: reasons for which ranks across the sweeps may mislead, in words.
+        warnings: reasons why ranks across the sweeps may mislead.
     """
 
     objective: Objective
@@ -91,7 +91,7 @@ def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparis
 
     Args:
         paths: of two sweeps or more, folders or results files.
-        metric: the metric to rank by; None for the one that all of them rank by.
+        metric: the metric to rank by; None for their common one.
 
     Raises:
         UsageError: fewer than two sweeps, one of them twice, or no metric in common and none given.
@@ -119,7 +119,7 @@ def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
 
 
 def _recorded(sources: Sequence[Source]) -> tuple[str, ...]:
-    """Return the metrics that some of the sweeps have, the usual choice first."""
+    """Return all metrics of the sweeps, the usual choice first."""
     return tuple(dict.fromkeys([*CHOICES, *(name for source in sources for name in source.results.sweep.recorded)]))
 
 
@@ -131,7 +131,7 @@ def _common_objective(sources: Sequence[Source], metric: str | None) -> Objectiv
             for source, one in zip(sources, own, strict=True)
         )
         raise UsageError(
-            f"compare: the sweeps do not rank by the same figure: {each}. "
+            f"compare: the sweeps do not rank by the same metric: {each}. "
             f"Choose one for all with --metric val_accuracy (allowed: {', '.join(_recorded(sources))})"
         )
     if metric is None or all(one.metric == metric and one.mode == own[0].mode for one in own):
@@ -157,7 +157,7 @@ def _all_settings(sources: Sequence[Source], objective: Objective) -> list[Ranke
 
 
 def _by(results: Results, objective: Objective) -> Results:
-    """Return results as if their sweep had ranked by this metric."""
+    """Return results ranked by this metric."""
     sweep = dataclasses.replace(results.sweep, metric=objective.metric, mode=objective.mode)
     return dataclasses.replace(results, sweep=sweep)
 
@@ -169,7 +169,7 @@ def _split(source: Source) -> tuple[str | float | None, ...] | None:
 
 
 def _figures(source: Source, trial: Trial, split: int) -> dict[Key, float]:
-    """Return a trial's values by split, seed and fold; without a seed of its own, by the sweep's."""
+    """Return a trial's values by split, seed and fold; by the sweep's seed if it has no other."""
     ids = {run.id for run in trial.runs}
     figures: dict[Key, float] = {}
     for (seed, fold), figure in trial.figures.items():
@@ -179,12 +179,12 @@ def _figures(source: Source, trial: Trial, split: int) -> dict[Key, float]:
 
 
 def _knows_models(sources: Sequence[Source]) -> bool:
-    """True if the arguments of all sweeps' models are known; else they cannot be compared."""
+    """True if the arguments of all sweeps' models are known; otherwise they cannot be compared."""
     return all(source.spec is not None for source in sources)
 
 
 def _values(source: Source, trial: Trial, keys: Iterable[str], knows_models: bool) -> dict[str, Any]:
-    """Return a trial's hyperparameters, so that those of different sweeps can be held against each other."""
+    """Return a trial's hyperparameters in a form that can be compared between sweeps."""
     own = source.results.sweep.hyperparameters
     values = {key: value for key, value in trial.params.items() if value is not None}
     optimizer = values.get("optimizer", source.defaults.get("optimizer"))
@@ -203,10 +203,10 @@ def _values(source: Source, trial: Trial, keys: Iterable[str], knows_models: boo
 
 
 def _model(source: Source) -> dict[str, Any]:
-    """Return the model that all runs of a sweep have; with its arguments where the sweep file has them."""
+    """Return the model of all runs of a sweep, with its arguments if the sweep file has them."""
     spec = source.spec or {}
     arguments = {key.removeprefix("model."): value for key, value in spec.items() if key.startswith("model.")}
-    # By the name in the results: the file has the folders of custom code, which differ from place to place.
+    # By the name in the results: the file has the folders of custom code, which differ between machines.
     return {**arguments, "name": source.results.sweep.model}
 
 
@@ -214,7 +214,7 @@ def _default(source: Source, key: str, optimizer: Any) -> Any:
     if key not in FLAT:
         return source.defaults.get(key)
     name = optimizer.get("name") if isinstance(optimizer, Mapping) else optimizer
-    # A user's own optimizer, or one that is not installed here, has defaults that are not known.
+    # The defaults of a user's own optimizer, or of one that is not installed here, are unknown.
     if not isinstance(name, str) or is_reference(name) or not OPTIMIZERS.knows(name):
         return None
     fields = OPTIMIZERS.get(name).model_fields
@@ -222,8 +222,8 @@ def _default(source: Source, key: str, optimizer: Any) -> Any:
 
 
 def _rank(trials: Sequence[RankedTrial], objective: Objective) -> tuple[RankedTrial, ...]:
-    """Return trials in order, with places and ties, by the same rules as within one sweep."""
-    # One overlap for all: the largest is the most cautious where some sweeps have folds and some have not.
+    """Return trials in order, with ranks and ties, by the same rules as within one sweep."""
+    # One overlap for all: the largest is the most cautious if only some sweeps have folds.
     overlap = max((fold_overlap(one.source.results) for one in trials), default=0.0)
     ranks = order_settings(objective, [one.trial for one in trials], [one.figures for one in trials], overlap)
     return tuple(dataclasses.replace(trials[n], place=place, tied=tied) for n, place, tied in ranks)
@@ -235,18 +235,18 @@ def _axes(trials: Sequence[RankedTrial]) -> tuple[str, ...]:
     return tuple(sorted(varying, key=lambda key: not key.startswith("model")))  # stable: the model comes first
 
 
-# Trials that several sweeps have.
+# Trials that several sweeps share.
 
 
 def _shared(sources: Sequence[Source], trials: Sequence[RankedTrial]) -> tuple[SharedTrial, ...]:
-    """Return the trials that stand in several sweeps, each beside the first sweep that has it."""
+    """Return the trials that several sweeps share, each paired with the first sweep that has it."""
     knows_models = _knows_models(sources)
     groups: dict[tuple[Any, ...], list[RankedTrial]] = {}
     for one in trials:
         groups.setdefault(_identity(one, knows_models), []).append(one)
     found = []
     for group in groups.values():
-        by_letter = {one.source.letter: one for one in reversed(group) if one.figures}  # of several, the best
+        by_letter = {one.source.letter: one for one in reversed(group) if one.figures}  # the best of several
         ordered = [by_letter[source.letter] for source in sources if source.letter in by_letter]
         found += [_beside(ordered[0], other) for other in ordered[1:]]
     return tuple(found)
@@ -256,7 +256,7 @@ def _identity(one: RankedTrial, knows_models: bool) -> tuple[Any, ...]:
     values = {key: same_text(value) for key, value in one.values.items()}
     if knows_models:
         return tuple(sorted(values.items()))
-    # Where a sweep's file is missing, its model's arguments are: a number of weights is as good a sign as there is.
+    # If a sweep's file is missing, the model's arguments are unknown: the number of weights is the best evidence left.
     plain = sorted((key, value) for key, value in values.items() if not key.startswith("model."))
     return (one.trial.runs[0].parameters, *plain)
 
@@ -290,7 +290,7 @@ def _gap_warnings(sources: Sequence[Source], trials: Sequence[RankedTrial], obje
         elif not any(one.figures for one in own):
             found.append(f"{source.letter} has no {objective.metric} yet.")
         elif not any(run.is_complete for run in runs):
-            found.append(f"{source.letter} has no finished run: its figures are of runs that are not done.")
+            found.append(f"{source.letter} has no finished run: its metrics are from unfinished runs.")
     return found
 
 

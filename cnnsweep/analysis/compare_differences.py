@@ -9,13 +9,13 @@ from cnnsweep.analysis.compare_sources import Source
 from cnnsweep.metrics.names import is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST, Objective
 
-# Keys of a sweep file that do not affect metrics, or that results.json has as well.
+# Keys of a sweep file that do not affect metrics, or that results.json also has.
 _NOT_COMPARED = ("name", "description", "tensorboard", "dataset.name", "model.name", "validation")
 _TOLD_OTHERWISE = ("seed", "seeds", "metric", "mode", "scope", "device", "precision", "search", "early_stop")
 
 
 class _Unknown:
-    """Stands where nothing is recorded, which is not the same as nothing."""
+    """Placeholder for an unrecorded value, which differs from an empty one."""
 
     def __repr__(self) -> str:
         return "not known"
@@ -27,7 +27,7 @@ ABSENT = None  # a sweep file has no such key
 
 @dataclass(frozen=True, slots=True)
 class Distinction:
-    """One thing in which sweeps differ; values by letter, `UNKNOWN_FACT` where it is not recorded."""
+    """One property in which sweeps differ; values by letter, `UNKNOWN_FACT` if unrecorded."""
 
     name: str
     values: Mapping[str, Any]
@@ -61,13 +61,13 @@ def distinctions(sources: Sequence[Source]) -> tuple[Distinction, ...]:
 
 
 def _written_model(spec: Mapping[str, Any]) -> Any:
-    """Return the model of a sweep file, or the models that it tries, as the file has them."""
+    """Return the model or models of a sweep file, as written there."""
     parts = {key.removeprefix("model."): value for key, value in spec.items() if key.startswith("model.")}
     return spec.get("params.model", parts["name"] if set(parts) == {"name"} else parts)
 
 
 def _is_mere_default(key: str, known: Sequence[Source]) -> bool:
-    """True for a value in no file: an optimizer's own defaults, where another sweep's optimizer has no such key."""
+    """True for a value in no file: an optimizer's default that another sweep's optimizer lacks."""
     name = key.removeprefix("params.")
     having = [source for source in known if key in (source.spec or ())]
     return len(having) < len(known) and all(name in source.defaults for source in having)
@@ -79,7 +79,7 @@ def _distinct(name: str, values: Mapping[str, Any]) -> Distinction | None:
 
 
 def facts_of(source: Source) -> dict[str, Any]:
-    """Return the conditions of a sweep by name; one that is not recorded is unknown or has no key."""
+    """Return the conditions of a sweep by name; an unrecorded one is unknown or has no key."""
     sweep, environment = source.results.sweep, dict(source.environment)
     seeds = {same_text(run.params.get("seed")): run.params.get("seed") for run in source.results.runs}
     facts = {
@@ -100,12 +100,12 @@ def facts_of(source: Source) -> dict[str, Any]:
         **environment,
     }
     if not source.results.runs:
-        del facts["seeds"]  # nothing has trained yet
+        del facts["seeds"]  # nothing was trained yet
     return facts
 
 
 def _rule(trials: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the trials of a search or an early-stopping rule; a foreign file's may be nested without end."""
+    """Return the options of a search or pruner; in a foreign file they may be nested too deeply."""
     return {key: value for key, value in trials.items() if not isinstance(value, Mapping | list) or _is_flat(value)}
 
 
@@ -115,7 +115,7 @@ def _is_flat(value: Mapping[str, Any] | list[Any]) -> bool:
 
 
 def same_text(value: Any) -> str:
-    """Return a text that is equal for equal values: 1 and 1.0 are, 1 and true are not."""
+    """Return a text that is equal for equal values: 1 equals 1.0, but not true."""
     return canonical(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
@@ -127,19 +127,19 @@ def image_warnings(sources: Sequence[Source], images: str) -> list[str]:
     if len(known) > 1 or len({sweep.dataset for sweep in sweeps}) > 1:
         reasons.append("other data")
     if len({(sweep.validation, sweep.folds) for sweep in sweeps}) > 1:
-        reasons.append("another part held out for validation")
+        reasons.append("different validation split")
     if len({sweep.seed for sweep in sweeps}) > 1:
-        reasons.append("another seed of the sweep, so another split")
+        reasons.append("different seed of the sweep, so a different split")
     if reasons:
         return [
-            f"Figures were not measured on the same {images} ({'; '.join(reasons)}): "
+            f"Metrics were not measured on the same {images} ({'; '.join(reasons)}): "
             "ranks across the sweeps may mislead."
         ]
     unknown = [source.letter for source in sources if source.fingerprint is None]
     if unknown:
         return [
-            f"Whether the data are the same is not known (no hash of {_and(unknown)}): "
-            "if they are not, ranks across the sweeps mislead. Runs are not compared in pairs."
+            f"The data may differ (no hash of {_and(unknown)}): "
+            "if so, ranks across the sweeps mislead. Runs are not compared in pairs."
         ]
     return []
 
@@ -149,20 +149,20 @@ def choice_warnings(sources: Sequence[Source], objective: Objective) -> list[str
     found = []
     if not is_on_validation(objective.metric):
         found.append(
-            "Ranked by training figures, gathered while the weights moved: new images may rank the trials otherwise."
+            "Ranked by training metrics, measured while the weights moved: new images may rank the trials otherwise."
         )
     own = {source.letter: source.results.sweep.objective for source in sources}
     others = [f"{letter} by {one.metric}" for letter, one in own.items() if one.metric != objective.metric]
     if others:
-        found.append(f"Some figures are of epochs that were chosen by another metric: {_and(others)}.")
+        found.append(f"Some values are from epochs that were selected by another metric: {_and(others)}.")
     if len({one.scope for one in own.values()}) > 1:
         scopes = [f"{letter} {scope_words(one.scope)}" for letter, one in own.items()]
-        found.append(f"Figures stand for other epochs: {_and(scopes)}; a best epoch is partly luck.")
+        found.append(f"Values are from different epochs: {_and(scopes)}; a best epoch is partly luck.")
     return found
 
 
 def scope_words(scope: str) -> str:
-    """Return the epochs of a run that count: `at the best epoch`."""
+    """Return the selected epochs of a run: `at the best epoch`."""
     return (
         f"at the {scope} epoch" if scope in (BEST, LAST) else f"{scope} {'epoch' if scope.endswith(' 1') else 'epochs'}"
     )

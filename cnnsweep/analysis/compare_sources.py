@@ -1,6 +1,6 @@
 """Loads sweeps to compare: results, environment and sweep file.
 
-Only results.json is needed. Facts of missing files are left open.
+Only results.json is needed. Facts of missing files stay unknown.
 """
 
 import os
@@ -14,25 +14,25 @@ from cnnsweep.analysis.json_reader import parse_json
 from cnnsweep.analysis.results import Results, load_results
 from cnnsweep.errors import ResultsError, SpecError, UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.journal import read_journal
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.read_limited import read_bounded
 
-_DEFAULT = re.compile(r"^  # (\w+): (.*) \(default\)$", re.MULTILINE)  # as `spec.dump` writes them
-_PACKAGES = ("cnnsweep", "torch", "torchvision", "numpy")  # what can change a figure
+_DEFAULT = re.compile(r"^  # (\w+): (.*) \(default\)$", re.MULTILINE)  # as the frozen sweep file has them
+_PACKAGES = ("cnnsweep", "torch", "torchvision", "numpy")  # packages that can change a metric
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One of the sweeps that are compared.
+    """One of the compared sweeps.
 
     Attributes:
-        letter: A, B, … as tables name it.
+        letter: A, B, … as in tables.
         path: as it was given.
         environment: recorded facts by name.
-        spec: the frozen sweep file by key, with dots (`dataset.size`, `params.lr`); None if it is not there.
+        spec: the frozen sweep file by dotted key (`dataset.size`, `params.lr`); None if it is missing.
         defaults: the keys of `params` that the sweep file leaves to their default.
-        missing: files that could not be read, in words.
+        missing: messages about files that could not be read.
     """
 
     letter: str
@@ -55,7 +55,7 @@ class Source:
 
 
 def load_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
-    """Return the sweeps in `paths`, folders or results files, with what lies beside them.
+    """Return the sweeps in `paths`, folders or results files, with the files beside them.
 
     Raises:
         UsageError: there are fewer than two, or two are the same.
@@ -64,14 +64,14 @@ def load_sources(paths: Sequence[Path]) -> tuple[Source, ...]:
     if len(paths) < 2:
         raise UsageError(
             "compare: give two sweeps or more, folders or results.json files, "
-            "as in: cnnsweep compare runs/first runs/second; one alone is what 'cnnsweep report' shows"
+            "as in: cnnsweep compare runs/first runs/second; for one sweep use 'cnnsweep report'"
         )
     given: dict[Path, Path] = {}
     for path in paths:
-        file = Path(os.path.realpath(_results_file(path)))  # unlike `resolve`, at peace with links in a circle
+        file = Path(os.path.realpath(_results_file(path)))  # unlike `resolve`, accepts circular links
         if file in given:
             both = f"{given[file]} and {path}" if str(given[file]) != str(path) else str(path)
-            raise UsageError(f"compare: {safe_text(both)}: the same sweep is there twice; give each of them once")
+            raise UsageError(f"compare: {safe_text(both)}: the same sweep is given twice; give each sweep once")
         given[file] = path
     return tuple(_load_source(path, letters(position)) for position, path in enumerate(paths))
 
@@ -94,8 +94,8 @@ def _load_source(path: Path, letter: str) -> Source:
     results = load_results(path)
     paths = SweepPaths(results.folder)
     if _results_file(path).name != paths.results_json.name:
-        # A copy under a name of its own need not belong to what else lies in that folder.
-        why = f"{paths.environment.name} and {paths.frozen_spec.name} are looked for beside a results.json only"
+        # A renamed copy may have nothing to do with the other files of its folder.
+        why = f"{paths.environment.name} and {paths.frozen_spec.name} are read only beside a file named results.json"
         return Source(letter, path, results, {}, None, {}, (why,))
     missing: list[str] = []
     environment = _read_environment(paths, missing)
@@ -103,7 +103,7 @@ def _load_source(path: Path, letter: str) -> Source:
     if text is None or "data SHA-256" not in environment:
         event = _last_sweep_event(paths, missing)
         if event:
-            missing.append(f"{paths.journal.name} stands in for the data's hash and the sweep file")
+            missing.append(f"{paths.journal.name} replaces the data's hash and the sweep file")
         if text is None:
             text = event.get("spec") if isinstance(event.get("spec"), str) else None
         if isinstance(event.get("fingerprint"), str):
@@ -113,9 +113,9 @@ def _load_source(path: Path, letter: str) -> Source:
 
 
 def _read_environment(paths: SweepPaths, missing: list[str]) -> dict[str, Any]:
-    """Return the facts of environment.json that can explain a difference, by a readable name."""
+    """Return the facts of environment.json that can explain a difference, under readable names."""
     if not paths.environment.exists():
-        missing.append(f"there is no {paths.environment.name}")
+        missing.append(f"{paths.environment.name} is missing")
         return {}
     try:
         content = parse_json(paths.environment)
@@ -130,7 +130,7 @@ def _read_environment(paths: SweepPaths, missing: list[str]) -> dict[str, Any]:
     facts |= {name: content.get(name) for name in ("python", "system", "processor", "host")}
     facts["data SHA-256"] = content.get("data_sha256")
     facts["git commit"] = _commit(content["git"]) if "git" in content else None
-    return {name: value for name, value in facts.items() if isinstance(value, str | int)}  # else no cnnsweep wrote it
+    return {name: value for name, value in facts.items() if isinstance(value, str | int)}  # else of a foreign file
 
 
 def _commit(git: Any) -> str:
@@ -145,7 +145,7 @@ def _read_text(file: Path, missing: list[str]) -> str | None:
     try:
         return read_bounded(file, MAX_BYTES).decode("utf-8")
     except FileNotFoundError:
-        missing.append(f"there is no {file.name}")
+        missing.append(f"{file.name} is missing")
     except (OSError, UnicodeDecodeError):
         missing.append(f"{file.name} cannot be read")
     return None
@@ -155,7 +155,7 @@ def _last_sweep_event(paths: SweepPaths, missing: list[str]) -> Mapping[str, Any
     """Return the journal's facts about the sweep, which replace those of missing files."""
     found: Mapping[str, Any] = {}
     if paths.journal.exists() and not paths.journal.is_file():
-        missing.append(f"{paths.journal.name} is no file")
+        missing.append(f"{paths.journal.name} is not a file")
         return found
     try:
         for event in read_journal(paths.journal):
@@ -167,7 +167,7 @@ def _last_sweep_event(paths: SweepPaths, missing: list[str]) -> Mapping[str, Any
 
 
 def _read_spec(text: str, file: Path, missing: list[str]) -> tuple[Mapping[str, Any] | None, Mapping[str, Any]]:
-    """Return a frozen sweep file's values by dotted key, defaults of `params` among them, and these alone."""
+    """Return a frozen sweep file's values by dotted key, defaults of `params` included, and the defaults alone."""
     from cnnsweep.config.yaml import read_yaml
 
     names = {match[1] for match in _DEFAULT.finditer(text)}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 class Confused:
-    """A base of dataclasses with these fields.
+    """Base of dataclasses with a confusion matrix.
 
     Attributes:
         split: test, val or train.
-        classes: their names.
-        confusion: numbers of images; a row a true class, a column a predicted one.
+        classes: names of the classes.
+        confusion: numbers of images, one row per true class, one column per predicted class.
     """
 
     __slots__ = ()
@@ -30,7 +30,7 @@ class Confused:
         return [row[k] / sum(row) if sum(row) else None for k, row in enumerate(self.confusion)]
 
     def most_confused(self, count: int) -> list[tuple[str, str, int]]:
-        """Return (true class, predicted class, images) of the commonest mistakes, the commonest first."""
+        """Return (true class, predicted class, images) of the most common mistakes, the most common first."""
         pairs = [
             (self.classes[true], self.classes[predicted], images)
             for true, row in enumerate(self.confusion)

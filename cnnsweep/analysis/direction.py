@@ -12,11 +12,11 @@ from cnnsweep.metrics.names import ACCURACY, on_validation
 
 
 def is_clearly_better(results: Results, trials: Sequence[Trial], name: str, value: Any, other: Any) -> bool:
-    """True if the runs with a value of a hyperparameter are ahead of those with another by more than chance.
+    """True if the runs with one value of a hyperparameter lead those with another by more than chance.
 
-    Where runs can be paired, the 95 % interval of their difference must exclude 0. Where there is nothing to estimate
-    a spread from, a lead must exceed what the choice of the validation images alone may give; of a loss nobody can tell
-    that, nor of an accuracy where the number of images is not known.
+    If runs can be paired, the 95 % interval of their difference must exclude 0. If no spread can be estimated, the lead
+    must exceed the variation from the choice of validation images. That is unknown for a loss, and for an accuracy
+    without the number of images.
     """
     objective = results.sweep.objective
     sign = 1.0 if objective.mode == "max" else -1.0
@@ -25,7 +25,7 @@ def is_clearly_better(results: Results, trials: Sequence[Trial], name: str, valu
         return False
     images = results.sweep.validation_images
     if objective.metric == on_validation(ACCURACY) and images and abs(found.mean) * images < FEWEST_IMAGES:
-        return False  # however often: the same images may be the ones in every pair
+        return False  # one pair is enough: all pairs may share the same images
     if found.low is not None and found.high is not None and found.error:
         return min(sign * found.low, sign * found.high) > 0
     if objective.metric != on_validation(ACCURACY) or not images:

@@ -12,7 +12,7 @@ from cnnsweep.analysis.trials import fold_overlap
 from cnnsweep.formatting.numbers import is_unused
 from cnnsweep.metrics.objective import Objective
 
-Block = tuple[Any, ...]  # all that two runs must share to be compared
+Block = tuple[Any, ...]  # everything that two runs must share to be compared
 Figures = Mapping[Block, Sequence[tuple[RunResult, float]]]
 
 
@@ -21,14 +21,14 @@ class ValueEffect:
     """The runs with one value (or bin) of a hyperparameter.
 
     Attributes:
-        value: as JSON has it; of a bin the text of its ends.
-        text: the same, to be shown; no two of one hyperparameter are alike.
-        mean: of the sweep's metric; None if no run has a figure.
-        runs: that the mean is of: finished or stopped early.
-        failed: diverged or failed, not in the mean.
-        difference: to the value with the best mean, this less the best; None for the best itself and without a mean.
-        applies: False for the runs that have no use for the hyperparameter. These are no choice of a value, so they
-            count neither as the best nor in the spread, and stand last.
+        value: as in JSON; for a bin the text of its ends.
+        text: the value for display; no two of one hyperparameter are alike.
+        mean: the mean of the sweep's metric; None if no run has a value.
+        runs: number of runs in the mean: finished or stopped early.
+        failed: number of diverged or failed runs, which are not in the mean.
+        difference: this mean minus the best value's; None for the best itself and without a mean.
+        applies: False for runs that do not use the hyperparameter. They chose no value, so they count neither as the
+            best nor in the spread, and come last.
     """
 
     value: Any
@@ -44,21 +44,21 @@ class ValueEffect:
 class Effect:
     """Differences of the metric's mean between the values of one hyperparameter.
 
-    A main effect in the sense of a factorial design. The means are fair where every combination was trained, as in a
-    grid; where runs failed or combinations are missing, other trials leak in. The differences are fair in either
-    case where they are in pairs: over runs that are equal in all else, seed and fold included.
+    A main effect in the sense of a factorial design. The means are fair if every combination was trained, as in a grid;
+    if runs failed or combinations are missing, other hyperparameters bias them. Paired differences are fair in both
+    cases: they compare runs that are otherwise equal, seed and fold included.
     """
 
     name: str
-    values: tuple[ValueEffect, ...]  # numbers ascending, others in the order of the file
-    spread: float | None  # largest mean minus smallest, where it applies; None with fewer than two means
+    values: tuple[ValueEffect, ...]  # numbers ascending, other values in the order of the file
+    spread: float | None  # largest mean minus smallest, of values that apply; None with fewer than two means
 
 
 def effects(results: Results) -> list[Effect]:
-    """Return the effect of each hyperparameter that varies, the largest spread first, unknown ones last.
+    """Return the effect of each varying hyperparameter, the largest spread first, unknown ones last.
 
-    The seed is not among them where it makes replicates. With k-fold the differences' intervals are widened as those
-    of means are, so they are cautious where several trials are averaged.
+    The seed is excluded if it makes replicates. With k-fold the intervals of differences are widened like those of
+    means, so they are cautious if several trials are averaged.
     """
     blocks = _blocks(results)
     found = [_effect(results, axis, blocks[axis]) for axis in trial_axes(results)]
@@ -67,7 +67,7 @@ def effects(results: Results) -> list[Effect]:
 
 
 def best_values(objective: Objective, effect: Effect) -> list[ValueEffect]:
-    """Return the values with the best mean, all that are exactly equal; none where every value is equal."""
+    """Return the values with exactly the best mean; none if all values are equal."""
     known = [value for value in effect.values if value.applies and value.mean is not None]
     if not effect.spread:
         return []
@@ -76,7 +76,7 @@ def best_values(objective: Objective, effect: Effect) -> list[ValueEffect]:
 
 
 def rest_words(shown: Sequence[ValueEffect], hidden: Sequence[ValueEffect]) -> str:
-    """Return the line for the values that a list of the best leaves out: `… 3 worse`."""
+    """Return the line for the values that a list of the best omits: `… 3 worse`."""
     least, rest = {value.mean for value in shown}, {value.mean for value in hidden}
     how = "equal" if least == rest and len(rest) == 1 else "worse" if not least & rest else "no better"
     return f"… {len(hidden):,} {how}"
@@ -101,7 +101,7 @@ def compare_values(results: Results, name: str, first: Any, second: Any) -> Diff
 
 
 def _blocks(results: Results) -> dict[str, list[Block]]:
-    """Return, by axis, for each run everything else about it."""
+    """Return, by axis, everything else about each run."""
     axes = results.sweep.axes
     codes = [(*(canonical(run.params[axis]) for axis in axes), run.fold) for run in results.runs]
     return {axis: [code[:n] + code[n + 1 :] for code in codes] for n, axis in enumerate(axes)}
@@ -136,10 +136,10 @@ def _effect(results: Results, axis: str, blocks: Sequence[Block]) -> Effect:
 
 
 def _difference(first: Figures, second: Figures, overlap: float) -> Difference:
-    """Return the lead of the first's runs over the second's: in pairs where two can be matched, else by trial.
+    """Return the lead of the first's runs over the second's: in pairs if two can be matched, else by trial.
 
-    Several runs of one block, where a bin holds several values, count by their mean. Unpaired, a trial counts once,
-    by the mean of its replicates: they share all its other hyperparameters, so they are no evidence of their own.
+    Several runs of one block, as in a bin of several values, count by their mean. Unpaired, a trial counts once, by the
+    mean of its replicates: they share all hyperparameters, so they are not independent evidence.
     """
     blocks = [{block: fmean(figure for _, figure in part) for block, part in side.items()} for side in (first, second)]
     if len(blocks[0].keys() & blocks[1].keys()) >= 2:

@@ -1,4 +1,4 @@
-"""Locates the results of a sweep, and a run by part of its name."""
+"""Search for the results of a sweep, and for a run by part of its name."""
 
 import difflib
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def find_named(runs: Sequence[Named], wanted: str, sweep: str) -> Named:
     """Return the run with this name or id, or the only one with a name or id that begins with it.
 
     Raises:
-        UsageError: no run, or several, are called that; the message names the nearest.
+        UsageError: no run, or several, have this name; the message suggests the closest.
     """
     exact = [run for run in runs if wanted in (run.name, run.id)]
     if exact:
@@ -42,14 +42,14 @@ def find_named(runs: Sequence[Named], wanted: str, sweep: str) -> Named:
         )
     close = difflib.get_close_matches(wanted, [run.name for run in runs], n=1)
     hint = f"; did you mean '{safe_text(close[0])}'?" if close else ""
-    raise UsageError(f"there is no run '{safe_text(wanted)}' in sweep '{safe_text(sweep)}'{hint}")
+    raise UsageError(f"no run '{safe_text(wanted)}' in sweep '{safe_text(sweep)}'{hint}")
 
 
 def find_results_file(path: Path) -> Path:
-    """Return the `results.json` in a folder, or `path` itself where it is no folder.
+    """Return the `results.json` in a folder, or `path` itself if it is not a folder.
 
     Raises:
-        ResultsError: the folder holds none; the message suggests others.
+        ResultsError: the folder has none; the message suggests others.
     """
     if not path.is_dir():
         return path

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 NEEDS_OPTUNA = "importance needs Optuna: pip install 'cnnsweep[search]'"
-FEWEST_TRIALS = 10  # below, the effects can be read off one by one
-TRIALS_PER_AXIS = 10  # below, importance is a guess
+FEWEST_TRIALS = 10  # with fewer, the effects are obvious one by one
+TRIALS_PER_AXIS = 10  # with fewer, importance is a guess
 MOST_TRIALS = 2000  # more make it slower, not better
-BEST_SHARE, FEWEST_BEST = 0.1, 5  # what counts as good: the best tenth, but five trials at least
-LOG_SPAN = 100  # a positive axis that spans as much is taken by its logarithm
+BEST_SHARE, FEWEST_BEST = 0.1, 5  # good trials: the best tenth, but at least five
+LOG_SPAN = 100  # ratio from which a positive axis is taken by its logarithm
 _CLOSE_ENOUGH = 1e-12
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
@@ -34,9 +34,9 @@ class Interaction:
     """Interaction: dependence of one hyperparameter's effect on another.
 
     Attributes:
-        share: of the variance of the cells' means, what the two main effects together leave unexplained, 0 to 1, less
-            what noise leaves on average, as far as replicates or several trials in a cell tell.
-        cells: combinations of values (or bins) that have trials; of `possible` ones.
+        share: the part of the variance of the cells' means that the two main effects leave unexplained, 0 to 1. The
+            average contribution of noise is subtracted, as far as replicates or several trials per cell show it.
+        cells: number of combinations of values (or bins) with trials, out of `possible`.
         per_cell: trials in a cell, on average.
     """
 
@@ -53,12 +53,12 @@ def importance(results: Results, trials: Sequence[Trial]) -> dict[str, float] | 
 
     By PED-ANOVA (Watanabe, Bansal and Hutter, 2023) as Optuna has it, on the trials' means: how differently the
     best tenth of the trials is distributed along each axis. Texts, lists, truth values and axes of few numbers are
-    categories; others are numbers, by their logarithm where they span two decades. Trials that have no use for an
-    axis are spread over its values evenly, so that they say nothing about it.
+    categories; others are numbers, by their logarithm if they span two decades. Trials that do not use an axis are
+    spread evenly over its values, so that they have no influence on it.
 
     Returns:
-        None if Optuna is not installed; empty with fewer than two axes or `FEWEST_TRIALS` trials, or where all
-        trials are equally good.
+        None if Optuna is not installed; empty with fewer than two axes or `FEWEST_TRIALS` trials, or if all trials are
+        equally good.
     """
     known = _thinned([trial for trial in trials if trial.estimate is not None])
     axes = [axis for axis in trial_axes(results) if len({canonical(v) for v in _used(axis, known)}) > 1]
@@ -72,7 +72,7 @@ def importance(results: Results, trials: Sequence[Trial]) -> dict[str, float] | 
     columns = {axis: _parameter(_filled(axis, [trial.params.get(axis) for trial in known])) for axis in axes}
     distributions = {axis: distribution for axis, (distribution, _) in columns.items()}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # versions differ in what they call experimental
+        warnings.simplefilter("ignore")  # experimental features differ between versions
         before = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.CRITICAL)
         try:
@@ -91,17 +91,17 @@ def importance(results: Results, trials: Sequence[Trial]) -> dict[str, float] | 
             found = optuna.importance.get_param_importances(study, evaluator=evaluator)
         finally:
             optuna.logging.set_verbosity(before)
-    # Rounded, so that shares that are equal but for rounding stand in the order of the file, and always so.
+    # Rounded, so that shares equal up to rounding are always in the order of the file.
     return dict(sorted(found.items(), key=lambda item: (-round(item[1], 9), axes.index(item[0]))))
 
 
 def _thinned(trials: Sequence[Trial]) -> Sequence[Trial]:
-    """Return evenly spaced ones of too many; they come ranked, so good and bad ones keep their shares."""
+    """Return an evenly spaced sample of too many ranked trials; good and bad ones keep their shares."""
     return trials if len(trials) <= MOST_TRIALS else trials[:: math.ceil(len(trials) / MOST_TRIALS)]
 
 
 def _used(axis: str, trials: Sequence[Trial]) -> list[Any]:
-    """Return an axis's values in those trials that have a use for it."""
+    """Return an axis's values in the trials that use it."""
     values = [trial.params.get(axis) for trial in trials]
     return [value for value in values if not is_unused(axis, value)]
 
@@ -109,8 +109,8 @@ def _used(axis: str, trials: Sequence[Trial]) -> list[Any]:
 def _filled(axis: str, values: Sequence[Any]) -> list[Any]:
     """Return the values of ranked trials, those that do not use the axis spread over the values of the others.
 
-    As a value of its own, "does not apply" would tell how good the trials are that lack the axis: that is the
-    importance of what it depends on. Steps by the golden ratio reach all values evenly at every stage of the ranking.
+    A separate value "does not apply" would measure the trials that lack the axis, which is the importance of the
+    parameter that it depends on. Steps by the golden ratio cover all values evenly along the ranking.
     """
     used = sorted((value for value in values if not is_unused(axis, value)), key=sort_key)
     count = itertools.count(1)
@@ -118,7 +118,7 @@ def _filled(axis: str, values: Sequence[Any]) -> list[Any]:
 
 
 def _parameter(values: Sequence[Any]) -> tuple["BaseDistribution", list[Any]]:
-    """Return an axis as Optuna knows it: its distribution, and one value a trial."""
+    """Return an axis in Optuna's form: its distribution, and one value per trial."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if all(map(is_number, values)) and len(set(values)) > MANY_VALUES:
@@ -130,12 +130,12 @@ def _parameter(values: Sequence[Any]) -> tuple["BaseDistribution", list[Any]]:
 
 
 def interactions(results: Results, trials: Sequence[Trial]) -> list[Interaction]:
-    """Return the pairs of hyperparameters that do more together than one by one, the strongest first.
+    """Return the pairs of hyperparameters that interact, the strongest first.
 
-    An additive model (one effect a value of either, by least squares) is fitted to the mean of each combination
-    that has trials. Numbers of many values are binned. A pair is left out where the model has as many effects as
-    there are cells, so that it would explain anything, and where cells do not differ. Trials that have no use for
-    one of the two are left out: they cannot show how it works together with anything.
+    An additive model (one effect for each value of either, by least squares) is fitted to the mean of each combination
+    with trials. Numbers of many values are binned. A pair is omitted if the model has as many effects as there are
+    cells, so that it would fit anything, or if cells do not differ. Trials that do not use one of the two are omitted:
+    they hold no evidence of an interaction.
     """
     known = [trial for trial in trials if trial.estimate is not None]
     runs = [trial.runs[0] for trial in known]
@@ -146,9 +146,9 @@ def interactions(results: Results, trials: Sequence[Trial]) -> list[Interaction]
 
 
 def estimates_by_cell(first: Levels, second: Levels, trials: Sequence[Trial]) -> dict[tuple[int, int], list[Estimate]]:
-    """Return the estimates of the trials in each combination of two hyperparameters' levels that has any.
+    """Return the estimates of the trials in each combination of two hyperparameters' levels that has trials.
 
-    Trials that have no use for one of the two are left out, and those without a figure.
+    Trials that do not use one of the two, or have no value, are omitted.
     """
     cells: dict[tuple[int, int], list[Estimate]] = {}
     for trial in trials:
@@ -163,7 +163,7 @@ def estimates_by_cell(first: Levels, second: Levels, trials: Sequence[Trial]) ->
 def _interaction(first: Levels, second: Levels, trials: Sequence[Trial], is_drawn: bool) -> Interaction | None:
     estimates = estimates_by_cell(first, second, trials)
     cells = {cell: [found.mean for found in part] for cell, part in estimates.items()}
-    # Squared, of the trials' means, where they have replicates.
+    # Squared errors of the trials' means, if they have replicates.
     errors = [
         found.deviation**2 / found.count for part in estimates.values() for found in part if found.deviation is not None
     ]
@@ -173,7 +173,7 @@ def _interaction(first: Levels, second: Levels, trials: Sequence[Trial], is_draw
     share = unexplained(means)
     if share is None:
         return None
-    # In drawn trials all other hyperparameters differ within a cell, in a grid they are the same in every cell.
+    # In a search, all other hyperparameters differ within a cell; in a grid they are the same in every cell.
     noise = _within(cells) if is_drawn else fmean(errors) if errors else 0.0
     freedom = len(means) - len({row for row, _ in means}) - len({column for _, column in means}) + 1
     total = math.fsum((value - fmean(means.values())) ** 2 for value in means.values())
@@ -185,7 +185,7 @@ def _interaction(first: Levels, second: Levels, trials: Sequence[Trial], is_draw
 
 
 def _within(cells: Mapping[tuple[int, int], Sequence[float]]) -> float:
-    """Return the variance of values within their cells, 0 where no cell has two."""
+    """Return the variance of values within their cells, 0 if no cell has two."""
     squares = math.fsum((value - fmean(values)) ** 2 for values in cells.values() for value in values)
     freedom = sum(len(values) - 1 for values in cells.values())
     return squares / freedom if freedom else 0.0
@@ -194,8 +194,8 @@ def _within(cells: Mapping[tuple[int, int], Sequence[float]]) -> float:
 def unexplained(cells: Mapping[tuple[int, int], float]) -> float | None:
     """Return the share of the variance between cells that row and column effects leave; None if there is none.
 
-    Least squares by turns: each pass takes the mean of what is left out of every row, then out of every column, until
-    the squares no longer shrink. With all cells there, the first pass is exact.
+    Alternating least squares: each pass subtracts the mean residual of every row, then of every column, until the
+    squares no longer shrink. With all cells present, the first pass is exact.
     """
     middle = fmean(cells.values())
     left = {cell: value - middle for cell, value in cells.items()}

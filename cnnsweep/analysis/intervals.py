@@ -11,7 +11,7 @@ def within(metric: str, value: float, least: float = 0.0) -> float:
     """Return an end of an interval, moved into the range of the metric: an accuracy ends at `least` and at 1.
 
     Args:
-        least: 0; of a difference -1.
+        least: 0, or -1 for a difference.
     """
     return min(max(value, least), 1.0) if is_accuracy(metric) else value
 
@@ -23,7 +23,7 @@ def ends_text(metric: str, low: float, high: float, least: float = 0.0) -> str:
 
 
 def mean_text(metric: str, found: Estimate | None) -> str:
-    """Return `0.4700 ± 0.0600 (95 %)`, or `0.6300 (95 % 0.0000 to 1.0000)` where ± would leave what is possible."""
+    """Return `0.4700 ± 0.0600 (95 %)`, or `0.6300 (95 % 0.0000 to 1.0000)` if ± would exceed the possible range."""
     mean = metric_text(metric, None if found is None else found.mean)
     if found is None or found.low is None or found.high is None or found.half is None:
         return mean
@@ -33,7 +33,7 @@ def mean_text(metric: str, found: Estimate | None) -> str:
 
 
 def interval_cells(metric: str, estimates: Sequence[Estimate | None]) -> list[str]:
-    """Return the intervals for one column of a table, all as `± 0.0600`, or all by their ends where ± would mislead."""
+    """Return the intervals for one column of a table, all as `± 0.0600`, or all by their ends if ± would mislead."""
     known = [found for found in estimates if found is not None and found.low is not None]
     are_possible = all(_is_possible(metric, found) for found in known)
     cells = []
@@ -43,7 +43,7 @@ def interval_cells(metric: str, estimates: Sequence[Estimate | None]) -> list[st
         elif are_possible:
             cells.append(f"± {metric_text(metric, found.half)}")
         else:
-            # So wide an interval deserves no fourth decimal.
+            # A wide interval needs no fourth decimal.
             ends = [f"{within(metric, value):.3f}" for value in (found.low, found.high)]
             cells.append(f"{ends[0]}..{ends[1]}")
     return cells

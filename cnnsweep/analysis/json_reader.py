@@ -18,8 +18,8 @@ from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_sc
 
 from cnnsweep.errors import InputError, ResultsError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.paths import is_folder_name
+from cnnsweep.storage.read_limited import MOST_BYTES, read_bounded
 
 LARGEST_VALUE = 1e100  # so that squares and sums stay finite
 LARGEST_INTEGER = 2**63 - 1

@@ -21,9 +21,9 @@ class CurvePoint:
 
 
 def learning_curve(results: Results, trial: Trial, metric: str) -> list[CurvePoint]:
-    """Return the metric of a trial after each epoch, of the runs that went furthest among those that did not fail.
+    """Return the metric of a trial after each epoch, over the longest runs that did not fail.
 
-    Runs of one trial may have come to different epochs; a mean over fewer and fewer of them would jump.
+    Runs of one trial may have reached different epochs; a mean over a shrinking set of runs would jump.
     """
     points = []
     for rows in zip(*sound_epochs(results, trial), strict=False):

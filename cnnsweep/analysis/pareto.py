@@ -1,4 +1,4 @@
-"""The efficient frontier: trials with no other that is both better and cheaper."""
+"""The Pareto set: trials with no other that is both better and cheaper."""
 
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -6,7 +6,7 @@ from statistics import fmean
 from cnnsweep.analysis.trials import Trial
 from cnnsweep.metrics.objective import Objective
 
-SHORTEST_TIME = 0.01  # seconds; what is shorter differs by chance
+SHORTEST_TIME = 0.01  # seconds; shorter times differ by chance
 
 
 def pareto(
@@ -33,7 +33,7 @@ def pareto(
 
 
 def training_time(trial: Trial) -> float | None:
-    """Return the training time, rounded as it is shown: times that look equal are no trade-off."""
+    """Return the training time, rounded as shown: times that look equal are no trade-off."""
     seconds = trial.run_duration
     return None if seconds is None else round(max(seconds, SHORTEST_TIME), 2 if seconds < 0.095 else 1)
 

@@ -49,12 +49,12 @@ class SweepResult:
         best: the best run's name.
         folds: of cross-validation, or None.
         search: how trials were drawn ("method", "runs", "seed" and more), None for a grid.
-        early_stop: the rule that ended runs early ("method" and more), or None.
-        duration: seconds of training, the sum over the runs; of runs that train together each has its share.
-        elapsed: seconds that passed while they trained, over all commands; None where the file does not say.
-        validation_images, largest_class: how many images trials are chosen on, and how many of them are of the
-            largest class; None where the file does not say.
-        further_metrics: those recorded beside loss and accuracy; a file of an earlier version has none.
+        early_stop: the pruner that ended runs early ("method" and more), or None.
+        duration: seconds of training, the sum over the runs; runs that train together share their time.
+        elapsed: wall-clock seconds of training, over all commands; None if the file lacks it.
+        validation_images, largest_class: number of validation images, and of those in the largest class; None if the
+            file lacks them.
+        further_metrics: recorded metrics other than loss and accuracy; none in a file of an earlier version.
     """
 
     name: str
@@ -119,17 +119,17 @@ class Stop:
     epoch: Whole
     value: Metric
     threshold: Metric
-    compared: Whole  # number of trials that the threshold comes from; 1 if it depends on no other
+    compared: Whole  # number of trials behind the threshold; 1 if it depends on no other
     rule: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """One run, with the metrics that stand for it; `run["val_loss"]` is None where it was not measured or not finite.
+    """One run, with its selected metrics; `run["val_loss"]` is None if it was not measured or not finite.
 
-    `trial_id` is the same for runs that differ by seed or fold alone; `best_epoch` is the one whose weights
-    were kept. `epochs_planned` is None where nothing says it. `in_file` is False for a run that the sweep file had
-    once, and has no more: it is chosen for nothing.
+    `trial_id` is the same for runs that differ only by seed or fold; `best_epoch` is the epoch of the kept weights.
+    `epochs_planned` is None if unknown. `in_file` is False for a run that was removed from the sweep file: it is
+    excluded from every choice.
     """
 
     name: Annotated[FolderName, Field(alias="run")]
@@ -142,7 +142,7 @@ class RunResult:
     run_duration: Number | None  # seconds
     parameters: Whole | None  # number of weights of the model
     checkpoint: str | None  # relative to the sweep's folder
-    params: SkipValidation[Mapping[str, Any]]  # one for each hyperparameter
+    params: SkipValidation[Mapping[str, Any]]  # one per hyperparameter
     trial_id: Annotated[str, Field(alias="configuration")]
     failure: FailureKind | None = None  # of every run that failed, but in files of an earlier version
     fold: Whole | None = None
@@ -171,7 +171,7 @@ class RunResult:
 class TestResult:
     """Test metrics of a run. `refit`: it was retrained on all training images."""
 
-    __test__ = False  # pytest takes the name for a class of tests
+    __test__ = False  # pytest would collect the class by its name
 
     run: FolderName
     trial_id: Annotated[str, Field(alias="configuration")]
@@ -187,7 +187,7 @@ class TestResult:
 class Results:
     """A results file: the sweep, its runs in the file's order, the epochs of each run by its name, and its tests.
 
-    `former` are runs that the sweep file no longer has; they are among `epochs` too.
+    `former` are runs that the sweep file no longer has; `epochs` includes them.
     """
 
     folder: Path

@@ -9,14 +9,14 @@ from cnnsweep.analysis.trials import Trial, fold_overlap, replicate_words, trial
 from cnnsweep.formatting.numbers import count_text, metric_text
 
 TIED_SHOWN = 3  # trials that are named as tied; the table marks all
-FEW_SEEDS = 3  # with fewer, the deviation is a guess, and so is all that is foretold from it
-EXACT_SEEDS = 20  # up to here the number of seeds is exact
+FEW_SEEDS = 3  # with fewer, the deviation and every forecast from it are a guess
+EXACT_SEEDS = 20  # up to this number of seeds the forecast is exact
 MANY_SEEDS = 100
-CANNOT_TELL = "Certainty of the best: unknown; it takes two trials with two seeds each, none failed."
+CANNOT_TELL = "Certainty of the best: unknown; this needs two trials with two seeds each, none failed."
 
 
 def significance_words(results: Results, trials: Sequence[Trial]) -> list[str]:
-    """Return in words how far the best trial is ahead and how sure that is; nothing where there are no two."""
+    """Return the lead of the best trial and its certainty in words; nothing with fewer than two trials."""
     known = [trial for trial in trials if trial.estimate is not None]
     if len(known) < 2:
         return []
@@ -41,7 +41,7 @@ def significance_words(results: Results, trials: Sequence[Trial]) -> list[str]:
 
 
 def short_significance_words(results: Results, trials: Sequence[Trial]) -> str | None:
-    """Return the same in half a line: `statistically tied with 6 of 8 others; 55 % sure to beat the second`."""
+    """Return it in half a line: `statistically tied with 6 of 8 others; 55 % sure to beat the second`."""
     rivals = _judged(trials)
     if rivals is None:
         return None
@@ -60,7 +60,7 @@ def short_significance_words(results: Results, trials: Sequence[Trial]) -> str |
 
 
 def _judged(trials: Sequence[Trial]) -> tuple[Trial, Trial, list[Trial]] | None:
-    """Return the best, the second, and all that could be compared with each other; None if the best was not."""
+    """Return the best, the second, and all comparable trials; None if the best is not comparable."""
     judged = [trial for trial in trials if trial.estimate is not None and trial.tied is not None]
     best = next((trial for trial in trials if trial.estimate is not None), None)
     if best is None or best.tied is None or len(judged) < 2:
@@ -104,13 +104,13 @@ def _more_words(best: Trial, found: Difference, judged: int) -> str:
     count = len(best.figures) if found.pairs is None else found.pairs
     more = more_seeds(found, count)
     if more == 0:
-        return f"but among {judged:,} trials the best can lead by as much through chance"
+        return f"but among {judged:,} trials the best can lead by this much through chance"
     if count < FEW_SEEDS:
-        return f"{count:,} are too few to say how many more would separate the first two"
+        return f"{count:,} are too few to estimate how many more would separate the first two"
     if more is None and found.overlap:
         return "more seeds on the same folds would not separate the first two"
     if more is None:
-        return "no number of seeds that one could train would separate the first two"
+        return "no practical number of seeds would separate the first two"
     folds = len({fold for _, fold in best.figures if fold is not None}) or 1
     seeds = -(-more // folds)
     if seeds > MANY_SEEDS:

@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import TypeVar
 
 CONFIDENCE = 0.95
-FEWEST_EQUAL = 5  # replicates; fewer that agree do so because accuracies are coarse, and their spread is unknown
-FEWEST_IMAGES = 4  # a lead of fewer is luck, whatever the accuracy
-MOST_SEEDS = 1000  # that anyone would train to separate two trials
+FEWEST_EQUAL = 5  # replicates; fewer may agree only because accuracies are coarse, so their spread is unknown
+FEWEST_IMAGES = 4  # images; a smaller lead is luck at any accuracy
+MOST_SEEDS = 1000  # practical limit of seeds to separate two trials
 
 _ROUNDING = 1e-12
 
@@ -24,7 +24,7 @@ Name = TypeVar("Name", bound=Hashable)
 class Estimate:
     """A mean over replicates, with its interval by Student's t.
 
-    `deviation` and interval are None for one value, the interval also where fewer than `FEWEST_EQUAL` are all equal.
+    `deviation` and interval are None for one value; the interval also if fewer than `FEWEST_EQUAL` are all equal.
     """
 
     mean: float
@@ -41,12 +41,12 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """The first's mean less the second's. Values that the few repeats cannot give are None.
+    """The first's mean minus the second's. Values that need more repeats are None.
 
     Attributes:
         low, high: its 95 % interval.
-        sure: the probability that the first's true mean is the larger one, 0 to 1; 0.5 says nothing.
-        pairs: how many replicates both have, where the difference is between these; None if all were taken unpaired.
+        sure: the probability that the first's true mean is the larger one, 0 to 1; 0.5 means no evidence.
+        pairs: number of common replicates behind a paired difference; None if unpaired.
         freedom: degrees of freedom of the t distribution.
         error: standard error of `mean`.
         overlap: the ratio of held-out to training images that `error` was corrected by.
@@ -68,9 +68,9 @@ def estimate(values: Sequence[float], overlap: float = 0.0, confidence: float = 
     Args:
         values: one a replicate, finite.
         overlap: with k-fold cross-validation the ratio of held-out to training images, 1 / (k - 1). Folds share
-            training images, so their figures are not independent; the variance of their mean is then taken as
-            s² (1 / n + overlap), as Nadeau and Bengio (2003) correct it. 0 for independent replicates.
-        confidence: how often such an interval holds the true mean.
+            training images, so their values are not independent; the variance of their mean is then s² (1 / n +
+            overlap), the correction of Nadeau and Bengio (2003). 0 for independent replicates.
+        confidence: the probability that such an interval holds the true mean.
 
     Raises:
         ValueError: there are no values.
@@ -85,17 +85,17 @@ def estimate(values: Sequence[float], overlap: float = 0.0, confidence: float = 
 def difference(first: Mapping[Key, float], second: Mapping[Key, float], overlap: float = 0.0) -> Difference:
     """Return the lead of the first's mean over the second's, and its certainty.
 
-    Replicates with the same key saw the same seed and images, so what they have in common cancels in pairs: where at
-    least two keys are shared, this is the paired t test over them, and what only one side has is left out. Otherwise
-    it is Welch's t test over all values, which needs two on each side.
+    Replicates with the same key have the same seed and images, so common variation cancels in pairs. With at least two
+    shared keys, this is the paired t test over them, and other replicates are omitted. Otherwise it is Welch's t test
+    over all values, which needs two on each side.
 
     Args:
-        first: the figures of one trial, by replicate.
-        second: those of the other.
+        first: the values of one trial, by replicate.
+        second: the values of the other trial.
         overlap: as in `estimate`.
 
     Raises:
-        ValueError: one side has no figures.
+        ValueError: one side has no values.
     """
     shared = [key for key in first if key in second]
     if len(shared) >= 2:
@@ -123,7 +123,7 @@ def _are_few(first: Mapping[Key, float], second: Mapping[Key, float]) -> bool:
 
 
 def _judged(mean: float, error: float, freedom: float, pairs: int | None, overlap: float) -> Difference:
-    if error == 0:  # replicates that agree to the last bit leave no doubt
+    if error == 0:  # replicates that agree to the last bit have no spread
         sure = 0.5 if mean == 0 else float(mean > 0)
         return Difference(mean, mean, mean, sure, pairs, freedom, 0.0, overlap)
     half = _quantile((1 + CONFIDENCE) / 2, freedom) * error
@@ -135,17 +135,17 @@ def _judged(mean: float, error: float, freedom: float, pairs: int | None, overla
 def tied_with_best(
     figures: Mapping[Name, Mapping[Key, float]], mode: str, overlap: float = 0.0
 ) -> dict[Name, bool | None]:
-    """Return True for each trial that may be the best one: the best mean and all that are tied with it.
+    """Return True for each trial that may be the best: the best mean and all trials tied with it.
 
-    A trial is not tied if a one-sided test (paired or Welch's, as in `difference`) says that the best by mean beats
-    it, at a level of 0.05 / (K - 1), where K trials have two replicates or more. So the truly best of these K is
-    among those that are True in at least 95 % of sweeps (as far as figures are normally distributed): whichever
-    trial came out best, by chance or not, the K - 1 tests that could rule the truly best one out do so wrongly with
-    0.05 at most, all together (Bonferroni). None stands for a trial with one replicate or none: nobody knows.
+    K trials have two replicates or more. A trial is not tied if a one-sided test (paired or Welch's, as in
+    `difference`) shows that the best by mean beats it, at a level of 0.05 / (K - 1). So the truly best of these K is
+    True in at least 95 % of sweeps, as far as values are normally distributed. The K - 1 tests that could wrongly rule
+    it out do so with a joint probability of at most 0.05 (Bonferroni), whichever trial has the best mean. None stands
+    for a trial with fewer than two replicates, which cannot be tested.
 
     Args:
-        figures: by trial, its figures by replicate.
-        mode: `max` if more is better, else `min`.
+        figures: values of each trial by replicate.
+        mode: `max` if higher is better, else `min`.
         overlap: as in `estimate`.
     """
     sign = 1.0 if mode == "max" else -1.0
@@ -156,7 +156,7 @@ def tied_with_best(
     best = max(judged, key=lambda name: sign * fmean(judged[name].values()))
     level = 0.05 / max(len(judged) - 1, 1)
     for name, values in judged.items():
-        # The doubt is a tail of its own, since 1 - sure has no digits left where K is large.
+        # The tail is computed directly, since 1 - sure has no digits left if K is large.
         tied[name] = name == best or _doubt(difference(judged[best], values, overlap), sign) > level
     return tied
 
@@ -175,10 +175,10 @@ def more_seeds(found: Difference, count: int) -> int | None:
 
     Args:
         found: the difference now.
-        count: how many replicates each side has now; of pairs, how many.
+        count: the present number of replicates of each side, or of pairs.
 
     Returns:
-        0 if it excludes 0 already; None if more than `MOST_SEEDS` are needed, or nothing can be said.
+        0 if it excludes 0 already; None if more than `MOST_SEEDS` are needed, or no estimate is possible.
     """
     if found.error is None or found.freedom is None or found.mean == 0:
         return None
@@ -195,7 +195,7 @@ def more_seeds(found: Difference, count: int) -> int | None:
 def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Return Wilson's interval for an accuracy of `correct` of `images` (at least one).
 
-    It says how far other test images might move the figure; not how far another seed would.
+    It covers the choice of test images, not the choice of the seed.
     """
     from scipy.special import ndtri
 
@@ -207,15 +207,14 @@ def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[f
 
 
 def chance_lead(first: float, second: float, images: int) -> float:
-    """Return by how much one accuracy may lie above another through the choice of the images alone, in 95 of 100 cases.
+    """Return the lead of one accuracy over another that the choice of images alone explains, in 95 of 100 cases.
 
-    Both are taken as independent shares of `images`. Models that are measured on the same images share much of their
-    luck, so this is more than chance often does: what exceeds it is no accident of a few images. Of other seeds it says
-    nothing.
+    Both are taken as independent shares of `images`. Models measured on the same images share much of their luck, so
+    the limit is cautious: a larger lead is no accident of a few images. It does not cover other seeds.
     """
     middle = (first + second) / 2
     variance = 2 * middle * (1 - middle) / images
-    # Near 0 and 1 a normal distribution is too narrow: four images more or fewer happen there as well.
+    # Near 0 and 1 a normal distribution is too narrow: a difference of four images happens there as well.
     return max(_normal_quantile((1 + CONFIDENCE) / 2) * math.sqrt(max(variance, 0.0)), FEWEST_IMAGES / images)
 
 
@@ -226,7 +225,7 @@ def _normal_quantile(probability: float) -> float:
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return mean and sample standard deviation, exactly 0 where all are equal; no deviation for one value."""
+    """Return mean and sample standard deviation, exactly 0 if all are equal; no deviation for one value."""
     if not values:
         raise ValueError("there are no values to take the mean of")
     if len(values) < 2:

@@ -21,11 +21,11 @@ _LAST_COLUMNS = ("run_duration", "parameters")
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Runs that failed alike, in the order of the file.
+    """Runs with the same failure, in the order of the file.
 
     Attributes:
-        cause: in words that hold for all of them.
-        shared: the trials that vary in the sweep and are the same for all of them.
+        cause: a message that holds for all of them.
+        shared: the varying hyperparameters with the same value in all of them.
     """
 
     status: RunStatus
@@ -38,8 +38,8 @@ class FailureGroup:
 def time_words(results: Results) -> str:
     """Return the duration of the sweep and of its training: `52.1 s in all, 40.2 s of training`.
 
-    The first passed on a clock. The second is the sum over the runs: less, since it leaves measuring and recording out,
-    or more, where several workers train at once.
+    The first is wall-clock time. The second is the sum over the runs: less, since it excludes measuring and recording,
+    or more, if several workers train at once.
     """
     training = f"{duration_text(results.sweep.duration)} of training"
     elapsed = results.sweep.elapsed
@@ -47,12 +47,12 @@ def time_words(results: Results) -> str:
 
 
 def best_run(results: Results) -> RunResult | None:
-    """Return the run that the sweep calls its best, or None where no run has a value yet."""
+    """Return the sweep's best run, or None if no run has a value yet."""
     return next((run for run in results.runs if run.name == results.sweep.best), None)
 
 
 def places(results: Results) -> dict[str, int]:
-    """Return each run's place by the sweep's metric, from 1; runs without a value and runs that failed have none."""
+    """Return each run's rank by the sweep's metric, from 1; runs without a value and failed runs have none."""
     metric = results.sweep.objective.metric
     ranked = [run for run in rank_runs(results) if not run.has_failed and run[metric] is not None]
     return {run.name: place for place, run in enumerate(ranked, start=1)}
@@ -61,12 +61,11 @@ def places(results: Results) -> dict[str, int]:
 def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
     """Return the runs from best to worst by the sweep's metric, or ordered by the column `sort`.
 
-    Accuracies come highest first, equal ones by their loss; everything else lowest first, equals as in the file, what
-    is missing last. By a
-    metric (and by default), runs that diverged or failed come after all others, whatever they reached before.
+    Accuracies come highest first, equal ones by their loss; everything else lowest first, equals as in the file,
+    missing values last. By a metric (and by default), runs that diverged or failed come after all others.
 
     Raises:
-        UsageError: there is no such column.
+        UsageError: the column is unknown.
     """
     if sort is None or sort == results.sweep.objective.metric:
         return _rank_by_metric(results.runs, results.sweep.objective)
@@ -88,10 +87,10 @@ def rank_by(objective: Objective, runs: Sequence[RunResult]) -> list[int]:
 
 
 def column(results: Results, name: str) -> Callable[[RunResult], Any]:
-    """Return a function from a run to its value in a column.
+    """Return a function that maps a run to its value in a column.
 
     Raises:
-        UsageError: there is no such column.
+        UsageError: the column is unknown.
     """
     if name in results.sweep.hyperparameters:
         return lambda run: run.params[name]
@@ -105,9 +104,7 @@ def column(results: Results, name: str) -> Callable[[RunResult], Any]:
     allowed = list(dict.fromkeys(columns))
     close = difflib.get_close_matches(name, allowed, n=1)
     hint = f"did you mean '{safe_text(close[0])}'? " if close else ""
-    raise UsageError(
-        f"--sort: there is no column '{safe_text(name)}'; {hint}allowed: {', '.join(map(safe_text, allowed))}"
-    )
+    raise UsageError(f"--sort: no column '{safe_text(name)}'; {hint}allowed: {', '.join(map(safe_text, allowed))}")
 
 
 def sort_key(value: Any) -> tuple[int, float, str]:
@@ -122,11 +119,11 @@ def sort_key(value: Any) -> tuple[int, float, str]:
 
 
 def group_failures(results: Results) -> list[FailureGroup]:
-    """Return the runs that failed, grouped by kind and cause, the largest group first; those that diverged are one."""
+    """Return the failed runs, grouped by kind and cause, the largest group first; diverged runs are one group."""
     groups: dict[tuple[RunStatus, FailureKind | None, str | None], list[RunResult]] = {}
     for run in results.runs:
         if run.has_failed:
-            # Where a loss became infinite differs from run to run, and is of little interest.
+            # The batch of divergence differs from run to run, and is of little interest.
             has_diverged = run.status is RunStatus.DIVERGED
             alike = (FailureKind.DIVERGED, None) if has_diverged else (run.failure, run.cause)
             groups.setdefault((run.status, *alike), []).append(run)

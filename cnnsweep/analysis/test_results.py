@@ -15,11 +15,11 @@ from cnnsweep.formatting.numbers import count_text, metric_text
 from cnnsweep.metrics.names import is_on_validation
 
 TRIALS_SHOWN = 5
-_REFIT = ", trained anew on all training images"
+_REFIT = ", retrained on all training images"
 
 
 def tests_by_trial(results: Results) -> dict[str, list[TestResult]]:
-    """Return the tests that were made, by configuration, in the file's order."""
+    """Return the recorded tests by trial, in the file's order."""
     found: dict[str, list[TestResult]] = {}
     for test in results.tests:
         found.setdefault(test.trial_id, []).append(test)
@@ -27,7 +27,7 @@ def tests_by_trial(results: Results) -> dict[str, list[TestResult]]:
 
 
 def tested(results: Results, trials: Sequence[Trial]) -> RenderableType | None:
-    """Return the tested trials, the best first, or None without any."""
+    """Return the tested trials, the best first, or None without tests."""
     tests = tests_by_trial(results)
     if not tests:
         return None
@@ -45,18 +45,20 @@ def tested(results: Results, trials: Sequence[Trial]) -> RenderableType | None:
     if unknown:
         lines.append(Text(f"{count_text(unknown, 'tested trial')} no longer in the sweep", "dim"))
     if len(tests) > 1:
-        warning = f"{len(tests):,} trials were tested: the best of several tests flatters; report that of the best by "
-        lines.append(Text(f"{warning}validation, whatever the others reached.", "magenta"))
+        warning = (
+            f"{len(tests):,} trials were tested: the best of several tests is optimistic; report the best trial by "
+        )
+        lines.append(Text(f"{warning}validation.", "magenta"))
     return Group(*lines)
 
 
 def latest_tests(tests: Sequence[TestResult]) -> list[TestResult]:
-    """Return each run's last test; the same weights tested again say nothing new."""
+    """Return each run's last test; repeated tests of the same weights add nothing."""
     return list({(test.run, test.refit): test for test in tests}.values())
 
 
 def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
-    """Return one line for the tested runs, and one for those trained anew; of several runs their mean."""
+    """Return one line for the tested runs, and one for retrained ones; the mean of several runs."""
     facts = []
     for part in ([test for test in tests if not test.refit], [test for test in tests if test.refit]):
         if len(part) < 2 or len({test.images for test in part}) > 1:
@@ -73,10 +75,10 @@ def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
 
 
 def selected_words(results: Results, trial: Trial) -> str:
-    """Return the metric that the trial was selected by, `val_accuracy 0.8941 (validation images, 5 seeds)`."""
+    """Return the metric by which the trial was selected, `val_accuracy 0.8941 (validation images, 5 seeds)`."""
     metric = results.sweep.objective.metric
     if trial.estimate is None:
-        return f"{metric}, of which it has none"
+        return f"{metric}(not measured)"
     images = "validation images" if is_on_validation(metric) else "training images"
     over = f", {replicate_words(trial.figures)}" if trial.estimate.count > 1 else ""
     return f"{metric} {metric_text(metric, trial.estimate.mean)} ({images}{over})"

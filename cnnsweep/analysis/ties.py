@@ -1,4 +1,4 @@
-"""Trials exactly equal to the best one, and runs that are no better than chance: a star alone would hide both."""
+"""Trials exactly equal to the best one, and runs no better than chance: a star alone would hide both."""
 
 from collections.abc import Sequence
 
@@ -8,18 +8,18 @@ from cnnsweep.formatting.numbers import metric_text
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
 
-TIED_NAMED = 3  # trials; of more their number is said
+TIED_NAMED = 3  # trials named; of more the number is given
 STAR, EQUAL, TIED = "★", "=", "≈"
 
 
 def equals_of_best(results: Results, trials: Sequence[Trial]) -> list[Trial]:
-    """Return the other trials with exactly the value of the chosen one, none of them failed."""
+    """Return the other trials with exactly the value of the selected one, without failed ones."""
     best = chosen_trial(results, trials)
     return [] if best is None else [trial for trial in trials if trial is not best and _is_equal(trial, best)]
 
 
 def tie_words(results: Results, trials: Sequence[Trial]) -> str | None:
-    """Return the trials that tie with the best, and the tie breaker; None where it is alone ahead."""
+    """Return the trials that tie with the best, and the tie breaker; None if the best is alone."""
     best, equal = chosen_trial(results, trials), equals_of_best(results, trials)
     if best is None or not equal:
         return None
@@ -37,7 +37,7 @@ def mark(trial: Trial, best: Trial | None, is_starred: bool = True) -> str:
     """Return the mark before a trial: best, exactly equal to the best, or statistically tied with it.
 
     Args:
-        best: the chosen one.
+        best: the selected trial.
     """
     if trial.place == 1:
         return STAR if is_starred else " "
@@ -47,10 +47,9 @@ def mark(trial: Trial, best: Trial | None, is_starred: bool = True) -> str:
 
 
 def chance_words(results: Results) -> str | None:
-    """Return a sentence where no run has learned anything, None where one has or that is unknown.
+    """Return a sentence if no run has learned anything; None if one has, or if that is unknown.
 
-    Always answering the largest class is right for its share of the images; a run that has no more than that is no
-    result to choose.
+    Always answering the largest class reaches its share of the images; a run without more than that is no candidate.
     """
     name = on_validation(ACCURACY)
     measured = [run for run in results.runs if run[name] is not None and not run.has_failed]
@@ -60,17 +59,17 @@ def chance_words(results: Results) -> str | None:
     so_far = "" if any(run.is_complete for run in measured) else " so far"
     return (
         f"No run has learned anything{so_far}: none has a {name} above {metric_text(name, chance)}, "
-        "which always answering the largest class has. None of them is marked as the best."
+        "the accuracy of always answering the largest class. None of them is marked as the best."
     )
 
 
 def starred_run(results: Results) -> str | None:
-    """Return the name of the run that is marked as the best, None where none deserves it."""
+    """Return the name of the run that is marked as the best; None if no run beats chance."""
     return None if chance_words(results) else results.sweep.best
 
 
 def equal_runs(results: Results) -> frozenset[str]:
-    """Return the names of runs with exactly the value of the one that is marked as the best."""
+    """Return the names of runs with exactly the value of the run that is marked as the best."""
     best = next((run for run in results.runs if run.name == starred_run(results)), None)
     metric = results.sweep.objective.metric
     if best is None or best[metric] is None:

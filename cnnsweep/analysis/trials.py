@@ -14,7 +14,7 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, trials_text
 from cnnsweep.metrics.objective import Objective
 
-Replicate = tuple[str, int | None]  # seed (as text; empty where all runs have the sweep's) and fold
+Replicate = tuple[str, int | None]  # seed (as text; empty if all runs have the sweep's) and fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Trial:
     Attributes:
         params: the hyperparameters, without the seed.
         runs: all of its runs, in the file's order.
-        figures: of the sweep's metric, by replicate; of complete runs, or of all that have one while none is complete.
-        failed: how many of its runs diverged or failed.
-        estimate: of `figures`; None if there are none.
+        figures: values of the sweep's metric by replicate, of complete runs; of all runs while none is complete.
+        failed: number of runs that diverged or failed.
+        estimate: the estimate from `figures`; None without values.
         loss: the mean of the tie breaker (`Objective.tie_breaker`) over the same runs.
-        tied: it is the best or statistically tied with it (see `tied_with_best`); None if that cannot be tested.
-        place: from 1; None without figures. Trials of which a run failed come after all others: those of their
-            seeds that went well are a lucky choice.
+        tied: the best, or statistically tied with it (see `tied_with_best`); None if that cannot be tested.
+        place: rank from 1; None without values. Trials with a failed run come after all others: their remaining seeds
+            are a biased sample.
     """
 
     trial_id: str
@@ -50,16 +50,16 @@ class Trial:
 
     @property
     def was_cut_short(self) -> bool:
-        """True if a rule that compares trials ended a run, so that its time says nothing about the trial."""
+        """True if a pruner that compares trials ended a run, so that its time is no measure of the trial."""
         return any(run.stop is not None and run.stop.compared > 1 for run in self.runs)
 
     def mean(self, metric: str) -> float | None:
-        """Return the mean of a metric over the runs that did not fail, None if none has it."""
+        """Return the mean of a metric over the runs that did not fail; None if none has it."""
         return mean_of(run[metric] for run in self.runs if not run.has_failed)
 
 
 def group_trials(results: Results) -> tuple[Trial, ...]:
-    """Return the sweep's trials, the best mean first; those without a value last, equals as in the file."""
+    """Return the sweep's trials, the best mean first; trials without a value last, equals as in the file."""
     groups: dict[str, list[RunResult]] = {}
     for run in results.runs:
         groups.setdefault(run.trial_id, []).append(run)
@@ -73,7 +73,7 @@ def group_trials(results: Results) -> tuple[Trial, ...]:
 def order_settings(
     objective: Objective, trials: Sequence[Trial], figures: Sequence[Mapping[Any, float]], overlap: float
 ) -> list[tuple[int, int | None, bool | None]]:
-    """Return position, place and tie of each trial, the best first; those with a failed run after the others.
+    """Return position, rank and tie of each trial, the best first; trials with a failed run after the others.
 
     Args:
         figures: values of each trial; ties are tested over those with equal keys.
@@ -119,7 +119,7 @@ def fold_overlap(results: Results) -> float:
 
 
 def sort_trials(results: Results, trials: Sequence[Trial], sort: str | None) -> list[Trial]:
-    """Return the trials as ranked, or ordered by a column of their runs; of metrics and durations by the mean.
+    """Return the trials as ranked, or sorted by a column of their runs; metrics and durations by their means.
 
     Raises:
         UsageError: there is no column `sort`.
@@ -140,10 +140,10 @@ def sort_trials(results: Results, trials: Sequence[Trial], sort: str | None) -> 
 
 
 def chosen_trial(results: Results, trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial that the report calls the best and that is to be tested; None where no run has a value.
+    """Return the best trial of the report, which is the one to test; None if no run has a value.
 
-    With replicates it is the first of `trials` (as `group_trials` returns them), which has complete runs where any
-    trial does; else the one of the sweep's best run.
+    With replicates it is the first of `trials` (as `group_trials` returns them), which has complete runs if any
+    trial has; else the trial of the sweep's best run.
     """
     if has_replicates(results) and trials and trials[0].place is not None:
         return trials[0]
@@ -151,7 +151,7 @@ def chosen_trial(results: Results, trials: Sequence[Trial]) -> Trial | None:
 
 
 def best_of(results: Results, trial: Trial) -> RunResult:
-    """Return the run with a trial's weights: the sweep's best if it is one of them, else its own best."""
+    """Return the run whose weights represent a trial: the sweep's best run if it has it, else the trial's best."""
     for run in trial.runs:
         if run.name == results.sweep.best:
             return run
@@ -160,12 +160,12 @@ def best_of(results: Results, trial: Trial) -> RunResult:
 
 
 def trial_words(results: Results, trial: Trial, separator: str = " ") -> str:
-    """Return the hyperparameters that vary with their values, or a run's name where nothing varies."""
+    """Return the varying hyperparameters with their values, or a run's name if nothing varies."""
     return all_words(results, [trial], separator)[0]
 
 
 def all_words(results: Results, trials: Iterable[Trial], separator: str = " ") -> list[str]:
-    """Return `trial_words` of each; of many, much faster than one by one."""
+    """Return `trial_words` of each trial, much faster than one by one."""
     axes = trial_axes(results)
     return [trials_text(one.params, axes, separator) or safe_text(one.runs[0].name) for one in trials]
 
@@ -184,6 +184,6 @@ def replicate_words(keys: Iterable[Replicate]) -> str:
 
 
 def mean_of(values: Iterable[float | None]) -> float | None:
-    """Return the mean of the known values, None without any."""
+    """Return the mean of the known values; None without any."""
     known = [value for value in values if value is not None]
     return fmean(known) if known else None

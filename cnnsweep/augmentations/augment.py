@@ -1,4 +1,4 @@
-"""Augmentation of a batch: all that a run asks for, in its order."""
+"""Augmentation of a batch: all augmentations of a run, in their order."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from cnnsweep.augmentations.moving import moved
 from cnnsweep.seeding import uniform_per_item
 from cnnsweep.types import Choice
 
-# Streams of the first three: all from one of five numbers an image, each its own of them. This table is closed: an
-# augmentation that is added has a stream of its own.
+# Streams of the first three: one stream of five numbers per image, of which each has its own. This table is closed:
+# later augmentations have their own streams.
 _FIRST_STREAM, _FIRST_DRAWS = "augment", 5
 _FIRST: Mapping[str, slice] = {
     "flip": slice(0, 1),
@@ -25,7 +25,7 @@ _FIRST: Mapping[str, slice] = {
 
 
 class Draws:
-    """Numbers for each of some images in an epoch, from a stream of its own for each augmentation, by its name.
+    """Random numbers for images in an epoch, with a separate stream for each augmentation name.
 
     Args:
         items: (N,) int64 positions of the images in the data set.
@@ -39,7 +39,7 @@ class Draws:
         """Return an augmentation's numbers (N, count), float32 in [0, 1), on the device of the items.
 
         Args:
-            count: the number of its draws for an image, always the same.
+            count: the number of draws per image, always the same.
         """
         if augmentation not in _FIRST:
             return self._stream(f"{_FIRST_STREAM}.{augmentation}", count)
@@ -58,7 +58,7 @@ def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int,
     """Return the images, changed by each of the augmentations in the order of `in_order`.
 
     Args:
-        images: (N, C, H, W) uint8; they stay as they are.
+        images: (N, C, H, W) uint8; not changed.
         items: (N,) int64 positions in the data set, on the same device. An image's changes depend on
             (seed, epoch, item) alone, not on its batch.
 

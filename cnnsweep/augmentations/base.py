@@ -1,4 +1,4 @@
-"""Contract of augmentations: random changes to training images, drawn for each image by its place in the data set.
+"""Contract of augmentations: random changes to training images, drawn for each image by its position in the data set.
 
     class Noise(Augmentation, name="noise"):
         \"\"\"Uniform noise.\"\"\"
@@ -12,8 +12,8 @@
 A sweep file names it as `augment: flip+noise`, gives its first field as `{noise: 16}`, or fields by name as
 `{noise: {size: 16}}`.
 
-Order of application: crop, flip, cutout, then all others by name. Each draws from a random stream of its own, by its
-name, so that neither another augmentation of a run nor one that is added to the program moves its draws.
+Order of application: crop, flip, cutout, then all others by name. Each draws from its own random stream, by its name,
+so that no other augmentation changes its draws.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from cnnsweep.types import Choice
 if TYPE_CHECKING:
     from torch import Tensor
 
-FIRST = ("flip", "crop", "cutout")  # of the first version: in the order of a sweep file
+FIRST = ("flip", "crop", "cutout")  # augmentations of the first version, in the order of a sweep file
 _FIRST_APPLIED = ("crop", "flip", "cutout")
 Draw = Callable[[int], "Tensor"]
 
@@ -38,7 +38,7 @@ class Augmentation(Component):
 
     @property
     def changes_nothing(self) -> bool:
-        """True for a size such as 0, by which it is off."""
+        """True for arguments that switch it off, such as size 0."""
         return False
 
     def apply(self, images: Tensor, draws: Draw) -> Tensor:
@@ -46,26 +46,26 @@ class Augmentation(Component):
 
         Args:
             images: (N, C, H, W) uint8; they may be changed in place.
-            draws: for a number of draws an image, gives float32 in [0, 1), (N, number), on the device of the images.
-                They depend on seed, epoch and the image's place in the data set alone. The number is always the same.
+            draws: returns float32 in [0, 1), (N, number), for a number of draws per image, on the device of the images.
+                They depend only on seed, epoch and the image's position in the data set. The number is always the same.
         """
         raise NotImplementedError
 
 
 class Move(Augmentation):
-    """Base of augmentations that move whole rows and columns; `moving.moved` does neighbours in the order in one pass.
+    """Base of augmentations that move whole rows and columns; `moving.moved` applies consecutive ones in one pass.
 
     Attributes:
-        stays_inside: each row and column comes from one of the image; what lies outside is 0.
+        stays_inside: each row and column comes from the image; pixels outside are 0.
     """
 
     stays_inside: ClassVar[bool] = False
 
     def source(self, rows: Tensor, columns: Tensor, size: tuple[int, int], draws: Draw) -> tuple[Tensor, Tensor]:
-        """Return for rows (H,) or (N, H) and columns (W,) or (N, W) of the result those that they are taken from.
+        """Return the source rows (H,) or (N, H) and columns (W,) or (N, W) of the result.
 
         Args:
-            size: height and width of the image; a row that is not moved is returned as it is.
+            size: height and width of the image; an unmoved row is returned as it is.
         """
         raise NotImplementedError
 
@@ -84,7 +84,7 @@ def in_order(choices: Iterable[Choice]) -> tuple[Choice, ...]:
 
 
 def stream_name(choice: Choice) -> str:
-    """Return the name of an augmentation's random stream; a user's own file counts without its folder."""
+    """Return the name of an augmentation's random stream; a user's own file without its folder."""
     file, colon, name = choice.name.rpartition(":")
     return f"{PurePath(file).name}{colon}{name}" if choice.code is not None else choice.name
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Crop(Move, name="crop"):
-    """Pad by zeros and cut the original size out of a random place."""
+    """Pad by zeros and cut the original size at a random position."""
 
     padding: Annotated[int, Whole(0, 1000)] = Field(
         default=4, description="pixels of padding before a random crop back to size; 0 is off"

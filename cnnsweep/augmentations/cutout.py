@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Cutout(Augmentation, name="cutout"):
-    """Blank a square that is centred anywhere, so that a part of it may lie outside.
+    """Blank a square with a random centre; a part of it may lie outside.
 
-    The paper blanks to 0 after normalisation; here it is the pixel value 0 before, and an odd side stays odd.
+    The paper blanks to 0 after normalisation; here the pixel value is 0 before, and an odd side stays odd.
     """
 
     side: Annotated[int, Whole(0, 1000)] = Field(
@@ -34,7 +34,7 @@ class Cutout(Augmentation, name="cutout"):
         count, channels, height, width = images.shape
         centres = draws(2)
         inside = torch.arange(self.side, device=images.device) - self.side // 2
-        # The centre is in the image, so the nearest pixel of the square inside may stand for what lies outside.
+        # The centre is in the image, so pixels outside can be clamped to the nearest pixel of the square inside.
         rows = (whole(centres[:, :1], height) + inside).clamp(0, height - 1)  # (N, side)
         columns = (whole(centres[:, 1:], width) + inside).clamp(0, width - 1)
         square = (rows[:, :, None] * width + columns[:, None]).view(count, 1, -1).expand(-1, channels, -1)

@@ -12,14 +12,14 @@ from cnnsweep.augmentations.base import Draw, Move
 
 
 def moved(images: Tensor, moves: Sequence[tuple[Move, Draw]]) -> Tensor:
-    """Return images after some moves, in their order: whole rows first, which is quick, then columns."""
+    """Return images after several moves, in their order: whole rows first, which is fast, then columns."""
     count, channels, height, width = images.shape
     rows = first_rows = torch.arange(height, device=images.device)
     columns = torch.arange(width, device=images.device)
-    for move, draws in reversed(moves):  # from a pixel of the result back to the pixel that it comes from
+    for move, draws in reversed(moves):  # from a pixel of the result back to its source pixel
         rows, columns = move.source(rows, columns, (height, width), draws)
     if rows is not first_rows or not all(move.stays_inside for move, _ in moves):
-        # One more row and column, of zeros, stand for all that lie outside.
+        # An additional row and column of zeros represent all pixels outside.
         rows = torch.where((rows >= 0) & (rows < height), rows, height).expand(count, -1)
         columns = torch.where((columns >= 0) & (columns < width), columns, width)
         starts = torch.arange(count * channels, device=images.device).view(count, channels, 1) * (height + 1)

@@ -1,6 +1,6 @@
-"""The command line: read the options, make one library call, print.
+"""The command line: reads the options, makes one library call, prints.
 
-Nothing heavy is imported before a command needs it, so that `--help` and completion answer at once.
+Heavy modules are imported only when a command needs them, so that `--help` and completion are fast.
 """
 
 import sys

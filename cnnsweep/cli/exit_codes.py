@@ -21,10 +21,10 @@ _LOST_READER = 128 + 13  # SIGPIPE, which not every system has
 def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGHUP end the program with their exit codes and without a traceback.
 
-    The first one unwinds the program, a second one ends it where it is.
+    The first signal unwinds the program, a second one ends it at once.
 
     Args:
-        before_the_end: called in either case.
+        before_the_end: called in both cases.
 
     Raises:
         SystemExit: on the first signal.
@@ -39,19 +39,19 @@ def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
             os._exit(128 + number)
         ending = SystemExit(128 + number)
         remember_end(ending)
-        sys.unraisablehook = _say_nothing  # an exception in the middle of an import may end in a callback
+        sys.unraisablehook = _say_nothing  # an exception during an import may end in a callback
         raise ending
 
-    # Once the handler is gone, Ctrl-C would print a traceback of whatever cleans up while the interpreter ends.
+    # Without the handler, Ctrl-C would print a traceback of the clean-up while the interpreter ends.
     atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         with handled(("SIGINT", "SIGTERM", "SIGHUP"), handle):
             try:
                 yield
-                if ending is not None:  # it came to nothing in the middle of an import
+                if ending is not None:  # the exception was lost during an import
                     raise ending
             except Exception:
-                if ending is not None:  # what extension modules make of an exception while they are imported
+                if ending is not None:  # extension modules convert an exception during their import
                     raise ending from None
                 raise
             finally:
@@ -69,7 +69,7 @@ def suspended_by_ctrl_z(before: Callable[[], None]) -> Iterator[None]:
     def handle(number: int, _frame: FrameType | None) -> None:
         before()
         usual = signal.signal(number, signal.SIG_DFL)
-        signal.raise_signal(number)  # here it stops, until `fg`
+        signal.raise_signal(number)  # stops here, until `fg`
         signal.signal(number, usual)
 
     with handled(("SIGTSTP",), handle):

@@ -1,4 +1,4 @@
-"""Garbage collection thresholds: no searches through objects that live as long as the command."""
+"""Garbage collection thresholds that avoid searching objects that live as long as the command."""
 
 import gc
 

@@ -93,7 +93,7 @@ def init(
     refuse_undecodable(Path(file.name))  # the sweep is named after it
     text = starter_file(name_for(file.stem), dataset, model)
     try:
-        parse_sweep(text, str(file), folder=file.parent)  # a wrong --dataset or --model must not reach the file
+        parse_sweep(text, str(file), folder=file.parent)  # an invalid --dataset or --model must not reach the file
     except SpecError as error:
         raise UsageError("\n".join(f"--{problem.message}" for problem in error.problems)) from None
     try:

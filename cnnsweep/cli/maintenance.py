@@ -103,9 +103,8 @@ def doctor(
 ) -> None:
     """Check this installation, or every file of a sweep.
 
-    Without FOLDER, check versions, devices, extras and disk. With it, check that journal,
-    checkpoints and tables are intact and agree. --repair rebuilds files that follow from others; the next 'cnnsweep
-    run' trains what is lost.
+    Without FOLDER, check versions, devices, extras and disk. With it, check that journal, checkpoints and tables are
+    intact and agree. --repair rebuilds files that follow from others; the next 'cnnsweep run' retrains lost runs.
 
     \b
     Examples:
@@ -198,9 +197,7 @@ def _ask_to_clean(sweep: SweepPaths | None, wishes: CleaningWishes) -> None:
     if not unused_files:
         return
     if not sys.stdin.isatty():
-        raise UsageError(
-            "clean: cannot ask for confirmation without a terminal; add --yes to remove, or --dry-run to list the files"
-        )
+        raise UsageError("clean: confirmation needs a terminal; add --yes to remove, or --dry-run to list the files")
     render_unused_files(unused_files, Console(stderr=True))
     typer.confirm("Remove these?", abort=True, err=True)
 

@@ -71,8 +71,8 @@ def run(
     Runs with the same model and batch size train together as one program where that is faster; each run gets the
     results of training alone.
 
-    Run the same command again to resume: finished runs are kept, an interrupted run continues after its last complete
-    epoch, and an edited file adds only the new runs.
+    Run the same command again to resume: finished runs are kept, and an interrupted run continues after its last
+    complete epoch. After an edit of the file, only new runs are trained.
 
     \b
     Examples:
@@ -135,7 +135,7 @@ def plan(
         str | None,
         typer.Option(
             help="Simulate the sweep on a cluster: nodes, gpus per node (or cpus, and threads per worker), speed "
-            "relative to this machine, price per GPU-hour, startup in seconds, lost (failures per node and hour).",
+            "relative to this machine, price per GPU-hour, startup in seconds, lost (losses per node and hour).",
             metavar="nodes=N,gpus=N,...",
         ),
     ] = None,
@@ -183,7 +183,7 @@ def plan(
 def _why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
     """Build a model that has arguments or custom code; PyTorch is imported only for these.
 
-    Nothing is built if the size of the images is known only after reading them.
+    Nothing is built if the image size is unknown without reading the images.
     """
     from cnnsweep.datasets.catalogue import images_and_classes
 
@@ -192,7 +192,7 @@ def _why_not_built(model: ModelChoice, dataset: DatasetChoice) -> str | None:
         return None
     if "torch" not in sys.modules and sys.stderr.isatty():
         print("checking the networks: importing PyTorch takes a few seconds", file=sys.stderr)
-    with contextlib.redirect_stdout(sys.stderr):  # a person's own code may print, and --json is for programs
+    with contextlib.redirect_stdout(sys.stderr):  # a user's code may print, which must not mix with --json
         from cnnsweep.models.dry_run import why_not_built
 
         return why_not_built(model, *known)
@@ -345,7 +345,7 @@ def _show_runs(spec: SweepSpec, max_runs: int, as_json: bool) -> None:
         runs, to_come = (*runs, *new), trial_source.runs_to_come(SweepState()) - len(new)
         note = trial_source.space_note
         if not runs:
-            raise UsageError("exclude: its conditions leave the search no trial to train")
+            raise UsageError("exclude: its conditions exclude every trial of the search")
     if as_json:
         print(json.dumps([_run_to_json(run) for run in runs], indent=2))
     else:

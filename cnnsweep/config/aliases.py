@@ -164,7 +164,7 @@ _MODEL = {
     "padding": "pad",
     "pool": "pooling poolsize maxpool",
 }
-_PARTS = {"search": _SEARCH, "early_stop": _RULE, "schedule": _SCHEDULE, "dataset": _DATASET, "model": _MODEL}
+_PARTS = {"sampler": _SEARCH, "pruner": _RULE, "schedule": _SCHEDULE, "data set": _DATASET, "model": _MODEL}
 
 # And for what keys take.
 _VALUES = {
@@ -245,7 +245,7 @@ def usual_part(part: str, name: str, known: Collection[str]) -> str | None:
     """Return what a key of a mapping is called here.
 
     Args:
-        part: search, early_stop, schedule, dataset or model; another has none.
+        part: the kind of the component, such as schedule; most have none.
         known: the keys that this mapping has.
     """
     key = _PART_KEY_OF.get(part, {}).get(plain(name))

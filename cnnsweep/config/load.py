@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
-from cnnsweep.config.choice_field import ALLOW_CODE
 from cnnsweep.config.constraints import SpaceRules, read_space_rules
 from cnnsweep.config.cross_checks import (
     check_model_arguments,
@@ -30,6 +29,7 @@ from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.optimizer_arguments import check_optimizer_arguments
 from cnnsweep.config.overrides import apply_override
+from cnnsweep.config.own_code import ALLOW_CODE
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, MODEL_PREFIX, SweepFile, SweepSpec
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
@@ -38,8 +38,8 @@ from cnnsweep.field_types import found
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import default_mode
 from cnnsweep.plugins import is_reference
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.samplers.space import Interval
+from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.types import DatasetChoice, ModelChoice
 
 __all__ = ["dump_spec", "load_sweep", "parse_sweep"]

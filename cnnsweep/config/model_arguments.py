@@ -15,17 +15,16 @@ from cnnsweep.config.aliases import plain, usual_part
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake
 from cnnsweep.config.model_entry import has_known_arguments
+from cnnsweep.config.own_code import UNREADABLE, parse_code
 from cnnsweep.field_types import nearest_name
 from cnnsweep.models.base import MODELS
-from cnnsweep.plugins import is_reference, module_file
-from cnnsweep.read_limited import read_bounded
+from cnnsweep.plugins import is_reference
 from cnnsweep.types import ModelChoice
 
 _NO_CALLABLES = "norm_layer"  # YAML has no functions, but `null` is one's default
 _FROM_THE_DATA = ("in_channels", "num_classes", "image_size")
 _PRETRAINED = ("pretrained", "weights", "pretrainedbackbone", "weightsbackbone")
 _DEEPEST = 20  # classes that derive from each other
-_LONGEST_CODE = 10 << 20  # bytes of a Python file
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +98,14 @@ def refusal(model: ModelChoice, argument: str, accepted: Accepted) -> str | None
 @cache
 def _accepted_by_code(reference: str, _code: str | None) -> Accepted:
     """Return what a class or function takes, by its source; `_code` tells versions of it apart."""
-    place, _, name = reference.rpartition(":")
-    file = Path(place) if place.endswith(".py") else module_file(place)
-    if file is None:
-        return ANYTHING
     try:
-        tree = ast.parse(read_bounded(file, _LONGEST_CODE))
+        file, tree, name = parse_code(reference)
     except SyntaxError as error:
-        return Accepted(problem=f"{file.name} is no valid Python: line {error.lineno}: {error.msg}")
-    except (OSError, ValueError, RecursionError, MemoryError):
+        file_name = Path(reference.rpartition(":")[0]).name
+        return Accepted(problem=f"{file_name} is no valid Python: line {error.lineno}: {error.msg}")
+    except UNREADABLE:
+        return ANYTHING
+    if file is None:
         return ANYTHING
     found = [one for one in tree.body if isinstance(one, ast.ClassDef | ast.FunctionDef) and one.name == name]
     if not found:

@@ -18,6 +18,7 @@ from cnnsweep.config.optimizer_arguments import arguments_in, flat_values, takes
 from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, Params, SweepSpec
 from cnnsweep.errors import UsageError
 from cnnsweep.metrics.objective import BEST
+from cnnsweep.plugins import is_reference
 from cnnsweep.samplers.space import Interval
 from cnnsweep.types import Choice, DatasetChoice, Hyperparameters, ModelChoice, Run
 
@@ -198,15 +199,16 @@ def model_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(model.name for model in chosen))
 
 
-def code_names(spec: SweepSpec, runs: Sequence[Run]) -> list[str]:
-    """Return the names of all models and components that runs have, or a search may choose.
+def code_references(spec: SweepSpec, runs: Sequence[Run]) -> tuple[str, ...]:
+    """Return the references, such as `file.py:Name`, to the user's models and components; workers import them.
 
-    Those of a user's own code have to be sent along to other machines.
+    Those of all runs, and those that a search may choose.
     """
     values = [value for axis in spec.axes.values() if not isinstance(axis, Interval) for value in axis]
     parts = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
-    named = [part.name for part in parts if isinstance(part, Choice)]
-    return list(dict.fromkeys([*model_names(spec, runs), *named, *_components(runs)]))
+    named = [part.name for part in [*parts, *spec.metrics] if isinstance(part, Choice)]
+    names = dict.fromkeys([*model_names(spec, runs), *named, *_components(runs)])
+    return tuple(filter(is_reference, names))
 
 
 def _components(runs: Sequence[Run]) -> Iterable[str]:
@@ -240,7 +242,7 @@ def _hyperparameters(spec: SweepSpec, params: TrialParams, seed: int | None) -> 
 
 def _shown_params(keys: Iterable[str], params: TrialParams, hyperparameters: Hyperparameters) -> dict[str, Any]:
     """Return what tables show: the values that count, not those that the optimizer leaves unused."""
-    params = {}
+    shown = {}
     optimizer = params.get("optimizer", _DEFAULTS["optimizer"])
     for key in keys:
         value = params.get(key)
@@ -250,8 +252,8 @@ def _shown_params(keys: Iterable[str], params: TrialParams, hyperparameters: Hyp
             value = value if takes(optimizer, key.removeprefix(OPTIMIZER_PREFIX)) else None
         else:
             value = getattr(hyperparameters, key, value)
-        params[key] = as_written(shortened(value))
-    return params
+        shown[key] = as_written(shortened(value))
+    return shown
 
 
 # Ids; the JSON of each part is made by itself, since of thousands of runs most parts are the same

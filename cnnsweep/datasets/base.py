@@ -33,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class DatasetInfo:
-    """Properties of a data set that are known without reading it; None if it depends on the files.
+    """Properties of a data set that are known without reading it; None if they depend on the files.
 
     Attributes:
         image_shape: (C, H, W).
@@ -72,24 +72,24 @@ class DatasetConfig(Component):
         return DatasetInfo()
 
     def missing_files(self, _root: Path) -> Sequence[str] | None:
-        """Return files to download below the data root; None for a data set that downloads nothing."""
+        """Return the files to download below the data root; None for a data set without downloads."""
         return None
 
     @classmethod
     def is_present(cls, root: Path) -> bool | None:
-        """Return whether the files are below the data root; None if it depends on arguments.
+        """Return True if the files are below the data root; None if that depends on arguments.
 
-        A property of the class: a listing has no required arguments.
+        A class method: a listing has no arguments.
         """
         missing = cls.model_construct().missing_files(root)
         return None if missing is None else not missing
 
     @abstractmethod
     def load(self, root: Path, loading: Loading) -> Dataset:
-        """Return the images, downloaded or decoded if need be.
+        """Return the images, downloaded or decoded if necessary.
 
         Raises:
-            DataError: the data are missing, damaged or not what they should be.
+            DataError: the data are missing, damaged or of unexpected content.
         """
 
 

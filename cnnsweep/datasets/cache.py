@@ -23,7 +23,7 @@ _FOLDER_VARIABLE, _LIMIT_VARIABLE = "CNNSWEEP_CACHE", "CNNSWEEP_CACHE_GB"
 _DEFAULT_GB = 20.0
 _ENTRY_FILE = re.compile(r"([0-9a-f]{32})\.(?:json|images)")
 _LEFTOVER_FILE = re.compile(r"\.[0-9a-f]{32}\.(?:json|images)\.\d+\.tmp")
-_ABANDONED_S = 3600.0  # without a change, before a half-written file counts as that of a killed process
+_ABANDONED_S = 3600.0  # age of a half-written file that counts as left by a killed process
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ def cache_folder() -> Path:
     """Return the folder of decoded images: CNNSWEEP_CACHE, or `cnnsweep` in the platform's folder for caches."""
     if chosen := os.environ.get(_FOLDER_VARIABLE):
         return Path(chosen).expanduser()
-    from platformdirs import user_cache_path  # after the variable: a command that has it needs no platform
+    from platformdirs import user_cache_path  # imported only if the variable is missing
 
-    # Without an author and `Cache` in the path, which Windows would get: the folder of earlier versions.
+    # Without an author and `Cache` in the path, as Windows would have: the folder of earlier versions.
     return user_cache_path("cnnsweep", appauthor=False, opinion=False)
 
 
@@ -49,7 +49,7 @@ def cache_limit_bytes() -> float:
     """Return the size limit: CNNSWEEP_CACHE_GB in gigabytes, or 20; 0 keeps nothing, inf everything.
 
     Raises:
-        UsageError: it is no such number.
+        UsageError: the value is not such a number.
     """
     text = os.environ.get(_LIMIT_VARIABLE) or str(_DEFAULT_GB)
     try:
@@ -68,7 +68,7 @@ def cache_entries() -> list[CachedImages]:
     sizes: dict[str, int] = {}
     used: dict[str, float] = {}
     for path, key in _entry_files():
-        with suppress(OSError):  # another process has just removed it
+        with suppress(OSError):  # removed by another process meanwhile
             status = path.stat()
             sizes[key] = sizes.get(key, 0) + status.st_size
             used[key] = max(used.get(key, 0.0), status.st_mtime)
@@ -78,7 +78,7 @@ def cache_entries() -> list[CachedImages]:
 def remove_cache_entries(keys: Collection[str]) -> int:
     """Remove entries and half-written files of killed processes; return the number of bytes freed.
 
-    A sweep that has read its images is not disturbed: they are in its memory.
+    A sweep that has read its images is unaffected: they are in its memory.
 
     Raises:
         OSError: a file cannot be removed.
@@ -99,11 +99,11 @@ def make_room(needed_bytes: int, key: str) -> bool:
     """Remove the least recently used entries until an entry of this size fits; return False if it never will.
 
     Args:
-        key: of the entry to come, which replaces one of the same key.
+        key: the key of the new entry, which replaces an entry with this key.
 
     Raises:
         OSError: a file cannot be removed.
-        UsageError: the limit is no number.
+        UsageError: the limit is not a number.
     """
     limit = cache_limit_bytes()
     if needed_bytes > limit:
@@ -121,7 +121,7 @@ def make_room(needed_bytes: int, key: str) -> bool:
 
 
 def cache_problem() -> str | None:
-    """Return the reason why the cache cannot be written, or None; its folder is created if need be."""
+    """Return the reason why the cache cannot be written, or None; creates its folder if necessary."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

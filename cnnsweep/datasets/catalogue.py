@@ -1,4 +1,4 @@
-"""The data sets that a sweep file can name, and their properties, without reading any and without torch."""
+"""The data sets that a sweep file can name, and their properties, without reading data and without torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DatasetDescription:
 
 
 def describe_datasets(data_root: Path) -> list[DatasetDescription]:
-    """Return every data set that a sweep file can name, and whether its files are below the data root.
+    """Return every data set that a sweep file can name, and the presence of its files below the data root.
 
     EMNIST stands for its `balanced` split, and is present if any of its splits is.
     """
@@ -53,7 +53,7 @@ def _described(name: str, data_root: Path) -> DatasetDescription:
 
 
 def images_and_classes(dataset: DatasetChoice) -> tuple[tuple[int, int, int], int] | None:
-    """Return (C, H, W) and the number of classes, if the name and the arguments determine both."""
+    """Return (C, H, W) and the number of classes, if name and arguments determine both."""
     if is_reference(dataset.name):
         return None
     info = DATASETS.get(dataset.name)(**dataset.arguments).info

@@ -1,7 +1,7 @@
-"""Checksums of data files: as published, or as noted by the download.
+"""Checksums of data files, as published, or as recorded by the download.
 
-Of files that the user put in place, and that no catalogue lists, only the structure is known: length, header and range
-of labels. A changed pixel in one of those cannot be detected.
+For files that the user supplied and no catalogue lists, only the structure is checked: length, header and range of
+labels. A changed pixel in such a file cannot be detected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RECORD_NAME = ".cnnsweep-sha256.json"
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """The SHA-256 that a file must have, and its source."""
+    """The required SHA-256 of a file, and its source."""
 
     sha256: str
     source: str
@@ -30,7 +30,7 @@ class Checksum:
 def expected_checksum(path: Path, content: TorchvisionContent | None) -> Checksum | None:
     """Return the checksum of a file, or None if it is unknown.
 
-    A file of another length than the published one is treated as another data set, and not compared with it.
+    A file whose length differs from the published one is treated as another data set, and not compared.
 
     Raises:
         DataError: the record of downloads beside the file is damaged.
@@ -42,11 +42,11 @@ def expected_checksum(path: Path, content: TorchvisionContent | None) -> Checksu
         raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     record = path.with_name(RECORD_NAME)
     noted = _read_record(record).get(path.name)
-    return None if noted is None else Checksum(noted, f"as noted in {record} when it was downloaded")
+    return None if noted is None else Checksum(noted, f"as recorded in {record} by the download")
 
 
 def note_checksum(path: Path, sha256: str) -> None:
-    """Note a file's checksum in the record beside it; one process at a time.
+    """Record a file's checksum in the file beside it; one process at a time.
 
     Raises:
         DataError: the record is damaged.

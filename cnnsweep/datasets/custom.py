@@ -10,9 +10,9 @@ where `train` and `test` are each one of
     (images, labels)         arrays or tensors, or a list of images; labels are N whole numbers from 0, or one-hot
     a torch Dataset          or another object with a length, whose items are (image, label)
 
-`test` may be None, and `classes` are names, or a mapping from names to labels. Images are uint8 from 0 to 255 or
-floats from 0 to 1, (N, H, W), (N, H, W, C) or (N, C, H, W) with C from 1 to 4; in a list or Dataset, they may be PIL
-images. All are of one size. A Dataset is read once, in its order: random changes of images belong in `augment`.
+`test` may be None, and `classes` are names, or a mapping from names to labels. Images are uint8 from 0 to 255 or floats
+from 0 to 1. Their shape is (N, H, W), (N, H, W, C) or (N, C, H, W), with C from 1 to 4; in a list or Dataset, they may
+be PIL images. All have one size. A Dataset is read once, in its order: random changes of images belong in `augment`.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ from cnnsweep.plugins import load_object
 def load_custom(
     reference: str, arguments: Mapping[str, Any], loading: Loading
 ) -> tuple[MemoryImages, MemoryImages | None, tuple[str, ...]]:
-    """Return training part, test part and class names from a user's function.
+    """Return the training part, the test part and the class names from a user's function.
 
     Args:
         reference: `package.module:function` or `path/to/file.py:function`.
         arguments: keyword arguments of the function.
 
     Raises:
-        UsageError: there is no such function.
-        DataError: it raised, or returned something that is no data set.
+        UsageError: the function does not exist.
+        DataError: it raised, or its return value is not a data set.
     """
     function = load_object(reference)
     if not callable(function):
-        raise DataError(f"{reference}: is no function but {kind_of(function)}; it must return {RETURNS}")
+        raise DataError(f"{reference}: is not a function but {kind_of(function)}; it must return {RETURNS}")
     with _user_code(reference):
         returned = function(**arguments)
     train, test, classes = take_apart(reference, returned)
@@ -106,7 +106,7 @@ class _Reader:
             )
         if len(images) != len(labels) or len(labels) == 0:
             counts = f"{count_text(len(images), 'image')} and {count_text(len(labels), 'label')}"
-            raise DataError(f"{where}: {counts}; expected as many, and at least 1")
+            raise DataError(f"{where}: {counts}; expected equal numbers, at least 1")
         return MemoryImages(images, labels)
 
     def _read_items(self, where: str, items: Any) -> tuple[Tensor, Tensor]:
@@ -135,13 +135,13 @@ class _Reader:
         if needed > self._memory_bytes:
             raise DataError(
                 f"{where}: the images need {gigabytes(needed)} as uint8, but {gigabytes(self._memory_bytes)} of memory "
-                "may be used; make them smaller, or store them as files: `image_folder` streams what does not fit"
+                "may be used; make them smaller, or store them as files: `image_folder` streams images that do not fit"
             )
 
 
 @contextmanager
 def _user_code(where: str) -> Iterator[None]:
-    """Convert exceptions of user code to a DataError of one line, with the place that raised it."""
+    """Convert exceptions of user code to a DataError of one line, with the position of the error."""
     try:
         yield
     except Exception as error:

@@ -32,7 +32,7 @@ def take_apart(reference: str, returned: Any) -> tuple[Any, Any, Any]:
         train, test, classes = (*returned, None)[:3]
         if _is_part(classes):
             raise DataError(
-                f"{reference}: returned {kind_of(returned)}, of which the third is {kind_of(classes)} and no class "
+                f"{reference}: returned {kind_of(returned)}, of which the third is {kind_of(classes)} instead of class "
                 "names; return (train, test) or (train, test, classes): images for validation are split off from train"
             )
         return train, test, classes
@@ -52,19 +52,19 @@ def _hint(returned: Any) -> str:
 
 
 def _is_pair(values: Sequence[Any]) -> bool:
-    """True for (images, labels) in place of (train, test): arrays are no parts."""
+    """True for (images, labels) in place of (train, test): arrays are not parts."""
     return all(map(_is_array_like, values))
 
 
 def _is_array_like(value: Any) -> bool:
-    """True for a holder of images or labels: arrays, and lists of numbers, texts, arrays or PIL images."""
+    """True for images or labels: arrays, and lists of numbers, texts, arrays or PIL images."""
     if isinstance(value, list):
         return bool(value) and isinstance(value[0], int | float | str | Image.Image | np.generic | np.ndarray | Tensor)
     return is_array(value)
 
 
 def _is_part(value: Any) -> bool:
-    """True for (images, labels), or for an object with items that is no list of names."""
+    """True for (images, labels), or for an object with items other than a list of names."""
     if isinstance(value, tuple | list):
         return len(value) == 2 and is_array(value[0])
     is_plain = isinstance(value, str | Mapping) or is_array(value)
@@ -72,7 +72,7 @@ def _is_part(value: Any) -> bool:
 
 
 def is_item(value: Any) -> bool:
-    """True for (image, label), of which a list of two is no (images, labels)."""
+    """True for (image, label); a list of two such pairs is not (images, labels)."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         return False
     image, label = value
@@ -81,7 +81,7 @@ def is_item(value: Any) -> bool:
 
 
 def part_hint(part: Any) -> str:
-    """Return a suggestion for a value that is no part, if the intention can be guessed, else nothing."""
+    """Return a suggestion for a value that is not a part, if the intention can be guessed, else nothing."""
     if type(part).__name__ == "DataLoader":
         return "; give the loader's dataset: `loader.dataset`"
     if hasattr(part, "__iter__") and not hasattr(part, "__len__"):
@@ -96,7 +96,7 @@ def class_names(reference: str, given: Any, train: MemoryImages, test: MemoryIma
         given: names in the order of the labels, a mapping from names to labels, or None.
 
     Raises:
-        DataError: it is something else, or has a name twice.
+        DataError: it has another type, or contains a name twice.
     """
     if isinstance(given, Mapping) and set(given.values()) == set(range(len(given))):
         return tuple(str(name) for name in sorted(given, key=lambda name: given[name]))

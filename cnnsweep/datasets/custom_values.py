@@ -25,8 +25,8 @@ def read_images(where: str, images: Any, check_memory: Callable[[str, int], None
     """Return images as contiguous uint8 (N, C, H, W).
 
     Args:
-        check_memory: called with the bytes that they will take before they are copied; an array may be a view that
-            claims to be larger than its memory.
+        check_memory: called with the required bytes before the copy; an array may be a view that claims to be larger
+            than its memory.
     """
     if (
         isinstance(images, list | tuple)
@@ -47,8 +47,8 @@ def read_images(where: str, images: Any, check_memory: Callable[[str, int], None
         raise DataError(f"{where}: the images are {kind_of(images)}; expected {_IMAGES}, C from 1 to 4")
     if pixels.is_floating_point():
         low, high = (float(pixels.min()), float(pixels.max())) if pixels.numel() else (0.0, 1.0)
-        if not (low >= 0 and high <= 1):  # also when one is NaN
-            hint = "; leave normalising out, which `normalize` of the sweep file does" if low < 0 else ""
+        if not (low >= 0 and high <= 1):  # True also for NaN
+            hint = "; do not normalise here: `normalize` of the sweep file does it" if low < 0 else ""
             hint = "; write images.astype('uint8'), or divide by 255" if low >= 0 and 1 < high <= 255 else hint
             raise DataError(f"{where}: the images' floats go from {low:g} to {high:g}; expected 0 to 1, or uint8{hint}")
         pixels = _rounded(pixels)
@@ -105,7 +105,7 @@ def read_labels(where: str, labels: Any, check_memory: Callable[[str, int], None
 
 
 def read_label(where: str, label: Any) -> int:
-    """Return an item's label: a whole number, alone in an array too, or the place of the 1 in a one-hot vector."""
+    """Return an item's label: a whole number, in an array or not, or the position of the 1 in a one-hot vector."""
     if is_array(label) and label.ndim <= 1:
         values = read_labels(where, label.reshape(1, -1) if label.ndim else label.reshape(1), lambda *_: None)
         return int(values[0])
@@ -132,7 +132,7 @@ def _holds_texts(values: Any) -> bool:
 
 
 def _tensor(values: Any) -> Tensor:
-    """Return an array or tensor as a tensor on the CPU, sharing memory where that is safe."""
+    """Return an array or tensor as a tensor on the CPU, sharing memory if that is safe."""
     if _must_be_copied(values):
         values = values.astype(values.dtype.newbyteorder("="))
     return torch.as_tensor(values).detach().cpu()
@@ -143,7 +143,7 @@ def _must_be_copied(values: Any) -> bool:
 
 
 def _rounded(pixels: Tensor) -> Tensor:
-    """Return floats from 0 to 1 as bytes; piece by piece, or there would be two more copies of the floats."""
+    """Return floats from 0 to 1 as bytes; piece by piece, which avoids two copies of all floats."""
     rounded = torch.empty(pixels.shape, dtype=torch.uint8)
     for start in range(0, len(pixels), _PIECE_IMAGES):
         piece = slice(start, start + _PIECE_IMAGES)

@@ -21,10 +21,10 @@ class Dataset:
     """Training images and, if there are any, test images.
 
     Attributes:
-        train: training images, then those of the data set's own validation part.
+        train: training images, followed by those of the data set's own validation part.
         fingerprint: SHA-256 of images, labels and class names.
-        own_validation: number of images of its own validation part; 0 without one.
-        white: the value that images of more than 8 bits have for 255.
+        own_validation: number of images in its own validation part; 0 without one.
+        white: the value in images of more than 8 bits that becomes 255.
         fingerprint_before: fingerprint of earlier versions, which ignored a folder's validation part.
         found: notes on the user's files, for display.
     """
@@ -42,14 +42,14 @@ class Dataset:
     def split(
         self, validation: float | int, folds: int | None, seed: int, only_fold: int | None = None
     ) -> list[tuple[Tensor, Tensor]]:
-        """Return the positions in `train` of the training and the validation part, once or for each fold.
+        """Return the positions in `train` of the training and the validation part, in total or for each fold.
 
-        The data set's own validation part, if any, is held out, unless `validation` is 0: then all images are trained
-        on.
+        The data set's own validation part, if any, is held out, unless `validation` is 0: then all images are used for
+        training.
 
         Args:
             validation: a share of the images, a count, or 0 for none.
-            only_fold: number of the only fold to return.
+            only_fold: the only fold to return.
 
         Raises:
             DataError: a part would be empty, or the data set has a validation part and the sweep file asks for another.
@@ -59,7 +59,7 @@ class Dataset:
             found = f"validation: {{folds: {folds}}}" if folds is not None else f"validation: {validation}"
             raise DataError(
                 f"{found}: the data set has a validation part of its own ({self.own_validation:,} images), which is "
-                "held out. Leave `validation` out of the sweep file to use it, or move its images to those to train on"
+                "held out. Leave `validation` out of the sweep file to use it, or move its images to training"
             )
         if self.own_validation and validation:
             first = len(labels) - self.own_validation

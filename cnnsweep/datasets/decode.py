@@ -22,16 +22,16 @@ from cnnsweep.datasets.image_files import formats_of
 T = TypeVar("T")
 Bytes = npt.NDArray[np.uint8]
 
-_BLOCK_BYTES = 32 << 20  # decoded images on their way from one thread
+_BLOCK_BYTES = 32 << 20  # bytes of decoded images in flight per thread
 _BLOCK_IMAGES = 128
 _SMALL_FILE_BYTES = 4096
 _MOST_FILE_BYTES = 1 << 30
-_MOST_PIXELS = 89_478_485  # where Pillow begins to warn; with transparency 1.3 GB while it is decoded
+_MOST_PIXELS = 89_478_485  # limit of Pillow's warning; with transparency 1.3 GB during decoding
 _LARGE_PIXELS = 1 << 24
-_one_large_image = threading.Lock()  # or as many as there are threads would lie in memory at once
+_one_large_image = threading.Lock()  # otherwise one per thread could be in memory at once
 _GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"))
 FULL_WHITE = 65_535  # of 16 bits
-_MOST_BITS_OF_SENSORS = 14  # 15 bits are none; a picture of 16 bits may well be half as bright as it could be
+_MOST_BITS_OF_SENSORS = 14  # not 15: a picture of 16 bits may well use half of its range
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Form:
     height: int
     width: int
     channels: int  # 1 grey, 3 colour
-    white: int = FULL_WHITE  # what becomes 255 in pictures of more than 8 bits
+    white: int = FULL_WHITE  # the value that becomes 255 in pictures of more than 8 bits
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -54,11 +54,11 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """Header of an image file: the displayed size, and the absence of colours.
+    """Header of an image file: displayed size, and absence of colours.
 
     Attributes:
-        brightest: of the pixels of a decoded picture of more than 8 bits; 0 of other pictures, and before decoding.
-        is_cut: whether it has colours of 16 bits, of which Pillow keeps the upper 8.
+        brightest: the brightest pixel of a decoded picture of more than 8 bits; 0 for others, and before decoding.
+        is_cut: True for colours of 16 bits, of which Pillow keeps the upper 8.
     """
 
     height: int
@@ -79,9 +79,9 @@ class Block:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """Open an image file and read its header alone; images that could exhaust the memory are refused."""
+    """Open an image file and read only its header; images that could exhaust the memory are refused."""
     status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait forever
         raise ValueError("not a regular file")
     if status.st_size > _MOST_FILE_BYTES:
         raise ValueError(f"{status.st_size:,} bytes; at most {_MOST_FILE_BYTES:,} are read")
@@ -89,7 +89,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         if image.width * image.height > _MOST_PIXELS:
             raise Image.DecompressionBombError
         is_large = image.width * image.height > _LARGE_PIXELS
-        with _one_large_image if is_large else nullcontext():  # from here on: of a PNG, even EXIF data lie at the end
+        with _one_large_image if is_large else nullcontext():  # before EXIF data, which decode a PNG
             yield image
 
 
@@ -98,19 +98,19 @@ def look_at(path: Path) -> ImageInfo | None:
     try:
         with _opened(path) as image:
             return _look(image)
-    except Exception:  # decoding meets it again, and reports it
+    except Exception:  # decoding raises it again, and reports it
         return None
 
 
 def decode(path: Path, form: Form) -> Bytes:
     """Return the image as uint8 (C, H, W).
 
-    It is turned by its EXIF data, laid on white where it is transparent, cut to the form's proportions about the
-    centre, and resampled (bilinear, antialiased) unless it has the size already. More than 8 bits become 8 by rounding,
-    so that the form's `white` becomes 255.
+    It is rotated by its EXIF data, put on white where it is transparent, and cropped about its centre to the form's
+    proportions. It is resampled (bilinear, antialiased) unless it has the size already. More than 8 bits become 8 by
+    rounding, so that the form's `white` becomes 255.
 
     Raises:
-        Exception: whatever Pillow raises for a file that is no whole image.
+        Exception: any, raised by Pillow for an incomplete image.
     """
     with _opened(path) as image:
         return _pixels(image, form)[0]
@@ -120,7 +120,7 @@ def white_of(looks: Iterable[ImageInfo]) -> int:
     """Return the value that becomes 255 in images of more than 8 bits, from the brightest of all their pixels.
 
     Cameras and scanners keep 10, 12 or 14 bits in 16 without scaling, which would be nearly black. So the range is the
-    smallest number of bits that holds every pixel, if sensors have as many, else 16, or more where there are more.
+    smallest usual number of sensor bits that holds every pixel, else 16 bits, or more if pixels need more.
     """
     bits = max((look.brightest for look in looks), default=0).bit_length()
     if bits == 0:
@@ -129,14 +129,14 @@ def white_of(looks: Iterable[ImageInfo]) -> int:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the orientation from EXIF data: 1 upright, 2 to 4 mirrored or upside down, from 5 on its side."""
+    """Return the orientation from EXIF data: 1 upright, 2 to 4 mirrored or upside down, from 5 rotated by 90°."""
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
     return orientation if isinstance(orientation, int) else 1
 
 
 def _look(image: Image.Image) -> ImageInfo:
     width, height = image.size
-    is_cut = _is_cut(image)  # first: to look for the EXIF data of a PNG, Pillow decodes it
+    is_cut = _is_cut(image)  # first: Pillow decodes a PNG to find its EXIF data
     if _orientation(image) >= 5:
         width, height = height, width
     return ImageInfo(height, width, image.mode in _GREY_MODES, is_cut=is_cut)
@@ -152,7 +152,7 @@ def _is_cut(image: Image.Image) -> bool:
 
 def _pixels(opened: Image.Image, form: Form) -> tuple[Bytes, int]:
     """Return the pixels (C, H, W), and the brightest of a picture of more than 8 bits, else 0."""
-    # Lets the JPEG decoder skip detail that would be averaged away; twice the size keeps the result smooth.
+    # The JPEG decoder may skip detail that would be averaged away; twice the size keeps the result smooth.
     longer = 2 * max(form.height, form.width)
     opened.draft(None, (longer, longer))  # None keeps the mode
     image = opened if _orientation(opened) == 1 else ImageOps.exif_transpose(opened)
@@ -168,7 +168,7 @@ def _pixels(opened: Image.Image, form: Form) -> tuple[Bytes, int]:
 
 
 def _of_8_bits(image: Image.Image, white: int) -> tuple[Image.Image, int]:
-    """Return a grey picture of more bits with 8, and its brightest pixel; Pillow would cut them off at 255."""
+    """Return a grey picture of more than 8 bits with 8 bits, and its brightest pixel; Pillow would clip it at 255."""
     wide = np.asarray(image).astype(np.int64)
     if wide.min() < 0:
         raise ValueError("pixels are below 0, of unknown range; save it with 8 or 16 bits")
@@ -188,7 +188,7 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _centre_box(width: int, height: int, proportion: float) -> tuple[float, float, float, float]:
-    """Return left, top, right, bottom of the largest centred part with the proportion width / height."""
+    """Return left, top, right and bottom of the largest centred part with the proportion width / height."""
     kept_width, kept_height = min(width, height * proportion), min(height, width / proportion)
     left, top = (width - kept_width) / 2, (height - kept_height) / 2
     return left, top, left + kept_width, top + kept_height
@@ -216,7 +216,7 @@ def thread_count(total_bytes: int, files: int) -> int:
 
 
 def _in_threads(work: Callable[[Sequence[Path]], T], paths: Sequence[Path], length: int, threads: int) -> Iterator[T]:
-    """Yield the work's result for each block of paths, in order, while threads are a few blocks ahead."""
+    """Yield the work's result for each block of paths, in order; threads work a few blocks ahead."""
     ahead: deque[Future[T]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(paths), length):
@@ -236,7 +236,7 @@ def _decode_block(paths: Sequence[Path], form: Form) -> Block:
                 block.images[place], brightest = _pixels(image, form)
             if brightest:
                 block.looks[place] = replace(look, brightest=brightest)
-        except Exception as error:  # Pillow's decoders raise nearly everything; the caller names file and reason
+        except Exception as error:  # Pillow's decoders raise nearly any type; the caller names file and reason
             block.broken[place] = one_line(error)
     return block
 

@@ -1,7 +1,7 @@
-"""Decoded images on disk, so that the second start does not decode again.
+"""Decoded images on disk, so that a second start does not decode again.
 
-A data set has two files, both named by the hash of what it was made from: an index (JSON), and the raw images where
-they fit in memory. What is damaged counts as absent; what cannot be written is not missed but for time.
+A data set has two files, both named by the hash of their source: an index (JSON), and the raw images if they fit in
+memory. Damaged entries are ignored. Failing to write the cache only costs time.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from cnnsweep.errors import FolderError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.storage.atomic_files import OutputFile, replace_file, replace_file_by
 
-_VERSION = 3  # of the files, and of how images are decoded
+_VERSION = 3  # version of the files and of the decoding
 _PIECE_BYTES = 1 << 20
-_SETTLED_NS = 2_000_000_000  # coarser clocks of file systems are hardly in use
+_SETTLED_NS = 2_000_000_000  # file systems with coarser clocks are rare
 _log = logging.getLogger(__name__)
 
 
@@ -42,7 +42,7 @@ class Sizes:
 
     @classmethod
     def of(cls, looks: Iterable[ImageInfo]) -> Sizes:
-        """Return them from one header or more."""
+        """Return the sizes from one header or more."""
         sizes = sorted({(look.height, look.width) for look in looks}, key=lambda size: (size[0] * size[1], size))
         return cls(len(sizes), sizes[0], sizes[-1])
 
@@ -53,10 +53,10 @@ class Index:
 
     Attributes:
         broken: files that cannot be read, path and reason.
-        fingerprint: of the others.
+        fingerprint: the fingerprint of the readable files.
         fingerprint_before: fingerprint of earlier versions, which ignored a validation part; None
             for other folders.
-        is_dark: its pictures are nearly black, and some had colours of 16 bits, of which Pillow keeps the upper 8.
+        is_dark: its pictures are nearly black, and some have colours of 16 bits, of which Pillow keeps the upper 8.
     """
 
     form: Form
@@ -68,7 +68,7 @@ class Index:
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> Index:
-        """Return the index from the mapping that `asdict` made."""
+        """Return the index from its `asdict` mapping."""
         sizes = body["sizes"]
         read = Sizes(sizes["different"], tuple(sizes["smallest"]), tuple(sizes["largest"]))
         return cls(**{**body, "form": Form(**body["form"]), "sizes": read})
@@ -99,7 +99,7 @@ class CacheEntry:
             index = Index.of(body)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        with suppress(OSError):  # a cache that can only be read is of use too
+        with suppress(OSError):  # a read-only cache is useful too
             os.utime(self._index_file)
         return index
 
@@ -111,7 +111,7 @@ class CacheEntry:
         try:
             if not make_room(needed, self.key):
                 _log.warning(
-                    "decoded images are not kept for the next start: they take %.1f GB, and the cache holds at most "
+                    "decoded images are not cached: they take %.1f GB, and the cache holds at most "
                     "%.1f GB (CNNSWEEP_CACHE_GB)", needed / 1e9, cache_limit_bytes() / 1e9
                 )  # fmt: skip
                 return
@@ -120,7 +120,7 @@ class CacheEntry:
                 replace_file_by(self._images_file, lambda file: _write_all(parts, file))
             replace_file(self._index_file, wrapped)
         except (OSError, FolderError) as error:
-            _log.warning("decoded images are not kept for the next start: %s", safe_text(error))
+            _log.warning("decoded images are not cached: %s", safe_text(error))
 
     def read_images(self, form: Form, counts: Sequence[int]) -> list[Bytes] | None:
         """Return the images of each part (N, C, H, W), or None if they are absent or of another length."""
@@ -132,14 +132,14 @@ class CacheEntry:
                     np.fromfile(file, np.uint8, count * form.image_bytes).reshape(count, *form.shape)
                     for count in counts
                 ]
-        except (OSError, ValueError):  # shorter than it was a moment ago
+        except (OSError, ValueError):  # shortened meanwhile
             return None
 
 
 def cache_entry(listing: Listing, asked_form: Sequence[int | None]) -> CacheEntry:
-    """Return the entry for these files, brought to this form.
+    """Return the entry for these files in this form.
 
-    They go by path and by what the system alone sets, see `ImageFile`: other content never has the same of all.
+    The key has paths and data that only the system sets, see `ImageFile`: changed content always changes it.
     """
     made_from = [_VERSION, PIL.__version__, list(asked_form), listing.classes, listing.train, listing.test]
     made_from.append(listing.validation)
@@ -147,10 +147,10 @@ def cache_entry(listing: Listing, asked_form: Sequence[int | None]) -> CacheEntr
 
 
 def is_settled(listing: Listing, began_ns: int) -> bool:
-    """True if no file was changed within two seconds of being listed: one more change may then look like the first.
+    """True if no file was changed within two seconds before the listing; otherwise a further change could be missed.
 
     Args:
-        began_ns: when listing began, nanoseconds since the epoch.
+        began_ns: start of the listing, nanoseconds since the epoch.
     """
     return all(file.changed_ns < began_ns - _SETTLED_NS for file in listing.files)
 
@@ -158,7 +158,7 @@ def is_settled(listing: Listing, began_ns: int) -> bool:
 def _write_all(parts: Sequence[Bytes], file: OutputFile) -> None:
     for part in parts:
         content = part.reshape(-1)
-        for start in range(0, content.size, _PIECE_BYTES):  # or the file would hold a second copy in memory
+        for start in range(0, content.size, _PIECE_BYTES):  # avoids a second copy in memory
             file.write(content[start : start + _PIECE_BYTES].data)
 
 

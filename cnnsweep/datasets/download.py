@@ -1,4 +1,4 @@
-"""Downloads of files with a known checksum: whole or not at all, never with less protection than the address has."""
+"""Downloads of files with a known checksum: complete or absent, never with less protection than the address has."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from cnnsweep.storage.lock import lock_of
 
 Progress = Callable[[str, int, int], None]
 
-_TIMEOUT_S = 20.0  # without a byte
-_WAITING_INTERVAL_S = 1.0  # between two signs of life
+_TIMEOUT_S = 20.0  # limit of a wait for a byte
+_WAITING_INTERVAL_S = 1.0  # between two reports of progress
 _PIECE_BYTES = 1 << 18
-_MOST_BYTES = 4 << 30  # of one file, packed or unpacked: several times the largest that there is
+_MOST_BYTES = 4 << 30  # bytes of one file, packed or unpacked: several times the largest known one
 _PREFIX = ".cnnsweep-download"
 
 
@@ -42,8 +42,8 @@ class DownloadFile:
 
     Attributes:
         urls: addresses of the same file, tried in order.
-        contents: by path below the data root, the member of the archive; empty for a parcel that is one file.
-        is_noted: whether the SHA-256 of unpacked files is noted beside them, because none is published.
+        contents: the member of the archive, by path below the data root; empty for a single file.
+        is_noted: record the SHA-256 of unpacked files beside them, because none is published.
     """
 
     urls: tuple[str, ...]
@@ -53,10 +53,10 @@ class DownloadFile:
 
 
 def fetch_missing(download_files: Iterable[DownloadFile], data_root: Path, progress: Progress) -> None:
-    """Download the files that are missing below the data root; each appears there by a rename, once it is whole.
+    """Download the files missing below the data root; a rename puts each there once it is complete.
 
-    One process downloads at a time; others wait, then find the files. The operating system releases the lock when the
-    process ends, however it ends, and the next process removes the leftovers of a killed one.
+    One process downloads at a time; others wait, then find the files. The operating system releases the lock at any end
+    of the process, and the next process removes the leftovers of a killed one.
 
     Raises:
         DataError: no address could be reached, the checksum differs, or the files cannot be written.
@@ -87,7 +87,7 @@ def _is_missing(data_root: Path, target: str) -> bool:
 @contextmanager
 def _only_downloader(data_root: Path, progress: Progress) -> Iterator[None]:
     lock = lock_of(data_root / f"{_PREFIX}.lock")
-    waiting = "waiting for another process that downloads"
+    waiting = "waiting for the download of another process"
     has_waited = False
     while not lock.is_locked:
         try:
@@ -104,7 +104,7 @@ def _only_downloader(data_root: Path, progress: Progress) -> Iterator[None]:
 
 
 def _remove_leftovers(data_root: Path, wanted: Iterable[str]) -> None:
-    """Remove leftovers of killed downloads; only under the lock, which makes sure that no process uses them."""
+    """Remove leftovers of killed downloads; only under the lock, which excludes their use by another process."""
     for folder in data_root.glob(f"{_PREFIX}-*"):
         shutil.rmtree(folder, ignore_errors=True)
     for target in map(data_root.joinpath, wanted):
@@ -124,7 +124,7 @@ def _fetch(download_file: DownloadFile, wanted: Mapping[str, str], data_root: Pa
 
 
 def _download(download_file: DownloadFile, file: Path, progress: Progress) -> None:
-    # If one address is protected by TLS, those without are no fallback.
+    # If one address is protected by TLS, unprotected ones are no fallback.
     protected = [url for url in download_file.urls if not url.startswith("http:")]
     failures = []
     for url in protected or download_file.urls:
@@ -145,7 +145,7 @@ def _save(url: str, file: Path, progress: Progress) -> str:
     request = urllib.request.Request(url, headers={"User-Agent": "cnnsweep"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response, file.open("wb") as output:
         if url.startswith("https:") and not response.url.startswith("https:"):
-            raise OSError(f"leads to {response.url}, which is not protected")
+            raise OSError(f"redirects to {response.url}, which is not protected by TLS")
         total, done = int(response.headers.get("Content-Length") or 0), 0
         while piece := response.read(_PIECE_BYTES):
             done += len(piece)
@@ -158,7 +158,7 @@ def _save(url: str, file: Path, progress: Progress) -> str:
 
 
 def _unpack(archive: Path, member: str, noted: Path | None, output: OutputFile) -> None:
-    """Write the content of an archive, and note its checksum before the rename, so that no file exists without."""
+    """Write the content of an archive; record its checksum before the rename, so that no file lacks one."""
     checksum = hashlib.sha256()
     done = 0
     with _opened(archive, member) as source:
@@ -190,5 +190,5 @@ def _opened(archive: Path, member: str) -> Iterator[IO[bytes] | BufferedIOBase]:
 
 
 def _present(file: IO[bytes] | None) -> IO[bytes]:
-    assert file is not None  # the checksum was right, so the member is there and is a file
+    assert file is not None  # the checksum was right, so the member exists and is a file
     return file

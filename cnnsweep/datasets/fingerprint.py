@@ -34,16 +34,16 @@ def digest_images(images: npt.NDArray[np.uint8]) -> str:
 
 
 def digest_part(part: MemoryImages) -> PartDigest:
-    """Return the digest of a part whose images are in memory."""
+    """Return the digest of a part in memory."""
     return PartDigest((len(part), *part.image_shape), digest_labels(part.labels), digest_images(part.images.numpy()))
 
 
 def fingerprint(parts: Sequence[PartDigest | None], classes: Sequence[str]) -> str:
-    """Return the SHA-256 over shapes, labels and images of training and test part, and the names of the classes.
+    """Return the SHA-256 of shapes, labels and images of training and test part, and the class names.
 
-    Where the data set has a validation part of its own, that is a third part.
+    A validation part of the data set's own is a third part.
 
-    A streamed data set has the fingerprint that it would have in memory.
+    A streamed data set has the same fingerprint as in memory.
     """
     described = [part and [part.shape, part.labels, part.images] for part in parts]
     return hashlib.sha256(json.dumps([list(classes), described]).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Contents of a folder at a glance: folders, images, and its identity under several names."""
+"""Contents of a folder: subfolders, images, and its identity under several names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cnnsweep.formatting.escape import safe_text
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, but for hidden ones."""
+    """Return the names of the subfolders, without hidden ones."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
@@ -25,7 +25,7 @@ def count_images(folder: Path) -> int:
 
 
 def holds_images(folder: Path) -> bool:
-    """True if an image lies in the folder or below it."""
+    """True if the folder contains an image at any depth."""
     return any(is_image_name(name) and not is_hidden(name) for _, _, names in os.walk(folder) for name in names)
 
 

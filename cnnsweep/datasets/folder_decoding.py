@@ -1,4 +1,4 @@
-"""Decoding of a folder's images: once each, to one form for all, with the facts for the index."""
+"""Decoding of a folder's images: once each, to one common form, with the facts for the index."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from cnnsweep.formatting.numbers import count_text
 Progress = Callable[[str, int, int], None]
 
 _SAMPLE = 200  # headers
-_MOST_IMAGE_BYTES = 64 << 20  # of one image as it is trained on; some are held for every thread that decodes
-_DARK_BITS = 6  # of 8, beyond which pictures of 16 bits do not reach if a sensor of at most 14 made them
+_MOST_IMAGE_BYTES = 64 << 20  # bytes of one image in the training form; every decoding thread holds some
+_DARK_BITS = 6  # of 8 bits, the limit of pictures of 16 bits from a sensor of at most 14
 
 
 def decode_folder(
@@ -38,8 +38,8 @@ def decode_folder(
         seen = _form_of(looks, options, listing)
         if seen == form:
             break
-        del arrays, parts  # before as much memory is taken again
-        form = seen  # rare: what a sample of the files showed is not what most of them are
+        del arrays, parts  # freed before the same memory is allocated again
+        form = seen  # rare: the sample of files was not representative
     broken = {path: reason for part in parts for path, reason in part.broken.items()}
     digests = [part.digest for part in parts]
     before = None if listing.validation is None else _fingerprint_before(digests, listing)
@@ -49,17 +49,17 @@ def decode_folder(
 
 @dataclass(frozen=True, slots=True)
 class _DecodedPart:
-    count: int  # of good images
+    count: int  # number of good images
     digest: PartDigest
     looks: list[ImageInfo | None]
     broken: dict[str, str]  # reason by path
-    highest: int  # of all pixels, as they are trained on
+    highest: int  # sum over all pixels in the training form
 
 
 def _decode_parts(
     listing: Listing, form: Form, is_kept: bool, progress: Progress
 ) -> tuple[list[Bytes], list[_DecodedPart]]:
-    """Decode training, validation and test part; the first two lie one after the other in one array."""
+    """Decode the training, validation and test part; the first two are consecutive in one array."""
     train, validation, test = files_of_parts(listing)
     room = [len(train) + len(validation), *([] if listing.test is None else [len(test)])]
     arrays = [np.empty((count if is_kept else 0, *form.shape), np.uint8) for count in room]
@@ -73,7 +73,7 @@ def _decode_parts(
 def _decode_part(
     listing: Listing, files: Sequence[ImageFile], form: Form, into: Bytes, progress: Progress
 ) -> _DecodedPart:
-    """Decode files into the beginning of an array, unless it is empty: then they are to be streamed."""
+    """Decode files into the beginning of an array; an empty array means that they are streamed."""
     good: list[ImageFile] = []
     looks: list[ImageInfo | None] = []
     broken: dict[str, str] = {}
@@ -96,7 +96,7 @@ def _decode_part(
 
 
 def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) -> Form:
-    """Return the form to decode to, without reading every header if a sample of them is alike."""
+    """Return the form to decode to; reads every header only if a sample of them varies."""
     if options.size and options.channels:
         return _of_bounded_size(Form(*options.size, options.channels), listing)
     paths, threads = paths_of(listing, listing.files), _threads(listing.files)
@@ -107,7 +107,7 @@ def _guess_form(listing: Listing, options: FolderOptions, progress: Progress) ->
     for done, look in enumerate(look_at_all(paths, threads), 1):
         looks.append(look)
         if done % 512 == 0 or done == len(paths):
-            progress("looking at image sizes", done, len(paths))
+            progress("reading image sizes", done, len(paths))
     return _form_of([look for look in looks if look], options, listing)
 
 
@@ -120,7 +120,7 @@ def _form_of(looks: Sequence[ImageInfo], options: FolderOptions, listing: Listin
             f"{first}"
         )
     sizes = Counter((look.height, look.width) for look in looks)
-    # Of equally common sizes the smallest, so that the order of the files does not matter.
+    # The smallest of equally common sizes, so that the order of the files has no influence.
     height, width = options.size or min(sizes, key=lambda size: (-sizes[size], size))
     channels = options.channels or (1 if all(look.is_grey for look in looks) else 3)
     return _of_bounded_size(Form(height, width, channels, white_of(looks)), listing)
@@ -137,7 +137,7 @@ def _of_bounded_size(form: Form, listing: Listing) -> Form:
 
 
 def files_of_parts(listing: Listing) -> tuple[tuple[ImageFile, ...], ...]:
-    """Return the files of training, validation and test part; a part that is not there is empty."""
+    """Return the files of the training, validation and test part; a missing part is empty."""
     return listing.train, listing.validation or (), listing.test or ()
 
 
@@ -145,7 +145,7 @@ def folder_fingerprint(digests: Sequence[PartDigest], listing: Listing) -> str:
     """Return the fingerprint of all parts.
 
     Args:
-        digests: of training, validation and test part, whether they are there or not.
+        digests: of training, validation and test part, including missing ones.
     """
     train, validation, test = digests
     own = [] if listing.validation is None else [validation]

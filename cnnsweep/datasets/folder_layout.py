@@ -1,7 +1,8 @@
-"""Layouts of image folders: which folders are parts of a data set, and which are its classes.
+"""Layouts of image folders: parts of a data set, and classes.
 
-`train/<class>/`, `validation/<class>/` and `test/<class>/` under their many names, or `<class>/` alone, below any
-number of folders that hold nothing else. What is plainly neither is refused: its folders would be learned as classes.
+Accepted are `train/<class>/`, `validation/<class>/` and `test/<class>/` under their many names, or `<class>/` alone,
+below any number of folders that contain nothing else. Other layouts are refused: their folders would be learned as
+classes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Layout:
 
     Attributes:
         classes: names, in alphabetical order.
-        folders: by part (`train`, always there, `validation`, `test`), for each class the folders that hold its images.
+        folders: by part (`train`, always present, `validation`, `test`), for each class the folders of its images.
         notes: unexpected decisions and omissions, for display.
     """
 
@@ -47,7 +48,7 @@ def find_layout(folder: Path) -> Layout:
     """Return the parts and classes of a folder.
 
     Raises:
-        DataError: it holds neither parts with the same two classes or more, nor two class folders or more.
+        DataError: it has neither parts with the same two classes or more, nor two class folders or more.
         OSError: a folder cannot be read.
     """
     notes: list[str] = []
@@ -72,10 +73,10 @@ def find_layout(folder: Path) -> Layout:
 
 
 def _unwrapped(folder: Path, part: str | None, notes: list[str]) -> Path:
-    """Return the first folder that holds anything but a single folder of folders, as unpacked archives do.
+    """Return the first folder with other content than a single folder of folders, as in unpacked archives.
 
     Args:
-        part: which one the folder is, so that a folder in it may be called like it; None above the parts.
+        part: the part that the folder is, so that a subfolder may have its name; None above the parts.
     """
     place, seen = folder, {identity(folder)}
     while len(kids := subfolders(place)) == 1 and not count_images(place):
@@ -93,7 +94,7 @@ def _unwrapped(folder: Path, part: str | None, notes: list[str]) -> Path:
 
 
 def _find_parts(top: Path, kids: Sequence[str], notes: list[str]) -> dict[str, Path]:
-    """Return the folder of each part; none if the folders are classes."""
+    """Return the folder of each part; empty if the folders are classes."""
     named = parts_by_name(kids)
     if not named:
         _refuse_parts_inside(top, kids)
@@ -147,7 +148,7 @@ def _are_parts_beside_others(
 
 
 def _refuse_parts_inside(top: Path, kids: Sequence[str]) -> None:
-    """Raise if each class has parts of its own: their images would be used for training and testing alike."""
+    """Raise if each class has its own parts: their images would be used for both training and testing."""
     holders = [name for name in kids if _are_parts(subfolders(top / name))]
     if len(holders) == 1:
         raise DataError(
@@ -168,7 +169,7 @@ def _are_parts(names: Sequence[str]) -> bool:
 
 
 def _classes_of(place: Path) -> dict[str, list[Path]]:
-    """Return the folders of each class; names that differ in Unicode's normal form alone are one."""
+    """Return the folders of each class; names that differ only in Unicode's normal form are one class."""
     found: dict[str, list[Path]] = {}
     for name in subfolders(place):
         found.setdefault(unicodedata.normalize("NFC", name), []).append(place / name)
@@ -176,7 +177,7 @@ def _classes_of(place: Path) -> dict[str, list[Path]]:
 
 
 def _names(grouped: Iterable[Mapping[str, Sequence[Path]]]) -> dict[str, str]:
-    """Return the name of each class: as it is on the disk, if it is written in one way everywhere, else in NFC."""
+    """Return the name of each class: as on the disk, if all folders agree, else in NFC."""
     written: dict[str, set[str]] = {}
     for found in grouped:
         for key, folders in found.items():
@@ -193,7 +194,7 @@ def _merged(names: Mapping[str, str], grouped: Collection[Mapping[str, Sequence[
 
 
 def _mirrored(found: Mapping[str, Sequence[Path]]) -> list[str]:
-    """Return a note if all classes hold the same folders, which may be the classes as well."""
+    """Return a note if all classes have the same subfolders, which may be the actual classes."""
     inner = [subfolders(folders[0]) for folders in found.values()]
     if len(inner[0]) < 2 or any(one != inner[0] for one in inner):
         return []
@@ -204,7 +205,7 @@ def _mirrored(found: Mapping[str, Sequence[Path]]) -> list[str]:
 
 
 def _refuse_other_things(place: Path, found: Mapping[str, Sequence[Path]]) -> None:
-    """Raise if folders are plainly no classes, or only one."""
+    """Raise if the folders cannot be classes, or are only one."""
     names = list(found)
     if not names:
         raise DataError(_no_class_folders(place))
@@ -234,7 +235,7 @@ def _refuse_differing(homes: Mapping[str, Path], grouped: Mapping[str, Mapping[s
 
 
 def _refuse_twins(grouped: Iterable[Mapping[str, Sequence[Path]]]) -> None:
-    """Raise if links make a folder belong to two parts or classes: images would be in training and test."""
+    """Raise if links put a folder into two parts or classes: images would be in training and test."""
     seen: dict[tuple[int, int], Path] = {}
     for place in (place for found in grouped for folders in found.values() for place in folders):
         if (first := seen.setdefault(identity(place), place)) is not place:
@@ -265,7 +266,7 @@ def _no_class_folders(place: Path) -> str:
         tables = sorted(entry.name for entry in entries if entry.name.lower().endswith(_LABEL_ENDINGS))
     labels = f" Labels are not read from files such as {listed(tables[:1])}." if tables else ""
     return (
-        f"{safe_text(place)}: {images:,} images lie in no class folder, and there are none.{labels} Move each image "
+        f"{safe_text(place)}: {images:,} images lie in no class folder; none exists.{labels} Move each image "
         "into a folder called like its class, or write a function that returns images and labels "
         "(`dataset: data.py:load`)"
     )

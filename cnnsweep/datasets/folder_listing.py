@@ -21,14 +21,14 @@ from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 
-HIDDEN = "hidden"  # in place of an ending
+HIDDEN = "hidden"  # instead of an ending
 
 
 class ImageFile(NamedTuple):  # rather than a dataclass: a quarter of a second sooner for 60,000 files
     """An image by its path below the data set's folder, with the data that reveal a change of the file.
 
-    Size and time of modification may be equal for other content: archives and copies bring them along. The inode and
-    the time of its last change are the system's own, and cannot be set.
+    Size and modification time may be equal for different content: archives and copies preserve them. The inode and the
+    time of its last change are set by the system alone.
     """
 
     path: str
@@ -39,7 +39,7 @@ class ImageFile(NamedTuple):  # rather than a dataclass: a quarter of a second s
     inode: int
 
     def is_still(self, status: os.stat_result) -> bool:
-        """True if the file is unchanged; inodes are not compared, since some file systems hand them out anew."""
+        """True if the file is unchanged; inodes are not compared, since some file systems reassign them."""
         return (status.st_size, status.st_mtime_ns, status.st_ctime_ns) == (
             self.size,
             self.modified_ns,
@@ -52,7 +52,7 @@ class Listing:
     """All images of a folder: class names in alphabetical order, files by class and path.
 
     Attributes:
-        validation: of the folder's own validation part; None where it has none.
+        validation: files of the folder's own validation part; None without one.
         left_out: number of ignored files, by their ending.
         notes: other facts on the folder, for display.
     """
@@ -71,7 +71,7 @@ class Listing:
 
 
 def find_folder(path: str, data_root: Path) -> Path:
-    """Return the folder that `path` names: below the data root, else as it is (from the current folder)."""
+    """Return the folder at `path`: below the data root, else relative to the current folder."""
     try:
         given = Path(path).expanduser()
     except RuntimeError as error:
@@ -92,14 +92,14 @@ def find_folder(path: str, data_root: Path) -> Path:
 def list_images(folder: Path, test_share: float) -> Listing:
     """Return the images of the folder's parts and classes (see `find_layout`).
 
-    Hidden folders and files, and files that are no images by their ending, are passed over and counted; class folders
-    may have folders of their own, whose images count to the class.
+    Hidden folders and files, and files without an image ending, are skipped and counted. Class folders may have
+    subfolders, whose images belong to the class.
 
     Args:
-        test_share: of the images of each class, if no folder determines validation and test parts; 0 for none.
+        test_share: share of the images of each class for testing, if no folder determines it; 0 for none.
 
     Raises:
-        DataError: no images, a class without images, or folders that are no classes.
+        DataError: no images, a class without images, or folders that are not classes.
     """
     layout = find_layout(folder)
     left_out: Counter[str] = Counter()
@@ -149,8 +149,8 @@ def _files(
 
 
 def _image_entries(place: Path, left_out: Counter[str]) -> Iterator[os.DirEntry[str]]:
-    """Yield the images of a class, from the folders of its folder too; links are followed."""
-    waiting = [str(place)]  # a list rather than recursion: folders may lie a thousand deep
+    """Yield the images of a class, including its subfolders; links are followed."""
+    waiting = [str(place)]  # a list instead of recursion: folders may be nested a thousand deep
     seen: dict[tuple[int, int], str] = {}
     endings = image_endings()
     while waiting:

@@ -38,11 +38,11 @@ _log = logging.getLogger(__name__)
 def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading) -> Dataset:
     """Return the images of a folder.
 
-    The first start decodes every file once and keeps the outcome in the cache; later ones read it from there, as long
-    as every file is the very one that was decoded. Images that need more than the limit of memory are streamed.
+    The first start decodes every file once and caches the result. Later starts read the cache, as long as every file is
+    unchanged. Images that need more than the limit of memory are streamed.
 
     Raises:
-        DataError: the folder, its layout or its images are not what they should be.
+        DataError: the folder, its layout or its images are invalid.
     """
     began_ns = time.time_ns()
     try:
@@ -51,7 +51,7 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
         raise DataError(
             f"{safe_text(error.filename)}: cannot be read ({error.strerror}); repair or remove it"
         ) from error
-    cache_limit_bytes()  # raises now, not after everything is decoded
+    cache_limit_bytes()  # raises now, before everything is decoded
     entry = cache_entry(listing, (*(options.size or (None, None)), options.channels))
     index = entry.read_index()
     is_streamed = index is not None and stored_bytes(listing, index.form) > loading.memory_bytes
@@ -90,7 +90,7 @@ def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Bytes] | None:
-    """Return the images as they are stored from the cache, or None if they differ from the index."""
+    """Return the stored images from the cache, or None if they differ from the index."""
     train, validation, test = (_good_files(files, index) for files in files_of_parts(listing))
     counts = [len(train) + len(validation), *([] if listing.test is None else [len(test)])]
     arrays = entry.read_images(index.form, counts)
@@ -118,7 +118,7 @@ def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> No
     for files in files_of_parts(listing):
         if missing := {file.label for file in files} - {file.label for file in _good_files(files, index)}:
             names = ", ".join(safe_text(listing.classes[label]) for label in sorted(missing))
-            raise DataError(f"{count}. Without them no images are left of: {names}")
+            raise DataError(f"{count}. Without them these classes have no images: {names}")
     _log.warning("%s. They are skipped.", count)
 
 

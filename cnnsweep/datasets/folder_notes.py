@@ -27,7 +27,7 @@ def describe_folder(listing: Listing, index: Index) -> Iterator[str]:
         yield f"the brightest pixels need {form.white.bit_length()} bits, so {form.white:,} becomes white (255)"
     if index.is_dark:
         yield (
-            "nearly black: the pictures have colours of 16 bits, of which the upper 8 are read, and hardly use them; "
+            "nearly black: of the pictures' colours of 16 bits only the upper 8 are read, which are almost unused; "
             "save them with 8 bits, or scaled to all 16"
         )
     endings = sorted(((count, ending) for ending, count in listing.left_out.items() if count), reverse=True)

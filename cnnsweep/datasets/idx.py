@@ -1,7 +1,7 @@
 """Reader of IDX files, the format of MNIST and its relatives, with every field checked.
 
 The format, from LeCun's page on MNIST: two zero bytes, a type, the number of dimensions, each dimension as a big-endian
-32-bit number, then the values. torchvision only looks whether the files exist.
+32-bit number, then the values. torchvision only checks that the files exist.
 """
 
 import hashlib
@@ -25,10 +25,10 @@ def read_idx_images(path: Path, height: int, width: int, checksum: Checksum | No
     """Return the images of an IDX file as uint8 (N, 1, height, width).
 
     Args:
-        checksum: what the file's content must be, where that is known.
+        checksum: the required checksum of the content, if known.
 
     Raises:
-        DataError: missing, damaged, or of another size.
+        DataError: the file is missing, damaged, or of another size.
     """
     values = _read(path, _UBYTE, 3, checksum)
     if values.shape[1:] != (height, width):
@@ -41,10 +41,10 @@ def read_idx_labels(path: Path, count: int, classes: range, checksum: Checksum |
 
     Args:
         count: number of images.
-        classes: the values that are allowed; the first becomes label 0.
-        checksum: what the file's content must be, where that is known.
+        classes: the allowed values; the first becomes label 0.
+        checksum: the required checksum of the content, if known.
     """
-    with_details = path.name.endswith("-idx2-int")  # QMNIST: eight numbers an image, of which the first is the class
+    with_details = path.name.endswith("-idx2-int")  # QMNIST: eight numbers per image, the first is the class
     values = _read(path, _INT, 2, checksum)[:, 0] if with_details else _read(path, _UBYTE, 1, checksum)
     if len(values) != count:
         raise _damaged(path, f"{count} labels, as many as there are images", f"{len(values)}")

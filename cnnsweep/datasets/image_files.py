@@ -1,4 +1,4 @@
-"""Image files by their names: readable endings, and files and folders that are not data."""
+"""Names of image files: readable endings, and files and folders that are not data."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from functools import lru_cache
 
 from PIL import Image
 
-# What Pillow decodes by itself and within bounds. Not among them: EPS and WMF, for which it starts other programs;
-# FITS and other floats of unknown range; stubs without a decoder; PSD, ICNS and CUR, where it is a matter of taste
-# which of several pictures is meant.
+# Formats that Pillow decodes by itself and within bounds. Excluded: EPS and WMF, which start other programs; FITS and
+# other floats of unknown range; stubs without a decoder; PSD, ICNS and CUR, which hold several pictures.
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "QOI", "SGI", "TIFF", "WEBP")
-# Has no signature: any file might pass for one, so that it is believed of these endings alone.
+# Without a signature: any file could match, so only these endings are accepted.
 UNSIGNED_FORMATS = {"TGA": (".tga", ".icb", ".vda", ".vst")}
 
 _PLUGINS = (
@@ -44,7 +43,7 @@ def image_endings() -> tuple[str, ...]:
     """Return the endings that the installed Pillow can open, with their dots, in alphabetical order."""
     for name in _PLUGINS:
         importlib.import_module(f"PIL.{name}ImagePlugin")
-    formats = {*FORMATS, *UNSIGNED_FORMATS, "MPO"}  # MPO is opened as the JPEG that it begins with
+    formats = {*FORMATS, *UNSIGNED_FORMATS, "MPO"}  # MPO is opened as its first JPEG
     return tuple(
         sorted(ending for ending, kind in Image.EXTENSION.items() if kind in formats and ending not in _FLOATS)
     )
@@ -56,12 +55,12 @@ def is_image_name(name: str) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """True for files and folders that begin with a dot, and for folders that operating systems make for themselves."""
+    """True for files and folders that begin with a dot, and for folders of operating systems."""
     return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def is_clutter(name: str) -> bool:
-    """True for files that operating systems create beside the user's."""
+    """True for files that operating systems create."""
     return name.startswith("._") or name.lower() in _SYSTEM_FILES
 
 
@@ -72,6 +71,6 @@ def ending_of(name: str) -> str:
 
 
 def formats_of(name: str) -> tuple[str, ...]:
-    """Return the formats that a file may have: determined by content, whatever its ending."""
+    """Return the possible formats of a file: determined by content, independent of its ending."""
     lowered = name.lower()
     return FORMATS + tuple(kind for kind, endings in UNSIGNED_FORMATS.items() if lowered.endswith(endings))

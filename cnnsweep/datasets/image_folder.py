@@ -27,16 +27,16 @@ class ImageFolder(DatasetConfig, name="image_folder"):
     size: Annotated[
         int | list[int] | None,
         ListOf(_SIDE, "a whole number of pixels above 0, or [height, width]", (2, 2), or_single=True),
-    ] = Field(default=None, description="pixels that every image is brought to; without it the most common size")
+    ] = Field(default=None, description="size of all images after resizing, in pixels; without it the most common size")
     channels: Annotated[int | None, OneOfNumbers((1, 3))] = Field(
         default=None, description="1 for grey, 3 for colour; without it 1 if all images are grey, else 3"
     )
     test: Annotated[float, Number(least=0, below=1)] = Field(
         default=DEFAULT_TEST_SHARE,
-        description="share of the images kept for testing, where no folder says which; 0 for none",
+        description="share of the images kept for testing, if no folder determines it; 0 for none",
     )
     broken: Annotated[str, OneOf(("stop", "skip"))] = Field(
-        default="stop", description="what to do at an image that cannot be read"
+        default="stop", description="treatment of images that cannot be read"
     )
 
     @property

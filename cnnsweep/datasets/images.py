@@ -10,7 +10,7 @@ from torch import Tensor
 
 from cnnsweep.datasets.shared_memory import SharedMemory, give_back_freed_memory
 
-# Of the free memory of a device, what a resident copy of the images may take; the rest is for models and activations.
+# Share of a device's free memory for a resident copy of the images; the rest is for models and activations.
 RESIDENT_SHARE = 0.5
 
 
@@ -59,13 +59,13 @@ class MemoryImages:
         self._shared: SharedMemory | None = None
 
     def shared_memory(self) -> SharedMemory:
-        """Move the images to memory that other processes can map, unless they are there, and return that."""
+        """Move the images to memory that other processes can map, unless already done, and return it."""
         if self._shared is None:
             self._shared = SharedMemory.of_size(self.images.nbytes)
             shared = self._shared.tensor(tuple(self.images.shape))
             shared.copy_(self.images)
             self.images = shared
-            give_back_freed_memory()  # or the images would count twice in this process
+            give_back_freed_memory()  # otherwise the images would count twice in this process
         return self._shared
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class MemoryImages:
             yield to_device(batch, device), to_device(labels.index_select(0, positions).reshape(chunk.shape), device)
 
     def _at(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return images and labels on the device, or on the CPU if the device has no room for them."""
+        """Return images and labels on the device, or on the CPU if the device has too little memory."""
         if device.type == "cpu":
             return self.images, self.labels
         if device not in self._resident:
@@ -96,7 +96,7 @@ class MemoryImages:
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:
-    """Return the values on the device; a copy to a CUDA device does not wait for the work queued there."""
+    """Return the values on the device; a copy to a CUDA device does not wait for its queued work."""
     if values.device.type == device.type and device.index in (None, values.device.index):
         return values
     if device.type == "cuda" and not values.is_pinned():

@@ -24,15 +24,15 @@ def load_dataset(
     progress: Callable[[str, int, int], None] | None = None,
     memory_bytes: int | None = None,
 ) -> Dataset:
-    """Return the data set of the sweep file, downloaded or decoded if need be.
+    """Return the data set of the sweep file, downloaded or decoded if necessary.
 
     Args:
-        data_root: folder of the data sets; written to only by a download.
+        data_root: folder of the data sets; only downloads write to it.
         progress: called with the activity, the amount done and the total.
-        memory_bytes: limit of the images in memory; by default half of what is free.
+        memory_bytes: limit of the images in memory; by default half of the free memory.
 
     Raises:
-        DataError: the data are missing, damaged or not what they should be.
+        DataError: the data are missing, damaged or of unexpected content.
         UsageError: the user's own function does not exist.
     """
     loading = Loading(
@@ -48,7 +48,7 @@ def _configured(choice: DatasetChoice) -> DatasetConfig:
     try:
         dataset = DATASETS.get(choice.name)
     except KeyError:
-        message = f"dataset: unknown '{safe_text(choice.name)}'; `cnnsweep datasets` lists what is known"
+        message = f"dataset: unknown '{safe_text(choice.name)}'; `cnnsweep datasets` lists the known ones"
         raise DataError(message) from None
     try:
         return dataset.model_validate(choice.arguments)

@@ -14,12 +14,12 @@ from cnnsweep.errors import DataError
 from cnnsweep.seeding import generator
 from cnnsweep.types import Normalization
 
-_HISTOGRAM_BATCH = 4096  # images; bounds the memory for a histogram over a streamed set
+_HISTOGRAM_BATCH = 4096  # number of images; bounds the memory for a histogram over a streamed set
 
 
 @dataclass(frozen=True, slots=True)
 class PixelNormalize:
-    """Mean and deviation of pixels scaled to 0..1: one number a channel."""
+    """Mean and deviation of pixels scaled to 0..1: one number per channel."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -28,16 +28,16 @@ class PixelNormalize:
         """Return (pixel / 255 - mean) / std as float32.
 
         Args:
-            order: in memory, see `models/memory_format.py`.
+            order: memory order, see `models/memory_format.py`.
             images: (N, C, H, W) or, with G images side by side, (N, G, C, H, W) uint8, on the device of the model.
 
         Returns:
-            A new tensor (N, C, H, W) or (N, G·C, H, W). A pixel's value does not depend on its place in the batch, to
-            the last bit.
+            A new tensor (N, C, H, W) or (N, G·C, H, W). A pixel's value does not depend on its position in the batch,
+            to the last bit.
         """
-        # One rounding a pass and no fused multiply-add, whose use would depend on a pixel's place in the batch.
+        # One rounding per pass and no fused multiply-add, whose use would depend on a pixel's position in the batch.
         factor, offset = _factor_and_offset(self, images.device)
-        if len(self.mean) == 1:  # one factor for all; `to` also makes the strides of a single channel say the order
+        if len(self.mean) == 1:  # one factor for all; `to` also sets the strides of a single channel to the order
             ordered = images.flatten(1, -3).to(torch.float32, memory_format=order)
             return ordered.mul_(factor).add_(offset)
         # Reordered last: 3.5 times faster on a CPU than arithmetic with 3 values in the innermost dimension.
@@ -47,7 +47,7 @@ class PixelNormalize:
 
 @lru_cache(maxsize=32)
 def _factor_and_offset(scale: PixelNormalize, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return factor and offset of pixels, (C, 1, 1) each, moved to the device only once."""
+    """Return factor and offset of pixels, (C, 1, 1) each, copied to the device only once."""
     factor = [1 / (255 * std) for std in scale.std]
     offset = [-mean / std for mean, std in zip(scale.mean, scale.std, strict=True)]
     pair = torch.tensor([factor, offset], dtype=torch.float32, device=device)[:, :, None, None]
@@ -79,7 +79,7 @@ def _for_each_channel(name: str, values: tuple[float, ...], channels: int) -> tu
     if len(values) not in (1, channels):
         raise DataError(
             f"normalize: {name} has {len(values)} numbers, but the images have {channels} "
-            f"{'channel' if channels == 1 else 'channels'}; give one number, or one a channel"
+            f"{'channel' if channels == 1 else 'channels'}; give one number, or one per channel"
         )
     return values * channels if len(values) == 1 else values
 
@@ -99,7 +99,7 @@ def _mean_and_std(counts: list[int]) -> tuple[float, float]:
     total = sum(counts)
     first = sum(value * count for value, count in enumerate(counts))
     second = sum(value * value * count for value, count in enumerate(counts))
-    std = math.sqrt(total * second - first * first) / total / 255  # whole numbers: nothing cancels
+    std = math.sqrt(total * second - first * first) / total / 255  # whole numbers: no cancellation
     return first / total / 255, std or 1.0
 
 

@@ -1,7 +1,7 @@
 """Drawing of the data set `shapes`.
 
-Only additions, multiplications, divisions, square roots and comparisons touch the pixels, each rounded on its own:
-so the images are the same on every machine and with any number of threads.
+Pixels are computed only by additions, multiplications, divisions, square roots and comparisons, each rounded
+separately. So the images are the same on every machine and with any number of threads.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from torch import Tensor
 
 from cnnsweep.seeding import derive_seed, uniform_per_item
 
-Floats: TypeAlias = npt.NDArray[np.floating]  # float32 throughout; the stubs of numpy lose track of it
+Floats: TypeAlias = npt.NDArray[np.floating]  # float32 throughout; numpy's stubs lose the type
 
 _BLOCK = 128  # images drawn at once; part of the definition, since noise is drawn by the block
 _TOLD = 64 * _BLOCK  # images between two reports of progress; a few seconds
 _STROKES = 3
 _DRAWS = 12 + 5 * _STROKES
 
-# How hard it is: chosen so that LeNet, after three epochs with Adam, does well at lr 0.001 and badly at 0.1 and 0.0001.
-_TURN = 0.15  # the range of angles, in whole turns
-_RADIUS = (0.55, 0.8)  # in half images, as all lengths here
-_REACH = 0.8  # of the way to the edge
-_CONTRAST = (70.0, 150.0)  # grey levels between shape and ground
+# Difficulty: LeNet, after three epochs with Adam, is good at lr 0.001 and bad at 0.1 and 0.0001.
+_TURN = 0.15  # range of angles, in full turns
+_RADIUS = (0.55, 0.8)  # in half images, like all lengths here
+_REACH = 0.8  # share of the way to the edge
+_CONTRAST = (70.0, 150.0)  # grey levels between shape and background
 _STROKE_CONTRAST = 90.0
-_DARK = 0.2  # the share of shapes darker than their ground
-_NOISE = 0.15  # of the difference of two random bytes
+_DARK = 0.2  # share of shapes darker than their background
+_NOISE = 0.15  # factor of the difference of two random bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +51,16 @@ def draw_shapes(
 ) -> tuple[Tensor, Tensor]:
     """Draw one part of the data set.
 
-    Each image has one shape of its class, moved, turned, scaled, lighter or darker than a shaded ground, among short
-    strokes and under noise. It depends on its position, the part and the options but their counts, so a larger set
-    begins with the smaller one.
+    Each image has one shape of its class, moved, rotated and scaled, lighter or darker than a shaded background, among
+    short strokes and under noise. It depends on its position, the part and the options without the counts, so a larger
+    set begins with the smaller one.
 
     Args:
-        part: `train` or `test`; they are drawn apart.
+        part: `train` or `test`, which have separate random streams.
         progress: called with the activity, the amount done and the total.
 
     Returns:
-        (count, channels, size, size) uint8 and (count,) int64; the classes take turns.
+        (count, channels, size, size) uint8 and (count,) int64; the classes alternate.
     """
     images = np.empty((count, options.channels, options.size, options.size), np.uint8)
     for start in range(0, count, _BLOCK):
@@ -73,7 +73,7 @@ def draw_shapes(
 
 
 def _draw_block(options: ShapesOptions, part: str, start: int, count: int) -> npt.NDArray[np.uint8]:
-    """Draw B images from `start` on, where a block begins: (B, C, size, size)."""
+    """Draw B images from `start`, the beginning of a block: (B, C, size, size)."""
     items = torch.arange(start, start + count)
     draws: Floats = uniform_per_item(options.seed, f"shapes {part}", 0, items, _DRAWS).numpy()
     turn, scale, left, top, polarity, contrast, *shading = draws.T[:12, :, None, None]  # (B, 1, 1) each
@@ -107,7 +107,7 @@ def _noise(options: ShapesOptions, part: str, start: int) -> Floats:
     """Draw differences of two bytes for a whole block: (128, C, size, size) from -255 to 255."""
     shape = (2, _BLOCK, options.channels, options.size, options.size)
     bits = np.random.PCG64(derive_seed(options.seed, f"shapes {part} noise", start))
-    # The raw stream, which numpy keeps from version to version; 128 images make it a whole number of words.
+    # The raw stream is stable across numpy versions; 128 images make it a whole number of words.
     raw = bits.random_raw(int(np.prod(shape)) // 8).astype("<u8").view(np.uint8).reshape(shape).astype(np.float32)
     difference: Floats = raw[0] - raw[1]
     return difference

@@ -16,11 +16,11 @@ from torch import Tensor
 class SharedMemory:
     """Bytes shared with the processes that receive the file descriptor.
 
-    They have no name: nothing is left of them when the last process has ended, however it ended. A container's small
-    /dev/shm is no limit.
+    They have no name: nothing remains after the last process has ended in any way. A container's small /dev/shm is no
+    limit.
 
     Attributes:
-        descriptor: of this process.
+        descriptor: file descriptor in this process.
     """
 
     def __init__(self, descriptor: int, size: int) -> None:
@@ -38,7 +38,7 @@ class SharedMemory:
         """Return new memory.
 
         Raises:
-            OSError: there is none left.
+            OSError: no memory is left.
         """
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("cnnsweep")
@@ -50,10 +50,10 @@ class SharedMemory:
 
     @classmethod
     def holding(cls, content: bytes) -> SharedMemory:
-        """Return new memory that holds some bytes.
+        """Return new memory with a copy of some bytes.
 
         Raises:
-            OSError: there is none left.
+            OSError: no memory is left.
         """
         memory = cls.of_size(len(content))
         memory._map[: len(content)] = content
@@ -72,7 +72,7 @@ class SharedMemory:
 
 
 def give_back_freed_memory() -> None:
-    """Make glibc's malloc return freed pages to the kernel now; for training it is set to keep them."""
+    """Make glibc's malloc return freed pages to the kernel now; during training it keeps them."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):  # musl has no malloc_trim
             ctypes.CDLL(None).malloc_trim(0)

@@ -11,7 +11,7 @@ PARTS = TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _WORDS = {
     TRAIN: ("train", "training", "trn", "trainval", "trainvalid"),
     VALIDATION: ("val", "valid", "validation", "validate", "validating", "dev", "devel", "development"),
-    # An evaluation part is looked at last, whatever it is for elsewhere: nothing is ever chosen by it.
+    # An evaluation part counts as test: nothing is ever selected by it.
     TEST: ("test", "testing", "tst", "eval", "evaluation", "evaluate"),
 }
 _PART_OF_WORD = {word: part for part, words in _WORDS.items() for word in words}
@@ -25,10 +25,10 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def parts_by_name(names: Sequence[str]) -> dict[str, str]:
-    """Return the parts that neighbouring folders are named after, by the folder's name.
+    """Return the parts that neighbouring folders are named after, by folder name.
 
-    Case, separators and words such as `set`, `data` or `images` do not matter. Another word, or a number, may stand
-    beside the part's in all of them: `seg_train` and `seg_test` are parts, `seg_train` alone is not.
+    Case, separators and words such as `set`, `data` or `images` are ignored. All names may share another word, or a
+    number: `seg_train` and `seg_test` are parts, `seg_train` alone is not.
     """
     read = {name: found for name in names if (found := _read(name)) is not None}
     plain = {name: part for name, (part, rest) in read.items() if not rest}

@@ -1,4 +1,4 @@
-"""Holding out a part of a data set, stratified by class."""
+"""Split of a data set into training and validation, stratified by class."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def split_indices(labels: Tensor, validation: float | int, seed: int) -> tuple[T
         Two sorted int64 tensors that share no position and together hold all N.
 
     Raises:
-        DataError: nothing would be left for one of the parts.
+        DataError: one of the parts would be empty.
     """
     count = round(validation * len(labels)) if isinstance(validation, float) else validation
     if validation and not 0 < count < len(labels):
@@ -35,15 +35,15 @@ def split_indices(labels: Tensor, validation: float | int, seed: int) -> tuple[T
 
 
 def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return the training and validation positions of a fold; each image is held out in one of the folds.
+    """Return the training and validation positions of a fold; each image is held out in exactly one fold.
 
-    Each class's images are dealt to the folds in turn, in a random order, going on from class to class: so in no class,
-    and not in all, has a fold over one image more than another.
+    Images are dealt to the folds in turn, class after class, in a random order. So the folds differ by at most one
+    image, both in each class and in total.
 
     Args:
         labels: (N,) int64 classes.
         folds: number of folds, at least 2.
-        fold: which of them is held out, from 0.
+        fold: the fold that is held out, from 0.
         seed: the sweep's seed; equal labels, folds and seeds give equal parts.
 
     Returns:
@@ -64,7 +64,7 @@ def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tens
 
 
 def hold_out(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
-    """Split off `count` positions, as near to every class's share as whole images allow (largest remainder).
+    """Split off `count` positions, as close to every class's share as whole images allow (largest remainder).
 
     Returns:
         The rest and the held-out positions, sorted int64.
@@ -72,7 +72,7 @@ def hold_out(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tenso
     sizes = torch.bincount(labels)
     products = sizes * count
     quotas = products // len(labels)
-    # Stable, so that of equal remainders the lower class gets the image on every machine.
+    # Stable, so that the lower class gets the image for equal remainders on every machine.
     by_remainder = torch.argsort(products % len(labels), descending=True, stable=True)
     quotas[by_remainder[: count - int(quotas.sum())]] += 1
 

@@ -28,9 +28,9 @@ class StreamedImages:
     Args:
         paths: N image files.
         labels: (N,) int64, on the CPU.
-        form: what each image is brought to.
+        form: the target format of each image.
         workers: processes that decode; 0 decodes in this one.
-        files: what each file was when the data set was opened; one that has changed since is not read.
+        files: the state of each file when the data set was opened; a changed file is not read.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class StreamedImages:
         self._workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
 
     def with_workers(self, workers: int) -> StreamedImages:
-        """Return the same images, decoded by this number of processes."""
+        """Return the same images with this number of decoding processes."""
         other = copy.copy(self)
         other._workers = workers
         return other
@@ -64,16 +64,16 @@ class StreamedImages:
         """See `ImageSet.batches`.
 
         Raises:
-            DataError: a file that was good when the data set was opened cannot be read any more, or has changed.
+            DataError: a file can no longer be read, or has changed since the data set was opened.
         """
-        # The loader takes each chunk as one index and hands back what the data set makes of it, in the same order.
+        # The loader passes each chunk to the data set as one index, and returns the results in order.
         loader = DataLoader(
             self._chunks,
             sampler=(chunk.numpy() for chunk in chunks),
             batch_size=None,
             num_workers=self._workers,
             pin_memory=device.type == "cuda",
-            generator=torch.Generator(),  # or the loader would draw from the global one
+            generator=torch.Generator(),  # otherwise the loader would draw from the global one
         )
         for positions, images in loader:
             if isinstance(images, str):
@@ -95,11 +95,11 @@ class _DecodedChunks(Dataset[tuple[Tensor, Tensor | str]]):
             reason = None
             try:
                 images[place] = decode(Path(self._paths[position]), self._form)
-                # After it was read, so that no change is missed: the next start decodes all that has changed.
+                # Checked after reading, so that no change is missed: the next start decodes all changed files.
                 if self._files is not None and not self._files[position].is_still(os.stat(self._paths[position])):  # noqa: PTH116
-                    reason = "has changed while it was trained on; run again to see whether the data are still the same"
+                    reason = "has changed during training; run again to check that the data are still the same"
             except Exception as error:
-                # As a value: an exception would reach the parent wrapped in the worker's traceback.
+                # Returned as a value: an exception would reach the parent wrapped in the worker's traceback.
                 reason = f"cannot be read any more ({safe_text(one_line(error))}); put it back and run again"
             if reason is not None:
                 return torch.from_numpy(positions), f"{safe_text(self._paths[position])}: {reason}"

@@ -11,7 +11,7 @@ from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.formatting.escape import safe_text
 
 _MOST_CLASSES, _LONGEST_NAME = 5, 30
-_UNBALANCED = 1.5  # the most images of a class for one of another, beyond which it is worth a word
+_UNBALANCED = 1.5  # ratio of class sizes beyond which the imbalance is reported
 
 Splits = Sequence[tuple[Tensor, Tensor]]
 
@@ -20,7 +20,7 @@ def describe_data(dataset: Dataset, splits: Splits) -> list[str]:
     """Return lines on a data set and its parts.
 
     Args:
-        splits: positions to train on and held out, see `Dataset.split`; several are folds.
+        splits: training and validation positions, see `Dataset.split`; several are folds.
     """
     training, validation = splits[0]
     channels, height, width = dataset.train.image_shape
@@ -39,9 +39,9 @@ def describe_data(dataset: Dataset, splits: Splits) -> list[str]:
 
 
 def missing_images(dataset: Dataset, splits: Splits) -> list[str]:
-    """Return a warning for each part without images of some class, which then is not learned or measured.
+    """Return a warning for each part that lacks images of some class, which is then not learned or measured.
 
-    Of folds, for the one that lacks most classes.
+    With folds, the warning is for the fold that lacks most classes.
     """
     labels = dataset.train.labels
     parts = {
@@ -79,7 +79,7 @@ def _classes(names: Sequence[str]) -> str:
 
 
 def _balance(dataset: Dataset) -> str:
-    """Return the image counts of the rarest and the commonest class, if they differ much."""
+    """Return the image counts of the smallest and the largest class, if they differ much."""
     counts = torch.bincount(dataset.train.labels, minlength=len(dataset.classes))
     low, high = int(counts.argmin()), int(counts.argmax())
     least, most = int(counts[low]), int(counts[high])

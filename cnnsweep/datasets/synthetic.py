@@ -1,4 +1,4 @@
-"""Data sets that are drawn: no network and no files."""
+"""Drawn data sets, which need no network and no files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import Field
 from cnnsweep.datasets.base import DatasetConfig, DatasetInfo, Loading
 from cnnsweep.errors import DataError
 from cnnsweep.field_types import OneOfNumbers, Whole
-from cnnsweep.free_memory import gigabytes
+from cnnsweep.storage.free_memory import gigabytes
 
 if TYPE_CHECKING:
     from cnnsweep.datasets.dataset import Dataset
 
-_MOST_BYTES = 8 * 10**9  # for trying things out; ten million images of the usual size
+_MOST_BYTES = 8 * 10**9  # enough for experiments: ten million images of the usual size
 
 
 class Shapes(DatasetConfig, name="shapes"):

@@ -28,14 +28,15 @@ if TYPE_CHECKING:
 class TorchvisionDataset(DatasetConfig):
     """Base of torchvision's data sets.
 
-    Another one is a class with `files` if torchvision's own class has arrays as `data` and `targets` or `labels`, and
-    addresses of one of the known kinds (`resources`, `tgz_md5`, `split_list`), or if the files are there already.
+    A further one is a subclass with `files`. torchvision's own class must have arrays as `data` and `targets` or
+    `labels`. Its addresses must be of a known kind (`resources`, `tgz_md5`, `split_list`), unless the files are
+    present.
     """
 
     @property
     @abstractmethod
     def files(self) -> TorchvisionFiles:
-        """Properties and files, by the arguments."""
+        """Properties and files for the arguments."""
 
     @property
     def info(self) -> DatasetInfo:
@@ -102,7 +103,7 @@ class EMNIST(TorchvisionDataset, name="emnist"):
 
     @classmethod
     def is_present(cls, root: Path) -> bool:
-        """Return whether the files of any split are below the data root."""
+        """Return True if the files of any split are below the data root."""
         return any(not cls(split=split).missing_files(root) for split in EMNIST_SPLITS)
 
 

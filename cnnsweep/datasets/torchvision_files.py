@@ -20,11 +20,11 @@ Parts = tuple[MemoryImages, MemoryImages, tuple[str, ...]]
 
 
 def load_torchvision(name: str, facts: TorchvisionFiles, data_root: Path, progress: Progress) -> Parts:
-    """Return training part, test part and class names.
+    """Return the training part, the test part and the class names.
 
     Args:
         name: for messages.
-        data_root: written to only when a file is missing.
+        data_root: written to only if a file is missing.
 
     Raises:
         DataError: files are missing and cannot be downloaded, or are damaged; with instructions.
@@ -52,7 +52,7 @@ def _fetch_missing(name: str, facts: TorchvisionFiles, data_root: Path, progress
 
 def _parcels(facts: TorchvisionFiles) -> Iterator[DownloadFile]:
     """Yield the files that torchvision would download; addresses and checksums are its own."""
-    from torchvision import datasets  # half a second, which a data set that is there does not need
+    from torchvision import datasets  # takes half a second, which a present data set does not need
 
     reader = getattr(datasets, facts.reader)
     if hasattr(reader, "tgz_md5"):
@@ -78,16 +78,16 @@ def _read_idx(facts: TorchvisionFiles, data_root: Path, files: tuple[str, ...]) 
     image_file, label_file = (data_root / file for file in files)
     checksums = [expected_checksum(data_root / file, facts.contents.get(file)) for file in files]
     images = read_idx_images(image_file, height, width, checksums[0])
-    is_letters = files[0].startswith("EMNIST/raw/emnist-letters")  # the one set whose labels begin at 1
+    is_letters = files[0].startswith("EMNIST/raw/emnist-letters")  # the only set whose labels begin at 1
     first = 1 if is_letters else 0
     labels = read_idx_labels(label_file, len(images), range(first, first + facts.class_count), checksums[1])
     if facts.reader == "EMNIST":
-        images = images.transpose(2, 3).contiguous()  # its files hold every image mirrored on the diagonal
+        images = images.transpose(2, 3).contiguous()  # its files hold every image transposed
     return MemoryImages(images, labels)
 
 
 def _read_by_torchvision(name: str, facts: TorchvisionFiles, data_root: Path) -> Parts:
-    """Return the parts as torchvision's own class reads them; of CIFAR and SVHN that is without a copy."""
+    """Return the parts as torchvision's own class reads them, without a copy for CIFAR and SVHN."""
     try:
         parts = [_part(facts, data_root, name=part) for part in ("train", "test")]
     except ModuleNotFoundError as error:

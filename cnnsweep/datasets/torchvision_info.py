@@ -25,9 +25,9 @@ class TorchvisionFiles:
         image_shape: (C, H, W).
         classes: names by label; empty if they are read from the files.
         counts: training and test images.
-        train_files, test_files: paths below the data root. Of the MNIST family: images, then labels.
-        contents: of files with a known SHA-256; torchvision has an MD5 of others (CIFAR, SVHN), and the rest is noted
-            by the download.
+        train_files, test_files: paths below the data root. In the MNIST family: images, then labels.
+        contents: files with a known SHA-256. torchvision has the MD5 of others (CIFAR, SVHN); the download records the
+            rest.
     """
 
     reader: str
@@ -44,7 +44,7 @@ class TorchvisionFiles:
         return tuple(dict.fromkeys((*self.train_files, *self.test_files)))
 
     def missing_files(self, data_root: Path) -> list[str]:
-        """Return the files that are not below the data root."""
+        """Return the files that are missing below the data root."""
         return [name for name in self.files if not (data_root / name).is_file()]
 
 
@@ -73,7 +73,7 @@ def emnist_files(split: str) -> TorchvisionFiles:
         "digits": (240_000, 40_000),
         "mnist": (60_000, 10_000),
     }[split]
-    # Letters whose two cases look alike are one class in `bymerge` and `balanced`.
+    # Letters whose cases look alike are one class in `bymerge` and `balanced`.
     lower_case = "".join(c for c in string.ascii_lowercase if c not in "cijklmopsuvwxyz")
     names = {
         "byclass": string.digits + string.ascii_uppercase + string.ascii_lowercase,

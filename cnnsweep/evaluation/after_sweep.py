@@ -25,15 +25,31 @@ def evaluate_best_run(
     dataset: Dataset,
     task: DataModule,
     writing: Callable[[], AbstractContextManager[None]],
+    log: Callable[[str], None],
 ) -> None:
-    """Write the evaluation of the best run's best weights, unless they have one; the test images stay unseen.
+    """Write the evaluation of the best run's best weights, unless it exists; the test images stay unused.
+
+    The results of the sweep are safe by now. So an error is logged, and Ctrl-C ends the evaluation only.
 
     Args:
-        writing: gives a context in which what is written is written whole, see `SweepWriter.writing`.
-
-    Raises:
-        CnnSweepError: the weights cannot be read, or the folder cannot be written.
+        writing: returns a context for atomic writes, see `SweepWriter.writing`.
+        log: takes a warning.
     """
+    try:
+        _evaluate_best_run(paths, runs, dataset, task, writing)
+    except KeyboardInterrupt:
+        return
+    except Exception as error:  # the user's model may raise anything, and memory may run out
+        log(f"the best run was not measured by class ({type(error).__name__}: {error})")
+
+
+def _evaluate_best_run(
+    paths: SweepPaths,
+    runs: Sequence[Run],
+    dataset: Dataset,
+    task: DataModule,
+    writing: Callable[[], AbstractContextManager[None]],
+) -> None:
     best = load_results(paths.folder).sweep.best
     run = next((run for run in runs if run.name == best), None)
     if run is None:

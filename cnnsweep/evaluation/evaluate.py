@@ -28,7 +28,7 @@ from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.devices import choose_device
 
 SPLITS = ("test", "val", "train")
-_MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # class names in a message, and characters of each
+_MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # maximum class names in a message, and characters of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,9 @@ class EvaluationOptions:
 
     Attributes:
         split: test, val or train.
-        allow_code: import the code that the checkpoint names; code can do anything, so only on a person's word.
-        loading: is told of the data's loading, as (what, done, total).
+        allow_code: import the code that the checkpoint names; code can do anything, so this needs the user's
+            permission.
+        loading: called with the progress of loading: (activity, done, total).
     """
 
     data_root: Path
@@ -58,8 +59,8 @@ def find_checkpoint(path: Path) -> Path:
     """Return the `best.safetensors` for a file, a run folder, or a sweep folder (then of its best run).
 
     Raises:
-        CheckpointError: there is none; the message says what was found and what to give.
-        FolderError: its name is no text, so it cannot be opened.
+        CheckpointError: it is missing; the message has the value found and the values allowed.
+        FolderError: its name is not text, so it cannot be opened.
     """
     refuse_undecodable(path)
     if path.is_file():
@@ -91,24 +92,24 @@ def _best_of_sweep(folder: Path) -> Path:
 
 
 def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
-    """Measure a checkpoint on one part of the data set it was trained on.
+    """Measure a checkpoint on one part of its data set.
 
     Args:
         path: a `best.safetensors`, a run folder or a sweep folder.
 
     Raises:
-        CnnSweepError: checkpoint, data set or device are missing or do not fit.
+        CnnSweepError: checkpoint, data set or device is missing or does not fit.
     """
     (evaluation,) = _evaluate([find_checkpoint(path)], options)
     return evaluation
 
 
 def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | None = None) -> TrialEvaluation:
-    """Measure the trial that a sweep chose: the best checkpoints of all its seeds and folds.
+    """Measure the selected trial of a sweep: the best checkpoints of all its seeds and folds.
 
     Args:
         path: a sweep folder or its results.json.
-        refit_of: the sweep that chose the trial, where `path` has it trained on all training images.
+        refit_of: the sweep that selected the trial, if `path` is its refit on all training images.
 
     Raises:
         CnnSweepError: as for `evaluate_checkpoint`.
@@ -118,7 +119,7 @@ def evaluate_chosen(path: Path, options: EvaluationOptions, refit_of: Path | Non
     best = _chosen(results)
     runs = [run for run in best.runs if run.checkpoint is not None]
     evaluations = _evaluate([SweepPaths(results.folder).run(run.name).best_weights for run in runs], options)
-    notes = [] if results.sweep.status == "finished" else ["the sweep is not finished, so another trial may be chosen"]
+    notes = [] if results.sweep.status == "finished" else ["the sweep is unfinished, so another trial may be selected"]
     chosen = best if refit_of is None else _chosen(load_results(refit_of))
     is_refit = refit_of is not None
     return TrialEvaluation(chosen.trial_id, tuple(evaluations), fold_overlap(results), tuple(notes), is_refit=is_refit)
@@ -132,7 +133,7 @@ def _chosen(results: Results) -> Trial:
 
 
 def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list[Evaluation]:
-    """Measure checkpoints of one sweep; its data are loaded once."""
+    """Measure checkpoints of one sweep; the data are loaded once."""
     if options.split not in SPLITS:
         raise UsageError(f"--split: found '{options.split}', allowed are {', '.join(SPLITS)}")
     device = choose_device(options.device)
@@ -141,7 +142,7 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
     for weights_file in weights_files:
         checkpoint = load_known_best(weights_file)
         about = describe(weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code)
-        model = restore_model(weights_file, checkpoint.weights, about)  # before data are loaded, which can take a while
+        model = restore_model(weights_file, checkpoint.weights, about)  # before the slow loading of data
         if dataset is None:
             dataset = load_dataset(about.dataset, options.data_root, options.loading)
         _check_fit(weights_file, about, dataset)
@@ -176,7 +177,7 @@ def _loss(path: Path, about: Description) -> Loss:
     try:
         return make_evaluation_loss(about.loss_function)
     except UsageError as error:
-        raise CheckpointError(f"{path}: its loss cannot be made ({error})") from error
+        raise CheckpointError(f"{path}: its loss cannot be built ({error})") from error
 
 
 def _check_fit(path: Path, about: Description, dataset: Dataset) -> None:
@@ -204,7 +205,7 @@ def _times(shape: Any) -> str:
 def _part(dataset: Dataset, how: Split, split: str) -> tuple[ImageSet, Tensor]:
     if split == "test":
         if dataset.test is None:
-            raise DataError(f"{dataset.name}: has no test images; use --split val or --split train")
+            raise DataError(f"{dataset.name}: no test images; use --split val or --split train")
         return dataset.test, torch.arange(len(dataset.test))
     folds = how.folds if how.fold is not None else None
     ((training, validation),) = dataset.split(how.validation, folds, how.seed, how.fold)
@@ -220,7 +221,7 @@ def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:
     if about.fingerprint is not None and about.fingerprint == dataset.fingerprint_before:
         notes.append("when this checkpoint was trained, the data set's own validation part was not held out yet")
     elif about.fingerprint != dataset.fingerprint:
-        notes.append("the data set differs from the one that this checkpoint was trained on")
+        notes.append("the data set differs from the one of this checkpoint's training")
     if split == "val":
         notes.append("these images were used for selection, so the metrics are optimistic; use --split test")
     if split == "train":

@@ -9,14 +9,13 @@ from cnnsweep.trackers.event_files import replace_evaluation_events
 
 
 def record_evaluation(paths: RunPaths, content: str, summary: Summary, split: str, epoch: int) -> None:
-    """Replace a run's `evaluation.json`, and the events of that split; for who holds the sweep's lock.
+    """Replace a run's `evaluation.json`, and the events of that split. The caller holds the sweep's lock.
 
-    The events come first: where `evaluation.json` is, they are. A run without events, because they were not wanted or
-    cannot be written, gets none.
+    The events come first, so that they exist if `evaluation.json` does. A run without event files gets none.
 
     Args:
         content: of `evaluation.json`.
-        epoch: whose weights were measured.
+        epoch: the epoch of the measured weights.
 
     Raises:
         FolderError: they cannot be written.

@@ -1,8 +1,8 @@
 """Export of a checkpoint as ONNX, torch.export or safetensors; the outputs are compared before the file is kept.
 
-The exported model takes uint8 images (N, C, H, W) as they are stored, 0 to 255, and normalises them itself, unless
-that is not wanted: then it takes float32 images that are normalised already. It returns logits (N, classes). What the
-file says of itself are texts under the keys of `describe_export`, in whichever way the format has.
+The exported model takes uint8 images (N, C, H, W) as stored, 0 to 255, and normalises them; without that option it
+takes normalised float32 images. It returns logits (N, classes). The file's metadata are texts under the keys of
+`describe_export`, in the way of each format.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from cnnsweep.storage.verified_weights import load_known_best
 ENDINGS = {"onnx": ".onnx", "torch-export": ".pt2", "safetensors": ".safetensors"}
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 _INPUT, _OUTPUT = "images", "logits"
-_RELATIVE, _ABSOLUTE = 1e-3, 1e-6  # of the largest logit, and beside it; other kernels sum in another order
-_BATCHES = (1, 3)  # checked beside all images at once: the number of images must not be fixed
-_MOST_ONNX_BYTES = 2**31 - 1  # of one file, which is a protocol buffer
+_RELATIVE, _ABSOLUTE = 1e-3, 1e-6  # relative to the largest logit, and absolute; other kernels sum in another order
+_BATCHES = (1, 3)  # batch size checked in addition to all images at once: the batch size must not be fixed
+_MOST_ONNX_BYTES = 2**31 - 1  # limit of one file, which is a protocol buffer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,11 @@ class ExportOptions:
 
     Attributes:
         format: onnx, torch-export or safetensors.
-        normalize: the exported model takes pixels, and normalises them itself; weights alone cannot.
-        allow_code: import the code that the checkpoint names; code can do anything, so only on a person's word.
-        force: replace the output file if it is there.
-        loading: is told of the data's loading, as (what, done, total).
+        normalize: the exported model takes pixels and normalises them; not for weights alone.
+        allow_code: import the code that the checkpoint names; code can do anything, so this needs the user's
+            permission.
+        force: replace an existing output file.
+        loading: called with the progress of loading: (activity, done, total).
     """
 
     format: str
@@ -71,8 +72,8 @@ class Export:
     """The written file.
 
     Attributes:
-        images: how many images it was compared with the model on; `source` says which in words.
-        difference: the largest between its logits and the model's.
+        images: number of images of the comparison with the model; `source` describes them.
+        difference: the largest difference between its logits and the model's.
     """
 
     file: Path
@@ -101,13 +102,13 @@ class PixelModel(nn.Module):
 
 
 def export_checkpoint(path: Path, options: ExportOptions) -> Export:
-    """Write a checkpoint's model in another format, once its outputs were compared with the model's.
+    """Write a checkpoint's model in another format, after comparing the outputs.
 
     Args:
-        path: a `best.safetensors`, a run folder, or a sweep folder, of which the best run is taken.
+        path: a `best.safetensors`, a run folder, or a sweep folder (its best run).
 
     Raises:
-        CnnSweepError: checkpoint, packages or output file are not fit for it, or the exported model differs.
+        CnnSweepError: checkpoint, packages or output file are unsuitable, or the exported model differs.
     """
     _refuse(options)
     weights_file = find_checkpoint(path)
@@ -126,7 +127,7 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
             difference = _largest_difference(model, about.pixels, images, inputs, exported)
     except CnnSweepError:
         raise
-    except Exception as error:  # exporters raise whatever the person's forward does under a tracer
+    except Exception as error:  # exporters raise any error of a user's forward under a tracer
         reason = " ".join(str(error).split())[:300]
         hint = "" if options.format == "safetensors" else "; --format safetensors needs no tracing"
         raise CheckpointError(
@@ -137,13 +138,13 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
 
 
 def describe_export(about: Description, *, takes_pixels: bool) -> dict[str, str]:
-    """Return what an exported file says of itself, as texts: what goes in, what comes out, and where it is from."""
+    """Return an exported file's metadata as texts: input, output and origin."""
     channels, height, width = about.image_shape
     mean, std = json.dumps(list(about.pixels.mean)), json.dumps(list(about.pixels.std))
     pixels = "uint8, 0 to 255, as stored; normalised inside"
     normalised = "float32, (pixel / 255 - mean) / std for each channel"
     return {
-        "format": "pt",  # what other readers of safetensors look for
+        "format": "pt",  # expected by other readers of safetensors
         "cnnsweep_run": about.run,
         "cnnsweep_epoch": str(about.epoch),
         "cnnsweep_model": json.dumps({"name": about.model.name, "arguments": dict(about.model.arguments)}),
@@ -162,15 +163,15 @@ def _refuse(options: ExportOptions) -> None:
     if options.output.is_dir():
         raise UsageError(f"--output: {options.output} is a folder; name a file")
     if options.output.exists() and not options.force:
-        raise UsageError(f"{options.output}: is there already; choose another --output, or add --force to replace it")
+        raise UsageError(f"{options.output}: already exists; choose another --output, or add --force to replace it")
     if options.format == "safetensors" and not options.normalize:
-        raise UsageError("--no-normalize: weights alone never normalise; the file says mean and std")
+        raise UsageError("--no-normalize: weights alone never normalise; the file has mean and std")
     missing = [name for name in _ONNX_PACKAGES if options.format == "onnx" and not importlib.util.find_spec(name)]
     if missing:
         raise UsageError(f"--format onnx needs {', '.join(missing)}; install it with: pip install 'cnnsweep[export]'")
 
 
-_Exported = tuple[bytes, Callable[[Tensor], Tensor]]  # the file, and the model that was read back from it
+_Exported = tuple[bytes, Callable[[Tensor], Tensor]]  # the file, and the model read back from it
 
 
 def _to_onnx(model: nn.Module, inputs: Tensor, metadata: dict[str, str], _about: Description) -> _Exported:
@@ -189,7 +190,7 @@ def _to_onnx(model: nn.Module, inputs: Tensor, metadata: dict[str, str], _about:
     assert program is not None
     proto = program.model_proto
     if proto.ByteSize() > _MOST_ONNX_BYTES:
-        raise ValueError("it is larger than 2 GB, which one ONNX file cannot hold")
+        raise ValueError("it is larger than 2 GB, the limit of one ONNX file")
     onnx.helper.set_model_props(proto, metadata)
     content = proto.SerializeToString()
     onnx.checker.check_model(content)
@@ -211,12 +212,12 @@ def _to_torch_export(model: nn.Module, inputs: Tensor, metadata: dict[str, str],
 
 
 def _example(inputs: Tensor) -> Tensor:
-    return inputs[:1].repeat(2, 1, 1, 1)  # of a single image, exporters would take the number for fixed
+    return inputs[:1].repeat(2, 1, 1, 1)  # for a single image, exporters would fix the batch size
 
 
 def _to_safetensors(model: nn.Module, _inputs: Tensor, metadata: dict[str, str], about: Description) -> _Exported:
     own = model.model if isinstance(model, LogitsModel) else model
-    content = save_safetensors(on_cpu(own.state_dict()), metadata)  # copies: weights may be shared, files may not
+    content = save_safetensors(on_cpu(own.state_dict()), metadata)  # copies: a file cannot hold shared weights
     again = build_model(about.model, about.image_shape, len(about.classes), seed=0).eval()
     again.load_state_dict(load_safetensors(content))
     return content, LogitsModel(again, len(about.classes))
@@ -233,10 +234,10 @@ _FORMATS: dict[str, Callable[[nn.Module, Tensor, dict[str, str], Description], _
 def _largest_difference(
     model: nn.Module, pixels: PixelNormalize, images: Tensor, inputs: Tensor, exported: Callable[[Tensor], Tensor]
 ) -> float:
-    """Return by how much an exported model's logits are off at most.
+    """Return the maximum error of an exported model's logits.
 
     Raises:
-        CheckpointError: by more than rounding.
+        CheckpointError: it exceeds rounding.
     """
     largest = 0.0
     for count in (*_BATCHES, len(images)):
@@ -254,7 +255,7 @@ def _largest_difference(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to themselves what exporters print and warn of their own insides."""
+    """Suppress the exporters' output and warnings about their internals."""
     nothing: Any = io.StringIO()
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Measurements of a model on images: its loss, confusion matrix and surest mistakes."""
+"""Measurements of a model on images: loss, confusion matrix and most confident mistakes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from cnnsweep.training.data_module import evaluation_batch_size
 from cnnsweep.training.metric_sums import MetricSums, Predictions
 from cnnsweep.types import Choice
 
-MOST_WRONG = 24  # images that are kept
-_LARGEST_SHOWN = 256  # pixels a side; larger images are kept smaller
+MOST_WRONG = 24  # maximum number of kept images
+_LARGEST_SHOWN = 256  # maximum side in pixels; larger images are reduced
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class Measurement:
     """Predictions of a model on images, compared with their labels.
 
     Attributes:
-        loss: mean loss, by that of the run.
-        metrics: further metrics by name, those that have a finite value.
+        loss: mean of the run's own loss.
+        metrics: further metrics by name, with finite values.
         confusion: counts, one row a true class, one column a predicted class.
-        wrong: up to 24 images that it takes for another class, the surest mistakes first.
+        wrong: up to 24 misclassified images, the most confident mistakes first.
     """
 
     loss: float
@@ -57,13 +57,13 @@ def measure(
     """Measure a model in eval mode on the images at some positions of a set.
 
     Args:
-        loss: as held-out images are measured by.
-        order: of the model, in memory.
-        metrics: those to measure beside loss and accuracy.
+        loss: the loss for held-out images.
+        order: memory order of the model.
+        metrics: metrics to measure in addition to loss and accuracy.
 
     Raises:
         UsageError: the code of a metric cannot be imported.
-        MetricError: it raised.
+        MetricError: a metric raised.
     """
     with kept_generators(device):
         seed_step(device, 0)  # some models draw in evaluation too
@@ -103,7 +103,7 @@ def _measure(
 
 
 class _SurestMistakes:
-    """The mistakes of highest probability so far; they stay on the device, so that nothing waits for it."""
+    """The most confident mistakes so far; they stay on the device, so that nothing waits for it."""
 
     def __init__(self) -> None:
         self._found: tuple[Tensor, ...] = ()  # probability (-1: none), position, label, predicted class
@@ -113,7 +113,7 @@ class _SurestMistakes:
         probability = torch.where(predicted == labels, -1.0, probability.nan_to_num(0.0))
         batch = (probability, positions.to(labels.device), labels, predicted)
         both = tuple(map(torch.cat, zip(self._found, batch, strict=True))) if self._found else batch
-        first = both[0].sort(descending=True, stable=True).indices[:MOST_WRONG]  # equals stay in order everywhere
+        first = both[0].sort(descending=True, stable=True).indices[:MOST_WRONG]  # equal on all devices
         self._found = tuple(values[first] for values in both)
 
     def wrong_images(self, images: ImageSet, classes: Sequence[str]) -> list[WrongImage]:
@@ -137,7 +137,7 @@ class _SurestMistakes:
 
 
 def _as_png(pixels: Tensor) -> bytes:
-    """Return (C, H, W) uint8 as a PNG file; of other than one or three channels the first that can be shown."""
+    """Return (C, H, W) uint8 as a PNG file; for other channel counts than 1 and 3, the first displayable channels."""
     shown = pixels[:3] if len(pixels) >= 3 else pixels[:1]
     picture = Image.fromarray(shown[0].numpy() if len(shown) == 1 else shown.permute(1, 2, 0).contiguous().numpy())
     picture.thumbnail((_LARGEST_SHOWN, _LARGEST_SHOWN))

@@ -1,4 +1,4 @@
-"""Prediction of a user's images: each is converted to the format of the model's training images."""
+"""Prediction of a user's images, each converted to the format of the model's training images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.data_module import evaluation_batch_size
 from cnnsweep.training.devices import choose_device
 
-_FAR_FROM_GREY = 0.15  # a data set's mean from the middle, to be called dark or bright
+_FAR_FROM_GREY = 0.15  # minimum distance of a dark or bright data set's mean from the middle
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,8 @@ class PredictionOptions:
 
     Attributes:
         invert: turn dark into bright first.
-        allow_code: import the code that the checkpoint names; code can do anything, so only on a person's word.
+        allow_code: import the code that the checkpoint names; code can do anything, so this needs the user's
+            permission.
     """
 
     device: str = "auto"
@@ -45,19 +46,19 @@ class PredictionOptions:
 
 
 class Predictor:
-    """A checkpoint's model, in eval mode on a device, and what its images have to be like."""
+    """A checkpoint's model, in eval mode on a device, with the format of its images."""
 
     def __init__(self, path: Path, options: PredictionOptions) -> None:
         """Restore the model.
 
         Args:
-            path: a `best.safetensors`, a run folder, or a sweep folder, of which the best run is taken.
+            path: a `best.safetensors`, a run folder, or a sweep folder (its best run).
 
         Raises:
-            CnnSweepError: checkpoint or device are missing or do not fit.
+            CnnSweepError: checkpoint or device is missing or does not fit.
         """
         weights_file = find_checkpoint(path)
-        # The data set is not opened, so a checkpoint may name a folder of images wherever it lies.
+        # The data set is not opened, so a checkpoint may name any folder of images.
         anywhere = Path(Path.cwd().anchor)
         checkpoint = load_known_best(weights_file)
         self.about: Description = describe(
@@ -75,7 +76,7 @@ class Predictor:
         """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
 
         Raises:
-            DataError: they are of another type or shape than those that the model was trained on.
+            DataError: type or shape differs from the model's training images.
         """
         if images.dtype != torch.uint8 or tuple(images.shape[1:]) != self.about.image_shape:
             shape = ", ".join(map(str, self.about.image_shape))
@@ -87,10 +88,10 @@ class Predictor:
         return predict(model, images, self.about.pixels, self._device, self._order)
 
     def predict_files(self, files: Sequence[Path]) -> Iterator[Picture]:
-        """Yield what each picture shows, in order; one that cannot be read has an error in place of probabilities.
+        """Yield the prediction for each picture, in order; an unreadable one has an error in place of probabilities.
 
         Raises:
-            CheckpointError: the model's images are neither grey nor in colour.
+            CheckpointError: the model's images have neither one channel nor three.
         """
         channels, height, width = self.about.image_shape
         if channels not in (1, 3):
@@ -121,7 +122,7 @@ def predict(
     """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
 
     Args:
-        model: one that gives logits.
+        model: a model that returns logits.
         order: of the model, in memory.
     """
     shape = (images.shape[1], images.shape[2], images.shape[3])
@@ -135,9 +136,9 @@ def predict(
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """Return files as they are given, and in place of a folder all images in it and its folders, by name.
+    """Return files as given, and in place of a folder all images at any depth, by name.
 
-    Hidden files and folders are passed over, as in a folder to train on, unless they are given.
+    Hidden files and folders are skipped, as in a training folder, unless they are given.
 
     Raises:
         DataError: a folder holds no images.
@@ -145,7 +146,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         if not path.is_dir():
-            found.append(path)  # one that is not there is named with those that cannot be read
+            found.append(path)  # a missing file is reported with the unreadable ones
             continue
         inside = []
         for folder, folders, names in os.walk(path):
@@ -158,10 +159,10 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def warning_of_brightness(image: Tensor, pixels: PixelNormalize) -> str | None:
-    """Return in words that an image (C, H, W) is as bright as the training images are dark, or the reverse.
+    """Return a warning if an image (C, H, W) is bright and the training images are dark, or the reverse.
 
-    So are dark digits on white paper to a model of MNIST. Only where the training images are dark or bright as a
-    whole, and the image's mean is beyond a deviation of theirs, which few of them are.
+    An example are dark digits on white paper for a model of MNIST. The training images must be dark or bright as a
+    whole, and the image's mean beyond one deviation of theirs on the other side.
     """
     usual, spread = (sum(values) / len(values) for values in (pixels.mean, pixels.std))
     brightness = image.float().mean().item() / 255
@@ -172,5 +173,5 @@ def warning_of_brightness(image: Tensor, pixels: PixelNormalize) -> str | None:
     bright, dark = ("bright", "dark") if brightness > usual else ("dark", "bright")
     return (
         f"is {bright} (mean {brightness:.2f}) where the training images are {dark} (mean {usual:.2f}): "
-        "if it is the other way round, add --invert"
+        "if it is inverted, add --invert"
     )

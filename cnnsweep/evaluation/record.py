@@ -18,11 +18,11 @@ from cnnsweep.storage.test_log import record_tests
 def note_tests(
     sweep: Path, evaluations: Sequence[Evaluation], trial_id: str | None = None, *, refit: bool = False
 ) -> str | None:
-    """Write down in a sweep that its test set was looked at; return what kept that from being done, in words.
+    """Record the use of the test set in a sweep's folder; return the error message if that fails.
 
     Args:
-        sweep: the folder of a sweep, its results.json, or any other folder, about which nothing is written.
-        configuration: the trial, where it is not that of the run of this name.
+        sweep: the folder of a sweep or its results.json; nothing is written for any other folder.
+        trial_id: the trial, if it differs from that of the run of this name.
     """
     folder = sweep if sweep.is_dir() else sweep.parent
     paths = SweepPaths(folder)
@@ -43,7 +43,7 @@ def note_tests(
                 "refit": refit,
             }
             for one in tested
-            # Of weights that lie elsewhere only they themselves say whose they are.
+            # Weights elsewhere name their run only in their own header.
             if trial_id is not None or (one.run in names and _lies_in(paths.run(one.run), one))
         ]
         if tests:
@@ -54,9 +54,9 @@ def note_tests(
 
 
 def note_evaluations(evaluations: Sequence[Evaluation]) -> str | None:
-    """Write an evaluation into the folder of each run that was measured; return what kept that from being done.
+    """Write an evaluation into the folder of each measured run; return the error message if that fails.
 
-    Of a checkpoint that lies in no sweep's folder nothing is written.
+    Nothing is written for a checkpoint outside a sweep's folder.
     """
     by_sweep: dict[Path, list[Evaluation]] = {}
     for one in evaluations:
@@ -84,10 +84,10 @@ def _lies_in(paths: RunPaths, evaluation: Evaluation) -> bool:
 
 
 def write_evaluation(paths: RunPaths, evaluation: Evaluation) -> None:
-    """Write what was measured of a run into its folder, for reports and TensorBoard; for who holds the sweep's lock.
+    """Write a run's evaluation into its folder, for reports and TensorBoard. The caller holds the sweep's lock.
 
     Raises:
-        FolderError: it cannot be written.
+        FolderError: the folder cannot be written.
     """
     summary = evaluation_summary(evaluation)
     record_evaluation(paths, evaluation_file(evaluation), summary, evaluation.split, evaluation.epoch)

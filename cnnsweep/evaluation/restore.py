@@ -14,8 +14,8 @@ from cnnsweep.models.base import MODELS
 from cnnsweep.models.build import build_model
 from cnnsweep.models.meta_model import build_meta_model
 
-_FEWEST_PARTS, _PARTS_A_TENSOR = 1000, 20  # modules, parameters and buffers; torchvision's have up to 4 a tensor
-# What the tensors of a model may be stored as: one that was trained in double precision is used in single.
+_FEWEST_PARTS, _PARTS_A_TENSOR = 1000, 20  # modules, parameters, buffers; up to 4 per tensor in torchvision
+# Allowed types of stored tensors: a model trained in double precision is used in single.
 _STORED_AS = {
     torch.float32: (torch.float32, torch.float64, torch.float16, torch.bfloat16),
     torch.int64: (torch.int64,),
@@ -27,13 +27,13 @@ def restore_model(path: Path, weights: Mapping[str, Tensor], about: Description)
 
     Args:
         path: the file, for messages.
-        about: what it says of itself; see `descriptions.describe`.
+        about: its model card, see `model_card.describe`.
 
     Raises:
         CheckpointError: the weights do not fit the description.
     """
     try:
-        if MODELS.is_built_in(about.model.name):  # other code is trusted, and need not run without memory
+        if MODELS.is_built_in(about.model.name):  # other code is trusted, and may not support the meta device
             most_parts = max(_FEWEST_PARTS, _PARTS_A_TENSOR * len(weights))
             meta_model = build_meta_model(about.model, about.image_shape, len(about.classes), most_parts)
             _check_fit(path, about.model.name, weights, meta_model)
@@ -50,13 +50,13 @@ def restore_model(path: Path, weights: Mapping[str, Tensor], about: Description)
 
 
 def _check_fit(path: Path, name: str, stored: Mapping[str, Tensor], meta_model: Mapping[str, Tensor]) -> None:
-    """Compare a file's tensors with those that its model would have, before there is such a model."""
+    """Compare a file's tensors with those of its model, before the model is built."""
     for tensor_name, tensor in meta_model.items():
         if tensor_name not in stored:
             raise _misfit(path, name, f"{tensor_name} is missing")
         found = stored[tensor_name]
         if found.dtype not in _STORED_AS.get(tensor.dtype, ()) or found.shape != tensor.shape:
-            raise _misfit(path, name, f"{tensor_name} is {_form(found)}, needed is {_form(tensor)}")
+            raise _misfit(path, name, f"{tensor_name} is {_form(found)}, but must be {_form(tensor)}")
     if unknown := [tensor_name for tensor_name in stored if tensor_name not in meta_model]:
         raise _misfit(path, name, f"it has no {unknown[0][:100]}")
 
@@ -66,4 +66,4 @@ def _form(tensor: Tensor) -> str:
 
 
 def _misfit(path: Path, name: str, reason: str) -> CheckpointError:
-    return CheckpointError(f"{path}: its weights do not fit the model {name} any more ({reason})")
+    return CheckpointError(f"{path}: its weights no longer fit the model {name} ({reason})")

@@ -1,4 +1,4 @@
-"""Images to try a checkpoint's model on: of the data set that it was trained on, where that is here."""
+"""Sample images for a checkpoint's model, from its data set if that is present."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COUNT = 64
 def sample_images(
     about: Description, data_root: Path, loading: Callable[[str, int, int], None] | None = None
 ) -> tuple[Tensor, str]:
-    """Return images (N, C, H, W) uint8, and in words what they are; random ones where the data set is not here.
+    """Return images (N, C, H, W) uint8 and their description; random images if the data set is missing.
 
     Nothing is downloaded.
     """

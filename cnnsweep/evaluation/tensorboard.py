@@ -1,4 +1,4 @@
-"""An evaluation as TensorBoard shows it: accuracy by class, the confusion matrix and the surest mistakes as images."""
+"""An evaluation for TensorBoard: accuracy by class, and the confusion matrix and most confident mistakes as images."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.report.evaluation import Evaluation
 
-_MOST_CLASSES = 100  # a scalar each, and cells of a matrix that can still be told apart
+_MOST_CLASSES = 100  # maximum classes: one scalar each, and distinguishable cells of a matrix
 _TEXT, _MARGIN, _LINE = 12, 8, 16  # pixels
 _LABEL_WIDTH, _LABEL_LENGTH = 130, 18  # pixels, characters
 _TILE, _TILES_A_ROW = 112, 6
-_COLOR = (0x1F, 0x4E, 0x9E)  # of a cell that holds all images of its class
+_COLOR = (0x1F, 0x4E, 0x9E)  # darkness of a cell with all images of its class
 
 
 def evaluation_summary(evaluation: Evaluation) -> Summary:
-    """Return the scalars and images of an evaluation, in one group of tags a split."""
+    """Return the scalars and images of an evaluation, in one group of tags per split."""
     group = f"evaluation_{evaluation.split}"
     scalars = {"accuracy": evaluation.accuracy, "loss": evaluation.loss, **evaluation.metrics}
     if len(evaluation.classes) <= _MOST_CLASSES:
@@ -36,7 +36,7 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
 
 
 def draw_confusion(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -> Image.Image:
-    """Return a picture of the matrix: the darker a cell, the larger the share of its row's images."""
+    """Return a picture of the matrix: a darker cell has a larger share of its row's images."""
     count = len(classes)
     cell = max(8, min(44, 640 // count))
     top, left = 2 * _LINE + _MARGIN, _LABEL_WIDTH + _MARGIN
@@ -62,7 +62,7 @@ def draw_confusion(classes: Sequence[str], confusion: Sequence[Sequence[int]]) -
 
 
 def draw_mistakes(wrong: Sequence[WrongImage]) -> Image.Image:
-    """Return a picture of the images, each with its class, and what it was taken for below."""
+    """Return a picture of the images, each with its class, and its predicted class below."""
     height = _TILE + 3 * _LINE
     rows = -(-len(wrong) // _TILES_A_ROW)
     picture = Image.new("RGB", (min(len(wrong), _TILES_A_ROW) * _TILE, rows * height), "white")

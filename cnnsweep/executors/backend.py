@@ -12,7 +12,7 @@ from cnnsweep.planning.scheduling import Slot
 
 @dataclass(frozen=True, slots=True)
 class WorkerDied:
-    """Sent by the worker pool in place of a message: the worker is gone, for this reason."""
+    """Replaces a message if a worker has died, with the reason."""
 
     cause: str
 
@@ -25,7 +25,7 @@ class Worker(Protocol):
 
     @property
     def name(self) -> str:
-        """Name and place in words, before the worker has sent its own."""
+        """Name and location, until the worker has sent its own."""
         ...
 
 
@@ -34,11 +34,11 @@ class Workers(Protocol):
 
     @property
     def slots(self) -> int:
-        """The number of workers that there is room for, as far as is known now."""
+        """The number of workers that currently have room, as far as known."""
         ...
 
     def start(self) -> Worker | None:
-        """Start a worker, without waiting for it; None while there is no room for a further one.
+        """Start a worker without waiting for it; None while there is no room for another one.
 
         Raises:
             ExecutionError: none can be started.
@@ -51,7 +51,7 @@ class Workers(Protocol):
         """Wait for messages, at most `seconds`; return those of each worker in order."""
 
     def stop(self, worker: Worker) -> None:
-        """End a worker at once; it sends nothing more, and its slot is free."""
+        """Stop a worker at once; it sends nothing more, and its slot is free."""
 
     def close(self) -> None:
-        """End all workers at once, and release the memory that they shared."""
+        """Stop all workers at once, and release their shared memory."""

@@ -1,10 +1,9 @@
-"""The contract of executors, and their registry: groups go in, reports stream out, decisions go back.
+"""The contract of executors, and their registry: groups in, reports out, decisions back.
 
-Only the parent process writes: an executor calls the watcher there, from one thread. It is idle between two calls of
-`execute`, so that workers need not start again for every round of a search, and it is closed when the sweep ends.
+Only the parent process writes: an executor calls the callback there, from one thread. Its workers stay idle between two
+calls of `execute`, so that they need no restart for every stage, and it is closed when the sweep ends.
 
-An executor is a config class, with the options that it takes, whose `make` returns an object with `call`, `execute` and
-`close`:
+An executor is a config class with its options, whose `make` returns an object with `call`, `execute` and `close`:
 
     class Slurm(ExecutorConfig, name="slurm"):
         partition: str = "gpu"
@@ -52,17 +51,17 @@ TASK = Placeholder.TASK
 class ExecutorCallback(TrainerCallback, Protocol):
     """The callbacks of an executor; called in the parent process only.
 
-    Groups that train side by side take turns to call, each about its own runs.
+    Groups that train in parallel call in turn, each about its own runs.
     """
 
     def on_group_start(self, group: RunGroup) -> Mapping[str, LastCheckpoint] | None:
-        """Return the checkpoints that the group's runs resume from, by run id; None if no further group is to start."""
+        """Return the checkpoints from which the group's runs resume, by run id; None if no further group may start."""
 
     def on_group_split(self, parts: Sequence[RunGroup], cause: str) -> None:
-        """Handle a group that could not train fused; its runs start again in these groups, from their checkpoints."""
+        """Handle a group that could not train fused; its runs restart in these groups, from their checkpoints."""
 
     def on_group_lost(self, group: RunGroup, cause: str) -> None:
-        """Handle the loss of a worker; its group starts again from the last checkpoints."""
+        """Handle the loss of a worker; its group restarts from the last checkpoints."""
 
     def on_log(self, text: str) -> None:
         """Handle a line that a worker printed, or a line about a worker."""
@@ -72,7 +71,7 @@ class Executor(Protocol):
     """Trains groups, in this process or elsewhere.
 
     Attributes:
-        places: the number of groups that train at once, as far as is known.
+        slots: the number of groups that train at once, as far as known.
     """
 
     @property
@@ -82,26 +81,26 @@ class Executor(Protocol):
         """Call a function where groups train, to measure their cost there.
 
         Args:
-            function: of a module.
+            function: a module-level function.
             arguments: TASK stands for the worker's own `DataModule`.
 
         Raises:
             ExecutionError: no worker is left.
-            RuntimeError: each worker that calls it dies, or the function raises an error of another library.
-            Exception: the function raises an error of ours, or memory runs out.
+            RuntimeError: each worker that calls it dies, or the function raises an error from another library.
+            Exception: the function raises one of our errors, or memory runs out.
         """
         ...
 
     def execute(self, loads: Sequence[Job], callback: ExecutorCallback) -> None:
-        """Train all groups to their ends, or until the watcher starts no further group.
+        """Train all groups to their ends, or until the callback starts no further group.
 
         A group that cannot train fused is split, and a group of a dead worker trains again. So every run of every group
-        has ended when this returns, unless the watcher interrupted it.
+        has ended when this returns, unless the callback interrupted it.
 
         Raises:
             ExecutionError: no worker is left.
             FolderError: the folder can no longer be written.
-            KeyboardInterrupt: the user stops the sweep at once. Nothing trains any more when this is raised.
+            KeyboardInterrupt: the user stops the sweep at once. All training has stopped when this is raised.
         """
 
     def close(self) -> None:
@@ -110,19 +109,19 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSetup:
-    """Facts about the sweep that an executor is made for.
+    """Facts about the sweep of an executor.
 
     Attributes:
         task: the data that all runs share.
-        places: the slots that `ExecutorConfig.slots` chose.
-        in_step: groups hold whole trials, also after a split.
+        slots: the slots from `ExecutorConfig.slots`.
+        lockstep: groups hold whole trials, also after a split.
         info: takes a line with a detail.
-        warning: takes a line that the user should know.
+        warning: takes a line for the user.
         device: as in the sweep file.
-        code: names of models and data sets; workers need the code of those that are references.
+        code: references, such as `file.py:Name`, to the user's models and components, which workers import.
         dataset: the data set, for workers that read it themselves; None if it is not needed.
         fingerprint: of the data set.
-        places_before: the number of slots of the command before; None for the first.
+        slots_before: the number of slots of the previous command; None for the first.
     """
 
     task: DataModule
@@ -138,7 +137,7 @@ class ExecutorSetup:
 
 
 class ExecutorConfig(Component):
-    """Base of all executors: its options, the slots that it has, and `make`.
+    """Base of all executors: their options, slots, and `make`.
 
     Attributes:
         jobs: the number of groups that train at once, or `auto`.
@@ -150,7 +149,7 @@ class ExecutorConfig(Component):
 
     @classmethod
     def from_options(cls, options: ExecutorOptions) -> ExecutorConfig:
-        """Return the executor with those of the options that it has as fields."""
+        """Return the executor with the options that are among its fields."""
         given = {name: getattr(options, name) for name in ("jobs", "threads", "address", "node_data")}
         return cls(**{name: value for name, value in given.items() if name in cls.model_fields})
 
@@ -168,8 +167,8 @@ class ExecutorConfig(Component):
     def choose_slots(self, devices: Sequence[torch.device], history: SweepState) -> tuple[Slot, ...]:
         """Return the slots, with their devices and threads.
 
-        A resumed sweep has as many slots as before, unless `jobs` is given, with as many threads: sums depend on the
-        number of threads, and a resumed sweep shall equal an uninterrupted one bit for bit.
+        A resumed sweep has the same numbers of slots and threads as before, unless `jobs` is given: sums depend on the
+        number of threads, and a resumed sweep must equal an uninterrupted one bit for bit.
 
         Raises:
             UsageError: there are more devices than jobs.
@@ -185,7 +184,7 @@ class ExecutorConfig(Component):
         return tuple(Slot(str(devices[number % len(devices)]), threads) for number in range(jobs))
 
     def default_threads(self, jobs: int) -> int:
-        """Return the number of threads of each slot, if neither an option nor an earlier command gives it."""
+        """Return the default number of threads of each slot, without an option or an earlier command."""
         import torch
 
         return max(1, torch.get_num_threads() // jobs)

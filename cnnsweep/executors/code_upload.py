@@ -1,4 +1,4 @@
-"""Upload of the user's code to other machines: the Python files beside and below those that a sweep names."""
+"""Upload of the user's code to other machines: the Python files beside and below the ones in a sweep file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.plugins import is_reference, module_file
 
 _MOST_FILES = 2_000
-_MOST_FOLDERS = 10_000  # that are looked through
+_MOST_FOLDERS = 10_000  # maximum number of folders to search
 _MOST_BYTES = 20 * 10**6
 _LEFT_OUT = ("runs", "data", "build", "dist", "node_modules", "__pycache__", "site-packages")
-_ADVICE = "keep the code that a sweep names in a folder with little else"
+_ADVICE = "keep the code of a sweep in a folder with few other files"
 
 
 def stage_code(references: Sequence[str], target: Path) -> dict[str, str]:
-    """Copy the Python files that code may need: those below its file's folder; for a module, below the current folder.
+    """Copy the Python files that code may need: all below its file's folder; for a module, below the current folder.
 
-    Hidden folders, virtual environments, and the usual folders of sweeps, data sets and builds are left out.
+    Hidden folders, virtual environments, and the usual folders of sweeps, data sets and builds are excluded.
 
     Args:
         references: names of models and data sets, built-in ones too.
@@ -51,7 +51,7 @@ def stage_code(references: Sequence[str], target: Path) -> dict[str, str]:
 
 
 def _module_below(name: str) -> Path | None:
-    """Return a module's file; None if it is installed. Every node must have it then."""
+    """Return a module's file; None if it is installed: then every node must have it."""
     file = module_file(name)
     if file is None or not file.is_relative_to(Path.cwd()) or "site-packages" in file.parts:
         return None

@@ -1,18 +1,21 @@
-"""Makes the executor of a sweep by its name, and replaces it by a larger one if that is faster."""
+"""Factory of a sweep's executor, by name; replaces it by a larger one if that is faster."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 
 import torch
 
 from cnnsweep.callbacks import INFO, WARNING
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trials import code_names
+from cnnsweep.config.trials import code_references
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.executors.base import EXECUTORS, Executor, ExecutorConfig, ExecutorSetup
 from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.planning.scheduling import Job, Slot
+from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.state import SweepState
 from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.devices import describe_device
@@ -28,39 +31,54 @@ def executor_config(executor_options: ExecutorOptions) -> ExecutorConfig:
     return EXECUTORS.get(executor_options.executor).from_options(executor_options)
 
 
-def make_executor_setup(
+def take_slots(config: ExecutorConfig, devices: Sequence[torch.device], history: SweepState) -> tuple[Slot, ...]:
+    """Return the slots, and have this process use the threads of one; see `ExecutorConfig.choose_slots`.
+
+    Raises:
+        UsageError: there are more devices than jobs.
+    """
+    slots = config.choose_slots(devices, history)
+    torch.set_num_threads(slots[0].threads)
+    return slots
+
+
+@contextmanager
+def open_executor(
+    config: ExecutorConfig,
     spec: SweepSpec,
     runs: Sequence[Run],
-    fingerprint: str,
+    dataset: Dataset,
     task: DataModule,
     slots: Sequence[Slot],
     history: SweepState,
     log: Callable[[str, int], None],
-    *,
-    lockstep: bool,
-) -> ExecutorSetup:
-    """Return the facts about a sweep that its executor is made for.
+) -> Iterator[ExecutorFactory]:
+    """Make the executor of a sweep; its workers end when the context is left.
 
     Args:
-        fingerprint: of the data set.
         log: takes a line for the user and its level.
+
+    Raises:
+        CnnSweepError: it cannot train here.
     """
-    return ExecutorSetup(
+    setup = ExecutorSetup(
         task,
         tuple(slots),
-        lockstep=lockstep,
+        lockstep=keeps_lockstep(spec),
         info=lambda text: log(text, INFO),
         warning=lambda text: log(text, WARNING),
         device=spec.device,
-        code=(*code_names(spec, runs), *(metric.name for metric in spec.metrics)),
+        code=code_references(spec, runs),
         dataset=spec.dataset_choice,
-        fingerprint=fingerprint,
+        fingerprint=dataset.fingerprint,
         slots_before=history.groups[-1].conditions.get("places", 1) if history.groups else None,
     )
+    with closing(ExecutorFactory(config, setup)) as executors:
+        yield executors
 
 
 def describe_slots(slots: Sequence[Slot]) -> str:
-    """Return where groups train, in words."""
+    """Return the devices of training in words."""
     if len(slots) == 1:
         return describe_device(torch.device(slots[0].device))
     counts = Counter(slots)
@@ -71,11 +89,11 @@ def describe_slots(slots: Sequence[Slot]) -> str:
 
 
 class ExecutorFactory:
-    """The executor of a sweep; a larger one replaces it if that is faster.
+    """The executor of a sweep, replaced by a larger one if that is faster.
 
     Attributes:
         executor: the present one.
-        description: the workers in words, if this machine did not choose them.
+        description: the workers in words.
     """
 
     def __init__(self, config: ExecutorConfig, setup: ExecutorSetup) -> None:
@@ -83,10 +101,10 @@ class ExecutorFactory:
         self._setup = setup
         self._may_scale_out = True
         self.executor: Executor = config.make(setup)
-        self.description: str | None = getattr(self.executor, "description", None)
+        self.description: str = getattr(self.executor, "description", None) or describe_slots(setup.slots)
 
     def maybe_scale_out(self, jobs: Sequence[Job], foresee: Callable[[RunGroup, float], Job]) -> bool:
-        """Return True if a larger executor, which trains these jobs faster, has taken over; asked once only.
+        """Return True if a larger executor, which trains these jobs faster, has taken over; effective once.
 
         Args:
             foresee: returns the job of a group, given the seconds of a step.

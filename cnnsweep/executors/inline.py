@@ -1,4 +1,4 @@
-"""Training in this process, one group after the other: the default, and the choice for a debugger."""
+"""Training in this process, one group after the other: the default, also for a debugger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cnnsweep.training.trainer import GroupError, train_group
 
 
 class InProcessExecutor:
-    """Trains groups one by one, in the order in which they come; see `Executor`.
+    """Trains groups one by one, in their order; see `Executor`.
 
     Args:
         in_step: groups hold whole trials, also after a split.
@@ -47,7 +47,7 @@ class InProcessExecutor:
             else:
                 continue
             if self._task.device.type == "cuda":
-                torch.cuda.empty_cache()  # what the group held is of other sizes than its parts need
+                torch.cuda.empty_cache()  # the group's memory has other block sizes than its parts need
             waiting.extendleft(reversed(parts))
 
     def close(self) -> None:

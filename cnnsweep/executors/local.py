@@ -1,4 +1,4 @@
-"""Executors of this machine: `inline` trains in this process, `local` in several where that is wanted or faster."""
+"""Executors of this machine: `inline` trains in this process, `local` in several if requested or faster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Inline(ExecutorConfig, name="inline"):
 
 
 class Local(ExecutorConfig, name="local"):
-    """This process, or worker processes: one for each GPU or job, on a CPU as many as are measured to be faster."""
+    """This process, or worker processes: one for each GPU or job; on a CPU the number that is measured to be faster."""
 
     def make(self, setup: ExecutorSetup) -> Executor:
         from cnnsweep.executors.inline import InProcessExecutor

@@ -23,19 +23,19 @@ from cnnsweep.executors.shared_memory_task import with_mapped_images
 from cnnsweep.planning.scheduling import Slot
 from cnnsweep.training.data_module import DataModule
 
-# A worker imports what its parent would, and nothing that happens to lie in the current folder.
+# A worker has its parent's import path, without modules of the current folder.
 _PROGRAM = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[5])
 from cnnsweep.executors.local_worker import main
 main()
 """
-_ENDING_S = 5.0  # that a process may take to end which has hung up
-_LONGEST_LINE = 2_000  # characters that are passed on of a line that a worker prints
+_ENDING_S = 5.0  # seconds for a process to exit after it closed its connection
+_LONGEST_LINE = 2_000  # maximum characters of a worker's printed line
 
 
 class LocalWorkers:
-    """One process for each place; see `Workers`.
+    """One process for each slot; see `Workers`.
 
     Args:
         places: the device and CPU threads of each worker; together at most as many threads as there are cores.
@@ -47,8 +47,8 @@ class LocalWorkers:
         self._all_places = tuple(slots)
         self._task = task
         self._packed: dict[str, _PackedTask] = {}  # by device
-        self._workers: dict[int, _Process] = {}  # by the number of the place
-        # Workers hold the other end. It closes when this process ends, even by SIGKILL, and they end with it.
+        self._workers: dict[int, _Process] = {}  # by the number of the slot
+        # Workers hold the other end. It closes when this process ends, even by SIGKILL, and then they exit.
         self._their_lifeline, self._lifeline = os.pipe()
 
     @property
@@ -56,7 +56,7 @@ class LocalWorkers:
         return len(self._all_places)
 
     def start(self) -> Worker | None:
-        """See `Workers`, as for the following."""
+        """See `Workers`, also for the following methods."""
         free = [number for number in range(len(self._all_places)) if number not in self._workers]
         if not free:
             return None
@@ -92,7 +92,7 @@ class LocalWorkers:
 
     def close(self) -> None:
         workers, self._workers = list(self._workers.values()), {}
-        for worker in workers:  # all at once, before waiting for any
+        for worker in workers:  # signal all, before waiting for any
             worker.kill()
         for worker in workers:
             worker.close()
@@ -104,7 +104,7 @@ class LocalWorkers:
 
 @dataclass(frozen=True, slots=True)
 class _PackedTask:
-    """Shared data of all runs, in memory: a slow worker delays no other.
+    """Shared data of all runs, in memory, so that a slow worker delays no other.
 
     Attributes:
         descriptors: the file descriptors that a worker needs to unpack it.
@@ -156,7 +156,7 @@ class _Process:
         return [source for source in (self._connection, self._output) if source is not None]
 
     def send(self, content: bytes) -> None:
-        """Send a message, unless the process is gone, which reading will show."""
+        """Send a message, unless the process is gone, which the next read reports."""
         if self._connection is not None:
             try:
                 self._connection.send_bytes(content)
@@ -175,11 +175,11 @@ class _Process:
             yield from self._printed()
 
     def kill(self) -> None:
-        """End the process, wherever it is."""
+        """Kill the process in any state."""
         self._process.kill()
 
     def close(self) -> None:
-        """End the process and wait until it is gone, so that no zombie stays."""
+        """Kill the process and wait for its end, so that no zombie remains."""
         self._process.kill()
         self._process.wait()
         for source in self.sources:
@@ -187,7 +187,7 @@ class _Process:
         self._connection = self._output = None
 
     def _printed(self) -> Iterator[LogLine]:
-        """Return the whole lines that were printed, and an unfinished last line once the process has ended."""
+        """Return the complete printed lines, and an unfinished last line once the process has ended."""
         if self._output is None:
             return
         while (content := self._output.read()) is not None:
@@ -203,14 +203,14 @@ class _Process:
                 return
 
     def _how_it_ended(self) -> str:
-        """Return the end of a process that closed its connection, in words."""
+        """Describe the end of a process that closed its connection."""
         try:
             code = self._process.wait(_ENDING_S)
-        except subprocess.TimeoutExpired:  # it has hung up only
+        except subprocess.TimeoutExpired:  # only its connection is closed
             self._process.kill()
             code = self._process.wait()
         if code >= 0:
-            return f"ended by itself with exit code {code}"
+            return f"exited with code {code}"
         try:
             return f"was killed by {signal.Signals(-code).name}"
         except ValueError:

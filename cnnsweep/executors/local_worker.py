@@ -1,7 +1,7 @@
-"""The program of a worker process, which `processes.py` starts.
+"""The main program of a worker process, which `local_processes.py` starts.
 
-It is started anew, not forked: a fork of a process that has threads or a GPU may hang. So nothing of the parent's main
-module is imported again, and a script needs no guard around what it runs.
+It is spawned, not forked: a fork of a process with threads or a GPU may hang. The parent's main module is not imported
+again, so a script needs no `if __name__` guard.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 
-# They come to all processes of a terminal or a batch job. The parent decides what follows from them.
+# All processes of a terminal or a batch job receive them. The parent decides about the consequences.
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 def main() -> None:
-    """Train the groups that the parent sends; nothing heavy is imported before signals are handled."""
+    """Train the groups from the parent; nothing heavy is imported before signals are handled."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # in which it was started
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # signals blocked at the start
     assert isinstance(sys.stdout, io.TextIOWrapper)
     assert isinstance(sys.stderr, io.TextIOWrapper)
-    # What a model prints shall be heard before the process is killed, and shall not end it where a locale lacks a
-    # character; the parent reads UTF-8.
+    # A model's output must arrive before the process is killed, and must not end it if a locale lacks a character; the
+    # parent reads UTF-8.
     sys.stdout.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
     sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")
     connection, lifeline, task, threads = map(int, sys.argv[1:5])
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
     to_parent = Connection(connection)
-    os.register_at_fork(after_in_child=to_parent.close)  # decoding processes may outlive this one for seconds
+    os.register_at_fork(after_in_child=to_parent.close)  # decoding processes may outlive this process for seconds
     _serve(to_parent, task, threads)
 
 
 def _end_with_parent(lifeline: int) -> None:
-    """Wait until the parent has ended, in any way, and end too, even in the middle of an epoch."""
+    """Wait for any end of the parent, then exit, even in the middle of an epoch."""
     while os.read(lifeline, 1):
         pass
     os._exit(1)

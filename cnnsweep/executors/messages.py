@@ -1,7 +1,7 @@
 """Messages between parent and workers, and their encoding.
 
-A worker waits for the answer to `EpochEnded` and `Resumed`, and continues after all others. Both ends are cnnsweep,
-started by one user, so the bytes are a pickle.
+A worker waits for the answer to `EpochEnded` and `Resumed`, and continues after all other messages. Both ends are
+cnnsweep, started by one user, so the bytes are a pickle.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Train:
 
     Attributes:
         checkpoints: by run id, for the runs that resume.
-        progress_every_s: the least time between two reports of batches.
+        progress_every_s: minimum time between two reports of batches.
     """
 
     group: RunGroup
@@ -55,7 +55,7 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Sent by a worker that can train. `name` is its name and place in words."""
+    """Sent by a worker that can train. `name` is its name and location in words."""
 
     name: str
 
@@ -69,7 +69,7 @@ class StartupFailed:
 
 @dataclass(frozen=True, slots=True)
 class BatchesDone:
-    """Sent by a worker, like the following: see the method of the trainer's callback."""
+    """Sent by a worker, like the following messages; see the method of `TrainerCallback`."""
 
     run_ids: tuple[str, ...]
     epoch: int
@@ -112,7 +112,7 @@ class GroupEnded:
 
 @dataclass(frozen=True, slots=True)
 class GroupFailed:
-    """The same, but the group could not go on together: see `GroupError`."""
+    """The same, after the group could not continue together: see `GroupError`."""
 
     cause: str
     remaining: RunGroup
@@ -150,9 +150,9 @@ FromWorker = (
 
 
 def pack(message: object) -> bytes:
-    """Return a message as bytes. Tensors are copied from wherever they are, and keep their order in memory.
+    """Return a message as bytes. Tensors are copied from any device, and keep their memory order.
 
-    Sums depend on that order in their last bits, and the results shall not depend on the worker.
+    Sums depend on that order in their last bits, and results must not depend on the worker.
     """
     buffer = io.BytesIO()
     _Pickler(buffer, protocol=5).dump(message)
@@ -165,12 +165,12 @@ def unpack(content: bytes) -> Any:
 
 
 class _Pickler(pickle.Pickler):
-    """Torch's own way of pickling would take a whole storage along with each view, and be slower."""
+    """Torch's own pickling would include a whole storage with each view, and be slower."""
 
     def reducer_override(self, value: Any) -> Any:
         if not isinstance(value, Tensor):
             return NotImplemented
-        copy = value.detach().to("cpu", copy=True)  # dense, with the strides of the original where that was dense
+        copy = value.detach().to("cpu", copy=True)  # dense, with the strides of the original if that was dense
         flat = copy.as_strided((copy.numel(),), (1,))
         return _tensor, (flat.view(torch.uint8).numpy(), copy.dtype, tuple(copy.shape), copy.stride())
 

@@ -15,12 +15,12 @@ INLINE, LOCAL, RAY = "inline", "local", "ray"
 
 @dataclass(frozen=True, slots=True)
 class ExecutorOptions:
-    """The options of an executor; each takes those that it has as fields.
+    """The options of executors; each executor takes the options among its fields.
 
     Attributes:
-        jobs: the number of groups that train at once; `auto` is one for each GPU, and on a CPU as measured.
+        jobs: the number of groups that train at once; `auto` is one for each GPU, or a measured number on a CPU.
         threads: CPU threads for each of them; by default they share the cores.
-        executor: a name of the registry, or `file.py:Name`.
+        executor: a name in the registry, or `file.py:Name`.
         address: of a Ray cluster, `auto` or HOST:PORT; None starts one on this machine.
         node_data: the folder of the data set on each node of a cluster; None sends it there.
     """
@@ -64,7 +64,7 @@ def check_executor(option: str, name: object) -> None:
 
 
 def executor_names() -> tuple[str, ...]:
-    """Return the names of all executors, sorted; nothing is imported for that."""
+    """Return the names of all executors, sorted, without importing them."""
     return tuple(sorted(Registry("executor", "executors", Component).names))
 
 
@@ -74,10 +74,10 @@ def is_of_this_machine(executor: str) -> bool:
 
 
 def check_count(name: str, value: object, least: int = 1, or_: str | None = None) -> None:
-    """Check an argument that has to be a whole number; `or_` names the other allowed values.
+    """Check an argument that must be a whole number; `or_` names the other allowed values.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         whole = f"a whole number from {least}"

@@ -1,6 +1,6 @@
 """Training by several workers at once: processes of this machine, or actors on a cluster.
 
-It assigns groups to workers, passes their reports on to the watcher, and trains the groups of dead workers again.
+It assigns groups to workers, forwards their reports to the callback, and trains the groups of dead workers again.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from cnnsweep.planning.scheduling import Assignment, Job, Queue
 from cnnsweep.training.trial_slots import only
 from cnnsweep.types import FailureKind, Run, RunGroup, RunOutcome, RunStatus
 
-_MOST_LOSSES = 3  # of workers, without an epoch in between: then it is the group's own doing
-_PROGRESS_EVERY_S = 0.5  # that a worker tells of its batches, if it is the only one
-_PROGRESS_A_SECOND = 50  # by all workers: the parent has more to do than to draw
-_PATIENCE_S = 1.0  # until it is looked again for places that have come to be
+_MOST_LOSSES = 3  # losses of workers without an epoch in between; then the group is the cause
+_PROGRESS_EVERY_S = 0.5  # seconds between a worker's reports of batches, if it is the only one
+_PROGRESS_A_SECOND = 50  # reports per second of all workers, since the parent has other work than the display
+_PATIENCE_S = 1.0  # seconds between two checks for new slots
 _HINT = "if memory ran out, try a smaller batch_size or fewer --jobs"
-_IDLE_S = 60.0  # until a worker that nothing is left for gives its place back, while others still train
+_IDLE_S = 60.0  # seconds until a worker without work frees its slot while others train
 
 
 @dataclass(slots=True)
@@ -48,8 +48,8 @@ class _Training:
     """A group on its worker.
 
     Attributes:
-        left: the runs that have not ended, by id.
-        losses: the number of workers that died over it since its last epoch.
+        left: the unfinished runs, by id.
+        losses: the number of workers that died with it since its last epoch.
     """
 
     assignment: Assignment
@@ -66,7 +66,7 @@ class _Round:
     """One call of `execute`.
 
     Attributes:
-        losses: of the groups that wait again, by the ids of their runs.
+        losses: losses of the groups that wait again, by the ids of their runs.
     """
 
     callback: ExecutorCallback
@@ -76,7 +76,7 @@ class _Round:
 
 
 class PoolExecutor:
-    """Trains groups on the workers of a fleet, the longest first; see `Executor`.
+    """Trains groups on a set of workers, the longest first; see `Executor`.
 
     Args:
         in_step: see `InProcessExecutor`.
@@ -86,9 +86,9 @@ class PoolExecutor:
         self._fleet = fleet
         self._lockstep = lockstep
         self._starting: list[Worker] = []
-        self._idle: dict[Worker, float] = {}  # since when
+        self._idle: dict[Worker, float] = {}  # since this time
         self._names: dict[Worker, str] = {}
-        self._last_words: dict[Worker, str] = {}  # of workers that have not trained yet
+        self._last_words: dict[Worker, str] = {}  # startup failures of workers that have not trained yet
         self._failed_starts = 0  # in a row
         self._why_none_starts = ""
 
@@ -117,7 +117,7 @@ class PoolExecutor:
             while len(answers) < count:
                 missing = count - len(answers) - len(calling)
                 self._hire(missing, len(calling))
-                if len(self._idle) >= missing:  # all at once, none before
+                if len(self._idle) >= missing:  # all at once, after all workers are ready
                     for worker in list(self._idle)[:missing]:
                         del self._idle[worker]
                         calling.add(worker)
@@ -151,7 +151,7 @@ class PoolExecutor:
                 if not this.queue:
                     self._let_go()
                 if not this.queue and not this.busy:
-                    break  # nothing further is to start
+                    break  # no further group may start
                 for worker, message in self._fleet.wait(_PATIENCE_S):
                     self._hear(this, worker, message)
         except BaseException:
@@ -164,7 +164,7 @@ class PoolExecutor:
         self._starting, self._idle = [], {}
 
     def _hire(self, wanted: int, busy: int) -> None:
-        """Start workers until enough are idle, or will be.
+        """Start workers until enough are idle or starting.
 
         Raises:
             ExecutionError: no worker is left, and none can be started.
@@ -185,13 +185,13 @@ class PoolExecutor:
             self._starting.append(worker)
 
     def _let_go(self) -> None:
-        """End the workers for which no work is left."""
+        """Stop the workers without remaining work."""
         for worker in [one for one, since in self._idle.items() if time.monotonic() - since > _IDLE_S]:
             del self._idle[worker]
             self._fleet.stop(worker)
 
     def _hand_out(self, this: _Round) -> None:
-        """Give every idle worker a group that suits it, until the watcher starts no further group."""
+        """Assign a suitable group to every idle worker, until the callback starts no further group."""
         idle = [worker.place for worker in self._idle] if this.queue else []
         for place in this.queue.fastest_first(idle):
             worker = next(one for one in self._idle if one.place is place)
@@ -219,7 +219,7 @@ class PoolExecutor:
         callback = this.callback
         match message:
             case WorkerDied(cause) if worker in this.busy:
-                self._failed_starts = 0  # this one could be started
+                self._failed_starts = 0  # a worker could be started
                 self._lose(this, this.busy.pop(worker), self._name(worker), cause)
                 self._names.pop(worker, None)
             case LogLine(text) if worker not in self._starting:
@@ -283,7 +283,7 @@ class PoolExecutor:
             this.losses[frozenset(lost.left)] = losses
             this.queue.put_back([Job(group, _share(lost.load, group))])
             return
-        # Without names: runs that fail alike have equal causes.
+        # Without worker names: equal failures must have equal causes.
         cause = f"{losses} workers were lost without an epoch in between, the last of them {cause}"
         if len(group.trajectories) > 1:
             self._divide(this, lost.load, group, cause, is_memory=True)

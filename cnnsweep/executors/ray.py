@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class Ray(ExecutorConfig, name="ray"):
-    """Workers of a Ray cluster, as many as there is room for.
+    """Workers of a Ray cluster, up to the free resources.
 
     Attributes:
-        address: `auto` or HOST:PORT; without it a cluster starts on this machine.
-        node_data: the folder of the data set on each node; without it, images are sent.
+        address: `auto` or HOST:PORT; by default a cluster starts on this machine.
+        node_data: the folder of the data set on each node; by default images are sent.
     """
 
     address: str | None = None
@@ -29,10 +29,8 @@ class Ray(ExecutorConfig, name="ray"):
         from cnnsweep.training.devices import choose_devices
 
         if wish not in ("auto", "cpu", "cuda"):
-            raise UsageError(
-                f"device: found '{wish}', allowed are auto, cpu and cuda: the cluster says which GPU is free"
-            )
-        return choose_devices("cpu" if wish == "cpu" else "auto")[:1]  # for the little that is done here
+            raise UsageError(f"device: found '{wish}', allowed are auto, cpu and cuda: the cluster assigns GPUs")
+        return choose_devices("cpu" if wish == "cpu" else "auto")[:1]  # for the light work in this process
 
     def default_threads(self, _jobs: int) -> int:
         return 1

@@ -1,7 +1,7 @@
 """The Ray actor that trains on a node of a cluster.
 
-It is sent as code, not by name, and needs nothing but Python: so a node without cnnsweep, or with another version of
-it, can report that.
+It is sent as code, not by name, and needs only Python, so a node without cnnsweep, or with another version, can report
+that.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class TrainingActor:
         versions: the parent's versions of Python and of packages.
         device: to train on.
         threads: of the CPU.
-        objects: the references that `ray_task.store` returned.
+        objects: the references from `ray_task.store`.
     """
 
     def __init__(self, versions: Mapping[str, str], device: str, threads: int, objects: Sequence[Any]) -> None:
@@ -40,14 +40,14 @@ class TrainingActor:
         return ray.get_runtime_context().get_node_id(), ray.util.get_node_ip_address(), os.getpid()
 
     def stay(self) -> NoReturn:
-        """Never return: the parent waits for it, and so gets an error when the actor dies."""
+        """Never return: the parent waits for the result, and gets an error when the actor dies."""
         while True:
             threading.Event().wait()
 
     def exchange(self, content: bytes | None) -> list[bytes | str]:
-        """Pass a message on, if there is one, and return the next messages, in order.
+        """Forward a message, if given, and return the next messages, in order.
 
-        They are bytes of `messages.pack`, or a text in the last place: the reason for which the node cannot train.
+        They are bytes of `messages.pack`; the last may be a text with the reason why the node cannot train.
 
         Raises:
             Exception: the error that ended the thread, after all its messages.
@@ -60,7 +60,7 @@ class TrainingActor:
             if not isinstance(message, Exception):
                 messages.append(message)
             elif messages:
-                self._to_parent.put(message)  # for the next time: nothing comes after it
+                self._to_parent.put(message)  # for the next call: no message follows it
                 break
             else:
                 raise message
@@ -79,7 +79,7 @@ class TrainingActor:
 
 
 def versions_here() -> dict[str, str]:
-    """Return the versions that must be equal wherever a sweep trains."""
+    """Return the versions that must be equal on all nodes."""
     versions = {"Python": ".".join(platform.python_version_tuple()[:2])}
     for package in ("cnnsweep", "torch"):
         try:
@@ -90,7 +90,7 @@ def versions_here() -> dict[str, str]:
 
 
 def what_differs(wanted: Mapping[str, str]) -> str | None:
-    """Return the versions that differ from the parent's, in words; None if all are equal."""
+    """Describe the versions that differ from the parent's; None if all are equal."""
     here = versions_here()
     wrong = [f"{name} {here[name]} there, {version} here" for name, version in wanted.items() if here[name] != version]
     return f"{'; '.join(wrong)} (install the same on every node)" if wrong else None

@@ -34,25 +34,25 @@ from cnnsweep.formatting.numbers import count_text
 from cnnsweep.planning.scheduling import Slot
 from cnnsweep.training.data_module import DataModule
 
-_LOOK_EVERY_S = 1.0  # at what is free in the cluster
-_LONG_S = 30.0  # of waiting for a node before it is reported
+_LOOK_EVERY_S = 1.0  # seconds between two checks of free resources
+_LONG_S = 30.0  # seconds of waiting for a node before a report
 _CANNOT_SEND = (
     "--executor ray: the images do not fit in memory, so they cannot be sent to a cluster; put them on every node, in "
     "a folder of the same name, and add --node-data FOLDER"
 )
-_TELLING = (BatchesDone, RunEnded, LogLine)  # after these a worker goes on; after all else it waits for the parent
+_TELLING = (BatchesDone, RunEnded, LogLine)  # the worker waits for the parent after other messages
 
-cloudpickle.register_pickle_by_value(ray_actor)  # so that it reaches nodes that have no cnnsweep
+cloudpickle.register_pickle_by_value(ray_actor)  # so that it reaches nodes without cnnsweep
 
 
 class RayWorkers:
     """One actor for each worker; see `Workers`.
 
-    Without a number of jobs it uses all free resources, also those of nodes that join. With one, workers without room
-    wait in the cluster's queue, so that an autoscaler adds nodes.
+    Without a number of jobs it uses all free resources, including nodes that join later. With a number, workers without
+    room wait in the cluster's queue, so that an autoscaler adds nodes.
 
     Args:
-        tell: takes a line about the cluster that the user should know.
+        tell: takes a line about the cluster for the user.
 
     Raises:
         CnnSweepError: see `Connection`.
@@ -64,7 +64,7 @@ class RayWorkers:
         self._connection = Connection(wish.address, (wish.jobs or 0) * wish.threads, wish.code)
         try:
             self._device = _choose_device(wish.device)
-            if isinstance(task.images, StreamedImages) and wish.node_data is None and not self._connection.is_custom:
+            if isinstance(task.images, StreamedImages) and wish.node_data is None and not self._connection.is_local:
                 raise UsageError(_CANNOT_SEND)
             self._objects = store(task, wish.node_data, self._surroundings())
         except BaseException:
@@ -72,7 +72,7 @@ class RayWorkers:
             raise
         self._workers: set[_Actor] = set()
         self._heard: _Heard = SimpleQueue()
-        self._unfit: dict[str, str] = {}  # by id of the node: why it cannot train
+        self._unfit: dict[str, str] = {}  # by node id: the reason why it cannot train
         self._room, self._next_look = 0, 0.0
         self._has_told, self._next_count = False, 0.0
         self._places = wish.jobs or wish.slots or max(1, self._capacity())
@@ -82,14 +82,14 @@ class RayWorkers:
         """Name of the worker, in words."""
         workers = count_text(self._places, "worker")
         each = "a GPU each" if self._device != "cpu" else f"{count_text(self._wish.threads, 'thread')} each"
-        return f"{workers} of a Ray cluster{' on this machine' if self._connection.is_custom else ''}, {each}"
+        return f"{workers} of a Ray cluster{' on this machine' if self._connection.is_local else ''}, {each}"
 
     @property
     def slots(self) -> int:
         return self._places
 
     def start(self) -> Worker | None:
-        """See `Workers`, as for the following."""
+        """See `Workers`, also for the following methods."""
         if not self._has_room():
             return None
         if self._unfit and not self._capacity():
@@ -113,7 +113,7 @@ class RayWorkers:
                 worker, future = self._heard.get(timeout=max(0.0, end - time.monotonic()))
             except Empty:
                 break
-            if worker in self._workers:  # nothing more comes from those that were dismissed
+            if worker in self._workers:  # stopped workers send nothing more
                 heard += [(worker, message) for message in self._read(worker, future)]
         self._tell_of_long_waits()
         return heard
@@ -133,22 +133,22 @@ class RayWorkers:
         self._connection.close()
 
     def _surroundings(self) -> Surroundings:
-        return Surroundings.here() if self._connection.is_custom else Surroundings(self._connection.code)
+        return Surroundings.here() if self._connection.is_local else Surroundings(self._connection.code)
 
     def _start(self) -> Any:
-        """Return an actor that will be started as soon as a node has room for it."""
+        """Return an actor that starts as soon as a node has room for it."""
         threads = self._wish.threads
         options: dict[str, Any] = {
             "num_cpus": threads,
             "num_gpus": 0 if self._device == "cpu" else 1,
             "max_restarts": 0,
-            "max_concurrency": 2,  # it talks while it stays
+            "max_concurrency": 2,  # `stay` never returns, and another call exchanges messages
             "scheduling_strategy": "SPREAD",
         }
         if self._unfit:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._unfit)})"}
         actor = ray.remote(ray_actor.TrainingActor).options(**options)
-        # In a list, objects are handed on as references.
+        # In a list, objects are passed as references.
         return actor.remote(ray_actor.versions_here(), self._device, threads, list(self._objects))
 
     def _has_room(self) -> bool:
@@ -156,14 +156,14 @@ class RayWorkers:
             return len(self._workers) < self._wish.jobs
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + _LOOK_EVERY_S
-            on_their_way = sum(not worker.node for worker in self._workers)  # what they will take is free still
+            on_their_way = sum(not worker.node for worker in self._workers)  # their resources still count as free
             free = self._slots(ray.available_resources()) - on_their_way
             self._room = min(free, self._capacity() - len(self._workers))
-        # One may always wait for its turn: of a full cluster, or of one that grows from nothing.
+        # One may always wait: for a full cluster, or for one that grows from zero nodes.
         return self._room > 0 or not self._workers
 
     def _capacity(self) -> int:
-        """Return the number of workers for which there is room on all usable nodes."""
+        """Return the number of workers with room on usable nodes."""
         nodes = (node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in self._unfit)
         return sum(self._slots(node["Resources"]) for node in nodes)
 
@@ -205,7 +205,7 @@ class RayWorkers:
 
 
 def _choose_device(wish: str) -> str:
-    """Return the device of an actor: `cuda:0` is the first that it sees, and its own."""
+    """Return the device of an actor: `cuda:0` is the only one visible to it."""
     has_gpus = ray.cluster_resources().get("GPU", 0) >= 1
     return "cuda:0" if wish == "cuda" or (wish == "auto" and has_gpus) else "cpu"
 
@@ -230,21 +230,21 @@ class _Actor:
         self.exchange(None)
 
     def be_at(self, node: str, address: str, process: int) -> None:
-        """Take the node and process of the worker."""
+        """Store the node and process of the worker."""
         self.node, self.address = node, address
         self.name = f"Ray worker on {address} (process {process})"
         self.place = dataclasses.replace(self.place, node=address)
 
     def exchange(self, content: bytes | None) -> None:
-        """Pass a message on, if there is one, and listen for the next ones."""
+        """Forward a message, if given, and wait for the next ones."""
         self._listen(self._actor.exchange.remote(content))
 
     def kill(self) -> None:
-        """End the actor, wherever it is."""
+        """Kill the actor in any state."""
         ray.kill(self._actor)
 
     def _listen(self, reference: Any) -> None:
-        # Not `ray.wait`, whose cost grows with the number of workers at each message.
+        # Not `ray.wait`, whose cost per message grows with the number of workers.
         future = reference.future()
         future.add_done_callback(lambda done: self._heard.put((self, done)))
 

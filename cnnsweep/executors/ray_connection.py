@@ -1,4 +1,4 @@
-"""Connection to a Ray cluster, or to a cluster on this machine that lasts as long as a sweep."""
+"""Connection to a Ray cluster, or to a temporary cluster on this machine for one sweep."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from cnnsweep.errors import ExecutionError, UsageError
 from cnnsweep.executors.code_upload import stage_code
 from cnnsweep.formatting.escape import safe_text
 
-_ANSWER_S = 3.0  # that a machine may take to accept a connection
-_JOINING_S = 12.0  # that a cluster may take to let a process in
-_LONGEST_FOLDER = 40  # characters: sockets below it have names of a hundred, and the system allows no more
+_ANSWER_S = 3.0  # seconds for a machine to accept a connection
+_JOINING_S = 12.0  # seconds for a cluster to accept a process
+_LONGEST_FOLDER = 40  # characters: paths of sockets below it may have at most about a hundred
 _ADDRESS = re.compile(r"(?P<host>[^:\s]+|\[[^\]\s]+\]):(?P<port>[0-9]{1,5})")
-_SUBMITTED_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # is set by `ray job submit`, which sends a folder of its own
+_SUBMITTED_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"  # set by `ray job submit`, which uploads its own folder
 
-# Joining may take minutes until it fails, and speaks of it in between: so another process tries it first.
+# Joining may take minutes to fail, and prints meanwhile: so another process tries it first.
 _PROBE = """
 import logging, sys
 import ray
@@ -58,18 +58,18 @@ class Connection:
     """A process's connection to a cluster.
 
     Attributes:
-        is_own: the cluster is of this machine only, and was started by this process.
-        code: by folder of this machine, the path of its copy below an actor's current folder.
+        is_local: the cluster is only on this machine, and was started by this process.
+        code: the path of each local folder's copy, below an actor's current folder.
 
     Args:
         address: `auto` or HOST:PORT; None starts a cluster here, unless RAY_ADDRESS names one. A process that is in a
-            cluster stays there.
-        cores: of a cluster that is started here, at least.
+            cluster stays in it.
+        cores: minimum number of cores of a cluster that is started here.
         references: names of models and data sets; the code of references is sent.
 
     Raises:
         UsageError: the address is malformed, or the code cannot be sent.
-        ExecutionError: there is no such cluster, or none can be started.
+        ExecutionError: the cluster does not exist, or none can be started.
     """
 
     def __init__(self, address: str | None, cores: int, references: Sequence[str]) -> None:
@@ -79,11 +79,11 @@ class Connection:
         self._mode_before = os.environ.get("RAY_AUTH_MODE")
         self._may_shut_down = not ray.is_initialized()
         address = address or os.environ.get("RAY_ADDRESS") or None
-        self.is_custom = address in (None, "local") if self._may_shut_down else _own.is_running
+        self.is_local = address in (None, "local") if self._may_shut_down else _own.is_running
         if not self._may_shut_down:
             return
         try:
-            if self.is_custom:
+            if self.is_local:
                 self._start(cores)
             else:
                 assert address is not None
@@ -93,7 +93,7 @@ class Connection:
             raise
 
     def close(self) -> None:
-        """Leave the cluster, and end it if it was started for this."""
+        """Leave the cluster, and stop it if it was started here."""
         if self._may_shut_down and ray.is_initialized():
             ray.shutdown()
             _own.is_running = False
@@ -105,13 +105,13 @@ class Connection:
             _read_authentication()
 
     def _start(self, cores: int) -> None:
-        # A folder of its own: Ray's usual one belongs to the first user of Ray on this machine. Ray opens its
-        # folder to everybody, so it lies in one that is this user's alone.
+        # A separate folder: Ray's usual one belongs to the first user of Ray on this machine. Ray makes its folder
+        # accessible to all users, so it is inside a private one.
         self._folder = tempfile.mkdtemp(prefix="cnnsweep-ray-")
         if len(self._folder) > _LONGEST_FOLDER:
             shutil.rmtree(self._folder)
             self._folder = tempfile.mkdtemp(prefix="cnnsweep-ray-", dir="/tmp")
-        # Nobody else on this machine or network may give orders. Without it, Ray would write one into the home folder.
+        # Excludes other users of this machine or network. Without it, Ray would write a token into the home folder.
         os.environ["RAY_AUTH_TOKEN"] = self._token_before or _token_of_process()
         os.environ["RAY_AUTH_MODE"] = "token"
         _read_authentication()
@@ -124,9 +124,9 @@ class Connection:
 
 @contextlib.contextmanager
 def _on_loopback() -> Iterator[None]:
-    """Let Ray start servers that only this machine reaches, as on systems without clusters of several machines.
+    """Make Ray start servers that only this machine can reach, as on systems without clusters of several machines.
 
-    Otherwise it replaces 127.0.0.1, the only address at which it does not listen on all interfaces, by another one.
+    Otherwise Ray replaces 127.0.0.1, the only address at which it does not listen on all interfaces, by another one.
     """
     before = ray_constants.ENABLE_RAY_CLUSTER
     ray_constants.ENABLE_RAY_CLUSTER = False
@@ -137,12 +137,12 @@ def _on_loopback() -> Iterator[None]:
 
 
 def _read_authentication() -> None:
-    """Let Ray read RAY_AUTH_MODE again: it does so only when it is imported."""
+    """Make Ray read RAY_AUTH_MODE again, which it reads only on import."""
     Config.initialize("")
 
 
 def _refuse_open_doors() -> None:
-    """Raise if a cluster that was started here can be reached from other machines, or used without a token."""
+    """Raise if a cluster started here can be reached from other machines, or used without a token."""
     address = ray.get_runtime_context().gcs_address
     if not address.startswith("127.0.0.1:") or get_authentication_mode() != AuthenticationMode.TOKEN:
         raise ExecutionError(
@@ -153,12 +153,12 @@ def _refuse_open_doors() -> None:
 
 @functools.cache
 def _token_of_process() -> str:
-    """Return the token of every cluster that this process starts: Ray reads a token once a process."""
+    """Return the token of every cluster that this process starts: Ray reads a token once per process."""
     return secrets.token_hex(32)
 
 
 def _join(address: str, references: Sequence[str]) -> dict[str, str]:
-    """Join a cluster; return the copies of the code that was sent, as `stage_code` does."""
+    """Join a cluster; return the copies of the uploaded code, like `stage_code`."""
     where = f"the Ray cluster at {safe_text(address)}" if address != "auto" else "a Ray cluster of this machine"
     if "://" in address:
         raise UsageError(
@@ -179,7 +179,7 @@ def _join(address: str, references: Sequence[str]) -> dict[str, str]:
     if cause is not None:
         raise ExecutionError(f"--address: {where} cannot be joined: {safe_text(cause)}")
     with _in_words(f"--address: {where} cannot be joined"), tempfile.TemporaryDirectory() as staged:
-        if _SUBMITTED_JOB in os.environ:  # then the current folder was sent, as a whole
+        if _SUBMITTED_JOB in os.environ:  # then the whole current folder was uploaded
             _initialise(address)
             return {str(Path.cwd()): "."}
         code = stage_code(references, Path(staged))
@@ -216,7 +216,7 @@ def _in_words(what: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _same_handlers() -> Iterator[None]:
-    """Keep our signal handlers, which Ray would replace."""
+    """Restore our signal handlers, which Ray replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

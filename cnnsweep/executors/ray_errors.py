@@ -6,14 +6,14 @@ from ray import exceptions
 
 from cnnsweep.formatting.escape import safe_text
 
-_LONGEST = 300  # characters of a message of Ray's
+_LONGEST = 300  # maximum characters of a message from Ray
 
 
 def how_it_was_lost(error: BaseException, address: str) -> str:
-    """Return the cause of a worker's death, to follow its name.
+    """Return the cause of a worker's death, as a phrase after its name.
 
     Args:
-        address: of its node; empty if it was on none yet.
+        address: address of its node; empty before it has one.
     """
     node = f"node {address}" if address else "node"
     text = " ".join(str(error).split())
@@ -26,7 +26,7 @@ def how_it_was_lost(error: BaseException, address: str) -> str:
     if isinstance(error, exceptions.ActorUnavailableError):
         return f"cannot be reached on its {node} any more"
     if isinstance(error, exceptions.ObjectLostError | exceptions.OwnerDiedError):
-        return f"was lost: its {node} has not handed over what it reported"
+        return f"was lost: its {node} did not deliver its reports"
     if isinstance(error, exceptions.RuntimeEnvSetupError):
         return f"could not be started: {_short(text)}"
     if getattr(error, "actor_init_failed", False):
@@ -37,7 +37,7 @@ def how_it_was_lost(error: BaseException, address: str) -> str:
 
 
 def _last_line(error: BaseException) -> str:
-    """Return the error; the lines before it are the traceback."""
+    """Return the last line, which is the error after the traceback."""
     return _short(str(error).strip().rpartition("\n")[2])
 
 

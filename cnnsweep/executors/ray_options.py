@@ -14,7 +14,7 @@ class NodeData:
 
     Attributes:
         folder: its data root.
-        fingerprint: the one that it must have.
+        fingerprint: its required fingerprint.
     """
 
     choice: DatasetChoice
@@ -28,12 +28,12 @@ class RayOptions:
 
     Attributes:
         address: `auto` or HOST:PORT of a Ray cluster; None starts one on this machine, unless RAY_ADDRESS names one.
-        jobs: the number of workers; None for as many as there is room for.
-        places: the number of slots to plan for; None for as many as there is room for at the start.
-        threads: of each worker.
+        jobs: the number of workers; None for all free resources.
+        slots: the number of slots to plan for; None for the free resources at the start.
+        threads: threads of each worker.
         device: `auto`, `cpu` or `cuda`.
         code: names of models and data sets; the code of references is sent.
-        node_data: the place of the images on the nodes; None sends them.
+        node_data: the location of the images on the nodes; None sends them.
     """
 
     address: str | None = None

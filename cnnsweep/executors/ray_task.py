@@ -1,4 +1,4 @@
-"""Transfer of the runs' shared data to the nodes of a Ray cluster: images lie once in each node's object store."""
+"""Transfer of the runs' shared data to Ray nodes: one copy of the images in each node's object store."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from cnnsweep.training.data_module import DataModule
 
 @dataclass(frozen=True, slots=True)
 class _StoredImages:
-    """Placeholder of images that lie in the object store."""
+    """Placeholder for images in the object store."""
 
     labels: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """The folders in which a worker finds the user's code.
+    """The folders of the user's code on a worker.
 
     Attributes:
-        copies: by folder of the parent's machine, its path below the folder in which the actor was started.
+        copies: the path of each parent folder's copy, below the start folder of the actor.
         folder: the parent's current folder, for a worker on the same machine.
-        path: its module search path, likewise.
+        path: the parent's module search path, likewise.
     """
 
     copies: Mapping[str, str]
@@ -54,7 +54,7 @@ class Surroundings:
         return cls({}, str(Path.cwd()), tuple(sys.path))
 
     def enter(self) -> None:
-        """Let this process find code as the parent does."""
+        """Make this process find code like the parent."""
         for before, now in self.copies.items():
             find_moved_code(before, Path.cwd() / now)
         if self.folder is not None:
@@ -66,7 +66,7 @@ def store(task: DataModule, node_data: NodeData | None, surroundings: Surroundin
     """Put the task into the object store; return references to its parts.
 
     Args:
-        node_data: the place of the images on the nodes; None sends them.
+        node_data: the location of the images on the nodes; None sends them.
     """
     images: Any = task.images
     objects: tuple[Any, ...] = ()
@@ -83,11 +83,11 @@ def load(objects: Sequence[Any], device: str, threads: int) -> DataModule:
     """Return the task on a node.
 
     Args:
-        objects: the references that `store` returned.
+        objects: the references from `store`.
         threads: CPU threads of this worker, which also decode images that do not fit in memory.
 
     Raises:
-        DataError: the data set of the node is missing, or another one.
+        DataError: the data set of the node is missing or differs.
     """
     task: DataModule
     task, surroundings = unpack(ray.get(objects[0]))
@@ -104,7 +104,7 @@ def load(objects: Sequence[Any], device: str, threads: int) -> DataModule:
 
 def _from_disk(data: NodeData) -> ImageSet:
     if not data.folder.is_dir():
-        raise DataError(f"--node-data: there is no folder {data.folder} on this node; put the data sets there")
+        raise DataError(f"--node-data: no folder {data.folder} on this node; put the data sets there")
     dataset = load_dataset(data.choice, data.folder)
     if dataset.fingerprint != data.fingerprint:
         raise DataError(
@@ -115,8 +115,8 @@ def _from_disk(data: NodeData) -> ImageSet:
 
 
 def _view(pixels: npt.NDArray[np.uint8]) -> Tensor:
-    """Return an array as a tensor in the same memory, which all workers of the node read and none writes."""
+    """Return an array as a tensor in the same memory, which all workers of the node only read."""
     with warnings.catch_warnings():
-        # Torch has no tensors that cannot be written to, and warns of arrays that cannot.
+        # Torch has no read-only tensors, and warns of read-only arrays.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(pixels)

@@ -17,7 +17,7 @@ from cnnsweep.executors.worker import serve
 from cnnsweep.training.failures import one_line
 from cnnsweep.training.malloc import keep_freed_memory
 
-_LONGEST_LINE = 2_000  # characters kept of a line that the user's code prints
+_LONGEST_LINE = 2_000  # maximum characters of a line printed by the user's code
 
 
 def train_for_parent(
@@ -27,12 +27,12 @@ def train_for_parent(
     threads: int,
     objects: Sequence[Any],
 ) -> None:
-    """Train the groups that the parent sends, until the actor is ended."""
+    """Train the groups from the parent, until the actor is stopped."""
     channel = _Channel(from_parent, to_parent)
     for name in ("stdout", "stderr"):
         setattr(sys, name, _Lines(getattr(sys, name), channel))
     try:
-        torch.set_num_threads(threads)  # of this thread: in torch, each has a number of its own
+        torch.set_num_threads(threads)  # for this thread: torch has a number of threads per thread
         keep_freed_memory()
         task = load(objects, device, threads)
         if task.device.type == "cuda":
@@ -45,7 +45,7 @@ def train_for_parent(
 
 
 class _Channel:
-    """See `Channel`. The actor ends with its parent, so the other end is always there."""
+    """See `Channel`. The actor ends with its parent, so the other end always exists."""
 
     def __init__(self, from_parent: SimpleQueue[bytes], to_parent: SimpleQueue[bytes | str | Exception]) -> None:
         self._from_parent = from_parent
@@ -60,7 +60,7 @@ class _Channel:
 
 
 class _Lines:
-    """A stream that passes whole lines on to the parent too."""
+    """A stream that also forwards complete lines to the parent."""
 
     def __init__(self, stream: TextIO, channel: _Channel) -> None:
         self._stream = stream
@@ -80,5 +80,5 @@ class _Lines:
 
 
 def _showable(text: str, encoding: str) -> str:
-    """Return text with what an encoding lacks as escapes: printing must not end a run."""
+    """Return text with characters outside an encoding as escapes: printing must not end a run."""
     return text.encode(encoding, "backslashreplace").decode(encoding)

@@ -1,4 +1,4 @@
-"""Measures whether processes of one thread each train a sweep faster than this process does with all threads."""
+"""Scale-out: measure the speed of processes of one thread each against this process with all threads."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.failures import one_line
 from cnnsweep.types import Run, RunGroup
 
-_WORTH_TRYING_S = 120.0  # a shorter sweep would lose more by starting processes than it may gain
-_LEAST_GAIN = 1.1  # processes must be this much faster: below, noise may have decided
-_MOSTLY = 0.8  # of a sweep's time goes into runs that train one by one
-_SAMPLES = 5  # kinds of runs of which a step is measured, where nothing is known
-_GLANCE_S = 0.2  # of measuring such a run, at most, or the least that a step takes
-_BUDGET_SHARE = 0.01  # of a sweep's time goes into measuring, here and there
+_WORTH_TRYING_S = 120.0  # seconds; a shorter sweep would lose more by starting processes than it can gain
+_LEAST_GAIN = 1.1  # required gain of processes: smaller gains may be noise
+_MOSTLY = 0.8  # required share of a sweep's time in runs that train one by one
+_SAMPLES = 5  # maximum number of batch keys to measure, if nothing is known
+_GLANCE_S = 0.2  # maximum seconds of measuring such a run, or the minimum of one step
+_BUDGET_SHARE = 0.01  # maximum share of a sweep's time for measuring in this process and in the workers
 
 
 def faster_pool(
     setup: ExecutorSetup, loads: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
 ) -> PoolExecutor | None:
-    """Return a pool of processes with a thread each, if it trains these groups faster than this process; else None.
+    """Return a pool of processes with one thread each, if it trains these groups faster than this process; else None.
 
-    It is tried if runs train one by one on a CPU, for long: fused groups divide the threads themselves.
+    It is tried if runs train one by one on a CPU for long: fused groups divide the threads by themselves.
 
     Args:
         foresee: returns the job of a group, given the seconds of a step.
@@ -47,7 +47,7 @@ def faster_pool(
     try:
         gain = _Comparison(setup.task, foresee).gain_of(pool, loads, alone)
     except Exception as error:  # the model's own code raises: training reports it, one run at a time
-        setup.info(f"whether several processes are faster could not be measured ({one_line(error)})")
+        setup.info(f"the speed of several processes could not be measured ({one_line(error)})")
         gain = 0.0
     if gain < _LEAST_GAIN:
         pool.close()
@@ -64,7 +64,7 @@ class _Comparison:
 
     def gain_of(self, pool: PoolExecutor, loads: Sequence[Job], alone: Sequence[Job]) -> float:
         """Return the speedup of a pool for runs that train alone; 0 if measuring it is not worth the time."""
-        for measure in (guess_alone, partial(seconds_alone, budget_s=_GLANCE_S)):  # most sweeps are plainly too short
+        for measure in (guess_alone, partial(seconds_alone, budget_s=_GLANCE_S)):  # most sweeps are too short
             costs = CostModel([*loads, *self._measured(alone, measure)])
             of_alone = [costs.of(load) for load in alone]
             if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
@@ -76,7 +76,7 @@ class _Comparison:
         return sum(of_alone) * here / (last_end(of_alone, pool.slots) * there)
 
     def _measured(self, alone: Sequence[Job], measure: Callable[[Run, DataModule], float]) -> list[Job]:
-        """Return jobs with measured seconds, a few of each kind; none if some job has been measured already."""
+        """Return jobs with measured seconds, a few of each batch key; none if some job has been measured already."""
         if any(load.seconds is not None for load in alone):
             return []
         kinds = list({family(load.group.runs[0]): load for load in alone}.values())

@@ -17,7 +17,7 @@ from cnnsweep.training.data_module import DataModule
 
 @dataclass(frozen=True, slots=True)
 class MappedImages:
-    """Stands for images in memory that the worker process has a descriptor of, under the same number."""
+    """Placeholder for images in memory; the worker process has their descriptor under the same number."""
 
     descriptor: int
     shape: tuple[int, ...]
@@ -25,7 +25,7 @@ class MappedImages:
 
 
 def with_mapped_images(task: DataModule, device: str) -> tuple[DataModule, tuple[int, ...]]:
-    """Return the task for training on a device, fit to be sent, and the file descriptors that go with it."""
+    """Return the picklable task for training on a device, and its file descriptors."""
     images: Any = task.images
     descriptors: tuple[int, ...] = ()
     if isinstance(images, MemoryImages):
@@ -36,7 +36,7 @@ def with_mapped_images(task: DataModule, device: str) -> tuple[DataModule, tuple
 
 
 def with_images(task: DataModule, threads: int) -> DataModule:
-    """Undo the above, in the worker process.
+    """Restore the task in the worker process.
 
     Args:
         threads: CPU threads of this worker, which also decode images that do not fit in memory.

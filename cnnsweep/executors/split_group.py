@@ -1,4 +1,4 @@
-"""Into which groups runs are divided that could not go on together."""
+"""Split of a group that could not continue together."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from cnnsweep.types import RunGroup, even_sizes
 
 
 def split(group: RunGroup, *, is_memory: bool, lockstep: bool) -> list[RunGroup]:
-    """Return the groups in which runs go on that could not together, in halves where memory ran out, else one by one.
+    """Return the groups in which the runs continue: two halves if memory ran out, else one per run.
 
-    In step, configurations stay whole as long as that may help: first each is a group of its own, or half of them are;
-    then the programs of a single one become smaller; only what fails one by one is torn apart.
+    In lockstep, trials stay whole as long as possible: first each trial, or half of them, is a group; then the learners
+    of a single trial become smaller; only runs that fail one by one are separated.
     """
     members = group.trajectories
     if lockstep:

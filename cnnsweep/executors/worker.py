@@ -34,11 +34,11 @@ from cnnsweep.types import Decision, EpochReport, RunOutcome
 
 
 class Disconnected(BaseException):
-    """The parent is gone. No `Exception`: it must pass what turns a model's errors into failed runs."""
+    """The parent is gone. Not an `Exception`: it must pass the code that turns a model's errors into failed runs."""
 
 
 class Channel(Protocol):
-    """A worker's way to its parent. Both methods raise Disconnected when there is none any more."""
+    """A worker's connection to its parent. Both methods raise Disconnected when the parent is gone."""
 
     def send(self, message: FromWorker) -> None:
         """Send a message, in order."""
@@ -49,7 +49,7 @@ class Channel(Protocol):
 
 
 def serve(channel: Channel, task: DataModule) -> None:
-    """Train groups until told to leave.
+    """Train groups until `Shutdown`.
 
     Raises:
         Disconnected: the parent is gone.
@@ -70,7 +70,7 @@ def _call(order: Call, task: DataModule) -> Returned | Raised:
         arguments = (task if argument is TASK else argument for argument in order.arguments)
         return Returned(order.function(*arguments))
     except Exception as error:
-        # An error that a library has may not come through a pickle as what it was.
+        # An error class of a library may not survive a pickle.
         is_ours = isinstance(error, CnnSweepError | torch.OutOfMemoryError | MemoryError)
         return Raised(error if is_ours else RuntimeError(one_line(error)))
 
@@ -82,20 +82,20 @@ def _train(order: Train, task: DataModule, channel: Channel) -> GroupEnded | Gro
         failed = GroupFailed(str(error), error.remaining, error.is_memory)
     else:
         return GroupEnded()
-    # Outside of `except`: the traceback holds on to what the group had in memory.
+    # Outside `except`: the traceback references the group's memory.
     if task.device.type == "cuda":
         torch.cuda.empty_cache()
     return failed
 
 
 class _Reporting:
-    """The `TrainerCallback` of a worker: passes everything on, and asks the parent what becomes of each run."""
+    """The `TrainerCallback` of a worker: forwards everything, and gets decisions from the parent."""
 
     def __init__(self, channel: Channel, progress_every_s: float) -> None:
         self._channel = channel
         self._every_s = progress_every_s
         self._next = 0.0
-        self._lock = threading.Lock()  # programs that train side by side tell of their batches from their own threads
+        self._lock = threading.Lock()  # learners in parallel report their batches from their own threads
 
     def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: columns are dropped by importance, before any cell is wrapped or crushed."""
+"""Tables that fit the terminal: columns are dropped by importance, before cells are wrapped or cut."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,23 +14,23 @@ from cnnsweep.metrics.names import is_accuracy
 from cnnsweep.metrics.objective import Objective
 
 GAP = 2  # spaces between two columns
-SHORTEST_CUT = 7  # characters that a cut text keeps
-SHORTEST_COMFORTABLE = 12  # characters of a text that are worth more than columns of little importance
-LITTLE_IMPORTANCE = 6  # of `Column.drop`, from here on: such columns go before others are crushed
+SHORTEST_CUT = 7  # minimum characters of a cut text
+SHORTEST_COMFORTABLE = 12  # characters of a text with priority over unimportant columns
+LITTLE_IMPORTANCE = 6  # value of `Column.drop` from which columns go before others are cut
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # two columns may look alike and are still two
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: two columns may look alike
 class Column:
     """One column of a table.
 
     Attributes:
         header: its title, safe to print.
-        cells: one a row.
-        drop: order in which columns go where there is no room; the highest goes first, 0 stays.
-        narrowest: width to which long cells may be cut before the column is dropped; None forbids cutting.
-        style: of the header.
-        short: shorter cells for where `cells` do not fit; None if there are none.
-        comfortable: the width that the column keeps as long as columns of little importance can go instead.
+        cells: one per row.
+        drop: order of removal for lack of room; the highest goes first, 0 stays.
+        narrowest: width to which long cells may be cut before the column is dropped; None forbids cuts.
+        style: style of the header.
+        short: shorter cells if `cells` do not fit; None without them.
+        comfortable: the width that the column keeps as long as unimportant columns can be dropped instead.
     """
 
     header: str
@@ -44,7 +44,7 @@ class Column:
     width: int = field(init=False)
 
     def __post_init__(self) -> None:
-        # Text.cell_len is measured once a cell here, and by Rich again only for the rows that are printed.
+        # Text.cell_len is measured once per cell here, and by Rich again only for printed rows.
         object.__setattr__(self, "width", max([cell_len(self.header), *(cell.cell_len for cell in self.cells)]))
 
     @property
@@ -54,7 +54,7 @@ class Column:
 
     @property
     def wanted(self) -> int:
-        """The width below which columns of little importance are dropped instead."""
+        """The width below which unimportant columns are dropped instead."""
         return self.least if self.comfortable is None else max(min(self.width, self.comfortable), self.least)
 
     def cells_for(self, width: int) -> Sequence[Text]:
@@ -69,8 +69,8 @@ class Column:
 def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop: int) -> Column:
     """Return the column of a hyperparameter: numbers aligned at their points, anything else at the left.
 
-    A dash, or `UNKNOWN` as a value, stands where a run does not use it. Where there is little room, numbers
-    are written with fewer digits, and only then is the header cut; numbers themselves never are.
+    A dash, or `UNKNOWN` as a value, is shown if a run does not use it. With little room, numbers get fewer digits, then
+    the header is cut; numbers are never cut.
     """
     texts = _setting_texts(name, values)
     known = [value for value, text in zip(values, texts, strict=True) if text != UNKNOWN]
@@ -101,9 +101,9 @@ def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) 
 
 
 def metric_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
-    """Return the column of a loss or accuracy; the deciding one stands out and is kept longest."""
+    """Return the column of a metric; the deciding one is highlighted and kept longest."""
     decides = metric == objective.metric
-    # Beside the deciding accuracy its own loss is the most useful; the training metrics go first.
+    # After the deciding accuracy, its loss is the most useful; the training metrics are dropped first.
     drop = 2 if decides else 10 if metric == objective.tie_breaker else 12 if is_accuracy(metric) else 14
     texts = align_points([metric_text(metric, value) for value in values])
     cells = [Text(text, f"{style} bold" if decides else style) for text, style in zip(texts, styles, strict=True)]
@@ -112,15 +112,15 @@ def metric_column(metric: str, objective: Objective, values: Sequence[float | No
 
 
 def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
-    """Return the columns that fit into `width` characters, in order, each with the width it gets.
+    """Return the columns that fit into `width` characters, in order, each with its width.
 
-    Columns of little importance go until the rest fits at its comfortable widths, then any until it fits at its least
-    widths. The remaining room is given back, most important first: up to comfortable widths, then to full ones.
+    Unimportant columns are dropped until the rest fits at comfortable widths, then others until it fits at minimum
+    widths. The remaining room is distributed, most important first: up to comfortable widths, then to full ones.
     """
     kept = [column for column in columns if column.width]
 
     def last_dropped() -> Column:
-        # The last of equals goes, so that the hyperparameters that the file names first stay.
+        # The last of equal columns is dropped, so that the first hyperparameters of the file stay.
         return max(reversed(kept), key=lambda column: column.drop)
 
     def needed(widths: Iterable[int]) -> int:
@@ -144,8 +144,8 @@ def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int
 def build_table(columns: Sequence[Column], width: int, sections: Sequence[int] = ()) -> Text:
     """Return a table of the columns that fit; an empty line follows each row whose position is in `sections`.
 
-    One text of many lines: widths are known by now, and a `rich.table.Table`, which would measure every cell again,
-    takes several times as long, too long for something that is drawn all the time.
+    One text of many lines: widths are known already. A `rich.table.Table` would measure every cell again and take
+    several times as long, too long for a live display.
     """
     fitted = fit_columns(columns, width)
     header = [Text(column.header, style=column.style) for column, _ in fitted]

@@ -1,4 +1,4 @@
-"""CSV for spreadsheets: texts of unknown origin neither run as formulas nor steer a terminal."""
+"""CSV for spreadsheets: texts of unknown origin neither run as formulas nor control a terminal."""
 
 import csv
 import io
@@ -13,14 +13,14 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def without_formula(value: Any) -> Any:
-    """Return a value for a CSV cell: lists and mappings as JSON, and an apostrophe before what would be a formula."""
+    """Return a value for a CSV cell: lists and mappings as JSON, and an apostrophe before a formula."""
     if isinstance(value, list | dict | tuple):
         value = json.dumps(value, ensure_ascii=False)
     return "'" + value if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
-    """Return rows as CSV, the heading being the first, that may be printed."""
+    """Return rows as printable CSV; the first row is the heading."""
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(
         [_printable(without_formula(cell)) for cell in row] for row in rows

@@ -1,4 +1,4 @@
-"""Texts of several values beside each other: different values never look the same, however little room there is."""
+"""Texts of several values beside each other: different values never look the same, even with little room."""
 
 import json
 import math
@@ -9,16 +9,16 @@ from typing import Any
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import trial_text
 
-FEW_DIGITS = 4  # of a number where there is little room
-_ALL_DIGITS = 17  # that a float has
+FEW_DIGITS = 4  # significant digits of a number with little room
+_ALL_DIGITS = 17  # significant digits of a float
 
 
 def distinct_texts(values: Sequence[Any], digits: int | None = None) -> list[str]:
-    """Return each value as `trial_text` does; those that would look like another one are written out.
+    """Return each value like `trial_text`; values that would look equal are written in full.
 
     Args:
-        values: of one hyperparameter; equal ones have equal texts.
-        digits: number of significant digits, and more where numbers would look alike.
+        values: values of one hyperparameter; equal ones have equal texts.
+        digits: number of significant digits; more if numbers would look alike.
     """
     texts = number_texts(values, digits) if digits is not None else [trial_text(value) for value in values]
     alike = _alike(values, texts)
@@ -30,7 +30,7 @@ def distinct_texts(values: Sequence[Any], digits: int | None = None) -> list[str
 
 
 def number_texts(values: Sequence[Any], digits: int) -> list[str]:
-    """Return numbers with as few significant digits, `digits` at least, as tell them apart; others in full."""
+    """Return numbers with the fewest distinguishing digits, at least `digits`; other values in full."""
     floats = [value for value in values if isinstance(value, float) and math.isfinite(value)]
     different = len(set(floats))
     needed = next(
@@ -43,7 +43,7 @@ def number_texts(values: Sequence[Any], digits: int) -> list[str]:
 def cut_texts(texts: Sequence[str], most: int) -> list[str]:
     """Return texts of at most `most` characters; different ones stay different.
 
-    Cut are their ends, or their middles where only the ends differ; the last resort is a number.
+    Ends are cut, or middles if only the ends differ; as a last resort, texts are numbered.
     """
     ways: tuple[Callable[[str], str], ...] = (
         lambda text: text[: most - 1] + "…",
@@ -66,7 +66,7 @@ def identity_of(value: Any) -> str:
 
 
 def _alike(values: Sequence[Any], texts: Sequence[str]) -> set[str]:
-    """Return the texts that stand for different values."""
+    """Return the texts shared by different values."""
     counts = Counter(text for text, _ in {(text, identity_of(v)) for text, v in zip(texts, values, strict=True)})
     return {text for text, count in counts.items() if count > 1}
 
@@ -80,7 +80,7 @@ def _written_out(value: Any) -> str:
 
 
 def _numbered(values: Sequence[Any], texts: Sequence[str]) -> list[str]:
-    """Return the texts, those that stand for a further value with its number."""
+    """Return the texts, repeated ones of a further value with a number."""
     known: dict[str, list[str]] = {}
     numbered = []
     for value, text in zip(values, texts, strict=True):

@@ -1,14 +1,14 @@
-"""Text of unknown origin, made safe to print: names, causes and hyperparameters come from files and users' code."""
+"""Escaping of text of unknown origin for printing: names, causes and values come from files and users' code."""
 
 from typing import Any
 
 
 def safe_text(value: Any) -> str:
-    r"""Return `str(value)` with everything that could steer a terminal shown as an escape, `\x1b` for ESC.
+    r"""Return `str(value)` with everything that could control a terminal shown as an escape, `\x1b` for ESC.
 
-    Escaped is what `str.isprintable` rejects: control characters (so newlines and tabs too), bidirectional overrides,
-    zero-width and other format characters, lone surrogates, unassigned code points, and spaces that are not U+0020.
-    Markup is left alone; put the result in a `rich.text.Text`, which does not read it.
+    It escapes all characters that `str.isprintable` rejects: control characters (so newlines and tabs too),
+    bidirectional overrides, zero-width and other format characters, lone surrogates, unassigned code points, and spaces
+    that are not U+0020. Markup is kept; put the result in a `rich.text.Text`, which does not interpret it.
     """
     text = str(value)
     if text.isprintable():

@@ -1,4 +1,4 @@
-"""Texts of numbers for people: accuracies, losses, durations and parameters."""
+"""Texts of numbers for readers: accuracies, losses, durations and parameters."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ _PARTING = frozenset("[]{},:'\"")
 
 
 def metric_text(metric: str, value: float | None) -> str:
-    """Return an accuracy with four decimals or a loss with four significant digits; a dash for what is missing."""
+    """Return an accuracy with four decimals or a loss with four significant digits; a dash for a missing value."""
     if value is None:
         return UNKNOWN
     if not math.isfinite(value):
@@ -22,7 +22,7 @@ def metric_text(metric: str, value: float | None) -> str:
 
 
 def metric_texts(metric: str, values: Sequence[float | None]) -> list[str]:
-    """Return several values of a metric to compare: with more digits where they would look equal."""
+    """Return several values of a metric for comparison, with more digits if they would look equal."""
     texts = [metric_text(metric, value) for value in values]
     known = {value for value in values if value is not None and math.isfinite(value)}
     digits = 5
@@ -38,12 +38,12 @@ def metric_texts(metric: str, values: Sequence[float | None]) -> list[str]:
 def _four_digits(value: float) -> str:
     if value and not 1e-4 <= abs(value) < 1e4:
         return f"{value:.3e}"
-    return f"{value:#.4g}".rstrip(".")  # '#' keeps trailing zeros, so that a column of losses lines up
+    return f"{value:#.4g}".rstrip(".")  # '#' keeps trailing zeros, so that a column of losses is aligned
 
 
 @cache
 def short_name(metric: str) -> str:
-    """Return a metric's name as narrow columns have it: `acc`, `val loss`."""
+    """Return a metric's name for narrow columns: `acc`, `val loss`."""
     name = without_prefix(metric)
     return f"{'val ' if is_on_validation(metric) else ''}{'acc' if name == ACCURACY else name}"
 
@@ -76,12 +76,12 @@ def duration_text(seconds: float | None) -> str:
 
 
 def epochs_text(done: int, planned: int | None) -> str:
-    """Return a run's epochs: `2/40`; a dash where the planned number is unknown."""
+    """Return a run's epochs: `2/40`, with a dash if the planned number is unknown."""
     return f"{done}/{UNKNOWN if planned is None else planned}"
 
 
 def estimate_text(seconds: float | None) -> str:
-    """Return a duration that is only estimated, so without tenths of seconds; a dash while nothing is known."""
+    """Return an estimated duration, without tenths of seconds; a dash if unknown."""
     if seconds is None:
         return UNKNOWN
     return f"{math.ceil(seconds)} s" if seconds < 59 else duration_text(seconds)
@@ -90,15 +90,15 @@ def estimate_text(seconds: float | None) -> str:
 def trial_text(value: Any) -> str:
     """Return a hyperparameter's value as the sweep file would write it: `true`, `0.001`, `[6, 12]`, `adam`, `'3'`.
 
-    Different values have different texts, but for numbers that differ in their 16th digit and `none` as a text; see
-    `distinct.distinct_texts` where those may stand beside each other.
+    Different values have different texts, except numbers that differ in their 16th digit, and `none` as a text. Use
+    `distinct.distinct_texts` if such values may be shown together.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:
         return "none"
     if isinstance(value, float):
-        return f"{value:.15g}"  # all that was written, but not what 0.1 + 0.2 adds
+        return f"{value:.15g}"  # all written digits, without the rounding error of 0.1 + 0.2
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_part_text(str(key))}: {_part_text(part)}" for key, part in value.items()) + "}"
     if isinstance(value, list | tuple):
@@ -108,14 +108,14 @@ def trial_text(value: Any) -> str:
 
 
 def _part_text(value: Any) -> str:
-    """Return a value inside a list or mapping, where some characters would part it."""
+    """Return a value inside a list or mapping, where some characters would separate it."""
     text = trial_text(value)
     is_plain = not isinstance(value, str) or text[:1] == "'" or not _PARTING.intersection(text)
     return text if is_plain else "'" + text.replace("'", "''") + "'"
 
 
 def _reads_as_another_value(text: str) -> bool:
-    """True for a text that the sweep file has in quotes, since it would be a number or a constant without."""
+    """True for a text that needs quotes in the sweep file, since it would be a number or a constant without them."""
     if text.strip() != text or text.casefold() in ("", "true", "false", "null", "~"):
         return True
     try:
@@ -127,11 +127,11 @@ def _reads_as_another_value(text: str) -> bool:
 
 def is_unused(name: str, value: Any) -> bool:
     """True if a run does not use a hyperparameter, such as the momentum of an optimizer without one."""
-    return value is None and name != "grad_clip"  # there `none` is a trial: the gradient is left alone
+    return value is None and name != "grad_clip"  # there `none` is a value: no clipping
 
 
 def trials_text(settings: Mapping[str, Any], names: Iterable[str], separator: str = " ") -> str:
-    """Return `lr=0.01 batch_size=100`, for those of `names` that the run has and uses."""
+    """Return `lr=0.01 batch_size=100`, for the `names` that the run has and uses."""
     return separator.join(
         f"{safe_text(name)}={trial_text(settings[name])}"
         for name in names
@@ -140,9 +140,9 @@ def trials_text(settings: Mapping[str, Any], names: Iterable[str], separator: st
 
 
 def align_points(texts: Sequence[str]) -> list[str]:
-    """Return the numbers padded at their right, so that right-justified their decimal points stand in one column.
+    """Return the numbers padded at the right, so that their decimal points align in a right-justified column.
 
-    Words (`nan`, a dash) stay as they are, and so does everything where a number is written with an exponent.
+    Words (`nan`, a dash) are unchanged; so is every text if a number has an exponent.
     """
     if any("e" in text for text in texts):
         return list(texts)
@@ -154,7 +154,7 @@ def align_points(texts: Sequence[str]) -> list[str]:
 
 
 def count_text(count: int, noun: str, plural: str | None = None) -> str:
-    """Return `1 run`, `8 runs` or `10,000 runs`; nouns that do not end in a plain s in the plural name that too."""
+    """Return `1 run`, `8 runs` or `10,000 runs`; irregular nouns need their plural."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or noun + 's'}"
 
 

@@ -1,4 +1,4 @@
-"""Learning curves of one line's height: one block for a few epochs, the higher the larger the metric."""
+"""Learning curves of one line: one block for a few epochs, higher for a larger metric."""
 
 import itertools
 import math
@@ -12,20 +12,20 @@ from cnnsweep.formatting.columns import Column
 BLOCKS = "▁▂▃▄▅▆▇█"
 NOT_FINITE = "×"
 WIDEST = 12
-FEWEST_EPOCHS = 3  # of fewer there is no curve to see
-_DROP = 11  # after the training metrics, before those beside the deciding one
+FEWEST_EPOCHS = 3  # fewer epochs show no curve
+_DROP = 11  # dropped after the training metrics, before the deciding one's neighbours
 
 Curve = Sequence[float | None]  # one value per epoch, from the first; None and NaN where it is not finite
 
 
 def curve_column(curves: Sequence[Curve], epochs: int, styles: Sequence[str]) -> list[Column]:
-    """Return the column of the runs' learning curves, or none where there is nothing to see.
+    """Return the column of the runs' learning curves, or none without a visible curve.
 
-    All of them share both scales, so that rows can be compared: the line of a run that is half through is half as long.
+    All share both scales, so that rows can be compared: the line of a half-finished run has half the length.
 
     Args:
-        curves: one a row.
-        epochs: planned number of the longest run.
+        curves: one per row.
+        epochs: planned epochs of the longest run.
     """
     if epochs < FEWEST_EPOCHS or all(len(curve) < 2 for curve in curves):
         return []
@@ -37,10 +37,10 @@ def curve_column(curves: Sequence[Curve], epochs: int, styles: Sequence[str]) ->
 
 
 def sparkline(curve: Curve, low: float, high: float, width: int, epochs: int) -> str:
-    """Return a curve in `width` characters for `epochs` epochs, in fewer while it is not through.
+    """Return a curve in `width` characters for `epochs` epochs, proportionally shorter while unfinished.
 
     Args:
-        low, high: the values of the lowest and the highest block; values outside are drawn as these.
+        low, high: the values of the lowest and the highest block; values outside are clamped.
         width: at most `epochs`.
     """
     bounds = [position * epochs // width for position in range(width + 1)]
@@ -57,7 +57,7 @@ def _block(part: Curve, low: float, high: float) -> str:
 
 
 def _scale(curves: Sequence[Curve]) -> tuple[float, float]:
-    """Return the lowest and highest value, without those that would flatten all others: a loss that diverges."""
+    """Return the lowest and highest value, without outliers that would flatten the others, such as a diverging loss."""
     known = sorted(figure for curve in curves for figure in _finite(curve))
     if len(known) < 2:
         return (known[0], known[0]) if known else (0.0, 0.0)

@@ -15,13 +15,13 @@ _SHOW_CURSOR = b"\x1b[?25h"
 
 
 class ForgivingStream:
-    """A text stream that falls silent for good when it cannot be written to (EIO, a closed pipe, a full disk).
+    """A text stream that drops all output after a failed write (EIO, a closed pipe, a full disk).
 
     It may also be written to from a signal handler that interrupts a write: Python's streams refuse that with a
     RuntimeError, so such text waits for the next write.
 
     Attributes:
-        failure: the error after which it fell silent.
+        failure: the error after which output is dropped.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -43,7 +43,7 @@ class ForgivingStream:
         return self._stream.encoding or "utf-8"
 
     def __getattr__(self, name: str) -> Any:
-        """Return other attributes of a standard stream, for users' code and libraries."""
+        """Return other attributes of the standard stream, for users' code and libraries."""
         return getattr(self._stream, name)
 
     def isatty(self) -> bool:
@@ -58,7 +58,7 @@ class ForgivingStream:
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Write `text`, or drop it where that is not possible."""
+        """Write `text`, or drop it if that is impossible."""
         if self.is_broken:
             return len(text)
         waiting, self._waiting = self._waiting, ""
@@ -71,7 +71,7 @@ class ForgivingStream:
         return len(text)
 
     def flush(self) -> None:
-        """Flush what was written."""
+        """Flush written text."""
         if self.is_broken:
             return
         try:
@@ -91,7 +91,7 @@ class ForgivingStream:
 
 @contextmanager
 def forgiving_standard_streams() -> Iterator[tuple[ForgivingStream, ForgivingStream]]:
-    """Keep every print from failing, in libraries and users' models too; yield stdout and stderr."""
+    """Protect every print from failing, also in libraries and users' models; yield stdout and stderr."""
     _open_closed_streams()
     out, err = sys.stdout, sys.stderr
     forgiving = ForgivingStream(out), ForgivingStream(err)
@@ -105,21 +105,21 @@ def forgiving_standard_streams() -> Iterator[tuple[ForgivingStream, ForgivingStr
 
 
 def show_cursor() -> None:
-    """Give a terminal its cursor back, from wherever the program is cut short."""
+    """Restore a terminal's cursor at any end of the program."""
     with suppress(OSError, ValueError):
         if sys.stderr.isatty() and not is_dumb_terminal():
             os.write(sys.stderr.fileno(), _SHOW_CURSOR)
 
 
 def is_dumb_terminal() -> bool:
-    """True if the terminal cannot move its cursor, by the environment."""
+    """True if the terminal cannot move its cursor, according to the environment."""
     return os.environ.get("TERM", "").lower() in ("dumb", "unknown")
 
 
 def _open_closed_streams() -> None:
-    """Give what the shell has closed (`2>&-`) a place.
+    """Replace streams that the shell has closed (`2>&-`).
 
-    The next file to be opened, a journal say, would get the free number, and then what libraries print.
+    The next opened file, such as a journal, would otherwise get the free number, and then the output of libraries.
     """
     for descriptor in range(3):
         try:

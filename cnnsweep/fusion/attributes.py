@@ -15,7 +15,7 @@ class Attributes:
     def __init__(self, model: nn.Module) -> None:
         homes: list[dict[str, Any]] = []
         for module in model.modules():
-            if isinstance(module, torch.jit.ScriptModule):  # its forward is no Python
+            if isinstance(module, torch.jit.ScriptModule):  # its forward is not Python
                 continue
             homes += [vars(module), module._buffers, module._parameters]
         self._before = [(home, dict(home)) for home in homes]
@@ -48,7 +48,7 @@ class Attributes:
 
 
 class _Unset:
-    """Placeholder for an attribute whose previous value must not matter."""
+    """Placeholder for an attribute whose previous value must have no influence."""
 
     def _refuse(self, *_: Any) -> NoReturn:
         raise LookupError("an attribute is read before it is set")
@@ -58,7 +58,7 @@ class _Unset:
 
 
 def _containers(home: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield lists and the like that a forward may fill; those whose names begin with an underscore are torch's."""
+    """Yield containers that a forward may fill; names that begin with an underscore are torch's."""
     for name, value in home.items():
         if type(value) in (list, dict, set) and not name.startswith("_"):
             yield name, value

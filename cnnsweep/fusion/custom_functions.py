@@ -13,7 +13,7 @@ from torch.utils.checkpoint import CheckpointFunction
 from cnnsweep.fusion.proxies import KnownProxy
 
 _FRAMEWORK = "torch."
-_callables: dict[type[Function], Callable[..., Any]] = {}  # one each, so that graphs can be compared
+_callables: dict[type[Function], Callable[..., Any]] = {}  # one node per call, so that graphs can be compared
 _apply: Any = Function.__dict__["apply"]
 
 
@@ -24,7 +24,7 @@ def functions_recorded(tracer: fx.Tracer) -> Iterator[None]:
     def apply(cls: type[Function], *args: Any, **kwargs: Any) -> Any:
         if not any(isinstance(arg, fx.Proxy) for arg in (*args, *kwargs.values())):
             return _apply.__get__(None, cls)(*args, **kwargs)
-        if cls is CheckpointFunction:  # it computes twice what it could keep, which changes no number
+        if cls is CheckpointFunction:  # checkpointing recomputes values, which changes no number
             function, _, *inputs = args
             return function(*inputs)
         return tracer.create_proxy("call_function", _callable(cls), args, kwargs)
@@ -40,7 +40,7 @@ def functions_recorded(tracer: fx.Tracer) -> Iterator[None]:
 def tensors_recognised(model: nn.Module) -> Iterator[None]:
     """Make `isinstance` accept proxies as tensors, in the files that define the modules of a model.
 
-    Nowhere else: torch's own code would take them for tensors in memory.
+    Only there: torch's own code would treat them as tensors in memory.
     """
     forwards = [getattr(kind, "forward", None) for module in model.modules() for kind in type(module).__mro__]
     homes = [getattr(forward, "__globals__", None) for forward in forwards]

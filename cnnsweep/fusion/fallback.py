@@ -35,12 +35,12 @@ def all_at_once(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
 
 
 def can_run_at_once(function: Callable[..., Any], args: Any, kwargs: Any) -> bool:
-    """Try `all_at_once`; false too if `vmap` would only loop over the runs, of which it warns."""
+    """Try `all_at_once`; also False if `vmap` warns that it would loop over the runs."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             all_at_once(function, args, kwargs)
-    except Exception:  # operations without a batching rule raise all sorts
+    except Exception:  # operations without a batching rule raise various types
         return False
     return True
 
@@ -53,9 +53,9 @@ def one_by_one(
     """Call a function for one run after the other, each drawing its own random numbers.
 
     Args:
-        calls: each run's function, arguments and keyword arguments; of a `Stacked` among them it gets its own part.
-        memory_order: the dimensions of the tensor arguments from the slowest to the fastest, as they lie in memory when
-            a run trains alone. Random numbers are drawn in memory order, so it decides which element gets which.
+        calls: each run's function, arguments and keyword arguments; a `Stacked` among them becomes the run's own part.
+        memory_order: the dimensions of the tensor arguments from the slowest to the fastest in memory when a run trains
+            alone. Random numbers are drawn in memory order, so it decides their assignment to elements.
     """
     results = []
     for run, (function, args, kwargs) in enumerate(calls):

@@ -39,10 +39,10 @@ class FusedModel:
 
         Args:
             models: K modules, all on one device, of one floating-point type.
-            variants: K numbers from 0; models of one number differ in values alone, those of different numbers also in
-                what they draw at random. By default all are of one.
-            example: (2, C, H, W) images to try the nodes with, channels-last.
-            order: in memory, of the images that a model gets alone.
+            variants: K numbers from 0; models with equal numbers differ only in values, others also in their random
+                draws. By default all are equal.
+            example: (2, C, H, W) images to try the nodes, channels-last.
+            order: memory order of the images when a model trains alone.
             classes: number of logits to find in the output; None takes the output unchanged.
 
         Raises:
@@ -65,17 +65,17 @@ class FusedModel:
         Args:
             images: (N, copies·C, H, W); each copy is seen by K / copies consecutive runs.
         """
-        if self._first.training is not training:  # some forms read the mode of the module
+        if self._first.training is not training:  # some fused forms read the module's mode
             for model in self._variants:
                 model.train(training)
         logits = self._run(self._programs[training], Stacked.by_channels(images, self.runs, copies))
         if not isinstance(logits, Stacked):
             kind = type(logits).__name__.removeprefix("immutable_")  # torch.fx has lists and dicts of its own
-            raise FusionError(f"its forward returns a {kind} that is no tensor of logits")
+            raise FusionError(f"its forward returns a {kind} that is not a tensor of logits")
         return logits.in_runs().tensor
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Remove all runs but these."""
+        """Remove all other runs."""
         kept = {}
         for stacked in self.tensors.values():
             if id(stacked) not in kept:
@@ -86,12 +86,12 @@ class FusedModel:
         self.runs = len(positions)
 
     def state_of(self, position: int) -> dict[str, Tensor]:
-        """Return one run's state dict, as the plain module would give it, of views."""
+        """Return one run's state dict, of views, as the plain module would return it."""
         return {name: self.tensors[name].tensor.detach()[position] for name in self._first.state_dict()}
 
     @property
     def parameters(self) -> dict[str, Tensor]:
-        """The stacked parameters that are trained, by name; a shared one under its first name only."""
+        """The trained stacked parameters by name; a shared one only under its first name."""
         named = self._first.named_parameters()
         return {name: self.tensors[name].tensor for name, parameter in named if parameter.requires_grad}
 
@@ -127,7 +127,7 @@ class FusedModel:
                         values[other] = changed
             for used in step.last_uses:
                 del values[used]
-        raise AssertionError("a graph ends in its output")
+        raise AssertionError("a graph ends with its output")
 
     def _do(self, step: Step, args: Any, kwargs: Any, values: Mapping[fx.Node, Any]) -> Any:
         """Run one node; the first time, choose its dispatch."""
@@ -156,7 +156,7 @@ class FusedModel:
         return step.form(step.function, *args, **kwargs)
 
     def _with_tensors(self, step: Step, args: Any) -> Any:
-        """Return the arguments, before them a module's own parameters and buffers."""
+        """Return the arguments, preceded by a module's own parameters and buffers."""
         if not step.is_module:
             return args
         return ({name: self.tensors[full] for name, full in step.names.items()}, *args)
@@ -177,7 +177,7 @@ class FusedModel:
     def _is_fit(self, step: Step, args: Any, kwargs: Any) -> bool:
         try:
             return self._fast(step, args, kwargs) is not NotImplemented
-        except (TypeError, AttributeError, RuntimeError):  # arguments of a kind that the form does not foresee
+        except (TypeError, AttributeError, RuntimeError):  # arguments that the fused form does not support
             return False
 
     def _attribute(self, target: str) -> Any:
@@ -198,7 +198,7 @@ class FusedModel:
                 for name in path:
                     other = getattr(other, name, None)
                 if isinstance(value, Tensor) and isinstance(other, Tensor) and not torch.equal(value, other):
-                    raise FusionError(f"'{target}' has other values from run to run, but is no parameter or buffer")
+                    raise FusionError(f"'{target}' has different values from run to run, but is no parameter or buffer")
 
     def _try_out(self, example: Tensor, order: torch.memory_format) -> None:
         """Run both graphs once, so that every node has its dispatch, and restore parameters and buffers."""
@@ -225,15 +225,15 @@ def _stack_all(models: Sequence[nn.Module]) -> dict[str, Stacked]:
         dict([*m.named_parameters(remove_duplicate=False), *m.named_buffers(remove_duplicate=False)]) for m in models
     ]
     if any(tensors.keys() != named[0].keys() for tensors in named):
-        raise FusionError("its parameters have other names from run to run")
+        raise FusionError("its parameters have different names from run to run")
     stacks: dict[int, Stacked] = {}
     by_name = {}
     for name, tensor in named[0].items():
         if id(tensor) not in stacks:
             values = [tensors[name].detach() for tensors in named]
             if any(value.shape != tensor.shape for value in values):
-                raise FusionError(f"'{name}' has other shapes from run to run")
-            # Contiguous, whatever the parts are: optimizers' kernels copy what is not.
+                raise FusionError(f"'{name}' has different shapes from run to run")
+            # Contiguous, even if the parts are not: optimizers' kernels copy other tensors.
             stack = torch.stack([value.contiguous() for value in values])
             stacks[id(tensor)] = Stacked.by_runs(stack.requires_grad_(tensor.requires_grad))
         by_name[name] = stacks[id(tensor)]

@@ -22,9 +22,9 @@ from cnnsweep.models import operations
 class Dispatch(StrEnum):
     """Dispatch of a node for K runs."""
 
-    FAST = "fast"  # a form of its own
+    FAST = "fast"  # a fused form
     VMAP = "vmap"  # all at once, by torch.func.vmap
-    EACH = "each"  # run after run: what draws random numbers, and what vmap cannot do
+    EACH = "each"  # run after run: random operations, and operations that vmap cannot do
     ONCE = "once"  # shapes and constants only
 
 
@@ -35,14 +35,14 @@ class Step:
     Attributes:
         what: the operation's name.
         operation: a module, a function, or the name of a tensor's method.
-        function: for the general ways; takes one run's tensors, a module's own parameters as the first argument.
-        form: the fast form, or None.
-        names: of a module's own parameters and buffers.
+        function: for the fallbacks; takes one run's tensors, with a module's own parameters as the first argument.
+        form: the fused form, or None.
+        names: names of a module's own parameters and buffers.
         how: chosen when the step first runs.
-        is_identity: a dropout that is switched off, for every run.
-        changes: the node whose value the operation changes in place.
-        others: by variant of the model, from 1, how its call differs: function, arguments, keyword arguments.
-        memory_order: see `general.one_by_one`.
+        is_identity: a dropout that is off for every run.
+        changes: the node whose value is changed in place.
+        others: the different calls of the model's variants, from 1: function, arguments, keyword arguments.
+        memory_order: see `fallback.one_by_one`.
         last_uses: nodes whose values are not needed after this one.
     """
 
@@ -76,18 +76,18 @@ def compile_steps(
     """Return the steps of a model in training or evaluation mode.
 
     Args:
-        variants: the model, and others that may differ from it in values and in what they draw at random, such as the
-            probability of a dropout.
+        variants: the model, and others that may differ from it in values and random draws, such as the probability of a
+            dropout.
         example, classes: see `trace`.
 
     Raises:
-        FusionError: a model cannot be traced, or they differ in more.
+        FusionError: a model cannot be traced, or the variants differ in more.
     """
     steps = _steps_of(variants[0], example, classes, training=training)
     for number, model in enumerate(variants[1:], start=1):
         _add_variant(steps, _steps_of(model, example, classes, training=training), number)
     seen: set[fx.Node] = set()
-    for step in reversed(steps):  # the first use met from the end is the last one
+    for step in reversed(steps):  # seen from the end, the first use is the last one
         for used in step.node.all_input_nodes:
             if used not in seen:
                 seen.add(used)
@@ -158,7 +158,7 @@ def _add_variant(steps: Sequence[Step], others: Sequence[Step], number: int) -> 
     """Add the differences of a variant to the steps.
 
     Raises:
-        FusionError: they differ in more than what is drawn at random.
+        FusionError: they differ in more than random draws.
     """
     if [_identity(step) for step in steps] != [_identity(other) for other in others]:
         raise FusionError("its operations differ from run to run")

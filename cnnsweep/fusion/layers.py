@@ -15,7 +15,7 @@ CONVOLUTIONS: Mapping[type[nn.Module], Callable[..., Tensor]] = {
     nn.Conv1d: F.conv1d, nn.Conv2d: F.conv2d, nn.Conv3d: F.conv3d,
 }  # fmt: skip
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-# They treat each channel by itself, so K·C channels are as good as C.
+# They treat each channel by itself, so K·C channels work like C.
 CHANNELWISE_MODULES: tuple[type[nn.Module], ...] = (
     nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d, nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d,
     nn.AdaptiveMaxPool3d, nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.ConstantPad2d, nn.LPPool2d, nn.MaxPool1d,
@@ -45,12 +45,12 @@ def convolution(
 ) -> Any:
     """Convolve as one grouped convolution, the runs side by side in the channels.
 
-    Where runs share their images, a group has one image and the filters of all runs that see it.
+    If runs share their images, a group has one image and the filters of all runs that use it.
     """
     if not isinstance(x, Stacked) or len(x.shape) != len(weight.shape):  # one image without a batch
         return NotImplemented
     x = x.in_channels()
-    if groups > 1:  # the filters of one group see some channels only, of their own run
+    if groups > 1:  # the filters of one group use only channels of their own run
         x = x.own()
     filters = _side_by_side(weight, x.runs)
     biases = None if bias is None else _side_by_side(bias, x.runs)
@@ -73,7 +73,7 @@ def _sums_bias_itself(x: Tensor, *sizes: Any) -> bool:
 class _BiasSummed(torch.autograd.Function):
     """A convolution whose bias gets its gradient by a plain sum.
 
-    oneDNN's convolutions sum it along with the filters' gradient, which takes three times as long where a group has few
+    oneDNN's convolutions compute it with the filters' gradient, which takes three times as long if a group has few
     channels.
     """
 
@@ -154,11 +154,11 @@ def batch_norm(
 
 
 def batch_norm_module(module: nn.Module, tensors: Mapping[str, Stacked], x: Stacked) -> Any:
-    """Normalise as a module does, and move its running statistics along."""
+    """Normalise as a module does, and update its running statistics."""
     norm = cast(nn.BatchNorm2d, module)
     mean, variance, seen = (tensors.get(name) for name in ("running_mean", "running_var", "num_batches_tracked"))
     if norm.momentum is None and mean is not None:
-        return NotImplemented  # a mean over all batches seen, whose number may differ between runs
+        return NotImplemented  # a mean over all batches so far, whose number may differ between runs
     if norm.training and seen is not None:
         seen.tensor.add_(1)
     use_batch = norm.training or mean is None
@@ -224,7 +224,7 @@ def channelwise(function: Callable[..., Any], x: Stacked, *args: Any, **kwargs: 
 
 
 def _rank_of(function: Callable[..., Any], x: Stacked) -> int:
-    """Return the rank that values with a batch have; a lower one would make channels of the images."""
+    """Return the rank of values with a batch; with a lower rank, images would become channels."""
     name = type(function).__name__ if isinstance(function, nn.Module) else function.__name__
     digits = [int(digit) for digit in name if digit in "123"]
     if digits:
@@ -233,7 +233,7 @@ def _rank_of(function: Callable[..., Any], x: Stacked) -> int:
 
 
 def pad(_: Any, x: Stacked, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
-    """Pad pixels; padding of channels is left to the general way."""
+    """Pad pixels; padding of channels uses the fallback."""
     if len(x.shape) < 3 or len(pad) > 2 * (len(x.shape) - 2):
         return NotImplemented
     x = x.in_channels()
@@ -241,7 +241,7 @@ def pad(_: Any, x: Stacked, pad: Sequence[int], mode: str = "constant", value: f
 
 
 def _side_by_side(tensor: Stacked | Tensor, runs: int) -> Tensor:
-    """Return (K·C, …) of each run's (C, …); a tensor that is no run's own is repeated."""
+    """Return (K·C, …) from each run's (C, …); a shared tensor is repeated."""
     if isinstance(tensor, Stacked):
         return tensor.in_runs().tensor.flatten(0, 1)
     return tensor.repeat(runs, *[1] * (tensor.ndim - 1))

@@ -1,4 +1,4 @@
-"""Memory format of values when a run trains alone: random numbers are drawn in that order."""
+"""Memory order of values when a run trains alone, in which random numbers are drawn."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cnnsweep.fusion.tracing import values_kept
 
 
 class _Observer(fx.Interpreter):
-    """Interpreter of the plain model that notes the memory order of each node's first argument."""
+    """Interpreter of the plain model that records the memory order of each node's first argument."""
 
     def __init__(self, model: nn.Module, graph: fx.Graph, steps: Sequence[Step]) -> None:
         super().__init__(fx.GraphModule(model, graph))
         self._steps = {step.node.name: step for step in steps}
-        self.extra_traceback = False  # it makes long messages
+        self.extra_traceback = False  # its messages are long
         self._places = {step.node.name: place for place, step in enumerate(steps)}
 
     def run_node(self, n: fx.Node) -> Any:
@@ -44,10 +44,10 @@ class _Observer(fx.Interpreter):
 
 
 def note_memory_orders(model: nn.Module, steps: Sequence[Step], example: Tensor, *, training: bool) -> None:
-    """Run the plain model once, note the memory orders in its steps, and restore it.
+    """Run the plain model once, record the memory orders in its steps, and restore it.
 
     Raises:
-        FusionError: it changes values in place that have other views in use.
+        FusionError: it changes values in place that other views use.
     """
     model.train(training)
     with values_kept(model), torch.no_grad():

@@ -1,4 +1,4 @@
-"""Tables of the fused forms: which function, method or module class has one."""
+"""Tables of the fused forms of functions, methods and module classes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cnnsweep.fusion import reshape as shapes
 from cnnsweep.fusion.pointwise import POINTWISE_FUNCTIONS, POINTWISE_METHODS, POINTWISE_MODULES, converted, pointwise
 from cnnsweep.fusion.stacked_tensor import Stacked
 
-# (function, its arguments with `Stacked` for tensors) → result, or NotImplemented where the form does not apply.
+# (function, its arguments with `Stacked` for tensors) → result, or NotImplemented if the form does not apply.
 FunctionForm = Callable[..., Any]
-# (module, its own parameters and buffers by name, its arguments) → the same.
+# (module, its own parameters and buffers by name, its arguments) → likewise.
 ModuleForm = Callable[..., Any]
 
 
@@ -71,7 +71,7 @@ _MODULES: dict[type[nn.Module], ModuleForm] = {
 
 
 def function_form(function: Callable[..., Any]) -> FunctionForm | None:
-    """Return the fast form of a function, or None."""
+    """Return the fused form of a function, or None."""
     try:
         return _FUNCTIONS.get(function)
     except TypeError:  # not hashable
@@ -79,12 +79,12 @@ def function_form(function: Callable[..., Any]) -> FunctionForm | None:
 
 
 def method_form(name: str) -> FunctionForm | None:
-    """Return the fast form of a tensor's method, or None."""
+    """Return the fused form of a tensor's method, or None."""
     return _METHODS.get(name)
 
 
 def module_form(module: nn.Module) -> ModuleForm | None:
-    """Return the fast form of a module of exactly this class, without hooks; others may differ."""
+    """Return the fused form of a module of exactly this class, without hooks; others may behave differently."""
     if module._forward_hooks or module._forward_pre_hooks:
         return None
     return _MODULES.get(type(module))

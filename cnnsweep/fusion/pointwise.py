@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 - its usual name
 
 from cnnsweep.fusion.stacked_tensor import Layout, Stacked
 
-# By name: functions of torch, of torch.nn.functional and methods of tensors mostly share theirs.
+# By name: functions of torch and torch.nn.functional and methods of tensors mostly share names.
 _NAMES = [
     "abs", "acos", "asin", "atan", "atan2", "ceil", "celu", "clamp", "clamp_max", "clamp_min", "clip", "clone",
     "cos", "cosh", "detach", "div", "divide", "double", "elu", "eq", "erf", "exp", "expm1", "float", "floor",
@@ -62,10 +62,10 @@ def pointwise(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 
 
 def converted(function: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
-    """Give values the type or device of others, whose shape does not matter."""
+    """Give values the type or device of others of any shape."""
     args = tuple(arg.tensor if isinstance(arg, Stacked) else arg for arg in args)
     kwargs = {name: value.tensor if isinstance(value, Stacked) else value for name, value in kwargs.items()}
-    kwargs.pop("memory_format", None)  # the memory order is ours to choose
+    kwargs.pop("memory_format", None)  # the memory order is free here
     return (
         x.with_tensor(function(x.tensor, *args, **kwargs)) if isinstance(x, Stacked) else function(x, *args, **kwargs)
     )
@@ -97,7 +97,7 @@ def _brought_together(values: list[Any], stacked: list[Stacked], tensors: list[T
 
 
 def _aligned(value: Stacked, rank: int, channels: int | None) -> Stacked:
-    """Return the value with `rank` dimensions a run: in CHANNELS layout with these channels, or in RUNS layout."""
+    """Return the value with `rank` dimensions per run: in CHANNELS layout with these channels, or in RUNS layout."""
     if channels is not None and value.layout is Layout.CHANNELS and value.shape[1] == channels:
         return value.own()
     tensor = value.in_runs().tensor

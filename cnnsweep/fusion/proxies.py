@@ -1,8 +1,8 @@
 """Proxies of tensors for tracing, with the sizes that do not depend on the number of images.
 
-Beside the graph, every operation is done on two batches of different size. A size that is equal in both is a plain
-number, so that user code may compute with it; one that differs depends on the number of images, which is
-another in the last batch of an epoch, and stays a part of the graph.
+While the graph is recorded, every operation also runs on two batches of different size. A size that is equal in both
+is a plain number, so that user code may compute with it. A size that differs depends on the number of images, which
+varies in the last batch of an epoch, and stays a part of the graph.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OF_SHAPE = frozenset(
 )
 _PLAIN_ATTRIBUTES = frozenset(["ndim", "dtype", "device", "is_cuda", "layout", "itemsize"])
 _TENSOR_ATTRIBUTES = frozenset(["T", "mT", "H", "mH", "data", "real", "imag"])
-# Made from numbers alone, so that torch's way of handing a call to its arguments does not work for them.
+# Made from numbers alone, so that torch's dispatch on arguments does not apply.
 CREATORS: tuple[Callable[..., Any], ...] = (
     torch.zeros, torch.ones, torch.full, torch.empty, torch.rand, torch.randn, torch.randint, torch.randperm,
     torch.arange, torch.linspace, torch.eye,
@@ -134,7 +134,7 @@ class KnownProxy(fx.Proxy):
 
 
 def set_item_(x: Tensor, key: Any, value: Any) -> Tensor:
-    """Return values of which some are replaced, as `x[key] = value` does in place."""
+    """Return values with some replaced, as `x[key] = value` does in place."""
     changed = x.clone()
     changed[key] = value
     return changed
@@ -175,10 +175,10 @@ def answer(proxy: KnownProxy, target: str, args: tuple[Any, ...], kwargs: Mappin
 
 
 def in_batch(value: Any, number: int) -> Any:
-    """Return arguments as they are in one of the two batches.
+    """Return arguments with their values in one of the two batches.
 
     Raises:
-        LookupError: something in it is not known.
+        LookupError: a value is unknown.
     """
     if isinstance(value, KnownProxy):
         if value.known is None:

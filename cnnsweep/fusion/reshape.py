@@ -34,17 +34,17 @@ def reshape_as(_: Any, x: Stacked, other: Any) -> Any:
 
 
 def size(_: Any, x: Stacked, dim: int | None = None) -> Any:
-    """Return the size that one run sees."""
+    """Return the size for one run."""
     return x.shape if dim is None else x.shape[dim]
 
 
 def dim(_: Any, x: Stacked) -> int:
-    """Return the number of dimensions that one run sees."""
+    """Return the number of dimensions for one run."""
     return len(x.shape)
 
 
 def attribute(_: Any, x: Stacked, name: str) -> Any:
-    """Return an attribute of a tensor, as one run would see it."""
+    """Return an attribute of a tensor, as for one run."""
     if name == "shape":
         return x.shape
     if name == "ndim":

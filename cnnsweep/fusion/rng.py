@@ -1,4 +1,4 @@
-"""Separate random streams of K runs on the one generator of a device."""
+"""Separate random streams of K runs on a device's only generator."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class RunGenerators:
         self._states: list[int | Tensor] = []
 
     def seed(self, seeds: Sequence[int]) -> None:
-        """Begin a step: each run's stream starts anew from its seed."""
+        """Begin a step: each run's stream restarts from its seed."""
         self._states = list(seeds)
 
     @contextmanager
     def drawing_for(self, run: int) -> Iterator[None]:
         """Draw from the stream of one run inside this block."""
-        if not self._states:  # nothing is random in evaluation
+        if not self._states:  # evaluation draws no random numbers
             yield
             return
         state = self._states[run]

@@ -12,8 +12,8 @@ from torch import Tensor
 class Layout(Enum):
     """Position of the run axis in a stacked tensor.
 
-    RUNS puts them first: (K, *shape), what batched matrix products take. CHANNELS puts them side by side in the
-    channels: (N, K·C, *spatial), what grouped convolutions and everything without mixing of channels take.
+    RUNS puts them first: (K, *shape), for batched matrix products. CHANNELS puts them side by side in the channels:
+    (N, K·C, *spatial), for grouped convolutions and all operations that do not mix channels.
     """
 
     RUNS = "runs"
@@ -25,8 +25,8 @@ class Stacked:
     """The values of K runs.
 
     Attributes:
-        copies: in CHANNELS layout, the number of different values: value g belongs to K/copies consecutive runs,
-            which share it, as runs that see the same batches share their images. K where each run has its own.
+        copies: in CHANNELS layout, the number of different values. K/copies consecutive runs share value g, as runs
+            with the same batches share their images. K if each run has its own.
     """
 
     tensor: Tensor
@@ -46,7 +46,7 @@ class Stacked:
 
     @property
     def shape(self) -> torch.Size:
-        """The shape that one run sees."""
+        """The shape for one run."""
         if self.layout is Layout.RUNS:
             return self.tensor.shape[1:]
         batch, channels, *spatial = self.tensor.shape
@@ -70,7 +70,7 @@ class Stacked:
             return self
         runs, batch, channels = self.tensor.shape[:3]
         spatial = self.tensor.shape[3:]
-        # Through (N, *spatial, K, C), so that the copy, if there is one, already has the order that convolutions like.
+        # Through (N, *spatial, K, C), so that a copy already has the memory order that suits convolutions.
         last = self.tensor.movedim((0, 2), (-2, -1)).reshape(batch, *spatial, runs * channels)
         return Stacked.by_channels(last.movedim(-1, 1), self.runs)
 

@@ -1,4 +1,4 @@
-"""Tracing of a plain module to its graph of operations, or to one line with the reason against it."""
+"""Tracing of a plain module to its graph of operations, or to an error of one line with the reason."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class _Tracer(fx.Tracer):
         self._autowrap_search.append(torch)
         self._batches = batches
         self._classes = classes
-        self._is_doing = False  # what an operation does inside is no part of the graph
+        self._is_doing = False  # the inside of an operation is not part of the graph
 
     def create_args_for_root(self, *_: Any) -> tuple[Any, list[Any]]:
-        """Pass the images alone: other arguments have their defaults."""
+        """Pass only the images: other arguments have their defaults."""
 
         def forward(model: nn.Module, images: Any) -> Any:
             output = taken_apart(model.forward(images))
@@ -56,7 +56,7 @@ class _Tracer(fx.Tracer):
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         is_made_in_forward = m not in (self.submodule_paths or {})
-        if self._is_doing or is_made_in_forward:  # one with weights draws them, which is refused
+        if self._is_doing or is_made_in_forward:  # one with weights would draw them, which is refused
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
 
@@ -92,7 +92,7 @@ class _Tracer(fx.Tracer):
             self._is_doing = True
             with torch.no_grad(), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 return tuple(self._do(kind, target, *of_batch) for of_batch in values)
-        except Exception:  # the error appears when the graph is tried
+        except Exception:  # the trial of the graph reports the error
             return None
         finally:
             self._is_doing = False
@@ -123,20 +123,20 @@ def trace(model: nn.Module, example: Tensor, classes: int | None = None) -> fx.G
         classes: number of logits to find in the output; None takes the output unchanged.
 
     Raises:
-        FusionError: its Python code depends on the values that pass through it, or cannot be recorded otherwise.
+        FusionError: its Python code depends on tensor values, or cannot be recorded for another reason.
     """
     if model._forward_hooks or model._forward_pre_hooks:
         raise FusionError("its forward cannot be traced: it has hooks")
     before, attributes = _random_states(), Attributes(model)
     graph, set_by_forward = _trace(model, example, classes, attributes)
-    if set_by_forward:  # the graph does not show it, which is right where forward sets it before it reads it
+    if set_by_forward:  # missing in the graph, which is correct if forward sets it before reading it
         attributes.forget()
         try:
             graph, _ = _trace(model, example, classes, attributes)
         except FusionError as error:
             reason = f"its forward cannot be traced: it sets the attribute '{set_by_forward[0]}'"
             raise FusionError(reason) from error
-    if _random_states() != before:  # what was drawn would stay the same in every step
+    if _random_states() != before:  # the drawn numbers would stay the same in every step
         raise FusionError("its forward cannot be traced: it draws random numbers in Python code")
     _tidy(graph)
     return graph
@@ -194,7 +194,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _place(error: BaseException) -> str:
-    """Return the line of user code, or of a library's model, that could not be traced."""
+    """Return the line of a user's or library's model that could not be traced."""
     frames = [f for f in traceback.extract_tb(error.__traceback__) if _is_model_code(Path(f.filename))]
     if not frames:
         return ""

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-Figure = Mapping[str, Any]  # plotly's: data and layout, as plain JSON values; `chart_style` has the names of colours
+Figure = Mapping[str, Any]  # data and layout for plotly, as plain JSON values; `chart_style` has the names of colours
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class DataTable:
-    """Values of a chart as text; the first cell of a row is its heading."""
+    """Values of a chart as text; the first cell of each row is its heading."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -22,7 +22,7 @@ class View:
     """One picture of a chart.
 
     Attributes:
-        sentence: the picture in words.
+        sentence: a description of the picture.
         table: the values that are drawn, None where another table of the page has them.
     """
 
@@ -44,10 +44,10 @@ class Chart:
     """A chart of the page.
 
     Attributes:
-        key: a short word, unique in the page.
+        key: a short word, unique on the page.
         views: by the positions of the chosen options, joined by commas; "" in a chart without choices.
         chosen: the key of the view that is shown first.
-        narrowest: pixels below which it is scrolled rather than squeezed.
+        narrowest: width in pixels below which the chart scrolls instead of shrinking.
     """
 
     key: str
@@ -66,7 +66,7 @@ def single(key: str, title: str, view: View, **more: Any) -> Chart:
 
 
 def chart_of_views(key: str, title: str, label: str, views: Mapping[str, View], **more: Any) -> Chart | None:
-    """Return a chart with a drop-down list of its views, the first shown; without a list for one, None for none."""
+    """Return a chart with a drop-down list of views, the first shown. One view needs no list; without views, None."""
     if len(views) < 2:
         return single(key, title, next(iter(views.values())), **more) if views else None
     by_position = {str(number): view for number, view in enumerate(views.values())}
@@ -74,5 +74,5 @@ def chart_of_views(key: str, title: str, label: str, views: Mapping[str, View], 
 
 
 def drawn(draw: Callable[[T], Chart], chart: T | None) -> Chart | None:
-    """Return a chart as the page draws it, None where the sweep has not enough for it."""
+    """Return a chart as the page draws it; None if the sweep has too few results for it."""
     return None if chart is None else draw(chart)

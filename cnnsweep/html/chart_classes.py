@@ -13,7 +13,7 @@ MOST_IN_MATRIX = 100
 
 
 def class_view(chart: ClassChart) -> Chart:
-    """Return a point for each class and run; of a single run with its interval."""
+    """Return a point for each class and run, for a single run with its interval."""
     places = [-n for n in range(len(chart.rows))]
     traces = [_class_trace(chart, number, places) for number in range(len(chart.runs))]
     names = chart_texts([row.name for row in chart.rows], 20)
@@ -42,7 +42,7 @@ def _class_trace(chart: ClassChart, number: int, places: Sequence[int]) -> dict[
         **{"x": [None if share is None else share.share for share in shares], "hoverinfo": "text", "text": texts},
         "marker": {"color": SERIES[number], "symbol": SYMBOLS[number], "size": 10},
     }
-    if len(chart.runs) > 1:  # intervals of several runs would lie on each other
+    if len(chart.runs) > 1:  # intervals of several runs would overlap
         return trace
     ends = [(share.share - share.ends[0], share.ends[1] - share.share) if share else (0.0, 0.0) for share in shares]
     below, above = zip(*ends, strict=True)
@@ -55,7 +55,7 @@ def _with_interval(share: ClassShare | None) -> str:
 
 
 def confusion_view(charts: Sequence[ConfusionChart]) -> Chart | None:
-    """Return the matrices as views of one chart, None where there is none that can be drawn."""
+    """Return the matrices as views of one chart; None if none can be drawn."""
     views = {chart.run: _matrix(chart) for chart in charts if len(chart.classes) <= MOST_IN_MATRIX}
     return chart_of_views("confusion", "Confusion matrix", "Run", views, height=560)
 

@@ -14,7 +14,7 @@ PIXELS_A_ROW = 24
 
 
 def effects_view(chart: EffectsChart) -> Chart:
-    """Return all groups below each other, parted by lines."""
+    """Return all groups below each other, separated by lines."""
     traces, separators, row = [], [], 0
     labels: list[tuple[int, str]] = []
     rows: list[list[str]] = []

@@ -6,7 +6,7 @@ from cnnsweep.html.chart import Chart, Choice, DataTable, View
 from cnnsweep.html.chart_style import axis, layout, scale_of
 from cnnsweep.html.markup import chart_text, chart_texts
 
-MOST_WRITTEN = 100  # cells; in more there is no room for values
+MOST_WRITTEN = 100  # cells; a larger map has no room for values
 
 
 def heat_map_view(chart: HeatMaps) -> Chart:

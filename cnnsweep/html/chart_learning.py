@@ -21,7 +21,7 @@ from cnnsweep.html.chart_style import (
 from cnnsweep.html.markup import chart_text
 
 LONGEST_NAME = 46
-MOST_COLUMNS = 12  # epochs of the table, enough to see the course
+MOST_COLUMNS = 12  # epochs in the table, enough to show the trend
 
 
 def learning_view(charts: Sequence[LearningChart]) -> Chart | None:

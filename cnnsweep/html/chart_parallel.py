@@ -1,6 +1,6 @@
 """Parallel coordinates on the page.
 
-Drawn as plain lines: plotly's own kind needs WebGL, which prints badly and is absent on many machines.
+They are drawn as plain lines: plotly's own chart needs WebGL, which prints badly and is absent on many machines.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ def parallel_view(chart: ParallelChart) -> Chart:
 
 
 def _lines(chart: ParallelChart) -> list[dict[str, Any]]:
-    """Return one trace a colour, its lines parted by gaps, the best on top; and the very best in one of its own."""
+    """Return one trace per colour, lines separated by gaps, the best on top. The very best has its own trace."""
     members: dict[int, list[int]] = {}
     for number, share in enumerate(chart.goodness):
         members.setdefault(COLOURS if number == 0 else round(share * (COLOURS - 1)), []).append(number)

@@ -13,9 +13,9 @@ LONGEST = 60  # characters of a trial
 
 
 def stopping_view(chart: StoppingChart) -> Chart:
-    """Return the number of trials that trained in each epoch, and of those stopped after it."""
+    """Return the number of trials in traininged in each epoch, and the number stopped after it."""
     epochs = chart.epochs
-    going_on = [f"epoch {one.epoch}: {one.went_on:,} go on" for one in epochs]
+    going_on = [f"epoch {one.epoch}: {one.went_on:,} continue" for one in epochs]
     figure = {
         "data": [
             _bars(chart, [one.went_on for one in epochs], "go on", {"color": PLAIN}, going_on),
@@ -26,7 +26,7 @@ def stopping_view(chart: StoppingChart) -> Chart:
         ],
         "layout": layout(
             epoch_axis(len(epochs)),
-            count_axis("trials that train", max(one.went_on + len(one.stopped) for one in epochs)),
+            count_axis("trials in training", max(one.went_on + len(one.stopped) for one in epochs)),
             barmode="stack",
             bargap=0.15 if len(epochs) < 100 else 0,
         ),

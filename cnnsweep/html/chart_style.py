@@ -1,7 +1,7 @@
 """Colours and axes of the charts.
 
 A chart names a colour by its role; the page's style sheet defines it, for light and dark, and `page.js` puts it in.
-All differ for the colour-blind as well, after Okabe and Ito (2008); lines differ in dashes too.
+All colours remain distinct for colour-blind readers (Okabe and Ito, 2008); lines differ in dashes too.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ BEST, FAINT, PLAIN, BAD, LINE = (
     "colour:line",
 )
 
-# From the worst to the best: luminance changes all the way, and the best stands out most from the background.
+# From the worst to the best: luminance is monotonic, and the best contrasts most with the background.
 SCALE: list[list[Any]] = [
     [0.0, "scale:0"],
     [0.25, "scale:0.25"],
@@ -42,7 +42,7 @@ def scale_colour(share: float) -> str:
 
 
 def scale_of(mode: str) -> list[list[Any]]:
-    """Return the scale of a metric of which more (`max`) or less is better."""
+    """Return the colour scale of a metric: `max` if higher is better, else `min`."""
     return SCALE if mode == "max" else REVERSED_SCALE
 
 
@@ -59,7 +59,7 @@ def layout(x: Mapping[str, Any], y: Mapping[str, Any], **more: Any) -> dict[str,
 
 
 def epoch_axis(last: int) -> dict[str, Any]:
-    """Return an axis of epochs, which are whole."""
+    """Return an axis of epochs, with whole numbers."""
     return axis("epoch", dtick=1) if last <= FEW_EPOCHS else axis("epoch", tickformat="d")
 
 
@@ -70,5 +70,5 @@ def count_axis(title: str, most: float) -> dict[str, Any]:
 
 def tick_format(metric: str) -> str:
     """Return plotly's format of a metric's ticks."""
-    # With as many digits as ticks may need, at any zoom; zeros at the end are left out.
+    # Enough digits for the ticks at any zoom; trailing zeros are omitted.
     return ".8~f" if is_accuracy(metric) else ".8~g"

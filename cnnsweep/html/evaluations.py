@@ -11,7 +11,7 @@ from cnnsweep.storage.paths import SweepPaths
 Evaluated = Sequence[tuple[str, RunEvaluation]]  # the name of a run, and its evaluation
 
 MOST_COMPARED = 4
-LOOKED_AT = 20  # trials, the best; that of a worse one says little
+LOOKED_AT = 20  # number of best trials; evaluations of worse ones add little
 
 
 def evaluated_runs(results: Results, trials: Sequence[Trial]) -> tuple[list[tuple[str, RunEvaluation]], list[str]]:

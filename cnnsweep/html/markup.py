@@ -1,4 +1,4 @@
-"""Text and values put into a page so that nothing in them can become markup or code."""
+"""Escaping of text and values for a page, so that nothing in them becomes markup or code."""
 
 import html
 import json
@@ -18,15 +18,15 @@ def text(value: Any) -> str:
 
 
 def many_lines(value: str) -> str:
-    """Return text with its line ends and tabs as HTML; everything else that is not printable is shown escaped."""
+    """Return text as HTML with its line ends and tabs; other unprintable characters are shown escaped."""
     return "\n".join(text(line.expandtabs(4)) for line in value.splitlines())
 
 
 def chart_text(value: Any, longest: int | None = None) -> str:
-    """Return a value as plotly shows it: plotly reads some HTML in its texts, and decodes entities.
+    """Return a value as text for plotly, which interprets some HTML and decodes entities.
 
     Args:
-        longest: how many characters it may have; the rest is cut off.
+        longest: the maximum number of characters; the rest is cut off.
     """
     shown = safe_text(value)
     if longest is not None and len(shown) > longest:
@@ -35,10 +35,10 @@ def chart_text(value: Any, longest: int | None = None) -> str:
 
 
 def chart_texts(values: Sequence[Any], longest: int) -> list[str]:
-    """Return several such texts for one axis; different ones stay different, though they are cut."""
+    """Return several such texts for one axis; different values stay different after cutting."""
     return [html.escape(one, quote=False) for one in cut_texts([safe_text(value) for value in values], longest)]
 
 
 def embedded_json(value: Any) -> str:
-    """Return JSON that may stand in a script element."""
+    """Return JSON that is safe inside a script element."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).translate(_IN_SCRIPT)

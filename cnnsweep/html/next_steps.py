@@ -22,7 +22,7 @@ MANY_SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something to do, and the command that does it, if one does."""
+    """A suggested action, and its command, if there is one."""
 
     words: str
     command: str | None = None
@@ -48,7 +48,7 @@ def _failures(results: Results) -> Iterator[Step]:
     for group in groups:
         count = count_text(len(group.runs), "run")
         if group.status is RunStatus.DIVERGED:
-            yield Step(f"{count} diverged: leave the trials that did out, or try a smaller lr or grad_clip.")
+            yield Step(f"{count} diverged: exclude these trials, or try a smaller lr or grad_clip.")
         elif group.failure is FailureKind.MEMORY:
             yield Step(f"{count} ran out of memory: take a smaller batch_size or model, then add --retry-failed.")
         else:
@@ -71,9 +71,9 @@ def _longer(results: Results, best: Trial) -> Iterator[Step]:
 
 
 def _values(results: Results, trials: Sequence[Trial], best: Trial) -> Iterator[Step]:
-    """Suggest values outside of a grid, or between its values; a search finds these by itself.
+    """Suggest values outside a grid, or between its values; a search finds these by itself.
 
-    Only where the best value is ahead of those beside it by more than chance may give: else there is no direction.
+    Only if the best value leads its neighbours by more than chance allows; otherwise there is no direction.
     """
     if chance_words(results) is not None:
         return
@@ -98,21 +98,21 @@ def _values(results: Results, trials: Sequence[Trial], best: Trial) -> Iterator[
             yield Step(f"{shown} is the largest value that was trained (from {low}): try larger ones.")
         else:
             around = [texts[values[place - 1]], texts[values[place + 1]]]
-            yield Step(f"{shown} lies inside of what was trained: try finer steps between {around[0]} and {around[1]}.")
+            yield Step(f"{shown} lies between the trained values: try finer steps between {around[0]} and {around[1]}.")
 
 
 def _seeds(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
     if len(trials) < 2 or chance_words(results) is not None:
         return
     if not has_replicates(results):
-        yield Step(f"Every trial has one run: train the best few with seeds: {MANY_SEEDS} to see what is noise.")
+        yield Step(f"Every trial has one run: train the best few with seeds: {MANY_SEEDS} to measure the noise.")
     elif sum(trial.tied is True for trial in trials) > 1:
-        yield Step("Several trials are tied with the best: take the cheapest of them, or train them with more seeds.")
+        yield Step("Several trials are tied with the best: use the cheapest of them, or train them with more seeds.")
 
 
 def _test(results: Results, best: Trial) -> Iterator[Step]:
     if chance_words(results) is not None:
-        yield Step("No run has learned anything: look at the data and the labels first, then try another lr or model.")
+        yield Step("No run has learned anything: check the data and the labels first, then try another lr or model.")
     elif best.trial_id not in tests_by_trial(results):
-        words = "When nothing is left to choose, measure the best trial on the test images, once."
+        words = "When all choices are made, measure the best trial on the test images, once."
         yield Step(words, f"cnnsweep evaluate {quoted(results.folder)}")

@@ -1,4 +1,4 @@
-"""The page: the summary, the charts, the runs, the background, in one file."""
+"""The page: summary, charts, runs and background, in one file."""
 
 import base64
 import hashlib
@@ -43,7 +43,7 @@ from cnnsweep.storage.atomic_files import replace_file
 
 
 def write_page(results: Results, file: Path) -> None:
-    """Write the report as one HTML file that needs nothing else.
+    """Write the report as one self-contained HTML file.
 
     Raises:
         UsageError: plotly is not installed.
@@ -56,7 +56,7 @@ def render_page(results: Results, page_folder: Path) -> str:
     """Return the report as HTML.
 
     Args:
-        page_folder: where the page will lie; links to runs lead from there.
+        page_folder: the folder of the page, from which links to runs start.
 
     Raises:
         UsageError: plotly is not installed.
@@ -67,7 +67,7 @@ def render_page(results: Results, page_folder: Path) -> str:
         ("summary", "Summary", summary_section(results, trials)),
         *_chart_sections(results, trials),
         ("runs", "All runs", runs_section(results, page_folder)),
-        ("background", "How to do it again", background_section(results)),
+        ("background", "How to reproduce it", background_section(results)),
     ]
     title = safe_text(results.sweep.name)
     description = f"<p>{text(results.sweep.description)}</p>" if results.sweep.description else ""
@@ -124,7 +124,7 @@ def _chart_sections(results: Results, trials: Sequence[Trial]) -> list[tuple[str
 
 
 def _policy(*scripts: str) -> str:
-    """Return a policy under which nothing is fetched and no script runs but these; plotly sets styles by itself."""
+    """Return a policy that forbids fetching and all other scripts; plotly sets styles by itself."""
     hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in scripts)
     rest = "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'"
     return f"default-src 'none'; script-src {hashes}; {rest}"

@@ -18,5 +18,5 @@ def plotly_script() -> str:
     file = None if found is None or found.origin is None else Path(found.origin).parent / "package_data/plotly.min.js"
     if file is None or not file.exists():
         raise UsageError(NEEDS_PLOTLY)
-    # Nothing in it may end the script element that it stands in.
+    # Nothing in it may end the script element around it.
     return file.read_text(encoding="utf-8").replace("</script", "<\\/script").strip()

@@ -16,14 +16,14 @@ from cnnsweep.html.markup import text
 from cnnsweep.report.former_runs import LABEL
 from cnnsweep.types import end_words
 
-WIDEST = 26  # characters of a column; what is longer is broken
-ROOM_FOR_ARROW = 2  # beside a heading, where it orders the table
+WIDEST = 26  # characters of a column; longer text is wrapped
+ROOM_FOR_ARROW = 2  # beside the heading of the sorted column
 ROOM_BETWEEN = 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """Text of a cell, and its sort key if that is another number."""
+    """Text of a cell, and its sort key if that differs."""
 
     shown: str
     number: float | None = None
@@ -37,9 +37,9 @@ class _Column:
 
 
 def run_table(results: Results, page_folder: Path) -> str:
-    """Return the table, the best run first, each with a link to its folder from where the page lies.
+    """Return the table, the best run first, each with a link from the page to its folder.
 
-    Runs that the sweep file no longer has stand at its end.
+    Runs that the sweep file no longer has come last.
     """
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     ranked, place, best = [*rank_runs(results), *results.former], places(results), starred_run(results)
@@ -60,7 +60,7 @@ def run_table(results: Results, page_folder: Path) -> str:
 
 
 def _widths(columns: Sequence[_Column], rows: Sequence[Sequence[_Cell]]) -> list[int]:
-    """Return the columns' widths in characters: a browser that has to find them out of all rows takes seconds."""
+    """Return the columns' widths in characters: a browser takes seconds to derive them from all rows."""
     return [
         min(max(len(column.heading) + ROOM_FOR_ARROW, *(len(row[n].shown) for row in rows)), WIDEST) + ROOM_BETWEEN
         for n, column in enumerate(columns)
@@ -160,7 +160,7 @@ def _link(folder: Path, page_folder: Path, name: str) -> str:
 
 
 def relative_address(path: Path, page_folder: Path) -> str | None:
-    """Return the address of a file or folder from the page's folder; None where it is not there, or on another drive.
+    """Return the address of a file or folder relative to the page's folder; None if it is missing or on another drive.
 
     It begins with a dot, so that no name can make it an address of another kind.
     """

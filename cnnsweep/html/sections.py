@@ -23,7 +23,7 @@ from cnnsweep.report.trials_table import tie_legend
 
 TRIALS_SHOWN = 10
 IMAGES_SHOWN = 24
-MANY_RUNS = 300  # more take a browser a while to lay out
+MANY_RUNS = 300  # number of rows above which a browser lays out slowly
 REM_A_ROW = 1.7
 
 
@@ -41,11 +41,11 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
     else:
         heading, best_line = "First in the ranking", f'<p class="first">{text(best)}</p>'
     return "\n".join([
-        f"<h3>What was swept</h3>{_paragraphs(swept_words(results))}{f'<dl>{varied}</dl>' if varied else ''}",
+        f"<h3>Varied hyperparameters</h3>{_paragraphs(swept_words(results))}{f'<dl>{varied}</dl>' if varied else ''}",
         f"<h3>{heading}</h3>{best_line if best else ''}{_paragraphs(facts)}",
         *([f"<h3>How sure</h3>{_paragraphs(sure)}"] if sure else []),
-        *([f"<h3>What else happened</h3>{_paragraphs(others)}"] if others else []),
-        *([f"<h3>What to do next</h3><ul class=steps>{steps}</ul>"] if steps else []),
+        *([f"<h3>Further events</h3>{_paragraphs(others)}"] if others else []),
+        *([f"<h3>Next steps</h3><ul class=steps>{steps}</ul>"] if steps else []),
         _best_trials(results, trials),
     ])  # fmt: skip
 
@@ -55,7 +55,7 @@ def _paragraphs(lines: Sequence[str]) -> str:
 
 
 def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
-    """Return the best trials where they have several runs; of one run each, the table of runs says all."""
+    """Return the best trials if they have several runs; otherwise the table of runs is enough."""
     shown = [trial for trial in trials if trial.place is not None][:TRIALS_SHOWN]
     if not has_replicates(results) or not shown:
         return ""
@@ -131,7 +131,7 @@ def _scrolled(label: str, content: str) -> str:
 
 
 def images_section(evaluated: Evaluated) -> str:
-    """Return images that the best of the evaluated runs gets wrong, empty where none are kept."""
+    """Return images that the best evaluated run misclassifies; empty if none are kept."""
     name, one = next(((name, one) for name, one in evaluated if one.wrong), ("", None))
     if one is None:
         return ""
@@ -158,7 +158,7 @@ def runs_section(results: Results, page_folder: Path) -> str:
         '<input id="filter" type="search" autocomplete="off" spellcheck="false" aria-describedby="filter-help" '
         'placeholder="lr=0.01 finished"> <output for="filter" aria-live="polite"></output>'
         '<p id="filter-help">All words must occur; name=value finds a column. '
-        "A heading orders the table; again, the other way round.</p></form>\n"
+        "A heading sorts the table; a second click reverses the order.</p></form>\n"
         + f'<div class="scrolled{many}" tabindex="0" role="region" aria-label="All runs">'
         f"{run_table(results, page_folder)}</div>"
     )
@@ -172,12 +172,12 @@ def background_section(results: Results) -> str:
     threads = "threads and " if results.sweep.threads else ""
     environment = f"<dl class=wide>{rows}</dl>" if rows else ""
     parts = [
-        "<p>The same sweep once more, in a folder of its own; on a CPU, with the same "
-        f"{threads}versions, it ends with the same bits. A data set elsewhere than in data/ needs --data-root.</p>"
+        "<p>This command trains the same sweep again, in a new folder; on a CPU, with the same "
+        f"{threads}versions, it ends with the same bits. A data set outside data/ needs --data-root.</p>"
         f"<pre><code>{text(reproducing_command(results))}</code></pre>",
         f"<h3>The sweep file</h3><pre tabindex=0><code>{many_lines(spec)}</code></pre>"
         if spec is not None
-        else f"<h3>The sweep file</h3><p>{UNKNOWN} It is not in the sweep's folder.</p>",
+        else f"<h3>The sweep file</h3><p>{UNKNOWN} It is missing from the sweep's folder.</p>",
         f"<h3>The environment</h3>{_paragraphs([problem] if problem else [])}{environment}",
     ]
     return "\n".join(parts)

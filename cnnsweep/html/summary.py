@@ -40,10 +40,10 @@ def swept_words(results: Results) -> list[str]:
     better = "higher" if sweep.objective.mode == "max" else "lower"
     decides = f"Ranked by {sweep.objective.metric}, {better} is better."
     if not is_on_validation(sweep.objective.metric):
-        decides += " It was gathered while the weights moved: new images may rank the runs otherwise."
+        decides += " It was measured while the weights moved: new images may rank the runs otherwise."
     lines.append(decides)
     if sweep.status != "finished":
-        lines.append(f"The sweep is {sweep.status}: what follows is of what is known so far.")
+        lines.append(f"The sweep is {sweep.status}: the following covers the results so far.")
     return lines
 
 
@@ -54,10 +54,10 @@ def varied_rows(results: Results, trials: Sequence[Trial]) -> list[tuple[str, st
 
 
 def values_words(name: str, runs: Sequence[RunResult]) -> str:
-    """Return the values of a hyperparameter: all of them, or from where to where.
+    """Return the values of a hyperparameter: all of them, or their range.
 
     Args:
-        runs: one a trial, in the file's order.
+        runs: one per trial, in the file's order.
     """
     values = {canonical(value): value for run in runs if not is_unused(name, value := run.params[name])}
     numbers: list[float] = [value for value in values.values() if value is not None and is_number(value)]
@@ -72,11 +72,11 @@ def values_words(name: str, runs: Sequence[RunResult]) -> str:
 
 
 def best_words(results: Results, trials: Sequence[Trial]) -> tuple[str, list[str]]:
-    """Return the best trial and sentences about it; an empty text where no run has a value."""
+    """Return the best trial and sentences about it; an empty text if no run has a value."""
     trial = chosen_trial(results, trials)
     if trial is None:
         goes_on = any(not run.status.is_final for run in results.runs)
-        return "", ["No run has a figure yet." if goes_on else "No run has a figure to rank."]
+        return "", ["No run has a metric yet." if goes_on else "No run has a metric to rank by."]
     metric, run = results.sweep.objective.metric, best_of(results, trial)
     found = trial.estimate
     lines = []
@@ -93,7 +93,7 @@ def best_words(results: Results, trials: Sequence[Trial]) -> tuple[str, list[str
     for words in tested_words(results, latest_tests(tests)):
         lines.append(f"{words[0].upper()}{words[1:]}.")
     if len(tests_by_trial(results)) > 1:
-        lines.append("More than one trial was tested, and the best of several tests flatters.")
+        lines.append("More than one trial was tested; the best of several tests is optimistic.")
     return trial_words(results, trial, ", "), lines
 
 

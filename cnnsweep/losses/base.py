@@ -9,8 +9,8 @@
             right = logits.log_softmax(-1).gather(-1, targets[..., None]).squeeze(-1)
             return -((1 - right.exp()) ** self.gamma) * right
 
-`loss` and `val_loss` of a run, in all tables and charts, are means of its own loss: compare runs that differ
-in it by their accuracy. The key `label_smoothing` of `params` goes to a loss that has a field of that name.
+`loss` and `val_loss` of a run, in all tables and charts, are means of its own loss, so runs with different losses must
+be compared by accuracy. The key `label_smoothing` of `params` goes to a loss that has a field of that name.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class Loss(Component):
     def per_example(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example (..., N), for logits (..., N, classes) and labels (..., N) int64.
 
-        A run alone has no leading dimension, fused runs have one. Operations that work along the last dimension serve
-        both, and no arithmetic may cross from run to run.
+        A run alone has no leading dimension, fused runs have one. Operations along the last dimension fit both, and no
+        arithmetic may cross from run to run.
         """
         raise NotImplementedError
 
     def mean(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean over the examples, the value that training makes smaller: a scalar for a run alone."""
+        """Return the mean over the examples, which training minimises: a scalar for a run alone."""
         return self.per_example(logits, targets).mean(-1)
 
     def in_evaluation(self) -> Loss:
-        """Return the loss that `val_loss` is measured by, such as one without what only regularises training."""
+        """Return the loss for `val_loss`, without terms that only regularise training."""
         return self
 
     @classmethod
@@ -68,12 +68,12 @@ def make_loss(h: Hyperparameters) -> Loss:
 
 
 def make_evaluation_loss(loss: Choice) -> Loss:
-    """Return the loss that a run's held-out images are measured by."""
+    """Return the loss for a run's held-out images."""
     return LOSSES.make(loss).in_evaluation()
 
 
 def mean_of_runs(losses: Sequence[Loss]) -> MeanLoss:
-    """Return the mean loss of each of K runs: by a single formula if all are alike or their class has one."""
+    """Return the mean loss of each of K runs: by a single formula if all are equal or their class has one."""
     if all(loss == losses[0] for loss in losses):
         return losses[0].mean
     if all(type(loss) is type(losses[0]) for loss in losses) and (formula := losses[0].mean_of(losses)) is not None:

@@ -1,4 +1,4 @@
-"""Cross-entropy, with label smoothing where wanted."""
+"""Cross-entropy, optionally with label smoothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CrossEntropy(Loss, name="cross_entropy"):
-    """Cross-entropy; it is measured on held-out images without label smoothing, so that runs can be compared."""
+    """Cross-entropy; on held-out images without label smoothing, so that runs can be compared."""
 
     label_smoothing: Annotated[float, Number(least=0, below=1)] = 0.0
 
@@ -28,7 +28,7 @@ class CrossEntropy(Loss, name="cross_entropy"):
         return cross_entropy(*flat, reduction="none", label_smoothing=smoothing).view(targets.shape)
 
     def mean(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean, of a run alone by one kernel."""
+        """Return the mean, by one kernel for a run alone."""
         from torch.nn.functional import cross_entropy
 
         if logits.ndim <= 2:
@@ -48,7 +48,7 @@ class CrossEntropy(Loss, name="cross_entropy"):
         on_device: list[Tensor] = []
 
         def mean(logits: Tensor, targets: Tensor) -> Tensor:
-            if not on_device:  # once: a copy in each step would make the device wait
+            if not on_device:  # once: a copy in each step would wait for the device
                 precision = torch.float64 if logits.dtype is torch.float64 else torch.float32
                 on_device.append(torch.tensor(shares, device=logits.device, dtype=precision))  # (K, 1)
             (smoothing,) = on_device

@@ -12,11 +12,12 @@ from cnnsweep.errors import CheckpointError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.maintenance.diagnostic import Diagnostic, note, problem
-from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.best_weights import describe_best
 from cnnsweep.storage.checkpoint import LastCheckpoint, load_last
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
-from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.storage.read_limited import MOST_BYTES, read_bounded
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.trial_files import RunFiles
 from cnnsweep.trackers.event_files import EventFile, read_event_file
 from cnnsweep.types import EpochRecord

@@ -14,11 +14,11 @@ from cnnsweep.maintenance.check_run import RunCheck
 from cnnsweep.maintenance.diagnostic import Diagnostic, good, has_problems, note, problem
 from cnnsweep.maintenance.known_results import read_known_results
 from cnnsweep.maintenance.salvage import RecoveredJournal, salvage
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.atomic_files import encoded
 from cnnsweep.storage.journal import RESCUED, read_lines
 from cnnsweep.storage.lock import holder
 from cnnsweep.storage.paths import SweepPaths, is_leftover
+from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.storage.results_tables import table_texts
 from cnnsweep.storage.state import SweepState
 

@@ -15,7 +15,8 @@ from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import holder, locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.storage.results_tables import make_tables, rank_trials, write_tables
-from cnnsweep.storage.state import RunState, SweepState, read_state
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.types import RunStatus
 
 

@@ -12,9 +12,9 @@ from cnnsweep.config.load import load_sweep
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.yaml import MAX_BYTES
 from cnnsweep.errors import CnnSweepError
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.journal import VERSION
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.read_limited import read_bounded
 
 _FACTS = (
     *("name", "description", "dataset", "model", "validation", "folds", "seed", "metric", "mode", "scope"),

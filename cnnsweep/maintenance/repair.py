@@ -17,13 +17,13 @@ from cnnsweep.formatting.numbers import count_text
 from cnnsweep.maintenance.check_run import RunCheck
 from cnnsweep.maintenance.check_sweep import DAMAGED, Progress, is_same, read_recovered
 from cnnsweep.maintenance.salvage import RecoveredJournal
-from cnnsweep.read_limited import open_regular
 from cnnsweep.storage.atomic_files import cut_file, remove_file, replace_file, replace_file_by, unwritable
 from cnnsweep.storage.best_weights import describe_best, read_description, save_best, weights_digest
 from cnnsweep.storage.checkpoint import on_cpu
 from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
+from cnnsweep.storage.read_limited import open_regular
 from cnnsweep.storage.results_tables import write_tables
 from cnnsweep.storage.state import SweepState
 

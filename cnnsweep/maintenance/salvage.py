@@ -15,7 +15,8 @@ from cnnsweep.errors import ResultsError
 from cnnsweep.maintenance.known_results import KnownResults
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import VERSION, encode_event
-from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.types import RunStatus
 
 Event = Mapping[str, Any]

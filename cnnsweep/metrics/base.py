@@ -1,7 +1,7 @@
 """Contract of metrics, and their registry.
 
-A metric is a class in one file. It sums up what a batch says of K runs at once, on the device; the sums of an epoch are
-read once, at its end:
+A metric is a class in one file. It sums over a batch for K runs at once, on the device; the sums of an epoch are read
+once, at its end:
 
     class TopK(Metric, name="top_k"):
         \"\"\"Share of images whose class is among the k most likely.\"\"\"
@@ -23,7 +23,7 @@ To add one, write a file in this folder, name your own under `metrics:` in a swe
 entry point in the group `cnnsweep.metrics`. Every metric is measured on training images while the weights move, and on
 validation images after the epoch, then with the prefix `val_`.
 
-The loss is no such class: learners measure it, each run by its own loss function, because the optimizer needs it.
+The loss is not such a class: learners measure it, each run by its own loss function, because the optimizer needs it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Metric(Component):
 
     Attributes:
         greater_is_better: decides the default of `mode`.
-        label: the name in words, for axes and headings; by default that in tables.
+        label: the name in words, for axes and headings; by default the name in tables.
     """
 
     greater_is_better: ClassVar[bool] = True
@@ -60,7 +60,7 @@ class Metric(Component):
         return ""
 
     def update(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return the sums of a batch, which are added up over the batches of an epoch.
+        """Return the sums of a batch, which are added over the batches of an epoch.
 
         Args:
             logits: (K, N, classes), on the device, without gradient.
@@ -77,7 +77,7 @@ class Metric(Component):
 
         Args:
             sums: (K, ...) of all batches, on the CPU.
-            images: their number.
+            images: number of images.
         """
         raise NotImplementedError
 
@@ -103,7 +103,7 @@ def make_metric(choice: Choice) -> Metric:
 
 
 def column_of(choice: Choice) -> str:
-    """Return the name in tables: of own code the name of the class, so that none is imported for it."""
+    """Return the name in tables; for a user's code the class name, so that it is not imported."""
     return choice.name.rpartition(":")[2] if is_reference(choice.name) else make_metric(choice).column or choice.name
 
 

@@ -1,7 +1,7 @@
 """Names of metrics as journal, tables and options spell them.
 
-A metric measured on validation images has the prefix `val_`. Loss and accuracy are recorded in every sweep, others
-where the sweep file names them.
+A metric measured on validation images has the prefix `val_`. Loss and accuracy are recorded in every sweep, others if
+the sweep file names them.
 """
 
 import re
@@ -13,7 +13,7 @@ LOSS, ACCURACY = "loss", "accuracy"
 VALIDATION = "val_"
 ALWAYS = (LOSS, ACCURACY)
 STANDARD = (LOSS, ACCURACY, VALIDATION + LOSS, VALIDATION + ACCURACY)  # in the order of columns
-CHOICES = tuple(reversed(STANDARD))  # in the order in which messages list them
+CHOICES = tuple(reversed(STANDARD))  # in the order of messages
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_@\[\]-]{0,59}")
 
@@ -65,5 +65,5 @@ def recorded_names(metrics: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_metric_name(text: str) -> bool:
-    """True for a text that can be a column's name in every table: letters, digits and few signs, without the prefix."""
+    """True for a valid column name in every table: letters, digits and few signs, without the prefix."""
     return bool(_NAME.fullmatch(text)) and not is_on_validation(text)

@@ -1,4 +1,4 @@
-"""Selection of epochs and runs: one rule for checkpoints, tables, display, pruning and report."""
+"""Selection of epochs and runs, the same for checkpoints, tables, display, pruning and report."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ _MEAN = "mean of last "
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The metric that decides, its direction (`max` or `min`), and the epochs of a run that count.
+    """The deciding metric, its direction (`max` or `min`), and the scope: the epochs of a run that count.
 
     `scope` is `best` (the best epoch), `last` (the last one), or `mean of last K` (the mean of the last K).
     """
@@ -26,7 +26,7 @@ class Objective:
     scope: str = BEST
 
     def is_better(self, candidate: float | None, incumbent: float | None) -> bool:
-        """True if `candidate` beats `incumbent`; what is missing or not finite never wins, a tie keeps the first."""
+        """True if `candidate` beats `incumbent`; a missing or infinite value never wins, a tie keeps the first."""
         if candidate is None or not math.isfinite(candidate):
             return False
         if incumbent is None or not math.isfinite(incumbent):
@@ -34,7 +34,7 @@ class Objective:
         return candidate > incumbent if self.mode == "max" else candidate < incumbent
 
     def value(self, record: EpochRecord) -> float | None:
-        """Return the record's value, or None where it was not measured or the run had diverged."""
+        """Return the record's value, or None if it was not measured or the run had diverged."""
         if record.divergence is not None:
             return None
         return record[self.metric]
@@ -42,8 +42,9 @@ class Objective:
     def selected(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
         """Return the selected record of a run, or None if no epoch has a finite value.
 
-        The run's checkpoint is of this record's epoch. By `best` it is the best epoch, the earliest where several are
-        equal; by `last` the last sound one; by `mean of last K` that one too, its metrics replaced by their means.
+        The run's best weights are from this record's epoch. For `best` it is the best epoch, the earliest of equal
+        ones; for `last` the last finite one; for `mean of last K` also that one, with its metrics replaced by their
+        means.
         """
         if self.scope == BEST:
             return self._best(records)
@@ -54,7 +55,7 @@ class Objective:
         return dataclasses.replace(last[-1], metrics=means)
 
     def _best(self, records: Sequence[EpochRecord]) -> EpochRecord | None:
-        # Without a call a record: this is asked for after every epoch, of all epochs so far.
+        # Without a call per record: this runs after every epoch, over all epochs so far.
         best, most, is_max = None, math.nan, self.mode == "max"
         for record in records:
             value = record.metrics.get(self.metric)
@@ -71,14 +72,14 @@ class Objective:
 
     @property
     def tie_breaker(self) -> str | None:
-        """The metric that decides between equal accuracies, the lower the better: their loss; else None."""
+        """The metric that decides between equal accuracies, lower is better: their loss; else None."""
         return loss_of(self.metric)
 
     def rank(self, values: Sequence[float | None], losses: Sequence[float | None] | None = None) -> list[int]:
         """Return positions from best to worst; missing values come last, equal ones by loss, then in their order.
 
         Args:
-            losses: the values of `tie_breaker`, where they are known.
+            losses: the values of `tie_breaker`, if known.
         """
         sign = -1.0 if self.mode == "max" else 1.0
         by_loss = [None] * len(values) if losses is None or self.tie_breaker is None else losses
@@ -92,23 +93,23 @@ class Objective:
         return sorted(range(len(values)), key=key)
 
     def rank_records(self, records: Sequence[EpochRecord | None]) -> list[int]:
-        """Return the positions of what stands for several runs, from best to worst, as `rank` does."""
+        """Return the positions of trials, from best to worst, like `rank`."""
         losses = [_value(record, self.tie_breaker) for record in records]
         return self.rank([None if record is None else self.value(record) for record in records], losses)
 
 
 def chance_of(facts: Mapping[str, Any]) -> float | None:
-    """Return the validation accuracy of always answering the largest class; None where it is not known.
+    """Return the validation accuracy of always answering the largest class; None if unknown.
 
     Args:
-        facts: what the journal, or results.json, says of the sweep.
+        facts: the facts of the sweep in the journal or results.json.
     """
     images, largest = facts.get("validation_images"), facts.get("largest_class")
     return largest / images if images and largest is not None else None
 
 
 def has_learned(val_accuracy: float | None, chance: float | None) -> bool:
-    """False for a model that is no better than always answering the largest class; True where nobody knows."""
+    """False for a model that is no better than always answering the largest class; True if unknown."""
     return val_accuracy is None or chance is None or val_accuracy > chance * (1 + 1e-9)
 
 

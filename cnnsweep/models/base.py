@@ -32,14 +32,14 @@ class ModelConfig(Component):
     """Base of all models.
 
     Attributes:
-        list_arguments: arguments whose value is a list; in `params`, a list of lists is their axis.
+        list_arguments: arguments whose value is a list; in `params`, their axis is a list of lists.
     """
 
     list_arguments: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def accepted(cls) -> Sequence[str] | None:
-        """Return the arguments of a class that checks them only in `build`; None if the fields are complete."""
+        """Return the arguments of a class that checks them only in `build`; None if all are fields."""
         return None
 
     @abstractmethod
@@ -47,7 +47,7 @@ class ModelConfig(Component):
         """Return a network with random weights for images (N, in_channels, *image_size), giving (N, num_classes).
 
         Raises:
-            Exception: any, where the arguments do not fit the images.
+            Exception: any, if the arguments do not fit the images.
         """
 
 

@@ -36,12 +36,12 @@ def build_model(
         seed: of the run; equal seeds give equal weights. None leaves the caller's generator alone.
 
     Raises:
-        ModelError: an unknown name, a wrong argument, images too small, or user code raises.
+        ModelError: the name is unknown, an argument is wrong, images are too small, or user code raises.
     """
     channels, height, width = image_shape
     with contextlib.nullcontext() if seed is None else kept_generators():
         if seed is not None:
-            if not MODELS.is_built_in(choice.name):  # draws at import must not change the draws of its models
+            if not MODELS.is_built_in(choice.name):  # draws during the import must not change the models' draws
                 _seed(derive_seed(0, "weights"))
                 _import(choice.name)
             _seed(derive_seed(seed, "weights"))
@@ -69,7 +69,7 @@ def _import(name: str) -> None:
 
 
 def _seed(seed: int) -> None:
-    # The CPU's generator alone: torch.manual_seed looks for other devices, which takes longer than a model.
+    # Only the CPU's generator: torch.manual_seed searches for other devices, which takes longer than building a model.
     torch.default_generator.manual_seed(seed)
     seed_python(seed)
 
@@ -95,7 +95,7 @@ def is_repeatable(choice: ModelChoice, image_shape: tuple[int, int, int], num_cl
 
 
 def gives_logits(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> bool:
-    """True if a model's outputs are a single tensor of plain logits; False if that is not certain.
+    """True if a model's outputs are a single tensor of plain logits; False if uncertain.
 
     Raises:
         ModelError: the model cannot be built.
@@ -103,12 +103,12 @@ def gives_logits(choice: ModelChoice, image_shape: tuple[int, int, int], num_cla
     return _found_of(choice, image_shape, num_classes, _CPU).gives_logits
 
 
-_found: dict[tuple[str, tuple[int, int, int], int, str], Found] = {}  # trying takes a moment: once a process
+_found: dict[tuple[str, tuple[int, int, int], int, str], Found] = {}  # the check takes a moment: once per process
 
 
 def _found_of(choice: ModelChoice, image_shape: tuple[int, int, int], num_classes: int, device: torch.device) -> Found:
     if MODELS.is_built_in(choice.name):
-        return Found(FAST, gives_logits=True)  # ours and torchvision's
+        return Found(FAST, gives_logits=True)  # cnnsweep's and torchvision's models
     key = repr(choice), image_shape, num_classes, str(device)
     if key not in _found:
         _found[key] = try_orders(
@@ -134,13 +134,13 @@ def check_model(choice: ModelChoice, image_shape: tuple[int, int, int], num_clas
     if found.parameters is not None:
         return found.parameters
     model = build_model(choice, image_shape, num_classes, seed=0).to(memory_format=found.order)
-    for mode in (True, False):  # in training too: some models return a tuple or refuse a size only there
+    for mode in (True, False):  # in training too: some models return a tuple or reject a size only there
         model.train(mode)
         try:
             with torch.set_grad_enabled(mode and not MODELS.is_built_in(choice.name)), kept_generators():
                 output = model(torch.zeros(2, *image_shape).clone(memory_format=found.order))
                 logits = _check_output(choice.name, output, num_classes)
-                # The faster order is chosen where it trains; one that trains in neither gets the other.
+                # The faster memory order if the model trains in it, else the usual one.
                 if found.order is not FAST and logits.requires_grad:
                     torch.autograd.backward(logits.sum())
         except ModelError:
@@ -188,7 +188,7 @@ def _construct(choice: ModelChoice, in_channels: int, num_classes: int, image_si
     try:
         model = MODELS.get(choice.name)
     except KeyError:
-        raise ModelError(f"model: unknown '{choice.name}'; `cnnsweep models` lists what is known") from None
+        raise ModelError(f"model: unknown '{choice.name}'; `cnnsweep models` lists the known ones") from None
     try:
         configured = model.model_validate(choice.arguments)
     except ValidationError as error:
@@ -208,7 +208,7 @@ def _construct_custom(choice: ModelChoice, available: Mapping[str, Any]) -> nn.M
     offered = {n: v for n, v in available.items() if n in accepted}
     model = factory(**{**offered, **choice.arguments})
     if not isinstance(model, nn.Module):
-        raise ModelError(f"model {choice.name}: returned {type(model).__name__}, which is no torch.nn.Module")
+        raise ModelError(f"model {choice.name}: returned {type(model).__name__}, which is not a torch.nn.Module")
     return model
 
 

@@ -13,7 +13,7 @@ class ModelListing:
     """All known models.
 
     Attributes:
-        single: descriptions by name, those of other packages last.
+        single: descriptions by name, models of other packages last.
         families: description and names of each family, by the module that defines it.
     """
 
@@ -22,8 +22,8 @@ class ModelListing:
 
 
 def list_models() -> ModelListing:
-    """Return the built-in models and those of other packages, which are imported for it."""
-    classes = [*MODELS.built_in, *map(MODELS.get, MODELS.of_other_packages)]
+    """Return the built-in models and those of other packages, which are imported."""
+    classes = [component for _, component in MODELS.installed()]
     single = {model.names[0]: model.summary() for model in classes if len(model.names) == 1}
     families = {
         model.__module__.rpartition(".")[2]: (model.summary(), model.names) for model in classes if len(model.names) > 1

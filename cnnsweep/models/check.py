@@ -27,11 +27,11 @@ def notes_on_models(models: Iterable[ModelChoice], image_shape: Shape, num_class
     """Return warnings about the models as lines."""
     notes: list[str] = []
     for model in {repr(model): model for model in models}.values():
-        with contextlib.suppress(Exception):  # the user's code may raise anything: training reports it
+        with contextlib.suppress(Exception):  # user code may raise any error: training reports it
             notes += notes_on_outputs(model, image_shape, num_classes)
             if not is_repeatable(model, image_shape, num_classes):
                 notes.append(
-                    f"model {model.name}: gives other values each time it is called with equal seeds, so that none of "
+                    f"model {model.name}: gives different values in each call with equal seeds, so that none of "
                     "its runs can be repeated; draw from torch's, Python's or NumPy's global generator, which are "
                     "seeded in every step"
                 )

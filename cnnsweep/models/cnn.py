@@ -17,7 +17,7 @@ _COUNT = Annotated[int, Whole(1, 1_000_000)]
 
 
 class ConfigurableCNN(ModelConfig):
-    """Base of the presets; an argument replaces the preset's."""
+    """Base of the presets; an argument replaces the preset's value."""
 
     preset: ClassVar[Mapping[str, Any]] = {}
     list_arguments: ClassVar[tuple[str, ...]] = ("channels", "hidden")
@@ -27,7 +27,7 @@ class ConfigurableCNN(ModelConfig):
     )
     kernel_size: Annotated[
         int | list[int] | None, ListOf(_COUNT, "a whole number above 0, or a list of them", (1, 100), or_single=True)
-    ] = Field(default=None, description="side of the kernels in pixels; a list gives one a convolution")
+    ] = Field(default=None, description="side of the kernels in pixels; a list has one per convolution")
     hidden: Annotated[
         list[int] | None, ListOf(_COUNT, "a list of whole numbers such as [120, 60], or []", (0, 100))
     ] = Field(default=None, description="sizes of the linear layers before the last; may be empty")
@@ -58,7 +58,7 @@ class LeNet(ConfigurableCNN, name="lenet"):
 class CifarCNN(ConfigurableCNN, name="cifar_cnn"):
     """3 convolutions with pooling and 2 linear layers, for small colour images."""
 
-    # The CIFAR-10 tutorial's kind: three convolutions and two linear layers, 32×32 → 16 → 8 → 4.
+    # Like the CIFAR-10 tutorial: three convolutions and two linear layers, 32×32 → 16 → 8 → 4.
     preset = {  # noqa: RUF012 - declared in the base
         "channels": (32, 64, 128),
         "kernel_size": 3,

@@ -14,13 +14,13 @@ class CNN(nn.Module):
         in_channels: channels of the images.
         num_classes: outputs.
         image_size: height and width of the images in pixels.
-        channels: output channels of each convolution; their number is the number of blocks.
-        kernel_size: of each convolution, one number for all or one a block.
+        channels: output channels of each convolution; the length is the number of blocks.
+        kernel_size: kernel side of each convolution, one number for all or one per block.
         hidden: widths of the linear layers before the last; may be empty.
         padding: `same` keeps the size in a convolution, `valid` loses kernel_size - 1 pixels.
-        pool: side and stride of the max pooling after each convolution; 1 leaves it out.
+        pool: side and stride of the max pooling after each convolution; 1 omits it.
         batch_norm: put batch normalisation after each convolution.
-        dropout: probability of dropout before each linear layer but the first; before the only one if there is one.
+        dropout: probability of dropout before each linear layer except the first; before a single layer too.
 
     Raises:
         ValueError: the images are too small for the blocks, or the lists do not fit each other.
@@ -51,7 +51,7 @@ class CNN(nn.Module):
             blocks.append(nn.Conv2d(before, after, kernel, padding=padding))
             if batch_norm:
                 blocks.append(nn.BatchNorm2d(after))
-            # Pooling first: max and ReLU commute, values and gradients alike, and ReLU then has a quarter to do.
+            # Pooling first: max and ReLU commute, in values and gradients, and ReLU then has a quarter of the work.
             blocks.append(nn.MaxPool2d(pool) if pool > 1 else nn.Identity())
             blocks.append(nn.ReLU(inplace=True))
             lost = kernel - 1 if padding == "valid" else 0
@@ -69,7 +69,7 @@ class CNN(nn.Module):
             if position:
                 layers.append(nn.ReLU(inplace=True))
             if position or len(widths) == 2:
-                layers.append(nn.Dropout(dropout))  # also where it is 0, so that runs that differ in it can be fused
+                layers.append(nn.Dropout(dropout))  # also for 0, so that runs that differ in it can be fused
             layers.append(nn.Linear(before, after))
         self.classifier = nn.Sequential(*layers)
 

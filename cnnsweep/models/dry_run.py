@@ -15,7 +15,7 @@ from cnnsweep.types import ModelChoice
 def why_not_built(model: ModelChoice, image_shape: tuple[int, int, int], num_classes: int) -> str | None:
     """Return the reason why a model cannot be built for images (C, H, W) and this number of classes, or None.
 
-    Built-in models are built on torch's `meta` device, without memory; those that fail there are built again with it.
+    Built-in models are built on torch's `meta` device, without memory; models that fail there are built again with it.
     Custom models are built with memory: the findings hold for the whole process, and some code needs real tensors.
     """
     if MODELS.is_built_in(model.name):

@@ -11,22 +11,22 @@ from cnnsweep.errors import ModelError
 
 
 def give_shapes(model: nn.Module, name: str, image_shape: tuple[int, int, int]) -> None:
-    """Send two empty images through a model with lazy modules, and leave its other state unchanged.
+    """Pass two empty images through a model with lazy modules; its other state stays unchanged.
 
-    Initial weights are drawn meanwhile, so the caller seeds torch's generator.
+    This draws initial weights, so the caller seeds torch's generator.
 
     Args:
         name: of the model, for messages.
         image_shape: (C, H, W) of the images.
 
     Raises:
-        ModelError: a lazy module is in no forward pass, so that its shapes are unknown.
+        ModelError: no forward pass uses a lazy module, so that its shapes are unknown.
         Exception: any that `forward` raises.
     """
     if not _lazy_names(model):
         return
     was_training = model.training
-    # In evaluation first, where statistics of batch normalisation stay; some branches are for training only.
+    # In evaluation first, which keeps statistics of batch normalisation; some branches exist only in training.
     for mode in (False, True):
         if _lazy_names(model):
             _send_images(model.train(mode), image_shape)

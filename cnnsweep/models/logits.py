@@ -10,18 +10,18 @@ from torch import Tensor, fx, nn
 
 from cnnsweep.errors import ModelError
 
-_NAMES = ("logits", "out", "output", "outputs")  # looked at before others
-_DEEPEST = 4  # of tuples in dicts in tuples
+_NAMES = ("logits", "out", "output", "outputs")  # tried before other names
+_DEEPEST = 4  # depth of nested tuples and dicts
 
 
 def logits_of(output: Any, classes: int) -> Tensor:
     """Return the logits (N, classes) in the output of a model.
 
-    A tensor is returned as it is. Of several, those named `logits`, `out` or `output` come first, then the others in
-    their order; the first of the right shape is taken.
+    A single tensor is returned as it is. Among several, `logits`, `out` and `output` come first, then the others in
+    their order; the first of the right shape is returned.
 
     Raises:
-        ModelError: there is none.
+        ModelError: no tensor has the right shape.
     """
     if isinstance(output, Tensor):
         return output
@@ -44,7 +44,7 @@ class LogitsModel(nn.Module):
 
 @torch.no_grad()
 def giving_logits(model: nn.Module, images: Tensor, classes: int) -> nn.Module:
-    """Return a model in evaluation mode as it is, if it returns one tensor, else wrapped to do so."""
+    """Return a model in evaluation mode, wrapped if it does not return a single tensor."""
     model.eval()
     return model if isinstance(model(images), Tensor) else LogitsModel(model, classes)
 
@@ -62,13 +62,13 @@ def find_logits(output: Any, classes: int) -> tuple[str, Tensor]:
 
 
 def named_tensors(output: Any) -> list[tuple[str, Tensor]]:
-    """Return the tensors in the output of a model, each with its name, the likeliest logits first."""
+    """Return the tensors in the output of a model with their names, the likeliest logits first."""
     tensors = list(_walk(output, "", 0))
     return sorted(tensors, key=lambda named: _rank(named[0]))  # stable: others stay in their order
 
 
 def _walk(value: Any, name: str, depth: int) -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor | fx.Proxy):  # proxies stand for tensors while a model is traced
+    if isinstance(value, Tensor | fx.Proxy):  # proxies replace tensors while a model is traced
         yield name, cast(Tensor, value)
     elif depth < _DEEPEST:
         for key, part in _parts(value):

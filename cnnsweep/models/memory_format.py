@@ -1,9 +1,9 @@
 """Choice of the memory format of a custom model by trying two images before training.
 
 Channels-last, which is faster, and torch's usual format give the same numbers, unless user code depends on strides:
-`view` refuses other strides, `as_strided` takes other elements. So both formats are tried on two images, and a model
-with different results keeps the usual format everywhere. The choice depends on the model alone: a worker, a resume and
-an evaluation make the same.
+`view` rejects other strides, `as_strided` reads other elements. So both formats are tried on two images, and a model
+with different results keeps the usual format everywhere. The choice depends only on the model, so workers, resumed
+sweeps and evaluations choose alike.
 
 Other properties of the model come from the same passes, since each takes as long as a step of training.
 """
@@ -23,10 +23,10 @@ from cnnsweep.models.operations import changes_in_place, is_random
 from cnnsweep.seeding import kept_generators, seed_step
 
 FAST, USUAL = torch.channels_last, torch.contiguous_format
-# Of the largest output, and of the largest gradient. In float32, rounding is 1e-6 to 1e-4; what is above is looked at
-# in float64, where it is some 1e-14. Other elements than those that were meant make a difference as large as they are.
+# Relative to the largest output, and to the largest gradient. In float32, rounding is 1e-6 to 1e-4; larger differences
+# are compared in float64, where rounding is about 1e-14. Wrong elements make a difference as large as their values.
 _TOLERANCE, _TOLERANCE_FP64 = 1e-3, 1e-6
-_TOLERANCE_FP32_ALONE = 1e-2  # of a model that float64 does not suit
+_TOLERANCE_FP32_ALONE = 1e-2  # for a model that does not work in float64
 _CPU = torch.device("cpu")
 
 
@@ -46,7 +46,7 @@ class Found:
         order: memory format of the model and its images.
         is_repeatable: equal seeds give equal numbers; False if some random numbers have no seed.
         parameters: their number; None if it failed in training or in evaluation.
-        gives_logits: its outputs are a single tensor that no softmax, ReLU or the like has made.
+        gives_logits: its outputs are a single tensor, not the result of a softmax, ReLU or similar layer.
     """
 
     order: torch.memory_format
@@ -66,7 +66,7 @@ def try_orders(
     A model that fails in both gets torch's usual one, for torch's own error.
 
     Args:
-        build: makes the model on the CPU, with the same weights each time.
+        build: returns the model on the CPU, with the same weights each time.
         image_shape: (C, H, W).
         judge: predicate on the output: true for logits; raises if it cannot be trained on.
     """
@@ -81,14 +81,14 @@ def try_orders(
         try:
             usual = trial.figures(USUAL, device)
         except Exception:
-            return trial.found(FAST)  # it has been written for this order
+            return trial.found(FAST)  # the code was written for this order
         return trial.found(FAST) if _are_near(fast, usual, _TOLERANCE) else _look_closer(trial)
 
 
 def _is_repeatable(figures: Callable[[], _Figures]) -> bool:
     try:
         return _are_near(figures(), figures(), _TOLERANCE)
-    except Exception:  # the check of the model reports it
+    except Exception:  # the model's check reports it
         return True
 
 
@@ -101,7 +101,7 @@ def _look_closer(trial: _Trial) -> Found:
                 if _are_near(trial.figures(FAST, _CPU, dtype), usual, tolerance):
                     return trial.found(FAST)
                 return trial.found(USUAL, _are_near(trial.figures(USUAL, _CPU, dtype), usual, tolerance))
-        except Exception:  # such as a type that it cannot take
+        except Exception:  # such as an unsupported type
             continue
     return trial.found(USUAL)
 
@@ -110,7 +110,7 @@ _Figures = list[list[Tensor]]  # outputs in training, gradients, outputs in eval
 
 
 class _Trial:
-    """Passes of a model with two images, and the properties found in all of them."""
+    """Passes of a model with two images, and the properties found in them."""
 
     def __init__(
         self, build: Callable[[], nn.Module], image_shape: tuple[int, int, int], judge: Callable[[object], bool]
@@ -121,7 +121,7 @@ class _Trial:
         self._gives_logits = True
 
     def figures(self, order: torch.memory_format, device: torch.device, dtype: torch.dtype = torch.float32) -> _Figures:
-        """Take a step with the images, without moving weights, and evaluate them."""
+        """Run forward and backward on the images, without updating weights, and evaluate them."""
         model = in_order(self._build(), order, device, dtype)
         images = self._images.to(device, dtype).clone(memory_format=order)
         seed_step(device, 0)
@@ -147,12 +147,12 @@ class _Trial:
 
 
 def _spread(tensor: Tensor) -> Tensor:
-    """Return a weight for each element, all different, so that no gradient is zero because a sum never changes."""
+    """Return a different weight for each element, so that no gradient is zero because a sum is constant."""
     return torch.linspace(-1, 1, tensor.numel(), device=tensor.device, dtype=tensor.dtype).reshape(tensor.shape).exp()
 
 
 def _are_near(first: _Figures, second: _Figures, tolerance: float) -> bool:
-    """Compare every element, allowing `tolerance` of the largest one of its kind: some are zero but for rounding."""
+    """Compare every element with a tolerance relative to the largest of its tensor: some are zero up to rounding."""
     for mine, theirs in zip(first, second, strict=True):
         if [tensor.shape for tensor in mine] != [tensor.shape for tensor in theirs]:
             return False

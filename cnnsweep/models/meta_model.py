@@ -33,7 +33,7 @@ def build_meta_model(
 
 
 class _SmallValues(TorchFunctionMode):
-    """Mode in which some functions compute on the CPU in spite of the meta device: RegNets need their values."""
+    """Mode in which some functions compute on the CPU instead of the meta device: RegNets need their values."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

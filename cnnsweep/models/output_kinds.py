@@ -1,4 +1,4 @@
-"""Kinds of outputs that are not logits, recognised by their values: of a softmax, a sigmoid or a ReLU."""
+"""Kinds of outputs that are not logits, recognised by their values: those of a softmax, a sigmoid or a ReLU."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _is_never_negative(output: Tensor) -> bool:
     return bool((output >= 0).all())
 
 
-_CHECKS: dict[str, Callable[[Tensor], bool]] = {  # the narrower first
+_CHECKS: dict[str, Callable[[Tensor], bool]] = {  # the narrower kind first
     SOFTMAX: _sums_to_one,
     LOG: _is_log_of_such,
     UNIT: _is_in_unit,

@@ -16,8 +16,8 @@ from cnnsweep.seeding import kept_generators
 from cnnsweep.types import ModelChoice
 
 _IMAGES = 8
-_FEWEST_OUTPUTS, _FEWEST_DRAWS = 24, 3  # looked at: by chance, this many numbers are never all of one sign
-_SPREADS = (1.0, 0.3)  # of what is added to the weights; the first makes large logits
+_FEWEST_OUTPUTS, _FEWEST_DRAWS = 24, 3  # number of outputs checked: that many are never all of one sign by chance
+_SPREADS = (1.0, 0.3)  # scales of the noise added to the weights; the first makes large logits
 _TRAINING, _EVALUATION = "in training", "in evaluation"
 
 
@@ -25,7 +25,7 @@ def notes_on_outputs(choice: ModelChoice, image_shape: tuple[int, int, int], cla
     """Return notes on a model's outputs, before it trains; none for plain logits.
 
     Args:
-        choice: of a model that `check_model` has found fit.
+        choice: a model that passed `check_model`.
         image_shape: (C, H, W).
     """
     if gives_logits(choice, image_shape, classes):
@@ -47,7 +47,7 @@ def _outputs(model: nn.Module, image_shape: tuple[int, int, int], *, training: b
 
 
 def _left_out(outputs: dict[str, object], classes: int) -> Iterator[str]:
-    """Yield a note on the output that is used, of several."""
+    """Yield a note on the output that is used if there are several."""
     several = {mode: output for mode, output in outputs.items() if not isinstance(output, Tensor)}
     if not several:
         return
@@ -77,7 +77,7 @@ def _kinds(model: nn.Module, image_shape: tuple[int, int, int], classes: int) ->
 
 
 def _kind(model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, training: bool) -> str | None:
-    """Return the kind of the outputs, if it holds for random weights too; None for logits."""
+    """Return the kind of the outputs, if it is the same for random weights; None for logits."""
     kinds = list(KINDS)
     looked_at = 0
     for output in _drawn_outputs(model, image_shape, classes, training=training):
@@ -93,7 +93,7 @@ def _kind(model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, 
 def _drawn_outputs(
     model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, training: bool
 ) -> Iterator[Tensor]:
-    """Yield outputs (N, classes) for the present weights and for random ones, and restore the weights."""
+    """Yield outputs (N, classes) for the present weights and for random weights, then restore the weights."""
     random = torch.Generator().manual_seed(1)
     draws = 2 * max(_FEWEST_DRAWS, math.ceil(_FEWEST_OUTPUTS / classes))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}
@@ -125,15 +125,15 @@ def _least_loss(classes: int) -> float:
 
 _IN_TRAINING: dict[str, Callable[[int], str]] = {
     SOFTMAX: lambda classes: (
-        "its outputs are probabilities already, as after a softmax; the loss takes softmax once more, so that it "
+        "its outputs are probabilities already, as after a softmax; the loss applies softmax once more, so that it "
         f"cannot fall below {_least_loss(classes):.2f} and training is slow; return the logits, without softmax"
     ),
     LOG: lambda _: (
-        "its outputs are logarithms of probabilities, as after log_softmax; the loss takes log_softmax of them again, "
+        "its outputs are logarithms of probabilities, as after log_softmax; the loss applies log_softmax again, "
         "which changes nothing: it trains as with logits"
     ),
     UNIT: lambda classes: (
-        "every output is from 0 to 1, as after a sigmoid; the loss takes softmax of them, so that it cannot fall below "
+        "every output is from 0 to 1, as after a sigmoid; the loss applies softmax, so that it cannot fall below "
         f"{_least_loss(classes):.2f} and training is slow; return the logits, without the sigmoid"
     ),
     POSITIVE: lambda _: (

@@ -14,7 +14,7 @@ from cnnsweep.models.base import ModelConfig
 if TYPE_CHECKING:
     from torch import nn
 
-# By the beginning of the name, the longest that fits; of torchvision 0.24 to 0.29, as far as YAML can write the values.
+# By prefix of the name, the longest match; for torchvision 0.24 to 0.29, as far as YAML can express the values.
 _ARGUMENTS: Mapping[str, str] = {
     "alexnet": "dropout",
     "convnext": "stochastic_depth_prob layer_scale",
@@ -38,7 +38,7 @@ _ARGUMENTS: Mapping[str, str] = {
 }
 
 
-# What torchvision.models.list_models(module=torchvision.models) returns in 0.29; calling it would import torch.
+# The result of torchvision.models.list_models(module=torchvision.models) in 0.29; calling it would import torch.
 class TorchvisionModel(
     ModelConfig,
     names="""
@@ -56,7 +56,7 @@ class TorchvisionModel(
 ):
     """torchvision's, adapted to the images' channels and size."""
 
-    model_config = ConfigDict(extra="allow")  # torchvision checks the arguments when it builds
+    model_config = ConfigDict(extra="allow")  # torchvision checks the arguments in `build`
     __pydantic_extra__: dict[str, Plain] = Field(init=False)
     weights: Annotated[None, Refused("pretrained weights are not supported: every run starts from random ones")] = None
     num_classes: Annotated[None, Refused("the data set decides it")] = None

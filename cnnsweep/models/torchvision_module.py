@@ -7,7 +7,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-SMALL_IMAGE = 64  # pixels; up to here the stem keeps the resolution
+SMALL_IMAGE = 64  # pixels; up to this size the stem keeps the resolution
 _SIZES_TO_TRY = (32, 48, 64, 75, 96, 128, 160, 224, 299)
 
 
@@ -33,7 +33,7 @@ def build_vision_model(
 
     The first convolution takes `in_channels`. For images of up to 64 pixels the stem keeps the resolution (stride 1, a
     7×7 kernel becomes 3×3, no pooling), as He et al. 2016 (Deep Residual Learning, section 4.2) do for CIFAR-10.
-    Where the model needs larger images still, they are enlarged to the smallest size that works.
+    If the model needs larger images, they are enlarged to the smallest size that works.
 
     Raises:
         TypeError, ValueError: torchvision refuses an argument.
@@ -51,7 +51,7 @@ def _family_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
         patch = int(name.rsplit("_", 1)[1])
         return {"image_size": _round_up(max(image_size), patch)}
     if name.startswith("maxvit"):
-        side = _round_up(max(image_size), 224)  # its windows of 7×7 fit multiples of 224 only
+        side = _round_up(max(image_size), 224)  # its windows of 7×7 fit only multiples of 224
         return {"input_size": (side, side)}
     if name in ("googlenet", "inception_v3"):
         # The auxiliary heads return a second output; init_weights unset warns.
@@ -60,7 +60,7 @@ def _family_arguments(name: str, image_size: tuple[int, int]) -> dict[str, Any]:
 
 
 def _fixed_size(arguments: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the one input size that a transformer was built for."""
+    """Return the only input size of a transformer."""
     size = arguments.get("input_size", arguments.get("image_size"))
     return (size, size) if isinstance(size, int) else size
 

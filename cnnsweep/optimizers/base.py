@@ -42,7 +42,7 @@ class Optimizer(Component):
     """Base of optimizers.
 
     Attributes:
-        state_copies: tensors of the size of the weights that it keeps, at most; for the disk estimate.
+        state_copies: maximum number of state tensors of the weights' size; for the disk estimate.
         counts_steps: its state holds the number of steps, as `step`; a fused step needs equal numbers.
     """
 
@@ -56,7 +56,7 @@ class Optimizer(Component):
 
     @property
     def fused_state(self) -> tuple[str, ...] | None:
-        """Names of the state tensors that `fused_step` changes; None where it has no fused step."""
+        """Names of the state tensors that `fused_step` changes; None without a fused step."""
         return None
 
     def fused_step(
@@ -67,13 +67,13 @@ class Optimizer(Component):
         step: Tensor | None,
         lr: float,
     ) -> None:
-        """Move all parameters by one kernel, to the same bits as the torch optimizer does.
+        """Update all parameters by one kernel, with the same bits as the torch optimizer.
 
         Called only if the torch optimizer was built with `fused=True`, and every parameter has a gradient and state.
 
         Args:
             state: the tensors of `fused_state`, by name.
-            step: the number of steps so far, of all parameters alike; this one is added here.
+            step: the number of previous steps, equal for all parameters; incremented here.
         """
         raise NotImplementedError
 
@@ -81,8 +81,8 @@ class Optimizer(Component):
         """Prepare the torch optimizer's state for its own step.
 
         Args:
-            state: of the torch optimizer, by parameter.
-            parameters: those that have a gradient.
+            state: state of the torch optimizer, by parameter.
+            parameters: the parameters with a gradient.
         """
 
 
@@ -105,11 +105,11 @@ Stock = TypeVar("Stock", bound="torch.optim.Optimizer")
 
 @functools.cache
 def without_compiler(kind: type[Stock]) -> type[Stock]:
-    """Return a torch optimizer's class whose methods do not ask torch's compiler to keep out of them.
+    """Return a torch optimizer's class whose methods are not wrapped against torch's compiler.
 
-    That request imports the whole compiler, which takes longer than everything else that a sweep does before its first
-    step. Nothing is compiled here, so the wrappers that make it do nothing else; a method that a version of torch does
-    not wrap stays as it is.
+    The wrapper imports the whole compiler, which takes longer than everything else before the first step of a sweep.
+    Nothing is compiled here, so the wrappers have no other effect; a method that a version of torch does not wrap stays
+    as it is.
     """
     import torch
 

@@ -17,8 +17,8 @@ from cnnsweep.types import Hyperparameters
 class RunOptimizer:
     """Stock optimizer of one run, with gradient clipping, stepped by its kernel alone once its state exists.
 
-    The kernel gets the very tensors of the stock optimizer's state, so the state dict is the stock one and the result
-    equal to the last bit; what is left out is Python that takes longer than the arithmetic of a small network.
+    The kernel gets the tensors of the stock optimizer's state, so the state dict is the stock one and the result is
+    equal to the last bit. It skips Python code that takes longer than the arithmetic of a small network.
 
     Args:
         parameters: the run's tensors; slices of stacked parameters, or the plain module's own.
@@ -31,15 +31,15 @@ class RunOptimizer:
         self._parameters = list(parameters)
         self._is_fused = bool(self.stock.defaults.get("fused")) and self._optimizer.fused_state is not None
         self._state: _KernelState | None = None
-        self._is_uneven = False  # some parameters have taken more steps than others, and so they ever will
-        self._lr: float | None = None  # of the last step
+        self._is_uneven = False  # some parameters have taken more steps than others, permanently
+        self._lr: float | None = None  # learning rate of the last step
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor | None], lr: float) -> None:
-        """Move the parameters.
+        """Update the parameters.
 
         Args:
-            gradients: one a parameter, in the same memory order; None where the loss does not depend on it.
+            gradients: one per parameter, in the same memory order; None if the loss does not depend on it.
         """
         known = [gradient for gradient in gradients if gradient is not None]
         self._lr = lr
@@ -73,17 +73,17 @@ class RunOptimizer:
         return self.stock.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a stock optimizer's state dict, of a run alone or of one in a group."""
+        """Load a stock optimizer's state dict, from a run alone or in a group."""
         self._state, self._is_uneven, self._lr = None, False, None
-        self.stock.load_state_dict(copy.deepcopy(dict(state)))  # or it would go on in the caller's tensors
+        self.stock.load_state_dict(copy.deepcopy(dict(state)))  # otherwise steps would change the caller's tensors
         for parameter, values in self.stock.state.items():
             for name, value in values.items():
-                # Kernels walk through memory, so the state has to lie there as its parameter does.
+                # Kernels walk through memory, so the state must have its parameter's memory order.
                 if isinstance(value, Tensor) and value.shape == parameter.shape and value.ndim:
                     values[name] = torch.empty_like(parameter).copy_(value)
 
     def _collect_state(self) -> _KernelState | None:
-        """Return the stock optimizer's state, if every parameter has all of it and the same number of steps."""
+        """Return the stock optimizer's state, if it is complete for every parameter, with equal numbers of steps."""
         names = [*(self._optimizer.fused_state or ()), *(["step"] if self._optimizer.counts_steps else [])]
         states = [self.stock.state.get(parameter, {}) for parameter in self._parameters]
         if not all(isinstance(state.get(name), Tensor) for state in states for name in names):
@@ -96,7 +96,7 @@ class RunOptimizer:
         return _KernelState(lists, steps, steps[0].clone() if steps else None)
 
     def _give_state_back(self) -> None:
-        """Let the stock optimizer's own step go on where the kernel was."""
+        """Prepare the stock optimizer's own step to continue after the kernel's steps."""
         if self._state is not None:
             self.state_dict()
             self._state = None
@@ -107,8 +107,8 @@ class _KernelState:
     """State that a kernel reads and writes, by name and parameter.
 
     Attributes:
-        steps: the stock optimizer's counters, one a parameter; brought up to date when its state is asked for.
-        step: the one counter in their place.
+        steps: the stock optimizer's counters, one per parameter; updated when its state is read.
+        step: the single counter that replaces them.
     """
 
     tensors: Mapping[str, list[Tensor]]

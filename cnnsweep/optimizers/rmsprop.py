@@ -19,7 +19,7 @@ class RMSprop(Optimizer, name="rmsprop"):
     eps: Positive = 1e-8
 
     def build(self, parameters: Iterable[Tensor], lr: float, device: torch.device) -> torch.optim.Optimizer:
-        """Return torch's RMSprop, which has no kernel for all its arithmetic."""
+        """Return torch's RMSprop, which has no fused kernel."""
         from torch.optim import RMSprop as Torch
 
         del device

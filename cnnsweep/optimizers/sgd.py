@@ -1,4 +1,4 @@
-"""Stochastic gradient descent, with momentum where wanted."""
+"""Stochastic gradient descent, optionally with momentum."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SGD(Optimizer, name="sgd"):
             parameters,
             lr=lr,
             momentum=self.momentum,
-            nesterov=self.nesterov and self.momentum > 0,  # without momentum it is plain SGD; torch refuses the pair
+            nesterov=self.nesterov and self.momentum > 0,  # torch refuses Nesterov without momentum
             weight_decay=self.weight_decay,
             fused=has_kernel(device),
         )
@@ -50,7 +50,7 @@ class SGD(Optimizer, name="sgd"):
         """Call torch's kernel."""
         import torch
 
-        del step  # SGD counts none
+        del step  # SGD counts no steps
         torch._fused_sgd_(
             parameters,
             gradients,
@@ -65,9 +65,9 @@ class SGD(Optimizer, name="sgd"):
         )
 
     def before_step(self, state: Mapping[Tensor, Any], parameters: Sequence[Tensor]) -> None:
-        """Let parameters that get their first gradient later than others begin with a momentum of zero.
+        """Start parameters that get their first gradient later than others with a momentum of zero.
 
-        That is what no momentum means; but torch's kernel takes those of all parameters or of none.
+        This equals no momentum; torch's kernel needs the momentum of all parameters or of none.
         """
         import torch
 

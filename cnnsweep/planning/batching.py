@@ -1,4 +1,4 @@
-"""Batching of runs: those that can train together as one fused program, divided into groups."""
+"""Batching of runs: division into groups that can train as one fused program."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cnnsweep.types import ModelChoice, Run, RunGroup, Trajectory, even_sizes
 def runs_of_a_kind(
     runs: Sequence[Run], epochs_done: Mapping[str, int], *, mixed_epochs: bool = False
 ) -> list[list[Trajectory]]:
-    """Return the runs that may train together, by kind, in the order in which the kinds first appear.
+    """Return the runs that may train together, by batch key, in order of first appearance.
 
-    Runs are of one kind if they have equal models except for dropout, equal batch size and fold, and have trained the
-    same number of epochs; optimizers may differ. Runs that use the same batches are neighbours, so that they can share
+    Runs have one batch key if they have equal models except for dropout, equal batch size and fold, and have trained
+    the same number of epochs; optimizers may differ. Runs with the same batches are neighbours, so that they can share
     them.
 
     Args:
-        epochs_done: by run id; missing for a run that has not begun.
-        mixes_epochs: runs of different numbers of epochs may be of one kind.
+        epochs_done: by run id; missing for a run that has not started.
+        mixed_epochs: runs with different numbers of trained epochs may share a key.
     """
     kinds: dict[Any, dict[int, list[Run]]] = {}
     for run in runs:
@@ -39,9 +39,9 @@ def runs_of_a_kind(
 
 
 def family(run: Run) -> str:
-    """Return the key of a kind without epochs and fold, under which the fastest grouping is cached.
+    """Return the key without epochs and fold, under which the fastest grouping is cached.
 
-    Sixteen hex digits, which stand in the journal.
+    It has sixteen hex digits, and is recorded in the journal.
     """
     arguments = {name: value for name, value in run.model.arguments.items() if not _is_probability(name)}
     model = _model_key(dataclasses.replace(run.model, arguments=arguments))
@@ -49,7 +49,7 @@ def family(run: Run) -> str:
 
 
 def by_exact_model(members: Sequence[Trajectory]) -> list[list[Trajectory]]:
-    """Return the trajectories of a kind apart where any argument of their models differs."""
+    """Return the trajectories of a batch key, split by all arguments of their models."""
     exact: dict[str, list[Trajectory]] = {}
     for runs in members:
         exact.setdefault(_model_key(runs[0].model), []).append(runs)
@@ -70,16 +70,16 @@ def split_evenly(members: Sequence[Trajectory], size: int, threads: int = 1) -> 
     """Return the fewest groups of at most `size` trajectories, of nearly equal sizes.
 
     Args:
-        threads: number of programs of a group, each with a thread of its own.
+        threads: number of learners of a group, each with its own thread.
     """
     bounds = itertools.pairwise([0, *itertools.accumulate(even_sizes(len(members), size))])
     return [RunGroup.of(members[start:end], threads if end - start > 1 else 1) for start, end in bounds]
 
 
 def whole_trials(members: Sequence[Trajectory]) -> list[list[Trajectory]]:
-    """Return the trajectories in bundles, in their order, such that every trial is in one bundle as a whole.
+    """Return the trajectories in bundles, in order, such that every trial is whole in one bundle.
 
-    A trajectory may belong to several trials, which differ in `epochs`: they are in one bundle.
+    Trials that differ in `epochs` may share a trajectory: they are in one bundle.
     """
     joined: dict[str, str] = {}
 
@@ -101,15 +101,15 @@ def whole_trials(members: Sequence[Trajectory]) -> list[list[Trajectory]]:
 def split_lockstep(
     kinds: Sequence[Sequence[Trajectory]], size: int, threads: int = 1, most: int | None = None
 ) -> list[RunGroup]:
-    """Return groups that contain each of their trials as a whole, with the programs that this needs.
+    """Return groups of whole trials, with the learners that they need.
 
-    A group has as many trials as fit into `size` trajectories of each kind, and at least one.
+    A group has the trials that fit into `size` trajectories of each batch key, and at least one.
 
     Args:
-        kinds: of one family; each program is of one of them.
+        kinds: batch keys of one family; each learner has one of them.
         size: number of trajectories that train at once.
-        threads: number of programs that train at once, each with a thread of its own; 1 if programs take turns.
-        most: number of trajectories of all kinds that fit into memory.
+        threads: number of learners that train at once, each with its own thread; 1 if learners take turns.
+        most: number of trajectories of all batch keys that fit into memory.
     """
     bundles = whole_trials(list(itertools.chain(*kinds)))
     place = {runs[0].id: (number, n) for number, kind in enumerate(kinds) for n, runs in enumerate(kind)}
@@ -133,12 +133,12 @@ def split_lockstep(
 
 
 def _model_key(model: ModelChoice) -> str:
-    # The journal has hashes of this text: a field that is added to a choice later must not change it.
+    # The journal has hashes of this text: a field added later must not change it.
     return to_json({"name": model.name, "arguments": model.arguments, "code": model.code})
 
 
 def _is_probability(argument: str) -> bool:
-    """True for an argument that changes only a model's random draws, such as `dropout` or `stochastic_depth_prob`."""
+    """True for an argument that affects only a model's random draws, such as `dropout` or `stochastic_depth_prob`."""
     return "drop" in argument or argument == "stochastic_depth_prob"
 
 

@@ -16,13 +16,13 @@ from cnnsweep.planning.split_jobs import cut
 from cnnsweep.planning.timeline import Schedule
 
 _MOST_PLACES = 10_000
-_WORTH_IT = 0.05  # more nodes must shorten the sweep by this share
-_COUNTS = {"nodes": "nodes", "gpus": "GPUs a node", "cpus": "cores a node", "threads": "cores a worker"}
-_POSITIVE = {"speed": "times as fast as the device that was measured"}
+_WORTH_IT = 0.05  # required gain of more nodes
+_COUNTS = {"nodes": "nodes", "gpus": "GPUs per node", "cpus": "cores per node", "threads": "cores per worker"}
+_POSITIVE = {"speed": "speed relative to the measured device"}
 _AMOUNTS = {
-    "price": "an hour and GPU, or core",
+    "price": "price of a GPU hour, or core hour",
     "startup": "seconds until a worker is ready",
-    "lost": "losses a node-hour",
+    "lost": "losses per node-hour",
 }
 _KEYS = (*_COUNTS, *_POSITIVE, *_AMOUNTS)
 
@@ -36,9 +36,9 @@ class Cluster:
         cpus: cores per node; 0 if groups train on GPUs.
         threads: cores per worker; None for the measured number.
         speed: of a GPU, or of a worker's cores, relative to the measured device.
-        price: of an hour of a GPU, or of a core.
-        startup_s: until a worker is ready.
-        lost: expected losses of a node in an hour.
+        price: the price of an hour of a GPU, or of a core.
+        startup_s: seconds until a worker is ready.
+        lost: expected losses of a node per hour.
     """
 
     nodes: int = 1
@@ -52,7 +52,7 @@ class Cluster:
 
     @property
     def units(self) -> int:
-        """The number of GPUs, or cores, that are paid for."""
+        """The number of paid GPUs, or cores."""
         return self.nodes * (self.gpus or self.cpus)
 
     def with_nodes(self, nodes: int) -> Cluster:
@@ -62,7 +62,7 @@ class Cluster:
         """Return the slots.
 
         Args:
-            measured_threads: cores per worker, if the cluster does not say.
+            measured_threads: cores per worker, if the cluster does not set it.
         """
         threads = self.threads or measured_threads
         of_a_node = [f"cuda:{number}" for number in range(self.gpus)] or ["cpu"] * (self.cpus // threads)
@@ -110,14 +110,12 @@ def play(cluster: Cluster, forecast: Forecast) -> Schedule:
         UsageError: no group was measured, a node has no room for a worker, or nodes are lost too often.
     """
     if forecast.groups and all(cost.seconds is None for cost in forecast.groups):
-        raise UsageError(
-            "--simulate: no group could be measured; say with --cost how many seconds a run and epoch takes"
-        )
+        raise UsageError("--simulate: no group could be measured; give the seconds per epoch of a run with --cost")
     measured_threads = forecast.slots[0].threads
     slots = cluster.slots(measured_threads)
     if not slots:
         threads = cluster.threads or measured_threads
-        raise UsageError(f"--simulate: cpus: found {cluster.cpus}, but a worker has {threads} threads; say threads=1")
+        raise UsageError(f"--simulate: cpus: found {cluster.cpus}, but a worker has {threads} threads; add threads=1")
     speeds = {place.kind: cluster.speed for place in slots}
     conditions = Conditions(speeds, cluster.startup_s, cluster.lost)
     jobs = cut(forecast.jobs, len(slots), lockstep=forecast.lockstep)
@@ -128,7 +126,7 @@ def play(cluster: Cluster, forecast: Forecast) -> Schedule:
 
 
 def compare_sizes(cluster: Cluster, forecast: Forecast) -> list[tuple[Cluster, Schedule]]:
-    """Return the schedules on half of the nodes, on all, and on twice as many.
+    """Return the schedules on half of the nodes, on all, and on twice the number.
 
     Raises:
         UsageError: see `play`.
@@ -145,7 +143,7 @@ def enough_nodes(cluster: Cluster, forecast: Forecast) -> int:
     """
     slots = len(cluster.with_nodes(1).slots(forecast.slots[0].threads)) or 1
     runs = sum(len(load.group.runs) for load in forecast.jobs)
-    most = max(1, min(-(-runs // slots), _MOST_PLACES // slots))  # with more, some slot has no run
+    most = max(1, min(-(-runs // slots), _MOST_PLACES // slots))  # with more slots, some have no run
 
     def seconds(nodes: int) -> float:
         return play(cluster.with_nodes(nodes), forecast).makespan_s
@@ -180,10 +178,10 @@ def _contradictions(values: Mapping[str, float]) -> list[str]:
     if "gpus" in values and "cpus" in values:
         problems.append("found gpus and cpus, allowed is one of them: groups train on equal devices")
     if "threads" in values and "cpus" not in values:
-        problems.append("threads: found without cpus; say how many cores a node has, such as cpus=16")
+        problems.append("threads: found without cpus; give the cores of a node, such as cpus=16")
     if "threads" in values and values["threads"] > values.get("cpus", math.inf):
         problems.append(f"threads: found {values['threads']:.0f}, allowed are up to cpus ({values['cpus']:.0f})")
     slots = values.get("nodes", 1) * (values.get("gpus") or values.get("cpus", 1) // values.get("threads", 1))
     if slots > _MOST_PLACES:
-        problems.append(f"found {slots:,.0f} places for groups in all, allowed are up to {_MOST_PLACES:,}")
+        problems.append(f"found {slots:,.0f} slots in total, allowed are up to {_MOST_PLACES:,}")
     return problems

@@ -11,11 +11,11 @@ from cnnsweep.planning.scheduling import Job, Slot
 from cnnsweep.planning.timeline import Schedule
 from cnnsweep.types import Run, RunGroup
 
-# A held-out image goes forward only; forward and backward are about three times as much.
+# A held-out image needs only the forward pass; forward and backward cost about three times as much.
 _FORWARD_SHARE = 1 / 3
 _HISTOGRAM_BYTES = 1_200  # 64 bins and edges of 8 bytes, and the sums
 _BATCH_BYTES = 90  # an event and a line of batch_loss.csv
-_TENSORS_PER_WEIGHT_BYTES = 1 / 40_000  # number of histograms for a model's size; small ones have a dozen
+_TENSORS_PER_WEIGHT_BYTES = 1 / 40_000  # number of histograms of a typical model; small ones have a dozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,8 @@ class GroupCost:
     """Cost of training a group.
 
     Attributes:
-        seconds: None where no step was measured.
-        memory_bytes: at its peak, estimated from two images.
+        seconds: None if no step was measured.
+        memory_bytes: peak memory, estimated from two images.
     """
 
     group: RunGroup
@@ -35,21 +35,21 @@ class GroupCost:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Forecast of what remains to be trained.
+    """Forecast of the remaining training.
 
     Attributes:
         done: number of runs that the folder holds already.
-        to_come: number of runs that a search will choose later; they count like the mean of those in `groups`.
+        to_come: number of runs that a search will choose later; they count like the mean of the runs in `groups`.
         stops_early: a pruner will end some runs early; that is not included.
-        groups: the runs that are known and not done, in the order of their training.
-        measured_disk_bytes: of the files of the runs in `groups`; None where no model was built.
+        groups: the known and unfinished runs, in the order of training.
+        measured_disk_bytes: size of the files of the runs in `groups`; None if no model was built.
         epochs_done: by run id.
-        in_step: see `choose_groups`.
-        places: where groups train at once.
-        schedule: on several places, if the time of any group is known.
-        given_s: seconds for an epoch of a run, as the user has given them; None where they were measured.
-        data: description of the data set; empty where no data were loaded.
-        notes: special properties of the runs, in a line each.
+        lockstep: see `choose_groups`.
+        slots: the slots of training.
+        schedule: the schedule on several slots, if the time of any group is known.
+        given_s: seconds for an epoch of a run, as given by the user; None if measured.
+        data: description of the data set; empty if no data were loaded.
+        notes: special properties of the runs, one line each.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Forecast:
 
     @property
     def _scale(self) -> float:
-        """Ratio of all runs to those that are known."""
+        """Ratio of all runs to the known ones."""
         known = sum(len(cost.group.runs) for cost in self.groups)
         return 1 + self.to_come / known if known else 1.0
 
@@ -85,18 +85,18 @@ class Forecast:
 
     @property
     def memory_bytes(self) -> int | None:
-        """At its peak, if the largest groups train at the same time."""
+        """Peak memory, if the largest groups train at the same time."""
         known = [cost.memory_bytes for cost in self.groups if cost.memory_bytes is not None]
         return sum(sorted(known)[-len(self.slots) :]) if known or not self.groups else None
 
     @property
     def jobs(self) -> list[Job]:
-        """The groups, and further ones like them for the runs to come."""
+        """The groups, followed by copies for the runs to come."""
         return loads_with_those_to_come(self.groups, self.to_come)
 
 
 def loads_with_those_to_come(groups: Sequence[GroupCost], runs_to_come: int) -> list[Job]:
-    """Return the groups as jobs, then again from the first on until they cover all runs that are to come."""
+    """Return the groups as jobs, repeated from the first until they cover all runs to come."""
     jobs = [Job(cost.group, cost.seconds) for cost in groups]
     again = itertools.cycle(list(jobs))
     while runs_to_come > 0 and jobs:
@@ -115,8 +115,8 @@ def group_seconds(
     """Return the estimated seconds of a group, up to its stop epochs.
 
     Args:
-        step_s: of one run, in this group.
-        steps: of an epoch.
+        step_s: seconds of a step of one run, in this group.
+        steps: number of steps of an epoch.
         share_held_out: ratio of validation images to training images.
         epochs_done: by run id.
     """

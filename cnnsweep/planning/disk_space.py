@@ -15,13 +15,13 @@ from cnnsweep.types import Run
 def refuse_full_disk(
     folder: Path, runs: Sequence[Run], parameters: Mapping[str, int], images: int, *, histograms: bool
 ) -> str | None:
-    """Return a warning if the disk is too small for all of these runs; None if it is not.
+    """Return a warning if the disk is too small for all of these runs, else None.
 
     Args:
-        folder: of the sweep; it exists.
+        folder: the existing folder of the sweep.
         parameters: numbers of parameters by run id.
-        images: to train on.
-        histograms: TensorBoard's files have them.
+        images: number of training images.
+        histograms: TensorBoard's files include histograms.
 
     Raises:
         DiskFullError: the disk is too small for a single run.
@@ -36,7 +36,7 @@ def refuse_full_disk(
         )
     if free < sum(needed):
         return (
-            f"{place}, and the runs to come need about {bytes_text(sum(needed))}: free some space meanwhile. Should it "
-            "run out, the sweep stops and loses nothing"
+            f"{place}, and the runs to come need about {bytes_text(sum(needed))}: free some space meanwhile. If it "
+            "runs out, the sweep stops and loses nothing"
         )
     return None

@@ -1,4 +1,4 @@
-"""Schedule of groups: the longest first, on the slot that ends it soonest. Pure arithmetic."""
+"""Schedule of groups: the longest first, on the slot with the earliest end. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Slot:
 
     Attributes:
         device: `cpu`, `cuda:0` and so on.
-        threads: of the CPU, for it alone.
-        node: of a cluster; None is this machine.
+        threads: CPU threads of its own.
+        node: node of a cluster; None is this machine.
     """
 
     device: str
@@ -37,7 +37,7 @@ class Job:
     """A group and its cost.
 
     Attributes:
-        seconds: estimated, on the kind of device that was measured; None where nothing was.
+        seconds: estimate for the measured kind of device; None without a measurement.
     """
 
     group: RunGroup
@@ -46,7 +46,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A job on a slot, with the time at which it started, by the caller's clock."""
+    """A job on a slot, with its start time by the caller's clock."""
 
     place: Slot
     load: Job
@@ -56,12 +56,12 @@ class Assignment:
 class Queue:
     """Queue of jobs; a free slot gets the longest first.
 
-    On unequal slots a job may wait for one that is busy, if it ends sooner there (list scheduling in the order of LPT,
-    Graham 1969, each job on the slot that would end it first). The speed of a kind of slot follows from the times of
-    jobs there. The first kind counts as the one that was measured; any other is tried with the shortest job.
+    On unequal slots a job may wait for a busy one, if it ends sooner there. This is list scheduling in the order of LPT
+    (Graham 1969), with each job on the slot that would end it first. The speed of a kind of slot follows from the times
+    of its jobs. The first kind counts as the measured one; any other is tried with the shortest job.
 
     Args:
-        speeds: of kinds of slots that are known from the start, relative to the kind that `Job.seconds` is for.
+        speeds: known speeds of kinds of slots, relative to the kind of `Job.seconds`.
     """
 
     def __init__(self, jobs: Sequence[Job], speeds: Mapping[str, float] | None = None) -> None:
@@ -70,7 +70,7 @@ class Queue:
         self._is_measured = any(load.seconds is not None for load in jobs)
         self._first_kind: str | None = None
         self._speeds = dict(speeds or {})
-        self._foreseen: defaultdict[str, float] = defaultdict(float)  # by kind of slot, of jobs that ended there
+        self._foreseen: defaultdict[str, float] = defaultdict(float)  # by kind of slot, from finished jobs
         self._taken: defaultdict[str, float] = defaultdict(float)
 
     def __len__(self) -> int:
@@ -83,12 +83,12 @@ class Queue:
     def take(self, place: Slot, busy: Iterable[Assignment] = (), now: float = 0.0) -> Job | None:
         """Remove and return the next job for a free slot; None if it should wait, or no job is left.
 
-        While no slot is busy, a free one always gets a job. Call again whenever a job has ended anywhere, and now and
-        then in between, since an overdue job counts as slow. Call for free slots in the order of `fastest_first`.
+        While no slot is busy, a free one always gets a job. Call again after the end of any job, and from time to time
+        in between, since an overdue job counts as slow. Call for free slots in the order of `fastest_first`.
 
         Args:
             busy: the jobs on other slots.
-            now: on the same clock as `Assignment.since`.
+            now: time by the clock of `Assignment.since`.
         """
         if not self._waiting:
             return None
@@ -101,7 +101,7 @@ class Queue:
 
     @property
     def speeds(self) -> Mapping[str, float]:
-        """Known speeds by kind of slot, for the queue of a next round."""
+        """Known speeds by kind of slot, for the queue of the next stage."""
         return self._speeds
 
     def fastest_first(self, slots: Iterable[Slot]) -> list[Slot]:
@@ -129,7 +129,7 @@ class Queue:
     def _first_for(self, place: Slot, busy: Iterable[Assignment], now: float) -> int | None:
         """Return the first waiting job that ends sooner on a slow slot than on any faster one, once that is free."""
         speed = self._speed(place)
-        free_at: dict[float, list[float]] = {}  # by speed: when such places are free, as heaps
+        free_at: dict[float, list[float]] = {}  # by speed: the times when such slots are free, as heaps
         for one in busy:
             if (other := self._speed(one.place)) > speed:
                 free_at.setdefault(other, []).append(self._expected_end(one, now))
@@ -146,7 +146,7 @@ class Queue:
 
     def _expected_end(self, one: Assignment, now: float) -> float:
         end = one.since + self._costs.of(one.load) / self._speed(one.place)
-        return end if end >= now else now + (now - end)  # an overdue job may take as long again
+        return end if end >= now else now + (now - end)  # an overdue job may take the same time again
 
 
 class CostModel:
@@ -158,12 +158,12 @@ class CostModel:
         self._an_epoch = sum(load.seconds or 0.0 for load in known) / epochs if epochs else 1.0
 
     def of(self, load: Job) -> float:
-        """Return the cost of a job: as estimated, or the mean cost of an epoch for each of its epochs."""
+        """Return the cost of a job: the estimate, or the mean cost of an epoch for each of its epochs."""
         return epochs_of(load.group) * self._an_epoch if load.seconds is None else load.seconds
 
 
 def last_end(costs: Sequence[float], slots: int) -> float:
-    """Return the end of the last of some jobs on a number of equal slots, the longest first."""
+    """Return the makespan of jobs on equal slots, scheduled with the longest first."""
     ends = [0.0] * slots
     for cost in sorted(costs, reverse=True):
         heapq.heapreplace(ends, ends[0] + cost)

@@ -1,4 +1,4 @@
-"""A simulation of a sweep on a virtual clock, with the queue that assigns groups to real slots: pure arithmetic."""
+"""A simulation of a sweep on a virtual clock, with the same queue as real training. Pure arithmetic."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cnnsweep.errors import UsageError
 from cnnsweep.planning.scheduling import Assignment, CostModel, Job, Queue, Slot
 from cnnsweep.planning.timeline import Bar, Schedule
 
-# Journal with its fsync, checkpoints and event file of a small network, each epoch of each run, in the one process that
-# writes; a worker waits for it before it continues, since it brings the decisions back.
+# Journal with its fsync, checkpoints and event file of a small network, per epoch and run, in the single writing
+# process. A worker waits for it, because it returns the decisions.
 RECORDING_S = 0.010
-_MOST_LOSSES = 5  # expected while an epoch trains; with more, hardly an epoch would end
-_MOST_STEPS = 50_000  # of all groups; in longer sweeps several epochs are one step, so that a simulation takes seconds
+_MOST_LOSSES = 5  # maximum expected losses during an epoch; with more, hardly an epoch would end
+_MOST_STEPS = 50_000  # maximum steps of all groups; longer sweeps combine epochs, so that a simulation takes seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Conditions:
 
     Attributes:
         speeds: by kind of slot, relative to the measured kind; 1 by default.
-        startup_s: until a worker is ready, at the start and after a loss.
+        startup_s: seconds until a worker is ready, at the start and after a loss.
         losses_per_node_hour: expected losses of a node. Its groups resume after their last whole epochs.
     """
 
@@ -34,11 +34,11 @@ class Conditions:
     losses_per_node_hour: float = 0.0
 
     def losses(self, epoch_s: float) -> float:
-        """Return how often an epoch is expected to be cut short before it is whole."""
+        """Return the expected number of interruptions of an epoch before it completes."""
         return math.expm1(self.losses_per_node_hour / 3600 * epoch_s)
 
     def lost_s(self, epoch_s: float) -> float:
-        """Return the expected training time that these losses cost an epoch (Daly, 2006, without checkpoints)."""
+        """Return the expected training time that these losses add to an epoch (Daly, 2006, without checkpoints)."""
         rate = self.losses_per_node_hour / 3600
         return self.losses(epoch_s) / rate - epoch_s if rate else 0.0
 
@@ -52,7 +52,7 @@ def simulate(
     """Return the schedule of groups on slots; one process writes each epoch before the next one begins.
 
     Args:
-        loads: those without measured seconds cost as much as the others, by their epochs.
+        jobs: groups with their cost; without measured seconds they cost the mean of the others per epoch.
         epochs_done: by run id.
 
     Raises:
@@ -67,8 +67,8 @@ class _Training:
 
     Attributes:
         epochs_left: of its longest run.
-        epoch_s: an epoch on the measured kind of slot.
-        recording_s: writing an epoch.
+        epoch_s: seconds of an epoch on the measured kind of slot.
+        recording_s: seconds of writing an epoch.
         step: the number of epochs of the present step.
     """
 
@@ -134,7 +134,7 @@ class _Simulation:
             )
 
     def _assign(self, now: float) -> None:
-        """Give groups to the free slots of each kind, as long as the queue has any for them."""
+        """Assign groups to the free slots of each kind, as long as the queue has any."""
         for place in self._queue.fastest_first(self._places[min(free)] for free in self._free.values() if free):
             for number in sorted(self._free[place.kind]):
                 load = self._queue.take(self._places[number], self._busy.values(), now)

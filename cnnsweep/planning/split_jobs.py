@@ -11,21 +11,21 @@ from cnnsweep.planning.batching import whole_trials
 from cnnsweep.planning.scheduling import CostModel, Job, epochs_of
 from cnnsweep.types import RunGroup, Trajectory
 
-_CLEAR_GAIN = 1.05  # factor by which a cut has to shorten the whole
-_COST_OF_HALVING = 1.1  # time of two halves over that of the whole: smaller programs are less efficient
-_FAR = 2.0  # times the shortest possible time of the whole
-_FUTILE_CUTS = 3  # in a row: several jobs may have to become shorter before the whole does
+_CLEAR_GAIN = 1.05  # required factor of the makespan after a cut
+_COST_OF_HALVING = 1.1  # time of two halves over that of the whole: smaller groups are less efficient
+_FAR = 2.0  # limit relative to the shortest possible makespan
+_FUTILE_CUTS = 3  # failed cuts in a row: the makespan may improve only after several cuts
 
 
 def cut(jobs: Sequence[Job], slots: int, *, lockstep: bool) -> list[Job]:
     """Return the jobs, in their order, some of them cut into parts so that every slot has work.
 
-    The job that ends last on equal slots is cut further as long as the whole ends clearly sooner by it, though parts
-    train less efficiently. There are at least as many jobs as slots, if the runs allow it.
+    The job that ends last on equal slots is cut further as long as this clearly shortens the makespan, although parts
+    train less efficiently. There is at least one job per slot, if the runs allow it.
 
     Args:
-        places: number of slots.
-        in_step: all runs of a trial stay in one group.
+        slots: number of slots.
+        lockstep: all runs of a trial stay in one group.
     """
     costs = CostModel(jobs)
     whole = [costs.of(load) for load in jobs]
@@ -42,8 +42,8 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], slots: int) -
     """Return the number of parts for each job.
 
     Args:
-        whole: the cost of each.
-        most: the largest number of equal parts for each.
+        whole: the cost of each job.
+        most: the largest number of equal parts of each job.
     """
     counts = [1] * len(whole)
     best, shortest, futile = list(counts), math.inf, 0
@@ -56,7 +56,7 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], slots: int) -
             best, shortest, futile = list(counts), makespan, 0
         if not last or makespan <= bound * _CLEAR_GAIN:
             break
-        if makespan > _FAR * bound:  # a job that takes so long alone has to be cut, whatever the others are
+        if makespan > _FAR * bound:  # a job that is so long alone must be cut in any case
             counts = [
                 max(count, min(int(cost / (_FAR * bound)), limit))
                 for count, cost, limit in zip(counts, whole, most, strict=True)
@@ -73,14 +73,14 @@ def _numbers_of_parts(whole: Sequence[float], most: Sequence[int], slots: int) -
 
 
 def _play_cut(whole: Sequence[float], counts: Sequence[int], most: Sequence[int], slots: int) -> tuple[float, set[int]]:
-    """Return the end of the last slot, and the jobs that may be cut and keep one of the last slots busy."""
+    """Return the makespan, and the divisible jobs on one of the last slots."""
     parts = [
         (-part, number)
         for number, (cost, count, limit) in enumerate(zip(whole, counts, most, strict=True))
         for part in ((cost,) if count == 1 else _costs_of_parts(cost, count, limit))
     ]
     ends = [(0.0, place) for place in range(slots)]
-    last: dict[int, int] = {}  # by slot: the last job that may be cut
+    last: dict[int, int] = {}  # by slot: the last divisible job
     for negative_cost, number in sorted(parts):  # the longest first
         end, place = ends[0]
         heapq.heapreplace(ends, (end - negative_cost, place))
@@ -107,7 +107,7 @@ def _sizes(units: int, count: int) -> list[int]:
 
 
 def _units(group: RunGroup, lockstep: bool) -> Sequence[Sequence[Trajectory]]:
-    """Return the parts of a group that stay whole."""
+    """Return the parts of a group that must stay whole."""
     return whole_trials(group.trajectories) if lockstep else [(runs,) for runs in group.trajectories]
 
 
@@ -120,7 +120,7 @@ def _divided(group: RunGroup, count: int, *, lockstep: bool) -> list[RunGroup]:
 
 
 def _part(group: RunGroup, members: Sequence[Trajectory], *, lockstep: bool) -> RunGroup:
-    """Return the group of some of its trajectories, with as many threads."""
+    """Return the group of some of its trajectories, with the same number of threads."""
     if group.is_threaded and not lockstep:
         return RunGroup.of(members, len(group.programs) if len(members) > 1 else 1).up_to(group.stop_epochs)
     ids = {runs[0].id for runs in members}

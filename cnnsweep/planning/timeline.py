@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cnnsweep.planning.scheduling import Slot
 from cnnsweep.types import RunGroup
 
-_NOTICEABLE = 0.1  # share of the slots' time
+_NOTICEABLE = 0.1  # share of the slots' total time
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Schedule:
 
     Attributes:
         bars: in the order of their ends.
-        makespan_s: until everything has ended.
-        training_s: of slots, on epochs that count.
-        wasted_s: of slots, on epochs that were lost with their node.
-        recording_s: of the one process that writes everything down.
-        waiting_s: of slots, until that process has time for them.
+        makespan_s: time until everything has ended.
+        training_s: time of slots on epochs that count.
+        wasted_s: time of slots on epochs that were lost with their node.
+        recording_s: time of the single process that writes all results.
+        waiting_s: time of slots waiting for that process.
         lost_nodes: number of times that a node was lost.
     """
 
@@ -50,7 +50,7 @@ class Schedule:
 
     @property
     def utilisation(self) -> float:
-        """Share of the slots' time that goes into epochs that count."""
+        """Share of the slots' time spent on epochs that count."""
         return self.training_s / self.paid_s if self.paid_s else 0.0
 
     @property
@@ -59,5 +59,5 @@ class Schedule:
 
     @property
     def most_slots(self) -> float:
-        """Number of slots that the writing process can keep busy."""
+        """Maximum number of slots that the writing process can keep busy."""
         return 1 + self.training_s / self.recording_s

@@ -10,11 +10,11 @@ from cnnsweep.plots.style import BEST, INK, OTHERS, SCALE, Drawing, Format, grid
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_CLASSES = 25  # of the accuracies by class
+MOST_CLASSES = 25  # classes in the chart of accuracies
 MOST_WRITTEN = 12  # classes whose shares are written into the matrix
 MOST_NAMED = 40  # classes whose names are written along it
 _ROWS_WITHIN = 8
-_GAMMA = 0.5  # of the matrix' scale: the few images that are taken for others are what it is drawn for
+_GAMMA = 0.5  # exponent of the matrix's scale, which brings out the few misclassified images
 
 
 def class_accuracy(chart: ClassChart) -> Drawing:
@@ -66,10 +66,10 @@ def confusion_matrix(chart: ConfusionChart) -> Drawing:
         if count <= MOST_WRITTEN:
             for y, row in enumerate(shares):
                 for x, share in enumerate(row):
-                    if share >= 0.5:  # a field of zeros hides what matters
+                    if share >= 0.5:  # a field of zeros would hide the rest
                         colour = readable_on(SCALE, (share / 100) ** _GAMMA)
                         axes.text(x, y, f"{share:.0f}", ha="center", va="center", color=colour, fontsize=size * 0.8)
-        beside = axes.inset_axes((1.04, 0, 0.05, 1))  # as high as the matrix, whose fields are squares
+        beside = axes.inset_axes((1.04, 0, 0.05, 1))  # as high as the matrix, which has square fields
         bar = figure.colorbar(image, cax=beside, label="images of the class (%)", ticks=[0, 10, 25, 50, 100])
         bar.outline.set_visible(False)
 

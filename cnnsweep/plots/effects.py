@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_HYPERPARAMETERS = 6  # a column of a paper has no room for more
-_ROWS_WITHIN = 9  # that the format's own height holds
+MOST_HYPERPARAMETERS = 6  # limit for one column of a paper
+_ROWS_WITHIN = 9  # rows within the format's own height
 
 
 def effects_figure(chart: EffectsChart) -> Drawing:

@@ -1,4 +1,4 @@
-"""The heat map of the two hyperparameters that matter most, as a paper figure."""
+"""The heat map of the two most important hyperparameters, as a paper figure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from cnnsweep.plots.style import SCALE, Drawing, Format, in_unit, metric_label, 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_LEVELS = 12  # of either hyperparameter; more are too many names to read
-MOST_WRITTEN = 7  # columns in which the values are written as well
+MOST_LEVELS = 12  # values of either hyperparameter; more names would be unreadable
+MOST_WRITTEN = 7  # up to this number of columns, values are written as well
 _LETTERS_WITHIN = 22  # of all labels side by side
 
 

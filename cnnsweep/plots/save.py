@@ -1,4 +1,4 @@
-"""Writes every figure of a sweep into a folder."""
+"""Write every figure of a sweep into a folder."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def write_figures(results: Results, folder: Path) -> WrittenFigures:
 
 
 def make_drawings(results: Results) -> dict[str, Drawing | None]:
-    """Return the figures by name; None for one that needs more than the sweep has."""
+    """Return the figures by name; None for one whose requirement the sweep lacks."""
     trials = group_trials(results)
     chosen = chosen_trial(results, trials)
     best = None if chosen is None else best_of(results, chosen)

@@ -1,7 +1,7 @@
 """Style of figures: sizes, colours, axes, and file formats.
 
-Colours are those of Okabe and Ito (2008), which differ for the colour-blind as well; lines differ in dashes and
-markers too, so that a copy in black and white can be read.
+The colours of Okabe and Ito (2008) remain distinct for colour-blind readers. Lines also differ in dashes and markers,
+so that a copy in black and white can be read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 MARKERS = ("o", "s", "^", "D", "v")
 BEST, OTHERS, INK = COLOURS[0], "#9A9A9A", "#222222"
-SCALE = "cividis"  # its lightness rises evenly, so it survives a copy without colours
+SCALE = "cividis"  # its lightness rises evenly, so a copy without colours can be read
 DPI = 300
 
 
@@ -71,10 +71,10 @@ class Drawing:
     """A figure before it is rendered.
 
     Attributes:
-        name: of its files.
-        caption: the text below it in a paper.
-        draw: draws it on an empty figure of a format.
-        rows: lines of text that it needs beside the format's own height: a legend, or rows of a list.
+        name: the stem of its file names.
+        caption: the text below the figure in a paper.
+        draw: draws on an empty figure of a format.
+        rows: lines of text that need extra height: a legend, or rows of a list.
     """
 
     name: str
@@ -84,17 +84,17 @@ class Drawing:
 
 
 def drawn(draw: Callable[[T], Drawing], chart: T | None) -> Drawing | None:
-    """Return the drawing of a chart, None where the sweep has not enough for it."""
+    """Return the drawing of a chart; None if the sweep has too few results for it."""
     return None if chart is None else draw(chart)
 
 
 def render(drawing: Drawing, form: Format) -> dict[str, bytes]:
-    """Return a drawing as PNG and as SVG, by the ending of the file's name; the same figures give the same bytes."""
+    """Return a drawing as PNG and as SVG, by file ending; equal values give equal bytes."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(_settings(form)), warnings.catch_warnings():
-        # Letters that the font lacks are boxes in the PNG; whoever looks at the SVG has other fonts.
+        # Letters that the font lacks are boxes in the PNG; viewers of the SVG have other fonts.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure = Figure((form.width, form.height + drawing.rows * form.row), layout="constrained")
         drawing.draw(figure, form)
@@ -110,7 +110,7 @@ def _settings(form: Format) -> Any:  # a mapping whose keys matplotlib's own typ
     import matplotlib
 
     return {
-        **matplotlib.rcParamsDefault,  # not those of the user's matplotlibrc
+        **matplotlib.rcParamsDefault,  # independent of the user's matplotlibrc
         "backend": "agg",
         "font.size": form.type,
         "axes.labelsize": form.type,
@@ -164,10 +164,10 @@ def grid(axes: Axes, which: str) -> None:
 
 
 def readable_on(scale: str, share: float) -> str:
-    """Return black or white, whichever can be read on a colour of a scale, at 0 to 1."""
+    """Return black or white, whichever is readable on the colour at 0 to 1 of a scale."""
     from matplotlib import colormaps
 
     parts = [float(part) for part in colormaps[scale](share)][:3]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "black" if luminance > math.sqrt(1.05 * 0.05) - 0.05 else "white"  # where both have the same contrast
+    return "black" if luminance > math.sqrt(1.05 * 0.05) - 0.05 else "white"  # equal contrast at this luminance

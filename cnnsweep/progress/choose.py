@@ -9,11 +9,11 @@ from cnnsweep.progress.plain import PlainDisplay, QuietDisplay
 
 
 def choose_display(quiet: bool, stream: TextIO | None = None, *, keeps_table: bool = False) -> Display:
-    """Return the live table for a terminal, plain lines for anything else, and little at all if `quiet`.
+    """Return the live table for a terminal, plain lines for anything else, and failures only if `quiet`.
 
     Args:
-        stream: where to write; stderr by default, so that stdout stays free for data.
-        keeps_table: leave the last live table on the screen, for who prints no other.
+        stream: stderr by default, so that stdout stays free for data.
+        keeps_table: leave the last live table on the screen; for a command that prints no other.
     """
     stream = sys.stderr if stream is None else stream
     if quiet:

@@ -3,9 +3,10 @@
 import json
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from cnnsweep.types import EpochRecord, Run
+from cnnsweep.callbacks import RunInfo
+from cnnsweep.types import EpochRecord
 
 # Below these, an estimate made inside the very first epoch says more about warm-up than about the sweep.
 FIRST_ESTIMATE_AFTER_S = 5.0
@@ -13,14 +14,14 @@ FIRST_ESTIMATE_SHARE = 0.05
 
 
 class TimeLeft:
-    """Weighs remaining epochs by what epochs of their kind took, and divides by the pace of this session.
+    """Weighs remaining epochs by the mean duration of their kind, and divides by the pace of this session.
 
-    Runs are of one kind if they share model and batch size, which decide what an epoch costs. The pace (seconds of
-    epochs done per second on the clock) holds what the durations leave out: runs training side by side, recording,
-    start-up. So a fast kind trained first does not promise the same of a slow kind still waiting.
+    Runs are of one kind if they share model and batch size, which decide the cost of an epoch. The pace (seconds of
+    epochs done per second on the clock) covers everything outside the durations: runs that train side by side,
+    recording, start-up. So a fast kind trained first does not promise the same of a slow kind still waiting.
     """
 
-    def __init__(self, runs: Iterable[Run], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._started: float | None = None
         self._kind: dict[str, str] = {}
@@ -28,15 +29,13 @@ class TimeLeft:
         self._left: Counter[str] = Counter()  # by kind
         self._seconds: defaultdict[str, float] = defaultdict(float)  # by kind, of epochs ended in this session
         self._epochs: Counter[str] = Counter()  # by kind, the number of these
-        for run in runs:
-            self.add(run)
 
     @property
     def epochs_left(self) -> int:
         return self._left.total()
 
-    def add(self, run: Run) -> None:
-        """Take in a run that was not known before; nothing of it is left until `set_left` says so."""
+    def add(self, run: RunInfo) -> None:
+        """Add a run with no epochs left; `set_left` follows."""
         self._kind[run.id] = _kind(run)
         self._left_of[run.id] = 0
 
@@ -44,7 +43,7 @@ class TimeLeft:
         """Start the clock; call it when the first run starts, so that loading data does not count.
 
         Args:
-            already: seconds for which it ran before.
+            already: seconds that have passed on it.
         """
         if self._started is None:
             self._started = self._clock() - already
@@ -54,13 +53,13 @@ class TimeLeft:
         return 0.0 if self._started is None else self._clock() - self._started
 
     def learn(self, record: EpochRecord) -> None:
-        """Take in what an epoch of this session took."""
+        """Add the duration of an epoch of this session."""
         kind = self._kind[record.run_id]
         self._seconds[kind] += record.epoch_duration
         self._epochs[kind] += 1
 
     def set_left(self, run_id: str, epochs: int) -> None:
-        """Set how many epochs a run still has to train: fewer after each, none once it has ended."""
+        """Set the epochs that a run still has to train: fewer after each, none once it has ended."""
         self._left[self._kind[run_id]] += epochs - self._left_of[run_id]
         self._left_of[run_id] = epochs
 
@@ -68,8 +67,8 @@ class TimeLeft:
         """Return the seconds left, or None while too little is known.
 
         Args:
-            shares: by id of a run that trains now, the share of its present epoch that is through (0 to 1).
-            epochs_to_come: of runs that are not known yet; each is taken to cost what epochs cost in the mean.
+            shares: the finished share (0 to 1) of the present epoch, by id of a run that trains now.
+            epochs_to_come: of runs that are not known yet; each costs as much as the mean of all epochs.
         """
         elapsed = self.elapsed()
         begun = sum(shares.values())
@@ -91,6 +90,7 @@ class TimeLeft:
         return sum(self._seconds.values()) / epochs if epochs else 1.0
 
 
-def _kind(run: Run) -> str:
-    arguments = json.dumps(dict(run.model.arguments), sort_keys=True, default=str)
-    return f"{run.model.name} {arguments} {run.hyperparameters.batch_size}"
+def _kind(run: RunInfo) -> str:
+    """Return the parameters that decide the cost of an epoch; without one, it is the same for all runs."""
+    deciding = {name: value for name, value in run.params.items() if name.startswith(("model", "batch_size"))}
+    return json.dumps(deciding, sort_keys=True, default=str)

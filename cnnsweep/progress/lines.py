@@ -1,7 +1,15 @@
-"""Single lines about a run or a sweep, worded alike in the live display, in plain logs and in quiet mode."""
+"""Single lines about a run or a sweep, the same in the live display, in plain logs and in quiet mode."""
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import count_text, duration_text, estimate_text, metric_text, trials_text
+from cnnsweep.formatting.numbers import (
+    count_text,
+    duration_text,
+    epochs_text,
+    estimate_text,
+    metric_text,
+    short_name,
+    trials_text,
+)
 from cnnsweep.metrics.objective import BEST, LAST
 from cnnsweep.progress.state import FAILURES, RunProgress, SweepProgress
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus, end_words
@@ -14,28 +22,48 @@ def run_words(progress: SweepProgress, row: RunProgress) -> str:
 
 
 def runs_words(progress: SweepProgress) -> str:
-    """Return `8 runs`, or `12 of 40 runs` while a search has not asked for all of them."""
+    """Return `8 runs`, or `12 of 40 runs` while a search has not suggested all of them."""
     known = f"{len(progress.runs):,} of " if progress.runs_to_come else ""
     return known + count_text(progress.size, "run")
 
 
 def failure_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome) -> str:
-    """Return one line that says which run failed and why."""
+    """Return one line with a run's parameters, its failure and the cause."""
     cause = f": {safe_text(outcome.cause)}" if outcome.cause else ""
     return f"{run_words(progress, row)}  {end_words(outcome.status, outcome.failure)}{cause}"
 
 
+def epoch_line(progress: SweepProgress, record: EpochRecord) -> str:
+    """Return one line with the metrics of an epoch; it ends in `best` if by this epoch the run leads the sweep."""
+    row = progress.runs[record.run_id]
+    digits = len(str(progress.epochs_total))
+    metrics = [
+        f"{short_name(metric).replace(' ', '_')} {metric_text(metric, value)}"
+        for metric, value in record.metrics.items()
+        if value is not None
+    ]
+    parts = [
+        f"[{progress.epochs_done:>{digits}}/{progress.epochs_total}] {run_words(progress, row)}",
+        f"epoch {epochs_text(record.epoch, row.run.epochs)}",
+        *metrics,
+        duration_text(record.epoch_duration),
+    ]
+    if row.selected is not None and row.selected.epoch == record.epoch and row is progress.best:
+        parts.append("tied for best" if progress.is_tied else "best")
+    return "  ".join(parts)
+
+
 def end_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome) -> str:
-    """Return one line on how a run ended, what stands for it, why, and the time the sweep still needs."""
+    """Return one line with a run's end, its selected metric, the cause, and the time left of the sweep."""
     if outcome.status in FAILURES:
         line = failure_line(progress, row, outcome)
     else:
         took = f" in {duration_text(row.latest.run_duration)}" if row.latest else ""
         cause = f": {safe_text(outcome.cause)}" if outcome.cause else ""
         if outcome.status is RunStatus.STOPPED and cause.startswith(": epoch "):
-            cause = f"; after {cause[2:]}"  # else the epoch would stand beside that of the figure
+            cause = f"; after {cause[2:]}"  # else the epoch would stand beside that of the metric
         selected = f", {selected_words(progress, row.selected)}" if row.selected else ""
-        # The cause last: it may hold figures and commas of its own.
+        # The cause last: it may hold numbers and commas of its own.
         line = f"{run_words(progress, row)}  {outcome.status.value}{took}{selected}{cause}"
     left = progress.seconds_left()
     if progress.epochs_left and left is not None:
@@ -44,19 +72,19 @@ def end_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome) -> 
 
 
 def selected_words(progress: SweepProgress, selected: EpochRecord) -> str:
-    """Return the figure that stands for a run: `best val_accuracy 0.8460 in epoch 1`, worded by the scope."""
+    """Return the selected metric of a run, worded by the scope: `best val_accuracy 0.8460 in epoch 1`."""
     objective = progress.overview.objective
-    figure = f"{objective.metric} {metric_text(objective.metric, objective.value(selected))}"
+    value = f"{objective.metric} {metric_text(objective.metric, objective.value(selected))}"
     if objective.scope in (BEST, LAST):
-        return f"{objective.scope} {figure} in epoch {selected.epoch}"
-    return f"{figure} ({objective.scope})"
+        return f"{objective.scope} {value} in epoch {selected.epoch}"
+    return f"{value} ({objective.scope})"
 
 
 def start_line(progress: SweepProgress) -> str:
-    """Return what the sweep is going to do, and what is there already."""
+    """Return the sweep's size, device and folder, and the epochs of earlier commands."""
     overview = progress.overview
     size = runs_words(progress)
-    if progress.runs:  # without any, nothing says how many epochs a run will have
+    if progress.runs:  # without any, the epochs of a run are not known
         size += f", {'about ' if progress.runs_to_come else ''}{count_text(progress.epochs_total, 'epoch')}"
     line = f"sweep {safe_text(overview.name)}: {size}, on {safe_text(overview.device)}, in {safe_text(overview.folder)}"
     if progress.epochs_done:
@@ -65,7 +93,7 @@ def start_line(progress: SweepProgress) -> str:
 
 
 def summary_line(progress: SweepProgress) -> str:
-    """Return how the runs stand and the time of all commands: `7 finished, 1 diverged, in 3 m 12 s`."""
+    """Return the runs by status and the time of all commands: `7 finished, 1 diverged, in 3 m 12 s`."""
     counts = [f"{progress.counts[status]:,} {status.value}" for status in RunStatus if progress.counts[status]]
     if progress.runs_to_come:
         counts.append(f"{progress.runs_to_come:,} to come")

@@ -71,7 +71,7 @@ def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]],
         Column("run", [Text(str(row.number), _row_style(progress, row)) for row in rows], drop=0),
         _status_column(rows),
         *_trial_columns(progress, rows),
-        Column("epoch", [Text(epochs_text(row.epochs_done, row.run.hyperparameters.epochs)) for row in rows], drop=1),
+        Column("epoch", [Text(epochs_text(row.epochs_done, row.run.epochs)) for row in rows], drop=1),
         *_figure_columns(progress, rows),
         *_curve_column(progress, rows),
         Column("time", [_time_cell(row) for row in rows], drop=20),
@@ -87,9 +87,10 @@ def _sign(progress: SweepProgress, row: RunProgress) -> Text:
 
 
 def _curve_column(progress: SweepProgress, rows: Sequence[RunProgress]) -> list[Column]:
-    epochs = max((row.run.hyperparameters.epochs for row in rows), default=0)
+    epochs = max((row.run.epochs for row in rows), default=0)
     styles = ["green" if row is progress.best else "red" if row.status in FAILURES else "" for row in rows]
-    return curve_column([row.curve for row in rows], epochs, styles)
+    metric = progress.overview.objective.metric
+    return curve_column([[record[metric] for record in row.records] for row in rows], epochs, styles)
 
 
 def _status_column(rows: Sequence[RunProgress]) -> Column:
@@ -197,7 +198,7 @@ def _epoch_state(progress: SweepProgress, widest: int) -> str:
     if latest is None or len(latest.run_ids) != len(progress.active):
         return f"{who} side by side" if len(progress.active) > 1 else who
     rows = [progress.runs[run_id] for run_id in latest.run_ids]
-    epochs = max(row.run.hyperparameters.epochs for row in rows)
+    epochs = max(row.run.epochs for row in rows)
     farthest = max(row.epochs_done for row in rows) + 1  # of a search, those on their way train beside newcomers
     at = f"epoch {latest.epoch}" if farthest <= latest.epoch else f"epochs {latest.epoch} to {farthest}"
     where = f"{who}, {at}/{epochs}"

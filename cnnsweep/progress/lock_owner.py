@@ -9,43 +9,47 @@ from dataclasses import dataclass
 from enum import Enum
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.read_limited import read_bounded
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.read_limited import read_bounded
 
 _LONGEST_OWNER = 10_000  # bytes
 
 
 class OwnerState(Enum):
-    """State of the owner of a sweep's folder."""
+    """State of the process that owns a lock."""
 
-    HERE = "here"  # a process of this machine that is alive
-    ELSEWHERE = "elsewhere"  # on another machine, so nobody here can tell
-    GONE = "gone"  # a process of this machine that is no more
+    HERE = "here"  # alive, on this machine
+    ELSEWHERE = "elsewhere"  # on another machine, so its state is unknown
+    GONE = "gone"  # it was on this machine
     NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
-class Trainer:
-    """Owner of a sweep's folder; `words` are safe to print."""
+class LockOwner:
+    """Process that owns a sweep's folder; `words` are safe to print."""
 
-    presence: OwnerState
+    state: OwnerState
     words: str
 
     @property
     def may_write(self) -> bool:
-        return self.presence in (OwnerState.HERE, OwnerState.ELSEWHERE)
+        return self.state in (OwnerState.HERE, OwnerState.ELSEWHERE)
 
 
-def find_trainer(paths: SweepPaths) -> Trainer:
-    """Return who holds a sweep's folder by what is written there; a number may have gone to another process since."""
+NO_OWNER = LockOwner(OwnerState.NOBODY, "no process")
+
+
+def read_lock_owner(paths: SweepPaths) -> LockOwner:
+    """Return the owner by the file beside the lock; another process may have got its number since."""
     try:
         owner = json.loads(read_bounded(paths.lock_owner, _LONGEST_OWNER))
         process, host = int(owner["pid"]), str(owner["host"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):  # nobody's, or written right now
-        return Trainer(OwnerState.NOBODY, "no process")
+        return NO_OWNER
     if host != platform.node():
-        return Trainer(OwnerState.ELSEWHERE, f"process {process} on {safe_text(host)}")
-    return Trainer(OwnerState.HERE if _is_alive(process) else OwnerState.GONE, f"process {process} on this machine")
+        return LockOwner(OwnerState.ELSEWHERE, f"process {process} on {safe_text(host)}")
+    state = OwnerState.HERE if _is_alive(process) else OwnerState.GONE
+    return LockOwner(state, f"process {process} on this machine")
 
 
 def _is_alive(process: int) -> bool:
@@ -55,6 +59,6 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, OverflowError):  # another person's; a number that no process has
+    except (PermissionError, OverflowError):  # another user's; a number that no process has
         return process < 2**31
     return process > 0

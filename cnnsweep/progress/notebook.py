@@ -1,4 +1,4 @@
-"""Progress in a notebook: one small box that changes, where plain lines would fill the page."""
+"""Progress in a notebook: one small box that changes, since plain lines would fill the page."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from cnnsweep.progress.base import Display
 from cnnsweep.progress.choose import choose_display
 from cnnsweep.progress.lines import failure_line, run_words, summary_line
 from cnnsweep.progress.state import FAILURES, SweepProgress
-from cnnsweep.types import EpochRecord, Run, RunOutcome
+from cnnsweep.types import RunOutcome
 
 _INTERVAL_S = 0.5
 _MOST_LINES = 20  # messages that stay
 
 
 def choose_notebook_display(quiet: bool) -> Display:
-    """Return the box where a notebook's kernel runs this, else what the command line has."""
+    """Return the box in a notebook's kernel, the display of the command line elsewhere."""
     show = None if quiet else _notebook_box()
     return choose_display(quiet) if show is None else NotebookDisplay(show)
 
@@ -38,46 +38,34 @@ def _notebook_box() -> Callable[[str], None] | None:
 
 
 class NotebookDisplay(Display):
-    """Shows how far a sweep is, its best run, and what a person should know.
+    """Shows a sweep's progress, its best run, and warnings.
 
     Args:
-        show: puts HTML into the place of what it showed before.
+        show: replaces the HTML that it showed before.
     """
 
     def __init__(self, show: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._show = show
         self._clock = clock
         self._due = 0.0
-        self._progress: SweepProgress | None = None
         self._lines: list[str] = []
 
     def on_sweep_start(self, sweep: SweepOverview) -> None:
         """Show the sweep's name and size."""
-        self._progress = SweepProgress(sweep)
+        super().on_sweep_start(sweep)
         self._draw()
-
-    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
-        """Count the runs in."""
-        self._now().runs_added(runs, to_come)
-
-    def on_run_start(self, run: Run, last: EpochRecord | None) -> None:
-        """Mark a run as training."""
-        self._now().run_started(run.id)
 
     def on_epoch_end(self, reports: Sequence[HasRecord]) -> None:
         """Show the sweep's progress, at most twice a second."""
-        progress = self._now()
-        for report in reports:
-            progress.epoch_ended(report.record, progress.selected_after(report.record))
+        super().on_epoch_end(reports)
         if self._clock() >= self._due:
             self._draw()
 
     def on_run_end(self, outcome: RunOutcome) -> None:
         """Show a failure and its cause."""
-        progress = self._now()
-        row = progress.run_ended(outcome)
+        super().on_run_end(outcome)
         if outcome.status in FAILURES:
-            self.on_log(failure_line(progress, row, outcome))
+            self.on_log(failure_line(self.progress, self.progress.runs[outcome.run_id], outcome))
 
     def on_log(self, text: str, level: int = WARNING) -> None:
         """Add a warning."""
@@ -86,12 +74,8 @@ class NotebookDisplay(Display):
             self._draw()
 
     def close(self) -> None:
-        """Show how the runs stand."""
+        """Show the runs by status."""
         self._draw(is_over=True)
-
-    def _now(self) -> SweepProgress:
-        assert self._progress, "on_sweep_start comes first"
-        return self._progress
 
     def _draw(self, *, is_over: bool = False) -> None:
         self._due = self._clock() + _INTERVAL_S
@@ -113,5 +97,5 @@ class NotebookDisplay(Display):
         if progress.best is None or progress.best.selected is None:
             return [words]
         objective = progress.overview.objective
-        figure = metric_text(objective.metric, objective.value(progress.best.selected))
-        return [words, f"best so far: {run_words(progress, progress.best)}, {objective.metric} {figure}"]
+        value = metric_text(objective.metric, objective.value(progress.best.selected))
+        return [words, f"best so far: {run_words(progress, progress.best)}, {objective.metric} {value}"]

@@ -5,48 +5,48 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cnnsweep.callbacks import SweepOverview
+from cnnsweep.callbacks import RunInfo, SweepOverview
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import has_learned
 from cnnsweep.progress.eta import TimeLeft
-from cnnsweep.types import EpochRecord, FailureKind, Run, RunOutcome, RunStatus
+from cnnsweep.types import EpochRecord, FailureKind, RunOutcome, RunStatus
 
 FAILURES = (RunStatus.DIVERGED, RunStatus.FAILED)
 LEADERS = 5  # how many of the best runs are kept in order
 RECENT_FAILURES = 5
 
 
-@dataclass(slots=True, eq=False)  # a run is itself, whatever its figures
+@dataclass(slots=True, eq=False)  # a run is itself, whatever its metrics
 class RunProgress:
     """State of one run.
 
     Attributes:
         number: its place in the sweep, from 1.
-        latest: its last epoch.
-        standing: what stands for it by the sweep's objective; None while no figure is finite.
-        share: how much of the epoch in progress is through, 0 to 1.
-        failure: of what kind, for a run that failed.
-        curve: the objective's metric of each epoch, from the first; None or NaN if it is not finite.
-        records: its epochs so far, see `SweepProgress.selected_after`.
+        records: its epochs so far.
+        selected: the record that counts by the sweep's objective; None while no metric is finite.
+        share: the finished share of the epoch in progress, 0 to 1.
+        failure: the kind, for a run that failed.
     """
 
     number: int
-    run: Run
+    run: RunInfo
     status: RunStatus = RunStatus.WAITING
-    latest: EpochRecord | None = None
+    records: list[EpochRecord] = field(default_factory=list)
     selected: EpochRecord | None = None
     share: float = 0.0
     failure: FailureKind | None = None
-    curve: list[float | None] = field(default_factory=list)
-    records: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def latest(self) -> EpochRecord | None:
+        return self.records[-1] if self.records else None
 
     @property
     def epochs_done(self) -> int:
-        return self.latest.epoch if self.latest else 0
+        return self.records[-1].epoch if self.records else 0
 
     @property
     def epochs_left(self) -> int:
-        return 0 if self.status.is_final else max(self.run.hyperparameters.epochs - self.epochs_done, 0)
+        return 0 if self.status.is_final else max(self.run.epochs - self.epochs_done, 0)
 
     @property
     def shown(self) -> EpochRecord | None:
@@ -69,24 +69,20 @@ class SweepProgress:
 
     def __init__(self, overview: SweepOverview, clock: Callable[[], float] = time.monotonic) -> None:
         self.overview = overview
-        self.runs = {run.id: RunProgress(number, run) for number, run in enumerate(overview.runs, start=1)}
-        self.runs_to_come = overview.runs_to_come
+        self.runs: dict[str, RunProgress] = {}
+        self.runs_to_come = 0
         self.active: dict[str, RunProgress] = {}  # in the order they started
         self.failures: list[RunProgress] = []  # the most recent last
         self.batches: BatchCount | None = None  # the last word on it
         self.leaders: list[RunProgress] = []  # the best first; runs that failed are not among them
-        for row in self.runs.values():
-            self._recall(row)
-        self.counts = Counter(row.status for row in self.runs.values())
-        self.epochs_done = sum(row.epochs_done for row in self.runs.values())
-        self.time_left = TimeLeft(overview.runs, clock)
-        for row in self.runs.values():
-            self.time_left.set_left(row.run.id, row.epochs_left)
+        self.counts: Counter[RunStatus] = Counter()
+        self.epochs_done = 0
+        self.time_left = TimeLeft(clock)
+        self.runs_added(overview.runs, overview.runs_to_come)
         if overview.under_way is not None:
             self.time_left.start(overview.under_way.elapsed_s)
             for record in overview.under_way.records:
                 self.time_left.learn(record)
-        self._rank_all()
 
     @property
     def best(self) -> RunProgress | None:
@@ -133,30 +129,24 @@ class SweepProgress:
         """Epochs done and to do."""
         return self.epochs_done + self.epochs_left
 
-    def runs_added(self, runs: Sequence[Run], to_come: int) -> None:
-        """Add the runs that are not known yet, and note how many will follow."""
+    def runs_added(self, runs: Sequence[RunInfo], to_come: int) -> None:
+        """Add the runs that are not known yet, with their earlier epochs and ends, and note the number to come."""
         self.runs_to_come = to_come
-        for run in runs:
-            if run.id not in self.runs:
-                row = self.runs[run.id] = RunProgress(len(self.runs) + 1, run)
-                self._recall(row)
-                self.counts[row.status] += 1
-                self.epochs_done += row.epochs_done
-                self.time_left.add(run)
-                self.time_left.set_left(run.id, row.epochs_left)
-                if row.selected is not None and row.status not in FAILURES:
-                    self._rank_all()
+        added = [self._add(run) for run in runs if run.id not in self.runs]
+        if any(row.selected is not None for row in added):
+            self._rank_all()
 
-    def _recall(self, row: RunProgress) -> None:
-        """Take in what a run came to before this session."""
-        records = self.overview.history.get(row.run.id)
-        if records:
-            row.latest, row.records = records[-1], list(records)
-            row.curve = [record[self.overview.objective.metric] for record in records]
-            row.selected = self.overview.objective.selected(records)
-        if row.run.id in self.overview.outcomes:
-            outcome = self.overview.outcomes[row.run.id]
+    def _add(self, run: RunInfo) -> RunProgress:
+        row = self.runs[run.id] = RunProgress(len(self.runs) + 1, run)
+        row.records = list(self.overview.history.get(run.id, ()))
+        row.selected = self.overview.objective.selected(row.records)
+        if (outcome := self.overview.outcomes.get(run.id)) is not None:
             self._set_status(row, outcome.status, outcome.failure)
+        self.counts[row.status] += 1
+        self.epochs_done += row.epochs_done
+        self.time_left.add(run)
+        self.time_left.set_left(run.id, row.epochs_left)
+        return row
 
     def run_started(self, run_id: str) -> RunProgress:
         """Mark a run as training and return it."""
@@ -173,25 +163,19 @@ class SweepProgress:
         for run_id in batches.run_ids:
             self.runs[run_id].share = batches.done / batches.total if batches.total else 0.0
 
-    def selected_after(self, record: EpochRecord) -> EpochRecord | None:
-        """Return the epoch that counts for a run by the objective, after a new one; None while no metric is finite."""
-        row = self.runs[record.run_id]
-        # A run that is retried, or lost its last checkpoint, goes back some epochs.
-        row.records[record.epoch - 1 :] = [record]
-        return self.overview.objective.selected(row.records)
-
-    def epoch_ended(self, record: EpochRecord, selected: EpochRecord | None) -> RunProgress:
-        """Take a run's figures in and return it."""
+    def epoch_ended(self, record: EpochRecord) -> RunProgress:
+        """Add an epoch to its run and return the run."""
         row = self.runs[record.run_id]
         # Not one more: a run that is tried again, or lost its last checkpoint, goes back some epochs.
         self.epochs_done += record.epoch - row.epochs_done
-        row.latest, row.share = record, 0.0
-        row.curve[record.epoch - 1 :] = [record[self.overview.objective.metric]]
+        row.records[record.epoch - 1 :] = [record]
+        row.share = 0.0
         self.batches = None
         self.time_left.learn(record)
         self.time_left.set_left(record.run_id, row.epochs_left)
-        before, row.selected = row.selected, selected
         objective = self.overview.objective
+        before, selected = row.selected, objective.selected(row.records)
+        row.selected = selected
         if row in self.leaders and selected != before and objective.rank_records([selected, before])[0] == 1:
             self._rank_all()  # a run that was not among the leaders may be ahead of it now
         elif selected is not None:

@@ -1,4 +1,4 @@
-"""A comparison of sweeps as JSON, for programs."""
+"""A comparison of sweeps as JSON."""
 
 import json
 from collections import Counter
@@ -11,7 +11,7 @@ from cnnsweep.storage.atomic_files import to_json
 
 
 def compare_to_json(comparison: Comparison, top: int | None = None) -> str:
-    """Return everything as JSON; of the ranked trials the first `top`, all where it is None or 0."""
+    """Return the whole comparison as JSON, with the first `top` ranked trials; all if it is None or 0."""
     objective = comparison.objective
     content = {
         "metric": objective.metric,
@@ -30,7 +30,7 @@ def compare_to_json(comparison: Comparison, top: int | None = None) -> str:
             for one in comparison.distinctions
         ],
     }
-    # Through `to_json` for what JSON does not have; then pure ASCII, so that nothing in it can steer a terminal.
+    # `to_json` replaces values that JSON lacks; pure ASCII cannot control a terminal.
     return json.dumps(json.loads(to_json(content)), indent=2, allow_nan=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The trials that several sweeps have, with the difference between them, as a table and in words."""
+"""The trials that several sweeps share, with their difference, as a table and in words."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +15,20 @@ from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, metri
 
 
 def shared_section(comparison: Comparison, rows: int | None, width: int) -> RenderableType | None:
-    """Return the trials that several sweeps have, with the difference, or None if there is none."""
+    """Return the trials that several sweeps share, with the difference, or None if there is none."""
     if not comparison.shared:
-        return Text("No trial stands in two of the sweeps.", "dim") if comparison.trials else None
+        return Text("No two sweeps share a trial.", "dim") if comparison.trials else None
     shown = comparison.shared[:rows]
     columns = _shared_columns(comparison, shown)
-    parts: list[RenderableType] = [Text("Trials that several sweeps have", "bold"), Text()]
+    parts: list[RenderableType] = [Text("Trials that several sweeps share", "bold"), Text()]
     parts.append(build_table(columns, width))
     if len(comparison.shared) > len(shown):
         parts.append(Text(f"… and {len(comparison.shared) - len(shown):,} more: --top 0 shows all", "dim"))
     parts += hidden_words(columns, comparison.axes, width)
     if any(one.difference.low is not None for one in comparison.shared):
-        legend = "difference with its 95 % interval, of each alone: by chance one in 20 excludes 0"
+        legend = "difference with its 95 % interval; by chance one interval in 20 excludes 0"
         if any(one.difference.pairs is None for one in comparison.shared):
-            legend += "; – not in pairs, for lack of common seeds on the same images"
+            legend += "; – not in pairs: no common seeds on the same images"
         parts.append(Text(legend, "dim"))
     return Group(*parts, *_shared_words(comparison))
 
@@ -66,7 +66,7 @@ def _difference_ends(metric: str, found: Difference) -> str:
 
 
 def _mean_columns(comparison: Comparison, shown: Sequence[SharedTrial], mean: Any) -> list[Column]:
-    """Return both means: of two sweeps under their letters, else behind a column that says which sweeps a row holds."""
+    """Return both means: of two sweeps under their letters, else after a column that names the sweeps of a row."""
     firsts, seconds = [mean(one.first) for one in shown], [mean(one.second) for one in shown]
     if len(comparison.sources) == 2:
         headers = [source.letter for source in comparison.sources]
@@ -91,7 +91,7 @@ def signed(metric: str, value: float | None) -> str:
 
 
 def _shared_words(comparison: Comparison) -> list[Text]:
-    """Return in a sentence for each pair of sweeps how the trials that both have moved."""
+    """Return a sentence for each pair of sweeps, which sums up the changes of their shared trials."""
     groups: dict[tuple[str, str], list[SharedTrial]] = {}
     for one in comparison.shared:
         groups.setdefault((one.first.source.letter, one.second.source.letter), []).append(one)
@@ -106,13 +106,13 @@ def _shared_words(comparison: Comparison) -> list[Text]:
         words += f"on average {signed(comparison.objective.metric, mean_difference(shared))}."
         identical = sum(one.are_identical for one in shared)
         if identical:
-            words += f" Figures are the same to the last bit in {identical:,}."
+            words += f" Metrics are identical to the last bit in {identical:,}."
         lines.append(Text(words))
     return lines
 
 
 def hidden_words(columns: Sequence[Column], names: Sequence[str], width: int) -> list[RenderableType]:
-    """Return the hyperparameters that the table has no room for."""
+    """Return the hyperparameters omitted for lack of room."""
     fitted = {id(column) for column, _ in fit_columns(columns, width)}
     trials = set(map(safe_text, names))
     hidden = [column.header for column in columns if id(column) not in fitted and column.header in trials]

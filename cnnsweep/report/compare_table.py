@@ -32,7 +32,7 @@ def render_comparison(comparison: Comparison, console: Console, top: int | None 
     """Print a comparison.
 
     Args:
-        top: how many trials the tables show; 20 if None, all if 0.
+        top: the number of trials in the tables; 20 if None, all if 0.
     """
     rows = (DEFAULT_TOP if top is None else top) or None
     console.print(_legend(comparison))
@@ -87,7 +87,7 @@ def _mean_text(comparison: Comparison, one: RankedTrial) -> str:
 def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableType:
     shown, trials = comparison.trials[:rows], comparison.trials
     if not trials:
-        return Text("No run has a figure yet.", "magenta")
+        return Text("No run has a metric yet.", "magenta")
     columns = _columns(comparison, shown)
     parts: list[RenderableType] = [build_table(columns, width)]
     if len(trials) > len(shown):
@@ -100,7 +100,7 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     is_best_decided = any(one.place == 1 for one in tied)
     equal = sum(_is_equal(one, trials[0]) for one in trials[1:])
     if not _is_starred(trials[0]):
-        legend += "no run is marked as the best"
+        legend += "no trial is marked as the best"
     else:
         legend += ("★ best mean" if has_intervals else "★ best") + (", = exactly the same" if equal else "")
     if tied and not is_best_decided:
@@ -109,11 +109,11 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
         legend += ", ≈ tied with it"
     parts.append(Text(legend, "dim"))
     if any(one.trial.failed for one in trials):
-        parts.append(Text("Trials of which a run failed come last: the other seeds are a lucky choice.", "dim"))
+        parts.append(Text("Trials with a failed run come last: their other seeds are a biased sample.", "dim"))
     known = [one for one in trials if one.figures]
     if len(known) > 1 and sum(one.tied is not None for one in known) < 2:
         parts.append(
-            Text("Certainty of the best: unknown; it takes two trials with two seeds each, none failed.", "dim")
+            Text("Certainty of the best: unknown; this needs two trials with two seeds each, none failed.", "dim")
         )
     return Group(*parts)
 
@@ -174,7 +174,7 @@ def _style(one: RankedTrial) -> str:
 
 
 def _status_column(shown: Sequence[RankedTrial]) -> list[Column]:
-    """Return the number of runs that ended otherwise than planned; no column where all finished."""
+    """Return the number of runs that did not finish; no column if all finished."""
     counts = [Counter(run.status for run in one.trial.runs) for one in shown]
     if all(set(count) <= {RunStatus.FINISHED} for count in counts):
         return []
@@ -185,15 +185,15 @@ def _status_column(shown: Sequence[RankedTrial]) -> list[Column]:
     return [Column("status", cells, drop=5, justify="left", narrowest=11)]
 
 
-# What differed.
+# Differences.
 
 
 def _differences(comparison: Comparison) -> RenderableType:
     parts: list[RenderableType] = []
     if comparison.distinctions:
-        parts.append(Text("What differs between the sweeps", "bold"))
+        parts.append(Text("Differences between the sweeps", "bold"))
         if len(comparison.sources) == 2:
-            parts[0] = Text.assemble(("What differs between the sweeps", "bold"), ("  A → B", "dim"))
+            parts[0] = Text.assemble(("Differences between the sweeps", "bold"), ("  A → B", "dim"))
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_column(no_wrap=True)
         grid.add_column(overflow="fold")
@@ -201,7 +201,7 @@ def _differences(comparison: Comparison) -> RenderableType:
             grid.add_row(Text(safe_text(one.name), "dim"), Text(_distinction_words(one, len(comparison.sources) == 2)))
         parts += [Text(), grid]
     else:
-        parts.append(Text("Nothing that is recorded differs between the sweeps.", "dim"))
+        parts.append(Text("No recorded property differs between the sweeps.", "dim"))
     parts += [Text(_missing_words(source), "dim") for source in comparison.sources if source.missing]
     return Group(*parts)
 
@@ -229,4 +229,4 @@ def _value_text(name: str, value: Any) -> str:
 
 
 def _missing_words(source: Source) -> str:
-    return f"Of {source.letter} less is known: {'; '.join(map(safe_text, source.missing))}."
+    return f"{source.letter} is incomplete: {'; '.join(map(safe_text, source.missing))}."

@@ -14,7 +14,7 @@ MOST_SHOWN = 8
 
 
 def cost_tables(charts: Sequence[CostChart], objective: Objective, width: int) -> RenderableType | None:
-    """Return the efficient trials of each cost with more than one of them; None without such a cost."""
+    """Return the efficient trials for each cost that has more than one; None without such a cost."""
     parts = [
         part
         for chart in charts

@@ -12,14 +12,14 @@ from cnnsweep.formatting.distinct import number_texts
 
 HEIGHT = 13  # lines, of which three are the title, the axis and its numbers
 WIDEST = 90
-NARROWEST = 48  # two curves stand side by side where each gets at least this
+NARROWEST = 48  # minimum width of a curve beside another
 COLOURS = ("green", "cyan", "magenta", "yellow", "blue")
 _PLOTEXT_COLOURS = {"yellow": "orange"}  # plotext's name for the terminal's colour 3
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A line through points, with a character at its end, so that it differs without colour too."""
+    """A line through points, with a character at its end, so that lines differ without colour too."""
 
     label: str
     xs: tuple[float, ...]
@@ -36,7 +36,7 @@ class Plot:
 
 
 def draw_side_by_side(plots: Sequence[Plot], width: int) -> RenderableType:
-    """Return the plots next to each other where there is room, below each other where there is not."""
+    """Return the plots side by side if there is room, else below each other."""
     if len(plots) * (NARROWEST + 2) > width:
         grid = Table.grid()
         for plot in plots:
@@ -50,9 +50,9 @@ def draw_side_by_side(plots: Sequence[Plot], width: int) -> RenderableType:
 
 def draw_plot(plot: Plot, width: int) -> Text:
     """Return a plot of `width` characters and `HEIGHT` lines; it must hold at least one point."""
-    import plotext  # takes 0.16 s, and most reports of a terminal's length could do without
+    import plotext  # takes 0.16 s, and many reports have no curves
 
-    plotext.terminal.limit(False, False)  # the console knows the width, also where there is no terminal
+    plotext.terminal.limit(False, False)  # the console has a width even without a terminal
     figure = plotext.figure
     figure.clear()
     figure.theme("colorless")
@@ -84,7 +84,7 @@ def draw_plot(plot: Plot, width: int) -> Text:
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:
-    """Return limits that are apart, also where all values are equal."""
+    """Return distinct limits, even if all values are equal."""
     if high > low:
         return low, high
     apart = abs(low) * 0.1 or 0.5
@@ -102,7 +102,7 @@ def nice_ticks(low: float, high: float, most: int, whole: bool = False) -> list[
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     if whole:
         step = max(step, 1.0)
-    # A thousandth of a step, so that rounding does not lose the tick at either end.
+    # A thousandth of a step keeps the tick at either end despite rounding.
     ticks = [round(k * step, 12) for k in range(math.ceil(low / step - 1e-3), math.floor(high / step + 1e-3) + 1)]
     return ticks if len(ticks) > 1 else [low, high]
 
@@ -117,7 +117,7 @@ def _tick_texts(ticks: Sequence[float]) -> list[str]:
 
 
 def spread(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return places for labels: as near to `values` as possible, in their order, `gap` apart, within the limits."""
+    """Return positions for labels: as near to `values` as possible, in order, `gap` apart, within the limits."""
     order = sorted(range(len(values)), key=lambda index: values[index])
     places = [0.0] * len(values)
     floor = low
@@ -125,7 +125,7 @@ def spread(values: Sequence[float], gap: float, low: float, high: float) -> list
         places[index] = max(values[index], floor)
         floor = places[index] + gap
     ceiling = high
-    for index in reversed(order):  # what was pushed over the top comes down again
+    for index in reversed(order):  # labels pushed beyond the upper limit move down again
         places[index] = min(places[index], ceiling)
         ceiling = places[index] - gap
     return places

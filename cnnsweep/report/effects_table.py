@@ -12,14 +12,14 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import bar_text, metric_text
 
 WIDEST_BAR = 40
-SHORT_BARS = 8  # characters that bars keep beside differences
-SHORTEST_BAR = 0.1  # of the width: it stands for a mean, not for nothing
+SHORT_BARS = 8  # minimum width of bars beside differences
+SHORTEST_BAR = 0.1  # share of the width: the smallest mean is not zero
 
 
 def effects_table(chart: EffectsChart, width: int) -> RenderableType:
     """Return the mean of the metric for each value of each hyperparameter.
 
-    Bars share one scale, from the smallest mean to the largest, so that a trial that matters shows a ragged edge.
+    Bars share one scale, from the smallest mean to the largest, so that a strong effect shows a ragged edge.
     """
     scale = _Scale.of(chart)
     ends = f"from {metric_text(chart.metric, scale.low)} to {metric_text(chart.metric, scale.high)}"
@@ -76,7 +76,7 @@ def _layout(chart: EffectsChart, width: int) -> _Layout:
 
 
 def _lines(chart: EffectsChart) -> Iterator[tuple[str, str, EffectRow | None]]:
-    """Yield label, value and row of each line: the name in a group's first, how far its means are apart below."""
+    """Yield label, value and row of each line: the name in a group's first line, the spread of its means below."""
     for group in chart.groups:
         spread = "" if group.spread is None else f"spread {metric_text(chart.metric, group.spread)}"
         labels = [safe_text(group.name), spread]

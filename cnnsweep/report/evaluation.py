@@ -29,10 +29,10 @@ class Evaluation(Confused):
 
     Attributes:
         split: test, val or train.
-        loss: mean cross-entropy.
+        loss: mean of the run's own loss, without label smoothing.
         confusion: counts, one row a true class, one column a predicted class.
         notes: warnings about the metrics.
-        wrong: some of the images that were taken for another class, the surest mistakes first.
+        wrong: some of the misclassified images, the most confident mistakes first.
         metrics: further metrics by name.
     """
 
@@ -58,8 +58,8 @@ class TrialEvaluation:
     """A trial measured by the checkpoints of all its seeds and folds.
 
     Attributes:
-        evaluations: one a run, all on the same images.
-        overlap: of the training images of folds, see `statistics.estimate`.
+        evaluations: one per run, all on the same images.
+        overlap: the overlap of the folds' training images, see `statistics.estimate`.
         is_refit: these were trained on training and validation images together.
     """
 
@@ -71,7 +71,7 @@ class TrialEvaluation:
 
     @property
     def accuracy(self) -> Estimate:
-        """The mean over the runs, with the interval in which the mean over all seeds lies, within 0 and 1."""
+        """The mean over the runs, with the 95 % interval of the mean over all seeds, within 0 and 1."""
         found = estimate([one.accuracy for one in self.evaluations], self.overlap)
         if found.low is None or found.high is None:
             return found
@@ -104,12 +104,12 @@ def trial_to_json(trial: TrialEvaluation) -> str:
         "notes": list(trial.notes),
         "runs": [_to_mapping(one) for one in trial.evaluations],
     }
-    return json.dumps(content, indent=2)  # ASCII: nothing in it steers a terminal
+    return json.dumps(content, indent=2)  # ASCII cannot control a terminal
 
 
 def evaluation_to_json(evaluation: Evaluation) -> str:
     """Return every metric as JSON."""
-    return json.dumps(_to_mapping(evaluation), indent=2)  # ASCII: nothing in it steers a terminal
+    return json.dumps(_to_mapping(evaluation), indent=2)  # ASCII cannot control a terminal
 
 
 def evaluation_file(evaluation: Evaluation) -> str:
@@ -165,7 +165,7 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def render_trial(trial: TrialEvaluation, console: Console) -> None:
-    """Print the evaluation of a trial: each run in a line, then all together."""
+    """Print the evaluation of a trial: one line per run, then all together."""
     if len(trial.evaluations) == 1:
         render_evaluation(trial.together, console)
         return
@@ -198,7 +198,7 @@ def _metric_words(evaluation: Evaluation) -> str:
 
 def _interval_words(accuracy: Estimate) -> str:
     if accuracy.low is None or accuracy.high is None:
-        return ""  # all runs are right about as many images, so the spread is unknown
+        return ""  # all runs have equal accuracy, so the spread is unknown
     return f"; 95 % interval {accuracy.low:.2%} to {accuracy.high:.2%}"
 
 
@@ -214,7 +214,7 @@ def _runs_table(trial: TrialEvaluation) -> Table:
 
 
 def _replicate_words(one: Evaluation) -> str:
-    """Return `seed 0`, `fold 1` or `seed 0, fold 1`; the name where neither is known."""
+    """Return `seed 0`, `fold 1` or `seed 0, fold 1`; the name if neither is known."""
     known = [f"{key} {safe_text(one.params[key])}" for key in ("seed", "fold") if one.params.get(key) is not None]
     return ", ".join(known) or safe_text(one.run)
 

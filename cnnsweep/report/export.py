@@ -49,22 +49,22 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
 
 
 def to_csv(results: Results, top: int | None = None, sort: str | None = None) -> str:
-    """Return all columns of the runs; texts that a spreadsheet would run as formulas get a leading apostrophe."""
+    """Return all columns of the runs; texts that a spreadsheet would evaluate as formulas get a leading apostrophe."""
     trials = _settings(results)
     rows = [_plain_row(rank, run, trials) for rank, run in _ranked(results, top, sort)]
     return csv_text([_column_names(results, trials), *(list(row.values()) for row in rows)])
 
 
 def to_json(results: Results, top: int | None = None, sort: str | None = None) -> str:
-    """Return the sweep, and one mapping a run, best first, with the values of `results.json` and a rank."""
+    """Return the sweep, and one mapping per run, best first, with the values of `results.json` and a rank."""
     trials = _settings(results)
     rows = [_plain_row(rank, run, trials) for rank, run in _ranked(results, top, sort)]
     content = {"sweep": _sweep_row(results.sweep), "runs": rows}
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"  # pure ASCII: nothing in it can steer a terminal
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"  # pure ASCII cannot control a terminal
 
 
 def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
-    """Return the sweep's values in `results.json`, by the same names."""
+    """Return the sweep's values under the names of `results.json`."""
     fields = {
         field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep) if field.name != "objective"
     }
@@ -73,16 +73,16 @@ def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
 
 
 def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[int | None, RunResult]]:
-    """Return the runs in the given order, each with its place by the metric; all where `top` is None or 0.
+    """Return the runs in the given order, each with its rank by the metric; all if `top` is None or 0.
 
-    Runs that the sweep file no longer has come last, without a place.
+    Runs that the sweep file no longer has come last, without a rank.
     """
     place = places(results)
     return [(place.get(run.name), run) for run in (*rank_runs(results, sort), *results.former)[: top or None]]
 
 
 def _settings(results: Results) -> dict[str, Trial]:
-    """Return the trials by configuration, none where each has one run, of which its row says all."""
+    """Return the trials by id; none if each has one run, whose row is enough."""
     return {trial.trial_id: trial for trial in group_trials(results)} if has_replicates(results) else {}
 
 
@@ -163,7 +163,7 @@ def _trial_cells(trial: Trial | None) -> dict[str, Any]:
 
 
 def _markdown(text: str) -> str:
-    """Return text that Markdown shows as it is: no table cells, emphasis, links or HTML of its own."""
+    """Return text escaped for Markdown: it makes no table cells, emphasis, links or HTML."""
     return re.sub(r"([\\`*|<>&\[\]~])", r"\\\1", safe_text(text))
 
 

@@ -14,8 +14,8 @@ from cnnsweep.report.ranking import run_words
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.types import FailureKind, RunStatus, end_words
 
-EXAMPLES_SHOWN = 3  # of runs that failed alike and have no trial in common
-LONGEST_SHARED = 100  # characters of the trials that they have in common
+EXAMPLES_SHOWN = 3  # examples of runs with the same failure and no common hyperparameters
+LONGEST_SHARED = 100  # characters of their common hyperparameters
 
 
 def print_failures(results: Results, console: Console) -> None:
@@ -42,7 +42,7 @@ def print_failures(results: Results, console: Console) -> None:
 
 
 def _which(results: Results, group: FailureGroup) -> list[str]:
-    """Return the common hyperparameters of the runs; examples where there are none, or too many."""
+    """Return the common hyperparameters of the runs; examples if there are none, or too many."""
     if len(group.runs) > 1:
         shared = trials_text(group.shared, results.sweep.axes)
         if shared and len(shared) <= LONGEST_SHARED:

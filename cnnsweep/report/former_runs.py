@@ -1,4 +1,4 @@
-"""Runs that an earlier sweep file had: they stay in the folder, and are chosen for nothing."""
+"""Runs of an earlier sweep file: they stay in the folder, and are excluded from every choice."""
 
 from rich.console import Console
 from rich.padding import Padding
@@ -16,7 +16,7 @@ LABEL = "no longer in the sweep file"
 
 
 def print_former(results: Results, console: Console) -> None:
-    """Print, after an empty line, how many such runs there are and the best of them; nothing where there are none."""
+    """Print, after an empty line, the number of such runs and the best of them; nothing if there are none."""
     if not results.former:
         return
     console.print()
@@ -31,9 +31,9 @@ def print_former(results: Results, console: Console) -> None:
 
 
 def former_words(results: Results) -> str:
-    """Return `2 runs are no longer in the sweep file, and so not ranked`."""
+    """Return `2 runs are no longer in the sweep file, and therefore not ranked`."""
     verb = "is" if len(results.former) == 1 else "are"
-    return f"{count_text(len(results.former), 'run')} {verb} {LABEL}, and so not ranked"
+    return f"{count_text(len(results.former), 'run')} {verb} {LABEL}, and therefore not ranked"
 
 
 def _ranked(results: Results) -> list[RunResult]:

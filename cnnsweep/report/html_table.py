@@ -1,4 +1,4 @@
-"""A small table for notebooks; its cells hold text alone."""
+"""A small table for notebooks; its cells hold only text."""
 
 from collections.abc import Sequence
 from html import escape

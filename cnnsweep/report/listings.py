@@ -1,4 +1,4 @@
-"""Tables of the names that a sweep file may have, and of the runs that a sweep would train."""
+"""Tables of the names allowed in a sweep file, and of the runs that a sweep would train."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def render_datasets(descriptions: Sequence[DatasetDescription], console: Console
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("name", no_wrap=True)
     table.add_column("here", no_wrap=True)
-    table.add_column("what it is")
+    table.add_column("description")
     for data in descriptions:
         here = "–" if data.is_present is None else "yes" if data.is_present else "no"
         table.add_row(Text(data.name, style="bold"), here, data.description)
     console.print(table)
-    console.print("A data set that is not here is downloaded when a sweep names it.", style="dim")
+    console.print("A missing data set is downloaded when a sweep names it.", style="dim")
 
 
 def render_runs(
@@ -56,16 +56,16 @@ def render_runs(
     note: str | None = None,
     top: int = 50,
 ) -> None:
-    """Print the runs of a sweep that is about to train.
+    """Print the runs of a sweep before training.
 
     Args:
-        duplicates: how many combinations repeat others.
-        to_come: how many a search will choose later.
-        note: a remark about them, in a line.
+        duplicates: number of combinations that repeat others.
+        to_come: number of runs that a search will choose later.
+        note: a remark about them, on one line.
     """
     epochs = sum(run.hyperparameters.epochs for run in runs)
-    rest = f"; {duplicates:,} more would train the same thing and are left out" if duplicates else ""
-    rest += f"; {to_come:,} more, chosen by what these show" if to_come > 0 else ""
+    rest = f"; {duplicates:,} duplicates are left out" if duplicates else ""
+    rest += f"; {to_come:,} more, chosen from the results of these" if to_come > 0 else ""
     counts = f"{count_text(len(runs), 'run')}, {count_text(epochs, 'epoch')}"
     console.print(Text(f"{safe_text(name)}: {counts}{rest}", style="bold"))
     if note is not None:

@@ -1,4 +1,4 @@
-"""Logs of a sweep's runs: finds, prints and follows them."""
+"""Logs of a sweep's runs: find, print and follow them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 from cnnsweep.analysis.find_results import find_named
 from cnnsweep.errors import ResultsError, UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.read_limited import MOST_BYTES, open_regular
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunState, SweepState, read_state
+from cnnsweep.storage.read_limited import MOST_BYTES, open_regular
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.types import RunStatus, end_words
 
 LOOK_EVERY_S = 0.5
-_LONGEST_LINE = 1 << 20  # bytes; a longer one is shown in pieces
+_LONGEST_LINE = 1 << 20  # bytes; a longer line is shown in pieces
 _FAILED = (RunStatus.FAILED, RunStatus.DIVERGED)
 
 
@@ -30,7 +31,7 @@ class RunLog:
     path: Path
 
     def to_plain(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the log as plain JSON values."""
         outcome = self.run.outcome
         return {
             "run": self.run.name,
@@ -57,13 +58,13 @@ class SweepLogs:
 
     paths: SweepPaths
     history: SweepState
-    journal_bytes: int  # of which `history` knows at least
+    journal_bytes: int  # the least that `history` holds of each run
 
     def of(self, wanted: str) -> RunLog:
-        """Return the log of the run of that name or id, or of the only one that begins so.
+        """Return the log of the run with this name or id, or of the only one with this prefix.
 
         Raises:
-            UsageError: no run, or several, are called that.
+            UsageError: no run, or several, have this name.
         """
         sweep = self.history.sweep or {}
         run = find_named(tuple(self.history.runs.values()), wanted, str(sweep.get("name", self.paths.folder.name)))
@@ -71,11 +72,11 @@ class SweepLogs:
 
     @property
     def failed(self) -> list[RunLog]:
-        """Logs of failed or diverged runs that the sweep file still has: others cannot train again."""
+        """Logs of failed or diverged runs that are still in the sweep file: others cannot train again."""
         return [self._log(run) for run in self.history.present if run.status in _FAILED]
 
     def is_open(self, log: RunLog) -> bool:
-        """True if there may be more to come into a run's log."""
+        """True if a run's log may still grow."""
         return self.history.status == "running" and log.run.outcome is None
 
     def _log(self, run: RunState) -> RunLog:
@@ -86,13 +87,13 @@ def find_logs(path: Path, wanted: str | None) -> tuple[SweepLogs, RunLog | None]
     """Return the logs of the sweep in a folder, and the log of the wanted run or of the run with this folder.
 
     Raises:
-        UsageError: no run, or several, are called so, or a run is named twice.
-        ResultsError: there is no sweep, or its journal is damaged.
+        UsageError: no run, or several, have this name, or a run is named twice.
+        ResultsError: the sweep is missing, or its journal is damaged.
     """
     folder = path.parent if path.is_file() else path  # of a run's log.txt
     if not SweepPaths(folder).journal.exists() and SweepPaths(folder.absolute().parent).journal.exists():
         if wanted is not None:
-            raise UsageError(f"{safe_text(path)}: is a run's folder already; leave '{safe_text(wanted)}' out")
+            raise UsageError(f"{safe_text(path)}: is already a run's folder; leave '{safe_text(wanted)}' out")
         folder, wanted = folder.absolute().parent, folder.absolute().name
     logs = _read(SweepPaths(folder))
     return logs, None if wanted is None else logs.of(wanted)
@@ -109,20 +110,20 @@ def _read(paths: SweepPaths) -> SweepLogs:
 
 
 def log_lines(log: RunLog) -> Iterator[str]:
-    """Yield the lines of a log that is there, safe to print.
+    """Yield the lines of an existing log, safe to print.
 
     Raises:
-        ResultsError: there is none, or it cannot be read.
+        ResultsError: it is missing or cannot be read.
     """
     if not log.path.exists():
-        raise ResultsError(f"{safe_text(log.path)}: there is no log; the run has not begun")
+        raise ResultsError(f"{safe_text(log.path)}: no log yet; the run has not started")
     yield from map(_safe_line, _Tail(log.path, most=MOST_BYTES).new_lines(whole=False))
 
 
 def follow(
     logs: SweepLogs, log: RunLog, write: Callable[[str], bool], wait: Callable[[float], None] = time.sleep
 ) -> None:
-    """Write the lines of a log, and those that come, until the run or its sweep ends.
+    """Write the lines of a log, present and future, until the run or its sweep ends.
 
     Args:
         write: takes a line, safe to print; returns False once the output is closed.
@@ -133,7 +134,7 @@ def follow(
     journal, text = _Tail(logs.paths.journal, logs.journal_bytes), _Tail(log.path, most=MOST_BYTES)
     is_open = logs.is_open(log)
     while True:
-        # The journal before the log: when it says that the run ended, all that the run had to say is in the log.
+        # The journal first: once it holds the end of the run, the log is complete.
         is_open = is_open and not any(_ends(line, log.run.id) for line in journal.new_lines())
         for line in text.new_lines(whole=is_open):
             if not write(_safe_line(line)):
@@ -152,7 +153,7 @@ class _Tail:
         self._position = start
 
     def new_lines(self, *, whole: bool = True) -> Iterator[bytes]:
-        """Yield the lines since the last time; with `whole` none that is still being written."""
+        """Yield the lines since the last call; `whole` omits a line that is still being written."""
         try:
             with open_regular(self._path, self._most) as file:
                 file.seek(self._position)
@@ -168,11 +169,11 @@ class _Tail:
 
 
 def _ends(line: bytes, run_id: str) -> bool:
-    """True if a line of the journal says that a run, or the command that trains it, ended."""
+    """True if a line of the journal marks the end of a run, or of the command that trains it."""
     try:
         event = json.loads(line)
         return bool(event["event"] == "left" or (event["event"] == "ended" and event["run"] == run_id))
-    except (ValueError, LookupError, TypeError):  # damaged: the next command will say so
+    except (ValueError, LookupError, TypeError):  # damaged: the next command reports it
         return False
 
 

@@ -56,7 +56,7 @@ def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:
 
 
 def _in_all(forecast: Forecast, now: datetime) -> str:
-    """Return the time, the end by the clock, memory and disk, as far as they are known."""
+    """Return duration, end time, memory and disk, as far as they are known."""
     takes = [f"{bytes_text(forecast.memory_bytes)} of memory"] if forecast.memory_bytes is not None else []
     takes += [f"{bytes_text(forecast.disk_bytes)} of disk"] if forecast.disk_bytes is not None else []
     schedule = forecast.schedule
@@ -66,13 +66,13 @@ def _in_all(forecast: Forecast, now: datetime) -> str:
     else:
         time = (
             f"in all about {estimate_text(schedule.makespan_s)} (until {end_text(now, schedule.makespan_s)}), "
-            f"{count_text(len(schedule.slots), 'place')} in training for {percent_text(schedule.utilisation)} of it"
+            f"{count_text(len(schedule.slots), 'slot')} in training for {percent_text(schedule.utilisation)} of it"
         )
     return f"{time}, {' and '.join(takes)}" if takes else time
 
 
 def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -> str:
-    """Return the same for programs; seconds are null where nothing was measured.
+    """Return the plan as JSON; seconds are null if nothing was measured.
 
     Args:
         simulated: see `simulation_to_json`.
@@ -106,7 +106,7 @@ def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -
 
 
 def _alike(costs: Sequence[GroupCost]) -> list[list[GroupCost]]:
-    """Return the groups that one row can stand for: of one model, batch size and size, for the same reason."""
+    """Return the groups that share a row: of one model, batch size and group size, for the same reason."""
     alike: dict[object, list[GroupCost]] = {}
     for cost in costs:
         run = cost.group.runs[0]
@@ -126,4 +126,4 @@ def _how(cost: GroupCost) -> str:
     on_threads = f" on {threads} threads" if cost.group.is_threaded else ""
     together = f"{size} at once{on_threads}, {cost.why}" if size > 1 else f"one by one: {cost.why}"
     same = len(cost.group.runs) - size
-    return f"{together}; {count_text(same, 'run')} the same but for epochs" if same else together
+    return f"{together}; {count_text(same, 'run')} equal except for epochs" if same else together

@@ -15,10 +15,10 @@ from cnnsweep.formatting.escape import safe_text
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture file with the probability of every class, or with the reason why there is none.
+    """A picture file with the probability of every class, or with the error that prevented it.
 
     Attributes:
-        warning: its difference from the images that the model was trained on.
+        warning: its difference from the model's training images.
     """
 
     file: str
@@ -27,13 +27,13 @@ class Picture:
     warning: str | None = None
 
     def top(self, classes: Sequence[str], count: int) -> list[tuple[str, float]]:
-        """Return the likeliest classes with their probabilities, the first is the prediction."""
+        """Return the likeliest classes with their probabilities; the first is the prediction."""
         order = sorted(range(len(self.probabilities)), key=lambda place: -self.probabilities[place])
         return [(classes[place], self.probabilities[place]) for place in order[:count]]
 
 
 def render_predictions(pictures: Sequence[Picture], classes: Sequence[str], count: int, console: Console) -> None:
-    """Print the prediction for each readable picture, one in a line."""
+    """Print the prediction for each readable picture, one per line."""
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(overflow="fold")
     for _ in range(min(count, len(classes))):
@@ -51,8 +51,10 @@ def render_predictions(pictures: Sequence[Picture], classes: Sequence[str], coun
 
 
 def predictions_to_json(pictures: Sequence[Picture], classes: Sequence[str], count: int) -> str:
-    """Return every picture as JSON, those that cannot be read with the reason."""
-    return json.dumps([_to_mapping(one, classes, count) for one in pictures], indent=2)  # ASCII: steers no terminal
+    """Return every picture as JSON, unreadable ones with the reason."""
+    return json.dumps(
+        [_to_mapping(one, classes, count) for one in pictures], indent=2
+    )  # ASCII cannot control a terminal
 
 
 def _to_mapping(picture: Picture, classes: Sequence[str], count: int) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""The ranked table of a sweep's runs, where each trial has one run, for a terminal of any width."""
+"""The ranked table of a sweep whose trials have one run each, for a terminal of any width."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -17,7 +17,7 @@ from cnnsweep.types import RunStatus, end_words
 
 DEFAULT_TOP = 20
 EQUAL_LEGEND = "= exactly the {} of ★"
-ONE_RUN = "One run a trial: differences may be noise of the seed; check with `seeds: 5`."
+ONE_RUN = "One run per trial: differences may be noise of the seed; check with `seeds: 5`."
 
 
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
@@ -34,7 +34,7 @@ def ranking(results: Results, top: int | None, sort: str | None, width: int) -> 
 
 
 def table_parts(results: Results, columns: Sequence[Column], rest: int, width: int) -> list[RenderableType]:
-    """Return the table, the number of rows left out, and the hyperparameters that it has no room for."""
+    """Return the table, the number of omitted rows, and the hyperparameters omitted for lack of room."""
     parts: list[RenderableType] = [build_table(columns, width)]
     if rest:
         parts.append(Text(f"… and {rest:,} more: --top 0 shows all", "dim"))
@@ -80,7 +80,7 @@ def longest(runs: Iterable[RunResult]) -> int:
 
 
 def _best_epoch_column(runs: Sequence[RunResult]) -> list[Column]:
-    """Return the epoch of the metrics that are shown; no column where it is the last one of every run."""
+    """Return the epoch of the shown metrics; no column if it is the last epoch of every run."""
     if all(run.best_epoch in (None, run.epochs_done) for run in runs):
         return []
     return [Column("best at", [Text(str(run.best_epoch or UNKNOWN)) for run in runs], drop=8)]
@@ -97,7 +97,7 @@ def _time(run: RunResult) -> str:
 
 
 def _status_column(runs: Sequence[RunResult]) -> list[Column]:
-    """Return the status of runs, with the cause where there is room; no column where all of them finished."""
+    """Return the status of runs, with the cause if there is room; no column if all finished."""
     if all(run.status is RunStatus.FINISHED for run in runs):
         return []
     cells = []
@@ -117,5 +117,5 @@ def counts_words(results: Results, of: str = "") -> str:
 
 
 def run_words(results: Results, run: RunResult) -> str:
-    """Return the hyperparameters of a run that vary, or its name where none does."""
+    """Return the varying hyperparameters of a run, or its name if none varies."""
     return trials_text(run.params, results.sweep.axes) or safe_text(run.name)

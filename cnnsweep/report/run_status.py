@@ -6,7 +6,7 @@ from cnnsweep.types import RunStatus
 
 
 def run_epochs_words(run: RunResult) -> str:
-    """Return `3 epochs`, or `2 of 40 epochs` of a run that has not trained all that it was to."""
+    """Return `3 epochs`, or `2 of 40 epochs` if the run has not trained all planned epochs."""
     if run.epochs_planned in (None, run.epochs_done):
         return count_text(run.epochs_done, "epoch")
     return f"{run.epochs_done:,} of {count_text(run.epochs_planned or 0, 'epoch')}"

@@ -1,4 +1,4 @@
-"""Schedules of a sweep on clusters of several sizes, to choose a size before paying for it."""
+"""Schedules of a sweep on clusters of several sizes, to choose a size in advance."""
 
 from __future__ import annotations
 
@@ -83,22 +83,22 @@ def simulation_to_json(sizes: Sizes, enough: int | None) -> list[dict[str, Any]]
 def _notes(forecast: Forecast, cluster: Cluster, schedule: Schedule) -> list[str]:
     """Return the assumptions, and the bottleneck."""
     if forecast.given_s is not None:
-        notes = [f"a run and epoch takes {forecast.given_s:g} s, as given; --fuse K has K runs train together"]
+        notes = [f"an epoch of a run takes {forecast.given_s:g} s, as given; --fuse K trains K runs together"]
     else:
-        notes = [f"a run takes as long as was measured on {safe_text(forecast.device)}"]
+        notes = [f"the time of a run is as measured on {safe_text(forecast.device)}"]
         notes[0] += f", divided by {cluster.speed:g}" if cluster.speed != 1 else ""
     if schedule.is_bound_by_recording:
         notes.append(
-            f"recording is what bounds it: one process writes everything down, {1000 * RECORDING_S:.0f} ms a run and "
-            f"epoch, and keeps about {count_text(round(schedule.most_slots), 'place')} busy"
+            f"recording is the bottleneck: one process writes all results, {1000 * RECORDING_S:.0f} ms per run and "
+            f"epoch, and keeps about {count_text(round(schedule.most_slots), 'slot')} busy"
         )
     if schedule.lost_nodes:
-        wasted = f"epochs that took {duration_text(schedule.wasted_s)}" if schedule.wasted_s else "nothing to do"
-        notes.append(f"{count_text(schedule.lost_nodes, 'node')} lost on the way, with {wasted}")
+        wasted = f"{duration_text(schedule.wasted_s)} of epochs to repeat" if schedule.wasted_s else "no epochs"
+        notes.append(f"{count_text(schedule.lost_nodes, 'node')} lost during training, with {wasted}")
     if forecast.to_come:
-        notes.append(f"{count_text(forecast.to_come, 'run')} to be chosen later count like those that are known now")
+        notes.append(f"{count_text(forecast.to_come, 'run')} to be chosen later count like the known ones")
     if forecast.stops_early:
-        notes.append("what early stopping saves is not foreseen")
+        notes.append("savings by early stopping are not included")
     return notes
 
 
@@ -107,7 +107,7 @@ def _in_words(cluster: Cluster) -> str:
     if cluster.startup_s:
         words += f", ready after {estimate_text(cluster.startup_s)}"
     if cluster.lost:
-        words += f", each lost every {duration_text(3600 / cluster.lost)} in the mean"
+        words += f", each lost every {duration_text(3600 / cluster.lost)} on average"
     return words
 
 
@@ -116,7 +116,7 @@ def _unit(cluster: Cluster) -> str:
 
 
 def _hours(cluster: Cluster, schedule: Schedule) -> tuple[float, float]:
-    """Return the hours in which GPUs or cores train, and the hours from start to end that are paid."""
+    """Return the hours in which GPUs or cores train, and the paid hours from start to end."""
     paid = cluster.units * schedule.makespan_s / 3600
     busy = (schedule.training_s + schedule.wasted_s) / schedule.paid_s if schedule.paid_s else 0.0
     return paid * busy, paid

@@ -1,4 +1,4 @@
-"""Early stopping in the terminal: when trials were stopped, and the best of them."""
+"""Early stopping in the terminal: stops by epoch, and the best stopped trials."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from cnnsweep.analysis.chart_stopping import StoppedTrial, StoppingChart
 from cnnsweep.formatting.columns import Column, build_table
 from cnnsweep.formatting.numbers import align_points, count_text, short_name
 
-TRIALS_SHOWN = 3  # of those stopped, the best
-COMFORTABLE_WORDS = 40  # characters, for which the rule's own words go
+TRIALS_SHOWN = 3  # number of best stopped trials
+COMFORTABLE_WORDS = 40  # characters; beyond them, the pruner's reason is omitted
 EPOCHS_SHOWN = 6  # lines, one for each epoch after which trials were stopped
 
 

@@ -1,4 +1,4 @@
-"""A sweep's report in the terminal: words, tables and curves, as wide as it is."""
+"""A sweep's report in the terminal: words, tables and curves of its width."""
 
 from collections.abc import Iterator, Sequence
 
@@ -59,7 +59,7 @@ def render_report(results: Results, console: Console, top: int | None = None, so
     """Print the whole report: heading, ranked table, best trial, failures, effects and curves.
 
     Args:
-        top: how many runs the table shows; 20 if None, all if 0.
+        top: the number of runs in the table; 20 if None, all if 0.
         sort: a column to order the table by, instead of the sweep's metric.
 
     Raises:
@@ -114,7 +114,7 @@ def final_summary(results: Results, console: Console) -> None:
     """Print the end of `cnnsweep run`: the best few, failures, and the next commands. `report` has the rest."""
     trials = group_trials(results)
     if has_replicates(results):
-        # Of an interrupted sweep, what has no figure yet makes no rows.
+        # In an interrupted sweep, runs without a metric have no row.
         top = min(sum(trial.place is not None or trial.failed > 0 for trial in trials) or 1, SUMMARY_TOP)
         console.print(trials_table(results, trials, top, None, console.width, brief=True))
     else:
@@ -135,7 +135,7 @@ def final_summary(results: Results, console: Console) -> None:
 def heading(results: Results) -> Text:
     """Return the sweep in words: model, data set, status and objective."""
     sweep, objective = results.sweep, results.sweep.objective
-    model = safe_text(sweep.model)  # none where models are compared
+    model = safe_text(sweep.model)  # empty if models are compared
     threads = f", {count_text(sweep.threads, 'thread')}" if sweep.threads else ""
     text = Text.assemble(
         (safe_text(sweep.name), "bold"), f"  {f'{model} on ' if model else ''}{safe_text(sweep.dataset)}"
@@ -152,7 +152,7 @@ def heading(results: Results) -> Text:
     text.append(f"Ranked by {objective.metric}, {better} is better; {_scope_words(results)}.\n")
     if not is_on_validation(objective.metric):
         text.append(
-            "Selected on training figures, gathered while the weights moved: new images may rank the runs otherwise.\n",
+            "Selected by training metrics, measured while the weights moved: new images may rank the runs otherwise.\n",
             "magenta",
         )
     return text
@@ -187,7 +187,7 @@ def print_best(results: Results, trials: Sequence[Trial], console: Console) -> N
     trial = chosen_trial(results, trials)
     if trial is None:
         goes_on = any(not run.status.is_final for run in results.runs)
-        console.print(Text("No run has a figure yet." if goes_on else "No run has a figure to rank.", "magenta"))
+        console.print(Text("No run has a metric yet." if goes_on else "No run has a metric to rank by.", "magenta"))
         return
     sweep = results.sweep
     run = best_of(results, trial)
@@ -230,7 +230,7 @@ def _epoch_words(results: Results, run: RunResult) -> str:
 
 
 def _metric_first(results: Results, run: RunResult) -> list[str]:
-    """Return the measured figures' names, the deciding one first."""
+    """Return the names of the measured metrics, the deciding one first."""
     measured = [metric for metric in results.sweep.recorded if run[metric] is not None]
     return sorted(measured, key=lambda metric: metric != results.sweep.objective.metric)
 

@@ -14,14 +14,14 @@ from cnnsweep.formatting.numbers import count_text
 from cnnsweep.planning.scheduling import Slot
 from cnnsweep.planning.timeline import Bar, Schedule
 
-_MOST_PLACES = 16  # that are drawn
+_MOST_PLACES = 16  # number of slots drawn
 _WIDEST_BAR = 60
-_IN_TURN = "█▓"  # groups that follow each other
+_IN_TURN = "█▓"  # characters for groups that follow each other
 _IDLE = "·"
 
 
 def render_bars(schedule: Schedule, console: Console) -> None:
-    """Print a line for each of the first slots with its work from the start of the sweep to its end."""
+    """Print one line for each of the first slots, with its work from the start of the sweep to its end."""
     of_place: list[list[Bar]] = [[] for _ in schedule.slots]
     for bar in sorted(schedule.bars, key=lambda bar: bar.start_s):
         of_place[bar.place].append(bar)
@@ -33,11 +33,11 @@ def render_bars(schedule: Schedule, console: Console) -> None:
         line = f"{name:<{longest}}  {bar_of_slot(bars, schedule.makespan_s, width)}  {groups}"
         console.print(Text(line), no_wrap=True, overflow="crop")
     if (more := len(schedule.slots) - _MOST_PLACES) > 0:
-        console.print(f"and {count_text(more, 'place')} more")
+        console.print(f"and {count_text(more, 'slot')} more")
 
 
 def bar_of_slot(bars: Sequence[Bar], makespan_s: float, width: int) -> str:
-    """Return the groups of a place in the order of time, in turn dark and light, and dots where it is idle."""
+    """Return the groups of a slot in order of time, alternately dark and light, and dots for idle time."""
     cells = [_IDLE] * width
     for number, bar in enumerate(bars):
         start = round(bar.start_s / makespan_s * width)
@@ -48,11 +48,11 @@ def bar_of_slot(bars: Sequence[Bar], makespan_s: float, width: int) -> str:
 
 
 def end_text(now: datetime, seconds: float) -> str:
-    """Return when something ends: `14:05`, with its date if that is not today."""
+    """Return an end time: `14:05`, with its date if that is not today."""
     try:
         end = now + timedelta(seconds=seconds)
     except OverflowError:
-        return "the end of days"
+        return "an unknown time"
     if end.date() == now.date():
         return f"{end:%H:%M}"
     return f"{end:%H:%M} on {end.day} {end:%B}" + (f" {end.year}" if end.year != now.year else "")
@@ -87,7 +87,7 @@ def figures_to_json(schedule: Schedule) -> dict[str, Any]:
 
 
 def _names(slots: Sequence[Slot]) -> list[str]:
-    """Return the name of each slot; those that share one are numbered."""
+    """Return the name of each slot; equal names are numbered."""
     names = [f"{place.node} {place.device}" if place.node else place.device for place in slots]
     return [
         safe_text(f"{name} #{names[: number + 1].count(name)}" if names.count(name) > 1 else name)

@@ -1,4 +1,4 @@
-"""The report of one run: its trials, its epochs, and the loss of every batch."""
+"""The report of one run: its hyperparameters, its epochs, and the loss of every batch."""
 
 from collections.abc import Sequence
 
@@ -26,13 +26,13 @@ from cnnsweep.types import end_words
 
 
 def render_run(results: Results, run: str, console: Console) -> None:
-    """Print one run: how it ended, its trials, its epochs and its curves.
+    """Print one run: its outcome, hyperparameters, epochs and curves.
 
     Args:
         run: its name or id, or a beginning of either that no other run shares.
 
     Raises:
-        UsageError: no run, or several, are called that.
+        UsageError: no run, or several, have this name.
         ResultsError: its `batch_loss.csv` is damaged.
     """
     found = find_run(results, run)
@@ -52,7 +52,7 @@ def find_run(results: Results, wanted: str) -> RunResult:
     """Return the run with this name or id, or the only one with a name or id that begins with it.
 
     Raises:
-        UsageError: no run, or several, are called that.
+        UsageError: no run, or several, have this name.
     """
     return find_named((*results.runs, *results.former), wanted, results.sweep.name)
 
@@ -61,7 +61,7 @@ def _heading(results: Results, run: RunResult) -> Text:
     text = Text.assemble(
         (safe_text(run.name), "bold"), "  ", (end_words(run.status, run.failure), STATUS_STYLES[run.status])
     )
-    if run.cause and not run.stop:  # of a stopped run a line of its own says more
+    if run.cause and not run.stop:  # a stopped run has a line of its own
         text.append(f": {safe_text(run.cause)}")
     if run.name == starred_run(results):
         text.append("  ★ best of the sweep", BEST_STYLE)
@@ -82,7 +82,7 @@ def _heading(results: Results, run: RunResult) -> Text:
 
 
 def _replicate_words(results: Results, run: RunResult) -> str:
-    """Return the rank of the run within its trial, empty where it is the only one."""
+    """Return the rank of the run within its trial; empty if it is the only one."""
     if not any(other.trial_id == run.trial_id and other is not run for other in results.runs):
         return ""
     trials = group_trials(results)
@@ -99,7 +99,7 @@ def _replicate_words(results: Results, run: RunResult) -> str:
 
 
 def _settings(results: Results, run: RunResult, width: int) -> RenderableType:
-    """Return the trials as name and value, in as many columns as fit; those that vary in the sweep are bold."""
+    """Return the hyperparameters as name and value, in as many columns as fit; varying ones are bold."""
     cells = [
         Text.assemble((f"{safe_text(name)} ", "dim"), (trial_text(value), "bold" if name in results.sweep.axes else ""))
         for name, value in run.params.items()

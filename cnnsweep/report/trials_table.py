@@ -25,12 +25,12 @@ from cnnsweep.types import RunStatus
 def trials_table(
     results: Results, trials: Sequence[Trial], top: int | None, sort: str | None, width: int, brief: bool = False
 ) -> RenderableType:
-    """Return the table of the first `top` trials (20 if None, all if 0), a legend, and how sure the winner is.
+    """Return the table of the first `top` trials (20 if None, all if 0), a legend, and the certainty of the best.
 
     Args:
         trials: as `group_trials` returns them.
-        sort: a column of the runs to order by, instead of the sweep's metric.
-        brief: leave out how sure the winner is.
+        sort: a column of the runs to sort by, instead of the sweep's metric.
+        brief: leave out the certainty of the best.
 
     Raises:
         UsageError: there is no column `sort`.
@@ -45,13 +45,13 @@ def trials_table(
     legend += "; sd: of a run" + (f"; {tie_legend(trials, equal)}" if is_starred else "")
     parts.append(Text(legend, "dim"))
     if any(trial.failed for trial in trials):
-        parts.append(Text("Trials of which a run failed come last: the other seeds are a lucky choice.", "dim"))
+        parts.append(Text("Trials with a failed run come last: their other seeds are a biased sample.", "dim"))
     words = [] if brief else significance_words(results, trials)
     return Group(*parts, *([Text()] if words else []), *map(Text, words))
 
 
 def tie_legend(trials: Sequence[Trial], equal: Sequence[Trial]) -> str:
-    """Return the meaning of the marks; where the best cannot be tested, they refer to the best that can."""
+    """Return the meaning of the marks; if the best cannot be tested, they refer to the best that can."""
     tied = [trial for trial in trials if trial.tied]
     legend = "★ best mean" + (", = exactly the same" if equal else "")
     if any(trial.place == 1 for trial in tied):
@@ -112,7 +112,7 @@ def _style(trial: Trial, is_starred: bool) -> str:
 
 
 def _status_column(shown: Sequence[Trial]) -> list[Column]:
-    """Return the number of runs that ended otherwise than planned; no column where all finished."""
+    """Return the number of runs that did not finish; no column if all finished."""
     counts = [Counter(run.status for run in trial.runs) for trial in shown]
     if all(set(count) <= {RunStatus.FINISHED} for count in counts):
         return []

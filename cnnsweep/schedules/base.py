@@ -27,8 +27,8 @@ class Schedule(Component):
     """Base of schedules.
 
     Attributes:
-        depends_on_length: an epoch's learning rate depends on the number of epochs of the whole run, so that a shorter
-            run is no beginning of a longer one.
+        depends_on_length: the learning rate of an epoch depends on the number of epochs of the whole run, so that a
+            shorter run is not the beginning of a longer one.
     """
 
     depends_on_length: ClassVar[bool] = True
@@ -38,17 +38,17 @@ class Schedule(Component):
 
         Args:
             step: counted from 0 over the whole run.
-            epochs: of the whole run.
+            epochs: number of epochs of the whole run.
             base_lr: the hyperparameter `lr`.
         """
         raise NotImplementedError
 
 
 class WarmUp(Schedule):
-    """Base of schedules that may begin with a warm-up, a straight line up to lr; the schedule spans the rest."""
+    """Base of schedules that may begin with a linear warm-up to lr; the schedule spans the rest."""
 
     warmup: Annotated[float, Number(least=0)] = Field(
-        default=0.0, description="epochs in which the rate first climbs from 0 to lr"
+        default=0.0, description="epochs of a linear increase from 0 to lr"
     )
 
     def lr_at(self, step: int, steps_per_epoch: int, epochs: int, base_lr: float) -> float:
@@ -59,7 +59,7 @@ class WarmUp(Schedule):
         return self.after_warmup(step - warmup, steps_per_epoch * epochs - warmup, steps_per_epoch, base_lr)
 
     def after_warmup(self, step: int, total: int, steps_per_epoch: int, base_lr: float) -> float:
-        """Return the learning rate of a step after the warm-up, of `total` such steps; both are counted from there."""
+        """Return the learning rate of a step after the warm-up, out of `total` such steps; both count from its end."""
         raise NotImplementedError
 
 
@@ -67,10 +67,10 @@ SCHEDULES = Registry("schedule", "schedules", Schedule)
 
 
 def half_cosine(start: float, end: float, share: float) -> float:
-    """Return the value at a share of the way from one to the other, along half a cosine."""
+    """Return the value at a share of the way between two numbers, along half a cosine."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 def depends_on_length(schedule: Choice) -> bool:
-    """True if an epoch's learning rate depends on the number of epochs; a user's own code is imported for that."""
+    """True if an epoch's learning rate depends on the number of epochs; imports a user's own code."""
     return SCHEDULES.get(schedule.name).depends_on_length

@@ -6,7 +6,7 @@ from cnnsweep.schedules.base import WarmUp
 
 
 class Constant(WarmUp, name="constant"):
-    """The learning rate stays."""
+    """The learning rate is constant."""
 
     depends_on_length: ClassVar[bool] = False
 

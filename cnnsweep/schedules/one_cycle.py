@@ -7,7 +7,7 @@ from pydantic import Field
 from cnnsweep.field_types import Number
 from cnnsweep.schedules.base import Schedule, half_cosine
 
-# The defaults of torch's OneCycleLR: start at lr/25, end at that over 10,000.
+# The defaults of torch's OneCycleLR: start at lr/25, end at lr/250,000.
 _START = 1 / 25
 _END = _START / 1e4
 

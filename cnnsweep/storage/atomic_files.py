@@ -19,8 +19,8 @@ from types import TracebackType
 from typing import Any
 
 from cnnsweep.errors import DiskFullError, FolderError
-from cnnsweep.read_limited import refuse_irregular
 from cnnsweep.storage.paths import TEMPORARY, is_leftover, temporary_name
+from cnnsweep.storage.read_limited import refuse_irregular
 
 _KEPT_BYTES = 1 << 20  # of a file that is written piece by piece, in memory
 # A symbolic link in the place of one of our files would lead what we write to somewhere else.

@@ -21,8 +21,8 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from cnnsweep.errors import CheckpointError, CheckpointSizeError
-from cnnsweep.free_memory import free_memory_bytes, gigabytes
 from cnnsweep.storage.atomic_files import replace_files, to_json
+from cnnsweep.storage.free_memory import free_memory_bytes, gigabytes
 from cnnsweep.storage.paths import RunPaths
 from cnnsweep.storage.safetensors_files import header_text, read_safetensors
 

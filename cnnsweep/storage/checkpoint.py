@@ -25,9 +25,9 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from cnnsweep.errors import CheckpointError, FolderError
-from cnnsweep.free_memory import free_memory_bytes, gigabytes
-from cnnsweep.read_limited import read_bounded
+from cnnsweep.storage.free_memory import free_memory_bytes, gigabytes
 from cnnsweep.storage.paths import RunPaths
+from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.storage.rows import record_from_row, row_from_record
 from cnnsweep.storage.safetensors_files import header_text, read_safetensors
 from cnnsweep.types import EpochRecord

@@ -29,8 +29,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cnnsweep.errors import FolderError, FolderLostError, ResultsError
-from cnnsweep.read_limited import open_regular
 from cnnsweep.storage.atomic_files import OutputFile, cut_file, replace_file_by, sync_folder, to_json, unwritable
+from cnnsweep.storage.read_limited import open_regular
 
 VERSION = 1
 _LONGEST_LINE = 1 << 26  # bytes; the groups of 10,000 runs take less than one of these 64 MB

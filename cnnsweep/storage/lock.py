@@ -11,9 +11,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cnnsweep.errors import FolderError
-from cnnsweep.read_limited import open_regular, read_bounded
 from cnnsweep.storage.atomic_files import displacement, make_folder, remove_file, replace_file, unwritable
 from cnnsweep.storage.paths import SweepPaths, refuse_undecodable
+from cnnsweep.storage.read_limited import open_regular, read_bounded
 
 _LONGEST_OWNER = 10_000  # bytes
 

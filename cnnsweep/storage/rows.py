@@ -1,4 +1,4 @@
-"""One row of a run as plain JSON values: journal, last checkpoint and tables hold the same.
+"""Events and rows as plain JSON values: journal, last checkpoint and tables hold the same.
 
 The standard metrics are fields of their own, as they always were; others are below `metrics`, which earlier journals
 do not have. A field that is added later must be optional here.
@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from cnnsweep.metrics.names import ALWAYS, STANDARD
-from cnnsweep.types import EpochRecord, PruneDecision
+from cnnsweep.types import EpochRecord, FailureKind, PruneDecision, Run, RunOutcome, RunStatus
 
 
 def row_from_record(record: EpochRecord) -> dict[str, Any]:
@@ -82,3 +82,22 @@ def decision_from_event(fields: Mapping[str, Any]) -> PruneDecision:
     """
     others = {name: value for name, value in fields.items() if name != "configuration"}
     return PruneDecision(trial_id=fields["configuration"], **others)
+
+
+def event_from_run(run: Run, parameters: int) -> dict[str, Any]:
+    """Return the fields of a `run` event."""
+    return {
+        "run": run.id,
+        "name": run.name,
+        "settings": dict(run.params),
+        "parameters": parameters,
+        "configuration": run.trial_id,
+        "fold": run.fold,
+        "epochs": run.hyperparameters.epochs,
+    }
+
+
+def outcome_from_event(event: Mapping[str, Any]) -> RunOutcome:
+    """Return the outcome of an `ended` event; earlier journals do not have a kind."""
+    failure = None if event.get("kind") is None else FailureKind(event["kind"])
+    return RunOutcome(event["run"], RunStatus(event["status"]), event["cause"], failure=failure)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from cnnsweep.read_limited import open_regular
+from cnnsweep.storage.read_limited import open_regular
 
 _LONGEST_HEADER = 16 << 20  # bytes; one of a thousand tensors has a hundred thousand
 _LENGTH = 8  # bytes, which say how long the header is

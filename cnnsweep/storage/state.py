@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,132 +12,38 @@ from cnnsweep.metrics.names import recorded_names
 from cnnsweep.metrics.objective import BEST, Objective
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import VERSION, read_journal
-from cnnsweep.storage.rows import decision_from_event, record_from_event
-from cnnsweep.types import EpochRecord, FailureKind, PruneDecision, Run, RunOutcome, RunStatus
-
-
-@dataclass(slots=True)
-class RunState:
-    """One run so far; see `Run` for most of its fields.
-
-    Attributes:
-        epochs: how many it is to train; None where a journal of an earlier version does not say.
-        checkpoints: the SHA-256 of each last checkpoint, with its epoch.
-        best_weights: by epoch that was the best as it ended, the digest of its weights.
-        groups: in which it was to train, each with how many epochs it had then.
-    """
-
-    id: str
-    name: str
-    params: Mapping[str, Any]
-    parameters: int
-    trial_id: str
-    fold: int | None = None
-    epochs: int | None = None
-    records: list[EpochRecord] = field(default_factory=list)
-    checkpoints: dict[str, int] = field(default_factory=dict)
-    best_weights: dict[int, str] = field(default_factory=dict)
-    outcome: RunOutcome | None = None
-    groups: list[tuple[int, RememberedGroup]] = field(default_factory=list)
-
-    @property
-    def status(self) -> RunStatus:
-        if self.outcome is not None:
-            return self.outcome.status
-        return RunStatus.RUNNING if self.records else RunStatus.WAITING
-
-    def remember(self, group: RememberedGroup) -> None:
-        """Note in which group the next epochs are to be trained, in place of what was to be there before."""
-        done = len(self.records)
-        self.groups = [*(one for one in self.groups if one[0] < done), (done, group)]
-
-    @property
-    def group_to_repeat(self) -> RememberedGroup | None:
-        """The group in which the next epoch was trained, or was to be."""
-        return next((group for done, group in reversed(self.groups) if done <= len(self.records)), None)
-
-    def forget_after(self, epoch: int) -> None:
-        """Drop what came after an epoch, and how the run ended."""
-        self.records = [r for r in self.records if r.epoch <= epoch]
-        self.checkpoints = {sha: e for sha, e in self.checkpoints.items() if e <= epoch}
-        self.best_weights = {e: sha for e, sha in self.best_weights.items() if e <= epoch}
-        self.outcome = None
-
-
-@dataclass(frozen=True, slots=True)
-class RememberedGroup:
-    """Runs that were to train together, by id, as `RunGroup` has them, and under what that was chosen."""
-
-    programs: tuple[tuple[tuple[str, ...], ...], ...]
-    is_threaded: bool
-    why: str
-    step_s: float | None
-    conditions: Mapping[str, Any]
-
-    @property
-    def runs(self) -> set[str]:
-        return {run for program in self.programs for ids in program for run in ids}
-
-
-@dataclass(frozen=True, slots=True)
-class RememberedWay:
-    """Measurements of runs of one family, see `planning.batching.family`, and their conditions.
-
-    Attributes:
-        size, threads, why, alone_s, step_s: see `training.calibration`: the way that was chosen, and what it takes.
-        of: how many trajectories it was chosen for.
-        most: how many of them memory had room for.
-    """
-
-    size: int
-    threads: int
-    of: int
-    most: int
-    why: str
-    alone_s: float | None
-    step_s: float | None
-    conditions: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SuggestedRound:
-    """Trials that a search chose at once.
-
-    Attributes:
-        space: a hash of the space and the search; picks mean something in that space only.
-        drawn: how many picks the search had drawn by then, in all rounds, those that were refused included.
-        picks: by dimension, see `search.base.Suggestion`.
-        configurations: the trials' ids, one for each of `picks`.
-    """
-
-    space: str
-    drawn: int
-    picks: tuple[Mapping[str, float | int], ...]
-    trial_ids: tuple[str, ...]
+from cnnsweep.storage.remembered import RememberedGroup, RememberedWay, SuggestedRound, group_from_event
+from cnnsweep.storage.rows import decision_from_event, outcome_from_event, record_from_event
+from cnnsweep.storage.run_state import RunState, run_state_from_event
+from cnnsweep.storage.training_time import TrainingTime
+from cnnsweep.types import PruneDecision, RunStatus
 
 
 @dataclass(slots=True)
 class SweepState:
-    """A sweep so far.
+    """State of a sweep after the events so far.
 
     Attributes:
         sweep: the last `sweep` event.
         runs: by id, in the order of their announcement.
-        groups: which runs train together, as it was chosen last.
-        most_at_once: the most trajectories that ever were to train at the same time; at least one at every place.
-        leg, goals: the last leg that has a number, and its goals; none after one without. See `planning.stage`.
-        rounds: what a search has asked for.
-        verdicts: what an early-stopping rule found, by configuration and epoch.
-        tests: the `tested` events, one for each look at the test set.
-        cleaned: runs whose best weights a person had removed.
-        former: runs that the present sweep file no longer has, nor its search has asked for.
-        elapsed_before: seconds that earlier commands trained; see `elapsed`.
+        groups: the groups of runs that train together, as chosen last.
+        ways: fusion plans by family; they outlast the groups.
+        most_at_once: the most trajectories that were ever to train at the same time; at least one for each slot.
+        stage, stop_epochs: the number and stop epochs of the last numbered stage; no stop epochs after one without a
+            number. See `planning.stage`.
+        rounds: the suggestions of a sampler.
+        decisions: of the pruner, by trial and epoch.
+        tests: the `tested` events, one for each use of the test set.
+        cleaned: runs whose best weights the user had removed.
+        former: runs that neither the present sweep file nor its search has.
+        time: the time that training took.
+        planned: runs that the present command has put into groups.
     """
 
     sweep: Mapping[str, Any] | None = None
     runs: dict[str, RunState] = field(default_factory=dict)
     groups: list[RememberedGroup] = field(default_factory=list)
-    ways: dict[str, RememberedWay] = field(default_factory=dict)  # by family; they outlast the groups
+    ways: dict[str, RememberedWay] = field(default_factory=dict)
     most_at_once: int = 0
     stage: int = 0
     stop_epochs: Mapping[str, int] = field(default_factory=dict)
@@ -147,11 +52,8 @@ class SweepState:
     tests: list[Mapping[str, Any]] = field(default_factory=list)
     cleaned: set[str] = field(default_factory=set)
     former: set[str] = field(default_factory=set)
-    elapsed_before: float = 0.0
-    began: str | None = None  # when the present command chose what trains first
-    ended: str | None = None  # when it wrote its last word, or so far the last
-    has_left: bool = False
-    measured: float | None = None  # seconds that the present command trained, by a clock that nobody sets
+    time: TrainingTime = field(default_factory=TrainingTime)
+    planned: set[str] = field(default_factory=set)
     started: str | None = None
     updated: str | None = None
     status: str = "running"
@@ -167,36 +69,14 @@ class SweepState:
         return recorded_names(one["name"] for one in (self.sweep or {}).get("metrics", ()))
 
     @property
-    def command_elapsed(self) -> float:
-        """For how many seconds the present command has trained, measuring and recording included.
-
-        From its choice of what trains together to its end, which says it; until then by the times of its events.
-        Loading data is no part of it, nor is what is tested or cleaned later.
-        """
-        if self.measured is not None:
-            return max(self.measured, 0.0)
-        if self.began is None or self.ended is None:
-            return 0.0
-        try:
-            passed = datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.began)
-        except (ValueError, TypeError):  # no cnnsweep wrote such times
-            return 0.0
-        return max(passed.total_seconds(), 0.0)
-
-    @property
     def elapsed(self) -> float:
-        """For how many seconds all commands together have trained: what passed on a clock.
-
-        The runs' own durations sum up to something else: those that train side by side share each second where they are
-        one program, and count it each where they have workers of their own.
-        """
-        return self.elapsed_before + self.command_elapsed
+        """Seconds that all commands have trained, see `TrainingTime`."""
+        return self.time.elapsed
 
     def planned_epochs(self, run: RunState) -> int | None:
-        """Return how many epochs a run is to train, None where nothing says it.
+        """Return the number of epochs that a run is to train; None if unknown.
 
-        A journal of an earlier version tells by the trial, or by any run that finished: without a trial all have
-        the same.
+        In a journal of an earlier version it is a parameter of the trial, or equal for all runs.
         """
         if run.epochs is not None:
             return run.epochs
@@ -208,15 +88,15 @@ class SweepState:
 
     @property
     def present(self) -> list[RunState]:
-        """The runs of the present sweep file, with those that its search has asked for."""
+        """The runs of the present sweep file and of its search."""
         return [run for run in self.runs.values() if run.id not in self.former]
 
     def at_epoch(self, epoch: int, run_ids: Iterable[str]) -> list[str]:
-        """Return those of some runs whose last record is of an epoch."""
+        """Return the runs, of those given, whose last record is of an epoch."""
         return [run_id for run_id in run_ids if len(self.runs[run_id].records) == epoch]
 
     def pruning_decision(self, run: RunState) -> PruneDecision | None:
-        """Return why a rule ended a run early, or None if none did."""
+        """Return the decision that ended a run early; None without one."""
         if run.status is not RunStatus.STOPPED or not run.records:
             return None
         decision = self.decisions.get((run.trial_id, run.records[-1].epoch))
@@ -225,90 +105,76 @@ class SweepState:
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take one more event into account."""
         check_event(event)
-        kind = event["event"]
         self.updated = event["time"]
-        self._note_time(kind, event["time"])
-        if kind == "sweep":
-            self.sweep = event
-            self.former = set(event.get("former", ()))  # earlier journals do not say
-            self.started = self.started or event["time"]
-            self.status = "running"
-        elif kind == "run":
-            known = self.runs.get(event["run"])
-            if known is None:
-                known = RunState(
-                    event["run"],
-                    event["name"],
-                    event["settings"],
-                    event["parameters"],
-                    event.get("configuration", event["run"]),
-                    event.get("fold"),
-                    event.get("epochs"),
-                )
-                self.runs[event["run"]] = known
-            known.params = event["settings"]  # an edited file may show more columns; the folder's name stays
-            # A journal of an earlier version has these where a later command said them again.
-            known.trial_id = event.get("configuration", known.trial_id)
-            known.epochs = event.get("epochs", known.epochs)
-        elif kind == "planned":
-            self._remember(event)
-            sizes = sorted(sum(len(program) for program in group["programs"]) for group in event["groups"])
-            places = event["conditions"].get("places", 1)
-            self.most_at_once = max(self.most_at_once, places, sum(sizes[-places:]))
-            self.stage = event["conditions"].get("leg", self.stage)
-            self.stop_epochs = event.get("goals", {})
-        elif kind == "asked":
-            picks = tuple(dict(one) for one in event["picks"])
-            self.rounds.append(SuggestedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
-            again = set(event["configurations"])  # of an earlier search's trials some may be asked for again
-            self.former = {run for run in self.former if run in self.runs and self.runs[run].trial_id not in again}
-        elif kind == "judged":
-            for fields in event["verdicts"]:
-                decision = decision_from_event(fields)
-                self.decisions[decision.trial_id, decision.epoch] = decision
-        elif kind == "tested":
-            self.tests.append(event)
-        elif kind == "epoch":
-            run = self.runs[event["run"]]
-            if event["epoch"] != len(run.records) + 1:
-                raise ValueError(f"epoch {event['epoch']} follows {len(run.records)}")
-            run.records.append(record_from_event(event))
-            if event["checkpoint"] is not None:
-                run.checkpoints[event["checkpoint"]] = event["epoch"]
-            if event.get("best") is not None:  # earlier journals do not have it
-                run.best_weights[event["epoch"]] = event["best"]
-        elif kind == "resumed":
-            self.runs[event["run"]].forget_after(event["epoch"])
-            self.cleaned.discard(event["run"])
-        elif kind == "ended":
-            self.runs[event["run"]].outcome = outcome_from_event(event)
-        elif kind == "cleaned":
-            self.cleaned.update(event["runs"])
-        elif kind == "left":
-            self.status = event["status"]
-            self.measured = event.get("elapsed")  # earlier journals do not say
+        self.time.apply(event)
+        _APPLY[event["event"]](self, event)
 
-    def _note_time(self, kind: str, time: str) -> None:
-        if kind == "sweep":
-            self.elapsed_before, self.began, self.ended = self.elapsed, None, None
-            self.has_left, self.measured = False, None
-        elif kind == "planned" and self.began is None:
-            self.began = time
-        if self.began is not None and not self.has_left and kind not in ("tested", "cleaned"):
-            self.ended, self.has_left = time, kind == "left"
+    def _apply_sweep(self, event: Mapping[str, Any]) -> None:
+        self.sweep = event
+        self.former = set(event.get("former", ()))  # earlier journals do not have it
+        self.started = self.started or event["time"]
+        self.status = "running"
+        self.planned = set()
+        for run in self.runs.values():
+            run.epochs_before = len(run.records)
+
+    def _apply_run(self, event: Mapping[str, Any]) -> None:
+        known = self.runs.get(event["run"])
+        if known is None:
+            known = self.runs[event["run"]] = run_state_from_event(event)
+        known.params = event["settings"]  # an edited file may show more columns; the folder's name stays
+        # Journals of earlier versions have these only where a later command wrote the run once more.
+        known.trial_id = event.get("configuration", known.trial_id)
+        known.epochs = event.get("epochs", known.epochs)
+
+    def _apply_planned(self, event: Mapping[str, Any]) -> None:
+        self._remember(event)
+        sizes = sorted(sum(len(program) for program in group["programs"]) for group in event["groups"])
+        slots = event["conditions"].get("places", 1)
+        self.most_at_once = max(self.most_at_once, slots, sum(sizes[-slots:]))
+        self.stage = event["conditions"].get("leg", self.stage)
+        self.stop_epochs = event.get("goals", {})
+
+    def _apply_asked(self, event: Mapping[str, Any]) -> None:
+        picks = tuple(dict(one) for one in event["picks"])
+        self.rounds.append(SuggestedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
+        again = set(event["configurations"])  # some may be trials of an earlier search
+        self.former = {run for run in self.former if run in self.runs and self.runs[run].trial_id not in again}
+
+    def _apply_judged(self, event: Mapping[str, Any]) -> None:
+        for fields in event["verdicts"]:
+            decision = decision_from_event(fields)
+            self.decisions[decision.trial_id, decision.epoch] = decision
+
+    def _apply_epoch(self, event: Mapping[str, Any]) -> None:
+        run = self.runs[event["run"]]
+        if event["epoch"] != len(run.records) + 1:
+            raise ValueError(f"epoch {event['epoch']} follows {len(run.records)}")
+        run.records.append(record_from_event(event))
+        if event["checkpoint"] is not None:
+            run.checkpoints[event["checkpoint"]] = event["epoch"]
+        if event.get("best") is not None:  # earlier journals do not have it
+            run.best_weights[event["epoch"]] = event["best"]
+
+    def _apply_resumed(self, event: Mapping[str, Any]) -> None:
+        self.runs[event["run"]].forget_after(event["epoch"])
+        self.cleaned.discard(event["run"])
+
+    def _apply_ended(self, event: Mapping[str, Any]) -> None:
+        self.runs[event["run"]].outcome = outcome_from_event(event)
+
+    def _apply_tested(self, event: Mapping[str, Any]) -> None:
+        self.tests.append(event)
+
+    def _apply_cleaned(self, event: Mapping[str, Any]) -> None:
+        self.cleaned.update(event["runs"])
+
+    def _apply_left(self, event: Mapping[str, Any]) -> None:
+        self.status = event["status"]
 
     def _remember(self, event: Mapping[str, Any]) -> None:
-        """Take in groups, in place of all that hold one of their runs: parts of a group have its turn."""
-        new = [
-            RememberedGroup(
-                tuple(tuple(tuple(ids) for ids in program) for program in group["programs"]),
-                group["threaded"],
-                group["why"],
-                group["step_s"],
-                event["conditions"],
-            )
-            for group in event["groups"]
-        ]
+        """Add groups in place of all that hold one of their runs: parts of a group have its turn."""
+        new = [group_from_event(group, event["conditions"]) for group in event["groups"]]
         for group in event["groups"]:
             if group.get("way") is not None:
                 self.ways[group["kind"]] = RememberedWay(**group["way"], conditions=event["conditions"])
@@ -316,14 +182,30 @@ class SweepState:
             for run_id in one.runs & self.runs.keys() - group.get("companions", {}).keys():
                 self.runs[run_id].remember(one)
         planned = {run for group in new for run in group.runs}
+        self.planned |= planned
         is_kept = [not group.runs & planned for group in self.groups]
         turn = is_kept.index(False) if False in is_kept else len(is_kept)
         kept = [group for group, stays in zip(self.groups, is_kept, strict=True) if stays]
         self.groups = [*kept[:turn], *new, *kept[turn:]]  # before the first that goes, all are kept
 
 
+_APPLY: Mapping[str, Callable[[SweepState, Mapping[str, Any]], None]] = {
+    "sweep": SweepState._apply_sweep,
+    "run": SweepState._apply_run,
+    "planned": SweepState._apply_planned,
+    "asked": SweepState._apply_asked,
+    "judged": SweepState._apply_judged,
+    "tested": SweepState._apply_tested,
+    "epoch": SweepState._apply_epoch,
+    "resumed": SweepState._apply_resumed,
+    "ended": SweepState._apply_ended,
+    "cleaned": SweepState._apply_cleaned,
+    "left": SweepState._apply_left,
+}
+
+
 def read_state(path: Path) -> SweepState:
-    """Fold a journal; a missing file gives an empty history.
+    """Fold a journal; a missing file gives an empty state.
 
     Raises:
         ResultsError: the journal is damaged, or of a later version.
@@ -340,10 +222,10 @@ def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepState:
 
 
 def apply_checked(history: SweepState, event: Mapping[str, Any], path: Path, number: int) -> None:
-    """Take one more event of a file into account, whatever the file holds.
+    """Take one more event of a file into account; the file may hold anything.
 
     Raises:
-        ResultsError: it is none of a sweep, or of a later version; the message names the file and the line.
+        ResultsError: it is no event of a sweep, or of a later version; the message names the file and the line.
     """
     try:
         if event["event"] == "sweep" and event["version"] > VERSION:
@@ -357,22 +239,3 @@ def apply_checked(history: SweepState, event: Mapping[str, Any], path: Path, num
             f"{path}:{number}: is no event of a sweep ({type(error).__name__}: {error}); "
             f"keep what is whole with: cnnsweep doctor {path.parent} --repair"
         ) from error
-
-
-def event_from_run(run: Run, parameters: int) -> dict[str, Any]:
-    """Return the fields of a `run` event."""
-    return {
-        "run": run.id,
-        "name": run.name,
-        "settings": dict(run.params),
-        "parameters": parameters,
-        "configuration": run.trial_id,
-        "fold": run.fold,
-        "epochs": run.hyperparameters.epochs,
-    }
-
-
-def outcome_from_event(event: Mapping[str, Any]) -> RunOutcome:
-    """Return the outcome of an `ended` event; earlier journals do not have a kind."""
-    failure = None if event.get("kind") is None else FailureKind(event["kind"])
-    return RunOutcome(event["run"], RunStatus(event["status"]), event["cause"], failure=failure)

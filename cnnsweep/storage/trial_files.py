@@ -10,7 +10,6 @@ from typing import Any
 from torch import Tensor
 
 from cnnsweep.errors import CheckpointError, CheckpointSizeError, FolderError
-from cnnsweep.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.atomic_files import (
     append_to,
     make_folder,
@@ -23,13 +22,15 @@ from cnnsweep.storage.atomic_files import (
 from cnnsweep.storage.best_weights import load_best, save_best
 from cnnsweep.storage.checkpoint import LastCheckpoint, load_last
 from cnnsweep.storage.paths import RunPaths
-from cnnsweep.storage.state import RunState, SweepState
+from cnnsweep.storage.read_limited import MOST_BYTES, read_bounded
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.verified_weights import why_weights_of_others
 from cnnsweep.types import EpochReport
 
 
 class RunFiles:
-    """Log, batch losses and checkpoints of a run; its TensorBoard events are the recorder's, which may give them up.
+    """Log, batch losses and checkpoints of a run; the events of trackers are files of their own.
 
     Every method raises FolderError if the disk is full or the folder cannot be written.
     """

@@ -15,7 +15,8 @@ from typing import Any
 from cnnsweep.errors import CheckpointError
 from cnnsweep.storage.best_weights import BestCheckpoint, load_best
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.state import RunState, SweepState, read_state
+from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.state import SweepState, read_state
 
 _SHOWN = 12  # characters of a digest
 

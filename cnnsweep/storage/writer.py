@@ -13,61 +13,39 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Concatenate, ParamSpec, TypeVar
 
 from torch import Tensor
 
 from cnnsweep.callbacks import Callback, ErrorPolicy
-from cnnsweep.errors import FolderError, FolderLostError
+from cnnsweep.errors import FolderError
 from cnnsweep.storage.atomic_files import remove_leftovers, replace_files, to_json
-from cnnsweep.storage.best_weights import weights_digest
-from cnnsweep.storage.checkpoint import LastCheckpoint, digest, encode_last, on_cpu
+from cnnsweep.storage.checkpoint import LastCheckpoint, on_cpu
+from cnnsweep.storage.encoded_epoch import EncodedEpoch, describe_epoch, encode_epoch, measured_metrics
 from cnnsweep.storage.environment import describe_environment
 from cnnsweep.storage.journal import VERSION, Journal
 from cnnsweep.storage.lock import Hold
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.rows import event_from_decision, event_from_record
-from cnnsweep.storage.state import SweepState, event_from_run
+from cnnsweep.storage.results_tables import DueTables
+from cnnsweep.storage.resume_point import find_resume_point
+from cnnsweep.storage.rows import event_from_decision, event_from_run
+from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.trial_files import RunFiles
+from cnnsweep.storage.write_guard import WriteGuard
 from cnnsweep.types import EpochRecord, EpochReport, PruneDecision, Run, RunGroup, RunOutcome, RunStatus, end_words
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_TABLES_SHARE = 0.01  # of the time, at most, goes into tables while a sweep runs
-
-
-@dataclass(frozen=True, slots=True)
-class _EncodedEpoch:
-    """An epoch of a run as it is going to be written: what the journal says names what follows.
-
-    Attributes:
-        last: the last checkpoint; None for an epoch that diverged.
-        standing: the record that stands for the run after this epoch.
-        is_best: it is this epoch's, so these weights are the best.
-    """
-
-    report: EpochReport
-    event: Mapping[str, Any]
-    weights: Mapping[str, Tensor]  # as `on_cpu` returns them
-    last: bytes | None
-    selected: EpochRecord | None
-    is_best: bool
 
 
 def _undisturbed(method: Callable[Concatenate[SweepWriter, P], R]) -> Callable[Concatenate[SweepWriter, P], R]:
-    """Have a method of the recorder finish what it writes, whatever a person presses meanwhile.
-
-    It begins only where the folder is still this process's; another's is left as it is.
-    """
+    """Have a method of the writer run within `WriteGuard.writing`."""
 
     @functools.wraps(method)
-    def call(recorder: SweepWriter, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with recorder._deferred():
-            recorder.refuse_if_lost()
-            return method(recorder, *args, **kwargs)
+    def call(writer: SweepWriter, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with writer.writing():
+            return method(writer, *args, **kwargs)
 
     return call
 
@@ -102,26 +80,27 @@ class SweepWriter(Callback):
         self.history = history
         self._describe = describe
         self._warn = warn
-        self._deferred = deferred
-        self._hold = hold
-        self._loss: FolderLostError | None = None
         self._journal = Journal(paths.journal)
+        self._guard = WriteGuard(paths, self._journal, hold, deferred)
+        self.writing = self._guard.writing
+        self.refuse_if_lost = self._guard.refuse_if_lost
         self._runs: dict[str, Run] = {}
-        self._tables_due = 0.0
+        self._tables = DueTables(paths, history)
         self._began: float | None = None  # when training was first planned, by a clock that nobody sets
 
     @_undisturbed
-    def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
-        """Journal that a command began, and freeze what it is to do: an edit from now on changes nothing.
+    def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[Run], parameters: Mapping[str, int]) -> None:
+        """Journal the start of a command, and freeze its sweep file: an edit from now on changes nothing.
 
         Args:
             facts: see `tuner.sweep_event.sweep_facts`.
-            runs: every run of the sweep with its number of parameters.
+            runs: every run of the sweep.
+            parameters: the number of parameters of each run's model, by run id.
         """
-        ids = {run.id for run, _ in runs}
+        ids = {run.id for run in runs}
         former = [run for run in self.history.runs if run not in ids]
         self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
-        self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
+        self._append(*self._announcements(runs, parameters))  # together: ten thousand runs are one wait for the disk
         remove_leftovers(self.paths.folder)
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
@@ -139,20 +118,20 @@ class SweepWriter(Callback):
         settled = []
         for run in runs:
             known = self.history.runs[run.id]
-            # An interrupted one may lack it too, where a person pressed Ctrl-C thrice.
+            # An interrupted run may lack its checkpoint too, after a third Ctrl-C.
             if known.records and (known.outcome is None or known.outcome.status is RunStatus.INTERRUPTED):
                 last = self._resume(run)
                 settled.append((run, None if last is None else last.record))
         return settled
 
     @_undisturbed
-    def record_round(self, event: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
-        """Journal what a search chose, and announce the runs that it comes to.
+    def record_round(self, event: Mapping[str, Any], runs: Sequence[Run], parameters: Mapping[str, int]) -> None:
+        """Journal the trials that a sampler suggested, and announce their runs.
 
         Args:
-            event: see `sampling.Round`.
+            event: see `tuner.sampling.Round`.
         """
-        self._append({"event": "asked", **event}, *self._announcements(runs))
+        self._append({"event": "asked", **event}, *self._announcements(runs, parameters))
 
     @_undisturbed
     def record_decisions(self, decisions: Sequence[PruneDecision]) -> None:
@@ -164,7 +143,7 @@ class SweepWriter(Callback):
         """Journal which runs train together, so that a resume groups them alike.
 
         Args:
-            event: see `grouping.event_from_groups`.
+            event: see `tuner.group_cache.event_from_groups`.
         """
         if self._began is None:
             self._began = time.monotonic()
@@ -172,7 +151,7 @@ class SweepWriter(Callback):
 
     @_undisturbed
     def start_run(self, run: Run) -> LastCheckpoint | None:
-        """Make a run's files ready for training; return where it goes on, or None for a run from the start."""
+        """Prepare a run's files for training; return the checkpoint to resume from, or None to start over."""
         last = self._resume(run)
         files = self._files(run)
         files.make_folder()
@@ -183,44 +162,22 @@ class SweepWriter(Callback):
     def writing_epoch(self, reports: Sequence[EpochReport]) -> Iterator[None]:
         """Write an epoch of the runs of a group: the journal first, and the checkpoints when the context is left.
 
-        In between the trackers write theirs, so that a crash leaves no gap in it.
+        In between the trackers write their files, so that a crash leaves no gap in them.
 
         Raises:
             FolderError: the disk is full or gone; everything written before stays whole.
         """
         with self.writing():
-            epochs = [self._encode(report) for report in reports]
+            epochs = [encode_epoch(report, self.history) for report in reports]
             self._append(*(epoch.event for epoch in epochs))  # together: a group is one wait for the disk
-            for epoch in epochs:
-                self._write_epoch(epoch)
+            for report in reports:
+                files = self._files(self._runs[report.record.run_id])
+                files.log(describe_epoch(report))
+                files.add_batch_losses(report)
             yield
             for epoch in epochs:
                 self._save_checkpoints(epoch)
-            self._write_tables_if_due()
-
-    def _encode(self, report: EpochReport) -> _EncodedEpoch:
-        record = report.record
-        # The last finite checkpoint is worth more than a diverged one.
-        is_sound = record.divergence is None
-        weights = on_cpu(report.weights) if is_sound else {}
-        last = encode_last(record, weights, report.optimizer) if is_sound else None
-        selected = self.history.objective.selected([*self.history.runs[record.run_id].records, record])
-        is_best = selected is not None and selected.epoch == record.epoch
-        best_sha256 = weights_digest(weights) if is_best else None
-        fields = event_from_record(record, None if last is None else digest(last), best_sha256)
-        return _EncodedEpoch(report, {"event": "epoch", **fields}, weights, last, selected, is_best)
-
-    def _write_epoch(self, epoch: _EncodedEpoch) -> None:
-        files = self._files(self._runs[epoch.report.record.run_id])
-        files.log(_describe_epoch(epoch.report))
-        files.add_batch_losses(epoch.report)
-
-    def _save_checkpoints(self, epoch: _EncodedEpoch) -> None:
-        run = self._runs[epoch.report.record.run_id]
-        if epoch.last is not None:
-            self._files(run).save_last(epoch.last)
-        if epoch.is_best and epoch.selected is not None:
-            self._save_best(run, epoch.selected, epoch.weights)
+            self._tables.write_if_due()
 
     @_undisturbed
     def on_group_lost(self, group: RunGroup, cause: str) -> None:
@@ -241,30 +198,10 @@ class SweepWriter(Callback):
         self._append({"event": "ended", "run": run.id, **how})
         if outcome.status is RunStatus.FINISHED:  # nothing will go on from there
             self._files(run).remove_previous()
-        self._write_tables_if_due()
-
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
-        """Give a context in which what is written into the folder is written whole, if it is still this process's."""
-        with self._deferred():
-            self.refuse_if_lost()
-            yield
-
-    def refuse_if_lost(self) -> None:
-        """Raise FolderLostError if the folder is no longer this process's; from then on nothing is written there."""
-        if self._loss is None and self._hold is not None and (loss := self._hold.loss()) is not None:
-            folder = self.paths.folder
-            beside = folder.with_name(f"{folder.name}.{self.paths.journal.name}")
-            kept = self._journal.keep(beside)
-            self._loss = FolderLostError(
-                f"{loss}; nothing more is written there, and {kept}; check that the folder is there, or name it with "
-                "--out, and run the same command again"
-            )
-        if self._loss is not None:
-            raise self._loss
+        self._tables.write_if_due()
 
     def abandon(self, run_ids: Sequence[str], cause: str) -> None:
-        """Write down, as far as that still works, that the folder can no longer be written.
+        """Log, as far as possible, that the folder can no longer be written.
 
         Runs that train are left as a crash leaves them: an epoch may be in the journal without its checkpoint.
         """
@@ -280,7 +217,7 @@ class SweepWriter(Callback):
         """Journal the end of the command, and bring the tables up to date."""
         elapsed = None if self._began is None else round(time.monotonic() - self._began, 3)
         self._append({"event": "left", "status": status, "elapsed": elapsed})
-        write_tables(self.paths, self.history)
+        self._tables.write()
 
     def close(self) -> None:
         """Close every file; what was recorded stays."""
@@ -289,37 +226,25 @@ class SweepWriter(Callback):
     def _resume(self, run: Run) -> LastCheckpoint | None:
         """Bring a run's files back to its last whole checkpoint and return that, or None for a run from the start."""
         known, files = self.history.runs[run.id], self._files(run)
-        last, damaged = files.load_last(known.checkpoints)
-        problems = [*damaged.values()] if known.records else []  # where none should be, a restart was cut short
-        records = [record for record in known.records if last is not None and record.epoch <= last.record.epoch]
-        selected = self.history.objective.selected(records)
-        is_best_due = False
-        if last is not None and selected is not None:
-            problem = files.problem_of_best(self.history, known, selected.epoch)
-            is_best_due = problem is not None and selected.epoch == last.record.epoch
-            if problem is not None and not is_best_due:  # the best epoch's weights are nowhere
-                problems.append(problem)
-                last = None
-        epoch = 0 if last is None else last.record.epoch
-        goes_on = "starts over" if last is None else f"goes on after epoch {epoch}"
-        for problem in problems:
-            self._warn(f"{problem}; the run {goes_on}")
-        if len(known.records) > epoch or known.outcome is not None:
-            self._append({"event": "resumed", "run": run.id, "epoch": epoch})
-        files.go_back(last, damaged)
-        if last is not None and is_best_due and selected is not None:
-            self._save_best(run, selected, on_cpu(last.weights))
-        return last
+        point = find_resume_point(self.history, known, files)
+        for problem in point.problems:
+            self._warn(f"{problem}; the run {point.text}")
+        if len(known.records) > point.epoch or known.outcome is not None:
+            self._append({"event": "resumed", "run": run.id, "epoch": point.epoch})
+        files.go_back(point.last, point.damaged)
+        if point.last is not None and point.missing_best is not None:
+            self._save_best(run, point.missing_best, on_cpu(point.last.weights))
+        return point.last
 
-    def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
+    def _announcements(self, runs: Sequence[Run], parameters: Mapping[str, int]) -> list[Mapping[str, Any]]:
         """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""
-        self._runs.update((run.id, run) for run, _ in runs)
+        self._runs.update((run.id, run) for run in runs)
 
         def is_known(run: Run) -> bool:
             known = self.history.runs.get(run.id)
             return known is not None and known.epochs is not None and to_json(known.params) == to_json(run.params)
 
-        return [{"event": "run", **event_from_run(run, parameters)} for run, parameters in runs if not is_known(run)]
+        return [{"event": "run", **event_from_run(run, parameters[run.id])} for run in runs if not is_known(run)]
 
     def _append(self, *events: Mapping[str, Any]) -> None:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -331,26 +256,13 @@ class SweepWriter(Callback):
     def _files(self, run: Run) -> RunFiles:
         return RunFiles(self.paths.run(run.name))
 
+    def _save_checkpoints(self, epoch: EncodedEpoch) -> None:
+        run = self._runs[epoch.record.run_id]
+        if epoch.last is not None:
+            self._files(run).save_last(epoch.last)
+        if epoch.is_best:
+            self._save_best(run, epoch.record, epoch.weights)
+
     def _save_best(self, run: Run, selected: EpochRecord, weights: Mapping[str, Tensor]) -> None:
-        about = {"run": run.name, "run_id": run.id, "epoch": selected.epoch, "figures": _measured(selected)}
+        about = {"run": run.name, "run_id": run.id, "epoch": selected.epoch, "figures": measured_metrics(selected)}
         self._files(run).save_best(weights, {**about, **self._describe(run)})
-
-    def _write_tables_if_due(self) -> None:
-        """Keep the tables current while the sweep runs, as often as their growing cost allows."""
-        start = time.monotonic()
-        if start < self._tables_due:
-            return
-        write_tables(self.paths, self.history)
-        now = time.monotonic()
-        self._tables_due = now + (now - start) / _TABLES_SHARE
-
-
-def _measured(record: EpochRecord | None) -> dict[str, float]:
-    """Return the metrics of an epoch that were measured."""
-    return {} if record is None else {name: value for name, value in record.metrics.items() if value is not None}
-
-
-def _describe_epoch(report: EpochReport) -> str:
-    record = report.record
-    values = [f"{name} {value:.6g}" for name, value in _measured(record).items()]
-    return f"epoch {record.epoch}: {', '.join(values)}, {record.epoch_duration:.2f} s"

@@ -1,1 +1,1 @@
-"""Trackers: they show the metrics of a sweep in other programs. One file each; `base.py` has the contract."""
+"""Trackers, which show the metrics of a sweep in other programs, one file each; `base.py` has the contract."""

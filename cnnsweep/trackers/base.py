@@ -41,11 +41,11 @@ class TrackerContext:
     Attributes:
         sweep: its name.
         paths: its folder; a run's own folder is `paths.run(run.name).folder`.
-        history: the state of all runs of the folder, up to date at every event.
+        history: the state of all runs of the folder, current at every event.
         varying: the parameters that differ between runs.
         values: the values of each parameter, in all runs of the folder.
         is_edited: the sweep file has changed since the last command in this folder.
-        make_model: builds the model of a run, with weights of its own; it returns logits.
+        make_model: builds the model of a run with random weights; it returns logits.
         image_shape: channels, height, width.
         sample_images: returns some training images (N, C, H, W) uint8.
     """
@@ -61,7 +61,7 @@ class TrackerContext:
     sample_images: Callable[[], Tensor]
 
     def best_record(self, run_id: str) -> EpochRecord | None:
-        """Return the selected epoch of a run; None before its first."""
+        """Return the selected epoch of a run; None before its first epoch."""
         return self.history.objective.selected(self.history.runs[run_id].records)
 
 
@@ -79,10 +79,10 @@ class Tracker(Component, Callback):
     error_policy: ClassVar[ErrorPolicy] = ErrorPolicy.DROP
 
     def setup(self, context: TrackerContext) -> None:
-        """Prepare for a sweep. Called once, before all events, with the folder locked and the journal open."""
+        """Prepare for a sweep. Called once, before all events, while the folder is locked and the journal is open."""
 
     def close(self) -> None:
-        """Close files and connections. Called once, however the sweep ends; also after an error of this tracker."""
+        """Close files and connections. Called once at any end of the sweep; also after an error of this tracker."""
 
 
 TRACKERS = Registry("tracker", "trackers", Tracker)

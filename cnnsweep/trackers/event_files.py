@@ -1,4 +1,4 @@
-"""TensorBoard's event files as files: rewinding, replacing and reading them."""
+"""TensorBoard's event files: rewind, replace and read."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from cnnsweep.read_limited import open_regular
 from cnnsweep.storage.atomic_files import OutputFile, remove_file, replace_file_by
 from cnnsweep.storage.paths import RunPaths
+from cnnsweep.storage.read_limited import open_regular
 from cnnsweep.trackers.event_records import read_records, write_record
 from cnnsweep.trackers.tensorboard_hparams import BEST, HPARAMS
 
 PREFIX = "events.out.tfevents."
 FILE_VERSION = "brain.Event:2"
 BATCH_TAG = "batch/loss"  # the only tag whose step counts batches; all others count epochs
-EVALUATION = "evaluation_"  # how the tags of an evaluation begin, and the name of its file after the prefix
+EVALUATION = "evaluation_"  # prefix of an evaluation's tags, and the name of its file after the prefix
 _RECORD_OVERHEAD = 16  # bytes: a record's length and two checksums
 
 
 def drop_later_events(paths: RunPaths, epoch: int, batches: int) -> None:
     """Drop a run's events after an epoch, and a torn tail.
 
-    TensorBoard's own way, `purge_step`, knows one step for all tags; here batches and epochs count apart. Each file is
-    replaced by itself, so that it does no harm to be interrupted and done again.
+    TensorBoard's own `purge_step` has one step for all tags; here batches and epochs count separately. Files are
+    replaced one by one, so an interruption does no harm and the operation can be repeated.
 
     Args:
-        batches: up to which batch losses stay.
+        batches: number of the last batch whose loss stays.
 
     Raises:
         OSError, FolderError: a file cannot be read or written.
@@ -47,9 +47,9 @@ def drop_later_events(paths: RunPaths, epoch: int, batches: int) -> None:
 
 
 def replace_evaluation_events(paths: RunPaths, summary: Summary, split: str, step: int) -> None:
-    """Write an evaluation into a run's event file of its own, which replaces that of an earlier one.
+    """Write an evaluation into a separate event file of a run, which replaces an earlier one.
 
-    It has one name for each split, so that neither a crash nor a second evaluation can show anything twice.
+    It has one name for each split, so that neither a crash nor a second evaluation shows data twice.
 
     Raises:
         FolderError: it cannot be written.
@@ -63,10 +63,10 @@ def replace_evaluation_events(paths: RunPaths, summary: Summary, split: str, ste
 
 
 def replace_session_start(paths: RunPaths, start: Sequence[Summary]) -> None:
-    """Rewrite the start of a run's row in the HParams view if its files have other values or types.
+    """Rewrite the start of a run's row in the HParams view if its files have different values or types.
 
     Args:
-        start: see `board_hparams.start_of_session`.
+        start: see `tensorboard_hparams.start_of_session`.
 
     Raises:
         OSError, FolderError: a file cannot be read or written.
@@ -133,5 +133,5 @@ def _is_kept(event: Event, epoch: int, batches: int) -> bool:
     if tags == [BATCH_TAG]:
         return bool(event.step <= batches)
     if any(tag.startswith((HPARAMS, BEST, EVALUATION)) for tag in tags):
-        return False  # they belong to the end, which is still to come, or are written whenever a run starts
+        return False  # they belong to the end, which is not reached yet, or are written at every start of a run
     return bool(event.step <= epoch)

@@ -1,7 +1,7 @@
 """Records of an event file: the length, the bytes, and a checksum of each.
 
 The checksum is CRC-32C. TensorBoard's own writer computes it byte by byte in Python unless TensorFlow is installed,
-which took half of the time that it takes to write an epoch.
+which took half of the time of writing an epoch.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 from google_crc32c import value as crc32c
 
-_MASK = 0xA282EAD8  # by which the format changes checksums, since data may hold checksums themselves
-_LONGEST = 256 << 20  # bytes of a record that is read; ours are pictures at most
+_MASK = 0xA282EAD8  # the format's mask of checksums, since data may contain checksums
+_LONGEST = 256 << 20  # maximum bytes of a record; the largest of ours are pictures
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 _HEADER_BYTES = _LENGTH.size + _CHECKSUM.size
 
@@ -26,9 +26,9 @@ def write_record(write: Callable[[bytes], object], data: bytes) -> None:
 
 
 def read_records(file: BinaryIO) -> Iterator[bytes]:
-    """Yield the data of an event file's records, up to the first that is not whole.
+    """Yield the data of an event file's records, up to the first incomplete one.
 
-    TensorBoard's own reader waits for a pipe, and allocates the length that a record claims.
+    TensorBoard's own reader would wait for a pipe, and allocate the length that a record claims.
     """
     left = os.fstat(file.fileno()).st_size
     while len(header := file.read(_HEADER_BYTES)) == _HEADER_BYTES:

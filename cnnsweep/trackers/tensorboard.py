@@ -43,8 +43,8 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
     def on_rewind(self, run: Run, last: EpochRecord | None) -> None:
         from cnnsweep.trackers.event_files import drop_later_events
 
-        self._close(run.id)  # open where its group could not go on
-        if last is not None:  # a run that starts over has no event file
+        self._close(run.id)  # still open if its group could not continue
+        if last is not None:  # a restarted run has no event file
             drop_later_events(self._context.paths.run(run.name), last.epoch, last.epoch * last.steps)
 
     def on_run_start(self, run: Run, _last: EpochRecord | None) -> None:
@@ -72,7 +72,7 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
             self._close(run.id)
 
     def close(self) -> None:
-        with ExitStack() as stack:  # all of them, even if one cannot be written
+        with ExitStack() as stack:  # close all, even if one cannot be written
             for board in self._open.values():
                 stack.callback(board.close)
             self._open = {}
@@ -88,7 +88,7 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
             self._open.pop(run_id).close()
 
     def _graph(self, run: Run) -> GraphDef | None:
-        """Return the graph of a run's model, traced once for all runs with this model; None if it cannot be traced."""
+        """Return the graph of a run's model, traced once per model; None if it cannot be traced."""
         from cnnsweep.trackers.tensorboard_writer import make_graph
 
         if not self.graph:
@@ -99,7 +99,7 @@ class TensorBoardTracker(TensorBoard, Tracker, name="tensorboard"):
         return self._graphs[key]
 
     def _align_rows(self) -> None:
-        """Rewrite the rows of earlier runs whose values are of other types than the columns are now."""
+        """Rewrite the rows of earlier runs whose values have other types than the present columns."""
         from cnnsweep.trackers.event_files import replace_session_start
         from cnnsweep.trackers.tensorboard_hparams import is_of_mixed_kinds, start_of_session
 

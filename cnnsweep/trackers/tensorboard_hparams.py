@@ -17,7 +17,7 @@ from cnnsweep.formatting.numbers import trial_text
 from cnnsweep.metrics.names import STANDARD
 from cnnsweep.types import RunStatus
 
-HPARAMS, BEST = "_hparams_/", "best/"  # how tags of the view, and of the figures that it shows, begin
+HPARAMS, BEST = "_hparams_/", "best/"  # prefixes of the view's tags, and of its metrics
 _TYPES = {
     "number": api_pb2.DATA_TYPE_FLOAT64,
     "bool": api_pb2.DATA_TYPE_BOOL,
@@ -34,13 +34,13 @@ class Kind(StrEnum):
 
 
 def kind_of(values: Iterable[Any]) -> Kind:
-    """Return the kind of a column that holds these values; None, an empty cell, is of none."""
+    """Return the kind of a column with these values; None, an empty cell, has no kind."""
     kinds = {_kind(value) for value in values if value is not None}
     return kinds.pop() if len(kinds) == 1 else Kind.TEXT if kinds else Kind.NUMBER
 
 
 def is_of_mixed_kinds(params: Mapping[str, Any], kinds: Mapping[str, Kind]) -> bool:
-    """True if a run has a number or truth value where other runs of the sweep have texts, lists or mappings."""
+    """True if a run has a number or truth value in a column where other runs have texts, lists or mappings."""
     return any(
         kinds.get(name) is Kind.TEXT and value is not None and _kind(value) is not Kind.TEXT
         for name, value in params.items()
@@ -50,7 +50,7 @@ def is_of_mixed_kinds(params: Mapping[str, Any], kinds: Mapping[str, Kind]) -> b
 def _kind(value: Any) -> Kind:
     if isinstance(value, bool):
         return Kind.BOOL
-    # The view cannot write what is not finite, nor a whole number that no float reaches.
+    # The view cannot write infinite values or NaN, nor integers beyond the range of floats.
     is_number = isinstance(value, int | float) and abs(value) <= sys.float_info.max
     return Kind.NUMBER if is_number else Kind.TEXT
 
@@ -64,11 +64,11 @@ def start_of_session(
     """Return the start of a run's row: the columns of the view, and the run's values.
 
     Args:
-        params: of every hyperparameter of the sweep, None where the run has no such: the view takes its columns from
-            whichever run it meets first.
-        varying: those that differ between runs.
-        kinds: of the columns, the same for all runs of the sweep; what is not among them goes by the run's own value.
-        metrics: the recorded metrics, whose best values are columns too.
+        params: values of every hyperparameter of the sweep, None if the run lacks it: the view takes its columns from
+            the first run that it reads.
+        varying: the hyperparameters that differ between runs.
+        kinds: kinds of the columns, equal for all runs of the sweep; other columns follow the run's own value.
+        metrics: the recorded metrics; their best values are columns too.
     """
     of = {name: kinds.get(name, kind_of([value])) for name, value in params.items()}
     experiment = api_pb2.Experiment(
@@ -82,7 +82,7 @@ def start_of_session(
     )
     start = SessionStartInfo(start_time_secs=time.time())
     for name, value in params.items():
-        if value is None:  # the run has no such hyperparameter: an empty cell
+        if value is None:  # an empty cell for a missing hyperparameter
             continue
         start.hparams[name].CopyFrom(_value(value, of[name]))
     return [

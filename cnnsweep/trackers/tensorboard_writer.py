@@ -31,16 +31,16 @@ from cnnsweep.trackers.tensorboard_hparams import BEST, Kind, end_of_session, st
 from cnnsweep.types import EpochReport, RunStatus
 
 _BINS = 64
-_NUMBERS = itertools.count()  # so that two files opened in one second have two names
+_NUMBERS = itertools.count()  # distinguishes two files opened in one second
 
 
 @dataclass(frozen=True, slots=True)
 class TensorBoardConfig:
-    """TensorBoard content of a run beside its epoch scalars.
+    """TensorBoard content of a run in addition to its epoch scalars.
 
     Attributes:
-        varying: the trials that differ between runs.
-        kinds: what the values of each trial are, in all runs of the sweep.
+        varying: the hyperparameters that differ between runs.
+        kinds: the kind of each hyperparameter's values, over all runs of the sweep.
         metrics: the recorded metrics by name.
     """
 
@@ -61,8 +61,8 @@ class EventWriter:
         Raises:
             OSError: it cannot be written.
         """
-        # Not tensorboard's EventFileWriter: its thread and its queue of ten take longer than the writing. The name is
-        # like its own: TensorBoard reads what has `tfevents` in it, in the order of the names.
+        # Not tensorboard's EventFileWriter: its thread and its queue of ten take longer than writing. The name has its
+        # form: TensorBoard reads files with `tfevents` in the name, in the order of names.
         name = f"{PREFIX}{_next_stamp(paths):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
         self._path = paths.folder / name
         self._file = OutputFile(self._path)
@@ -101,9 +101,9 @@ class EventWriter:
         self._sync()  # before the checkpoint commits the epoch
 
     def add_start(self, params: Mapping[str, Any]) -> None:
-        """Write the hyperparameters: the row of a running run in the HParams view.
+        """Write the hyperparameters as the row of a run in progress in the HParams view.
 
-        torch's `add_hparams` would make a second run, and hide metrics and hyperparameters that the first one lacks.
+        torch's `add_hparams` would create a second run, and hide metrics and hyperparameters that the first one lacks.
         """
         if self._content.hparams:
             for summary in start_of_session(params, self._content.varying, self._content.kinds, self._content.metrics):
@@ -111,7 +111,7 @@ class EventWriter:
             self._file.flush()
 
     def add_end(self, status: RunStatus, best: Mapping[str, float], epoch: int) -> None:
-        """Record how the run ended, and the figures of the best epoch, for the HParams view."""
+        """Record the outcome of the run, and the metrics of the best epoch, for the HParams view."""
         if not self._content.hparams:
             return
         values = [Summary.Value(tag=f"{BEST}{name}", simple_value=value) for name, value in best.items()]
@@ -135,7 +135,7 @@ class EventWriter:
 
 
 def _charts(metrics: Sequence[str]) -> dict[str, dict[str, list[Any]]]:
-    """Return which scalars share a chart: a metric on training and on validation images."""
+    """Return the scalars that share a chart: a metric on training and on validation images."""
     names = dict.fromkeys(map(without_prefix, metrics))
     lines = {
         name: [f"^epoch/{re.escape(one)}$" for one in (name, on_validation(name)) if one in metrics] for name in names
@@ -155,7 +155,7 @@ def _histograms(prefix: str, tensors: Mapping[str, Tensor]) -> list[Summary.Valu
 def _histogram(tensor: Tensor) -> HistogramProto | None:
     """Count values in 64 equal bins on the tensor's device; None if some are not finite.
 
-    torch's own writer counts in 1,549 bins with NumPy, which takes longer than a small network's whole epoch may.
+    torch's own writer counts in 1,549 bins with NumPy, which can take longer than a whole epoch of a small network.
     """
     flat = tensor.detach().float().reshape(-1)
     lowest, highest = flat.aminmax()
@@ -177,14 +177,14 @@ def _histogram(tensor: Tensor) -> HistogramProto | None:
 
 
 def _next_stamp(paths: RunPaths) -> int:
-    """Return the time, or more than every file's, should the clock have been set back."""
+    """Return the time, or a time after every file's, in case the clock was set back."""
     stamps = [path.name.removeprefix(PREFIX).partition(".")[0] for path in paths.event_files]
     return max([int(time.time()), *(int(stamp) + 1 for stamp in stamps if stamp.isdigit())])
 
 
 def make_graph(make_model: Callable[[], torch.nn.Module], image_shape: tuple[int, int, int]) -> GraphDef | None:
     """Return the graph of a model, or None if it cannot be built or traced; training reports the reason."""
-    # What SummaryWriter.add_graph uses, as of torch 2.10 to 2.15, without its import of ONNX, which takes a second.
+    # Used by SummaryWriter.add_graph in torch 2.10 to 2.15, here without its import of ONNX, which takes a second.
     from torch.utils.tensorboard._pytorch_graph import parse
 
     example = torch.zeros(2, *image_shape)
@@ -193,7 +193,7 @@ def make_graph(make_model: Callable[[], torch.nn.Module], image_shape: tuple[int
             warnings.simplefilter("ignore")  # a tracer warns of every shape that becomes a constant
             trace = torch.jit.trace(make_model().eval(), example, check_trace=False, strict=False)
             nodes = parse(trace.inlined_graph, trace, (example,))
-    except Exception:  # the user's forward may do anything under a tracer; the graph is optional
+    except Exception:  # a user's forward may raise any error under a tracer; the graph is optional
         return None
     return GraphDef(node=nodes, versions=VersionDef(producer=22))
 
@@ -206,7 +206,7 @@ def make_image_grid(images: Tensor, columns: int = 8) -> Summary:
     """
     from torch.utils.tensorboard.summary import image
 
-    # What torchvision.utils.make_grid does; importing torchvision takes two seconds.
+    # Like torchvision.utils.make_grid; importing torchvision takes two seconds.
     count, channels, height, width = images.shape
     rows = -(-count // columns)
     grid = torch.zeros(rows * columns, channels, height + 1, width + 1, dtype=torch.uint8)

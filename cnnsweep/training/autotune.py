@@ -1,4 +1,4 @@
-"""A few seconds on the actual device decide how many runs train together, and whether that is faster than alone."""
+"""Autotuning: measure for a few seconds on the actual device how many runs train fastest together."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from cnnsweep.training.precision import autocast, weight_dtype
 from cnnsweep.training.trainer import build_learners
 from cnnsweep.types import Run, RunGroup, even_sizes
 
-BUDGET_SHARE = 0.01  # of the time that the runs would take alone, at most, goes into measuring
-_LEAST_BUDGET_S = 0.5  # below, little can be measured, so shorter sweeps give a larger share
-_SHORT_SHARE = 0.02  # but no more than this
-_MOST_SHARE = 0.05  # and a single comparison, if it is to be had for this
-_LEAST_GAIN = 1.1  # a group must be this much faster than its runs alone: below, noise may have decided
-_CLEAR_GAIN = 1.05  # and one way to train together than another
-_BUSY_SHARE = 0.6  # of what the cores can do at most: where a run alone reaches it, a group is hardly faster
-_CLEAR_LOSS = 1.5  # a group this many times slower is not tried smaller
+BUDGET_SHARE = 0.01  # maximum share of the runs' time alone that goes into measuring
+_LEAST_BUDGET_S = 0.5  # below, little can be measured, so shorter sweeps spend a larger share
+_SHORT_SHARE = 0.02  # maximum of that share
+_MOST_SHARE = 0.05  # minimum: a single comparison, if it fits into this share
+_LEAST_GAIN = 1.1  # required gain of a group over its runs alone: smaller gains may be noise
+_CLEAR_GAIN = 1.05  # required gain of one way to train together over another
+_BUSY_SHARE = 0.6  # share of the cores' peak rate: if a run alone reaches it, a group is hardly faster
+_CLEAR_LOSS = 1.5  # a group slower by this factor is not tried at a smaller size
 _ROUNDS = 5
-_WARM_UP = 6  # steps until the allocator has all its pages, at most
-_HALVINGS = 2  # how often a smaller group is tried
+_WARM_UP = 6  # maximum number of steps until the allocator has all its pages
+_HALVINGS = 2  # maximum number of smaller groups to try
 _STEPS_ON_A_THREAD = 3
 _STEPS_ALONE = 3
 _FEWEST_STEPS = 3
-# Of a batch: larger ones cost their share more, alone and together alike; smaller ones say little of it.
+# Images of a batch: more cost proportionally, alone and together; fewer are not representative.
 _IMAGES, _FEWEST_IMAGES, _PROBE_IMAGES = 256, 32, 8
-_COUNTED_IMAGES = 2  # enough for batch normalisation
+_COUNTED_IMAGES = 2  # enough images for batch normalisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class FusionPlan:
     """A way to train runs.
 
     Attributes:
-        size: how many train together, from 1.
-        threads: in how many programs, each on one thread of the CPU; 1 is one program that uses all threads.
+        size: number of runs that train together, from 1.
+        threads: number of learners, each on one thread of the CPU; 1 is one learner that uses all threads.
     """
 
     size: int
@@ -57,12 +57,12 @@ ALONE = FusionPlan(1)
 
 @dataclass(frozen=True, slots=True)
 class TuningResult:
-    """The measured steps of runs of one batch key.
+    """The measured steps of runs with one batch key.
 
     Attributes:
-        way: the fastest.
-        why: in words.
-        alone_s, together_s: seconds a training step of one run; by the way.
+        way: the fastest plan.
+        why: the reason in words.
+        alone_s, together_s: seconds per training step of one run; the latter by plan.
     """
 
     way: FusionPlan
@@ -72,23 +72,23 @@ class TuningResult:
 
     @property
     def step_s(self) -> float | None:
-        """Seconds a training step of one run, in the way that was chosen."""
+        """Seconds per training step of one run, in the chosen plan."""
         return self.alone_s if self.way.size == 1 else self.together_s.get(self.way)
 
 
-TOO_SHORT = TuningResult(ALONE, "measuring whether a group is faster would take too long")
+TOO_SHORT = TuningResult(ALONE, "measuring a group would take too long")
 
 
 def autotune(runs: Sequence[Run], epochs: int, task: DataModule, most: int) -> TuningResult:
-    """Measure steps of training alone and together, in turn.
+    """Measure steps of training alone and together, alternately.
 
     Args:
-        runs: those of one kind, one a trajectory; those that see the same batches side by side.
-        epochs: how many all of them have to train, in sum.
-        most: how many may train together.
+        runs: runs with one batch key, one per trajectory; runs with the same batches are neighbours.
+        epochs: total number of epochs to train.
+        most: maximum number of runs that train together.
 
     Returns:
-        The fastest way.
+        The fastest plan.
 
     Raises:
         FusionError: the model cannot be fused.
@@ -104,9 +104,9 @@ def autotune(runs: Sequence[Run], epochs: int, task: DataModule, most: int) -> T
         all_s = image_s * images_trained_on * epochs
         budget, affordable = _budget_s(all_s), _MOST_SHARE * all_s
         largest = min(batch_size, _IMAGES)
-        # Half of the budget buys the shortest comparison, so that there is time for some rounds.
+        # The shortest comparison takes half of the budget, so that there is time for several rounds.
         images = max(fewest, min(int(budget / 2 / _least_cost(FusionPlan(size), image_s)), largest))
-        # A whole batch shows the rate that the cores reach with this model, if it is affordable.
+        # A whole batch shows the rate of the cores with this model, if there is time for it.
         shown = largest if (_STEPS_ALONE + 1) * largest * image_s < budget else images
         alone = _Stepper(runs[:1], task, shown)
         alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
@@ -116,18 +116,18 @@ def autotune(runs: Sequence[Run], epochs: int, task: DataModule, most: int) -> T
         if shown > images:
             alone = _Stepper(runs[:1], task, images)
             alone_s = min(alone.seconds() for _ in range(_STEPS_ALONE))
-        # More images a step cost less each than the few of the guess, so this estimates the runs' time better.
+        # More images per step cost less each than the few of the guess, so this estimate of the runs' time is better.
         budget = min(budget, _budget_s(alone_s / images * images_trained_on * epochs))
         deadline, at_last = (time.perf_counter() + seconds for seconds in (budget, affordable))
         measured: dict[FusionPlan, float] = {}
         draws = False
 
         def measure(way: FusionPlan) -> bool:
-            """Return whether there was time."""
+            """Return True if there was time."""
             nonlocal alone_s, draws
             if way.size < 2 or way in measured:
                 return False
-            # Where nothing has gained yet, another way may gain more than looking at it costs.
+            # If nothing has gained yet, another plan may gain more than its measurement costs.
             until = deadline if min(measured.values(), default=alone_s) < alone_s else at_last
             if time.perf_counter() + _least_cost(way, alone_s) > until:
                 return False
@@ -142,7 +142,7 @@ def autotune(runs: Sequence[Run], epochs: int, task: DataModule, most: int) -> T
                 if measured[FusionPlan(size)] < _CLEAR_LOSS * alone_s:
                     measure(FusionPlan(size, threads))
                 if min(measured.values()) > alone_s:
-                    measure(FusionPlan(threads, threads))  # each run by itself, on a thread of its own
+                    measure(FusionPlan(threads, threads))  # each run by itself, on its own thread
             for _ in range(_HALVINGS):
                 best = min(measured, key=lambda way: measured[way])
                 if measured[best] > alone_s or not measure(FusionPlan(-(-best.size // 2), best.threads)):
@@ -161,7 +161,7 @@ def decide(runs: int, alone_s: float, together_s: Mapping[FusionPlan, float]) ->
         return replace(TOO_SHORT, alone_s=alone_s)
 
     def seconds(way: FusionPlan) -> float:
-        """Return what a step of all runs takes; a group of a size that was not measured goes like the next larger."""
+        """Return the seconds of a step of all runs; a group of an unmeasured size counts like the next larger one."""
         total = 0.0
         for size in even_sizes(runs, way.size):
             larger = [w for w in together_s if w.threads == way.threads and w.size >= size]
@@ -180,14 +180,14 @@ def decide(runs: int, alone_s: float, together_s: Mapping[FusionPlan, float]) ->
 
 
 def _budget_s(alone_s: float) -> float:
-    """Return the seconds that measuring may take, given the seconds of the runs alone."""
+    """Return the budget of measuring in seconds, given the seconds of the runs alone."""
     return max(BUDGET_SHARE * alone_s, min(_LEAST_BUDGET_S, _SHORT_SHARE * alone_s))
 
 
 def _affordable_size(runs: Sequence[Run], epochs: int, task: DataModule, most: int) -> int:
-    """Return how many of the runs a comparison may have that costs no more than its share of their time; 1 is none.
+    """Return the number of runs in the largest affordable comparison; 1 means none.
 
-    Alone, every image takes equally long, so nothing has to be measured for it.
+    Alone, every image takes the same time, so this needs no measurement.
 
     Args:
         runs, epochs, most: see `autotune`.
@@ -201,17 +201,17 @@ def _affordable_size(runs: Sequence[Run], epochs: int, task: DataModule, most: i
 
 
 def _usable_threads(task: DataModule) -> int:
-    """Return how many programs may train side by side."""
+    """Return the number of learners that may train in parallel."""
     if task.device.type != "cpu" or not isinstance(task.images, MemoryImages):
         return 1
     return torch.get_num_threads()
 
 
 def seconds_together(runs: Sequence[Run], task: DataModule, measuring_s: float = 0.05) -> float:
-    """Return the seconds that a training step of one of these runs takes, all in one program, or of a run alone.
+    """Return the seconds per training step and run, with all runs in one learner, or of a run alone.
 
     Args:
-        measuring_s: how long steps are taken; a few are, however long they take.
+        measuring_s: duration of the measurement; at least a few steps run.
 
     Raises:
         FusionError: the model cannot be fused.
@@ -221,7 +221,7 @@ def seconds_together(runs: Sequence[Run], task: DataModule, measuring_s: float =
         images = min(batch_size, _IMAGES)
         together = _Stepper(runs, task, images)
         together.seconds()
-        # The first third of what is left after that still warms caches up.
+        # The first third of the remaining time still warms up caches.
         deadline = time.perf_counter() + measuring_s
         steps: list[float] = []
         while len(steps) < _FEWEST_STEPS or time.perf_counter() < deadline:
@@ -231,7 +231,7 @@ def seconds_together(runs: Sequence[Run], task: DataModule, measuring_s: float =
 
 
 def seconds_alone(run: Run, task: DataModule, budget_s: float) -> float:
-    """Return the seconds that a training step of a run takes by itself, measured in about as many as are given."""
+    """Return the seconds per training step of a run alone, measured for about the given seconds."""
     with kept_generators(task.device):
         batch_size = min(run.hyperparameters.batch_size, len(task.part(run).training))
         affordable = int(budget_s / (_ROUNDS + 1) / _seconds_an_image(run, task))
@@ -246,40 +246,40 @@ def seconds_alone(run: Run, task: DataModule, budget_s: float) -> float:
 
 
 def guess_alone(run: Run, task: DataModule) -> float:
-    """Return about what `seconds_alone` would, rather more, from two steps of a few images."""
+    """Return an estimate of `seconds_alone`, rather too high, from two steps of a few images."""
     with kept_generators(task.device):
         return _seconds_an_image(run, task) * min(run.hyperparameters.batch_size, len(task.part(run).training))
 
 
 def _seconds_an_image(run: Run, task: DataModule) -> float:
-    """Return about how long a training step of a run takes alone, for each image: a first, cheap guess."""
+    """Return a cheap first guess of the seconds per image in a training step of a run alone."""
     images = min(run.hyperparameters.batch_size, len(task.part(run).training), _PROBE_IMAGES)
     alone = _Stepper([run], task, images)
-    alone.seconds()  # what is done once only
+    alone.seconds()  # one-time work
     return alone.seconds() / images
 
 
 def _least_cost(way: FusionPlan, alone_s: float) -> float:
-    """Return the seconds that the shortest comparison takes, of a group that is no faster than its runs alone."""
+    """Return the seconds of the shortest comparison, for a group that is no faster than its runs alone."""
     steps = _STEPS_ON_A_THREAD if way.threads > 1 else 1
     return (2 * steps * way.size + 4) * alone_s
 
 
 class _Stepper:
-    """A group that takes the same training step, on some images of a batch, again and again."""
+    """A group that repeats the same training step on some images of a batch."""
 
     def __init__(self, runs: Sequence[Run], task: DataModule, images: int, threads: int = 1) -> None:
         self._runs, self._task = runs, task
         self._programs = build_learners(RunGroup.of([(run,) for run in runs], threads), task)
         self._batches = self._programs.map(lambda _, part: (*_first_images(runs[part], task, images), part))
-        self._steps = _STEPS_ON_A_THREAD if threads > 1 else 1  # threads meet at the end of an epoch, not of a step
+        self._steps = _STEPS_ON_A_THREAD if threads > 1 else 1  # threads synchronise after an epoch, not a step
         self._wait: Callable[[], None] = {
             "cuda": lambda: torch.cuda.synchronize(task.device),
             "mps": torch.mps.synchronize,
         }.get(task.device.type, lambda: None)
 
     def seconds(self) -> float:
-        """Return how long a step of all runs takes."""
+        """Return the seconds of a step of all runs."""
         self._wait()
         start = time.perf_counter()
         self._programs.map(self._train)
@@ -288,12 +288,12 @@ class _Stepper:
 
     @property
     def draws_random_numbers(self) -> bool:
-        """True if a fused model among the programs does so in training."""
+        """True if a fused model of the group draws random numbers in training."""
         programs = self._programs.map(lambda program, _: program)
         return any(isinstance(one, FusedLearner) and one.model.draws_random_numbers for one in programs)
 
     def share_of_rate(self, seconds: float) -> float:
-        """Return the share of a large matrix product's rate that a step of one run on a CPU reaches; elsewhere 0."""
+        """Return the share of a large matrix product's rate that a step of one run reaches on a CPU; 0 elsewhere."""
         (program,) = self._programs.map(lambda program, _: program)
         if self._task.device.type != "cpu" or not isinstance(program, SingleLearner):
             return 0.0  # on a GPU, convolutions and products may use units of different speed
@@ -307,16 +307,16 @@ class _Stepper:
     def _train(self, program: Learner, part: slice) -> None:
         runs = self._runs[part]
         images, labels = next(batch for batch in self._batches if batch[2] == part)[:2]
-        rates = [0.0] * len(runs)  # the weights stay where numbers are ordinary
+        rates = [0.0] * len(runs)  # keeps weights in a normal range of floats
         for _ in range(self._steps):
             program.train_step(images.clone(), labels, rates, [forward_seed(run, 1, 0) for run in runs])
 
 
 def _compare(alone: _Stepper, together: _Stepper, size: int, deadline: float) -> tuple[float, float]:
-    """Return the seconds a step of one run, alone and together, measured in turn.
+    """Return the seconds per step of one run, alone and together, measured alternately.
 
-    Together is the median of alone, divided by a gain that three of four rounds have reached: a group that may be no
-    faster is not worth it, and on a machine with other work to do single figures mean little.
+    The time together is the median alone, divided by a gain that three of four rounds reached: a group must be reliably
+    faster, and on a busy machine single measurements mean little.
     """
     previous = together.seconds()
     for _ in range(_WARM_UP):
@@ -327,7 +327,7 @@ def _compare(alone: _Stepper, together: _Stepper, size: int, deadline: float) ->
     of_alone: list[float] = []
     gains: list[float] = []
     while len(gains) < _ROUNDS and (not gains or time.perf_counter() < deadline):
-        # A few steps alone for each one together, so that both have the caches to themselves.
+        # A few steps alone for each step together, so that each kind has warm caches.
         of_alone.append(statistics.median(alone.seconds() for _ in range(min(size, 4))))
         gains.append(of_alone[-1] * size / together.seconds())
     alone_s = statistics.median(of_alone)

@@ -9,7 +9,7 @@ from cnnsweep.types import Decision, EpochReport, RunOutcome
 
 
 class TrainerCallback(Protocol):
-    """Takes the reports of the trainer, and decides which runs stop."""
+    """Receiver of the trainer's reports, which decides about stopping runs."""
 
     def on_batch_end(self, run_ids: Sequence[str], epoch: int, done: int, total: int) -> None:
         """Handle progress inside an epoch; called after every batch, so it must be quick."""
@@ -21,16 +21,16 @@ class TrainerCallback(Protocol):
             reports: of one epoch; at least one. Runs that were ahead after a crash have reported it before.
 
         Returns:
-            Decisions about any runs of the group that are at this epoch, also those without a report. About other
-            runs they have no effect. If every run reported is interrupted, so is the whole group.
+            Decisions about runs of the group that are at this epoch, also runs without a report. Decisions about other
+            runs have no effect. If every reported run is interrupted, so is the whole group.
         """
 
     def on_resume(self, run_ids: Sequence[str]) -> Mapping[str, Decision]:
         """Return decisions about runs that resume from their checkpoints, as `on_epoch_end` does, before they train.
 
-        A crash may have come between an epoch's record and the decision about it. Called once for a group whose runs
-        have all trained for equally many epochs, at least one; where some are ahead, the next `on_epoch_end` is to
-        decide for all. A group that goes on in parts asks again, about an epoch that may have been decided about.
+        A crash may have happened between an epoch's record and the decision about it. Called once for a group whose
+        runs have trained the same number of epochs, at least one; if some are ahead, the next `on_epoch_end` decides
+        for all. After a split of the group it is called again, for an epoch that may have a decision already.
         """
 
     def on_run_end(self, outcome: RunOutcome) -> None:

@@ -13,7 +13,7 @@ from cnnsweep.types import Run
 
 
 def check_components(runs: Sequence[Run]) -> None:
-    """Make every distinct optimizer, schedule, loss and augmentation once.
+    """Create every distinct optimizer, schedule, loss and augmentation once.
 
     Raises:
         UsageError: one cannot be imported or does not take its arguments.

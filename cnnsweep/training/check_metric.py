@@ -1,4 +1,4 @@
-"""Check of a metric before it measures anything: on random logits, in the form that training has."""
+"""Check of a metric before training: on random logits, with the shapes of training."""
 
 import torch
 
@@ -28,4 +28,4 @@ def check_metric(choice: Choice, classes: int) -> None:
         found = f"sums {tuple(sums.shape)} and values {tuple(values.shape)}"
         raise UsageError(f"{place}: returned {found} for 3 runs, allowed are sums (3, ...) and values (3,)")
     if not torch.allclose(sums.double(), torch.cat(alone).double(), rtol=1e-5, atol=1e-6, equal_nan=True):
-        raise UsageError(f"{place}: its sums of a run depend on the other runs of the batch; work along the last axes")
+        raise UsageError(f"{place}: the sums of a run depend on other runs of the batch; compute along the last axes")

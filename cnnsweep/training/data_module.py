@@ -1,4 +1,4 @@
-"""The data module: images, folds and batches of all runs; a batch that several runs share is made only once."""
+"""The data module: images, folds and batches of all runs; a shared batch is made only once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class FoldData:
 
     Attributes:
         training, validation: positions in the images, int64; no validation is an empty tensor.
-        pixels: how pixels become numbers, as measured on the images trained on.
+        pixels: normalisation of pixels, as measured on the training images.
     """
 
     training: Tensor
@@ -42,8 +42,8 @@ class DataModule:
     """The data that all runs of a sweep share.
 
     Attributes:
-        parts: one for each fold, in their order; without k-fold a single one.
-        metrics: those recorded beside loss and accuracy.
+        parts: one for each fold, in order; a single one without k-fold.
+        metrics: recorded metrics other than loss and accuracy.
     """
 
     images: ImageSet
@@ -53,6 +53,23 @@ class DataModule:
     precision: str
     metrics: tuple[Choice, ...] = ()
 
+    @classmethod
+    def load(cls, spec: SweepSpec, dataset: Dataset, device: torch.device) -> DataModule:
+        """Split the images, and measure mean and deviation of the training images, for each fold its own.
+
+        Raises:
+            UsageError: a metric cannot be used.
+        """
+        for choice in spec.metrics:
+            check_metric(choice, len(dataset.classes))
+        images = dataset.train
+        splits = dataset.split(spec.validation, spec.folds, spec.seed)
+        parts = tuple(
+            FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
+            for training, validation in splits
+        )
+        return cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
+
     def part(self, run: Run) -> FoldData:
         """Return the training and held-out images of a run."""
         if run.fold is not None:
@@ -61,16 +78,17 @@ class DataModule:
         return only
 
     def why_last_image_joins(self, run: Run) -> str | None:
-        """Return the reason for which an epoch's last image joins the batch before; None if it does not.
+        """Return the reason why an epoch's last image joins the batch before; None if it does not.
 
-        It would be left over, and the run's network cannot train on a single image: see `last_batch.py`.
+        This happens if it would be alone in a batch, and the network cannot train on a single image: see
+            `last_batch.py`.
         """
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
         is_left_over = images > batch_size > 1 and images % batch_size == 1
         return self._why_not_a_single_image(run) if is_left_over else None
 
     def batch_lengths(self, run: Run) -> list[int]:
-        """Return the number of images of each batch of an epoch; the last may have fewer, or one more."""
+        """Return the number of images in each batch of an epoch; the last may have fewer, or one more."""
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
         lengths = [min(batch_size, images - start) for start in range(0, images, batch_size)]
         if self.why_last_image_joins(run) is not None:
@@ -78,36 +96,19 @@ class DataModule:
         return lengths
 
     def refuse_single_images(self, run: Run) -> None:
-        """Raise if all batches of a run are of one image, on which its network cannot train.
+        """Raise if all batches of a run have one image, on which its network cannot train.
 
         Raises:
-            ModelError: they are, and it cannot.
+            ModelError: this is the case.
         """
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
         if min(images, batch_size) == 1 and (why := self._why_not_a_single_image(run)) is not None:
-            wrong = "batch_size is 1; take 2 or more" if images > 1 else "there is only one to train on; add more"
+            wrong = "batch_size is 1; use 2 or more" if images > 1 else "there is only one training image; add more"
             name = without_folder(run.model.name, run.model.code)
             raise ModelError(f"model {name}: cannot train on a single image ({why}), and {wrong}")
 
     def _why_not_a_single_image(self, run: Run) -> str | None:
         return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision)
-
-
-def make_data_module(spec: SweepSpec, dataset: Dataset, device: torch.device) -> DataModule:
-    """Split the images, and measure mean and deviation of the training images, for each fold its own.
-
-    Raises:
-        UsageError: a metric cannot be used.
-    """
-    for choice in spec.metrics:
-        check_metric(choice, len(dataset.classes))
-    images = dataset.train
-    splits = dataset.split(spec.validation, spec.folds, spec.seed)
-    parts = tuple(
-        FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
-        for training, validation in splits
-    )
-    return DataModule(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
 
 
 def foresee_single_images(runs: Sequence[Run], task: DataModule) -> list[str]:
@@ -117,7 +118,7 @@ def foresee_single_images(runs: Sequence[Run], task: DataModule) -> list[str]:
         runs: the pending ones.
 
     Raises:
-        ModelError: all batches of a run are of one image, and its network cannot train on that.
+        ModelError: all batches of a run have one image, and its network cannot train on that.
     """
     sizes: dict[tuple[str, str], dict[int, None]] = {}
     for run in runs:
@@ -138,25 +139,25 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the batches of an epoch for runs that train as one program, and so are of one fold.
+    """Yield the batches of an epoch for the runs of one learner, which have one fold.
 
     Args:
-        epochs: which one it is, for each run.
+        epochs: the epoch of each run.
 
     Yields:
         Images (N, G·C, H, W) float32 and labels (G, N), on the device; batch g belongs to K/G consecutive runs.
 
     Raises:
         DataError: the images cannot be read.
-        FusionError: their models differ in whether they can train on a single image.
-        ModelError: all batches are of one image, and the network cannot train on that.
+        FusionError: only some of their models can train on a single image.
+        ModelError: all batches have one image, and the network cannot train on that.
     """
     assert len({run.fold for run in runs}) == 1
     part = task.part(runs[0])
     task.refuse_single_images(runs[0])
     lengths = task.batch_lengths(runs[0])
     if any(task.batch_lengths(run) != lengths for run in runs[1:]):
-        raise FusionError("an argument that should change only what is drawn decides whether it trains on one image")
+        raise FusionError("an argument that should change only random draws also decides about training on one image")
     representatives = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
     orders = torch.stack(
         [
@@ -185,7 +186,7 @@ def validation_batches(task: DataModule, runs: Sequence[Run]) -> Iterator[tuple[
 
 
 def _order(task: DataModule, runs: Sequence[Run]) -> torch.memory_format:
-    """Return the order in memory of a program's images: that of a model alone, and channels-last for a fused one."""
+    """Return the memory order of a learner's images: the model's own for one run, channels-last for fused runs."""
     if len(runs) > 1:
         return torch.channels_last
     return memory_order(runs[0].model, task.images.image_shape, task.num_classes, task.device)
@@ -195,7 +196,7 @@ def _read(task: DataModule, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, 
     """Yield the images and labels of each chunk, on the device.
 
     Raises:
-        DataError: a file or a disk failed, wherever the images come from.
+        DataError: a file or a disk failed.
     """
     try:
         yield from task.images.batches(chunks, task.device)
@@ -204,14 +205,14 @@ def _read(task: DataModule, chunks: Sequence[Tensor]) -> Iterator[tuple[Tensor, 
 
 
 def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> int:
-    """Return the batch size of an evaluation: less for large images, and for many runs."""
+    """Return the batch size of an evaluation: smaller for large images, and for many runs."""
     alone = min(1000, 4_000_000 // math.prod(image_shape))
-    # Nothing is kept for a backward pass, so that a few runs take no more memory than they do in training.
+    # Nothing is kept for a backward pass, so that a few runs take no more memory than in training.
     return max(16, min(alone, 4 * alone // runs))
 
 
 def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
-    """Return G of K runs with their epochs, each standing for K/G consecutive ones that see the same images alike."""
+    """Return G of K runs with their epochs; each represents K/G consecutive runs with the same augmented images."""
     views = (run.hyperparameters.data_key_in(epoch) for run, epoch in runs)
     lengths = [len(list(same)) for _, same in itertools.groupby(views)]
     return runs[:: math.gcd(*lengths)]

@@ -11,7 +11,7 @@ def choose_device(wish: str) -> torch.device:
     """Return the device for `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto` prefers CUDA, then MPS, then the CPU.
 
     Raises:
-        UsageError: it is not on this machine; the message lists those that are.
+        UsageError: it is not on this machine; the message lists the available ones.
     """
     if wish == "auto":
         wish = available_devices()[0]
@@ -31,7 +31,7 @@ def choose_device(wish: str) -> torch.device:
 
 
 def choose_devices(wish: str) -> tuple[torch.device, ...]:
-    """Return all devices for a sweep: those between commas, or for `auto` every GPU that there is, else as above.
+    """Return all devices for a sweep: a comma-separated list, or for `auto` every GPU, else as above.
 
     Raises:
         UsageError: one is not on this machine, or is named twice.
@@ -40,7 +40,7 @@ def choose_devices(wish: str) -> tuple[torch.device, ...]:
         return tuple(torch.device("cuda", index) for index in range(torch.cuda.device_count()))
     devices = tuple(choose_device(name.strip()) for name in wish.split(","))
     if len(set(devices)) < len(devices):
-        raise UsageError(f"device: found '{wish}', which names a device twice; --jobs has several train on one")
+        raise UsageError(f"device: found '{wish}', which names a device twice; use --jobs for several workers on one")
     return devices
 
 
@@ -55,7 +55,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def available_devices() -> list[str]:
-    """Return the names of the usable devices, the fastest first."""
+    """Return the names of the available devices, the fastest first."""
     devices = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         devices.append("mps")

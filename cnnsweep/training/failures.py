@@ -18,19 +18,19 @@ from cnnsweep.models.base import MODELS
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import FailureKind, Run, RunOutcome, RunStatus
 
-# What a CPU's allocators say; torch has a type for those of accelerators only.
+# Messages of CPU allocators; torch has an exception type only for those of accelerators.
 _MEMORY_WORDS = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "std::bad_alloc")
 _ASKED_FOR = re.compile(r"tried to allocate (?P<amount>[\d.]+ ?\w+)", re.IGNORECASE)
-_OURS = Path(errors.__file__).parent  # the whole package, wherever in it a module lies
+_OURS = Path(errors.__file__).parent  # the whole package, with all modules
 _CALL_A_MODEL: set[CodeType] = set()
 
 Class = TypeVar("Class", bound=type)
 
 
 def calls_a_model(kind: Class) -> Class:
-    """Mark a class whose methods call a model: an error from below them, and not of our code, is the model's.
+    """Mark a class whose methods call a model: an error raised below them, outside our code, is the model's.
 
-    Methods are found in a traceback by their code, so that marking costs nothing when they are called.
+    Methods are found in a traceback by their code object, so that marking costs nothing per call.
     """
     methods = (inspect.unwrap(one) for one in vars(kind).values() if inspect.isroutine(one))
     _CALL_A_MODEL.update(method.__code__ for method in methods)
@@ -45,7 +45,7 @@ def failed_outcome(run: Run, error: Exception) -> RunOutcome:
         cause = f"{_memory_words(error)}; use a batch_size below {run.hyperparameters.batch_size}, or a smaller model"
     elif kind is FailureKind.SETTINGS:
         own = {name: value for name, value in run.params.items() if name == "model" or name.startswith("model.")}
-        cause += f" (trials: {', '.join(f'{name}={value}' for name, value in own.items())})" if own else ""
+        cause += f" (hyperparameters: {', '.join(f'{name}={value}' for name, value in own.items())})" if own else ""
     return RunOutcome(run.id, RunStatus.FAILED, cause, "".join(traceback.format_exception(error)), kind)
 
 
@@ -64,7 +64,7 @@ def failure_kind(run: Run, error: Exception) -> FailureKind:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True if memory ran out, also if another error was raised from that."""
+    """True if memory ran out, also if that is the cause of another error."""
     for one in _with_causes(error):
         if isinstance(one, torch.OutOfMemoryError | MemoryError):
             return True
@@ -74,7 +74,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """Return an error as one line; our own are sentences by themselves."""
+    """Return an error as one line; our own messages need no type."""
     text = " ".join(str(error).split())
     if isinstance(error, CnnSweepError):
         return text
@@ -97,7 +97,7 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_a_components(error: BaseException, run: Run) -> bool:
-    """True if a user's own optimizer, schedule, loss or augmentation raised, or called what did."""
+    """True if a user's own optimizer, schedule, loss or augmentation raised, directly or indirectly."""
     names = [choice.name for choice in run.hyperparameters.components if is_reference(choice.name)]
     places = {name.rpartition(":")[0] for name in names}
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -105,8 +105,8 @@ def _is_a_components(error: BaseException, run: Run) -> bool:
 
 
 def _is_a_models(error: BaseException) -> bool:
-    """True if a model raised, or torch on its behalf, in a loss or a backward pass."""
+    """True if a model raised, or torch for it, in a loss or a backward pass."""
     codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if not codes or Path(codes[-1].co_filename).is_relative_to(_OURS):  # raised by ourselves, whatever we had called
+    if not codes or Path(codes[-1].co_filename).is_relative_to(_OURS):  # raised by our own code
         return False
     return not _CALL_A_MODEL.isdisjoint(codes)

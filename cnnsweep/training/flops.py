@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-_SIDE = 768  # of a square matrix: large enough for every core to be busy, and done in milliseconds
+_SIDE = 768  # side of a square matrix: large enough to keep every core busy, and done in milliseconds
 _PRODUCTS, _FEWEST_PRODUCTS, _LIMIT_S = 6, 2, 0.05
 
 
 def flop_of_step(model: nn.Module, images: Tensor) -> int:
-    """Return the floating-point operations that convolutions and linear layers need to train on these images (N, …).
+    """Return the floating-point operations of convolutions and linear layers in training on these images (N, …).
 
-    Forward, the weights' gradients and, where something before wants them, the inputs': what a product needs, twice its
-    multiplications. Whatever else a model does is not counted, so the number is rather low.
+    It counts the forward pass, the weights' gradients and, if an earlier layer needs them, the inputs' gradients: two
+    operations per multiplication. Other operations are not counted, so the number is rather low.
 
     `torch.utils.flop_counter` counts more, but takes 1.6 s to be imported and used for the first time.
     """
@@ -27,7 +27,7 @@ def flop_of_step(model: nn.Module, images: Tensor) -> int:
         nonlocal total
         weight, x = module.weight, inputs[0] if inputs else None
         if not isinstance(weight, Tensor) or not isinstance(x, Tensor) or not isinstance(output, Tensor):
-            return  # called in a way of the model's own, which only makes the figure lower
+            return  # called in an unusual way, which only lowers the number
         positions = x if isinstance(module, _ConvTransposeNd) else output
         products = 1 + weight.requires_grad + x.requires_grad
         total += 2 * products * positions.numel() * weight[0].numel()
@@ -44,7 +44,7 @@ def flop_of_step(model: nn.Module, images: Tensor) -> int:
 
 
 def matrix_product_rate(dtype: torch.dtype) -> float:
-    """Return the floating-point operations a second that a large matrix product reaches on the CPU."""
+    """Return the floating-point operations per second of a large matrix product on the CPU."""
     matrix = torch.rand(_SIDE, _SIDE, dtype=dtype)
     deadline = time.perf_counter() + _LIMIT_S
     seconds: list[float] = []

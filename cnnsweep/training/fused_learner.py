@@ -1,4 +1,4 @@
-"""K runs as one fused model, behind the same interface as one run alone."""
+"""K runs as one fused model, with the same interface as one run alone."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _EXAMPLE_IMAGES = 2  # enough for batch normalisation
 class FusedLearner:
     """K runs' models stacked into one, each with its own stock optimizer over its slices of the stacked parameters.
 
-    So every hyperparameter of an optimizer may differ between the runs, and what one run's gradients hold reaches no
-    other: no arithmetic ever crosses from slice to slice.
+    So every hyperparameter of an optimizer may differ between the runs. One run's gradients never reach another:
+    no arithmetic crosses from slice to slice.
 
     Raises:
         FusionError: the model cannot be fused; the message has the reason.
@@ -43,14 +43,14 @@ class FusedLearner:
     ) -> None:
         self._device, self._precision = device, precision
         self._dtype = weight_dtype(precision)
-        built: dict[tuple[str, int], nn.Module] = {}  # what differs in other hyperparameters begins with equal weights
+        built: dict[tuple[str, int], nn.Module] = {}  # shared by runs with equal initial weights
         for run in runs:
             key = repr(run.model), run.hyperparameters.seed
             if key not in built:
                 model = build_model(run.model, image_shape, num_classes, run.hyperparameters.seed)
                 order = memory_order(run.model, image_shape, num_classes, device)
                 built[key] = in_order(model, order, device, self._dtype)
-        models = [built[repr(run.model), run.hyperparameters.seed] for run in runs]  # copied as they are stacked
+        models = [built[repr(run.model), run.hyperparameters.seed] for run in runs]  # stacking copies them
         example = torch.rand(_EXAMPLE_IMAGES, *image_shape, generator=torch.Generator().manual_seed(0))
         example = example.to(device, self._dtype, memory_format=torch.channels_last)
         with self._autocast():
@@ -71,7 +71,7 @@ class FusedLearner:
             logits = self.model(images.to(self._dtype), copies, training=True)  # (K, N, classes)
             targets = labels.repeat_interleave(runs // copies, 0) if copies < runs else labels  # (K, N)
             losses = self._mean_losses(logits, targets)  # (K,)
-        losses.sum().backward()  # the sum, so that each run's gradient is its own whole one
+        losses.sum().backward()  # the sum, so that each run's gradient is that of its own loss
         gradients = [[None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves]
         for optimizer, rate, *of_run in zip(self._optimizers, rates, *gradients, strict=True):
             optimizer.step(of_run, rate)
@@ -127,6 +127,6 @@ class FusedLearner:
 
 
 def _numbered(choices: Sequence[ModelChoice]) -> list[int]:
-    """Return for each choice the number of the first equal one, counting different ones from 0."""
+    """Return for each choice the index of its value among the distinct values, from 0."""
     numbers: dict[str, int] = {}
     return [numbers.setdefault(repr(choice), len(numbers)) for choice in choices]

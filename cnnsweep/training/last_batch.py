@@ -1,7 +1,7 @@
-"""Test of training on a single image, which may be left for the last batch of an epoch.
+"""Test of training on a single image, which may remain for the last batch of an epoch.
 
-Batch norm behind a pooling to 1×1 cannot: it has one value a channel, and nothing to normalise it by. Nor can a network
-that squeezes its output. There the last image joins the batch before, which is then one image longer.
+Batch norm after a pooling to 1×1 cannot: it has one value per channel, without a spread to normalise it. A network that
+squeezes its output cannot either. Then the last image joins the batch before, which is one image longer.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from cnnsweep.training.failures import is_out_of_memory, one_line
 from cnnsweep.training.learner import SingleLearner, forward_seed
 from cnnsweep.types import Run
 
-_known: dict[tuple[object, ...], str | None] = {}  # by what decides it: asked before every epoch, tried once
+_known: dict[tuple[object, ...], str | None] = {}  # cached by its inputs: needed before every epoch, tried once
 
 
 def why_not_a_single_image(
     run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
 ) -> str | None:
-    """Return the reason for which a network can train on two images but not on one, in a few words; None if it can.
+    """Return the reason why a network can train on two images but not on one, in a few words; None if it can.
 
-    A step of training is tried, on images that lie in memory as those of training do.
+    A training step is tried, on images in the memory order of training.
     """
     key = (to_json(dataclasses.asdict(run.model)), image_shape, num_classes, device, precision)
     if key not in _known:
-        # By the model alone, whatever run asks first.
+        # Depends only on the model, not on the first run that needs it.
         run = dataclasses.replace(run, hyperparameters=dataclasses.replace(run.hyperparameters, seed=0))
         with kept_generators(device):
             why = _failure(1, run, image_shape, num_classes, device, precision)
             if why is not None and _failure(2, run, image_shape, num_classes, device, precision) is not None:
-                why = None  # it fails anyway: training reports it
+                why = None  # it fails in any case: training reports it
         _known[key] = why
     return _known[key]
 
@@ -54,8 +54,8 @@ def _failure(
         losses, _ = program.train_step(scale.to_model_input(pixels), labels, [0.0], [forward_seed(run, 1, 0)])
         loss = losses.item()
     except CnnSweepError:
-        return None  # it cannot be built at all
-    except Exception as error:  # the user's model may raise anything
+        return None  # the model cannot be built
+    except Exception as error:  # a user's model may raise any error
         if is_out_of_memory(error):
             return None
         return "batch norm" if "more than 1 value per channel" in str(error) else one_line(error)

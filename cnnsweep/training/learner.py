@@ -1,4 +1,4 @@
-"""K models and their optimizers, trained in lock step; K = 1 is the user's plain module and a stock optimizer."""
+"""K models and their optimizers, trained in lockstep; K = 1 is the user's plain module and a stock optimizer."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from cnnsweep.types import Run
 
 
 class Learner(Protocol):
-    """K models in training, as the trainer sees them. A position is that of a run in the learner, from 0 to K - 1.
+    """The trainer's interface to K models. A position is that of a run in the learner, from 0 to K - 1.
 
-    Runs that see the same batches share them: images of G ≤ K different batches come side by side in the channels, in
-    channels-last memory order, and batch g belongs to K/G consecutive runs. Losses are (K,) tensors on the
-    device, so that nothing waits for it.
+    Runs with the same batches share them: images of G ≤ K different batches are side by side in the channels, in
+    channels-last memory order, and batch g belongs to K/G consecutive runs. Losses are (K,) tensors on the device, so
+    that nothing waits for it.
     """
 
     def train_step(
         self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
     ) -> tuple[Tensor, Predictions]:
-        """Move the weights by one batch.
+        """Update the weights by one batch.
 
         Args:
             images: (N, G·C, H, W) float32.
@@ -40,13 +40,13 @@ class Learner(Protocol):
             seeds: each run's seed for the draws of the forward pass, such as dropout.
 
         Returns:
-            The mean loss of each run (K,), and the output that it comes from, before the step.
+            The mean loss of each run (K,) before the step, and the output behind it.
         """
 
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
-        """Return the summed losses (K,) float64 and the output that they come from, in eval mode.
+        """Return the summed losses (K,) float64 and the output behind them, in eval mode.
 
-        All runs see the same images (N, C, H, W) and labels (N,).
+        All runs get the same images (N, C, H, W) and labels (N,).
         """
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
@@ -59,7 +59,7 @@ class Learner(Protocol):
         """Return the stock optimizer's state dict."""
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
-        """Put a run back to a checkpoint."""
+        """Restore a run from a checkpoint."""
 
     def keep(self, positions: Sequence[int]) -> None:
         """Drop every other run."""
@@ -67,7 +67,7 @@ class Learner(Protocol):
 
 @calls_a_model
 class SingleLearner:
-    """One run's plain module and stock optimizer, behind the interface of K runs."""
+    """One run's plain module and stock optimizer, with the interface of K runs."""
 
     def __init__(
         self, run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
@@ -75,7 +75,7 @@ class SingleLearner:
         h = run.hyperparameters
         model = build_model(run.model, image_shape, num_classes, h.seed)
         self.dtype = weight_dtype(precision)
-        model.train()  # all of it, whatever its constructor left in which mode
+        model.train()  # all submodules, independent of the constructor
         self.order = memory_order(run.model, image_shape, num_classes, device)
         self.model: nn.Module = in_order(model, self.order, device, self.dtype)
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]

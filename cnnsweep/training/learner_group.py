@@ -1,8 +1,7 @@
-"""The learners of a group: one or several in turn that use all threads, or several side by side on one thread each.
+"""The learners of a group: in turn, with all threads each, or in parallel, with one thread each.
 
-If layers are small, threads that share every operation wait for each other at the end of each; learners on threads of
-their own meet at the end of an epoch only. Models that draw random numbers cannot be trained so: all threads draw from
-one generator.
+Threads that share small layers wait for each other at the end of every operation; learners on their own threads
+synchronise only at the end of an epoch. This excludes models that draw random numbers: all threads share one generator.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ Result = TypeVar("Result")
 
 
 class LearnerGroup:
-    """Learners of consecutive runs; a position counts the runs of all.
+    """Learners of consecutive runs; positions count over all learners.
 
     Args:
-        runs: of each learner.
-        build: returns the learner of some runs.
-        is_threaded: give each a CPU thread; otherwise they take turns, each with all threads. If there are more
-            learners than threads, they wait for a free one.
+        runs: the runs of each learner.
+        build: returns the learner of the given runs.
+        is_threaded: give each learner a CPU thread; otherwise they take turns, each with all threads. More learners
+            than threads wait for a free one.
 
     Attributes:
-        is_cancelled: another thread has failed, or the user stops the sweep; every thread checks this before a step.
+        is_cancelled: another thread failed, or the user stops the sweep; every thread checks this before a step.
     """
 
     def __init__(
@@ -48,7 +47,7 @@ class LearnerGroup:
 
     @property
     def is_threaded(self) -> bool:
-        """True if the learners train side by side, each on a thread of its own."""
+        """True if the learners train in parallel, each on its own thread."""
         return self._threads is not None
 
     @property
@@ -57,7 +56,7 @@ class LearnerGroup:
         return list(zip(self._programs, self._slices(), strict=True))
 
     def map(self, call: Callable[[Learner, slice], Result]) -> list[Result]:
-        """Call with every learner and the positions of its runs, side by side or in turn; return the results in order.
+        """Call with every learner and the positions of its runs, in parallel or in turn; return the results in order.
 
         If one raises, or the user interrupts, the others are cancelled and joined.
         """
@@ -72,7 +71,7 @@ class LearnerGroup:
             raise
         finally:
             wait(calls)
-        for one in calls:  # the cause, not what was cancelled because of it
+        for one in calls:  # the cause, not the cancelled threads
             if one in done:
                 one.result()
         return [one.result() for one in calls]
@@ -108,7 +107,7 @@ class LearnerGroup:
         if len(runs) > 1:
             program.keep(positions)
             return program
-        # The last one trains alone, as it will after an interruption: the two differ in the last bits.
+        # The last one trains alone, as after an interruption: a group of one would differ in the last bits.
         alone = self._build(runs)
         alone.restore(0, program.weights(positions[0]), program.optimizer_state(positions[0]))
         return alone

@@ -11,8 +11,8 @@ from cnnsweep.training.learner import SingleLearner, forward_seed
 from cnnsweep.types import Run
 
 _SAMPLE = 2  # images
-_WORKSPACE = 1.5  # gradients of activations, layout changes, and what convolutions use for themselves
-_SHARE = 0.7  # of the free memory, for a group
+_WORKSPACE = 1.5  # gradients of activations, layout changes, and workspaces of convolutions
+_SHARE = 0.7  # share of the free memory for a group
 
 
 def run_bytes(run: Run, task: DataModule) -> int:
@@ -28,7 +28,7 @@ def run_bytes(run: Run, task: DataModule) -> int:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         program.train_step(images[:_SAMPLE].clone(), labels[:, :_SAMPLE], [0.0], [forward_seed(run, 1, 0)])
     weights = sum(tensor.nbytes for tensor in program.weights(0).values())
-    # What is saved for the backward pass holds the weights too; the rest grows with the batch.
+    # Tensors saved for the backward pass include the weights; the rest grows with the batch.
     longest = max(run.hyperparameters.batch_size, *task.batch_lengths(run))
     activations = max(sum(seen.values()) - weights, 0) / min(_SAMPLE, len(images)) * longest
     return int(4 * weights + _WORKSPACE * activations)

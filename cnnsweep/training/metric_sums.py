@@ -27,7 +27,7 @@ class Predictions(NamedTuple):
 
 
 class MetricSums:
-    """The sums of all metrics but the loss, which learners measure."""
+    """The sums of all metrics except the loss, which learners measure."""
 
     def __init__(self, further: Iterable[Choice]) -> None:
         self._metrics: list[tuple[str, Metric]] = [(ACCURACY, Accuracy())]
@@ -41,7 +41,7 @@ class MetricSums:
             sums = _guarded(name, metric.update, *predictions)
             if parts and sums.ndim > 1:
                 parts[0] += sums
-            else:  # a number a run: added up at the end, in the order of the batches
+            else:  # one number per run: summed at the end, in the order of the batches
                 parts.append(sums)
 
     def values(self, losses: Sequence[float], images: int) -> Values:
@@ -49,7 +49,7 @@ class MetricSums:
 
         Args:
             losses: of each run.
-            images: their number in all batches.
+            images: the number of images in all batches.
         """
         found: Values = [{LOSS: loss} for loss in losses]
         for (name, metric), parts in zip(self._metrics, self._parts, strict=True):
@@ -61,7 +61,7 @@ class MetricSums:
 
 
 def joined(training: Values, validation: Values | None) -> Values:
-    """Return the metrics of each run in the order of the columns; those on validation images are None without any."""
+    """Return the metrics of each run in the order of the columns; metrics on validation images are None without any."""
     rows: Values = []
     for position, own in enumerate(training):
         held_out = {} if validation is None else validation[position]

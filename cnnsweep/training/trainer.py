@@ -1,4 +1,4 @@
-"""The training loop: it trains the K runs of a group, and after each epoch reports them and gets decisions back."""
+"""The training loop: trains the K runs of a group, reports each epoch, and receives decisions."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ from cnnsweep.types import Decision, EpochRecord, EpochReport, FailureKind, Run,
 
 
 class GroupError(Exception):
-    """A group that cannot train fused; its runs are as they were after the last recorded epoch.
+    """A group that cannot train fused; its runs are in the state after the last recorded epoch.
 
     Attributes:
-        remaining: the runs that have not ended.
-        is_memory: a smaller group may work.
+        remaining: the unfinished runs.
+        is_memory: memory ran out, so a smaller group may work.
     """
 
     def __init__(self, cause: str, remaining: RunGroup, *, is_memory: bool) -> None:
@@ -57,12 +57,12 @@ def train_group(
 ) -> None:
     """Train the runs of a group to their last epochs or stop epochs, and report everything to `callback`.
 
-    Learners that take turns train in this very loop: a traceback, or a profile, has few frames above a training step.
+    Learners that take turns train in this loop: a traceback or profile has few frames above a training step.
 
     Args:
-        checkpoints: of interrupted runs, by run id.
+        checkpoints: checkpoints of interrupted runs, by run id.
 
-    Whatever the model or the data raise becomes the outcome of a run that trains alone.
+    An error of the model or the data becomes the outcome of a run that trains alone.
 
     Raises:
         FolderError: the folder can no longer be written.
@@ -139,13 +139,13 @@ def _end_epoch(
     measured_runs: Sequence[_Measured | None],
     callback: TrainerCallback,
 ) -> None:
-    """Report an epoch, and drop the slots that end with it, by themselves or by a decision."""
+    """Report an epoch, and drop the slots that end with it or by a decision."""
     reports = _reports(epoch, programs, trial_slots, measured_runs)
     decisions = callback.on_epoch_end(reports) if reports else {}
     divergences = {report.record.run_id: report.record.divergence for report in reports}
     outcomes = _outcomes(trial_slots, epoch.progress, decisions, divergences)
     if reports and all(decisions.get(run_id) is Decision.INTERRUPT for run_id in divergences):
-        outcomes = {**interruption_of_all(trial_slots), **outcomes}  # those that wait have nothing to report
+        outcomes = {**interruption_of_all(trial_slots), **outcomes}  # waiting slots have nothing to report
     _let_leave(programs, trial_slots, outcomes, callback)
 
 
@@ -181,7 +181,7 @@ def _outcome(run_id: str, epoch: int, decision: Decision | None, divergence: str
 
 
 def _divergence(batch_losses: Tensor, val_loss: float | None, weights: Mapping[str, Tensor]) -> str | None:
-    """Return the value that became infinite or NaN in an epoch, in words; None if all are finite."""
+    """Return the value that became infinite or NaN in an epoch, as a message; None if all are finite."""
     finite = torch.isfinite(batch_losses)
     if not finite.all():
         batch = int((~finite).nonzero()[0, 0])
@@ -208,8 +208,8 @@ class _Epoch:
 
     Attributes:
         progress: see `TrialSlot.progress`.
-        numbers: the epoch of each slot, which counts on its own.
-        due: the runs of each slot that have not done it; after a crash some are one epoch ahead.
+        numbers: the epoch number of each slot.
+        due: the runs of each slot that have not trained it; after a crash some are one epoch ahead.
         start: in seconds of `time.perf_counter`.
     """
 
@@ -231,7 +231,7 @@ class _Epoch:
         return cls(progress, trial_slots, numbers, due, start)
 
     def is_done(self, part: slice) -> bool:
-        """True if no run of a learner has this epoch before it, so that the learner waits for the others."""
+        """True if no run of a learner needs this epoch, so that the learner waits for the others."""
         return all(
             trial_slot.progress >= self.progress or not trial_slot.members for trial_slot in self.trial_slots[part]
         )
@@ -243,14 +243,14 @@ class _Epoch:
 def _reports(
     epoch: _Epoch, programs: LearnerGroup, trial_slots: Sequence[TrialSlot], measured_runs: Sequence[_Measured | None]
 ) -> list[EpochReport]:
-    """Move every slot on by the epoch, and return a report of each run that had not done it."""
+    """Advance every slot by the epoch, and return a report of each run that had not trained it."""
     # Of a group's time, each run has its share.
     seconds = (time.perf_counter() - epoch.start) / max(1, sum(len(members) for members in epoch.due))
     reports = []
     for position, (trial_slot, number, members, measured) in enumerate(
         zip(trial_slots, epoch.numbers, epoch.due, measured_runs, strict=True)
     ):
-        if not trial_slot.members:  # it trains along, or would if its program trained
+        if not trial_slot.members:  # it trains along, or would if its learner trained
             trial_slot.epochs_done = number
             continue
         if measured is None:
@@ -296,7 +296,7 @@ class _Measured:
 
 
 class _CancelledError(Exception):
-    """Another learner of the group has failed, or the user stops the sweep."""
+    """Another learner of the group failed, or the user stops the sweep."""
 
 
 def _train_part(
@@ -304,7 +304,7 @@ def _train_part(
 ) -> Sequence[_Measured | None]:
     """Train the runs of one learner for an epoch and evaluate them on the held-out images of their fold."""
     runs, epochs = [trial_slot.run for trial_slot in epoch.trial_slots[part]], epoch.numbers[part]
-    if epoch.is_done(part):  # it just waits: no other learner depends on it
+    if epoch.is_done(part):  # it only waits: no other learner depends on it
         return [None] * len(runs)
     ids = epoch.run_ids(part)
     lengths = torch.tensor(task.batch_lengths(runs[0]), dtype=torch.float64)

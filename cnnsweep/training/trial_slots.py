@@ -13,7 +13,7 @@ from cnnsweep.types import Run, RunGroup, RunOutcome, RunStatus
 
 @dataclass(slots=True)
 class SlotState:
-    """A run of a slot, and its progress."""
+    """A run of a slot, with its progress."""
 
     run: Run
     epochs_done: int = 0
@@ -31,10 +31,10 @@ class TrialSlot:
     Attributes:
         members: its active runs.
         goal: the stop epoch, if there is one.
-        epochs_done: by its weights. After a crash in the middle of recording a group's epoch, some slots are one epoch
-            ahead. They train along, so that the learner, and with it every rounding, is that of an uninterrupted
-            sweep, and are then put back to `checkpoint`. If a whole learner is ahead, it just waits.
-        along: the last epoch for which it trains along without members; its weights mean nothing then.
+        epochs_done: epochs trained by its weights. After a crash while a group's epoch was recorded, some slots are one
+            epoch ahead. They train along, so that the learner, and with it every rounding, equals that of an
+            uninterrupted sweep; then `checkpoint` is restored. A learner that is ahead as a whole only waits.
+        along: the last epoch for which it trains along without members, with meaningless weights.
     """
 
     run: Run
@@ -46,7 +46,7 @@ class TrialSlot:
 
     @property
     def progress(self) -> int:
-        """Position on the common way of all slots: in epochs before the stop epoch, or from the first epoch."""
+        """Common position of all slots: epochs before the stop epoch, or since the first epoch."""
         return self.epochs_done - (self.goal or 0)
 
     def epoch_at(self, progress: int) -> int:
@@ -71,7 +71,7 @@ def resume(
 
 
 def start_along(trial_slots: Sequence[TrialSlot]) -> None:
-    """Start slots that only train along with the slowest of the others: their weights change no metric of another."""
+    """Start slots that only train along with the slowest of the others: their weights affect no other metric."""
     slowest = min(trial_slot.progress for trial_slot in trial_slots if trial_slot.members)
     for trial_slot in trial_slots:
         if not trial_slot.members:
@@ -132,7 +132,7 @@ def common_epoch(trial_slots: Sequence[TrialSlot]) -> int | None:
 
 
 def only(group: RunGroup, run_ids: Collection[str]) -> RunGroup:
-    """Return a group without its other runs; those that stay keep their programs."""
+    """Return a group with only these runs, which keep their learners."""
     programs = [
         [tuple(run for run in runs if run.id in run_ids) for runs in trajectories] for trajectories in group.programs
     ]

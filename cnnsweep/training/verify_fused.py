@@ -14,12 +14,12 @@ from cnnsweep.training.fused_learner import FusedLearner
 from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.types import Run
 
-_IMAGES = 8  # of a real batch, for each run
-_FEWER_IMAGES = 3  # evaluated too, so that nothing may hold for one number of images alone
-# In float64 the two differ by rounding alone, some 1e-15; normalising a few images with almost equal values can raise
-# that to 1e-8. A wrong formula shows at 1e-5 and far above.
+_IMAGES = 8  # images of a real batch, for each run
+_FEWER_IMAGES = 3  # evaluated too, so that the check covers two numbers of images
+# In float64 the two differ only by rounding, about 1e-15; normalising a few images with almost equal values can raise
+# that to 1e-8. A wrong formula differs by 1e-5 or much more.
 _TOLERANCE = 1e-6
-_TOLERANCE_FP32 = 1e-2  # where the device has no float64
+_TOLERANCE_FP32 = 1e-2  # for devices without float64
 
 
 def check_fused(runs: Sequence[Run], task: DataModule) -> None:
@@ -39,7 +39,7 @@ def check_fused(runs: Sequence[Run], task: DataModule) -> None:
         fused = FusedLearner(runs, *about)
         losses = _step(fused, runs, images, labels)
         first = [(images[:count, :channels], labels[0, :count]) for count in (_IMAGES, _FEWER_IMAGES)]
-        measured = [fused.measure(*batch)[0] for batch in first]  # evaluation shows all runs the same images
+        measured = [fused.measure(*batch)[0] for batch in first]  # all runs are evaluated on the same images
         for position, run in enumerate(runs):
             copy = position * len(labels) // len(runs)
             own = images[:, copy * channels : (copy + 1) * channels]
@@ -55,7 +55,7 @@ def check_fused(runs: Sequence[Run], task: DataModule) -> None:
             except FusionError:
                 again = _step(SingleLearner(run, *about), [run], own, labels[copy : copy + 1])
                 if not torch.allclose(again, loss, rtol=tolerance, equal_nan=True):
-                    raise FusionError("alone it gives other values each time, with equal seeds") from None
+                    raise FusionError("alone it gives different values each time, with equal seeds") from None
                 raise
 
 
@@ -66,12 +66,12 @@ def _step(program: Learner, runs: Sequence[Run], images: Tensor, labels: Tensor)
 
 
 def _compare(what: str, fused: Mapping[str, Tensor], plain: Mapping[str, Tensor], tolerance: float) -> None:
-    """Compare every element with `tolerance` times the largest one: some are zero but for rounding.
+    """Compare every element with `tolerance` times the largest one: some are zero up to rounding.
 
     Integers, booleans and infinite values have to be equal.
     """
     if fused.keys() != plain.keys():
-        raise FusionError(f"its fused form has other {what}s: {', '.join(sorted(fused.keys() ^ plain.keys())[:3])}")
+        raise FusionError(f"its fused form has different {what}s: {', '.join(sorted(fused.keys() ^ plain.keys())[:3])}")
     found, expected = _as_float64(fused), _as_float64(plain)
     sizes = [t[t.isfinite()].abs() for name, t in expected.items() if _is_continuous(plain[name])]
     largest = max((float(size.max()) for size in sizes if size.numel()), default=0.0)

@@ -3,41 +3,64 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cnnsweep.callbacks import WARNING, Callback, ErrorPolicy, SweepOverview
 from cnnsweep.errors import FolderError
 from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.trackers.base import Tracker, TrackerContext
+from cnnsweep.tuner.failure_limit import MOST_ALIKE, FailureLimit
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 
 
 class CallbackList(Callback):
     """Passes every event on: to the writer, then to the trackers, then to the others in their order.
 
+    Args:
+        callbacks: the display and the user's own; trackers among them come with the others of their kind.
+
     Attributes:
+        failures: the last callback; it counts failures with the same cause.
         error: the first error that a callback of the user's raised; the sweep has to stop.
     """
 
-    def __init__(self, callbacks: Sequence[Callback] = ()) -> None:
+    def __init__(self, callbacks: Sequence[Callback] = (), max_failures: int = MOST_ALIKE) -> None:
+        self.failures = FailureLimit(max_failures)
         self.error: Exception | None = None
         self._writer: SweepWriter | None = None
         self._trackers: list[Callback] = []
-        self._others = list(callbacks)
+        self._own_trackers = [one for one in callbacks if isinstance(one, Tracker)]
+        self._others = [*(one for one in callbacks if not isinstance(one, Tracker)), self.failures]
 
     def add_first(self, writer: SweepWriter, trackers: Sequence[Tracker], followed: TrackerContext) -> None:
         """Add the writer and the trackers before the others, and set the trackers up.
 
         Args:
+            trackers: those of the sweep file; the user's own come after them.
             followed: the sweep as the trackers see it.
         """
-        self._writer, self._trackers = writer, list(trackers)
+        self._writer, self._trackers = writer, [*trackers, *self._own_trackers]
         self._each(self._trackers, "setup", followed)
+
+    def rewind(self, resumed: Iterable[tuple[Run, EpochRecord | None]]) -> None:
+        """Pass on the last epochs of runs that a crash has left beyond their checkpoints."""
+        for run, last in resumed:
+            self.on_rewind(run, last)
+
+    def log_each(self, lines: Iterable[str]) -> None:
+        """Log some lines."""
+        for line in lines:
+            self.on_log(line)
 
     def stop_writing(self) -> None:
         """Take out the writer: its folder can no longer be written."""
         self._writer = None
+
+    def raise_error(self) -> None:
+        """Raise the error of the user's callback that stopped the sweep, if one did."""
+        if self.error is not None:
+            raise self.error
 
     def close(self) -> None:
         """Close the trackers. It may be called more than once."""

@@ -18,7 +18,7 @@ from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.summary import describe_data, missing_images
 from cnnsweep.errors import ModelError
 from cnnsweep.executors.base import TASK, Executor, ExecutorSetup
-from cnnsweep.executors.factory import ExecutorFactory, describe_slots, executor_config
+from cnnsweep.executors.factory import ExecutorFactory, describe_slots, executor_config, take_slots
 from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.executors.pool import PoolExecutor
 from cnnsweep.models.check import count_parameters, notes_on_models
@@ -26,20 +26,21 @@ from cnnsweep.planning.batching import family, runs_of_a_kind, split_evenly, spl
 from cnnsweep.planning.cost import Forecast, GroupCost, disk_bytes, group_seconds
 from cnnsweep.planning.scheduling import Slot
 from cnnsweep.planning.simulation import Conditions, simulate
+from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState, read_state
 from cnnsweep.training.autotune import seconds_together
-from cnnsweep.training.data_module import DataModule, foresee_single_images, make_data_module
+from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.training.devices import choose_devices
-from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.training.memory_estimate import run_bytes
-from cnnsweep.tuner.group_cache import Fuse, PlannedGroup
-from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_job, keeps_lockstep
+from cnnsweep.training.process_settings import training_process
+from cnnsweep.tuner.group_cache import OFF, Fuse, PlannedGroup
+from cnnsweep.tuner.grouping import choose_groups, foreseen_job
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run, RunGroup, Trajectory
 
-_MOST_KINDS = 5  # of groups whose steps are measured while all places train; others follow from these
-_SIDE_BY_SIDE_S = 1.0  # steps are taken for as long, so that processes that start to measure at once overlap
+_MOST_KINDS = 5  # kinds of groups whose steps are measured while all slots train; others follow from these
+_SIDE_BY_SIDE_S = 1.0  # duration of such a measurement, so that processes that start at once overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,12 @@ class ForecastOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The runs of a sweep, as far as they are known, and which are not done.
+    """The known runs of a sweep, and those of them that are not done.
 
     Attributes:
-        to_come: how many runs a search will choose later.
+        to_come: the number of runs that a sampler will still suggest.
         note: see `TrialSource.space_note`.
-        epochs_done: of the missing ones, by id.
+        epochs_done: epochs of the missing runs, by id.
     """
 
     history: SweepState
@@ -73,24 +74,19 @@ class _Known:
 
 
 def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
-    """Measure a few steps of each kind of run and say what the sweep would take; nothing is written.
+    """Measure a few steps of each kind of run, and return time, memory and disk of the sweep; nothing is written.
 
     Raises:
         CnnSweepError: the sweep, its data, models or devices are not fit for training.
     """
     known = _known_runs(spec, options)
-    keep_freed_memory()
-    threads = torch.get_num_threads()
-    slots = executor_config(options.executor_options).choose_slots(choose_devices(spec.device), known.history)
-    torch.set_num_threads(slots[0].threads)
-    try:
+    with training_process():
+        slots = take_slots(executor_config(options.executor_options), choose_devices(spec.device), known.history)
         return _measure(spec, options, known, slots)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float) -> Forecast:
-    """Say how long the sweep would take if a run and epoch takes so many seconds; without data, measuring nothing.
+    """Return the time of the sweep from a given time per run and epoch; without data and measurements.
 
     Groups are of the size that `--fuse` gives; without a number each run trains alone.
 
@@ -123,7 +119,7 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
     trial_source = TrialSource(spec)
     history = read_state(SweepPaths(options.folder).journal)
     runs = (*runs, *trial_source.known_runs(history))
-    asked = trial_source.ask(history, runs)  # what a search would begin with stands for what it will ask for later
+    asked = trial_source.ask(history, runs)  # the first round stands for later ones
     to_come = trial_source.runs_to_come(history)
     if asked is not None:
         runs, to_come = (*runs, *asked.runs), to_come - len(asked.runs)
@@ -139,7 +135,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Se
     data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
     about = dataset.train.image_shape, len(dataset.classes)
     parameters = count_parameters(known.runs, *about)
-    task = make_data_module(spec, dataset, torch.device(slots[0].device))
+    task = DataModule.load(spec, dataset, torch.device(slots[0].device))
     missing = known.missing
     foreseen = foresee_single_images(missing, task)
     lockstep = keeps_lockstep(spec)
@@ -165,7 +161,7 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Se
         )
         planned = _while_all_train(planned, slots, executor)
     costs = [_cost(one, task, known) for one in planned]
-    tasks = {place: make_data_module(spec, dataset, torch.device(place.device)) for place in set(slots)}
+    tasks = {place: DataModule.load(spec, dataset, torch.device(place.device)) for place in set(slots)}
     conditions = Conditions(_speeds(planned, slots, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
     notes = [*notes_on_models([run.model for run in known.runs], *about), *foreseen]
@@ -214,7 +210,7 @@ def _cost(one: PlannedGroup, task: DataModule, known: _Known) -> GroupCost:
 
 
 def _while_all_train(planned: Sequence[PlannedGroup], slots: Sequence[Slot], executor: Executor) -> list[PlannedGroup]:
-    """Return the groups with what their steps take while all places train, where several share a device."""
+    """Return the groups with the time of a step while all slots train, if several share a device."""
     is_shared = len({place.device for place in slots}) < len(slots)
     if not is_shared or not isinstance(executor, PoolExecutor):
         return list(planned)
@@ -240,7 +236,7 @@ def _while_all_train(planned: Sequence[PlannedGroup], slots: Sequence[Slot], exe
 
 
 def _speeds(planned: Sequence[PlannedGroup], slots: Sequence[Slot], tasks: dict[Slot, DataModule]) -> dict[str, float]:
-    """Return how fast each kind of place trains a run, against the first."""
+    """Return the speed of each kind of slot, relative to the first."""
     kinds = {place.kind: place for place in slots}
     if not planned or len(kinds) == 1:
         return {}

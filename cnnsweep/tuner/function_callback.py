@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cnnsweep.callbacks import Callback, SweepOverview
+from cnnsweep.callbacks import Callback, RunInfo, SweepOverview
 from cnnsweep.storage.results_tables import epoch_row
-from cnnsweep.types import EpochRecord, EpochReport, Run
+from cnnsweep.types import EpochRecord, EpochReport
 
 
 class FunctionCallback(Callback):
@@ -15,13 +15,13 @@ class FunctionCallback(Callback):
 
     def __init__(self, on_epoch: Callable[[Mapping[str, Any]], None]) -> None:
         self._on_epoch = on_epoch
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, RunInfo] = {}
 
     def on_sweep_start(self, sweep: SweepOverview) -> None:
         """Keep the runs, for the names and parameters in the rows."""
         self.on_trials_added(sweep.runs, sweep.runs_to_come)
 
-    def on_trials_added(self, runs: Sequence[Run], to_come: int) -> None:
+    def on_trials_added(self, runs: Sequence[RunInfo], to_come: int) -> None:
         """Keep these too."""
         self._runs.update((run.id, run) for run in runs)
 
@@ -31,6 +31,6 @@ class FunctionCallback(Callback):
             self._on_epoch(_row(self._runs[report.record.run_id], report.record))
 
 
-def _row(run: Run, record: EpochRecord) -> Mapping[str, Any]:
+def _row(run: RunInfo, record: EpochRecord) -> Mapping[str, Any]:
     """Return a row as in `results.csv`."""
     return epoch_row(run.name, record, tuple(record.metrics), run.params)

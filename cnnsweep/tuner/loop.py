@@ -7,7 +7,7 @@ between two stages; their runs train together with the active ones. Without rung
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, suppress
 
 from cnnsweep.executors.factory import ExecutorFactory
@@ -25,31 +25,31 @@ class Tuner:
     """Trains the runs of a sweep, stage by stage.
 
     Args:
-        trials: the runs; `suggest` adds those that the sampler wants to try next, and returns whether it wanted any.
-        in_step: see `choose_groups`.
+        fuse: see `SweepOptions`.
     """
 
     def __init__(
         self,
         trials: TrialQueue,
-        suggest: Callable[[], bool],
         task: DataModule,
         executors: ExecutorFactory,
         events: TrainingEvents,
         *,
         fuse: Fuse,
-        lockstep: bool,
     ) -> None:
         self._trials = trials
-        self._suggest = suggest
         self._task = task
         self._executors = executors
         self._events = events
         self._pruner = events.pruner
         self._history = events.writer.history
         self._fuse = fuse
-        self._lockstep = lockstep
         self._active: list[Run] = []  # that are to train on
+
+    @property
+    def is_complete(self) -> bool:
+        """True if all runs have ended, and nothing stops the sweep."""
+        return self._trials.is_complete and not self._events.is_interrupted
 
     def run(self) -> None:
         """Train until no run is pending, or the sweep stops.
@@ -65,6 +65,7 @@ class Tuner:
                     jobs = self._jobs(runs, stage)
                     self._executors.executor.execute(jobs, self._events)
                 self._end_stage(stage, runs, due)
+        self._events.end(is_complete=self._trials.is_complete)
 
     def _stages(self) -> Iterator[tuple[Stage, list[Run]]]:
         """Yield each stage with its runs: the one that the last command left unfinished, then the next ones."""
@@ -86,7 +87,7 @@ class Tuner:
         """Add the runs that are to train now, with those of new trials; return whether there are any."""
         is_suggested = True
         while is_suggested:
-            is_suggested = self._suggest()
+            is_suggested = self._trials.suggest(self._events.writer, self._events.callbacks)
             self._active += self._trials.pop_pending()
             if self._active:
                 return True
@@ -118,7 +119,7 @@ class Tuner:
             costs = CostModel(jobs)
             order = sorted(range(len(jobs)), key=lambda number: -costs.of(jobs[number]))
             planned, jobs = [planned[number] for number in order], [jobs[number] for number in order]
-        under = conditions(self._task, self._fuse, lockstep=self._lockstep, stage=stage, slots=slots)
+        under = conditions(self._task, self._fuse, lockstep=self._trials.lockstep, stage=stage, slots=slots)
         self._events.begin_stage(planned, under, stage)
         return [job for job in jobs if any(self._is_due(run, stage) for run in job.group.runs)]
 
@@ -129,7 +130,7 @@ class Tuner:
             self._task,
             self._fuse,
             self._events.log_detail,
-            lockstep=self._lockstep,
+            lockstep=self._trials.lockstep,
             stage=stage,
             executor=self._executors.executor,
             everyone=self._trials.runs,

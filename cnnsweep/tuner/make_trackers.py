@@ -9,16 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trackers_field import TrackerChoice
 from cnnsweep.config.trials import columns_that_vary, possible_values
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import giving_logits
+from cnnsweep.storage.compatibility import has_other_spec
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState
 from cnnsweep.trackers.base import TRACKERS, Tracker, TrackerContext
 from cnnsweep.training.data_module import DataModule
-from cnnsweep.types import Run
+from cnnsweep.types import Choice, Run
 
 _SAMPLE_IMAGES = 32
 
@@ -40,7 +40,6 @@ def make_trackers(
         UsageError: a tracker's code cannot be imported.
     """
     shape, classes = dataset.train.image_shape, len(dataset.classes)
-    before = history.sweep
     known = [run.params for run in history.runs.values()]  # some maybe of an earlier sweep file
 
     def make_model(run: Run) -> nn.Module:
@@ -58,7 +57,7 @@ def make_trackers(
         values={
             name: [*values, *(params.get(name) for params in known)] for name, values in possible_values(spec).items()
         },
-        is_edited=before is not None and (before["spec"] != facts["spec"] or "former" not in before),
+        is_edited=has_other_spec(history, facts),
         make_model=make_model,
         image_shape=shape,
         sample_images=sample_images,
@@ -66,6 +65,6 @@ def make_trackers(
     return [_make(choice, spec) for choice in spec.trackers], context
 
 
-def _make(choice: TrackerChoice, spec: SweepSpec) -> Tracker:
+def _make(choice: Choice, spec: SweepSpec) -> Tracker:
     own_key = spec.tensorboard.model_dump() if choice.name == "tensorboard" else {}
-    return TRACKERS.get(choice.name)(**{**own_key, **choice.options})
+    return TRACKERS.get(choice.name)(**{**own_key, **choice.arguments})

@@ -7,36 +7,26 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from cnnsweep.config.dump import component_facts, dump_spec
 from cnnsweep.config.identity import identity_fields
-from cnnsweep.config.schema import EARLY_STOP, SEARCH, SweepSpec
+from cnnsweep.config.schema import PRUNER, SAMPLER, SweepSpec
 from cnnsweep.config.trials import model_names
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.metrics.base import describe_metrics
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.types import Run
 
 
 def sweep_facts(
-    spec: SweepSpec,
-    runs: Sequence[Run],
-    dataset: str,
-    fingerprint: str,
-    devices: Sequence[str],
-    overrides: Sequence[str],
+    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, slots: Sequence[Slot], overrides: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the fields of the event, but for those of `validation_facts`.
-
-    Args:
-        dataset: its name.
-        fingerprint: of its images.
-        devices: one for each group that trains at once.
-    """
+    """Return the fields of the event."""
     return {
         "name": spec.name,
         "description": spec.description,
-        "dataset": dataset,
-        "fingerprint": fingerprint,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint,
         "model": ", ".join(model_names(spec, runs)),
         "normalize": identity_fields(spec.dataset_choice.normalize),  # a resume compares it: `storage.compatibility`
         "validation": spec.validation,
@@ -45,16 +35,17 @@ def sweep_facts(
         "metric": spec.metric,
         "mode": spec.mode,
         "scope": spec.scope,
-        "search": component_facts(SEARCH, spec.search),
-        "early_stop": None if spec.early_stop is None else component_facts(EARLY_STOP, spec.early_stop),
+        "search": component_facts(SAMPLER, spec.search),
+        "early_stop": None if spec.early_stop is None else component_facts(PRUNER, spec.early_stop),
         "precision": spec.precision,
-        "device": ",".join(dict.fromkeys(devices)),
-        "places": len(devices),
+        "device": ",".join(dict.fromkeys(slot.device for slot in slots)),
+        "places": len(slots),
         "threads": torch.get_num_threads(),
         "overrides": list(overrides),
         "metrics": [dataclasses.asdict(metric) for metric in describe_metrics(spec.metrics)],
         "spec": dump_spec(spec),
         **_code_facts(spec),
+        **_validation_facts(spec, dataset),
     }
 
 
@@ -66,16 +57,13 @@ def _code_facts(spec: SweepSpec) -> dict[str, Any]:
     return {"code": codes} if codes else {}
 
 
-def validation_facts(labels: Tensor, held_out: Sequence[Tensor]) -> dict[str, int | None]:
+def _validation_facts(spec: SweepSpec, dataset: Dataset) -> dict[str, int | None]:
     """Return the fields on the validation images: their number and largest class; with folds, of the least balanced.
 
     They show whether a model learned anything, and whether a difference is one of a few images.
-
-    Args:
-        labels: of all images.
-        held_out: the positions of the validation images, of each fold.
     """
-    counts = [torch.bincount(labels[positions]) for positions in held_out if len(positions)]
+    held_out = [validation for _, validation in dataset.split(spec.validation, spec.folds, spec.seed)]
+    counts = [torch.bincount(dataset.train.labels[positions]) for positions in held_out if len(positions)]
     if not counts:
         return {"validation_images": None, "largest_class": None}
     least = max(counts, key=lambda one: float(one.max() / one.sum()))

@@ -11,10 +11,10 @@ from cnnsweep.callbacks import INFO
 from cnnsweep.errors import DiskFullError, ExecutionError, FolderError, FolderLostError
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.planning.stage import TO_THE_ENDS, Stage
+from cnnsweep.pruners.base import Pruner
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.tuner.callbacks import CallbackList
-from cnnsweep.tuner.failure_limit import FailureLimit
 from cnnsweep.tuner.group_cache import PlannedGroup, event_from_groups
 from cnnsweep.tuner.pruning import PrunerDriver
 from cnnsweep.tuner.stop_signal import StopRequest
@@ -29,14 +29,12 @@ class TrainingEvents:
         writer: SweepWriter,
         callbacks: CallbackList,
         stop: StopRequest,
-        pruner: PrunerDriver,
-        failures: FailureLimit,
+        pruner: Pruner | None,
     ) -> None:
         self.writer = writer
         self.callbacks = callbacks
         self.stop = stop
-        self.pruner = pruner
-        self.failures = failures
+        self.pruner = PrunerDriver(pruner, writer.history)
         self._running: dict[str, Run] = {}
         stop.running = self._running
         self._waiting: dict[str, int] = {}  # at a rung: epochs done by run id
@@ -53,7 +51,7 @@ class TrainingEvents:
     @property
     def is_stopping(self) -> bool:
         """True if no further group may start."""
-        return self.is_interrupted or self.failures.reason is not None
+        return self.is_interrupted or self.callbacks.failures.reason is not None
 
     def begin_stage(self, planned: Sequence[PlannedGroup], under: Mapping[str, Any], stage: Stage) -> None:
         """Journal the groups of a stage."""
@@ -149,6 +147,12 @@ class TrainingEvents:
         for run_id, epochs in self._waiting.items():
             self.on_run_end(RunOutcome(run_id, RunStatus.INTERRUPTED, f"interrupted after epoch {epochs}"))
         self._waiting.clear()
+
+    def end(self, *, is_complete: bool) -> None:
+        """Mark active runs as interrupted, and handle the end of the command."""
+        with self.stop.deferred():
+            self.interrupt()
+            self.callbacks.on_sweep_end("finished" if is_complete else "interrupted")
 
     @contextmanager
     def work_may_fail(self) -> Iterator[None]:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-from cnnsweep.callbacks import Callback
 from cnnsweep.config.schema import SweepSpec
+from cnnsweep.config.trials import Expansion
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.errors import ModelError, UsageError
 from cnnsweep.models.check import count_parameters, notes_on_models
+from cnnsweep.planning.disk_space import refuse_full_disk
+from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.writer import SweepWriter
 from cnnsweep.training.check_components import check_components
+from cnnsweep.training.data_module import DataModule, foresee_single_images
+from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run, RunStatus
 
@@ -20,23 +25,34 @@ from cnnsweep.types import Run, RunStatus
 class TrialQueue:
     """The runs of a sweep, and the order in which they are to train.
 
+    Args:
+        named: the runs of the trials that the sweep file names.
+        source: suggests further trials.
+        retry_failed: train failed and diverged runs again.
+
     Attributes:
-        runs: all that are known, in the order of the sweep.
+        lockstep: see `keeps_lockstep`.
+        parameters: the number of parameters of each run's model by run id; 0 if it does not fit. See `check_models`.
+        runs: all known runs, in the order of the sweep.
     """
 
     def __init__(
-        self, spec: SweepSpec, retry_failed: bool, named: Sequence[Run], source: TrialSource, history: SweepState
+        self, spec: SweepSpec, named: Expansion, source: TrialSource, history: SweepState, *, retry_failed: bool
     ) -> None:
+        self.lockstep = keeps_lockstep(spec)
+        self.parameters: dict[str, int] = {}
+        self._image_shape, self._num_classes = (0, 0, 0), 0
         self._early_stop = spec.early_stop
+        self._has_histograms = spec.tensorboard.histograms
         self._retry_failed = retry_failed
         self._source = source
         self._history = history
-        self._named = tuple(named)
+        self._named = named
         self._checked: set[str] = set()  # models
         self._popped: set[str] = set()  # a command trains each run once, whatever becomes of it, and so comes to an end
         suggested = source.known_runs(history)
         # An edited file may name a run that a sampler had suggested before.
-        self.runs = _with_known_names({run.id: run for run in (*named, *suggested)}.values(), history)
+        self.runs = _with_known_names({run.id: run for run in (*named.runs, *suggested)}.values(), history)
 
     @property
     def mixed_epochs(self) -> bool:
@@ -49,32 +65,44 @@ class TrialQueue:
         return self._source.runs_to_come(self._history)
 
     @property
-    def not_done(self) -> list[Run]:
-        """Known runs that have not ended."""
-        known = self._history.runs
-        return [run for run in self.runs if run.id not in known or not known[run.id].status.is_final]
-
-    @property
     def is_complete(self) -> bool:
         """True if all runs have ended and the sampler has no more to suggest."""
         have_ended = all(self._history.runs[run.id].status.is_final for run in self.runs)
         return have_ended and not self.to_come
 
-    def count_parameters(self, dataset: Dataset) -> Mapping[str, int]:
-        """Check the models, and return each run's number of parameters by its id.
+    def check_models(self, dataset: Dataset) -> None:
+        """Check the models against the images and classes, and count their parameters.
 
         Raises:
             ModelError: a model of the file does not fit. A sampler may suggest some that do not: such a run fails.
         """
-        named = _count_parameters(self._named, dataset)
-        return named | _parameters_if_built([run for run in self.runs if run.id not in named], dataset)
+        self._image_shape, self._num_classes = dataset.train.image_shape, len(dataset.classes)
+        named = self._count_parameters(self._named.runs)
+        self.parameters = named | self._parameters_if_built([run for run in self.runs if run.id not in named])
 
-    def log_models(self, runs: Sequence[Run], dataset: Dataset, log: Callable[[str], None]) -> None:
-        """Log each warning about the models' outputs once."""
+    def check_pending(self, data: DataModule, folder: Path) -> list[str]:
+        """Check the pending runs against the data and the disk, and return notes for the user.
+
+        Args:
+            folder: of the sweep; it exists.
+
+        Raises:
+            ModelError: all batches of a run are of one image, and its network cannot train on that.
+            DiskFullError: the disk is too small for a single run.
+        """
+        known, images = self._history.runs, len(data.parts[0].training)
+        pending = [run for run in self.runs if run.id not in known or not known[run.id].status.is_final]
+        single_images = foresee_single_images(pending, data)
+        small_disk = refuse_full_disk(folder, pending, self.parameters, images, histograms=self._has_histograms)
+        small_space = self._source.space_note if self.to_come else None
+        notes = [_duplicates_note(self._named.duplicates), *single_images, small_space, small_disk]
+        return [*(note for note in notes if note is not None), *self._notes_on_models(self.runs)]
+
+    def _notes_on_models(self, runs: Sequence[Run]) -> list[str]:
+        """Return warnings about models that had none before."""
         new = [run for run in runs if repr(run.model) not in self._checked]
         self._checked.update(repr(run.model) for run in new)
-        for note in notes_on_models([run.model for run in new], dataset.train.image_shape, len(dataset.classes)):
-            log(note)
+        return notes_on_models([run.model for run in new], self._image_shape, self._num_classes)
 
     def pop_pending(self) -> list[Run]:
         """Return the runs to train now; each only once."""
@@ -82,7 +110,7 @@ class TrialQueue:
         self._popped.update(run.id for run in pending)
         return pending
 
-    def suggest(self, dataset: Dataset, writer: SweepWriter, callbacks: Callback) -> bool:
+    def suggest(self, writer: SweepWriter, callbacks: CallbackList) -> bool:
         """Add the next trials of the sampler, if some are due; return whether they were.
 
         Raises:
@@ -93,17 +121,18 @@ class TrialQueue:
         if suggested is None:
             return False
         new = _with_known_names(suggested.runs, self._history)  # known from before the space was edited
-        parameters = _parameters_if_built(new, dataset)
+        parameters = self._parameters_if_built(new)
         if new and not self.runs and not any(parameters.values()):
-            _count_parameters(new, dataset)  # raises: nothing would ever train
-        self.log_models(new, dataset, callbacks.on_log)
-        writer.record_round(suggested.event, [(run, parameters[run.id]) for run in new])
+            self._count_parameters(new)  # raises: nothing would ever train
+        callbacks.log_each(self._notes_on_models(new))
+        writer.record_round(suggested.event, new, parameters)
+        self.parameters |= parameters
         self.runs = (*self.runs, *new)
         callbacks.on_trials_added(new, self.to_come)
         if not self.runs:
             raise UsageError("exclude: its conditions leave the search no trial to train")
         if not new:
-            callbacks.on_log("search space exhausted: every remaining configuration is excluded or already trained")
+            callbacks.on_log("search space exhausted: every remaining trial is excluded or already trained")
         return True
 
     def _is_pending(self, run: Run) -> bool:
@@ -112,6 +141,20 @@ class TrialQueue:
             return self._early_stop is None  # a file without a pruner means that pruned runs resume
         return not status.is_final or (self._retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
 
+    def _count_parameters(self, runs: Sequence[Run]) -> dict[str, int]:
+        check_components(runs)
+        return count_parameters(runs, self._image_shape, self._num_classes)
+
+    def _parameters_if_built(self, runs: Sequence[Run]) -> dict[str, int]:
+        """Return each run's number of parameters, by its id; 0 where its model does not fit: it will fail."""
+        try:
+            return self._count_parameters(runs)
+        except (ModelError, UsageError):
+            if len(runs) == 1:
+                return {runs[0].id: 0}
+            half = len(runs) // 2
+            return self._parameters_if_built(runs[:half]) | self._parameters_if_built(runs[half:])
+
 
 def _with_known_names(runs: Iterable[Run], history: SweepState) -> tuple[Run, ...]:
     """A run keeps its folder, though an edited sweep file would name it differently."""
@@ -119,17 +162,8 @@ def _with_known_names(runs: Iterable[Run], history: SweepState) -> tuple[Run, ..
     return tuple(dataclasses.replace(run, name=known[run.id].name) if run.id in known else run for run in runs)
 
 
-def _count_parameters(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
-    check_components(runs)
-    return count_parameters(runs, dataset.train.image_shape, len(dataset.classes))
-
-
-def _parameters_if_built(runs: Sequence[Run], dataset: Dataset) -> dict[str, int]:
-    """Return each run's number of parameters, by its id; 0 where its model does not fit: it will fail."""
-    try:
-        return _count_parameters(runs, dataset)
-    except (ModelError, UsageError):
-        if len(runs) == 1:
-            return {runs[0].id: 0}
-        half = len(runs) // 2
-        return _parameters_if_built(runs[:half], dataset) | _parameters_if_built(runs[half:], dataset)
+def _duplicates_note(count: int) -> str | None:
+    if not count:
+        return None
+    repeats = "1 combination repeats another and is" if count == 1 else f"{count:,} combinations repeat others and are"
+    return f"{repeats} trained once"

@@ -100,9 +100,7 @@ def test_differences_without_pairs_are_marked(tmp_path: Path) -> None:
     chart = effects_chart(results, group_trials(results))
     assert chart is not None
     assert chart.has_unpaired  # one run of each value
-    assert chart.legend("hollow").endswith(
-        "; hollow: not in pairs, for lack of such runs: other hyperparameters differ"
-    )
+    assert chart.legend("hollow").endswith("; hollow: not in pairs, since other hyperparameters differ")
     assert "not in pairs" not in chart.legend(None)
 
 
@@ -131,7 +129,7 @@ def test_pairs_that_are_printed_as_zero_are_left_out(tmp_path: Path) -> None:
     chart = interaction_chart(results, group_trials(results))
     assert chart is not None
     assert [(bar.label, bar.text) for bar in chart.bars] == [("lr × wd", "100 %")]
-    assert chart.notes == ("2.0 trials a combination are few: some of it is noise.",)
+    assert chart.notes == ("2.0 trials per combination are few: part of the shares is noise.",)
 
 
 # Heat maps
@@ -172,9 +170,7 @@ def test_names_of_too_many_values_cannot_be_chosen_for_a_heat_map(tmp_path: Path
     few = heat_maps(results, trials, None, 12)
     assert few is not None
     assert few.names == ("b", "c")
-    assert few.notes == (
-        "1 hyperparameter cannot be chosen: without two means, of little effect, or of too many values.",
-    )
+    assert few.notes == ("1 hyperparameter cannot be chosen: fewer than two means, little effect, or too many values.",)
     assert heat_maps(load(tmp_path, make_content({"lr": [1, 2]})), trials, None) is None
 
 
@@ -271,7 +267,7 @@ def test_classes_stand_with_the_hardest_first_and_those_without_images_are_count
     few = class_chart([("x", one)], most=1)
     assert few is not None
     assert [row.name for row in few.rows] == ["c"]
-    assert few.notes[0] == "1 more class is recognised better."
+    assert few.notes[0] == "1 more class is recognised better. "
 
 
 def test_a_confusion_matrix_names_the_commonest_mistakes() -> None:
@@ -308,7 +304,7 @@ def test_stops_are_counted_by_epoch_with_their_thresholds(tmp_path: Path) -> Non
         "val_accuracy below 0.6100 to 0.6400", "val_accuracy not better than 0.7000"
     ]  # fmt: skip
     assert [one.text for one in chart.best] == [
-        "0.7000, as others that went on", "0.6000, needed 0.6400", "0.5000, needed 0.6100"
+        "0.7000, as others that continued", "0.6000, needed 0.6400", "0.5000, needed 0.6100"
     ]  # fmt: skip
     assert (
         chart.diagnostic == "3 trials of 4 stopped early by halving factor=3: saved 5 of 12 epochs (42 %), about 6.2 s."

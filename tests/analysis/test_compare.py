@@ -86,7 +86,7 @@ def distinctions(comparison: Comparison) -> dict[str, list[Any]]:
 
 
 def ranks(comparison: Comparison) -> list[tuple[Any, ...]]:
-    return [(one.place, one.source.letter, one.values.get("lr"), one.tied) for one in comparison.params]
+    return [(one.place, one.source.letter, one.values.get("lr"), one.tied) for one in comparison.trials]
 
 
 def test_settings_of_both_are_ranked_together(two):
@@ -95,7 +95,7 @@ def test_settings_of_both_are_ranked_together(two):
     assert sorted(ranks(found)[2:]) == [(3, "A", 0.001, False), (4, "B", 0.1, False)]
     assert found.axes == ("lr",)
     assert found.warnings == ()
-    assert found.params[0].trial.estimate.mean == pytest.approx(fmean(BETTER))
+    assert found.trials[0].trial.estimate.mean == pytest.approx(fmean(BETTER))
 
 
 def test_shared_setting_is_compared_in_pairs_over_equal_seeds(two):
@@ -144,8 +144,8 @@ def test_pairs_decide_what_is_tied(tmp_path, two):
     small = [figure - 0.001 for figure in BETTER]
     content = make_replicates({"lr": [0.01]}, {1: [*small[:2], small[2] - 0.0001]})
     same, other = put(tmp_path / "same", content), put(tmp_path / "elsewhere", content, data="e" * 64)
-    assert [one.tied for one in compare_sweeps([two[0], same]).params][:2] == [True, False]
-    assert [one.tied for one in compare_sweeps([two[0], other]).params][:2] == [True, True]
+    assert [one.tied for one in compare_sweeps([two[0], same]).trials][:2] == [True, False]
+    assert [one.tied for one in compare_sweeps([two[0], other]).trials][:2] == [True, True]
 
 
 def test_equal_figures_are_said_to_be_identical(two, tmp_path):
@@ -196,7 +196,7 @@ def test_nothing_is_shared_by_different_models(two, tmp_path):
     found = compare_sweeps([two[0], wide])
     assert found.shared == ()
     assert found.axes == ("model.width", "lr")
-    assert "No trial stands in two of the sweeps." in table(found)
+    assert "No two sweeps share a trial." in table(found)
 
 
 def test_models_may_vary_within_a_sweep(tmp_path, two):
@@ -217,7 +217,7 @@ def test_defaults_stand_where_a_sweep_has_no_such_column(tmp_path, two):
     content = make_replicates({"lr": [0.01], "shuffle": [True, False]}, {1: CLOSE, 2: WORSE})
     spec = frozen("b", "0.01").replace("# shuffle: true (default)", "shuffle: [true, false]")
     found = compare_sweeps([two[0], put(tmp_path / "b", content, spec=spec)])
-    assert [one.values.get("shuffle") for one in found.params if one.source.letter == "A"] == [True, True]
+    assert [one.values.get("shuffle") for one in found.trials if one.source.letter == "A"] == [True, True]
     assert [one.first.values["shuffle"] for one in found.shared] == [True]
 
 
@@ -236,7 +236,7 @@ def test_hyperparameters_that_an_optimizer_has_no_use_for_are_left_out(tmp_path,
     for run in content["runs"]:
         run["optimizer"] = "sgd"
     found = compare_sweeps([two[0], put(tmp_path / "sgd", content)])
-    values = {one.source.letter: one.values for one in found.params}
+    values = {one.source.letter: one.values for one in found.trials}
     assert values["B"]["momentum"] == 0.9
     assert "momentum" not in values["A"]
 
@@ -248,7 +248,7 @@ def test_defaults_are_those_of_the_setting_s_own_optimizer(tmp_path):
     for run in (both["runs"][1], *content["runs"]):
         run["optimizer"] = "sgd"
     found = compare_sweeps([put(tmp_path / "a", both, spec=spec), put(tmp_path / "b", content)])
-    values = {one.values["optimizer"]: one.values for one in found.params if one.source.letter == "A"}
+    values = {one.values["optimizer"]: one.values for one in found.trials if one.source.letter == "A"}
     assert "momentum" not in values["adam"]
     assert values["sgd"]["momentum"] == 0.0
 
@@ -287,7 +287,7 @@ def test_metrics_that_differ_are_refused_and_one_may_be_given(two, tmp_path):
     assert any("A by val_accuracy" not in w and "B by val_loss" in w for w in found.warnings)
     by_loss = compare_sweeps([two[0], other], "val_loss")
     assert (by_loss.objective.metric, by_loss.objective.mode) == ("val_loss", "min")
-    means = [one.trial.estimate.mean for one in by_loss.params]
+    means = [one.trial.estimate.mean for one in by_loss.trials]
     assert means == sorted(means)
     with pytest.raises(UsageError, match="--metric: found 'f1', allowed are val_accuracy"):
         compare_sweeps([two[0], other], "f1")
@@ -311,7 +311,7 @@ def test_failed_settings_come_last_and_are_not_tied(two, tmp_path):
     content = make_replicates({"lr": [0.01, 0.1]}, {1: [0.99, 0.99, 0.99], 2: WORSE})
     fail_run(content, 1)
     found = compare_sweeps([two[0], put(tmp_path / "failed", content)])
-    last = found.params[-1]
+    last = found.trials[-1]
     assert (last.source.letter, last.trial.failed, last.tied, last.place) == ("B", 1, None, 4)
     assert ranks(found)[0] == (1, "A", 0.01, True)
     text = table(found)
@@ -330,16 +330,16 @@ def test_unfinished_and_empty_sweeps(two, tmp_path):
     empty["sweep"].update(status="interrupted", best=None, hyperparameters=[], axes=[])
     paths = [two[0], put(tmp_path / "running", running), put(tmp_path / "empty", empty)]
     found = compare_sweeps(paths)
-    assert [len(one.figures) for one in found.params if one.source.letter == "B"] == [2]
+    assert [len(one.figures) for one in found.trials if one.source.letter == "B"] == [2]
     assert found.warnings == (
-        "B has no finished run: its figures are of runs that are not done.",
+        "B has no finished run: its metrics are from unfinished runs.",
         "C has no runs yet.",
     )
     text = table(found)
     assert "3 runs of 1 trial: 1 waiting, 2 running; the sweep is running" in text
     assert "0 runs; the sweep is interrupted" in text
     nothing = table(compare_sweeps([paths[2], put(tmp_path / "empty too", empty)]))
-    assert "No run has a figure yet." in nothing
+    assert "No run has a metric yet." in nothing
 
 
 def test_three_sweeps_have_letters_and_differences_to_the_first(two, tmp_path):
@@ -389,7 +389,7 @@ def test_json_has_everything(two):
     assert content["sweeps"][0]["facts"]["data SHA-256"] == "d" * 64
     best = content["settings"][0]
     assert (best["place"], best["sweep"], best["settings"]["lr"], best["tied"]) == (1, "A", 0.01, True)
-    assert best["mean"] == found.params[0].trial.estimate.mean
+    assert best["mean"] == found.trials[0].trial.estimate.mean
     assert [run["val_accuracy"] for run in best["runs"]] == BETTER
     assert content["shared"][0]["difference"] == found.shared[0].difference.mean
     assert content["shared"][0]["pairs"] == 3

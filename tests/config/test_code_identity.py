@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cnnsweep.config.load import parse_sweep
-from cnnsweep.config.trials import expand_runs
+from cnnsweep.config.trials import code_references, expand_runs
 from cnnsweep.plugins import module_file
 
 
@@ -60,3 +60,17 @@ def test_folders_without_init_are_packages_too(package: Path) -> None:
 
 def test_a_module_that_is_not_there_is_named_when_it_is_needed(package: Path) -> None:
     assert run_id("no_such_package.nets:Net") == run_id("no_such_package.nets:Net")
+
+
+def test_references_of_runs_metrics_and_a_search_are_sent_to_workers_and_names_are_not(package: Path) -> None:
+    model = "own_package.inner.nets:Net"
+    (package / "parts.py").write_text(
+        "from cnnsweep.losses.base import Loss\nfrom cnnsweep.metrics.base import Metric\n"
+        "class Twice(Loss):\n    pass\nclass Half(Metric):\n    pass\n"
+    )
+    parts = package / "parts.py"
+    params = f"params: {{model: [lenet, '{model}'], loss_function: [cross_entropy, '{parts}:Twice'], epochs: 1}}\n"
+    text = f"name: s\ndataset: shapes\n{params}metrics: ['{parts}:Half']\n"
+    for more in ("", "search: {method: random, runs: 2}\n"):
+        spec = parse_sweep(text + more, "f")
+        assert {*code_references(spec, expand_runs(spec).runs)} == {model, f"{parts}:Twice", f"{parts}:Half"}

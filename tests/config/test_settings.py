@@ -186,7 +186,7 @@ def test_included_arguments_of_models_are_one_value_each() -> None:
 
 def test_runs_of_a_search_are_those_of_include_until_it_asks() -> None:
     spec = spec_of("search: {method: random, runs: 7}\nparams: {lr: {uniform: [1, 2]}}\ninclude: [{lr: 3}]\nseeds: 2\n")
-    assert (count_runs(spec).params, count_runs(spec).included, count_runs(spec).runs) == (7, 1, 16)
+    assert (count_runs(spec).trials, count_runs(spec).included, count_runs(spec).runs) == (7, 1, 16)
     assert [run.hyperparameters.lr for run in expand_runs(spec).runs] == [3, 3]
 
 
@@ -280,7 +280,7 @@ def test_billion_combinations_with_conditions_are_counted() -> None:
     text += "optimizer: [adam, sgd], momentum: [0, 0.9]}\n"
     text += "when: {momentum: {optimizer: sgd}}\nexclude: [{optimizer: adam, dropout: '> 0.5'}]\n"
     count = count_runs(spec_of(text))
-    assert (count.params, count.is_exact) == (999**2 * (999 * 2 + 500), True)
+    assert (count.trials, count.is_exact) == (999**2 * (999 * 2 + 500), True)
     with pytest.raises(UsageError, match="the sweep has 2,493,006,498 combinations"):
         expand_runs(spec_of(text))
 
@@ -289,7 +289,7 @@ def test_what_is_too_much_to_look_at_is_counted_from_above() -> None:
     values = "[" + ", ".join(str(n / 1000) for n in range(1, 1000)) + "]"
     text = f"params: {{lr: {values}, dropout: {values}}}\nexclude: [{{lr: '> 0.5', dropout: 0.1}}]\n"
     count = count_runs(spec_of(text))
-    assert (count.params, count.is_exact) == (999**2, False)
+    assert (count.trials, count.is_exact) == (999**2, False)
     with pytest.raises(UsageError, match="the sweep has up to 998,001 combinations"):
         expand_runs(spec_of(text))
 

@@ -86,7 +86,7 @@ def test_given_numbers_must_fit_the_channels() -> None:
             Normalization("given", (0.5, 0.5), (0.5,)), images_of(np.zeros((1, 3, 2, 2), np.uint8)), torch.arange(1)
         )
     assert str(caught.value) == (
-        "normalize: mean has 2 numbers, but the images have 3 channels; give one number, or one a channel"
+        "normalize: mean has 2 numbers, but the images have 3 channels; give one number, or one per channel"
     )
 
 

@@ -80,7 +80,7 @@ def test_what_never_fits_is_not_kept_and_drives_nothing_out(
     monkeypatch.setenv("CNNSWEEP_CACHE_GB", limit)
     keep(cache, KEYS[1])
     assert [entry.key for entry in cache_entries()] == [KEYS[0]]
-    assert "decoded images are not kept for the next start: they take " in caplog.text
+    assert "decoded images are not cached: they take " in caplog.text
 
 
 def test_an_unlimited_cache_keeps_everything(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

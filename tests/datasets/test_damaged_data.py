@@ -117,7 +117,7 @@ def test_a_flipped_pixel_is_told_with_both_checksums_and_who_noted_the_right_one
     path.write_bytes(flipped(path.read_bytes(), 5000))
     record = path.with_name(RECORD_NAME)
     assert refusal("kmnist", tmp_path) == (
-        f"{path}: damaged: expected the SHA-256 {expected} (as noted in {record} when it was downloaded), "
+        f"{path}: damaged: expected the SHA-256 {expected} (as recorded in {record} by the download), "
         f"found {sha256_of(path)}{MEND}"
     )
 

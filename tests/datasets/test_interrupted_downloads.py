@@ -165,7 +165,7 @@ def test_two_processes_that_need_the_same_files_download_them_once(server: Serve
     fetch_missing([server.download_file], tmp_path, tell)
     assert process.communicate(timeout=20) == ("done\n", None)
     assert server.requests == 1
-    waiting = "waiting for another process that downloads"
+    waiting = "waiting for the download of another process"
     assert told[0] == (waiting, 0, 1)
     assert told[-1] == (waiting, 1, 1)
     assert (tmp_path / TARGET).read_bytes() == CONTENT

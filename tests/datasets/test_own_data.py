@@ -231,7 +231,7 @@ IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W)
          "1×5×4 (channels×height×width); all must be equal"),
         ("return (PIXELS / 127.5 - 1, LABELS), None",
          ": train: the images' floats go from -1 to 0.945098; expected 0 to "
-         "1, or uint8; leave normalising out, which `normalize` of the sweep file does"),
+         "1, or uint8; do not normalise here: `normalize` of the sweep file does it"),
         ("return (PIXELS, LABELS), None, ['a', 'b', 'a']", ": classes: a is there twice; expected each name once"),
         ("return (PIXELS, LABELS), None, 3", ": classes: is of type int; expected the classes' names, in their order"),
         ("return None, None", ": train: is None; expected (images, labels) or a torch Dataset with a length"),
@@ -246,7 +246,7 @@ IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W)
          "images.astype('uint8'), or divide by 255"),
         ("return (PIXELS * np.nan, LABELS), None",
          ": train: the images' floats go from nan to nan; expected 0 to 1, or uint8"),
-        ("return (PIXELS, LABELS[:5]), None", ": train: 6 images and 5 labels; expected as many, and at least 1"),
+        ("return (PIXELS, LABELS[:5]), None", ": train: 6 images and 5 labels; expected equal numbers, at least 1"),
         ("return (PIXELS, LABELS / 1), None",
          ": train: the labels are a float64 array of shape (6,); expected N whole numbers from 0"),
         ("return (PIXELS, list('abcabc')), None",
@@ -265,7 +265,7 @@ IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W)
          ": train: item 0: the image is of type str; expected a PIL image, an array or a tensor"),
         ("return Items([(PIXELS[0], 0), (PIXELS[1][:4], 0)]), None",
          ": train: image 1 is 1×4×4, but image 0 1×5×4 (channels×height×width); all must be equal"),
-        ("return Items([]), None", ": train: 0 images and 0 labels; expected as many, and at least 1"),
+        ("return Items([]), None", ": train: 0 images and 0 labels; expected equal numbers, at least 1"),
     ],
 )  # fmt: skip
 def test_what_is_no_data_set_is_described(body: str, message: str, load: Load, tmp_path: Path) -> None:
@@ -342,4 +342,4 @@ def test_what_is_no_function_is_refused(load: Load, tmp_path: Path) -> None:
 def test_an_unknown_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         load_dataset(DatasetChoice("imagenet"), tmp_path)
-    assert str(caught.value) == "dataset: unknown 'imagenet'; `cnnsweep datasets` lists what is known"
+    assert str(caught.value) == "dataset: unknown 'imagenet'; `cnnsweep datasets` lists the known ones"

@@ -144,7 +144,7 @@ def test_without_a_test_part_evaluation_says_so(photos: Path, tmp_path: Path) ->
     shutil.rmtree(photos / "test")
     display = run(photos, tmp_path / "runs")
     assert any("6 for validation (its own), none for testing" in note for note in display.data)
-    with pytest.raises(DataError, match="image_folder: has no test images; use --split val or --split train"):
+    with pytest.raises(DataError, match="image_folder: no test images; use --split val or --split train"):
         evaluate_checkpoint(tmp_path / "runs", EvaluationOptions(tmp_path, "test", "cpu"))
 
 

@@ -20,7 +20,7 @@ from cnnsweep.executors.options import RAY, ExecutorOptions
 from cnnsweep.planning.scheduling import Job, Slot
 from cnnsweep.storage.state import SweepState
 from cnnsweep.training import devices
-from cnnsweep.training.data_module import make_data_module
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import RunGroup
 
 CPU, GPU0, GPU1 = torch.device("cpu"), torch.device("cuda", 0), torch.device("cuda", 1)
@@ -76,14 +76,14 @@ def test_of_all_devices_as_many_are_taken_as_there_are_jobs(monkeypatch):
 
 
 def test_a_resumed_sweep_has_the_places_and_threads_that_it_had():
-    assert choose_slots([CPU], ExecutorOptions(), before(slots=2, threads=3)) == (Slot("cpu", 3),) * 2
-    assert choose_slots([CPU], ExecutorOptions(2), before(slots=2, threads=3)) == (Slot("cpu", 3),) * 2
+    assert choose_slots([CPU], ExecutorOptions(), before(places=2, threads=3)) == (Slot("cpu", 3),) * 2
+    assert choose_slots([CPU], ExecutorOptions(2), before(places=2, threads=3)) == (Slot("cpu", 3),) * 2
     assert choose_slots([CPU], ExecutorOptions(), before(threads=5)) == (Slot("cpu", 5),)
 
 
 def test_who_says_how_many_gets_them_and_their_share_of_the_threads():
-    assert choose_slots([CPU], ExecutorOptions(4), before(slots=2, threads=3)) == (Slot("cpu", 2),) * 4
-    assert choose_slots([CPU], ExecutorOptions(threads=1), before(slots=2, threads=3)) == (Slot("cpu", 1),) * 2
+    assert choose_slots([CPU], ExecutorOptions(4), before(places=2, threads=3)) == (Slot("cpu", 2),) * 4
+    assert choose_slots([CPU], ExecutorOptions(threads=1), before(places=2, threads=3)) == (Slot("cpu", 1),) * 2
 
 
 def test_inline_has_one_slot_with_all_threads():
@@ -103,7 +103,7 @@ class Trial:
         self, monkeypatch, tmp_path, *, here: float, there: float, executor_options: ExecutorOptions | None = None
     ) -> None:
         spec = parse_sweep(SMALL, "small.yaml")
-        task = make_data_module(spec, load_dataset(spec.dataset_choice, tmp_path), CPU)
+        task = DataModule.load(spec, load_dataset(spec.dataset_choice, tmp_path), CPU)
         self.told: list[str] = []
         self.closed = 0
         trial = self

@@ -30,20 +30,20 @@ class Backwards(ExecutorConfig):
 
 
 class BackwardsExecutor:
-    places = 1
+    slots = 1
 
     def __init__(self, setup, calls):
         from cnnsweep.executors.inline import InProcessExecutor
 
         self._inner, self._calls = InProcessExecutor(setup.task), calls
-        self._write("made", setup.places[0].device, *setup.code)
+        self._write("made", setup.slots[0].device, *setup.code)
 
     def call(self, function, *arguments):
         return self._inner.call(function, *arguments)
 
-    def execute(self, loads, watcher):
-        self._write("execute", str(len(loads)))
-        self._inner.execute(list(loads)[::-1], watcher)
+    def execute(self, jobs, callback):
+        self._write("execute", str(len(jobs)))
+        self._inner.execute(list(jobs)[::-1], callback)
 
     def close(self):
         self._write("close")
@@ -52,6 +52,14 @@ class BackwardsExecutor:
         with self._calls.open("a") as log:
             log.write(" ".join(words) + "\\n")
 '''
+
+NET = """
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self, in_channels, num_classes, image_size):
+        super().__init__(nn.Flatten(), nn.Linear(in_channels * image_size[0] * image_size[1], num_classes))
+"""
 
 
 @pytest.fixture
@@ -66,10 +74,15 @@ def calls(folder: Path) -> list[str]:
 
 def test_an_executor_in_a_file_of_ones_own_trains_a_sweep(tmp_path: Path, file: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = sweep(tmp_path / "s", executor_options=ExecutorOptions(executor=f"{file}:Backwards"), fuse="off")
+    net = f"{tmp_path / 'net.py'}:Net"
+    (tmp_path / "net.py").write_text(NET)
+    text = SMALL.replace(
+        "model: {name: cnn, channels: [4], kernel_size: 3, hidden: [8], dropout: 0.2}", f"model: {net}"
+    )
+    result = sweep(tmp_path / "s", text, executor_options=ExecutorOptions(executor=f"{file}:Backwards"), fuse="off")
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
     made, execute, *closes = calls(tmp_path)
-    assert (made, execute) == ("made cpu cnn", "execute 2")
+    assert (made, execute) == (f"made cpu {net}", "execute 2")
     assert set(closes) == {"close"}
 
 

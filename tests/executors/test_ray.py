@@ -34,7 +34,7 @@ from cnnsweep.executors.ray_actor import versions_here, what_differs
 from cnnsweep.executors.ray_backend import RayWorkers
 from cnnsweep.executors.ray_connection import Connection
 from cnnsweep.executors.ray_options import RayOptions
-from cnnsweep.training.data_module import DataModule, make_data_module
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import RunStatus
 
 CNNSWEEP = str(Path(sys.executable).with_name("cnnsweep"))
@@ -106,7 +106,7 @@ def test_a_cluster_that_is_not_there_is_told_in_a_sentence(monkeypatch):
 def test_a_worker_has_its_threads_and_the_memory_of_its_node():
     start_cluster()
     spec = parse_sweep(SMALL, "small.yaml")
-    task = make_data_module(spec, load_dataset(spec.dataset_choice, Path()), torch.device("cpu"))
+    task = DataModule.load(spec, load_dataset(spec.dataset_choice, Path()), torch.device("cpu"))
     executor = PoolExecutor(RayWorkers(task, RayOptions(jobs=2, threads=3), print))
     assert executor.call_everywhere(torch.get_num_threads) == [3, 3]
     assert executor.call_everywhere(_pixels_lie_in, TASK) == ["shared", "shared"]
@@ -252,7 +252,7 @@ from cnnsweep.executors.ray_connection import Connection
 
 for _ in range(2):
     connection = Connection(None, 1, [])
-    assert connection.is_own
+    assert connection.is_custom
     connection.close()
 assert "RAY_AUTH_TOKEN" not in os.environ
 """

@@ -28,7 +28,7 @@ def open_fleet(monkeypatch):
     def open_on(cluster, images=None, **wish):
         monkeypatch.setattr(ray_cluster, "ray", cluster)
         monkeypatch.setattr(
-            ray_cluster, "Connection", lambda *_: SimpleNamespace(is_custom=False, code={}, close=lambda: None)
+            ray_cluster, "Connection", lambda *_: SimpleNamespace(is_local=False, code={}, close=lambda: None)
         )
         monkeypatch.setattr(ray_cluster, "store", lambda *_: ())
         monkeypatch.setattr(ray_cluster, "_LOOK_EVERY_S", 0)

@@ -49,7 +49,7 @@ def events(path: Path) -> list[tuple[int, str, bytes]]:
     """Return what TensorBoard shows, but for times."""
     return [
         (event.step, value.tag, value.SerializeToString(deterministic=True))
-        for event in EventFileLoader(str(path)).Job()
+        for event in EventFileLoader(str(path)).Load()
         for value in event.summary.value
         if "duration" not in value.tag and "hparams" not in value.tag
     ]

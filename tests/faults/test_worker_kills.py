@@ -31,7 +31,7 @@ from cnnsweep.executors.base import TASK
 from cnnsweep.executors.local_processes import LocalWorkers
 from cnnsweep.executors.options import ExecutorOptions
 from cnnsweep.executors.pool import PoolExecutor
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.training.data_module import DataModule, FoldData
 from cnnsweep.training.malloc import keep_freed_memory
 from cnnsweep.types import RunStatus
@@ -382,7 +382,7 @@ def test_images_count_once_however_many_workers_there_are():
     sizes = {}
     for images in (1, 20_000):  # 200 MB
         task = image_task(images)
-        executor = PoolExecutor(LocalWorkers([Place("cpu", 1)] * 3, task))
+        executor = PoolExecutor(LocalWorkers([Slot("cpu", 1)] * 3, task))
         try:
             executor.call_everywhere(look_at_all, TASK)
             sizes[images] = sum(map(proportional_bytes, [os.getpid(), *workers_of(os.getpid())]))

@@ -135,7 +135,7 @@ def test_plain_tensors_that_differ_between_runs_are_named():
         model.function = lambda m, x: m.conv(x) * m.factor
     with pytest.raises(FusionError) as caught:
         fuse(models)
-    assert str(caught.value) == "'factor' has other values from run to run, but is no parameter or buffer"
+    assert str(caught.value) == "'factor' has different values from run to run, but is no parameter or buffer"
 
 
 def test_hooks_of_the_whole_model_are_refused():
@@ -151,14 +151,14 @@ def test_parameter_of_another_shape_is_named():
     models = [*build(lambda: nn.Conv2d(CHANNELS, 4, 3), 1), *build(lambda: nn.Conv2d(CHANNELS, 5, 3), 1)]
     with pytest.raises(FusionError) as caught:
         fuse(models)
-    assert str(caught.value) == "'weight' has other shapes from run to run"
+    assert str(caught.value) == "'weight' has different shapes from run to run"
 
 
 def test_parameters_of_other_names_are_refused():
     models = [*build(lambda: nn.Conv2d(CHANNELS, 4, 3), 1), *build(lambda: nn.Conv2d(CHANNELS, 4, 3, bias=False), 1)]
     with pytest.raises(FusionError) as caught:
         fuse(models)
-    assert str(caught.value) == "its parameters have other names from run to run"
+    assert str(caught.value) == "its parameters have different names from run to run"
 
 
 def test_failed_fusion_leaves_the_models_and_the_generator_as_they_were():

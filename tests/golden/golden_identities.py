@@ -21,7 +21,8 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.planning.batching import family
-from cnnsweep.storage.state import SuggestedRound, SweepState
+from cnnsweep.storage.remembered import SuggestedRound
+from cnnsweep.storage.state import SweepState
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run
 

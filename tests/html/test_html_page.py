@@ -260,7 +260,7 @@ def test_sweep_that_has_only_begun_makes_a_page(tmp_path):
     content["sweep"].update(status="running", best=None)
     content["epochs"] = []
     page = Page(render_page(load(tmp_path / "sweep", content), tmp_path))
-    assert "No run has a figure yet." in page.text
+    assert "No run has a metric yet." in page.text
     assert page.charts() == {}
 
 

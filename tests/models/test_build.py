@@ -177,7 +177,7 @@ def test_an_own_class_gets_only_what_its_signature_takes(own):
             {},
             "model {own}:Broken: a batch of 1×28×28 images raised RuntimeError: rows of 5 pixels cannot be used",
         ),
-        ("function", {"kind": False}, "model {own}:function: returned int, which is no torch.nn.Module"),
+        ("function", {"kind": False}, "model {own}:function: returned int, which is not a torch.nn.Module"),
         ("constant", {}, "model {own}:constant: is int, neither a class nor a function"),
     ],
 )
@@ -202,7 +202,7 @@ def test_a_missing_name_or_file_is_said(own):
         (ModelChoice("cnn", {"chanels": [3]}), "model cnn: takes no argument 'chanels'; did you mean 'channels'?"),
         (
             ModelChoice("fasterrcnn_resnet50_fpn"),  # torchvision has it, and would download weights
-            "model: unknown 'fasterrcnn_resnet50_fpn'; `cnnsweep models` lists what is known",
+            "model: unknown 'fasterrcnn_resnet50_fpn'; `cnnsweep models` lists the known ones",
         ),
         (
             ModelChoice("cnn", {"channels": [4, 4, 4, 4], "kernel_size": 5}),

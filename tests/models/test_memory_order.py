@@ -306,5 +306,5 @@ def test_network_that_gives_other_values_each_time_is_noticed(nets):
     assert not is_repeatable(choice, (3, SIDE, SIDE), CLASSES)
     assert is_repeatable(choice_of(nets, "rows"), (3, SIDE, SIDE), CLASSES)
     assert is_repeatable(choice_of(nets, "dropout"), (3, SIDE, SIDE), CLASSES)
-    with pytest.raises(FusionError, match="alone it gives other values each time, with equal seeds"):
+    with pytest.raises(FusionError, match="alone it gives different values each time, with equal seeds"):
         check_fused(runs_of(choice, 2), task_of(3))

@@ -13,6 +13,7 @@ from rich.console import Console
 from cnnsweep.callbacks import SweepOverview
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.progress.base import Display
+from cnnsweep.progress.state import SweepProgress
 from cnnsweep.types import CONSTANT, EpochRecord, Hyperparameters, ModelChoice, Run, RunOutcome
 
 VAL_ACCURACY = Objective("val_accuracy", "max")
@@ -73,17 +74,14 @@ class Epoch:
     record: EpochRecord
 
 
-def train(
-    watcher: Any, run: Run, accuracies: Sequence[float], objective: Objective = VAL_ACCURACY, validated: bool = True
-) -> None:
-    """Tell a display, or its progress, of a run's epochs from the first, as the sweep does."""
-    records: list[EpochRecord] = []
+def train(target: Display | SweepProgress, run: Run, accuracies: Sequence[float], validated: bool = True) -> None:
+    """Send a run's epochs to a display, or to its progress, from the first, as the sweep does."""
     for epoch, accuracy in enumerate(accuracies, start=1):
-        records.append(make_record(run, epoch, accuracy, validated))
-        if isinstance(watcher, Display):
-            watcher.on_epoch_end([Epoch(records[-1])])
+        record = make_record(run, epoch, accuracy, validated)
+        if isinstance(target, Display):
+            target.on_epoch_end([Epoch(record)])
         else:
-            watcher.epoch_ended(records[-1], objective.selected(records))
+            target.epoch_ended(record)
 
 
 class Clock:

@@ -168,7 +168,7 @@ def test_validation_columns_are_absent_without_validation() -> None:
     runs = make_runs(2)
     accuracy = Objective("accuracy", "max")
     display.on_sweep_start(make_overview(runs, objective=accuracy))
-    train(display, runs[0], [0.5], accuracy, validated=False)
+    train(display, runs[0], [0.5], validated=False)
     refresh(display)
     assert "val" not in terminal.text
     assert "acc ↑" in terminal.text

@@ -57,7 +57,7 @@ def test_validation_is_not_mentioned_where_there_is_none() -> None:
     display = PlainDisplay(stream)
     accuracy = Objective("accuracy", "max")
     display.on_sweep_start(make_overview(runs, objective=accuracy))
-    train(display, runs[0], [0.5], accuracy, validated=False)
+    train(display, runs[0], [0.5], validated=False)
     assert "val" not in stream.getvalue()
 
 
@@ -134,7 +134,7 @@ def test_best_stands_only_where_the_run_leads(scope: str, marks: list[list[int]]
     display = PlainDisplay(stream)
     display.on_sweep_start(make_overview(runs, objective=objective))
     for run, accuracies in zip(runs, ((0.6, 0.7, 0.68), (0.8, 0.61, 0.6)), strict=True):
-        train(display, run, accuracies, objective)
+        train(display, run, accuracies)
         display.on_run_end(RunOutcome(run.id, RunStatus.FINISHED))
     lines = stream.getvalue().splitlines()
     for run, expected in zip(("run 1/2", "run 2/2"), marks, strict=True):

@@ -18,7 +18,7 @@ def test_best_run_follows_the_metric_and_a_tie_keeps_the_first() -> None:
         train(progress, run, [accuracy])
     assert progress.best.number == 2
     better = make_record(runs[0], 2, 0.9)
-    progress.epoch_ended(better, better)
+    progress.epoch_ended(better)
     assert [row.number for row in progress.leaders] == [1, 2, 3]
 
 
@@ -28,17 +28,17 @@ def with_loss(record: EpochRecord, loss: float) -> EpochRecord:
 
 def test_equal_figures_are_decided_by_the_loss_and_said_to_be_tied() -> None:
     runs = make_runs(2)
-    progress = SweepProgress(make_overview(runs))
+    progress = SweepProgress(make_overview(runs, objective=Objective("val_accuracy", "max", LAST)))
     for run, loss in zip(runs, (0.5, 0.4), strict=True):
         record = with_loss(make_record(run, 1, 0.8), loss)
-        progress.epoch_ended(record, record)
+        progress.epoch_ended(record)
     assert progress.best is not None
     assert progress.best.number == 2
     assert progress.is_tied
     worse = with_loss(make_record(runs[1], 2, 0.8), 0.9)
-    progress.epoch_ended(worse, worse)  # by the scope `last`, what stands may become worse by its loss alone
+    progress.epoch_ended(worse)  # by the scope `last`, what stands may become worse by its loss alone
     assert progress.best.number == 1
-    progress.epoch_ended(make_record(runs[0], 3, 0.9), make_record(runs[0], 3, 0.9))
+    progress.epoch_ended(make_record(runs[0], 3, 0.9))
     assert not progress.is_tied
 
 
@@ -69,7 +69,7 @@ def test_lower_loss_is_better_where_the_metric_is_a_loss() -> None:
     loss = Objective("loss", "min")
     progress = SweepProgress(make_overview(runs, objective=loss))
     for run, accuracy in zip(runs, (0.7, 0.9), strict=True):
-        train(progress, run, [accuracy], loss, validated=False)
+        train(progress, run, [accuracy], validated=False)
     assert progress.best.number == 2
 
 
@@ -136,7 +136,7 @@ def test_table_shows_the_mean_that_stands_for_a_run_that_has_ended() -> None:
     mean = Objective("val_accuracy", "max", mean_of_last(2))
     progress = SweepProgress(make_overview([run], objective=mean))
     row = progress.run_started(run.id)
-    train(progress, run, [0.9, 0.8, 0.6], mean)
+    train(progress, run, [0.9, 0.8, 0.6])
     assert row.shown["accuracy"] == 0.6
     progress.run_ended(RunOutcome(run.id, RunStatus.FINISHED))
     assert (row.shown.epoch, row.shown["accuracy"]) == (3, pytest.approx(0.7))
@@ -147,14 +147,14 @@ def test_leader_that_gets_worse_lets_runs_pass_that_did_not_lead() -> None:
     last = Objective("val_accuracy", "max", LAST)
     progress = SweepProgress(make_overview(runs, objective=last))
     for run, accuracy in zip(runs, (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2), strict=True):
-        train(progress, run, [accuracy], last)
-    train(progress, runs[0], [0.9, 0.35], last)
+        train(progress, run, [accuracy])
+    train(progress, runs[0], [0.9, 0.35])
     assert [row.number for row in progress.leaders] == [2, 3, 4, 5, 6]
-    train(progress, runs[7], [0.2, 0.1], last)  # worse, but it was none of the leaders
+    train(progress, runs[7], [0.2, 0.1])  # worse, but it was none of the leaders
     assert [row.number for row in progress.leaders] == [2, 3, 4, 5, 6]
-    train(progress, runs[6], [0.3, 0.95], last)
+    train(progress, runs[6], [0.3, 0.95])
     assert [row.number for row in progress.leaders] == [7, 2, 3, 4, 5]
-    train(progress, runs[2], [float("nan")], last)  # tried again, and nothing stands for it now
+    train(progress, runs[2], [float("nan")])  # tried again, and nothing stands for it now
     assert [row.number for row in progress.leaders] == [7, 2, 4, 5, 6]
 
 
@@ -167,7 +167,7 @@ def test_leaders_are_those_of_ranking_every_run_anew(events: list[tuple[int, int
     for position, tenths in events:
         own = records[runs[position].id]
         own.append(make_record(runs[position], len(own) + 1, tenths / 10 if tenths else float("nan")))
-        progress.epoch_ended(own[-1], objective.selected(own))
+        progress.epoch_ended(own[-1])
         kept = progress.leaders
         progress._rank_all()
         assert [row.number for row in kept] == [row.number for row in progress.leaders]
@@ -181,7 +181,7 @@ def test_runs_are_ranked_anew_only_when_a_leader_gets_worse(monkeypatch: pytest.
         train(progress, run, [0.5, 0.4 + position / 40, 0.3])
     assert [row.number for row in progress.leaders] == [20, 19, 18, 17, 16]
     fallen = make_record(runs[0], 4, 0.1)
-    progress.epoch_ended(fallen, fallen)  # as with the scope `last`; it did not lead
+    progress.epoch_ended(fallen)  # as with the scope `last`; it did not lead
     assert [row.number for row in progress.leaders] == [20, 19, 18, 17, 16]
 
 
@@ -208,7 +208,7 @@ def test_runs_to_come_train_as_many_epochs_as_the_known_ones_in_the_mean() -> No
     assert (progress.epochs_to_come, progress.epochs_total) == (48, 60)
     progress.run_started(short.id)
     clock.now += 10
-    progress.epoch_ended(make_record(short, 1, 0.5, seconds=10), None)
+    progress.epoch_ended(make_record(short, 1, 0.5, seconds=10))
     assert progress.seconds_left() == pytest.approx(590)
     progress.runs_added([], 3)
     assert progress.seconds_left() == pytest.approx(290)  # 1 + 10 + 18 epochs

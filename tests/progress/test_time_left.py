@@ -6,8 +6,9 @@ from cnnsweep.progress.eta import TimeLeft
 
 def start(*runs, epochs: int = 3) -> tuple[TimeLeft, Clock]:
     clock = Clock()
-    time_left = TimeLeft(runs, clock)
+    time_left = TimeLeft(clock)
     for run in runs:
+        time_left.add(run)
         time_left.set_left(run.id, epochs)
     time_left.start()
     return time_left, clock

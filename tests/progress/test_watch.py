@@ -17,14 +17,15 @@ import pytest
 from small_sweeps import SMALL, SilentDisplay, sweep, tables
 
 from cnnsweep.errors import ResultsError
+from cnnsweep.progress.journal_events import CUT_OFF, active_runs, overview, send_active, send_event, send_start
 from cnnsweep.progress.journal_tail import JournalTail
-from cnnsweep.progress.lock_owner import OwnerState, find_trainer
-from cnnsweep.progress.replay import CUT_OFF, JournalReplay
-from cnnsweep.progress.sweep_monitor import GO_ON, SweepMonitor
+from cnnsweep.progress.lock_owner import OwnerState, read_lock_owner
+from cnnsweep.progress.sweep_monitor import RESUME, SweepMonitor
 from cnnsweep.progress.watch import watch
 from cnnsweep.storage.journal import encode_event, read_journal
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
+from cnnsweep.storage.state import SweepState
 from cnnsweep.types import RunStatus
 
 RUNGS = """
@@ -136,16 +137,16 @@ def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path,
     folder, expected = trained[name]
     # From the first planned group on, event by event.
     begun = position(folder, lambda event: event["event"] == "planned") - 1
-    sight = SweepMonitor(SweepPaths(part(folder, tmp_path / name, begun)))
-    sight.look()
+    monitor = SweepMonitor(SweepPaths(part(folder, tmp_path / name, begun)))
+    monitor.poll()
     shown = Recorded()
-    sight.replay.open(shown, sight.paths, sight.words)
+    send_start(monitor.state, shown, monitor.paths, monitor.words)
     for line in lines(folder)[begun:]:
-        with sight.paths.journal.open("ab") as file:
+        with monitor.paths.journal.open("ab") as file:
             file.write(line)
-        for event in sight.look():
-            sight.replay.show(event, shown)
-        sight.replay.show_active(shown)
+        for event in monitor.poll():
+            send_event(monitor.state, event, shown)
+        send_active(monitor.state, shown)
     assert shown.records == expected.records
     own_ends = [call for call in expected.calls if call[0] == "ended"]
     assert [call for call in shown.calls if call[0] == "ended"] == own_ends
@@ -155,9 +156,9 @@ def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path,
     assert shown.overview is not None
     assert expected.overview is not None
     known = [*expected.overview.runs, *(run for runs, _ in expected.added for run in runs)]
-    assert [(run.id, run.params, run.hyperparameters.epochs, run.hyperparameters.batch_size)
+    assert [(run.id, run.params, run.epochs)
             for run in (*shown.overview.runs, *(run for runs, _ in shown.added for run in runs))] == [
-        (run.id, run.params, run.hyperparameters.epochs, run.hyperparameters.batch_size) for run in known
+        (run.id, run.params, run.epochs) for run in known
     ]  # fmt: skip
     assert shown.overview.objective == expected.overview.objective
 
@@ -166,13 +167,13 @@ def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path,
 def test_what_comes_at_once_is_shown_one_by_one(trained, tmp_path, name):
     folder, expected = trained[name]
     begun = position(folder, lambda event: event["event"] == "planned") - 1
-    sight = SweepMonitor(SweepPaths(part(folder, tmp_path / name, begun)))
-    sight.look()
+    monitor = SweepMonitor(SweepPaths(part(folder, tmp_path / name, begun)))
+    monitor.poll()
     shown = Recorded()
-    sight.replay.open(shown, sight.paths, sight.words)
+    send_start(monitor.state, shown, monitor.paths, monitor.words)
     part(folder, tmp_path / name, len(lines(folder)))
-    for event in sight.look():
-        sight.replay.show(event, shown)
+    for event in monitor.poll():
+        send_event(monitor.state, event, shown)
 
     def told(display: Recorded) -> list[tuple[str, Any]]:
         return [c for c in display.calls if c[0] == "epoch" or (c[0] == "ended" and c[1][1] is not RunStatus.WAITING)]
@@ -183,32 +184,33 @@ def test_what_comes_at_once_is_shown_one_by_one(trained, tmp_path, name):
 def test_who_comes_late_sees_what_is_there(trained, tmp_path):
     folder, _ = trained["small"]
     ended = position(folder, lambda event: event["event"] == "ended")
-    sight = SweepMonitor(
+    monitor = SweepMonitor(
         SweepPaths(part(folder, tmp_path / "late", ended + 1))
     )  # and the first epoch of the second run
-    sight.look()
-    overview = sight.replay.overview(sight.paths, str)
-    assert overview.columns == ("lr",)
-    assert [len(overview.history[run.id]) for run in overview.runs] == [2, 1]
-    assert list(overview.outcomes) == [overview.runs[0].id]
-    assert sight.replay.active() == [overview.runs[1].id]
-    assert overview.under_way is not None
-    assert len(overview.under_way.records) == 3
-    assert overview.under_way.elapsed_s > 0
+    monitor.poll()
+    seen = overview(monitor.state, monitor.paths, str)
+    assert seen.columns == ("lr",)
+    assert [len(seen.history[run.id]) for run in seen.runs] == [2, 1]
+    assert list(seen.outcomes) == [seen.runs[0].id]
+    assert active_runs(monitor.state) == [seen.runs[1].id]
+    assert seen.under_way is not None
+    assert len(seen.under_way.records) == 3
+    assert seen.under_way.elapsed_s > 0
 
 
 def test_search_says_how_many_runs_are_to_come(trained, tmp_path):
     folder, _ = trained["search"]
     asked = position(folder, lambda event: event["event"] == "asked")
-    sight = SweepMonitor(SweepPaths(part(folder, tmp_path / "begun", asked - 1)))
-    sight.look()
-    assert sight.replay.history.runs == {}
+    monitor = SweepMonitor(SweepPaths(part(folder, tmp_path / "begun", asked - 1)))
+    monitor.poll()
+    assert monitor.state.runs == {}
     display = Recorded()
+    send_start(monitor.state, display, monitor.paths, monitor.words)
     for line in lines(folder)[asked - 1 :]:
-        with sight.paths.journal.open("ab") as file:
+        with monitor.paths.journal.open("ab") as file:
             file.write(line)
-        for event in sight.look():
-            sight.replay.show(event, display)
+        for event in monitor.poll():
+            send_event(monitor.state, event, display)
     assert [len(runs) for runs, _ in display.added] == [0, *[1] * 6]
     assert [to_come for _, to_come in display.added][-1] == 0
 
@@ -224,9 +226,9 @@ def test_runs_of_an_earlier_sweep_file_that_nobody_trains_are_left_out(trained, 
     # A journal of an earlier version does not say which runs its file has.
     before = [encode_event({k: v for k, v in event.items() if k not in ("former", "crc")}) for event in all_events]
     journal.write_bytes(b"".join([*before[: planned - 1], stamped, *before[planned - 1 :]]))
-    sight = SweepMonitor(SweepPaths(tmp_path / "edited"))
-    sight.look()
-    assert [run.name for run in sight.replay.overview(sight.paths, str).runs] == [
+    monitor = SweepMonitor(SweepPaths(tmp_path / "edited"))
+    monitor.poll()
+    assert [run.name for run in overview(monitor.state, monitor.paths, str).runs] == [
         event["name"] for event in all_events if event["event"] == "run"
     ]
 
@@ -309,7 +311,7 @@ def test_line_that_becomes_whole_in_time_is_read(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("owner", "presence"),
+    ("owner", "state"),
     [
         (None, OwnerState.NOBODY),
         ("{", OwnerState.NOBODY),
@@ -323,13 +325,13 @@ def test_line_that_becomes_whole_in_time_is_read(trained, tmp_path):
         ('{"pid": -1, "host": "HOST"}', OwnerState.GONE),
     ],
 )
-def test_who_trains_is_read_from_what_the_lock_left(tmp_path, owner, presence):
+def test_who_trains_is_read_from_what_the_lock_left(tmp_path, owner, state):
     paths = SweepPaths(tmp_path)
     if owner in ("me", "dead"):
         own(tmp_path, None if owner == "me" else dead_process())
     elif owner is not None:
         paths.lock_owner.write_text(owner.replace("HOST", platform.node()))
-    assert find_trainer(paths).presence is presence
+    assert read_lock_owner(paths).state is state
 
 
 def picture_of(folder: Path) -> str:
@@ -363,7 +365,7 @@ def test_running_sweep_is_one_picture_with_once(trained, tmp_path):
     text = picture_of(folder)
     assert "1 waiting, 1 running" in text
     assert "1 of 4 epochs" in text
-    assert f"process {os.getpid()} on this machine trains it; the last news is from " in text
+    assert f"process {os.getpid()} on this machine trains it; last event " in text
 
 
 def test_sweep_whose_process_is_gone_is_cut_off(trained, tmp_path):
@@ -373,19 +375,19 @@ def test_sweep_whose_process_is_gone_is_cut_off(trained, tmp_path):
     watch(folder, out, wait=lambda _: pytest.fail("it is over"))
     assert "1 waiting, 1 interrupted" in out.getvalue()
     assert "cut off: process " in out.getvalue()
-    assert GO_ON in out.getvalue()
+    assert RESUME in out.getvalue()
 
 
 def test_unclaimed_sweep_is_cut_off_after_some_patience(trained, tmp_path):
     folder = part(trained["small"][0], tmp_path / "x", position(trained["small"][0], lambda e: e["event"] == "epoch"))
     now = 1000.0
-    sight = SweepMonitor(SweepPaths(folder), clock=lambda: now)
-    sight.look()
-    assert not sight.is_over
+    monitor = SweepMonitor(SweepPaths(folder), clock=lambda: now)
+    monitor.poll()
+    assert not monitor.is_over
     now += 6
-    sight.look()
-    assert sight.is_cut_off
-    assert "no process trains it any more" in sight.words()
+    monitor.poll()
+    assert monitor.is_cut_off
+    assert "no process trains it any more" in monitor.words()
 
 
 def test_interrupted_sweep_that_is_started_again_is_not_over(trained, tmp_path):
@@ -394,27 +396,27 @@ def test_interrupted_sweep_that_is_started_again_is_not_over(trained, tmp_path):
     del left["crc"]
     with SweepPaths(folder).journal.open("ab") as file:
         file.write(encode_event(left))
-    sight = SweepMonitor(SweepPaths(folder))
-    sight.look()
-    assert sight.is_over
-    assert sight.words().startswith("interrupted ")
+    monitor = SweepMonitor(SweepPaths(folder))
+    monitor.poll()
+    assert monitor.is_over
+    assert monitor.words().startswith("interrupted ")
     own(folder)  # the next command has the folder, and loads its data
-    sight.look()
-    assert not sight.is_over
+    monitor.poll()
+    assert not monitor.is_over
 
 
 def test_silence_of_another_machine_is_told_once(trained, tmp_path):
     folder = part(trained["small"][0], tmp_path / "x", position(trained["small"][0], lambda e: e["event"] == "epoch"))
     own(folder, 7, "another-machine")
     now = 1000.0
-    sight = SweepMonitor(SweepPaths(folder), clock=lambda: now)
-    sight.look()
-    assert sight.new_silence() is None
+    monitor = SweepMonitor(SweepPaths(folder), clock=lambda: now)
+    monitor.poll()
+    assert monitor.new_silence() is None
     now += 61
-    sight.look()
-    assert not sight.is_over  # nobody here can tell
-    assert sight.new_silence() == f"no news for 1 m 01 s; if process 7 on another-machine is gone, {GO_ON}"
-    assert sight.new_silence() is None
+    monitor.poll()
+    assert not monitor.is_over  # nobody here can tell
+    assert monitor.new_silence() == f"no event for 1 m 01 s; if process 7 on another-machine is gone: {RESUME}"
+    assert monitor.new_silence() is None
 
 
 def test_plain_lines_follow_a_sweep_to_its_end(trained, tmp_path):
@@ -499,10 +501,10 @@ def test_watching_writes_nothing_and_takes_no_lock(trained, tmp_path):
     with locked(SweepPaths(folder)):
         picture_of(folder)  # does not wait
     own(folder)  # as if it trained: whoever watches must not hold what the trainer needs
-    sight = SweepMonitor(SweepPaths(folder))
-    sight.look()
+    monitor = SweepMonitor(SweepPaths(folder))
+    monitor.poll()
     with locked(SweepPaths(folder)):
-        sight.look()
+        monitor.poll()
 
 
 def test_folder_of_a_run_is_taken_for_its_sweep(trained):
@@ -585,33 +587,30 @@ def test_groups_that_train_side_by_side_are_all_active(tmp_path):
     events = list(read_journal(SweepPaths(tmp_path / "sweep").journal))
     planned = next(number for number, event in enumerate(events) if event["event"] == "planned")
     events[planned]["conditions"]["places"] = 2
-    replay = JournalReplay()
+    state = SweepState()
     for event in events[: planned + 1]:
-        replay.history.apply(event)
-        replay.take(event)
+        state.apply(event)
     runs = [event["run"] for event in events if event["event"] == "run"]
-    assert replay.active() == runs[:2]
-    overview = replay.overview(SweepPaths(tmp_path / "sweep"), lambda: "")
-    assert overview.device == "cpu (2 groups at once)"
+    assert active_runs(state) == runs[:2]
+    assert overview(state, SweepPaths(tmp_path / "sweep"), str).device == "cpu (2 groups at once)"
 
 
 @pytest.mark.parametrize(("goes_back_to", "kept"), [(2, [1, 2]), (1, [1])])
 def test_epochs_of_this_command_count_though_it_resumes_the_run(trained, goes_back_to, kept):
     """As it does where a group had to be split: how long epochs take is learned from what is left of them."""
-    replay = JournalReplay()
+    state = SweepState()
     events = list(read_journal(trained["small"][0] / "journal.jsonl"))
     second = next(n for n, event in enumerate(events) if event["event"] == "epoch" and event["epoch"] == 2)
     resumed = {**events[second], "event": "resumed", "epoch": goes_back_to}
     for event in (*events[: second + 1], resumed):
-        replay.history.apply(event)
-        replay.take(event)
-    under_way = replay.overview(SweepPaths(trained["small"][0]), lambda: "").under_way
+        state.apply(event)
+    under_way = overview(state, SweepPaths(trained["small"][0]), str).under_way
     assert under_way is not None
     assert [record.epoch for record in under_way.records] == kept
 
 
-def test_replay_of_nothing_has_no_active_runs():
-    assert JournalReplay().active() == []
+def test_empty_journal_has_no_active_runs():
+    assert active_runs(SweepState()) == []
 
 
 def test_what_is_tested_after_the_end_is_no_part_of_the_sweeps_time(trained, tmp_path):
@@ -622,10 +621,9 @@ def test_what_is_tested_after_the_end_is_no_part_of_the_sweeps_time(trained, tmp
     with (folder / "journal.jsonl").open("ab") as file:
         later = f"{int(end[:4]) + 1}{end[4:]}"
         file.write(encode_event({**tested, "images": 2, "correct": 1, "refit": False, "time": later}))
-    sight = SweepMonitor(SweepPaths(folder))
-    sight.look()
-    assert sight.replay.ended is not None
-    assert sight.replay.ended.isoformat(timespec="milliseconds") == end
-    under_way = sight.replay.overview(SweepPaths(folder), lambda: "").under_way
+    monitor = SweepMonitor(SweepPaths(folder))
+    monitor.poll()
+    assert monitor.state.time.ended == end
+    under_way = overview(monitor.state, monitor.paths, str).under_way
     assert under_way is not None
     assert under_way.elapsed_s < 600

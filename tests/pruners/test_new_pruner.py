@@ -24,7 +24,7 @@ HERE = Path(__file__).parent.parent
 MINE = '''
 from pydantic import Field
 from cnnsweep.pruners.base import EpochPruner, Pruner
-from cnnsweep.types import Verdict
+from cnnsweep.types import PruneDecision
 
 class Gap(EpochPruner, name="gap"):
     """Stops a trial that is further below the best one than a gap."""
@@ -36,7 +36,7 @@ class Gap(EpochPruner, name="gap"):
         value = curve.selected_at(epoch)
         best = max(one.selected_at(epoch) or 0.0 for one in curves.values() if one.epoch >= epoch)
         stops = value is None or value < best - self.gap
-        return Verdict(curve.trial_id, epoch, stops, value, best - self.gap, len(curves), f"gap at epoch {epoch}")
+        return PruneDecision(curve.trial_id, epoch, stops, value, best - self.gap, len(curves), f"gap at epoch {epoch}")
 
 
 class Last(Pruner, name="last"):
@@ -55,7 +55,9 @@ class Last(Pruner, name="last"):
         order = objective.rank([one.selected_at(epoch) for one in due])
         worst = due[order[-1]].trial_id
         return [
-            Verdict(one.trial_id, epoch, one.trial_id == worst, one.selected_at(epoch), None, len(due), "not the last")
+            PruneDecision(
+                one.trial_id, epoch, one.trial_id == worst, one.selected_at(epoch), None, len(due), "not the last"
+            )
             for one in due
         ]
 '''
@@ -161,7 +163,7 @@ def test_reference_alone_takes_the_defaults_and_is_written_with_them(mine: Path)
         ("{method: 'mine.py:Gap', gab: 1}", "early_stop.gab: unknown key; did you mean 'gap'?"),
         ("{method: 'mine.py:Gap', factor: 3}", "the pruner gap does not use it; allowed are method, min_epochs, gap"),
         ("{method: 'mine.py:Gap', min_epochs: 0}", "found 0, allowed is a whole number from 1 to 1,000,000"),
-        ("{method: 'mine.py:Verdict'}", "allowed is a subclass of cnnsweep.pruners.base.Pruner"),
+        ("{method: 'mine.py:PruneDecision'}", "allowed is a subclass of cnnsweep.pruners.base.Pruner"),
         ("{method: none, gap: 1}", "early_stop.gap: unknown key; allowed are method"),
     ],
 )

@@ -40,13 +40,13 @@ def forecast(places=1, seconds=60.0, **changes) -> Forecast:
         "groups": groups,
         "measured_disk_bytes": 5_000_000,
         "epochs_done": {},
-        "in_step": False,
-        "places": tuple(Slot("cpu", 1) for _ in range(places)),
+        "lockstep": False,
+        "slots": tuple(Slot("cpu", 1) for _ in range(places)),
     }
     plan = Forecast(**{**values, **changes})
     if places == 1:
         return plan
-    return Forecast(**{**values, **changes}, schedule=simulate(plan.loads, plan.places, Conditions({})))
+    return Forecast(**{**values, **changes}, schedule=simulate(plan.jobs, plan.slots, Conditions({})))
 
 
 def printed(render, *arguments, width=100) -> list[str]:
@@ -124,7 +124,7 @@ def test_a_simulation_shows_sizes_to_choose_from():
     assert (half["nodes"], asked["places"], twice["nodes"]) == (1, 2, 4)
     assert asked["gpu_hours_used"] == pytest.approx(2.0)
     assert asked["cost"] == pytest.approx(2.5 * asked["gpu_hours_paid"])
-    assert json.loads(plan_to_json(plan, simulation_to_json(sizes)))["simulated"][1]["nodes"] == 2
+    assert json.loads(plan_to_json(plan, simulation_to_json(sizes, None)))["simulated"][1]["nodes"] == 2
 
 
 def test_a_simulation_says_what_it_rests_on_and_what_stands_in_the_way():
@@ -134,8 +134,8 @@ def test_a_simulation_says_what_it_rests_on_and_what_stands_in_the_way():
     assert "404 runs to train" in text
     assert "a run and epoch takes 0.002 s, as given" in text
     assert "recording is what bounds it: one process writes everything down, 10 ms a run and epoch" in text
-    assert "400 runs to be chosen later count like those that are known now" in text
-    assert "what early stopping saves is not foreseen" in text
+    assert "400 runs to be chosen later count like the known ones" in text
+    assert "savings by early stopping are not included" in text
 
 
 def test_a_finished_sweep_has_no_schedule():

@@ -47,7 +47,7 @@ def test_whole_summary_of_settings_with_five_seeds(folder: Path) -> None:
    2  0.01      0.8832  ± 0.0228  0.0184     5  0.8590..0.9060  0.5060  0.7980    0.6060  2.5 s  finished
    3  0.001     0.7075  ± 0.0152  0.0096     4  0.7000..0.7200  0.5110  0.7880    0.6110  2.5 s  1 diverged
 mean ± half its 95 % interval; sd: of a run; ★ best mean
-Trials of which a run failed come last: the other seeds are a lucky choice.
+Trials with a failed run come last: their other seeds are a biased sample.
 
 best        lr=0.1
             val_accuracy 0.8980 ± 0.0239 (95 %), mean of 5 seeds
@@ -102,7 +102,7 @@ def test_seeds_that_are_too_few_to_tell_are_said_to_be(folder: Path) -> None:
     content["sweep"]["best"] = "run-1"
     results = load(folder, content)
     assert significance_words(results, group_trials(results)) == [
-        "Certainty of the best: unknown; it takes two trials with two seeds each, none failed."
+        "Certainty of the best: unknown; this needs two trials with two seeds each, none failed."
     ]
 
 
@@ -133,7 +133,7 @@ def test_failed_seed_is_counted_and_its_setting_comes_last(folder: Path) -> None
     text = report(content)
     assert "1 diverged\n" in text
     assert "   3  0.01 " in text
-    assert "Trials of which a run failed come last: the other seeds are a lucky choice." in text
+    assert "Trials with a failed run come last: their other seeds are a biased sample." in text
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 160])
@@ -162,7 +162,7 @@ def test_no_line_is_wider_than_the_terminal(folder: Path, width: int) -> None:
 
 def test_one_run_a_setting_is_said_to_be_little(folder: Path) -> None:
     text = report(make_content({"lr": [1, 2]}))
-    assert "One run a trial: differences may be noise of the seed; check with `seeds: 5`.\n" in text
+    assert "One run per trial: differences may be noise of the seed; check with `seeds: 5`.\n" in text
     assert "One run a trial" not in report(make_content({"lr": [1]}))
 
 
@@ -295,7 +295,7 @@ def test_two_seeds_claim_no_accuracy_outside_0_and_1_and_foretell_nothing(folder
     assert "≈  3  0.001     0.6000             –" in text  # two equal accuracies say nothing about the spread
     assert "val_accuracy 0.8000 (95 % 0.0000 to 1.0000), mean of 2 seeds\n" in text
     assert "(95 % interval −0.5353 to 0.7353, 2 seeds in pairs)" in text
-    assert "2 are too few to say how many more would separate the first two." in " ".join(text.split())
+    assert "2 are too few to estimate how many more would separate the first two." in " ".join(text.split())
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ Ranked by val_accuracy, higher is better; each run at its best epoch.
    2  0.01   false      1/1  0.5005  0.8090    0.6005     0.7990  finished
    3  0.001  true       1/1  0.5050  0.8000    0.6050     0.7900  finished
    –  0.001  false      1/1       –       –         –          –  diverged: los…
-One run a trial: differences may be noise of the seed; check with `seeds: 5`.
+One run per trial: differences may be noise of the seed; check with `seeds: 5`.
 
 best        lr=0.01, shuffle=true
             val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 1 of 1
@@ -71,7 +71,7 @@ def test_final_summary_names_the_next_commands(folder: Path) -> None:
 ─────────────────────────────────────────────────────────────────────
 ★  1  0.01     3/3  0.5000  0.8100    0.6000     0.8000  ▂▅█    3.8 s
    2  0.001    3/3  0.5050  0.8000    0.6050     0.7900  ▁▄▇    3.8 s
-One run a trial: differences may be noise of the seed; check with `seeds: 5`.
+One run per trial: differences may be noise of the seed; check with `seeds: 5`.
 
 best        lr=0.01
             val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 3 of 3
@@ -117,7 +117,7 @@ def test_sweep_in_which_everything_diverged_has_no_best_run(folder: Path) -> Non
     content["sweep"]["best"] = None
     report = show(lambda console: render_report(load(folder, content), console))
     assert "8 runs: 8 diverged" in report
-    assert "No run has a figure to rank." in report
+    assert "No run has a metric to rank by." in report
     assert "8 diverged: loss is not finite" in report
     assert "… and 5 more" in report
     assert "evaluate" not in report
@@ -133,7 +133,7 @@ def test_sweep_that_has_just_started_can_be_shown(folder: Path) -> None:
         run.update(loss=None, accuracy=None, val_loss=None, val_accuracy=None)
     report = show(lambda console: render_report(load(folder, content), console))
     assert "2 runs: 2 waiting; the sweep is running" in report
-    assert "No run has a figure yet." in report
+    assert "No run has a metric yet." in report
 
 
 def test_sweep_without_runs_can_be_shown(folder: Path) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, trials
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from suggesting import bound
 
@@ -216,7 +216,7 @@ def test_a_step_is_in_the_middle_of_its_share():
     )
 
 
-@trials(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.sampled_from(sorted(INTERVALS)), st.floats(1e-9, 1 - 1e-9))
 def test_both_codings_lead_back(name: str, share: float):
     from cnnsweep.samplers.optuna_distributions import decode, distribution_of, encode

@@ -34,7 +34,7 @@ TWO = 2  # threads
 @pytest.mark.parametrize(
     ("runs", "together_s", "way", "why"),
     [
-        (16, {}, ALONE, "measuring whether a group is faster would take too long"),
+        (16, {}, ALONE, "measuring a group would take too long"),
         (16, {FusionPlan(16): 0.5}, FusionPlan(16), "2.0 times as fast as alone"),
         (16, {FusionPlan(16): 3.0}, ALONE, "a group would take 3.0 times as long"),
         (16, {FusionPlan(16): 0.98}, ALONE, "a group would hardly be faster"),

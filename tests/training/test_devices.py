@@ -7,7 +7,7 @@ import torch
 
 from cnnsweep.errors import UsageError
 from cnnsweep.executors.factory import describe_slots
-from cnnsweep.planning.scheduling import Place
+from cnnsweep.planning.scheduling import Slot
 from cnnsweep.training import devices
 from cnnsweep.training.devices import choose_device, choose_devices
 
@@ -33,7 +33,7 @@ def test_devices_that_are_named_are_taken_in_their_order(three_gpus):
 
 
 def test_a_device_counts_once_whatever_it_is_called(three_gpus):
-    with pytest.raises(UsageError, match="'cuda,cuda:0', which names a device twice; --jobs has several train on one"):
+    with pytest.raises(UsageError, match="'cuda,cuda:0', which names a device twice; use --jobs for several"):
         choose_devices("cuda,cuda:0")
 
 
@@ -48,6 +48,6 @@ def test_without_a_gpu_auto_is_the_cpu(monkeypatch):
 
 
 def test_places_are_described_in_few_words():
-    assert describe_slots([Place("cpu", 2)] * 3) == "cpu (3 processes of 2 threads)"
-    assert describe_slots([Place("cpu", 4), Place("cuda:0", 1), Place("cuda:1", 1)]) == "cpu, cuda:0, cuda:1"
-    assert describe_slots([Place("cuda:0", 1), Place("cuda:0", 1)]) == "2 × cuda:0"
+    assert describe_slots([Slot("cpu", 2)] * 3) == "cpu (3 processes of 2 threads)"
+    assert describe_slots([Slot("cpu", 4), Slot("cuda:0", 1), Slot("cuda:1", 1)]) == "cpu, cuda:0, cuda:1"
+    assert describe_slots([Slot("cuda:0", 1), Slot("cuda:0", 1)]) == "2 × cuda:0"

@@ -108,7 +108,7 @@ def test_what_a_persons_model_raises_or_makes_torch_raise_is_their_code(task, tm
 ANYWHERE = [OURS / "training" / "program.py", OURS / "new_folder" / "deep" / "new.py", OURS / "flat.py"]
 
 
-@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("is_custom", [False, True])
 @pytest.mark.parametrize("place", ANYWHERE, ids=lambda path: path.name)
 def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp_path, monkeypatch, place, is_custom):
     def broken(*_arguments):
@@ -119,7 +119,7 @@ def test_what_cnnsweep_raises_is_its_own_fault_whoever_wrote_the_model(task, tmp
     assert (outcome.failure, outcome.cause) == (FailureKind.CNNSWEEP, "KeyError: 'a bug'")
 
 
-@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("is_custom", [False, True])
 def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_custom):
     def unforeseen(_reports):
         Path("/no/such/file").read_text()
@@ -130,7 +130,7 @@ def test_an_error_of_the_recorder_is_not_the_models(task, tmp_path, is_custom):
     assert failure(train(task, ADAM, listener, model=model)).failure is FailureKind.CNNSWEEP
 
 
-@pytest.mark.parametrize("is_own", [False, True])
+@pytest.mark.parametrize("is_custom", [False, True])
 @pytest.mark.parametrize("error", [DataError("a.png: cannot be read any more; put it back"), OSError(5, "I/O error")])
 def test_images_that_cannot_be_read_are_the_datas_fault(task, tmp_path, monkeypatch, error, is_custom):
     def gone(_chunks, _device):
@@ -155,7 +155,7 @@ def test_moving_our_modules_changes_no_kind(task, tmp_path, monkeypatch, how, pl
     assert failure(train(task, ADAM, model=own(tmp_path, how))).failure is FailureKind.USER_CODE
 
 
-@pytest.mark.parametrize("name", ["batches_done", "epoch_ended"])
+@pytest.mark.parametrize("name", ["on_batch_end", "on_epoch_end"])
 def test_what_another_library_raises_for_a_callback_is_not_the_models(task, tmp_path, name):
     def unforeseen(*_arguments):
         torch.nn.functional.linear(torch.ones(2), torch.ones(3))
@@ -167,13 +167,13 @@ def test_what_another_library_raises_for_a_callback_is_not_the_models(task, tmp_
 
 def test_a_model_of_ours_that_does_not_fit_names_the_settings(task):
     choice = ModelChoice("cnn", {"channels": [4, 4, 4, 4]})
-    run = dataclasses.replace(make_run(ADAM, choice), settings={"lr": 0.1, "model.channels": [4, 4, 4, 4]})
+    run = dataclasses.replace(make_run(ADAM, choice), params={"lr": 0.1, "model.channels": [4, 4, 4, 4]})
     listener = Listener()
     train_group(RunGroup.of(((run,),)), task, listener, {})
     outcome = failure(listener)
     assert outcome.failure is FailureKind.SETTINGS
     assert "no pixel left" in str(outcome.cause)
-    assert str(outcome.cause).endswith("(trials: model.channels=[4, 4, 4, 4])")
+    assert str(outcome.cause).endswith("(hyperparameters: model.channels=[4, 4, 4, 4])")
 
 
 def test_divergence_is_a_kind_of_its_own(task):

@@ -23,7 +23,7 @@ from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.datasets.splits import fold_indices
 from cnnsweep.executors.inline import InProcessExecutor
-from cnnsweep.planning.scheduling import Load
+from cnnsweep.planning.scheduling import Job
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.data_module import DataModule, FoldData, training_batches
 from cnnsweep.training.fused_learner import FusedLearner
@@ -304,7 +304,7 @@ def fail_where(monkeypatch, program, error, is_wrong) -> None:
 
 def execute(task, group, *, lockstep=True) -> Sweep:
     sweep = Sweep()
-    InProcessExecutor(task, lockstep=lockstep).execute([Load(group, None)], sweep)
+    InProcessExecutor(task, lockstep=lockstep).execute([Job(group, None)], sweep)
     return sweep
 
 

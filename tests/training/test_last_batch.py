@@ -183,10 +183,10 @@ def test_groups_of_unequal_folds_train_as_their_runs_do_alone(nets, tmp_path):
 def test_batches_of_one_are_refused_before_training_with_what_to_do(nets, tmp_path):
     text = TEXT.format(nets=nets)
     with pytest.raises(ModelError, match=r"model nets.py:Norm: cannot train on a single image \(batch norm\), and "
-                                         r"batch_size is 1; take 2 or more"):  # fmt: skip
+                                         r"batch_size is 1; use 2 or more"):  # fmt: skip
         sweep(tmp_path / "s", text, overrides=["params.batch_size=[10,1]"])
     assert not (tmp_path / "s" / "journal.jsonl").exists()
-    with pytest.raises(ModelError, match="and there is only one to train on; add more"):
+    with pytest.raises(ModelError, match="and there is only one training image; add more"):
         sweep(tmp_path / "s", text, overrides=["dataset.train=3", "validation=2"])
 
 
