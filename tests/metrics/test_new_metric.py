@@ -189,7 +189,7 @@ def test_a_value_that_is_not_finite_counts_as_not_measured(tmp_path: Path, own: 
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("Raises", "RuntimeError: no such kernel"), ("Mixed", "depend on the other runs")]
+    ("name", "message"), [("Raises", "RuntimeError: no such kernel"), ("Mixed", "depend on other runs")]
 )
 def test_a_metric_that_cannot_be_used_is_refused_before_training(tmp_path: Path, own: Path, name: str, message: str):
     with pytest.raises(UsageError, match=f"{name}: .*{message}"):
