@@ -209,8 +209,8 @@ def _refuse_unprintable(text: str, file: str) -> None:
         raise SpecError([Problem(file, line, column, message)])
 
 
-# What PyYAML says (with libyaml and without it), what a person can do about it, and whether to point at where the
-# list, mapping or quote began.
+# A pattern for messages of PyYAML's (with libyaml and without it), our message, and True to point at the beginning of
+# the list, mapping or quote.
 _SYNTAX = (
     ("mapping values are not allowed", "a ':' too many, or a line indented too far; quote text that holds ': '", False),
     (r"tab character|cannot start any token.*'\\t'", "a tab; indent with spaces", False),
