@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from cnnsweep.field_types import found, mistake
+from cnnsweep.field_types import mistake
+from cnnsweep.registry import wrong_value
 
 Wrong = tuple[tuple[str | int, ...], PydanticCustomError, Any]  # path below the key, error, value
 _WORDED = ("said", "allowed", "unknown", "unknown_key", "missing_key")  # errors with a text of our own
@@ -31,12 +32,8 @@ def _worded(details: Any, model: type[BaseModel], name: str) -> PydanticCustomEr
         return PydanticCustomError(kind, kind, details.get("ctx"))
     if kind in ("missing", "extra_forbidden"):  # in a mapping below, whose model is known by the path
         return PydanticCustomError(kind, kind)
-    text = details["ctx"]["text"] if kind == "said" else f"{found(details['input'])}: {_lowered(details['msg'])}"
+    text = wrong_value(kind, details["input"], details.get("ctx", {}), details["msg"])
     return mistake(text if path else f"{name}: {text}")
-
-
-def _lowered(message: str) -> str:
-    return message[:1].lower() + message[1:]
 
 
 def missing_key(example: str) -> PydanticCustomError:

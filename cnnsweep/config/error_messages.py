@@ -70,9 +70,7 @@ def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
         elif kind == "missing_key":
             mistakes.append(Mistake(path, details["ctx"]["text"], is_missing=True))
         elif kind == "missing":
-            examples = _SECTIONS[section].model_fields[str(location[-1])].examples
-            text = missing_text(f"{location[-1]}: {examples[0]}" if examples else "")
-            mistakes.append(Mistake(path, text, is_missing=True))
+            mistakes.append(Mistake(path, _missing_key(str(location[-1]), section), is_missing=True))
         else:
             mistakes.append(Mistake(path, _wrong_value(details, hint=hint)))
     return mistakes
@@ -100,6 +98,8 @@ def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool
 
 def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None]:
     """Return the message for a key that a section does not have, and the key of that section that it may mean."""
+    if section not in _SECTIONS:  # a mapping inside a component of another package
+        return "unknown key", None
     known = list(_SECTIONS[section].model_fields)
     if section == "" and (key in Params.model_fields or key.startswith(ARGUMENT_PREFIXES)):
         return "this key belongs under params", None
@@ -112,6 +112,11 @@ def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None
     if section in ("", "params") and (usual := usual_key(key, under_params=section == "params")):
         return f"unknown key; {usual.text}", usual.key
     return _unknown_among(key, "", known, hint=hint)
+
+
+def _missing_key(key: str, section: str) -> str:
+    examples = _SECTIONS[section].model_fields[key].examples if section in _SECTIONS else None
+    return missing_text(f"{key}: {examples[0]}" if examples else "")
 
 
 def _unknown_field(

@@ -27,6 +27,17 @@ class Recall(Metric):
     threshold: float = 0.5
 """
 
+NESTED = """
+from pydantic import BaseModel
+from cnnsweep.pruners.median import Median
+
+class Bounds(BaseModel, extra="forbid"):
+    low: float
+
+class Bounded(Median, name="bounded"):
+    bounds: Bounds
+"""
+
 
 def message(text: str, folder: Path | None = None) -> str:
     with pytest.raises(SpecError) as raised:
@@ -67,3 +78,18 @@ def test_a_tracker_keeps_the_arguments_that_are_its_defaults() -> None:
     """The key `tensorboard` sets others, which these have to override."""
     spec = parse_sweep(HEAD + "tensorboard: false\ntrackers: [{name: tensorboard, images: true}]\n", "s")
     assert spec.trackers[0].arguments == {"images": True}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "found"),
+    [
+        ("{}", "early_stop.bounds.low: missing"),
+        ("{low: 1, high: 2}", "early_stop.bounds.high: unknown key"),
+        ("{low: x}", "early_stop.bounds.low: found 'x': input should be a valid number"),
+        ("3", "early_stop.bounds: found 3, allowed is a mapping of keys and values"),
+    ],
+)
+def test_a_mapping_inside_an_own_component_is_checked_by_its_own_model(bounds: str, found: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(NESTED)
+    text = f"{HEAD}early_stop: {{method: mine.py:Bounded, bounds: {bounds}}}\n"
+    assert message(text, tmp_path).startswith(found)
