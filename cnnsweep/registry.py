@@ -13,9 +13,10 @@ own as `file.py:Name` or `package.module:Name`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -155,14 +156,17 @@ class Registry(Generic[C]):
         """The built-in classes, a family once; their modules are imported."""
         return tuple(dict.fromkeys(map(self._built_in, self._modules)))
 
+    def installed(self) -> Iterator[tuple[tuple[str, ...], type[C]]]:
+        """Yield every class that can be imported, with its names; a family once."""
+        for component in self.built_in:
+            yield component.names, component
+        for name in self._entry_points:
+            with contextlib.suppress(UsageError):
+                yield (name,), self.get(name)
+
     def _built_in(self, name: str) -> type[C]:
         values = vars(importlib.import_module(self._modules[name])).values()
         return self._checked(next(value for value in values if name in getattr(value, "names", ())), name)
-
-    @property
-    def of_other_packages(self) -> tuple[str, ...]:
-        """The names that entry points add."""
-        return tuple(self._entry_points)
 
     @cached_property
     def _modules(self) -> Mapping[str, str]:

@@ -30,8 +30,7 @@ from cnnsweep.training.data_module import DataModule
 from cnnsweep.training.process_settings import training_process
 from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.failure_limit import MOST_ALIKE
-from cnnsweep.tuner.group_cache import Fuse
-from cnnsweep.tuner.grouping import AUTO
+from cnnsweep.tuner.group_cache import AUTO, Fuse
 from cnnsweep.tuner.loop import Tuner
 from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.sampling import TrialSource
@@ -54,7 +53,7 @@ class SweepOptions:
         max_runs: the most runs that a sweep may have.
         fuse: `auto` measures, `off` trains each run alone, a number is the size of the largest group.
         max_failures: the number of consecutive runs with the same failure after which the sweep stops; 0 is never.
-        staff: the executor's options.
+        executor_options: see `ExecutorOptions`.
         loading: called with the progress of downloads and decoding: name, done, total.
     """
 
@@ -121,7 +120,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
             folder.open_writer(state, model_card, events.on_log, stop.deferred) as writer,
             closing(events),
         ):
-            writer.begin_sweep(facts, [(run, trials.parameters[run.id]) for run in trials.runs])
+            writer.begin_sweep(facts, trials.runs, trials.parameters)
             events.add_first(writer, trackers, context)
             events.rewind(writer.settle(trials.runs))
             training = TrainingEvents(writer, events, stop, spec.early_stop)

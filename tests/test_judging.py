@@ -177,7 +177,7 @@ def test_other_seeds_of_one_that_diverged_stop_at_the_next_rung():
     assert (decision.stops, decision.value) == (True, None)
     sweep.notes(found)
     assert sweep.stopped(0, 1) == [0]
-    assert "val_accuracy has no finite figure" in sweep.judge.why_stopped(sweep.runs[0].id)
+    assert "val_accuracy has no finite value" in sweep.judge.why_stopped(sweep.runs[0].id)
 
 
 def test_a_configuration_all_of_whose_seeds_have_ended_is_not_judged():

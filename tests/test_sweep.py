@@ -402,3 +402,13 @@ def test_a_disk_too_small_for_one_run_is_an_error_before_training_and_for_all_a_
     sweep(tmp_path / "small", display=display)
     assert "of disk are free, and the runs to come need about" in display.messages[0]
     assert len(display.started) == 2
+
+
+def test_no_executor_is_made_for_a_sweep_that_is_refused(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr("cnnsweep.sweep.open_executor", lambda *_: made.append("executor"))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(DiskFullError):
+        sweep(tmp_path / "small")
+    assert made == []
+    assert not (tmp_path / "small" / "journal.jsonl").exists()

@@ -158,9 +158,8 @@ def _all_settings(sources: Sequence[Source], objective: Objective) -> list[Ranke
 
 def _by(results: Results, objective: Objective) -> Results:
     """Return results ranked by this metric."""
-    sweep = results.sweep
-    own = dataclasses.replace(objective, scope=sweep.objective.scope)
-    return dataclasses.replace(results, sweep=dataclasses.replace(sweep, objective=own))
+    sweep = dataclasses.replace(results.sweep, metric=objective.metric, mode=objective.mode)
+    return dataclasses.replace(results, sweep=sweep)
 
 
 def _split(source: Source) -> tuple[str | float | None, ...] | None:

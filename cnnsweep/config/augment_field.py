@@ -9,11 +9,14 @@ from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cnnsweep.augmentations.base import AUGMENTATIONS, as_listed
-from cnnsweep.config.component_field import Wrong, check_arguments, field_schemas, installed, reference_to, refused
+from cnnsweep.config.component_errors import Wrong, again, refused
+from cnnsweep.config.component_field import ComponentField
+from cnnsweep.config.component_schema import described_fields
 from cnnsweep.field_types import JsonSchema, YesNo, not_allowed
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import Choice
 
+AUGMENTATION = ComponentField(AUGMENTATIONS, "{flip: true, crop: 4, cutout: 8}", key="")
 _OWN = r"[^+\s]+:[A-Za-z_]\w*"
 _USUAL = object()  # an augmentation that is named without a size
 
@@ -35,7 +38,7 @@ class Augment:
         text = {"type": "string", "pattern": rf"^(none|{name}(\s*\+\s*{name})*)$", "examples": examples}
         mapping = {
             "type": "object",
-            "properties": {name: _schema_of(name) for name, _ in installed(AUGMENTATIONS)},
+            "properties": {name: _schema_of(name) for names, _ in AUGMENTATIONS.installed() for name in names},
             "patternProperties": {f"^{_OWN}$": {"anyOf": [{"type": "object"}, {"type": "boolean"}]}},
             "additionalProperties": False,
         }
@@ -43,19 +46,17 @@ class Augment:
 
 
 def _schema_of(name: str) -> JsonSchema:
-    kind = AUGMENTATIONS.get(name)
-    fields, main = field_schemas(kind), main_field(name)
+    augmentation = AUGMENTATIONS.get(name)
+    fields, main = described_fields(augmentation.model_json_schema(), name), main_field(name)
     if main is None:
-        return {"type": "boolean", "description": kind.summary()}
+        return {"type": "boolean", "description": augmentation.summary()}
     mapping = {"type": "object", "properties": fields, "additionalProperties": False}
     return {"anyOf": [fields[main], mapping], "description": fields[main]["description"]}
 
 
 def _allowed() -> str:
-    return (
-        f"none, {', '.join(AUGMENTATIONS.names)}, some of them joined as flip+crop, or a mapping such as "
-        "{flip: true, crop: 4, cutout: 8}"
-    )
+    names = ", ".join(AUGMENTATIONS.names)
+    return f"none, {names}, some of them joined as flip+crop, or a mapping such as {AUGMENTATION.example}"
 
 
 def _choices(value: object, info: Info) -> tuple[Choice, ...]:
@@ -69,10 +70,9 @@ def _choices(value: object, info: Info) -> tuple[Choice, ...]:
         try:
             choice = _choice(name, given, info)
         except ValidationError as error:
-            errors += [(one["loc"], _again(one), one["input"]) for one in error.errors()]
+            errors += again(error, name)
         else:
-            if choice is not None:
-                found[choice.name] = choice
+            found |= {} if choice is None else {choice.name: choice}
     if errors:
         raise refused(errors)
     return as_listed(found.values())
@@ -85,65 +85,42 @@ def _names(text: str, info: Info) -> Sequence[str]:
             raise not_allowed(text, _allowed())
         if not is_reference(name) and not AUGMENTATIONS.knows(name):
             known = (*AUGMENTATIONS.names, "none")
-            raise PydanticCustomError(
-                "unknown", "{allowed}", {"name": name, "known": known, "allowed": f"allowed is {_allowed()}"}
-            )
-        reference_to(AUGMENTATIONS, name, info)
+            context = {"name": name, "known": known, "allowed": f"allowed is {_allowed()}"}
+            raise PydanticCustomError("unknown", "{allowed}", context)
+        AUGMENTATION.find(name, info)
     return names
 
 
 def _choice(key: str, given: Any, info: Info) -> Choice | None:
-    """Return the augmentation, or None where its value says that it is off.
+    """Return the augmentation, or None where its value turns it off.
 
     Raises:
-        ValidationError: with the key in the path.
+        ValidationError: with paths below the key.
     """
     try:
-        name, code = reference_to(AUGMENTATIONS, key, info)
+        origin = AUGMENTATION.find(key, info)
+        main = main_field(origin.name)
+        if isinstance(given, dict):
+            arguments = given
+        elif given is _USUAL:
+            arguments = {}
+        elif main is not None:
+            arguments = {main: given}
+        elif _flag().validate_python(given):
+            arguments = {}
+        else:
+            return None
+        choice: Choice = AUGMENTATION.check(Choice(origin.name, arguments, origin.code))
     except PydanticCustomError as error:
-        ctx = {"kind": AUGMENTATIONS.kind, "name": "", "known": AUGMENTATIONS.names}
-        unknown = error if is_reference(key) else PydanticCustomError("unknown_key", "unknown key", ctx)
-        raise refused([((key,), unknown, given)]) from None
-    main = main_field(name)
-    if isinstance(given, dict):
-        arguments = _checked(name, code, given, (key,))
-    elif given is _USUAL:
-        arguments = _checked(name, code, {}, (key,))
-    elif main is not None:
-        arguments = _checked(name, code, {main: given}, (key,), at_key=True)
-    elif _is_on(key, given):
-        arguments = {}
-    else:
-        return None
-    choice = Choice(name, arguments, code)
-    is_off = not is_reference(name) and AUGMENTATIONS.make(choice).changes_nothing
+        is_unknown_name = error.type == "unknown"
+        raise refused([((), AUGMENTATION.unknown_key(key) if is_unknown_name else error, given)]) from None
+    except ValidationError as error:
+        is_bare = not isinstance(given, dict)
+        raise refused([(() if is_bare else path, one, item) for path, one, item in again(error)]) from None
+    is_off = not is_reference(choice.name) and AUGMENTATIONS.make(choice).changes_nothing
     return None if is_off else choice
-
-
-def _checked(
-    name: str, code: str | None, arguments: dict[str, Any], path: tuple[str, ...], *, at_key: bool = False
-) -> dict[str, Any]:
-    """Return the arguments, checked; `at_key` if a bare value stands for them."""
-    try:
-        return check_arguments(AUGMENTATIONS, Choice(name, arguments, code))
-    except ValidationError as error:
-        wrong = [((*path, *(() if at_key else one["loc"])), _again(one), one["input"]) for one in error.errors()]
-        raise refused(wrong) from None
-    except PydanticCustomError as error:
-        raise refused([(path, error, arguments)]) from None
-
-
-def _is_on(key: str, given: Any) -> bool:
-    try:
-        return _flag().validate_python(given)
-    except ValidationError as error:
-        raise refused([((key,), _again(one), one["input"]) for one in error.errors()]) from None
 
 
 @cache
 def _flag() -> TypeAdapter[bool]:
     return TypeAdapter(Annotated[bool, YesNo()])
-
-
-def _again(details: Any) -> PydanticCustomError:
-    return PydanticCustomError(details["type"], details["type"], details.get("ctx"))

@@ -1,180 +1,236 @@
-"""Keys that take an implementation of a registry, such as a schedule: a name, own code, or a mapping with its fields.
+"""Keys that take a component of a registry: a name, own code, or a mapping with the name and the component's fields.
 
-Each becomes a `Choice` with the fields that differ from their defaults. Built-in and installed implementations are
-imported to be checked, those that a file names and no others; a user's own file is parsed, and checked when it is used.
+    schedule: cosine
+    schedule: {name: cosine, warmup: 2}
+    early_stop: {method: mine.py:Ceiling, limit: 0.9}
+
+All registries are read, checked and described alike. Only the components that a file names are imported, and own code
+only as `OwnCode` allows. Errors are those of pydantic, with `unknown_key` and `missing_key` for the mapping's keys;
+`error_messages.py` words them.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum, auto
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic import ValidationInfo as Info
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from cnnsweep.config.choice_field import CUSTOM_CODE, resolve_code
-from cnnsweep.config.component_source import fields_in_source
+from cnnsweep.config.component_errors import Wrong, refused, validated
+from cnnsweep.config.component_schema import ComponentKey
+from cnnsweep.config.own_code import content_hash, fields_in_source, may_import, resolve_code
 from cnnsweep.errors import UsageError
-from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, require_finite, unknown_name
+from cnnsweep.field_types import mistake, not_allowed, unknown_name
 from cnnsweep.plugins import is_reference
-from cnnsweep.registry import Component, Registry
+from cnnsweep.registry import Component, Origin
 from cnnsweep.types import Choice
 
-Wrong = tuple[tuple[str | int, ...], PydanticCustomError, Any]  # place below the key, error, value
-_OURS = ("said", "allowed", "unknown", "unknown_key", "missing_name")  # kinds of errors with a text of our own
+
+class OwnCode(Enum):
+    """The check of a user's own code.
+
+    Attributes:
+        FIELDS: the names of its fields, read from the source.
+        ANY: none here; its signature is read when the whole file is known.
+        IMPORT: by its class, which is imported if that is allowed, and from the source otherwise.
+        NEEDED: by its class, without which the file cannot be read.
+    """
+
+    FIELDS = auto()
+    ANY = auto()
+    IMPORT = auto()
+    NEEDED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A component as a sweep file names it, with its checked fields.
+
+    Attributes:
+        fields: an instance of the component's class, or the arguments of own code that was not imported.
+        extra: the values of the key's own fields, beside those of the component.
+    """
+
+    origin: Origin
+    fields: BaseModel
+    extra: BaseModel | None
+
+    @property
+    def component(self) -> Component | None:
+        """The component, unless it is own code that was not imported."""
+        return self.fields if isinstance(self.fields, Component) else None
+
+
+def as_choice(checked: Checked) -> Choice:
+    """Return the name, and the arguments that differ from their defaults as plain JSON values."""
+    arguments = checked.fields.model_dump(mode="json", exclude_defaults=True)
+    return Choice(checked.origin.name, arguments, checked.origin.code)
+
+
+def as_given(checked: Checked) -> Choice:
+    """Return the name, and the arguments that the file has."""
+    arguments = checked.fields.model_dump(mode="json", exclude_unset=True)
+    return Choice(checked.origin.name, arguments, checked.origin.code)
+
+
+def as_component(checked: Checked) -> Component:
+    """Return the component, with its name and the hash of its code."""
+    component, origin = checked.component, checked.origin
+    assert component is not None, "it is needed"
+    file = getattr(sys.modules[type(component).__module__], "__file__", None)
+    if origin.code is None and file is not None and not type(component).__module__.startswith("cnnsweep."):
+        origin = Origin(origin.name, content_hash(Path(file)))  # of another package
+    return component.found_as(origin)
 
 
 @dataclass(eq=False, repr=False)
-class ComponentField:
-    """A name, a user's own code, or a mapping with `name` and fields.
+class ComponentField(ComponentKey):
+    """A component of a registry, read and checked.
 
     Args:
-        registry: of the implementations.
-        example: a mapping, for messages.
-        flat: fields that are keys of `params`, and so may not stand in the mapping.
+        own: the check of own code.
+        build: makes the value from the checked component.
     """
 
-    registry: Registry[Any]
-    example: str
-    flat: tuple[str, ...] = ()
+    own: OwnCode = OwnCode.FIELDS
+    build: Callable[[Checked], Any] = as_choice
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_plain_validator_function(self._choice)
+        return core_schema.with_info_plain_validator_function(self.read)
 
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        variants: list[JsonSchema] = [
-            {
-                "type": "object",
-                "properties": {"name": {"const": name}, **field_schemas(kind, self.flat)},
-                "required": ["name"],
-                "additionalProperties": False,
-            }
-            for name, kind in installed(self.registry)
-        ]
-        own = {"type": "object", "properties": {"name": CUSTOM_CODE}, "required": ["name"]}
-        return {"anyOf": [{"enum": list(self.registry.names)}, CUSTOM_CODE, *variants, own]}
+    def read(self, value: object, info: Info) -> Any:
+        """Return the value of the key.
 
-    def _choice(self, value: object, info: Info) -> Choice:
-        given = {"name": value} if isinstance(value, str) else value
-        if not isinstance(given, dict):
-            names = ", ".join(self.registry.names)
-            raise not_allowed(value, f"one of {names}, or a mapping such as {self.example}")
-        if "name" not in given:
-            raise refused(
-                [(("name",), PydanticCustomError("missing_name", "missing", {"kind": self.registry.kind}), given)]
-            )
+        Raises:
+            PydanticCustomError: it is neither a name nor a mapping.
+            ValidationError: keys of the mapping are wrong.
+        """
+        if value is None and self.none == "none":
+            return None
+        mapping = {self.key: value} if isinstance(value, str) else value
+        if not isinstance(mapping, dict):
+            raise not_allowed(value, self.allowed)
+        if self.key not in mapping:
+            raise refused([((self.key,), self.missing_name(mapping), mapping)])
+        name, arguments = mapping[self.key], {key: item for key, item in mapping.items() if key != self.key}
+        if name == self.none:
+            if arguments:
+                raise refused([((key,), self.unknown_key(key, name, ()), item) for key, item in arguments.items()])
+            return None
         try:
-            name, code = reference_to(self.registry, given["name"], info)
+            origin = self.find(name, info)
+            component = self._component(origin, may_import(info))
         except PydanticCustomError as error:
-            raise refused([(("name",), error, given["name"])]) from None
-        arguments = {key: item for key, item in given.items() if key != "name"}
-        return Choice(name, check_arguments(self.registry, Choice(name, arguments, code), self.flat), code)
+            raise refused([((self.key,), error, name)]) from None
+        return self.build(self._check(origin, component, arguments))
 
+    def find(self, name: object, info: Info) -> Origin:
+        """Return a known name, or that of own code with the hash of its content.
 
-def reference_to(registry: Registry[Any], name: object, info: Info) -> tuple[str, str | None]:
-    """Return a known name, or that of own code with the hash of its content.
+        Raises:
+            PydanticCustomError: it is neither.
+        """
+        if not isinstance(name, str):
+            of_many = f"the name of a {self.registry.kind} (see `{self.see}`), or path.py:name"
+            raise not_allowed(name, of_many if self.see else self.one_of_names)
+        if is_reference(name):
+            return resolve_code(name, info)
+        if self.registry.knows(name):
+            return Origin(name)
+        listed = f"`{self.see}` lists what is known; your own code is path.py:name"
+        allowed = f"allowed are {', '.join(self.names)}, or path.py:Name" if self.names else "your own is path.py:Name"
+        raise unknown_name(name, self.names, listed if self.see else allowed)
 
-    Raises:
-        PydanticCustomError: it is none of them.
-    """
-    if isinstance(name, str) and is_reference(name):
-        reference = resolve_code(name, info)
-        return reference.name, reference.code
-    if isinstance(name, str) and registry.knows(name):
-        return name, None
-    names = ", ".join(registry.names)
-    if not isinstance(name, str):
-        raise not_allowed(name, f"one of {names}")
-    raise unknown_name(name, registry.names, f"allowed are {names}")
+    def check(self, choice: Choice) -> Any:
+        """Return a choice with checked arguments; own code is not imported.
 
+        Raises:
+            ValidationError: arguments are unknown or wrong.
+            PydanticCustomError: the package that has the component cannot be imported.
+        """
+        origin = Origin(choice.name, choice.code)
+        return self.build(self._check(origin, self._component(origin, may_run=False), choice.arguments))
 
-def check_arguments(registry: Registry[Any], choice: Choice, flat: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return the arguments of a choice that differ from their defaults, as plain JSON values.
+    def fields_of(self, choice: Choice) -> Mapping[str, Any] | None:
+        """Return the fields of a component, by name, with their defaults; None where its source leaves it open.
 
-    Raises:
-        ValidationError: some are unknown or wrong.
-        PydanticCustomError: the package that has the implementation cannot be imported.
-    """
-    fields = fields_of(registry, choice)
-    errors: list[Wrong] = [
-        ((key,), _unknown_key(registry.kind, key, choice.name, fields, flat), item)
-        for key, item in choice.arguments.items()
-        if key in flat or (fields is not None and key not in fields)
-    ]
-    known = {key: item for key, item in choice.arguments.items() if not any(at == (key,) for at, *_ in errors)}
-    checked: dict[str, Any] = {}
-    if is_reference(choice.name):
-        checked = {key: _plain(key, item, errors) for key, item in known.items()}
-    else:
-        try:
-            checked = registry.get(choice.name).model_validate(known).model_dump(mode="json", exclude_defaults=True)
-        except ValidationError as error:
-            errors += [(details["loc"], _in_our_words(details), details["input"]) for details in error.errors()]
-    if errors:
-        raise refused(errors)
-    return checked
+        Defaults of own code are not known, and None here.
 
-
-def fields_of(registry: Registry[Any], choice: Choice) -> Mapping[str, Any] | None:
-    """Return the fields of an implementation, by name, with their defaults; None where its source does not tell.
-
-    Defaults of own code are not known, and None here.
-
-    Raises:
-        PydanticCustomError: the package that has it cannot be imported.
-    """
-    if is_reference(choice.name):
-        names = fields_in_source(choice.name, choice.code)
+        Raises:
+            PydanticCustomError: the package that has it cannot be imported.
+        """
+        origin = Origin(choice.name, choice.code)
+        component = self._component(origin, may_run=False)
+        if component is not None:
+            return {name: field.default for name, field in component.model_fields.items()}
+        names = fields_in_source(origin.name, origin.code)
         return None if names is None else dict.fromkeys(names)
-    try:
-        return {name: field.default for name, field in registry.get(choice.name).model_fields.items()}
-    except UsageError as error:
-        raise mistake(str(error)) from None
+
+    def is_used_by_some(self, key: str) -> bool:
+        """True if some component of the registry has a field."""
+        return any(key in component.model_fields for _, component in self.registry.installed())
+
+    def _component(self, origin: Origin, may_run: bool) -> type[Component] | None:
+        """Return the class of a component; None for own code that is not imported."""
+        if is_reference(origin.name):
+            if self.own in (OwnCode.FIELDS, OwnCode.ANY) or (self.own is OwnCode.IMPORT and not may_run):
+                return None
+            if not may_run:
+                raise mistake("names code of its own, which would be run; add --allow-code if you trust it")
+        try:
+            component: type[Component] = self.registry.get(origin.name)
+        except UsageError as error:
+            raise mistake(str(error)) from None
+        return component
+
+    def _check(self, origin: Origin, component: type[Component] | None, given: Mapping[str, Any]) -> Checked:
+        own_keys = self.extra.model_fields if self.extra else {}
+        extra = {key: item for key, item in given.items() if key in own_keys}
+        rest = {key: item for key, item in given.items() if key not in own_keys}
+        known = self._known_keys(origin, component)
+        unknown = [key for key in rest if key in self.flat or (known is not None and key not in known)]
+        shown = component.name if component and is_reference(origin.name) else origin.name.rpartition(":")[2]
+        errors: list[Wrong] = [((key,), self.unknown_key(key, shown, known or ()), rest[key]) for key in unknown]
+        of_component = {key: item for key, item in rest.items() if key not in unknown}
+        fields = validated(component or self.arguments, of_component, shown, errors)
+        extra_values = None if self.extra is None else validated(self.extra, extra, shown, errors)
+        if errors or fields is None:
+            raise refused(errors)
+        return Checked(origin, fields, extra_values)
+
+    def _known_keys(self, origin: Origin, component: type[Component] | None) -> Sequence[str] | None:
+        """Return the keys that a component takes, without the name and `extra`; None where any will do."""
+        if component is None:
+            return None if self.own is OwnCode.ANY else fields_in_source(origin.name, origin.code)
+        return None if component.model_config.get("extra") == "allow" else list(component.model_fields)
 
 
-def installed(registry: Registry[Any]) -> Iterator[tuple[str, type[Component]]]:
-    """Yield every known implementation; of other packages, those that can be imported."""
-    for name in registry.names:
-        with contextlib.suppress(UsageError):
-            yield name, registry.get(name)
+@dataclass(eq=False, repr=False)
+class ComponentList:
+    """A list of components, as a tuple.
 
+    Args:
+        field: each item.
+        allowed: the sentence for anything else than a list.
+        most: number of items.
+    """
 
-def field_schemas(kind: type[Component], left_out: tuple[str, ...] = ()) -> dict[str, JsonSchema]:
-    """Return the JSON Schema of each field; of one without a description, its name stands for it."""
-    properties = kind.model_json_schema().get("properties", {})
-    return {
-        name: {"description": f"{name} of {kind.name}", **schema}
-        for name, schema in properties.items()
-        if name not in left_out
-    }
+    field: ComponentField
+    allowed: str
+    most: int | None = None
 
+    def __get_pydantic_core_schema__(self, _source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        items = core_schema.list_schema(handler.generate_schema(Annotated[Any, self.field]), max_length=self.most)
+        listed = core_schema.no_info_after_validator_function(tuple, items)
+        return core_schema.no_info_before_validator_function(self._listed, listed)
 
-def refused(errors: Sequence[Wrong]) -> ValidationError:
-    """Return several errors, with their places below the key, as one."""
-    details = [InitErrorDetails(type=error, loc=loc, input=given) for loc, error, given in errors]
-    return ValidationError.from_exception_data("component", details)
-
-
-def _unknown_key(
-    kind: str, key: str, name: str, fields: Mapping[str, Any] | None, flat: tuple[str, ...]
-) -> PydanticCustomError:
-    if key in flat:
-        return mistake(f"is a key of its own: write `{key}` beside `{kind}`, under params")
-    known = ("name", *(field for field in fields or () if field not in flat))
-    return PydanticCustomError("unknown_key", "unknown key", {"kind": kind, "name": name, "known": known})
-
-
-def _plain(key: str, value: Any, errors: list[Wrong]) -> Any:
-    try:
-        return require_finite(value)
-    except PydanticCustomError as error:
-        errors.append(((key,), error, value))
-
-
-def _in_our_words(details: Any) -> PydanticCustomError:
-    if details["type"] in _OURS:
-        return PydanticCustomError(details["type"], details["type"], details.get("ctx"))
-    return mistake(f"{found(details['input'])}: {details['msg'][:1].lower()}{details['msg'][1:]}")
+    def _listed(self, value: object) -> object:
+        if not isinstance(value, list):
+            raise not_allowed(value, self.allowed)
+        return value

@@ -5,11 +5,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.choice_field import CLOSED, OPEN, Entry, NameOrCode, name_of
-from cnnsweep.config.component_entry import checked_arguments, entry_variants
+from cnnsweep.config.component_field import Checked, ComponentField, OwnCode
+from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.datasets.base import DATASETS
-from cnnsweep.field_types import ListOf, Number, OneOf, Plain, mistake, not_allowed
-from cnnsweep.plugins import is_reference
+from cnnsweep.field_types import ListOf, Number, OneOf, mistake, not_allowed
 from cnnsweep.types import DatasetChoice, Normalization
 
 _PER_CHANNEL = "one number, or a list of one number a channel"
@@ -61,38 +60,29 @@ def _given_normalization(values: NormalizationValues) -> Normalization:
     return Normalization("given", mean, std)
 
 
-DATASET_NAME = NameOrCode("data set", DATASETS.names, "cnnsweep datasets")
-_NORMALIZE = Field(
-    default=Normalization(),
-    description="standard (mean and deviation of the training images), none, or {mean: ..., std: ...}",
-    json_schema_extra={"default": "standard"},
-)
+class DatasetKeys(BaseModel):
+    """Keys that every data set has."""
+
+    model_config = CLOSED
+    normalize: Annotated[Normalization, Normalize()] = Field(
+        default=Normalization(),
+        description="standard (mean and deviation of the training images), none, or {mean: ..., std: ...}",
+        json_schema_extra={"default": "standard"},
+    )
 
 
-class CustomDataset(BaseModel):
-    """A function of the user's, or a data set of another package, with any arguments; its own code checks them."""
-
-    model_config = OPEN
-    __pydantic_extra__: dict[str, Plain] = Field(init=False)
-    name: Annotated[Any, DATASET_NAME] = Field(description="package.module:function or path.py:function")
-    normalize: Annotated[Normalization, Normalize()] = _NORMALIZE
+def _dataset_choice(checked: Checked) -> DatasetChoice:
+    """Return the data set with all its arguments; those of own code as given."""
+    assert isinstance(checked.extra, DatasetKeys)
+    arguments = checked.fields.model_dump(mode="json", exclude_none=checked.component is not None)
+    return DatasetChoice(checked.origin.name, arguments, checked.extra.normalize, checked.origin.code)
 
 
-_BUILT_IN = entry_variants(DATASETS, DATASET_NAME, {"normalize": (Annotated[Normalization, Normalize()], _NORMALIZE)})
-
-
-def _dataset_choice(entry: Any) -> DatasetChoice:
-    name, arguments = entry.name.name, entry.model_dump(mode="json", exclude={"name", "normalize"}, exclude_unset=True)
-    if not is_reference(name):
-        arguments = checked_arguments(DATASETS, name, arguments).model_dump(mode="json", exclude_none=True)
-    return DatasetChoice(name, arguments, entry.normalize, entry.name.code)
-
-
-DATASET = Entry(
-    names=DATASET_NAME.known,
-    own_code=True,
-    variants={**_BUILT_IN.models, "<own dataset>": CustomDataset},
-    variant_of=lambda mapping: _BUILT_IN.tags.get(name_of(mapping), "<own dataset>"),
+DATASET = ComponentField(
+    DATASETS,
+    "{name: image_folder, path: photos}",
+    extra=DatasetKeys,
+    own=OwnCode.ANY,
+    see="cnnsweep datasets",
     build=_dataset_choice,
-    allowed="the name of a data set (see `cnnsweep datasets`), or a mapping with its name and arguments",
 )

@@ -11,9 +11,9 @@ import yaml
 from cnnsweep.augmentations.base import AUGMENTATIONS
 from cnnsweep.config.augment_field import main_field
 from cnnsweep.config.axis import Values
-from cnnsweep.config.method_field import MethodField
-from cnnsweep.config.schema import EARLY_STOP, SEARCH, Params, SweepSpec
-from cnnsweep.config.trackers_field import DEFAULT_TRACKERS
+from cnnsweep.config.component_field import ComponentField
+from cnnsweep.config.component_keys import DEFAULT_TRACKERS, PRUNER, SAMPLER
+from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component
@@ -48,22 +48,30 @@ def _size_or_fields(choice: Choice) -> Any:
 def shortened(value: Any) -> Any:
     """Return a value of a key of `params` with a user's own code named without its folder."""
     if isinstance(value, Choice | ModelChoice):
-        return replace(value, name=without_folder(value.name, value.code))
+        return value if value.code is None else replace(value, name=without_folder(value.name, value.code))
     return tuple(map(shortened, value)) if isinstance(value, tuple) else value
 
 
 def without_folder(name: str, code: str | None) -> str:
-    """Return a data set's or model's name; of a person's own file only the last part of its path."""
+    """Return a data set's or model's name; of a user's own file only the last part of its path."""
     if code is None:
         return name
     file, _, attribute = name.rpartition(":")
     return f"{PurePath(file).name}:{attribute}"
 
 
-def component_facts(field: MethodField, component: Component | None) -> dict[str, Any]:
+def written_component(field: ComponentField, component: Component | None) -> dict[str, Any]:
+    """Return the mapping that a sweep file has, with the defaults; keys without a value are left out."""
+    if component is None:
+        return {field.key: field.none}
+    values = component.model_dump(mode="json")
+    return {field.key: component.origin.name, **{key: item for key, item in values.items() if item is not None}}
+
+
+def component_facts(field: ComponentField, component: Component | None) -> dict[str, Any]:
     """Return the mapping that a sweep file has for a component; of a user's own file only the last part of its path."""
-    facts = field.written(component)
-    return {**facts, field.key: facts[field.key] if component is None else short_name(component)}
+    facts = written_component(field, component)
+    return facts if component is None else {**facts, field.key: short_name(component)}
 
 
 def short_name(component: Component) -> str:
@@ -102,10 +110,10 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     for key in ("metric", "mode", "scope"):
         entries[key] = getattr(spec, key)
     if spec.early_stop is not None:
-        entries["early_stop"] = EARLY_STOP.written(spec.early_stop)
+        entries["early_stop"] = written_component(PRUNER, spec.early_stop)
     entries |= {"device": spec.device, "precision": spec.precision, "tensorboard": spec.tensorboard.model_dump()}
     if spec.trackers != DEFAULT_TRACKERS:
-        entries["trackers"] = [tracker.as_written() for tracker in spec.trackers]
+        entries["trackers"] = [as_written(choice) for choice in spec.trackers]
     return entries
 
 
@@ -115,7 +123,7 @@ def _space(spec: SweepSpec) -> dict[str, Any]:
         "when": {key: condition.as_written() for key, condition in spec.when.items()},
         "exclude": [condition.as_written() for condition in spec.exclude],
         "include": [{key: as_written(value) for key, value in one.items()} for one in spec.include],
-        "search": {} if spec.search is None else SEARCH.written(spec.search),
+        "search": {} if spec.search is None else written_component(SAMPLER, spec.search),
     }
     return {key: value for key, value in entries.items() if value}
 

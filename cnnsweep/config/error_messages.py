@@ -1,25 +1,20 @@
 """Messages about a sweep file: pydantic's errors in our words, each with its place in the file."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from cnnsweep.augmentations.base import AUGMENTATIONS
 from cnnsweep.config.aliases import usual_key, usual_part, usual_value
-from cnnsweep.config.component_field import installed
-from cnnsweep.config.dataset_field import DATASET, NORMALIZE_TAGS, NormalizationValues
-from cnnsweep.config.method_field import MISTAKES, MethodField
-from cnnsweep.config.model_entry import MODEL
+from cnnsweep.config.component_errors import missing_text
+from cnnsweep.config.component_field import ComponentField
+from cnnsweep.config.dataset_field import NORMALIZE_TAGS, NormalizationValues
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params, SweepFile, TensorBoard
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, nearest_name, quoted
-from cnnsweep.losses.base import LOSSES
-from cnnsweep.optimizers.base import OPTIMIZERS
-from cnnsweep.registry import Component, wrong_value
-from cnnsweep.schedules.base import SCHEDULES
+from cnnsweep.registry import wrong_value
 
 # Which keys there are, by the last name in the path of an error; pydantic puts the tags of unions into the path.
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -27,13 +22,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "params": Params,
     "tensorboard": TensorBoard,
     NORMALIZE_TAGS[0]: NormalizationValues,
-    **DATASET.variants,
-    **MODEL.variants,
 }
-_PARTS = {"dataset": DATASET, "model": MODEL}
-_REGISTRIES = {one.kind: one for one in (OPTIMIZERS, SCHEDULES, LOSSES, AUGMENTATIONS)}
-_VARIANTS = {tag for entry in _PARTS.values() for tag in entry.variants}
-_TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS, *_VARIANTS])
+_TAGS = frozenset([LIST_TAG, SINGLE_TAG, *NORMALIZE_TAGS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +32,12 @@ class Mistake:
 
     Attributes:
         path: the key; it need not stand in the file.
-        text: what is wrong with it, without the key's name.
-        at_key: whether to point at the key and not at its value.
-        is_missing: whether the key is not there, so that what should hold it is pointed at.
+        text: the message, without the key's name.
+        at_key: True to point at the key and not at its value.
+        is_missing: True for a key that is not there; its mapping is pointed at.
         because_of: other keys that it follows from, such as `params.optimizer`; where one of them is wrong itself, this
-            mistake says nothing new.
-        meant: the key that an unknown one is likely to stand for: that this one is missing says nothing new.
+            mistake is left out.
+        meant: the key that an unknown one is likely to stand for; it is not reported as missing.
     """
 
     path: KeyPath
@@ -77,69 +67,21 @@ def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
         elif kind == "unknown_key":
             text, meant = _unknown_field(str(location[-1]), hint=hint, **details["ctx"])
             mistakes.append(Mistake(path, text, at_key=True, meant=None if meant is None else (*path[:-1], meant)))
-        elif kind == "missing_name":
-            text = _missing_name(details["ctx"]["kind"], "name", details["input"], "missing")
-            mistakes.append(Mistake(path, text, is_missing=True))
+        elif kind == "missing_key":
+            mistakes.append(Mistake(path, details["ctx"]["text"], is_missing=True))
         elif kind == "missing":
-            text = _missing_key(str(location[-1]), section, details["input"])
-            mistakes.append(Mistake(path, text, is_missing=True))
-        elif kind == MISTAKES:
-            mistakes += _mistakes_in_component(path, details["ctx"], hint=hint)
+            mistakes.append(Mistake(path, _missing_key(str(location[-1]), section), is_missing=True))
         else:
             mistakes.append(Mistake(path, _wrong_value(details, hint=hint)))
     return mistakes
-
-
-def _mistakes_in_component(path: KeyPath, context: Mapping[str, Any], *, hint: bool) -> Iterator[Mistake]:
-    """Yield the mistakes that a `MethodField` has found in its mapping, which stands at a path."""
-    field: MethodField = context["of"]
-    component: type[Component] | None = context["class"]
-    part = next((step for step in reversed(path) if isinstance(step, str)), "")
-    for details in context["errors"]:
-        inner, key = (*path, *details["loc"]), str(details["loc"][-1])
-        if details["type"] == "extra_forbidden":
-            text, meant = _unknown_component_key(key, part, field, component, hint=hint)
-            meant_path = None if meant is None else (*inner[:-1], meant)
-            yield Mistake(inner, text, at_key=True, meant=meant_path)
-        elif details["type"] == "missing":
-            yield Mistake(inner, _missing_component_key(key, part, field, component, details["input"]), is_missing=True)
-        else:
-            yield Mistake(inner, _wrong_value(details, hint=hint))
-
-
-def _unknown_component_key(
-    key: str, part: str, field: MethodField, component: type[Component] | None, *, hint: bool
-) -> tuple[str, str | None]:
-    known = [field.key] if component is None else field.fields_of(component)
-    if field.is_used_by_some(key):
-        name = field.none if component is None else component.name
-        return f"the {field.registry.kind} {name} does not use it; allowed are {', '.join(known)}", None
-    return _unknown_among(key, part, known, hint=hint)
 
 
 def _unknown_among(key: str, part: str, known: Sequence[str], *, hint: bool) -> tuple[str, str | None]:
     """Return the text about an unknown key, and the known one that is likely to be meant."""
     nearest = usual_part(part, key, known) or (nearest_name(key, known) if hint else None)
     if nearest is None:
-        return f"unknown key; allowed are {', '.join(known)}", None
+        return f"unknown key; allowed are {', '.join(known) or 'none'}", None
     return f"unknown key; did you mean '{nearest}'?", nearest
-
-
-def _missing_component_key(
-    key: str, part: str, field: MethodField, component: type[Component] | None, given: Mapping[str, Any]
-) -> str:
-    if component is not None:
-        examples = component.model_fields[key].examples
-        return _missing_with_example(f"{key}: {examples[0]}" if examples else "")
-    # Without its name a mapping has no known keys, and none is unknown.
-    for other in given:
-        if usual_part(part, other, (key,)):
-            return f"missing; did you mean '{key}' by '{other}'?"
-    return _missing_with_example(field.example.strip("{}").partition(",")[0])
-
-
-def _missing_with_example(example: str) -> str:
-    return f"missing; add for example `{example}`" if example else "missing"
 
 
 def _wrong_value(details: Mapping[str, Any], *, hint: bool) -> str:
@@ -155,7 +97,9 @@ def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool
 
 
 def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None]:
-    """Return what is wrong with a key that a section does not have, and the key of that section that it may mean."""
+    """Return the message for a key that a section does not have, and the key of that section that it may mean."""
+    if section not in _SECTIONS:  # a mapping inside a component of another package
+        return "unknown key", None
     known = list(_SECTIONS[section].model_fields)
     if section == "" and (key in Params.model_fields or key.startswith(ARGUMENT_PREFIXES)):
         return "this key belongs under params", None
@@ -167,33 +111,26 @@ def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None
         return "YAML merge keys are not allowed; write the keys out", None
     if section in ("", "params") and (usual := usual_key(key, under_params=section == "params")):
         return f"unknown key; {usual.text}", usual.key
-    part = next((part for part, entry in _PARTS.items() if section in entry.variants), "")
-    return _unknown_among(key, part, known, hint=hint)
+    return _unknown_among(key, "", known, hint=hint)
 
 
-def _unknown_field(key: str, kind: str, name: str, known: tuple[str, ...], *, hint: bool) -> tuple[str, str | None]:
-    """Return what is wrong with a key that an implementation does not have, and the key that it may mean."""
-    if name and any(key in other.model_fields for _, other in installed(_REGISTRIES[kind])):
-        return f"the {kind} {name} does not use it; allowed are {', '.join(known)}", None
+def _missing_key(key: str, section: str) -> str:
+    examples = _SECTIONS[section].model_fields[key].examples if section in _SECTIONS else None
+    return missing_text(f"{key}: {examples[0]}" if examples else "")
+
+
+def _unknown_field(
+    key: str, field: ComponentField, name: str, known: tuple[str, ...], *, hint: bool
+) -> tuple[str, str | None]:
+    """Return the message for a key that a component does not have, and the key that it may mean."""
+    kind = field.registry.kind
+    if name and field.is_used_by_some(key):
+        return f"the {kind} {name} does not use it; allowed are {', '.join(known) or 'none'}", None
     if key == "<<":
         return "YAML merge keys are not allowed; write the keys out", None
-    if usual := usual_value(key, known):  # the keys of `augment` are names
+    if not name and (usual := usual_value(key, known)):  # the keys of `augment` are names
         return f"unknown key; did you mean '{usual}'?", usual
     return _unknown_among(key, kind, known, hint=hint)
-
-
-def _missing_key(key: str, section: str, given: Any) -> str:
-    examples = _SECTIONS[section].model_fields[key].examples
-    part = next((part for part, entry in _PARTS.items() if section in entry.variants and entry.key == key), "")
-    return _missing_name(part, key, given, _missing_with_example(f"{key}: {examples[0]}" if examples else ""))
-
-
-def _missing_name(part: str, key: str, given: Any, otherwise: str) -> str:
-    # Without its name a mapping has no known keys, and none is unknown.
-    for other in given if part and isinstance(given, dict) else ():
-        if usual_part(part, other, (key,)):
-            return f"missing; did you mean '{key}' by '{other}'?"
-    return otherwise
 
 
 def without_what_was_meant(mistakes: Sequence[Mistake]) -> list[Mistake]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cnnsweep.config.component_field import field_schemas, installed
+from cnnsweep.config.component_schema import described_fields
 from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
 from cnnsweep.field_types import JsonSchema
@@ -28,8 +28,8 @@ def sweep_json_schema() -> JsonSchema:
         for argument, field in model.model_fields.items() if has_known_arguments(model.names[0]) else ():
             note = "; a list of lists is an axis" if argument in model.list_arguments else ""
             params["properties"][MODEL_PREFIX + argument] = {"description": f"{field.description}{note}"}
-    for _, kind in installed(OPTIMIZERS):
-        for argument, of_field in field_schemas(kind, FLAT).items():
+    for names, kind in OPTIMIZERS.installed():
+        for argument, of_field in described_fields(kind.model_json_schema(), names[0], FLAT).items():
             params["properties"][OPTIMIZER_PREFIX + argument] = {"description": of_field["description"]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -39,7 +39,7 @@ def sweep_json_schema() -> JsonSchema:
 
 
 def _tidied(node: Any) -> Any:
-    """Leave out what says nothing to a reader: titles made from field names, defaults of null, docstrings of models."""
+    """Leave out titles made from field names, defaults of null, docstrings of models."""
     if isinstance(node, list):
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):

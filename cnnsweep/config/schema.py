@@ -2,22 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.augment_field import Augment
 from cnnsweep.config.axis import Axis, Values
-from cnnsweep.config.choice_field import CLOSED
-from cnnsweep.config.component_field import ComponentField
+from cnnsweep.config.component_keys import DEFAULT_TRACKERS, LOSS, OPTIMIZER, PRUNER, SAMPLER, SCHEDULE, TRACKER_LIST
+from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
-from cnnsweep.config.method_field import MethodField
-from cnnsweep.config.metrics_field import MetricList, MetricName
+from cnnsweep.config.metrics_field import METRIC_LIST, MetricName, check_columns
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
-from cnnsweep.config.trackers_field import DEFAULT_TRACKERS, TrackerChoice, Trackers
 from cnnsweep.field_types import (
     JsonSchema,
     LargestNorm,
@@ -28,25 +27,16 @@ from cnnsweep.field_types import (
     Whole,
     not_allowed,
 )
-from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.optimizers.base import FLAT, OPTIMIZERS, Flag, Share
-from cnnsweep.pruners.base import PRUNERS, Pruner
-from cnnsweep.samplers.base import SAMPLERS, Sampler
-from cnnsweep.schedules.base import SCHEDULES
+from cnnsweep.optimizers.base import Flag, Share
+from cnnsweep.pruners.base import Pruner
+from cnnsweep.samplers.base import Sampler
 from cnnsweep.types import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice
 
 Rate = Annotated[float, Number(above=0)]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
 MODEL_PREFIX, OPTIMIZER_PREFIX = "model.", "optimizer."
 ARGUMENT_PREFIXES = (MODEL_PREFIX, OPTIMIZER_PREFIX)  # of keys of `params` that are an argument of another key
-
-OPTIMIZER = ComponentField(OPTIMIZERS, "{name: my.py:Lion, cautious: true}", FLAT)
-SCHEDULE = ComponentField(SCHEDULES, "{name: cosine, warmup: 2}")
-LOSS = ComponentField(LOSSES, "{name: my.py:Focal, gamma: 2}", (LABEL_SMOOTHING,))
-
-SEARCH = MethodField(SAMPLERS, "method", "grid", "{method: random, runs: 20}", "how trials are chosen")
-EARLY_STOP = MethodField(PRUNERS, "method", "none", "{method: halving, factor: 3}", "the rule that ends runs early")
 
 
 def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
@@ -103,7 +93,7 @@ class Params(BaseModel):
     model: Axis[Annotated[ModelChoice | None, MODEL]] = _axis("models to compare; replaces the top-level `model`", None)
 
 
-_RESERVED = frozenset(Params.model_fields)
+_check_columns = partial(check_columns, reserved=frozenset(Params.model_fields))
 
 
 class TensorBoard(BaseModel):
@@ -157,7 +147,7 @@ class SweepFile(BaseModel):
     )
     exclude: Plain = Field(default=None, description="combinations to leave out, a list of conditions")
     include: Plain = Field(default=None, description="trials to train beside those, a list of mappings")
-    search: Annotated[Sampler | None, SEARCH] = Field(
+    search: Annotated[Sampler | None, SAMPLER] = Field(
         default=None, description="how trials are chosen: grid (all of them), or a sampler such as random or tpe"
     )
     seed: Seed = Field(default=0, description="seed of the validation split, and of the runs that have none")
@@ -168,7 +158,7 @@ class SweepFile(BaseModel):
         default=0.1,
         description="share or number of training images held out to choose the best epoch and run; 0, or {folds: 5}",
     )
-    metrics: Annotated[tuple[Choice, ...], MetricList(_RESERVED)] = Field(
+    metrics: Annotated[tuple[Choice, ...], METRIC_LIST, AfterValidator(_check_columns)] = Field(
         default=(), description="further metrics to record: names, path.py:Name, or mappings with name and arguments"
     )
     metric: Annotated[str | None, MetricName()] = Field(
@@ -180,7 +170,7 @@ class SweepFile(BaseModel):
     scope: Annotated[str, Scope()] = Field(
         default="best", description="which epochs of a run count: best, last or mean of last K"
     )
-    early_stop: Annotated[Pruner | None, EARLY_STOP] = Field(
+    early_stop: Annotated[Pruner | None, PRUNER] = Field(
         default=None, description="the rule that ends runs early, such as halving or median; or none"
     )
     device: Annotated[str, Device()] = Field(default="auto", description="where to train; auto takes a GPU if any")
@@ -190,7 +180,7 @@ class SweepFile(BaseModel):
     tensorboard: Annotated[TensorBoard, _TensorBoardOrFlag()] = Field(
         default_factory=TensorBoard, description="what TensorBoard shows beside the curves: true, false, or a mapping"
     )
-    trackers: Annotated[tuple[TrackerChoice, ...], Trackers()] = Field(
+    trackers: Annotated[tuple[Choice, ...], TRACKER_LIST] = Field(
         default=DEFAULT_TRACKERS,
         description="programs that show the metrics: a list of names, mappings with options, or your own path.py:Name",
         json_schema_extra={"default": ["tensorboard"]},
@@ -210,11 +200,11 @@ class SweepSpec:
         when: for axes that count only under a condition, that condition.
         exclude: trials for which one of these holds are left out.
         include: trials beside the others; each has a value for every axis.
-        search: the sampler; None for every combination.
-        seeds: what each trial is trained with; none means that `params` or `seed` say it.
+        search: the sampler; None for a grid.
+        seeds: of each trial; empty where `params` or `seed` have them.
         validation: images held out, as a number (int) or as a share (float) of the training images.
         metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
-        folds: into how many parts the training images are divided, each held out once; None for a single split.
+        folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.
     """
 
@@ -240,7 +230,7 @@ class SweepSpec:
     precision: str
     tensorboard: TensorBoard
     metrics: tuple[Choice, ...] = ()
-    trackers: tuple[TrackerChoice, ...] = DEFAULT_TRACKERS
+    trackers: tuple[Choice, ...] = DEFAULT_TRACKERS
 
     @property
     def objective(self) -> Objective:

@@ -23,7 +23,7 @@ class ModelListing:
 
 def list_models() -> ModelListing:
     """Return the built-in models and those of other packages, which are imported."""
-    classes = [*MODELS.built_in, *map(MODELS.get, MODELS.of_other_packages)]
+    classes = [component for _, component in MODELS.installed()]
     single = {model.names[0]: model.summary() for model in classes if len(model.names) == 1}
     families = {
         model.__module__.rpartition(".")[2]: (model.summary(), model.names) for model in classes if len(model.names) > 1

@@ -9,7 +9,7 @@ from cnnsweep.storage.atomic_files import to_json
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState
 
-# What makes the figures of two runs comparable; all else may change between two commands on one folder.
+# The metrics of two runs are comparable if these agree; all else may change between two commands on one folder.
 _MUST_AGREE = (
     *("name", "dataset", "fingerprint", "normalize", "validation", "folds", "seed", "metric", "mode", "scope"),
     "precision",

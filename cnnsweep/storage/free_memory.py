@@ -1,16 +1,16 @@
-"""The free memory, and what to call it."""
+"""Free memory of the machine, and byte counts as text."""
 
 import os
 from pathlib import Path
 
 
 def free_memory_bytes() -> int:
-    """Return how many bytes of the machine's memory are free, for this container."""
+    """Return the number of free bytes of the machine's memory, or of its container."""
     return int(min(_free_bytes(), _control_group_bytes()))
 
 
 def gigabytes(count: int) -> str:
-    """Return a count of bytes as a person reads it."""
+    """Return a count of bytes as text."""
     return f"{count / 1e9:.1f} GB"
 
 

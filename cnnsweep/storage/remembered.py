@@ -22,6 +22,12 @@ class RememberedGroup:
         return {run for program in self.programs for ids in program for run in ids}
 
 
+def group_from_event(group: Mapping[str, Any], conditions: Mapping[str, Any]) -> RememberedGroup:
+    """Return a group of a `planned` event."""
+    programs = tuple(tuple(tuple(ids) for ids in program) for program in group["programs"])
+    return RememberedGroup(programs, group["threaded"], group["why"], group["step_s"], conditions)
+
+
 @dataclass(frozen=True, slots=True)
 class RememberedWay:
     """Measurements of runs of one family, see `planning.batching.family`, and their conditions.

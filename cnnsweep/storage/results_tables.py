@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -21,8 +22,31 @@ from cnnsweep.types import EpochRecord, RunStatus
 VERSION = 1
 _DURATIONS = ("epoch_duration", "run_duration")
 _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
+_MOST_TIME = 0.01  # the share of the time that goes into tables while a sweep runs
 TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "correct", "time", "refit")
 _FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
+
+
+class DueTables:
+    """The tables of a sweep that runs: as current as their growing cost allows."""
+
+    def __init__(self, paths: SweepPaths, history: SweepState) -> None:
+        self._paths = paths
+        self._history = history
+        self._due = 0.0
+
+    def write(self) -> None:
+        """Write the tables, see `write_tables`."""
+        write_tables(self._paths, self._history)
+
+    def write_if_due(self) -> None:
+        """Write the tables, unless that would take more than a hundredth of the time."""
+        start = time.monotonic()
+        if start < self._due:
+            return
+        self.write()
+        now = time.monotonic()
+        self._due = now + (now - start) / _MOST_TIME
 
 
 def write_tables(paths: SweepPaths, history: SweepState) -> None:

@@ -59,3 +59,16 @@ class RunState:
         self.best_weights = {e: sha for e, sha in self.best_weights.items() if e <= epoch}
         self.epochs_before = min(self.epochs_before, epoch)
         self.outcome = None
+
+
+def run_state_from_event(event: Mapping[str, Any]) -> RunState:
+    """Return the state of a run after its `run` event."""
+    return RunState(
+        event["run"],
+        event["name"],
+        event["settings"],
+        event["parameters"],
+        event.get("configuration", event["run"]),
+        event.get("fold"),
+        event.get("epochs"),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,28 +12,30 @@ from cnnsweep.metrics.names import recorded_names
 from cnnsweep.metrics.objective import BEST, Objective
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import VERSION, read_journal
-from cnnsweep.storage.remembered import RememberedGroup, RememberedWay, SuggestedRound
+from cnnsweep.storage.remembered import RememberedGroup, RememberedWay, SuggestedRound, group_from_event
 from cnnsweep.storage.rows import decision_from_event, outcome_from_event, record_from_event
-from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.run_state import RunState, run_state_from_event
 from cnnsweep.storage.training_time import TrainingTime
 from cnnsweep.types import PruneDecision, RunStatus
 
 
 @dataclass(slots=True)
 class SweepState:
-    """A sweep so far.
+    """State of a sweep after the events so far.
 
     Attributes:
         sweep: the last `sweep` event.
         runs: by id, in the order of their announcement.
-        groups: which runs train together, as it was chosen last.
-        most_at_once: the most trajectories that ever were to train at the same time; at least one at every place.
-        leg, goals: the last leg that has a number, and its goals; none after one without. See `planning.stage`.
-        rounds: what a search has asked for.
-        verdicts: what an early-stopping rule found, by configuration and epoch.
-        tests: the `tested` events, one for each look at the test set.
-        cleaned: runs whose best weights a person had removed.
-        former: runs that the present sweep file no longer has, nor its search has asked for.
+        groups: the groups of runs that train together, as chosen last.
+        ways: fusion plans by family; they outlast the groups.
+        most_at_once: the most trajectories that were ever to train at the same time; at least one for each slot.
+        stage, stop_epochs: the number and stop epochs of the last numbered stage; no stop epochs after one without a
+            number. See `planning.stage`.
+        rounds: the suggestions of a sampler.
+        decisions: of the pruner, by trial and epoch.
+        tests: the `tested` events, one for each use of the test set.
+        cleaned: runs whose best weights the user had removed.
+        former: runs that neither the present sweep file nor its search has.
         time: the time that training took.
         planned: runs that the present command has put into groups.
     """
@@ -41,7 +43,7 @@ class SweepState:
     sweep: Mapping[str, Any] | None = None
     runs: dict[str, RunState] = field(default_factory=dict)
     groups: list[RememberedGroup] = field(default_factory=list)
-    ways: dict[str, RememberedWay] = field(default_factory=dict)  # by family; they outlast the groups
+    ways: dict[str, RememberedWay] = field(default_factory=dict)
     most_at_once: int = 0
     stage: int = 0
     stop_epochs: Mapping[str, int] = field(default_factory=dict)
@@ -72,10 +74,9 @@ class SweepState:
         return self.time.elapsed
 
     def planned_epochs(self, run: RunState) -> int | None:
-        """Return how many epochs a run is to train, None where nothing says it.
+        """Return the number of epochs that a run is to train; None if unknown.
 
-        A journal of an earlier version tells by the trial, or by any run that finished: without a trial all have
-        the same.
+        In a journal of an earlier version it is a parameter of the trial, or equal for all runs.
         """
         if run.epochs is not None:
             return run.epochs
@@ -87,15 +88,15 @@ class SweepState:
 
     @property
     def present(self) -> list[RunState]:
-        """The runs of the present sweep file, with those that its search has asked for."""
+        """The runs of the present sweep file and of its search."""
         return [run for run in self.runs.values() if run.id not in self.former]
 
     def at_epoch(self, epoch: int, run_ids: Iterable[str]) -> list[str]:
-        """Return those of some runs whose last record is of an epoch."""
+        """Return the runs, of those given, whose last record is of an epoch."""
         return [run_id for run_id in run_ids if len(self.runs[run_id].records) == epoch]
 
     def pruning_decision(self, run: RunState) -> PruneDecision | None:
-        """Return why a rule ended a run early, or None if none did."""
+        """Return the decision that ended a run early; None without one."""
         if run.status is not RunStatus.STOPPED or not run.records:
             return None
         decision = self.decisions.get((run.trial_id, run.records[-1].epoch))
@@ -104,83 +105,76 @@ class SweepState:
     def apply(self, event: Mapping[str, Any]) -> None:
         """Take one more event into account."""
         check_event(event)
-        kind = event["event"]
         self.updated = event["time"]
         self.time.apply(event)
-        if kind == "sweep":
-            self.sweep = event
-            self.former = set(event.get("former", ()))  # earlier journals do not say
-            self.started = self.started or event["time"]
-            self.status = "running"
-            self.planned = set()
-            for run in self.runs.values():
-                run.epochs_before = len(run.records)
-        elif kind == "run":
-            known = self.runs.get(event["run"])
-            if known is None:
-                known = RunState(
-                    event["run"],
-                    event["name"],
-                    event["settings"],
-                    event["parameters"],
-                    event.get("configuration", event["run"]),
-                    event.get("fold"),
-                    event.get("epochs"),
-                )
-                self.runs[event["run"]] = known
-            known.params = event["settings"]  # an edited file may show more columns; the folder's name stays
-            # A journal of an earlier version has these where a later command said them again.
-            known.trial_id = event.get("configuration", known.trial_id)
-            known.epochs = event.get("epochs", known.epochs)
-        elif kind == "planned":
-            self._remember(event)
-            sizes = sorted(sum(len(program) for program in group["programs"]) for group in event["groups"])
-            places = event["conditions"].get("places", 1)
-            self.most_at_once = max(self.most_at_once, places, sum(sizes[-places:]))
-            self.stage = event["conditions"].get("leg", self.stage)
-            self.stop_epochs = event.get("goals", {})
-        elif kind == "asked":
-            picks = tuple(dict(one) for one in event["picks"])
-            self.rounds.append(SuggestedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
-            again = set(event["configurations"])  # of an earlier search's trials some may be asked for again
-            self.former = {run for run in self.former if run in self.runs and self.runs[run].trial_id not in again}
-        elif kind == "judged":
-            for fields in event["verdicts"]:
-                decision = decision_from_event(fields)
-                self.decisions[decision.trial_id, decision.epoch] = decision
-        elif kind == "tested":
-            self.tests.append(event)
-        elif kind == "epoch":
-            run = self.runs[event["run"]]
-            if event["epoch"] != len(run.records) + 1:
-                raise ValueError(f"epoch {event['epoch']} follows {len(run.records)}")
-            run.records.append(record_from_event(event))
-            if event["checkpoint"] is not None:
-                run.checkpoints[event["checkpoint"]] = event["epoch"]
-            if event.get("best") is not None:  # earlier journals do not have it
-                run.best_weights[event["epoch"]] = event["best"]
-        elif kind == "resumed":
-            self.runs[event["run"]].forget_after(event["epoch"])
-            self.cleaned.discard(event["run"])
-        elif kind == "ended":
-            self.runs[event["run"]].outcome = outcome_from_event(event)
-        elif kind == "cleaned":
-            self.cleaned.update(event["runs"])
-        elif kind == "left":
-            self.status = event["status"]
+        _APPLY[event["event"]](self, event)
+
+    def _apply_sweep(self, event: Mapping[str, Any]) -> None:
+        self.sweep = event
+        self.former = set(event.get("former", ()))  # earlier journals do not have it
+        self.started = self.started or event["time"]
+        self.status = "running"
+        self.planned = set()
+        for run in self.runs.values():
+            run.epochs_before = len(run.records)
+
+    def _apply_run(self, event: Mapping[str, Any]) -> None:
+        known = self.runs.get(event["run"])
+        if known is None:
+            known = self.runs[event["run"]] = run_state_from_event(event)
+        known.params = event["settings"]  # an edited file may show more columns; the folder's name stays
+        # Journals of earlier versions have these only where a later command wrote the run once more.
+        known.trial_id = event.get("configuration", known.trial_id)
+        known.epochs = event.get("epochs", known.epochs)
+
+    def _apply_planned(self, event: Mapping[str, Any]) -> None:
+        self._remember(event)
+        sizes = sorted(sum(len(program) for program in group["programs"]) for group in event["groups"])
+        slots = event["conditions"].get("places", 1)
+        self.most_at_once = max(self.most_at_once, slots, sum(sizes[-slots:]))
+        self.stage = event["conditions"].get("leg", self.stage)
+        self.stop_epochs = event.get("goals", {})
+
+    def _apply_asked(self, event: Mapping[str, Any]) -> None:
+        picks = tuple(dict(one) for one in event["picks"])
+        self.rounds.append(SuggestedRound(event["space"], event["drawn"], picks, tuple(event["configurations"])))
+        again = set(event["configurations"])  # some may be trials of an earlier search
+        self.former = {run for run in self.former if run in self.runs and self.runs[run].trial_id not in again}
+
+    def _apply_judged(self, event: Mapping[str, Any]) -> None:
+        for fields in event["verdicts"]:
+            decision = decision_from_event(fields)
+            self.decisions[decision.trial_id, decision.epoch] = decision
+
+    def _apply_epoch(self, event: Mapping[str, Any]) -> None:
+        run = self.runs[event["run"]]
+        if event["epoch"] != len(run.records) + 1:
+            raise ValueError(f"epoch {event['epoch']} follows {len(run.records)}")
+        run.records.append(record_from_event(event))
+        if event["checkpoint"] is not None:
+            run.checkpoints[event["checkpoint"]] = event["epoch"]
+        if event.get("best") is not None:  # earlier journals do not have it
+            run.best_weights[event["epoch"]] = event["best"]
+
+    def _apply_resumed(self, event: Mapping[str, Any]) -> None:
+        self.runs[event["run"]].forget_after(event["epoch"])
+        self.cleaned.discard(event["run"])
+
+    def _apply_ended(self, event: Mapping[str, Any]) -> None:
+        self.runs[event["run"]].outcome = outcome_from_event(event)
+
+    def _apply_tested(self, event: Mapping[str, Any]) -> None:
+        self.tests.append(event)
+
+    def _apply_cleaned(self, event: Mapping[str, Any]) -> None:
+        self.cleaned.update(event["runs"])
+
+    def _apply_left(self, event: Mapping[str, Any]) -> None:
+        self.status = event["status"]
 
     def _remember(self, event: Mapping[str, Any]) -> None:
-        """Take in groups, in place of all that hold one of their runs: parts of a group have its turn."""
-        new = [
-            RememberedGroup(
-                tuple(tuple(tuple(ids) for ids in program) for program in group["programs"]),
-                group["threaded"],
-                group["why"],
-                group["step_s"],
-                event["conditions"],
-            )
-            for group in event["groups"]
-        ]
+        """Add groups in place of all that hold one of their runs: parts of a group have its turn."""
+        new = [group_from_event(group, event["conditions"]) for group in event["groups"]]
         for group in event["groups"]:
             if group.get("way") is not None:
                 self.ways[group["kind"]] = RememberedWay(**group["way"], conditions=event["conditions"])
@@ -195,8 +189,23 @@ class SweepState:
         self.groups = [*kept[:turn], *new, *kept[turn:]]  # before the first that goes, all are kept
 
 
+_APPLY: Mapping[str, Callable[[SweepState, Mapping[str, Any]], None]] = {
+    "sweep": SweepState._apply_sweep,
+    "run": SweepState._apply_run,
+    "planned": SweepState._apply_planned,
+    "asked": SweepState._apply_asked,
+    "judged": SweepState._apply_judged,
+    "tested": SweepState._apply_tested,
+    "epoch": SweepState._apply_epoch,
+    "resumed": SweepState._apply_resumed,
+    "ended": SweepState._apply_ended,
+    "cleaned": SweepState._apply_cleaned,
+    "left": SweepState._apply_left,
+}
+
+
 def read_state(path: Path) -> SweepState:
-    """Fold a journal; a missing file gives an empty history.
+    """Fold a journal; a missing file gives an empty state.
 
     Raises:
         ResultsError: the journal is damaged, or of a later version.
@@ -213,10 +222,10 @@ def fold(events: Iterable[Mapping[str, Any]], path: Path) -> SweepState:
 
 
 def apply_checked(history: SweepState, event: Mapping[str, Any], path: Path, number: int) -> None:
-    """Take one more event of a file into account, whatever the file holds.
+    """Take one more event of a file into account; the file may hold anything.
 
     Raises:
-        ResultsError: it is none of a sweep, or of a later version; the message names the file and the line.
+        ResultsError: it is no event of a sweep, or of a later version; the message names the file and the line.
     """
     try:
         if event["event"] == "sweep" and event["version"] > VERSION:

@@ -30,7 +30,7 @@ from cnnsweep.types import EpochReport
 
 
 class RunFiles:
-    """Log, batch losses and checkpoints of a run; its TensorBoard events are the recorder's, which may give them up.
+    """Log, batch losses and checkpoints of a run; the events of trackers are files of their own.
 
     Every method raises FolderError if the disk is full or the folder cannot be written.
     """

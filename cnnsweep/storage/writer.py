@@ -27,7 +27,7 @@ from cnnsweep.storage.environment import describe_environment
 from cnnsweep.storage.journal import VERSION, Journal
 from cnnsweep.storage.lock import Hold
 from cnnsweep.storage.paths import SweepPaths
-from cnnsweep.storage.results_tables import write_tables
+from cnnsweep.storage.results_tables import DueTables
 from cnnsweep.storage.resume_point import find_resume_point
 from cnnsweep.storage.rows import event_from_decision, event_from_run
 from cnnsweep.storage.state import SweepState
@@ -37,7 +37,6 @@ from cnnsweep.types import EpochRecord, EpochReport, PruneDecision, Run, RunGrou
 
 P = ParamSpec("P")
 R = TypeVar("R")
-_TABLES_SHARE = 0.01  # of the time, at most, goes into tables while a sweep runs
 
 
 def _undisturbed(method: Callable[Concatenate[SweepWriter, P], R]) -> Callable[Concatenate[SweepWriter, P], R]:
@@ -86,21 +85,22 @@ class SweepWriter(Callback):
         self.writing = self._guard.writing
         self.refuse_if_lost = self._guard.refuse_if_lost
         self._runs: dict[str, Run] = {}
-        self._tables_due = 0.0
+        self._tables = DueTables(paths, history)
         self._began: float | None = None  # when training was first planned, by a clock that nobody sets
 
     @_undisturbed
-    def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
+    def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[Run], parameters: Mapping[str, int]) -> None:
         """Journal the start of a command, and freeze its sweep file: an edit from now on changes nothing.
 
         Args:
             facts: see `tuner.sweep_event.sweep_facts`.
-            runs: every run of the sweep with its number of parameters.
+            runs: every run of the sweep.
+            parameters: the number of parameters of each run's model, by run id.
         """
-        ids = {run.id for run, _ in runs}
+        ids = {run.id for run in runs}
         former = [run for run in self.history.runs if run not in ids]
         self._append({"event": "sweep", "version": VERSION, **facts, "former": former})
-        self._append(*self._announcements(runs))  # together: ten thousand runs are one wait for the disk
+        self._append(*self._announcements(runs, parameters))  # together: ten thousand runs are one wait for the disk
         remove_leftovers(self.paths.folder)
         about = {**describe_environment(), "device": facts["device"], "threads": facts["threads"]}
         environment = to_json({**about, "data_sha256": facts["fingerprint"]}, indent=2) + "\n"
@@ -118,20 +118,20 @@ class SweepWriter(Callback):
         settled = []
         for run in runs:
             known = self.history.runs[run.id]
-            # An interrupted one may lack it too, where a person pressed Ctrl-C thrice.
+            # An interrupted run may lack its checkpoint too, after a third Ctrl-C.
             if known.records and (known.outcome is None or known.outcome.status is RunStatus.INTERRUPTED):
                 last = self._resume(run)
                 settled.append((run, None if last is None else last.record))
         return settled
 
     @_undisturbed
-    def record_round(self, event: Mapping[str, Any], runs: Sequence[tuple[Run, int]]) -> None:
+    def record_round(self, event: Mapping[str, Any], runs: Sequence[Run], parameters: Mapping[str, int]) -> None:
         """Journal the trials that a sampler suggested, and announce their runs.
 
         Args:
             event: see `tuner.sampling.Round`.
         """
-        self._append({"event": "asked", **event}, *self._announcements(runs))
+        self._append({"event": "asked", **event}, *self._announcements(runs, parameters))
 
     @_undisturbed
     def record_decisions(self, decisions: Sequence[PruneDecision]) -> None:
@@ -177,7 +177,7 @@ class SweepWriter(Callback):
             yield
             for epoch in epochs:
                 self._save_checkpoints(epoch)
-            self._write_tables_if_due()
+            self._tables.write_if_due()
 
     @_undisturbed
     def on_group_lost(self, group: RunGroup, cause: str) -> None:
@@ -198,7 +198,7 @@ class SweepWriter(Callback):
         self._append({"event": "ended", "run": run.id, **how})
         if outcome.status is RunStatus.FINISHED:  # nothing will go on from there
             self._files(run).remove_previous()
-        self._write_tables_if_due()
+        self._tables.write_if_due()
 
     def abandon(self, run_ids: Sequence[str], cause: str) -> None:
         """Log, as far as possible, that the folder can no longer be written.
@@ -217,7 +217,7 @@ class SweepWriter(Callback):
         """Journal the end of the command, and bring the tables up to date."""
         elapsed = None if self._began is None else round(time.monotonic() - self._began, 3)
         self._append({"event": "left", "status": status, "elapsed": elapsed})
-        write_tables(self.paths, self.history)
+        self._tables.write()
 
     def close(self) -> None:
         """Close every file; what was recorded stays."""
@@ -236,15 +236,15 @@ class SweepWriter(Callback):
             self._save_best(run, point.missing_best, on_cpu(point.last.weights))
         return point.last
 
-    def _announcements(self, runs: Sequence[tuple[Run, int]]) -> list[Mapping[str, Any]]:
+    def _announcements(self, runs: Sequence[Run], parameters: Mapping[str, int]) -> list[Mapping[str, Any]]:
         """Return the events for runs that the journal does not know, or knows with other columns or without epochs."""
-        self._runs.update((run.id, run) for run, _ in runs)
+        self._runs.update((run.id, run) for run in runs)
 
         def is_known(run: Run) -> bool:
             known = self.history.runs.get(run.id)
             return known is not None and known.epochs is not None and to_json(known.params) == to_json(run.params)
 
-        return [{"event": "run", **event_from_run(run, parameters)} for run, parameters in runs if not is_known(run)]
+        return [{"event": "run", **event_from_run(run, parameters[run.id])} for run in runs if not is_known(run)]
 
     def _append(self, *events: Mapping[str, Any]) -> None:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -266,12 +266,3 @@ class SweepWriter(Callback):
     def _save_best(self, run: Run, selected: EpochRecord, weights: Mapping[str, Tensor]) -> None:
         about = {"run": run.name, "run_id": run.id, "epoch": selected.epoch, "figures": measured_metrics(selected)}
         self._files(run).save_best(weights, {**about, **self._describe(run)})
-
-    def _write_tables_if_due(self) -> None:
-        """Keep the tables current while the sweep runs, as often as their growing cost allows."""
-        start = time.monotonic()
-        if start < self._tables_due:
-            return
-        write_tables(self.paths, self.history)
-        now = time.monotonic()
-        self._tables_due = now + (now - start) / _TABLES_SHARE

@@ -34,13 +34,13 @@ from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.training.devices import choose_devices
 from cnnsweep.training.memory_estimate import run_bytes
 from cnnsweep.training.process_settings import training_process
-from cnnsweep.tuner.group_cache import Fuse, PlannedGroup
-from cnnsweep.tuner.grouping import OFF, choose_groups, foreseen_job
+from cnnsweep.tuner.group_cache import OFF, Fuse, PlannedGroup
+from cnnsweep.tuner.grouping import choose_groups, foreseen_job
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run, RunGroup, Trajectory
 
-_MOST_KINDS = 5  # of groups whose steps are measured while all places train; others follow from these
-_SIDE_BY_SIDE_S = 1.0  # steps are taken for as long, so that processes that start to measure at once overlap
+_MOST_KINDS = 5  # kinds of groups whose steps are measured while all slots train; others follow from these
+_SIDE_BY_SIDE_S = 1.0  # duration of such a measurement, so that processes that start at once overlap
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,12 @@ class ForecastOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """The runs of a sweep, as far as they are known, and which are not done.
+    """The known runs of a sweep, and those of them that are not done.
 
     Attributes:
-        to_come: how many runs a search will choose later.
+        to_come: the number of runs that a sampler will still suggest.
         note: see `TrialSource.space_note`.
-        epochs_done: of the missing ones, by id.
+        epochs_done: epochs of the missing runs, by id.
     """
 
     history: SweepState
@@ -74,7 +74,7 @@ class _Known:
 
 
 def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
-    """Measure a few steps of each kind of run and say what the sweep would take; nothing is written.
+    """Measure a few steps of each kind of run, and return time, memory and disk of the sweep; nothing is written.
 
     Raises:
         CnnSweepError: the sweep, its data, models or devices are not fit for training.
@@ -86,7 +86,7 @@ def forecast_sweep(spec: SweepSpec, options: ForecastOptions) -> Forecast:
 
 
 def forecast_from_cost(spec: SweepSpec, options: ForecastOptions, seconds: float) -> Forecast:
-    """Say how long the sweep would take if a run and epoch takes so many seconds; without data, measuring nothing.
+    """Return the time of the sweep from a given time per run and epoch; without data and measurements.
 
     Groups are of the size that `--fuse` gives; without a number each run trains alone.
 
@@ -119,7 +119,7 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
     trial_source = TrialSource(spec)
     history = read_state(SweepPaths(options.folder).journal)
     runs = (*runs, *trial_source.known_runs(history))
-    asked = trial_source.ask(history, runs)  # what a search would begin with stands for what it will ask for later
+    asked = trial_source.ask(history, runs)  # the first round stands for later ones
     to_come = trial_source.runs_to_come(history)
     if asked is not None:
         runs, to_come = (*runs, *asked.runs), to_come - len(asked.runs)
@@ -210,7 +210,7 @@ def _cost(one: PlannedGroup, task: DataModule, known: _Known) -> GroupCost:
 
 
 def _while_all_train(planned: Sequence[PlannedGroup], slots: Sequence[Slot], executor: Executor) -> list[PlannedGroup]:
-    """Return the groups with what their steps take while all places train, where several share a device."""
+    """Return the groups with the time of a step while all slots train, if several share a device."""
     is_shared = len({place.device for place in slots}) < len(slots)
     if not is_shared or not isinstance(executor, PoolExecutor):
         return list(planned)
@@ -236,7 +236,7 @@ def _while_all_train(planned: Sequence[PlannedGroup], slots: Sequence[Slot], exe
 
 
 def _speeds(planned: Sequence[PlannedGroup], slots: Sequence[Slot], tasks: dict[Slot, DataModule]) -> dict[str, float]:
-    """Return how fast each kind of place trains a run, against the first."""
+    """Return the speed of each kind of slot, relative to the first."""
     kinds = {place.kind: place for place in slots}
     if not planned or len(kinds) == 1:
         return {}

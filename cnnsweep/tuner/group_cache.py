@@ -18,6 +18,7 @@ from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import Run, RunGroup
 
 Fuse = str | int  # auto, off, or the largest number of runs in a group
+AUTO, OFF = "auto", "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class PlannedGroup:
     """Runs that train together, or one alone, and why.
 
     Attributes:
-        step_s: seconds a training step of one run, where that was measured.
-        way: what was measured of runs of this family, where it was.
+        step_s: seconds of a training step of one run, if measured.
+        way: the measurement of this family, if there is one.
     """
 
     group: RunGroup
@@ -38,11 +39,11 @@ class PlannedGroup:
 def conditions(
     task: DataModule, fuse: Fuse, *, lockstep: bool = False, stage: Stage = TO_THE_ENDS, slots: int = 1
 ) -> dict[str, Any]:
-    """Return under what a choice of groups holds.
+    """Return the conditions under which a choice of groups is valid.
 
     Args:
-        in_step, leg: as they are given to `choose_groups`.
-        places: how many groups train at once.
+        lockstep, stage: see `choose_groups`.
+        slots: the number of groups that train at once.
     """
     return {
         **({"places": slots} if slots > 1 else {}),
@@ -87,10 +88,11 @@ def _way_to_json(way: RememberedWay) -> dict[str, Any]:
 def repeated_groups(
     missing: Sequence[Run], history: SweepState, under: Mapping[str, Any], everyone: Sequence[Run]
 ) -> list[PlannedGroup]:
-    """Return the groups of runs that have lost epochs which others of their groups have, and have ended with.
+    """Return the groups of runs that have lost epochs which others of their groups, which have ended, still have.
 
-    A journal or a checkpoint was damaged there. Those that have ended train along, as far as they went, for the program
-    to be what it was: the size of a group shows in the last bits. What was tried again after a failure is no loss.
+    Their journal or checkpoint was damaged. The others train along up to their last epochs, so that the program is the
+    same as before: the last bits of results depend on the size of a group. A run tried again after a failure has lost
+    nothing.
 
     Args:
         everyone: every run of the sweep; a group with others cannot be repeated.
@@ -126,17 +128,17 @@ def repeated_groups(
 def remembered_groups(
     missing: Sequence[Run], history: SweepState, under: Mapping[str, Any], stop_epochs: Mapping[str, int]
 ) -> list[PlannedGroup]:
-    """Return what is left of the groups that were chosen under the same conditions.
+    """Return the groups that were chosen under the same conditions, with their pending runs.
 
     Args:
-        goals: of the leg, see `Stage`.
+        stop_epochs: see `Stage`.
     """
     by_id = {run.id: run for run in missing}
     planned = []
     for remembered in history.groups:
         if remembered.conditions != under:
             continue
-        # What has ended leaves its place empty, and no more: the others stay with the program that they had.
+        # A run that has ended leaves its place empty: the others keep their program.
         programs = [
             [tuple(by_id[i] for i in ids if i in by_id) for ids in trajectories] for trajectories in remembered.programs
         ]
@@ -148,7 +150,7 @@ def remembered_groups(
 
 
 def without_torn(remembered: Sequence[PlannedGroup], missing: Sequence[Run]) -> list[PlannedGroup]:
-    """Return the groups without those whose configurations have runs that no group has, such as new seeds."""
+    """Return the groups without those of trials that have runs outside of all groups, such as new seeds."""
     kept = list(remembered)
     while True:
         known = {run.id for one in kept for run in one.group.runs}

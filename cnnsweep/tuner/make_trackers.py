@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trackers_field import TrackerChoice
 from cnnsweep.config.trials import columns_that_vary, possible_values
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.models.build import build_model
@@ -19,7 +18,7 @@ from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import SweepState
 from cnnsweep.trackers.base import TRACKERS, Tracker, TrackerContext
 from cnnsweep.training.data_module import DataModule
-from cnnsweep.types import Run
+from cnnsweep.types import Choice, Run
 
 _SAMPLE_IMAGES = 32
 
@@ -66,6 +65,6 @@ def make_trackers(
     return [_make(choice, spec) for choice in spec.trackers], context
 
 
-def _make(choice: TrackerChoice, spec: SweepSpec) -> Tracker:
+def _make(choice: Choice, spec: SweepSpec) -> Tracker:
     own_key = spec.tensorboard.model_dump() if choice.name == "tensorboard" else {}
-    return TRACKERS.get(choice.name)(**{**own_key, **choice.options})
+    return TRACKERS.get(choice.name)(**{**own_key, **choice.arguments})

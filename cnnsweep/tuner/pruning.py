@@ -18,7 +18,7 @@ from cnnsweep.types import EpochRecord, PruneDecision, Run, RunStatus
 
 
 class PrunerDriver:
-    """Calls the pruner for trials whose runs have all come to an epoch.
+    """Calls the pruner for trials of which all runs have reached an epoch.
 
     Decisions follow from the journal alone: the runs, their epochs, and the decisions before.
     """
@@ -27,8 +27,8 @@ class PrunerDriver:
         self._pruner = pruner
         self._history = history
         self._trial_of: dict[str, str] = {}  # by run id
-        self._runs: dict[str, list[Run]] = {}  # by configuration
-        self._positions: dict[str, int] = {}  # by configuration, in the order of the sweep
+        self._runs: dict[str, list[Run]] = {}  # by trial
+        self._positions: dict[str, int] = {}  # by trial, in the order of the sweep
         self._curves: dict[str, Curve] = {}
         self._longest = 0  # the most epochs that any run is to train
         self._changed: dict[str, None] = {}  # a set that keeps the order: their curves have to be made anew
@@ -44,7 +44,7 @@ class PrunerDriver:
                 self._longest = max(self._longest, run.hyperparameters.epochs)
 
     def run_changed(self, run_id: str) -> None:
-        """Note that the journal has a new event of a run: an epoch, an end, or that it goes on from before.
+        """Note that the journal has a new event of a run: an epoch, its end, or its resumption.
 
         Skipping this call makes decisions that a resume would not reproduce.
         """
@@ -92,7 +92,7 @@ class PrunerDriver:
         return min(found, default=None)
 
     def _is_open(self, trial_id: str, rung: int, done: int) -> bool:
-        """True if a rung has no decision, or one that ends runs which, having started over, are yet to come there."""
+        """True if a rung has no decision, or one that ends runs which have started over and not reached it yet."""
         decision = self._history.decisions.get((trial_id, rung))
         return decision is None or (decision.stops and done < rung)
 
@@ -104,7 +104,7 @@ class PrunerDriver:
     def new_decisions(self, run_ids: Sequence[str]) -> list[PruneDecision]:
         """Return the pruner's decisions about the trials of these runs, which have just ended an epoch.
 
-        A trial is due once an epoch, when the last of its runs has come there.
+        A trial is due once per epoch, when the last of its runs has reached it.
         """
         if self._pruner is None:
             return []
@@ -146,7 +146,7 @@ class PrunerDriver:
             return None
         metric = self._history.objective.metric
         value, threshold = number_texts([decision.value, decision.threshold], 4)
-        reached = "has no finite figure" if decision.value is None else f"is {value}"
+        reached = "has no finite value" if decision.value is None else f"is {value}"
         needed = "" if decision.threshold is None else f", needed was {threshold}"
         if decision.value is not None and decision.value == decision.threshold:
             needed = ", not better than that of others which go on"
@@ -160,7 +160,7 @@ class PrunerDriver:
         return [run for run in runs if not _has_diverged(self._history.runs[run.id])]
 
     def _epoch(self, trial_id: str) -> int:
-        """Return the epoch to which all runs that go on have come; 0 if one has not begun, or none goes on."""
+        """Return the epoch that all active runs have reached; 0 if one has not begun, or none is active."""
         lengths = [len(self._history.runs[run.id].records) for run in self._under_way(trial_id)]
         return min(lengths, default=0)
 
@@ -171,7 +171,7 @@ class PrunerDriver:
 
 
 def average_curve(trial_id: str, runs: Sequence[RunState], objective: Objective) -> Curve:
-    """Return the mean over a trial's runs, as far as all of them have come.
+    """Return the mean over a trial's runs, up to the last epoch that all of them have reached.
 
     From the epoch in which a run diverged, the mean is not finite: its other seeds and folds were lucky. A run that
     failed, for which its hyperparameters need not be the reason, is left out.
@@ -180,36 +180,36 @@ def average_curve(trial_id: str, runs: Sequence[RunState], objective: Objective)
     going = [run for run in counted if not _has_diverged(run)]
     epochs = max((run.epochs or len(run.records) for run in runs), default=0)
     length = min((len(run.records) for run in going or counted), default=0)
-    figures, selected, losses = [], [], []
+    values, selected, losses = [], [], []
     for run in counted:
-        values = [objective.value(record) for record in run.records[:length]]
-        values += [None] * (length - len(values))
-        finite = [value if value is not None and math.isfinite(value) else None for value in values]
-        figures.append(finite)
+        found = [objective.value(record) for record in run.records[:length]]
+        found += [None] * (length - len(found))
+        finite = [value if value is not None and math.isfinite(value) else None for value in found]
+        values.append(finite)
         deciding = [_deciding_loss(record, objective) for record in run.records[:length]]
         deciding += [None] * (length - len(deciding))
         diverged_after = len(run.records) if _has_diverged(run) else None
         selected_values = _selected(finite, deciding, objective, diverged_after)
-        selected.append([figure for figure, _ in selected_values])
+        selected.append([value for value, _ in selected_values])
         losses.append([loss for _, loss in selected_values])
-    return Curve(trial_id, _means(figures), _means(selected), epochs, _means(losses))
+    return Curve(trial_id, _means(values), _means(selected), epochs, _means(losses))
 
 
 Selected = tuple[float | None, float | None]  # the metric, and the loss that decides between equal ones
 
 
 def _selected(
-    figures: Sequence[float | None], losses: Sequence[float | None], objective: Objective, diverged_after: int | None
+    values: Sequence[float | None], losses: Sequence[float | None], objective: Objective, diverged_after: int | None
 ) -> list[Selected]:
     """Return the metric of a run that counts after each epoch, by the objective's scope."""
     result: list[Selected] = []
     best: Selected = None, None
     window: deque[Selected] = deque(maxlen=objective.window)
-    for position, (figure, loss) in enumerate(zip(figures, losses, strict=True)):
-        best = (figure, loss) if objective.is_better(figure, best[0]) else best
-        if figure is not None:
-            window.append((figure, loss))
-        last = _mean([figure for figure, _ in window]), _mean([loss for _, loss in window])
+    for position, (value, loss) in enumerate(zip(values, losses, strict=True)):
+        best = (value, loss) if objective.is_better(value, best[0]) else best
+        if value is not None:
+            window.append((value, loss))
+        last = _mean([value for value, _ in window]), _mean([loss for _, loss in window])
         has_diverged = diverged_after is not None and position + 1 >= diverged_after
         result.append((None, None) if has_diverged else best if objective.scope == BEST else last)
     return result
@@ -220,14 +220,14 @@ def _deciding_loss(record: EpochRecord, objective: Objective) -> float | None:
     return loss if loss is not None and math.isfinite(loss) else None
 
 
-def _mean(figures: Sequence[float | None]) -> float | None:
-    known = [figure for figure in figures if figure is not None]
-    return fmean(known) if known and len(known) == len(figures) else None
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known and len(known) == len(values) else None
 
 
 def _means(columns: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
-    """Return the mean of each epoch; None where one of the runs has no finite figure."""
-    return tuple(_mean(figures) for figures in zip(*columns, strict=True))
+    """Return the mean of each epoch; None if one of the runs has no finite value."""
+    return tuple(_mean(values) for values in zip(*columns, strict=True))
 
 
 def _has_diverged(run: RunState) -> bool:

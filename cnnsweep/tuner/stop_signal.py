@@ -20,7 +20,7 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class StoppedAtOnce(KeyboardInterrupt):
-    """A person, or who runs the machine, wants the sweep to stop now.
+    """The user, or the operator of the machine, stops the sweep at once.
 
     Attributes:
         exit_code: 128 + the first signal's number, as shells have it: 130 for Ctrl-C, 143 for SIGTERM.
@@ -59,9 +59,9 @@ class StopRequest:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Keep what stops at once out of a piece of work that must be done whole, such as writing an epoch down.
+        """Give a context that an immediate stop does not cut short, for work such as writing an epoch.
 
-        A third signal comes through all the same: a dead network disk must not hold a person up.
+        A third signal comes through all the same, or a dead network disk could block the user for ever.
 
         Raises:
             StoppedAtOnce: when the outermost of such contexts is left, if a signal came meanwhile.
@@ -71,7 +71,7 @@ class StopRequest:
             yield
         finally:
             self._deferrals -= 1
-        # Not in `finally`: an error on its way out says more than that a person wanted to stop.
+        # Not in `finally`: an error on its way out matters more than the request to stop.
         if self._is_due and not self._deferrals:
             self._is_due = False
             raise StoppedAtOnce(self.exit_code)
@@ -83,7 +83,7 @@ class StopRequest:
         request, and those have an end of their own.
 
         Args:
-            say: is told what the signal does and what a second one would.
+            say: takes a line on the effect of the signal and of a second one.
 
         Raises:
             StoppedAtOnce: to the program, wherever it is.
@@ -144,7 +144,7 @@ def stop_on_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
     In a thread other than the main one, which gets no signals, there is never a request.
 
     Args:
-        say: is told at once, by another thread, what the signal does and what a second one would.
+        say: takes a line on the effect of the signal and of a second one; another thread calls it at once.
 
     Raises:
         StoppedAtOnce: a KeyboardInterrupt, wherever the program is: on the first signal while no epoch is running, on
@@ -186,7 +186,7 @@ def handled(names: tuple[str, ...], handler: Handler) -> Iterator[None]:
 
 @contextmanager
 def _announcing(say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
-    """Yield a function for signal handlers to speak by: what they interrupt may hold the locks that `say` needs."""
+    """Yield a function for signal handlers, which may interrupt code that holds the locks of `say`."""
     texts: SimpleQueue[str | None] = SimpleQueue()  # the one queue that a signal handler may put into
 
     def speak() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from cnnsweep.config.component_keys import PRUNER, SAMPLER
 from cnnsweep.config.dump import component_facts, dump_spec
 from cnnsweep.config.identity import identity_fields
-from cnnsweep.config.schema import EARLY_STOP, SEARCH, SweepSpec
+from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import model_names
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.metrics.base import describe_metrics
@@ -35,8 +36,8 @@ def sweep_facts(
         "metric": spec.metric,
         "mode": spec.mode,
         "scope": spec.scope,
-        "search": component_facts(SEARCH, spec.search),
-        "early_stop": None if spec.early_stop is None else component_facts(EARLY_STOP, spec.early_stop),
+        "search": component_facts(SAMPLER, spec.search),
+        "early_stop": None if spec.early_stop is None else component_facts(PRUNER, spec.early_stop),
         "precision": spec.precision,
         "device": ",".join(dict.fromkeys(slot.device for slot in slots)),
         "places": len(slots),

@@ -125,14 +125,14 @@ class TrialQueue:
         if new and not self.runs and not any(parameters.values()):
             self._count_parameters(new)  # raises: nothing would ever train
         callbacks.log_each(self._notes_on_models(new))
-        writer.record_round(suggested.event, [(run, parameters[run.id]) for run in new])
+        writer.record_round(suggested.event, new, parameters)
         self.parameters |= parameters
         self.runs = (*self.runs, *new)
         callbacks.on_trials_added(new, self.to_come)
         if not self.runs:
             raise UsageError("exclude: its conditions leave the search no trial to train")
         if not new:
-            callbacks.on_log("search space exhausted: every remaining configuration is excluded or already trained")
+            callbacks.on_log("search space exhausted: every remaining trial is excluded or already trained")
         return True
 
     def _is_pending(self, run: Run) -> bool:

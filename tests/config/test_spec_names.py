@@ -4,9 +4,7 @@ import sys
 import pytest
 import torchvision
 
-from cnnsweep.config.dataset_field import DATASET
 from cnnsweep.config.schema import Params
-from cnnsweep.datasets.base import DATASETS
 from cnnsweep.models.base import MODELS
 from cnnsweep.models.torchvision import TorchvisionModel
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
@@ -16,12 +14,6 @@ def test_torchvision_models_are_those_that_torchvision_lists() -> None:
     assert list(TorchvisionModel.names) == torchvision.models.list_models(module=torchvision.models)
     assert MODELS.names[:3] == ("lenet", "cifar_cnn", "cnn")
     assert len(set(MODELS.names)) == len(MODELS.names)
-
-
-@pytest.mark.parametrize("name", DATASETS.names)
-def test_listed_arguments_are_those_that_are_checked(name: str) -> None:
-    checked = DATASET.variants[DATASET.variant_of({"name": name})].model_fields
-    assert set(DATASETS.get(name).model_fields) == set(checked) - {"name", "normalize"}
 
 
 def test_fields_of_built_in_optimizers_are_keys_of_params_with_equal_defaults() -> None:

@@ -204,11 +204,11 @@ IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W)
          "Images for validation are split off from train"),
         ("return (PIXELS, LABELS), (PIXELS, LABELS), (PIXELS, LABELS)",
          ": returned a tuple of 3, of which the third is "
-         "a tuple of 2 instead of class names; return (train, test) or (train, test, classes): images for validation are "
-         "split off from train"),
+         "a tuple of 2 instead of class names; return (train, test) or (train, test, classes): images for validation "
+         "are split off from train"),
         ("d = Items([(PIXELS[0], 0)])\nreturn d, d, d", ": returned a tuple of 3, of which the third is of type Items "
-         "instead of class names; return (train, test) or (train, test, classes): images for validation are split off from "
-         "train"),
+         "instead of class names; return (train, test) or (train, test, classes): images for validation are split "
+         "off from train"),
         ("return torch.utils.data.DataLoader(Items([(PIXELS[0], 0)])), None",
          ": train: is of type DataLoader; expected "
          "(images, labels) or a torch Dataset with a length; give the loader's dataset: `loader.dataset`"),

@@ -71,9 +71,9 @@ def test_it_is_tried_like_custom_code(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "problem"),
     [
-        ("model.widths: [[0]]", "params.model.widths: mlp: widths: found 0, allowed is a whole number from 1 to 99"),
+        ("model.widths: [[0]]", "params.model.widths: found 0, allowed is a whole number from 1 to 99"),
         ("model.widths: [4, 3]", "params.model.widths: found a list; a list is an axis here"),
-        ("model.width: 4", "mlp: takes no argument 'width'; did you mean 'widths'?"),
+        ("model.width: 4", "params.model.width: mlp has no such argument; did you mean 'model.widths'?"),
     ],
 )
 def test_its_arguments_are_checked(written: str, problem: str, folder: Path) -> None:

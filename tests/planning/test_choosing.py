@@ -17,9 +17,9 @@ from cnnsweep.storage.run_state import RunState
 from cnnsweep.storage.state import SweepState
 from cnnsweep.training.autotune import ALONE, TOO_SHORT, FusionPlan, TuningResult
 from cnnsweep.training.data_module import DataModule, FoldData
-from cnnsweep.tuner import grouping
-from cnnsweep.tuner.group_cache import conditions, event_from_groups
-from cnnsweep.tuner.grouping import AUTO, OFF, choose_groups
+from cnnsweep.tuner import group_planner
+from cnnsweep.tuner.group_cache import AUTO, OFF, conditions, event_from_groups
+from cnnsweep.tuner.grouping import choose_groups
 from cnnsweep.types import ModelChoice
 
 NET = ModelChoice("cnn", {"channels": [2], "kernel_size": 3, "hidden": [4]})
@@ -44,8 +44,8 @@ def measured(monkeypatch):
         way = FusionPlan(min(4, len(runs)))
         return TuningResult(way, "2.0 times as fast as alone", 1.0, {way: 0.5})
 
-    monkeypatch.setattr(grouping, "autotune", autotune)
-    monkeypatch.setattr(grouping, "runs_that_fit", lambda *_: 100)  # whatever else goes on in this machine
+    monkeypatch.setattr(group_planner, "autotune", autotune)
+    monkeypatch.setattr(group_planner, "runs_that_fit", lambda *_: 100)  # whatever else goes on in this machine
     return calls
 
 
@@ -127,28 +127,28 @@ def test_a_reused_way_is_checked_and_foresees_its_time(task, measured, monkeypat
     def refuse(runs, task):
         raise FusionError("wrong")
 
-    monkeypatch.setattr(grouping, "check_fused", refuse)
+    monkeypatch.setattr(group_planner, "check_fused", refuse)
     refused = choose_groups(settings("efgh"), history, task, AUTO, lambda _: None)
     assert [(len(one.group.runs), one.why, one.way) for one in refused] == [(1, "wrong", None)] * 4
 
 
 def test_what_was_not_measured_is_not_remembered(task, monkeypatch):
-    monkeypatch.setattr(grouping, "autotune", lambda *_: TuningResult(ALONE, "a group does not fit into memory"))
+    monkeypatch.setattr(group_planner, "autotune", lambda *_: TuningResult(ALONE, "a group does not fit into memory"))
     for journal in (Journal(task), Journal(task, fuse=2), Journal(task, fuse=OFF)):
         journal.choose(settings("abc"))
         assert journal.history.ways == {}
 
 
 def test_too_little_to_measure_is_said_once_and_looked_at_again(task, measured, monkeypatch):
-    measure, said = grouping.autotune, []
-    monkeypatch.setattr(grouping, "autotune", lambda *_: TOO_SHORT)
+    measure, said = group_planner.autotune, []
+    monkeypatch.setattr(group_planner, "autotune", lambda *_: TOO_SHORT)
     history = SweepState()
     for names in ("abc", "def"):
         (planned, *_) = choose_groups(settings(names), history, task, AUTO, said.append)
-        history.ways[grouping.family(settings("a")[0])] = planned.way
+        history.ways[group_planner.family(settings("a")[0])] = planned.way
     assert (len(said), planned.step_s) == (1, None)
     assert choose_groups(settings("gk"), history, task, AUTO, said.append, measure_all=True)[0].step_s > 0
-    monkeypatch.setattr(grouping, "autotune", measure)  # more epochs, say
+    monkeypatch.setattr(group_planner, "autotune", measure)  # more epochs, say
     assert [len(one.group.runs) for one in choose_groups(settings("hij"), history, task, AUTO, said.append)] == [3]
     assert len(said) == 2
 
@@ -182,7 +182,7 @@ def test_in_step_every_configuration_is_in_one_group(task, measured, fuse):
 
 
 def test_in_step_runs_that_train_alone_take_turns(task, monkeypatch):
-    monkeypatch.setattr(grouping, "autotune", lambda *_: TuningResult(ALONE, "slower", 1.0))
+    monkeypatch.setattr(group_planner, "autotune", lambda *_: TuningResult(ALONE, "slower", 1.0))
     runs = settings("ab", seeds=2, folds=(0, 1))
     expected = [["a00", "a10", "a01", "a11"], ["b00", "b10", "b01", "b11"]]
     assert Journal(task, lockstep=True).choose(runs) == expected
@@ -193,10 +193,10 @@ def test_in_step_runs_that_train_alone_take_turns(task, monkeypatch):
 
 
 def test_in_step_memory_bounds_all_programs_of_a_group(task, measured, monkeypatch):
-    monkeypatch.setattr(grouping, "runs_that_fit", lambda *_: 4)
+    monkeypatch.setattr(group_planner, "runs_that_fit", lambda *_: 4)
     journal = Journal(task, lockstep=True)
     assert journal.choose(settings("abcd", folds=(0, 1))) == [["a00 b00", "a01 b01"], ["c00 d00", "c01 d01"]]
-    monkeypatch.setattr(grouping, "runs_that_fit", lambda *_: 400)
+    monkeypatch.setattr(group_planner, "runs_that_fit", lambda *_: 400)
     assert journal.choose(settings("efgh", folds=(0, 1))) == [["e00 f00", "e01 f01"], ["g00 h00", "g01 h01"]]
 
 
@@ -214,7 +214,7 @@ def test_in_step_models_that_do_not_fuse_with_others_dropout_stay_whole(task, me
         if len({repr(run.model) for run in runs}) > 1:
             raise FusionError("dropout changes more")
 
-    monkeypatch.setattr(grouping, "check_fused", check)
+    monkeypatch.setattr(group_planner, "check_fused", check)
     runs = [
         run
         for name, model in zip("abcd", [NET, WITH_DROPOUT] * 2, strict=True)

@@ -152,7 +152,7 @@ def test_options_of_a_tracker_are_checked_with_their_place(log: Path):
         ("[tensorbord]", "unknown 'tensorbord'; did you mean 'tensorboard'?"),
         ("tensorboard", "found 'tensorboard', allowed is a list of trackers, such as [tensorboard], or [] for none"),
         ("[nowhere.py:Log]", "there is no file 'nowhere.py'"),
-        ("[{file: a}]", "found a mapping, allowed is the name of a tracker"),
+        ("[{file: a}]", "trackers.name: missing; add for example `name: tensorboard`"),
     ],
 )
 def test_a_wrong_tracker_is_named(written: str, words: str):

@@ -1,0 +1,142 @@
+"""A user's own code that a sweep file names as `file.py:Name` or `package.module:Name`: found and parsed, never run."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationInfo as Info
+
+from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, quoted
+from cnnsweep.plugins import module_file
+from cnnsweep.registry import Origin
+from cnnsweep.storage.read_limited import read_bounded
+
+ALLOW_CODE = "allow_code"  # in pydantic's context
+OWN_CODE: JsonSchema = {
+    "type": "string",
+    "pattern": r"^.+:[A-Za-z_]\w*$",
+    "description": "your own code: package.module:name, or path.py:name",
+}
+_LONGEST_CODE = 10 << 20  # bytes of a Python file
+_DEEPEST = 20  # classes that derive from each other
+UNREADABLE = (SyntaxError, OSError, ValueError, RecursionError, MemoryError)  # importing it names the reason
+
+
+def may_import(info: Info) -> bool:
+    """True if code that the sweep file names may be imported; that of another user may not, unless allowed."""
+    return bool((info.context or {}).get(ALLOW_CODE, True))
+
+
+def resolve_code(value: str, info: Info) -> Origin:
+    """Return the absolute reference and the content hash of code that is named in the sweep file's folder.
+
+    Raises:
+        PydanticCustomError: there is no such file, or this is no reference.
+    """
+    file, _, attribute = value.rpartition(":")
+    if file.endswith(".py") and attribute.isidentifier():
+        return _code_in_file(file, attribute, (info.context or {}).get("folder", Path()))
+    if attribute.isidentifier() and all(map(str.isidentifier, file.split("."))):
+        return Origin(value, content_hash(module_file(file)))
+    raise not_allowed(value, "package.module:name or path.py:name")
+
+
+def _code_in_file(file: str, attribute: str, folder: Path) -> Origin:
+    path = (folder / Path(file).expanduser()).absolute()
+    try:
+        content = read_bounded(path, _LONGEST_CODE)
+    except FileNotFoundError:
+        looked_in = "" if Path(file).is_absolute() else " in the sweep file's folder"
+        raise mistake(f"there is no file {quoted(file)}{looked_in}") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise mistake(f"{found(file)} cannot be read: {reason}") from None
+    return Origin(f"{path}:{attribute}", hashlib.sha256(content).hexdigest())
+
+
+def content_hash(file: Path | None) -> str | None:
+    """Return the hash of a file's content; None if there is no such file, or it cannot be read."""
+    try:
+        return None if file is None else hashlib.sha256(read_bounded(file, _LONGEST_CODE)).hexdigest()
+    except (OSError, ValueError):
+        return None
+
+
+def parse_code(reference: str) -> tuple[Path | None, ast.Module, str]:
+    """Return the file of a reference, its syntax tree, and the name in it; an empty tree where no file is known.
+
+    Raises:
+        SyntaxError, OSError, ValueError, RecursionError, MemoryError: it cannot be read or parsed.
+    """
+    place, _, name = reference.rpartition(":")
+    file = Path(place) if place.endswith(".py") else module_file(place)
+    return file, ast.parse(b"" if file is None else read_bounded(file, _LONGEST_CODE)), name
+
+
+@cache
+def fields_in_source(reference: str, _code: str | None) -> tuple[str, ...] | None:
+    """Return the fields of a class, those of its bases first; None where the source does not determine them.
+
+    Args:
+        _code: content hash, which distinguishes versions of the file.
+    """
+    try:
+        _, tree, name = parse_code(reference)
+    except UNREADABLE:
+        return None
+    fields = _fields(name, tree, 0)
+    return None if fields is None else tuple(dict.fromkeys(fields))
+
+
+def class_value(reference: str, name: str) -> Any:
+    """Return the constant that a class assigns to a name in its body; None where the source has none."""
+    try:
+        _, tree, class_name = parse_code(reference)
+    except UNREADABLE:
+        return None
+    body = next((one.body for one in tree.body if isinstance(one, ast.ClassDef) and one.name == class_name), [])
+    for statement in body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        value = getattr(statement, "value", None)
+        if any(isinstance(one, ast.Name) and one.id == name for one in targets) and isinstance(value, ast.Constant):
+            return value.value
+    return None
+
+
+def _fields(name: str, tree: ast.Module, depth: int) -> list[str] | None:
+    found = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == name]
+    if not found:
+        return _imported_fields(name, tree)
+    if found[-1].decorator_list or depth > _DEEPEST:
+        return None
+    fields: list[str] = []
+    for base in found[-1].bases:
+        of_base = _fields(base.id, tree, depth + 1) if isinstance(base, ast.Name) else None
+        if of_base is None:
+            return None
+        fields += of_base
+    return fields + list(_declared(found[-1]))
+
+
+def _declared(definition: ast.ClassDef) -> Iterator[str]:
+    for one in definition.body:
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
+            is_field = not one.target.id.startswith("_") and "ClassVar" not in ast.unparse(one.annotation)
+            yield from [one.target.id] if is_field else []
+
+
+def _imported_fields(name: str, tree: ast.Module) -> list[str] | None:
+    """Return the fields of a class that is imported from this package."""
+    for one in tree.body:
+        if isinstance(one, ast.ImportFrom) and (one.module or "").startswith("cnnsweep."):
+            for alias in one.names:
+                if (alias.asname or alias.name) == name:
+                    kind: Any = getattr(importlib.import_module(one.module or ""), alias.name, None)
+                    return list(getattr(kind, "model_fields", ())) if kind is not None else None
+    return None

@@ -1,0 +1,36 @@
+"""Values shared by the layers: frozen, without torch, so that planning and reports start at once."""
+
+from cnnsweep.types.choices import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Normalization
+from cnnsweep.types.records import (
+    Decision,
+    EpochRecord,
+    EpochReport,
+    FailureKind,
+    PruneDecision,
+    RunOutcome,
+    RunStatus,
+    end_words,
+)
+from cnnsweep.types.runs import Hyperparameters, Run, RunGroup, Trajectory, even_sizes
+
+__all__ = [
+    "CONSTANT",
+    "CROSS_ENTROPY",
+    "Choice",
+    "DatasetChoice",
+    "Decision",
+    "EpochRecord",
+    "EpochReport",
+    "FailureKind",
+    "Hyperparameters",
+    "ModelChoice",
+    "Normalization",
+    "PruneDecision",
+    "Run",
+    "RunGroup",
+    "RunOutcome",
+    "RunStatus",
+    "Trajectory",
+    "end_words",
+    "even_sizes",
+]
