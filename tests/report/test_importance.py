@@ -64,7 +64,9 @@ def test_best_tenth_has_the_lowest_of_a_loss(tmp_path: Path) -> None:
 def test_few_settings_are_warned_of_and_very_few_left_out(tmp_path: Path) -> None:
     results = drawn(tmp_path, 30, lambda run: run["lr"])
     text = show(lambda console: render_report(results, console))
-    assert "30 trials are too few for 4 hyperparameters: shares are a rough guess below 40 trials" in " ".join(text.split())
+    assert "30 trials are too few for 4 hyperparameters: shares are a rough guess below 40 trials" in " ".join(
+        text.split()
+    )
     few = drawn(tmp_path, 9, lambda run: run["lr"])
     assert importance(few, group_trials(few)) == {}
     equal = drawn(tmp_path, 30, lambda _: 0.5)
