@@ -94,7 +94,7 @@ def test_a_cluster_is_simulated(cnnsweep):
     code, out, _ = cnnsweep("--simulate", "nodes=2,gpus=1,price=3", "--cost", "900")
     assert code == 0
     assert "2 nodes of 1 GPU" in out
-    assert "a run and epoch takes 900 s, as given" in out
+    assert "an epoch of a run takes 900 s, as given" in out
     code, out, _ = cnnsweep("--simulate", "nodes=2,gpus=1,price=3", "--cost", "900", "--json")
     one, two, four = json.loads(out)["simulated"]
     assert (one["nodes"], two["nodes"], four["nodes"]) == (1, 2, 4)

@@ -77,7 +77,7 @@ class RunCheck:
         try:
             text = describe_best(read_description(self.paths.best_weights))
         except CheckpointError:
-            return True  # that is said already
+            return True  # reported already
         return _read_text(self.paths.best_description) == text
 
     @property
@@ -104,7 +104,7 @@ class RunCheck:
         if len(rows) != expected:
             return f"has {count_text(len(rows), 'batch', 'batches')}, and the journal {expected:,}"
         if self.recorded_batch_losses not in (None, text):
-            return "is not what TensorBoard's files say"
+            return "differs from TensorBoard's files"
         return None
 
     @property
@@ -147,7 +147,7 @@ class RunCheck:
             return
         if not folder.is_dir():
             if self.run.records:
-                yield self._diagnostic(f"its folder {'is no folder' if folder.exists() else 'is missing'}")
+                yield self._diagnostic(f"its folder {'is not a directory' if folder.exists() else 'is missing'}")
             return
         yield from self._diagnostics_of_checkpoints()
         if self.run.records and self.is_over:
@@ -167,16 +167,16 @@ class RunCheck:
         last, damaged = self.last
         for words in damaged.values():
             if self.is_over:
-                yield note(self.name, safe_text(words), "nothing needs it any more; 'cnnsweep clean' removes it")
+                yield note(self.name, safe_text(words), "it is no longer needed; 'cnnsweep clean' removes it")
             elif self.run.records:
-                goes_on = "starts over" if last is None else f"goes on after epoch {last.record.epoch}"
-                yield note(self.name, f"{safe_text(words)}; the run {goes_on} when the sweep is run again")
+                resumption = "starts over" if last is None else f"resumes after epoch {last.record.epoch}"
+                yield note(self.name, f"{safe_text(words)}; the run {resumption} when the sweep is run again")
         if not self.is_over and self.run.records and last is None and not damaged:
-            yield note(self.name, "no checkpoint to go on from; the run starts over when the sweep is run again")
+            yield note(self.name, "no checkpoint to resume from; the run starts over when the sweep is run again")
         if self.problem_of_best is not None and self.is_over:
             yield self._diagnostic(safe_text(self.problem_of_best))
         elif not self.description_is_right and self.is_over:
-            yield self._diagnostic("best.json is not what best.safetensors says of itself")
+            yield self._diagnostic("best.json differs from the description in best.safetensors")
 
     def _diagnostics_of_others(self) -> Iterator[Diagnostic]:
         for entry in sorted(os.scandir(self.paths.folder), key=lambda entry: entry.name):
@@ -184,7 +184,7 @@ class RunCheck:
             if entry.is_symlink():
                 yield problem(self.name, f"{name} is a symbolic link", "put the file itself in its place")
             elif is_leftover(Path(entry.path)):
-                yield note(self.name, f"{name} was left by a process that was killed", self.remedy)
+                yield note(self.name, f"{name} was left by a killed process", self.remedy)
             elif not _is_ours(self.paths, entry.name):
                 yield note(self.name, f"{name} is not cnnsweep's")
 

@@ -124,7 +124,7 @@ def _unused_of_sweep(paths: SweepPaths, history: SweepState, wishes: CleaningWis
         if Path(run.name).name != run.name or run_paths.folder.is_symlink() or not run_paths.folder.is_dir():
             continue  # what it names may lie outside of the sweep's folder
         found += _leftovers(run_paths.folder)
-        if run.status is RunStatus.FINISHED:  # whatever else has ended may be asked to go on
+        if run.status is RunStatus.FINISHED:  # other ended runs may be resumed
             found += _unused_of_run(run_paths, run, wishes, keeps_best=run.trial_id in kept)
     if wishes.damaged:
         found += _files("damaged journals kept by a repair", sorted(paths.folder.glob(f"{DAMAGED}*")))
@@ -133,7 +133,7 @@ def _unused_of_sweep(paths: SweepPaths, history: SweepState, wishes: CleaningWis
 
 def _unused_of_run(paths: RunPaths, run: RunState, wishes: CleaningWishes, *, keeps_best: bool) -> Iterator[UnusedFile]:
     checkpoints = (paths.last_checkpoint, paths.previous_checkpoint, paths.pickled_checkpoint)
-    yield from _files("checkpoints to go on from, of finished runs", checkpoints)
+    yield from _files("checkpoints of finished runs", checkpoints)
     if wishes.events:
         yield from _files("TensorBoard files of finished runs", paths.event_files)
     if not keeps_best:

@@ -36,40 +36,40 @@ def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
     with locked(paths):
         try:
             found = read_recovered(paths)
-            done = list(_mend_journal(paths, found))
+            done = list(_repair_journal(paths, found))
             history = found.history
             if history.sweep is not None:
-                done += _mend_runs(paths, history, progress)
-                done += _mend_tables(paths, found)
+                done += _repair_runs(paths, history, progress)
+                done += _repair_tables(paths, found)
             for path in sorted(paths.folder.iterdir()):
                 if is_leftover(path):
                     remove_file(path)
-                    done.append(f"removed {safe_text(path.name)}, which a killed process had left")
+                    done.append(f"removed {safe_text(path.name)}, left by a killed process")
         except OSError as error:
             raise unwritable(Path(error.filename or paths.folder), error) from error
     return done
 
 
-def _mend_journal(paths: SweepPaths, found: RecoveredJournal) -> Iterator[str]:
+def _repair_journal(paths: SweepPaths, found: RecoveredJournal) -> Iterator[str]:
     if found.is_damaged:
         kept = next(path for number in itertools.count(1) if not (path := paths.folder / f"{DAMAGED}{number}").exists())
         with open_regular(paths.journal) as journal:
             replace_file_by(kept, functools.partial(shutil.copyfileobj, journal))
         replace_file(paths.journal, found.content)
-        yield f"journal: kept every line that is whole; the damaged one is {kept.name}"
+        yield f"journal: kept every intact line; the damaged journal is {kept.name}"
         yield from (f"journal: {safe_text(words)}" for words in (*found.damage, *found.consequences))
     elif found.torn_bytes:
         cut_file(paths.journal, len(found.content))
         yield f"journal: cut off a torn last line of {count_text(found.torn_bytes, 'byte')}"
 
 
-def _mend_runs(paths: SweepPaths, history: SweepState, progress: Progress) -> Iterator[str]:
+def _repair_runs(paths: SweepPaths, history: SweepState, progress: Progress) -> Iterator[str]:
     again: list[dict[str, Any]] = []
     runs = list(history.runs.values())
     for count, run in enumerate(runs, start=1):
         check = RunCheck.of(paths, history, run, "")
         if not check.paths.folder.is_symlink():
-            yield from _mend_run(check)
+            yield from _repair_run(check)
             if check.is_over and check.selected is not None and RunCheck.of(paths, history, run, "").problem_of_best:
                 again.append(_train_again(check))
         progress("repairing runs", count, len(runs))
@@ -77,9 +77,9 @@ def _mend_runs(paths: SweepPaths, history: SweepState, progress: Progress) -> It
         record_events(paths.journal, history, again)
     for event in again:
         epoch = event["epoch"]
-        goes_on = f"goes on after epoch {epoch}" if epoch else "starts over"
+        resumption = f"resumes after epoch {epoch}" if epoch else "starts over"
         name = safe_text(history.runs[event["run"]].name)
-        yield f"{name}: its best weights are lost; the run {goes_on} when the sweep is run again"
+        yield f"{name}: its best weights are lost; the run {resumption} when the sweep is run again"
 
 
 def _train_again(check: RunCheck) -> dict[str, Any]:
@@ -90,21 +90,21 @@ def _train_again(check: RunCheck) -> dict[str, Any]:
     return {"event": "resumed", "run": check.run.id, "epoch": epoch}
 
 
-def _mend_run(check: RunCheck) -> Iterator[str]:
+def _repair_run(check: RunCheck) -> Iterator[str]:
     if not check.paths.folder.is_dir():
         return
     for path in sorted(check.paths.folder.iterdir()):
         if is_leftover(path):
             remove_file(path)
-            yield f"{check.name}: removed {safe_text(path.name)}, which a killed process had left"
+            yield f"{check.name}: removed {safe_text(path.name)}, left by a killed process"
     if not check.is_over:
         return  # the next command brings an unfinished run back to its last whole checkpoint
     if check.problem_of_best is not None and _remake_best(check):
-        yield f"{check.name}: made best.safetensors again from a checkpoint of the same epoch"
+        yield f"{check.name}: rebuilt best.safetensors from a checkpoint of the same epoch"
     elif check.problem_of_best is None and not check.description_is_right:
         if check.paths.best_weights.exists():
             replace_file(check.paths.best_description, describe_best(read_description(check.paths.best_weights)))
-            yield f"{check.name}: wrote best.json anew"
+            yield f"{check.name}: rewrote best.json"
         else:
             remove_file(check.paths.best_description)
             yield f"{check.name}: removed best.json, of weights that are gone"
@@ -112,13 +112,13 @@ def _mend_run(check: RunCheck) -> Iterator[str]:
         text = check.recorded_batch_losses
         if text is not None:
             replace_file(check.paths.batch_losses, text)
-            yield f"{check.name}: made batch_loss.csv again from TensorBoard's files"
+            yield f"{check.name}: rebuilt batch_loss.csv from TensorBoard's files"
     if check.has_damaged_evaluation:
         remove_file(check.paths.evaluation)
-        yield f"{check.name}: removed evaluation.json, which 'cnnsweep run' and 'cnnsweep evaluate' make again"
+        yield f"{check.name}: removed evaluation.json, which 'cnnsweep run' and 'cnnsweep evaluate' rebuild"
     for path, whole in check.damaged_events.items():
         cut_file(path, whole)
-        yield f"{check.name}: cut off what cannot be read of {safe_text(path.name)}"
+        yield f"{check.name}: cut off the unreadable end of {safe_text(path.name)}"
 
 
 def _remake_best(check: RunCheck) -> bool:
@@ -155,12 +155,12 @@ def _read_json(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _mend_tables(paths: SweepPaths, found: RecoveredJournal) -> Iterator[str]:
+def _repair_tables(paths: SweepPaths, found: RecoveredJournal) -> Iterator[str]:
     stale = stale_tables(paths, found.history)
-    # A later command's line may be among those that a damaged journal has lost, and this file all that is left of it.
+    # A damaged journal may have lost a later command's line; then this file is its only trace.
     keeps_spec = found.is_damaged and paths.frozen_spec.is_file()
     written = {path: text for path, text in stale.items() if path != paths.frozen_spec or not keeps_spec}
     for path, text in written.items():
         replace_file(path, text)
     if written:
-        yield f"wrote {', '.join(path.name for path in written)} anew"
+        yield f"rewrote {', '.join(path.name for path in written)}"

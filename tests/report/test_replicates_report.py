@@ -213,10 +213,10 @@ saved 25 of 60 epochs (42 %), about 31.2 s
 1 trial stopped after epoch 3
 
 epoch  val acc  needed  trial  rule
-───────────────────────────────────────────────────────────
-    3   0.6000       –  lr=4     no improvement in 2 epochs
-    1   0.5000  0.6100  lr=2     top 1/3
-    1   0.5000  0.7100  lr=3     top 1/3
+─────────────────────────────────────────────────────────
+    3   0.6000       –  lr=4   no improvement in 2 epochs
+    1   0.5000  0.6100  lr=2   top 1/3
+    1   0.5000  0.7100  lr=3   top 1/3
 """
         in text
     )
