@@ -12,11 +12,12 @@ from cnnsweep.errors import CheckpointError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.maintenance.diagnostic import Diagnostic, note, problem
-from cnnsweep.storage.best_weights import describe_best
+from cnnsweep.storage.best_weights import describe_best, read_description
 from cnnsweep.storage.checkpoint import LastCheckpoint, load_last
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.storage.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.self_digest import evaluation_is_whole
 from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.trial_files import RunFiles
 from cnnsweep.trackers.event_files import EventFile, read_event_file
@@ -73,8 +74,6 @@ class RunCheck:
         """True if `best.json` equals the model card of `best.safetensors`."""
         if not self.paths.best_weights.exists():
             return not self.paths.best_description.exists()
-        from cnnsweep.storage.best_weights import read_description
-
         try:
             text = describe_best(read_description(self.paths.best_weights))
         except CheckpointError:
@@ -111,8 +110,6 @@ class RunCheck:
     @property
     def has_damaged_evaluation(self) -> bool:
         """True for an `evaluation.json` that differs from its digest."""
-        from cnnsweep.storage.self_digest import evaluation_is_whole
-
         if not os.path.lexists(self.paths.evaluation):
             return False
         try:

@@ -109,20 +109,23 @@ def _diagnostics_of_journal(found: RecoveredJournal, remedy: str, *, is_running:
 
 
 def _diagnostics_of_tables(paths: SweepPaths, history: SweepState, remedy: str) -> Iterator[Diagnostic]:
-    assert history.sweep is not None
-    expected: dict[Path, str] = {**table_texts(paths, history), paths.frozen_spec: history.sweep["spec"]}
     is_cut_off = history.status == "running"  # such a command leaves tables that lag behind
-    before = True
-    for path, text in expected.items():
-        if not is_same(path, text):
-            before = False
-            words = "is missing" if not path.exists() else "differs from the journal"
-            yield note(path.name, words, remedy) if is_cut_off else problem(path.name, words, remedy)
-    if before:
+    stale = stale_tables(paths, history)
+    for path in stale:
+        words = "is missing" if not path.exists() else "differs from the journal"
+        yield note(path.name, words, remedy) if is_cut_off else problem(path.name, words, remedy)
+    if not stale:
         yield good("tables", "agree with the journal")
 
 
-def is_same(path: Path, text: str) -> bool:
+def stale_tables(paths: SweepPaths, history: SweepState) -> dict[Path, str]:
+    """Return the tables, and the sweep file, that differ from the journal, with the right text of each."""
+    assert history.sweep is not None
+    expected = {**table_texts(paths, history), paths.frozen_spec: history.sweep["spec"]}
+    return {path: text for path, text in expected.items() if not _is_same(path, text)}
+
+
+def _is_same(path: Path, text: str) -> bool:
     """True if a file holds a text."""
     try:
         expected = encoded(text)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cnnsweep.datasets.cache import cache_entries, cache_folder, remove_cache_entries
 from cnnsweep.errors import FolderError
 from cnnsweep.maintenance.check_sweep import DAMAGED
 from cnnsweep.storage.atomic_files import remove_file, unwritable
-from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import holder, locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.storage.results_tables import make_tables, rank_trials, write_tables
 from cnnsweep.storage.run_state import RunState
 from cnnsweep.storage.state import SweepState, read_state
+from cnnsweep.storage.test_log import record_events
 from cnnsweep.types import RunStatus
 
 
@@ -105,13 +104,7 @@ def _clean_sweep(paths: SweepPaths, wishes: CleaningWishes) -> list[UnusedFile]:
     unused_files = _unused_of_sweep(paths, history, wishes)
     without_best = list(dict.fromkeys(one.run for one in unused_files if one.run is not None))
     if without_best:  # first: weights that are missing for no known reason would be damage
-        journal = Journal(paths.journal)
-        event = {"event": "cleaned", "runs": without_best, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
-        try:
-            journal.append(event)
-        finally:
-            journal.close()
-        history.apply(event)
+        record_events(paths.journal, history, [{"event": "cleaned", "runs": without_best}])
     try:
         for one in unused_files:
             remove_file(one.path)

@@ -6,7 +6,6 @@ import functools
 import itertools
 import shutil
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,16 @@ from cnnsweep.errors import CheckpointError, CnnSweepError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.maintenance.check_run import RunCheck
-from cnnsweep.maintenance.check_sweep import DAMAGED, Progress, is_same, read_recovered
+from cnnsweep.maintenance.check_sweep import DAMAGED, Progress, read_recovered, stale_tables
 from cnnsweep.maintenance.salvage import RecoveredJournal
 from cnnsweep.storage.atomic_files import cut_file, remove_file, replace_file, replace_file_by, unwritable
 from cnnsweep.storage.best_weights import describe_best, read_description, save_best, weights_digest
 from cnnsweep.storage.checkpoint import on_cpu
-from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.storage.read_limited import open_regular
-from cnnsweep.storage.results_tables import write_tables
 from cnnsweep.storage.state import SweepState
+from cnnsweep.storage.test_log import record_events
 
 
 def repair_sweep(paths: SweepPaths, progress: Progress) -> list[str]:
@@ -76,26 +74,20 @@ def _repair_runs(paths: SweepPaths, history: SweepState, progress: Progress) -> 
                 again.append(_train_again(check))
         progress("repairing runs", count, len(runs))
     if again:
-        journal = Journal(paths.journal)
-        try:
-            journal.append(*again)
-        finally:
-            journal.close()
-        for event in again:
-            history.apply(event)
-            epoch = event["epoch"]
-            resumption = f"resumes after epoch {epoch}" if epoch else "starts over"
-            name = safe_text(history.runs[event["run"]].name)
-            yield f"{name}: its best weights are lost; the run {resumption} when the sweep is run again"
+        record_events(paths.journal, history, again)
+    for event in again:
+        epoch = event["epoch"]
+        resumption = f"resumes after epoch {epoch}" if epoch else "starts over"
+        name = safe_text(history.runs[event["run"]].name)
+        yield f"{name}: its best weights are lost; the run {resumption} when the sweep is run again"
 
 
 def _train_again(check: RunCheck) -> dict[str, Any]:
     """Return the event that makes the next command train a run again, from an epoch that restores its best weights."""
     last, _ = check.last
     is_best = last is not None and check.selected is not None and last.record.epoch == check.selected.epoch
-    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
     epoch = last.record.epoch if is_best and last is not None else 0
-    return {"event": "resumed", "run": check.run.id, "epoch": epoch, "time": stamp}
+    return {"event": "resumed", "run": check.run.id, "epoch": epoch}
 
 
 def _repair_run(check: RunCheck) -> Iterator[str]:
@@ -164,15 +156,11 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 
 def _repair_tables(paths: SweepPaths, found: RecoveredJournal) -> Iterator[str]:
-    from cnnsweep.storage.results_tables import table_texts
-
-    history = found.history
-    assert history.sweep is not None
-    stale = [path.name for path, text in table_texts(paths, history).items() if not is_same(path, text)]
-    if stale:
-        write_tables(paths, history)
-        yield f"rewrote {', '.join(stale)}"
+    stale = stale_tables(paths, found.history)
     # A damaged journal may have lost a later command's line; then this file is its only trace.
-    if not is_same(paths.frozen_spec, history.sweep["spec"]) and not (found.is_damaged and paths.frozen_spec.is_file()):
-        replace_file(paths.frozen_spec, history.sweep["spec"])
-        yield f"rewrote {paths.frozen_spec.name}"
+    keeps_spec = found.is_damaged and paths.frozen_spec.is_file()
+    written = {path: text for path, text in stale.items() if path != paths.frozen_spec or not keeps_spec}
+    for path, text in written.items():
+        replace_file(path, text)
+    if written:
+        yield f"rewrote {', '.join(path.name for path in written)}"

@@ -86,7 +86,7 @@ def distinctions(comparison: Comparison) -> dict[str, list[Any]]:
 
 
 def ranks(comparison: Comparison) -> list[tuple[Any, ...]]:
-    return [(one.place, one.source.letter, one.values.get("lr"), one.tied) for one in comparison.trials]
+    return [(one.trial.place, one.source.letter, one.values.get("lr"), one.trial.tied) for one in comparison.trials]
 
 
 def test_settings_of_both_are_ranked_together(two):
@@ -144,8 +144,8 @@ def test_pairs_decide_what_is_tied(tmp_path, two):
     small = [figure - 0.001 for figure in BETTER]
     content = make_replicates({"lr": [0.01]}, {1: [*small[:2], small[2] - 0.0001]})
     same, other = put(tmp_path / "same", content), put(tmp_path / "elsewhere", content, data="e" * 64)
-    assert [one.tied for one in compare_sweeps([two[0], same]).trials][:2] == [True, False]
-    assert [one.tied for one in compare_sweeps([two[0], other]).trials][:2] == [True, True]
+    assert [one.trial.tied for one in compare_sweeps([two[0], same]).trials][:2] == [True, False]
+    assert [one.trial.tied for one in compare_sweeps([two[0], other]).trials][:2] == [True, True]
 
 
 def test_equal_figures_are_said_to_be_identical(two, tmp_path):
@@ -312,7 +312,7 @@ def test_failed_settings_come_last_and_are_not_tied(two, tmp_path):
     fail_run(content, 1)
     found = compare_sweeps([two[0], put(tmp_path / "failed", content)])
     last = found.trials[-1]
-    assert (last.source.letter, last.trial.failed, last.tied, last.place) == ("B", 1, None, 4)
+    assert (last.source.letter, last.trial.failed, last.trial.tied, last.trial.place) == ("B", 1, None, 4)
     assert ranks(found)[0] == (1, "A", 0.01, True)
     text = table(found)
     assert "2 finished, 1 diverged" in text
