@@ -1,3 +1,3 @@
-"""The version, in a module that imports nothing: whoever needs it does not import the Python interface with it."""
+"""The version, in a module that imports nothing: its users do not import the Python interface."""
 
 __version__ = "0.1.0"

@@ -1,8 +1,8 @@
 """The kinds of values that keys take, each with a sentence for what is allowed.
 
 They are annotations for pydantic, as in `lr: Annotated[float, Number(above=0)]`. Whatever check of pydantic's fails,
-the error says `found ..., allowed is ...` in our words; `wording.py` adds the place. Nothing compares or prints them,
-and `eq=False, repr=False` makes the import faster.
+the error says `found ..., allowed is ...` in our words; `config/error_messages.py` adds the position. Nothing compares
+or prints them, and `eq=False, repr=False` makes the import faster.
 """
 
 import difflib
@@ -43,7 +43,7 @@ def found(value: object) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return text in quotes, cut where it is long, and with escapes for what does not print."""
+    """Return text in quotes, cut where it is long, and with escapes for unprintable characters."""
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
@@ -60,7 +60,7 @@ def nearest_name(name: str, known: Collection[str]) -> str | None:
 
 
 def unknown_name(name: str, known: Sequence[str], allowed: str) -> PydanticCustomError:
-    """Return the error for a name that is none of the known; `allowed` is said where no known name is near."""
+    """Return the error for a name that is none of the known; `allowed` is the message where no known name is near."""
     # The nearest is looked for when the message is written: it takes time, and thousands of names may be wrong.
     return PydanticCustomError("unknown", "{allowed}", {"name": name, "known": tuple(known), "allowed": allowed})
 

@@ -35,7 +35,7 @@ def test_a_file_is_read_up_to_its_bound(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"12345")
     assert read_bounded(file, 5) == b"12345"
-    with pytest.raises(OSError, match="it has 5 bytes, and at most 4 are read") as raised:
+    with pytest.raises(OSError, match="it has 5 bytes; at most 4 are read") as raised:
         read_bounded(file, 4)
     assert raised.value.errno == errno.EFBIG
 

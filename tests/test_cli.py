@@ -293,7 +293,7 @@ def test_a_sweep_that_gives_up_says_why_and_how_to_go_on(cnnsweep, small, monkey
 def test_logs_of_a_run_that_is_not_there_names_the_nearest(cnnsweep, trained):
     outcome = cnnsweep("logs", trained, "lr=0.02")
     assert outcome.code == 2
-    assert "there is no run 'lr=0.02' in sweep 'small'; did you mean 'lr=0.0" in outcome.err
+    assert "no run 'lr=0.02' in sweep 'small'; did you mean 'lr=0.0" in outcome.err
     assert cnnsweep("logs", trained).out.startswith("no run failed or diverged")
     (lines,) = [json.loads(cnnsweep("logs", trained, "lr=0.01", "--json").out)["lines"]]
     assert lines[-1].endswith("  finished")

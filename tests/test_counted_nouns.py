@@ -58,7 +58,7 @@ def test_no_command_counts_one_in_the_plural(output, tmp_path):
     ]
     texts = {" ".join(command): output(*command) for command in commands}
     texts["page"] = re.sub(r"(?s)<script.*?</script>", "", (tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert "1 run, 1 epoch; 1 more would train the same thing" in texts["run one.yaml --dry-run"]
+    assert "1 run, 1 epoch; 1 duplicate left out" in texts["run one.yaml --dry-run"]
     assert "1 combination repeats another and is trained once" in texts["run one.yaml"]
     found = {name: match[0] for name, text in texts.items() if (match := PLURAL_OF_ONE.search(text))}
     assert found == {}

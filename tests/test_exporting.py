@@ -174,7 +174,7 @@ def test_nothing_is_downloaded_to_compare_with(tmp_path):
 def test_what_is_there_already_is_kept_unless_forced(trained, tmp_path):
     file = tmp_path / "m.safetensors"
     file.write_text("mine")
-    with pytest.raises(UsageError, match="is there already; choose another --output, or add --force"):
+    with pytest.raises(UsageError, match="already exists; choose another --output, or add --force"):
         export_checkpoint(trained, ExportOptions("safetensors", file, tmp_path))
     assert file.read_text() == "mine"
     export_checkpoint(trained, ExportOptions("safetensors", file, tmp_path, force=True))

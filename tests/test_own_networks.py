@@ -130,5 +130,5 @@ def test_network_that_no_seed_repeats_is_told(tmp_path, file):
     for net in ("Unrepeatable", "View"):
         display = SilentDisplay()
         sweep(tmp_path / net, text_of(file, net), display=display)
-        told = [line for line in display.messages if "gives other values each time it is called with equal" in line]
+        told = [line for line in display.messages if "gives different values in each call with equal" in line]
         assert len(told) == (net == "Unrepeatable")

@@ -77,7 +77,7 @@ def test_the_quickstart_of_make_sweep_runs_and_reports(tmp_path: Path):
         ("benchmarks.md", r"\| cnnsweep: TPE, halving \| 230 s \|", "in 230 s"),
         ("families.md", r"Of 90 networks that were traced 88 fuse", "Of 90 traced networks"),
         ("families.md", r"2e-10 between fused and alone", "by more than 2e-10 in float64"),
-        ("families.md", r"\| all \|.*\| 66 \|", "of the 66 that were trained so"),
+        ("families.md", r"\| all \|.*\| 66 \|", "of the 66 that were also trained fused"),
         (
             "reliability.md",
             r"406 kills in 114 sweeps \| 0 unreadable files, 0 lost epochs",

@@ -99,7 +99,7 @@ def load_batch_losses(file: Path) -> list[float]:
 
 def _loss(file: Path, line: int, text: str | None) -> float:
     if text is None:
-        raise ResultsError(f"{safe_text(file)}:{line} has no loss; {_EXPECTED}")
+        raise ResultsError(f"{safe_text(file)}:{line}  has no loss; {_EXPECTED}")
     try:
         return float(text or "nan")
     except ValueError:

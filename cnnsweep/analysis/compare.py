@@ -40,17 +40,14 @@ class RankedTrial:
     Attributes:
         values: its hyperparameters by key, without the seed. Defaults are included if another sweep has the key as a
             column. Keys that the trial does not use are omitted.
+        trial: with its place and ties across all sweeps.
         figures: values of the metric, by split, seed and fold.
-        place: rank from 1, across all sweeps; None without values.
-        tied: as `Trial.tied`, across all sweeps.
     """
 
     source: Source
     trial: Trial
     values: Mapping[str, Any]
     figures: Mapping[Key, float]
-    place: int | None = None
-    tied: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +155,8 @@ def _all_settings(sources: Sequence[Source], objective: Objective) -> list[Ranke
 
 def _by(results: Results, objective: Objective) -> Results:
     """Return results ranked by this metric."""
-    sweep = results.sweep
-    own = dataclasses.replace(objective, scope=sweep.objective.scope)
-    return dataclasses.replace(results, sweep=dataclasses.replace(sweep, objective=own))
+    sweep = dataclasses.replace(results.sweep, metric=objective.metric, mode=objective.mode)
+    return dataclasses.replace(results, sweep=sweep)
 
 
 def _split(source: Source) -> tuple[str | float | None, ...] | None:
@@ -227,7 +223,10 @@ def _rank(trials: Sequence[RankedTrial], objective: Objective) -> tuple[RankedTr
     # One overlap for all: the largest is the most cautious if only some sweeps have folds.
     overlap = max((fold_overlap(one.source.results) for one in trials), default=0.0)
     ranks = order_settings(objective, [one.trial for one in trials], [one.figures for one in trials], overlap)
-    return tuple(dataclasses.replace(trials[n], place=place, tied=tied) for n, place, tied in ranks)
+    return tuple(
+        dataclasses.replace(one := trials[n], trial=dataclasses.replace(one.trial, place=place, tied=tied))
+        for n, place, tied in ranks
+    )
 
 
 def _axes(trials: Sequence[RankedTrial]) -> tuple[str, ...]:

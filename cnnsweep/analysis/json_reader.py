@@ -1,11 +1,20 @@
-"""JSON files read with suspicion: every value is asked for with its type, and every error names its place."""
+"""JSON files that may come from a stranger: parsed, and checked by pydantic; every error names its place."""
 
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Protocol, TypeVar
+
+from pydantic import (
+    BeforeValidator,
+    FailFast,
+    Field,
+    GetCoreSchemaHandler,
+    Strict,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 from cnnsweep.errors import InputError, ResultsError
 from cnnsweep.formatting.escape import safe_text
@@ -21,13 +30,14 @@ _NO_MEMORY = "takes more memory to read than there is; close other programs"
 _MOST_SHOWN = 60  # characters of a wrong value
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 def parse_json(file: Path, is_whole: Callable[[bytes], bool] | None = None) -> Any:
     """Return what the file holds.
 
     Args:
-        is_whole: tells of the very bytes that are parsed whether they are as they were written.
+        is_whole: True for bytes that are as they were written.
 
     Raises:
         ResultsError: it cannot be read, is not whole, or is no JSON as the standard has it, without NaN and infinities.
@@ -68,118 +78,112 @@ def _read(file: Path, is_whole: Callable[[bytes], bool] | None) -> str:
     raise ResultsError(f"{safe_text(file)}: {message}")
 
 
-@dataclass(frozen=True, slots=True)
-class JsonReader:
-    """Takes values of the right type out of parsed JSON, or raises an error with their place.
+@dataclass(eq=False, repr=False)
+class Must:
+    """Words for the values that a type allows: the message for a value that is refused.
 
-    `where` is the place of the mapping that holds the key, empty for the whole file; `error` is what is raised.
+    Attributes:
+        test: the condition that the words are about; without it they are about all that the type refuses.
+        schema: a schema of pydantic's core in place of the type's own, which needs no call of ours for each value.
     """
 
-    file: Path
-    error: type[InputError] = ResultsError
+    allowed: str
+    test: Callable[[Any], bool] | None = None
+    schema: CoreSchema | None = None
 
-    def fail(self, where: str, message: str) -> NoReturn:
-        raise self.error(f"{safe_text(self.file)}: {safe_text(where) or 'the file'}: {message}")
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema, context = self.schema or handler(source), {"allowed": self.allowed}
+        if self.test is not None:
+            return core_schema.no_info_after_validator_function(self._tested, schema)
+        return core_schema.custom_error_schema(
+            schema, "must", custom_error_message="{allowed}", custom_error_context=context
+        )
 
-    def get(self, mapping: Mapping[str, Any], key: str, where: str) -> Any:
-        if key not in mapping:
-            self.fail(joined(where, key), "is missing")
-        return mapping[key]
-
-    def mapping(self, value: Any, where: str) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            self.fail(where, f"is {shown(value)}, but must be a mapping")
+    def _tested(self, value: Any) -> Any:
+        if self.test is not None and not self.test(value):
+            raise PydanticCustomError("must", "{allowed}", {"allowed": self.allowed})
         return value
 
-    def sequence(self, mapping: Mapping[str, Any], key: str, where: str) -> list[Any]:
-        value = self.get(mapping, key, where)
-        if not isinstance(value, list):
-            self.fail(joined(where, key), f"is {shown(value)}, but must be a list")
-        return value
 
-    def text(self, mapping: Mapping[str, Any], key: str, where: str) -> str:
-        value = self.get(mapping, key, where)
-        if not isinstance(value, str):
-            self.fail(joined(where, key), f"is {shown(value)}, but must be a text")
-        return value
+_FLOAT = core_schema.float_schema(strict=True, gt=-LARGEST_VALUE, lt=LARGEST_VALUE)
+_INTEGER = core_schema.int_schema(strict=True, gt=-int(LARGEST_VALUE), lt=int(LARGEST_VALUE))
+_FINITE = core_schema.float_schema(strict=True, allow_inf_nan=False)
+_TO_NONE = core_schema.chain_schema([_FINITE, core_schema.no_info_plain_validator_function(lambda _: None)])
+_NUMBER = core_schema.union_schema([_INTEGER, _FLOAT], mode="left_to_right")
+_METRIC = core_schema.union_schema([core_schema.none_schema(), _FLOAT, _TO_NONE], mode="left_to_right")
 
-    def number(self, mapping: Mapping[str, Any], key: str, where: str) -> float:
-        value = self.get(mapping, key, where)
-        # bool is an int to Python, and 1e999 is infinite to its JSON reader.
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < LARGEST_VALUE:
-            self.fail(joined(where, key), f"is {shown(value)}, but must be a finite number")
-        return value
-
-    def metric(self, mapping: Mapping[str, Any], key: str, where: str) -> float | None:
-        """Return what was measured, None where nothing was, or where it went out of all bounds."""
-        value = self.get(mapping, key, where)
-        if isinstance(value, float) and math.isfinite(value) and abs(value) >= LARGEST_VALUE:
-            return None
-        return None if value is None else self.number(mapping, key, where)
-
-    def integer(self, mapping: Mapping[str, Any], key: str, where: str) -> int:
-        value = self.get(mapping, key, where)
-        if not isinstance(value, int) or isinstance(value, bool):
-            self.fail(joined(where, key), f"is {shown(value)}, but must be a whole number")
-        if abs(value) > LARGEST_INTEGER:
-            self.fail(joined(where, key), f"is {shown(value)}, but must be at most {LARGEST_INTEGER}")
-        return value
-
-    def optional(
-        self, read: Callable[[Mapping[str, Any], str, str], T], mapping: Mapping[str, Any], key: str, where: str
-    ) -> T | None:
-        return None if self.get(mapping, key, where) is None else read(mapping, key, where)
-
-    def maybe(
-        self, read: Callable[[Mapping[str, Any], str, str], T], mapping: Mapping[str, Any], key: str, where: str
-    ) -> T | None:
-        """As `optional`, for a key that files of an earlier cnnsweep do not have."""
-        return None if mapping.get(key) is None else read(mapping, key, where)
-
-    def submapping(self, mapping: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-        return self.mapping(self.get(mapping, key, where), joined(where, key))
-
-    def boolean(self, mapping: Mapping[str, Any], key: str, where: str) -> bool:
-        value = self.get(mapping, key, where)
-        if not isinstance(value, bool):
-            self.fail(joined(where, key), f"is {shown(value)}, but must be true or false")
-        return value
-
-    def plain(self, mapping: Mapping[str, Any], key: str, where: str) -> Any:
-        """Return any value that is not nested deeper than what shows it can bear; None where there is none."""
-        value = mapping.get(key)
-        if is_deeper(value, DEEPEST_VALUE):
-            self.fail(joined(where, key), "is nested too deeply")
-        return value
-
-    def plain_mapping(self, mapping: Mapping[str, Any], key: str, where: str) -> Mapping[str, Any]:
-        """As `submapping`, for one of which any value is taken as it is."""
-        self.plain(mapping, key, where)
-        return self.submapping(mapping, key, where)
-
-    def choice(self, mapping: Mapping[str, Any], key: str, where: str, allowed: tuple[str, ...]) -> str:
-        value = self.text(mapping, key, where)
-        if value not in allowed:
-            self.fail(joined(where, key), f"is {shown(value)}, but must be one of {', '.join(allowed)}")
-        return value
-
-    def names(self, mapping: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-        names = self.sequence(mapping, key, where)
-        for position, name in enumerate(names):
-            if not isinstance(name, str):
-                self.fail(f"{joined(where, key)}[{position}]", f"is {shown(name)}, but must be a text")
-        return tuple(names)
-
-    def run_name(self, mapping: Mapping[str, Any], key: str, where: str) -> str:
-        name = self.text(mapping, key, where)
-        if not is_folder_name(name):
-            self.fail(joined(where, key), f"is {shown(name)}, but must be the name of a folder")
-        return name
+# The kinds of values beside `str`; what Python takes for a number, JSON's true and 1e999, is none.
+Whole = Annotated[int, Strict(), Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
+Number = Annotated[float, Must("a finite number", schema=_NUMBER)]
+Metric = Annotated[float | None, Must("a finite number", schema=_METRIC)]  # None too where it went out of all bounds
+Names = Annotated[tuple[str, ...], FailFast()]
+FolderName = Annotated[str, Must("the name of a folder", is_folder_name)]
+Version = Annotated[Literal[1], Must("1, the version that this cnnsweep reads; update cnnsweep")]
+_is_shown = Must("at most 8 lists deep", lambda value: not is_deeper(value, DEEPEST_VALUE))
+Plain = Annotated[Any, _is_shown]
+PlainMapping = Annotated[dict[str, Any], _is_shown]
 
 
-def joined(where: str, key: str) -> str:
-    """Return the place of a key: `runs[3].loss`, or just `runs` at the top."""
-    return f"{where}.{key}" if where else key
+def null_as(default: Any) -> BeforeValidator:
+    """Return the check that takes null for `default`."""
+    return BeforeValidator(lambda value: default if value is None else value)
+
+
+class Form(Protocol[T_co]):
+    """A TypeAdapter, or a validator of pydantic's core."""
+
+    def validate_python(self, value: Any, /) -> T_co: ...
+
+
+# What pydantic's errors say a value must be; of the others, `Must` has the words.
+_ALLOWED = {
+    "string_type": "a text",
+    "string_unicode": "Unicode text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "dataclass_type": "a mapping",
+    "less_than_equal": "at most {le}",
+    "greater_than_equal": "at least {ge}",
+    "literal_error": "one of {expected}",
+    "enum": "one of {expected}",
+    "must": "{allowed}",
+}
+
+
+def read_as(form: Form[T], value: Any, file: Path, where: str = "", error: type[InputError] = ResultsError) -> T:
+    """Return parsed JSON as values of a form; keys that it does not have are ignored.
+
+    Args:
+        where: the place of the value, empty for the whole file.
+
+    Raises:
+        InputError: of the type `error`, with the place of the first value that is missing or wrong.
+    """
+    try:
+        return form.validate_python(value)
+    except ValidationError as raised:
+        details = raised.errors(include_url=False)[0]
+    for step in details["loc"]:
+        where = f"{where}[{step}]" if isinstance(step, int) else f"{where}.{step}".removeprefix(".")
+    raise refusal(file, where, _mistake_in(details), error)
+
+
+def _mistake_in(details: ErrorDetails) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "missing":
+        return "is missing"
+    if kind not in _ALLOWED:
+        return details["msg"]  # of `field_types.mistake`
+    expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
+    return f"is {shown(details['input'])}, but must be {_ALLOWED[kind].format(**{**context, 'expected': expected})}"
+
+
+def refusal(file: Path, where: str, message: str, error: type[InputError] = ResultsError) -> InputError:
+    """Return the error for a place, such as `runs[3].loss`, of a file."""
+    return error(f"{safe_text(file)}: {safe_text(where) or 'the file'}: {message}")
 
 
 def is_deeper(value: Any, levels: int) -> bool:

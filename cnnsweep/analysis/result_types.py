@@ -1,14 +1,43 @@
-"""Values of a results file: the sweep, its runs, their epochs and tests."""
+"""Values of a results file: the sweep, its runs, their epochs and tests, with their names and types in the file."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from cnnsweep.formatting.numbers import epochs_text
-from cnnsweep.metrics.names import MetricInfo, recorded_names
-from cnnsweep.metrics.objective import Objective, chance_of, default_mode
+from pydantic import AfterValidator, FailFast, Field, SkipValidation, StrictBool, ValidationInfo
+
+from cnnsweep.analysis.json_reader import FolderName, Metric, Must, Names, Number, Whole, null_as
+from cnnsweep.field_types import mistake
+from cnnsweep.formatting.numbers import count_text, epochs_text
+from cnnsweep.metrics.names import MetricInfo, is_metric_name, recorded_names
+from cnnsweep.metrics.objective import BEST, LAST, Objective, chance_of, default_mode
 from cnnsweep.types import EpochRecord, FailureKind, RunStatus
+
+
+def _is_possible(correct: int, info: ValidationInfo) -> int:
+    images = info.data.get("images", correct)
+    if not 0 <= correct <= images or not images:
+        raise mistake(f"is {correct:,} of {count_text(images, 'image')}, which cannot be")
+    return correct
+
+
+_is_scope = re.compile(f"{BEST}|{LAST}|mean of last [1-9][0-9]{{0,8}}").fullmatch
+Scope = Annotated[str, Must("best, last or mean of last K", lambda text: bool(_is_scope(text))), null_as(BEST)]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMetric:
+    """A metric that is recorded beside loss and accuracy."""
+
+    name: Annotated[str, Must("the name of a metric", is_metric_name)]
+    greater_is_better: StrictBool
+    label: str | None = None
+
+    @property
+    def info(self) -> MetricInfo:
+        return MetricInfo(self.name, self.label or self.name, self.greater_is_better)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,33 +54,45 @@ class SweepResult:
         elapsed: wall-clock seconds of training, over all commands; None if the file lacks it.
         validation_images, largest_class: number of validation images, and of those in the largest class; None if the
             file lacks them.
-        metrics: recorded metrics other than loss and accuracy.
+        further_metrics: recorded metrics other than loss and accuracy; none in a file of an earlier version.
     """
 
     name: str
-    description: str
-    status: str
+    description: Annotated[str, null_as("")]
+    status: Literal["running", "finished", "interrupted"]
     dataset: str
     model: str
-    objective: Objective
-    validation: float
-    seed: int
+    metric: str
+    mode: Annotated[str, Must("one of max, min", {"max", "min"}.__contains__)]
+    validation: Number
+    seed: Whole
     precision: str
     device: str
-    threads: int | None
-    hyperparameters: tuple[str, ...]
-    axes: tuple[str, ...]
+    threads: Whole | None
+    hyperparameters: Names
+    axes: Names
     best: str | None
     started: str
     updated: str
-    duration: float
-    folds: int | None
-    search: Mapping[str, Any] | None
-    early_stop: Mapping[str, Any] | None
-    elapsed: float | None = None
-    validation_images: int | None = None
-    largest_class: int | None = None
-    metrics: tuple[MetricInfo, ...] = ()
+    duration: Number
+    folds: Whole | None = None
+    search: dict[str, Any] | None = None
+    early_stop: dict[str, Any] | None = None
+    scope: Scope = BEST
+    elapsed: Number | None = None
+    validation_images: Whole | None = None
+    largest_class: Whole | None = None
+    further_metrics: Annotated[tuple[RecordedMetric, ...], FailFast(), Field(alias="metrics"), null_as(())] = ()
+
+    @property
+    def objective(self) -> Objective:
+        """The objective that ranks the runs."""
+        return Objective(self.metric, self.mode, self.scope)
+
+    @property
+    def metrics(self) -> tuple[MetricInfo, ...]:
+        """The metrics recorded beside loss and accuracy."""
+        return tuple(metric.info for metric in self.further_metrics)
 
     @property
     def recorded(self) -> tuple[str, ...]:
@@ -75,10 +116,10 @@ class SweepResult:
 class Stop:
     """Prune decision that ended a run: after `epoch`, the metric of its trial was compared with a threshold."""
 
-    epoch: int
-    value: float | None
-    threshold: float | None
-    compared: int  # number of trials behind the threshold; 1 if it depends on no other
+    epoch: Whole
+    value: Metric
+    threshold: Metric
+    compared: Whole  # number of trials behind the threshold; 1 if it depends on no other
     rule: str
 
 
@@ -91,23 +132,23 @@ class RunResult:
     excluded from every choice.
     """
 
-    name: str
+    name: Annotated[FolderName, Field(alias="run")]
     id: str
     status: RunStatus
-    failure: FailureKind | None
     cause: str | None
-    epochs_done: int
-    best_epoch: int | None
-    metrics: Mapping[str, float | None]
-    run_duration: float | None  # seconds
-    parameters: int | None  # number of weights of the model
+    epochs_done: Whole
+    best_epoch: Whole | None
+    metrics: SkipValidation[Mapping[str, float | None]]
+    run_duration: Number | None  # seconds
+    parameters: Whole | None  # number of weights of the model
     checkpoint: str | None  # relative to the sweep's folder
-    params: Mapping[str, Any]  # one per hyperparameter
-    trial_id: str
-    fold: int | None
-    stop: Stop | None
-    epochs_planned: int | None = None
-    in_file: bool = True
+    params: SkipValidation[Mapping[str, Any]]  # one per hyperparameter
+    trial_id: Annotated[str, Field(alias="configuration")]
+    failure: FailureKind | None = None  # of every run that failed, but in files of an earlier version
+    fold: Whole | None = None
+    stop: Stop | None = None
+    epochs_planned: Whole | None = None
+    in_file: Annotated[StrictBool, null_as(True)] = True
 
     def __getitem__(self, metric: str) -> float | None:
         return self.metrics.get(metric)
@@ -132,14 +173,14 @@ class TestResult:
 
     __test__ = False  # pytest would collect the class by its name
 
-    run: str
-    trial_id: str
-    accuracy: float
-    loss: float | None
-    images: int
-    correct: int
+    run: FolderName
+    trial_id: Annotated[str, Field(alias="configuration")]
+    accuracy: Number
+    loss: Metric
+    images: Whole
+    correct: Annotated[Whole, AfterValidator(_is_possible)]
     time: str  # ISO
-    refit: bool
+    refit: Annotated[StrictBool, null_as(False)] = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ STAR, EQUAL, TIED = "★", "=", "≈"
 def equals_of_best(results: Results, trials: Sequence[Trial]) -> list[Trial]:
     """Return the other trials with exactly the value of the selected one, without failed ones."""
     best = chosen_trial(results, trials)
-    return [] if best is None else [trial for trial in trials if trial is not best and _is_equal(trial, best)]
+    return [] if best is None else [trial for trial in trials if trial is not best and is_equal(trial, best)]
 
 
 def tie_words(results: Results, trials: Sequence[Trial]) -> str | None:
@@ -41,7 +41,7 @@ def mark(trial: Trial, best: Trial | None, is_starred: bool = True) -> str:
     """
     if trial.place == 1:
         return STAR if is_starred else " "
-    if best is not None and is_starred and _is_equal(trial, best):
+    if best is not None and is_starred and is_equal(trial, best):
         return EQUAL
     return TIED if trial.tied else " "
 
@@ -79,7 +79,8 @@ def equal_runs(results: Results) -> frozenset[str]:
     )
 
 
-def _is_equal(trial: Trial, best: Trial) -> bool:
+def is_equal(trial: Trial, best: Trial) -> bool:
+    """True for a trial without failed runs that has exactly the value of the best one."""
     if trial.estimate is None or best.estimate is None or trial.failed:
         return False
     return trial.estimate.mean == best.estimate.mean

@@ -29,7 +29,7 @@ def models(as_json: AsJson = False) -> None:
         families = {family: list(names) for family, (_, names) in listing.families.items()}
         print(json.dumps({"presets": dict(listing.single), **families}, indent=2))
     else:
-        render_models(stdout())
+        render_models(stdout(), list_models())
 
 
 def datasets(data_root: DataRoot = DEFAULT_DATA_ROOT, as_json: AsJson = False) -> None:

@@ -9,7 +9,9 @@ from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from cnnsweep.augmentations.base import AUGMENTATIONS, as_listed
-from cnnsweep.config.component_field import ComponentField, Wrong, again, described_fields, refused
+from cnnsweep.config.component_errors import Wrong, again, refused
+from cnnsweep.config.component_field import ComponentField
+from cnnsweep.config.component_schema import described_fields
 from cnnsweep.field_types import JsonSchema, YesNo, not_allowed
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import Choice

@@ -14,7 +14,7 @@ from cnnsweep.config.distributions import (
 from cnnsweep.field_types import JsonSchema, mistake, not_allowed
 from cnnsweep.samplers.space import Interval
 
-Values = tuple[Any, ...] | Interval  # what an axis comes to: its values, or the numbers that a search draws from
+Values = tuple[Any, ...] | Interval  # the values of an axis, or the numbers that a search draws from
 
 
 class _AsAxis:

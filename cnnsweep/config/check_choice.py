@@ -22,7 +22,7 @@ def check_choice(key: str, name: str, arguments: Mapping[str, Any], file: str) -
 
     Args:
         key: dataset or model.
-        name: a known name; a person's own code would be looked for.
+        name: a known name; a user's own code would be looked up.
         file: where it comes from, for messages.
 
     Raises:

@@ -5,13 +5,12 @@
     early_stop: {method: mine.py:Ceiling, limit: 0.9}
 
 All registries are read, checked and described alike. Only the components that a file names are imported, and own code
-only where `OwnCode` says so. Errors are those of pydantic, with `unknown_key` and `missing_key` for the mapping's keys;
+only as `OwnCode` allows. Errors are those of pydantic, with `unknown_key` and `missing_key` for the mapping's keys;
 `error_messages.py` words them.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,31 +18,18 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic import ValidationInfo as Info
-from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from cnnsweep.config.aliases import usual_part
-from cnnsweep.config.own_code import OWN_CODE, content_hash, fields_in_source, may_import, resolve_code
+from cnnsweep.config.component_errors import Wrong, refused, validated
+from cnnsweep.config.component_schema import ComponentKey
+from cnnsweep.config.own_code import content_hash, fields_in_source, may_import, resolve_code
 from cnnsweep.errors import UsageError
-from cnnsweep.field_types import JsonSchema, Plain, found, mistake, not_allowed, unknown_name
+from cnnsweep.field_types import mistake, not_allowed, unknown_name
 from cnnsweep.plugins import is_reference
-from cnnsweep.registry import Component, Origin, Registry
+from cnnsweep.registry import Component, Origin
 from cnnsweep.types import Choice
-
-# Built when first used: each model once, as a part of the whole, instead of once for itself as well.
-CLOSED = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-OPEN = ConfigDict(frozen=True, extra="allow", defer_build=True)
-
-Wrong = tuple[tuple[str | int, ...], PydanticCustomError, Any]  # path below the key, error, value
-_WORDED = ("said", "allowed", "unknown", "unknown_key", "missing_key")  # errors with a text of our own
-
-
-class AnyArguments(BaseModel):
-    """Arguments that only own code understands."""
-
-    model_config = OPEN
-    __pydantic_extra__: dict[str, Plain] = Field(init=False)
 
 
 class OwnCode(Enum):
@@ -104,47 +90,19 @@ def as_component(checked: Checked) -> Component:
 
 
 @dataclass(eq=False, repr=False)
-class ComponentField:
-    """A component of a registry.
+class ComponentField(ComponentKey):
+    """A component of a registry, read and checked.
 
     Args:
-        registry: of the implementations.
-        example: a mapping, for messages; it begins with the key of the name.
-        key: the key of the mapping that holds the name; empty where the name stands elsewhere.
-        description: of that key, for the JSON Schema; by default from the components.
-        none: the name for no component.
-        flat: fields that are keys of `params`, and so may not stand in the mapping.
-        left_out: names that may not be chosen.
-        extra: a model of further keys of the mapping.
         own: the check of own code.
-        arguments: a model of own code's arguments.
-        see: the command that lists the names, where they are too many for a message.
         build: makes the value from the checked component.
     """
 
-    registry: Registry[Any]
-    example: str
-    key: str = "name"
-    description: str = ""
-    none: str | None = None
-    flat: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = ()
-    extra: type[BaseModel] | None = None
     own: OwnCode = OwnCode.FIELDS
-    arguments: type[BaseModel] = AnyArguments
-    see: str = ""
     build: Callable[[Checked], Any] = as_choice
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(self.read)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names, those of other packages too; `none` is one where it stands for something that is done."""
-        names = tuple(name for name in self.registry.names if name not in self.left_out)
-        return names if self.none in (None, "none") else (str(self.none), *names)
-
-    # Reading
 
     def read(self, value: object, info: Info) -> Any:
         """Return the value of the key.
@@ -157,9 +115,9 @@ class ComponentField:
             return None
         mapping = {self.key: value} if isinstance(value, str) else value
         if not isinstance(mapping, dict):
-            raise not_allowed(value, self._allowed)
+            raise not_allowed(value, self.allowed)
         if self.key not in mapping:
-            raise refused([((self.key,), self._missing_name(mapping), mapping)])
+            raise refused([((self.key,), self.missing_name(mapping), mapping)])
         name, arguments = mapping[self.key], {key: item for key, item in mapping.items() if key != self.key}
         if name == self.none:
             if arguments:
@@ -180,7 +138,7 @@ class ComponentField:
         """
         if not isinstance(name, str):
             of_many = f"the name of a {self.registry.kind} (see `{self.see}`), or path.py:name"
-            raise not_allowed(name, of_many if self.see else self._one_of_names)
+            raise not_allowed(name, of_many if self.see else self.one_of_names)
         if is_reference(name):
             return resolve_code(name, info)
         if self.registry.knows(name):
@@ -200,7 +158,7 @@ class ComponentField:
         return self.build(self._check(origin, self._component(origin, may_run=False), choice.arguments))
 
     def fields_of(self, choice: Choice) -> Mapping[str, Any] | None:
-        """Return the fields of a component, by name, with their defaults; None where its source does not tell.
+        """Return the fields of a component, by name, with their defaults; None where its source leaves it open.
 
         Defaults of own code are not known, and None here.
 
@@ -240,8 +198,8 @@ class ComponentField:
         shown = component.name if component and is_reference(origin.name) else origin.name.rpartition(":")[2]
         errors: list[Wrong] = [((key,), self.unknown_key(key, shown, known or ()), rest[key]) for key in unknown]
         of_component = {key: item for key, item in rest.items() if key not in unknown}
-        fields = _validated(component or self.arguments, of_component, shown, errors)
-        extra_values = None if self.extra is None else _validated(self.extra, extra, shown, errors)
+        fields = validated(component or self.arguments, of_component, shown, errors)
+        extra_values = None if self.extra is None else validated(self.extra, extra, shown, errors)
         if errors or fields is None:
             raise refused(errors)
         return Checked(origin, fields, extra_values)
@@ -251,67 +209,6 @@ class ComponentField:
         if component is None:
             return None if self.own is OwnCode.ANY else fields_in_source(origin.name, origin.code)
         return None if component.model_config.get("extra") == "allow" else list(component.model_fields)
-
-    # Errors
-
-    @property
-    def _allowed(self) -> str:
-        if self.see:
-            return f"the name of a {self.registry.kind} (see `{self.see}`), or a mapping with its name and arguments"
-        return f"{self._one_of_names}, or a mapping such as {self.example}"
-
-    @property
-    def _one_of_names(self) -> str:
-        return f"one of {', '.join(self.names)}" if self.names else "path.py:Name"
-
-    def unknown_key(self, key: str, name: str = "", fields: Sequence[str] = ()) -> PydanticCustomError:
-        """Return the error for a key that a component does not have; without one, for a key that is no name."""
-        if key in self.flat:
-            return mistake(f"is a key of its own: write `{key}` under params")
-        extra = self.extra.model_fields if self.extra else ()
-        known = (self.key, *extra, *(field for field in fields if field not in self.flat)) if name else self.names
-        context = {"field": self, "name": name, "known": tuple(filter(None, known))}
-        return PydanticCustomError("unknown_key", "unknown key", context)
-
-    def _missing_name(self, given: Mapping[str, Any]) -> PydanticCustomError:
-        # Without its name a mapping has no known keys, and none is unknown.
-        for other in given:
-            if usual_part(self.registry.kind, str(other), (self.key,)):
-                text = f"missing; did you mean '{self.key}' by '{other}'?"
-                return PydanticCustomError("missing_key", "{text}", {"text": text})
-        return missing_key(self.example.strip("{}").partition(",")[0])
-
-    # JSON Schema
-
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
-        extra = {} if self.extra is None else _schema_of(self.extra, handler)["properties"]
-        groups: dict[str, tuple[list[str], JsonSchema, str]] = {}  # names with the same fields
-        for names, component in self.registry.installed():
-            schema, offered = _schema_of(component, handler), [name for name in names if name not in self.left_out]
-            fields = {key: schema.get(key) for key in ("properties", "required", "additionalProperties")}
-            groups.setdefault(json.dumps(fields), ([], schema, component.summary()))[0].extend(offered)
-        complete = [self.none, None] if self.none == "none" else [] if self.none is None else [self.none]
-        complete += [name for names, schema, _ in groups.values() if not schema.get("required") for name in names]
-        nothing: list[tuple[list[str], JsonSchema, str]] = (
-            [([str(self.none)], {}, "")] if self.none not in (None, "none") else []
-        )
-        mappings = [self._mapping(*group, extra) for group in (*nothing, *groups.values()) if group[0]]
-        own = self._mapping([], _schema_of(self.arguments, handler), "", extra)
-        return {"anyOf": [*([{"enum": complete}] if complete else []), OWN_CODE, *mappings, own]}
-
-    def _mapping(
-        self, names: Sequence[str], schema: JsonSchema, summary: str, extra: Mapping[str, JsonSchema]
-    ) -> JsonSchema:
-        """Return the schema of a mapping for components that share their fields; without names, for own code."""
-        name = {"const": names[0]} if len(names) == 1 else {"enum": list(names)} if names else OWN_CODE
-        described = self.description or (summary if len(names) == 1 else f"name of the {self.registry.kind}")
-        fields = described_fields(schema, names[0] if names else "", self.flat)
-        return {
-            "type": "object",
-            "properties": {self.key: {"description": described, **name}, **extra, **fields},
-            "required": [self.key, *schema.get("required", [])],
-            "additionalProperties": not names or schema.get("additionalProperties", False) is not False,
-        }
 
 
 @dataclass(eq=False, repr=False)
@@ -337,65 +234,3 @@ class ComponentList:
         if not isinstance(value, list):
             raise not_allowed(value, self.allowed)
         return value
-
-
-def described_fields(schema: JsonSchema, name: str, left_out: Sequence[str] = ()) -> dict[str, JsonSchema]:
-    """Return the JSON Schema of each field; of one without a description, its name stands for it."""
-    fields = {key: field for key, field in schema.get("properties", {}).items() if key not in left_out}
-    return {key: {"description": f"{key} of {name}", **field} for key, field in fields.items()}
-
-
-def _schema_of(model: type[BaseModel], handler: GetJsonSchemaHandler) -> JsonSchema:
-    model.model_rebuild()  # which its configuration puts off
-    return handler.resolve_ref_schema(handler(model.__pydantic_core_schema__))
-
-
-def _validated(model: type[BaseModel], given: Mapping[str, Any], name: str, errors: list[Wrong]) -> BaseModel | None:
-    """Return an instance, or None and further errors."""
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        for details in error.errors(include_url=False):
-            errors.append((details["loc"], _worded(details, model, name), details["input"]))
-    return None
-
-
-def _worded(details: Any, model: type[BaseModel], name: str) -> PydanticCustomError:
-    kind, path = details["type"], details["loc"]
-    if kind == "missing" and len(path) == 1:
-        examples = model.model_fields[path[0]].examples
-        return missing_key(f"{path[0]}: {examples[0]}" if examples else "")
-    if kind in _WORDED and (path or kind != "said"):
-        return PydanticCustomError(kind, kind, details.get("ctx"))
-    if kind in ("missing", "extra_forbidden"):  # in a mapping below, whose model is known by the path
-        return PydanticCustomError(kind, kind)
-    text = details["ctx"]["text"] if kind == "said" else f"{found(details['input'])}: {_lowered(details['msg'])}"
-    return mistake(text if path else f"{name}: {text}")
-
-
-def _lowered(message: str) -> str:
-    return message[:1].lower() + message[1:]
-
-
-def missing_key(example: str) -> PydanticCustomError:
-    """Return the error for a key that is not there, with one that might be."""
-    return PydanticCustomError("missing_key", "{text}", {"text": missing_text(example)})
-
-
-def missing_text(example: str) -> str:
-    """Return the message for a key that is not there."""
-    return f"missing; add for example `{example}`" if example else "missing"
-
-
-def refused(errors: Sequence[Wrong]) -> ValidationError:
-    """Return several errors, with their paths below the key, as one."""
-    details = [InitErrorDetails(type=error, loc=path, input=given) for path, error, given in errors]
-    return ValidationError.from_exception_data("component", details)
-
-
-def again(error: ValidationError, *path: str) -> list[Wrong]:
-    """Return the errors of a check once more, below a path."""
-    return [
-        ((*path, *one["loc"]), PydanticCustomError(one["type"], one["type"], one.get("ctx")), one["input"])
-        for one in error.errors(include_url=False)
-    ]

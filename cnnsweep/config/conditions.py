@@ -34,14 +34,14 @@ class Comparison:
         return self.operator not in ("==", "!=")
 
     def holds(self, value: Any) -> bool:
-        """Say whether a value passes; a model or schedule with arguments equals its name too."""
+        """True if a value passes; a model or schedule with arguments equals its name too."""
         if self.is_order:
             return is_number(value) and _OPERATORS[self.operator](value, self.value)
         is_equal = _is_equal(value, self.value) or (isinstance(value, dict) and value.get("name") == self.value)
         return is_equal == (self.operator == "==")
 
     def as_written(self) -> Any:
-        """Return what a sweep file has."""
+        """Return the form of a sweep file."""
         return self.as_text() if self.operator != "==" or _has_sign(self.value) else self.value
 
     def as_text(self) -> str:
@@ -60,11 +60,11 @@ class Condition:
     tests: Mapping[str, tuple[Alternative, ...]]
 
     def holds(self, written: Mapping[str, Any]) -> bool:
-        """Say whether a trial, with values in their written form, passes; a key that it lacks never does."""
+        """True if a trial, with values in their written form, passes; a key that it lacks never does."""
         return all(key in written and self.allows(key, written[key]) for key in self.tests)
 
     def allows(self, key: str, value: Any) -> bool:
-        """Say whether the value of one of its keys passes."""
+        """True if the value of one of its keys passes."""
         return any(all(one.holds(value) for one in alternative) for alternative in self.tests[key])
 
     def as_written(self) -> dict[str, Any]:
@@ -80,10 +80,10 @@ class Condition:
 
 
 def read_alternatives(value: Any) -> tuple[Alternative, ...]:
-    """Return what a condition says of one key: a value, a comparison, or a list of such, one of which must hold.
+    """Return the tests of one key: a value, a comparison, or a list of such, one of which must hold.
 
     Raises:
-        ValueError: with what is wrong, in words.
+        ValueError: the message is the reason.
     """
     if value == []:
         raise ValueError("found an empty list, allowed is a value, a comparison such as '> 0.1', or a list of them")

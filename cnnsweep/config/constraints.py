@@ -1,22 +1,22 @@
 """The keys that shape the space of trials: `zip`, `when`, `exclude`, `include`; checked against the axes."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from cnnsweep.config.aliases import usual_axis
 from cnnsweep.config.axis import Values
 from cnnsweep.config.conditions import Alternative, Comparison, Condition, is_number, read_alternatives
 from cnnsweep.config.dump import as_written, flow_yaml
 from cnnsweep.config.error_messages import Mistake
-from cnnsweep.config.include import IncludedSettings
+from cnnsweep.config.include import IncludedTrials
 from cnnsweep.config.schema import Params, SweepFile
 from cnnsweep.config.yaml import KeyPath
-from cnnsweep.field_types import found, nearest_name, quoted
+from cnnsweep.config.zips import no_such_axis, read_zips
+from cnnsweep.field_types import found
 from cnnsweep.samplers.space import Interval
 from cnnsweep.types import ModelChoice
 
@@ -36,18 +36,18 @@ class SpaceRules:
 def read_space_rules(
     sweep: SweepFile, axes: Mapping[str, Values], model: ModelChoice | None, folder: Path
 ) -> tuple[SpaceRules, list[Mistake]]:
-    """Return the rules that a file gives for its space, and what is wrong with them.
+    """Return the rules of a file for its space, and the mistakes in them.
 
     Args:
         sweep: the file, whose four keys are as they were written.
         axes: the checked axes, in the file's order.
         model: the top-level model.
-        folder: where a person's own code is looked for.
+        folder: the folder of a user's own code.
     """
     mistakes: list[Mistake] = []
-    zips = tuple(_read_zips(sweep.zip, axes, mistakes))
+    zips = tuple(read_zips(sweep.zip, axes, mistakes))
     when = _Reader(axes, folder, mistakes).read_when(sweep.when, model, zips)
-    include = IncludedSettings(axes, when, model, folder).read(sweep.include, mistakes)
+    include = IncludedTrials(axes, when, model, folder).read(sweep.include, mistakes)
     # A trial beside the space may bring keys that no axis has; conditions may name them too.
     columns = dict(axes)
     for trial_params in include:
@@ -58,49 +58,12 @@ def read_space_rules(
     return SpaceRules(zips, when, exclude, include), mistakes
 
 
-def _read_zips(value: Any, axes: Mapping[str, Values], mistakes: list[Mistake]) -> Iterator[tuple[str, ...]]:
-    allowed = "a list of keys of params such as [lr, batch_size], or a list of such lists"
-    if value is None:
-        return
-    if not isinstance(value, list) or not value:
-        mistakes.append(Mistake(("zip",), f"{found(value)}, allowed is {allowed}"))
-        return
-    is_flat = all(isinstance(item, str) for item in value)
-    seen: set[str] = set()
-    for position, names in enumerate([value] if is_flat else value):
-        path: KeyPath = ("zip",) if is_flat else ("zip", position)
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) < 2:
-            mistakes.append(Mistake(path, f"{found(names)}, allowed is {allowed}, with two keys or more"))
-            continue
-        problem = _zip_problem(names, axes, seen)
-        if problem is not None:
-            mistakes.append(Mistake(path, problem))
-            continue
-        seen.update(names)
-        yield tuple(names)
-
-
-def _zip_problem(names: Sequence[str], axes: Mapping[str, Values], seen: set[str]) -> str | None:
-    for name in names:
-        if name not in axes:
-            return _no_axis(name, axes)
-        if isinstance(axes[name], Interval):
-            return f"{name} is drawn from a distribution; only lists can move together"
-    if repeated := [name for name in names if name in seen or names.count(name) > 1]:
-        return f"{repeated[0]} is named twice; an axis moves together with one group"
-    lengths = {name: len(values) for name, values in axes.items() if name in names and not isinstance(values, Interval)}
-    if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{name} has {lengths[name]}" for name in names)
-        return f"axes that move together need equally many values, but {counts}"
-    return None
-
-
 class _Reader:
     """Reads conditions on some keys.
 
     Args:
-        values: what each key that may be named can be.
-        mistakes: what is wrong is added to these.
+        values: of each key that may be named, all of its values.
+        mistakes: the list that mistakes are added to.
     """
 
     def __init__(self, values: Mapping[str, Values], folder: Path, mistakes: list[Mistake]) -> None:
@@ -135,9 +98,9 @@ class _Reader:
         return when
 
     def _no_condition(self, key: str, model: ModelChoice | None, zips: Sequence[tuple[str, ...]]) -> str | None:
-        """Say why a key cannot have a condition."""
+        """Return the reason why a key cannot have a condition; None if it can."""
         if key not in self._values:
-            return _no_axis(key, self._values)
+            return no_such_axis(key, self._values)
         if key == "model" and model is None:
             return "there is no model for the other trials; add a `model` at the top of the file"
         for names in zips:
@@ -167,7 +130,7 @@ class _Reader:
         for key, value in tests.items():
             here = (*path, key)
             if key not in self._values:
-                self._mistakes.append(Mistake(here, _no_axis(key, self._values), at_key=True))
+                self._mistakes.append(Mistake(here, no_such_axis(key, self._values), at_key=True))
                 continue
             try:
                 alternatives = tuple(self._as_key_reads(key, one) for one in read_alternatives(value))
@@ -189,7 +152,7 @@ class _Reader:
         )
 
     def _value_problem(self, key: str, written: Any, alternatives: Sequence[Alternative]) -> str | None:
-        """Say what is wrong with values that a key never has: such a condition is a slip, and would never hold."""
+        """Return the message for values that a key never has: such a condition is a slip, and would never hold."""
         values = self._values[key]
         for one in (one for alternative in alternatives for one in alternative):
             if isinstance(values, Interval):
@@ -226,7 +189,7 @@ def _read_as(key: str, value: Any, folder: Path) -> Any:
     try:
         params = Params.model_validate({key: [value]}, context={"folder": folder})
     except ValidationError:
-        return value  # which will be none of the key's values, and is said so
+        return value  # which will be none of the key's values, and be refused
     return as_written(getattr(params, key)[0])
 
 
@@ -249,10 +212,3 @@ def _needed(key: str, when: Mapping[str, Condition]) -> set[str]:
                 needed.add(name)
                 waiting += [name] if name in when else []
     return needed
-
-
-def _no_axis(name: str, axes: Mapping[str, Values]) -> str:
-    usual = usual_axis(str(name))
-    nearest = usual if usual in axes else nearest_name(str(name), list(axes))
-    hint = f"did you mean '{nearest}'?" if nearest else f"there are {', '.join(axes) or 'none'}"
-    return f"{quoted(str(name))} is no key of params here; {hint}"

@@ -24,7 +24,7 @@ from cnnsweep.types import ModelChoice
 
 
 def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Yield what contradicts itself.
+    """Yield the contradictions between keys.
 
     Args:
         sweep: the file, with defaults in place of keys that are wrong in themselves.
@@ -47,7 +47,7 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
 def mistakes_in_search(
     sweep: SweepFile, axes: Mapping[str, Values], include: Sequence[Mapping[str, Any]]
 ) -> list[Mistake]:
-    """Return what contradicts itself between the search and the axes, which are right in themselves."""
+    """Return the contradictions between the search and the axes, which are right in themselves."""
     mistakes = []
     search = sweep.search
     if isinstance(sweep.seeds, int) and sweep.seed + sweep.seeds > 2**63:
@@ -95,7 +95,7 @@ def _unused_hyperparameters(params: Params, given: Mapping[str, Any]) -> Iterato
 def check_model_arguments(
     given: Mapping[str, Any], models: Sequence[ModelChoice]
 ) -> tuple[dict[str, Values], list[Mistake]]:
-    """Return the values of each `model.<argument>`, and what some model of the sweep does not take.
+    """Return the values of each `model.<argument>`, and mistakes where some model of the sweep does not take it.
 
     Args:
         given: the keys of the file's `params`, with their values as written.

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.component_field import CLOSED, Checked, ComponentField, OwnCode
+from cnnsweep.config.component_field import Checked, ComponentField, OwnCode
+from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.datasets.base import DATASETS
 from cnnsweep.field_types import ListOf, Number, OneOf, mistake, not_allowed
 from cnnsweep.types import DatasetChoice, Normalization

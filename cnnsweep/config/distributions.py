@@ -21,7 +21,7 @@ _LEAST_SHARE = 1e-9  # of a normal distribution, between `min` and `max`: floats
 _MOST_STEPS = 1e9
 _MOST_KEYS_SEARCHED = 5  # for a misspelt distribution
 
-# What other tools have in the mapping of a distribution.
+# Keys of other tools in the mapping of a distribution.
 _FOREIGN = frozenset(["min", "max", "step", "low", "high", "values", "value", "distribution", "type"])
 
 
@@ -31,7 +31,7 @@ def is_distribution(value: object) -> bool:
 
 
 def misspelt_distribution(value: object) -> str | None:
-    """Say how a value that a key does not take may have been meant as a distribution."""
+    """Return the message for a value that may have been meant as a distribution; None for others."""
     if isinstance(value, list) and any(map(is_distribution, value)):
         return "a distribution stands in place of the list, not in it"
     if not isinstance(value, dict) or "name" in value:
@@ -57,10 +57,10 @@ def read_distribution(mapping: dict[str, Any], check: Callable[[list[Any]], Any]
     """Return an `Interval`, or the checked values of a `choice`.
 
     Args:
-        check: reads a list of the key's values, and raises pydantic's errors for what the key does not take.
+        check: reads a list of the key's values; raises pydantic's errors for others.
 
     Raises:
-        PydanticCustomError: what is written is no distribution.
+        PydanticCustomError: the mapping is no distribution.
     """
     kind = next(key for key in DISTRIBUTIONS if key in mapping)
     others = {"step"} if kind in STEPPED else {"min", "max"} if kind == "normal" else set()
@@ -155,7 +155,7 @@ def _checked(interval: Interval, check: Callable[[list[Any]], Any]) -> Interval:
 
 
 def _fraction_in(interval: Interval) -> float:
-    """Return a number between the bounds that is not whole, to see whether a key takes such."""
+    """Return a fraction between the bounds, as a test of the key."""
     between = [interval.low + share * (interval.high - interval.low) for share in (0.381966, 0.5, 0.7071)]
     return next((number for number in between if not float(number).is_integer()), between[0])
 

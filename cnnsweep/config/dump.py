@@ -12,7 +12,8 @@ from cnnsweep.augmentations.base import AUGMENTATIONS
 from cnnsweep.config.augment_field import main_field
 from cnnsweep.config.axis import Values
 from cnnsweep.config.component_field import ComponentField
-from cnnsweep.config.schema import DEFAULT_TRACKERS, PRUNER, SAMPLER, Params, SweepSpec
+from cnnsweep.config.component_keys import DEFAULT_TRACKERS, PRUNER, SAMPLER
+from cnnsweep.config.schema import Params, SweepSpec
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component
@@ -47,12 +48,12 @@ def _size_or_fields(choice: Choice) -> Any:
 def shortened(value: Any) -> Any:
     """Return a value of a key of `params` with a user's own code named without its folder."""
     if isinstance(value, Choice | ModelChoice):
-        return replace(value, name=without_folder(value.name, value.code))
+        return value if value.code is None else replace(value, name=without_folder(value.name, value.code))
     return tuple(map(shortened, value)) if isinstance(value, tuple) else value
 
 
 def without_folder(name: str, code: str | None) -> str:
-    """Return a data set's or model's name; of a person's own file only the last part of its path."""
+    """Return a data set's or model's name; of a user's own file only the last part of its path."""
     if code is None:
         return name
     file, _, attribute = name.rpartition(":")

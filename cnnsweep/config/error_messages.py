@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cnnsweep.config.aliases import usual_key, usual_part, usual_value
-from cnnsweep.config.component_field import ComponentField, missing_text
+from cnnsweep.config.component_errors import missing_text
+from cnnsweep.config.component_field import ComponentField
 from cnnsweep.config.dataset_field import NORMALIZE_TAGS, NormalizationValues
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params, SweepFile, TensorBoard
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
@@ -31,12 +32,12 @@ class Mistake:
 
     Attributes:
         path: the key; it need not stand in the file.
-        text: what is wrong with it, without the key's name.
-        at_key: whether to point at the key and not at its value.
-        is_missing: whether the key is not there, so that what should hold it is pointed at.
+        text: the message, without the key's name.
+        at_key: True to point at the key and not at its value.
+        is_missing: True for a key that is not there; its mapping is pointed at.
         because_of: other keys that it follows from, such as `params.optimizer`; where one of them is wrong itself, this
-            mistake says nothing new.
-        meant: the key that an unknown one is likely to stand for: that this one is missing says nothing new.
+            mistake is left out.
+        meant: the key that an unknown one is likely to stand for; it is not reported as missing.
     """
 
     path: KeyPath
@@ -69,9 +70,7 @@ def mistakes_in(error: ValidationError, top: str = "") -> list[Mistake]:
         elif kind == "missing_key":
             mistakes.append(Mistake(path, details["ctx"]["text"], is_missing=True))
         elif kind == "missing":
-            examples = _SECTIONS[section].model_fields[str(location[-1])].examples
-            text = missing_text(f"{location[-1]}: {examples[0]}" if examples else "")
-            mistakes.append(Mistake(path, text, is_missing=True))
+            mistakes.append(Mistake(path, _missing_key(str(location[-1]), section), is_missing=True))
         else:
             mistakes.append(Mistake(path, _wrong_value(details, hint=hint)))
     return mistakes
@@ -98,7 +97,9 @@ def _unknown_name(name: str, known: tuple[str, ...], allowed: str, *, hint: bool
 
 
 def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None]:
-    """Return what is wrong with a key that a section does not have, and the key of that section that it may mean."""
+    """Return the message for a key that a section does not have, and the key of that section that it may mean."""
+    if section not in _SECTIONS:  # a mapping inside a component of another package
+        return "unknown key", None
     known = list(_SECTIONS[section].model_fields)
     if section == "" and (key in Params.model_fields or key.startswith(ARGUMENT_PREFIXES)):
         return "this key belongs under params", None
@@ -113,10 +114,15 @@ def _unknown_key(key: str, section: str, *, hint: bool) -> tuple[str, str | None
     return _unknown_among(key, "", known, hint=hint)
 
 
+def _missing_key(key: str, section: str) -> str:
+    examples = _SECTIONS[section].model_fields[key].examples if section in _SECTIONS else None
+    return missing_text(f"{key}: {examples[0]}" if examples else "")
+
+
 def _unknown_field(
     key: str, field: ComponentField, name: str, known: tuple[str, ...], *, hint: bool
 ) -> tuple[str, str | None]:
-    """Return what is wrong with a key that a component does not have, and the key that it may mean."""
+    """Return the message for a key that a component does not have, and the key that it may mean."""
     kind = field.registry.kind
     if name and field.is_used_by_some(key):
         return f"the {kind} {name} does not use it; allowed are {', '.join(known) or 'none'}", None

@@ -1,4 +1,4 @@
-"""The trials of a sweep: what its axes, and the keys that shape the space, allow; counted before they are made."""
+"""The trials that the axes of a sweep and the keys that shape the space allow; counted before they are made."""
 
 import itertools
 import math
@@ -14,14 +14,14 @@ from cnnsweep.samplers.space import Interval
 
 TrialParams = Mapping[str, Any]  # values by key of `params`, typed; a key that does not apply is left out
 
-Places = tuple[int, ...]  # of each dimension the number of its option, or `_ABSENT`
+OptionIndices = tuple[int, ...]  # of each dimension the index of its option, or `_ABSENT`
 Passing = Sequence[tuple[int, Sequence[bool]]]  # of a condition: by the number of a dimension, which options pass
 
 _ABSENT = -1  # a key whose condition does not hold; in the order of trials it comes first
 
-# So many combinations of the axes that conditions name are looked at to count exactly; more are counted without them.
+# Most combinations of the axes that conditions name; more are counted without conditions.
 _MOST_COUNTED = 100_000
-_MOST_CHECKED = 1_000_000  # times that a condition, or a part of one, is looked at for that
+_MOST_CHECKED = 1_000_000  # tests of a condition, or of a part of one, for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Dimension:
     Attributes:
         keys: their names.
         options: for each position the values of all keys; empty for an interval.
-        interval: what a search draws the one key's value from.
+        interval: the numbers that a search draws the one key's value from.
     """
 
     keys: tuple[str, ...]
@@ -47,11 +47,11 @@ class Dimension:
         """Number of suggestions; infinite without steps."""
         return len(self.options) if self.interval is None else self.interval.count
 
-    def at(self, pick: float) -> dict[str, Any]:
+    def at(self, suggestion: float) -> dict[str, Any]:
         """Return the values for a position among the options, or for a number of the interval."""
         if self.interval is not None:
-            return {self.keys[0]: pick}
-        return dict(zip(self.keys, self.options[int(pick)], strict=True))
+            return {self.keys[0]: suggestion}
+        return dict(zip(self.keys, self.options[int(suggestion)], strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class RunCount:
 
 
 def dimensions(spec: SweepSpec) -> list[Dimension]:
-    """Return what moves independently, in the file's order; zipped axes stand where their first one does."""
+    """Return the dimensions, in the file's order; zipped axes stand at the first of them."""
     found = []
     zipped = {names[0]: names for names in _zips_in_order(spec)}
     following = {name for names in zipped.values() for name in names[1:]}
@@ -102,17 +102,17 @@ def count_runs(spec: SweepSpec) -> RunCount:
     longest = max((len(dimension.options) for dimension in involved), default=0)
     if most > _MOST_COUNTED or max(most * len(conditions), longest * checks) > _MOST_CHECKED:
         return RunCount(others * most, len(spec.include), replicates, is_exact=False)
-    count = sum(1 for _ in _allowed_places(spec, involved)) if involved else 1
+    count = sum(1 for _ in _allowed_indices(spec, involved)) if involved else 1
     return RunCount(others * count, len(spec.include), replicates, is_exact=True)
 
 
 def grid_params(spec: SweepSpec) -> Iterator[TrialParams]:
     """Yield every combination that the conditions allow, in the file's order, the last axis fastest."""
     of = dimensions(spec)
-    places: Iterable[Places] = _allowed_places(spec, of)
+    indices: Iterable[OptionIndices] = _allowed_indices(spec, of)
     if any(key in spec.when for dimension in of for key in dimension.keys):
-        places = sorted(places)  # an axis may be asked for before the one that its condition names
-    return (_setting_at(each, of) for each in places)
+        indices = sorted(indices)  # an axis may come before the one that its condition names
+    return (_params_at(each, of) for each in indices)
 
 
 def apply_conditions(spec: SweepSpec, params: TrialParams) -> TrialParams:
@@ -135,16 +135,16 @@ def is_excluded(spec: SweepSpec, params: TrialParams) -> bool:
     return any(condition.holds(written) for condition in spec.exclude)
 
 
-def _setting_at(places: Places, of: Sequence[Dimension]) -> TrialParams:
+def _params_at(indices: OptionIndices, of: Sequence[Dimension]) -> TrialParams:
     params: dict[str, Any] = {}
-    for place, dimension in zip(places, of, strict=True):
-        if place != _ABSENT:
-            params.update(zip(dimension.keys, dimension.options[place], strict=True))
+    for index, dimension in zip(indices, of, strict=True):
+        if index != _ABSENT:
+            params.update(zip(dimension.keys, dimension.options[index], strict=True))
     return params
 
 
-def _allowed_places(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[Places]:
-    """Yield the trials of some dimensions, as places; all that conditions name must be among them."""
+def _allowed_indices(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[OptionIndices]:
+    """Yield the trials of some dimensions, as indices; all that conditions name must be among them."""
     numbers = {dimension.keys[0]: number for number, dimension in enumerate(of)}
     optional = [(numbers[key], _passing(spec.when[key], of)) for key in _in_order_of_need(spec.when) if key in numbers]
     numbers_optional = {number for number, _ in optional}
@@ -154,24 +154,24 @@ def _allowed_places(spec: SweepSpec, of: Sequence[Dimension]) -> Iterator[Places
         for number, dimension in enumerate(of)
     ]
     for always in itertools.product(*choices):
-        for places in _extended(always, optional, of):
-            if not any(_hold(condition, places) for condition in excluded):
-                yield places
+        for indices in _extended(always, optional, of):
+            if not any(_hold(condition, indices) for condition in excluded):
+                yield indices
 
 
 def _extended(
-    places: Places, optional: Sequence[tuple[int, Passing | None]], of: Sequence[Dimension]
-) -> Iterator[Places]:
+    indices: OptionIndices, optional: Sequence[tuple[int, Passing | None]], of: Sequence[Dimension]
+) -> Iterator[OptionIndices]:
     """Yield a trial with every option of the optional dimensions that apply to it."""
     if not optional:
-        yield places
+        yield indices
         return
     (number, condition), rest = optional[0], optional[1:]
-    if not _hold(condition, places):
-        yield from _extended(places, rest, of)
+    if not _hold(condition, indices):
+        yield from _extended(indices, rest, of)
         return
-    for place in range(len(of[number].options)):
-        yield from _extended((*places[:number], place, *places[number + 1 :]), rest, of)
+    for index in range(len(of[number].options)):
+        yield from _extended((*indices[:number], index, *indices[number + 1 :]), rest, of)
 
 
 def _passing(condition: Condition, of: Sequence[Dimension]) -> Passing | None:
@@ -187,9 +187,9 @@ def _passing(condition: Condition, of: Sequence[Dimension]) -> Passing | None:
     return passing
 
 
-def _hold(condition: Passing | None, places: Places) -> bool:
+def _hold(condition: Passing | None, indices: OptionIndices) -> bool:
     return condition is not None and all(
-        places[number] != _ABSENT and passes[places[number]] for number, passes in condition
+        indices[number] != _ABSENT and passes[indices[number]] for number, passes in condition
     )
 
 

@@ -20,14 +20,14 @@ from cnnsweep.field_types import found
 from cnnsweep.types import ModelChoice
 
 
-class IncludedSettings:
+class IncludedTrials:
     """Reads the trials of `include`.
 
     Args:
         axes: the checked axes, in the file's order.
         when: the conditions of those that have one.
         model: the top-level model.
-        folder: where a person's own code is looked for.
+        folder: the folder of a user's own code.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class IncludedSettings:
                 what = "found an empty mapping" if given == {} else found(given)
                 mistakes.append(Mistake(path, f"{what}, allowed is a mapping of keys and values such as {{lr: 0.5}}"))
                 continue
-            trial_params, wrong = self._setting(given)
+            trial_params, wrong = self._trial(given)
             mistakes += [Mistake((*path, *one.path[1:]), one.text, one.at_key) for one in wrong]
             if not wrong:
                 trials.append(trial_params)
         return tuple(trials)
 
-    def _setting(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
+    def _trial(self, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Mistake]]:
         """Return one trial; mistakes have paths that begin with `params`."""
         trial_params, mistakes = self._checked(given)
         if mistakes:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from cnnsweep.config.component_field import described_fields
+from cnnsweep.config.component_schema import described_fields
 from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
 from cnnsweep.field_types import JsonSchema
@@ -39,7 +39,7 @@ def sweep_json_schema() -> JsonSchema:
 
 
 def _tidied(node: Any) -> Any:
-    """Leave out what says nothing to a reader: titles made from field names, defaults of null, docstrings of models."""
+    """Leave out titles made from field names, defaults of null, docstrings of models."""
     if isinstance(node, list):
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):

@@ -1,8 +1,7 @@
 """Reads a sweep file and checks it; every mistake is reported at once."""
 
 import errno
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from cnnsweep.config.cross_checks import (
     mistakes_between_keys,
     mistakes_in_search,
 )
-from cnnsweep.config.dump import dump_spec, without_folder
+from cnnsweep.config.dump import dump_spec
 from cnnsweep.config.error_messages import (
     Mistake,
     key_of,
@@ -26,29 +25,23 @@ from cnnsweep.config.error_messages import (
 )
 from cnnsweep.config.metrics_field import foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
-from cnnsweep.config.model_entry import has_known_arguments
 from cnnsweep.config.optimizer_arguments import check_optimizer_arguments
 from cnnsweep.config.overrides import apply_override
 from cnnsweep.config.own_code import ALLOW_CODE
-from cnnsweep.config.schema import ARGUMENT_PREFIXES, MODEL_PREFIX, SweepFile, SweepSpec
+from cnnsweep.config.schema import ARGUMENT_PREFIXES, SweepFile, SweepSpec
 from cnnsweep.config.top_level_fields import Folds
+from cnnsweep.config.trial_builds import TryModel, mistakes_in_building
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
 from cnnsweep.metrics.names import ACCURACY, on_validation
 from cnnsweep.metrics.objective import default_mode
-from cnnsweep.plugins import is_reference
-from cnnsweep.samplers.space import Interval
 from cnnsweep.storage.read_limited import read_bounded
-from cnnsweep.types import DatasetChoice, ModelChoice
+from cnnsweep.types import ModelChoice
 
 __all__ = ["dump_spec", "load_sweep", "parse_sweep"]
 
 _TEXT_KEYS = ("name", "description")
-
-
-# Says why a model cannot be built for a data set; what does so imports torch, which this room does not.
-TryModel = Callable[[ModelChoice, DatasetChoice], str | None]
 
 
 def load_sweep(
@@ -58,8 +51,8 @@ def load_sweep(
 
     Args:
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
-        overrides: `KEY=VALUE` trials from the command line, such as `params.lr=[0.1, 0.01]`.
-        try_model: is asked about models of a person's own, and those of torchvision that have arguments.
+        overrides: `KEY=VALUE` options of the command line, such as `params.lr=[0.1, 0.01]`.
+        try_model: builds own models, and those of torchvision that have arguments.
         allow_code: import samplers, pruners and trackers that the file names as code of its own; models and data sets
             are not imported here.
 
@@ -149,7 +142,7 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         all_apply = len(models) == 1 or not (sweep.when or sweep.exclude)
         refused = list(mistakes_in_arguments(placed, given, all_apply=all_apply))
         if try_model is not None and not refused and "dataset" not in wrong:
-            refused = list(_mistakes_in_building(placed, arguments, sweep, try_model))
+            refused = list(mistakes_in_building(placed, arguments, sweep, try_model))
         mistakes += refused
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
@@ -163,11 +156,11 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
     if not mistakes:
         mistakes += mistakes_in_search(sweep, axes, rules.include)
     if mistakes or document.problems:
-        # What stands at a place where the YAML itself is wrong was not read as it was meant.
+        # A value at a position where the YAML itself is wrong was not read as it was meant.
         misread = {(problem.file, problem.line, problem.column) for problem in document.problems}
         located = problems_at_places(without_what_was_meant(mistakes), document)
-        told = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
-        raise spec_error([*document.problems, *told])
+        readable = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
+        raise spec_error([*document.problems, *readable])
     return _resolved(sweep, axes, rules)
 
 
@@ -190,43 +183,11 @@ def _validated(
 
 
 def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
-    """Return the models with their places in the file."""
+    """Return the models with their paths in the file."""
     if sweep.params.model == (None,):
         return [] if sweep.model is None else [(("model",), sweep.model)]
     named = enumerate(sweep.params.model)
     return [(("params", "model", position), model) for position, model in named if model is not None]
-
-
-def _mistakes_in_building(
-    models: Sequence[tuple[KeyPath, ModelChoice]],
-    arguments: Mapping[str, Values],
-    sweep: SweepFile,
-    try_model: TryModel,
-) -> Iterator[Mistake]:
-    """Yield why models cannot be built; each argument's values are tried one by one, beside the others' first ones."""
-    axes = {key.removeprefix(MODEL_PREFIX): values for key, values in arguments.items()}
-    if sweep.params.dropout != (None,):
-        axes["dropout"] = sweep.params.dropout
-    first = {name: values.at(0.5) if isinstance(values, Interval) else values[0] for name, values in axes.items()}
-    for path, model in models:
-        is_custom = is_reference(model.name)
-        if has_known_arguments(model.name) or not (is_custom or model.arguments or axes) or (sweep.when and axes):
-            continue
-        usual = replace(model, arguments={**model.arguments, **first})
-        if (why := try_model(usual, sweep.dataset)) is not None:
-            (at, key) = (path, "") if model.arguments or not axes else (("params",), next(iter(arguments), "dropout"))
-            yield Mistake((*at, key) if key else at, _without_name(why, model))
-            continue
-        for name, values in axes.items():
-            key = name if f"{MODEL_PREFIX}{name}" not in arguments else f"{MODEL_PREFIX}{name}"
-            for position, value in enumerate(() if isinstance(values, Interval) else values):
-                changed = replace(usual, arguments={**usual.arguments, name: value})
-                if position and (why := try_model(changed, sweep.dataset)) is not None:
-                    yield Mistake(("params", key, position), _without_name(why, model))
-
-
-def _without_name(why: str, model: ModelChoice) -> str:
-    return why.replace(f"model {model.name}: ", "", 1).replace(model.name, without_folder(model.name, model.code))
 
 
 def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -> SweepSpec:

@@ -8,7 +8,8 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.config.component_field import ComponentField, ComponentList, Wrong, refused
+from cnnsweep.config.component_errors import Wrong, refused
+from cnnsweep.config.component_field import ComponentField, ComponentList
 from cnnsweep.config.own_code import class_value
 from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.metrics.base import METRICS, column_of
@@ -74,7 +75,7 @@ class MetricName:
         names = (*CHOICES, *(name for column in columns for name in (on_validation(column), column)))
         if not isinstance(value, str):
             raise not_allowed(value, f"one of {', '.join(names)}")
-        if value in names or further is None:  # a mistake in `metrics` is told of by itself
+        if value in names or further is None:  # a mistake in `metrics` has its own message
             return value
         if without_prefix(value) in METRICS.names:
             raise mistake(f"found '{value}', which is not recorded; add `metrics: [{without_prefix(value)}]`")

@@ -33,8 +33,8 @@ class Accepted:
 
     Attributes:
         names: its arguments; None if any will do.
-        required: those without a default, beside what the data set gives.
-        problem: why there is no such model, in words.
+        required: those without a default that the data set does not give.
+        problem: the message if there is no such model.
     """
 
     names: tuple[str, ...] | None = None
@@ -56,12 +56,12 @@ def accepted_arguments(model: ModelChoice) -> Accepted:
 def mistakes_in_arguments(
     models: Sequence[tuple[tuple[str | int, ...], ModelChoice]], given: Mapping[str, Any], *, all_apply: bool
 ) -> Iterator[Mistake]:
-    """Yield what the models do not take, and what they need and do not get.
+    """Yield mistakes for arguments that the models do not take, and for those that they lack.
 
     Args:
         models: with the path of each in the file.
         given: the keys of the file's `params`.
-        all_apply: whether every key is meant for every model; conditions may say otherwise.
+        all_apply: True if every key is meant for every model; False with conditions.
     """
     axes = {key.removeprefix("model."): key for key in given if key.startswith("model.") or key == "dropout"}
     for path, model in models:
@@ -83,7 +83,7 @@ def mistakes_in_arguments(
 
 
 def refusal(model: ModelChoice, argument: str, accepted: Accepted) -> str | None:
-    """Say why a model does not take an argument; None if it does, or if that is not known."""
+    """Return the reason why a model does not take an argument; None if it does, or if that is not known."""
     if accepted.names is None or argument in accepted.names:
         return None
     name = without_folder(model.name, model.code)
@@ -97,7 +97,7 @@ def refusal(model: ModelChoice, argument: str, accepted: Accepted) -> str | None
 
 @cache
 def _accepted_by_code(reference: str, _code: str | None) -> Accepted:
-    """Return what a class or function takes, by its source; `_code` tells versions of it apart."""
+    """Return the arguments of a class or function, by its source; `_code` distinguishes versions of it."""
     try:
         file, tree, name = parse_code(reference)
     except SyntaxError as error:
@@ -114,7 +114,7 @@ def _accepted_by_code(reference: str, _code: str | None) -> Accepted:
 
 
 def _undefined(tree: ast.Module, file: Path, name: str) -> Accepted:
-    """Return what is wrong with a name that no class or function at the top has; it may still come from elsewhere."""
+    """Return the problem of a name that no class or function at the top has; it may still come from elsewhere."""
     bound = {one.id for one in ast.walk(tree) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     bound |= {one.name for one in ast.walk(tree) if isinstance(one, ast.ClassDef | ast.FunctionDef)}
     for one in ast.walk(tree):
@@ -150,7 +150,7 @@ def _accepted_by(definition: ast.ClassDef | ast.FunctionDef, tree: ast.Module, d
 
 
 def _accepted_by_function(arguments: ast.arguments, first: int) -> Accepted:
-    """Return what a signature says; the first `first` arguments are given by Python."""
+    """Return the arguments of a signature; the first `first` are given by Python."""
     positional = [one.arg for one in arguments.args]
     if arguments.posonlyargs:
         return ANYTHING

@@ -2,7 +2,8 @@
 
 from typing import Annotated
 
-from cnnsweep.config.component_field import AnyArguments, Checked, ComponentField, OwnCode
+from cnnsweep.config.component_field import Checked, ComponentField, OwnCode
+from cnnsweep.config.component_schema import AnyArguments
 from cnnsweep.field_types import Refused
 from cnnsweep.models.base import MODELS
 from cnnsweep.plugins import is_reference
@@ -26,12 +27,12 @@ def _model_choice(checked: Checked) -> ModelChoice:
 
 
 def has_known_arguments(name: str) -> bool:
-    """Return whether a model's fields are all its arguments, so that the sweep file's check is complete."""
+    """True if a model's fields are all its arguments, so that the sweep file's check is complete."""
     return not is_reference(name) and MODELS.get(name).model_config.get("extra") == "forbid"
 
 
 def takes_list(name: str, argument: str) -> bool:
-    """Return whether a value of a model's argument is a list, which then is no axis."""
+    """True if a value of a model's argument is a list, which then is no axis."""
     return not is_reference(name) and argument in MODELS.get(name).list_arguments
 
 

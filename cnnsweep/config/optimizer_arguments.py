@@ -9,10 +9,11 @@ from pydantic_core import PydanticCustomError
 
 from cnnsweep.config.axis import Values
 from cnnsweep.config.component_field import ComponentField
+from cnnsweep.config.component_keys import LOSS, OPTIMIZER
 from cnnsweep.config.distributions import is_distribution, read_distribution
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.schema import LOSS, OPTIMIZER, OPTIMIZER_PREFIX
+from cnnsweep.config.schema import OPTIMIZER_PREFIX
 from cnnsweep.field_types import mistake, nearest_name
 from cnnsweep.losses.base import LABEL_SMOOTHING
 from cnnsweep.optimizers.base import FLAT
@@ -30,13 +31,13 @@ def _fields(field: ComponentField, name: str, code: str | None) -> Mapping[str, 
 
 
 def uses(key: str, choice: Choice) -> bool:
-    """True if an optimizer or loss has the field that a key of `params` sets; also where its source does not tell."""
+    """True if an optimizer or loss has the field that a key of `params` sets; also where its source leaves it open."""
     fields = _fields(_USED_BY[key][1], choice.name, choice.code)
     return fields is None or key in fields
 
 
 def takes(optimizer: Choice, argument: str) -> bool:
-    """True if an optimizer has a field; also where its source does not tell."""
+    """True if an optimizer has a field; also where its source leaves it open."""
     fields = _fields(OPTIMIZER, optimizer.name, optimizer.code)
     return fields is None or argument in fields
 
@@ -54,20 +55,20 @@ def user_of(key: str) -> str | None:
     return _USED_BY[key][0] if key in _USED_BY else None
 
 
-def flat_values(optimizer: Choice, setting: Mapping[str, Any]) -> dict[str, Any]:
+def flat_values(optimizer: Choice, params: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of an optimizer that are keys of `params`: as given, or its own defaults; None if unused."""
     fields = _fields(OPTIMIZER, optimizer.name, optimizer.code)
     values = dict.fromkeys(FLAT)
     for key in FLAT if fields is None else (key for key in FLAT if key in fields):
-        given = setting.get(key)
+        given = params.get(key)
         values[key] = given if given is not None or fields is None else fields[key]
     return values
 
 
-def arguments_in(optimizer: Choice, setting: Mapping[str, Any]) -> Mapping[str, Any]:
+def arguments_in(optimizer: Choice, params: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the arguments of an optimizer, those of `optimizer.<argument>` included, that differ from defaults."""
     own = {
-        key.removeprefix(OPTIMIZER_PREFIX): value for key, value in setting.items() if key.startswith(OPTIMIZER_PREFIX)
+        key.removeprefix(OPTIMIZER_PREFIX): value for key, value in params.items() if key.startswith(OPTIMIZER_PREFIX)
     }
     used = {key: value for key, value in own.items() if takes(optimizer, key)}
     if not used:
@@ -79,7 +80,7 @@ def arguments_in(optimizer: Choice, setting: Mapping[str, Any]) -> Mapping[str, 
 def check_optimizer_arguments(
     given: Mapping[str, Any], optimizers: Sequence[Choice]
 ) -> tuple[dict[str, Values], list[Mistake]]:
-    """Return the values of each `optimizer.<argument>`, and what none of the optimizers takes.
+    """Return the values of each `optimizer.<argument>`, and mistakes where none of the optimizers takes it.
 
     Args:
         given: the keys of the file's `params`, with their values as written.

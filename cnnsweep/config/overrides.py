@@ -14,7 +14,7 @@ _NAMED = {
 
 
 def apply_override(document: Document, option: str) -> None:
-    """Set one key of a document; what is wrong with the option is added to the document's problems.
+    """Set one key of a document; mistakes in the option are added to the document's problems.
 
     Args:
         document: the file's values, a mapping; changed in place.
@@ -23,7 +23,7 @@ def apply_override(document: Document, option: str) -> None:
     origin = _shown(option)
     key, equals, text = option.partition("=")
     path = _path_of(key.strip())
-    if any("\ud800" <= char <= "\udfff" for char in option):  # what Python makes of bytes in arguments
+    if any("\ud800" <= char <= "\udfff" for char in option):  # Python's form of other bytes in arguments
         document.problems.append(Problem(origin, 0, 0, "it has bytes that are not UTF-8 text"))
         return
     if not equals or not all(path):
@@ -80,7 +80,7 @@ def _parent_of(document: Document, path: tuple[str, ...], origin: str) -> dict[s
 
 
 def _add_places(document: Document, path: KeyPath, value: Document, origin: Position) -> None:
-    """Let the places of the new value point at the option; those of what it replaces are never looked up again."""
+    """Let the positions of the new value be the option; those of the replaced one are never looked up again."""
     document.key_places[path] = origin
     document.key_places.update({(*path, *inner): origin for inner in value.key_places})
     document.value_places.update({(*path, *inner): origin for inner in value.value_places})

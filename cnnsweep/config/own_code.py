@@ -29,7 +29,7 @@ UNREADABLE = (SyntaxError, OSError, ValueError, RecursionError, MemoryError)  # 
 
 
 def may_import(info: Info) -> bool:
-    """Return whether code that the sweep file names may be imported; that of another user is not, unless allowed."""
+    """True if code that the sweep file names may be imported; that of another user may not, unless allowed."""
     return bool((info.context or {}).get(ALLOW_CODE, True))
 
 

@@ -10,7 +10,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.augment_field import Augment
 from cnnsweep.config.axis import Axis, Values
-from cnnsweep.config.component_field import CLOSED, ComponentField, ComponentList, OwnCode, as_component, as_given
+from cnnsweep.config.component_keys import DEFAULT_TRACKERS, LOSS, OPTIMIZER, PRUNER, SAMPLER, SCHEDULE, TRACKER_LIST
+from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
 from cnnsweep.config.metrics_field import METRIC_LIST, MetricName, check_columns
@@ -26,49 +27,16 @@ from cnnsweep.field_types import (
     Whole,
     not_allowed,
 )
-from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.metrics.objective import Objective
-from cnnsweep.optimizers.base import FLAT, OPTIMIZERS, Flag, Share
-from cnnsweep.pruners.base import PRUNERS, Pruner
-from cnnsweep.registry import Component, Registry
-from cnnsweep.samplers.base import SAMPLERS, Sampler
-from cnnsweep.schedules.base import SCHEDULES
+from cnnsweep.optimizers.base import Flag, Share
+from cnnsweep.pruners.base import Pruner
+from cnnsweep.samplers.base import Sampler
 from cnnsweep.types import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice
 
 Rate = Annotated[float, Number(above=0)]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
 MODEL_PREFIX, OPTIMIZER_PREFIX = "model.", "optimizer."
 ARGUMENT_PREFIXES = (MODEL_PREFIX, OPTIMIZER_PREFIX)  # of keys of `params` that are an argument of another key
-
-OPTIMIZER = ComponentField(OPTIMIZERS, "{name: my.py:Lion, cautious: true}", flat=FLAT)
-SCHEDULE = ComponentField(SCHEDULES, "{name: cosine, warmup: 2}")
-LOSS = ComponentField(LOSSES, "{name: my.py:Focal, gamma: 2}", flat=(LABEL_SMOOTHING,))
-SAMPLER = ComponentField(
-    SAMPLERS,
-    "{method: random, runs: 20}",
-    key="method",
-    description="how trials are chosen",
-    none="grid",
-    own=OwnCode.NEEDED,
-    build=as_component,
-)
-PRUNER = ComponentField(
-    PRUNERS,
-    "{method: halving, factor: 3}",
-    key="method",
-    description="the rule that ends runs early",
-    none="none",
-    own=OwnCode.NEEDED,
-    build=as_component,
-)
-TRACKER = ComponentField(
-    Registry("tracker", "trackers", Component),  # the package above, which this one does not import, has the base
-    "{name: tensorboard, images: false}",
-    own=OwnCode.IMPORT,
-    build=as_given,
-)
-TRACKER_LIST = ComponentList(TRACKER, "a list of trackers, such as [tensorboard], or [] for none")
-DEFAULT_TRACKERS = (Choice("tensorboard"),)
 
 
 def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
@@ -232,11 +200,11 @@ class SweepSpec:
         when: for axes that count only under a condition, that condition.
         exclude: trials for which one of these holds are left out.
         include: trials beside the others; each has a value for every axis.
-        search: the sampler; None for every combination.
-        seeds: what each trial is trained with; none means that `params` or `seed` say it.
+        search: the sampler; None for a grid.
+        seeds: of each trial; empty where `params` or `seed` have them.
         validation: images held out, as a number (int) or as a share (float) of the training images.
         metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
-        folds: into how many parts the training images are divided, each held out once; None for a single split.
+        folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.
     """
 

@@ -104,7 +104,7 @@ def name_for(stem: str) -> str:
 def starter_file(name: str, dataset: str = "shapes", model: str = "lenet") -> str:
     """Return the text of a commented sweep file; it loads if name, data set and model are valid.
 
-    It runs as it is, but for `image_folder`, whose path only the person knows.
+    It runs as it is, but for `image_folder`, whose path only the user knows.
     """
     data = (_IMAGE_FOLDER if dataset == "image_folder" else _BY_NAME).format(dataset=flow_yaml(dataset))
     others = {

@@ -1,4 +1,4 @@
-"""The kinds of values of single keys at the top of a sweep file; `values.py` has those that several keys share."""
+"""The kinds of values of single keys at the top of a sweep file; `field_types.py` has those that several keys share."""
 
 import re
 from collections import Counter
@@ -38,7 +38,7 @@ class FolderName:
 
 @dataclass(frozen=True, slots=True)
 class Folds:
-    """K-fold: the training images in so many parts, each held out once."""
+    """K-fold: the training images in a number of parts, each held out once."""
 
     count: int
 

@@ -1,4 +1,4 @@
-"""Reads YAML under rules that do what a person means, and keeps the place of every key and value.
+"""Reads YAML under rules that avoid its traps, and keeps the position of every key and value.
 
 PyYAML parses the text into events; the tree is built here, because PyYAML's own construction reads `1e-3` as text,
 `012` as 10 and `1:30` as 90, lets the last of two equal keys win, runs tags, expands aliases without end, and recurses
@@ -24,7 +24,7 @@ KeyPath = tuple[str | int, ...]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML can be built without libyaml: slower, same events
 
-# What YAML 1.1 does not let stand in a file: control characters, surrogates; and the byte order mark, which only hides.
+# Not allowed in YAML 1.1: control characters, surrogates; and the byte order mark, which only hides.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 
 
@@ -39,7 +39,7 @@ class Position:
 
 @dataclass(slots=True)
 class Document:
-    """A file's values, with the place of each by its path: keys and list positions from the top.
+    """A file's values, with the position of each by its path: keys and list indices from the top.
 
     `texts` holds plain scalars as they were written, so that a name may be `007`.
     """
@@ -67,7 +67,7 @@ class Document:
         return found
 
     def place(self, path: KeyPath, *, of_key: bool = False) -> Position:
-        """Return where a path's value stands, or its key, or what stands nearest to it."""
+        """Return the position of a path's value, or of its key, or of the nearest path above."""
         nearest = self.nearest(path)
         if of_key and nearest in self.key_places:
             return self.key_places[nearest]
@@ -75,7 +75,7 @@ class Document:
 
 
 def read_yaml(text: str, file: str) -> Document:
-    """Return a text's values and places.
+    """Return a text's values and positions.
 
     Mistakes that leave the rest readable, such as a key given twice, are in the document's `problems`.
 
@@ -209,8 +209,8 @@ def _refuse_unprintable(text: str, file: str) -> None:
         raise SpecError([Problem(file, line, column, message)])
 
 
-# What PyYAML says (with libyaml and without it), what a person can do about it, and whether to point at where the
-# list, mapping or quote began.
+# A pattern for messages of PyYAML's (with libyaml and without it), our message, and True to point at the beginning of
+# the list, mapping or quote.
 _SYNTAX = (
     ("mapping values are not allowed", "a ':' too many, or a line indented too far; quote text that holds ': '", False),
     (r"tab character|cannot start any token.*'\\t'", "a tab; indent with spaces", False),

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import FailFast, Field, PlainValidator, Strict, TypeAdapter, ValidationInfo
 
 from cnnsweep._version import __version__
-from cnnsweep.analysis.json_reader import JsonReader, shown
+from cnnsweep.analysis.json_reader import (
+    Must,
+    Names,
+    Number,
+    PlainMapping,
+    Whole,
+    null_as,
+    read_as,
+)
 from cnnsweep.config.check_choice import check_choice
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CheckpointError, SpecError
+from cnnsweep.field_types import mistake
 from cnnsweep.metrics.base import METRICS
 from cnnsweep.plugins import is_reference
 from cnnsweep.training.data_module import DataModule
@@ -26,34 +37,79 @@ from cnnsweep.types import CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Ru
 class Split:
     """Split of the training images: a held-out share or number, or one of several folds."""
 
-    validation: int | float
-    seed: int
-    folds: int | None
-    fold: int | None
+    validation: Annotated[Number, Field(ge=0)]
+    seed: Annotated[Whole, Field(ge=0)]
+    folds: Whole | None = None
+    fold: Whole | None = None
+
+    @property
+    def is_possible(self) -> bool:
+        return self.folds is None or (self.fold is not None and 0 <= self.fold < self.folds and self.folds >= 2)
+
+
+_Size = Annotated[int, Strict(), Field(ge=1, le=10**6)]
+_Numbers = Annotated[tuple[Number, ...], FailFast()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pixels:
+    mean: _Numbers
+    std: Annotated[_Numbers, Must("above 0", lambda numbers: all(number > 0 for number in numbers))]
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    name: str
+    arguments: PlainMapping
+
+
+_PIXELS, _NAMED = TypeAdapter(_Pixels), TypeAdapter(_Named)
+
+
+def _as_pixels(value: Any, info: ValidationInfo) -> PixelNormalize:
+    pixels, channels = _PIXELS.validate_python(value), info.data.get("image_shape", (1,))[0]
+    if len(pixels.mean) != len(pixels.std) or len(pixels.mean) not in (1, channels):
+        found = f"has {len(pixels.mean):,} means and {len(pixels.std):,} deviations"
+        raise mistake(f"{found}, but must have one of each, or one a channel ({channels})")
+    return PixelNormalize(tuple(map(float, pixels.mean)), tuple(map(float, pixels.std)))
+
+
+def _as(choice: Callable[[str, Mapping[str, Any]], Any]) -> PlainValidator:
+    """Return the check of a component of the sweep file; it is neither looked for nor imported."""
+
+    def read(value: Any) -> Any:
+        named = _NAMED.validate_python(value)
+        return choice(named.name, named.arguments)
+
+    return PlainValidator(read)
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Facts needed to use and to show a checkpoint.
+    """Facts needed to use and to show a checkpoint, by their names in its header.
 
     Attributes:
-        white: the value that pictures of more than 8 bits have for 255.
+        white: the value that images of more than 8 bits have for 255.
+        loss_function: cross-entropy in all older checkpoints, which do not name it.
         metrics: those recorded beside loss and accuracy; without those of the user's own code, unless it is allowed.
     """
 
     run: str
-    epoch: int
-    params: Mapping[str, Any]
-    model: ModelChoice
-    dataset: DatasetChoice
-    image_shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    pixels: PixelNormalize
-    split: Split
-    fingerprint: str | None
-    white: int
-    loss_function: Choice = CROSS_ENTROPY
-    metrics: tuple[Choice, ...] = ()
+    epoch: Whole
+    model: Annotated[ModelChoice, _as(ModelChoice)]
+    dataset: Annotated[DatasetChoice, _as(DatasetChoice)]
+    image_shape: Annotated[tuple[_Size, _Size, _Size], Must("channels, height and width")]
+    classes: Annotated[Names, Must("at least one name", bool)]
+    pixels: Annotated[PixelNormalize, PlainValidator(_as_pixels)]
+    split: Annotated[Split, Must("a fold of at least two", lambda split: split.is_possible)]
+    params: Annotated[PlainMapping, Field(alias="settings")] = field(default_factory=dict)
+    fingerprint: str | None = None
+    white: Annotated[Whole, Field(ge=255, lt=2**31)] = FULL_WHITE
+    loss_function: Annotated[Choice, _as(Choice)] = CROSS_ENTROPY
+    metrics: Annotated[tuple[Annotated[Choice, _as(Choice)], ...], FailFast(), null_as(())] = ()
+
+
+_DESCRIPTION = TypeAdapter(Description)
 
 
 def make_model_card(spec: SweepSpec, dataset: Dataset, task: DataModule, run: Run) -> Mapping[str, Any]:
@@ -92,61 +148,30 @@ def _unusual_loss(loss: Choice) -> dict[str, Any]:
 
 
 def describe(path: Path, about: Mapping[str, Any], data_root: Path, *, allow_code: bool) -> Description:
-    """Return what a `best.safetensors` says of itself; nothing that it names is opened, imported or built.
+    """Return the description in a `best.safetensors`; nothing that it names is opened, imported or built.
 
     Args:
         path: the file, for messages.
-        about: what its header says.
+        about: the fields of its header.
         data_root: a folder of images has to lie below it, or below the current folder.
         allow_code: it may name code of its own.
 
     Raises:
-        CheckpointError: it names code or a folder elsewhere, or says what no checkpoint of ours does.
+        CheckpointError: it names code or a folder elsewhere, or a field is missing or wrong.
     """
-    reader = JsonReader(path, CheckpointError)
-    model, dataset = (_choice(reader, about, key) for key in ("model", "dataset"))
-    # Checkpoints of runs with cross-entropy, and all older ones, do not name it.
-    loss = _choice(reader, about, "loss_function") if "loss_function" in about else (CROSS_ENTROPY.name, {})
-    _refuse_code(path, (model[0], dataset[0], loss[0]), allow_code)
-    for key, (name, arguments) in (("model", model), ("dataset", dataset)):
-        if not is_reference(name):
+    found = read_as(_DESCRIPTION, about, path, error=CheckpointError)
+    _refuse_code(path, (found.model.name, found.dataset.name, found.loss_function.name), allow_code)
+    for key, choice in (("model", found.model), ("dataset", found.dataset)):
+        if not is_reference(choice.name):
             try:
-                check_choice(key, name, arguments, str(path))
+                check_choice(key, choice.name, choice.arguments, str(path))
             except SpecError as error:
                 raise CheckpointError(str(error)) from None
-    if dataset[0] == "image_folder":
-        _refuse_folder_elsewhere(path, dataset[1]["path"], data_root)
-    image_shape = _image_shape(reader, about)
-    return Description(
-        run=reader.text(about, "run", ""),
-        epoch=reader.integer(about, "epoch", ""),
-        params={} if "settings" not in about else reader.plain_mapping(about, "settings", ""),
-        model=ModelChoice(*model),
-        dataset=DatasetChoice(*dataset),
-        image_shape=image_shape,
-        classes=_classes(reader, about),
-        pixels=_pixels(reader, about, image_shape[0]),
-        split=_split(reader, about),
-        fingerprint=reader.maybe(reader.text, about, "fingerprint", ""),
-        white=_white(reader, about),
-        loss_function=Choice(*loss),
-        metrics=tuple(_metrics(reader, about, allow_code=allow_code)),
-    )
-
-
-def _metrics(reader: JsonReader, about: Mapping[str, Any], *, allow_code: bool) -> Iterator[Choice]:
-    """Yield the metrics that can be measured here: of packages that are installed, or of code that is allowed."""
-    for number, value in enumerate(reader.maybe(reader.sequence, about, "metrics", "") or ()):
-        place = f"metrics[{number}]"
-        entry = reader.mapping(value, place)
-        choice = Choice(reader.text(entry, "name", place), reader.plain_mapping(entry, "arguments", place))
-        if allow_code if is_reference(choice.name) else choice.name in METRICS.names:
-            yield choice
-
-
-def _choice(reader: JsonReader, about: Mapping[str, Any], key: str) -> tuple[str, Mapping[str, Any]]:
-    entry = reader.submapping(about, key, "")
-    return reader.text(entry, "name", key), reader.plain_mapping(entry, "arguments", key)
+    if found.dataset.name == "image_folder":
+        _refuse_folder_elsewhere(path, found.dataset.arguments["path"], data_root)
+    # Those that can be measured here: of packages that are installed, or of code that is allowed.
+    known = [one for one in found.metrics if (allow_code if is_reference(one.name) else one.name in METRICS.names)]
+    return replace(found, metrics=tuple(known))
 
 
 def _refuse_code(path: Path, names: tuple[str, ...], allow_code: bool) -> None:
@@ -167,53 +192,3 @@ def _refuse_folder_elsewhere(path: Path, folder: str, data_root: Path) -> None:
             f"{path}: names the image folder {folder}, which lies neither below --data-root nor below the current "
             "folder; if you mean these images, give --data-root with the folder, or one above it"
         )
-
-
-def _image_shape(reader: JsonReader, about: Mapping[str, Any]) -> tuple[int, int, int]:
-    sizes = reader.sequence(about, "image_shape", "")
-    if len(sizes) != 3 or not all(type(size) is int and 1 <= size <= 10**6 for size in sizes):
-        reader.fail("image_shape", f"is {shown(sizes)}, but must be channels, height and width")
-    channels, height, width = sizes
-    return channels, height, width
-
-
-def _classes(reader: JsonReader, about: Mapping[str, Any]) -> tuple[str, ...]:
-    classes = reader.names(about, "classes", "")
-    if not classes:
-        reader.fail("classes", "is empty, but must have at least one name")
-    return classes
-
-
-def _pixels(reader: JsonReader, about: Mapping[str, Any], channels: int) -> PixelNormalize:
-    entry = reader.submapping(about, "pixels", "")
-    scale = {}
-    for key in ("mean", "std"):
-        numbers = reader.sequence(entry, key, "pixels")
-        for number in numbers:
-            reader.number({key: number}, key, "pixels")
-        if len(numbers) not in (1, channels):
-            reader.fail(f"pixels.{key}", f"has {len(numbers):,} numbers, but must have one a channel ({channels})")
-        scale[key] = tuple(map(float, numbers))
-    if len(scale["mean"]) != len(scale["std"]):
-        reader.fail("pixels", "has not as many means as deviations")
-    if not all(deviation > 0 for deviation in scale["std"]):
-        reader.fail("pixels.std", f"is {shown(list(scale['std']))}, but must be above 0")
-    return PixelNormalize(scale["mean"], scale["std"])
-
-
-def _white(reader: JsonReader, about: Mapping[str, Any]) -> int:
-    white = FULL_WHITE if "white" not in about else reader.integer(about, "white", "")
-    if not 255 <= white < 2**31:
-        reader.fail("white", f"is {shown(white)}, but must be from 255 to below 2 to the power of 31")
-    return white
-
-
-def _split(reader: JsonReader, about: Mapping[str, Any]) -> Split:
-    entry = reader.submapping(about, "split", "")
-    folds, fold = (reader.maybe(reader.integer, entry, key, "split") for key in ("folds", "fold"))
-    if folds is not None and (fold is None or not 0 <= fold < folds or folds < 2):
-        reader.fail("split", f"is fold {fold} of {folds}, which cannot be")
-    validation, seed = reader.number(entry, "validation", "split"), reader.integer(entry, "seed", "split")
-    if validation < 0 or seed < 0:
-        reader.fail("split", "has a negative number")
-    return Split(validation, seed, folds, fold)

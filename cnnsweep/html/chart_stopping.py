@@ -13,12 +13,12 @@ LONGEST = 60  # characters of a trial
 
 
 def stopping_view(chart: StoppingChart) -> Chart:
-    """Return the number of trials in traininged in each epoch, and the number stopped after it."""
+    """Return the number of trials that trained in each epoch, and the number stopped after it."""
     epochs = chart.epochs
     going_on = [f"epoch {one.epoch}: {one.went_on:,} continue" for one in epochs]
     figure = {
         "data": [
-            _bars(chart, [one.went_on for one in epochs], "go on", {"color": PLAIN}, going_on),
+            _bars(chart, [one.went_on for one in epochs], "continue", {"color": PLAIN}, going_on),
             _bars(
                 *(chart, [len(one.stopped) for one in epochs], "stopped after this epoch"),
                 *({"color": BEST, "pattern": {"shape": "/"}}, [_hover(one) for one in epochs]),
@@ -35,7 +35,7 @@ def stopping_view(chart: StoppingChart) -> Chart:
         [f"after epoch {one.epoch}", f"{len(one.stopped):,}", f"{one.went_on:,}", one.against or UNKNOWN]
         for one in chart.stops
     ]
-    table = DataTable(["when", "stopped", "went on", "because"], rows)
+    table = DataTable(["when", "stopped", "continued", "because"], rows)
     return single("stopping", "Early stopping", View(chart.diagnostic, figure, table))
 
 

@@ -44,9 +44,9 @@ def check_installation(folder: Path) -> list[Diagnostic]:
     for subject, check in checks:
         try:
             diagnostics += check()
-        except Exception as error:  # a broken package may raise anything; the other checks go on
+        except Exception as error:  # a broken package may raise anything; the other checks continue
             words = f"cannot be checked ({type(error).__name__}: {safe_text(error)})"
-            diagnostics.append(problem(subject, words, "install cnnsweep anew in a fresh environment"))
+            diagnostics.append(problem(subject, words, "reinstall cnnsweep in a fresh environment"))
     return diagnostics
 
 
@@ -63,11 +63,11 @@ def _packages() -> Iterator[Diagnostic]:
     for name, relation, wanted in _requirements("cnnsweep"):
         found = _version(name)
         if found is None or not _fits(found, relation, wanted):
-            too_old.append(f"{name} is {found or 'missing'}, needed is {wanted} or later")
+            too_old.append(f"{name} is {found or 'missing'}, {wanted} or later is needed")
     for words in too_old:
         yield problem("packages", words, f"pip install --upgrade '{words.split()[0]}'")
     if not too_old:
-        yield good("packages", f"cnnsweep {_version('cnnsweep')}, all that it needs is there")
+        yield good("packages", f"cnnsweep {_version('cnnsweep')}, all requirements are installed")
     torch, torchvision = _version("torch"), _version("torchvision")
     pair = f"torch {torch}, torchvision {torchvision}"
     needed = [(relation, wanted) for name, relation, wanted in _requirements("torchvision") if name == "torch"]
@@ -75,10 +75,10 @@ def _packages() -> Iterator[Diagnostic]:
         return  # reported above
     for relation, wanted in needed:
         if not _fits(torch, relation, wanted):
-            remedy = "install a pair that fits: pip install --upgrade torch torchvision"
+            remedy = "install a compatible pair: pip install --upgrade torch torchvision"
             yield problem("torch", f"{pair}, which needs torch {relation} {wanted}", remedy)
             return
-    yield good("torch", f"{pair}, which fit each other")
+    yield good("torch", f"{pair}, which are compatible")
 
 
 def _requirements(package: str) -> list[tuple[str, str, str]]:
@@ -154,7 +154,7 @@ def _extras() -> Iterator[Diagnostic]:
         missing = [name for name in packages if _version(name) is None]
         if missing:
             words = f"{extra} is not installed ({', '.join(missing)}): {purpose}"
-            yield note("extras", words, f"if you want these: pip install 'cnnsweep[{extra}]'")
+            yield note("extras", words, f"to install: pip install 'cnnsweep[{extra}]'")
         else:
             yield good("extras", f"{extra} is installed: {purpose}")
 

@@ -12,11 +12,12 @@ from cnnsweep.errors import CheckpointError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.maintenance.diagnostic import Diagnostic, note, problem
-from cnnsweep.storage.best_weights import describe_best
+from cnnsweep.storage.best_weights import describe_best, read_description
 from cnnsweep.storage.checkpoint import LastCheckpoint, load_last
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.storage.read_limited import MOST_BYTES, read_bounded
 from cnnsweep.storage.run_state import RunState
+from cnnsweep.storage.self_digest import evaluation_is_whole
 from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.trial_files import RunFiles
 from cnnsweep.trackers.event_files import EventFile, read_event_file
@@ -73,12 +74,10 @@ class RunCheck:
         """True if `best.json` equals the model card of `best.safetensors`."""
         if not self.paths.best_weights.exists():
             return not self.paths.best_description.exists()
-        from cnnsweep.storage.best_weights import read_description
-
         try:
             text = describe_best(read_description(self.paths.best_weights))
         except CheckpointError:
-            return True  # that is said already
+            return True  # reported already
         return _read_text(self.paths.best_description) == text
 
     @property
@@ -105,14 +104,12 @@ class RunCheck:
         if len(rows) != expected:
             return f"has {count_text(len(rows), 'batch', 'batches')}, and the journal {expected:,}"
         if self.recorded_batch_losses not in (None, text):
-            return "is not what TensorBoard's files say"
+            return "differs from TensorBoard's files"
         return None
 
     @property
     def has_damaged_evaluation(self) -> bool:
         """True for an `evaluation.json` that differs from its digest."""
-        from cnnsweep.storage.self_digest import evaluation_is_whole
-
         if not os.path.lexists(self.paths.evaluation):
             return False
         try:
@@ -150,7 +147,7 @@ class RunCheck:
             return
         if not folder.is_dir():
             if self.run.records:
-                yield self._diagnostic(f"its folder {'is no folder' if folder.exists() else 'is missing'}")
+                yield self._diagnostic(f"its folder {'is not a directory' if folder.exists() else 'is missing'}")
             return
         yield from self._diagnostics_of_checkpoints()
         if self.run.records and self.is_over:
@@ -170,16 +167,16 @@ class RunCheck:
         last, damaged = self.last
         for words in damaged.values():
             if self.is_over:
-                yield note(self.name, safe_text(words), "nothing needs it any more; 'cnnsweep clean' removes it")
+                yield note(self.name, safe_text(words), "it is no longer needed; 'cnnsweep clean' removes it")
             elif self.run.records:
-                goes_on = "starts over" if last is None else f"goes on after epoch {last.record.epoch}"
-                yield note(self.name, f"{safe_text(words)}; the run {goes_on} when the sweep is run again")
+                resumption = "starts over" if last is None else f"resumes after epoch {last.record.epoch}"
+                yield note(self.name, f"{safe_text(words)}; the run {resumption} when the sweep is run again")
         if not self.is_over and self.run.records and last is None and not damaged:
-            yield note(self.name, "no checkpoint to go on from; the run starts over when the sweep is run again")
+            yield note(self.name, "no checkpoint to resume from; the run starts over when the sweep is run again")
         if self.problem_of_best is not None and self.is_over:
             yield self._diagnostic(safe_text(self.problem_of_best))
         elif not self.description_is_right and self.is_over:
-            yield self._diagnostic("best.json is not what best.safetensors says of itself")
+            yield self._diagnostic("best.json differs from the description in best.safetensors")
 
     def _diagnostics_of_others(self) -> Iterator[Diagnostic]:
         for entry in sorted(os.scandir(self.paths.folder), key=lambda entry: entry.name):
@@ -187,7 +184,7 @@ class RunCheck:
             if entry.is_symlink():
                 yield problem(self.name, f"{name} is a symbolic link", "put the file itself in its place")
             elif is_leftover(Path(entry.path)):
-                yield note(self.name, f"{name} was left by a process that was killed", self.remedy)
+                yield note(self.name, f"{name} was left by a killed process", self.remedy)
             elif not _is_ours(self.paths, entry.name):
                 yield note(self.name, f"{name} is not cnnsweep's")
 

@@ -23,7 +23,7 @@ from cnnsweep.storage.results_tables import table_texts
 from cnnsweep.storage.state import SweepState
 
 Progress = Callable[[str, int, int], None]
-DAMAGED = "journal.jsonl.damaged-"  # how the names of journals begin that were replaced
+DAMAGED = "journal.jsonl.damaged-"  # prefix of the names of replaced journals
 _LITTLE_SPACE = 1e9  # bytes
 
 
@@ -55,7 +55,7 @@ def read_recovered(paths: SweepPaths) -> RecoveredJournal:
         found = salvage(read_lines(paths.journal), read_known_results(paths))
     except OSError as error:
         raise ResultsError(f"{safe_text(paths.journal)}: cannot be read ({error.strerror})") from error
-    except ValueError as error:  # what results.json says of a lost line
+    except ValueError as error:  # a bad value in results.json, for a lost line
         raise ResultsError(f"{safe_text(paths.results_json)}: {error}") from error
     return found
 
@@ -72,7 +72,11 @@ def check_sweep(paths: SweepPaths, progress: Progress) -> list[Diagnostic]:
     diagnostics = [good("sweep", _in_words(found.history))]
     if owner is not None:
         diagnostics.append(
-            note("lock", f"a command is at work here ({owner}): what it writes to is not checked", "wait for its end")
+            note(
+                "lock",
+                f"a command is running here ({owner}): the files that it writes are not checked",
+                "wait for its end",
+            )
         )
     diagnostics += _diagnostics_of_journal(found, remedy, is_running=owner is not None)
     if found.history.sweep is not None:
@@ -99,26 +103,29 @@ def _diagnostics_of_journal(found: RecoveredJournal, remedy: str, *, is_running:
             "journal", f"the last line is torn ({count_text(found.torn_bytes, 'byte')}); the next command cuts it off"
         )
     if found.history.sweep is None:
-        yield problem("journal", "does not say what sweep it is of", "run the sweep file again: what has ended stays")
+        yield problem("journal", "has no line of the sweep", "run the sweep file again; ended runs stay")
     elif not found.is_damaged:
-        yield good("journal", "every line is whole")
+        yield good("journal", "every line is intact")
 
 
 def _diagnostics_of_tables(paths: SweepPaths, history: SweepState, remedy: str) -> Iterator[Diagnostic]:
-    assert history.sweep is not None
-    expected: dict[Path, str] = {**table_texts(paths, history), paths.frozen_spec: history.sweep["spec"]}
     is_cut_off = history.status == "running"  # such a command leaves tables that lag behind
-    before = True
-    for path, text in expected.items():
-        if not is_same(path, text):
-            before = False
-            words = "is missing" if not path.exists() else "is not what the journal says"
-            yield note(path.name, words, remedy) if is_cut_off else problem(path.name, words, remedy)
-    if before:
-        yield good("tables", "are what the journal says")
+    stale = stale_tables(paths, history)
+    for path in stale:
+        words = "is missing" if not path.exists() else "differs from the journal"
+        yield note(path.name, words, remedy) if is_cut_off else problem(path.name, words, remedy)
+    if not stale:
+        yield good("tables", "agree with the journal")
 
 
-def is_same(path: Path, text: str) -> bool:
+def stale_tables(paths: SweepPaths, history: SweepState) -> dict[Path, str]:
+    """Return the tables, and the sweep file, that differ from the journal, with the right text of each."""
+    assert history.sweep is not None
+    expected = {**table_texts(paths, history), paths.frozen_spec: history.sweep["spec"]}
+    return {path: text for path, text in expected.items() if not _is_same(path, text)}
+
+
+def _is_same(path: Path, text: str) -> bool:
     """True if a file holds a text."""
     try:
         expected = encoded(text)
@@ -143,7 +150,7 @@ def _diagnostics_of_runs(
             diagnostics.append(problem(safe_text(run.name), safe_text(error), "nothing else is known of this run"))
         progress("checking runs", done, len(runs))
     if not has_problems(diagnostics):
-        diagnostics.append(good("runs", f"the files of {count_text(len(runs), 'run')} are whole"))
+        diagnostics.append(good("runs", f"the files of {count_text(len(runs), 'run')} are intact"))
     return diagnostics
 
 
@@ -158,28 +165,28 @@ def _diagnostics_of_folder(
                 yield problem(name, "is a symbolic link", "put the file itself in its place")
         elif is_leftover(Path(entry.path)):
             if not is_running:
-                yield note(name, "was left by a process that was killed", remedy)
+                yield note(name, "was left by a killed process", remedy)
         elif entry.name.startswith(DAMAGED):
             yield note(name, "a damaged journal kept by a repair", "to remove it: cnnsweep clean --damaged")
         elif entry.name.startswith(paths.journal.name + RESCUED):
             remedy = f"compare it with {paths.journal.name}, and put the longer one in its place"
-            yield note(name, "what a command had recorded when its journal was replaced", remedy)
+            yield note(name, "records of a command whose journal was replaced", remedy)
         else:
             yield note(name, "is not cnnsweep's")
     places = [paths.folder, *(paths.run(run.name).folder for run in history.runs.values())]
     closed = [place for place in places if place.is_dir() and not os.access(place, os.R_OK | os.W_OK | os.X_OK)]
     for place in closed[:3]:
-        yield problem(safe_text(place), "cannot be written", "make it writable, or the sweep cannot go on")
+        yield problem(safe_text(place), "cannot be written", "make it writable, or the sweep cannot continue")
     free = shutil.disk_usage(paths.folder).free
     if free < _LITTLE_SPACE:
-        yield note("disk", f"{free / 1e6:,.0f} MB are free", "free some space before the sweep goes on")
+        yield note("disk", f"{free / 1e6:,.0f} MB are free", "free some space before the sweep continues")
     try:
         if paths.environment.exists():
             from cnnsweep.analysis.json_reader import parse_json
 
             parse_json(paths.environment)
     except CnnSweepError as error:
-        yield note(paths.environment.name, str(error), "the next 'cnnsweep run' writes it anew")
+        yield note(paths.environment.name, str(error), "the next 'cnnsweep run' rewrites it")
 
 
 def _files(paths: SweepPaths) -> tuple[Path, ...]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from cnnsweep.datasets.cache import cache_entries, cache_folder, remove_cache_entries
 from cnnsweep.errors import FolderError
 from cnnsweep.maintenance.check_sweep import DAMAGED
 from cnnsweep.storage.atomic_files import remove_file, unwritable
-from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import holder, locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths, is_leftover
 from cnnsweep.storage.results_tables import make_tables, rank_trials, write_tables
 from cnnsweep.storage.run_state import RunState
 from cnnsweep.storage.state import SweepState, read_state
+from cnnsweep.storage.test_log import record_events
 from cnnsweep.types import RunStatus
 
 
@@ -105,13 +104,7 @@ def _clean_sweep(paths: SweepPaths, wishes: CleaningWishes) -> list[UnusedFile]:
     unused_files = _unused_of_sweep(paths, history, wishes)
     without_best = list(dict.fromkeys(one.run for one in unused_files if one.run is not None))
     if without_best:  # first: weights that are missing for no known reason would be damage
-        journal = Journal(paths.journal)
-        event = {"event": "cleaned", "runs": without_best, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
-        try:
-            journal.append(event)
-        finally:
-            journal.close()
-        history.apply(event)
+        record_events(paths.journal, history, [{"event": "cleaned", "runs": without_best}])
     try:
         for one in unused_files:
             remove_file(one.path)
@@ -131,7 +124,7 @@ def _unused_of_sweep(paths: SweepPaths, history: SweepState, wishes: CleaningWis
         if Path(run.name).name != run.name or run_paths.folder.is_symlink() or not run_paths.folder.is_dir():
             continue  # what it names may lie outside of the sweep's folder
         found += _leftovers(run_paths.folder)
-        if run.status is RunStatus.FINISHED:  # whatever else has ended may be asked to go on
+        if run.status is RunStatus.FINISHED:  # other ended runs may be resumed
             found += _unused_of_run(run_paths, run, wishes, keeps_best=run.trial_id in kept)
     if wishes.damaged:
         found += _files("damaged journals kept by a repair", sorted(paths.folder.glob(f"{DAMAGED}*")))
@@ -140,7 +133,7 @@ def _unused_of_sweep(paths: SweepPaths, history: SweepState, wishes: CleaningWis
 
 def _unused_of_run(paths: RunPaths, run: RunState, wishes: CleaningWishes, *, keeps_best: bool) -> Iterator[UnusedFile]:
     checkpoints = (paths.last_checkpoint, paths.previous_checkpoint, paths.pickled_checkpoint)
-    yield from _files("checkpoints to go on from, of finished runs", checkpoints)
+    yield from _files("checkpoints of finished runs", checkpoints)
     if wishes.events:
         yield from _files("TensorBoard files of finished runs", paths.event_files)
     if not keeps_best:

@@ -24,7 +24,7 @@ _FACTS = (
 
 @dataclass(frozen=True, slots=True)
 class KnownResults:
-    """Events as the files beside a journal tell them.
+    """Events by the files beside a journal.
 
     Attributes:
         sweep: the `sweep` event; None if a file that it needs is missing or damaged.
@@ -40,7 +40,7 @@ class KnownResults:
 
 
 def read_known_results(paths: SweepPaths) -> KnownResults:
-    """Return what results.json, sweep.yaml and environment.json say; nothing where they are damaged."""
+    """Return the content of results.json, sweep.yaml and environment.json; nothing if they are damaged."""
     spec = _frozen_spec(paths)
     named = frozenset() if spec is None else _named_trials(spec)
     try:

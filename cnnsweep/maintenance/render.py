@@ -1,4 +1,4 @@
-"""Diagnostics and unused files, as lines for people and as JSON."""
+"""Diagnostics and unused files, as lines and as JSON."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def render_diagnostics(diagnostics: Sequence[Diagnostic], console: Console) -> N
             console.print(Text(f"    → {diagnostic.remedy}", style="dim"), soft_wrap=True)
     problems = sum(diagnostic.level is Level.PROBLEM for diagnostic in diagnostics)
     notes = sum(diagnostic.level is Level.NOTE for diagnostic in diagnostics)
-    summary = "nothing is wrong" if not problems else f"{problems:,} problem{'s' if problems > 1 else ''}"
-    summary += f", {notes:,} thing{'s' if notes > 1 else ''} to know" if notes else ""
+    summary = "no problems" if not problems else f"{problems:,} problem{'s' if problems > 1 else ''}"
+    summary += f", {notes:,} note{'s' if notes > 1 else ''}" if notes else ""
     console.print(Text(summary, style="bold"))
 
 

@@ -77,7 +77,7 @@ class _Recovery:
         self._place = 0  # in the file
         self._last_damage = -1
         self._last_of_run: dict[str, int] = {}
-        self._broken: set[str] = set()  # runs with a gap, of which nothing counts until they go back to before it
+        self._broken: set[str] = set()  # runs with a gap, whose events do not count until they go back to before it
         self._follows_damage = False  # only announcements have come since
         self._has_lost_round = False
 
@@ -85,16 +85,16 @@ class _Recovery:
         announced = {event["run"] for _, event in lines if _is_event(event) and event["event"] == "run"}
         missing = [run for run in self._known.runs if run not in announced]
         if self._known.sweep is not None and not any(_is_event(e) and e["event"] == "sweep" for _, e in lines):
-            self._insert(self._known.sweep, "the line of the sweep was made again from results.json and sweep.yaml")
+            self._insert(self._known.sweep, "the sweep's line was restored from results.json and sweep.yaml")
         seen: set[bytes] = set()
         for place, (line, event) in enumerate(lines):
             self._place = place
             if event is None:
-                self._note_damage(f"line {place + 1}: its checksum does not match; it held {_what_it_held(line)}")
+                self._note_damage(f"line {place + 1}: its checksum does not match; it held {_content_words(line)}")
             elif not _is_event(event):  # its checksum is right all the same
-                self._note_damage(f"line {place + 1}: is no event of a sweep")
+                self._note_damage(f"line {place + 1}: is not an event of a sweep")
             elif line in seen:
-                self.damage.append(f"line {place + 1}: is there twice")
+                self.damage.append(f"line {place + 1}: is a duplicate")
             else:
                 seen.add(line)
                 self._announce(self._before(event.get("run"), missing))
@@ -102,8 +102,8 @@ class _Recovery:
         self._announce(missing)
         for run_id in sorted(self._broken):
             run = self.history.runs[run_id]
-            goes_on = f"goes on after epoch {len(run.records)}" if run.records else "starts over"
-            self.consequences.append(f"{run.name}: an epoch was lost; the run {goes_on} when the sweep is run again")
+            resumption = f"resumes after epoch {len(run.records)}" if run.records else "starts over"
+            self.consequences.append(f"{run.name}: an epoch was lost; the run {resumption} when the sweep is run again")
 
     def _before(self, run_id: str | None, missing: list[str]) -> list[str]:
         """Remove from `missing` the runs that were announced before a run, and the run itself."""
@@ -116,7 +116,7 @@ class _Recovery:
     def _announce(self, run_ids: Iterable[str]) -> None:
         for run_id in run_ids:
             event = self._known.runs[run_id]
-            self._insert(event, f"{event['name']}: its announcement was made again from results.json")
+            self._insert(event, f"{event['name']}: its announcement was restored from results.json")
 
     def _insert(self, event: Event, why: str | None = None) -> None:
         self.history.apply(event)
@@ -139,7 +139,7 @@ class _Recovery:
                 if "run" in event:
                     self._last_of_run[event["run"]] = self._place
         except (LookupError, TypeError, ValueError, AttributeError):  # it does not fit the others
-            self._note_damage(f"line {self._place + 1}: is no event of a sweep")
+            self._note_damage(f"line {self._place + 1}: is not an event of a sweep")
         else:
             self._follows_damage = self._follows_damage and event["event"] == "run"
 
@@ -149,7 +149,7 @@ class _Recovery:
         if kind == "run":
             self._look_for_lost_round(event)
         elif kind == "asked" and self._has_lost_round:
-            self.consequences.append("a later round of the search depends on a lost one: it is asked for again")
+            self.consequences.append("a later round of the search depends on a lost one; the sampler suggests it again")
             return False
         elif kind in ("epoch", "resumed", "ended"):
             run = self.history.runs.get(event["run"])
@@ -173,7 +173,7 @@ class _Recovery:
         if epoch <= done or run.outcome is not None:
             self._insert(
                 {"event": "resumed", "run": run.id, "epoch": epoch - 1, "time": event["time"]},
-                f"{run.name}: the line is lost that says that the run went back to after epoch {epoch - 1}; it is back",
+                f"{run.name}: the line that took the run back to epoch {epoch - 1} is lost; it was restored",
             )
         return True
 
@@ -192,11 +192,11 @@ class _Recovery:
         if status is RunStatus.STOPPED and decision is not None and not self._is_end_of(run, status):
             self._insert(
                 {"event": "judged", "verdicts": [decision], "time": event["time"]},
-                f"{run.name}: the verdict that stopped it was made again from results.json",
+                f"{run.name}: the decision that stopped it was restored from results.json",
             )
         if not self._is_end_of(run, status):
             self.consequences.append(
-                f"{run.name}: what came before its end is lost; the run goes on when the sweep is run again"
+                f"{run.name}: epochs before its end are lost; the run resumes when the sweep is run again"
             )
             return False
         return True
@@ -225,7 +225,7 @@ class _Recovery:
             and trial_id not in self._known.named
         ):
             if not self._has_lost_round:
-                self.consequences.append("a round of the search is lost: it is asked for again")
+                self.consequences.append("a round of the search is lost; the sampler suggests it again")
             self._has_lost_round = True
 
 
@@ -241,11 +241,11 @@ def _is_event(event: Event | None) -> TypeGuard[Event]:
     return True
 
 
-def _what_it_held(line: bytes) -> str:
+def _content_words(line: bytes) -> str:
     """Return the readable part of a damaged line's content, in words."""
     kind = re.search(rb'"event": "([a-z]{1,20})"', line)
     run = re.search(rb'"run": "([0-9a-f]{16})"', line)
     epoch = re.search(rb'"epoch": (\d{1,9})\b', line)
-    words = "something that cannot be read" if kind is None else f"'{kind[1].decode()}'"
+    words = "unreadable content" if kind is None else f"'{kind[1].decode()}'"
     words += f", epoch {int(epoch[1])}" if epoch is not None else ""
     return words + (f" of run {run[1].decode()}" if run is not None else "")

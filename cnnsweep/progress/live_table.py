@@ -38,7 +38,7 @@ FAILURES_SHOWN = 3
 
 
 def picture(progress: SweepProgress, width: int, height: int) -> Group:
-    """Return all that is drawn but the lines that move from frame to frame, see `progress_lines`."""
+    """Return everything but the lines that change with every frame, see `progress_lines`."""
     blocks = choose_rows(progress, max(height - LINES_AROUND, 1))
     return Group(title_line(progress), "", runs_table(progress, blocks, width), "", counts_line(progress, blocks))
 
@@ -47,7 +47,7 @@ def choose_rows(progress: SweepProgress, room: int) -> list[list[RunProgress]]:
     """Return the runs to show, in blocks, at most `room` lines with an empty one between two blocks.
 
     Where all runs fit there is one block of them all; otherwise the best few, the runs that train now and the most
-    recent failures, and what is left of the room goes to those that train.
+    recent failures; those that train get the rest of the room.
     """
     if len(progress.runs) <= room:
         return [list(progress.runs.values())]
@@ -80,7 +80,7 @@ def runs_table(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]],
 
 
 def _sign(progress: SweepProgress, row: RunProgress) -> Text:
-    """Return what stands out of a row without colours, and where there is no room for the status."""
+    """Return the mark of a row, for terminals without colours or room for the status."""
     if row is progress.best:
         return Text("★", BEST_STYLE)
     return Text(SIGNS.get(row.status, " "), STATUS_STYLES[row.status])
@@ -133,7 +133,7 @@ def title_line(progress: SweepProgress) -> Text:
 
 
 def counts_line(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]]) -> Text:
-    """Return how many runs there are beside those shown, `+ 963 waiting, 30 finished`; of all runs if all are shown."""
+    """Return the hidden runs by status, `+ 963 waiting, 30 finished`; all runs if none is hidden."""
     counts = progress.counts.copy()
     shown = [row for block in blocks for row in block]
     is_partial = len(shown) < len(progress.runs)
@@ -152,12 +152,12 @@ def counts_line(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]]
 def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
     """Return the bar of the epoch in progress and the bar of the whole sweep, with the time left.
 
-    Of a sweep that is only watched, who trains it takes the place of the epoch.
+    For a sweep of another process, a line on that process takes the place of the epoch.
     """
     widest_state = max(width - 32, 20)  # leaves a bar of some length
     left = estimate_text(progress.seconds_left())
     done, total = progress.epochs_done, progress.epochs_total
-    # Without any epochs there is nothing to do, or a search has not asked for its first run yet.
+    # Without any epochs there is nothing to do, or a search has not suggested its first trial yet.
     is_unknown = not total and progress.runs_to_come > 0
     of = UNKNOWN if is_unknown else f"{total:,}"
     epochs = "epoch" if total == 1 and not is_unknown else "epochs"
@@ -189,20 +189,20 @@ def progress_lines(progress: SweepProgress, width: int) -> list[Text]:
 
 
 def _epoch_state(progress: SweepProgress, widest: int) -> str:
-    """Return in words where the runs that train now are."""
+    """Return the progress of the active runs, in words."""
     if not progress.active:
         return UNKNOWN
     training = next(iter(progress.active.values()))
-    who = f"run {training.number}" if len(progress.active) == 1 else f"{len(progress.active)} runs"
+    runs = f"run {training.number}" if len(progress.active) == 1 else f"{len(progress.active)} runs"
     latest = progress.batches
     if latest is None or len(latest.run_ids) != len(progress.active):
-        return f"{who} side by side" if len(progress.active) > 1 else who
+        return f"{runs} side by side" if len(progress.active) > 1 else runs
     rows = [progress.runs[run_id] for run_id in latest.run_ids]
     epochs = max(row.run.epochs for row in rows)
-    farthest = max(row.epochs_done for row in rows) + 1  # of a search, those on their way train beside newcomers
+    farthest = max(row.epochs_done for row in rows) + 1  # in a search, older runs train beside new ones
     at = f"epoch {latest.epoch}" if farthest <= latest.epoch else f"epochs {latest.epoch} to {farthest}"
-    where = f"{who}, {at}/{epochs}"
-    return _longest_that_fits((f"{where}, batch {latest.done:,} of {latest.total:,}", where, who), widest)
+    where = f"{runs}, {at}/{epochs}"
+    return _longest_that_fits((f"{where}, batch {latest.done:,} of {latest.total:,}", where, runs), widest)
 
 
 def _longest_that_fits(wordings: Sequence[str], width: int) -> str:

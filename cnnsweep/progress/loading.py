@@ -1,4 +1,4 @@
-"""Progress of whatever comes before the first run: downloads and the decoding of images."""
+"""Progress of the work before the first run: downloads and the decoding of images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cnnsweep.formatting.stream import ForgivingStream
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-_PATIENCE_S = 0.5  # what is over sooner needs no bar
+_PATIENCE_S = 0.5  # shorter tasks need no bar
 _PLAIN_INTERVAL_S = 5.0
 
 

@@ -40,7 +40,7 @@ class PlainDisplay(LineDisplay):
         self._write(f"{run_words(self.progress, row)}  starts{resumed}")
 
     def on_epoch_end(self, reports: Sequence[HasRecord]) -> None:
-        """Write a line for each run with its metrics; it ends in `best` if by this epoch the run leads the sweep."""
+        """Write a line for each run with its metrics; see `epoch_line`."""
         for report in reports:
             super().on_epoch_end((report,))
             self._write(epoch_line(self.progress, report.record))

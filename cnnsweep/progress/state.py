@@ -12,7 +12,7 @@ from cnnsweep.progress.eta import TimeLeft
 from cnnsweep.types import EpochRecord, FailureKind, RunOutcome, RunStatus
 
 FAILURES = (RunStatus.DIVERGED, RunStatus.FAILED)
-LEADERS = 5  # how many of the best runs are kept in order
+LEADERS = 5  # the number of best runs that are kept in order
 RECENT_FAILURES = 5
 
 
@@ -73,7 +73,7 @@ class SweepProgress:
         self.runs_to_come = 0
         self.active: dict[str, RunProgress] = {}  # in the order they started
         self.failures: list[RunProgress] = []  # the most recent last
-        self.batches: BatchCount | None = None  # the last word on it
+        self.batches: BatchCount | None = None  # the last report
         self.leaders: list[RunProgress] = []  # the best first; runs that failed are not among them
         self.counts: Counter[RunStatus] = Counter()
         self.epochs_done = 0
@@ -86,12 +86,12 @@ class SweepProgress:
 
     @property
     def best(self) -> RunProgress | None:
-        """The run that leads, or None while there is none, or none that has learned anything."""
+        """The leading run; None while there is none, or none that is better than a constant answer."""
         return self.leaders[0] if self.leaders and self._has_learned(self.leaders[0]) else None
 
     @property
     def is_tied(self) -> bool:
-        """True if another run has the very figure of the one that leads."""
+        """True if another run has the same value as the leading one."""
         first, *others = (self._value(row.selected) for row in self.leaders[:2])
         return first in others
 
@@ -99,7 +99,7 @@ class SweepProgress:
     def elapsed(self) -> float:
         """Seconds for which this sweep has trained, by all commands.
 
-        The clock goes on while something trains; in between, what is written down counts and nothing that comes after.
+        The clock runs while something trains; in between, the recorded time counts and nothing after it.
         """
         if self.overview.elapsed is not None and not self.active:
             return self.overview.elapsed()
@@ -112,9 +112,9 @@ class SweepProgress:
 
     @property
     def epochs_to_come(self) -> int:
-        """Expected epochs of the runs to come: as many as the known ones train in the mean.
+        """Expected epochs of the runs to come: the mean of the known runs for each.
 
-        Known runs count with what they have trained and still will: where many are stopped early, more will be.
+        Known runs count with their epochs done and left: if many are stopped early, later ones will be too.
         """
         known = self.epochs_done + self.time_left.epochs_left
         return round(self.runs_to_come * known / len(self.runs)) if self.runs else 0
@@ -158,7 +158,7 @@ class SweepProgress:
         return row
 
     def batches_done(self, batches: BatchCount) -> None:
-        """Note how much of the epoch in progress is through."""
+        """Note the finished share of the epoch in progress."""
         self.batches = batches
         for run_id in batches.run_ids:
             self.runs[run_id].share = batches.done / batches.total if batches.total else 0.0
@@ -208,14 +208,14 @@ class SweepProgress:
             self.failures = [*self.failures, row][-RECENT_FAILURES:]
 
     def _place(self, row: RunProgress) -> None:
-        """Put a run into its place; no other can rise by it, so those that do not lead are not looked at."""
+        """Put a run into its place; no other can rise by it, so only the leaders are ranked."""
         self.leaders = self._ranked([leader for leader in self.leaders if leader is not row] + [row])
 
     def _rank_all(self) -> None:
         self.leaders = self._ranked([row for row in self.runs.values() if row.selected and row.status not in FAILURES])
 
     def _ranked(self, rows: list[RunProgress]) -> list[RunProgress]:
-        # By number first: where figure and loss are equal, the run that comes first in the sweep stays ahead.
+        # By number first: if value and loss are equal, the run that comes first in the sweep stays ahead.
         rows = sorted(rows, key=lambda row: row.number)
         order = self.overview.objective.rank_records([row.selected for row in rows])
         return [rows[position] for position in order[:LEADERS]]

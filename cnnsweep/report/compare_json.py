@@ -52,7 +52,7 @@ def _sweep_to_json(source: Source) -> dict[str, Any]:
 def _trial_to_json(one: RankedTrial, metric: str) -> dict[str, Any]:
     trial, found = one.trial, one.trial.estimate
     return {
-        "place": one.place,
+        "place": trial.place,
         "sweep": one.source.letter,
         "configuration": trial.trial_id,
         "settings": dict(one.values),
@@ -63,7 +63,7 @@ def _trial_to_json(one: RankedTrial, metric: str) -> dict[str, Any]:
         "high": None if found is None else found.high,
         "count": len(trial.figures),
         "failed": trial.failed,
-        "tied": one.tied,
+        "tied": trial.tied,
         "runs": [
             {
                 "run": run.name,
@@ -83,8 +83,8 @@ def _shared_to_json(one: SharedTrial) -> dict[str, Any]:
         "first": one.first.source.letter,
         "second": one.second.source.letter,
         "settings": dict(one.first.values),
-        "first_place": one.first.place,
-        "second_place": one.second.place,
+        "first_place": one.first.trial.place,
+        "second_place": one.second.trial.place,
         "difference": found.mean,
         "low": found.low,
         "high": found.high,

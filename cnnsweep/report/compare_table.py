@@ -13,7 +13,7 @@ from cnnsweep.analysis.compare import Comparison, RankedTrial
 from cnnsweep.analysis.compare_differences import UNKNOWN_FACT, Distinction
 from cnnsweep.analysis.compare_sources import Source
 from cnnsweep.analysis.intervals import interval_cells, mean_text
-from cnnsweep.analysis.ties import EQUAL, STAR, TIED, chance_words
+from cnnsweep.analysis.ties import chance_words, is_equal, mark
 from cnnsweep.analysis.trials import replicate_words
 from cnnsweep.formatting.columns import Column, build_table, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
@@ -61,14 +61,14 @@ def _legend(comparison: Comparison) -> RenderableType:
         )
         if sweep.status != "finished":
             text.append(f"; the sweep is {sweep.status}", "magenta")
-        best = next((one for one in comparison.trials if one.source is source and one.place is not None), None)
+        best = next((one for one in comparison.trials if one.source is source and one.trial.place is not None), None)
         if source.results.former:
             text.append(f"; {former_words(source.results)}", "dim")
         chance = chance_words(source.results)
         if chance is not None:
             text.append(f"\n{chance}", "magenta")
         elif best is not None:
-            text.append(f"; its best is #{best.place}, {_mean_text(comparison, best)}")
+            text.append(f"; its best is #{best.trial.place}, {_mean_text(comparison, best)}")
         grid.add_row(Text(source.letter, "bold"), text)
     return grid
 
@@ -88,7 +88,8 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     shown, trials = comparison.trials[:rows], comparison.trials
     if not trials:
         return Text("No run has a metric yet.", "magenta")
-    columns = _columns(comparison, shown)
+    best, is_starred = trials[0], chance_words(trials[0].source.results) is None
+    columns = _columns(comparison, shown, is_starred=is_starred)
     parts: list[RenderableType] = [build_table(columns, width)]
     if len(trials) > len(shown):
         parts.append(Text(f"… and {len(trials) - len(shown):,} more: --top 0 shows all", "dim"))
@@ -96,10 +97,10 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     has_intervals = any(one.trial.estimate is not None and one.trial.estimate.half is not None for one in shown)
     has_ends = any(".." in cell for cell in _interval_cells(comparison, shown))
     legend = "95 %: interval of the mean; " if has_ends else "mean ± half its 95 % interval; " if has_intervals else ""
-    tied = [one for one in trials if one.tied]
-    is_best_decided = any(one.place == 1 for one in tied)
-    equal = sum(_is_equal(one, trials[0]) for one in trials[1:])
-    if not _is_starred(trials[0]):
+    tied = [one for one in trials if one.trial.tied]
+    is_best_decided = any(one.trial.place == 1 for one in tied)
+    equal = sum(is_equal(one.trial, best.trial) for one in trials[1:])
+    if not is_starred:
         legend += "no trial is marked as the best"
     else:
         legend += ("★ best mean" if has_intervals else "★ best") + (", = exactly the same" if equal else "")
@@ -111,16 +112,16 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     if any(one.trial.failed for one in trials):
         parts.append(Text("Trials with a failed run come last: their other seeds are a biased sample.", "dim"))
     known = [one for one in trials if one.figures]
-    if len(known) > 1 and sum(one.tied is not None for one in known) < 2:
+    if len(known) > 1 and sum(one.trial.tied is not None for one in known) < 2:
         parts.append(
             Text("Certainty of the best: unknown; this needs two trials with two seeds each, none failed.", "dim")
         )
     return Group(*parts)
 
 
-def _columns(comparison: Comparison, shown: Sequence[RankedTrial]) -> list[Column]:
+def _columns(comparison: Comparison, shown: Sequence[RankedTrial], *, is_starred: bool) -> list[Column]:
     objective, metric = comparison.objective, comparison.objective.metric
-    styles = [_style(one) for one in shown]
+    styles, best = [_style(one) for one in shown], comparison.trials[0].trial
 
     def texts(written: Sequence[str]) -> list[Text]:
         return [Text(text, style) for text, style in zip(align_points(written), styles, strict=True)]
@@ -130,8 +131,8 @@ def _columns(comparison: Comparison, shown: Sequence[RankedTrial]) -> list[Colum
     names = [Text(safe_text(one.trial.runs[0].name), style) for one, style in zip(shown, styles, strict=True)]
     interval = _interval_cells(comparison, shown)
     return [
-        Column("", [Text(_mark(one, comparison.trials[0]), BEST_STYLE) for one in shown], drop=0),
-        Column("#", texts([str(one.place or UNKNOWN) for one in shown]), drop=0),
+        Column("", [Text(mark(one.trial, best, is_starred), BEST_STYLE) for one in shown], drop=0),
+        Column("#", texts([str(one.trial.place or UNKNOWN) for one in shown]), drop=0),
         Column(
             "sweep",
             [Text(one.source.letter, style) for one, style in zip(shown, styles, strict=True)],
@@ -151,26 +152,10 @@ def _interval_cells(comparison: Comparison, shown: Sequence[RankedTrial]) -> lis
     return interval_cells(comparison.objective.metric, [one.trial.estimate for one in shown])
 
 
-def _mark(one: RankedTrial, best: RankedTrial) -> str:
-    if one.place == 1:
-        return STAR if _is_starred(one) else " "
-    return EQUAL if _is_starred(best) and _is_equal(one, best) else TIED if one.tied else " "
-
-
-def _is_starred(best: RankedTrial) -> bool:
-    return chance_words(best.source.results) is None
-
-
-def _is_equal(one: RankedTrial, best: RankedTrial) -> bool:
-    if one is best or one.trial.estimate is None or best.trial.estimate is None or one.trial.failed:
-        return False
-    return one.trial.estimate.mean == best.trial.estimate.mean
-
-
 def _style(one: RankedTrial) -> str:
-    if one.place == 1:
+    if one.trial.place == 1:
         return "green"
-    return "dim" if one.trial.failed or one.place is None else ""
+    return "dim" if one.trial.failed or one.trial.place is None else ""
 
 
 def _status_column(shown: Sequence[RankedTrial]) -> list[Column]:

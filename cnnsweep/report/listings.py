@@ -13,17 +13,16 @@ from rich.text import Text
 from cnnsweep.formatting.distinct import distinct_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, is_unused
-from cnnsweep.models.catalogue import list_models
 from cnnsweep.types import Run
 
 if TYPE_CHECKING:
     from cnnsweep.datasets.catalogue import DatasetDescription
+    from cnnsweep.models.catalogue import ModelListing
 
 
-def render_models(console: Console) -> None:
+def render_models(console: Console, listing: ModelListing) -> None:
     """Print every model name."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
-    listing = list_models()
     for name, description in listing.single.items():
         table.add_row(Text(name, style="bold"), description)
     table.add_row(Text("package.module:Class", style="bold"), "your own, from an installed or local package")
@@ -64,7 +63,7 @@ def render_runs(
         note: a remark about them, on one line.
     """
     epochs = sum(run.hyperparameters.epochs for run in runs)
-    rest = f"; {duplicates:,} duplicates are left out" if duplicates else ""
+    rest = f"; {count_text(duplicates, 'duplicate')} left out" if duplicates else ""
     rest += f"; {to_come:,} more, chosen from the results of these" if to_come > 0 else ""
     counts = f"{count_text(len(runs), 'run')}, {count_text(epochs, 'epoch')}"
     console.print(Text(f"{safe_text(name)}: {counts}{rest}", style="bold"))

@@ -35,11 +35,11 @@ def _columns(metric: str, shown: Sequence[StoppedTrial]) -> list[Column]:
         return Column(header, [Text(text) for text in align_points(texts)], drop)
 
     words = [Text(one.words) for one in shown]
-    rules = [Text(one.rule, "dim") for one in shown]
+    reasons = [Text(one.rule, "dim") for one in shown]
     return [
         right("epoch", [str(one.epoch) for one in shown], 1),
         right(short_name(metric), [one.value for one in shown], 0),
         right("needed", [one.threshold for one in shown], 2),
         Column("trial", words, drop=1, justify="left", narrowest=12, comfortable=COMFORTABLE_WORDS),
-        Column("rule", rules, drop=7, justify="left"),
+        Column("reason", reasons, drop=7, justify="left"),
     ]

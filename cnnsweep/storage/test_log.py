@@ -1,14 +1,16 @@
-"""Records uses of the test set, so that reports keep selection and test metrics apart."""
+"""Events of commands that train nothing, such as uses of the test set, which reports keep apart from selection."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from cnnsweep.storage.journal import Journal
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.results_tables import write_tables
-from cnnsweep.storage.state import read_state
+from cnnsweep.storage.state import SweepState, read_state
 
 
 def record_tests(paths: SweepPaths, tests: Sequence[Mapping[str, Any]]) -> None:
@@ -23,13 +25,19 @@ def record_tests(paths: SweepPaths, tests: Sequence[Mapping[str, Any]]) -> None:
     """
     with locked(paths):
         history = read_state(paths.journal)
-        journal = Journal(paths.journal)
-        try:
-            stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-            events = [{"event": "tested", **test, "time": stamp} for test in tests]
-            journal.append(*events)
-        finally:
-            journal.close()
-        for event in events:
-            history.apply(event)
+        record_events(paths.journal, history, ({"event": "tested", **test} for test in tests))
         write_tables(paths, history)
+
+
+def record_events(journal: Path, state: SweepState, events: Iterable[Mapping[str, Any]]) -> None:
+    """Append events to a locked sweep's journal, with the time, and apply them to its state.
+
+    Raises:
+        FolderError: the folder cannot be written.
+    """
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    stamped = [{**event, "time": stamp} for event in events]
+    with closing(Journal(journal)) as file:
+        file.append(*stamped)
+    for event in stamped:
+        state.apply(event)

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from cnnsweep.config.component_keys import PRUNER, SAMPLER
 from cnnsweep.config.dump import component_facts, dump_spec
 from cnnsweep.config.identity import identity_fields
-from cnnsweep.config.schema import PRUNER, SAMPLER, SweepSpec
+from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import model_names
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.metrics.base import describe_metrics

@@ -12,8 +12,8 @@ from typing import Any
 from cnnsweep.config.conditions import is_number
 from cnnsweep.config.dump import as_written, short_name
 from cnnsweep.config.grid import Dimension, TrialParams, apply_conditions, dimensions
+from cnnsweep.config.identity import Identities
 from cnnsweep.config.schema import SweepSpec
-from cnnsweep.config.trials import Identities
 from cnnsweep.samplers.base import Sampler, Suggestion
 from cnnsweep.samplers.space import Dimension as SearchDimension
 from cnnsweep.samplers.space import SearchSpace

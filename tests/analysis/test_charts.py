@@ -114,7 +114,7 @@ def test_shares_are_the_ten_largest_and_tell_how_many_are_left_out(tmp_path: Pat
     assert [bar.label for bar in chart.bars] == [f"h{n}" for n in range(10)]
     assert chart.bars[0].text == "30 %"
     assert chart.notes == (
-        "4 trials are few for 12 hyperparameters: a rough guess below 20.",
+        "4 trials are too few for 12 hyperparameters: shares are a rough guess below 20 trials.",
         "2 more hyperparameters matter less.",
     )
     assert importance_chart(results, group_trials(results), {}) is None
@@ -267,7 +267,7 @@ def test_classes_stand_with_the_hardest_first_and_those_without_images_are_count
     few = class_chart([("x", one)], most=1)
     assert few is not None
     assert [row.name for row in few.rows] == ["c"]
-    assert few.notes[0] == "1 more class is recognised better. "
+    assert few.notes[0] == "1 more class is recognised better."
 
 
 def test_a_confusion_matrix_names_the_commonest_mistakes() -> None:

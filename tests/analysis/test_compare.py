@@ -86,7 +86,7 @@ def distinctions(comparison: Comparison) -> dict[str, list[Any]]:
 
 
 def ranks(comparison: Comparison) -> list[tuple[Any, ...]]:
-    return [(one.place, one.source.letter, one.values.get("lr"), one.tied) for one in comparison.trials]
+    return [(one.trial.place, one.source.letter, one.values.get("lr"), one.trial.tied) for one in comparison.trials]
 
 
 def test_settings_of_both_are_ranked_together(two):
@@ -130,7 +130,7 @@ def test_other_images_are_said_and_not_paired(two, tmp_path, change):
     (shared,) = found.shared
     assert shared.difference.pairs is None
     assert shared.are_identical is False
-    words = "is not known (no hash of B)" if change == "no data" else "not measured on the same validation images"
+    words = "may differ (no hash of B)" if change == "no data" else "not measured on the same validation images"
     assert len(found.warnings) == 1
     assert words in found.warnings[0]
     assert "mislead" in found.warnings[0]
@@ -144,8 +144,8 @@ def test_pairs_decide_what_is_tied(tmp_path, two):
     small = [figure - 0.001 for figure in BETTER]
     content = make_replicates({"lr": [0.01]}, {1: [*small[:2], small[2] - 0.0001]})
     same, other = put(tmp_path / "same", content), put(tmp_path / "elsewhere", content, data="e" * 64)
-    assert [one.tied for one in compare_sweeps([two[0], same]).trials][:2] == [True, False]
-    assert [one.tied for one in compare_sweeps([two[0], other]).trials][:2] == [True, True]
+    assert [one.trial.tied for one in compare_sweeps([two[0], same]).trials][:2] == [True, False]
+    assert [one.trial.tied for one in compare_sweeps([two[0], other]).trials][:2] == [True, True]
 
 
 def test_equal_figures_are_said_to_be_identical(two, tmp_path):
@@ -156,7 +156,7 @@ def test_equal_figures_are_said_to_be_identical(two, tmp_path):
     assert distinctions(found) == {"torch": ["2.15.0", "2.16.0"]}
     text = table(found)
     assert "equal in 2" in text
-    assert "Figures are the same to the last bit in 2." in " ".join(text.split())
+    assert "Metrics are identical to the last bit in 2." in " ".join(text.split())
     assert "torch  2.15.0 → 2.16.0" in text
 
 
@@ -304,7 +304,7 @@ def test_scopes_that_differ_are_refused_then_said(two, tmp_path):
 
 
 def test_training_figures_are_warned_about(two):
-    assert any("Ranked by training figures" in warning for warning in compare_sweeps(two, "accuracy").warnings)
+    assert any("Ranked by training metrics" in warning for warning in compare_sweeps(two, "accuracy").warnings)
 
 
 def test_failed_settings_come_last_and_are_not_tied(two, tmp_path):
@@ -312,7 +312,7 @@ def test_failed_settings_come_last_and_are_not_tied(two, tmp_path):
     fail_run(content, 1)
     found = compare_sweeps([two[0], put(tmp_path / "failed", content)])
     last = found.trials[-1]
-    assert (last.source.letter, last.trial.failed, last.tied, last.place) == ("B", 1, None, 4)
+    assert (last.source.letter, last.trial.failed, last.trial.tied, last.trial.place) == ("B", 1, None, 4)
     assert ranks(found)[0] == (1, "A", 0.01, True)
     text = table(found)
     assert "2 finished, 1 diverged" in text
@@ -401,7 +401,7 @@ def test_json_has_everything(two):
 
 def test_same_sweep_twice_or_alone_is_refused(two):
     for again in (two[0], two[0] / "results.json", two[0] / ".." / "one"):
-        with pytest.raises(UsageError, match="the same sweep is there twice"):
+        with pytest.raises(UsageError, match="the same sweep is given twice"):
             compare_sweeps([two[0], two[1], again])
     for paths in ([], [two[0]]):
         with pytest.raises(UsageError, match="give two sweeps or more"):
@@ -413,10 +413,10 @@ def test_same_sweep_twice_or_alone_is_refused(two):
 def test_results_alone_are_compared_and_the_rest_is_said_to_be_missing(two, tmp_path):
     alone = put(tmp_path / "alone", make_replicates({"lr": [0.01, 0.1]}, {1: CLOSE, 2: WORSE}), data=None)
     found = compare_sweeps([two[0], alone])
-    assert found.sources[1].missing == ("there is no environment.json", "there is no sweep.yaml")
+    assert found.sources[1].missing == ("environment.json is missing", "sweep.yaml is missing")
     assert [one.first.values["lr"] for one in found.shared] == [0.01]  # by name and number of weights
     assert distinctions(found) == {}
-    assert "Of B less is known: there is no environment.json; there is no sweep.yaml." in table(found)
+    assert "B is incomplete: environment.json is missing; sweep.yaml is missing." in table(found)
 
 
 def test_models_of_other_size_are_not_shared_where_files_are_missing(two, tmp_path):
@@ -477,7 +477,7 @@ def test_a_results_file_by_another_name_owns_nothing_beside_it(two, tmp_path):
     (folder / "copied.json").write_text((two[1] / "results.json").read_text())
     source = load_sources([folder / "copied.json", two[0]])[0]
     assert (source.fingerprint, source.spec) == (None, None)
-    assert "beside a results.json only" in source.missing[0]
+    assert "only beside a file named results.json" in source.missing[0]
     assert compare_sweeps([folder / "copied.json", folder / "results.json"]).sources[1].fingerprint == "d" * 64
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from cnnsweep.config import trials as expand
 from cnnsweep.config.grid import count_runs
-from cnnsweep.config.identity import FIRST_FIELDS, augment_identity, choice_identity
+from cnnsweep.config.identity import FIRST_FIELDS, Identities, augment_identity, choice_identity, json_text
 from cnnsweep.config.load import load_sweep, parse_sweep
+from cnnsweep.config.run_names import short_ids
 from cnnsweep.config.trials import Expansion, expand_runs
 from cnnsweep.errors import UsageError
 from cnnsweep.optimizers.base import OPTIMIZERS
@@ -232,10 +232,10 @@ LATER = [
 def test_a_field_added_later_enters_an_id_only_where_it_differs_from_its_default(record, changes) -> None:
     (base,) = type(record).__bases__
     of_today = base(**{field.name: getattr(record, field.name) for field in dataclasses.fields(base)})
-    assert expand._text(record) == expand._text(of_today)
+    assert json_text(record) == json_text(of_today)
     for name, value in changes.items():
-        changed = expand._text(dataclasses.replace(record, **{name: value}))
-        assert changed != expand._text(of_today)
+        changed = json_text(dataclasses.replace(record, **{name: value}))
+        assert changed != json_text(of_today)
         assert f'"{name}"' in changed
 
 
@@ -261,10 +261,10 @@ def test_a_hyperparameter_added_later_enters_an_id_only_where_it_differs_from_it
     spec = parse_sweep("name: s\ndataset: shapes\nmodel: lenet\n", "f")
     (run,) = expand_runs(spec).runs
     values = {field.name: getattr(run.hyperparameters, field.name) for field in dataclasses.fields(Hyperparameters)}
-    identities = expand.Identities(spec)
+    identities = Identities(spec)
 
     def id_with(**later: object) -> str:
-        return expand._hash(identities.texts(run.model, LaterHyperparameters(**values, **later)))
+        return identities.id_of(run.model, identities.texts(LaterHyperparameters(**values, **later)))
 
     assert id_with() == run.id
     assert len({id_with(), id_with(ema=0.99), id_with(other=Choice("cosine")), id_with(ema=0.9)}) == 4
@@ -342,7 +342,7 @@ def test_long_names_are_cut() -> None:
 
 def test_ids_that_begin_alike_get_more_digits() -> None:
     ids = ["abcdef00" + "0" * 8, "abcdef01" + "0" * 8, "123456" + "0" * 10]
-    assert expand._short_ids(ids) == {ids[0]: "abcdef00", ids[1]: "abcdef01", ids[2]: "123456"}
+    assert short_ids(ids) == {ids[0]: "abcdef00", ids[1]: "abcdef01", ids[2]: "123456"}
 
 
 def test_names_are_unique() -> None:

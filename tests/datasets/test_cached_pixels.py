@@ -170,7 +170,7 @@ def test_a_streamed_file_that_changes_in_mid_training_is_told(workers: int, tmp_
     values_before = [batch for batch, _ in images.batches([torch.arange(len(images))], torch.device("cpu"))]
     assert len(values_before) == 1
     fill(photos, 3)
-    with pytest.raises(DataError, match=r"\.bmp: has changed while it was trained on; run again"):
+    with pytest.raises(DataError, match=r"\.bmp: has changed during training; run again"):
         list(images.batches([torch.arange(len(images))], torch.device("cpu")))
 
 

@@ -205,7 +205,7 @@ def test_a_protected_place_that_leads_to_an_unprotected_one_is_refused(monkeypat
         headers: ClassVar[dict[str, str]] = {}
 
     monkeypatch.setattr(download.urllib.request, "urlopen", lambda *_args, **_more: Response(CONTENT))
-    with pytest.raises(OSError, match="leads to http://elsewhere/values, which is not protected"):
+    with pytest.raises(OSError, match="redirects to http://elsewhere/values, which is not protected"):
         download._save("https://here/values", Path("/dev/null"), silent)
 
 

@@ -132,10 +132,10 @@ REFUSED = {
     "one class": ("cat:5", "{root}: holds one class only (cat), and there is nothing to learn from one; expected two"),
     "one class below a folder": ("photos/cat:5", "{root}/photos: holds one class only (cat), and there is nothing"),
     "one class in parts": ("train/cat:5 test/cat:5", "{root}/train: holds one class only (cat), and there is nothing"),
-    "images alone": (".:5", "{root}: 5 images lie in no class folder, and there are none. Move each image into"),
+    "images alone": (".:5", "{root}: 5 images lie in no class folder; none exists. Move each image into"),
     "images and a table": (
         ".:5 labels.csv",
-        "5 images lie in no class folder, and there are none. Labels are not read from files such as labels.csv. Move",
+        "5 images lie in no class folder; none exists. Labels are not read from files such as labels.csv. Move",
     ),
     "nothing": ("", "{root}: no class folders; expected train/<class>/ and test/<class>/, or <class>/"),
     "images and masks": ("images:5 masks:5", "{root}: holds images, masks, which are no classes; expected one"),

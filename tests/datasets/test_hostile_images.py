@@ -266,7 +266,7 @@ def test_names_are_shown_escaped(photos: Path, caplog: pytest.LogCaptureFixture)
     assert refusal(photos).startswith(f"{photos}: no images in {SHOWN}; ")
     (photos / EVIL / f"{EVIL}.png").write_bytes(b"")
     assert f": {photos}/{SHOWN}/{SHOWN}.png (" in refusal(photos)
-    assert refusal(photos, broken="skip").endswith(f"Without them no images are left of: {SHOWN}")
+    assert refusal(photos, broken="skip").endswith(f"Without them these classes have no images: {SHOWN}")
     shutil.copy(photos / "cat" / "0.png", photos / EVIL / "good.png")
     dataset = load(photos, broken="skip")
     assert f"{SHOWN}.png" in caplog.messages[-1]

@@ -208,7 +208,7 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNNSWEEP_CACHE", str(tmp_path / "file"))
     assert len(load(photos).train) == 10
-    assert "decoded images are not kept for the next start: " in caplog.text
+    assert "decoded images are not cached: " in caplog.text
 
 
 def test_the_data_themselves_are_never_written_to(photos: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_broken_image_shifts_none_of_those_after_it(photos: Path, monkeypatch:
 def test_a_class_without_one_readable_image_is_refused(photos: Path) -> None:
     for file in (photos / "test" / "dog").iterdir():
         file.write_bytes(b"no image")
-    assert refusal(photos, broken="skip").endswith("Without them no images are left of: dog")
+    assert refusal(photos, broken="skip").endswith("Without them these classes have no images: dog")
 
 
 def test_a_folder_of_no_images_at_all_is_refused(photos: Path) -> None:

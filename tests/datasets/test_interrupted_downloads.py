@@ -103,7 +103,7 @@ if where == "unpacking":
     download._opened = unpack_half
 if where == "noting": checksums.replace_file = stop
 if where == "renaming": download.note_checksum = lambda *a: (checksums.note_checksum(*a), stop())
-download.fetch_missing([download.Parcel((url,), md5, {target: ""}, is_noted=True)], Path(root), silent)
+download.fetch_missing([download.DownloadFile((url,), md5, {target: ""}, is_noted=True)], Path(root), silent)
 print("done", flush=True)
 """
 

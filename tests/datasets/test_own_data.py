@@ -204,11 +204,11 @@ IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W)
          "Images for validation are split off from train"),
         ("return (PIXELS, LABELS), (PIXELS, LABELS), (PIXELS, LABELS)",
          ": returned a tuple of 3, of which the third is "
-         "a tuple of 2 and no class names; return (train, test) or (train, test, classes): images for validation are "
-         "split off from train"),
+         "a tuple of 2 instead of class names; return (train, test) or (train, test, classes): images for validation "
+         "are split off from train"),
         ("d = Items([(PIXELS[0], 0)])\nreturn d, d, d", ": returned a tuple of 3, of which the third is of type Items "
-         "and no class names; return (train, test) or (train, test, classes): images for validation are split off from "
-         "train"),
+         "instead of class names; return (train, test) or (train, test, classes): images for validation are split "
+         "off from train"),
         ("return torch.utils.data.DataLoader(Items([(PIXELS[0], 0)])), None",
          ": train: is of type DataLoader; expected "
          "(images, labels) or a torch Dataset with a length; give the loader's dataset: `loader.dataset`"),
@@ -301,7 +301,7 @@ def test_a_torch_data_set_that_does_not_fit_is_refused_before_it_is_read(load: L
         load("return Items([(PIXELS[0], 0)] * 100), None", memory_bytes=1999)
     assert str(caught.value) == (
         f"{tmp_path / 'own.py'}:data: train: the images need 0.0 GB as uint8, but 0.0 GB of memory may be used; "
-        "make them smaller, or store them as files: `image_folder` streams what does not fit"
+        "make them smaller, or store them as files: `image_folder` streams images that do not fit"
     )
 
 
@@ -333,7 +333,7 @@ def test_many_floats_are_rounded_as_few_are(load: Load) -> None:
 
 def test_what_is_no_function_is_refused(load: Load, tmp_path: Path) -> None:
     load("return (PIXELS, LABELS), None")
-    with pytest.raises(DataError, match=r"own.py:PIXELS: is no function but a uint8 array of shape"):
+    with pytest.raises(DataError, match=r"own.py:PIXELS: is not a function but a uint8 array of shape"):
         load_dataset(DatasetChoice(f"{tmp_path / 'own.py'}:PIXELS"), tmp_path)
     with pytest.raises(UsageError, match="no such file"):
         load_dataset(DatasetChoice(f"{tmp_path / 'absent.py'}:data"), tmp_path)

@@ -195,4 +195,4 @@ def test_a_model_that_raises_leaves_the_sweep_to_tell_of_it(monkeypatch, tmp_pat
 
     monkeypatch.setattr(scale_out, "seconds_alone", raises)
     assert not trial.grows(*[30.0] * 16)
-    assert trial.told == ["whether several processes are faster could not be measured (ValueError: no such layer)"]
+    assert trial.told == ["the speed of several processes could not be measured (ValueError: no such layer)"]

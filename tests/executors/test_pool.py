@@ -105,7 +105,7 @@ def test_only_the_runs_that_had_not_ended_are_trained_again():
         for message in trains_well(order, decided):
             yield message
             if getattr(message, "outcome", None) and message.outcome.run_id == "a" and len(order.group.runs) == 2:
-                yield WorkerDied("ended by itself with exit code 3")
+                yield WorkerDied("exited with code 3")
 
     fleet, callback = FakeFleet(train=train), FakeWatcher()
     execute(fleet, callback, make_group("a", "b"))

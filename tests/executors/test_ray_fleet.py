@@ -203,7 +203,7 @@ def not_importable():
         (not_importable(), "could not be started: ImportError: no torch"),
         (
             exceptions.ObjectLostError("00", None, ""),
-            "was lost: its node 10.0.0.3 has not handed over what it reported",
+            "was lost: its node 10.0.0.3 did not deliver its reports",
         ),
         (ValueError("Traceback\n  line\nKeyError: 'x'"), "failed: KeyError: 'x'"),
         (ValueError(), "failed: ValueError"),

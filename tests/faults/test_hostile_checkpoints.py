@@ -159,7 +159,10 @@ def dataset(name: str, **arguments: Any) -> Description:
         (model("quantized_resnet18"), "unknown"),
         ({"model": "lenet"}, 'model: is "lenet", but must be a mapping'),
         ({"model": {"name": "cnn"}}, "model.arguments: is missing"),
-        ({"model": {"name": "cnn", "arguments": {"channels": deep(30)}}}, "model.arguments: is nested too deeply"),
+        (
+            {"model": {"name": "cnn", "arguments": {"channels": deep(30)}}},
+            "model.arguments: is a mapping of 1, but must be at most 8 lists deep",
+        ),
         ({"image_shape": [3, 10**6, 10**6]}, "but must be torch.float32 of"),
         (
             {"image_shape": [3, 10**30, 1]},
@@ -167,19 +170,22 @@ def dataset(name: str, **arguments: Any) -> Description:
         ),
         ({"image_shape": [True, 12, 12]}, "image_shape"),
         ({"image_shape": [1, 12]}, "image_shape"),
-        ({"classes": []}, "classes: is empty"),
+        ({"classes": []}, "classes: is [], but must be at least one name"),
         ({"classes": [f"c{n}" for n in range(100_000)]}, "must be torch.float32 of (100000, 8)"),
         ({"classes": ["a", 1, "c"]}, "classes[1]: is 1, but must be a text"),
         ({"classes": ["a" * 10**6, ESCAPE, "c"]}, "was trained on the classes aaa"),
         ({"pixels": {"mean": [0.1], "std": [0.0]}}, "pixels.std: is [0.0], but must be above 0"),
         (
             {"pixels": {"mean": [0.1, 0.1], "std": [0.1, 0.1]}},
-            "pixels.mean: has 2 numbers, but must have one a channel",
+            "pixels: has 2 means and 2 deviations, but must have one of each, or one a channel (1)",
         ),
-        ({"pixels": {"mean": ["x"], "std": [0.1]}}, 'pixels.mean: is "x", but must be a finite number'),
-        ({"split": {"validation": 0.1, "seed": 0, "folds": 0, "fold": 0}}, "split: is fold 0 of 0, which cannot be"),
+        ({"pixels": {"mean": ["x"], "std": [0.1]}}, 'pixels.mean[0]: is "x", but must be a finite number'),
+        (
+            {"split": {"validation": 0.1, "seed": 0, "folds": 0, "fold": 0}},
+            "0}, but must be a fold of at least two",
+        ),
         ({"split": {"validation": 0.1, "seed": 10**30}}, "split.seed: is 1000000000000000000000000000000, but must be"),
-        ({"settings": {"a": deep(100)}}, "settings: is nested too deeply"),
+        ({"settings": {"a": deep(100)}}, "settings: is a mapping of 1, but must be at most 8 lists deep"),
         ({"settings": []}, "settings: is [], but must be a mapping"),
         (dataset("shapes", size=10**6), "dataset.size: found 1000000, allowed is a whole number from 12 to 256"),
         (dataset("shapes", sise=12), "dataset.sise: unknown key"),
@@ -303,7 +309,7 @@ def test_a_hundred_thousand_tensors_fit_no_model(good: BestCheckpoint, tmp_path:
     weights = {**good.weights, **more}
     about = {**good.description, "weights_sha256": checkpoints.weights_digest(weights)}
     path.write_bytes(save(weights, {"cnnsweep": json.dumps(about)}))
-    assert "its weights do not fit the model cnn any more (it has no t" in refusal(path)
+    assert "its weights no longer fit the model cnn (it has no t" in refusal(path)
 
 
 def test_a_file_larger_than_memory_is_refused_unread(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

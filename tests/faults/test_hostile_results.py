@@ -136,7 +136,7 @@ def sparse(path: Path) -> None:
         (pipe, "cannot be read (it is a pipe or a device, not a file)"),
         (link("/dev/zero"), "cannot be read (it is a pipe or a device, not a file)"),
         (link("results.json"), "cannot be read (Too many levels of symbolic links)"),
-        (sparse, "cannot be read (it has 1,099,511,627,776 bytes, and at most 268,435,456 are read)"),
+        (sparse, "cannot be read (it has 1,099,511,627,776 bytes; at most 268,435,456 are read)"),
     ],
 )
 def test_what_is_no_file_or_too_large_is_refused_at_once(
@@ -180,7 +180,7 @@ def put(content: Content, place: str, value: Any) -> Content:
         ("sweep.duration", 10**400, "but must be a finite number"),
         ("runs.0.epochs_done", 10**30, "but must be at most 9223372036854775807"),
         ("runs.0.cause", deep(500), "runs[0].cause: is a list of 1, but must be a text"),
-        ("runs.0.lr", deep(500), "runs[0].lr: is nested too deeply"),
+        ("runs.0.lr", deep(500), "runs[0].lr: is a list of 1, but must be at most 8 lists deep"),
         ("runs.0.run", "C:x", 'runs[0].run: is "C:x", but must be the name of a folder'),
         ("runs.0.run", "..", 'runs[0].run: is "..", but must be the name of a folder'),
         ("runs.0.status", "x" * 10**6, "but must be one of"),

@@ -202,7 +202,7 @@ def test_a_worker_that_is_stopped_and_then_killed_changes_nothing(folder, whole,
     ("fault", "how"),
     [
         ("segfault", "was killed by SIGSEGV"),
-        pytest.param("exit", "ended by itself with exit code 3", marks=pytest.mark.faults),
+        pytest.param("exit", "exited with code 3", marks=pytest.mark.faults),
     ],
 )
 def test_a_model_that_ends_its_process_is_a_failed_run(folder, fault, how):
@@ -321,9 +321,7 @@ def test_workers_that_cannot_start_are_one_clear_error(folder, monkeypatch):
     with pytest.raises(ExecutionError) as error:
         sweep(folder / "out", SWEEP, display, executor_options=TWO)
     assert "no worker can be started: worker process" in str(error.value)
-    assert str(error.value).endswith(
-        "ended by itself with exit code 1 (ModuleNotFoundError: No module named 'nothing_of_that_name')"
-    )
+    assert str(error.value).endswith("exited with code 1 (ModuleNotFoundError: No module named 'nothing_of_that_name')")
     assert error.value.exit_code == 1
     assert display.messages == []
     assert tables(folder / "out")["sweep"]["status"] == "interrupted"

@@ -83,9 +83,9 @@ def test_summary_says_what_was_swept_which_is_best_how_sure_and_what_next(pages)
     assert "lenet on fashion_mnist: 16 runs: 13 finished, 2 stopped, 1 diverged" in text
     assert "★ lr=0.1, batch_size=100, shuffle=true" in text
     assert "It reached val_accuracy 0.8000 in epoch 3 of 3." in text
-    assert "One run a trial: differences may be noise of the seed" in text
+    assert "One run per trial: differences may be noise of the seed" in text
     assert "Early stopping saved 3 of 48 epochs" in text
-    assert "1 run diverged: leave the trials that did out, or try a smaller lr" in text
+    assert "1 run diverged: exclude these trials, or try a smaller lr" in text
     assert "lr=0.1 is the largest value that was trained (from 0.0001): try larger ones." in text
     assert "cnnsweep evaluate" in text
     seeds = pages["seeds"].text

@@ -37,7 +37,7 @@ def test_finer_steps_are_advised_where_the_best_is_ahead_on_both_sides(
     tmp_path: Path, accuracies: list[float], finer: bool
 ) -> None:
     told = words(tmp_path, with_figures([0.01, 0.1, 1.0], accuracies))
-    advice = "lr=0.1 lies inside of what was trained: try finer steps between 0.01 and 1."
+    advice = "lr=0.1 lies between the trained values: try finer steps between 0.01 and 1."
     assert (advice in told) is finer
 
 

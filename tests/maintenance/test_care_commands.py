@@ -45,7 +45,7 @@ def test_doctor_says_that_all_is_well_by_its_exit_code(call, folder):
     code, out, _ = call("doctor", folder)
     assert code == 0
     assert out.splitlines()[0] == "✓ sweep    small: 2 runs, 2 ended, finished"
-    assert out.splitlines()[-1] == "nothing is wrong"
+    assert out.splitlines()[-1] == "no problems"
 
 
 def test_doctor_finds_says_what_to_do_and_mends(call, folder):
@@ -56,7 +56,7 @@ def test_doctor_finds_says_what_to_do_and_mends(call, folder):
     assert f"→ repair it with: cnnsweep doctor {folder} --repair" in out
     code, out, _ = call("doctor", folder, "--repair")
     assert code == 0
-    assert out.splitlines()[0] == "wrote runs.csv anew"
+    assert out.splitlines()[0] == "rewrote runs.csv"
     assert call("doctor", folder, "--repair")[1].splitlines()[0] == "nothing to repair"
 
 
@@ -65,7 +65,7 @@ def test_doctor_as_json(call, folder):
     code, out, _ = call("doctor", folder, "--json")
     assert (code, json.loads(out)["sound"]) == (1, False)
     code, out, _ = call("doctor", folder, "--repair", "--json")
-    assert (code, json.loads(out)["sound"], json.loads(out)["repairs"]) == (0, True, ["wrote runs.csv anew"])
+    assert (code, json.loads(out)["sound"], json.loads(out)["repairs"]) == (0, True, ["rewrote runs.csv"])
 
 
 def test_doctor_of_what_is_no_sweep_gives_exit_code_4(call, tmp_path):
@@ -84,7 +84,7 @@ def test_clean_shows_asks_and_cleans(call, folder):
     last = [folder / row["run"] / "last.safetensors" for row in tables(folder)["runs"]]
     code, out, _ = call("clean", folder, "--dry-run")
     assert code == 0
-    assert "checkpoints to go on from, of finished runs (2 files)" in out
+    assert "checkpoints of finished runs (2 files)" in out
     assert out.splitlines()[-1].endswith("would be freed; nothing was removed")
     code, _, err = call("clean", folder)
     assert code == 2

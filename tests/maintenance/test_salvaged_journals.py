@@ -164,7 +164,7 @@ def test_a_run_that_lost_its_last_epoch_has_not_finished(whole, tmp_path):
     lines = lines_of(whole)
     place = kinds_of(whole).index("epoch") + 1
     folder = with_lines(whole, tmp_path / "d", [*lines[:place], *lines[place + 1 :]])
-    assert any("what came before its end is lost" in words for words in repair(folder))
+    assert any("epochs before its end are lost" in words for words in repair(folder))
 
 
 @pytest.mark.faults
@@ -193,7 +193,7 @@ def test_lines_that_were_cut_out_or_doubled_are_found(whole, tmp_path):
     epoch = kinds_of(whole).index("epoch")
     assert assert_repairs(with_lines(whole, tmp_path / "d", lines[:epoch] + lines[epoch + 1 :]), whole, "cut") == 2
     doubled = with_lines(whole, tmp_path / "d", [*lines[: epoch + 1], lines[epoch], *lines[epoch + 1 :]])
-    assert any("is there twice" in diagnostic.words for diagnostic in check(doubled))
+    assert any("is a duplicate" in diagnostic.words for diagnostic in check(doubled))
     assert assert_repairs(doubled, whole, "doubled") == 0
     assert assert_repairs(with_lines(whole, tmp_path / "d", [*lines, *lines[epoch:]]), whole, "copied") == 0
 
@@ -231,7 +231,7 @@ def test_the_sweep_itself_is_lost_where_nothing_else_tells_of_it(whole, tmp_path
     folder = with_lines(whole, tmp_path / "d", [b"\0" * 80 + b"\n", *lines_of(whole)[1:]])
     (folder / "results.json").unlink()
     repair(folder)
-    assert [f.words for f in check(folder) if f.level is Level.PROBLEM] == ["does not say what sweep it is of"]
+    assert [f.words for f in check(folder) if f.level is Level.PROBLEM] == ["has no line of the sweep"]
     display = SilentDisplay()
     sweep(folder, display=display, overrides=OVERRIDES)
     assert display.records == []
@@ -299,7 +299,7 @@ def test_a_run_that_lost_the_epoch_in_which_it_diverged_trains_it_again(tmp_path
     sweep(whole, overrides=overrides)
     damaged = [flipped(line) if b'"event": "epoch"' in line else line for line in lines_of(whole)]
     folder = with_lines(whole, tmp_path / "d", damaged)
-    assert any("what came before its end is lost" in words for words in repair(folder))
+    assert any("epochs before its end are lost" in words for words in repair(folder))
     display = SilentDisplay()
     sweep(folder, display=display, overrides=overrides)
     assert [record.divergence is not None for record in display.records] == [True]
@@ -316,7 +316,7 @@ def test_a_lost_resumption_is_made_again(whole, tmp_path):
     ended = next(line for line in lines if f'"ended", "run": "{run}"'.encode() in line)
     end = {key: value for key, value in json.loads(ended).items() if key != "crc"}
     write_lines(folder, [*lines, *later, encode_event({**end, "time": "2030-01-01T00:00:01.000+00:00"})])
-    assert any("went back to after epoch 0" in words for words in repair(folder))
+    assert any("took the run back to epoch 0" in words for words in repair(folder))
     history = read_state(folder / "journal.jsonl")
     assert [record.epoch for record in history.runs[run].records] == [1, 2]
 

@@ -62,7 +62,7 @@ def test_what_follows_from_the_journal_is_written_anew(whole, folder, name):
     for damage in (Path.unlink, lambda path: path.write_bytes(flipped(path.read_bytes()))):
         damage(folder / name)
         assert any(words.startswith(name) for words in problems(folder))
-        assert repair(folder) == [f"wrote {name} anew"]
+        assert repair(folder) == [f"rewrote {name}"]
         assert (folder / name).read_bytes() == (whole / name).read_bytes()
         assert not has_problems(check(folder))
 
@@ -73,7 +73,7 @@ def test_best_weights_come_back_from_the_last_checkpoint(whole, folder):
     path = folder / name / "best.safetensors"
     path.write_bytes(flipped(path.read_bytes(), 0.9))
     assert any("SHA-256 of its weights" in words for words in problems(folder))
-    assert repair(folder) == [f"{name}: made best.safetensors again from a checkpoint of the same epoch"]
+    assert repair(folder) == [f"{name}: rebuilt best.safetensors from a checkpoint of the same epoch"]
     assert path.read_bytes() == (whole / name / path.name).read_bytes()
 
 
@@ -109,7 +109,7 @@ def test_batch_losses_come_back_from_tensorboard(whole, folder):
     ):
         path.write_text(text)
         assert any("batch_loss.csv" in words for words in problems(folder)), text
-        assert repair(folder) == [f"{path.parent.name}: made batch_loss.csv again from TensorBoard's files"]
+        assert repair(folder) == [f"{path.parent.name}: rebuilt batch_loss.csv from TensorBoard's files"]
         assert path.read_text() == before
 
 
@@ -213,7 +213,7 @@ def test_a_sweep_that_is_running_is_looked_at_and_not_mended(folder):
     (folder / "results.json").unlink()
     with locked(SweepPaths(folder)):
         found = check(folder)
-        assert any("a command is at work here (process" in f.words for f in found)
+        assert any("a command is running here (process" in f.words for f in found)
         assert not any(f.subject == "results.json" for f in found), "it may be about to be written"
         assert any("best.safetensors" in f.words for f in found)
         with pytest.raises(FolderError, match="is in use by process"):

@@ -108,7 +108,7 @@ def notes(end: str, classes: int = 5, **arguments: Any) -> str:
         ("softmax", "its outputs are probabilities already, as after a softmax"),
         ("sigmoid", "every output is from 0 to 1, as after a sigmoid"),
         ("relu", "no output is ever negative, as after a ReLU"),
-        ("log_softmax", "log_softmax of them again, which changes nothing: it trains as with logits"),
+        ("log_softmax", "log_softmax again, which changes nothing: it trains as with logits"),
         ("softmax in evaluation", "its outputs in evaluation are not logits as in training (probabilities that sum"),
         ("tuple", "forward returns a tuple, of which [0] counts as the logits; [1] is left out of the loss"),
         ("auxiliary", "forward returns a Auxiliary in training, of which logits counts as the logits; aux is left out"),

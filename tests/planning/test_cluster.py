@@ -48,7 +48,7 @@ def test_what_is_said_is_read():
         ("price=1e999", "price: found '1e999', allowed is a number from 0"),
         ("nodes=1,nodes=2", "nodes: found twice"),
         ("gpus=1,cpus=1", "found gpus and cpus, allowed is one of them"),
-        ("gpus=1,threads=2", "threads: found without cpus; say how many cores a node has"),
+        ("gpus=1,threads=2", "threads: found without cpus; give the cores of a node"),
         ("cpus=2,threads=4", "threads: found 4, allowed are up to cpus (2)"),
         ("nodes=9999,gpus=8", "found 79,992 slots in total, allowed are up to 10,000"),
         ("\x1b[31m=1", "found '\\x1b[31m', allowed are"),
@@ -76,7 +76,7 @@ def test_a_node_has_as_many_workers_as_gpus_or_as_its_cores_allow():
     ]
     assert len(read_cluster("cpus=16").slots(4)) == 4
     assert len(read_cluster("cpus=16,threads=1").slots(4)) == 16
-    with pytest.raises(UsageError, match="cpus: found 2, but a worker has 4 threads; say threads=1"):
+    with pytest.raises(UsageError, match="cpus: found 2, but a worker has 4 threads; add threads=1"):
         play(read_cluster("cpus=2"), forecast(load("a", 1.0), threads=4))
 
 
@@ -110,7 +110,7 @@ def test_runs_to_come_count_like_those_that_are_known():
 
 
 def test_what_was_not_measured_is_refused_and_a_finished_sweep_takes_no_time():
-    with pytest.raises(UsageError, match="no group could be measured; say with --cost"):
+    with pytest.raises(UsageError, match="no group could be measured; give the seconds per epoch of a run with --cost"):
         play(Cluster(gpus=1), forecast(load("a", None)))
     assert play(Cluster(gpus=1), forecast()).makespan_s == 0
 

@@ -132,8 +132,17 @@ def release(folder: Path) -> Callable[[], None]:
     return lambda: SweepPaths(folder).lock_owner.unlink(missing_ok=True)
 
 
+def table_of(display: Recorded) -> tuple[Any, ...]:
+    """Return everything that a display shows of the runs."""
+    progress = display.progress
+    rows = [(row.number, row.run.id, row.status, row.records, row.selected, row.failure)
+            for row in progress.runs.values()]  # fmt: skip
+    counts = progress.counts, progress.epochs_done, progress.epochs_left, progress.overview.columns
+    return rows, counts, [row.number for row in progress.leaders], list(progress.active)
+
+
 @pytest.mark.parametrize("name", ["small", "rungs", "search"])
-def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path, name):
+def test_watch_shows_the_state_and_the_events_of_the_sweeps_own_display(trained, tmp_path, name):
     folder, expected = trained[name]
     # From the first planned group on, event by event.
     begun = position(folder, lambda event: event["event"] == "planned") - 1
@@ -161,6 +170,7 @@ def test_display_is_told_what_the_sweeps_own_display_was_told(trained, tmp_path,
         (run.id, run.params, run.epochs) for run in known
     ]  # fmt: skip
     assert shown.overview.objective == expected.overview.objective
+    assert table_of(shown) == table_of(expected)
 
 
 @pytest.mark.parametrize("name", ["small", "rungs", "search"])
@@ -548,7 +558,7 @@ def test_live_table_on_a_terminal_stays_when_the_sweep_ends(trained, tmp_path):
 
     try:
         read_until("1 waiting, 1 running")
-        assert "1 of 4 epochs" in "\n".join(screen.display)
+        read_until("1 of 4 epochs")
         with SweepPaths(folder).journal.open("ab") as file:
             file.write(b"".join(lines(source)[count:]))
         release(folder)()
@@ -627,3 +637,22 @@ def test_what_is_tested_after_the_end_is_no_part_of_the_sweeps_time(trained, tmp
     under_way = overview(monitor.state, monitor.paths, str).under_way
     assert under_way is not None
     assert under_way.elapsed_s < 600
+
+
+def test_a_run_of_an_earlier_search_that_is_suggested_again_brings_its_epochs(trained, tmp_path):
+    text = SEARCH.replace("{log_uniform: [1e-4, 1e-1]}", "[0.1, 0.01]").replace("runs: 3", "runs: 2")
+    folder = tmp_path / "search"
+    for edited in (text, text.replace("[0.1, 0.01]", "[0.01, 0.001]")):
+        sweep(folder, edited)
+    all_lines, all_events = lines(folder), events(folder)
+    begun = max(number for number, event in enumerate(all_events) if event["event"] == "sweep") + 1
+    monitor = SweepMonitor(SweepPaths(part(folder, tmp_path / "again", begun)))
+    monitor.poll()
+    shown = Recorded()
+    send_start(monitor.state, shown, monitor.paths, monitor.words)
+    assert shown.progress.runs == {}
+    with monitor.paths.journal.open("ab") as file:
+        file.write(b"".join(all_lines[begun:]))
+    for event in monitor.poll():
+        send_event(monitor.state, event, shown)
+    assert [row.epochs_done for row in shown.progress.runs.values()] == [2] * 4

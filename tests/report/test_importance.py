@@ -64,7 +64,7 @@ def test_best_tenth_has_the_lowest_of_a_loss(tmp_path: Path) -> None:
 def test_few_settings_are_warned_of_and_very_few_left_out(tmp_path: Path) -> None:
     results = drawn(tmp_path, 30, lambda run: run["lr"])
     text = show(lambda console: render_report(results, console))
-    assert "30 trials are few for 4 hyperparameters: a rough guess below 40" in text
+    assert "30 trials are too few for 4 hyperparameters: shares are shares are a rough guess below 40 trials" in text
     few = drawn(tmp_path, 9, lambda run: run["lr"])
     assert importance(few, group_trials(few)) == {}
     equal = drawn(tmp_path, 30, lambda _: 0.5)
@@ -108,7 +108,7 @@ def test_interacting_pair_comes_first(tmp_path: Path) -> None:
     assert (found[0].share, found[0].cells, found[0].possible, found[0].per_cell) == (pytest.approx(1), 4, 4, 2)
     text = show(lambda console: render_report(results, console))
     assert "lr × wd  100 %" in text
-    assert "2.0 trials a combination are few: some of it is noise" in text
+    assert "2.0 trials per combination are few: part of the shares is noise" in text
 
 
 def test_noise_of_drawn_settings_is_no_interaction(tmp_path: Path) -> None:

@@ -73,12 +73,12 @@ def test_a_run_is_found_by_name_id_beginning_folder_and_file(folder, monkeypatch
 
 
 def test_an_unknown_run_is_told_with_the_nearest(folder):
-    with pytest.raises(UsageError, match="there is no run 'rn-2' in sweep 's'; did you mean 'run-2'"):
+    with pytest.raises(UsageError, match="no run 'rn-2' in sweep 's'; did you mean 'run-2'"):
         find_logs(folder.path, "rn-2")
     with pytest.raises(UsageError, match="3 runs begin with 'run'"):
         find_logs(folder.path, "run")
     folder.log(1, "x\n")
-    with pytest.raises(UsageError, match="is a run's folder already"):
+    with pytest.raises(UsageError, match="is already a run's folder"):
         find_logs(folder.path / "run-1", "run-2")
 
 
@@ -117,7 +117,7 @@ def test_lines_are_safe_for_a_terminal_and_stay_lines(folder):
         "  File 'x'",
         "\ufffd no end",
     ]
-    with pytest.raises(ResultsError, match="there is no log; the run has not begun"):
+    with pytest.raises(ResultsError, match="no log yet; the run has not started"):
         list(log_lines(found(folder.path, "run-2")))
     (folder.path / "run-3" / "log.txt").mkdir(parents=True)
     with pytest.raises(ResultsError, match=r"cannot be read \(Is a directory\)"):

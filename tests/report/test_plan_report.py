@@ -68,7 +68,7 @@ def test_several_places_have_a_bar_each():
     assert first == f"cpu #1  {'█' * 30 + '▓' * 30}  2 groups"
     assert [line.split("  ")[0] for line in (first, second, third)] == ["cpu #1", "cpu #2", "cpu #3"]
     assert second == f"cpu #2  {'█' * 30 + '·' * 30}  1 group"
-    assert last.startswith("in all about 2 m 00 s (until 12:02), 3 places in training for 67 % of it, 6.0 MB of memory")
+    assert last.startswith("in all about 2 m 00 s (until 12:02), 3 slots in training for 67 % of it, 6.0 MB of memory")
     content = json.loads(plan_to_json(plan))
     assert content["seconds"] == content["schedule"]["seconds"]
     assert content["schedule"]["seconds"] == pytest.approx(120, rel=0.01)
@@ -79,7 +79,7 @@ def test_several_places_have_a_bar_each():
 def test_many_places_are_counted():
     lines = printed(render_plan, forecast(places=40))
     assert sum("█" in line for line in lines) == 4
-    assert "and 24 places more" in lines
+    assert "and 24 slots more" in lines
 
 
 def test_bars_fit_their_width_and_show_what_is_short():
@@ -95,7 +95,7 @@ def test_bars_fit_their_width_and_show_what_is_short():
         (60, "12:01"),
         (13 * 3600, "01:00 on 5 May"),
         (300 * 86400, "12:00 on 28 February 2027"),
-        (1e12, "the end of days"),
+        (1e12, "an unknown time"),
     ],
 )
 def test_an_end_has_its_date_if_that_is_not_today(seconds, text):
@@ -118,7 +118,7 @@ def test_a_simulation_shows_sizes_to_choose_from():
     # Four times half an hour at twice the speed, in two places after a minute each.
     assert re.split(r" {2,}", lines[header + 2].strip()) == ["2", "1 h 01 m", "13:01", "98 %", "2", "2.03", "5.08"]
     assert lines[-2] == "4 GPUs (4 nodes) are enough: more make it at most 5 % shorter"  # one for each run
-    assert lines[-1] == "a run takes as long as was measured on cpu (1 thread), divided by 2"
+    assert lines[-1] == "the time of a run is as measured on cpu (1 thread), divided by 2"
     half, asked, twice = simulation_to_json(sizes, 4)
     assert half["enough_nodes"] == 4
     assert (half["nodes"], asked["places"], twice["nodes"]) == (1, 2, 4)
@@ -132,8 +132,8 @@ def test_a_simulation_says_what_it_rests_on_and_what_stands_in_the_way():
     cluster = read_cluster("nodes=1,gpus=64")
     text = "\n".join(printed(render_simulation, plan, cluster, compare_sizes(cluster, plan), 1, width=200))
     assert "404 runs to train" in text
-    assert "a run and epoch takes 0.002 s, as given" in text
-    assert "recording is what bounds it: one process writes everything down, 10 ms a run and epoch" in text
+    assert "an epoch of a run takes 0.002 s, as given" in text
+    assert "recording is the bottleneck: one process writes all results, 10 ms per run and epoch" in text
     assert "400 runs to be chosen later count like the known ones" in text
     assert "savings by early stopping are not included" in text
 

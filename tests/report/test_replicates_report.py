@@ -157,7 +157,7 @@ def test_no_line_is_wider_than_the_terminal(folder: Path, width: int) -> None:
         "Best for its parameters",
     ):
         assert any(line.startswith(title) for line in lines)
-    assert "time: training time of a run, of runs that train together" in " ".join(lines)
+    assert "time: training time of a run; its share if runs train together" in " ".join(lines)
 
 
 def test_one_run_a_setting_is_said_to_be_little(folder: Path) -> None:
@@ -187,7 +187,7 @@ def test_several_tested_settings_are_warned_of_and_the_best_is_still_to_be_teste
     content = make_replicates(LR, TIED)
     content["tests"] = [made_test("run-1", "c1", 0.9), made_test("run-7", "c3", 0.7), made_test("old", "gone", 0.7)]
     text = report(content, 140)
-    assert "3 trials were tested: the best of several tests flatters" in text
+    assert "3 trials were tested: the best of several tests is optimistic" in text
     assert "1 tested trial no longer in the sweep" in text
     assert "test it     cnnsweep evaluate fashion\n" in text
 
@@ -212,7 +212,7 @@ saved 25 of 60 epochs (42 %), about 31.2 s
 2 trials stopped after epoch 1 (val_accuracy below 0.6100 to 0.7100)
 1 trial stopped after epoch 3
 
-epoch  val acc  needed  trial  rule
+epoch  val acc  needed  trial  reason
 ─────────────────────────────────────────────────────────
     3   0.6000       –  lr=4   no improvement in 2 epochs
     1   0.5000  0.6100  lr=2   top 1/3
@@ -261,7 +261,7 @@ def test_replicates_without_a_figure_can_be_shown(folder: Path, status: str) -> 
     content["sweep"].update(best=None, status="running")
     text = report(content)
     assert f"12 runs of 6 trials: 12 {status}" in text
-    assert "No run has a figure" in text
+    assert "No run has a metric" in text
     assert "Mean" not in text
 
 

@@ -66,7 +66,7 @@ def test_unknown_column_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         rank_runs(results, "val_acuracy")
     assert str(caught.value) == (
-        "--sort: there is no column 'val_acuracy'; did you mean 'val_accuracy'? allowed: lr, epochs, optimizer, run, "
+        "--sort: no column 'val_acuracy'; did you mean 'val_accuracy'? allowed: lr, epochs, optimizer, run, "
         "id, configuration, fold, status, failure, epochs_done, epochs_planned, best_epoch, loss, accuracy, "
         "val_loss, val_accuracy, run_duration, parameters"
     )

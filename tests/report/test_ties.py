@@ -230,7 +230,7 @@ def test_runs_at_the_share_of_the_largest_class_get_a_warning_and_no_star(tmp_pa
     assert "The best trial" not in page
     assert "★" not in show(lambda console: render_run(results, "run-1", console), 100).partition("epoch")[0]
     steps = [step.words for step in next_steps(results, group_trials(results))]
-    assert any("look at the data" in step for step in steps)
+    assert any("check the data" in step for step in steps)
     assert not any("try larger" in step or "test images" in step for step in steps)
 
 

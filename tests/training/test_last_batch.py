@@ -199,5 +199,5 @@ def test_plan_foresees_it_too(nets, tmp_path):
 def test_runs_that_differ_in_it_are_no_program(nets):
     runs = [make_run(nets, "Choosing", name, arguments={"drop": drop}) for name, drop in (("a", 0.5), ("b", 0.0))]
     assert [make_task().batch_lengths(run) for run in runs] == [[10, 11], [10, 10, 1]]
-    with pytest.raises(FusionError, match="decides whether it trains on one image"):
+    with pytest.raises(FusionError, match="also decides about training on one image"):
         check_fused(runs, make_task())
