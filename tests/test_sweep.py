@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import json
 import os
 import re
@@ -13,9 +14,12 @@ import pytest
 from small_sweeps import SMALL, SilentDisplay, sweep, tables, untimed
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.errors import DataError, DiskFullError, FolderError, ModelError, UsageError
 from cnnsweep.storage.best_weights import load_best
 from cnnsweep.storage.journal import read_journal
+from cnnsweep.training.data_module import DataModule
 from cnnsweep.types import RunStatus
 
 
@@ -412,3 +416,18 @@ def test_no_executor_is_made_for_a_sweep_that_is_refused(tmp_path, monkeypatch):
         sweep(tmp_path / "small")
     assert made == []
     assert not (tmp_path / "small" / "journal.jsonl").exists()
+
+
+def test_the_data_set_is_freed_with_the_sweep_and_not_by_the_collector_of_garbage(tmp_path):
+    def of_data():
+        return [one for one in gc.get_objects() if type(one) in (Dataset, DataModule, MemoryImages)]
+
+    display = SilentDisplay()
+    gc.collect()
+    gc.disable()
+    try:
+        before = {*map(id, of_data())}
+        sweep(tmp_path / "s", display=display)
+        assert [type(one).__name__ for one in of_data() if id(one) not in before] == []
+    finally:
+        gc.enable()

@@ -66,6 +66,7 @@ class CallbackList(Callback):
         """Close the trackers. It may be called more than once."""
         self._each(self._trackers, "close")
         self._trackers = []
+        self._writer = None  # it logs here and holds the data set: a cycle would keep that after the sweep
 
     def on_sweep_start(self, sweep: SweepOverview) -> None:
         self._call("on_sweep_start", sweep)
