@@ -1,6 +1,7 @@
 """JSON files that may come from a stranger: parsed, and checked by pydantic; every error names its place."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ DEEPEST_VALUE = 8  # lists in lists, where any value may stand; a sweep file nee
 
 REBUILD = "run the sweep again with 'cnnsweep run': it trains nothing twice and writes the file anew"
 _NO_MEMORY = "takes more memory to read than there is; close other programs"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _MOST_SHOWN = 60  # characters of a wrong value
 
 T = TypeVar("T")
@@ -116,7 +118,9 @@ _METRIC = core_schema.union_schema([core_schema.none_schema(), _FLOAT, _TO_NONE]
 Whole = Annotated[int, Strict(), Field(ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 Number = Annotated[float, Must("a finite number", schema=_NUMBER)]
 Metric = Annotated[float | None, Must("a finite number", schema=_METRIC)]  # None too where it went out of all bounds
-Names = Annotated[tuple[str, ...], FailFast()]
+# JSON can spell half a character, which pydantic's core takes for no name of a key.
+_Name = Annotated[str, Must("Unicode text", lambda text: text.isascii() or not _SURROGATE.search(text))]
+Names = Annotated[tuple[_Name, ...], FailFast()]
 FolderName = Annotated[str, Must("the name of a folder", is_folder_name)]
 Version = Annotated[Literal[1], Must("1, the version that this cnnsweep reads; update cnnsweep")]
 _is_shown = Must("at most 8 lists deep", lambda value: not is_deeper(value, DEEPEST_VALUE))
@@ -138,7 +142,6 @@ class Form(Protocol[T_co]):
 # What pydantic's errors say a value must be; of the others, `Must` has the words.
 _ALLOWED = {
     "string_type": "a text",
-    "string_unicode": "Unicode text",
     "int_type": "a whole number",
     "bool_type": "true or false",
     "list_type": "a list",

@@ -79,6 +79,7 @@ def edit(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("sweep.axes", "lr", 'sweep.axes: is "lr", but must be a list'),
         ("sweep.axes", [1], "sweep.axes[0]: is 1, but must be a text"),
         ("sweep.axes", ["depth"], 'sweep.axes: "depth" is not among sweep.hyperparameters'),
+        ("sweep.axes", ["\ud800"], 'sweep.axes[0]: is "\\ud800", but must be Unicode text'),
         ("sweep.best", "run-99", 'sweep.best: "run-99" is not among the runs'),
         ("sweep.duration", None, "sweep.duration: is null, but must be a finite number"),
         ("sweep.seed", 1.5, "sweep.seed: is 1.5, but must be a whole number"),
