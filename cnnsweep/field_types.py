@@ -1,6 +1,6 @@
 """The kinds of values that keys take, each with a sentence for what is allowed.
 
-They are annotations for pydantic, as in `lr: Annotated[float, Number(above=0)]`. Whatever check of pydantic's fails,
+They are annotations for pydantic, as in `lr: Annotated[float, Number(above=0)]`. If a check of pydantic fails,
 the error says `found ..., allowed is ...` in our words; `config/error_messages.py` adds the position. Nothing compares
 or prints them, and `eq=False, repr=False` makes the import faster.
 """

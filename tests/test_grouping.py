@@ -341,7 +341,7 @@ def test_a_newcomer_that_trains_alone_is_told_why(tmp_path):
     sweep(tmp_path / "part", overrides=[rates.format("")], fuse=8, display=Interrupting())
     sweep(tmp_path / "whole", overrides=[rates.format("")], fuse=8)
     reasons = {
-        "part": "the others of its kind go on in the group that they began in",
+        "part": "the others of its kind continue in the group that they began in",
         "whole": "the only one of its kind that is left to train",
     }
     for name, why in reasons.items():

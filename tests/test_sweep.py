@@ -364,7 +364,7 @@ def test_tensorboard_that_cannot_write_is_one_warning_and_training_goes_on(tmp_p
     result = sweep(tmp_path / "s", display=display)
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
     assert [m for m in display.messages if "TensorBoard" in m] == [
-        "TensorBoard: cannot write (No space left on device); the sweep goes on without it"
+        "TensorBoard: cannot write (No space left on device); the sweep continues without it"
     ]
 
 

@@ -18,11 +18,6 @@ FILES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.r
 
 QUESTION_WORDS = {"what", "who", "whose", "which", "whether", "how", "where", "when", "why", "from", "of"}
 
-# Packages and modules in which docstrings may still begin with one of these words.
-OPEN: set[str] = set()
-
-# The renames of the code are finished: from then on an old name is refused.
-OLD_NAMES_ARE_GONE = True
 
 # Old name: the name in its place. On disk (journal, JSON, CSV, YAML) nothing was renamed, so strings are free.
 OLD_NAMES = {
@@ -71,13 +66,6 @@ REFUSED = {
 # Refused phrases that are right: the file and the words around the phrase.
 RIGHT: set[tuple[str, str]] = {
     ("datasets/idx.py", "labels, as many as there are images"),
-}
-
-# Packages and modules whose texts are not yet held to the phrases.
-OPEN_TEXTS = {
-    *("api", "config", "maintenance", "progress", "pruners", "samplers", "storage", "tuner"),
-    *("callbacks.py", "field_types.py", "free_memory.py", "registry.py", "scalars.py", "sweep.py", "types"),
-    *("analysis/json_reader.py", "analysis/results.py", "analysis/run_evaluation.py", "evaluation/model_card.py"),
 }
 
 
@@ -130,9 +118,10 @@ def refused_phrases(name: str, source: str) -> list[str]:
 
 
 def test_refused_phrases_are_gone():
-    held = {name: path for name, path in FILES.items() if not {name, name.split("/")[0]} & OPEN_TEXTS}
-    assert len(held) > 200
-    assert [one for name, path in held.items() for one in refused_phrases(name, path.read_text(encoding="utf-8"))] == []
+    assert len(FILES) > 200
+    assert [
+        one for name, path in FILES.items() for one in refused_phrases(name, path.read_text(encoding="utf-8"))
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -148,9 +137,7 @@ def test_names_and_longer_words_are_free(source):
 
 
 def test_docstrings_begin_with_a_noun_phrase_or_an_imperative():
-    wrong = [
-        line for name, path in FILES.items() if name.split("/")[0] not in OPEN for line in question_docstrings(path)
-    ]
+    wrong = [line for path in FILES.values() for line in question_docstrings(path)]
     assert wrong == []
 
 
@@ -177,7 +164,6 @@ def test_help_texts_begin_with_an_imperative_or_a_noun():
     assert {key: text for key, text in texts.items() if not text or begins_with_a_question_word(text)} == {}
 
 
-@pytest.mark.skipif(not OLD_NAMES_ARE_GONE, reason="the renames are under way")
 def test_old_names_are_gone():
     found = [
         f"{name}:{line} {word}: is called {OLD_NAMES[word]}"

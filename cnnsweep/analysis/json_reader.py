@@ -190,7 +190,7 @@ def refusal(file: Path, where: str, message: str, error: type[InputError] = Resu
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """True if there are more than so many lists and mappings inside each other."""
+    """True if lists and mappings are nested deeper than this number of levels."""
     if not isinstance(value, dict | list):
         return False
     parts = value.values() if isinstance(value, dict) else value

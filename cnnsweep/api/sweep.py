@@ -27,7 +27,7 @@ _SHOWN = 10  # runs in a notebook's table
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A sweep's folder. Whatever is asked for is read at that moment, so a sweep that runs shows how far it is."""
+    """Folder of a sweep. Each access reads the files anew, so that a running sweep shows its progress."""
 
     folder: Path
 
@@ -47,7 +47,7 @@ class Sweep:
 
     @property
     def epochs(self) -> pd.DataFrame:
-        """One row a run and epoch: figures, durations in seconds, trials."""
+        """One row for each epoch of each run: metrics, durations in seconds, params."""
         return self._table("epochs")
 
     @property

@@ -81,7 +81,7 @@ def short_name(component: Component) -> str:
 
 
 def dump_spec(spec: SweepSpec) -> str:
-    """Return a sweep file that means the same wherever it lies: paths of code are absolute, defaults are written out.
+    """Return a sweep file that means the same in every folder: paths of code are absolute, defaults are written out.
 
     `params` keeps its keys and their order, because they are the columns of the tables; the defaults of the others
     follow as comments.

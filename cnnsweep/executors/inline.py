@@ -18,7 +18,7 @@ class InProcessExecutor:
     """Trains groups one by one, in their order; see `Executor`.
 
     Args:
-        in_step: groups hold whole trials, also after a split.
+        lockstep: groups hold whole trials, also after a split.
     """
 
     slots = 1

@@ -38,7 +38,7 @@ class LocalWorkers:
     """One process for each slot; see `Workers`.
 
     Args:
-        places: the device and CPU threads of each worker; together at most as many threads as there are cores.
+        slots: the device and CPU threads of each worker; together at most as many threads as there are cores.
     """
 
     def __init__(self, slots: Sequence[Slot], task: DataModule) -> None:

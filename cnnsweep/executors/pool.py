@@ -79,7 +79,7 @@ class PoolExecutor:
     """Trains groups on a set of workers, the longest first; see `Executor`.
 
     Args:
-        in_step: see `InProcessExecutor`.
+        lockstep: see `InProcessExecutor`.
     """
 
     def __init__(self, fleet: Workers, *, lockstep: bool = False) -> None:

@@ -115,7 +115,7 @@ def _devices() -> Iterator[Diagnostic]:
         device = choose_device(name)
         try:
             seconds = _try_training_step(name)
-        except Exception as error:  # whatever a driver or a kernel raises
+        except Exception as error:  # a driver or a kernel may raise anything
             words = f"{describe_device(device)}: a training step fails ({safe_text(str(error).splitlines()[0])})"
             yield problem("device", words, "update its driver, or choose another device with --device")
         else:

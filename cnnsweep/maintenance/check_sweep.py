@@ -46,7 +46,7 @@ def find_sweep(path: Path) -> SweepPaths:
 
 
 def read_recovered(paths: SweepPaths) -> RecoveredJournal:
-    """Return the intact content of a sweep's journal, whatever its state.
+    """Return the intact content of a sweep's journal in any state.
 
     Raises:
         ResultsError: it cannot be read, a later version wrote it, or it names runs that cannot be.

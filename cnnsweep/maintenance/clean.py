@@ -27,7 +27,7 @@ class CleaningWishes:
         keep_best: number of trials, from the best one, whose best weights stay; None keeps all.
         events: TensorBoard's files of finished runs.
         damaged: journals replaced by a repair.
-        cache: decoded images, of whatever sweep.
+        cache: decoded images of all sweeps.
     """
 
     keep_best: int | None = None

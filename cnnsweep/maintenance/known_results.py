@@ -30,7 +30,7 @@ class KnownResults:
         sweep: the `sweep` event; None if a file that it needs is missing or damaged.
         runs: the `run` events by the runs' ids, in the order of their announcement.
         stops: the verdicts that stopped runs, by the runs' ids, as a `judged` event has them.
-        named: the configurations that the sweep file names, whatever a search asks for.
+        named: the trials that the sweep file names, without those of a search.
     """
 
     sweep: Mapping[str, Any] | None = None

@@ -136,7 +136,7 @@ def _columns(runs: list[RunState]) -> list[str]:
 
 
 def active_runs(state: SweepState) -> list[str]:
-    """Return the runs that train now: of the first groups that are not through, as many as train at once."""
+    """Return the runs that train now: those of the first unfinished groups, up to the number of slots."""
     active: list[str] = []
     groups = 0
     for group in state.groups if state.status == "running" else ():  # in the order in which they begin

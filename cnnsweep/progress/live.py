@@ -23,7 +23,7 @@ from cnnsweep.types import RunOutcome
 NOTE_BATCHES_EVERY_S = 0.1
 SHORTEST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 2.0
-PAUSE_PER_COST = 200  # so that drawing takes at most 0.5 % of one core, however large the table
+PAUSE_PER_COST = 200  # so that drawing takes at most 0.5 % of one core, for a table of any size
 
 
 class LiveDisplay(Display):

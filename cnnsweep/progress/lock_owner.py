@@ -44,7 +44,7 @@ def read_lock_owner(paths: SweepPaths) -> LockOwner:
     try:
         owner = json.loads(read_bounded(paths.lock_owner, _LONGEST_OWNER))
         process, host = int(owner["pid"]), str(owner["host"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # nobody's, or written right now
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # no lock file of ours, or written right now
         return NO_OWNER
     if host != platform.node():
         return LockOwner(OwnerState.ELSEWHERE, f"process {process} on {safe_text(host)}")

@@ -16,7 +16,7 @@ LEADERS = 5  # the number of best runs that are kept in order
 RECENT_FAILURES = 5
 
 
-@dataclass(slots=True, eq=False)  # a run is itself, whatever its metrics
+@dataclass(slots=True, eq=False)  # compared by identity, not by metrics
 class RunProgress:
     """State of one run.
 

@@ -41,7 +41,7 @@ class Curve:
         selected: at position e-1 the metric that counts after e epochs, by the objective's scope.
         epochs: the planned number of epochs.
         losses: as `selected`, for the loss that decides between equal ones (`Objective.tie_breaker`); may be empty.
-        position: in the sweep; of trials that are equal in everything else the first goes on.
+        position: in the sweep; of trials that are equal in everything else the first survives.
     """
 
     trial_id: str
@@ -94,7 +94,7 @@ class Pruner(Component):
     ) -> list[PruneDecision]:
         """Return decisions about trials that have just come to an epoch, the same for all of them.
 
-        At a rung there is one about each trial that is due, which goes on or stops. After other epochs there is one
+        At a rung there is one about each trial that is due, which survives or stops. After other epochs there is one
         about each trial that stops, and none about the others.
 
         Args:

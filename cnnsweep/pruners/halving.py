@@ -21,7 +21,7 @@ class Halving(Pruner, name="halving"):
 
     has_rungs: ClassVar[bool] = True
     min_epochs: Epochs = FIRST
-    factor: Annotated[float, Number(least=1.5, most=100)] = Field(default=3.0, description="one in `factor` goes on")
+    factor: Annotated[float, Number(least=1.5, most=100)] = Field(default=3.0, description="one in `factor` survives")
 
     def rungs(self, longest: int, trial: str) -> list[int]:  # noqa: ARG002 - the same for every trial
         """Return the rungs; see `Pruner.rungs`."""
@@ -50,7 +50,7 @@ class Halving(Pruner, name="halving"):
         """Stop all but the best 1/factor of the trials that have come as far, now or earlier.
 
         Of equal metrics the lower loss counts as better, then the earlier place in the sweep: where many trials are at
-        exactly chance accuracy, no more of them go on than of others. Those that are due are compared at once, so the
+        exactly chance accuracy, no more of them survive than of others. Those that are due are compared at once, so the
         order in which they trained does not matter. Those that came to their own end at this epoch count, those that
         came to it earlier have no metric here.
 

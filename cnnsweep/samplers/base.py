@@ -12,7 +12,7 @@ Other packages add samplers with an entry point in the group `cnnsweep.samplers`
 its own: `search: {method: mine.py:Coarse, runs: 20, levels: 5}`. Without a sampler every combination is tried (`grid`).
 
 A sampler keeps no state. All that it knows is handed to it each time, so a resumed sweep, which has it from its
-journal, goes on with the same suggestions.
+journal, continues with the same suggestions.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class LearningSampler(Sampler):
     learns: ClassVar[bool] = True
 
     round: Annotated[int | None, Whole(1, 10_000)] = Field(
-        default=None, description="number of trials under way at once; by default as many as train together"
+        default=None, description="number of trials under way at once; by default the number that train together"
     )
 
 

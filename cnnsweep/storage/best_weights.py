@@ -1,7 +1,7 @@
 """`best.safetensors`: a run's best weights, for use.
 
 Its header holds a model card (model, data, metrics), so the file can be copied anywhere;
-`best.json` repeats it for people. The weights are the plain model's, however the run was trained.
+`best.json` repeats it for people. The weights are the plain model's, whether the run trained alone or fused.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def load_best(path: Path) -> BestCheckpoint:
 
 
 def read_description(path: Path) -> Mapping[str, Any]:
-    """Read the model card of a `best.safetensors`, whatever its weights are.
+    """Read the model card of a `best.safetensors`; its weights are not read.
 
     Raises:
         CheckpointError: it is damaged, or was not written by cnnsweep.

@@ -1,8 +1,8 @@
 """`last.safetensors`, from which a run resumes: weights, optimizer state and the epoch's record.
 
-It is the plain model's, however the run was trained. Safetensors holds tensors and a JSON text only, so nothing in it
-can execute, and no tensor can claim more memory than the file has. Folders of earlier versions have a `last.pt`, which
-is a pickle; it is still read, with torch's restricted reader.
+It is the plain model's, whether the run trained alone or fused. Safetensors holds tensors and a JSON text only, so
+nothing in it can execute, and no tensor can claim more memory than the file has. Folders of earlier versions have a
+`last.pt`, which is a pickle; it is still read, with torch's restricted reader.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def load_last(paths: RunPaths, known: Mapping[str, int]) -> tuple[LastCheckpoint
     for _, path, content in sorted(whole, key=lambda found: -found[0]):
         try:
             return _decode(path, content), damaged
-        except CheckpointError as error:  # whoever made the file also wrote the journal
+        except CheckpointError as error:  # the author of the file also wrote the journal
             damaged[path] = str(error)
     return None, damaged
 
@@ -119,7 +119,7 @@ def _read(path: Path) -> bytes:
         if error.errno != errno.EFBIG:
             raise
         raise FolderError(
-            f"{path}: {error.strerror}, which have to be in memory for the run to go on, and {gigabytes(free)} are "
+            f"{path}: {error.strerror}, which have to be in memory for the run to resume, and {gigabytes(free)} are "
             "free; close other programs, or move the file away to have the run start over"
         ) from error
 
@@ -139,8 +139,8 @@ def _decode(path: Path, content: bytes) -> LastCheckpoint:
             raise ValueError(f"version {about['version']}, this cnnsweep reads up to {VERSION}: upgrade it")
         weights = {n.removeprefix(_WEIGHTS): t for n, t in tensors.items() if n.startswith(_WEIGHTS)}
         return LastCheckpoint(_record(about["record"]), weights, _put_tensors(about["optimizer"], tensors))
-    except Exception as error:  # whatever a reader raises of bytes that are no checkpoint
-        # Torch's own words would have a person load the file in a way that runs whatever it holds.
+    except Exception as error:  # a reader may raise anything for bytes that are no checkpoint
+        # Torch's own message advises to load the file in a way that runs the code in it.
         is_refused = isinstance(error, UnpicklingError) or "weights_only" in str(error)
         reason = "it holds more than numbers and texts, or is cut short" if is_refused else str(error)
         raise CheckpointError(f"{path}: cannot be read ({type(error).__name__}: {reason[:_LONGEST_REASON]})") from error

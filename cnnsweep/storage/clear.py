@@ -20,7 +20,7 @@ def clear_sweep(paths: SweepPaths) -> None:
             for file in (paths.results_json, paths.results_csv, paths.runs_csv, paths.environment, paths.frozen_spec):
                 remove_file(file)
             # Last: as long as it lists the runs, clearing that was cut short can be done again. Emptied, not deleted:
-            # it marks the folder as a sweep's, beside whatever else lies there.
+            # it marks the folder as a sweep's, beside other files.
             cut_file(paths.journal, 0)
         except OSError as error:
             raise unwritable(paths.folder, error) from error

@@ -34,7 +34,7 @@ from cnnsweep.storage.read_limited import open_regular
 
 VERSION = 1
 _LONGEST_LINE = 1 << 26  # bytes; the groups of 10,000 runs take less than one of these 64 MB
-_MOST_BYTES = 4 << 30  # of a journal that is mended, which is in memory meanwhile
+_MOST_BYTES = 4 << 30  # of a journal under repair, which is in memory meanwhile
 RESCUED = ".rescued-"  # before the number, in the name of a journal that was written down again
 _GO_ON = "; see that it is in the journal's place, and run the same command again"
 _MOST_RESCUED = 10_000
@@ -66,7 +66,7 @@ class Journal:
 
         Raises:
             FolderError: the disk is full or gone; none of the events is added.
-            FolderLostError: another file is in the journal's place, or somebody else has written to it; the message
+            FolderLostError: another file is in the journal's place, or another process has written to it; the message
                 says where what was written is now.
         """
         self._refuse_if_lost()

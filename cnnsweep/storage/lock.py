@@ -60,7 +60,7 @@ def _which(folder: Path) -> tuple[int, int] | None:
 def locked(paths: SweepPaths) -> Iterator[Hold]:
     """Hold a sweep's folder; create it if missing.
 
-    The operating system releases the lock when the process ends, however it ends, so a stale one never blocks.
+    The operating system releases the lock when the process ends in any way, so a stale one never blocks.
 
     Raises:
         FolderError: another process holds it, it cannot be written, something else lies in the lock's place, or its

@@ -119,7 +119,7 @@ def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | N
     """Return the name of the best run of the best trial, or None if no run has the metric.
 
     A trial ranks by the mean over its runs, equal ones by the mean loss, then by their order. A trial with a diverged
-    or failed run comes after all others, whatever it reached before: its other seeds and folds were lucky.
+    or failed run comes after all others, also with a better value before: its other seeds and folds were lucky.
 
     Args:
         rows: of the table of runs.

@@ -35,7 +35,7 @@ class ResumePoint:
 
     @property
     def text(self) -> str:
-        return "starts over" if self.last is None else f"goes on after epoch {self.epoch}"
+        return "starts over" if self.last is None else f"resumes after epoch {self.epoch}"
 
 
 def find_resume_point(history: SweepState, known: RunState, files: RunFiles) -> ResumePoint:

@@ -16,7 +16,7 @@ from cnnsweep.types import Run
 
 _CUT_OFF = (
     "the last command in this folder was cut off (killed, or the machine went down); "
-    "every run goes on after its last saved epoch"
+    "every run resumes after its last saved epoch"
 )
 
 

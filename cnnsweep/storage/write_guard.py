@@ -29,7 +29,7 @@ class WriteGuard:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Give a context whose files are written whole, whatever signals come meanwhile.
+        """Give a context whose files are written whole in spite of signals.
 
         Raises:
             FolderLostError: the folder is no longer this process's.

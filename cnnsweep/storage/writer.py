@@ -2,7 +2,7 @@
 
 The order within an epoch decides what a crash leaves behind. The journal names the checkpoint before it exists, the
 batch losses and the trackers' files follow, and `last.safetensors` comes last: it is the epoch's commit. On a resume
-whatever is newer than it is dropped. `best.safetensors` follows it, since the weights of the epoch that should have
+everything newer is dropped. `best.safetensors` follows it, since the weights of the epoch that should have
 become the best are then still in `last.safetensors`.
 """
 
@@ -86,7 +86,7 @@ class SweepWriter(Callback):
         self.refuse_if_lost = self._guard.refuse_if_lost
         self._runs: dict[str, Run] = {}
         self._tables = DueTables(paths, history)
-        self._began: float | None = None  # when training was first planned, by a clock that nobody sets
+        self._began: float | None = None  # when training was first planned, by a clock that cannot be set
 
     @_undisturbed
     def begin_sweep(self, facts: Mapping[str, Any], runs: Sequence[Run], parameters: Mapping[str, int]) -> None:
@@ -196,7 +196,7 @@ class SweepWriter(Callback):
         self._files(run).log(words + (f": {outcome.cause}" if outcome.cause else ""), outcome.details)
         how = {"status": str(outcome.status), "kind": outcome.failure, "cause": outcome.cause}
         self._append({"event": "ended", "run": run.id, **how})
-        if outcome.status is RunStatus.FINISHED:  # nothing will go on from there
+        if outcome.status is RunStatus.FINISHED:  # nothing resumes from there
             self._files(run).remove_previous()
         self._tables.write_if_due()
 

@@ -143,7 +143,7 @@ class CallbackList(Callback):
             name = callback.title or callback.name
             with contextlib.suppress(Exception):
                 callback.close()
-        self.on_log(f"{name}: {_cause(error)}; the sweep goes on without it")
+        self.on_log(f"{name}: {_cause(error)}; the sweep continues without it")
 
 
 def _cause(error: Exception) -> str:

@@ -29,7 +29,7 @@ from cnnsweep.tuner.group_cache import (
 from cnnsweep.types import Run, RunGroup, Trajectory
 
 # Joining a group that has begun would change the results of its runs, which do not depend on what a file gets later.
-_OTHERS_GO_ON = "the others of its kind go on in the group that they began in"
+_OTHERS_GO_ON = "the others of its kind continue in the group that they began in"
 _OTHERS_ENDED = "the only one of its kind that is left to train"
 _REUSED_FOR = 2  # times as many trajectories as a way was chosen for: beyond, another may be faster
 

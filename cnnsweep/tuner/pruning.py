@@ -128,7 +128,7 @@ class PrunerDriver:
         Args:
             run_ids: runs that have just ended an epoch.
         """
-        if self._pruner is None:  # taken out of the sweep file, so that the runs go on
+        if self._pruner is None:  # taken out of the sweep file, so that the runs continue
             return []
         ended = []
         for trial_id in self._trials(run_ids):
@@ -149,7 +149,7 @@ class PrunerDriver:
         reached = "has no finite value" if decision.value is None else f"is {value}"
         needed = "" if decision.threshold is None else f", needed was {threshold}"
         if decision.value is not None and decision.value == decision.threshold:
-            needed = ", not better than that of others which go on"
+            needed = ", not better than that of others which survive"
         return f"epoch {decision.epoch}: {metric} {reached}{needed} ({decision.rule})"
 
     def _trials(self, run_ids: Iterable[str]) -> list[str]:

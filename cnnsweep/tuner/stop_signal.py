@@ -86,7 +86,7 @@ class StopRequest:
             say: takes a line on the effect of the signal and of a second one.
 
         Raises:
-            StoppedAtOnce: to the program, wherever it is.
+            StoppedAtOnce: in the program, at any point.
         """
         # SIGALRM is the end of the grace. Windows lacks it.
         is_hurry = number == getattr(signal, "SIGALRM", None) or (self.is_made and number == signal.SIGINT)
@@ -147,7 +147,7 @@ def stop_on_signals(say: Callable[[str], None]) -> Iterator[StopRequest]:
         say: takes a line on the effect of the signal and of a second one; another thread calls it at once.
 
     Raises:
-        StoppedAtOnce: a KeyboardInterrupt, wherever the program is: on the first signal while no epoch is running, on
+        StoppedAtOnce: a KeyboardInterrupt at any point: on the first signal while no epoch is running, on
             a second Ctrl-C, and when epochs outlast the grace after SIGTERM or SIGHUP.
         SystemExit: a signal came before, and an import swallowed it.
         UsageError: the environment's grace is no number.

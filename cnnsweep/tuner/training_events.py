@@ -88,7 +88,7 @@ class TrainingEvents:
         for run in group.runs:  # until their group starts again
             self._running.pop(run.id, None)
         self.callbacks.on_group_lost(group, cause)
-        runs = "its run goes on from its" if len(group.runs) == 1 else f"its {len(group.runs)} runs go on from their"
+        runs = "its run resumes from its" if len(group.runs) == 1 else f"its {len(group.runs)} runs resume from their"
         self.callbacks.on_log(f"{cause}; {runs} last epoch")
 
     def log_detail(self, text: str) -> None:

@@ -49,7 +49,7 @@ class TrialQueue:
         self._history = history
         self._named = named
         self._checked: set[str] = set()  # models
-        self._popped: set[str] = set()  # a command trains each run once, whatever becomes of it, and so comes to an end
+        self._popped: set[str] = set()  # a command trains each run once, with any outcome, and so ends
         suggested = source.known_runs(history)
         # An edited file may name a run that a sampler had suggested before.
         self.runs = _with_known_names({run.id: run for run in (*named.runs, *suggested)}.values(), history)

@@ -32,7 +32,7 @@ class RunStatus(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """The cause of a failure, which decides who can fix it."""
+    """The cause of a failure, which decides the remedy."""
 
     DIVERGED = "diverged"
     MEMORY = "out of memory"
@@ -40,7 +40,7 @@ class FailureKind(StrEnum):
     SETTINGS = "settings"  # values that a model of ours cannot be built with
     USER_CODE = "your code"
     KILLED = "killed"  # the process that trained it, from outside
-    DISK = "disk"  # full or gone; such runs are interrupted, and go on
+    DISK = "disk"  # full or gone; such runs are interrupted, and resume
     CNNSWEEP = "cnnsweep"  # a fault of ours
 
 
@@ -49,7 +49,7 @@ class Decision(Enum):
 
     CONTINUE = "continue"
     STOP = "stop"  # early: the run has ended
-    INTERRUPT = "interrupt"  # now: the run goes on when the sweep is run again
+    INTERRUPT = "interrupt"  # now: the run resumes when the sweep is run again
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ def test_a_node_that_is_killed_costs_its_epochs_in_flight(folder, shared_data):
         nodes.kill(2)
         assert driver.wait(600) == 0, log.read_text()
     text = log.read_text()
-    assert re.findall(r"Ray worker on (\S+) .*; its run goes on from its last epoch", text) == [nodes.address(2)]
+    assert re.findall(r"Ray worker on (\S+) .*; its run resumes from its last epoch", text) == [nodes.address(2)]
     assert len(EPOCH.findall(text)) == 16, "what was written down is not trained again"
     subprocess.run([CNNSWEEP, "run", *how, "--out", str(folder / "here"), "--jobs", "2"], check=True)
     assert untimed(folder / "there") == untimed(folder / "here")

@@ -86,7 +86,7 @@ def test_a_tracker_that_raises_is_reported_once_and_dropped(tmp_path: Path, log:
     (own,) = trackers(log, fails_at=1)
     result = sweep(tmp_path / "s", display=display, overrides=[own.replace("]", ", tensorboard]")])
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
-    assert display.messages == ["Log: ValueError: no connection; the sweep goes on without it"]
+    assert display.messages == ["Log: ValueError: no connection; the sweep continues without it"]
     assert [event[0] for event in events(tmp_path / "out.jsonl")][-2:] == ["epoch", "close"]
     runs = [folder.parent.name for folder in (tmp_path / "s").rglob("events.out.tfevents*")]
     assert len(set(runs)) == 2  # the other tracker goes on

@@ -206,7 +206,7 @@ def test_a_tracker_that_raises_is_dropped_with_one_line(tmp_path: Path, event: s
     )
     assert set(result.statuses.values()) == {RunStatus.FINISHED}
     assert [line for line in display.messages if "broken" in line] == [
-        "broken: cannot write (No space left); the sweep goes on without it"
+        "broken: cannot write (No space left); the sweep continues without it"
     ]
 
 
