@@ -42,7 +42,7 @@ class Sweep:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """One row a run: name, status, figures of its best epoch, trials."""
+        """One row for each run: name, status, metrics of its best epoch, params."""
         return self._table("runs")
 
     @property
