@@ -89,7 +89,7 @@ def test_the_best_run_is_the_one_that_the_report_names(trained):
     best = cnnsweep.load(trained).best
     (row,) = [row for row in tables(trained)["runs"] if row["run"] == tables(trained)["sweep"]["best"]]
     assert (best.name, best.status, best.params["lr"]) == (row["run"], "finished", row["lr"])
-    assert best.figures == {name: row[name] for name in ("val_accuracy", "val_loss", "accuracy", "loss")}
+    assert best.metrics == {name: row[name] for name in ("val_accuracy", "val_loss", "accuracy", "loss")}
     assert cnnsweep.load(trained).run(best.name[:9]) == best
     with pytest.raises(cnnsweep.CnnSweepError, match="there is no run 'nonsense'"):
         cnnsweep.load(trained).run("nonsense")
@@ -105,7 +105,7 @@ def test_its_model_reaches_the_recorded_accuracy(trained):
     _, validation = split_indices(labels, 0.1, 0)
     predicted = best.predict(images[validation], device="cpu")
     numbers = torch.tensor([list(predicted.columns).index(name) for name in predicted.idxmax(axis=1)])
-    assert (numbers == labels[validation]).float().mean().item() == pytest.approx(best.figures["val_accuracy"])
+    assert (numbers == labels[validation]).float().mean().item() == pytest.approx(best.metrics["val_accuracy"])
     np.testing.assert_allclose(predicted.sum(axis=1), 1, rtol=1e-5)
     same = best.predict(images[validation].numpy(), device="cpu")
     pd.testing.assert_frame_equal(same, predicted)
@@ -283,7 +283,7 @@ def test_evaluations_are_returned_and_recorded(run):
     assert (sweep.best.folder / "evaluation.json").exists()
     of_run = sweep.best.evaluate("val", device="cpu", quiet=True)
     assert of_run["split"] == "val"
-    assert of_run["accuracy"] == pytest.approx(sweep.best.figures["val_accuracy"])
+    assert of_run["accuracy"] == pytest.approx(sweep.best.metrics["val_accuracy"])
     refit = sweep.evaluate(refit=True, device="cpu", quiet=True)
     assert refit["refit"] is True
     assert list((sweep.folder / "refit").iterdir())

@@ -162,9 +162,9 @@ class Sweep:
         return pd.DataFrame(parse_json(find_results_file(self.folder))[key])
 
     def _trained(self, run: RunResult) -> TrainedRun:
-        figures = {name: value for name in run.metrics if (value := run[name]) is not None}
+        metrics = {name: value for name in run.metrics if (value := run[name]) is not None}
         folder = SweepPaths(self.folder).run(run.name).folder
-        return TrainedRun(run.name, dict(run.params), figures, str(run.status), folder)
+        return TrainedRun(run.name, dict(run.params), metrics, str(run.status), folder)
 
     def _repr_html_(self) -> str:
         results = self._results()

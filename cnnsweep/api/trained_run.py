@@ -26,13 +26,13 @@ class TrainedRun:
 
     Attributes:
         params: its hyperparameters.
-        figures: the metrics of its best epoch by name, as far as they were measured.
+        metrics: those of its best epoch by name, as far as they were measured.
         status: waiting, running, finished, stopped, diverged, failed or interrupted.
     """
 
     name: str
     params: Mapping[str, Any]
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
     status: str
     folder: Path
 
@@ -153,5 +153,5 @@ class TrainedRun:
         return Predictor(self.folder, PredictionOptions(device, invert, allow_code))
 
     def _repr_html_(self) -> str:
-        rows = {**self.params, **self.figures, "status": self.status, "folder": str(self.folder)}
+        rows = {**self.params, **self.metrics, "status": self.status, "folder": str(self.folder)}
         return html_table(self.name, ("", ""), list(rows.items()))

@@ -91,7 +91,7 @@ class Executor(Protocol):
         """
         ...
 
-    def execute(self, loads: Sequence[Job], callback: ExecutorCallback) -> None:
+    def execute(self, jobs: Sequence[Job], callback: ExecutorCallback) -> None:
         """Train all groups to their ends, or until the callback starts no further group.
 
         A group that cannot train fused is split, and a group of a dead worker trains again. So every run of every group
@@ -198,7 +198,7 @@ class ExecutorConfig(Component):
         raise NotImplementedError
 
     def scale_out(
-        self, setup: ExecutorSetup, loads: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
+        self, setup: ExecutorSetup, jobs: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
     ) -> Executor | None:
         """Return a larger executor to replace the one that `make` returned, if it is faster; None by default.
 

@@ -31,9 +31,9 @@ class InProcessExecutor:
         """See `Executor.call`."""
         return function(*(self._task if argument is TASK else argument for argument in arguments))
 
-    def execute(self, loads: Sequence[Job], callback: ExecutorCallback) -> None:
+    def execute(self, jobs: Sequence[Job], callback: ExecutorCallback) -> None:
         """See `Executor.execute`."""
-        waiting = deque(load.group for load in loads)
+        waiting = deque(load.group for load in jobs)
         while waiting:
             group = waiting.popleft()
             checkpoints = callback.on_group_start(group)

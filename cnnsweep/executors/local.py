@@ -44,9 +44,9 @@ class Local(ExecutorConfig, name="local"):
         return PoolExecutor(LocalWorkers(setup.slots, setup.task), lockstep=setup.lockstep)
 
     def scale_out(
-        self, setup: ExecutorSetup, loads: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
+        self, setup: ExecutorSetup, jobs: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
     ) -> Executor | None:
         from cnnsweep.executors.scale_out import faster_pool
 
         is_free = self.jobs == AUTO and self.threads is None and len(setup.slots) == 1
-        return faster_pool(setup, loads, foresee) if is_free else None
+        return faster_pool(setup, jobs, foresee) if is_free else None

@@ -141,9 +141,9 @@ class PoolExecutor:
             raise
         return [_value(answer) for answer in answers]
 
-    def execute(self, loads: Sequence[Job], callback: ExecutorCallback) -> None:
+    def execute(self, jobs: Sequence[Job], callback: ExecutorCallback) -> None:
         """See `Executor.execute`."""
-        this = _Round(callback, Queue(loads))
+        this = _Round(callback, Queue(jobs))
         try:
             while this.queue or this.busy:
                 self._hire(len(this.queue), len(this.busy))

@@ -28,7 +28,7 @@ _BUDGET_SHARE = 0.01  # maximum share of a sweep's time for measuring in this pr
 
 
 def faster_pool(
-    setup: ExecutorSetup, loads: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
+    setup: ExecutorSetup, jobs: Sequence[Job], foresee: Callable[[RunGroup, float], Job]
 ) -> PoolExecutor | None:
     """Return a pool of processes with one thread each, if it trains these groups faster than this process; else None.
 
@@ -40,12 +40,12 @@ def faster_pool(
     threads = torch.get_num_threads()
     if setup.task.device.type != "cpu" or threads < 2 or sys.platform == "win32":
         return None
-    alone = [load for load in loads if len(load.group.trajectories) == 1]
+    alone = [load for load in jobs if len(load.group.trajectories) == 1]
     if len(alone) < 2:
         return None
     pool = PoolExecutor(LocalWorkers([Slot("cpu", 1)] * threads, setup.task), lockstep=setup.lockstep)
     try:
-        gain = _Comparison(setup.task, foresee).gain_of(pool, loads, alone)
+        gain = _Comparison(setup.task, foresee).gain_of(pool, jobs, alone)
     except Exception as error:  # the model's own code raises: training reports it, one run at a time
         setup.info(f"the speed of several processes could not be measured ({one_line(error)})")
         gain = 0.0
@@ -62,12 +62,12 @@ class _Comparison:
     task: DataModule
     foresee: Callable[[RunGroup, float], Job]
 
-    def gain_of(self, pool: PoolExecutor, loads: Sequence[Job], alone: Sequence[Job]) -> float:
+    def gain_of(self, pool: PoolExecutor, jobs: Sequence[Job], alone: Sequence[Job]) -> float:
         """Return the speedup of a pool for runs that train alone; 0 if measuring it is not worth the time."""
         for measure in (guess_alone, partial(seconds_alone, budget_s=_GLANCE_S)):  # most sweeps are too short
-            costs = CostModel([*loads, *self._measured(alone, measure)])
+            costs = CostModel([*jobs, *self._measured(alone, measure)])
             of_alone = [costs.of(load) for load in alone]
-            if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, loads))):
+            if sum(of_alone) < max(_WORTH_TRYING_S, _MOSTLY * sum(map(costs.of, jobs))):
                 return 0.0
         run = max(alone, key=costs.of).group.runs[0]
         budget = _BUDGET_SHARE * sum(of_alone)

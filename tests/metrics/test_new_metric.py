@@ -118,7 +118,7 @@ def test_an_own_metric_decides_and_is_shown_everywhere(tmp_path: Path, own: Path
     assert board.Scalars("epoch/val_TopTwo")[-1].value == pytest.approx(last["val_TopTwo"], rel=1e-6)
 
     found = api.load(folder)
-    assert found.best.figures["val_Missed"] == pytest.approx(min(by_run.values()))
+    assert found.best.metrics["val_Missed"] == pytest.approx(min(by_run.values()))
     assert "val_TopTwo" in found.runs.columns
 
 
@@ -147,8 +147,8 @@ def test_a_checkpoint_is_measured_by_it_if_its_code_is_allowed(tmp_path: Path, o
     best = api.load(tmp_path / "s").best
     arguments = ("evaluate", best.folder, "--split", "val", "--json")
     found = json.loads(command(*arguments, "--allow-code"))
-    assert found["metrics"]["TopTwo"] == pytest.approx(best.figures["val_TopTwo"], abs=1e-6)
-    assert found["metrics"]["Missed"] == pytest.approx(best.figures["val_Missed"], abs=1e-6)
+    assert found["metrics"]["TopTwo"] == pytest.approx(best.metrics["val_TopTwo"], abs=1e-6)
+    assert found["metrics"]["Missed"] == pytest.approx(best.metrics["val_Missed"], abs=1e-6)
     assert "metrics" not in json.loads(command(*arguments))
 
 
