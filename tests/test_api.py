@@ -91,7 +91,7 @@ def test_the_best_run_is_the_one_that_the_report_names(trained):
     assert (best.name, best.status, best.params["lr"]) == (row["run"], "finished", row["lr"])
     assert best.metrics == {name: row[name] for name in ("val_accuracy", "val_loss", "accuracy", "loss")}
     assert cnnsweep.load(trained).run(best.name[:9]) == best
-    with pytest.raises(cnnsweep.CnnSweepError, match="there is no run 'nonsense'"):
+    with pytest.raises(cnnsweep.CnnSweepError, match="no run 'nonsense'"):
         cnnsweep.load(trained).run("nonsense")
 
 

@@ -65,11 +65,9 @@ def to_json(results: Results, top: int | None = None, sort: str | None = None) -
 
 def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
     """Return the sweep's values under the names of `results.json`."""
-    fields = {
-        field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep) if field.name != "objective"
-    }
-    fields["metrics"] = [dataclasses.asdict(metric) for metric in sweep.metrics]
-    return {**fields, "metric": sweep.objective.metric, "mode": sweep.objective.mode, "scope": sweep.objective.scope}
+    fields = {field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep)}
+    del fields["further_metrics"]
+    return {**fields, "metrics": [dataclasses.asdict(metric) for metric in sweep.metrics]}
 
 
 def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[int | None, RunResult]]:
