@@ -204,7 +204,7 @@ def test_of_a_damaged_last_checkpoint_the_one_before_counts_and_that_is_said(lon
     interrupted(folder, fuse, epochs=2 if fuse == "off" else 4)
     damage(min(folder.glob("*/last.safetensors")))
     display = go_on(folder, fuse)
-    assert [m for m in display.messages if "is damaged (its SHA-256 is not in the journal); the run goes on after" in m]
+    assert [m for m in display.messages if "is damaged (its SHA-256 is not in the journal); the run resumes after" in m]
     assert untimed(folder) == untimed(longer)
     assert len(display.records) == (5 if fuse == "off" else 3)  # of 6: one epoch was trained again
 

@@ -1,4 +1,4 @@
-"""An optimizer from outside the package trains as a loop by hand, alone and fused, and goes on after a break."""
+"""An optimizer from outside the package trains as a loop by hand, alone and fused, and resumes after a break."""
 
 from __future__ import annotations
 
