@@ -252,7 +252,7 @@ from cnnsweep.executors.ray_connection import Connection
 
 for _ in range(2):
     connection = Connection(None, 1, [])
-    assert connection.is_custom
+    assert connection.is_local
     connection.close()
 assert "RAY_AUTH_TOKEN" not in os.environ
 """
