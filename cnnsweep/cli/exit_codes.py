@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
@@ -15,6 +14,21 @@ from cnnsweep.formatting.stream import ForgivingStream
 from cnnsweep.tuner.stop_signal import handled, remember_end
 
 _LOST_READER = 128 + 13  # SIGPIPE, which not every system has
+
+
+_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows
+
+
+def keep_exit_code(code: int) -> None:
+    """End at once with the command's own exit code on a signal from now on: its work is done, the interpreter ends."""
+    for number in _SIGNALS:
+        signal.signal(number, lambda _number, _frame: os._exit(code))
+
+
+def ignore_signals() -> None:
+    """Let the last part of the interpreter's end, in which no handler works, pass with the command's own exit code."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -42,8 +56,6 @@ def ended_by_signals(before_the_end: Callable[[], None]) -> Iterator[None]:
         sys.unraisablehook = _say_nothing  # an exception during an import may end in a callback
         raise ending
 
-    # Without the handler, Ctrl-C would print a traceback of the clean-up while the interpreter ends.
-    atexit.register(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     try:
         with handled(("SIGINT", "SIGTERM", "SIGHUP"), handle):
             try:
