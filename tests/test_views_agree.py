@@ -414,6 +414,9 @@ def test_heat_map_of_the_figures_is_the_one_that_the_page_shows_first(page_chart
 
 
 def test_costs_agree(charted, page_charts, figure_axes):
+    if "cost" not in page_charts:  # of equally long runs, which a quiet machine may have, no view shows any
+        assert "metric against time" not in figure_axes
+        return
     view = next(iter(page_charts["cost"].values()))
     series = {one["name"]: (one["x"], one["y"]) for one in view["figure"]["data"]}
     lines = {line.get_label(): line for line in figure_axes["metric against time"].get_lines()}
