@@ -16,10 +16,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, create_model
@@ -96,11 +97,16 @@ class Registry(Generic[C]):
         kind: singular, for messages: `optimizer`.
         package: the package of `cnnsweep` whose files hold them: `optimizers`.
         base: the class that they derive from.
+        of_function: makes a class of a user's own function, from the function and its reference; None where only
+            classes will do.
+        leading: the number of such a function's first parameters, which are no keys of the sweep file.
     """
 
     kind: str
     package: str
     base: type[C]
+    of_function: Callable[[FunctionType, str], type[C]] | None = None
+    leading: int = 0
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -185,9 +191,12 @@ class Registry(Generic[C]):
         return {point.name: point for point in points if point.name not in self._modules}
 
     def _checked(self, value: Any, name: str) -> type[C]:
+        if self.of_function is not None and isinstance(value, FunctionType):
+            return self.of_function(value, name)
         if not (isinstance(value, type) and issubclass(value, self.base)):
             base = f"{self.base.__module__}.{self.base.__qualname__}"
-            raise UsageError(f"{self.kind} {name}: found {value!r:.60}, allowed is a subclass of {base}")
+            function = "" if self.of_function is None else "a function, or "
+            raise UsageError(f"{self.kind} {name}: found {value!r:.60}, allowed is {function}a subclass of {base}")
         return value
 
 

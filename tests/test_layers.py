@@ -34,7 +34,7 @@ RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 # Torch-free as a whole, so that --help, reports, spec checks and plans answer at once.
 LIGHT = [
     *("cli", "analysis", "html", "report", "progress", "formatting"),
-    *("config", "metrics", "types", "errors", "planning", "pruners", "callbacks"),
+    *("config", "types", "errors", "planning", "pruners", "callbacks"),
 ]
 HEAVY = {"torch", "torchvision", "pandas", "numpy", "tensorboard"}
 

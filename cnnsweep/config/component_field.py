@@ -169,7 +169,7 @@ class ComponentField(ComponentKey):
         component = self._component(origin, may_run=False)
         if component is not None:
             return {name: field.default for name, field in component.model_fields.items()}
-        names = fields_in_source(origin.name, origin.code)
+        names = fields_in_source(origin.name, origin.code, self.registry.leading)
         return None if names is None else dict.fromkeys(names)
 
     def is_used_by_some(self, key: str) -> bool:
@@ -207,7 +207,9 @@ class ComponentField(ComponentKey):
     def _known_keys(self, origin: Origin, component: type[Component] | None) -> Sequence[str] | None:
         """Return the keys that a component takes, without the name and `extra`; None where any will do."""
         if component is None:
-            return None if self.own is OwnCode.ANY else fields_in_source(origin.name, origin.code)
+            if self.own is OwnCode.ANY:
+                return None
+            return fields_in_source(origin.name, origin.code, self.registry.leading)
         return None if component.model_config.get("extra") == "allow" else list(component.model_fields)
 
 

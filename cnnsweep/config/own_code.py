@@ -80,17 +80,21 @@ def parse_code(reference: str) -> tuple[Path | None, ast.Module, str]:
 
 
 @cache
-def fields_in_source(reference: str, _code: str | None) -> tuple[str, ...] | None:
+def fields_in_source(reference: str, _code: str | None, leading: int = 0) -> tuple[str, ...] | None:
     """Return the fields of a class, those of its bases first; None where the source does not determine them.
+
+    Those of a function are its parameters.
 
     Args:
         _code: content hash, which distinguishes versions of the file.
+        leading: the number of a function's first parameters, which are no fields.
     """
     try:
         _, tree, name = parse_code(reference)
     except UNREADABLE:
         return None
-    fields = _fields(name, tree, 0)
+    functions = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name]
+    fields = _parameters(functions[-1], leading) if functions else _fields(name, tree, 0)
     return None if fields is None else tuple(dict.fromkeys(fields))
 
 
@@ -107,6 +111,15 @@ def class_value(reference: str, name: str) -> Any:
         if any(isinstance(one, ast.Name) and one.id == name for one in targets) and isinstance(value, ast.Constant):
             return value.value
     return None
+
+
+def _parameters(function: ast.FunctionDef, leading: int) -> list[str] | None:
+    """Return the parameters of a function that keywords can set; None where it takes any, or is decorated."""
+    given = function.args
+    if given.kwarg is not None or function.decorator_list:
+        return None
+    positional = [one.arg for one in (*given.posonlyargs, *given.args)][max(leading, len(given.posonlyargs)) :]
+    return [*positional, *(one.arg for one in given.kwonlyargs)]
 
 
 def _fields(name: str, tree: ast.Module, depth: int) -> list[str] | None:

@@ -10,8 +10,10 @@ from torch import Tensor
 from cnnsweep.datasets.decode import FULL_WHITE
 from cnnsweep.datasets.fingerprint import digest_part, fingerprint
 from cnnsweep.datasets.images import ImageSet, MemoryImages
+from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.splits import fold_indices, split_indices
 from cnnsweep.errors import DataError
+from cnnsweep.types import LabelCounts
 
 DEFAULT_VALIDATION = 0.1  # the sweep file's
 
@@ -38,6 +40,15 @@ class Dataset:
     white: int = FULL_WHITE
     fingerprint_before: str | None = None
     found: tuple[str, ...] = ()
+
+    @property
+    def is_multi_label(self) -> bool:
+        """True if an image may have any number of labels: labels are (N, classes) of 0 and 1."""
+        return self.train.labels.ndim > 1
+
+    def counts(self, labels: Tensor) -> LabelCounts:
+        """Return the images of each class among labels of this data set."""
+        return count_labels(labels, self.classes)
 
     def split(
         self, validation: float | int, folds: int | None, seed: int, only_fold: int | None = None

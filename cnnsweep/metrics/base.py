@@ -28,7 +28,7 @@ The loss is not such a class: learners measure it, each run by its own loss func
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ValidationError
@@ -37,7 +37,7 @@ from cnnsweep.errors import UsageError
 from cnnsweep.metrics.names import MetricInfo
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component, Registry
-from cnnsweep.types import Choice
+from cnnsweep.types import Choice, LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,10 +49,13 @@ class Metric(Component):
     Attributes:
         greater_is_better: decides the default of `mode`.
         label: the name in words, for axes and headings; by default the name in tables.
+        shared: the key of the sums: metrics with equal keys have equal sums, which are made once; None for sums of its
+            own.
     """
 
     greater_is_better: ClassVar[bool] = True
     label: ClassVar[str] = ""
+    shared: ClassVar[Hashable] = None
 
     @property
     def column(self) -> str:
@@ -64,7 +67,7 @@ class Metric(Component):
 
         Args:
             logits: (K, N, classes), on the device, without gradient.
-            targets: (K, N) int64.
+            targets: (K, N) int64; with several labels an image (K, N, classes) of 0 and 1.
 
         Returns:
             (K, ...) of any further shape, such as (K, classes, classes) for a confusion matrix. Slice k depends on run
@@ -80,6 +83,29 @@ class Metric(Component):
             images: number of images.
         """
         raise NotImplementedError
+
+    def for_classes(self, classes: Sequence[str]) -> Metric:
+        """Return the metric for a data set, where it depends on the names of the classes.
+
+        Raises:
+            UsageError: it names a class that the data set does not have.
+        """
+        del classes
+        return self
+
+    def problem(self, measured: LabelCounts) -> str | None:
+        """Return the reason why the metric has no value on some images, such as `has no image of truck`; else None."""
+        del measured
+        return None
+
+    def baseline(self, measured: LabelCounts) -> float | None:
+        """Return the value of a model that always gives the most frequent answer; None if there is none.
+
+        A model that is not better has learned nothing. With one label an image, that answer is the largest class; with
+        several, of each label whether most images have it.
+        """
+        del measured
+        return None
 
 
 METRICS = Registry("metric", "metrics", Metric)

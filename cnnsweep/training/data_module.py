@@ -15,12 +15,13 @@ from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.images import ImageSet, to_device
+from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.normalize import PixelNormalize, epoch_order, pixel_normalize
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.models.build import memory_order
 from cnnsweep.training.check_metric import check_metric
 from cnnsweep.training.last_batch import why_not_a_single_image
-from cnnsweep.types import Choice, Run
+from cnnsweep.types import Choice, LabelCounts, Run, named_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class DataModule:
     Attributes:
         parts: one for each fold, in order; a single one without k-fold.
         metrics: recorded metrics other than loss and accuracy.
+        classes: names of the classes; empty for their numbers.
     """
 
     images: ImageSet
@@ -52,6 +54,7 @@ class DataModule:
     device: torch.device
     precision: str
     metrics: tuple[Choice, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @classmethod
     def load(cls, spec: SweepSpec, dataset: Dataset, device: torch.device) -> DataModule:
@@ -68,7 +71,18 @@ class DataModule:
             FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
             for training, validation in splits
         )
-        return cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics)
+        return cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics, dataset.classes)
+
+    def training_counts(self, run: Run) -> LabelCounts:
+        """Return the images of each class that a run trains on."""
+        return self._counts(self.part(run).training)
+
+    def validation_counts(self, run: Run) -> LabelCounts:
+        """Return the held-out images of each class."""
+        return self._counts(self.part(run).validation)
+
+    def _counts(self, positions: Tensor) -> LabelCounts:
+        return count_labels(self.images.labels[positions], self.classes or named_classes(self.num_classes))
 
     def part(self, run: Run) -> FoldData:
         """Return the training and held-out images of a run."""

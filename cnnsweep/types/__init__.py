@@ -1,6 +1,7 @@
 """Values shared by the layers: frozen, without torch, so that planning and reports start at once."""
 
 from cnnsweep.types.choices import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Normalization
+from cnnsweep.types.labels import LabelCounts, named_classes
 from cnnsweep.types.records import (
     Decision,
     EpochRecord,
@@ -23,6 +24,7 @@ __all__ = [
     "EpochReport",
     "FailureKind",
     "Hyperparameters",
+    "LabelCounts",
     "ModelChoice",
     "Normalization",
     "PruneDecision",
@@ -33,4 +35,5 @@ __all__ = [
     "Trajectory",
     "end_words",
     "even_sizes",
+    "named_classes",
 ]
