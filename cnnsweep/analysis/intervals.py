@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from cnnsweep.analysis.statistics import Estimate
 from cnnsweep.formatting.numbers import UNKNOWN, metric_text
-from cnnsweep.metrics.names import is_accuracy
+from cnnsweep.metrics.names import is_share
 
 
 def within(metric: str, value: float, least: float = 0.0) -> float:
@@ -13,7 +13,7 @@ def within(metric: str, value: float, least: float = 0.0) -> float:
     Args:
         least: 0, or -1 for a difference.
     """
-    return min(max(value, least), 1.0) if is_accuracy(metric) else value
+    return min(max(value, least), 1.0) if is_share(metric) else value
 
 
 def ends_text(metric: str, low: float, high: float, least: float = 0.0) -> str:

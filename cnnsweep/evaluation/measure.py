@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.datasets.images import ImageSet
+from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.losses.base import Loss
 from cnnsweep.metrics.names import ALWAYS
@@ -83,7 +84,8 @@ def _measure(
 ) -> Measurement:
     loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
     pairs = torch.zeros(len(classes) ** 2, dtype=torch.int64, device=device)
-    surest, sums = _SurestMistakes(), MetricSums(metrics)
+    surest = _SurestMistakes()
+    sums = MetricSums(metrics, count_labels(images.labels[positions], classes))
     chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
     for chunk, (batch, labels) in zip(chunks, images.batches(chunks, device), strict=True):
         logits = logits_of(model(pixels.to_model_input(batch, order)), len(classes)).float()

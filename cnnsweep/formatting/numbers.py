@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.names import ACCURACY, is_accuracy, is_on_validation, without_prefix
+from cnnsweep.metrics.names import ACCURACY, is_on_validation, is_share, without_prefix
 
 UNKNOWN = "–"
 _PARTING = frozenset("[]{},:'\"")
@@ -18,7 +18,7 @@ def metric_text(metric: str, value: float | None) -> str:
         return UNKNOWN
     if not math.isfinite(value):
         return str(value)
-    return f"{value:.4f}" if is_accuracy(metric) else _four_digits(value)
+    return f"{value:.4f}" if is_share(metric) else _four_digits(value)
 
 
 def metric_texts(metric: str, values: Sequence[float | None]) -> list[str]:
