@@ -43,8 +43,8 @@ _SCORES: dict[str, Score] = {"f1": _f1, "precision": _precision, "recall": _reca
 
 class AveragedScore(
     ConfusionMetric,
-    names="macro_f1 weighted_f1 micro_f1 macro_precision weighted_precision micro_precision "
-    "macro_recall weighted_recall micro_recall",
+    names="""macro_f1 weighted_f1 micro_f1 macro_precision weighted_precision micro_precision
+    macro_recall weighted_recall micro_recall""",
 ):
     """F1, precision or recall over all classes: `macro` is the mean of the classes, `weighted` by their images.
 

@@ -1,8 +1,8 @@
 """Metrics of the order of scores: AUROC and average precision, one class against the others.
 
 Both follow from the order of the scores of each class, with equal scores as one step, so they agree with scikit-learn
-to rounding. A class that no image has, or all images, has no order: the mean leaves it out, as torchmetrics does;
-scikit-learn refuses it, or counts it as 0.
+to rounding. A class that no image has, or all images, has no order, and the mean leaves it out: it says nothing about
+the model. scikit-learn refuses such classes or counts them as 0, torchmetrics counts most of them as 0.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RankMetric(ScoreMetric):
 
 
 class Auroc(RankMetric, name="auroc"):
-    """Area under the ROC curve: the share of pairs of an image with and one without a class that are in order; the mean.
+    """Area under the ROC curve: the share of pairs of images, with and without a class, in the right order; the mean.
 
     scikit-learn's `roc_auc_score` with `multi_class="ovr"`, or of several labels, with `average="macro"`.
     """

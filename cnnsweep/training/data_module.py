@@ -21,7 +21,7 @@ from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.metrics.base import describe_metrics
 from cnnsweep.metrics.names import recorded_names
 from cnnsweep.models.build import memory_order
-from cnnsweep.training.check_metric import check_metrics
+from cnnsweep.training.check_metric import check_metrics, metric_warnings
 from cnnsweep.training.last_batch import why_not_a_single_image
 from cnnsweep.training.metric_sums import MetricSums
 from cnnsweep.types import Choice, LabelCounts, Run, named_classes
@@ -102,6 +102,10 @@ class DataModule:
         """The labels that decide, of each fold: those of the held-out images, or of all where none are held out."""
         measured = [part.validation if self.is_held_out else part.training for part in self.parts]
         return [self.images.labels[positions] for positions in measured]
+
+    def metric_warnings(self, spec: SweepSpec) -> list[str]:
+        """Return a line about each metric that is recorded, and cannot be computed on the measured images."""
+        return metric_warnings(spec, self.measured_labels, self.class_names)
 
     @property
     def columns(self) -> tuple[str, ...]:
