@@ -23,6 +23,7 @@ from cnnsweep.config.error_messages import (
     spec_error,
     without_what_was_meant,
 )
+from cnnsweep.config.metric_checks import mistakes_in_metrics
 from cnnsweep.config.metrics_field import DecidingMetric, foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.optimizer_arguments import check_optimizer_arguments
@@ -145,6 +146,8 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         if try_model is not None and not refused and "dataset" not in wrong:
             refused = list(mistakes_in_building(placed, arguments, sweep, try_model))
         mistakes += refused
+    if not wrong & {"dataset", "metric", "metrics"}:
+        mistakes += mistakes_in_metrics(sweep)
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
     own = {**arguments, **of_optimizers}

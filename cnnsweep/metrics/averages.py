@@ -83,7 +83,7 @@ class ClassScore(ConfusionMetric, names="f1 precision recall"):
             UsageError: there is no such class.
         """
         if self.of_class not in classes:
-            raise UsageError(f"unknown class {quoted(self.of_class)}; {_hint(self.of_class, classes)}")
+            raise UsageError(f"names the unknown class {quoted(self.of_class)}; {_hint(self.of_class, classes)}")
         found = self.model_copy()
         found._position = classes.index(self.of_class)
         return found
