@@ -94,10 +94,10 @@ def _sorted_by_class(likely: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, 
     positions = torch.arange(images, device=likely.device)
     for label in range(likely.shape[-1]):
         scores, order = likely[..., label].sort(1, descending=True)
-        is_own = targets[..., label] > 0 if is_multi_label else targets == label
+        has_label = targets[..., label] > 0 if is_multi_label else targets == label
         changes = scores.diff(dim=1) != 0  # (K, N - 1)
         edge = torch.ones(len(scores), 1, dtype=torch.bool, device=scores.device)
         begins, ends = torch.cat([edge, changes], 1), torch.cat([changes, edge], 1)
         first = positions.where(begins, 0).cummax(1).values
         last = positions.where(ends, images).flip(1).cummin(1).values.flip(1)
-        yield is_own.gather(1, order), first, last
+        yield has_label.gather(1, order), first, last
