@@ -8,7 +8,7 @@ from cnnsweep.config.dump import as_written, shortened
 from cnnsweep.config.grid import TrialParams
 from cnnsweep.config.optimizer_arguments import arguments_in, flat_values, takes, uses
 from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, Params, SweepSpec
-from cnnsweep.types import Hyperparameters, ModelChoice
+from cnnsweep.types import BALANCED, Hyperparameters, ModelChoice
 
 DEFAULTS: Mapping[str, Any] = {key: field.default[0] for key, field in Params.model_fields.items()}
 _HYPERPARAMETERS = tuple(field.name for field in fields(Hyperparameters))
@@ -36,6 +36,8 @@ def trial_hyperparameters(spec: SweepSpec, params: TrialParams, seed: int | None
         values["nesterov"] = False  # without momentum it is plain SGD, and torch refuses the pair
     if not uses("label_smoothing", values["loss_function"]):
         values["label_smoothing"] = 0.0
+    if values["sampling"] == BALANCED:
+        values["shuffle"] = True  # its order is drawn anyway
     values["optimizer_arguments"] = arguments_in(optimizer, params)
     values |= {"optimizer": optimizer.name, "optimizer_code": optimizer.code}
     return Hyperparameters(**{name: values[name] for name in _HYPERPARAMETERS})

@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.class_weight_field import CLASS_WEIGHT
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.cross_checks import check_model_arguments
-from cnnsweep.config.distributions import is_distribution
+from cnnsweep.config.distributions import is_choice, is_distribution
 from cnnsweep.config.dump import as_written, without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.model_arguments import mistakes_in_arguments
@@ -102,7 +103,7 @@ class IncludedTrials:
         mistakes += [
             Mistake(("params", key), "found a distribution, allowed is one value")
             for key, value in given.items()
-            if is_distribution(value)
+            if (is_choice(value) if key == CLASS_WEIGHT else is_distribution(value))
         ]
         wrong = {one.path[1] for one in mistakes}
         single = {key: value for key, value in plain.items() if key not in wrong}

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.class_weight_field import class_places
 from cnnsweep.config.constraints import SpaceRules, read_space_rules
 from cnnsweep.config.cross_checks import (
     check_model_arguments,
@@ -31,7 +32,7 @@ from cnnsweep.config.own_code import ALLOW_CODE
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, SweepFile, SweepSpec
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.trial_builds import TryModel, mistakes_in_building
-from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
+from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, Position, read_yaml
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
 from cnnsweep.metrics.names import ACCURACY, on_validation
@@ -161,7 +162,7 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         located = problems_at_places(without_what_was_meant(mistakes), document)
         readable = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
         raise spec_error([*document.problems, *readable])
-    return _resolved(sweep, axes, rules)
+    return _resolved(sweep, axes, rules, class_places(document.key_places))
 
 
 def _validated(
@@ -190,7 +191,9 @@ def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
     return [(("params", "model", position), model) for position, model in named if model is not None]
 
 
-def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -> SweepSpec:
+def _resolved(
+    sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules, places: Mapping[str, Position]
+) -> SweepSpec:
     folds = sweep.validation.count if isinstance(sweep.validation, Folds) else None
     validation = 1 / folds if folds is not None else sweep.validation
     assert not isinstance(validation, Folds)
@@ -219,6 +222,7 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -
         tensorboard=sweep.tensorboard,
         metrics=sweep.metrics,
         trackers=sweep.trackers,
+        class_places=places,
     )
 
 

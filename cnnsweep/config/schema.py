@@ -1,7 +1,7 @@
 """Keys of a sweep file (`SweepFile`, `Params`), and the checked sweep (`SweepSpec`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BaseModel, Field, GetCoreSchemaHandler, Get
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.augment_field import Augment
-from cnnsweep.config.axis import Axis, Values
+from cnnsweep.config.axis import Axis, MappingAxis, Values
+from cnnsweep.config.class_weight_field import ClassWeightField
 from cnnsweep.config.component_keys import DEFAULT_TRACKERS, LOSS, OPTIMIZER, PRUNER, SAMPLER, SCHEDULE, TRACKER_LIST
 from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.config.conditions import Condition
@@ -17,6 +18,7 @@ from cnnsweep.config.dataset_field import DATASET
 from cnnsweep.config.metrics_field import METRIC_LIST, MetricName, check_columns
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
+from cnnsweep.config.yaml import Position
 from cnnsweep.field_types import (
     JsonSchema,
     LargestNorm,
@@ -31,7 +33,17 @@ from cnnsweep.metrics.objective import Objective
 from cnnsweep.optimizers.base import Flag, Share
 from cnnsweep.pruners.base import Pruner
 from cnnsweep.samplers.base import Sampler
-from cnnsweep.types import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice
+from cnnsweep.types import (
+    BALANCED,
+    CONSTANT,
+    CROSS_ENTROPY,
+    NATURAL,
+    UNWEIGHTED,
+    Choice,
+    ClassWeights,
+    DatasetChoice,
+    ModelChoice,
+)
 
 Rate = Annotated[float, Number(above=0)]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
@@ -76,6 +88,14 @@ class Params(BaseModel):
         "loss that training makes smaller, and that loss and val_loss are measured by",
         CROSS_ENTROPY,
         shown="cross_entropy",
+    )
+    class_weight: MappingAxis[Annotated[ClassWeights, ClassWeightField()]] = _axis(
+        "weights of the classes in the training loss: none, balanced, sqrt, or a mapping of classes",
+        UNWEIGHTED,
+        shown="none",
+    )
+    sampling: Axis[Annotated[str, OneOf((NATURAL, BALANCED))]] = _axis(
+        "how often an epoch takes each class: as the images have it, or equally often", NATURAL
     )
     label_smoothing: Axis[Share] = _axis("share of each label that is spread over all classes", 0.0)
     grad_clip: Axis[Annotated[float | None, LargestNorm()]] = _axis(
@@ -206,6 +226,7 @@ class SweepSpec:
         metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
         folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.
+        class_places: where the file names each class of `class_weight`, for messages.
     """
 
     name: str
@@ -231,6 +252,7 @@ class SweepSpec:
     tensorboard: TensorBoard
     metrics: tuple[Choice, ...] = ()
     trackers: tuple[Choice, ...] = DEFAULT_TRACKERS
+    class_places: Mapping[str, Position] = field(default_factory=dict, compare=False)
 
     @property
     def objective(self) -> Objective:
