@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -10,11 +9,12 @@ from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.component_errors import Wrong, refused
 from cnnsweep.config.yaml import KeyPath, Position
-from cnnsweep.field_types import JsonSchema, not_allowed, unknown_name
+from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, unknown_name
 from cnnsweep.types import ClassWeights
 
 CLASS_WEIGHT = "class_weight"
 _NAMES = ("none", "balanced", "sqrt")
+_LEAST, _MOST = 1e-6, 1e6  # beyond, float32 soon has only 0 and infinity
 _ALLOWED = f"one of {', '.join(_NAMES)}, or a mapping of classes and weights such as {{truck: 5, ship: 2}}"
 
 
@@ -25,7 +25,7 @@ class ClassWeightField:
         return core_schema.no_info_plain_validator_function(read_class_weights)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        weight = {"type": "number", "exclusiveMinimum": 0}
+        weight = {"type": "number", "minimum": _LEAST, "maximum": _MOST}
         weights = {
             "type": "object",
             "description": "the weight of each class by its name; of others it is 1",
@@ -47,20 +47,20 @@ def read_class_weights(value: object) -> ClassWeights:
             raise unknown_name(value, _NAMES, f"allowed is {_ALLOWED}")
         return ClassWeights(value)
     if not isinstance(value, dict) or not value:
-        raise not_allowed(value, _ALLOWED)
+        what = "found an empty mapping" if value == {} else found(value)
+        raise mistake(f"{what}, allowed is {_ALLOWED}")
     wrong: list[Wrong] = [
-        ((str(name),), not_allowed(weight, "a finite number above 0"), weight)
+        ((str(name),), not_allowed(weight, f"a number from {_LEAST} to {_MOST:,.0f}"), weight)
         for name, weight in value.items()
         if not _is_weight(weight)
     ]
     if wrong:
         raise refused(wrong)
-    return ClassWeights("given", tuple(sorted((str(name), float(weight)) for name, weight in value.items())))
+    return ClassWeights("given", tuple(sorted((str(name), weight) for name, weight in value.items())))
 
 
 def _is_weight(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 < value < math.inf
+    return isinstance(value, int | float) and not isinstance(value, bool) and _LEAST <= value <= _MOST
 
 
 def class_places(key_places: Mapping[KeyPath, Position]) -> dict[str, Position]:

@@ -15,8 +15,9 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.errors import CheckpointError, SpecError
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
-from cnnsweep.losses.base import LOSSES, mean_of_runs, per_example_of_runs
+from cnnsweep.losses.base import LOSSES
 from cnnsweep.losses.cross_entropy import CrossEntropy
+from cnnsweep.losses.of_runs import mean_of_runs, per_image_of_runs
 
 CODE = """
 from cnnsweep.losses.base import Loss
@@ -110,7 +111,7 @@ def test_formulas_of_several_runs_are_those_of_each():
             for x, y, share in zip(logits, targets, shares, strict=True)
         ]
         torch.testing.assert_close(mean_of_runs(losses)(logits, targets), torch.stack(expected))
-        each = per_example_of_runs(losses)(logits, targets)
+        each = per_image_of_runs(losses)(logits, targets)
         torch.testing.assert_close(each.mean(1), torch.stack(expected))
 
 
