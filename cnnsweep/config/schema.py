@@ -47,8 +47,12 @@ from cnnsweep.types import (
 
 Rate = Annotated[float, Number(above=0)]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
-MODEL_PREFIX, OPTIMIZER_PREFIX = "model.", "optimizer."
-ARGUMENT_PREFIXES = (MODEL_PREFIX, OPTIMIZER_PREFIX)  # of keys of `params` that are an argument of another key
+MODEL_PREFIX, OPTIMIZER_PREFIX, LOSS_PREFIX = "model.", "optimizer.", "loss_function."
+ARGUMENT_PREFIXES = (
+    MODEL_PREFIX,
+    OPTIMIZER_PREFIX,
+    LOSS_PREFIX,
+)  # of keys of `params` that are an argument of another key
 
 
 def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
@@ -61,8 +65,8 @@ def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
 class Params(BaseModel):
     """The hyperparameters: a list is an axis, a mapping may be a distribution, a single value is the same for all runs.
 
-    `model.<argument>` and `optimizer.<argument>` are keys too; `cross_checks.py` and `optimizer_arguments.py` check
-    them against the models and optimizers that are named.
+    `model.<argument>`, `optimizer.<argument>` and `loss.<argument>` are keys too; `cross_checks.py` and
+    `component_arguments.py` check them against the models, optimizers and losses that are named.
     """
 
     model_config = CLOSED
@@ -215,7 +219,7 @@ class SweepSpec:
         model: the top-level model; None where `axes` has the models.
         axes: for each key that stands in the file's `params`, in its order, one value or more, or an `Interval`.
             `model` has `ModelChoice`s; `optimizer`, `schedule` and `loss_function` have `Choice`s, `augment` tuples of
-            them; `model.<argument>` and `optimizer.<argument>` plain values.
+            them; `model.<argument>` and the like plain values.
         zips: axes that move together; an axis stands in one of them at most.
         when: for axes that count only under a condition, that condition.
         exclude: trials for which one of these holds are left out.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import cache
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -83,16 +84,14 @@ def holds_for_runs(loss: FunctionLoss, like: Tensor, images: int, *, several: bo
     labels = torch.randint(0, 2 if several else classes, shape if several else shape[:2], generator=random).to(device)
     factors = torch.rand(shape[:2], generator=random, dtype=torch.float64).to(device, precision)
     targets = labels.to(precision) if several else labels
-    with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        kept_generators(device),
-        torch.autocast(device.type, enabled=False),
-    ):
+    as_in_training = torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False)
+    with ExitStack() as stack:
+        for context in (*as_in_training, kept_generators(device)):
+            stack.enter_context(context)
         try:
             together = _value_and_gradient(loss.call, logits, targets, factors)
             alone = [_value_and_gradient(loss.call, *one) for one in zip(logits, targets, factors, strict=True)]
-        except Exception:
+        except Exception:  # the function decides what it raises; alone it has been tried before
             return False
     return all(map(_are_alike, together, map(torch.stack, zip(*alone, strict=True))))
 
