@@ -48,11 +48,8 @@ from cnnsweep.types import (
 Rate = Annotated[float, Number(above=0)]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
 MODEL_PREFIX, OPTIMIZER_PREFIX, LOSS_PREFIX = "model.", "optimizer.", "loss_function."
-ARGUMENT_PREFIXES = (
-    MODEL_PREFIX,
-    OPTIMIZER_PREFIX,
-    LOSS_PREFIX,
-)  # of keys of `params` that are an argument of another key
+# Of keys of `params` that are an argument of another key.
+ARGUMENT_PREFIXES = (MODEL_PREFIX, OPTIMIZER_PREFIX, LOSS_PREFIX)
 
 
 def _axis(description: str, default: Any, *, shown: Any = None) -> Any:

@@ -19,7 +19,7 @@ def full_key(key: Any) -> Any:
 
 
 def spell_out(document: Document) -> None:
-    """Let a document have `loss_function` wherever it says `loss`; both for one key are added to its problems."""
+    """Let a document have `loss_function` where it says `loss`; both for one key are added to its problems."""
     if not isinstance(document.value, dict):
         return
     has_full_name = any(

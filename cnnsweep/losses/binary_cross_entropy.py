@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from cnnsweep.field_types import Number
+from cnnsweep.losses.base import Loss
 from cnnsweep.losses.cross_entropy import smoothed_binary_cross_entropy
-from cnnsweep.losses.loss import Loss
 
 if TYPE_CHECKING:
     from torch import Tensor

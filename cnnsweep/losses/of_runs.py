@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cnnsweep.losses.loss import Loss
+from cnnsweep.losses.base import Loss
 
 OfRuns = Callable[[Tensor, Tensor], Tensor]  # logits (K, N, classes) and targets to (K,) or (K, N)
 

@@ -1,73 +1,58 @@
-"""A user's own function as a loss: `def fn(logits, targets, gamma=2.0)`, one value an image.
+"""A user's own function as a loss: its parameters, and the proof that it takes stacked runs.
 
-It is called with (N, classes) logits of one run. For K runs at once it is called with (K, N, classes), if that gives
-for each what it gives alone, in values and gradients; otherwise run by run. So it need not know that runs train fused.
+`def fn(logits, targets, gamma=2.0)` returns one value an image for (N, classes) logits of one run. For K runs at once
+it is called with (K, N, classes), if that gives for each what it gives alone, in values and gradients; otherwise run by
+run. So it need not know that runs train fused.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
-from functools import cache
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from pydantic import ConfigDict, create_model
+from typing import TYPE_CHECKING, Any
 
 from cnnsweep.errors import UsageError
-from cnnsweep.losses.loss import Loss, in_full_precision
 from cnnsweep.seeding import kept_generators
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    LossFunction = Callable[[Tensor, Tensor], Tensor]
+
 GIVEN = 2  # the parameters that are not the user's to set: logits and targets
-_RUNS, _IMAGES = 3, (4, 7)  # of the proof; one number of images differs from any number of classes
+PROOF_IMAGES = (4, 7)  # one of them differs from the number of classes
+_RUNS = 3
 _TOLERANCE = 1e-9  # in float64 the two differ by rounding alone
 _TOLERANCE_FP32 = 1e-4  # for devices without float64
-_proven: dict[tuple[object, ...], bool] = {}
 
 
-class FunctionLoss(Loss):
-    """Base of losses of a function; its fields are the function's further parameters."""
+def further_parameters(function: FunctionType, taken: Collection[str]) -> tuple[dict[str, Any], bool]:
+    """Return the parameters after logits and targets as fields for pydantic, and whether any other name will do.
 
-    model_config = ConfigDict(protected_namespaces=())
-    function: ClassVar[Callable[..., Any]]
+    Args:
+        taken: names that no parameter can have.
 
-    def per_example(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return what the function returns for each example (..., N).
-
-        It gets logits of float32 or float64, and targets (..., N) int64, or of several labels (..., N, classes) of the
-        logits' type.
-        """
-        import torch
-
-        scores = in_full_precision(logits)
-        if scores.ndim == GIVEN or self._takes_runs(scores, targets):
-            return self.call(scores, targets)
-        return torch.stack([self.call(*of_run) for of_run in zip(scores, targets, strict=True)])
-
-    def call(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Call the function with the arguments of the sweep file."""
-        value: Tensor = type(self).function(logits, targets, **dict(self))
-        return value
-
-    def _takes_runs(self, logits: Tensor, targets: Tensor) -> bool:
-        several = targets.ndim == logits.ndim
-        key = (type(self), repr(dict(self)), logits.shape[-1], several, logits.device)
-        if key not in _proven:
-            _proven[key] = all(holds_for_runs(self, logits, images, several=several) for images in _IMAGES)
-        return _proven[key]
+    Raises:
+        UsageError: it does not take logits and targets, or a parameter has such a name.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}: loss {function.__name__}"
+    if len(positional) < GIVEN and not any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        raise UsageError(
+            f"{place}: takes {len(positional)} arguments by position, allowed is a function of logits and targets, "
+            "and further arguments with names"
+        )
+    further = [*positional[GIVEN:], *(one for one in parameters if one.kind is one.KEYWORD_ONLY)]
+    for name in (one.name for one in further if one.name in taken or one.name.startswith("_")):
+        raise UsageError(f"{place}: the parameter '{name}' needs another name; this one has a meaning here")
+    fields = {one.name: (Any, ... if one.default is one.empty else one.default) for one in further}
+    return fields, any(one.kind is one.VAR_KEYWORD for one in parameters)
 
 
-class _OpenFunctionLoss(FunctionLoss):
-    """Base of losses of a function with `**further`."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-def holds_for_runs(loss: FunctionLoss, like: Tensor, images: int, *, several: bool) -> bool:
+def holds_for_runs(call: LossFunction, like: Tensor, images: int, *, several: bool) -> bool:
     """Return whether a function gives for stacked runs what it gives for each, on random values.
 
     Args:
@@ -89,16 +74,14 @@ def holds_for_runs(loss: FunctionLoss, like: Tensor, images: int, *, several: bo
         for context in (*as_in_training, kept_generators(device)):
             stack.enter_context(context)
         try:
-            together = _value_and_gradient(loss.call, logits, targets, factors)
-            alone = [_value_and_gradient(loss.call, *one) for one in zip(logits, targets, factors, strict=True)]
+            together = _value_and_gradient(call, logits, targets, factors)
+            alone = [_value_and_gradient(call, *one) for one in zip(logits, targets, factors, strict=True)]
         except Exception:  # the function decides what it raises; alone it has been tried before
             return False
     return all(map(_are_alike, together, map(torch.stack, zip(*alone, strict=True))))
 
 
-def _value_and_gradient(
-    function: Callable[[Tensor, Tensor], Tensor], logits: Tensor, targets: Tensor, factors: Tensor
-) -> Sequence[Tensor]:
+def _value_and_gradient(function: LossFunction, logits: Tensor, targets: Tensor, factors: Tensor) -> Sequence[Tensor]:
     import torch
 
     leaf = logits.clone().requires_grad_()
@@ -113,31 +96,3 @@ def _are_alike(found: Tensor, expected: Tensor) -> bool:
 
     tolerance = _TOLERANCE_FP32 if found.dtype is torch.float32 else _TOLERANCE
     return torch.allclose(found, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
-
-
-@cache
-def loss_of_function(function: FunctionType, reference: str) -> type[Loss]:
-    """Return the class of losses of a function.
-
-    Raises:
-        UsageError: it does not take logits and targets, or a parameter has a name that is not possible here.
-    """
-    parameters = list(inspect.signature(function).parameters.values())
-    positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    takes_any = any(one.kind is one.VAR_POSITIONAL for one in parameters)
-    place = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"
-    if len(positional) < GIVEN and not takes_any:
-        raise UsageError(
-            f"{place}: loss {function.__name__}: takes {len(positional)} arguments by position, allowed is a function "
-            "of logits and targets, and further arguments with names"
-        )
-    further = [*positional[GIVEN:], *(one for one in parameters if one.kind is one.KEYWORD_ONLY)]
-    fields: dict[str, Any] = {}
-    for one in further:
-        if one.name.startswith("_") or hasattr(FunctionLoss, one.name):
-            raise UsageError(f"{place}: loss {function.__name__}: the parameter '{one.name}' needs another name")
-        fields[one.name] = (Any, ... if one.default is one.empty else one.default)
-    base = _OpenFunctionLoss if any(one.kind is one.VAR_KEYWORD for one in parameters) else FunctionLoss
-    made: type[FunctionLoss] = create_model(reference.rpartition(":")[2], __base__=base, **fields)
-    made.function = function
-    return made

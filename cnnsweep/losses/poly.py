@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from cnnsweep.field_types import Number
-from cnnsweep.losses.loss import Loss, in_full_precision
+from cnnsweep.losses.base import Loss, in_full_precision
 
 if TYPE_CHECKING:
     from torch import Tensor

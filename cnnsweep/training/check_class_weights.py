@@ -10,8 +10,7 @@ from cnnsweep.config.error_messages import spec_error
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.errors import Problem, UsageError
 from cnnsweep.field_types import nearest_name, quoted
-from cnnsweep.losses.base import LOSSES
-from cnnsweep.losses.loss import Loss
+from cnnsweep.losses.base import LOSSES, Loss
 from cnnsweep.samplers.space import Interval
 from cnnsweep.types import UNWEIGHTED, ClassWeights, Run
 

@@ -13,8 +13,7 @@ from torch import Tensor
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.errors import UsageError
-from cnnsweep.losses.base import LOSSES, Loss, loss_of
-from cnnsweep.losses.own_function import FunctionLoss
+from cnnsweep.losses.base import LOSSES, FunctionLoss, Loss, loss_of
 from cnnsweep.samplers.space import Interval
 from cnnsweep.seeding import kept_generators, seed_python
 from cnnsweep.types import Choice, Run
