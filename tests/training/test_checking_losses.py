@@ -113,7 +113,8 @@ def test_with_several_labels_a_function_gets_zeros_and_ones(tmp_path):
     file = tmp_path / "losses.py"
     right = "functional.binary_cross_entropy_with_logits(logits, targets, reduction='none')"
     file.write_text(
-        f"{HEAD}def fn(logits, targets):\n    return {right}.mean(-1)\n\ndef each(logits, targets):\n    return {right}\n"
+        f"{HEAD}def fn(logits, targets):\n    return {right}.mean(-1)\n\n"
+        f"def each(logits, targets):\n    return {right}\n"
     )
     checked(file, several=True)
     with pytest.raises(UsageError, match=r"the shape \(7, 3\) for logits \(7, 3\) and targets \(7, 3\) of 0 and 1"):
@@ -157,7 +158,7 @@ def test_a_weight_of_an_unknown_class_is_said_with_its_place(tmp_path):
         cnnsweep.run(file, folder=tmp_path / "out", device="cpu", quiet=True)
     first, second = str(refused.value).splitlines()
     assert first == f"{file}:5:36  params.class_weight: the data set has no class 'sqare'; did you mean 'square'?"
-    assert second.startswith(f"{file}:5:59  params.class_weight: the data set has no class 'zebra'; there are ")
+    assert second.startswith(f"{file}:5:58  params.class_weight: the data set has no class 'zebra'; there are ")
 
 
 def test_own_function_of_the_guide_trains_fused_and_alone(tmp_path):
