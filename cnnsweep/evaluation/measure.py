@@ -89,7 +89,7 @@ def _measure(
     chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
     for chunk, (batch, labels) in zip(chunks, images.batches(chunks, device), strict=True):
         logits = logits_of(model(pixels.to_model_input(batch, order)), len(classes)).float()
-        loss_sum += loss.per_example(logits, labels).sum(dtype=loss_sum.dtype)
+        loss_sum += loss.per_image(logits, labels).sum(dtype=loss_sum.dtype)
         pairs += torch.bincount(labels * len(classes) + logits.argmax(1), minlength=len(pairs))
         surest.look_at(logits, labels, chunk)
         sums.add(Predictions(logits[None], labels[None]))
