@@ -22,6 +22,8 @@ class CrossEntropy(Loss, name="cross_entropy"):
         from torch.nn.functional import cross_entropy
 
         smoothing = self.label_smoothing
+        if targets.ndim == logits.ndim:
+            return _binary(logits, targets, smoothing)
         if logits.ndim <= 2:
             return cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         flat = logits.flatten(0, -2), targets.reshape(-1)
@@ -31,7 +33,7 @@ class CrossEntropy(Loss, name="cross_entropy"):
         """Return the mean, by one kernel for a run alone."""
         from torch.nn.functional import cross_entropy
 
-        if logits.ndim <= 2:
+        if logits.ndim <= 2 and targets.ndim < logits.ndim:
             return cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
         return super().mean(logits, targets)
 
@@ -52,9 +54,19 @@ class CrossEntropy(Loss, name="cross_entropy"):
                 precision = torch.float64 if logits.dtype is torch.float64 else torch.float32
                 on_device.append(torch.tensor(shares, device=logits.device, dtype=precision))  # (K, 1)
             (smoothing,) = on_device
+            if targets.ndim == logits.ndim:
+                return _binary(logits, targets, smoothing[..., None]).mean(1)
             logarithms = logits.log_softmax(-1)
             right = -logarithms.gather(-1, targets[..., None]).squeeze(-1)
             spread = -logarithms.sum(-1) / logits.shape[-1]
             return ((1 - smoothing) * right + smoothing * spread).mean(1)
 
         return mean
+
+
+def _binary(logits: Tensor, targets: Tensor, smoothing: Any) -> Tensor:
+    """Return the binary cross-entropy of each example (..., N), the mean over the classes."""
+    from torch.nn.functional import binary_cross_entropy_with_logits
+
+    smoothed = targets.to(logits.dtype) * (1 - smoothing) + smoothing / 2
+    return binary_cross_entropy_with_logits(logits, smoothed, reduction="none").mean(-1)

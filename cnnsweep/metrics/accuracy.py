@@ -15,6 +15,8 @@ class Accuracy(Metric, name="accuracy"):
 
     def update(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the number of correct predictions (K,)."""
+        if targets.ndim == logits.ndim:
+            return ((logits > 0) == targets).all(-1).sum(-1)
         return (logits.argmax(-1) == targets).sum(-1)
 
     def compute(self, sums: Tensor, images: int) -> Tensor:

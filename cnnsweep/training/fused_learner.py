@@ -69,7 +69,7 @@ class FusedLearner:
             parameter.grad = None
         with self._autocast():
             logits = self.model(images.to(self._dtype), copies, training=True)  # (K, N, classes)
-            targets = labels.repeat_interleave(runs // copies, 0) if copies < runs else labels  # (K, N)
+            targets = labels.repeat_interleave(runs // copies, 0) if copies < runs else labels  # (K, N, ...)
             losses = self._mean_losses(logits, targets)  # (K,)
         losses.sum().backward()  # the sum, so that each run's gradient is that of its own loss
         gradients = [[None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves]
@@ -82,7 +82,7 @@ class FusedLearner:
         with self._autocast():
             logits = self.model(images.to(self._dtype), 1, training=False)
         scores = logits if self._precision == "fp64" else logits.float()
-        targets = labels.expand(len(self._runs), -1)  # (K, N)
+        targets = labels.expand(len(self._runs), *labels.shape)  # (K, N) or (K, N, classes)
         losses = self._evaluation_losses(scores, targets)  # (K, N)
         return losses.sum(1, dtype=sum_dtype(self._device)), Predictions(logits, targets)
 

@@ -20,7 +20,7 @@ Values = list[dict[str, float | None]]  # of each run, by metric
 
 
 class Predictions(NamedTuple):
-    """The output of K runs for a batch: logits (K, N, classes) without gradient, and targets (K, N)."""
+    """The output of K runs for a batch: logits (K, N, classes) without gradient, and targets (K, N, ...)."""
 
     logits: Tensor
     targets: Tensor
