@@ -42,6 +42,12 @@ def read_labels(where: str, labels: Any, check_memory: Callable[[str, int], None
         values = values[:, 0]
     elif values.ndim == 2 and values.shape[1] > 1 and not _holds_texts(values):
         return _matrix(where, as_tensor(values))
+    return read_whole(where, values)
+
+
+def read_whole(where: str, labels: Any) -> Tensor:
+    """Return one label for each image, whole numbers, as int64 (N,)."""
+    values = labels if isinstance(labels, Tensor) else _array(where, labels)
     is_whole = values.dtype.kind in "iu" if isinstance(values, np.ndarray) else values.dtype in _WHOLE
     if values.ndim != 1 or not is_whole:
         hint = "; number the names, and return these as classes" if _holds_texts(values) else ""
@@ -51,9 +57,9 @@ def read_labels(where: str, labels: Any, check_memory: Callable[[str, int], None
 
 def read_item(where: str, label: Any) -> int | Names:
     """Return the label of an item of a data set: a whole number, or its row or list of labels."""
-    if _is_collection(label) and not (is_array(label) and len(label) == 1):
+    if _is_collection(label):
         return read_several(where, label)
-    number = label.item() if is_array(label) and label.ndim <= 1 else label
+    number = label.item() if is_array(label) and label.ndim == 0 else label
     if not isinstance(number, int | np.integer):
         raise DataError(f"{where}: the label is {kind_of(label)}; expected a whole number from 0, or a list of labels")
     return int(number)
@@ -95,8 +101,8 @@ def _single(where: str, items: Sequence[int | Names], first: int) -> Tensor:
     for place, one in enumerate(items):
         if isinstance(one, tuple):
             raise DataError(
-                f"{where}: item {place} has a list of labels, but item {first} the single label {items[first]}; expected "
-                "one form for all images"
+                f"{where}: item {place} has a list of labels, but item {first} the single label {items[first]}; "
+                "expected one form for all images"
             )
     return torch.tensor(items, dtype=torch.int64)
 
@@ -116,10 +122,8 @@ def _refuse_rows(where: str, several: Sequence[Names]) -> None:
                 f"{where}: labels[{b}] has {len(several[b])} values, but labels[{a}] has {len(several[a])}; rows of 0 "
                 "and 1 have one column a class"
             )
-        row, column, value = next(
-            (k, c, value) for k, row in enumerate(several) for c, value in enumerate(row) if value not in (0, 1)
-        )
-        raise _no_binary_value(where, row, column, value)
+        wrong = [(k, c, v) for k, row in enumerate(several) for c, v in enumerate(row) if v not in (0, 1)]
+        raise _no_binary_value(where, *wrong[0]) if wrong else DataError(f"{where}: one column of 0 and 1; {_ONE}")
 
 
 def _matrix(where: str, values: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def _is_pair(values: Sequence[Any]) -> bool:
 def _is_array_like(value: Any) -> bool:
     """True for images or labels: arrays, and lists of numbers, texts, arrays or PIL images."""
     if isinstance(value, list):
-        elements = int | float | str | Image.Image | np.generic | np.ndarray | Tensor | set | frozenset
+        elements = int | float | str | Image.Image | np.generic | np.ndarray | Tensor | set | frozenset  # type: ignore[type-arg]
         return bool(value) and (isinstance(value[0], elements) or all(map(_are_labels, value)))
     return is_array(value)
 

@@ -16,8 +16,8 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
 
 _ONE_HOT = (
-    "the labels (N, classes) have exactly one 1 in each row, so each image has one label; N whole numbers are the usual "
-    "form of this, and a list of labels for each image means several"
+    "the labels (N, classes) have exactly one 1 in each row, so each image has one label; N whole numbers are the "
+    "usual form of this, and a list of labels for each image means several"
 )
 _MOST_NAMES = 10
 

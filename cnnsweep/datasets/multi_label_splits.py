@@ -1,8 +1,8 @@
 """Iterative stratification of images with several labels (Sechidis et al., 2011).
 
-The rarest label goes first: each of its images goes to the part that lacks most of that label, and of equal parts to the
-one that lacks most images. Here, parts have exact sizes, the order is a seeded one, and sums are whole numbers, so that
-every machine gives the same parts.
+The rarest label goes first: each of its images goes to the part that lacks most of that label, and of equal parts to
+the one that lacks most images. Here, parts have exact sizes, the order is a seeded one, and sums are whole numbers, so
+that every machine gives the same parts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def stratified_parts(labels: Tensor, sizes: Sequence[int], order: Tensor) -> Ten
 def _dealt(count: int, lacking: Tensor, free: Tensor, images: int) -> Tensor:
     """Return the parts of `count` images in turn: always the part that lacks most of the label, then most images."""
     turns = torch.arange(count)
-    demand = (lacking[:, None] - images * turns).flatten()  # (parts · count), after so many images
+    demand = (lacking[:, None] - images * turns).flatten()  # (parts · count), one column for each image dealt
     room = (free[:, None] - turns).flatten()
     numbers = torch.arange(len(free)).repeat_interleave(count)
     usable = (room > 0).nonzero()[:, 0]

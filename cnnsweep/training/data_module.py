@@ -128,7 +128,9 @@ class DataModule:
 
     def _why_not_a_single_image(self, run: Run) -> str | None:
         labels = torch.zeros(1, *self.images.labels.shape[1:], dtype=self.images.labels.dtype)
-        return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision, labels)
+        return why_not_a_single_image(
+            run, self.images.image_shape, self.num_classes, self.device, self.precision, labels
+        )
 
 
 def foresee_single_images(runs: Sequence[Run], task: DataModule) -> list[str]:
@@ -194,7 +196,7 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
 
 
 def validation_batches(task: DataModule, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the held-out images (N, C, H, W) and labels (N,) or (N, classes) of one fold, in batches that suit this number of runs.
+    """Yield the held-out images (N, C, H, W) and labels (N, ...) of one fold, in batches that suit this number of runs.
 
     Raises:
         DataError: the images cannot be read.
