@@ -41,7 +41,7 @@ class TrialQueue:
     ) -> None:
         self.lockstep = keeps_lockstep(spec)
         self.parameters: dict[str, int] = {}
-        self._image_shape, self._num_classes = (0, 0, 0), 0
+        self._image_shape, self._num_classes, self._is_multi_label = (0, 0, 0), 0, False
         self._early_stop = spec.early_stop
         self._has_histograms = spec.tensorboard.histograms
         self._retry_failed = retry_failed
@@ -77,6 +77,7 @@ class TrialQueue:
             ModelError: a model of the file does not fit. A sampler may suggest some that do not: such a run fails.
         """
         self._image_shape, self._num_classes = dataset.train.image_shape, len(dataset.classes)
+        self._is_multi_label = dataset.is_multi_label
         named = self._count_parameters(self._named.runs)
         self.parameters = named | self._parameters_if_built([run for run in self.runs if run.id not in named])
 
@@ -102,7 +103,9 @@ class TrialQueue:
         """Return warnings about models that had none before."""
         new = [run for run in runs if repr(run.model) not in self._checked]
         self._checked.update(repr(run.model) for run in new)
-        return notes_on_models([run.model for run in new], self._image_shape, self._num_classes)
+        return notes_on_models(
+            [run.model for run in new], self._image_shape, self._num_classes, is_multi_label=self._is_multi_label
+        )
 
     def pop_pending(self) -> list[Run]:
         """Return the runs to train now; each only once."""
