@@ -60,7 +60,7 @@ class TrainedRun:
     ) -> pd.DataFrame:
         """Return the probability of every class, one row an image and one column a class.
 
-        With several labels an image, `attrs["thresholds"]` has the least probability of each.
+        With several labels an image, `attrs["thresholds"]` has the probability of each above which an image has it.
 
         Args:
             images: uint8 pixels (N, C, H, W) of the size that the model was trained on, or picture files of any size:

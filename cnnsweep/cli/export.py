@@ -85,7 +85,7 @@ def predict(
 
     Each image is rotated upright, cropped about its centre to the model's proportions and resized, as images of a
     training folder are. Unreadable images are reported and skipped; exit code 4 if all are unreadable. A model of
-    several labels an image shows all labels at or above their thresholds, and the likeliest others up to --top.
+    several labels an image shows all labels above their thresholds, and the likeliest others up to --top.
 
     \b
     Examples:

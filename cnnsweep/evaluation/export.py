@@ -169,7 +169,7 @@ def describe_export(about: Description, thresholds: Thresholds | None = None, *,
 
 def _activation(about: Description) -> str:
     if about.is_multi_label:
-        return "sigmoid makes a probability of each, and an image has the labels at or above their thresholds"
+        return "sigmoid makes a probability of each, and an image has the labels above their thresholds"
     return "softmax makes probabilities of them"
 
 

@@ -31,7 +31,7 @@ _STORED = TypeAdapter(_Stored)
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """The least probability of each label, in the order of the classes.
+    """The probability of each label above which an image has it, in the order of the classes.
 
     Attributes:
         note: the reason for 0.5 in place of chosen thresholds; None for chosen ones.

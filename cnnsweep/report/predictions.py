@@ -31,8 +31,8 @@ class Picture:
         return self._pairs(classes, self._order[:count])
 
     def labels(self, classes: Sequence[str], thresholds: Sequence[float]) -> list[tuple[str, float]]:
-        """Return the classes at or above their thresholds with their probabilities, the likeliest first."""
-        return self._pairs(classes, [place for place in self._order if self.probabilities[place] >= thresholds[place]])
+        """Return the classes above their thresholds with their probabilities, the likeliest first."""
+        return self._pairs(classes, [place for place in self._order if self.probabilities[place] > thresholds[place]])
 
     @property
     def _order(self) -> list[int]:
@@ -133,7 +133,7 @@ def _labels_to_csv(pictures: Sequence[Picture], classes: Sequence[str], threshol
     for picture in (picture for picture in pictures if picture.error is None):
         names = "; ".join(name for name, _ in picture.labels(classes, thresholds))
         cells = [
-            cell for p, least in zip(picture.probabilities, thresholds, strict=True) for cell in (int(p >= least), p)
+            cell for p, least in zip(picture.probabilities, thresholds, strict=True) for cell in (int(p > least), p)
         ]
         rows.append([picture.file, names, *cells])
     return csv_text([heading, *rows])
