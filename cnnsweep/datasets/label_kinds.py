@@ -53,7 +53,7 @@ def common_labels(reference: str, given: Mapping[str, GivenLabels], names: Seque
         if matrix.shape[1] != len(classes):
             found = f"{matrix.shape[1]:,} columns, but there are {count_text(len(classes), 'class', 'classes')}"
             raise DataError(f"{reference}: {part}: the labels have {found}; expected one column a class")
-    return Labels(labels.parts, classes, _notes(labels.parts, classes))
+    return Labels(labels.parts, classes, describe_labels(labels.parts["train"], classes))
 
 
 def _single(reference: str, given: Mapping[str, GivenLabels], names: Sequence[str] | None) -> Labels:
@@ -126,9 +126,8 @@ def _unknown(where: str, found: str | float, classes: Sequence[str], *, is_name:
     )
 
 
-def _notes(parts: Mapping[str, Tensor], classes: Sequence[str]) -> tuple[str, ...]:
-    """Return facts that show whether the labels are as intended."""
-    labels = parts["train"]
+def describe_labels(labels: Tensor, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return facts that show whether labels (N, classes) are as intended."""
     of_images = labels.sum(1, dtype=torch.int64)
     low, high, mean = int(of_images.min()), int(of_images.max()), float(of_images.double().mean())
     without = int((of_images == 0).sum())

@@ -6,9 +6,17 @@ import dataclasses
 
 import pytest
 import torch
-from test_fused_equals_alone import ADAM, PLAIN_CNN, SGD, Collector, assert_same_training, make_runs
+from test_fused_equals_alone import (
+    ADAM,
+    PLAIN_CNN,
+    SGD,
+    Collector,
+    assert_same_training,
+    make_runs,
+    train_alone,
+    train_together,
+)
 from test_fused_equals_alone import different_rates as rates
-from test_fused_equals_alone import train_alone, train_together
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cnnsweep.datasets.images import MemoryImages
