@@ -1,8 +1,8 @@
 """Iterative stratification of images with several labels (Sechidis et al., 2011).
 
 The rarest label goes first: each of its images goes to the part that lacks most of that label, and of equal parts to
-the one that lacks most images. Here, parts have exact sizes, the order is a seeded one, and sums are whole numbers, so
-that every machine gives the same parts.
+the one that lacks most images. Here, parts have exact sizes, images with equal further labels are spread over parts,
+the order is a seeded one, and sums are whole numbers, so that every machine gives the same parts.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+_KEY_BITS = 62  # labels by which images are sorted, in one number
 
 
 def stratified_parts(labels: Tensor, sizes: Sequence[int], order: Tensor) -> Tensor:
@@ -32,7 +34,8 @@ def stratified_parts(labels: Tensor, sizes: Sequence[int], order: Tensor) -> Ten
     while bool((left > 0).any()):
         label = int(torch.where(left > 0, left, images + 1).argmin())
         chosen = (has[:, label] & (part < 0)).nonzero()[:, 0]
-        part[chosen] = _dealt(len(chosen), lacking[:, label], free, images)
+        chosen = chosen[torch.argsort(_keys(has[chosen], left), stable=True)]
+        part[chosen] = _spread(_dealt(len(chosen), lacking[:, label], free, images), len(sizes))
         for number in range(len(sizes)):
             given = has[chosen[part[chosen] == number]]
             lacking[number] -= images * given.sum(0)
@@ -41,6 +44,12 @@ def stratified_parts(labels: Tensor, sizes: Sequence[int], order: Tensor) -> Ten
     rest = (part < 0).nonzero()[:, 0]  # images without a label
     part[rest] = _dealt(len(rest), torch.zeros_like(free), free, images)
     return torch.empty_like(part).scatter_(0, order, part)
+
+
+def _keys(has: Tensor, left: Tensor) -> Tensor:
+    """Return a number for each image that is equal for equal labels; rarer labels count more."""
+    by_rarity = torch.argsort(torch.where(left > 0, left, len(has) + left.max() + 1), stable=True)[:_KEY_BITS]
+    return has[:, by_rarity].long() @ 2 ** torch.arange(len(by_rarity) - 1, -1, -1)
 
 
 def _dealt(count: int, lacking: Tensor, free: Tensor, images: int) -> Tensor:
@@ -53,3 +62,12 @@ def _dealt(count: int, lacking: Tensor, free: Tensor, images: int) -> Tensor:
     by_room = usable[torch.argsort(room[usable], descending=True, stable=True)]
     by_demand = by_room[torch.argsort(demand[by_room], descending=True, stable=True)]
     return numbers[by_demand[:count]]
+
+
+def _spread(dealt: Tensor, parts: int) -> Tensor:
+    """Return the same parts in an order that has each of them at even distances."""
+    counts = torch.bincount(dealt, minlength=parts)
+    numbers = torch.arange(parts).repeat_interleave(counts)
+    turns = torch.arange(len(dealt)) - (counts.cumsum(0) - counts)[numbers]
+    # The middle of each turn, as a fraction of whole numbers: exact up to 2^53.
+    return numbers[torch.argsort((2 * turns + 1).double() / counts[numbers], stable=True)]
