@@ -392,7 +392,7 @@ def test_importance_and_interaction_agree(charted, page_charts, figure_axes):
             continue
         rows = page_charts[key][""]["table"]["rows"]
         text = " ".join(report(charted).partition(title)[2].split())
-        assert in_order(text, [f"{name} {share}" for name, share in rows])
+        assert in_order(text, [" ".join(row) for row in rows])
     axes = figure_axes["importance"]
     assert labels(axes, "y") == [name for name, _ in page_charts["importance"][""]["table"]["rows"]]
     assert [text.get_text().strip() for text in axes.texts] == [
@@ -433,11 +433,12 @@ def test_classes_agree(charted, page_charts, figure_axes):
     from cnnsweep.analysis.run_evaluation import load_run_evaluation
     from cnnsweep.report.class_tables import class_tables
 
-    rows = page_charts["classes"][""]["table"]["rows"]
+    table = page_charts["classes"]["0"]["table"]["rows"]
+    rows = [(name, images, share.partition(" (")[0]) for name, images, share in table]
     axes = figure_axes["accuracy by class"]
-    assert labels(axes, "y") == [name for name, _ in rows]
+    assert labels(axes, "y") == [f"{name} ({images})" for name, images, _ in rows]
     points = [line.get_xdata()[0] for line in axes.get_lines() if line.get_marker() == "o"]
-    assert [f"{point:.2f} %" for point in points] == [share for _, share in rows]
+    assert [f"{point:.2f} %" for point in points] == [share for *_, share in rows]
     assert charted.sweep.best is not None
     evaluation = load_run_evaluation(charted.folder / charted.sweep.best)
     assert evaluation is not None

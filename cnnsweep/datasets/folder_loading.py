@@ -25,7 +25,7 @@ from cnnsweep.datasets.folder_decoding import (
 from cnnsweep.datasets.folder_listing import ImageFile, Listing, find_folder, labels_of, list_images
 from cnnsweep.datasets.folder_notes import describe_folder
 from cnnsweep.datasets.folder_options import FolderOptions
-from cnnsweep.datasets.images import ImageSet, MemoryImages
+from cnnsweep.datasets.images import ImageSet, MemoryImages, writable_name
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
@@ -70,7 +70,7 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
         sets: list[ImageSet] = [_in_memory(files, array) for files, array in zip(stored, arrays, strict=True)]
     else:
         sets = [StreamedImages(paths_of(listing, files), labels_of(files), index.form, files=files) for files in stored]
-    classes = _writable_names(listing.classes)
+    classes = tuple(map(writable_name, listing.classes))
     return Dataset(
         "image_folder",
         sets[0],
@@ -82,11 +82,6 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
         index.fingerprint_before,
         tuple(describe_folder(listing, index)),
     )
-
-
-def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the names with bytes outside UTF-8 as escapes, since result files hold UTF-8."""
-    return tuple(name.encode("utf-8", "backslashreplace").decode() for name in classes)
 
 
 def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Bytes] | None:
@@ -128,4 +123,4 @@ def _good_files(files: Sequence[ImageFile], index: Index) -> list[ImageFile]:
 
 
 def _in_memory(files: Sequence[ImageFile], array: Bytes) -> MemoryImages:
-    return MemoryImages(torch.from_numpy(array), labels_of(files))
+    return MemoryImages(torch.from_numpy(array), labels_of(files), [file.path for file in files])

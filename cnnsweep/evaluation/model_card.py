@@ -92,6 +92,7 @@ class Description:
         white: the value that images of more than 8 bits have for 255.
         loss_function: cross-entropy in all older checkpoints, which do not name it.
         metrics: those recorded beside loss and accuracy; without those of the user's own code, unless it is allowed.
+        metric: the one by which the sweep selects; None in older checkpoints.
     """
 
     run: str
@@ -107,6 +108,7 @@ class Description:
     white: Annotated[Whole, Field(ge=255, lt=2**31)] = FULL_WHITE
     loss_function: Annotated[Choice, _as(Choice)] = CROSS_ENTROPY
     metrics: Annotated[tuple[Annotated[Choice, _as(Choice)], ...], FailFast(), null_as(())] = ()
+    metric: str | None = None
 
 
 _DESCRIPTION = TypeAdapter(Description)
@@ -139,6 +141,7 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: DataModule, run: Ru
             if spec.metrics
             else {}
         ),
+        "metric": spec.metric,
     }
 
 
