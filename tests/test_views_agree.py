@@ -392,7 +392,7 @@ def test_importance_and_interaction_agree(charted, page_charts, figure_axes):
             continue
         rows = page_charts[key][""]["table"]["rows"]
         text = " ".join(report(charted).partition(title)[2].split())
-        assert in_order(text, [" ".join(row) for row in rows])
+        assert in_order(text, [f"{name} {share}" for name, share in rows])
     axes = figure_axes["importance"]
     assert labels(axes, "y") == [name for name, _ in page_charts["importance"][""]["table"]["rows"]]
     assert [text.get_text().strip() for text in axes.texts] == [
@@ -443,7 +443,7 @@ def test_classes_agree(charted, page_charts, figure_axes):
     evaluation = load_run_evaluation(charted.folder / charted.sweep.best)
     assert evaluation is not None
     text = show(lambda console: [console.print(part) for part in class_tables(evaluation, console)], 100)
-    assert in_order(" ".join(text.split()), [f"{name} {share}" for name, share in rows])
+    assert in_order(" ".join(text.split()), [" ".join(row) for row in rows])
     matrix = next(iter(page_charts["confusion"].values()))
     shares = figure_axes["confusion matrix"].get_images()[0].get_array()
     assert shares.tolist() == [[pytest.approx(100 * z) for z in row] for row in matrix["figure"]["data"][0]["z"]]
