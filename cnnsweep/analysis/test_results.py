@@ -69,7 +69,9 @@ def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
         days = sorted({safe_text(test.time.partition("T")[0]) for test in part})
         decides = deciding_of(results, part)
         deciding = "" if decides is None else f"{_mean_words(results, part, decides)}, "
-        accuracy = f"accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to {high}"
+        accuracy = (
+            f"accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to {high}"
+        )
         images = f"{count_text(part[0].images, 'test image')}{_REFIT if part[0].refit else ''}, looked at {days[-1]}"
         facts.append(f"tested: {deciding}{accuracy}; {images}")
     return facts

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cnnsweep.errors import UsageError
 from cnnsweep.metrics.base import METRICS, make_metric
+from cnnsweep.metrics.names import CLASS_METRICS, as_mapping, of_class
 from cnnsweep.plugins import is_reference
 from cnnsweep.types import Choice
 
@@ -29,8 +30,12 @@ def read_metrics(names: str | Sequence[str] | None, *, allow_code: bool) -> tupl
 def _read(name: str, *, allow_code: bool) -> Choice:
     if is_reference(name) and not allow_code:
         raise UsageError(f"{OPTION}: {name} is code, which would be run; add --allow-code if you trust it")
-    choice = Choice(name)
-    if not is_reference(name) and name not in METRICS.names:
-        raise UsageError(f"{OPTION}: unknown '{name}', allowed are {', '.join(METRICS.names)}, or path.py:name")
+    given = as_mapping(name) or {"name": name}
+    choice = Choice(given.pop("name"), given)
+    if name in CLASS_METRICS:
+        raise UsageError(f"{OPTION}: '{name}' is of one class: write {of_class(name, 'truck')}, or macro_{name}")
+    if not is_reference(choice.name) and not METRICS.knows(choice.name):
+        known = [one for one in METRICS.names if one not in CLASS_METRICS]
+        raise UsageError(f"{OPTION}: unknown '{name}', allowed are {', '.join(known)}, recall[class], or path.py:name")
     make_metric(choice)
     return choice

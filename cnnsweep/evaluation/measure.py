@@ -18,7 +18,7 @@ from cnnsweep.evaluation.bootstrap import Interval, sums_interval
 from cnnsweep.evaluation.metric_values import MetricValue, MetricValues, Outputs, Progress
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES, wrong_images
 from cnnsweep.losses.base import Loss
-from cnnsweep.metrics.base import METRICS, column_of
+from cnnsweep.metrics.base import column_of
 from cnnsweep.metrics.names import ALWAYS
 from cnnsweep.models.logits import logits_of
 from cnnsweep.seeding import kept_generators, seed_step
@@ -100,8 +100,7 @@ def measure(
 
 def with_usual(metrics: Sequence[Choice]) -> list[Choice]:
     """Return the metrics of an evaluation: the usual ones first, none twice, without loss and accuracy."""
-    usual = [Choice(name) for name in ALSO_MEASURED if name in METRICS.names]
-    by_name = {column_of(choice): choice for choice in (*usual, *metrics)}
+    by_name = {column_of(choice): choice for choice in (*map(Choice, ALSO_MEASURED), *metrics)}
     return [choice for name, choice in by_name.items() if name not in ALWAYS]
 
 

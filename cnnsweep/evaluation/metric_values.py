@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -13,7 +12,6 @@ from torch import Tensor
 from cnnsweep.analysis.class_counts import ends_of, score_of_class
 from cnnsweep.analysis.confusion import Confused
 from cnnsweep.analysis.statistics import wilson
-from cnnsweep.errors import CnnSweepError, MetricError
 from cnnsweep.evaluation.bootstrap import (
     Interval,
     confusion_interval,
@@ -23,13 +21,12 @@ from cnnsweep.evaluation.bootstrap import (
 )
 from cnnsweep.metrics.base import Metric, column_of, make_metric
 from cnnsweep.metrics.confusion import ConfusionMetric
-from cnnsweep.metrics.names import ACCURACY
-from cnnsweep.metrics.scores import ScoreMetric
+from cnnsweep.metrics.names import ACCURACY, range_of
+from cnnsweep.metrics.scores import ScoreMetric, probabilities
+from cnnsweep.training.metric_sums import guarded
 from cnnsweep.types import Choice, LabelCounts
 
 Progress = Callable[[str, int, int], None]
-P = ParamSpec("P")
-R = TypeVar("R")
 
 # Those that are the accuracy where an image has one label.
 _ACCURACIES = frozenset((ACCURACY, "micro_f1", "micro_precision", "micro_recall", "weighted_recall"))
@@ -136,7 +133,7 @@ class MetricValues:
             if not drawn:
                 drawn.append(draw_confusions(_matrix(outputs.confused)))
             return guarded(name, confusion_interval, metric, value, drawn[0])
-        limits = limits_of(name)
+        limits = range_of(name)
         if isinstance(metric, ScoreMetric):
             return guarded(name, scores_interval, metric.of_scores, _likely(outputs), outputs.labels, value, limits)
         if not self._each[name]:
@@ -145,25 +142,6 @@ class MetricValues:
         if each.ndim == 1 and _is_share_of_images(each, value):
             return wilson(int(each.sum()), len(each))
         return guarded(name, sums_interval, metric.compute, each, outputs.labels.cpu(), value, limits)
-
-
-def guarded(name: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a metric's code.
-
-    Raises:
-        MetricError: it raised.
-    """
-    try:
-        return call(*args, **kwargs)
-    except (CnnSweepError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        raise MetricError(f"metric {name}: {type(error).__name__}: {error}") from error
-
-
-def limits_of(name: str) -> Interval:
-    """Return the lowest and highest possible value of a metric."""
-    return (0.0, 1.0) if name.endswith(ACCURACY) else (-math.inf, math.inf)
 
 
 def _is_of_sums(metric: Metric) -> bool:
@@ -195,4 +173,4 @@ def _matrix(confused: Confused) -> Tensor:
 
 def _likely(outputs: Outputs) -> Tensor:
     assert outputs.logits is not None
-    return outputs.logits.double().softmax(-1)
+    return probabilities(outputs.logits, is_multi_label=False)
