@@ -111,7 +111,7 @@ class TrainedRun:
         """
         from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
         from cnnsweep.progress.loading import loading_progress
-        from cnnsweep.report.evaluation import evaluation_to_json
+        from cnnsweep.report.evaluation_json import evaluation_to_json
 
         with loading_progress(quiet) as loading:
             options = EvaluationOptions(Path(data_root), split, device, allow_code, loading)

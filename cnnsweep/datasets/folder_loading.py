@@ -27,7 +27,7 @@ from cnnsweep.datasets.folder_labels import list_labelled_images
 from cnnsweep.datasets.folder_listing import ImageFile, Listing, find_folder, labels_of, list_images
 from cnnsweep.datasets.folder_notes import describe_folder
 from cnnsweep.datasets.folder_options import FolderOptions
-from cnnsweep.datasets.images import ImageSet, MemoryImages
+from cnnsweep.datasets.images import ImageSet, MemoryImages, writable_name
 from cnnsweep.datasets.label_kinds import describe_labels
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError
@@ -73,7 +73,7 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
         sets: list[ImageSet] = [_in_memory(files, array) for files, array in zip(stored, arrays, strict=True)]
     else:
         sets = [StreamedImages(paths_of(listing, files), labels_of(files), index.form, files=files) for files in stored]
-    classes = _writable_names(listing.classes)
+    classes = tuple(map(writable_name, listing.classes))
     return Dataset(
         "image_folder",
         sets[0],
@@ -91,11 +91,6 @@ def _listing(options: FolderOptions, folder: Path) -> Listing:
     if options.labels is None:
         return list_images(folder, options.test)
     return list_labelled_images(folder, options.labels, options.test)
-
-
-def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the names with bytes outside UTF-8 as escapes, since result files hold UTF-8."""
-    return tuple(name.encode("utf-8", "backslashreplace").decode() for name in classes)
 
 
 def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Bytes] | None:
@@ -148,4 +143,4 @@ def _notes_on_labels(labels: Tensor, classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _in_memory(files: Sequence[ImageFile], array: Bytes) -> MemoryImages:
-    return MemoryImages(torch.from_numpy(array), labels_of(files))
+    return MemoryImages(torch.from_numpy(array), labels_of(files), [file.path for file in files])

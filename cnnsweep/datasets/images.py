@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -29,6 +29,10 @@ class ImageSet(Protocol):
 
     def __len__(self) -> int: ...
 
+    def file_name(self, position: int) -> str | None:
+        """Return the file of an image, relative to the data set's folder; None for a data set that is no folder."""
+        ...
+
     def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images and labels for each chunk of positions, in the chunks' order.
 
@@ -47,14 +51,16 @@ class MemoryImages:
     Args:
         images: (N, C, H, W) uint8, contiguous, on the CPU; kept, not copied.
         labels: (N,) int64 or (N, classes) uint8, on the CPU.
+        files: the name of each image's file, relative to the data set's folder; empty for images without files.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, files: Sequence[str] = ()) -> None:
         assert images.dtype == torch.uint8
         assert images.is_contiguous()
         assert labels.shape[:1] == images.shape[:1]
         self.images = images
         self.labels = labels
+        self._files = files
         self._resident: dict[torch.device, tuple[Tensor, Tensor]] = {}
         self._shared: SharedMemory | None = None
 
@@ -76,6 +82,10 @@ class MemoryImages:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    def file_name(self, position: int) -> str | None:
+        """See `ImageSet.file_name`."""
+        return writable_name(self._files[position]) if self._files else None
+
     def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """See `ImageSet.batches`."""
         images, labels = self._at(device)
@@ -94,6 +104,11 @@ class MemoryImages:
             home = device if fits else torch.device("cpu")
             self._resident[device] = (self.images.to(home), self.labels.to(home))
         return self._resident[device]
+
+
+def writable_name(name: str) -> str:
+    """Return a name with bytes outside UTF-8 as escapes, since result files hold UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:

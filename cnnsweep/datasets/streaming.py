@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnnsweep.datasets.decode import Form, decode, one_line, usable_cores
 from cnnsweep.datasets.folder_listing import ImageFile
-from cnnsweep.datasets.images import to_device
+from cnnsweep.datasets.images import to_device, writable_name
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
 
@@ -44,6 +44,7 @@ class StreamedImages:
     ) -> None:
         self.labels = labels
         self._form = form
+        self._files = files
         self._chunks = _DecodedChunks(tuple(map(str, paths)), form, None if files is None else tuple(files))
         self._workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
 
@@ -59,6 +60,10 @@ class StreamedImages:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         return self._form.shape
+
+    def file_name(self, position: int) -> str | None:
+        """See `ImageSet.file_name`."""
+        return None if self._files is None else writable_name(self._files[position].path)
 
     def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """See `ImageSet.batches`.

@@ -93,6 +93,7 @@ class Description:
         loss_function: cross-entropy in all older checkpoints, which do not name it.
         metrics: those recorded beside loss and accuracy; without those of the user's own code, unless it is allowed.
         labels: the number of labels that an image may have.
+        metric: the one by which the sweep selects; None in older checkpoints.
     """
 
     run: str
@@ -109,6 +110,7 @@ class Description:
     loss_function: Annotated[Choice, _as(Choice)] = CROSS_ENTROPY
     metrics: Annotated[tuple[Annotated[Choice, _as(Choice)], ...], FailFast(), null_as(())] = ()
     labels: Literal["one", "several"] = "one"
+    metric: str | None = None
 
     @property
     def is_multi_label(self) -> bool:
@@ -147,6 +149,7 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: DataModule, run: Ru
             if spec.metrics
             else {}
         ),
+        "metric": spec.metric,
     }
 
 

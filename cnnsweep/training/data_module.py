@@ -18,9 +18,12 @@ from cnnsweep.datasets.images import ImageSet, to_device
 from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.normalize import PixelNormalize, epoch_order, pixel_normalize
 from cnnsweep.errors import DataError, FusionError, ModelError
+from cnnsweep.metrics.base import describe_metrics
+from cnnsweep.metrics.names import recorded_names
 from cnnsweep.models.build import memory_order
-from cnnsweep.training.check_metric import check_metric
+from cnnsweep.training.check_metric import check_metrics, metric_warnings
 from cnnsweep.training.last_batch import why_not_a_single_image
+from cnnsweep.training.metric_sums import MetricSums
 from cnnsweep.types import Choice, LabelCounts, Run, named_classes
 
 
@@ -61,17 +64,17 @@ class DataModule:
         """Split the images, and measure mean and deviation of the training images, for each fold its own.
 
         Raises:
-            UsageError: a metric cannot be used.
+            UsageError: a metric cannot be used, or the one that decides cannot be computed on the held-out images.
         """
-        for choice in spec.metrics:
-            check_metric(choice, len(dataset.classes))
         images = dataset.train
         splits = dataset.split(spec.validation, spec.folds, spec.seed)
         parts = tuple(
             FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
             for training, validation in splits
         )
-        return cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics, dataset.classes)
+        data = cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics, dataset.classes)
+        check_metrics(spec, data.measured_labels, data.class_names)
+        return data
 
     def training_counts(self, run: Run) -> LabelCounts:
         """Return the images of each class that a run trains on."""
@@ -82,7 +85,39 @@ class DataModule:
         return self._counts(self.part(run).validation)
 
     def _counts(self, positions: Tensor) -> LabelCounts:
-        return count_labels(self.images.labels[positions], self.classes or named_classes(self.num_classes))
+        return count_labels(self.images.labels[positions], self.class_names)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, by default their numbers."""
+        return self.classes or named_classes(self.num_classes)
+
+    @property
+    def is_held_out(self) -> bool:
+        """True if images are held out."""
+        return len(self.parts[0].validation) > 0
+
+    @property
+    def measured_labels(self) -> list[Tensor]:
+        """The labels that decide, of each fold: those of the held-out images, or of all where none are held out."""
+        measured = [part.validation if self.is_held_out else part.training for part in self.parts]
+        return [self.images.labels[positions] for positions in measured]
+
+    def metric_warnings(self, spec: SweepSpec) -> list[str]:
+        """Return a line about each metric that is recorded, and cannot be computed on the measured images."""
+        return metric_warnings(spec, self.measured_labels, self.class_names)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The recorded metrics by name, in the order of the columns of tables."""
+        return recorded_names(describe_metrics(self.metrics, is_held_out=self.is_held_out))
+
+    def metric_sums(self, run: Run, *, is_training: bool) -> MetricSums:
+        """Return empty sums of the metrics, for the training or the held-out images of a run."""
+        if not self.metrics:
+            return MetricSums()
+        counts = self.training_counts(run) if is_training else self.validation_counts(run)
+        return MetricSums(self.metrics, counts, scores=not is_training or not self.is_held_out)
 
     def part(self, run: Run) -> FoldData:
         """Return the training and held-out images of a run."""
