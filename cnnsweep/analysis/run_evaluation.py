@@ -1,6 +1,7 @@
 """Content of `evaluation.json`: a run's metrics by class, its confusions, and misclassified images."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from cnnsweep.analysis.json_reader import (
     Number,
     Version,
     Whole,
+    null_as,
     parse_json,
     read_as,
     refusal,
@@ -43,18 +45,30 @@ def _first(images: Any) -> Any:
     return images[:MOST_WRONG] if isinstance(images, list) else images
 
 
+_Values = Annotated[Mapping[str, Number], null_as({})]
+_Intervals = Annotated[Mapping[str, tuple[Number, Number]], null_as({})]
 _Row = Annotated[tuple[Annotated[int, Strict(), Field(ge=0, lt=2**53)], ...], FailFast()]
 
 
 @dataclass(frozen=True, slots=True)
 class WrongImage:
-    """An image that the run takes for another class."""
+    """An image that the run takes for another class.
+
+    Attributes:
+        file: its file, relative to the data set's folder; None for a data set that is no folder.
+    """
 
     index: Whole
     label: str
     predicted: str
     probability: Annotated[Metric, AfterValidator(_within_bounds)]  # that the run gave to `predicted`
     png: Annotated[Base64Bytes, Must("a PNG image in base64", _is_png)]
+    file: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The file, or the position in the data set."""
+        return f"image {self.index}" if self.file is None else self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +82,9 @@ class RunEvaluation(Confused):
     classes: Names
     confusion: Annotated[tuple[_Row, ...], FailFast()]  # a row a true class, a column a predicted one
     wrong: Annotated[tuple[WrongImage, ...], FailFast(), BeforeValidator(_first)]
+    metrics: _Values = field(default_factory=dict)
+    intervals: _Intervals = field(default_factory=dict)
+    baseline: _Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

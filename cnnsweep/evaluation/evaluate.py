@@ -1,8 +1,8 @@
-"""Evaluation of a checkpoint: accuracy, also by class, and the confusion matrix."""
+"""Evaluation of a checkpoint: its metrics with intervals, by class, and the confusion matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.analysis.confusion import IMAGES
+from cnnsweep.analysis.evaluation import Evaluation, TrialEvaluation
 from cnnsweep.analysis.results import Results, load_results
 from cnnsweep.analysis.trials import Trial, chosen_trial, fold_overlap, group_trials
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.images import ImageSet
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
-from cnnsweep.evaluation.measure import measure
+from cnnsweep.evaluation.measure import Measurement, measure
 from cnnsweep.evaluation.model_card import Description, Split, describe
 from cnnsweep.evaluation.restore import restore_model
+from cnnsweep.evaluation.wrong_images import MOST_PICTURES
 from cnnsweep.losses.base import Loss, make_evaluation_loss
+from cnnsweep.metrics.names import LOSS, without_prefix
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.report.evaluation import Evaluation, TrialEvaluation
 from cnnsweep.storage.paths import RunPaths, SweepPaths, refuse_undecodable
 from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.devices import choose_device
+from cnnsweep.types import Choice
 
 SPLITS = ("test", "val", "train")
 _MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # maximum class names in a message, and characters of each
@@ -39,7 +43,9 @@ class EvaluationOptions:
         split: test, val or train.
         allow_code: import the code that the checkpoint names; code can do anything, so this needs the user's
             permission.
-        loading: called with the progress of loading: (activity, done, total).
+        loading: called with the progress of loading and of long computations: (activity, done, total).
+        metrics: metrics to measure in addition to those of the sweep.
+        most_wrong: maximum number of misclassified images to name; at most 24 are kept as pictures.
     """
 
     data_root: Path
@@ -47,6 +53,8 @@ class EvaluationOptions:
     device: str = "auto"
     allow_code: bool = False
     loading: Callable[[str, int, int], None] | None = None
+    metrics: Sequence[Choice] = ()
+    most_wrong: int = MOST_PICTURES
 
 
 def is_sweep(path: Path) -> bool:
@@ -146,30 +154,84 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
         if dataset is None:
             dataset = load_dataset(about.dataset, options.data_root, options.loading)
         _check_fit(weights_file, about, dataset)
-        evaluations.append(_evaluate_one(weights_file, about, model, dataset, options.split, device))
+        evaluations.append(_evaluate_one(weights_file, about, model, dataset, options, device))
     return evaluations
 
 
 def _evaluate_one(
-    weights_file: Path, about: Description, model: nn.Module, dataset: Dataset, split: str, device: torch.device
+    weights_file: Path,
+    about: Description,
+    model: nn.Module,
+    dataset: Dataset,
+    options: EvaluationOptions,
+    device: torch.device,
 ) -> Evaluation:
-    images, positions = _part(dataset, about.split, split)
+    images, positions = _part(dataset, about.split, options.split)
+    if not len(positions):
+        raise DataError(f"{dataset.name}: its {IMAGES[options.split].removesuffix(' images')} part has no images")
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
     model = in_order(model, order, device)
     loss = _loss(weights_file, about)
-    found = measure(model, images, positions, about.pixels, dataset.classes, device, loss, order, about.metrics)
-    return Evaluation(
-        checkpoint=str(weights_file),
+    found = measure(
+        model,
+        images,
+        positions,
+        about.pixels,
+        dataset.classes,
+        device,
+        loss,
+        order,
+        (*about.metrics, *options.metrics),
+        most_wrong=max(options.most_wrong, MOST_PICTURES),
+        progress=options.loading,
+    )
+    return make_evaluation(
+        found,
+        weights_file,
         run=about.run,
         epoch=about.epoch,
+        split=options.split,
+        classes=dataset.classes,
+        params=about.params,
+        objective=about.metric,
+        notes=_notes(about, dataset, options.split),
+    )
+
+
+def make_evaluation(
+    found: Measurement,
+    weights_file: Path,
+    *,
+    run: str,
+    epoch: int,
+    split: str,
+    classes: Sequence[str],
+    params: Mapping[str, Any],
+    objective: str | None,
+    notes: Sequence[str] = (),
+) -> Evaluation:
+    """Return the evaluation of a run from what was measured.
+
+    Args:
+        objective: the metric by which the sweep selects; None if unknown.
+    """
+    unknown = [f"{name} has no value here: {reason}" for name, reason in found.missing.items()]
+    ends = {LOSS: found.loss_interval, **{name: one.interval for name, one in found.metrics.items()}}
+    return Evaluation(
+        checkpoint=str(weights_file),
+        run=run,
+        epoch=epoch,
         split=split,
         loss=found.loss,
-        classes=tuple(dataset.classes),
+        classes=tuple(classes),
         confusion=found.confusion,
-        params=about.params,
-        notes=tuple(_notes(about, dataset, split)),
+        params=params,
+        notes=(*notes, *unknown),
         wrong=found.wrong,
-        metrics=found.metrics,
+        metrics={name: one.value for name, one in found.metrics.items()},
+        intervals={name: interval for name, interval in ends.items() if interval is not None},
+        baselines={name: one.baseline for name, one in found.metrics.items() if one.baseline is not None},
+        objective=None if objective is None else without_prefix(objective),
     )
 
 

@@ -159,8 +159,16 @@ class DataModule:
             name = without_folder(run.model.name, run.model.code)
             raise ModelError(f"model {name}: cannot train on a single image ({why}), and {wrong}")
 
+    @property
+    def is_multi_label(self) -> bool:
+        """True if an image may have any number of labels."""
+        return self.images.labels.ndim > 1
+
     def _why_not_a_single_image(self, run: Run) -> str | None:
-        return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision)
+        labels = torch.zeros(1, *self.images.labels.shape[1:], dtype=self.images.labels.dtype)
+        return why_not_a_single_image(
+            run, self.images.image_shape, self.num_classes, self.device, self.precision, labels
+        )
 
 
 def foresee_single_images(runs: Sequence[Run], task: DataModule) -> list[str]:
@@ -197,7 +205,8 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
         epochs: the epoch of each run.
 
     Yields:
-        Images (N, G·C, H, W) float32 and labels (G, N), on the device; batch g belongs to K/G consecutive runs.
+        Images (N, G·C, H, W) float32 and labels (G, N) or (G, N, classes), on the device; batch g belongs to K/G
+        consecutive runs.
 
     Raises:
         DataError: the images cannot be read.
@@ -215,7 +224,7 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
     chunks, drawn = torch.split(orders, lengths), torch.split(_items(task, orders, representatives), lengths)
     order = _order(task, runs)
     for items, (images, labels) in zip(drawn, _read(task, chunks), strict=True):
-        yield part.pixels.to_model_input(_augmented(images, items, representatives), order), labels.t()
+        yield part.pixels.to_model_input(_augmented(images, items, representatives), order), labels.transpose(0, 1)
 
 
 def _positions(task: DataModule, run: Run, epoch: int) -> Tensor:
@@ -234,7 +243,7 @@ def _items(task: DataModule, orders: Tensor, representatives: Sequence[tuple[Run
 
 
 def validation_batches(task: DataModule, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit this number of runs.
+    """Yield the held-out images (N, C, H, W) and labels (N, ...) of one fold, in batches that suit this number of runs.
 
     Raises:
         DataError: the images cannot be read.
