@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cnnsweep.metrics.agreement import only_one_class
-from cnnsweep.metrics.scores import ScoreMetric
+from cnnsweep.metrics.scores import ScoreMetric, Scores
 from cnnsweep.types import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_SORTED = "sorted by class"
 
 
 class RankMetric(ScoreMetric):
@@ -23,10 +25,16 @@ class RankMetric(ScoreMetric):
 
     def of_scores(self, likely: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over the classes of each run (K,)."""
+        return self.of_shared(Scores(likely, targets))
+
+    def of_shared(self, scores: Scores) -> Tensor:
+        """Return the mean over the classes of each run (K,)."""
         import torch
 
-        values = torch.stack([self._of_sorted(*part) for part in _sorted_by_class(likely, targets)], 1)  # (K, classes)
-        return values.nanmean(1).where(likely.isfinite().all(-1).all(-1), float("nan"))
+        if _SORTED not in scores.derived:
+            scores.derived[_SORTED] = list(_sorted_by_class(scores.likely, scores.targets))
+        values = torch.stack([self._of_sorted(*part) for part in scores.derived[_SORTED]], 1)  # (K, classes)
+        return values.nanmean(1).where(scores.likely.isfinite().all(-1).all(-1), float("nan"))
 
     def _of_sorted(self, is_positive: Tensor, first: Tensor, last: Tensor) -> Tensor:
         """Return the value of a class for each run (K,); NaN where it has none.
