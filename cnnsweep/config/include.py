@@ -131,5 +131,5 @@ class IncludedTrials:
     def _choices(self, key: str, trial_params: Mapping[str, Any]) -> Sequence[Any]:
         """Return what a trial may have for a key: its own value, or those of the axis."""
         own = trial_params.get(key, self._single.get(key))
-        values = self._axes.get(key, ()) if own is None else (own,)
+        values = self._axes.get(key, Params.model_fields[key].default) if own is None else (own,)
         return values if isinstance(values, tuple) else ()

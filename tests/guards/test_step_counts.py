@@ -69,14 +69,11 @@ def training_step(count: int, hyperparameters: Hyperparameters = ADAM, model: Mo
     return counted(lambda: program.train_step(images, labels, rates, list(range(count))))
 
 
-def second_step(count: int, own: list[Hyperparameters], class_weights: torch.Tensor | None = None) -> OperatorCounts:
-    """Return the calls of a step after the first, in which losses copy their numbers to the device."""
+def step_with(count: int, own: list[Hyperparameters], class_weights: torch.Tensor | None = None) -> OperatorCounts:
     runs, (images, labels) = make_runs(count), a_batch()
     runs = [dataclasses.replace(run, hyperparameters=own[n % len(own)]) for n, run in enumerate(runs)]
     program = program_of(runs, class_weights)
-    step = partial(program.train_step, images, labels, [0.01] * count, list(range(count)))
-    step()
-    return counted(step)
+    return counted(partial(program.train_step, images, labels, [0.01] * count, list(range(count))))
 
 
 def evaluation_batch(count: int, model: ModelChoice = LENET) -> OperatorCounts:
@@ -130,11 +127,11 @@ WITH_LOSS = {
 @pytest.mark.parametrize("own", WITH_LOSS.values(), ids=WITH_LOSS)
 def test_losses_and_class_weights_of_many_runs_are_computed_at_once(own, is_weighted):
     """And nothing waits for the device: weights and numbers are there from the beginning."""
-    few, many = (second_step(count, own, torch.rand(count, 10) if is_weighted else None) for count in (2, 8))
+    few, many = (step_with(count, own, torch.rand(count, 10) if is_weighted else None) for count in (2, 8))
     grown = many.calls - few.calls
     assert grown.total() <= (8 - 2) * CALLS_OF_OPTIMIZER["adam"], grown
     assert not [name for name in many.calls if "item" in name or "local_scalar" in name or "nonzero" in name]
-    assert (many.calls - second_step(8, [ADAM]).calls).total() <= 30
+    assert (many.calls - step_with(8, [ADAM]).calls).total() <= at_most(32)
 
 
 def test_memory_of_a_step_together_is_that_of_its_runs():
