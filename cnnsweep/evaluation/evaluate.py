@@ -23,7 +23,7 @@ from cnnsweep.evaluation.model_card import Description, Split, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES
 from cnnsweep.losses.base import Loss, make_evaluation_loss
-from cnnsweep.metrics.names import LOSS, without_prefix
+from cnnsweep.metrics.names import ACCURACY, LOSS, without_prefix
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.storage.paths import RunPaths, SweepPaths, refuse_undecodable
@@ -230,7 +230,10 @@ def make_evaluation(
         wrong=found.wrong,
         metrics={name: one.value for name, one in found.metrics.items()},
         intervals={name: interval for name, interval in ends.items() if interval is not None},
-        baselines={name: one.baseline for name, one in found.metrics.items() if one.baseline is not None},
+        baselines={
+            ACCURACY: max(map(sum, found.confusion)) / sum(map(sum, found.confusion)),
+            **{name: one.baseline for name, one in found.metrics.items() if one.baseline is not None},
+        },
         objective=None if objective is None else without_prefix(objective),
     )
 
