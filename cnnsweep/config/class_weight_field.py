@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -57,7 +58,8 @@ def read_class_weights(value: object) -> ClassWeights:
     if wrong:
         raise refused(wrong)
     # Whole numbers look alike in conditions, tables and names: 2 and 2.0.
-    return ClassWeights("given", tuple(sorted((str(name), as_int(weight)) for name, weight in value.items())))
+    weights: list[tuple[str, Any]] = [(str(name), as_int(weight)) for name, weight in value.items()]
+    return ClassWeights("given", tuple(sorted(weights)))
 
 
 def _is_weight(value: object) -> bool:

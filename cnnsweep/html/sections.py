@@ -168,10 +168,11 @@ def _label_image(image: WrongImage) -> str:
     sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
     parts = (("missed", image.missed), ("invented", image.invented))
     wrong = "; ".join(f"{kind} {', '.join(names)}" for kind, names in parts if names)
+    described = text(f"{image.name}: {image.label}; {wrong}{sure}")
     source = base64.b64encode(image.png).decode("ascii")
     return (
-        f'<figure><img src="data:image/png;base64,{source}" alt="{text(f"{image.name}: {image.label}; {wrong}{sure}")}" '
-        f"loading=lazy><figcaption>{text(image.name)}: {text(image.label)} <span>{text(wrong)}{text(sure)}</span>"
+        f'<figure><img src="data:image/png;base64,{source}" alt="{described}" loading=lazy>'
+        f"<figcaption>{text(image.name)}: {text(image.label)} <span>{text(wrong)}{text(sure)}</span>"
         "</figcaption></figure>"
     )
 
