@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, FailFast, Field, SkipValidation, StrictBool
 from cnnsweep.analysis.json_reader import FolderName, Metric, Must, Names, Number, Whole, null_as
 from cnnsweep.field_types import mistake
 from cnnsweep.formatting.numbers import count_text, epochs_text
-from cnnsweep.metrics.names import MetricInfo, info_of, is_metric_name, recorded_names
+from cnnsweep.metrics.names import ACCURACY, LOSS, MetricInfo, info_of, is_metric_name, recorded_names
 from cnnsweep.metrics.objective import BEST, LAST, Objective, chance_of, default_mode
 from cnnsweep.types import EpochRecord, FailureKind, RunStatus
 
@@ -171,7 +171,13 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """Test metrics of a run. `refit`: it was retrained on all training images."""
+    """Test metrics of a run.
+
+    Attributes:
+        refit: it was retrained on all training images.
+        metrics: those beside loss and accuracy; empty in files of an earlier version.
+        intervals: 95 % intervals by metric.
+    """
 
     __test__ = False  # pytest would collect the class by its name
 
@@ -183,6 +189,14 @@ class TestResult:
     correct: Annotated[Whole, AfterValidator(_is_possible)]
     time: str  # ISO
     refit: Annotated[StrictBool, null_as(False)] = False
+    metrics: Annotated[Mapping[str, Number], null_as({})] = field(default_factory=dict)
+    intervals: Annotated[Mapping[str, tuple[Number, Number]], null_as({})] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """All metrics by name."""
+        loss = {} if self.loss is None else {LOSS: self.loss}
+        return {ACCURACY: self.accuracy, **self.metrics, **loss}
 
 
 @dataclass(frozen=True, slots=True)

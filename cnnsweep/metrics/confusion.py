@@ -74,4 +74,4 @@ def hits_and_totals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def ratio(part: Tensor, whole: Tensor) -> Tensor:
     """Return the quotient, and 0 for 0 / 0 as scikit-learn and torchmetrics do by default."""
-    return part / whole.clamp(min=1)  # counts: the whole is 0 or at least 1
+    return part / whole.where(whole > 0, 1.0)

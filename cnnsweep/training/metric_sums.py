@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import NamedTuple, ParamSpec
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from cnnsweep.metrics.scores import ScoreMetric, Scores, probabilities
 from cnnsweep.types import Choice, LabelCounts
 
 P = ParamSpec("P")
+R = TypeVar("R")
 Values = list[dict[str, float | None]]  # of each run, by metric
 
 _FEWEST, _MOST = 1024, 16384  # images whose predictions are gathered
@@ -26,7 +27,7 @@ _SCORES = 1 << 24  # probabilities at a time
 
 
 class Predictions(NamedTuple):
-    """The output of K runs for a batch: logits (K, N, classes) without gradient, and targets (K, N)."""
+    """The output of K runs for a batch: logits (K, N, classes) without gradient, and targets (K, N, ...)."""
 
     logits: Tensor
     targets: Tensor
@@ -81,7 +82,7 @@ class MetricSums:
         logits, targets = (_joined(parts) for parts in zip(*self._gathered, strict=True))
         self._gathered, self._images = [], 0
         for name, metric, parts in self._sums.values():
-            sums = _guarded(name, metric.update, logits, targets)
+            sums = guarded(name, metric.update, logits, targets)
             if isinstance(metric, ScoreMetric):
                 parts.append(sums)
                 self._targets.append(targets)
@@ -110,7 +111,7 @@ class MetricSums:
             if name in of_scores:
                 values = of_scores[name]
             else:
-                values = _guarded(name, metric.compute, totals[_key(name, metric)], images).tolist()
+                values = guarded(name, metric.compute, totals[_key(name, metric)], images).tolist()
             for of_run, value in zip(found, values, strict=True):
                 of_run[name] = value if math.isfinite(value) else None
         return [{**of_run, **dict.fromkeys(self._empty)} for of_run in found]
@@ -126,7 +127,7 @@ class MetricSums:
             logits, targets = (_joined([part[runs] for part in all_runs]) for all_runs in (parts, self._targets))
             scores = Scores(probabilities(logits, is_multi_label=targets.ndim == logits.ndim), targets)
             for name, metric in metrics.items():
-                found[name] += _guarded(name, metric.of_shared, scores).tolist()
+                found[name] += guarded(name, metric.of_shared, scores).tolist()
         return found
 
 
@@ -159,7 +160,7 @@ def _few_runs(parts: Sequence[Tensor]) -> Iterator[slice]:
     return (slice(first, first + at_once) for first in range(0, runs, at_once))
 
 
-def _guarded(name: str, call: Callable[P, Tensor], *args: P.args, **kwargs: P.kwargs) -> Tensor:
+def guarded(name: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a metric's code.
 
     Raises:
