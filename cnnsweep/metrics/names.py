@@ -128,6 +128,17 @@ def recorded_names(metrics: Iterable[MetricInfo]) -> tuple[str, ...]:
     return (*STANDARD, *(column for metric in metrics if metric.name not in ALWAYS for column in metric.columns))
 
 
+def in_a_line(measured: Iterable[str], deciding: str) -> list[str]:
+    """Return the columns that a sentence names: the deciding one, the standard ones, others on held-out images.
+
+    Without held-out images, those on training images take their place. Tables have all.
+    """
+    columns = dict.fromkeys(measured)
+    seen = {name for name in columns if not is_on_validation(name) and on_validation(name) in columns}
+    named = [name for name in columns if name in STANDARD or name == deciding or name not in seen]
+    return sorted(named, key=lambda name: (name != deciding, name not in STANDARD))
+
+
 def written_column(text: str, recorded: Iterable[str]) -> str | None:
     """Return the recorded column that an option names; without the prefix, one on validation images alone will do."""
     columns = set(recorded)
