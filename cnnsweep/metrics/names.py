@@ -23,7 +23,7 @@ CLASS_METRICS = ("f1", "precision", "recall")
 AT_THRESHOLDS = "_at_thresholds"  # end of the name of a metric at the chosen thresholds of several labels
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_@\[\]-]{0,59}")
-_TOP = re.compile(r"top_(\d{1,9})")
+_TOP = re.compile(r"top_(0|[1-9]\d{0,8})")
 _SHARES = re.compile(
     r"(macro|weighted|micro)_(f1|precision|recall)|(f1|precision|recall)\[.*\]|top_\d+|auroc|average_precision|ece"
 )
