@@ -56,7 +56,7 @@ def _slow_lines(spec: SweepSpec, labels: Tensor, classes: int) -> Iterator[str]:
             continue
         likely = _random_probabilities(few, classes)
         start = time.perf_counter()
-        _tried(choice, lambda metric=metric, likely=likely: [metric.of_scores(likely, few[None])])
+        _of_scores(choice, metric, likely, few)
         seconds = (time.perf_counter() - start) * len(labels) / len(few)
         if seconds >= _SLOW_S:
             took = f"takes {duration_text(seconds)} for {count_text(len(labels), 'image')}"
@@ -126,14 +126,18 @@ def _few_labels(labels: Tensor, classes: int) -> Tensor:
 
 
 def _check_scores(choice: Choice, metric: ScoreMetric, labels: Tensor, classes: int) -> None:
-    likely = _random_probabilities(labels, classes)
-    (values,) = _tried(choice, lambda: [metric.of_scores(likely, labels[None])])
+    values = _of_scores(choice, metric, _random_probabilities(labels, classes), labels)
     if values.shape != (1,):
         raise UsageError(f"metric {choice.name}: returned values {tuple(values.shape)} for 1 run, allowed are (1,)")
     if not torch.isfinite(values).all():
         where = f"{place_of(None, metric.function)}: " if isinstance(metric, FunctionMetric) else ""
         found = f"returned {values.item()} for random probabilities of {len(labels):,} measured images"
         raise UsageError(f"metric {choice.name}: {where}{found}, allowed is a finite number")
+
+
+def _of_scores(choice: Choice, metric: ScoreMetric, likely: Tensor, labels: Tensor) -> Tensor:
+    (values,) = _tried(choice, lambda: [metric.of_scores(likely, labels[None])])
+    return values
 
 
 def _random_probabilities(labels: Tensor, classes: int) -> Tensor:
