@@ -252,7 +252,9 @@ def test_classes_may_have_any_name(own: Path) -> None:
     assert "val_f1[a b]" in api.load(own / "a").runs.columns
     for name in names:
         assert name in command("report", own / "a", "--sort", f"val_{name}", "--format", "csv").replace('""', '"')
-        assert "against" in command("compare", own / "a", own / "b", "--metric", f"val_{name}")
+        for written in (name, f"val_{name}"):
+            metric = json.loads(command("compare", own / "a", own / "b", "--metric", written, "--json"))["metric"]
+            assert metric == f"val_{name}"
     assert "val f1[a b]" in command("report", own / "a", "--sort", "f1[a b]")
     page = own / "page.html"
     command("report", own / "a", "--html", page)
