@@ -35,6 +35,13 @@ def generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *counters))
 
 
+def new_generator(device: torch.device, seed: int) -> torch.Generator:
+    """Return a fresh generator on a device."""
+    import torch
+
+    return torch.Generator(device).manual_seed(seed)
+
+
 def seed_python(seed: int) -> None:
     """Seed the generators outside torch that user code may use: Python's own, and NumPy's global one."""
     import numpy
@@ -107,6 +114,25 @@ def uniform_per_item(seed: int, purpose: str, epoch: int, items: Tensor, draws: 
     state = (state ^ _shift_right(state, 27)) * _MIX_2
     state = state ^ _shift_right(state, 31)
     return _shift_right(state, 40).to(torch.float32) * 2.0**-24  # the top 24 bits: exact in float32
+
+
+def distinct_items(items: Tensor, count: int) -> Tensor:
+    """Return numbers for `uniform_per_item` that differ where an item stands repeatedly; its first keeps its own.
+
+    Args:
+        items: (N,) int64 from 0 to count - 1, in any order, all those that may be repeated.
+
+    Returns:
+        (N,) int64: the item, plus `count` for each time that it stood before.
+    """
+    import torch
+
+    by_item = torch.argsort(items, stable=True)
+    ordered, places = items[by_item], torch.arange(len(items), device=items.device)
+    starts = torch.where(ordered != ordered.roll(1), places, 0)  # of a run of equal items
+    before = torch.empty_like(items)
+    before[by_item] = places - starts.cummax(0).values
+    return items + before * count
 
 
 def _shift_right(values: Tensor, bits: int) -> Tensor:

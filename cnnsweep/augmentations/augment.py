@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from cnnsweep.augmentations.base import AUGMENTATIONS, Augmentation, Move, in_order, stream_name
+from cnnsweep.augmentations.base import AUGMENTATIONS, Augmentation, Move, OwnFunction, in_order, stream_name
 from cnnsweep.augmentations.moving import moved
-from cnnsweep.seeding import uniform_per_item
+from cnnsweep.seeding import derive_seed, uniform_per_item
 from cnnsweep.types import Choice
 
 # Streams of the first three: one stream of five numbers per image, of which each has its own. This table is closed:
@@ -54,13 +54,16 @@ class Draws:
         return self._drawn[stream, count]
 
 
-def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int, epoch: int) -> Tensor:
+def augment(
+    images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int, epoch: int, step: int = 0
+) -> Tensor:
     """Return the images, changed by each of the augmentations in the order of `in_order`.
 
     Args:
         images: (N, C, H, W) uint8; not changed.
         items: (N,) int64 positions in the data set, on the same device. An image's changes depend on
             (seed, epoch, item) alone, not on its batch.
+        step: the number of the batch in its epoch; only a user's function of a batch depends on it.
 
     Returns:
         (N, C, H, W) uint8; `images` itself when no augmentation is given.
@@ -68,15 +71,18 @@ def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int,
     if not choices:
         return images
     draws = Draws(seed, epoch, items)
-    steps = [(one, functools.partial(draws.of, stream)) for stream, one in _make(tuple(choices))]
     changed = images
-    for is_move, together in itertools.groupby(steps, key=lambda step: isinstance(step[0], Move)):
+    for is_move, together in itertools.groupby(_make(tuple(choices)), key=lambda one: isinstance(one[1], Move)):
+        named = [(one, functools.partial(draws.of, stream), stream) for stream, one in together]
         if is_move:
-            changed = moved(changed, list(together))  # type: ignore[arg-type]
+            changed = moved(changed, [(move, draw) for move, draw, _ in named])  # type: ignore[misc]
             continue
         changed = images.clone(memory_format=torch.contiguous_format) if changed is images else changed
-        for augmentation, draw in together:
-            changed = augmentation.apply(changed, draw)
+        for augmentation, draw, stream in named:
+            if isinstance(augmentation, OwnFunction):
+                changed = augmentation.of_batch(changed, derive_seed(seed, f"{_FIRST_STREAM}.{stream}", epoch, step))
+            else:
+                changed = augmentation.apply(changed, draw)
     return changed
 
 

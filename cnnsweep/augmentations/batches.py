@@ -1,0 +1,31 @@
+"""Changes of some images of a batch, without waiting for a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+_MOST_PIXELS = 1 << 24  # changed at once: bounds the memory for indices and floats
+Change = Callable[[Tensor, Tensor], Tensor]  # some images (n, ...) and their positions in the batch (n,) to changed ones
+
+
+def changed_where(chosen: Tensor | None, images: Tensor, change: Change) -> Tensor:
+    """Return images of which the chosen ones are changed, each independently of the others.
+
+    On a CPU only those are computed; elsewhere all of them are, because their number is not known there.
+
+    Args:
+        chosen: (N,) bool; None for all.
+        images: (N, ...), changed in place.
+    """
+    count = max(1, _MOST_PIXELS // max(1, images[:1].numel()))
+    is_sparse = chosen is not None and images.device.type == "cpu"
+    positions = chosen.nonzero().squeeze(1) if is_sparse else torch.arange(len(images), device=images.device)
+    for rows in positions.split(count) if len(positions) else ():
+        changed = change(images[rows], rows)
+        if chosen is not None and not is_sparse:
+            changed = torch.where(chosen[rows].view(-1, *[1] * (images.ndim - 1)), changed, images[rows])
+        images[rows] = changed
+    return images
