@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cnnsweep.augmentations.base import whole
+from cnnsweep.augmentations.warp import bilinear
 
 _TRIES = 10  # a rectangle that does not fit is drawn again
 NUMBERS = 2 * _TRIES + 2  # draws of an image
@@ -74,21 +75,12 @@ def enlarged(images: Tensor, boxes: Tensor) -> Tensor:
     CPU rounds twice, and differs by 1 level at most.
     """
     top, left, height, width = boxes.unsqueeze(2).unbind(1)  # (n, 1) each
-    first_row, next_row, down = _sources(images.shape[2], top, height)
-    first_column, next_column, right = _sources(images.shape[3], left, width)
-    shape = images.shape
-    upper = images.gather(2, first_row[:, None, :, None].expand(shape)).float()
-    lower = images.gather(2, next_row[:, None, :, None].expand(shape)).float()
-    lines = upper + (lower - upper) * down[:, None, :, None]
-    before = lines.gather(3, first_column[:, None, None].expand(shape))
-    after = lines.gather(3, next_column[:, None, None].expand(shape))
-    return (before + (after - before) * right[:, None, None]).round_().to(torch.uint8)
+    rows, columns = _places(images.shape[2], top, height), _places(images.shape[3], left, width)
+    size = len(images), *images.shape[2:]
+    return bilinear(images, rows[:, :, None].expand(size), columns[:, None].expand(size))
 
 
-def _sources(length: int, start: Tensor, extent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the two source positions of each position (n, length), and the share of the second."""
+def _places(length: int, start: Tensor, extent: Tensor) -> Tensor:
+    """Return the source of each position (n, length), in the part alone: its edges are repeated."""
     centres = torch.arange(length, device=start.device) + 0.5
-    places = (centres * (extent / length) - 0.5).clamp_(min=0)  # (n, length)
-    first = places.floor().long()
-    following = torch.minimum(first + 1, extent - 1)
-    return start + first, start + following, places - first
+    return start + (centres * (extent / length) - 0.5).clamp_(min=0).minimum(extent - 1.0)

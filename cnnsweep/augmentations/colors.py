@@ -1,8 +1,7 @@
 """Changes of pixels by their colour or their neighbours, each image by a factor of its own.
 
 Formulas are those of `torchvision.transforms.v2.functional`. Every step is one operation on each element, with one
-rounding, so that an image's pixels do not depend on its batch; where torchvision's sums are rounded once for two steps,
-a level may differ by 1.
+rounding, so that an image's pixels do not depend on its batch; where torchvision has other steps, a level may differ by 1.
 """
 
 from __future__ import annotations
@@ -45,25 +44,14 @@ def sharpness(images: Tensor, factors: Tensor) -> Tensor:
 
 def hue(images: Tensor, shifts: Tensor) -> Tensor:
     """Return images (n, 3, H, W) with their hue moved by shares (n,) of the colour circle."""
-    red, green, blue = scaled = (images.float() * (1 / 255)).unbind(1)
-    most, least = torch.stack(scaled).amax(0), torch.stack(scaled).amin(0)
-    span = most - least
-    divisor = torch.where(span == 0, 1.0, span)
-    to_red, to_green, to_blue = ((most - one) / divisor for one in scaled)
-    sixths = torch.where(
-        most == red, to_blue - to_green, torch.where(most == green, to_red - to_blue + 2, to_green - to_red + 4)
-    )
-    turned = sixths * (1 / 6) + 1 + shifts[:, None, None]
-    turned = (turned - turned.floor()) * 6
-    return _of_hue(turned, span / torch.where(span == 0, 1.0, most), most)
-
-
-def _of_hue(sixths: Tensor, saturation: Tensor, value: Tensor) -> Tensor:
-    """Return images (n, 3, H, W) uint8 for a hue of 0..6, saturation and value, (n, H, W) each."""
-    channels = []
-    for offset in (5, 3, 1):  # Smith, 1978, as one formula for a channel
-        place = sixths + offset
-        place = place - 6 * (place * (1 / 6)).floor()
-        distance = torch.minimum(place, 4 - place).clamp_(0, 1)
-        channels.append(value - value * saturation * distance)
-    return torch.stack(channels, 1).clamp_(0, 1).mul_(255.999).to(torch.uint8)
+    scaled, highest = images.float().mul_(1 / 255), images.amax(1, keepdim=True)
+    least = images.amin(1).float().mul_(1 / 255)  # (n, H, W)
+    span = highest[:, 0].float().mul_(1 / 255).sub_(least)
+    red, green, blue = (scaled / torch.where(span == 0, 1.0, span).unsqueeze(1)).unbind(1)
+    is_red, is_green, _ = (images == highest).unbind(1)
+    # The place on the circle, in sixths of it: red is at 0, green at 2, blue at 4.
+    place = torch.where(is_red, green - blue, torch.where(is_green, blue - red + 2, red - green + 4))
+    place = place.add_(6 * shifts[:, None, None])
+    place = place.sub_((place * (1 / 6)).floor_().mul_(6))
+    shares = torch.stack([(place - 3).abs_().sub_(1), 2 - (place - 2).abs_(), 2 - (place - 4).abs_()], 1)
+    return shares.clamp_(0, 1).mul_(span.unsqueeze(1)).add_(least.unsqueeze(1)).mul_(255.999).to(torch.uint8)

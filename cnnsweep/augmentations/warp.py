@@ -49,7 +49,7 @@ def warped(images: Tensor, matrices: Tensor, interpolation: str = NEAREST) -> Te
     of_x, of_y, right, down_of_x, down_of_y, down = matrices[:, :, None, None].unbind(1)  # (n, 1, 1) each
     columns = of_x * x + of_y * y + right + (width - 1) / 2  # (n, H, W)
     rows = down_of_x * x + down_of_y * y + down + (height - 1) / 2
-    return _nearest(images, rows, columns) if interpolation == NEAREST else _bilinear(images, rows, columns)
+    return _nearest(images, rows, columns) if interpolation == NEAREST else bilinear(images, rows, columns)
 
 
 def _nearest(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -62,7 +62,8 @@ def _nearest(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return pixels.gather(2, places.view(count, 1, -1).expand(-1, channels, -1)).view(images.shape)
 
 
-def _bilinear(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def bilinear(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the levels of images (n, C, H, W) uint8 at places between pixels (n, H, W); 0 outside."""
     height, width = images.shape[2:]
     grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1)  # (n, H, W, 2), in -1..1
     found = functional.grid_sample(images.float(), grid, mode=BILINEAR, padding_mode="zeros", align_corners=False)

@@ -113,7 +113,7 @@ def test_resized_crop_is_torchvisions(channels: int) -> None:
             expected.append(one.round().to(torch.uint8))
         most, share = levels_apart(result, torch.stack(expected))
         assert most <= 1
-        assert share < (0.001 if exact else 0.35)  # rounding twice, of uint8 on CPUs, moves many by 1
+        assert share < (0.002 if exact else 0.35)  # halves; rounding twice, of uint8 on CPUs, moves many
 
 
 def test_boxes_are_drawn_as_torchvision_draws_them() -> None:
