@@ -54,9 +54,7 @@ class Draws:
         return self._drawn[stream, count]
 
 
-def augment(
-    images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int, epoch: int, step: int = 0
-) -> Tensor:
+def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int, epoch: int, step: int = 0) -> Tensor:
     """Return the images, changed by each of the augmentations in the order of `in_order`.
 
     Args:

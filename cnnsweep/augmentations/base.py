@@ -25,6 +25,7 @@ A user's function of a batch is one too, `augment: my.py:darken`; its keyword ar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import PurePath
 from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -131,6 +132,7 @@ def _kind_of(images: Any) -> str:
     return f"a tensor of {str(images.dtype).removeprefix('torch.')} {tuple(images.shape)} on {images.device.type}"
 
 
+@cache
 def of_function(function: FunctionType, reference: str) -> type[OwnFunction]:
     """Return the class of a user's function.
 
@@ -168,6 +170,7 @@ def _rank(choice: Choice, first: Sequence[str]) -> tuple[int, str]:
     return first.index(choice.name) if choice.name in first else len(first), stream_name(choice)
 
 
-def whole(uniform: Tensor, choices: int) -> Tensor:
+def whole(uniform: Tensor, choices: int | Tensor) -> Tensor:
     """Return whole numbers from 0 to choices - 1 for numbers in [0, 1)."""
-    return (uniform * choices).long().clamp(max=choices - 1)  # float32 may round the product up to `choices`
+    # float32 may round the product up to `choices`
+    return (uniform * choices).long().clamp(max=choices - 1)  # type: ignore[arg-type]  # a tensor will do too

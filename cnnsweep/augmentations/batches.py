@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 _MOST_PIXELS = 1 << 24  # changed at once: bounds the memory for indices and floats
-Change = Callable[[Tensor, Tensor], Tensor]  # some images (n, ...) and their positions in the batch (n,) to changed ones
+Change = Callable[
+    [Tensor, Tensor], Tensor
+]  # some images (n, ...) and their positions in the batch (n,) to changed ones
 
 
 def changed_where(chosen: Tensor | None, images: Tensor, change: Change) -> Tensor:
@@ -21,11 +23,17 @@ def changed_where(chosen: Tensor | None, images: Tensor, change: Change) -> Tens
         images: (N, ...), changed in place.
     """
     count = max(1, _MOST_PIXELS // max(1, images[:1].numel()))
-    is_sparse = chosen is not None and images.device.type == "cpu"
-    positions = chosen.nonzero().squeeze(1) if is_sparse else torch.arange(len(images), device=images.device)
-    for rows in positions.split(count) if len(positions) else ():
+    positions = torch.arange(len(images), device=images.device)
+    if chosen is not None and can_count(images.device):
+        positions, chosen = positions[chosen], None
+    for rows in torch.split(positions, count) if len(positions) else ():
         changed = change(images[rows], rows)
-        if chosen is not None and not is_sparse:
+        if chosen is not None:
             changed = torch.where(chosen[rows].view(-1, *[1] * (images.ndim - 1)), changed, images[rows])
         images[rows] = changed
     return images
+
+
+def can_count(device: torch.device) -> bool:
+    """True if the number of chosen images is known without waiting for queued work."""
+    return device.type == "cpu"

@@ -17,7 +17,12 @@ _PROPORTIONS = 4096  # drawn from a table, since the last digit of a power would
 
 
 def draw_boxes(
-    drawn: Tensor, size: tuple[int, int], scale: tuple[float, float], ratio: tuple[float, float], *, smaller: bool = False
+    drawn: Tensor,
+    size: tuple[int, int],
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+    *,
+    smaller: bool = False,
 ) -> Tensor:
     """Return rectangles (N, 4): top, left, height, width, int64.
 
@@ -71,8 +76,8 @@ def inside(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 def enlarged(images: Tensor, boxes: Tensor) -> Tensor:
     """Return rectangles (n, 4) of images (n, C, H, W) uint8, enlarged to the images' size.
 
-    Pixels are those of `torchvision.transforms.v2.functional.resized_crop` in float32; its own arithmetic for uint8 on a
-    CPU rounds twice, and differs by 1 level at most.
+    Pixels are those of `torchvision.transforms.v2.functional.resized_crop` in float32; its own arithmetic for uint8 on
+    a CPU rounds twice, and differs by 1 level at most.
     """
     top, left, height, width = boxes.unsqueeze(2).unbind(1)  # (n, 1) each
     rows, columns = _places(images.shape[2], top, height), _places(images.shape[3], left, width)

@@ -85,7 +85,7 @@ def _range(value: float | Range, middle: float) -> Range:
 
 @cache
 def _orders(count: int, device: torch.device) -> Tensor:
-    """Return all orders (count!, count) of so many things."""
+    """Return all orders of a number of things (count!, count)."""
     import torch
 
     return torch.tensor(list(itertools.permutations(range(count))), device=device)

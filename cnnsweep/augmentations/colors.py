@@ -1,7 +1,8 @@
 """Changes of pixels by their colour or their neighbours, each image by a factor of its own.
 
 Formulas are those of `torchvision.transforms.v2.functional`. Every step is one operation on each element, with one
-rounding, so that an image's pixels do not depend on its batch; where torchvision has other steps, a level may differ by 1.
+rounding, so that an image's pixels do not depend on its batch; where torchvision has other steps, a level may
+differ by 1.
 """
 
 from __future__ import annotations

@@ -31,9 +31,11 @@ class Rand(Augmentation, name="rand"):
         height, width = images.shape[2:]
         share = 150 / 331  # of the paper's images of ImageNet
         strengths = Strengths(shear=0.3, translate=(share * height, share * width), rotate=30, factor=0.9, bits=4)
-        drawn = draws(2 * self.operations).unflatten(1, (self.operations, 2))  # (N, operations, 2)
+        drawn = draws(2 * self.operations).view(len(images), self.operations, 2)  # (N, operations, 2)
         for kind_and_sign in drawn.unbind(1):
             operations = whole(kind_and_sign[:, 0], len(NAMES))
             magnitudes = operations.new_full(operations.shape, self.magnitude)
-            images = transformed(images, (operations, magnitudes, whole(kind_and_sign[:, 1], 2)), strengths, self.interpolation)
+            images = transformed(
+                images, (operations, magnitudes, whole(kind_and_sign[:, 1], 2)), strengths, self.interpolation
+            )
         return images

@@ -39,13 +39,13 @@ class Between:
     def _checked(self, value: object, handler: Callable[[object], Range | float]) -> Range | float:
         try:
             checked = handler(value)
+            if isinstance(checked, float) or checked[0] <= checked[1]:
+                return checked
         except ValidationError:
-            checked = ()
-        if checked == () or (isinstance(checked, tuple) and checked[0] > checked[1]):
-            is_short = isinstance(value, list) and 0 < len(value) <= 4
-            shown = f"found {value!r:.60}" if is_short else found(value)
-            raise mistake(f"{shown}, allowed is {self._allowed}")
-        return checked
+            pass
+        is_short = isinstance(value, list) and 0 < len(value) <= 4
+        shown = f"found {value!r:.60}" if is_short else found(value)
+        raise mistake(f"{shown}, allowed is {self._allowed}")
 
     @property
     def _allowed(self) -> str:

@@ -19,6 +19,7 @@ from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.normalize import PixelNormalize, epoch_order, pixel_normalize
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.models.build import memory_order
+from cnnsweep.training.check_augmentations import check_augmentations
 from cnnsweep.training.check_metric import check_metric
 from cnnsweep.training.last_batch import why_not_a_single_image
 from cnnsweep.types import Choice, LabelCounts, Run, named_classes
@@ -61,11 +62,12 @@ class DataModule:
         """Split the images, and measure mean and deviation of the training images, for each fold its own.
 
         Raises:
-            UsageError: a metric cannot be used.
+            UsageError: a metric or an augmentation cannot be used.
         """
         for choice in spec.metrics:
             check_metric(choice, len(dataset.classes))
         images = dataset.train
+        check_augmentations(spec, images.image_shape, device)
         splits = dataset.split(spec.validation, spec.folds, spec.seed)
         parts = tuple(
             FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
@@ -182,8 +184,8 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
     )  # (images, G)
     chunks = torch.split(orders, lengths)
     order = _order(task, runs)
-    for items, (images, labels) in zip(chunks, _read(task, chunks), strict=True):
-        yield part.pixels.to_model_input(_augmented(images, items, representatives), order), labels.t()
+    for step, (items, (images, labels)) in enumerate(zip(chunks, _read(task, chunks), strict=True)):
+        yield part.pixels.to_model_input(_augmented(images, items, representatives, step), order), labels.t()
 
 
 def validation_batches(task: DataModule, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -232,7 +234,7 @@ def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, i
     return runs[:: math.gcd(*lengths)]
 
 
-def _augmented(images: Tensor, items: Tensor, representatives: Sequence[tuple[Run, int]]) -> Tensor:
+def _augmented(images: Tensor, items: Tensor, representatives: Sequence[tuple[Run, int]], step: int) -> Tensor:
     """Return the images (N, G, C, H, W), each batch with the augmentation of its run in its epoch."""
     hows = [run.hyperparameters.augment for run, _ in representatives]
     if not any(hows):
@@ -240,7 +242,7 @@ def _augmented(images: Tensor, items: Tensor, representatives: Sequence[tuple[Ru
     items = to_device(items, images.device)
     return torch.stack(
         [
-            augment(images[:, g], items[:, g], how, run.hyperparameters.seed, epoch)
+            augment(images[:, g], items[:, g], how, run.hyperparameters.seed, epoch, step)
             for g, (how, (run, epoch)) in enumerate(zip(hows, representatives, strict=True))
         ],
         1,

@@ -80,7 +80,10 @@ def test_an_operation_is_torchvisions_at_every_magnitude(kind: str, operation: i
     most, share_apart = levels_apart(result, torch.stack(expected))
     if interpolation == "nearest" and NAMES[operation] in ("shear_x", "shear_y", "rotate"):
         assert share_apart < 0.002
-    elif NAMES[operation] in ("posterize", "solarize", "autocontrast", "equalize", "identity") or "trans" in NAMES[operation]:
+    elif (
+        NAMES[operation] in ("posterize", "solarize", "autocontrast", "equalize", "identity")
+        or "trans" in NAMES[operation]
+    ):
         assert most == 0
     else:
         assert most <= 1
