@@ -173,4 +173,4 @@ def _rank(choice: Choice, first: Sequence[str]) -> tuple[int, str]:
 def whole(uniform: Tensor, choices: int | Tensor) -> Tensor:
     """Return whole numbers from 0 to choices - 1 for numbers in [0, 1)."""
     # float32 may round the product up to `choices`
-    return (uniform * choices).long().clamp(max=choices - 1)  # type: ignore[arg-type]  # a tensor will do too
+    return (uniform * choices).long().clamp(max=choices - 1)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, ValidationError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from cnnsweep.field_types import found, mistake
+from cnnsweep.field_types import JsonSchema, found, mistake
 
 Range = tuple[float, float]
 
@@ -35,6 +35,12 @@ class Between:
             single = core_schema.float_schema(strict=True, allow_inf_nan=False, ge=0, le=self.most)
             ranges = core_schema.union_schema([single, ranges], mode="left_to_right")
         return core_schema.no_info_wrap_validator_function(self._checked, ranges)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
+        most = {} if self.most is None else {"maximum": self.most}
+        number = {"type": "number", "exclusiveMinimum" if self.above else "minimum": self.least, **most}
+        pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+        return {"anyOf": [{"type": "number", "minimum": 0, **most}, pair]} if self.or_single else pair
 
     def _checked(self, value: object, handler: Callable[[object], Range | float]) -> Range | float:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cnnsweep.config.trials import expand_runs
 from cnnsweep.errors import SpecError, UsageError
 from cnnsweep.types import Choice
 
+GUIDE = Path(__file__).parent.parent.parent / "docs" / "sweep-file.md"
 CODE = """
 import random
 import numpy, torch
@@ -113,6 +115,14 @@ def test_sweep_trains_with_it_alone_and_fused_and_resumes(package):
     assert metrics(package.train_with_a_break("broken", **params)) == metrics(whole)
     for mine, theirs in zip(metrics(package.train_fused("fused", **params)), metrics(whole), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-9)
+
+
+def test_the_example_of_the_guide_trains(package):
+    (code,) = re.findall(r"```python\n# nets.py\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    package.file.write_text(code)
+    names = [f"{package.file}:darken", f"{package.file}:tilt"]
+    seen = metrics(package.train("guide", augment=["none", *names]), "loss")[0]
+    assert len(set(seen)) == 6
 
 
 def ids(package: AddedPackage, written: str) -> list[str]:
