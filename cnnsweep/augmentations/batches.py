@@ -23,14 +23,19 @@ def changed_where(chosen: Tensor | None, images: Tensor, change: Change) -> Tens
         images: (N, ...), changed in place.
     """
     count = max(1, _MOST_PIXELS // max(1, images[:1].numel()))
-    positions = torch.arange(len(images), device=images.device)
     if chosen is not None and can_count(images.device):
-        positions, chosen = positions[chosen], None
-    for rows in torch.split(positions, count) if len(positions) else ():
-        changed = change(images[rows], rows)
+        for rows in torch.split(chosen.nonzero().squeeze(1), count):
+            if len(rows):
+                images[rows] = change(images[rows], rows)
+        return images
+    positions = torch.arange(len(images), device=images.device)
+    for first in range(0, len(images), count):
+        place = slice(first, first + count)
+        part = images[place]
+        changed = change(part, positions[place])
         if chosen is not None:
-            changed = torch.where(chosen[rows].view(-1, *[1] * (images.ndim - 1)), changed, images[rows])
-        images[rows] = changed
+            changed = torch.where(chosen[place].view(-1, *[1] * (images.ndim - 1)), changed, part)
+        part.copy_(changed)
     return images
 
 

@@ -45,7 +45,7 @@ def draw_boxes(
     first = fits.byte().argmax(1, keepdim=True)
     height, width = heights.gather(1, first), widths.gather(1, first)  # (N, 1)
     top, left = whole(drawn[:, -2:-1], size[0] - height + 1), whole(drawn[:, -1:], size[1] - width + 1)
-    instead = torch.tensor((0, 0, 0, 0) if smaller else _largest(size, ratio), device=drawn.device)
+    instead = _fixed((0, 0, 0, 0) if smaller else _largest(size, ratio), drawn.device)
     return torch.cat([top, left, height, width], 1).where(fits.any(1, keepdim=True), instead)
 
 
@@ -56,6 +56,11 @@ def _largest(size: tuple[int, int], ratio: tuple[float, float]) -> tuple[int, in
     elif width / height > ratio[1]:
         width = round(height * ratio[1])
     return (size[0] - height) // 2, (size[1] - width) // 2, height, width
+
+
+@cache
+def _fixed(box: tuple[int, int, int, int], device: torch.device) -> Tensor:
+    return torch.tensor(box, device=device)  # once: a copy to a GPU waits for its queued work
 
 
 @cache

@@ -90,6 +90,23 @@ def test_an_operation_is_torchvisions_at_every_magnitude(kind: str, operation: i
         assert share_apart < 0.01
 
 
+@pytest.mark.parametrize(("name", "arguments"), [("trivial", {}), ("rand", {"magnitude": 20, "operations": 3})])
+def test_operations_magnitudes_and_signs_are_drawn_by_numbers_of_their_own(
+    name: str, arguments: dict[str, int]
+) -> None:
+    images, items = smooth_images(200), torch.arange(200)
+    share = 150 / 331
+    strengths = TRIVIAL if name == "trivial" else Strengths(0.3, (share * 32, share * 24), 30, 0.9, 4)
+    numbers = drawn(name, items, 4 if name == "trivial" else 6)
+    expected = images.clone()
+    for first in (0,) if name == "trivial" else (0, 2, 4):
+        bins = whole(numbers[:, 1], BINS) if name == "trivial" else torch.full((200,), 20)
+        sign = numbers[:, 2] if name == "trivial" else numbers[:, first + 1]
+        step = whole(numbers[:, first], 14), bins, (sign >= 0.5).long()
+        expected = transformed(expected, step, strengths, "nearest")
+    assert torch.equal(changed(images, items, name, **arguments), expected)
+
+
 def test_rotation_is_torchvisions() -> None:
     images, items = smooth_images(50), torch.arange(100, 150)
     for interpolation in ("nearest", "bilinear"):
