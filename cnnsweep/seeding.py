@@ -116,25 +116,6 @@ def uniform_per_item(seed: int, purpose: str, epoch: int, items: Tensor, draws: 
     return _shift_right(state, 40).to(torch.float32) * 2.0**-24  # the top 24 bits: exact in float32
 
 
-def distinct_items(items: Tensor, count: int) -> Tensor:
-    """Return numbers for `uniform_per_item` that differ where an item stands repeatedly; its first keeps its own.
-
-    Args:
-        items: (N,) int64 from 0 to count - 1, in any order, all those that may be repeated.
-
-    Returns:
-        (N,) int64: the item, plus `count` for each time that it stood before.
-    """
-    import torch
-
-    by_item = torch.argsort(items, stable=True)
-    ordered, places = items[by_item], torch.arange(len(items), device=items.device)
-    starts = torch.where(ordered != ordered.roll(1), places, 0)  # of a run of equal items
-    before = torch.empty_like(items)
-    before[by_item] = places - starts.cummax(0).values
-    return items + before * count
-
-
 def _shift_right(values: Tensor, bits: int) -> Tensor:
     """Shift as if the numbers were unsigned; torch's `>>` copies the sign bit down."""
     return (values >> bits) & ((1 << (64 - bits)) - 1)

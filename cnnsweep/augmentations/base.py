@@ -30,9 +30,9 @@ from pathlib import PurePath
 from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import create_model
+from pydantic import ConfigDict, create_model
 
-from cnnsweep.augmentations.function_fields import arguments_of, place_of, takes_generator
+from cnnsweep.augmentations.function_fields import arguments_of, place_of, takes_any, takes_generator
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import Number, OneOf
 from cnnsweep.registry import Component, Registry
@@ -125,6 +125,12 @@ class OwnFunction(Augmentation):
         return changed.contiguous()
 
 
+class _OpenFunction(OwnFunction):
+    """Base of functions that take any keyword argument."""
+
+    model_config = ConfigDict(extra="allow")
+
+
 def _kind_of(images: Any) -> str:
     """Return type, shape and device in words."""
     if not hasattr(images, "dtype") or not hasattr(images, "device"):
@@ -140,8 +146,9 @@ def of_function(function: FunctionType, reference: str) -> type[OwnFunction]:
         UsageError: its parameters do not fit.
     """
     place = f"augmentation {PurePath(reference).name}: {place_of(function)}"
-    fields = arguments_of(function, place)
-    made = create_model(function.__name__, __base__=OwnFunction, __doc__=function.__doc__, **fields)
+    fields = arguments_of(function, place, taken=dir(OwnFunction))
+    base = _OpenFunction if takes_any(function) else OwnFunction
+    made = create_model(function.__name__, __base__=base, __doc__=function.__doc__, **fields)
     made.function = staticmethod(function)  # type: ignore[assignment]  # a class would bind it
     made.place = place
     return made

@@ -14,7 +14,6 @@ from cnnsweep.augmentations.augment import augment
 from cnnsweep.augmentations.base import APPLIED, AUGMENTATIONS, in_order
 from cnnsweep.config.dump import as_written
 from cnnsweep.config.load import parse_sweep
-from cnnsweep.seeding import distinct_items
 from cnnsweep.types import Choice
 
 # Strong, so that every image is likely to change; beside the usual ones.
@@ -147,15 +146,3 @@ def test_sweep_trains_with_all_of_them_alone_and_fused_and_resumes(package):
     assert metrics(package.train("none", lr=[0.01, 0.02, 0.03, 0.04])) != metrics(whole)
     for mine, theirs in zip(metrics(package.train_fused("fused", **params)), metrics(whole), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-9)
-
-
-def test_an_image_that_is_repeated_in_an_epoch_can_draw_anew_each_time():
-    items = torch.tensor([5, 2, 5, 9, 5, 2])
-    assert distinct_items(items, 10).tolist() == [5, 2, 15, 9, 25, 12]
-    assert distinct_items(ITEMS, 1000).equal(ITEMS)
-    assert distinct_items(torch.tensor([], dtype=torch.int64), 10).tolist() == []
-    one = IMAGES[:1].expand(40, -1, -1, -1)
-    same = torch.zeros(40, dtype=torch.int64)
-    again = augment(one, distinct_items(same, 10), choices("{rotate: 90}"), 3, 2)
-    assert len(torch.unique(again, dim=0)) > 25
-    assert len(torch.unique(augment(one, same, choices("{rotate: 90}"), 3, 2), dim=0)) == 1

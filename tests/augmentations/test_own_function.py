@@ -66,6 +66,13 @@ def counts(images, generator):
 def no_images():
     return 0
 
+def taken(images, *, apply=1):
+    return images
+
+def open_to_any(images, generator, **further):
+    assert further == {'shift': 3}, further
+    return images + further['shift']
+
 def misplaced(images, strength=1):
     return images
 """
@@ -109,6 +116,10 @@ def test_it_may_change_its_images_in_place(package):
     assert torch.equal(IMAGES, before)
 
 
+def test_it_may_take_any_arguments(package):
+    assert torch.equal(changed(package, "open_to_any", shift=3), IMAGES + 3)
+
+
 def test_sweep_trains_with_it_alone_and_fused_and_resumes(package):
     params = {"lr": [0.01, 0.02], "augment": [{f"{package.file}:darken": {"most": 0.9}}, f"{package.file}:others"]}
     whole = package.train("whole", **params)
@@ -147,6 +158,7 @@ def test_a_runs_id_counts_its_arguments_and_its_code(package):
         ("counts", "added.py:{line}: returned other images for the same ones and the same random numbers"),
         ("no_images", "added.py:{line}: found no_images(), allowed is no_images(images, generator, ...)"),
         ("misplaced", "added.py:{line}: found misplaced(images, strength=1), allowed is misplaced(images, generator,"),
+        ("taken", "added.py:{line}: the argument 'apply' needs another name; this one has a meaning here"),
         ("raises", "added.py:{line}: raised ValueError: no such image ("),
         ("none_such", "added.py has no 'none_such'"),
     ],
