@@ -151,7 +151,9 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
 
 def confusion_charts(evaluated: Evaluated) -> list[ConfusionChart]:
     """Return the confusion matrix of each run that has one."""
-    return [_confusion(name, one) for name, one in evaluated if isinstance(one, Confused) and one.images]
+    return [
+        _confusion(name, one) for name, one in evaluated if isinstance(one, Confused) and one.confusion and one.images
+    ]
 
 
 def images_text(one: Measured) -> str:

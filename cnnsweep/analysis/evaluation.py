@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any
 
 from cnnsweep.analysis.confusion import Confused
 from cnnsweep.analysis.intervals import within
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.analysis.statistics import Estimate, estimate, wilson
 from cnnsweep.metrics.names import ACCURACY, LOSS
@@ -74,10 +75,47 @@ class Evaluation(Confused):
         """Return the 95 % interval of a metric over the choice of the images; None if it is unknown."""
         return wilson(self.correct, self.images) if metric == ACCURACY else self.intervals.get(metric)
 
+    def summed(self, others: Sequence[Evaluation]) -> Evaluation:
+        """Return the sum of the counts of evaluations, this one among them; all else is this one's."""
+        tables = zip(*(one.confusion for one in others), strict=True)
+        return replace(self, confusion=tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in tables))
+
     @property
     def known_intervals(self) -> dict[str, Interval]:
         """The intervals of all metrics that have one, by name."""
         return {name: ends for name in self.values if (ends := self.interval(name)) is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelEvaluation(Labelled, Evaluation):
+    """A checkpoint measured on images with several labels; its confusion matrix is empty."""
+
+    total: int = 0
+    right: int = 0
+    thresholds: tuple[float, ...] = ()
+    counts: tuple[tuple[int, int, int], ...] = ()
+    average_precision: tuple[float | None, ...] = ()
+
+    def summed(self, others: Sequence[Evaluation]) -> Evaluation:
+        """Return the sum of the counts, and the mean average precision of each label."""
+        runs = [one for one in others if isinstance(one, LabelEvaluation)]
+        counts = [
+            tuple(map(sum, zip(*of_label, strict=True))) for of_label in zip(*(one.counts for one in runs), strict=True)
+        ]
+        precision = zip(*(one.average_precision for one in runs), strict=True)
+        return replace(
+            self,
+            total=sum(one.total for one in runs),
+            right=sum(one.right for one in runs),
+            thresholds=self.thresholds if len(runs) == 1 else (),
+            counts=tuple((images, predicted, correct) for images, predicted, correct in counts),
+            average_precision=tuple(_mean(of_label) for of_label in precision),
+        )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +158,9 @@ class TrialEvaluation:
         It has no intervals of its own but for a single run; those over the seeds are in `estimates`.
         """
         first, *others = self.evaluations
-        tables = zip(*(one.confusion for one in self.evaluations), strict=True)
-        confusion = tuple(tuple(map(sum, zip(*rows, strict=True))) for rows in tables)
         return replace(
-            first,
+            first.summed(self.evaluations),
             loss=fmean(one.loss for one in self.evaluations),
-            confusion=confusion,
             notes=(*self.notes, *first.notes),
             metrics={name: fmean(one.metrics[name] for one in self.evaluations) for name in self._common_metrics},
             intervals={} if others else first.intervals,

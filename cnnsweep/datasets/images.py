@@ -19,7 +19,7 @@ class ImageSet(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """(N,) int64, on the CPU."""
+        """(N,) int64, or with several labels an image (N, classes) uint8 of 0 and 1; on the CPU."""
         ...
 
     @property
@@ -40,7 +40,7 @@ class ImageSet(Protocol):
             chunks: int64 tensors of any shape S on the CPU, for example (B,) or (K, B).
 
         Yields:
-            uint8 images (*S, C, H, W) and int64 labels (*S,), both on `device` and free to be overwritten.
+            uint8 images (*S, C, H, W) and labels (*S,) or (*S, classes), both on `device` and free to be overwritten.
         """
         ...
 
@@ -50,14 +50,14 @@ class MemoryImages:
 
     Args:
         images: (N, C, H, W) uint8, contiguous, on the CPU; kept, not copied.
-        labels: (N,) int64, on the CPU.
+        labels: (N,) int64 or (N, classes) uint8, on the CPU.
         files: the name of each image's file, relative to the data set's folder; empty for images without files.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, files: Sequence[str] = ()) -> None:
         assert images.dtype == torch.uint8
         assert images.is_contiguous()
-        assert labels.shape == images.shape[:1]
+        assert labels.shape[:1] == images.shape[:1]
         self.images = images
         self.labels = labels
         self._files = files
@@ -92,7 +92,8 @@ class MemoryImages:
         for chunk in chunks:
             positions = to_device(chunk.reshape(-1), images.device)
             batch = images.index_select(0, positions).reshape(*chunk.shape, *self.image_shape)
-            yield to_device(batch, device), to_device(labels.index_select(0, positions).reshape(chunk.shape), device)
+            of_batch = labels.index_select(0, positions).reshape(*chunk.shape, *labels.shape[1:])
+            yield to_device(batch, device), to_device(of_batch, device)
 
     def _at(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return images and labels on the device, or on the CPU if the device has too little memory."""

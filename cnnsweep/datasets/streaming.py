@@ -27,7 +27,7 @@ class StreamedImages:
 
     Args:
         paths: N image files.
-        labels: (N,) int64, on the CPU.
+        labels: (N,) int64 or (N, classes) uint8, on the CPU.
         form: the target format of each image.
         workers: processes that decode; 0 decodes in this one.
         files: the state of each file when the data set was opened; a changed file is not read.

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from cnnsweep.analysis.results import load_results
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.evaluation.evaluate import make_evaluation
-from cnnsweep.evaluation.measure import measure
+from cnnsweep.evaluation.measure import Measurement, measure
+from cnnsweep.evaluation.measure_labels import LabelMeasurement, LabelModel, measure_labels
 from cnnsweep.evaluation.record import write_evaluation
 from cnnsweep.losses.base import make_evaluation_loss
 from cnnsweep.models.build import build_model, memory_order
@@ -63,8 +64,13 @@ def _evaluate_best_run(
     order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
     model = in_order(model, order, task.device)
     loss = make_evaluation_loss(run.hyperparameters.loss_function)
-    about = (part.pixels, dataset.classes, task.device, loss, order, task.metrics)
-    found = measure(model, dataset.train, part.validation, *about)
+    about = (part.pixels, dataset.classes, task.device, loss, order)
+    found: Measurement | LabelMeasurement
+    if dataset.is_multi_label:
+        held_out = (dataset.train, part.validation)
+        found = measure_labels(LabelModel(model, *about), *held_out, held_out, task.metrics)
+    else:
+        found = measure(model, dataset.train, part.validation, *about, task.metrics)
     evaluation = make_evaluation(
         found,
         files.best_weights,

@@ -122,7 +122,9 @@ def scores_interval(
 
 
 def _strata(labels: Tensor) -> list[npt.NDArray[np.int64]]:
-    """Return the positions of the images of each class that has any."""
+    """Return the positions of the images of each class that has any; with several labels an image, of all."""
+    if labels.ndim > 1:
+        return [np.arange(len(labels))]
     classes, order = labels.cpu().numpy(), np.argsort(labels.cpu().numpy(), kind="stable")
     _, first = np.unique(classes[order], return_index=True)
     return np.split(order, first[1:])

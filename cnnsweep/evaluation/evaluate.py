@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.analysis.confusion import IMAGES
-from cnnsweep.analysis.evaluation import Evaluation, TrialEvaluation
+from cnnsweep.analysis.evaluation import Evaluation, LabelEvaluation, TrialEvaluation
 from cnnsweep.analysis.results import Results, load_results
 from cnnsweep.analysis.trials import Trial, chosen_trial, fold_overlap, group_trials
 from cnnsweep.datasets.dataset import Dataset
@@ -19,6 +19,7 @@ from cnnsweep.datasets.images import ImageSet
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
 from cnnsweep.evaluation.measure import Measurement, measure
+from cnnsweep.evaluation.measure_labels import LabelMeasurement, LabelModel, measure_labels
 from cnnsweep.evaluation.model_card import Description, Split, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES
@@ -172,19 +173,28 @@ def _evaluate_one(
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
     model = in_order(model, order, device)
     loss = _loss(weights_file, about)
-    found = measure(
-        model,
-        images,
-        positions,
-        about.pixels,
-        dataset.classes,
-        device,
-        loss,
-        order,
-        (*about.metrics, *options.metrics),
-        most_wrong=max(options.most_wrong, MOST_PICTURES),
-        progress=options.loading,
-    )
+    measured = LabelModel(model, about.pixels, tuple(dataset.classes), device, loss, order)
+    metrics, most_wrong = (*about.metrics, *options.metrics), max(options.most_wrong, MOST_PICTURES)
+    found: Measurement | LabelMeasurement
+    if about.is_multi_label:
+        validation = (dataset.train, _positions_of_validation(dataset, about.split))
+        found = measure_labels(
+            measured, images, positions, validation, metrics, most_wrong=most_wrong, progress=options.loading
+        )
+    else:
+        found = measure(
+            model,
+            images,
+            positions,
+            about.pixels,
+            dataset.classes,
+            device,
+            loss,
+            order,
+            metrics,
+            most_wrong=most_wrong,
+            progress=options.loading,
+        )
     return make_evaluation(
         found,
         weights_file,
@@ -199,7 +209,7 @@ def _evaluate_one(
 
 
 def make_evaluation(
-    found: Measurement,
+    found: Measurement | LabelMeasurement,
     weights_file: Path,
     *,
     run: str,
@@ -217,24 +227,33 @@ def make_evaluation(
     """
     unknown = [f"{name} has no value here: {reason}" for name, reason in found.missing.items()]
     ends = {LOSS: found.loss_interval, **{name: one.interval for name, one in found.metrics.items()}}
-    return Evaluation(
-        checkpoint=str(weights_file),
-        run=run,
-        epoch=epoch,
-        split=split,
-        loss=found.loss,
-        classes=tuple(classes),
-        confusion=found.confusion,
-        params=params,
-        notes=(*notes, *unknown),
-        wrong=found.wrong,
-        metrics={name: one.value for name, one in found.metrics.items()},
-        intervals={name: interval for name, interval in ends.items() if interval is not None},
-        baselines={
-            ACCURACY: max(map(sum, found.confusion)) / sum(map(sum, found.confusion)),
-            **{name: one.baseline for name, one in found.metrics.items() if one.baseline is not None},
-        },
-        objective=None if objective is None else without_prefix(objective),
+    common: dict[str, Any] = {
+        "checkpoint": str(weights_file),
+        "run": run,
+        "epoch": epoch,
+        "split": split,
+        "loss": found.loss,
+        "classes": tuple(classes),
+        "params": params,
+        "notes": (*notes, *unknown),
+        "wrong": found.wrong,
+        "metrics": {name: one.value for name, one in found.metrics.items()},
+        "intervals": {name: interval for name, interval in ends.items() if interval is not None},
+        "baselines": {name: one.baseline for name, one in found.metrics.items() if one.baseline is not None},
+        "objective": None if objective is None else without_prefix(objective),
+    }
+    if isinstance(found, Measurement):
+        rows = [sum(row) for row in found.confusion]
+        common["baselines"] = {ACCURACY: max(rows) / sum(rows), **common["baselines"]}
+        return Evaluation(confusion=found.confusion, **common)
+    return LabelEvaluation(
+        confusion=(),
+        total=found.images,
+        right=found.right,
+        thresholds=found.thresholds,
+        counts=found.counts,
+        average_precision=found.average_precision,
+        **{**common, "notes": (*common["notes"], *found.notes)},
     )
 
 
@@ -257,6 +276,10 @@ def _check_fit(path: Path, about: Description, dataset: Dataset) -> None:
             f"{_listed(dataset.classes)} here"
         )
 
+    if dataset.is_multi_label != about.is_multi_label:
+        trained, found = ("several labels", "one") if about.is_multi_label else ("one label", "several")
+        raise CheckpointError(f"{path}: was trained on {trained} an image, but {dataset.name} has {found} here")
+
 
 def _listed(classes: Sequence[str]) -> str:
     names = [name[:_LONGEST_SHOWN] for name in classes[:_MOST_SHOWN]]
@@ -272,13 +295,23 @@ def _part(dataset: Dataset, how: Split, split: str) -> tuple[ImageSet, Tensor]:
         if dataset.test is None:
             raise DataError(f"{dataset.name}: no test images; use --split val or --split train")
         return dataset.test, torch.arange(len(dataset.test))
-    folds = how.folds if how.fold is not None else None
-    ((training, validation),) = dataset.split(how.validation, folds, how.seed, how.fold)
+    training, validation = _split_of(dataset, how)
     if split == "train":
         return dataset.train, training
     if not len(validation):
         raise UsageError("--split val: this sweep held no images out for validation (validation: 0); use --split test")
     return dataset.train, validation
+
+
+def _split_of(dataset: Dataset, how: Split) -> tuple[Tensor, Tensor]:
+    folds = how.folds if how.fold is not None else None
+    (parts,) = dataset.split(how.validation, folds, how.seed, how.fold)
+    return parts
+
+
+def _positions_of_validation(dataset: Dataset, how: Split) -> Tensor:
+    """Return the positions of the run's validation images, which may be none."""
+    return _split_of(dataset, how)[1]
 
 
 def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:

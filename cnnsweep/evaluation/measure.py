@@ -139,6 +139,6 @@ def _run(
         probability = logits.softmax(1).gather(1, predicted[:, None])[:, 0].nan_to_num(0.0)
         values.add(logits, labels)
         kept = (logits,) if values.needs_logits else ()
-        parts.append((labels, predicted, probability, loss.per_example(logits, labels), *kept))
+        parts.append((labels, predicted, probability, loss.per_image(logits, labels), *kept))
     labels, predicted, probability, losses, *logits_kept = map(torch.cat, zip(*parts, strict=True))
     return _Found(len(classes), labels, predicted, probability, losses, logits_kept[0] if logits_kept else None)

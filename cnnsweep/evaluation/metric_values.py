@@ -142,7 +142,7 @@ class MetricValues:
         if not self._each[name]:
             return None
         each = torch.cat(self._each[name]).cpu()
-        if each.ndim == 1 and _is_share_of_images(each, value):
+        if each.ndim == 1 and is_share_of_images(each, value):
             return wilson(int(each.sum()), len(each))
         return guarded(name, sums_interval, metric.compute, each, outputs.labels.cpu(), value, limits)
 
@@ -164,7 +164,7 @@ def _share_interval(name: str, confused: Confused) -> Interval | None:
     return ends_of(confused.of_class(confused.classes.index(of[1])), of[0])
 
 
-def _is_share_of_images(each: Tensor, value: float) -> bool:
+def is_share_of_images(each: Tensor, value: float) -> bool:
     """True if the metric is the share of images with a 1, all others having 0."""
     is_binary = bool(((each == 0) | (each == 1)).all())
     return is_binary and math.isclose(float(each.double().mean()), value, rel_tol=1e-9, abs_tol=1e-12)

@@ -108,10 +108,18 @@ def draw_mistakes(wrong: Sequence[WrongImage]) -> Image.Image:
         picture.paste(shown.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR), (x, y))
         sure = "" if one.probability is None else f" {one.probability:.0%}"
         draw.text((x, y + _TILE), _short(one.label), "black", font)
-        draw.text((x, y + _TILE + _LINE), f"taken for{sure}", "#666666", font)
-        draw.text((x, y + _TILE + 2 * _LINE), _short(one.predicted), "#b00020", font)
+        second, third = _mistake_words(one)
+        draw.text((x, y + _TILE + _LINE), f"{second}{sure}", "#666666", font)
+        draw.text((x, y + _TILE + 2 * _LINE), third, "#b00020", font)
         draw.text((x, y + _TILE + 3 * _LINE), _end_of(one.name), "#666666", font)
     return picture
+
+
+def _mistake_words(one: WrongImage) -> tuple[str, str]:
+    """Return two lines below the true class: what the image is taken for, or its wrong labels with + and -."""
+    if not one.missed and not one.invented:
+        return "taken for", _short(one.predicted)
+    return "wrong", _short(", ".join([*(f"-{name}" for name in one.missed), *(f"+{name}" for name in one.invented)]))
 
 
 def _short(name: str) -> str:

@@ -31,7 +31,8 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
     if len(evaluation.classes) <= _MOST_CLASSES:
         of_classes = zip(evaluation.classes, evaluation.class_accuracies(), strict=True)
         scalars |= {f"accuracy_of_{safe_text(name)}": share for name, share in of_classes if share is not None}
-        pictures["confusion_matrix"] = draw_confusion(evaluation.classes, evaluation.confusion)
+        if evaluation.confusion:
+            pictures["confusion_matrix"] = draw_confusion(evaluation.classes, evaluation.confusion)
     if (chart := class_chart([("", evaluation)])) is not None:
         pictures["classes"] = draw_classes(chart)
         texts["classes"] = _classes_text(chart)
@@ -60,8 +61,18 @@ def _classes_text(chart: ClassChart) -> str:
 
 
 def _mistakes_text(wrong: Sequence[WrongImage]) -> str:
+    if any(one.missed or one.invented for one in wrong):
+        return _wrong_labels_text(wrong)
     rows = [[one.name, one.label, one.predicted, percent_text(one.probability)] for one in wrong]
     return _table(["file", "true class", "predicted class", "probability"], rows)
+
+
+def _wrong_labels_text(wrong: Sequence[WrongImage]) -> str:
+    rows = [
+        [one.name, one.label, ", ".join(one.missed), ", ".join(one.invented), percent_text(one.probability)]
+        for one in wrong
+    ]
+    return _table(["file", "labels", "missed", "invented", "certainty"], rows)
 
 
 def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

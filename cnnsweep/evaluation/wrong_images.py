@@ -31,7 +31,7 @@ def wrong_images(
         positions: (N,) of all measured images in the set; labels, predicted class and its probability likewise.
     """
     chosen = choose_wrong(labels, predicted, sure, len(classes))[:most]
-    pictures = _pictures(images, positions[chosen[:MOST_PICTURES]])
+    pictures = pictures_of(images, positions[chosen[:MOST_PICTURES]])
     return [
         WrongImage(
             index=int(positions[place]),
@@ -65,7 +65,8 @@ def choose_wrong(labels: Tensor, predicted: Tensor, sure: Tensor, classes: int) 
     return by_class[(turns * classes + place_of_class[labels[by_class]]).sort(stable=True).indices]
 
 
-def _pictures(images: ImageSet, positions: Tensor) -> list[bytes]:
+def pictures_of(images: ImageSet, positions: Tensor) -> list[bytes]:
+    """Return images as PNG files."""
     if not len(positions):
         return []
     pixels, _ = next(iter(images.batches([positions], torch.device("cpu"))))

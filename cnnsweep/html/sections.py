@@ -7,6 +7,7 @@ from pathlib import Path
 from cnnsweep.analysis.axes import has_replicates
 from cnnsweep.analysis.confusion import IMAGES
 from cnnsweep.analysis.intervals import interval_cells
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
@@ -136,6 +137,8 @@ def images_section(evaluated: Evaluated) -> str:
     name, one = next(((name, one) for name, one in evaluated if one.wrong), ("", None))
     if one is None:
         return ""
+    if isinstance(one, Labelled):
+        return _label_images(name, one.split, one.wrong[:IMAGES_SHOWN])
     by_class: dict[str, list[WrongImage]] = {}
     for image in one.wrong[:IMAGES_SHOWN]:
         by_class.setdefault(image.label, []).append(image)
@@ -151,6 +154,27 @@ def images_section(evaluated: Evaluated) -> str:
         "mistakes of each class: file → predicted class."
     )
     return f"<p>{text(words)}</p>{''.join(groups)}"
+
+
+def _label_images(name: str, split: str, wrong: Sequence[WrongImage]) -> str:
+    words = (
+        f"{IMAGES[split].capitalize()} with the most certain wrong labels of {name}, in turns of one from each label: "
+        "labels that the image has, and those that are missed and invented."
+    )
+    return f'<p>{text(words)}</p><div class="images">{"".join(map(_label_image, wrong))}</div>'
+
+
+def _label_image(image: WrongImage) -> str:
+    sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
+    parts = (("missed", image.missed), ("invented", image.invented))
+    wrong = "; ".join(f"{kind} {', '.join(names)}" for kind, names in parts if names)
+    described = text(f"{image.name}: {image.label}; {wrong}{sure}")
+    source = base64.b64encode(image.png).decode("ascii")
+    return (
+        f'<figure><img src="data:image/png;base64,{source}" alt="{described}" loading=lazy>'
+        f"<figcaption>{text(image.name)}: {text(image.label)} <span>{text(wrong)}{text(sure)}</span>"
+        "</figcaption></figure>"
+    )
 
 
 def _wrong_image(image: WrongImage) -> str:

@@ -20,6 +20,7 @@ CHOICES = tuple(reversed(STANDARD))  # in the order of messages
 
 TOP_K, OF_CLASS = "top_k", "of_class"  # a metric with a number in its name, and the argument of one of a class
 CLASS_METRICS = ("f1", "precision", "recall")
+AT_THRESHOLDS = "_at_thresholds"  # end of the name of a metric at the chosen thresholds of several labels
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_@\[\]-]{0,59}")
 _TOP = re.compile(r"top_(\d{1,9})")
@@ -101,7 +102,8 @@ def is_accuracy(name: str) -> bool:
 @cache
 def is_share(name: str) -> bool:
     """True for a share, such as accuracy, F1 or AUROC, which is shown with four decimals or as percent."""
-    return is_accuracy(name) or bool(_SHARES.fullmatch(without_prefix(name)))
+    bare = without_prefix(name).removesuffix(AT_THRESHOLDS)
+    return is_accuracy(bare) or bool(_SHARES.fullmatch(bare))
 
 
 @cache

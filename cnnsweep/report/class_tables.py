@@ -14,8 +14,10 @@ from cnnsweep.analysis.chart_classes import (
     ends_text,
 )
 from cnnsweep.analysis.confusion import Measured
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.report.label_tables import label_table
 
 BAR = 10  # characters
 LARGE_SHARE = 0.05  # of a class's images that are taken for another one
@@ -25,6 +27,10 @@ _WIDEST_FILE = 60  # characters
 def class_tables(evaluation: Measured, console: Console) -> Iterator[RenderableType]:
     """Yield the tables of an evaluation."""
     # Titles are texts of their own: a table's would be wrapped to its width, which may be small.
+    if isinstance(evaluation, Labelled):
+        if (by_label := label_table(evaluation, console.width)) is not None:
+            yield by_label
+        return
     classes = class_chart([("", evaluation)])
     if classes is not None:
         title = Text.assemble(("By class", "bold"), (f"  the hardest first{_together(evaluation)}", "dim"))

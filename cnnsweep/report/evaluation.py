@@ -9,12 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnsweep.analysis.chart_classes import images_text
-from cnnsweep.analysis.evaluation import Evaluation, Interval, TrialEvaluation
+from cnnsweep.analysis.evaluation import Evaluation, Interval, LabelEvaluation, TrialEvaluation
 from cnnsweep.analysis.statistics import Estimate
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text, trials_text
 from cnnsweep.metrics.names import ACCURACY, LOSS
 from cnnsweep.report.class_tables import class_tables, wrong_table
+from cnnsweep.report.label_tables import wrong_label_table
 
 WRONG_SHOWN = 12  # misclassified images
 
@@ -35,7 +36,7 @@ def render_trial(trial: TrialEvaluation, console: Console, wrong: int = WRONG_SH
     console.print(
         Text.assemble(
             (f"{accuracy.mean:.2%}", _style(together, ACCURACY)),
-            f" of {images_text(trial.evaluations[0])} are right, {over}{_percent_words(_ends(accuracy))}"
+            f" of {images_text(trial.evaluations[0])} {_right_words(together)}, {over}{_percent_words(_ends(accuracy))}"
             f"{_baseline_words(together, accuracy.mean)}",
         )
     )
@@ -61,7 +62,7 @@ def render_evaluation(evaluation: Evaluation, console: Console, wrong: int = WRO
     console.print(
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", _style(evaluation, ACCURACY)),
-            f" of {images_text(evaluation)} are right ({evaluation.correct:,})"
+            f" of {images_text(evaluation)} {_right_words(evaluation)} ({evaluation.correct:,})"
             f"{_percent_words(evaluation.interval(ACCURACY))}{_baseline_words(evaluation, evaluation.accuracy)}",
         )
     )
@@ -88,8 +89,11 @@ def _print_parts(evaluation: Evaluation, console: Console, wrong: int) -> None:
 def _wrong(evaluation: Evaluation, console: Console, most: int) -> Iterator[Group]:
     shown = evaluation.wrong[:most]
     if shown:
-        title = Text.assemble(("Wrong images", "bold"), ("  in turns of one from each class", "dim"))
-        yield Group(title, wrong_table(shown, console.width))
+        is_of_labels = isinstance(evaluation, LabelEvaluation)
+        of = "label" if is_of_labels else "class"
+        title = Text.assemble(("Wrong images", "bold"), (f"  in turns of one from each {of}", "dim"))
+        table = wrong_label_table if is_of_labels else wrong_table
+        yield Group(title, table(shown, console.width))
 
 
 def _deciding(evaluation: Evaluation, words: str) -> Text:
@@ -106,8 +110,14 @@ def _style(evaluation: Evaluation, metric: str) -> str:
     return "bold" if baseline is not None and evaluation.values[metric] == baseline else "bold green"
 
 
+def _right_words(evaluation: Evaluation) -> str:
+    return "have all labels right" if isinstance(evaluation, LabelEvaluation) else "are right"
+
+
 def _baseline_words(evaluation: Evaluation, accuracy: float) -> str:
     """Return `; always answering 'cat': 67.92%`, the accuracy of that on the same images."""
+    if isinstance(evaluation, LabelEvaluation):
+        return ""
     name, share = evaluation.majority
     words = f"always answering {safe_text(repr(name))}: {share:.2%}"
     return f"; {words}" if accuracy > share else f"; no better than {words}"

@@ -6,8 +6,7 @@ import base64
 import json
 from typing import Any
 
-from cnnsweep.analysis.class_counts import ClassCounts
-from cnnsweep.analysis.evaluation import Evaluation, TrialEvaluation
+from cnnsweep.analysis.evaluation import Evaluation, LabelEvaluation, TrialEvaluation
 from cnnsweep.analysis.run_evaluation import VERSION, WrongImage
 from cnnsweep.analysis.statistics import Estimate
 from cnnsweep.metrics.names import ACCURACY
@@ -47,7 +46,7 @@ def evaluation_file(evaluation: Evaluation) -> str:
         "accuracy": evaluation.accuracy,
         "loss": evaluation.loss,
         "classes": list(evaluation.classes),
-        "confusion": [list(row) for row in evaluation.confusion],
+        **_tables(evaluation),
         "wrong": [
             {**_wrong(one), "png": base64.b64encode(one.png).decode("ascii")} for one in evaluation.wrong if one.png
         ],
@@ -80,18 +79,37 @@ def _to_mapping(evaluation: Evaluation) -> dict[str, Any]:
         "remarks": evaluation.remarks(),
         "classes": list(names),
         "class_accuracy": dict(zip(names, evaluation.class_accuracies(), strict=True)),
-        "by_class": [_class_to_mapping(one) for one in evaluation.by_class],
-        "confusion": [list(row) for row in evaluation.confusion],
-        "most_confused": [
-            {"true": true, "predicted": predicted, "images": images}
-            for true, predicted, images in evaluation.most_confused(10)
-        ],
+        "by_class": [_class_to_mapping(evaluation, place) for place in range(len(names))],
+        **_tables(evaluation),
+        **_most_confused(evaluation),
         "wrong": [_wrong(one) for one in evaluation.wrong],
         "notes": list(evaluation.notes),
     }
 
 
-def _class_to_mapping(counts: ClassCounts) -> dict[str, Any]:
+def _tables(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the confusion matrix; with several labels an image, the counts by label and their thresholds."""
+    if not isinstance(evaluation, LabelEvaluation):
+        return {"confusion": [list(row) for row in evaluation.confusion]}
+    return {
+        "labels": "several",
+        "images": evaluation.total,
+        "correct": evaluation.right,
+        "thresholds": list(evaluation.thresholds),
+        "counts": [list(row) for row in evaluation.counts],
+        "average_precision": list(evaluation.average_precision),
+    }
+
+
+def _most_confused(evaluation: Evaluation) -> dict[str, Any]:
+    if isinstance(evaluation, LabelEvaluation):
+        return {}
+    pairs = evaluation.most_confused(10)
+    return {"most_confused": [{"true": true, "predicted": other, "images": images} for true, other, images in pairs]}
+
+
+def _class_to_mapping(evaluation: Evaluation, place: int) -> dict[str, Any]:
+    counts = evaluation.of_class(place)
     return {
         "class": counts.name,
         "images": counts.images,
@@ -101,6 +119,18 @@ def _class_to_mapping(counts: ClassCounts) -> dict[str, Any]:
         "precision": counts.precision,
         "f1": counts.f1,
         "intervals": {"recall": counts.recall_ends, "precision": counts.precision_ends, "f1": counts.f1_ends},
+        **_label_to_mapping(evaluation, place),
+    }
+
+
+def _label_to_mapping(evaluation: Evaluation, place: int) -> dict[str, Any]:
+    """Return what a label has in addition."""
+    if not isinstance(evaluation, LabelEvaluation):
+        return {}
+    thresholds = evaluation.thresholds
+    return {
+        "average_precision": evaluation.average_precision[place],
+        "threshold": thresholds[place] if thresholds else None,
     }
 
 
@@ -112,4 +142,5 @@ def _wrong(one: WrongImage) -> dict[str, Any]:
         "label": one.label,
         "predicted": one.predicted,
         "probability": one.probability,
+        **({"missed": list(one.missed), "invented": list(one.invented)} if one.missed or one.invented else {}),
     }

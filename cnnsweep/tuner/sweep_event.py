@@ -66,8 +66,10 @@ def _validation_facts(spec: SweepSpec, dataset: Dataset) -> dict[str, int | None
     They show whether a model learned anything, and whether a difference is one of a few images.
     """
     held_out = [validation for _, validation in dataset.split(spec.validation, spec.folds, spec.seed)]
-    counts = [torch.bincount(dataset.train.labels[positions]) for positions in held_out if len(positions)]
-    if not counts:
+    if not any(map(len, held_out)):
         return {"validation_images": None, "largest_class": None}
+    if dataset.is_multi_label:
+        return {"validation_images": min(len(positions) for positions in held_out), "largest_class": None}
+    counts = [torch.bincount(dataset.train.labels[positions]) for positions in held_out if len(positions)]
     least = max(counts, key=lambda one: float(one.max() / one.sum()))
     return {"validation_images": int(least.sum()), "largest_class": int(least.max())}
