@@ -97,6 +97,8 @@ def measure_labels(
     is_same = images is validation[0] and torch.equal(positions, validation[1])
     held_out = outputs if is_same else _outputs(model, *validation)[0]
     thresholds, notes = _thresholds(held_out, model.classes)
+    if is_same:
+        notes = (*notes, "the thresholds were chosen on these images, so the metrics at the thresholds are optimistic")
     given = outputs.probabilities > torch.tensor(thresholds, dtype=outputs.probabilities.dtype)
     by_label = counts_of_labels(given, outputs.labels, model.classes)
     counts = count_labels(outputs.labels, model.classes)
