@@ -35,7 +35,7 @@ class ClassRow:
     @property
     def images(self) -> int:
         """The number of images of the class."""
-        return max(one.images for one in self.counts if one is not None)
+        return max(one.images // one.runs for one in self.counts if one is not None)
 
     @property
     def label(self) -> str:
@@ -173,8 +173,10 @@ def _known(counts: ClassCounts) -> ClassCounts | None:
 
 def _together(by_class: Sequence[ClassCounts]) -> ClassCounts:
     """Return the counts of all classes together."""
-    counts = [(one.images, one.predicted, one.correct) for one in by_class]
-    return ClassCounts("", *map(sum, zip(*counts, strict=True)))
+    images, predicted, correct = map(
+        sum, zip(*((one.images, one.predicted, one.correct) for one in by_class), strict=True)
+    )
+    return ClassCounts("", images, predicted, correct, by_class[0].runs)
 
 
 def _confusion(name: str, one: Confused) -> ConfusionChart:

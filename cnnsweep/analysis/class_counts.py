@@ -20,12 +20,14 @@ class ClassCounts:
         images: those that have the class.
         predicted: those for which the model gives it.
         correct: those of both.
+        runs: the number of runs whose counts these are together; intervals count each image once.
     """
 
     name: str
     images: int
     predicted: int
     correct: int
+    runs: int = 1
 
     @property
     def recall(self) -> float | None:
@@ -45,12 +47,12 @@ class ClassCounts:
     @property
     def recall_ends(self) -> Interval | None:
         """Wilson's interval of the recall."""
-        return wilson(self.correct, self.images) if self.images else None
+        return self._wilson(self.images)
 
     @property
     def precision_ends(self) -> Interval | None:
         """Wilson's interval of the precision, with the number of predictions fixed."""
-        return wilson(self.correct, self.predicted) if self.predicted else None
+        return self._wilson(self.predicted)
 
     @property
     def f1_ends(self) -> Interval | None:
@@ -58,11 +60,11 @@ class ClassCounts:
 
         F1 is 2 s / (1 + s) of that share s, also known as intersection over union, and grows with it.
         """
-        union = self.images + self.predicted - self.correct
-        if not union:
-            return None
-        low, high = wilson(self.correct, union)
-        return 2 * low / (1 + low), 2 * high / (1 + high)
+        ends = self._wilson(self.images + self.predicted - self.correct)
+        return None if ends is None else (2 * ends[0] / (1 + ends[0]), 2 * ends[1] / (1 + ends[1]))
+
+    def _wilson(self, images: int) -> Interval | None:
+        return wilson(self.correct / self.runs, images / self.runs) if images else None
 
 
 def score_of_class(metric: str) -> tuple[str, str] | None:

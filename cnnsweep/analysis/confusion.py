@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from cnnsweep.analysis.class_counts import ClassCounts
 from cnnsweep.formatting.escape import safe_text
@@ -20,11 +21,16 @@ class Measured:
     Attributes:
         split: test, val or train.
         classes: names of the classes.
+        runs: the number of runs whose counts these are together.
     """
 
     __slots__ = ()
     split: str
     classes: tuple[str, ...]
+
+    @property
+    def runs(self) -> int:
+        return 1
 
     @property
     @abstractmethod
@@ -84,7 +90,7 @@ class Confused(Measured):
         """Return the counts of one class."""
         row = self.confusion[position]
         predicted = sum(other[position] for other in self.confusion)
-        return ClassCounts(self.classes[position], sum(row), predicted, row[position])
+        return ClassCounts(self.classes[position], sum(row), predicted, row[position], self.runs)
 
     def class_accuracies(self) -> list[float | None]:
         """Return the share of each class's images that were recognised; None for a class without images."""
@@ -109,6 +115,15 @@ class Confused(Measured):
             if true != predicted and images
         ]
         return sorted(pairs, key=lambda pair: -pair[2])[:count]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts(Confused):
+    """A confusion matrix alone."""
+
+    split: str
+    classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
 
 
 def names_text(names: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ class Evaluation(Confused):
         intervals: 95 % intervals over the choice of the images, by metric; also of accuracy and loss.
         baselines: values of always giving the most frequent answer, by metric.
         objective: the metric by which the sweep selects, without prefix; None if unknown.
+        measured_runs: the number of runs that were measured, whose counts are summed.
     """
 
     checkpoint: str
@@ -47,6 +48,11 @@ class Evaluation(Confused):
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     baselines: Mapping[str, float] = field(default_factory=dict)
     objective: str | None = None
+    measured_runs: int = 1
+
+    @property
+    def runs(self) -> int:
+        return self.measured_runs
 
     @property
     def accuracy(self) -> float:
@@ -158,6 +164,7 @@ class TrialEvaluation:
             notes=(*self.notes, *first.notes),
             metrics={name: fmean(one.metrics[name] for one in self.evaluations) for name in self._common_metrics},
             intervals={} if others else first.intervals,
+            measured_runs=len(self.evaluations),
         )
 
     @property

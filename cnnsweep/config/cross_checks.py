@@ -9,11 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.component_arguments import unused_by, user_of
 from cnnsweep.config.distributions import is_distribution, read_distribution
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.model_entry import MODEL, has_known_arguments, takes_list
-from cnnsweep.config.optimizer_arguments import unused_by, user_of
 from cnnsweep.config.schema import MODEL_PREFIX, Params, SweepFile
 from cnnsweep.field_types import found, mistake, nearest_name
 from cnnsweep.metrics.base import column_of

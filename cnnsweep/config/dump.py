@@ -21,7 +21,7 @@ from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component
 from cnnsweep.samplers.space import Interval
 from cnnsweep.scalars import scalar_value
-from cnnsweep.types import Choice, DatasetChoice, ModelChoice, Normalization
+from cnnsweep.types import Choice, ClassWeights, DatasetChoice, ModelChoice, Normalization
 
 
 def as_written(value: Any) -> Any:
@@ -30,7 +30,7 @@ def as_written(value: Any) -> Any:
         return _written_augmentations(value)
     if isinstance(value, Choice | ModelChoice):
         return {"name": value.name, **value.arguments} if value.arguments else value.name
-    return value
+    return value.as_written() if isinstance(value, ClassWeights) else value
 
 
 def _written_augmentations(choices: Sequence[Choice]) -> Any:

@@ -22,7 +22,7 @@ from cnnsweep.config.own_code import is_function_in_source
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.metrics.objective import BEST
 from cnnsweep.plugins import is_reference
-from cnnsweep.types import Choice, DatasetChoice, Hyperparameters, ModelChoice, Normalization
+from cnnsweep.types import Choice, ClassWeights, DatasetChoice, Hyperparameters, ModelChoice, Normalization
 
 FIRST_FIELDS: Mapping[type, frozenset[str]] = {
     Hyperparameters: frozenset(
@@ -205,6 +205,8 @@ def _canonical(value: Any) -> Any:
         return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
+    if isinstance(value, ClassWeights):
+        return _canonical(value.as_written())
     if isinstance(value, Choice):
         return {"name": value.name, "arguments": _canonical(value.arguments), "code": value.code}
     return {name: _canonical(item) for name, item in identity_fields(value).items()}

@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.class_weight_field import class_places
+from cnnsweep.config.component_arguments import ALL, check_arguments
 from cnnsweep.config.constraints import SpaceRules, read_space_rules
 from cnnsweep.config.cross_checks import (
     check_model_arguments,
@@ -26,10 +28,10 @@ from cnnsweep.config.error_messages import (
 from cnnsweep.config.metric_checks import mistakes_in_metrics
 from cnnsweep.config.metrics_field import DecidingMetric, foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
-from cnnsweep.config.optimizer_arguments import check_optimizer_arguments
 from cnnsweep.config.overrides import apply_override
 from cnnsweep.config.own_code import ALLOW_CODE
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, SweepFile, SweepSpec
+from cnnsweep.config.spellings import spell_out
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.trial_builds import TryModel, mistakes_in_building
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
@@ -76,8 +78,10 @@ def parse_sweep(
     """Return the sweep that a text describes; like `load_sweep`, with `file` as the name in messages."""
     document = read_yaml(text, file)
     _refuse_other_than_mapping(document)
+    spell_out(document)
     for option in overrides:
         apply_override(document, option)
+    spell_out(document)
     for key in _TEXT_KEYS:
         _keep_text(document, key)
     context = {"folder": Path() if folder is None else folder, ALLOW_CODE: allow_code}
@@ -136,9 +140,9 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
     models = [model for _, model in placed]
     arguments, argument_mistakes = check_model_arguments(given, models)
     mistakes += argument_mistakes
-    optimizers = [] if wrong & {"params", "params.optimizer"} else sweep.params.optimizer
-    of_optimizers, optimizer_mistakes = check_optimizer_arguments(given, optimizers)
-    mistakes += optimizer_mistakes
+    choices = {of.key: [] if wrong & {"params", f"params.{of.key}"} else getattr(sweep.params, of.key) for of in ALL}
+    of_components, component_mistakes = check_arguments(given, choices)
+    mistakes += component_mistakes
     if not argument_mistakes:
         # Where conditions leave trials out, a key may be meant for one of several models.
         all_apply = len(models) == 1 or not (sweep.when or sweep.exclude)
@@ -150,7 +154,7 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         mistakes += mistakes_in_metrics(sweep)
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
-    own = {**arguments, **of_optimizers}
+    own = {**arguments, **of_components}
     axes = {key: own[key] if key in own else getattr(sweep.params, key, ()) for key in given}
     rules = SpaceRules((), {}, (), ())
     # Conditions on values that are wrong themselves would be wrong again, and so would what a wrong search needs.
@@ -225,6 +229,7 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules, d
         metrics=metrics,
         trackers=sweep.trackers,
         places=_metric_places(sweep, document),
+        class_places=class_places(document.key_places),
     )
 
 

@@ -9,9 +9,9 @@ The number of images of each class is fixed, as in a split by class. Three kinds
 - Sums over images, such as the log-likelihood: the sums of each image, weighted by how often it is drawn.
 - Of all scores, such as AUROC: images are drawn again within their classes.
 
-For the latter two, the ends are those of a normal distribution with the deviation of the resamples, as percentiles
-would need more of them. A metric of sums is moved by its bias, which the resamples show: the calibration error of few
-images is too large. A metric of scores between 0 and 1 is taken on the scale of log odds.
+For the latter two, the ends are those of a normal distribution with the deviation of the resamples, on the scale of log
+odds where the metric is between 0 and 1, of logarithms where it is above 0; percentiles would need more resamples. If
+the resamples show a bias, as of the calibration error, which is too large of few images, the interval is moved by it.
 `benchmarks/coverage.py` measures how often the intervals contain the truth.
 """
 
@@ -32,10 +32,12 @@ Interval = tuple[float, float]
 Numbers = npt.NDArray[np.float64]
 
 RESAMPLES = 2000  # of a confusion matrix
-FEW_RESAMPLES = 300  # of images; the deviation is then known to 4 %
+FEW_RESAMPLES = 200  # of images; the deviation is then known to 5 %
 _PRIOR = 1.0  # images a class
 _SEED = 0
 _MOST_NUMBERS = 1 << 22  # in one batch of resamples
+_BIASED = 0.15  # of half the interval's width; a smaller bias is chance
+_WIDEST = 50.0  # on the scale of logarithms
 _FEWEST = 20  # resamples with a value; fewer give no deviation
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 
@@ -96,7 +98,7 @@ def sums_interval(
     each = sums.double().cpu().reshape(len(sums), -1)
     totals = [weights @ each for weights in _weights(strata, len(sums), random)]
     values = compute(torch.cat(totals).reshape(-1, *sums.shape[1:]), len(sums))
-    return _normal_interval(values, value, limits)
+    return _of_sums(values, value, limits)
 
 
 def scores_interval(
@@ -115,7 +117,8 @@ def scores_interval(
     for count in _parts(FEW_RESAMPLES, at_once):
         positions = torch.from_numpy(_positions(strata, count, random)).to(scores.device)
         values.append(of(scores[positions], labels[positions]).double().cpu())
-    return _odds_interval(torch.cat(values), value, limits)
+    _, half = _half(torch.cat(values))
+    return None if half is None else _scaled(value, half, limits)
 
 
 def _strata(labels: Tensor) -> list[npt.NDArray[np.int64]]:
@@ -145,24 +148,28 @@ def _parts(total: int, at_once: int) -> Iterator[int]:
     return (min(at_once, total - done) for done in range(0, total, at_once))
 
 
-def _normal_interval(values: Tensor, value: float, limits: Interval) -> Interval | None:
-    """Return the interval with the deviation of the resamples, moved by their bias and extended to the value."""
+def _of_sums(values: Tensor, value: float, limits: Interval) -> Interval | None:
+    """Return the interval with the deviation of the resamples, moved by their bias if they have one."""
     known, half = _half(values)
     if half is None:
         return None
-    middle = 2 * value - float(known.mean())
+    bias = float(known.mean()) - value
+    if abs(bias) < _BIASED * half:
+        return _scaled(value, half, limits)
+    middle = value - bias
     return max(min(middle - half, value), limits[0]), min(max(middle + half, value), limits[1])
 
 
-def _odds_interval(values: Tensor, value: float, limits: Interval) -> Interval | None:
-    """Return the interval with the deviation of the resamples, of a share on the scale of log odds."""
-    _, half = _half(values)
-    if half is None:
-        return None
-    if limits != (0.0, 1.0) or not 0 < value < 1:
-        return max(value - half, limits[0]), min(value + half, limits[1])
-    middle, width = math.log(value / (1 - value)), half / (value * (1 - value))
-    return _share(middle - width), _share(middle + width)
+def _scaled(value: float, half: float, limits: Interval) -> Interval:
+    """Return the interval of a width on the scale of log odds or logarithms, where the limits allow it."""
+    low, high = limits
+    if limits == (0.0, 1.0) and 0 < value < 1:
+        middle, width = math.log(value / (1 - value)), half / (value * (1 - value))
+        return _share(middle - width), _share(middle + width)
+    if low == 0 and high > 1 and value > 0:
+        width = min(half / value, _WIDEST)
+        return value * math.exp(-width), min(value * math.exp(width), high)
+    return max(value - half, low), min(value + half, high)
 
 
 def _half(values: Tensor) -> tuple[Tensor, float | None]:

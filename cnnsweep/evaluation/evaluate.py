@@ -24,7 +24,7 @@ from cnnsweep.evaluation.model_card import Description, Split, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES
 from cnnsweep.losses.base import Loss, make_evaluation_loss
-from cnnsweep.metrics.names import LOSS, without_prefix
+from cnnsweep.metrics.names import ACCURACY, LOSS, without_prefix
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.storage.paths import RunPaths, SweepPaths, refuse_undecodable
@@ -243,6 +243,8 @@ def make_evaluation(
         "objective": None if objective is None else without_prefix(objective),
     }
     if isinstance(found, Measurement):
+        rows = [sum(row) for row in found.confusion]
+        common["baselines"] = {ACCURACY: max(rows) / sum(rows), **common["baselines"]}
         return Evaluation(confusion=found.confusion, **common)
     return LabelEvaluation(
         confusion=(),

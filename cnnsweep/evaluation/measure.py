@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.analysis.confusion import Confused
+from cnnsweep.analysis.confusion import Counts
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.datasets.images import ImageSet
 from cnnsweep.datasets.label_counts import count_labels
@@ -83,7 +83,7 @@ def measure(
     with kept_generators(device):
         seed_step(device, 0)  # some models draw in evaluation too
         found = _run(model.eval(), images, positions, pixels, classes, device, loss, order, values)
-    confused = _Confused("", tuple(classes), found.confusion())
+    confused = Counts("", tuple(classes), found.confusion())
     labels, losses = found.labels.cpu(), found.losses.cpu().double()
     mean_loss = float(losses.mean())
     own = values.values(Outputs(found.logits, found.labels, confused), progress)
@@ -102,13 +102,6 @@ def with_usual(metrics: Sequence[Choice]) -> list[Choice]:
     """Return the metrics of an evaluation: the usual ones first, none twice, without loss and accuracy."""
     by_name = {column_of(choice): choice for choice in (*map(Choice, ALSO_MEASURED), *metrics)}
     return [choice for name, choice in by_name.items() if name not in ALWAYS]
-
-
-@dataclass(frozen=True, slots=True)
-class _Confused(Confused):
-    split: str
-    classes: tuple[str, ...]
-    confusion: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +139,6 @@ def _run(
         probability = logits.softmax(1).gather(1, predicted[:, None])[:, 0].nan_to_num(0.0)
         values.add(logits, labels)
         kept = (logits,) if values.needs_logits else ()
-        parts.append((labels, predicted, probability, loss.per_example(logits, labels), *kept))
+        parts.append((labels, predicted, probability, loss.per_image(logits, labels), *kept))
     labels, predicted, probability, losses, *logits_kept = map(torch.cat, zip(*parts, strict=True))
     return _Found(len(classes), labels, predicted, probability, losses, logits_kept[0] if logits_kept else None)

@@ -99,20 +99,23 @@ class MetricValues:
                 # Each image as a run of its own, for the bootstrap.
                 self._each[name].append(guarded(name, update, logits[:, None], labels[:, None]))
 
-    def values(self, outputs: Outputs, progress: Progress | None = None) -> Mapping[str, MetricValue]:
+    def values(
+        self, outputs: Outputs, progress: Progress | None = None, *, has_intervals: bool = True
+    ) -> Mapping[str, MetricValue]:
         """Return the metrics by name, those with a finite value; the others join `missing`."""
         found: dict[str, MetricValue] = {}
+        is_shown = False
         drawn: list[Tensor] = []  # once for all metrics of the confusion matrix
         for number, (name, metric) in enumerate(self._metrics.items()):
-            if progress is not None and _is_slow(metric, outputs):
+            if progress is not None and (is_shown := is_shown or _is_slow(metric, outputs)):
                 progress(ACTIVITY, number, len(self._metrics))
             value = self._value(name, metric, outputs)
             if not math.isfinite(value):
                 self.missing[name] = "it is not a finite number"
                 continue
-            interval = self._interval(name, metric, value, outputs, drawn)
+            interval = self._interval(name, metric, value, outputs, drawn) if has_intervals else None
             found[name] = MetricValue(value, interval, guarded(name, metric.baseline, self._counts))
-        if progress is not None:
+        if progress is not None and is_shown:
             progress(ACTIVITY, len(self._metrics), len(self._metrics))
         return found
 

@@ -27,9 +27,7 @@ def _view(chart: CostChart) -> View:
     up = axis(chart_text(chart.metric), tickformat=tick_format(chart.metric))
     figure = {
         "data": [_trace(chart.metric, one) for one in series],
-        "layout": layout(
-            axis(chart.axis, type=kind), axis(chart_text(chart.metric), tickformat=tick_format(chart.metric))
-        ),
+        "layout": layout(axis(chart.axis, type=kind), up),
     }
     rows = [[point.words, point.cost_text, metric_text(chart.metric, point.mean)] for point in chart.efficient.points]
     table = DataTable(["efficient trial", chart.cost, chart.metric], rows)

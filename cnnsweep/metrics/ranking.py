@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cnnsweep.metrics.agreement import only_one_class
-from cnnsweep.metrics.scores import ScoreMetric
+from cnnsweep.metrics.scores import ScoreMetric, Scores
 from cnnsweep.types import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_SORTED = "sorted by class"
 
 
 class RankMetric(ScoreMetric):
@@ -23,10 +25,16 @@ class RankMetric(ScoreMetric):
 
     def of_scores(self, likely: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over the classes of each run (K,)."""
+        return self.of_shared(Scores(likely, targets))
+
+    def of_shared(self, scores: Scores) -> Tensor:
+        """Return the mean over the classes of each run (K,)."""
         import torch
 
-        values = torch.stack([self._of_sorted(*part) for part in _sorted_by_class(likely, targets)], 1)  # (K, classes)
-        return values.nanmean(1).where(likely.isfinite().all(-1).all(-1), float("nan"))
+        if _SORTED not in scores.derived:
+            scores.derived[_SORTED] = list(_sorted_by_class(scores.likely, scores.targets))
+        values = torch.stack([self._of_sorted(*part) for part in scores.derived[_SORTED]], 1)  # (K, classes)
+        return values.nanmean(1).where(scores.likely.isfinite().all(-1).all(-1), float("nan"))
 
     def _of_sorted(self, is_positive: Tensor, first: Tensor, last: Tensor) -> Tensor:
         """Return the value of a class for each run (K,); NaN where it has none.
@@ -94,10 +102,10 @@ def _sorted_by_class(likely: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, 
     positions = torch.arange(images, device=likely.device)
     for label in range(likely.shape[-1]):
         scores, order = likely[..., label].sort(1, descending=True)
-        is_own = targets[..., label] > 0 if is_multi_label else targets == label
+        has_label = targets[..., label] > 0 if is_multi_label else targets == label
         changes = scores.diff(dim=1) != 0  # (K, N - 1)
         edge = torch.ones(len(scores), 1, dtype=torch.bool, device=scores.device)
         begins, ends = torch.cat([edge, changes], 1), torch.cat([changes, edge], 1)
         first = positions.where(begins, 0).cummax(1).values
         last = positions.where(ends, images).flip(1).cummin(1).values.flip(1)
-        yield is_own.gather(1, order), first, last
+        yield has_label.gather(1, order), first, last

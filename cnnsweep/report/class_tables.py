@@ -33,12 +33,16 @@ def class_tables(evaluation: Measured, console: Console) -> Iterator[RenderableT
         return
     classes = class_chart([("", evaluation)])
     if classes is not None:
-        title = Text.assemble(("By class", "bold"), ("  the hardest first", "dim"))
+        title = Text.assemble(("By class", "bold"), (f"  the hardest first{_together(evaluation)}", "dim"))
         yield Group(title, _classes(classes), *map(Text, classes.notes))
     for chart in confusion_charts([("", evaluation)]):
-        yield _matrix(chart, console)
+        yield _matrix(chart, console, _together(evaluation))
         if chart.pairs:
             yield Group(Text("Most confused", "bold"), _pairs(chart))
+
+
+def _together(evaluation: Measured) -> str:
+    return f", {evaluation.runs} runs together" if evaluation.runs > 1 else ""
 
 
 def _classes(chart: ClassChart) -> Table:
@@ -58,13 +62,15 @@ def _classes(chart: ClassChart) -> Table:
     return table
 
 
-def _matrix(chart: ConfusionChart, console: Console) -> RenderableType:
+def _matrix(chart: ConfusionChart, console: Console, together: str) -> RenderableType:
     """Return the matrix with shares if there is room, else the counts alone, else a hint."""
     if chart.is_written:
         for has_shares in (True, False):
             table = _table(chart, has_shares=has_shares)
             if console.measure(table).minimum <= console.width:
-                title = Text.assemble(("Confusion matrix", "bold"), ("  rows: true class, columns: predicted", "dim"))
+                title = Text.assemble(
+                    ("Confusion matrix", "bold"), (f"  rows: true class, columns: predicted{together}", "dim")
+                )
                 cells = [Text("In each cell the images, and their share of the row.", "dim")] if has_shares else []
                 return Group(title, table, *cells)
     return Text("The confusion matrix is wider than the terminal; --json prints it.")

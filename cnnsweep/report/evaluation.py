@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -32,7 +32,7 @@ def render_trial(trial: TrialEvaluation, console: Console, wrong: int = WRONG_SH
     console.print(Text(safe_text(words), style="bold"))
     if together.decides != ACCURACY:
         decides = trial.estimates[together.decides]
-        console.print(_deciding(together, f"{over}{_interval_words(together.decides, decides)}"))
+        console.print(_deciding(together, f", {over}{_interval_words(together.decides, decides)}"))
     console.print(
         Text.assemble(
             (f"{accuracy.mean:.2%}", _style(together, ACCURACY)),
@@ -58,7 +58,7 @@ def render_evaluation(evaluation: Evaluation, console: Console, wrong: int = WRO
     console.print(Text(f"{safe_text(evaluation.run)}, epoch {evaluation.epoch}", style="bold"), soft_wrap=True)
     if evaluation.decides != ACCURACY:
         ends = evaluation.interval(evaluation.decides)
-        console.print(_deciding(evaluation, f"on {images_text(evaluation)}{_ends_words(evaluation.decides, ends)}"))
+        console.print(_deciding(evaluation, f" on {images_text(evaluation)}{_ends_words(evaluation.decides, ends)}"))
     console.print(
         Text.assemble(
             (f"{evaluation.accuracy:.2%}", _style(evaluation, ACCURACY)),
@@ -86,19 +86,20 @@ def _print_parts(evaluation: Evaluation, console: Console, wrong: int) -> None:
         console.print(part)
 
 
-def _wrong(evaluation: Evaluation, console: Console, most: int) -> Iterator[Table | Text]:
+def _wrong(evaluation: Evaluation, console: Console, most: int) -> Iterator[Group]:
     shown = evaluation.wrong[:most]
     if shown:
         is_of_labels = isinstance(evaluation, LabelEvaluation)
         of = "label" if is_of_labels else "class"
-        yield Text.assemble(("Wrong images", "bold"), (f"  in turns of one from each {of}", "dim"))
-        yield wrong_label_table(shown, console.width) if is_of_labels else wrong_table(shown, console.width)
+        title = Text.assemble(("Wrong images", "bold"), (f"  in turns of one from each {of}", "dim"))
+        table = wrong_label_table if is_of_labels else wrong_table
+        yield Group(title, table(shown, console.width))
 
 
 def _deciding(evaluation: Evaluation, words: str) -> Text:
     name = evaluation.decides
     value = metric_text(name, evaluation.values[name])
-    return Text.assemble(f"{safe_text(name)} ", (value, _style(evaluation, name)), f" {words}")
+    return Text.assemble(f"{safe_text(name)} ", (value, _style(evaluation, name)), words)
 
 
 def _style(evaluation: Evaluation, metric: str) -> str:
@@ -163,20 +164,22 @@ def _runs_table(trial: TrialEvaluation) -> Table:
     table = Table(box=None, padding=(0, 1))
     shown = list(dict.fromkeys([trial.together.decides, ACCURACY, LOSS]))
     table.add_column("run", no_wrap=True)
-    for heading in ("epoch", *(part for name in shown for part in (safe_text(name), "95 %") if name != LOSS), LOSS):
+    for heading in ("epoch", safe_text(shown[0]), "95 %", *map(safe_text, shown[1:])):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in trial.evaluations:
         name = Text(_replicate_words(one), no_wrap=True, overflow="ellipsis")
-        cells = [part for metric in shown if metric != LOSS for part in _run_cells(one, metric)]
-        table.add_row(name, str(one.epoch), *cells, f"{one.loss:.4f}")
+        first, *others = (_run_text(one, metric) for metric in shown)
+        table.add_row(name, str(one.epoch), first, _run_interval(one, shown[0]), *others)
     return table
 
 
-def _run_cells(one: Evaluation, metric: str) -> tuple[str, str]:
+def _run_text(one: Evaluation, metric: str) -> str:
+    return f"{one.accuracy:.2%}" if metric == ACCURACY else metric_text(metric, one.values.get(metric))
+
+
+def _run_interval(one: Evaluation, metric: str) -> str:
     ends = one.interval(metric)
-    if metric == ACCURACY and ends is not None:
-        return f"{one.accuracy:.2%}", f"{ends[0]:.2%} to {ends[1]:.2%}"
-    return metric_text(metric, one.values.get(metric)), _ends_text(metric, ends)
+    return f"{ends[0]:.2%} to {ends[1]:.2%}" if metric == ACCURACY and ends is not None else _ends_text(metric, ends)
 
 
 def _replicate_words(one: Evaluation) -> str:

@@ -17,10 +17,12 @@ from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.images import ImageSet, to_device
 from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.normalize import PixelNormalize, epoch_order, pixel_normalize
+from cnnsweep.datasets.sampling import balanced_order, repeats
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.metrics.base import describe_metrics
 from cnnsweep.metrics.names import recorded_names
 from cnnsweep.models.build import memory_order
+from cnnsweep.training.check_class_weights import check_classes
 from cnnsweep.training.check_metric import check_metrics, metric_warnings
 from cnnsweep.training.last_batch import why_not_a_single_image
 from cnnsweep.training.metric_sums import MetricSums
@@ -66,6 +68,7 @@ class DataModule:
         Raises:
             UsageError: a metric cannot be used, or the one that decides cannot be computed on the held-out images.
         """
+        check_classes(spec, dataset.classes)
         images = dataset.train
         splits = dataset.split(spec.validation, spec.folds, spec.seed)
         parts = tuple(
@@ -217,17 +220,26 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
     if any(task.batch_lengths(run) != lengths for run in runs[1:]):
         raise FusionError("an argument that should change only random draws also decides about training on one image")
     representatives = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
-    orders = torch.stack(
-        [
-            epoch_order(part.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch)
-            for run, epoch in representatives
-        ],
-        1,
-    )  # (images, G)
-    chunks = torch.split(orders, lengths)
+    orders = torch.stack([_positions(task, run, epoch) for run, epoch in representatives], 1)  # (images, G)
+    chunks, drawn = torch.split(orders, lengths), torch.split(_items(task, orders, representatives), lengths)
     order = _order(task, runs)
-    for items, (images, labels) in zip(chunks, _read(task, chunks), strict=True):
+    for items, (images, labels) in zip(drawn, _read(task, chunks), strict=True):
         yield part.pixels.to_model_input(_augmented(images, items, representatives), order), labels.transpose(0, 1)
+
+
+def _positions(task: DataModule, run: Run, epoch: int) -> Tensor:
+    """Return the images of a run's epoch in their order (images,)."""
+    training, h = task.part(run).training, run.hyperparameters
+    if h.is_balanced:
+        return balanced_order(training, task.images.labels[training], h.seed, epoch)
+    return epoch_order(training, h.shuffle, h.seed, epoch)
+
+
+def _items(task: DataModule, orders: Tensor, representatives: Sequence[tuple[Run, int]]) -> Tensor:
+    """Return the numbers that augmentations draw by (images, G): another one each time that an image is repeated."""
+    if not any(run.hyperparameters.is_balanced and run.hyperparameters.augment for run, _ in representatives):
+        return orders  # each position once
+    return orders + len(task.images) * torch.stack([repeats(order) for order in orders.unbind(1)], 1)
 
 
 def validation_batches(task: DataModule, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:

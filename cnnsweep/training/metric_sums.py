@@ -14,7 +14,7 @@ from cnnsweep.metrics.accuracy import Accuracy
 from cnnsweep.metrics.base import column_of, make_metric
 from cnnsweep.metrics.metric import Metric
 from cnnsweep.metrics.names import ACCURACY, LOSS, on_validation
-from cnnsweep.metrics.scores import ScoreMetric, probabilities
+from cnnsweep.metrics.scores import ScoreMetric, Scores, probabilities
 from cnnsweep.types import Choice, LabelCounts
 
 P = ParamSpec("P")
@@ -125,9 +125,9 @@ class MetricSums:
         ((_, _, parts),) = [one for one in self._sums.values() if isinstance(one[1], ScoreMetric)]
         for runs in _few_runs(parts):
             logits, targets = (_joined([part[runs] for part in all_runs]) for all_runs in (parts, self._targets))
-            likely = probabilities(logits, is_multi_label=targets.ndim == logits.ndim)
+            scores = Scores(probabilities(logits, is_multi_label=targets.ndim == logits.ndim), targets)
             for name, metric in metrics.items():
-                found[name] += guarded(name, metric.of_scores, likely, targets).tolist()
+                found[name] += guarded(name, metric.of_shared, scores).tolist()
         return found
 
 

@@ -18,6 +18,7 @@ from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.callback import TrainerCallback
+from cnnsweep.training.class_weights import class_weights
 from cnnsweep.training.data_module import DataModule, training_batches, validation_batches
 from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_line
 from cnnsweep.training.fused_learner import FusedLearner
@@ -108,7 +109,8 @@ def build_learners(group: RunGroup, task: DataModule) -> LearnerGroup:
     about = (task.images.image_shape, task.num_classes, task.device, task.precision)
 
     def build(runs: Sequence[Run]) -> Learner:
-        return SingleLearner(runs[0], *about) if len(runs) == 1 else FusedLearner(runs, *about)
+        weights = class_weights(runs, task)
+        return SingleLearner(runs[0], *about, weights) if len(runs) == 1 else FusedLearner(runs, *about, weights)
 
     runs_of = [[runs[-1] for runs in program] for program in group.programs]
     return LearnerGroup(runs_of, build, is_threaded=group.is_threaded)

@@ -114,6 +114,11 @@ def test_scores_have_a_column_on_the_measured_images_alone(tmp_path: Path) -> No
     assert api.load(tmp_path / "all").best.metrics["auroc"] > 0.3
 
 
+def load(text: str, own: Path) -> DataModule:
+    spec = parse_sweep(text, "sweep.yaml", folder=own)
+    return DataModule.load(spec, load_dataset(spec.dataset_choice, own), torch.device("cpu"))
+
+
 @pytest.mark.parametrize(
     ("written", "metric", "mode"),
     [
@@ -158,8 +163,7 @@ def test_a_name_becomes_a_column_and_a_direction(own: Path, written: str, metric
 def test_mistakes_are_told_with_their_places(own: Path, keys: str, message: str) -> None:
     (own / "other.py").write_text("def ece(probabilities, labels): return 0.5\n")
     with pytest.raises((SpecError, UsageError)) as error:
-        spec = parse_sweep(f"{SMALL}{keys}\n", "sweep.yaml", folder=own)
-        DataModule.load(spec, load_dataset(spec.dataset_choice, own), torch.device("cpu"))
+        load(f"{SMALL}{keys}\n", own)
     assert message in str(error.value)
 
 
@@ -172,22 +176,20 @@ tensorboard: {graph: false}
 """
 
 
-def load_odd(own: Path, keys: str) -> DataModule:
-    spec = parse_sweep(f"{ODD}{keys}\n", "odd.yaml", folder=own)
-    return DataModule.load(spec, load_dataset(spec.dataset_choice, own), torch.device("cpu"))
-
-
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ("metric: recall[tr[o]ck]", "odd.yaml:7:9  metric: recall[tr[o]ck] names the unknown class 'tr[o]ck'; did you"),
-        ("metrics: ['f1[q]']", "odd.yaml:7:11  metrics: f1[q] names the unknown class 'q'; the data set has 'a b', "),
-        ("metric: top_6", "odd.yaml:7:9  metric: top_6 cannot be computed on the held-out images: there are only 6"),
+        (
+            "metric: recall[tr[o]ck]",
+            "sweep.yaml:7:9  metric: recall[tr[o]ck] names the unknown class 'tr[o]ck'; did you",
+        ),
+        ("metrics: ['f1[q]']", "sweep.yaml:7:11  metrics: f1[q] names the unknown class 'q'; the data set has 'a b', "),
+        ("metric: top_6", "sweep.yaml:7:9  metric: top_6 cannot be computed on the held-out images: there are only 6"),
     ],
 )
 def test_what_only_the_data_show_is_told_with_its_place_too(own: Path, keys: str, message: str) -> None:
     with pytest.raises(SpecError) as error:
-        load_odd(own, keys)
+        load(f"{ODD}{keys}\n", own)
     assert message in str(error.value)
 
 
