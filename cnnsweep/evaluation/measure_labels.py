@@ -133,7 +133,7 @@ def _outputs(model: LabelModel, images: ImageSet, positions: Tensor) -> tuple[La
         for batch, labels in images.batches(chunks, model.device) if len(positions) else ():
             output = network(model.pixels.to_model_input(batch, model.order))
             logits = logits_of(output, len(model.classes)).float()
-            parts.append((logits, labels, model.loss.per_example(logits, labels)))
+            parts.append((logits, labels, model.loss.per_image(logits, labels)))
     if not parts:
         empty = torch.zeros(0, len(model.classes))
         return LabelOutputs(empty, empty, empty.to(torch.uint8)), torch.zeros(0, dtype=torch.float64)
