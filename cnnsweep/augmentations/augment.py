@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cnnsweep.augmentations.base import AUGMENTATIONS, Augmentation, Move, OwnFunction, in_order, stream_name
+from cnnsweep.augmentations.mix import Mix, draw_mix
 from cnnsweep.augmentations.moving import moved
 from cnnsweep.seeding import derive_seed, uniform_per_item
 from cnnsweep.types import Choice
@@ -55,13 +56,13 @@ class Draws:
 
 
 def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int, epoch: int, step: int = 0) -> Tensor:
-    """Return the images, changed by each of the augmentations in the order of `in_order`.
+    """Return the images, changed by each of the augmentations in the order of `in_order`, and mixed at last.
 
     Args:
         images: (N, C, H, W) uint8; not changed.
         items: (N,) int64 positions in the data set, on the same device. An image's changes depend on
-            (seed, epoch, item) alone, not on its batch.
-        step: the number of the batch in its epoch; only a user's function of a batch depends on it.
+            (seed, epoch, item) alone, not on its batch, but for a user's function of a batch and for a mix.
+        step: the number of the batch in its epoch; these two depend on it.
 
     Returns:
         (N, C, H, W) uint8; `images` itself when no augmentation is given.
@@ -81,10 +82,12 @@ def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int,
                 changed = augmentation.of_batch(changed, derive_seed(seed, f"{_FIRST_STREAM}.{stream}", epoch, step))
             else:
                 changed = augmentation.apply(changed, draw)
-    return changed
+    mix = draw_mix(choices, seed, epoch, step, (images.shape[2], images.shape[3]))
+    return changed if mix is None else mix.of_images(changed)
 
 
 @functools.lru_cache(maxsize=256)
 def _make(choices: tuple[Choice, ...]) -> list[tuple[str, Augmentation]]:
-    """Return the augmentations in the order of their application, each with the name of its stream."""
-    return [(stream_name(one), AUGMENTATIONS.make(one)) for one in in_order(choices)]
+    """Return the augmentations of images in the order of their application, each with the name of its stream."""
+    made = [(stream_name(one), AUGMENTATIONS.make(one)) for one in in_order(choices)]
+    return [(stream, one) for stream, one in made if not isinstance(one, Mix)]

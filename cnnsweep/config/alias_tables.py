@@ -199,6 +199,8 @@ VALUES = {
     "rotate": "randomrotation rotation",
     "resized_crop": "randomresizedcrop resizedcrop rrc",
     "color_jitter": "colorjitter colourjitter jitter randomcolorjitter",
+    "mixup": "mix mixupalpha",
+    "cutmix": "cutmixup cutmixalpha",
     "erase": "randomerasing erasing randomerase",
     "trivial": "trivialaugment trivialaugmentwide ta",
     "rand": "randaugment randaug ra",

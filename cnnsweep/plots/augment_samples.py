@@ -73,7 +73,7 @@ def write_samples(spec: SweepSpec, options: SampleOptions) -> WrittenSamples:
         text = "augment: found none in every trial; name one in the sweep file, or try --set params.augment=flip+crop"
         raise UsageError(text)
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
-    check_augmentations(spec, dataset.train.image_shape, _CPU)
+    check_augmentations(spec, dataset, _CPU)
     training, _ = dataset.split(spec.validation, spec.folds, spec.seed, only_fold=0)[0]
     items = training[_of_each_class(dataset.train.labels[training], options.images)]
     images, labels = _read(dataset, items)

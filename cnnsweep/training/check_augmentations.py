@@ -9,24 +9,29 @@ from torch import Tensor
 
 from cnnsweep.augmentations.augment import augment
 from cnnsweep.augmentations.base import AUGMENTATIONS, OwnFunction
+from cnnsweep.augmentations.mix import Mix
 from cnnsweep.config.schema import SweepSpec
+from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.errors import UsageError
 from cnnsweep.types import Choice
 
 _SIZES = (8, 1)  # a last batch may have a single image
 
 
-def check_augmentations(spec: SweepSpec, image_shape: tuple[int, int, int], device: torch.device) -> None:
+def check_augmentations(spec: SweepSpec, dataset: Dataset, device: torch.device) -> None:
     """Try each augmentation of a sweep that is not built in, and ask each about the shape of the images.
 
     Raises:
         UsageError: one does not fit the images, raises, changes their shape or type, or does not repeat.
     """
+    image_shape = dataset.train.image_shape
     for choice in distinct_augmentations(spec):
         made = AUGMENTATIONS.make(choice)
         place = made.place if isinstance(made, OwnFunction) else f"augmentation {choice.name}"
         if (why := made.refusal(image_shape)) is not None:
             raise UsageError(f"{place}: {why}")
+        if isinstance(made, Mix) and len(dataset.classes) < 2:
+            raise UsageError(f"{place}: mixes labels, and the data set has 1 class; name another augmentation")
         if not AUGMENTATIONS.is_built_in(choice.name):
             for size in _SIZES:
                 _check(choice, place, (size, *image_shape), device)

@@ -72,7 +72,7 @@ class DataModule:
         """
         check_classes(spec, dataset.classes)
         images = dataset.train
-        check_augmentations(spec, images.image_shape, device)
+        check_augmentations(spec, dataset, device)
         splits = dataset.split(spec.validation, spec.folds, spec.seed)
         parts = tuple(
             FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
@@ -222,7 +222,7 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
     lengths = task.batch_lengths(runs[0])
     if any(task.batch_lengths(run) != lengths for run in runs[1:]):
         raise FusionError("an argument that should change only random draws also decides about training on one image")
-    representatives = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
+    representatives = one_of_each_batch(list(zip(runs, epochs, strict=True)))
     orders = torch.stack([_positions(task, run, epoch) for run, epoch in representatives], 1)  # (images, G)
     chunks, drawn = torch.split(orders, lengths), torch.split(_items(task, orders, representatives), lengths)
     order = _order(task, runs)
@@ -285,7 +285,7 @@ def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> i
     return max(16, min(alone, 4 * alone // runs))
 
 
-def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
+def one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
     """Return G of K runs with their epochs; each represents K/G consecutive runs with the same augmented images."""
     views = (run.hyperparameters.data_key_in(epoch) for run, epoch in runs)
     lengths = [len(list(same)) for _, same in itertools.groupby(views)]

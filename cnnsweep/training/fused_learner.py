@@ -17,6 +17,7 @@ from cnnsweep.models.memory_format import in_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.training.class_weights import is_weighted
 from cnnsweep.training.failures import calls_a_model
+from cnnsweep.training.label_mix import LabelMix, mixed_mean
 from cnnsweep.training.metric_sums import Predictions
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 from cnnsweep.types import ModelChoice, Run
@@ -65,7 +66,7 @@ class FusedLearner:
         self._begin()
 
     def train_step(
-        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
+        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int], mix: LabelMix | None = None
     ) -> tuple[Tensor, Predictions]:
         runs, copies = len(self._runs), len(labels)
         self.model.generators.seed(seeds)
@@ -74,7 +75,11 @@ class FusedLearner:
         with self._autocast():
             logits = self.model(images.to(self._dtype), copies, training=True)  # (K, N, classes)
             targets = labels.repeat_interleave(runs // copies, 0) if copies < runs else labels  # (K, N)
-            losses = self._mean_losses(logits, targets)  # (K,)
+            if mix is None:
+                losses = self._mean_losses(logits, targets)  # (K,)
+            else:
+                of_runs = mix.for_runs(runs)
+                losses = mixed_mean(self._mean_losses, logits, targets, of_runs.others, of_runs.shares)
         losses.sum().backward()  # the sum, so that each run's gradient is that of its own loss
         gradients = [[None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves]
         for optimizer, rate, *of_run in zip(self._optimizers, rates, *gradients, strict=True):

@@ -12,6 +12,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from cnnsweep.augmentations.mix import has_mix
 from cnnsweep.errors import FolderError
 from cnnsweep.metrics.names import LOSS, on_validation
 from cnnsweep.schedules.base import SCHEDULES
@@ -19,9 +20,10 @@ from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.callback import TrainerCallback
 from cnnsweep.training.class_weights import class_weights
-from cnnsweep.training.data_module import DataModule, training_batches, validation_batches
+from cnnsweep.training.data_module import DataModule, one_of_each_batch, training_batches, validation_batches
 from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_line
 from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.label_mix import label_mix
 from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.training.learner_group import LearnerGroup
 from cnnsweep.training.metric_sums import Values, joined
@@ -316,6 +318,7 @@ def _train_part(
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
     schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
+    mixing = one_of_each_batch(own) if any(has_mix(run.hyperparameters.augment) for run in runs) else []
     for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
@@ -324,7 +327,8 @@ def _train_part(
             for schedule, (run, number) in zip(schedules, own, strict=True)
         ]
         seeds = [forward_seed(run, number, step) for run, number in own]
-        loss, predictions = program.train_step(images, labels, rates, seeds)
+        mix = label_mix(mixing, step, labels, task.images.image_shape[1:])
+        loss, predictions = program.train_step(images, labels, rates, seeds, mix)
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         sums.add(predictions)
         callback.on_batch_end(ids, min(epochs), step + 1, steps)
