@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.baseline import is_praised, mark_legend, trials_at_baseline
 from cnnsweep.analysis.chart_classes import IMAGES
 from cnnsweep.analysis.intervals import interval_cells
 from cnnsweep.analysis.results import Results
-from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
+from cnnsweep.analysis.ties import equals_of_best, mark
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, metric_text
@@ -36,7 +37,7 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
         for step in next_steps(results, trials)
     )
     varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, trials))
-    if chance_words(results) is None:
+    if is_praised(results, trials):
         heading, best_line = "The best trial", f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>'
     else:
         heading, best_line = "First in the ranking", f'<p class="first">{text(best)}</p>'
@@ -60,12 +61,12 @@ def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
     if not has_replicates(results) or not shown:
         return ""
     metric = results.sweep.objective.metric
-    equal, is_starred = equals_of_best(results, trials), chance_words(results) is None
-    best = chosen_trial(results, trials)
+    equal, is_starred = equals_of_best(results, trials), is_praised(results, trials)
+    best, at_baseline = chosen_trial(results, trials), trials_at_baseline(results, shown)
     intervals = interval_cells(metric, [trial.estimate for trial in shown])
     rows = [
         [
-            f"{mark(trial, best, is_starred).strip()} {trial.place}",
+            f"{mark(trial, best, is_starred, trial.trial_id in at_baseline).strip()} {trial.place}",
             trial_words(results, trial, ", "),
             metric_text(metric, None if trial.estimate is None else trial.estimate.mean),
             interval,
@@ -74,7 +75,9 @@ def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
         for trial, interval in zip(shown, intervals, strict=True)
     ]
     table = _table(DataTable(["place", "trial", metric, "95 %", "runs"], rows))
-    return f"<h3>The best trials</h3><p>{text(tie_legend(trials, equal))}.</p>{_scrolled('The best trials', table)}"
+    legend = [*([tie_legend(trials, equal)] if is_starred else []), *([mark_legend(results)] if at_baseline else [])]
+    words = f"<p>{text('; '.join(filter(None, legend)))}.</p>" if legend else ""
+    return f"<h3>The best trials</h3>{words}{_scrolled('The best trials', table)}"
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:

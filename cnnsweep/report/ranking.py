@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cnnsweep.analysis.baseline import AT_BASELINE, mark_legend, runs_at_baseline, starred_run
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import places, rank_runs
-from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
+from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs
 from cnnsweep.formatting.columns import Column, build_table, fit_columns, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, trials_text
@@ -23,11 +24,13 @@ ONE_RUN = "One run per trial: differences may be noise of the seed; check with `
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
     """Return the table of the first `top` runs (20 if None, all if 0), and the number of those left out."""
     ranked = rank_runs(results, sort)
-    equal = equal_runs(results)
+    equal, at_baseline = equal_runs(results), runs_at_baseline(results)
     shown = ranked[: (DEFAULT_TOP if top is None else top) or None]
-    parts = table_parts(results, _columns(results, shown, equal), len(ranked) - len(shown), width)
+    parts = table_parts(results, _columns(results, shown, equal, at_baseline), len(ranked) - len(shown), width)
     if equal:
         parts.append(Text(EQUAL_LEGEND.format(results.sweep.objective.metric), "dim"))
+    if any(run.name in at_baseline for run in shown):
+        parts.append(Text(mark_legend(results) or "", "dim"))
     if len({run.trial_id for run in results.runs}) > 1:
         parts.append(Text(ONE_RUN, "dim"))
     return Group(*parts)
@@ -46,10 +49,12 @@ def table_parts(results: Results, columns: Sequence[Column], rest: int, width: i
     return parts
 
 
-def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]) -> list[Column]:
+def _columns(
+    results: Results, runs: Sequence[RunResult], equal: Collection[str], at_baseline: Collection[str]
+) -> list[Column]:
     sweep, place, best = results.sweep, places(results), starred_run(results)
     styles = [_style(run, best) for run in runs]
-    marks = [STAR if run.name == best else EQUAL if run.name in equal else " " for run in runs]
+    marks = [run_mark(run.name, best, equal, at_baseline) or " " for run in runs]
     names = [Text(safe_text(run.name), style) for run, style in zip(runs, styles, strict=True)]
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     return [
@@ -66,6 +71,13 @@ def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]
         Column("time", [Text(_time(run), "dim") for run in runs], drop=20),
         *_status_column(runs),
     ]
+
+
+def run_mark(name: str, best: str | None, equal: Collection[str], at_baseline: Collection[str]) -> str:
+    """Return the mark before a run: at the baseline, best, or exactly equal to the best; empty for any other."""
+    if name in at_baseline:
+        return AT_BASELINE
+    return STAR if name == best else EQUAL if name in equal else ""
 
 
 def _curve_column(results: Results, runs: Sequence[RunResult], styles: Sequence[str]) -> list[Column]:

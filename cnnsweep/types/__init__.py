@@ -1,7 +1,7 @@
 """Values shared by the layers: frozen, without torch, so that planning and reports start at once."""
 
 from cnnsweep.types.choices import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Normalization
-from cnnsweep.types.labels import LabelCounts, named_classes
+from cnnsweep.types.labels import PARTS, LabelCounts, PartCounts, named_classes
 from cnnsweep.types.records import (
     Decision,
     EpochRecord,
@@ -17,6 +17,7 @@ from cnnsweep.types.runs import Hyperparameters, Run, RunGroup, Trajectory, even
 __all__ = [
     "CONSTANT",
     "CROSS_ENTROPY",
+    "PARTS",
     "Choice",
     "DatasetChoice",
     "Decision",
@@ -27,6 +28,7 @@ __all__ = [
     "LabelCounts",
     "ModelChoice",
     "Normalization",
+    "PartCounts",
     "PruneDecision",
     "Run",
     "RunGroup",

@@ -24,8 +24,7 @@ def test_classes_parts_balance_and_what_was_left_out_are_told() -> None:
     data = dataset([0] * 20 + [1] * 10 + [2] * 10, [0, 1, 2])
     assert describe_data(data, data.split(0.1, None, 0)) == [
         "data: image_folder, 3 classes (cat, dog, elk); colour images of 8×6",
-        "images: 36 to train on, 4 for validation, 3 for testing; of a class 10 (dog) to 20 (cat) to "
-        "train and validate",
+        "images: 36 to train on, 4 for validation, 3 for testing",
         "images: 3 files left out: 3 .txt",
     ]
     assert describe_data(data, data.split(0.1, 4, 0))[1].startswith("images: 40 in 4 folds, 3 for testing")
