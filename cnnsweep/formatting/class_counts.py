@@ -51,7 +51,7 @@ def class_table(counts: PartCounts) -> tuple[list[str], list[list[str]]]:
 def class_lines(counts: PartCounts) -> list[str]:
     """Return the images of each class: a line if classes are equal or many, else a table."""
     if not is_unequal(counts) or len(counts.training.classes) > MOST_ROWS:
-        return [f"images: {range_words(counts)}{_fold_words(counts)}"]
+        return [f"images: {counts_words(counts)}"]
     headings, rows = class_table(counts)
     widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
     first, *others = (_line(row, widths) for row in (headings, *rows))
@@ -64,13 +64,11 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([set_cell_size(name, widths[0]), *cells])
 
 
-def range_words(counts: PartCounts) -> str:
+def counts_words(counts: PartCounts) -> str:
     """Return the smallest and the largest number of images of a class, by part; with their names if they differ."""
     is_named = is_unequal(counts)
-    of = "label" if counts.training.is_multi_label else "class"
-    return f"of a {of} " + ", ".join(
-        f"{_range(part, is_named=is_named)} {_PURPOSES[name]}" for name, part in counts.parts.items()
-    )
+    ranges = [f"{_range(part, is_named=is_named)} {_PURPOSES[name]}" for name, part in counts.parts.items()]
+    return f"of a {'label' if counts.training.is_multi_label else 'class'} {', '.join(ranges)}{_fold_words(counts)}"
 
 
 def _range(part: LabelCounts, *, is_named: bool) -> str:
@@ -108,6 +106,6 @@ def hidden_classes_words(counts: PartCounts, metric: str) -> str | None:
     if not hides_small_classes(metric) or not is_very_unequal(counts):
         return None
     return (
-        f"{metric} hides the small classes ({_range(counts.training, is_named=True)} to train on): consider "
+        f"{metric} hides the small classes, of {_range(counts.training, is_named=True)} images to train on: consider "
         "metric: balanced_accuracy or macro_f1"
     )

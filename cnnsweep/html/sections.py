@@ -11,6 +11,7 @@ from cnnsweep.analysis.intervals import interval_cells
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.ties import equals_of_best, mark
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
+from cnnsweep.formatting.class_counts import MOST_ROWS, class_table, counts_words, is_unequal
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
@@ -46,9 +47,24 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
         f"<h3>{heading}</h3>{best_line if best else ''}{_paragraphs(facts)}",
         *([f"<h3>How sure</h3>{_paragraphs(sure)}"] if sure else []),
         *([f"<h3>Further events</h3>{_paragraphs(others)}"] if others else []),
+        *_class_counts(results),
         *([f"<h3>Next steps</h3><ul class=steps>{steps}</ul>"] if steps else []),
         _best_trials(results, trials),
     ])  # fmt: skip
+
+
+def _class_counts(results: Results) -> list[str]:
+    """Return the images of each class: a sentence, and a table, which is closed if it is long or classes are equal."""
+    counts = results.sweep.part_counts
+    if counts is None:
+        return []
+    headings, rows = class_table(counts)
+    is_open = is_unequal(counts) and len(rows) <= MOST_ROWS
+    table = _scrolled("Images of each class", _table(DataTable(headings, rows)))
+    return [
+        f"<h3>Images of each class</h3><p>{text(f'Images {counts_words(counts)}.')}</p>"
+        f"<details{' open' if is_open else ''}><summary>All classes</summary>{table}</details>"
+    ]
 
 
 def _paragraphs(lines: Sequence[str]) -> str:

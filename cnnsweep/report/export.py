@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnsweep.analysis.axes import has_replicates
-from cnnsweep.analysis.baseline import compare_runs, starred_run
+from cnnsweep.analysis.baseline import AT_BASELINE, compare_runs, mark_legend, runs_at_baseline, starred_run
 from cnnsweep.analysis.intervals import ends_text
 from cnnsweep.analysis.results import Results, RunResult, SweepResult
 from cnnsweep.analysis.summary import places, rank_runs
@@ -26,7 +26,7 @@ _TRIAL_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "low"
 
 def to_markdown(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return a table with the hyperparameters that vary, metrics rounded; the best run is in bold."""
-    best = starred_run(results)
+    best, at_baseline = starred_run(results), runs_at_baseline(results)
     columns = results.sweep.axes or results.sweep.hyperparameters
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     trials = _settings(results)
@@ -35,7 +35,7 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
     lines = [_markdown_row(header), _markdown_row(["---:" for _ in header[:-1]] + [":---"])]
     for rank, run in _ranked(results, top, sort):
         cells = [
-            UNKNOWN if rank is None else str(rank),
+            (UNKNOWN if rank is None else str(rank)) + (f" {AT_BASELINE}" if run.name in at_baseline else ""),
             *(_markdown(trial_text(run.params[name])) for name in columns),
             run.epochs_text,
             str(run.best_epoch or UNKNOWN),
@@ -46,7 +46,8 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
         ]
         is_best = run.name == best
         lines.append(_markdown_row([f"**{cell}**" for cell in cells] if is_best else cells))
-    return "\n".join(lines) + "\n"
+    legend = ["", _markdown(mark_legend(results) or "")] if at_baseline else []
+    return "\n".join([*lines, *legend]) + "\n"
 
 
 def to_csv(results: Results, top: int | None = None, sort: str | None = None) -> str:

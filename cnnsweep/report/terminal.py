@@ -27,6 +27,7 @@ from cnnsweep.analysis.trials import (
     group_trials,
     replicate_words,
 )
+from cnnsweep.formatting.class_counts import class_lines
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
     UNKNOWN,
@@ -85,6 +86,8 @@ def render_report(results: Results, console: Console, top: int | None = None, so
 def _sections(results: Results, trials: Sequence[Trial], width: int) -> Iterator[RenderableType]:
     if (stopped := stopping_chart(results, trials)) is not None:
         yield stopping_table(stopped, width)
+    if (counts := results.sweep.part_counts) is not None:
+        yield Text("\n".join(class_lines(counts)), "dim")
     found = effects_chart(results, trials)
     if found is not None and (caution := learned_nothing_words(results, trials)) is not None:
         yield Text(caution, "magenta")
