@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from cnnsweep.analysis.axes import has_replicates
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import FEWEST_IMAGES
 from cnnsweep.analysis.trials import Trial, chosen_trial, group_trials
@@ -53,7 +52,7 @@ def _mean(results: Results, trial: Trial, baseline: Baseline) -> float | None:
 
 
 def unpraised_words(results: Results, trials: Sequence[Trial]) -> str | None:
-    """Return the reason why the selected trial is not marked as the best: it has not learned anything; else None."""
+    """Return the reason why the selected trial is not marked as the best: a constant answer is as good; else None."""
     return unpraised_trial_words(results, chosen_trial(results, trials))
 
 
@@ -62,40 +61,34 @@ def unpraised_trial_words(results: Results, best: Trial | None) -> str | None:
     baseline = results.sweep.baseline
     if best is None or baseline is None or not is_at_baseline(results, best):
         return None
-    value = metric_text(baseline.metric, baseline.value)
-    measured = [run for run in results.runs if run[baseline.metric] is not None and not run.has_failed]
-    if any(baseline.is_beaten_by(run[baseline.metric]) for run in measured):
-        return (
-            f"The first in the ranking is no better than {baseline.words} ({baseline.metric} {value}): it is not "
-            "marked as the best."
-        )
-    so_far = "" if any(run.is_complete for run in measured) else " so far"
+    if any(compare_runs(results).values()):
+        # The accuracy stands in for a loss without a baseline of its own: it does not decide between runs that learned.
+        is_deciding = baseline.metric == results.sweep.objective.metric
+        return f"The first in the ranking is {no_better_words(baseline)}: no trial is marked." if is_deciding else None
+    so_far = "" if any(run.is_complete for run in results.runs) else " so far"
     above = "above" if baseline.mode == "max" else "below"
+    value = metric_text(baseline.metric, baseline.value)
     return (
-        f"No run has learned anything{so_far}: none has a {baseline.metric} {above} {value}, the value of "
-        f"{baseline.words}. None of them is marked as the best."
+        f"No run is better than {baseline.words}{so_far}: none has a {baseline.metric} {above} {value}. "
+        "None of them is marked as the best."
     )
 
 
 def is_praised(results: Results, trials: Sequence[Trial]) -> bool:
     """True if the selected trial may be called the best: it is better than a constant answer, or that is unknown."""
-    best = chosen_trial(results, trials)
-    return best is None or not is_at_baseline(results, best)
+    return unpraised_words(results, trials) is None
 
 
 def starred_run(results: Results) -> str | None:
     """Return the name of the run that is marked as the best; None if its trial is no better than a constant answer."""
-    best = next((run for run in results.runs if run.name == results.sweep.best), None)
-    baseline = results.sweep.baseline
-    if best is None or baseline is None:
+    if results.sweep.best is None or results.sweep.baseline is None:
         return results.sweep.best
-    if not has_replicates(results):
-        return best.name if baseline.is_beaten_by(best[baseline.metric]) else None
-    trial = next(trial for trial in group_trials(results) if trial.trial_id == best.trial_id)
-    return None if is_at_baseline(results, trial) else best.name
+    trials = group_trials(results)
+    best = next((trial for trial in trials if any(run.name == results.sweep.best for run in trial.runs)), None)
+    return results.sweep.best if unpraised_trial_words(results, best) is None else None
 
 
-def learned_nothing_words(results: Results, trials: Sequence[Trial]) -> str | None:
+def caution_words(results: Results, trials: Sequence[Trial]) -> str | None:
     """Return a warning for charts of hyperparameters if some trials are no better than a constant answer; else None."""
     baseline, known = results.sweep.baseline, compare_trials(results, trials)
     nothing = sum(not is_better for is_better in known.values())
@@ -104,8 +97,8 @@ def learned_nothing_words(results: Results, trials: Sequence[Trial]) -> str | No
     of = f"All {count_text(len(known), 'trial')}" if nothing == len(known) else f"{nothing:,} of {len(known):,} trials"
     verb = "is" if nothing == 1 else "are"
     return (
-        f"{of} {verb} no better than {baseline.words} ({value_words(baseline)}): they learned nothing, and say "
-        "nothing about the best values."
+        f"{of} {verb} {no_better_words(baseline)}: comparisons with {'it' if nothing == 1 else 'them'} say little "
+        "about the best values."
     )
 
 
@@ -117,7 +110,12 @@ def mark_legend(results: Results) -> str | None:
 
 def legend_of(baseline: Baseline) -> str:
     """Return the meaning of the mark of runs that are no better than a constant answer."""
-    return f"{AT_BASELINE} no better than {baseline.words} ({value_words(baseline)})"
+    return f"{AT_BASELINE} {no_better_words(baseline)}"
+
+
+def no_better_words(baseline: Baseline) -> str:
+    """Return `no better than always answering 'cat' (val_accuracy 0.6792)`."""
+    return f"no better than {baseline.words} ({value_words(baseline)})"
 
 
 def baselines_words(results: Results) -> str | None:
@@ -130,7 +128,10 @@ def baselines_words(results: Results) -> str | None:
     shown += [one for one in results.sweep.baselines if one != deciding and without_prefix(one.metric) == ACCURACY]
     if not shown:
         return None
-    return f"{', '.join(map(value_words, shown))} by {shown[0].words}"
+    by_answer: dict[str, list[str]] = {}
+    for one in shown:
+        by_answer.setdefault(one.words, []).append(value_words(one))
+    return "; ".join(f"{', '.join(values)} by {words}" for words, values in by_answer.items())
 
 
 def baseline_words(baseline: Baseline, value: float | None) -> str:

@@ -16,7 +16,7 @@ from cnnsweep.metrics.objective import Objective
 MOST_VALUES = 8  # number of best values of one hyperparameter
 MOST_HYPERPARAMETERS = 20
 UNPAIRED = "~"
-LEARNED_NOTHING = "No trial has learned anything, so the differences show no best value."
+NONE_IS_BETTER = "No trial is better than a constant answer, so the differences show no best value."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def effects_chart(results: Results, trials: Sequence[Trial], most: int = MOST_HY
         objective.metric,
         tuple(_group(objective, effect, is_any_better) for effect in found[:most]),
         counted + (" alone" if any(run.has_failed for run in results.runs) else ""),
-        _diagnostic(objective, found[0]) if is_any_better else LEARNED_NOTHING,
+        _diagnostic(objective, found[0]) if is_any_better else NONE_IS_BETTER,
         (*([more] if left_out > 0 else []), *([f"{noise}."] if noise else [])),
     )
 

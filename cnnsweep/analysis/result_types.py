@@ -11,7 +11,7 @@ from pydantic import AfterValidator, FailFast, Field, SkipValidation, Strict, St
 from cnnsweep.analysis.json_reader import LARGEST_INTEGER, FolderName, Metric, Must, Names, Number, Whole, null_as
 from cnnsweep.field_types import mistake
 from cnnsweep.formatting.numbers import count_text, epochs_text
-from cnnsweep.metrics.baseline import SEVERAL, Baseline, answer_words, deciding_baseline, known_baselines
+from cnnsweep.metrics.baseline import SEVERAL, Baseline, deciding_baseline, known_baselines, make_baseline
 from cnnsweep.metrics.names import MetricInfo, is_metric_name, recorded_names
 from cnnsweep.metrics.objective import BEST, LAST, Objective, default_mode
 from cnnsweep.types import PARTS, EpochRecord, FailureKind, LabelCounts, PartCounts, RunStatus
@@ -141,8 +141,8 @@ class SweepResult:
     @property
     def baselines(self) -> tuple[Baseline, ...]:
         """The known baselines of all recorded metrics, in the order of the columns."""
-        known, words = known_baselines(self._facts), answer_words(self._facts)
-        return tuple(Baseline(name, known[name], self.by(name).mode, words) for name in self.recorded if name in known)
+        known = known_baselines(self._facts)
+        return tuple(make_baseline(name, self.by(name).mode, self._facts) for name in self.recorded if name in known)
 
     @property
     def part_counts(self) -> PartCounts | None:

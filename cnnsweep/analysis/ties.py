@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from cnnsweep.analysis.baseline import AT_BASELINE, starred_run
+from cnnsweep.analysis.baseline import AT_BASELINE
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
 
@@ -32,24 +32,25 @@ def tie_words(results: Results, trials: Sequence[Trial]) -> str | None:
 
 
 def mark(trial: Trial, best: Trial | None, is_starred: bool = True, is_at_baseline: bool = False) -> str:
-    """Return the mark before a trial: at the baseline, best, exactly equal to the best, or statistically tied with it.
+    """Return the mark before a trial: best, at the baseline, exactly equal to the best, or statistically tied with it.
 
     Args:
         best: the selected trial.
         is_starred: see `is_praised`.
     """
+    if trial.place == 1 and is_starred:
+        return STAR
     if is_at_baseline:
         return AT_BASELINE
     if trial.place == 1:
-        return STAR if is_starred else " "
+        return " "
     if best is not None and is_starred and is_equal(trial, best):
         return EQUAL
     return TIED if trial.tied else " "
 
 
-def equal_runs(results: Results) -> frozenset[str]:
-    """Return the names of runs with exactly the value of the run that is marked as the best."""
-    starred = starred_run(results)
+def equal_runs(results: Results, starred: str | None) -> frozenset[str]:
+    """Return the names of runs with exactly the value of the run that is marked as the best, see `starred_run`."""
     best = next((run for run in results.runs if run.name == starred), None)
     metric = results.sweep.objective.metric
     if best is None or best[metric] is None:

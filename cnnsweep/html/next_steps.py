@@ -77,8 +77,10 @@ def _unequal(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
 
 def _unpraised(results: Results, trials: Sequence[Trial]) -> Step:
     if any(compare_trials(results, trials).values()):
-        return Step("The first in the ranking has learned nothing: rank by another metric, or try other values.")
-    return Step("No run has learned anything: check the data and the labels first, then try another lr or model.")
+        return Step("The first in the ranking is no better than a constant answer: rank by another metric.")
+    return Step(
+        "No run is better than a constant answer: check the data and the labels first, then try another lr or model."
+    )
 
 
 def _longer(results: Results, best: Trial) -> Iterator[Step]:

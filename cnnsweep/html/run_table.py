@@ -45,7 +45,7 @@ def run_table(results: Results, page_folder: Path) -> str:
     """
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     ranked, place, best = [*rank_runs(results), *results.former], places(results), starred_run(results)
-    equal, at_baseline = equal_runs(results), runs_at_baseline(results)
+    equal, at_baseline = equal_runs(results, best), runs_at_baseline(results)
     marks = {run.name: run_mark(run.name, best, equal, at_baseline) for run in results.runs}
     columns = _columns(results, metrics)
     heads = "".join(_heading(column) for column in columns)

@@ -20,6 +20,7 @@ SEVERAL = "several"  # the value of `labels` where an image has any number of la
 ANY_CLASS = "always answering one class"
 LARGEST_CLASS = "always answering the largest class"
 FREQUENT_LABELS = "always giving the most frequent labels"
+FREQUENCIES = "always giving the class frequencies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,18 @@ def known_baselines(facts: Mapping[str, Any]) -> Mapping[str, float]:
 def deciding_baseline(objective: Objective, facts: Mapping[str, Any]) -> Baseline | None:
     """Return the baseline of the metric that decides; None if it has none.
 
-    A loss has none of its own, so the accuracy on the same images stands for it.
+    For a loss without one, that of the accuracy on the same images stands in.
     """
     known, metric, mode = known_baselines(facts), objective.metric, objective.mode
     if metric not in known and without_prefix(metric) == LOSS:
         metric, mode = metric.removesuffix(LOSS) + ACCURACY, "max"
-    return Baseline(metric, known[metric], mode, answer_words(facts)) if metric in known else None
+    return make_baseline(metric, mode, facts) if metric in known else None
+
+
+def make_baseline(metric: str, mode: str, facts: Mapping[str, Any]) -> Baseline:
+    """Return the baseline of a metric that has one."""
+    words = FREQUENCIES if without_prefix(metric) == LOSS else answer_words(facts)
+    return Baseline(metric, known_baselines(facts)[metric], mode, words)
 
 
 def answer_words(facts: Mapping[str, Any]) -> str:

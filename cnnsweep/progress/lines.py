@@ -1,6 +1,6 @@
 """Single lines about a run or a sweep, the same in the live display, in plain logs and in quiet mode."""
 
-from cnnsweep.analysis.baseline import value_words
+from cnnsweep.analysis.baseline import no_better_words
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
     count_text,
@@ -76,7 +76,7 @@ def _baseline(progress: SweepProgress, row: RunProgress) -> str:
     baseline = progress.overview.baseline
     if baseline is None or not progress.is_at_baseline(row):
         return ""
-    return f", no better than {baseline.words} ({value_words(baseline)})"
+    return f", {no_better_words(baseline)}"
 
 
 def selected_words(progress: SweepProgress, selected: EpochRecord) -> str:

@@ -85,7 +85,13 @@ class SweepProgress:
     @property
     def best(self) -> RunProgress | None:
         """The leading run; None while there is none, or none that is better than a constant answer."""
-        return self.leaders[0] if self.leaders and not self.is_at_baseline(self.leaders[0]) else None
+        if not self.leaders:
+            return None
+        baseline = self.overview.baseline
+        # The accuracy that stands in for a loss does not decide between runs of which one is better than its baseline.
+        is_deciding = baseline is None or baseline.metric == self.overview.objective.metric
+        candidates = self.leaders[:1] if is_deciding else self.leaders
+        return None if all(map(self.is_at_baseline, candidates)) else self.leaders[0]
 
     def is_at_baseline(self, row: RunProgress) -> bool:
         """True for a run that is no better than a constant answer; False if that is unknown."""

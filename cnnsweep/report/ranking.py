@@ -1,6 +1,6 @@
 """The ranked table of a sweep whose trials have one run each, for a terminal of any width."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -24,9 +24,11 @@ ONE_RUN = "One run per trial: differences may be noise of the seed; check with `
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
     """Return the table of the first `top` runs (20 if None, all if 0), and the number of those left out."""
     ranked = rank_runs(results, sort)
-    equal, at_baseline = equal_runs(results), runs_at_baseline(results)
+    best, at_baseline = starred_run(results), runs_at_baseline(results)
+    equal = equal_runs(results, best)
+    marks = {run.name: run_mark(run.name, best, equal, at_baseline) for run in ranked}
     shown = ranked[: (DEFAULT_TOP if top is None else top) or None]
-    parts = table_parts(results, _columns(results, shown, equal, at_baseline), len(ranked) - len(shown), width)
+    parts = table_parts(results, _columns(results, shown, marks), len(ranked) - len(shown), width)
     if equal:
         parts.append(Text(EQUAL_LEGEND.format(results.sweep.objective.metric), "dim"))
     if any(run.name in at_baseline for run in shown):
@@ -49,16 +51,13 @@ def table_parts(results: Results, columns: Sequence[Column], rest: int, width: i
     return parts
 
 
-def _columns(
-    results: Results, runs: Sequence[RunResult], equal: Collection[str], at_baseline: Collection[str]
-) -> list[Column]:
-    sweep, place, best = results.sweep, places(results), starred_run(results)
-    styles = [_style(run, best) for run in runs]
-    marks = [run_mark(run.name, best, equal, at_baseline) or " " for run in runs]
+def _columns(results: Results, runs: Sequence[RunResult], marks: Mapping[str, str]) -> list[Column]:
+    sweep, place = results.sweep, places(results)
+    styles = [_style(run, marks[run.name] == STAR) for run in runs]
     names = [Text(safe_text(run.name), style) for run, style in zip(runs, styles, strict=True)]
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     return [
-        Column("", [Text(mark, BEST_STYLE) for mark in marks], drop=0),
+        Column("", [Text(marks[run.name] or " ", BEST_STYLE) for run in runs], drop=0),
         Column(
             "#", [Text(str(place.get(run.name, UNKNOWN)), style) for run, style in zip(runs, styles, strict=True)], 0
         ),
@@ -74,10 +73,10 @@ def _columns(
 
 
 def run_mark(name: str, best: str | None, equal: Collection[str], at_baseline: Collection[str]) -> str:
-    """Return the mark before a run: at the baseline, best, or exactly equal to the best; empty for any other."""
-    if name in at_baseline:
-        return AT_BASELINE
-    return STAR if name == best else EQUAL if name in equal else ""
+    """Return the mark before a run: best, at the baseline, or exactly equal to the best; empty for any other."""
+    if name == best:
+        return STAR
+    return AT_BASELINE if name in at_baseline else EQUAL if name in equal else ""
 
 
 def _curve_column(results: Results, runs: Sequence[RunResult], styles: Sequence[str]) -> list[Column]:
@@ -98,8 +97,8 @@ def _best_epoch_column(runs: Sequence[RunResult]) -> list[Column]:
     return [Column("best at", [Text(str(run.best_epoch or UNKNOWN)) for run in runs], drop=8)]
 
 
-def _style(run: RunResult, best: str | None) -> str:
-    if run.name == best:
+def _style(run: RunResult, is_best: bool) -> str:
+    if is_best:
         return "green"
     return "dim" if run.has_failed or run.status is RunStatus.WAITING else ""
 

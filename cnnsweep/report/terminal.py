@@ -7,7 +7,7 @@ from rich.text import Text
 
 from cnnsweep.analysis import chart_learning
 from cnnsweep.analysis.axes import has_replicates, trial_axes
-from cnnsweep.analysis.baseline import baselines_words, few_images_words, learned_nothing_words, unpraised_words
+from cnnsweep.analysis.baseline import baselines_words, caution_words, few_images_words, unpraised_words
 from cnnsweep.analysis.chart_cost import cost_charts
 from cnnsweep.analysis.chart_effects import effects_chart, noise_words
 from cnnsweep.analysis.chart_importance import importance_chart, interaction_chart
@@ -89,7 +89,7 @@ def _sections(results: Results, trials: Sequence[Trial], width: int) -> Iterator
     if (counts := results.sweep.part_counts) is not None:
         yield Text("\n".join(class_lines(counts)), "dim")
     found = effects_chart(results, trials)
-    if found is not None and (caution := learned_nothing_words(results, trials)) is not None:
+    if found is not None and (caution := caution_words(results, trials)) is not None:
         yield Text(caution, "magenta")
     if found is not None:
         yield effects_table(found, width)

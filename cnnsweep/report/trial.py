@@ -65,7 +65,7 @@ def _heading(results: Results, run: RunResult) -> Text:
         text.append(f": {safe_text(run.cause)}")
     if run.name == starred_run(results):
         text.append("  ★ best of the sweep", BEST_STYLE)
-    if run.name in runs_at_baseline(results):
+    elif run.name in runs_at_baseline(results):
         text.append(f"  {mark_legend(results)}", "magenta")
     if not run.in_file:
         text.append(f"  {LABEL}", "magenta")

@@ -10,8 +10,13 @@ from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.part_counts import Splits, count_parts
 from cnnsweep.datasets.summary import missing_images
 from cnnsweep.formatting.class_counts import class_lines, constant_answer_words, hidden_classes_words
+from cnnsweep.losses.base import make_evaluation_loss
+from cnnsweep.losses.baseline import loss_baseline
 from cnnsweep.metrics.baseline import measure_baselines
-from cnnsweep.types import PartCounts
+from cnnsweep.metrics.names import LOSS, on_validation
+from cnnsweep.plugins import is_reference
+from cnnsweep.samplers.space import Interval
+from cnnsweep.types import CROSS_ENTROPY, PartCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ def summarize_labels(spec: SweepSpec, dataset: Dataset, splits: Splits) -> Label
         UsageError: a user's metric fails.
     """
     counts = count_parts(dataset, splits)
-    baselines = measure_baselines(spec.metrics, counts)
+    baselines = {**measure_baselines(spec.metrics, counts), **_loss_baseline(spec, counts)}
     answer = constant_answer_words(counts, baselines, spec.metric)
     hidden = hidden_classes_words(counts, spec.metric)
     return LabelSummary(
@@ -49,3 +54,16 @@ def summarize_labels(spec: SweepSpec, dataset: Dataset, splits: Splits) -> Label
         (*class_lines(counts), *([] if answer is None else [f"baseline: {answer}"])),
         (*missing_images(dataset, splits), *([] if hidden is None else [hidden])),
     )
+
+
+def _loss_baseline(spec: SweepSpec, counts: PartCounts) -> dict[str, float]:
+    """Return the baseline of the held-out loss, if all runs have the same loss, one of those built in."""
+    key = "loss_function"
+    choices = spec.axes.get(key, (CROSS_ENTROPY,))
+    if isinstance(choices, Interval) or len(choices) > 1 or any(key in one for one in spec.include):
+        return {}
+    (choice,) = choices
+    if is_reference(choice.name) or counts.validation is None:
+        return {}
+    value = loss_baseline(make_evaluation_loss(choice), counts.training, counts.validation)
+    return {} if value is None else {on_validation(LOSS): value}
