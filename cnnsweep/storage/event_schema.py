@@ -102,7 +102,7 @@ def _check_labels(event: Mapping[str, Any]) -> None:
     if not all(isinstance(name, str) for name in classes):
         raise ValueError("'classes' are no names")
     counts = event.get("counts", {})
-    if counts and not isinstance(counts.get("training"), list):
+    if "counts" in event and not isinstance(counts.get("training"), list):
         raise ValueError("'counts' lack the training images")
     for images in counts.values():
         if images is None:

@@ -247,6 +247,7 @@ def test_a_comparison_marks_trials_at_the_baseline_of_their_own_sweep(tmp_path: 
     ("changed", "message"),
     [
         ({"counts": {"training": [1, 2], "validation": None}}, r"sweep.counts.training: has 2 numbers"),
+        ({"counts": {"training": []}}, r"sweep.counts.training: has 0 numbers"),
         ({"counts": {"training": [1, 2, 3, -4]}}, r"sweep.counts.training\[3\]: is -4"),
         ({"counts": {"validation": [1, 2, 3, 4]}}, r"sweep.counts.training: is missing"),
         ({"baselines": {"val_accuracy": "high"}}, r"sweep.baselines.val_accuracy: is \"high\""),
