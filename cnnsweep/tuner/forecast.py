@@ -165,8 +165,13 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Se
     tasks = {place: DataModule.load(spec, dataset, torch.device(place.device)) for place in set(slots)}
     conditions = Conditions(_speeds(planned, slots, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    notes = [*notes_on_models([run.model for run in known.runs], *about), *foreseen]
-    forecast = _forecast(spec, known, slots, costs, disk, conditions, notes=[*labels.warnings, *notes])
+    notes = [
+        *labels.warnings,
+        *notes_on_models([run.model for run in known.runs], *about, is_multi_label=dataset.is_multi_label),
+        *task.metric_warnings(spec),
+        *foreseen,
+    ]
+    forecast = _forecast(spec, known, slots, costs, disk, conditions, notes=notes)
     data = (*describe_data(dataset, splits), *labels.lines)
     return dataclasses.replace(forecast, data=data, counts=labels.counts, baselines=labels.baselines)
 
