@@ -134,13 +134,6 @@ def baselines_words(results: Results) -> str | None:
     return "; ".join(f"{', '.join(values)} by {words}" for words, values in by_answer.items())
 
 
-def baseline_words(baseline: Baseline, value: float | None) -> str:
-    """Return the baseline to stand beside a value: `always answering 'cat': 0.6792`, or `no better than …`."""
-    is_better = baseline.is_beaten_by(value)
-    text = metric_text(baseline.metric, baseline.value)
-    return f"{baseline.words}: {text}" if is_better else f"no better than {baseline.words}: {text}"
-
-
 def few_images_words(results: Results, value: float | None) -> str | None:
     """Return the lead over a constant answer in images, if it is one of a few images of the validation; else None."""
     baseline, images = results.sweep.baseline, results.sweep.validation_images
@@ -155,13 +148,3 @@ def few_images_words(results: Results, value: float | None) -> str | None:
 def value_words(baseline: Baseline) -> str:
     """Return `val_accuracy 0.6792`."""
     return f"{baseline.metric} {metric_text(baseline.metric, baseline.value)}"
-
-
-def only_answer(confusion: Sequence[Sequence[int]]) -> int | None:
-    """Return the class that is the only answer for all images; None if there are several.
-
-    Args:
-        confusion: counts, one row a true class, one column a predicted class.
-    """
-    answered = [column for column in range(len(confusion)) if any(row[column] for row in confusion)]
-    return answered[0] if len(answered) == 1 else None

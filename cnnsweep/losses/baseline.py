@@ -10,21 +10,21 @@ from cnnsweep.types import LabelCounts
 if TYPE_CHECKING:
     from cnnsweep.losses.base import Loss
 
+_LEAST = 1e-12  # so that a class without images, which does not count, has a finite loss
 
-def loss_baseline(loss: Loss, training: LabelCounts, measured: LabelCounts) -> float | None:
-    """Return the mean loss on some images of the class frequencies in training; None if there is none.
+
+def loss_baseline(loss: Loss, measured: LabelCounts) -> float | None:
+    """Return the mean loss on some images of always giving the frequencies of their classes; None if there is none.
 
     Args:
         loss: as for held-out images.
-        training: the frequencies; a class without images counts as one with a single image, so that the loss is finite.
-        measured: the images.
     """
     import torch
 
-    if measured.is_multi_label or not measured.images or not training.images:
+    if measured.is_multi_label or not measured.images:
         return None
-    logits = torch.tensor(training.counts, dtype=torch.float64).clamp(min=1).log()  # (classes,)
+    shares = torch.tensor(measured.counts, dtype=torch.float64) / measured.images  # (classes,)
+    logits = shares.clamp(min=_LEAST).log()
     of_classes = loss.per_example(logits.expand(len(logits), -1), torch.arange(len(logits)))  # (classes,)
-    weights = torch.tensor(measured.counts, dtype=torch.float64) / measured.images
-    value = float(of_classes @ weights)
+    value = float(of_classes @ shares)
     return value if math.isfinite(value) else None

@@ -8,19 +8,30 @@ from typing import Any
 
 from cnnsweep.errors import UsageError
 from cnnsweep.metrics.base import column_of, make_metric
-from cnnsweep.metrics.names import ACCURACY, LOSS, on_validation, without_prefix
+from cnnsweep.metrics.names import (
+    ACCURACY,
+    ALWAYS,
+    LOSS,
+    OF_CLASS,
+    as_mapping,
+    is_on_validation,
+    on_validation,
+    without_prefix,
+)
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import Choice, LabelCounts, PartCounts
 
 _ROUNDING = 1e-9  # of a metric and its baseline, which are computed in another order
 
 _LONGEST_NAME = 30  # of a class
+_OF_FREQUENCIES, _OF_SCORES = (LOSS, "nll", "brier"), ("auroc", "average_precision")
 
 SEVERAL = "several"  # the value of `labels` where an image has any number of labels
 ANY_CLASS = "always answering one class"
 LARGEST_CLASS = "always answering the largest class"
 FREQUENT_LABELS = "always giving the most frequent labels"
 FREQUENCIES = "always giving the class frequencies"
+EQUAL_SCORES = "always giving equal scores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +75,12 @@ def measure_baselines(choices: Iterable[Choice], counts: PartCounts) -> dict[str
 
 
 def _baseline(choice: Choice, counts: LabelCounts) -> float | None:
-    metric = make_metric(choice).for_classes(counts.classes)
     try:
-        return metric.baseline(counts)
+        metric = make_metric(choice).for_classes(counts.classes)
+    except UsageError:  # of a class that is unknown: refused by `check_metrics`, with its place in the sweep file
+        return None
+    try:
+        return metric.baseline(counts) if metric.problem(counts) is None else None
     except Exception as error:  # a user's code
         raise UsageError(f"metric {choice.name}: baseline: {type(error).__name__}: {error}") from error
 
@@ -86,22 +100,32 @@ def known_baselines(facts: Mapping[str, Any]) -> Mapping[str, float]:
 def deciding_baseline(objective: Objective, facts: Mapping[str, Any]) -> Baseline | None:
     """Return the baseline of the metric that decides; None if it has none.
 
-    For a loss without one, that of the accuracy on the same images stands in.
+    For a loss without one, or an accuracy while training, that of an accuracy stands in, of held-out images if need be.
     """
-    known, metric, mode = known_baselines(facts), objective.metric, objective.mode
-    if metric not in known and without_prefix(metric) == LOSS:
-        metric, mode = metric.removesuffix(LOSS) + ACCURACY, "max"
-    return make_baseline(metric, mode, facts) if metric in known else None
+    known = known_baselines(facts)
+    if objective.metric in known:
+        return make_baseline(objective.metric, objective.mode, facts)
+    if without_prefix(objective.metric) not in ALWAYS:
+        return None
+    same_images = on_validation(ACCURACY) if is_on_validation(objective.metric) else ACCURACY
+    found = next((name for name in (same_images, on_validation(ACCURACY)) if name in known), None)
+    return None if found is None else make_baseline(found, "max", facts)
 
 
 def make_baseline(metric: str, mode: str, facts: Mapping[str, Any]) -> Baseline:
     """Return the baseline of a metric that has one."""
-    words = FREQUENCIES if without_prefix(metric) == LOSS else answer_words(facts)
-    return Baseline(metric, known_baselines(facts)[metric], mode, words)
+    return Baseline(metric, known_baselines(facts)[metric], mode, answer_words(metric, facts))
 
 
-def answer_words(facts: Mapping[str, Any]) -> str:
-    """Return the most frequent answer, such as `always answering 'cat'`."""
+def answer_words(metric: str, facts: Mapping[str, Any]) -> str:
+    """Return the constant answer for a metric, such as `always answering 'cat'`, safe to print."""
+    name = without_prefix(metric)
+    if name in _OF_FREQUENCIES:
+        return FREQUENCIES
+    if name in _OF_SCORES:
+        return EQUAL_SCORES
+    if (found := as_mapping(name)) is not None:
+        return f"always answering the {found['k']} largest classes" if "k" in found else _always(found[OF_CLASS])
     classes, counts = facts.get("classes"), facts.get("counts")
     if not classes or not counts:
         return LARGEST_CLASS
@@ -114,8 +138,9 @@ def words_of_answer(measured: LabelCounts) -> str:
     """Return the most frequent answer for some images, safe to print."""
     if measured.is_multi_label:
         return FREQUENT_LABELS
-    name = measured.largest
-    if name is None:
-        return ANY_CLASS
+    return ANY_CLASS if measured.largest is None else _always(measured.largest)
+
+
+def _always(name: str) -> str:
     # The representation of a text is in quotes, and escapes all that could control a terminal.
     return f"always answering {name if len(name) <= _LONGEST_NAME else f'{name[:_LONGEST_NAME]}…'!r}"

@@ -16,7 +16,7 @@ from cnnsweep.metrics.baseline import measure_baselines
 from cnnsweep.metrics.names import LOSS, on_validation
 from cnnsweep.plugins import is_reference
 from cnnsweep.samplers.space import Interval
-from cnnsweep.types import CROSS_ENTROPY, PartCounts
+from cnnsweep.types import CROSS_ENTROPY, NATURAL, PartCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ def summarize_labels(spec: SweepSpec, dataset: Dataset, splits: Splits) -> Label
         UsageError: a user's metric fails.
     """
     counts = count_parts(dataset, splits)
-    baselines = {**measure_baselines(spec.metrics, counts), **_loss_baseline(spec, counts)}
+    baselines = {} if _is_drawn_anew(spec, counts) else measure_baselines(spec.metrics, counts)
+    baselines |= _loss_baseline(spec, counts)
     answer = constant_answer_words(counts, baselines, spec.metric)
     hidden = hidden_classes_words(counts, spec.metric)
     return LabelSummary(
@@ -54,6 +55,13 @@ def summarize_labels(spec: SweepSpec, dataset: Dataset, splits: Splits) -> Label
         (*class_lines(counts), *([] if answer is None else [f"baseline: {answer}"])),
         (*missing_images(dataset, splits), *([] if hidden is None else [hidden])),
     )
+
+
+def _is_drawn_anew(spec: SweepSpec, counts: PartCounts) -> bool:
+    """True if runs are compared on training images that some of them draw by class, so that counts differ by run."""
+    key, values = "sampling", spec.axes.get("sampling", ())
+    drawn = [*(values if isinstance(values, tuple) else ()), *(one[key] for one in spec.include if key in one)]
+    return counts.validation is None and any(sampling != NATURAL for sampling in drawn)
 
 
 def _loss_baseline(spec: SweepSpec, counts: PartCounts) -> dict[str, float]:
@@ -65,5 +73,5 @@ def _loss_baseline(spec: SweepSpec, counts: PartCounts) -> dict[str, float]:
     (choice,) = choices
     if is_reference(choice.name) or counts.validation is None:
         return {}
-    value = loss_baseline(make_evaluation_loss(choice), counts.training, counts.validation)
+    value = loss_baseline(make_evaluation_loss(choice), counts.validation)
     return {} if value is None else {on_validation(LOSS): value}

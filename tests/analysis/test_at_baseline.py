@@ -14,7 +14,6 @@ from cnnsweep.analysis.baseline import (
     caution_words,
     few_images_words,
     is_praised,
-    only_answer,
     runs_at_baseline,
     starred_run,
     trials_at_baseline,
@@ -259,9 +258,3 @@ def test_damaged_counts_are_refused_with_their_place(tmp_path: Path, changed: di
     content["sweep"].update(changed)
     with pytest.raises(ResultsError, match=message):
         load(tmp_path, content)
-
-
-def test_the_only_answer_of_a_model_is_found() -> None:
-    assert only_answer([[5, 0, 0], [3, 0, 0], [1, 0, 0]]) == 0
-    assert only_answer([[5, 0, 0], [3, 0, 0], [0, 0, 1]]) is None
-    assert only_answer([[0, 0], [0, 0]]) is None

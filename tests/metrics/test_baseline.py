@@ -59,21 +59,43 @@ def test_an_own_metric_has_the_baseline_that_its_class_returns(tmp_path, monkeyp
         measure_baselines([Choice("mine.py:Broken")], parts)
 
 
-def test_loss_of_a_constant_answer_is_the_cross_entropy_of_the_class_frequencies():
-    shares = [count / 1188 for count in TRAINING.counts]
+def test_loss_of_a_constant_answer_is_the_entropy_of_the_class_frequencies():
+    shares = torch.tensor(HELD_OUT.counts, dtype=torch.float64) / 132
     labels = torch.repeat_interleave(torch.arange(4), torch.tensor(HELD_OUT.counts))
-    expected = float(cross_entropy(torch.tensor(shares, dtype=torch.float64).log().expand(132, -1), labels))
-    found = loss_baseline(make_evaluation_loss(CROSS_ENTROPY), TRAINING, HELD_OUT)
-    assert found == pytest.approx(expected, rel=1e-12)
+    expected = float(cross_entropy(shares.log().expand(132, -1), labels))
+    assert loss_baseline(make_evaluation_loss(CROSS_ENTROPY), HELD_OUT) == pytest.approx(expected, rel=1e-12)
+    assert measure_baselines([Choice("nll")], PartCounts(TRAINING, HELD_OUT))["val_nll"] == pytest.approx(expected)
     equal = LabelCounts(tuple("abcdefghij"), (7,) * 10, 70)
-    assert loss_baseline(make_evaluation_loss(CROSS_ENTROPY), equal, equal) == pytest.approx(math.log(10))
+    assert loss_baseline(make_evaluation_loss(CROSS_ENTROPY), equal) == pytest.approx(math.log(10))
+    half = LabelCounts(tuple("abc"), (5, 0, 5), 10)
+    assert loss_baseline(make_evaluation_loss(CROSS_ENTROPY), half) == pytest.approx(math.log(2), abs=1e-9)
 
 
-def test_loss_is_finite_where_training_lacks_a_class():
-    without_trucks = LabelCounts(PETS, (810, 270, 81, 0), 1161)
-    found = loss_baseline(make_evaluation_loss(CROSS_ENTROPY), without_trucks, HELD_OUT)
-    assert found is not None
-    assert 0 < found < 2
+def test_every_metric_names_the_constant_answer_that_its_baseline_is_of():
+    choices = [
+        *(Choice(name) for name in ("balanced_accuracy", "mcc", "kappa", "nll", "brier", "auroc", "ece")),
+        *(Choice("top_k", {"k": 2}), Choice("f1", {"of_class": "dog"}), Choice("recall", {"of_class": "dog"})),
+    ]
+    baselines = measure_baselines(choices, PartCounts(TRAINING, HELD_OUT))
+    found = {
+        name: deciding_baseline(Objective(name, "max"), facts(baselines=baselines)).words.removeprefix("always ")
+        for name in baselines
+    }
+    assert found == {
+        **dict.fromkeys(("val_accuracy", "val_balanced_accuracy", "val_mcc", "val_kappa"), "answering 'cat'"),
+        **dict.fromkeys(("val_nll", "val_brier"), "giving the class frequencies"),
+        "val_auroc": "giving equal scores",
+        "val_top_2": "answering the 2 largest classes",
+        "val_f1[dog]": "answering 'dog'",
+    }
+    assert baselines["val_balanced_accuracy"] == 0.25
+    assert (baselines["val_mcc"], baselines["val_kappa"]) == (0, 0)
+
+
+def test_metrics_that_cannot_be_computed_have_no_baseline():
+    without_trucks = PartCounts(TRAINING, LabelCounts(PETS, (90, 30, 9, 0), 129))
+    choices = [Choice("f1", {"of_class": "truck"}), Choice("f1", {"of_class": "lorry"}), Choice("top_k", {"k": 4})]
+    assert list(measure_baselines(choices, without_trucks)) == ["val_accuracy"]
 
 
 def test_largest_class_is_named_with_escapes_and_cut():
@@ -107,7 +129,8 @@ def test_files_of_earlier_versions_have_the_baseline_of_the_accuracy_alone():
 
 
 def test_accuracy_stands_in_for_a_loss_without_a_baseline():
-    assert deciding_baseline(BY_LOSS, OLD).metric == "val_accuracy"
+    for metric in ("val_loss", "loss", "accuracy"):
+        assert deciding_baseline(Objective(metric, "min"), OLD).metric == "val_accuracy"
     own = facts(baselines={"val_accuracy": 90 / 132, "val_loss": 0.8})
     assert deciding_baseline(BY_LOSS, own) == Baseline("val_loss", 0.8, "min", "always giving the class frequencies")
 
