@@ -27,6 +27,7 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
     group = f"evaluation_{evaluation.split}"
     scalars = {ACCURACY: evaluation.accuracy, LOSS: evaluation.loss, **evaluation.metrics}
     pictures: dict[str, Image.Image] = {}
+    # No text has a picture's tag: TensorBoard takes the kind of a tag from its first value.
     texts: dict[str, str] = {}
     if len(evaluation.classes) <= _MOST_CLASSES:
         of_classes = zip(evaluation.classes, evaluation.class_accuracies(), strict=True)
@@ -35,10 +36,10 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
             pictures["confusion_matrix"] = draw_confusion(evaluation.classes, evaluation.confusion)
     if (chart := class_chart([("", evaluation)])) is not None:
         pictures["classes"] = draw_classes(chart)
-        texts["classes"] = _classes_text(chart)
+        texts["scores_by_class"] = _classes_text(chart)
     if shown := [one for one in evaluation.wrong if one.png]:
         pictures["mistakes"] = draw_mistakes(shown)
-        texts["mistakes"] = _mistakes_text(shown)
+        texts["wrong_images"] = _mistakes_text(shown)
     values = [Summary.Value(tag=f"{group}/{name}", simple_value=value) for name, value in scalars.items()]
     values += [Summary.Value(tag=f"{group}/{name}", image=_encoded(picture)) for name, picture in pictures.items()]
     for name, text in texts.items():
