@@ -167,3 +167,23 @@ def test_plan_shows_and_returns_the_images_of_each_class(folder: Path) -> None:
     assert "baseline: always answering 'cat' is right for 66.67 % of the validation images" in text
     assert text.count("hides the small classes") == 1
     assert json.loads(plan(file, "--cost", "1", "--json"))["classes"] == []
+
+
+def test_training_images_that_are_drawn_by_class_have_no_baseline(folder: Path) -> None:
+    """A constant answer is right for a third of them, in a run that draws each class equally often."""
+    sweep(folder, SWEEP, overrides=["validation=0", "params.lr=0.1", "params.sampling=[natural,balanced]"])
+    assert facts_of(folder)["baselines"] == {}
+    assert runs_at_baseline(load_results(folder)) == frozenset()
+
+
+def test_the_balanced_accuracy_is_judged_by_its_own_baseline(folder: Path) -> None:
+    display = SilentDisplay()
+    sweep(folder, SWEEP, display, ["metric=balanced_accuracy", "params.lr=0.1", "params.class_weight=[none,balanced]"])
+    assert display.messages == []
+    answer = "baseline: always answering 'cat' is right for 66.67 % of the validation images"
+    assert f"{answer} and reaches val_balanced_accuracy 0.3333" in display.notes
+    results = load_results(folder)
+    assert len(runs_at_baseline(results)) == 2
+    text = show(lambda console: render_report(results, console), 100)
+    assert "val_balanced_accuracy 0.3333, val_accuracy 0.6667 by always answering 'cat'" in text
+    assert "rank by metric" not in render_page(results, folder)
