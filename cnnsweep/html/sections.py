@@ -8,16 +8,14 @@ from cnnsweep.analysis.axes import has_replicates
 from cnnsweep.analysis.baseline import is_praised, mark_legend, trials_at_baseline
 from cnnsweep.analysis.confusion import IMAGES
 from cnnsweep.analysis.intervals import interval_cells
-from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.results import Results
-from cnnsweep.analysis.run_evaluation import WrongImage
+from cnnsweep.analysis.run_evaluation import RunEvaluation, WrongImage
 from cnnsweep.analysis.ties import equals_of_best, mark
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
 from cnnsweep.formatting.class_counts import MOST_ROWS, class_table, counts_words, is_unequal
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
-from cnnsweep.html.evaluations import Evaluated
 from cnnsweep.html.markup import embedded_json, many_lines, text
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command
@@ -62,7 +60,7 @@ def _class_counts(results: Results) -> list[str]:
         return []
     headings, rows = class_table(counts)
     is_open = is_unequal(counts) and len(rows) <= MOST_ROWS
-    table = _scrolled("Images of each class", _table(DataTable(headings, rows)))
+    table = scrolled("Images of each class", table_markup(DataTable(headings, rows)))
     return [
         f"<h3>Images of each class</h3><p>{text(f'Images {counts_words(counts)}.')}</p>"
         f"<details{' open' if is_open else ''}><summary>All classes</summary>{table}</details>"
@@ -92,10 +90,10 @@ def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
         ]
         for trial, interval in zip(shown, intervals, strict=True)
     ]
-    table = _table(DataTable(["place", "trial", metric, "95 %", "runs"], rows))
+    table = table_markup(DataTable(["place", "trial", metric, "95 %", "runs"], rows))
     legend = [*([tie_legend(trials, equal)] if is_starred else []), *([mark_legend(results)] if at_baseline else [])]
     words = f"<p>{text('; '.join(filter(None, legend)))}.</p>" if legend else ""
-    return f"<h3>The best trials</h3>{words}{_scrolled('The best trials', table)}"
+    return f"<h3>The best trials</h3>{words}{scrolled('The best trials', table)}"
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:
@@ -116,7 +114,7 @@ def _chart(chart: Chart) -> str:
     )
     views = {key: _embedded(one) for key, one in chart.views.items()}
     narrowest = f"; min-width: {chart.narrowest}px" if chart.narrowest else ""
-    table = "" if view.table is None else _table(view.table)
+    table = "" if view.table is None else table_markup(view.table)
     return (
         f'<figure class="chart" id="chart-{chart.key}"><h3>{text(chart.title)}</h3>\n'
         f"{f'<form class=choices>{choices}</form>' if choices else ''}"
@@ -125,7 +123,7 @@ def _chart(chart: Chart) -> str:
         f'style="height: {chart.height}px{narrowest}"></div></div>\n'
         f"<figcaption>{text(view.sentence)}</figcaption>{_paragraphs(chart.notes)}\n"
         f"<details{'' if view.table else ' hidden'}><summary>Values of this chart</summary>"
-        f"{_scrolled(f'Values of {chart.title}', table)}</details>\n"
+        f"{scrolled(f'Values of {chart.title}', table)}</details>\n"
         f'<script type="application/json">{embedded_json(views)}</script></figure>'
     )
 
@@ -138,7 +136,8 @@ def _embedded(view: View) -> dict[str, object]:
     return {"sentence": safe_text(view.sentence), "figure": view.figure, "table": table}
 
 
-def _table(table: DataTable) -> str:
+def table_markup(table: DataTable) -> str:
+    """Return a table; the first cell of each row is its heading."""
     heads = "".join(f'<th scope="col">{text(heading)}</th>' for heading in table.headings)
     rows = "".join(
         f'<tr><th scope="row">{text(row[0])}</th>{"".join(f"<td>{text(cell)}</td>" for cell in row[1:])}</tr>'
@@ -147,17 +146,13 @@ def _table(table: DataTable) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _scrolled(label: str, content: str) -> str:
+def scrolled(label: str, content: str) -> str:
+    """Return content that scrolls by itself if it is too wide."""
     return f'<div class="scrolled" tabindex="0" role="region" aria-label="{text(label)}">{content}</div>'
 
 
-def images_section(evaluated: Evaluated) -> str:
-    """Return images that the best evaluated run misclassifies, by true class; empty if none are kept."""
-    name, one = next(((name, one) for name, one in evaluated if one.wrong), ("", None))
-    if one is None:
-        return ""
-    if isinstance(one, Labelled):
-        return _label_images(name, one.split, one.wrong[:IMAGES_SHOWN])
+def images_section(name: str, one: RunEvaluation) -> str:
+    """Return images that a run misclassifies, by true class."""
     by_class: dict[str, list[WrongImage]] = {}
     for image in one.wrong[:IMAGES_SHOWN]:
         by_class.setdefault(image.label, []).append(image)
@@ -173,27 +168,6 @@ def images_section(evaluated: Evaluated) -> str:
         "mistakes of each class: file → predicted class."
     )
     return f"<p>{text(words)}</p>{''.join(groups)}"
-
-
-def _label_images(name: str, split: str, wrong: Sequence[WrongImage]) -> str:
-    words = (
-        f"{IMAGES[split].capitalize()} with the most certain wrong labels of {name}, in turns of one from each label: "
-        "labels that the image has, and those that are missed and invented."
-    )
-    return f'<p>{text(words)}</p><div class="images">{"".join(map(_label_image, wrong))}</div>'
-
-
-def _label_image(image: WrongImage) -> str:
-    sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
-    parts = (("missed", image.missed), ("invented", image.invented))
-    wrong = "; ".join(f"{kind} {', '.join(names)}" for kind, names in parts if names)
-    described = text(f"{image.name}: {image.label}; {wrong}{sure}")
-    source = base64.b64encode(image.png).decode("ascii")
-    return (
-        f'<figure><img src="data:image/png;base64,{source}" alt="{described}" loading=lazy>'
-        f"<figcaption>{text(image.name)}: {text(image.label)} <span>{text(wrong)}{text(sure)}</span>"
-        "</figcaption></figure>"
-    )
 
 
 def _wrong_image(image: WrongImage) -> str:
