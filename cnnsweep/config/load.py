@@ -25,7 +25,8 @@ from cnnsweep.config.error_messages import (
     spec_error,
     without_what_was_meant,
 )
-from cnnsweep.config.metrics_field import foreseen
+from cnnsweep.config.metric_checks import mistakes_in_metrics
+from cnnsweep.config.metrics_field import DecidingMetric, foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
 from cnnsweep.config.overrides import apply_override
 from cnnsweep.config.own_code import ALLOW_CODE
@@ -33,10 +34,11 @@ from cnnsweep.config.schema import ARGUMENT_PREFIXES, SweepFile, SweepSpec
 from cnnsweep.config.spellings import spell_out
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.trial_builds import TryModel, mistakes_in_building
-from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, Position, read_yaml
+from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
-from cnnsweep.metrics.names import ACCURACY, on_validation
+from cnnsweep.metrics.base import column_of
+from cnnsweep.metrics.names import ACCURACY, on_validation, without_prefix
 from cnnsweep.metrics.objective import default_mode
 from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.types import ModelChoice
@@ -148,6 +150,8 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         if try_model is not None and not refused and "dataset" not in wrong:
             refused = list(mistakes_in_building(placed, arguments, sweep, try_model))
         mistakes += refused
+    if not wrong & {"dataset", "metric", "metrics"}:
+        mistakes += mistakes_in_metrics(sweep)
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
     own = {**arguments, **of_components}
@@ -165,7 +169,7 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         located = problems_at_places(without_what_was_meant(mistakes), document)
         readable = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
         raise spec_error([*document.problems, *readable])
-    return _resolved(sweep, axes, rules, class_places(document.key_places))
+    return _resolved(sweep, axes, rules, document)
 
 
 def _validated(
@@ -194,13 +198,12 @@ def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
     return [(("params", "model", position), model) for position, model in named if model is not None]
 
 
-def _resolved(
-    sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules, places: Mapping[str, Position]
-) -> SweepSpec:
+def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules, document: Document) -> SweepSpec:
     folds = sweep.validation.count if isinstance(sweep.validation, Folds) else None
     validation = 1 / folds if folds is not None else sweep.validation
     assert not isinstance(validation, Folds)
-    metric = sweep.metric or (on_validation(ACCURACY) if validation else ACCURACY)
+    deciding = sweep.metric or DecidingMetric(on_validation(ACCURACY) if validation else ACCURACY)
+    metric, metrics = deciding.column(is_held_out=bool(validation)), deciding.recorded_with(sweep.metrics)
     return SweepSpec(
         name=sweep.name,
         description=sweep.description,
@@ -217,16 +220,25 @@ def _resolved(
         validation=validation,
         folds=folds,
         metric=metric,
-        mode=sweep.mode or default_mode(metric, foreseen(sweep.metrics)),
+        mode=sweep.mode or default_mode(metric, foreseen(metrics)),
         scope=sweep.scope,
         early_stop=sweep.early_stop,
         device=sweep.device,
         precision=sweep.precision,
         tensorboard=sweep.tensorboard,
-        metrics=sweep.metrics,
+        metrics=metrics,
         trackers=sweep.trackers,
-        class_places=places,
+        places=_metric_places(sweep, document),
+        class_places=class_places(document.key_places),
     )
+
+
+def _metric_places(sweep: SweepFile, document: Document) -> dict[str, Problem]:
+    """Return the beginning of messages about each metric, by its column."""
+    paths: dict[str, KeyPath] = {column_of(choice): ("metrics", place) for place, choice in enumerate(sweep.metrics)}
+    if sweep.metric is not None:
+        paths[without_prefix(sweep.metric.name)] = ("metric",)
+    return {column: problems_at_places([Mistake(path, "")], document)[0] for column, path in paths.items()}
 
 
 def _seeds(sweep: SweepFile) -> tuple[int, ...]:

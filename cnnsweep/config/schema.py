@@ -15,10 +15,11 @@ from cnnsweep.config.component_keys import DEFAULT_TRACKERS, LOSS, OPTIMIZER, PR
 from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
-from cnnsweep.config.metrics_field import METRIC_LIST, MetricName, check_columns
+from cnnsweep.config.metrics_field import METRIC_LIST, DecidingMetric, MetricName, check_columns
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
 from cnnsweep.config.yaml import Position
+from cnnsweep.errors import Problem
 from cnnsweep.field_types import (
     JsonSchema,
     LargestNorm,
@@ -29,6 +30,8 @@ from cnnsweep.field_types import (
     Whole,
     not_allowed,
 )
+from cnnsweep.metrics.base import column_of
+from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.optimizers.base import Flag, Share
 from cnnsweep.pruners.base import Pruner
@@ -182,11 +185,12 @@ class SweepFile(BaseModel):
     metrics: Annotated[tuple[Choice, ...], METRIC_LIST, AfterValidator(_check_columns)] = Field(
         default=(), description="further metrics to record: names, path.py:Name, or mappings with name and arguments"
     )
-    metric: Annotated[str | None, MetricName()] = Field(
-        default=None, description="the metric that decides; val_accuracy, or accuracy where validation is 0"
+    metric: Annotated[DecidingMetric | None, MetricName(frozenset(Params.model_fields))] = Field(
+        default=None,
+        description="the metric that decides, any, on validation images where there are any; by default accuracy",
     )
     mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
-        default=None, description="whether more or less is better; by default max for accuracies, min for losses"
+        default=None, description="whether more or less is better; by default as the metric has it"
     )
     scope: Annotated[str, Scope()] = Field(
         default="best", description="which epochs of a run count: best, last or mean of last K"
@@ -224,7 +228,9 @@ class SweepSpec:
         search: the sampler; None for a grid.
         seeds: of each trial; empty where `params` or `seed` have them.
         validation: images held out, as a number (int) or as a share (float) of the training images.
-        metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
+        metrics: those recorded beside loss and accuracy, the one that decides among them; a function of the user's own
+            that decides is a part of every run's id, others change no run.
+        places: of each metric in the file, by its column: what messages about it begin with.
         folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.
         class_places: where the file names each class of `class_weight`, for messages.
@@ -253,7 +259,14 @@ class SweepSpec:
     tensorboard: TensorBoard
     metrics: tuple[Choice, ...] = ()
     trackers: tuple[Choice, ...] = DEFAULT_TRACKERS
+    places: Mapping[str, Problem] = field(default_factory=dict, compare=False)
     class_places: Mapping[str, Position] = field(default_factory=dict, compare=False)
+
+    @property
+    def deciding(self) -> Choice | None:
+        """The metric that decides; None for loss and accuracy."""
+        own = without_prefix(self.metric)
+        return next((choice for choice in self.metrics if column_of(choice) == own), None)
 
     @property
     def objective(self) -> Objective:

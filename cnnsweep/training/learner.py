@@ -36,7 +36,7 @@ class Learner(Protocol):
 
         Args:
             images: (N, G·C, H, W) float32.
-            labels: (G, N) int64.
+            labels: (G, N) int64; with several labels an image (G, N, classes) uint8 of 0 and 1.
             rates: each run's learning rate for this step.
             seeds: each run's seed for the draws of the forward pass, such as dropout.
 
@@ -47,7 +47,7 @@ class Learner(Protocol):
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
         """Return the summed losses (K,) float64 and the output behind them, in eval mode.
 
-        All runs get the same images (N, C, H, W) and labels (N,).
+        All runs get the same images (N, C, H, W) and labels (N,) or (N, classes).
         """
 
     def weights(self, position: int) -> Mapping[str, Tensor]:

@@ -24,7 +24,7 @@ from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_lin
 from cnnsweep.training.fused_learner import FusedLearner
 from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.training.learner_group import LearnerGroup
-from cnnsweep.training.metric_sums import MetricSums, Values, joined
+from cnnsweep.training.metric_sums import Values, joined
 from cnnsweep.training.trial_slots import (
     SlotState,
     TrialSlot,
@@ -312,7 +312,7 @@ def _train_part(
     lengths = torch.tensor(task.batch_lengths(runs[0]), dtype=torch.float64)
     steps, images_in_all = len(lengths), len(task.part(runs[0]).training)
     losses: list[Tensor] = []
-    sums = MetricSums(task.metrics)
+    sums = task.metric_sums(runs[0], is_training=True)
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
     schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
@@ -331,7 +331,7 @@ def _train_part(
     validation = _validate(program, runs, task)
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
     mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
-    measured = joined(sums.values(mean_losses, images_in_all), validation)
+    measured = joined(sums.values(mean_losses, images_in_all), validation, task.columns)
     return [_Measured(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
 
 
@@ -341,7 +341,7 @@ def _validate(program: Learner, runs: Sequence[Run], task: DataModule) -> Values
     if not held_out:
         return None
     losses: list[Tensor] = []
-    sums = MetricSums(task.metrics)
+    sums = task.metric_sums(runs[0], is_training=False)
     for batch in validation_batches(task, runs):
         loss, predictions = program.measure(*batch)
         losses.append(loss)

@@ -43,7 +43,7 @@ class TrialQueue:
     ) -> None:
         self.lockstep = keeps_lockstep(spec)
         self.parameters: dict[str, int] = {}
-        self._image_shape, self._num_classes, self._has_several_labels = (0, 0, 0), 0, False
+        self._image_shape, self._num_classes, self._is_multi_label = (0, 0, 0), 0, False
         self._spec = spec
         self._early_stop = spec.early_stop
         self._has_histograms = spec.tensorboard.histograms
@@ -80,8 +80,8 @@ class TrialQueue:
             ModelError: a model of the file does not fit. A sampler may suggest some that do not: such a run fails.
         """
         self._image_shape, self._num_classes = dataset.train.image_shape, len(dataset.classes)
-        self._has_several_labels = dataset.is_multi_label
-        check_searched_losses(self._spec, self._num_classes, several=self._has_several_labels)
+        self._is_multi_label = dataset.is_multi_label
+        check_searched_losses(self._spec, self._num_classes, several=self._is_multi_label)
         named = self._count_parameters(self._named.runs)
         self.parameters = named | self._parameters_if_built([run for run in self.runs if run.id not in named])
 
@@ -107,7 +107,9 @@ class TrialQueue:
         """Return warnings about models that had none before."""
         new = [run for run in runs if repr(run.model) not in self._checked]
         self._checked.update(repr(run.model) for run in new)
-        return notes_on_models([run.model for run in new], self._image_shape, self._num_classes)
+        return notes_on_models(
+            [run.model for run in new], self._image_shape, self._num_classes, is_multi_label=self._is_multi_label
+        )
 
     def pop_pending(self) -> list[Run]:
         """Return the runs to train now; each only once."""
@@ -148,8 +150,8 @@ class TrialQueue:
 
     def _count_parameters(self, runs: Sequence[Run]) -> dict[str, int]:
         check_components(runs)
-        check_losses(runs, self._num_classes, several=self._has_several_labels)
-        if self._has_several_labels:
+        check_losses(runs, self._num_classes, several=self._is_multi_label)
+        if self._is_multi_label:
             check_weighted_losses(runs)
         return count_parameters(runs, self._image_shape, self._num_classes)
 
