@@ -97,6 +97,17 @@ def test_the_loss_is_the_cross_entropy_of_shared_labels(label_smoothing):
     assert found.item() == pytest.approx(expected.item(), rel=1e-7)  # the share is float32
 
 
+def test_the_loss_of_several_labels_is_that_of_shared_ones():
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 9, 4, generator=random, dtype=torch.float64)  # of two runs
+    labels = torch.randint(0, 2, (2, 9, 4), generator=random, dtype=torch.uint8)
+    shares = torch.tensor([0.75, 1.0], dtype=torch.float64)
+    found = mixed_mean(CrossEntropy().mean, logits, labels, labels.roll(1, 1), shares)
+    shared = shares[:, None, None] * labels + (1 - shares[:, None, None]) * labels.roll(1, 1)
+    expected = functional.binary_cross_entropy_with_logits(logits, shared, reduction="none").mean((1, 2))
+    assert found.numpy() == pytest.approx(expected.numpy(), rel=1e-12)
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[AddedPackage]:
     yield from added_package(tmp_path, AUGMENTATIONS)
