@@ -217,3 +217,10 @@ def make_evaluation_loss(loss: Choice) -> Loss:
 def in_full_precision(logits: Tensor) -> Tensor:
     """Return logits of half precision as float32, and others as they are: logarithms need it."""
     return logits.float() if logits.dtype.itemsize < 4 else logits
+
+
+def smallest(values: Tensor) -> float:
+    """Return the smallest normal number: the slope of a power below 1, and of a logarithm, is infinite at 0."""
+    import torch
+
+    return torch.finfo(values.dtype).tiny

@@ -64,7 +64,7 @@ def _try(loss: Loss, choice: Choice, classes: int, *, several: bool) -> None:
 
 @dataclass(frozen=True)
 class _Problem:
-    """What is wrong, and the place in the user's code."""
+    """Mistake in a loss, with its place in the user's code."""
 
     place: str
     text: str
