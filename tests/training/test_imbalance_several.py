@@ -82,7 +82,7 @@ def train(folder: Path, out: Path, fuse: int | str, **params: Any) -> cnnsweep.S
 def assert_fused_as_alone(folder: Path, out: Path, runs: int, **params: Any) -> None:
     fused, alone = (train(folder, out, fuse, **params).epochs for fuse in (8, "off"))
     assert len(fused) == len(alone) == 2 * runs
-    fused, alone = (one.sort_values(["run_id", "epoch"]) for one in (fused, alone))
+    fused, alone = (one.sort_values(["run", "epoch"]) for one in (fused, alone))
     for name in ("loss", "val_loss", "accuracy", "val_accuracy", "val_macro_f1"):
         np.testing.assert_allclose(fused[name], alone[name], rtol=1e-9, atol=1e-12, err_msg=name)
     assert alone["loss"].round(9).nunique() > len(alone) // 2
@@ -129,7 +129,7 @@ def test_an_epoch_has_each_label_as_often():
     labels = (torch.rand(400, 3, generator=random) < torch.tensor([0.6, 0.3, 0.05])).to(torch.uint8)
     orders = torch.cat([balanced_order(torch.arange(400), labels, 1, epoch) for epoch in range(1, 21)])
     natural, balanced = labels.float().mean(0), labels[orders].float().mean(0)
-    assert float(natural[2]) < 0.08
+    assert float(natural[2]) < 0.1
     assert float(balanced[2]) > 0.25  # a fourth of the places are drawn for it: three labels, and none
     assert float(balanced.max() / balanced.min()) < 0.4 * float(natural.max() / natural.min())
 
