@@ -48,6 +48,7 @@ def make_evaluation(
         rows = [sum(row) for row in found.confusion]
         common["baselines"] = {ACCURACY: max(rows) / sum(rows), **common["baselines"]}
         return Evaluation(confusion=found.confusion, **common)
+    common["baselines"] = {ACCURACY: found.baseline, **common["baselines"]}
     return LabelEvaluation(
         confusion=(),
         total=found.images,

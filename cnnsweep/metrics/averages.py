@@ -62,7 +62,6 @@ class AveragedScore(
         counted = actual if average == "weighted" else ((predicted + actual > 0) | (confusion.ndim == 4)).double()
         return ratio((score(hits, predicted, actual) * counted).sum(-1), counted.sum(-1))
 
-
     def baseline(self, measured: LabelCounts) -> float | None:
         """Return the value of the most frequent answer; with several labels an image that of giving all labels.
 
