@@ -10,7 +10,7 @@ from rich.text import Text
 from cnnsweep.formatting.distinct import FEW_DIGITS, cut_texts, distinct_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, align_points, compact_text, is_unused, metric_header, metric_text
-from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, is_share, on_validation
+from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 from cnnsweep.metrics.objective import Objective
 
 GAP = 2  # spaces between two columns
