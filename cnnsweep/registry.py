@@ -100,6 +100,9 @@ class Registry(Generic[C]):
         of_function: makes a class of a user's own function, from the function and its reference; None where only
             classes will do.
         leading: the number of such a function's first parameters, which are no keys of the sweep file.
+        of_class: makes a component of a class of another base; None where that will not do. Its constructor has the
+            same first parameters after `self`.
+        given: names of further parameters that are no keys.
     """
 
     kind: str
@@ -107,6 +110,8 @@ class Registry(Generic[C]):
     base: type[C]
     of_function: Callable[[FunctionType, str], type[C]] | None = None
     leading: int = 0
+    of_class: Callable[[type, str], type[C]] | None = None
+    given: tuple[str, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -193,6 +198,8 @@ class Registry(Generic[C]):
     def _checked(self, value: Any, name: str) -> type[C]:
         if self.of_function is not None and isinstance(value, FunctionType):
             return self.of_function(value, name)
+        if self.of_class is not None and isinstance(value, type) and not issubclass(value, self.base):
+            return self.of_class(value, name)
         if not (isinstance(value, type) and issubclass(value, self.base)):
             base = f"{self.base.__module__}.{self.base.__qualname__}"
             function = "" if self.of_function is None else "a function, or "

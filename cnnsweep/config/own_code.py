@@ -80,7 +80,9 @@ def parse_code(reference: str) -> tuple[Path | None, ast.Module, str]:
 
 
 @cache
-def fields_in_source(reference: str, _code: str | None, leading: int = 0) -> tuple[str, ...] | None:
+def fields_in_source(
+    reference: str, _code: str | None, leading: int = 0, *, of_class: bool = False, given: tuple[str, ...] = ()
+) -> tuple[str, ...] | None:
     """Return the fields of a class, those of its bases first; None where the source does not determine them.
 
     Those of a function are its parameters.
@@ -88,14 +90,20 @@ def fields_in_source(reference: str, _code: str | None, leading: int = 0) -> tup
     Args:
         _code: content hash, which distinguishes versions of the file.
         leading: the number of a function's first parameters, which are no fields.
+        of_class: the fields of a class with a constructor are its parameters, but for `self` and `leading` others.
+        given: names of further parameters that are no fields.
     """
     try:
         _, tree, name = parse_code(reference)
     except UNREADABLE:
         return None
     functions = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name]
-    fields = _parameters(functions[-1], leading) if functions else _fields(name, tree, 0)
-    return None if fields is None else tuple(dict.fromkeys(fields))
+    constructor = _constructor(name, tree) if of_class else None
+    if functions:
+        fields = _parameters(functions[-1], leading)
+    else:
+        fields = _fields(name, tree, 0) if constructor is None else _parameters(constructor, leading + 1)
+    return None if fields is None else tuple(field for field in dict.fromkeys(fields) if field not in given)
 
 
 def class_value(reference: str, name: str) -> Any:
@@ -120,6 +128,16 @@ def _parameters(function: ast.FunctionDef, leading: int) -> list[str] | None:
         return None
     positional = [one.arg for one in (*given.posonlyargs, *given.args)][max(leading, len(given.posonlyargs)) :]
     return [*positional, *(one.arg for one in given.kwonlyargs)]
+
+
+def _constructor(name: str, tree: ast.Module, depth: int = 0) -> ast.FunctionDef | None:
+    """Return the `__init__` of a class, its own or of a base in the same file."""
+    found = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == name]
+    if not found or depth > _DEEPEST:
+        return None
+    own = [one for one in found[-1].body if isinstance(one, ast.FunctionDef) and one.name == "__init__"]
+    of_bases = (_constructor(base.id, tree, depth + 1) for base in found[-1].bases if isinstance(base, ast.Name))
+    return own[-1] if own else next(filter(None, of_bases), None)
 
 
 def _fields(name: str, tree: ast.Module, depth: int) -> list[str] | None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, cast
 
 from cnnsweep.field_types import Number, YesNo
@@ -34,6 +35,11 @@ Decay = Annotated[float, Number(least=0)]
 Flag = Annotated[bool, YesNo()]
 
 FLAT = ("momentum", "nesterov", "beta1", "beta2", "eps", "weight_decay")  # fields that are keys of `params`
+NEEDS_CLOSURE = "needs a closure that computes the loss several times a step; a step here has one batch's gradients"
+REFUSED_OPTIMIZERS = {  # of torch, by their names in lower case
+    "lbfgs": f"which {NEEDS_CLOSURE}",
+    "sparseadam": "which is for sparse gradients; those of a CNN are dense: use adam",
+}
 # Methods of torch's optimizers that are called here, directly or through the constructor.
 _METHODS = ("add_param_group", "state_dict", "load_state_dict", "step")
 
@@ -86,7 +92,19 @@ class Optimizer(Component):
         """
 
 
-OPTIMIZERS = Registry("optimizer", "optimizers", Optimizer)
+def _of_class(kind: type, reference: str) -> type[Optimizer]:
+    from cnnsweep.optimizers.own import optimizer_of_class
+
+    return optimizer_of_class(kind, reference)
+
+
+def _of_function(function: FunctionType, reference: str) -> type[Optimizer]:
+    from cnnsweep.optimizers.own import optimizer_of_function
+
+    return optimizer_of_function(function, reference)
+
+
+OPTIMIZERS = Registry("optimizer", "optimizers", Optimizer, _of_function, 1, _of_class, ("lr",))
 
 
 def make_optimizer(h: Hyperparameters) -> Optimizer:
@@ -95,8 +113,9 @@ def make_optimizer(h: Hyperparameters) -> Optimizer:
     Raises:
         UsageError: it is unknown or does not take its arguments.
     """
-    fields = OPTIMIZERS.get(h.optimizer).model_fields
-    flat = {key: getattr(h, key) for key in FLAT if key in fields and getattr(h, key) is not None}
+    kind = OPTIMIZERS.get(h.optimizer)
+    used = FLAT if kind.model_config.get("extra") == "allow" else [key for key in FLAT if key in kind.model_fields]
+    flat = {key: getattr(h, key) for key in used if getattr(h, key) is not None}
     return OPTIMIZERS.make(Choice(h.optimizer, h.optimizer_arguments, h.optimizer_code), **flat)
 
 

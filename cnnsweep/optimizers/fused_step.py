@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cnnsweep.optimizers.base import make_optimizer
+from cnnsweep.optimizers.base import OPTIMIZERS, make_optimizer
+from cnnsweep.optimizers.whole_state import keep_number_types, keep_slices, parameters_of, switch_modes
 from cnnsweep.types import Hyperparameters
 
 
@@ -26,9 +27,12 @@ class RunOptimizer:
 
     def __init__(self, hyperparameters: Hyperparameters, parameters: Sequence[Tensor], device: torch.device) -> None:
         self._optimizer = make_optimizer(hyperparameters)
-        self.stock = self._optimizer.build(parameters, hyperparameters.lr, device)
+        self._slices = list(parameters)
+        self._is_own = not OPTIMIZERS.is_built_in(hyperparameters.optimizer)
+        self._parameters = parameters_of(self._slices) if self._is_own else self._slices
+        self.stock = self._optimizer.build(self._parameters, hyperparameters.lr, device)
+        self._scales = [group["lr"] / hyperparameters.lr for group in self.stock.param_groups]
         self._grad_clip = hyperparameters.grad_clip
-        self._parameters = list(parameters)
         self._is_fused = bool(self.stock.defaults.get("fused")) and self._optimizer.fused_state is not None
         self._state: _KernelState | None = None
         self._is_uneven = False  # some parameters have taken more steps than others, permanently
@@ -59,28 +63,42 @@ class RunOptimizer:
             self._optimizer.before_step(self.stock.state, [p for p, gradient in given if gradient is not None])
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
-        self.stock.param_groups[0]["lr"] = lr
+        self._set_rate(lr)
         self.stock.step()
         for parameter in self._parameters:
             parameter.grad = None
+        if self._is_own:
+            keep_slices(self._parameters, self._slices)
+
+    def set_training(self, is_training: bool) -> None:
+        """Switch an optimizer that has other weights in evaluation, such as those of schedulefree."""
+        if self._is_own:
+            switch_modes(self.stock, is_training)
+            keep_slices(self._parameters, self._slices)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the stock optimizer's state dict."""
         if self._state is not None and self._state.step is not None:
             torch._foreach_copy_(self._state.steps, [self._state.step] * len(self._state.steps))
         if self._lr is not None:
-            self.stock.param_groups[0]["lr"] = self._lr
+            self._set_rate(self._lr)
         return self.stock.state_dict()
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Load a stock optimizer's state dict, from a run alone or in a group."""
         self._state, self._is_uneven, self._lr = None, False, None
         self.stock.load_state_dict(copy.deepcopy(dict(state)))  # otherwise steps would change the caller's tensors
+        keep_number_types(self.stock, state)
         for parameter, values in self.stock.state.items():
             for name, value in values.items():
                 # Kernels walk through memory, so the state must have its parameter's memory order.
                 if isinstance(value, Tensor) and value.shape == parameter.shape and value.ndim:
-                    values[name] = torch.empty_like(parameter).copy_(value)
+                    values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+    def _set_rate(self, lr: float) -> None:
+        """Give each group of parameters its learning rate: one with twice the others' keeps twice theirs."""
+        for group, scale in zip(self.stock.param_groups, self._scales, strict=True):
+            group["lr"] = lr * scale
 
     def _collect_state(self) -> _KernelState | None:
         """Return the stock optimizer's state, if it is complete for every parameter, with equal numbers of steps."""
