@@ -10,8 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.errors import UsageError
 from cnnsweep.optimizers.base import OPTIMIZERS, make_optimizer
-from cnnsweep.optimizers.whole_state import keep_number_types, keep_slices, parameters_of, switch_modes
+from cnnsweep.optimizers.whole_state import (
+    keep_number_types,
+    parameters_of,
+    read_weights,
+    switch_modes,
+    write_weights,
+)
 from cnnsweep.types import Hyperparameters
 
 
@@ -27,11 +34,11 @@ class RunOptimizer:
 
     def __init__(self, hyperparameters: Hyperparameters, parameters: Sequence[Tensor], device: torch.device) -> None:
         self._optimizer = make_optimizer(hyperparameters)
-        self._slices = list(parameters)
+        self._weights = list(parameters)
         self._is_own = not OPTIMIZERS.is_built_in(hyperparameters.optimizer)
-        self._parameters = parameters_of(self._slices) if self._is_own else self._slices
+        self._parameters = parameters_of(self._weights) if self._is_own else self._weights
         self.stock = self._optimizer.build(self._parameters, hyperparameters.lr, device)
-        self._scales = [group["lr"] / hyperparameters.lr for group in self.stock.param_groups]
+        self._scales = [_scale(group, hyperparameters.lr) for group in self.stock.param_groups]
         self._grad_clip = hyperparameters.grad_clip
         self._is_fused = bool(self.stock.defaults.get("fused")) and self._optimizer.fused_state is not None
         self._state: _KernelState | None = None
@@ -61,6 +68,9 @@ class RunOptimizer:
         if self._is_fused:
             given = zip(self._parameters, gradients, strict=True)
             self._optimizer.before_step(self.stock.state, [p for p, gradient in given if gradient is not None])
+        if self._is_own:
+            read_weights(self._parameters, self._weights)
+            gradients = [None if gradient is None else gradient.contiguous() for gradient in gradients]
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
             parameter.grad = gradient
         self._set_rate(lr)
@@ -68,13 +78,16 @@ class RunOptimizer:
         for parameter in self._parameters:
             parameter.grad = None
         if self._is_own:
-            keep_slices(self._parameters, self._slices)
+            write_weights(self._parameters, self._weights)
 
     def set_training(self, is_training: bool) -> None:
         """Switch an optimizer that has other weights in evaluation, such as those of schedulefree."""
         if self._is_own:
-            switch_modes(self.stock, is_training)
-            keep_slices(self._parameters, self._slices)
+            # In inference mode it would make tensors that no later step may change.
+            with torch.inference_mode(False), torch.no_grad():
+                read_weights(self._parameters, self._weights)
+                switch_modes(self.stock, is_training)
+                write_weights(self._parameters, self._weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the stock optimizer's state dict."""
@@ -90,7 +103,7 @@ class RunOptimizer:
         self.stock.load_state_dict(copy.deepcopy(dict(state)))  # otherwise steps would change the caller's tensors
         keep_number_types(self.stock, state)
         for parameter, values in self.stock.state.items():
-            for name, value in values.items():
+            for name, value in values.items() if isinstance(parameter, Tensor) else ():
                 # Kernels walk through memory, so the state must have its parameter's memory order.
                 if isinstance(value, Tensor) and value.shape == parameter.shape and value.ndim:
                     values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
@@ -118,6 +131,13 @@ class RunOptimizer:
         if self._state is not None:
             self.state_dict()
             self._state = None
+
+
+def _scale(group: Mapping[str, Any], lr: float) -> float:
+    """Return a group's learning rate as a multiple of the run's."""
+    if "lr" not in group:
+        raise UsageError("its parameter groups have no 'lr', so the learning rate would have no effect")
+    return float(group["lr"]) / lr
 
 
 @dataclass(slots=True)

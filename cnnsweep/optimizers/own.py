@@ -29,6 +29,7 @@ class OwnOptimizer(Optimizer):
         tuples: the arguments that are tuples by default; a sweep file has lists.
     """
 
+    model_config = ConfigDict(protected_namespaces=())
     make: ClassVar[Callable[..., Any]]
     tuples: ClassVar[frozenset[str]] = frozenset()
     weight_decay: ClassVar[float]  # type: ignore[misc] # a field where the arguments have it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,25 +10,38 @@ from torch import Tensor, nn, optim
 
 
 def parameters_of(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return parameters that share the memory of tensors; some optimizers leave out what requires no gradient."""
-    return [one if isinstance(one, nn.Parameter) else nn.Parameter(one) for one in tensors]
+    """Return contiguous parameters that share the memory of tensors where they can.
+
+    Some optimizers leave out what requires no gradient, and some read weights in another shape, for which those in
+    channels-last order have to be copied.
+    """
+    own = (isinstance(one, nn.Parameter) and one.is_contiguous() for one in tensors)
+    return [one if is_own else nn.Parameter(one.contiguous()) for one, is_own in zip(tensors, own, strict=True)]
 
 
-def keep_slices(parameters: Sequence[Tensor], slices: Sequence[Tensor]) -> None:
-    """Put new values into the slices that a model reads, where an optimizer gave a parameter new memory instead."""
-    for parameter, own in zip(parameters, slices, strict=True):
-        if parameter is not own and parameter.data_ptr() != own.data_ptr():
-            own.copy_(parameter.detach())
-            parameter.data = own
+def read_weights(parameters: Sequence[Tensor], weights: Sequence[Tensor]) -> None:
+    """Copy a model's weights into parameters with memory of their own."""
+    for parameter, weight in _apart(parameters, weights):
+        parameter.detach().copy_(weight)
+
+
+def write_weights(parameters: Sequence[Tensor], weights: Sequence[Tensor]) -> None:
+    """Copy parameters with memory of their own into a model's weights; an optimizer may have given them some."""
+    for parameter, weight in _apart(parameters, weights):
+        weight.copy_(parameter.detach())
+
+
+def _apart(parameters: Sequence[Tensor], weights: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+    for parameter, weight in zip(parameters, weights, strict=True):
+        if parameter is not weight and parameter.data_ptr() != weight.data_ptr():
+            yield parameter, weight.detach()
 
 
 def switch_modes(optimizer: optim.Optimizer, is_training: bool) -> None:
     """Call an optimizer's `train` or `eval`, if it has both."""
     methods = getattr(optimizer, "train", None), getattr(optimizer, "eval", None)
     if all(map(callable, methods)):
-        # In inference mode it would make tensors that no later step may change.
-        with torch.inference_mode(False), torch.no_grad():
-            methods[0 if is_training else 1]()  # type: ignore[misc]
+        methods[0 if is_training else 1]()  # type: ignore[misc]
 
 
 def keep_number_types(optimizer: optim.Optimizer, saved: Mapping[str, Any]) -> None:

@@ -1,19 +1,22 @@
 """Contract of schedules: the learning rate of a step as a pure function, with no state to save or restore.
 
-    class Polynomial(WarmUp, name="polynomial"):
-        \"\"\"The learning rate falls to 0 as a power of the share that is left.\"\"\"
+    class Exponential(WarmUp, name="exponential"):
+        \"\"\"The learning rate falls by a share in each epoch.\"\"\"
 
-        power: float = 1.0
+        gamma: float = 0.9
 
         def after_warmup(self, step, total, steps_per_epoch, base_lr):
-            return base_lr * (1 - step / total) ** self.power
+            return base_lr * self.gamma ** (step / steps_per_epoch)
 
-A schedule may read the step and the length of the run, and nothing else.
+A schedule may read the step, the length of the run, and the metrics of the run's epochs before, and nothing else: so a
+resumed run has the same rates.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from types import FunctionType
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -43,6 +46,15 @@ class Schedule(Component):
         """
         raise NotImplementedError
 
+    def lr_factor(self, history: Sequence[Mapping[str, float | None]]) -> float:
+        """Return the number by which the rates of an epoch are multiplied.
+
+        Args:
+            history: the metrics of the run's earlier epochs, in order, by name; see `EpochRecord.metrics`.
+        """
+        del history
+        return 1.0
+
 
 class WarmUp(Schedule):
     """Base of schedules that may begin with a linear warm-up to lr; the schedule spans the rest."""
@@ -63,7 +75,13 @@ class WarmUp(Schedule):
         raise NotImplementedError
 
 
-SCHEDULES = Registry("schedule", "schedules", Schedule)
+def _of_function(function: FunctionType, reference: str) -> type[Schedule]:
+    from cnnsweep.schedules.own import schedule_of_function
+
+    return schedule_of_function(function, reference)
+
+
+SCHEDULES = Registry("schedule", "schedules", Schedule, _of_function, 4)
 
 
 def half_cosine(start: float, end: float, share: float) -> float:
