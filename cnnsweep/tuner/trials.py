@@ -15,7 +15,7 @@ from cnnsweep.planning.disk_space import refuse_full_disk
 from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.writer import SweepWriter
-from cnnsweep.training.check_components import check_components
+from cnnsweep.training.check_components import check_components, check_searched
 from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.sampling import TrialSource
@@ -42,6 +42,7 @@ class TrialQueue:
         self.lockstep = keeps_lockstep(spec)
         self.parameters: dict[str, int] = {}
         self._image_shape, self._num_classes = (0, 0, 0), 0
+        self._spec = spec
         self._early_stop = spec.early_stop
         self._has_histograms = spec.tensorboard.histograms
         self._retry_failed = retry_failed
@@ -77,6 +78,7 @@ class TrialQueue:
             ModelError: a model of the file does not fit. A sampler may suggest some that do not: such a run fails.
         """
         self._image_shape, self._num_classes = dataset.train.image_shape, len(dataset.classes)
+        check_searched(self._spec)
         named = self._count_parameters(self._named.runs)
         self.parameters = named | self._parameters_if_built([run for run in self.runs if run.id not in named])
 
