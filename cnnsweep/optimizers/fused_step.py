@@ -35,8 +35,8 @@ class RunOptimizer:
     def __init__(self, hyperparameters: Hyperparameters, parameters: Sequence[Tensor], device: torch.device) -> None:
         self._optimizer = make_optimizer(hyperparameters)
         self._weights = list(parameters)
-        self._is_own = not OPTIMIZERS.is_built_in(hyperparameters.optimizer)
-        self._parameters = parameters_of(self._weights) if self._is_own else self._weights
+        self._is_custom = not OPTIMIZERS.is_built_in(hyperparameters.optimizer)
+        self._parameters = parameters_of(self._weights) if self._is_custom else self._weights
         self.stock = self._optimizer.build(self._parameters, hyperparameters.lr, device)
         self._scales = [_scale(group, hyperparameters.lr) for group in self.stock.param_groups]
         self._grad_clip = hyperparameters.grad_clip
@@ -68,7 +68,7 @@ class RunOptimizer:
         if self._is_fused:
             given = zip(self._parameters, gradients, strict=True)
             self._optimizer.before_step(self.stock.state, [p for p, gradient in given if gradient is not None])
-        if self._is_own:
+        if self._is_custom:
             read_weights(self._parameters, self._weights)
             gradients = [None if gradient is None else gradient.contiguous() for gradient in gradients]
         for parameter, gradient in zip(self._parameters, gradients, strict=True):
@@ -77,12 +77,12 @@ class RunOptimizer:
         self.stock.step()
         for parameter in self._parameters:
             parameter.grad = None
-        if self._is_own:
+        if self._is_custom:
             write_weights(self._parameters, self._weights)
 
     def set_training(self, is_training: bool) -> None:
         """Switch an optimizer that has other weights in evaluation, such as those of schedulefree."""
-        if self._is_own:
+        if self._is_custom:
             # In inference mode it would make tensors that no later step may change.
             with torch.inference_mode(False), torch.no_grad():
                 read_weights(self._parameters, self._weights)

@@ -20,7 +20,7 @@ _THREE = ListOf(Annotated[float, Number()], "a list of three numbers; for an axi
 class Muon(Optimizer, name="muon"):
     """Muon (Jordan et al., 2024) for matrices and filters, AdamW for all other weights.
 
-    A filter counts as the matrix (out channels, the rest), as in the paper's own code; torch's Muon takes matrices only.
+    A filter counts as the matrix (out channels, the rest), as in its author's code; torch's Muon takes matrices only.
     """
 
     momentum: Share = 0.95

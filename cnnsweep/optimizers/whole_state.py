@@ -1,11 +1,10 @@
-"""What the steps of any torch optimizer need beyond those of torch's own: other people's may do more."""
+"""Weights and state around the steps of users' own optimizers, which may do more than torch's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn, optim
 
 
@@ -15,8 +14,10 @@ def parameters_of(tensors: Sequence[Tensor]) -> list[Tensor]:
     Some optimizers leave out what requires no gradient, and some read weights in another shape, for which those in
     channels-last order have to be copied.
     """
-    own = (isinstance(one, nn.Parameter) and one.is_contiguous() for one in tensors)
-    return [one if is_own else nn.Parameter(one.contiguous()) for one, is_own in zip(tensors, own, strict=True)]
+    return [
+        one if isinstance(one, nn.Parameter) and one.is_contiguous() else nn.Parameter(one.contiguous())
+        for one in tensors
+    ]
 
 
 def read_weights(parameters: Sequence[Tensor], weights: Sequence[Tensor]) -> None:

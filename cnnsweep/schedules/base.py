@@ -10,19 +10,24 @@
 
 A schedule may read the step, the length of the run, and the metrics of the run's epochs before, and nothing else: so a
 resumed run has the same rates.
+
+In a sweep file, a function of step, steps, epochs and lr will do too: `my.py:triangle`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from types import FunctionType
-from typing import Annotated, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
+from cnnsweep.errors import UsageError
 from cnnsweep.field_types import Number
 from cnnsweep.registry import Component, Registry
+from cnnsweep.schedules.rates import GIVEN, RATES, checked_arguments, is_rate
+from cnnsweep.signatures import component_of
 from cnnsweep.types import Choice
 
 
@@ -75,13 +80,48 @@ class WarmUp(Schedule):
         raise NotImplementedError
 
 
-def _of_function(function: FunctionType, reference: str) -> type[Schedule]:
-    from cnnsweep.schedules.own import schedule_of_function
+class OwnSchedule(Schedule):
+    """Base of a user's own schedules, whose fields are the further arguments of a function.
 
-    return schedule_of_function(function, reference)
+    Attributes:
+        function: gets the step, counted from 0, the steps and epochs of the whole run, and lr.
+    """
+
+    model_config = ConfigDict(protected_namespaces=())
+    function: ClassVar[Callable[..., Any]]
+
+    def lr_at(self, step: int, steps_per_epoch: int, epochs: int, base_lr: float) -> float:
+        """Return what the function returns.
+
+        Raises:
+            UsageError: it is no learning rate.
+        """
+        value = self.returned(step, steps_per_epoch, epochs, base_lr)
+        if not is_rate(value):
+            raise UsageError(f"schedule {self.name}: returned {value!r:.60} for step {step}, allowed is {RATES}")
+        return float(value)
+
+    def returned(self, step: int, steps_per_epoch: int, epochs: int, base_lr: float) -> Any:
+        """Return what the function returns, also where it is no number."""
+        return type(self).function(step, steps_per_epoch * epochs, epochs, base_lr, **dict(self))
 
 
-SCHEDULES = Registry("schedule", "schedules", Schedule, _of_function, 4)
+class _OpenSchedule(OwnSchedule):
+    """Base where a function takes keyword arguments of any name."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+
+@cache
+def _of_function(function: Callable[..., Any], reference: str) -> type[Schedule]:
+    arguments = checked_arguments(function, reference)
+    base = _OpenSchedule if arguments.takes_any else OwnSchedule
+    made: type[OwnSchedule] = component_of(function, arguments, base, ("function",))
+    made.function = staticmethod(function)
+    return made
+
+
+SCHEDULES = Registry("schedule", "schedules", Schedule, _of_function, len(GIVEN))
 
 
 def half_cosine(start: float, end: float, share: float) -> float:

@@ -18,7 +18,9 @@ class Plateau(WarmUp, name="plateau"):
     metric: Annotated[str, OneOf(("val_loss", "val_accuracy", "loss", "accuracy"))] = Field(
         default="val_loss", description="the metric to improve; where nothing is held out, the same on training images"
     )
-    factor: Annotated[float, Number(above=0, below=1)] = Field(default=0.1, description="multiplies the rate, each drop")
+    factor: Annotated[float, Number(above=0, below=1)] = Field(
+        default=0.1, description="multiplies the rate, each drop"
+    )
     patience: Annotated[int, Whole(0, 1_000_000)] = Field(
         default=3, description="epochs in a row without improvement that change nothing"
     )

@@ -17,4 +17,5 @@ class Polynomial(WarmUp, name="polynomial"):
     def after_warmup(self, step: int, total: int, steps_per_epoch: int, base_lr: float) -> float:
         """Return a rate from the base learning rate down to `final` of it."""
         del steps_per_epoch
-        return base_lr * (self.final + (1 - self.final) * (1 - step / total) ** self.power)
+        left: float = (1 - step / total) ** self.power
+        return base_lr * (self.final + (1 - self.final) * left)

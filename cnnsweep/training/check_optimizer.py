@@ -11,9 +11,8 @@ from torch import Tensor
 
 from cnnsweep.config.dump import without_folder
 from cnnsweep.errors import CnnSweepError, UsageError
-from cnnsweep.optimizers.base import OPTIMIZERS, make_optimizer
+from cnnsweep.optimizers.base import OPTIMIZERS, OwnOptimizer, make_optimizer
 from cnnsweep.optimizers.fused_step import RunOptimizer
-from cnnsweep.optimizers.own import OwnOptimizer
 from cnnsweep.seeding import kept_generators, seed_step
 from cnnsweep.storage.checkpoint import decode_optimizer, encode_last, on_cpu
 from cnnsweep.training.code_place import defined_at, raised_at
@@ -45,7 +44,7 @@ def check_optimizer(h: Hyperparameters) -> None:
     kind = OPTIMIZERS.get(h.optimizer)
     code: Any = kind.make if issubclass(kind, OwnOptimizer) else kind
     about = f"optimizer {without_folder(h.optimizer, h.optimizer_code)}: "
-    own = not OPTIMIZERS.is_built_in(h.optimizer)
+    is_custom = not OPTIMIZERS.is_built_in(h.optimizer)
     weights = _weights()
     make_optimizer(h)  # raises for arguments that it does not take
     try:
@@ -55,14 +54,14 @@ def check_optimizer(h: Hyperparameters) -> None:
         optimizer.set_training(False)
         saved = [weight.clone() for weight in weights], optimizer.state_dict()
     except CnnSweepError as error:
-        raise UsageError(f"{defined_at(code) if own else ''}{about}{error}") from error
+        raise UsageError(f"{defined_at(code) if is_custom else ''}{about}{error}") from error
     except Exception as error:
-        place = raised_at(error, code) if own else ""
+        place = raised_at(error, code) if is_custom else ""
         raise UsageError(f"{place}{about}raised {type(error).__name__}: {_one_line(error)}") from error
     if all(map(torch.equal, weights, before)):
         raise UsageError(f"{defined_at(code)}{about}its steps change no weight; {_RESUMED_AFTER} were tried")
     if (problem := _problem_of_resume(h, optimizer, weights, saved)) is not None:
-        raise UsageError(f"{defined_at(code) if own else ''}{about}{problem}")
+        raise UsageError(f"{defined_at(code) if is_custom else ''}{about}{problem}")
 
 
 def _problem_of_resume(

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from cnnsweep.config.dump import without_folder
 from cnnsweep.errors import UsageError
 from cnnsweep.plugins import is_reference
-from cnnsweep.schedules.base import SCHEDULES, Schedule
-from cnnsweep.schedules.own import RATES, OwnSchedule, is_rate
+from cnnsweep.schedules.base import SCHEDULES, OwnSchedule, Schedule
+from cnnsweep.schedules.rates import RATES, is_rate
 from cnnsweep.training.code_place import defined_at, raised_at
 from cnnsweep.types import Hyperparameters
 
@@ -28,9 +28,7 @@ def check_schedules(every: Iterable[Hyperparameters]) -> None:
         UsageError: it raises, or returns something else than a number of at least 0; the message has file and line of
             the user's code.
     """
-    own = {
-        (repr(h.schedule), h.epochs, h.lr): h for h in every if not SCHEDULES.is_built_in(h.schedule.name)
-    }.values()
+    own = {(repr(h.schedule), h.epochs, h.lr): h for h in every if not SCHEDULES.is_built_in(h.schedule.name)}.values()
     for h in own:
         _check(h, max(10, _MOST_CALLS // len(own) // len(_STEPS_PER_EPOCH)))
 

@@ -16,6 +16,7 @@ from cnnsweep.datasets.base import DATASETS
 from cnnsweep.errors import SpecError
 from cnnsweep.models.base import MODELS
 from cnnsweep.models.cnn import ConfigurableCNN
+from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.samplers.base import SAMPLERS
 
 SCHEMA = sweep_json_schema()
@@ -223,6 +224,8 @@ def test_own_code_is_valid_beside_the_known_names() -> None:
 def test_every_key_has_a_description() -> None:
     assert set(SCHEMA["properties"]) == set(SweepFile.model_fields)
     arguments = {f"model.{argument}" for argument in ConfigurableCNN.model_fields}
+    fields = {field for kind in OPTIMIZERS.built_in for field in kind.model_fields}
+    arguments |= {f"optimizer.{argument}" for argument in fields - set(FLAT)}
     assert set(SCHEMA["$defs"]["Params"]["properties"]) == set(Params.model_fields) | arguments
     for section in (SCHEMA, *SCHEMA["$defs"].values()):
         for key, property_ in section["properties"].items():

@@ -57,7 +57,8 @@ def test_a_name_may_be_written_as_torchs_class():
 
 
 def test_arguments_are_axes_and_keys_of_params_go_to_every_optimizer_that_has_them():
-    runs = runs_of("optimizer: [nadam, sgd, adagrad], optimizer.momentum_decay: [0.004, 0.01], eps: 1e-6, momentum: 0.9")
+    decay = "optimizer.momentum_decay: [0.004, 0.01]"
+    runs = runs_of(f"optimizer: [nadam, sgd, adagrad], {decay}, eps: 1e-6, momentum: 0.9")
     about = [(h.optimizer, h.eps, h.momentum, h.optimizer_arguments) for h in (run.hyperparameters for run in runs)]
     assert about == [
         ("nadam", 1e-6, None, {}),
@@ -85,7 +86,7 @@ def test_arguments_that_are_lists_are_axes_of_lists():
         ("optimizer: {name: nadam, momentum_decy: 1}", "unknown key; did you mean 'momentum_decay'?"),
         ("optimizer: {name: nadam, momentum_decay: -1}", "found -1, allowed is a number of at least 0"),
         ("optimizer: {name: nadam, rho: 0.9}", "params.optimizer.rho: the optimizer nadam does not use it"),
-        ("optimizer: {name: rprop, etas: 3}", "params.optimizer.etas: found 3, allowed is a list of two numbers above 0"),
+        ("optimizer: {name: rprop, etas: 3}", "optimizer.etas: found 3, allowed is a list of two numbers above 0"),
         ("optimizer: rprop, optimizer.etas: [0.5, 1.2]", "params.optimizer.etas: found 0.5, allowed is a list of two"),
         ("optimizer: rprop, weight_decay: 0.1", "params.weight_decay: used by none of the optimizers named (rprop)"),
         ("optimizer: muon, optimizer.adjust_lr_fn: x", "allowed are original, match_rms_adamw, spectral_unclamped"),

@@ -68,7 +68,8 @@ def test_rates_are_those_of_the_function(package, fused):
 
 
 def test_arguments_of_a_function_are_checked_without_running_it(package):
-    text = f"name: s\ndataset: shapes\nmodel: lenet\nparams: {{schedule: {{name: '{package.file}:triangle', peek: 1}}}}\n"
+    schedule = f"{{name: '{package.file}:triangle', peek: 1}}"
+    text = f"name: s\ndataset: shapes\nmodel: lenet\nparams: {{schedule: {schedule}}}\n"
     with pytest.raises(SpecError, match=r"params\.schedule\.peek: unknown key; did you mean 'peak'\?"):
         parse_sweep(text, "s.yaml")
     assert parse_sweep(text.replace("peek", "low"), "s.yaml").axes["schedule"][0].arguments == {"low": 1}

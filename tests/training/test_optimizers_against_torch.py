@@ -76,6 +76,7 @@ for name, base, kind, option_of, changes in [
     own |= {"eps": h.eps} if h.eps is not None else {"nesterov": h.nesterov}
     OPTIONS[name] = h, kind, own
 
+
 def of_torch(kind: type[torch.optim.Optimizer], *used: str, **own: Any) -> None:
     """Add an optimizer with some of the keys of `params`, and arguments that are not torch's defaults."""
     flat = {"beta1": 0.8, "beta2": 0.95, "eps": EPS, "weight_decay": 0.3, "momentum": 0.7}

@@ -92,7 +92,8 @@ def test_plateau_drops_as_torchs_does(given, curve, metric):
     made = SCHEDULES.make(Choice("plateau", {"metric": metric, **given}))
     for epoch in range(len(values) + 1):
         found = made.lr_at(0, STEPS, EPOCHS, LR) * made.lr_factor([{metric: value} for value in values[:epoch]])
-        assert found == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-7)  # torch leaves tiny drops out
+        # Torch leaves tiny drops out.
+        assert found == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-7)
         if epoch < len(values):
             scheduler.step(values[epoch])
 
