@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field
 
 from cnnsweep.field_types import ListOf, Number, OneOf, Whole
-from cnnsweep.optimizers.base import Decay, Flag, Optimizer, Positive, Share, has_kernel
+from cnnsweep.optimizers.base import Decay, Flag, Optimizer, Positive, Share, has_kernel, without_compiler
 
 if TYPE_CHECKING:
     import torch
@@ -48,4 +48,4 @@ class Muon(Optimizer, name="muon"):
         muon["ns_coefficients"] = tuple(self.ns_coefficients)
         betas = (self.beta1, self.beta2)
         adamw = {"betas": betas, "weight_decay": self.weight_decay, "fused": has_kernel(device)}
-        return MuonAndAdamW(parameters, lr, self.adamw_lr, muon, adamw)
+        return without_compiler(MuonAndAdamW)(parameters, lr, self.adamw_lr, muon, adamw)
