@@ -48,4 +48,5 @@ class Muon(Optimizer, name="muon"):
         muon["ns_coefficients"] = tuple(self.ns_coefficients)
         betas = (self.beta1, self.beta2)
         adamw = {"betas": betas, "weight_decay": self.weight_decay, "fused": has_kernel(device)}
-        return without_compiler(MuonAndAdamW)(parameters, lr, self.adamw_lr, muon, adamw)
+        both: type[MuonAndAdamW] = without_compiler(MuonAndAdamW)
+        return both(parameters, lr, self.adamw_lr, muon, adamw)

@@ -113,6 +113,15 @@ def test_own_class_is_fused_with_others_and_equals_itself_alone(package, name):
     assert _largest_program(package.folder / "fused") == 4
 
 
+def test_optimizers_that_follow_rounding_train_alone_and_the_others_fused(package):
+    """Rprop takes the sign of the gradient, which for a bias before batch norm is rounding alone."""
+    params = {"lr": [0.01, 0.02], "optimizer": ["adam", "rprop", "sgd"], "model.batch_norm": True, "model.channels": [[16]]}
+    alone, fused = package.train("alone", **params), package.train_fused("fused", **params)
+    assert _largest_program(package.folder / "fused") == 4
+    for mine, theirs in zip(metrics(fused), metrics(alone), strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-9)
+
+
 def _largest_program(folder: Path) -> int:
     events = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
     groups = [group for event in events if event["event"] == "planned" for group in event["groups"]]

@@ -11,8 +11,8 @@ import pytest
 import torch
 from test_trainer import ADAM, RMSPROP, SGD
 
-from cnnsweep.optimizers.base import OPTIMIZERS, make_optimizer
-from cnnsweep.types import Choice, Hyperparameters
+from cnnsweep.optimizers.base import make_optimizer
+from cnnsweep.types import Hyperparameters
 
 CPU = torch.device("cpu")
 ADAMW = dataclasses.replace(ADAM, optimizer="adamw", weight_decay=0.1)
