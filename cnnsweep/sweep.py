@@ -112,7 +112,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         changes = folder.check_compatible(state, facts, dataset.fingerprint_before)
         trials.check_models(dataset)
         data = DataModule.load(spec, dataset, devices[0])
-        events.log_each([*changes, *trials.check_pending(data, folder.paths.folder)])
+        events.log_each([*changes, *data.metric_warnings(spec), *trials.check_pending(data, folder.paths.folder)])
         trackers, context = make_trackers(spec, dataset, data, folder.paths, state, facts)
         model_card = partial(make_model_card, spec, dataset, data)
         with (

@@ -14,7 +14,7 @@ from cnnsweep.errors import FolderError, UsageError
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
 from cnnsweep.evaluation.record import note_tests
 from cnnsweep.refit import refit_chosen
-from cnnsweep.report.evaluation import trial_to_json
+from cnnsweep.report.evaluation_json import trial_to_json
 from cnnsweep.storage.best_weights import load_best
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths

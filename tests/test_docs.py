@@ -110,7 +110,8 @@ KINDS = re.findall(r"^\| ([a-z ]+) \| `cnnsweep\.(\w+)` \| `(\w+)`: (.+) \|$", P
 
 def has_base(package: str, base: str) -> bool:
     file = PROJECT / "cnnsweep" / package / "base.py"
-    return file.exists() and f"class {base}(" in file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return re.search(rf"^(class {base}\(|from \S+ import {base}$)", text, re.MULTILINE) is not None
 
 
 WITH_BASE = [(kind, package, base, methods) for kind, package, base, methods in KINDS if has_base(package, base)]

@@ -22,9 +22,10 @@ from cnnsweep.datasets.shapes import ShapesOptions, draw_shapes
 from cnnsweep.errors import CheckpointError
 from cnnsweep.evaluation import after_sweep as closing
 from cnnsweep.evaluation.evaluate import SPLITS, EvaluationOptions, evaluate_checkpoint, evaluate_chosen
-from cnnsweep.evaluation.measure import MOST_WRONG, Measurement, measure
+from cnnsweep.evaluation.measure import Measurement, measure
+from cnnsweep.evaluation.pictures import draw_confusion, draw_mistakes
 from cnnsweep.evaluation.record import note_evaluations
-from cnnsweep.evaluation.tensorboard import draw_confusion, draw_mistakes
+from cnnsweep.evaluation.wrong_images import MOST_PICTURES
 from cnnsweep.losses.cross_entropy import CrossEntropy
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import SweepPaths
@@ -57,16 +58,15 @@ def measure_lookup(images: torch.Tensor, labels: torch.Tensor) -> Measurement:
     return measure(Lookup(), MemoryImages(images, labels), everything, *about)
 
 
-def test_the_surest_mistakes_come_first_with_the_image_as_it_is_stored():
+def test_the_surest_mistakes_of_each_class_come_first_with_the_image_as_it_is_stored():
     labels = torch.tensor([0, 1, 2, 0, 1] * 8)
     images = torch.zeros(40, 1, 4, 4, dtype=torch.uint8)
     images[:, 0, 0, 0] = torch.tensor([0, 2, 2, 1, 1] * 8, dtype=torch.uint8)  # the second and fourth are wrong
     sureness = [7 * n % 40 + 1 for n in range(40)]
     images[:, 0, 0, 1] = torch.tensor(sureness, dtype=torch.uint8)
     found = measure_lookup(images, labels)
-    wrong = [n for n in range(40) if n % 5 in (1, 3)]
-    expected = sorted(wrong, key=lambda n: -sureness[n])
-    assert [one.index for one in found.wrong] == expected
+    of_0, of_1 = (sorted(range(place, 40, 5), key=lambda n: -sureness[n]) for place in (3, 1))  # by true class
+    assert [one.index for one in found.wrong] == [index for pair in zip(of_0, of_1, strict=True) for index in pair]
     first = found.wrong[0]
     assert (first.label, first.predicted) == ("abc"[labels[first.index]], "abc"[images[first.index, 0, 0, 0]])
     assert first.probability == pytest.approx(1 / (1 + 2 * math.exp(-sureness[first.index] / 8)))
@@ -80,7 +80,7 @@ def test_no_more_mistakes_are_kept_than_a_page_can_show():
     images = torch.ones(100, 3, 300, 300, dtype=torch.uint8)
     images[:, 0, 0, 1] = 9
     found = measure_lookup(images, labels)
-    assert [one.index for one in found.wrong] == list(range(MOST_WRONG))  # equally sure: in their order
+    assert [one.index for one in found.wrong] == list(range(MOST_PICTURES))  # equally sure: in their order
     with Image.open(io.BytesIO(found.wrong[0].png)) as png:
         assert png.size == (256, 256)
 
@@ -254,7 +254,9 @@ def test_the_file_is_what_its_readers_agreed_on(tmp_path):
     sweep(tmp_path, overrides=ONE)
     content = json.loads((best_folder(tmp_path) / "evaluation.json").read_text())
     assert list(content) == [
-        *("version", "run", "epoch", "split", "accuracy", "loss", "classes", "confusion", "wrong", "sha256")
+        *("version", "run", "epoch", "split", "accuracy", "loss", "classes", "confusion", "wrong"),
+        *(["metrics"] if "metrics" in content else []),
+        *("intervals", "baseline", "sha256"),
     ]
     assert set(content["wrong"][0]) == {"index", "label", "predicted", "probability", "png"}
 

@@ -433,16 +433,17 @@ def test_classes_agree(charted, page_charts, figure_axes):
     from cnnsweep.analysis.run_evaluation import load_run_evaluation
     from cnnsweep.report.class_tables import class_tables
 
-    rows = page_charts["classes"][""]["table"]["rows"]
+    table = page_charts["classes"]["0"]["table"]["rows"]
+    rows = [(name, images, share.partition(" (")[0]) for name, images, share in table]
     axes = figure_axes["accuracy by class"]
-    assert labels(axes, "y") == [name for name, _ in rows]
+    assert labels(axes, "y") == [f"{name} ({images})" for name, images, _ in rows]
     points = [line.get_xdata()[0] for line in axes.get_lines() if line.get_marker() == "o"]
-    assert [f"{point:.2f} %" for point in points] == [share for _, share in rows]
+    assert [f"{point:.2f} %" for point in points] == [share for *_, share in rows]
     assert charted.sweep.best is not None
     evaluation = load_run_evaluation(charted.folder / charted.sweep.best)
     assert evaluation is not None
     text = show(lambda console: [console.print(part) for part in class_tables(evaluation, console)], 100)
-    assert in_order(" ".join(text.split()), [f"{name} {share}" for name, share in rows])
+    assert in_order(" ".join(text.split()), [" ".join(row) for row in rows])
     matrix = next(iter(page_charts["confusion"].values()))
     shares = figure_axes["confusion matrix"].get_images()[0].get_array()
     assert shares.tolist() == [[pytest.approx(100 * z) for z in row] for row in matrix["figure"]["data"][0]["z"]]

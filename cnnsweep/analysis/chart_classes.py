@@ -1,71 +1,74 @@
-"""Accuracy by class and confusion matrix of evaluated runs."""
+"""Recall, precision and F1 by class, and confusion matrix, of evaluated runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cnnsweep.analysis.confusion import Confused
-from cnnsweep.analysis.statistics import wilson
+from cnnsweep.analysis.class_counts import ClassCounts, Interval, ends_of, value_of
+from cnnsweep.analysis.confusion import IMAGES, Confused, Measured
 from cnnsweep.formatting.numbers import UNKNOWN, count_text
 
 MOST_CLASSES = 60  # classes in one chart; the hardest if there are more
 MOST_PAIRS = 10
 MOST_WRITTEN = 20  # number of classes; a larger matrix has no room for its counts
-IMAGES = {"test": "test images", "val": "validation images", "train": "training images"}
+SCORES = ("recall", "precision", "f1")
 
-Evaluated = Sequence[tuple[str, Confused]]  # the name of a run, and its evaluation
+Evaluated = Sequence[tuple[str, Measured]]  # the name of a run, and its evaluation
 
 
-@dataclass(frozen=True, slots=True)
-class ClassShare:
-    """The share of a class's images that one run recognises, with its 95 % interval."""
+def percent_text(value: float | None) -> str:
+    """Return `33.33 %`; a dash for an unknown share."""
+    return UNKNOWN if value is None else f"{value * 100:.2f} %"
 
-    correct: int
-    images: int
 
-    @property
-    def share(self) -> float:
-        return self.correct / self.images
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        return wilson(self.correct, self.images)
-
-    @property
-    def text(self) -> str:
-        return f"{self.share * 100:.2f} %"
-
-    @property
-    def interval_text(self) -> str:
-        low, high = self.ends
-        return f"95 % {low * 100:.2f} to {high * 100:.2f} %"
+def ends_text(ends: Interval | None) -> str:
+    """Return `19.23 to 51.22 %`; a dash for an unknown interval."""
+    return UNKNOWN if ends is None else f"{ends[0] * 100:.2f} to {ends[1] * 100:.2f} %"
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """One class: the share of each run, None if the run has no image of it."""
+    """One class: its counts for each run, None if the run has no image of it."""
 
     name: str
-    shares: tuple[ClassShare | None, ...]
+    counts: tuple[ClassCounts | None, ...]
 
     @property
-    def texts(self) -> list[str]:
-        return [UNKNOWN if share is None else share.text for share in self.shares]
+    def images(self) -> int:
+        """The number of images of the class."""
+        return max(one.images // one.runs for one in self.counts if one is not None)
+
+    @property
+    def label(self) -> str:
+        """The name with the number of images: `truck (30)`."""
+        return f"{self.name} ({self.images:,})"
+
+    def values(self, score: str) -> list[float | None]:
+        """Return a score of each run."""
+        return [None if one is None else value_of(one, score) for one in self.counts]
+
+    def ends(self, score: str) -> list[Interval | None]:
+        """Return the 95 % interval of a score of each run."""
+        return [None if one is None else ends_of(one, score) for one in self.counts]
+
+    def texts(self, score: str = "recall") -> list[str]:
+        """Return a score of each run in percent."""
+        return [percent_text(value) for value in self.values(score)]
 
 
 @dataclass(frozen=True, slots=True)
 class ClassChart:
-    """Accuracy by class.
+    """Recall, precision and F1 by class.
 
     Attributes:
         runs: names of the runs, all measured on the same split and classes.
         rows: the hardest class first.
-        together: the share of all classes together, for each run.
+        together: the counts of all classes together, for each run.
         images: `8,000 test images`.
     """
 
     runs: tuple[str, ...]
     rows: tuple[ClassRow, ...]
-    together: tuple[ClassShare, ...]
+    together: tuple[ClassCounts, ...]
     images: str
     diagnostic: str
     notes: tuple[str, ...]
@@ -91,8 +94,25 @@ class ConfusionChart:
 
     @property
     def shares(self) -> list[list[float]]:
-        """The counts as shares of their row; 0 in a row without images."""
+        """The counts as shares of their row, the images of a true class; 0 in a row without images."""
         return [[count / (sum(row) or 1) for count in row] for row in self.counts]
+
+    @property
+    def predicted_shares(self) -> list[list[float]]:
+        """The counts as shares of their column, the images of a predicted class; 0 in a column without images."""
+        columns = [sum(column) or 1 for column in zip(*self.counts, strict=True)]
+        return [[count / images for count, images in zip(row, columns, strict=True)] for row in self.counts]
+
+    @property
+    def true_labels(self) -> list[str]:
+        """The classes with their number of images: `truck (30)`."""
+        return [f"{name} ({sum(row):,})" for name, row in zip(self.classes, self.counts, strict=True)]
+
+    @property
+    def predicted_labels(self) -> list[str]:
+        """The classes with the number of images for which each is given."""
+        columns = zip(*self.counts, strict=True)
+        return [f"{name} ({sum(column):,})" for name, column in zip(self.classes, columns, strict=True)]
 
     @property
     def is_written(self) -> bool:
@@ -100,20 +120,21 @@ class ConfusionChart:
 
 
 def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | None:
-    """Return the accuracy by class of each run whose split and classes equal the first run's."""
+    """Return the scores by class of each run whose split and classes equal the first run's."""
     alike = _comparable(evaluated)
     if not alike:
         return None
     first = alike[0][1]
     rows = [
-        ClassRow(name, tuple(_share(one, position) for _, one in alike)) for position, name in enumerate(first.classes)
+        ClassRow(name, tuple(_known(one.of_class(position)) for _, one in alike))
+        for position, name in enumerate(first.classes)
     ]
-    known = [row for row in rows if any(row.shares)]
+    known = [row for row in rows if any(row.counts)]
     # Runs of one split have the same images, so they have the same classes.
-    hardest = sorted(known, key=lambda row: min(share.share if share else 0.0 for share in row.shares))
+    hardest = sorted(known, key=lambda row: min(value or 0.0 for value in row.values("recall")))
     worst, best = hardest[0], hardest[-1]
     diagnostic = (
-        f"The hardest class is {worst.name} with {worst.texts[0]}, the easiest {best.name} with {best.texts[0]}."
+        f"The hardest class is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with {best.texts()[0]}."
     )
     left_out, empty = len(hardest) - most, len(rows) - len(known)
     more = f"{count_text(left_out, 'more class', 'more classes')} {'is' if left_out == 1 else 'are'} recognised better."
@@ -121,7 +142,7 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
     return ClassChart(
         tuple(name for name, _ in alike),
         tuple(hardest[:most]),
-        tuple(ClassShare(one.correct, one.images) for _, one in alike),
+        tuple(_together(one.by_class) for _, one in alike),
         images_text(first),
         diagnostic,
         (*([more] if left_out > 0 else []), *([without] if empty else [])),
@@ -129,11 +150,13 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
 
 
 def confusion_charts(evaluated: Evaluated) -> list[ConfusionChart]:
-    """Return the confusion matrix of each run that has images."""
-    return [_confusion(name, one) for name, one in evaluated if one.images]
+    """Return the confusion matrix of each run that has one."""
+    return [
+        _confusion(name, one) for name, one in evaluated if isinstance(one, Confused) and one.confusion and one.images
+    ]
 
 
-def images_text(one: Confused) -> str:
+def images_text(one: Measured) -> str:
     """Return `1 test image` or `8,000 test images`."""
     return count_text(one.images, IMAGES[one.split].removesuffix("s"))
 
@@ -144,14 +167,21 @@ def _comparable(evaluated: Evaluated) -> Evaluated:
     return [part for part in sound if (part[1].split, part[1].classes) == (sound[0][1].split, sound[0][1].classes)]
 
 
-def _share(one: Confused, position: int) -> ClassShare | None:
-    images = sum(one.confusion[position])
-    return ClassShare(one.confusion[position][position], images) if images else None
+def _known(counts: ClassCounts) -> ClassCounts | None:
+    return counts if counts.images else None
+
+
+def _together(by_class: Sequence[ClassCounts]) -> ClassCounts:
+    """Return the counts of all classes together."""
+    images, predicted, correct = map(
+        sum, zip(*((one.images, one.predicted, one.correct) for one in by_class), strict=True)
+    )
+    return ClassCounts("", images, predicted, correct, by_class[0].runs)
 
 
 def _confusion(name: str, one: Confused) -> ConfusionChart:
-    together, pairs = ClassShare(one.correct, one.images), one.most_confused(MOST_PAIRS)
-    diagnostic = f"{one.correct:,} of {images_text(one)} are right ({together.text})."
+    pairs = one.most_confused(MOST_PAIRS)
+    diagnostic = f"{one.correct:,} of {images_text(one)} are right ({percent_text(one.correct / one.images)})."
     if pairs:
         diagnostic += f" Most often {pairs[0][0]} is taken for {pairs[0][1]}: {count_text(pairs[0][2], 'image')}."
     label = f"{name}, {IMAGES[one.split]}"

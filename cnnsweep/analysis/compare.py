@@ -25,7 +25,7 @@ from cnnsweep.analysis.statistics import Difference, difference
 from cnnsweep.analysis.trials import Trial, fold_overlap, group_trials, order_settings
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.names import CHOICES, is_on_validation
+from cnnsweep.metrics.names import CHOICES, is_on_validation, written_column
 from cnnsweep.metrics.objective import Objective, default_mode
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
@@ -95,9 +95,12 @@ def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparis
         ResultsError: a results file is missing or damaged.
     """
     sources = load_sources(paths)
-    if metric is not None and metric not in (known := _recorded(sources)):
+    if metric is None:
+        return compare(sources)
+    known = _recorded(sources)
+    if (recorded := written_column(metric, known)) is None:
         raise UsageError(f"--metric: found '{safe_text(metric)}', allowed are {', '.join(known)}")
-    return compare(sources, metric)
+    return compare(sources, recorded)
 
 
 def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:

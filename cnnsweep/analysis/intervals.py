@@ -1,19 +1,22 @@
-"""Texts of means and their intervals; those of an accuracy are cut to 0 to 1."""
+"""Texts of means and their intervals, which are cut to the range of the metric."""
 
 from collections.abc import Sequence
 
 from cnnsweep.analysis.statistics import Estimate
 from cnnsweep.formatting.numbers import UNKNOWN, metric_text
-from cnnsweep.metrics.names import is_accuracy
+from cnnsweep.metrics.names import range_of
 
 
 def within(metric: str, value: float, least: float = 0.0) -> float:
-    """Return an end of an interval, moved into the range of the metric: an accuracy ends at `least` and at 1.
+    """Return an end of an interval, moved into the range of the metric: a share ends at 0 and at 1.
 
     Args:
-        least: 0, or -1 for a difference.
+        least: 0, or -1 for a difference, which may be as large as the range on both sides.
     """
-    return min(max(value, least), 1.0) if is_accuracy(metric) else value
+    low, high = range_of(metric)
+    if least < 0:
+        low, high = low - high, high - low
+    return min(max(value, low), high)
 
 
 def ends_text(metric: str, low: float, high: float, least: float = 0.0) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,7 +11,7 @@ from pydantic import AfterValidator, FailFast, Field, SkipValidation, StrictBool
 from cnnsweep.analysis.json_reader import FolderName, Metric, Must, Names, Number, Whole, null_as
 from cnnsweep.field_types import mistake
 from cnnsweep.formatting.numbers import count_text, epochs_text
-from cnnsweep.metrics.names import MetricInfo, is_metric_name, recorded_names
+from cnnsweep.metrics.names import ACCURACY, LOSS, MetricInfo, info_of, is_metric_name, recorded_names
 from cnnsweep.metrics.objective import BEST, LAST, Objective, chance_of, default_mode
 from cnnsweep.types import EpochRecord, FailureKind, RunStatus
 
@@ -34,10 +34,12 @@ class RecordedMetric:
     name: Annotated[str, Must("the name of a metric", is_metric_name)]
     greater_is_better: StrictBool
     label: str | None = None
+    on_training: Annotated[StrictBool, null_as(True)] = True
+    on_validation: Annotated[StrictBool, null_as(True)] = True
 
     @property
     def info(self) -> MetricInfo:
-        return MetricInfo(self.name, self.label or self.name, self.greater_is_better)
+        return info_of(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class SweepResult:
     @property
     def recorded(self) -> tuple[str, ...]:
         """The recorded metrics by name, in the order of the columns."""
-        return recorded_names(metric.name for metric in self.metrics)
+        return recorded_names(self.metrics)
 
     def by(self, metric: str) -> Objective:
         """Return the objective that ranks by a recorded metric, in its own direction."""
@@ -169,7 +171,13 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class TestResult:
-    """Test metrics of a run. `refit`: it was retrained on all training images."""
+    """Test metrics of a run.
+
+    Attributes:
+        refit: it was retrained on all training images.
+        metrics: those beside loss and accuracy; empty in files of an earlier version.
+        intervals: 95 % intervals by metric.
+    """
 
     __test__ = False  # pytest would collect the class by its name
 
@@ -181,6 +189,14 @@ class TestResult:
     correct: Annotated[Whole, AfterValidator(_is_possible)]
     time: str  # ISO
     refit: Annotated[StrictBool, null_as(False)] = False
+    metrics: Annotated[Mapping[str, Number], null_as({})] = field(default_factory=dict)
+    intervals: Annotated[Mapping[str, tuple[Number, Number]], null_as({})] = field(default_factory=dict)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """All metrics by name."""
+        loss = {} if self.loss is None else {LOSS: self.loss}
+        return {ACCURACY: self.accuracy, **self.metrics, **loss}
 
 
 @dataclass(frozen=True, slots=True)

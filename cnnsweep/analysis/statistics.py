@@ -192,8 +192,8 @@ def more_seeds(found: Difference, count: int) -> int | None:
     return None
 
 
-def wilson(correct: int, images: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Return Wilson's interval for an accuracy of `correct` of `images` (at least one).
+def wilson(correct: float, images: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return Wilson's interval for an accuracy of `correct` of `images` (at least one); of several runs, their means.
 
     It covers the choice of test images, not the choice of the seed.
     """

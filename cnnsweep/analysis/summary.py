@@ -10,6 +10,7 @@ from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import duration_text
+from cnnsweep.metrics.names import written_column
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import FailureKind, RunStatus
 
@@ -69,8 +70,8 @@ def rank_runs(results: Results, sort: str | None = None) -> list[RunResult]:
     """
     if sort is None or sort == results.sweep.objective.metric:
         return _rank_by_metric(results.runs, results.sweep.objective)
-    if sort in results.sweep.recorded:
-        return _rank_by_metric(results.runs, results.sweep.by(sort))
+    if (metric := written_column(sort, results.sweep.recorded)) and sort not in results.sweep.hyperparameters:
+        return _rank_by_metric(results.runs, results.sweep.by(metric))
     value = column(results, sort)
     return sorted(results.runs, key=lambda run: sort_key(value(run)))
 

@@ -6,13 +6,13 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from cnnsweep.analysis.intervals import mean_text
+from cnnsweep.analysis.intervals import ends_text, mean_text
 from cnnsweep.analysis.results import Results, TestResult
 from cnnsweep.analysis.statistics import estimate, wilson
 from cnnsweep.analysis.trials import Trial, fold_overlap, replicate_words, trial_words
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, metric_text
-from cnnsweep.metrics.names import is_on_validation
+from cnnsweep.metrics.names import ACCURACY, is_on_validation, without_prefix
 
 TRIALS_SHOWN = 5
 _REFIT = ", retrained on all training images"
@@ -62,15 +62,18 @@ def tested_words(results: Results, tests: Sequence[TestResult]) -> list[str]:
     facts = []
     for part in ([test for test in tests if not test.refit], [test for test in tests if test.refit]):
         if len(part) < 2 or len({test.images for test in part}) > 1:
-            facts += [f"tested: {test_words(test)}" for test in part]
+            facts += [f"tested: {test_words(test, deciding_of(results, [test]))}" for test in part]
             continue
         found = estimate([test.accuracy for test in part], fold_overlap(results))
         low, high = (metric_text("accuracy", end([test.accuracy for test in part])) for end in (min, max))
         days = sorted({safe_text(test.time.partition("T")[0]) for test in part})
-        facts.append(
-            f"tested: accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to "
-            f"{high}; {count_text(part[0].images, 'test image')}{_REFIT if part[0].refit else ''}, looked at {days[-1]}"
+        decides = deciding_of(results, part)
+        deciding = "" if decides is None else f"{_mean_words(results, part, decides)}, "
+        accuracy = (
+            f"accuracy {mean_text('accuracy', found)}, mean of {count_text(len(part), 'run')} from {low} to {high}"
         )
+        images = f"{count_text(part[0].images, 'test image')}{_REFIT if part[0].refit else ''}, looked at {days[-1]}"
+        facts.append(f"tested: {deciding}{accuracy}; {images}")
     return facts
 
 
@@ -84,11 +87,33 @@ def selected_words(results: Results, trial: Trial) -> str:
     return f"{metric} {metric_text(metric, trial.estimate.mean)} ({images}{over})"
 
 
-def test_words(test: TestResult) -> str:
-    """Return `accuracy 0.9050 (95 % 0.8991 to 0.9106, 10,000 test images, weights of run-1), looked at 2026-11-21`."""
+def deciding_of(results: Results, tests: Sequence[TestResult]) -> str | None:
+    """Return the metric that decides, if it is not the accuracy and all tests have it."""
+    name = without_prefix(results.sweep.objective.metric)
+    return name if name != ACCURACY and all(name in test.values for test in tests) else None
+
+
+def _mean_words(results: Results, tests: Sequence[TestResult], metric: str) -> str:
+    found = estimate([test.values[metric] for test in tests], fold_overlap(results))
+    return f"{metric} {mean_text(metric, found)}"
+
+
+def test_words(test: TestResult, decides: str | None) -> str:
+    """Return `accuracy 0.9050 (95 % 0.8991 to 0.9106, 10,000 test images, weights of run-1), looked at 2026-11-21`.
+
+    Args:
+        decides: the metric that comes first, if it is another.
+    """
     low, high = wilson(test.correct, test.images)
     interval = f"95 % {metric_text('accuracy', low)} to {metric_text('accuracy', high)}"
     refit = _REFIT if test.refit else f", weights of {safe_text(test.run)}"
     day = safe_text(test.time.partition("T")[0])
     accuracy = metric_text("accuracy", test.accuracy)
-    return f"accuracy {accuracy} ({interval}, {count_text(test.images, 'test image')}{refit}), looked at {day}"
+    first = "" if decides is None else f"{_value_words(test, decides)}, "
+    return f"{first}accuracy {accuracy} ({interval}, {count_text(test.images, 'test image')}{refit}), looked at {day}"
+
+
+def _value_words(test: TestResult, metric: str) -> str:
+    ends = test.intervals.get(metric)
+    interval = "" if ends is None else f" (95 % {ends_text(metric, *ends)})"
+    return f"{metric} {metric_text(metric, test.values[metric])}{interval}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cnnsweep.report.evaluation import Evaluation
+    from cnnsweep.analysis.evaluation import Evaluation
 
 
 def record(found: Sequence[Evaluation], sweep: Path, trial_id: str | None = None, *, refit: bool = False) -> None:

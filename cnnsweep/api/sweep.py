@@ -128,7 +128,7 @@ class Sweep:
         """
         from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen
         from cnnsweep.progress.loading import loading_progress
-        from cnnsweep.report.evaluation import trial_to_json
+        from cnnsweep.report.evaluation_json import trial_to_json
 
         measured = self._refit(Path(data_root), device, allow_code, quiet) if refit else self.folder
         with loading_progress(quiet) as loading:

@@ -60,6 +60,8 @@ class TrainedRun:
     ) -> pd.DataFrame:
         """Return the probability of every class, one row an image and one column a class.
 
+        With several labels an image, `attrs["thresholds"]` has the probability of each above which an image has it.
+
         Args:
             images: uint8 pixels (N, C, H, W) of the size that the model was trained on, or picture files of any size:
                 one, or several.
@@ -74,7 +76,8 @@ class TrainedRun:
         predictor = self._predictor(device, allow_code=allow_code, invert=invert)
         classes = list(predictor.about.classes)
         if hasattr(images, "shape"):
-            return pd.DataFrame(predictor.predict(torch.as_tensor(images)).numpy(), columns=classes)
+            found = pd.DataFrame(predictor.predict(torch.as_tensor(images)).numpy(), columns=classes)
+            return _with_thresholds(found, predictor)
         files = [images] if isinstance(images, str | os.PathLike) else list(images)
         if other := [file for file in files if not isinstance(file, str | os.PathLike)]:
             raise UsageError(
@@ -86,7 +89,8 @@ class TrainedRun:
             if picture.error is not None:
                 raise DataError(f"{picture.file}: cannot be read ({picture.error})")
         rows = [picture.probabilities for picture in pictures]
-        return pd.DataFrame(rows, columns=classes, index=[picture.file for picture in pictures])
+        found = pd.DataFrame(rows, columns=classes, index=[picture.file for picture in pictures])
+        return _with_thresholds(found, predictor)
 
     def evaluate(
         self,
@@ -107,7 +111,7 @@ class TrainedRun:
         """
         from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
         from cnnsweep.progress.loading import loading_progress
-        from cnnsweep.report.evaluation import evaluation_to_json
+        from cnnsweep.report.evaluation_json import evaluation_to_json
 
         with loading_progress(quiet) as loading:
             options = EvaluationOptions(Path(data_root), split, device, allow_code, loading)
@@ -155,3 +159,9 @@ class TrainedRun:
     def _repr_html_(self) -> str:
         rows = {**self.params, **self.metrics, "status": self.status, "folder": str(self.folder)}
         return html_table(self.name, ("", ""), list(rows.items()))
+
+
+def _with_thresholds(table: pd.DataFrame, predictor: Predictor) -> pd.DataFrame:
+    if predictor.thresholds is not None:
+        table.attrs["thresholds"] = dict(zip(predictor.about.classes, predictor.thresholds.values, strict=True))
+    return table

@@ -60,12 +60,16 @@ def export(
             f"{safe_text(written.source)} (logits differ by at most {written.difference:.1g})",
             file=sys.stderr,
         )
+        if written.note is not None:
+            print(f"note: {written.note}", file=sys.stderr)
 
 
 def predict(
     images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", metavar="IMAGE...")],
     checkpoint: Checkpoint,
-    top: Annotated[int, typer.Option(min=1, help="Show this number of classes for each image.")] = 3,
+    top: Annotated[
+        int, typer.Option(min=1, help="Show this number of classes for each image, the likeliest ones.")
+    ] = 3,
     invert: Annotated[
         bool,
         typer.Option(
@@ -80,7 +84,8 @@ def predict(
     """Classify your own images.
 
     Each image is rotated upright, cropped about its centre to the model's proportions and resized, as images of a
-    training folder are. Unreadable images are reported and skipped; exit code 4 if all are unreadable.
+    training folder are. Unreadable images are reported and skipped; exit code 4 if all are unreadable. A model of
+    several labels an image shows all labels above their thresholds, and the likeliest others up to --top.
 
     \b
     Examples:
@@ -95,6 +100,9 @@ def predict(
         raise UsageError("predict: --json and --csv cannot be combined")
     files = find_pictures(images)
     predictor = Predictor(checkpoint, PredictionOptions(device or "auto", invert, allow_code))
+    thresholds = None if predictor.thresholds is None else predictor.thresholds.values
+    if predictor.thresholds is not None and predictor.thresholds.note is not None:
+        print(f"note: {predictor.thresholds.note}", file=sys.stderr)
     pictures = list(predictor.predict_files(files))
     for picture in pictures:
         if picture.error is not None:
@@ -104,8 +112,8 @@ def predict(
     if all(picture.error is not None for picture in pictures):
         raise DataError("predict: none of the images can be read")
     if as_json:
-        print(predictions_to_json(pictures, predictor.about.classes, top))
+        print(predictions_to_json(pictures, predictor.about.classes, top, thresholds))
     elif as_csv:
-        sys.stdout.write(predictions_to_csv(pictures, predictor.about.classes, top))
+        sys.stdout.write(predictions_to_csv(pictures, predictor.about.classes, top, thresholds))
     else:
-        render_predictions(pictures, predictor.about.classes, top, stdout())
+        render_predictions(pictures, predictor.about.classes, top, stdout(), thresholds)

@@ -160,6 +160,13 @@ def evaluate(
         bool,
         typer.Option("--refit", help="First retrain the best trial on training and validation images together."),
     ] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Measure these too, such as kappa,auroc,f1\\[truck].", metavar="NAME,…", show_default="the sweep's"
+        ),
+    ] = None,
+    wrong: Annotated[int, typer.Option(min=0, help="List this number of wrong images.", metavar="N")] = 12,
     data_root: DataRoot = DEFAULT_DATA_ROOT,
     device: Device = None,
     allow_code: Annotated[
@@ -170,20 +177,23 @@ def evaluate(
 ) -> None:
     """Evaluate the best trial of a sweep, or one checkpoint, on test images.
 
-    Accuracy with its 95 % interval, loss, accuracy by class, the confusion matrix and the most confused pairs. Each use
-    of the test set is recorded, so that the report keeps selection and test metrics apart. Results are written to
-    evaluation.json in the run's folder, with the most confident mistakes as images.
+    The sweep's metrics with 95 % intervals, recall, precision and F1 by class, the confusion matrix, and wrong images
+    by name. Each use of the test set is recorded, so that the report keeps selection and test metrics apart. Results
+    are written to evaluation.json in the run's folder, with some wrong images of each class.
 
     \b
     Examples:
       cnnsweep evaluate runs/fashion
       cnnsweep evaluate runs/fashion --refit
+      cnnsweep evaluate runs/fashion --metrics kappa,auroc --wrong 50
       cnnsweep evaluate --checkpoint runs/fashion/<run>/best.safetensors --split val --json
     """
     from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
+    from cnnsweep.evaluation.further_metrics import read_metrics
     from cnnsweep.evaluation.record import note_evaluations, note_tests
     from cnnsweep.progress.loading import loading_progress
-    from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation, render_trial, trial_to_json
+    from cnnsweep.report.evaluation import render_evaluation, render_trial
+    from cnnsweep.report.evaluation_json import evaluation_to_json, trial_to_json
 
     target = path if path is not None else checkpoint
     if target is None or (path is not None and checkpoint is not None):
@@ -192,7 +202,8 @@ def evaluate(
         raise UsageError("--refit: needs a sweep folder, as in: cnnsweep evaluate runs/fashion --refit")
     measured = _refit(path, data_root, device, allow_code, quiet) if refit and path is not None else target
     with loading_progress(quiet) as loading:
-        options = EvaluationOptions(data_root, split, device or "auto", allow_code, loading)
+        further = read_metrics(metrics, allow_code=allow_code)
+        options = EvaluationOptions(data_root, split, device or "auto", allow_code, loading, further, wrong)
         if path is not None and is_sweep(path):
             chosen = evaluate_chosen(measured, options, refit_of=path if refit else None)
             measurements = chosen.evaluations
@@ -200,7 +211,7 @@ def evaluate(
             if as_json:
                 print(trial_to_json(chosen))
             else:
-                render_trial(chosen, stdout())
+                render_trial(chosen, stdout(), wrong)
         else:
             one = evaluate_checkpoint(target, options)
             measurements = (one,)
@@ -208,7 +219,7 @@ def evaluate(
             if as_json:
                 print(evaluation_to_json(one))
             else:
-                render_evaluation(one, stdout())
+                render_evaluation(one, stdout(), wrong)
     if problem is not None:
         print(f"note: the use of the test set could not be recorded: {problem}", file=sys.stderr)
     if (problem := note_evaluations(measurements)) is not None:

@@ -45,6 +45,8 @@ KEYS: Mapping[str, str] = {
         "lrdecay annealing"
     ),
     "params.loss_function": "criterion loss lossfn lossname objectivefunction",
+    "params.class_weight": "classweights classbalance posweight lossweight lossweights",
+    "params.sampling": "weightedsampler weightedrandomsampler oversampling oversample balancedsampling",
     "params.label_smoothing": "labelsmooth smoothing ls smooth labelsmoothingfactor",
     "params.grad_clip": (
         "clip clipgrad clipnorm gradclip gradientclip gradientclipping gradclipnorm maxgradnorm clipgradnorm clipping "
@@ -193,6 +195,10 @@ VALUES = {
     "restarts": "cosineannealingwarmrestarts sgdr warmrestarts cosinerestarts cosinewithrestarts",
     "plateau": "reducelronplateau reduceonplateau",
     "step": "steplr multistep multisteplr stepdecay exponential exponentiallr",
+    "cross_entropy": "ce crossentropyloss categoricalcrossentropy xent nll softmax",
+    "focal": "focalloss sigmoidfocalloss",
+    "binary_cross_entropy": "bce bceloss bcewithlogits bcewithlogitsloss binarycrossentropy",
+    "poly": "polyloss poly1 poly1loss",
     "fp32": "float32 float full single",
     "bf16": "bfloat16 mixed amp fp16 float16 half",
     "fp64": "float64 double",

@@ -9,15 +9,15 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.component_arguments import unused_by, user_of
 from cnnsweep.config.distributions import is_distribution, read_distribution
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
-from cnnsweep.config.metrics_field import recorded_metrics
 from cnnsweep.config.model_entry import MODEL, has_known_arguments, takes_list
-from cnnsweep.config.optimizer_arguments import unused_by, user_of
 from cnnsweep.config.schema import MODEL_PREFIX, Params, SweepFile
 from cnnsweep.field_types import found, mistake, nearest_name
-from cnnsweep.metrics.names import CHOICES, is_on_validation
+from cnnsweep.metrics.base import column_of
+from cnnsweep.metrics.names import ALWAYS, is_on_validation, without_prefix
 from cnnsweep.models.base import MODELS
 from cnnsweep.samplers.space import Interval
 from cnnsweep.types import ModelChoice
@@ -33,10 +33,11 @@ def mistakes_between_keys(sweep: SweepFile, given: Mapping[str, Any]) -> Iterato
     if sweep.model is None and "model" not in given:
         text = "missing; add for example `model: lenet`, here or under params"
         yield Mistake(("model",), text, is_missing=True, because_of=frozenset(["model", "params.model"]))
-    if sweep.validation == 0 and sweep.metric is not None and is_on_validation(sweep.metric):
-        recorded = (*CHOICES, *recorded_metrics(sweep.metrics)[len(CHOICES) :])
-        allowed = " and ".join(metric for metric in recorded if not is_on_validation(metric))
-        text = f"found '{sweep.metric}', but validation is 0, so nothing is held out; allowed are {allowed}"
+    if sweep.validation == 0 and sweep.metric is not None and is_on_validation(sweep.metric.name):
+        named = sweep.metric.name
+        recorded = (*reversed(ALWAYS), *map(column_of, sweep.metrics))
+        allowed = " and ".join(dict.fromkeys([*recorded, without_prefix(named)]))
+        text = f"found '{named}', but validation is 0, so nothing is held out; allowed are {allowed}"
         yield Mistake(("metric",), text, because_of=frozenset(["validation"]))
     if "dropout" in given and "model.dropout" in given:
         text = "given as dropout too, which is the same; keep one of them"

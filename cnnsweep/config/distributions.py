@@ -30,6 +30,11 @@ def is_distribution(value: object) -> bool:
     return isinstance(value, dict) and "name" not in value and any(key in value for key in DISTRIBUTIONS)
 
 
+def is_choice(value: object) -> bool:
+    """True for `{choice: [...]}` and nothing else: the one distribution of a key whose own values are mappings."""
+    return isinstance(value, dict) and value.keys() == {CHOICE} and isinstance(value[CHOICE], list)
+
+
 def misspelt_distribution(value: object) -> str | None:
     """Return the message for a value that may have been meant as a distribution; None for others."""
     if isinstance(value, list) and any(map(is_distribution, value)):

@@ -14,12 +14,14 @@ from cnnsweep.config.axis import Values
 from cnnsweep.config.component_field import ComponentField
 from cnnsweep.config.component_keys import DEFAULT_TRACKERS, PRUNER, SAMPLER
 from cnnsweep.config.schema import Params, SweepSpec
+from cnnsweep.metrics.base import column_of
+from cnnsweep.metrics.names import as_mapping
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component
 from cnnsweep.samplers.space import Interval
 from cnnsweep.scalars import scalar_value
-from cnnsweep.types import Choice, DatasetChoice, ModelChoice, Normalization
+from cnnsweep.types import Choice, ClassWeights, DatasetChoice, ModelChoice, Normalization
 
 
 def as_written(value: Any) -> Any:
@@ -28,7 +30,7 @@ def as_written(value: Any) -> Any:
         return _written_augmentations(value)
     if isinstance(value, Choice | ModelChoice):
         return {"name": value.name, **value.arguments} if value.arguments else value.name
-    return value
+    return value.as_written() if isinstance(value, ClassWeights) else value
 
 
 def _written_augmentations(choices: Sequence[Choice]) -> Any:
@@ -106,7 +108,7 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
         entries["seeds"] = list(spec.seeds)
     entries["validation"] = spec.validation if spec.folds is None else {"folds": spec.folds}
     if spec.metrics:
-        entries["metrics"] = [as_written(choice) for choice in spec.metrics]
+        entries["metrics"] = [_written_metric(choice) for choice in spec.metrics]
     for key in ("metric", "mode", "scope"):
         entries[key] = getattr(spec, key)
     if spec.early_stop is not None:
@@ -115,6 +117,12 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     if spec.trackers != DEFAULT_TRACKERS:
         entries["trackers"] = [as_written(choice) for choice in spec.trackers]
     return entries
+
+
+def _written_metric(choice: Choice) -> Any:
+    """Return `top_3` or `recall[truck]` where that says all."""
+    written, column = as_written(choice), column_of(choice)
+    return column if as_mapping(column) == written else written
 
 
 def _space(spec: SweepSpec) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from cnnsweep.config.component_errors import missing_text
 from cnnsweep.config.component_field import ComponentField
 from cnnsweep.config.dataset_field import NORMALIZE_TAGS, NormalizationValues
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params, SweepFile, TensorBoard
+from cnnsweep.config.spellings import as_spelled
 from cnnsweep.config.yaml import MAX_PROBLEMS, Document, KeyPath, dotted
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import LIST_TAG, SINGLE_TAG, nearest_name, quoted
@@ -148,7 +149,7 @@ def problems_at_places(mistakes: Iterable[Mistake], document: Document) -> list[
         named = tuple(step for step in mistake.path if isinstance(step, str))
         where = dotted(named if mistake.is_missing else nearest)
         text = f"{where}: {mistake.text}" if where else mistake.text
-        problems.append(Problem(place.file, place.line, place.column, text))
+        problems.append(Problem(place.file, place.line, place.column, as_spelled(text, document)))
     return problems
 
 

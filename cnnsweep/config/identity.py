@@ -18,9 +18,11 @@ from cnnsweep.config.augment_field import main_field
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.grid import TrialParams
 from cnnsweep.config.hyperparameters import trial_hyperparameters, trial_model
+from cnnsweep.config.own_code import is_function_in_source
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.metrics.objective import BEST
-from cnnsweep.types import Choice, DatasetChoice, Hyperparameters, ModelChoice, Normalization
+from cnnsweep.plugins import is_reference
+from cnnsweep.types import Choice, ClassWeights, DatasetChoice, Hyperparameters, ModelChoice, Normalization
 
 FIRST_FIELDS: Mapping[type, frozenset[str]] = {
     Hyperparameters: frozenset(
@@ -142,6 +144,9 @@ def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
         "metric": spec.metric,  # with the mode it chooses the best epoch
         "mode": spec.mode,
     }
+    deciding = spec.deciding
+    if deciding is not None and is_reference(deciding.name) and is_function_in_source(deciding.name):
+        identity["metric_code"] = choice_identity(deciding)  # not of a class: those had no part in the first ids
     return identity if spec.scope == BEST else {**identity, "scope": spec.scope}
 
 
@@ -200,6 +205,8 @@ def _canonical(value: Any) -> Any:
         return {key: _canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
+    if isinstance(value, ClassWeights):
+        return _canonical(value.as_written())
     if isinstance(value, Choice):
         return {"name": value.name, "arguments": _canonical(value.arguments), "code": value.code}
     return {name: _canonical(item) for name, item in identity_fields(value).items()}

@@ -1,19 +1,20 @@
 """The trials of `include`: explicit ones beside those of the space, checked as the values under `params` are."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.class_weight_field import CLASS_WEIGHT
+from cnnsweep.config.component_arguments import ALL, check_arguments, unused_by, user_of
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.cross_checks import check_model_arguments
-from cnnsweep.config.distributions import is_distribution
+from cnnsweep.config.distributions import is_choice, is_distribution
 from cnnsweep.config.dump import as_written, without_folder
 from cnnsweep.config.error_messages import Mistake, mistakes_in
 from cnnsweep.config.model_arguments import mistakes_in_arguments
-from cnnsweep.config.optimizer_arguments import check_optimizer_arguments, unused_by, user_of
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, Params
 from cnnsweep.config.yaml import KeyPath
 from cnnsweep.field_types import found
@@ -102,7 +103,7 @@ class IncludedTrials:
         mistakes += [
             Mistake(("params", key), "found a distribution, allowed is one value")
             for key, value in given.items()
-            if is_distribution(value)
+            if (is_choice(value) if key == CLASS_WEIGHT else is_distribution(value))
         ]
         wrong = {one.path[1] for one in mistakes}
         single = {key: value for key, value in plain.items() if key not in wrong}
@@ -121,10 +122,14 @@ class IncludedTrials:
         # A list of one, since a list as such is an axis there.
         arguments = {key: [value] for key, value in given.items() if key not in plain and key not in wrong}
         checked, wrong_arguments = check_model_arguments(arguments, chosen)
-        optimizer = trial_params.get("optimizer", self._single.get("optimizer"))
-        optimizers = self._axes.get("optimizer", ()) if optimizer is None else (optimizer,)
-        of_optimizers, unfit = check_optimizer_arguments(arguments, optimizers if isinstance(optimizers, tuple) else ())
-        checked |= of_optimizers
+        of_components, unfit = check_arguments(arguments, {of.key: self._choices(of.key, trial_params) for of in ALL})
+        checked |= of_components
         mistakes += [Mistake(one.path[:2], one.text, one.at_key) for one in (*wrong_arguments, *unfit)]
         trial_params.update({key: values[0] for key, values in checked.items() if isinstance(values, tuple) and values})
         return trial_params, mistakes
+
+    def _choices(self, key: str, trial_params: Mapping[str, Any]) -> Sequence[Any]:
+        """Return what a trial may have for a key: its own value, or those of the axis."""
+        own = trial_params.get(key, self._single.get(key))
+        values = self._axes.get(key, Params.model_fields[key].default) if own is None else (own,)
+        return values if isinstance(values, tuple) else ()

@@ -4,8 +4,10 @@ from typing import Any
 
 from cnnsweep.config.component_schema import described_fields
 from cnnsweep.config.model_entry import has_known_arguments
-from cnnsweep.config.schema import MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
+from cnnsweep.config.schema import LOSS_PREFIX, MODEL_PREFIX, OPTIMIZER_PREFIX, SweepFile
+from cnnsweep.config.spellings import FULL, SHORT
 from cnnsweep.field_types import JsonSchema
+from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.models.base import MODELS
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 
@@ -22,7 +24,7 @@ def sweep_json_schema() -> JsonSchema:
     # pydantic knows the file's fixed keys only.
     params["patternProperties"] = {
         f"^{prefix.replace('.', '[.]')}.+$": {"description": _ANY_ARGUMENT.format(prefix.rstrip("."))}
-        for prefix in (MODEL_PREFIX, OPTIMIZER_PREFIX)
+        for prefix in (MODEL_PREFIX, OPTIMIZER_PREFIX, f"{SHORT}.", LOSS_PREFIX)
     }
     for model in MODELS.built_in:
         for argument, field in model.model_fields.items() if has_known_arguments(model.names[0]) else ():
@@ -31,6 +33,13 @@ def sweep_json_schema() -> JsonSchema:
     for names, kind in OPTIMIZERS.installed():
         for argument, of_field in described_fields(kind.model_json_schema(), names[0], FLAT).items():
             params["properties"][OPTIMIZER_PREFIX + argument] = {"description": of_field["description"]}
+    for names, loss in LOSSES.installed():
+        for argument, of_field in described_fields(loss.model_json_schema(), names[0], (LABEL_SMOOTHING,)).items():
+            params["properties"][f"{SHORT}.{argument}"] = {"description": of_field["description"]}
+    properties = params["properties"]
+    params["properties"] = {SHORT if key == FULL else key: value for key, value in properties.items()}
+    params["properties"][FULL] = {**properties[FULL], "description": f"the same as `{SHORT}`"}
+    params["not"] = {"required": [SHORT, FULL]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "cnnsweep sweep file",

@@ -8,6 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from cnnsweep.config.axis import Values
+from cnnsweep.config.class_weight_field import class_places
+from cnnsweep.config.component_arguments import ALL, check_arguments
 from cnnsweep.config.constraints import SpaceRules, read_space_rules
 from cnnsweep.config.cross_checks import (
     check_model_arguments,
@@ -23,18 +25,20 @@ from cnnsweep.config.error_messages import (
     spec_error,
     without_what_was_meant,
 )
-from cnnsweep.config.metrics_field import foreseen
+from cnnsweep.config.metric_checks import mistakes_in_metrics
+from cnnsweep.config.metrics_field import DecidingMetric, foreseen
 from cnnsweep.config.model_arguments import mistakes_in_arguments
-from cnnsweep.config.optimizer_arguments import check_optimizer_arguments
 from cnnsweep.config.overrides import apply_override
 from cnnsweep.config.own_code import ALLOW_CODE
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, SweepFile, SweepSpec
+from cnnsweep.config.spellings import spell_out
 from cnnsweep.config.top_level_fields import Folds
 from cnnsweep.config.trial_builds import TryModel, mistakes_in_building
 from cnnsweep.config.yaml import MAX_BYTES, Document, KeyPath, read_yaml
 from cnnsweep.errors import Problem, SpecError
 from cnnsweep.field_types import found
-from cnnsweep.metrics.names import ACCURACY, on_validation
+from cnnsweep.metrics.base import column_of
+from cnnsweep.metrics.names import ACCURACY, on_validation, without_prefix
 from cnnsweep.metrics.objective import default_mode
 from cnnsweep.storage.read_limited import read_bounded
 from cnnsweep.types import ModelChoice
@@ -74,8 +78,10 @@ def parse_sweep(
     """Return the sweep that a text describes; like `load_sweep`, with `file` as the name in messages."""
     document = read_yaml(text, file)
     _refuse_other_than_mapping(document)
+    spell_out(document)
     for option in overrides:
         apply_override(document, option)
+    spell_out(document)
     for key in _TEXT_KEYS:
         _keep_text(document, key)
     context = {"folder": Path() if folder is None else folder, ALLOW_CODE: allow_code}
@@ -134,9 +140,9 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
     models = [model for _, model in placed]
     arguments, argument_mistakes = check_model_arguments(given, models)
     mistakes += argument_mistakes
-    optimizers = [] if wrong & {"params", "params.optimizer"} else sweep.params.optimizer
-    of_optimizers, optimizer_mistakes = check_optimizer_arguments(given, optimizers)
-    mistakes += optimizer_mistakes
+    choices = {of.key: [] if wrong & {"params", f"params.{of.key}"} else getattr(sweep.params, of.key) for of in ALL}
+    of_components, component_mistakes = check_arguments(given, choices)
+    mistakes += component_mistakes
     if not argument_mistakes:
         # Where conditions leave trials out, a key may be meant for one of several models.
         all_apply = len(models) == 1 or not (sweep.when or sweep.exclude)
@@ -144,9 +150,11 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         if try_model is not None and not refused and "dataset" not in wrong:
             refused = list(mistakes_in_building(placed, arguments, sweep, try_model))
         mistakes += refused
+    if not wrong & {"dataset", "metric", "metrics"}:
+        mistakes += mistakes_in_metrics(sweep)
     if "params" not in wrong:
         mistakes += [mistake for mistake in mistakes_between_keys(sweep, given) if not mistake.because_of & wrong]
-    own = {**arguments, **of_optimizers}
+    own = {**arguments, **of_components}
     axes = {key: own[key] if key in own else getattr(sweep.params, key, ()) for key in given}
     rules = SpaceRules((), {}, (), ())
     # Conditions on values that are wrong themselves would be wrong again, and so would what a wrong search needs.
@@ -161,7 +169,7 @@ def _checked(document: Document, context: Mapping[str, Any], try_model: TryModel
         located = problems_at_places(without_what_was_meant(mistakes), document)
         readable = [problem for problem in located if (problem.file, problem.line, problem.column) not in misread]
         raise spec_error([*document.problems, *readable])
-    return _resolved(sweep, axes, rules)
+    return _resolved(sweep, axes, rules, document)
 
 
 def _validated(
@@ -190,11 +198,12 @@ def _models(sweep: SweepFile) -> list[tuple[KeyPath, ModelChoice]]:
     return [(("params", "model", position), model) for position, model in named if model is not None]
 
 
-def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -> SweepSpec:
+def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules, document: Document) -> SweepSpec:
     folds = sweep.validation.count if isinstance(sweep.validation, Folds) else None
     validation = 1 / folds if folds is not None else sweep.validation
     assert not isinstance(validation, Folds)
-    metric = sweep.metric or (on_validation(ACCURACY) if validation else ACCURACY)
+    deciding = sweep.metric or DecidingMetric(on_validation(ACCURACY) if validation else ACCURACY)
+    metric, metrics = deciding.column(is_held_out=bool(validation)), deciding.recorded_with(sweep.metrics)
     return SweepSpec(
         name=sweep.name,
         description=sweep.description,
@@ -211,15 +220,25 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules) -
         validation=validation,
         folds=folds,
         metric=metric,
-        mode=sweep.mode or default_mode(metric, foreseen(sweep.metrics)),
+        mode=sweep.mode or default_mode(metric, foreseen(metrics)),
         scope=sweep.scope,
         early_stop=sweep.early_stop,
         device=sweep.device,
         precision=sweep.precision,
         tensorboard=sweep.tensorboard,
-        metrics=sweep.metrics,
+        metrics=metrics,
         trackers=sweep.trackers,
+        places=_metric_places(sweep, document),
+        class_places=class_places(document.key_places),
     )
+
+
+def _metric_places(sweep: SweepFile, document: Document) -> dict[str, Problem]:
+    """Return the beginning of messages about each metric, by its column."""
+    paths: dict[str, KeyPath] = {column_of(choice): ("metrics", place) for place, choice in enumerate(sweep.metrics)}
+    if sweep.metric is not None:
+        paths[without_prefix(sweep.metric.name)] = ("metric",)
+    return {column: problems_at_places([Mistake(path, "")], document)[0] for column, path in paths.items()}
 
 
 def _seeds(sweep: SweepFile) -> tuple[int, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic import ValidationInfo as Info
@@ -10,16 +12,20 @@ from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.component_errors import Wrong, refused
 from cnnsweep.config.component_field import ComponentField, ComponentList
-from cnnsweep.config.own_code import class_value
+from cnnsweep.config.own_code import attribute_value
 from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
 from cnnsweep.metrics.base import METRICS, column_of
 from cnnsweep.metrics.names import (
     ALWAYS,
     CHOICES,
+    CLASS_METRICS,
     MetricInfo,
+    as_mapping,
+    is_built_in_name,
     is_metric_name,
+    is_on_validation,
+    of_class,
     on_validation,
-    recorded_names,
     without_prefix,
 )
 from cnnsweep.plugins import is_reference
@@ -32,10 +38,34 @@ _TAKEN = frozenset(  # columns of tables, and words that are keys elsewhere
         *("steps", "duration", "name"),
     )
 )
+_OTHER_TEXTS: JsonSchema = {
+    "type": "string",
+    "pattern": rf"^(top_[1-9]\d*|({'|'.join(CLASS_METRICS)})\[.+\])$",
+    "description": "a metric with a number or a class in its name, such as top_5 or recall[truck]",
+}
 
 
-METRIC = ComponentField(METRICS, "{name: mine.py:Recall, k: 5}", left_out=tuple(ALWAYS))
-METRIC_LIST = ComponentList(METRIC, "a list of metrics such as [top_k, mine.py:Recall], or [] for none", most=100)
+@dataclass(eq=False, repr=False)
+class MetricField(ComponentField):
+    """A metric: a name such as `macro_f1`, `top_5` or `recall[truck]`, own code, or a mapping."""
+
+    def read(self, value: object, info: Info) -> Any:
+        """Return the choice."""
+        if not isinstance(value, str):
+            return super().read(value, info)
+        if value in CLASS_METRICS:
+            raise mistake(f"found '{value}', which is of one class: write {of_class(value, 'truck')}, or macro_{value}")
+        own = without_prefix(value)
+        if is_on_validation(value) and not is_reference(value) and (as_mapping(own) or METRICS.knows(own)):
+            raise mistake(f"found '{value}'; write {own}: it is measured on validation images anyway")
+        return super().read(as_mapping(value) or value, info)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        return {"anyOf": [*super().__get_pydantic_json_schema__(schema, handler)["anyOf"], _OTHER_TEXTS]}
+
+
+METRIC = MetricField(METRICS, "{name: mine.py:Recall, k: 5}", left_out=tuple(ALWAYS))
+METRIC_LIST = ComponentList(METRIC, "a list of metrics such as [macro_f1, mine.py:Recall], or [] for none", most=100)
 
 
 def check_columns(choices: tuple[Choice, ...], reserved: frozenset[str]) -> tuple[Choice, ...]:
@@ -45,13 +75,10 @@ def check_columns(choices: tuple[Choice, ...], reserved: frozenset[str]) -> tupl
         ValidationError: some cannot.
     """
     columns = [column_of(choice) for choice in choices]
-    errors: list[Wrong] = []
-    for position, column in enumerate(columns):
-        if column in ALWAYS:
-            errors.append(((position,), mistake(f"{column} is recorded anyway; leave it out"), column))
-        elif not is_metric_name(column) or column in reserved | _TAKEN:
-            text = f"the metric is named '{column}', which is a column's name already or cannot be one"
-            errors.append(((position,), mistake(text), column))
+    wrong = [_wrong_column(*one, reserved) for one in zip(choices, columns, strict=True)]
+    errors: list[Wrong] = [
+        ((position,), mistake(text), columns[position]) for position, text in enumerate(wrong) if text is not None
+    ]
     if errors:
         raise refused(errors)
     if twice := next((name for name in columns if columns.count(name) > 1), None):
@@ -59,32 +86,94 @@ def check_columns(choices: tuple[Choice, ...], reserved: frozenset[str]) -> tupl
     return choices
 
 
+def _wrong_column(choice: Choice, column: str, reserved: frozenset[str]) -> str | None:
+    if column in ALWAYS:
+        return f"{column} is recorded anyway; leave it out"
+    if not is_metric_name(column) or column in reserved | _TAKEN:
+        return f"the metric is named {column!r}, which is a column's name already or cannot be one"
+    if is_reference(choice.name) and is_built_in_name(column):
+        return f"the metric is named '{column}', which is the name of a built-in metric; rename it"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class DecidingMetric:
+    """The metric that decides, as the sweep file has it.
+
+    Attributes:
+        name: its column in tables, with or without the prefix.
+        choice: the metric, where it need not stand in `metrics`.
+    """
+
+    name: str
+    choice: Choice | None = None
+
+    def column(self, *, is_held_out: bool) -> str:
+        """Return its column: loss and accuracy are as written, others on held-out images where there are any."""
+        if self.name in CHOICES or not is_held_out:
+            return self.name
+        return on_validation(self.name)
+
+    def recorded_with(self, metrics: tuple[Choice, ...]) -> tuple[Choice, ...]:
+        """Return all metrics to record beside loss and accuracy."""
+        return metrics if self.choice is None or self.choice in metrics else (*metrics, self.choice)
+
+
 @dataclass(eq=False, repr=False)
 class MetricName:
-    """A recorded metric by name; it stands after `metrics` in the model, which it looks at."""
+    """The metric that decides; it stands after `metrics` in the model, which it looks at.
+
+    Args:
+        reserved: the names of other columns.
+    """
+
+    reserved: frozenset[str] = frozenset()
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.with_info_plain_validator_function(self._known)
 
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchema:
-        return {"anyOf": [{"enum": list(CHOICES)}, {"type": "string", "description": "the name of one of `metrics`"}]}
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        of_metrics = {"type": "string", "description": "the name of one of `metrics`"}
+        mappings = [
+            one for one in METRIC.__get_pydantic_json_schema__(schema, handler)["anyOf"] if one.get("type") == "object"
+        ]
+        return {"anyOf": [{"enum": list(CHOICES)}, of_metrics, *mappings]}
 
-    def _known(self, value: object, info: Info) -> str:
+    def _known(self, value: object, info: Info) -> DecidingMetric:
         further = (info.data or {}).get("metrics")
         columns = [column_of(choice) for choice in further or ()]
-        names = (*CHOICES, *(name for column in columns for name in (on_validation(column), column)))
+        if isinstance(value, dict):
+            return self._named("", METRIC.read(value, info), further or ())
         if not isinstance(value, str):
-            raise not_allowed(value, f"one of {', '.join(names)}")
-        if value in names or further is None:  # a mistake in `metrics` has its own message
-            return value
-        if without_prefix(value) in METRICS.names:
-            raise mistake(f"found '{value}', which is not recorded; add `metrics: [{without_prefix(value)}]`")
-        raise unknown_name(value, names, f"allowed are {', '.join(names)}")
+            raise not_allowed(value, f"one of {_listed(columns)}, or a mapping such as {METRIC.example}")
+        if value in CHOICES or without_prefix(value) in columns:
+            return DecidingMetric(value)
+        prefix = "val_" if is_on_validation(value) and not is_reference(value) else ""
+        own = value.removeprefix(prefix)
+        if is_reference(own) or as_mapping(own) or METRICS.knows(own):
+            return self._named(prefix, METRIC.read(own, info), further or ())
+        if further is None:  # a mistake in `metrics` has its own message
+            return DecidingMetric(value)
+        names = dict.fromkeys([*CHOICES, *_both(columns), *_both(METRIC.names)])
+        raise unknown_name(value, tuple(names), f"allowed are {_listed(columns)}, or path.py:name")
+
+    def _named(self, prefix: str, choice: Choice, further: tuple[Choice, ...]) -> DecidingMetric:
+        column = column_of(choice)
+        if (wrong := _wrong_column(choice, column, self.reserved)) is not None:
+            raise mistake(wrong)
+        if any(column_of(other) == column and other != choice for other in further):
+            raise mistake(f"'{column}' is among `metrics` too, and another one; metrics are told apart by name")
+        return DecidingMetric(prefix + column, choice)
 
 
-def recorded_metrics(metrics: tuple[Choice, ...]) -> tuple[str, ...]:
-    """Return the names of all columns of metrics."""
-    return recorded_names(map(column_of, metrics))
+def _both(columns: Iterable[str]) -> list[str]:
+    return [name for column in columns for name in (on_validation(column), column)]
+
+
+def _listed(columns: Iterable[str]) -> str:
+    names = [name for name in METRIC.names if name not in CLASS_METRICS and not name.startswith("top_")]
+    examples = ["top_5", *(of_class(kind, "class") for kind in CLASS_METRICS)]
+    return ", ".join(dict.fromkeys([*CHOICES, *_both(columns), *names, *examples]))
 
 
 def foreseen(metrics: tuple[Choice, ...]) -> list[MetricInfo]:
@@ -94,5 +183,5 @@ def foreseen(metrics: tuple[Choice, ...]) -> list[MetricInfo]:
 
 def _greater_is_better(choice: Choice) -> bool:
     if is_reference(choice.name):
-        return class_value(choice.name, "greater_is_better") is not False
+        return attribute_value(choice.name, "greater_is_better") is not False
     return METRICS.get(choice.name).greater_is_better

@@ -3,6 +3,7 @@
 from typing import Any
 
 from cnnsweep.config.schema import ARGUMENT_PREFIXES, TensorBoard
+from cnnsweep.config.spellings import FULL, full_key
 from cnnsweep.config.yaml import Document, KeyPath, Position, dotted, read_yaml
 from cnnsweep.errors import Problem, SpecError
 
@@ -23,6 +24,8 @@ def apply_override(document: Document, option: str) -> None:
     origin = _shown(option)
     key, equals, text = option.partition("=")
     path = _path_of(key.strip())
+    if key.strip().startswith(f"params.{FULL}"):
+        document.loss_key = FULL
     if any("\ud800" <= char <= "\udfff" for char in option):  # Python's form of other bytes in arguments
         document.problems.append(Problem(origin, 0, 0, "it has bytes that are not UTF-8 text"))
         return
@@ -49,6 +52,8 @@ def _shown(option: str) -> str:
 def _path_of(key: str) -> tuple[str, ...]:
     """Return the path that a dotted key means; below params, `model.channels` is one key."""
     steps = key.split(".")
+    if steps[0] == "params" and len(steps) > 1:
+        steps[1] = full_key(steps[1])
     if len(steps) > 2 and steps[0] == "params" and f"{steps[1]}." in ARGUMENT_PREFIXES:
         return ("params", ".".join(steps[1:]))
     return tuple(steps)

@@ -106,19 +106,36 @@ def fields_in_source(
     return None if fields is None else tuple(field for field in dict.fromkeys(fields) if field not in given)
 
 
-def class_value(reference: str, name: str) -> Any:
-    """Return the constant that a class assigns to a name in its body; None where the source has none."""
+def attribute_value(reference: str, name: str) -> Any:
+    """Return the constant that a class has by a name, or a function; None where the source has none.
+
+    A class assigns it in its body, a function gets it in a later line: `fn.name = False`.
+    """
     try:
-        _, tree, class_name = parse_code(reference)
+        _, tree, own = parse_code(reference)
     except UNREADABLE:
         return None
-    body = next((one.body for one in tree.body if isinstance(one, ast.ClassDef) and one.name == class_name), [])
-    for statement in body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        value = getattr(statement, "value", None)
-        if any(isinstance(one, ast.Name) and one.id == name for one in targets) and isinstance(value, ast.Constant):
-            return value.value
-    return None
+    body = next((one.body for one in tree.body if isinstance(one, ast.ClassDef) and one.name == own), [])
+    values = [_assigned(statement, name) for statement in body]
+    values += [_assigned(statement, f"{own}.{name}") for statement in tree.body]
+    return next((value for value in values if value is not None), None)
+
+
+def _assigned(statement: ast.stmt, name: str) -> Any:
+    """Return the constant that a statement assigns to a name; None if it does something else."""
+    targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+    value = getattr(statement, "value", None)
+    is_it = any(isinstance(one, ast.Name | ast.Attribute) and ast.unparse(one) == name for one in targets)
+    return value.value if is_it and isinstance(value, ast.Constant) else None
+
+
+def is_function_in_source(reference: str) -> bool:
+    """True if the name is defined as a function in the file; nothing is imported."""
+    try:
+        _, tree, own = parse_code(reference)
+    except UNREADABLE:
+        return False
+    return any(isinstance(one, ast.FunctionDef) and one.name == own for one in tree.body)
 
 
 def _parameters(function: ast.FunctionDef, leading: int) -> list[str] | None:

@@ -39,5 +39,5 @@ def _short(value: Any) -> str:
         return "+".join(map(_short, value))
     if isinstance(value, Mapping):
         rest = [f"{key}={_short(item)}" for key, item in value.items() if key != "name"]
-        return "+".join([value["name"], *rest] if "name" in value else rest)
+        return "+".join([_short(value["name"]), *rest] if "name" in value else rest)
     return str(value)

@@ -1,7 +1,7 @@
 """Keys of a sweep file (`SweepFile`, `Params`), and the checked sweep (`SweepSpec`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
@@ -9,14 +9,17 @@ from pydantic import AfterValidator, BaseModel, Field, GetCoreSchemaHandler, Get
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.augment_field import Augment
-from cnnsweep.config.axis import Axis, Values
+from cnnsweep.config.axis import Axis, MappingAxis, Values
+from cnnsweep.config.class_weight_field import ClassWeightField
 from cnnsweep.config.component_keys import DEFAULT_TRACKERS, LOSS, OPTIMIZER, PRUNER, SAMPLER, SCHEDULE, TRACKER_LIST
 from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
-from cnnsweep.config.metrics_field import METRIC_LIST, MetricName, check_columns
+from cnnsweep.config.metrics_field import METRIC_LIST, DecidingMetric, MetricName, check_columns
 from cnnsweep.config.model_entry import MODEL
 from cnnsweep.config.top_level_fields import Device, FolderName, Folds, HeldOut, Scope, Seeds
+from cnnsweep.config.yaml import Position
+from cnnsweep.errors import Problem
 from cnnsweep.field_types import (
     JsonSchema,
     LargestNorm,
@@ -27,16 +30,29 @@ from cnnsweep.field_types import (
     Whole,
     not_allowed,
 )
+from cnnsweep.metrics.base import column_of
+from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.optimizers.base import Flag, Share
 from cnnsweep.pruners.base import Pruner
 from cnnsweep.samplers.base import Sampler
-from cnnsweep.types import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice
+from cnnsweep.types import (
+    BALANCED,
+    CONSTANT,
+    CROSS_ENTROPY,
+    NATURAL,
+    UNWEIGHTED,
+    Choice,
+    ClassWeights,
+    DatasetChoice,
+    ModelChoice,
+)
 
 Rate = Annotated[float, Number(above=0)]
 Seed = Annotated[int, Whole(0, 2**63 - 1)]
-MODEL_PREFIX, OPTIMIZER_PREFIX = "model.", "optimizer."
-ARGUMENT_PREFIXES = (MODEL_PREFIX, OPTIMIZER_PREFIX)  # of keys of `params` that are an argument of another key
+MODEL_PREFIX, OPTIMIZER_PREFIX, LOSS_PREFIX = "model.", "optimizer.", "loss_function."
+# Of keys of `params` that are an argument of another key.
+ARGUMENT_PREFIXES = (MODEL_PREFIX, OPTIMIZER_PREFIX, LOSS_PREFIX)
 
 
 def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
@@ -49,8 +65,8 @@ def _axis(description: str, default: Any, *, shown: Any = None) -> Any:
 class Params(BaseModel):
     """The hyperparameters: a list is an axis, a mapping may be a distribution, a single value is the same for all runs.
 
-    `model.<argument>` and `optimizer.<argument>` are keys too; `cross_checks.py` and `optimizer_arguments.py` check
-    them against the models and optimizers that are named.
+    `model.<argument>`, `optimizer.<argument>` and `loss.<argument>` are keys too; `cross_checks.py` and
+    `component_arguments.py` check them against the models, optimizers and losses that are named.
     """
 
     model_config = CLOSED
@@ -76,6 +92,14 @@ class Params(BaseModel):
         "loss that training makes smaller, and that loss and val_loss are measured by",
         CROSS_ENTROPY,
         shown="cross_entropy",
+    )
+    class_weight: MappingAxis[Annotated[ClassWeights, ClassWeightField()]] = _axis(
+        "weights of the classes in the training loss: none, balanced, sqrt, or a mapping of classes",
+        UNWEIGHTED,
+        shown="none",
+    )
+    sampling: Axis[Annotated[str, OneOf((NATURAL, BALANCED))]] = _axis(
+        "how often an epoch takes each class: as the images have it, or equally often", NATURAL
     )
     label_smoothing: Axis[Share] = _axis("share of each label that is spread over all classes", 0.0)
     grad_clip: Axis[Annotated[float | None, LargestNorm()]] = _axis(
@@ -161,11 +185,12 @@ class SweepFile(BaseModel):
     metrics: Annotated[tuple[Choice, ...], METRIC_LIST, AfterValidator(_check_columns)] = Field(
         default=(), description="further metrics to record: names, path.py:Name, or mappings with name and arguments"
     )
-    metric: Annotated[str | None, MetricName()] = Field(
-        default=None, description="the metric that decides; val_accuracy, or accuracy where validation is 0"
+    metric: Annotated[DecidingMetric | None, MetricName(frozenset(Params.model_fields))] = Field(
+        default=None,
+        description="the metric that decides, any, on validation images where there are any; by default accuracy",
     )
     mode: Annotated[str | None, OneOf(("max", "min"))] = Field(
-        default=None, description="whether more or less is better; by default max for accuracies, min for losses"
+        default=None, description="whether more or less is better; by default as the metric has it"
     )
     scope: Annotated[str, Scope()] = Field(
         default="best", description="which epochs of a run count: best, last or mean of last K"
@@ -195,7 +220,7 @@ class SweepSpec:
         model: the top-level model; None where `axes` has the models.
         axes: for each key that stands in the file's `params`, in its order, one value or more, or an `Interval`.
             `model` has `ModelChoice`s; `optimizer`, `schedule` and `loss_function` have `Choice`s, `augment` tuples of
-            them; `model.<argument>` and `optimizer.<argument>` plain values.
+            them; `model.<argument>` and the like plain values.
         zips: axes that move together; an axis stands in one of them at most.
         when: for axes that count only under a condition, that condition.
         exclude: trials for which one of these holds are left out.
@@ -203,9 +228,12 @@ class SweepSpec:
         search: the sampler; None for a grid.
         seeds: of each trial; empty where `params` or `seed` have them.
         validation: images held out, as a number (int) or as a share (float) of the training images.
-        metrics: those recorded beside loss and accuracy; they change no run, and no run's id.
+        metrics: those recorded beside loss and accuracy, the one that decides among them; a function of the user's own
+            that decides is a part of every run's id, others change no run.
+        places: of each metric in the file, by its column: what messages about it begin with.
         folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.
+        class_places: where the file names each class of `class_weight`, for messages.
     """
 
     name: str
@@ -231,6 +259,14 @@ class SweepSpec:
     tensorboard: TensorBoard
     metrics: tuple[Choice, ...] = ()
     trackers: tuple[Choice, ...] = DEFAULT_TRACKERS
+    places: Mapping[str, Problem] = field(default_factory=dict, compare=False)
+    class_places: Mapping[str, Position] = field(default_factory=dict, compare=False)
+
+    @property
+    def deciding(self) -> Choice | None:
+        """The metric that decides; None for loss and accuracy."""
+        own = without_prefix(self.metric)
+        return next((choice for choice in self.metrics if column_of(choice) == own), None)
 
     @property
     def objective(self) -> Objective:

@@ -45,7 +45,9 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
   # eps: 1e-8  # adam and its kin, rmsprop
   # weight_decay: 0.0  # adamw: 0.01, muon: 0.1
   # schedule: constant  # or {schedules}; with arguments {{name: step, every: 2, factor: 0.1, warmup: 1}}
-  # loss_function: cross_entropy  # or {losses}
+  # loss: cross_entropy  # or {losses}; with arguments {{name: focal, gamma: 2}}; your own: path.py:function
+  # class_weight: none  # or balanced, sqrt; or weights of classes, such as {{truck: 5}}
+  # sampling: natural  # or balanced: each class equally often in an epoch
   # label_smoothing: 0.0
   # grad_clip: none  # or the largest norm of the gradient, such as 1.0
   # dropout: [0.0, 0.2]  # not set by default; for models that have it

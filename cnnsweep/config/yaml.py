@@ -42,6 +42,7 @@ class Document:
     """A file's values, with the position of each by its path: keys and list indices from the top.
 
     `texts` holds plain scalars as they were written, so that a name may be `007`.
+    `loss_key` is the spelling of `params.loss` in messages, see `spellings.py`.
     """
 
     file: str
@@ -50,6 +51,8 @@ class Document:
     value_places: dict[KeyPath, Position] = field(default_factory=dict)
     texts: dict[KeyPath, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    loss_key: str = "loss"
+    is_spelled_out: bool = False
 
     def nearest(self, path: KeyPath) -> KeyPath:
         """Return the part of a path that stands in the file: a list's position may be left out, a key not given."""

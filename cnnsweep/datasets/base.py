@@ -41,6 +41,7 @@ class DatasetInfo:
         train: number of training images.
         test: number of test images.
         source: origin of the images, for listings.
+        class_names: empty if they are unknown.
     """
 
     image_shape: tuple[int, int, int] | None = None
@@ -48,6 +49,7 @@ class DatasetInfo:
     train: int | None = None
     test: int | None = None
     source: str = "another package"
+    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

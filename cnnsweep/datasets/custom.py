@@ -7,7 +7,8 @@ The function returns one of
 
 where `train` and `test` are each one of
 
-    (images, labels)         arrays or tensors, or a list of images; labels are N whole numbers from 0, or one-hot
+    (images, labels)         arrays or tensors, or a list of images; labels are N whole numbers from 0, or one-hot;
+                             several an image are (N, classes) of 0 and 1, or a list of names or numbers for each
     a torch Dataset          or another object with a length, whose items are (image, label)
 
 `test` may be None, and `classes` are names, or a mapping from names to labels. Images are uint8 from 0 to 255 or floats
@@ -26,19 +27,18 @@ import torch
 from torch import Tensor
 
 from cnnsweep.datasets.base import Loading
+from cnnsweep.datasets.custom_labels import LABEL_BYTES, GivenLabels, Names, from_items, read_item, read_labels
 from cnnsweep.datasets.custom_returned import RETURNS, class_names, is_item, part_hint, take_apart
 from cnnsweep.datasets.custom_values import (
-    LABEL_BYTES,
     is_array,
     kind_of,
     read_image,
     read_images,
-    read_label,
-    read_labels,
     require_same_shape,
     shape_text,
 )
 from cnnsweep.datasets.images import MemoryImages
+from cnnsweep.datasets.label_kinds import common_labels
 from cnnsweep.datasets.memory import gigabytes
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.numbers import count_text
@@ -47,8 +47,8 @@ from cnnsweep.plugins import load_object
 
 def load_custom(
     reference: str, arguments: Mapping[str, Any], loading: Loading
-) -> tuple[MemoryImages, MemoryImages | None, tuple[str, ...]]:
-    """Return the training part, the test part and the class names from a user's function.
+) -> tuple[MemoryImages, MemoryImages | None, tuple[str, ...], tuple[str, ...]]:
+    """Return the training part, the test part, the class names, and notes from a user's function.
 
     Args:
         reference: `package.module:function` or `path/to/file.py:function`.
@@ -65,21 +65,19 @@ def load_custom(
         returned = function(**arguments)
     train, test, classes = take_apart(reference, returned)
     reader = _Reader(reference, loading)
-    train_images = reader.part("train", train)
-    test_images = None if test is None else reader.part("test", test)
-    if test_images is not None and test_images.image_shape != train_images.image_shape:
+    parts = {"train": reader.part("train", train)}
+    if test is not None:
+        parts["test"] = reader.part("test", test)
+    shapes = {name: tuple(images.shape[1:]) for name, (images, _) in parts.items()}
+    if len(set(shapes.values())) > 1:
         raise DataError(
-            f"{reference}: test images are {shape_text(test_images.image_shape)}, but training images "
-            f"{shape_text(train_images.image_shape)} (channels×height×width); both must be equal"
+            f"{reference}: test images are {shape_text(shapes['test'])}, but training images "
+            f"{shape_text(shapes['train'])} (channels×height×width); both must be equal"
         )
-    names = class_names(
-        reference, classes if classes is not None else getattr(train, "classes", None), train_images, test_images
-    )
-    for name, part in (("train", train_images), ("test", test_images)):
-        if part is not None and not 0 <= int(part.labels.min()) <= int(part.labels.max()) < len(names):
-            found = f"{int(part.labels.min())} to {int(part.labels.max())}"
-            raise DataError(f"{reference}: {name}: labels go from {found}, but must lie in 0 to {len(names) - 1}")
-    return train_images, test_images, names
+    names = class_names(reference, classes if classes is not None else getattr(train, "classes", None))
+    labels = common_labels(reference, {name: given for name, (_, given) in parts.items()}, names)
+    found = {name: MemoryImages(images, labels.parts[name]) for name, (images, _) in parts.items()}
+    return found["train"], found.get("test"), labels.classes, labels.notes
 
 
 class _Reader:
@@ -90,7 +88,7 @@ class _Reader:
         self._memory_bytes = loading.memory_bytes
         self._progress = loading.progress
 
-    def part(self, name: str, part: Any) -> MemoryImages:
+    def part(self, name: str, part: Any) -> tuple[Tensor, GivenLabels]:
         where = f"{self._reference}: {name}"
         if isinstance(part, tuple | list) and len(part) == 2 and not all(map(is_item, part)):
             images, labels = (
@@ -107,14 +105,15 @@ class _Reader:
         if len(images) != len(labels) or len(labels) == 0:
             counts = f"{count_text(len(images), 'image')} and {count_text(len(labels), 'label')}"
             raise DataError(f"{where}: {counts}; expected equal numbers, at least 1")
-        return MemoryImages(images, labels)
+        return images, labels
 
-    def _read_items(self, where: str, items: Any) -> tuple[Tensor, Tensor]:
+    def _read_items(self, where: str, items: Any) -> tuple[Tensor, GivenLabels]:
         """Read a map-style data set one item after the other."""
         with _user_code(where):
             count = len(items)
         self._check_memory(where, count * LABEL_BYTES)
-        images, labels = torch.empty(0), torch.empty(count, dtype=torch.int64)
+        images = torch.empty(0)
+        labels: list[int | Names] = []
         for position in range(count):
             with _user_code(f"{where}: item {position}"):
                 item = items[position]
@@ -126,10 +125,10 @@ class _Reader:
                 images = torch.empty((count, *image.shape), dtype=torch.uint8)
             require_same_shape(where, position, image, images[0])
             images[position] = image
-            labels[position] = read_label(f"{where}: item {position}", item[1])
+            labels.append(read_item(f"{where}: item {position}", item[1]))
             if (position + 1) % 512 == 0 or position + 1 == count:
                 self._progress(f"reading {where}", position + 1, count)
-        return images, labels
+        return images, from_items(where, labels)
 
     def _check_memory(self, where: str, needed: int) -> None:
         if needed > self._memory_bytes:

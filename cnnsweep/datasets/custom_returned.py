@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from cnnsweep.datasets.custom_values import is_array, kind_of
-from cnnsweep.datasets.images import MemoryImages
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
 
@@ -59,8 +58,14 @@ def _is_pair(values: Sequence[Any]) -> bool:
 def _is_array_like(value: Any) -> bool:
     """True for images or labels: arrays, and lists of numbers, texts, arrays or PIL images."""
     if isinstance(value, list):
-        return bool(value) and isinstance(value[0], int | float | str | Image.Image | np.generic | np.ndarray | Tensor)
+        elements = int | float | str | Image.Image | np.generic | np.ndarray | Tensor | set | frozenset  # type: ignore[type-arg]
+        return bool(value) and (isinstance(value[0], elements) or all(map(_are_labels, value)))
     return is_array(value)
+
+
+def _are_labels(value: Any) -> bool:
+    """True for a list of the labels of one image."""
+    return isinstance(value, list | tuple) and all(isinstance(one, int | float | str) for one in value)
 
 
 def _is_part(value: Any) -> bool:
@@ -76,8 +81,10 @@ def is_item(value: Any) -> bool:
     if not isinstance(value, tuple | list) or len(value) != 2:
         return False
     image, label = value
-    is_number = isinstance(label, int | np.integer) or (is_array(label) and label.ndim == 0)
-    return is_number and (isinstance(image, Image.Image) or (is_array(image) and image.ndim in (2, 3)))
+    is_label = isinstance(label, int | np.integer | list | tuple | set | frozenset) or (
+        is_array(label) and label.ndim <= 1
+    )
+    return is_label and (isinstance(image, Image.Image) or (is_array(image) and image.ndim in (2, 3)))
 
 
 def part_hint(part: Any) -> str:
@@ -89,8 +96,8 @@ def part_hint(part: Any) -> str:
     return ""
 
 
-def class_names(reference: str, given: Any, train: MemoryImages, test: MemoryImages | None) -> tuple[str, ...]:
-    """Return the classes' names, by default their numbers.
+def class_names(reference: str, given: Any) -> tuple[str, ...] | None:
+    """Return the classes' names; None if there are none.
 
     Args:
         given: names in the order of the labels, a mapping from names to labels, or None.
@@ -100,12 +107,11 @@ def class_names(reference: str, given: Any, train: MemoryImages, test: MemoryIma
     """
     if isinstance(given, Mapping) and set(given.values()) == set(range(len(given))):
         return tuple(str(name) for name in sorted(given, key=lambda name: given[name]))
-    if given is not None:
-        if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
-            raise DataError(f"{reference}: classes: is {kind_of(given)}; expected the classes' names, in their order")
-        names = tuple(map(str, given))
-        if twice := [name for name, count in Counter(names).items() if count > 1]:
-            raise DataError(f"{reference}: classes: {safe_text(twice[0])} is there twice; expected each name once")
-        return names
-    highest = max(int(part.labels.max()) for part in (train, test) if part is not None)
-    return tuple(map(str, range(highest + 1)))
+    if given is None:
+        return None
+    if isinstance(given, str | Mapping) or not isinstance(given, Iterable):
+        raise DataError(f"{reference}: classes: is {kind_of(given)}; expected the classes' names, in their order")
+    names = tuple(map(str, given))
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f"{reference}: classes: {safe_text(twice[0])} is there twice; expected each name once")
+    return names

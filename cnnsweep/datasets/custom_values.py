@@ -1,4 +1,4 @@
-"""Conversion of arrays, tensors and PIL images to uint8 images and whole labels."""
+"""Conversion of arrays, tensors and PIL images to uint8 images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -17,8 +16,6 @@ from cnnsweep.errors import DataError
 _IMAGES = "uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W), (N, H, W, C) or (N, C, H, W)"
 _CHANNELS = range(1, 5)
 _PIECE_IMAGES = 256
-LABEL_BYTES = 8
-_WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def read_images(where: str, images: Any, check_memory: Callable[[str, int], None] | None = None) -> Tensor:
@@ -38,7 +35,7 @@ def read_images(where: str, images: Any, check_memory: Callable[[str, int], None
         raise DataError(f"{where}: the images are {kind_of(images)}; expected an array or tensor, {_IMAGES}")
     if check_memory is not None:
         check_memory(where, prod(images.shape) * (images.dtype.itemsize if _must_be_copied(images) else 1))
-    pixels = _tensor(images)
+    pixels = as_tensor(images)
     if pixels.ndim == 3:
         pixels = pixels[:, None]
     elif pixels.ndim == 4 and pixels.shape[1] not in _CHANNELS and pixels.shape[3] in _CHANNELS:
@@ -88,50 +85,7 @@ def require_same_shape(where: str, place: int, image: Tensor, first: Tensor) -> 
         )
 
 
-def read_labels(where: str, labels: Any, check_memory: Callable[[str, int], None]) -> Tensor:
-    """Return labels as int64 (N,), also from (N, 1) and from one-hot vectors (N, classes)."""
-    if is_array(labels):
-        check_memory(where, prod(labels.shape) * LABEL_BYTES)
-    values = labels if isinstance(labels, Tensor) else _array(where, labels)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    elif values.ndim == 2 and values.shape[1] > 1 and _is_one_hot(values):
-        values = values.argmax(1)
-    is_whole = values.dtype.kind in "iu" if isinstance(values, np.ndarray) else values.dtype in _WHOLE
-    if values.ndim != 1 or not is_whole:
-        hint = "; number the names, and return these as classes" if _holds_texts(values) else ""
-        raise DataError(f"{where}: the labels are {kind_of(values)}; expected N whole numbers from 0{hint}")
-    return _tensor(values).to(torch.int64)
-
-
-def read_label(where: str, label: Any) -> int:
-    """Return an item's label: a whole number, in an array or not, or the position of the 1 in a one-hot vector."""
-    if is_array(label) and label.ndim <= 1:
-        values = read_labels(where, label.reshape(1, -1) if label.ndim else label.reshape(1), lambda *_: None)
-        return int(values[0])
-    if isinstance(label, int | np.integer):
-        return int(label)
-    raise DataError(f"{where}: the label is {kind_of(label)}; expected a whole number from 0")
-
-
-def _array(where: str, values: Any) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(values)
-    except ValueError as error:  # lists of unequal lengths
-        raise DataError(f"{where}: the labels are {kind_of(values)}; expected N whole numbers from 0") from error
-
-
-def _is_one_hot(values: Any) -> bool:
-    if _holds_texts(values):
-        return False
-    return bool((((values == 0) | (values == 1)).all()) and (values.sum(1) == 1).all())
-
-
-def _holds_texts(values: Any) -> bool:
-    return isinstance(values, np.ndarray) and values.dtype.kind in "UO"
-
-
-def _tensor(values: Any) -> Tensor:
+def as_tensor(values: Any) -> Tensor:
     """Return an array or tensor as a tensor on the CPU, sharing memory if that is safe."""
     if _must_be_copied(values):
         values = values.astype(values.dtype.newbyteorder("="))

@@ -81,7 +81,9 @@ class Dataset:
         return [fold_indices(labels, folds, fold, seed) for fold in numbers]
 
 
-def in_memory(name: str, train: MemoryImages, test: MemoryImages | None, classes: tuple[str, ...]) -> Dataset:
+def in_memory(
+    name: str, train: MemoryImages, test: MemoryImages | None, classes: tuple[str, ...], found: tuple[str, ...] = ()
+) -> Dataset:
     """Return a data set of images in memory, with its fingerprint."""
     digests = (digest_part(train), None if test is None else digest_part(test))
-    return Dataset(name, train, test, classes, fingerprint(digests, classes))
+    return Dataset(name, train, test, classes, fingerprint(digests, classes), found=found)

@@ -24,7 +24,9 @@ class PartDigest:
 
 
 def digest_labels(labels: Tensor) -> str:
-    """Return the SHA-256 of labels (N,) as little-endian 64-bit numbers."""
+    """Return the SHA-256 of labels: (N,) as little-endian 64-bit numbers, (N, classes) of 0 and 1 as bytes."""
+    if labels.ndim > 1:
+        return hashlib.sha256(labels.contiguous().numpy().data).hexdigest()
     return hashlib.sha256(labels.numpy().astype("<i8", copy=False).data).hexdigest()
 
 

@@ -32,7 +32,7 @@ class ImageFile(NamedTuple):  # rather than a dataclass: a quarter of a second s
     """
 
     path: str
-    label: int
+    label: int | tuple[int, ...]  # with several labels an image, 0 or 1 for each class
     size: int
     modified_ns: int
     changed_ns: int
@@ -104,18 +104,34 @@ def list_images(folder: Path, test_share: float) -> Listing:
     layout = find_layout(folder)
     left_out: Counter[str] = Counter()
     parts = {part: tuple(_files(folder, layout.classes, places, left_out)) for part, places in layout.folders.items()}
+    found = own_parts_or_split(folder, parts, test_share)
+    return Listing(folder, layout.classes, *found.parts, left_out, (*layout.notes, *found.notes))
+
+
+class FolderParts(NamedTuple):
+    """The files for training, testing and validation, and notes on them."""
+
+    parts: tuple[tuple[ImageFile, ...], tuple[ImageFile, ...] | None, tuple[ImageFile, ...] | None]
+    notes: tuple[str, ...] = ()
+
+
+def own_parts_or_split(folder: Path, parts: Mapping[str, tuple[ImageFile, ...]], test_share: float) -> FolderParts:
+    """Return a folder's own parts, or a share of its images split off for testing.
+
+    Raises:
+        DataError: a share for testing is asked for, but the folder has a validation part, or a part would be empty.
+    """
     train, validation, test = parts[TRAIN], parts.get(VALIDATION), parts.get(TEST)
-    notes = layout.notes
     if test is None and validation is None:
         train, test = _split(train, test_share)
-        if test is not None:
-            notes += (f"{test_share:g} of each class kept for testing, since there is no folder for it",)
-    elif test is None and test_share not in (0, DEFAULT_TEST_SHARE):
+        note = f"{test_share:g} of each class kept for testing, since there is no folder for it"
+        return FolderParts((train, test, None), () if test is None else (note,))
+    if test is None and test_share not in (0, DEFAULT_TEST_SHARE):
         raise DataError(
             f"{safe_text(folder)}: has a validation part and no test part, so no share is split off for testing; leave "
             f"`test: {test_share}` out, or put the images to test on into test/"
         )
-    return Listing(folder, layout.classes, train, test, validation, left_out, notes)
+    return FolderParts((train, test, validation))
 
 
 def _files(
@@ -192,8 +208,9 @@ def _split(
 
 
 def labels_of(files: Sequence[ImageFile]) -> Tensor:
-    """Return the labels (N,) int64."""
-    return torch.tensor([file.label for file in files], dtype=torch.int64)
+    """Return the labels: (N,) int64, or with several labels an image (N, classes) uint8 of 0 and 1."""
+    is_multi_label = bool(files) and isinstance(files[0].label, tuple)
+    return torch.tensor([file.label for file in files], dtype=torch.uint8 if is_multi_label else torch.int64)
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

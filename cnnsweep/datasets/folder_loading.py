@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from cnnsweep.datasets.base import Loading
 from cnnsweep.datasets.cache import cache_limit_bytes
@@ -22,10 +23,12 @@ from cnnsweep.datasets.folder_decoding import (
     paths_of,
     stored_bytes,
 )
+from cnnsweep.datasets.folder_labels import list_labelled_images
 from cnnsweep.datasets.folder_listing import ImageFile, Listing, find_folder, labels_of, list_images
 from cnnsweep.datasets.folder_notes import describe_folder
 from cnnsweep.datasets.folder_options import FolderOptions
-from cnnsweep.datasets.images import ImageSet, MemoryImages
+from cnnsweep.datasets.images import ImageSet, MemoryImages, writable_name
+from cnnsweep.datasets.label_kinds import describe_labels
 from cnnsweep.datasets.streaming import StreamedImages
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
@@ -46,7 +49,7 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
     """
     began_ns = time.time_ns()
     try:
-        listing = list_images(find_folder(options.path, data_root), options.test)
+        listing = _listing(options, find_folder(options.path, data_root))
     except OSError as error:
         raise DataError(
             f"{safe_text(error.filename)}: cannot be read ({error.strerror}); repair or remove it"
@@ -70,7 +73,7 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
         sets: list[ImageSet] = [_in_memory(files, array) for files, array in zip(stored, arrays, strict=True)]
     else:
         sets = [StreamedImages(paths_of(listing, files), labels_of(files), index.form, files=files) for files in stored]
-    classes = _writable_names(listing.classes)
+    classes = tuple(map(writable_name, listing.classes))
     return Dataset(
         "image_folder",
         sets[0],
@@ -80,13 +83,14 @@ def load_image_folder(options: FolderOptions, data_root: Path, loading: Loading)
         len(validation),
         index.form.white,
         index.fingerprint_before,
-        tuple(describe_folder(listing, index)),
+        (*describe_folder(listing, index), *_notes_on_labels(sets[0].labels, classes)),
     )
 
 
-def _writable_names(classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the names with bytes outside UTF-8 as escapes, since result files hold UTF-8."""
-    return tuple(name.encode("utf-8", "backslashreplace").decode() for name in classes)
+def _listing(options: FolderOptions, folder: Path) -> Listing:
+    if options.labels is None:
+        return list_images(folder, options.test)
+    return list_labelled_images(folder, options.labels, options.test)
 
 
 def _read_images(entry: CacheEntry, listing: Listing, index: Index) -> list[Bytes] | None:
@@ -116,10 +120,17 @@ def _report_broken(listing: Listing, index: Index, options: FolderOptions) -> No
     if options.broken != "skip":
         raise DataError(f"{count}. Replace or remove them, or write `broken: skip` to leave them out")
     for files in files_of_parts(listing):
-        if missing := {file.label for file in files} - {file.label for file in _good_files(files, index)}:
+        if missing := _labels_in(files) - _labels_in(_good_files(files, index)):
             names = ", ".join(safe_text(listing.classes[label]) for label in sorted(missing))
             raise DataError(f"{count}. Without them these classes have no images: {names}")
     _log.warning("%s. They are skipped.", count)
+
+
+def _labels_in(files: Sequence[ImageFile]) -> set[int]:
+    """Return the numbers of the classes that occur."""
+    labels = {file.label for file in files}
+    several = {number for label in labels if isinstance(label, tuple) for number, has in enumerate(label) if has}
+    return several | {label for label in labels if isinstance(label, int)}
 
 
 def _good_files(files: Sequence[ImageFile], index: Index) -> list[ImageFile]:
@@ -127,5 +138,9 @@ def _good_files(files: Sequence[ImageFile], index: Index) -> list[ImageFile]:
     return [file for file in files if file.path not in index.broken]
 
 
+def _notes_on_labels(labels: Tensor, classes: Sequence[str]) -> tuple[str, ...]:
+    return describe_labels(labels, classes) if labels.ndim > 1 else ()
+
+
 def _in_memory(files: Sequence[ImageFile], array: Bytes) -> MemoryImages:
-    return MemoryImages(torch.from_numpy(array), labels_of(files))
+    return MemoryImages(torch.from_numpy(array), labels_of(files), [file.path for file in files])

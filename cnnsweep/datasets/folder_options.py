@@ -16,3 +16,4 @@ class FolderOptions:
     channels: int | None = None  # 1 or 3; None is 1 if all images are grey, else 3
     test: float = DEFAULT_TEST_SHARE
     broken: str = "stop"
+    labels: str | None = None  # CSV file in the folder with several labels an image; None is one folder a class

@@ -1,4 +1,4 @@
-"""`image_folder`: the user's own images, one folder a class, of any size and mode."""
+"""`image_folder`: the user's own images, one folder a class or with a file of labels, of any size and mode."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ class ImageFolder(DatasetConfig, name="image_folder"):
     broken: Annotated[str, OneOf(("stop", "skip"))] = Field(
         default="stop", description="treatment of images that cannot be read"
     )
+    labels: Annotated[str | None, Text()] = Field(
+        default=None,
+        description="CSV file in the folder with several labels an image, instead of one folder a class",
+        examples=["labels.csv"],
+    )
 
     @property
     def info(self) -> DatasetInfo:
@@ -48,5 +53,5 @@ class ImageFolder(DatasetConfig, name="image_folder"):
 
         side = self.size
         size = None if side is None else (side, side) if isinstance(side, int) else (side[0], side[1])
-        options = FolderOptions(self.path, size, self.channels, self.test, self.broken)
+        options = FolderOptions(self.path, size, self.channels, self.test, self.broken, self.labels)
         return load_image_folder(options, root, loading)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -19,7 +19,7 @@ class ImageSet(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """(N,) int64, on the CPU."""
+        """(N,) int64, or with several labels an image (N, classes) uint8 of 0 and 1; on the CPU."""
         ...
 
     @property
@@ -29,6 +29,10 @@ class ImageSet(Protocol):
 
     def __len__(self) -> int: ...
 
+    def file_name(self, position: int) -> str | None:
+        """Return the file of an image, relative to the data set's folder; None for a data set that is no folder."""
+        ...
+
     def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield images and labels for each chunk of positions, in the chunks' order.
 
@@ -36,7 +40,7 @@ class ImageSet(Protocol):
             chunks: int64 tensors of any shape S on the CPU, for example (B,) or (K, B).
 
         Yields:
-            uint8 images (*S, C, H, W) and int64 labels (*S,), both on `device` and free to be overwritten.
+            uint8 images (*S, C, H, W) and labels (*S,) or (*S, classes), both on `device` and free to be overwritten.
         """
         ...
 
@@ -46,15 +50,17 @@ class MemoryImages:
 
     Args:
         images: (N, C, H, W) uint8, contiguous, on the CPU; kept, not copied.
-        labels: (N,) int64, on the CPU.
+        labels: (N,) int64 or (N, classes) uint8, on the CPU.
+        files: the name of each image's file, relative to the data set's folder; empty for images without files.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
+    def __init__(self, images: Tensor, labels: Tensor, files: Sequence[str] = ()) -> None:
         assert images.dtype == torch.uint8
         assert images.is_contiguous()
-        assert labels.shape == images.shape[:1]
+        assert labels.shape[:1] == images.shape[:1]
         self.images = images
         self.labels = labels
+        self._files = files
         self._resident: dict[torch.device, tuple[Tensor, Tensor]] = {}
         self._shared: SharedMemory | None = None
 
@@ -76,13 +82,18 @@ class MemoryImages:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    def file_name(self, position: int) -> str | None:
+        """See `ImageSet.file_name`."""
+        return writable_name(self._files[position]) if self._files else None
+
     def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """See `ImageSet.batches`."""
         images, labels = self._at(device)
         for chunk in chunks:
             positions = to_device(chunk.reshape(-1), images.device)
             batch = images.index_select(0, positions).reshape(*chunk.shape, *self.image_shape)
-            yield to_device(batch, device), to_device(labels.index_select(0, positions).reshape(chunk.shape), device)
+            of_batch = labels.index_select(0, positions).reshape(*chunk.shape, *labels.shape[1:])
+            yield to_device(batch, device), to_device(of_batch, device)
 
     def _at(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return images and labels on the device, or on the CPU if the device has too little memory."""
@@ -93,6 +104,11 @@ class MemoryImages:
             home = device if fits else torch.device("cpu")
             self._resident[device] = (self.images.to(home), self.labels.to(home))
         return self._resident[device]
+
+
+def writable_name(name: str) -> str:
+    """Return a name with bytes outside UTF-8 as escapes, since result files hold UTF-8."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:

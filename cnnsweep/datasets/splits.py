@@ -1,8 +1,9 @@
-"""Split of a data set into training and validation, stratified by class."""
+"""Split of a data set into training and validation, stratified by class; with several labels an image by each label."""
 
 import torch
 from torch import Tensor
 
+from cnnsweep.datasets.multi_label_splits import stratified_parts
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.seeding import generator
@@ -12,7 +13,7 @@ def split_indices(labels: Tensor, validation: float | int, seed: int) -> tuple[T
     """Return the positions of the training and the validation part.
 
     Args:
-        labels: (N,) int64 classes.
+        labels: (N,) int64 classes, or (N, classes) of 0 and 1.
         validation: a share of all images (float below 1), a count (int), or 0 for none.
         seed: the sweep's seed; equal labels, shares and seeds give equal parts.
 
@@ -41,7 +42,7 @@ def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tens
     image, both in each class and in total.
 
     Args:
-        labels: (N,) int64 classes.
+        labels: (N,) int64 classes, or (N, classes) of 0 and 1.
         folds: number of folds, at least 2.
         fold: the fold that is held out, from 0.
         seed: the sweep's seed; equal labels, folds and seeds give equal parts.
@@ -58,6 +59,9 @@ def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tens
             "each needs at least one image: give fewer folds"
         )
     order = torch.randperm(len(labels), generator=generator(seed, "folds"))
+    if labels.ndim > 1:
+        sizes = [len(range(start, len(labels), folds)) for start in range(folds)]
+        return _positions(stratified_parts(labels, sizes, order) == fold)
     by_class = order[torch.argsort(labels[order], stable=True)]
     is_held_out = torch.arange(len(labels)) % folds == fold
     return by_class[~is_held_out].sort().values, by_class[is_held_out].sort().values
@@ -66,9 +70,14 @@ def fold_indices(labels: Tensor, folds: int, fold: int, seed: int) -> tuple[Tens
 def hold_out(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tensor, Tensor]:
     """Split off `count` positions, as close to every class's share as whole images allow (largest remainder).
 
+    With several labels an image, see `multi_label_splits`.
+
     Returns:
         The rest and the held-out positions, sorted int64.
     """
+    if labels.ndim > 1:
+        order = torch.randperm(len(labels), generator=generator(seed, purpose))
+        return _positions(stratified_parts(labels, (len(labels) - count, count), order) == 1)
     sizes = torch.bincount(labels)
     products = sizes * count
     quotas = products // len(labels)
@@ -83,3 +92,8 @@ def hold_out(labels: Tensor, count: int, seed: int, purpose: str) -> tuple[Tenso
     classes = labels[by_class]
     is_held_out = torch.arange(len(labels)) - starts[classes] < quotas[classes]
     return by_class[~is_held_out].sort().values, by_class[is_held_out].sort().values
+
+
+def _positions(is_held_out: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the positions of the others and of the held-out images."""
+    return (~is_held_out).nonzero()[:, 0], is_held_out.nonzero()[:, 0]

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cnnsweep.datasets.decode import Form, decode, one_line, usable_cores
 from cnnsweep.datasets.folder_listing import ImageFile
-from cnnsweep.datasets.images import to_device
+from cnnsweep.datasets.images import to_device, writable_name
 from cnnsweep.errors import DataError
 from cnnsweep.formatting.escape import safe_text
 
@@ -27,7 +27,7 @@ class StreamedImages:
 
     Args:
         paths: N image files.
-        labels: (N,) int64, on the CPU.
+        labels: (N,) int64 or (N, classes) uint8, on the CPU.
         form: the target format of each image.
         workers: processes that decode; 0 decodes in this one.
         files: the state of each file when the data set was opened; a changed file is not read.
@@ -44,6 +44,7 @@ class StreamedImages:
     ) -> None:
         self.labels = labels
         self._form = form
+        self._files = files
         self._chunks = _DecodedChunks(tuple(map(str, paths)), form, None if files is None else tuple(files))
         self._workers = min(usable_cores(), _MOST_WORKERS) if workers is None else workers
 
@@ -59,6 +60,10 @@ class StreamedImages:
     @property
     def image_shape(self) -> tuple[int, int, int]:
         return self._form.shape
+
+    def file_name(self, position: int) -> str | None:
+        """See `ImageSet.file_name`."""
+        return None if self._files is None else writable_name(self._files[position].path)
 
     def batches(self, chunks: Iterable[Tensor], device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
         """See `ImageSet.batches`.

@@ -55,14 +55,13 @@ def missing_images(dataset: Dataset, splits: Splits) -> list[str]:
         if lacking:
             names = _listed([dataset.classes[label] for label in lacking])
             fold = "in one fold " if len(chosen) > 1 else ""
-            most = int(torch.bincount(labels, minlength=len(dataset.classes))[lacking].max())
+            most = max(dataset.counts(labels).counts[label] for label in lacking)
             found.append(f"{fold}no image is left {part} of {names} (at most {most:,} to train and validate on)")
     return found
 
 
 def _lacking(labels: Tensor, dataset: Dataset) -> list[int]:
-    counts: list[int] = torch.bincount(labels, minlength=len(dataset.classes)).tolist()
-    return [label for label, count in enumerate(counts) if not count]
+    return [label for label, count in enumerate(dataset.counts(labels).counts) if not count]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -80,7 +79,7 @@ def _classes(names: Sequence[str]) -> str:
 
 def _balance(dataset: Dataset) -> str:
     """Return the image counts of the smallest and the largest class, if they differ much."""
-    counts = torch.bincount(dataset.train.labels, minlength=len(dataset.classes))
+    counts = torch.tensor(dataset.counts(dataset.train.labels).counts)
     low, high = int(counts.argmin()), int(counts.argmax())
     least, most = int(counts[low]), int(counts[high])
     if most <= _UNBALANCED * least:

@@ -42,7 +42,7 @@ class TorchvisionDataset(DatasetConfig):
     def info(self) -> DatasetInfo:
         files = self.files
         source = f"torchvision.datasets.{files.reader}, downloaded when missing"
-        return DatasetInfo(files.image_shape, files.class_count, *files.counts, source)
+        return DatasetInfo(files.image_shape, files.class_count, *files.counts, source, files.classes)
 
     def missing_files(self, root: Path) -> list[str]:
         return self.files.missing_files(root)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.datasets.checksums import expected_checksum
-from cnnsweep.datasets.custom_values import read_images, read_labels
+from cnnsweep.datasets.custom_labels import read_whole
+from cnnsweep.datasets.custom_values import read_images
 from cnnsweep.datasets.download import DownloadFile, Progress, fetch_missing
 from cnnsweep.datasets.idx import read_idx_images, read_idx_labels
 from cnnsweep.datasets.images import MemoryImages
@@ -92,10 +93,7 @@ def _read_by_torchvision(name: str, facts: TorchvisionFiles, data_root: Path) ->
         parts = [_part(facts, data_root, name=part) for part in ("train", "test")]
     except ModuleNotFoundError as error:
         raise DataError(f"{name}: reading its files needs {error.name}; install it with: pip install scipy") from error
-    train, test = (
-        MemoryImages(read_images(name, part.data), read_labels(name, _labels_of(part), lambda _where, _needed: None))
-        for part in parts
-    )
+    train, test = (MemoryImages(read_images(name, part.data), read_whole(name, _labels_of(part))) for part in parts)
     return train, test, facts.classes or tuple(parts[0].classes)
 
 

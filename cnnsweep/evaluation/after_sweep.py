@@ -7,12 +7,13 @@ from contextlib import AbstractContextManager
 
 from cnnsweep.analysis.results import load_results
 from cnnsweep.datasets.dataset import Dataset
-from cnnsweep.evaluation.measure import measure
+from cnnsweep.evaluation.evaluate import make_evaluation
+from cnnsweep.evaluation.measure import Measurement, measure
+from cnnsweep.evaluation.measure_labels import LabelMeasurement, LabelModel, measure_labels
 from cnnsweep.evaluation.record import write_evaluation
 from cnnsweep.losses.base import make_evaluation_loss
 from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.report.evaluation import Evaluation
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.data_module import DataModule
@@ -50,8 +51,8 @@ def _evaluate_best_run(
     task: DataModule,
     writing: Callable[[], AbstractContextManager[None]],
 ) -> None:
-    best = load_results(paths.folder).sweep.best
-    run = next((run for run in runs if run.name == best), None)
+    results = load_results(paths.folder)
+    run = next((run for run in runs if run.name == results.sweep.best), None)
     if run is None:
         return
     files, part = paths.run(run.name), task.part(run)
@@ -63,19 +64,22 @@ def _evaluate_best_run(
     order = memory_order(run.model, dataset.train.image_shape, len(dataset.classes), task.device)
     model = in_order(model, order, task.device)
     loss = make_evaluation_loss(run.hyperparameters.loss_function)
-    about = (part.pixels, dataset.classes, task.device, loss, order, task.metrics)
-    found = measure(model, dataset.train, part.validation, *about)
-    evaluation = Evaluation(
-        checkpoint=str(files.best_weights),
+    about = (part.pixels, dataset.classes, task.device, loss, order)
+    found: Measurement | LabelMeasurement
+    if dataset.is_multi_label:
+        held_out = (dataset.train, part.validation)
+        found = measure_labels(LabelModel(model, *about), *held_out, held_out, task.metrics)
+    else:
+        found = measure(model, dataset.train, part.validation, *about, task.metrics)
+    evaluation = make_evaluation(
+        found,
+        files.best_weights,
         run=run.name,
         epoch=checkpoint.description["epoch"],
         split="val",
-        loss=found.loss,
-        classes=tuple(dataset.classes),
-        confusion=found.confusion,
+        classes=dataset.classes,
         params=run.params,
-        wrong=found.wrong,
-        metrics=found.metrics,
+        objective=results.sweep.objective.metric,
     )
     with writing():
         write_evaluation(files, evaluation)

@@ -1,8 +1,8 @@
-"""Evaluation of a checkpoint: accuracy, also by class, and the confusion matrix."""
+"""Evaluation of a checkpoint: its metrics with intervals, by class, and the confusion matrix."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,22 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.analysis.confusion import IMAGES
+from cnnsweep.analysis.evaluation import Evaluation, LabelEvaluation, TrialEvaluation
 from cnnsweep.analysis.results import Results, load_results
 from cnnsweep.analysis.trials import Trial, chosen_trial, fold_overlap, group_trials
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.images import ImageSet
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
-from cnnsweep.evaluation.measure import measure
+from cnnsweep.evaluation.measure import Measurement, measure
+from cnnsweep.evaluation.measure_labels import LabelMeasurement, LabelModel, measure_labels
 from cnnsweep.evaluation.model_card import Description, Split, describe
 from cnnsweep.evaluation.restore import restore_model
+from cnnsweep.evaluation.wrong_images import MOST_PICTURES
 from cnnsweep.losses.base import Loss, make_evaluation_loss
+from cnnsweep.metrics.names import ACCURACY, LOSS, without_prefix
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.report.evaluation import Evaluation, TrialEvaluation
 from cnnsweep.storage.paths import RunPaths, SweepPaths, refuse_undecodable
 from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.devices import choose_device
+from cnnsweep.types import Choice
 
 SPLITS = ("test", "val", "train")
 _MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # maximum class names in a message, and characters of each
@@ -39,7 +44,9 @@ class EvaluationOptions:
         split: test, val or train.
         allow_code: import the code that the checkpoint names; code can do anything, so this needs the user's
             permission.
-        loading: called with the progress of loading: (activity, done, total).
+        loading: called with the progress of loading and of long computations: (activity, done, total).
+        metrics: metrics to measure in addition to those of the sweep.
+        most_wrong: maximum number of misclassified images to name; at most 24 are kept as pictures.
     """
 
     data_root: Path
@@ -47,6 +54,8 @@ class EvaluationOptions:
     device: str = "auto"
     allow_code: bool = False
     loading: Callable[[str, int, int], None] | None = None
+    metrics: Sequence[Choice] = ()
+    most_wrong: int = MOST_PICTURES
 
 
 def is_sweep(path: Path) -> bool:
@@ -146,30 +155,105 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
         if dataset is None:
             dataset = load_dataset(about.dataset, options.data_root, options.loading)
         _check_fit(weights_file, about, dataset)
-        evaluations.append(_evaluate_one(weights_file, about, model, dataset, options.split, device))
+        evaluations.append(_evaluate_one(weights_file, about, model, dataset, options, device))
     return evaluations
 
 
 def _evaluate_one(
-    weights_file: Path, about: Description, model: nn.Module, dataset: Dataset, split: str, device: torch.device
+    weights_file: Path,
+    about: Description,
+    model: nn.Module,
+    dataset: Dataset,
+    options: EvaluationOptions,
+    device: torch.device,
 ) -> Evaluation:
-    images, positions = _part(dataset, about.split, split)
+    images, positions = _part(dataset, about.split, options.split)
+    if not len(positions):
+        raise DataError(f"{dataset.name}: its {IMAGES[options.split].removesuffix(' images')} part has no images")
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
     model = in_order(model, order, device)
     loss = _loss(weights_file, about)
-    found = measure(model, images, positions, about.pixels, dataset.classes, device, loss, order, about.metrics)
-    return Evaluation(
-        checkpoint=str(weights_file),
+    measured = LabelModel(model, about.pixels, tuple(dataset.classes), device, loss, order)
+    metrics, most_wrong = (*about.metrics, *options.metrics), max(options.most_wrong, MOST_PICTURES)
+    found: Measurement | LabelMeasurement
+    if about.is_multi_label:
+        validation = (dataset.train, _positions_of_validation(dataset, about.split))
+        found = measure_labels(
+            measured, images, positions, validation, metrics, most_wrong=most_wrong, progress=options.loading
+        )
+    else:
+        found = measure(
+            model,
+            images,
+            positions,
+            about.pixels,
+            dataset.classes,
+            device,
+            loss,
+            order,
+            metrics,
+            most_wrong=most_wrong,
+            progress=options.loading,
+        )
+    return make_evaluation(
+        found,
+        weights_file,
         run=about.run,
         epoch=about.epoch,
-        split=split,
-        loss=found.loss,
-        classes=tuple(dataset.classes),
-        confusion=found.confusion,
+        split=options.split,
+        classes=dataset.classes,
         params=about.params,
-        notes=tuple(_notes(about, dataset, split)),
-        wrong=found.wrong,
-        metrics=found.metrics,
+        objective=about.metric,
+        notes=_notes(about, dataset, options.split),
+    )
+
+
+def make_evaluation(
+    found: Measurement | LabelMeasurement,
+    weights_file: Path,
+    *,
+    run: str,
+    epoch: int,
+    split: str,
+    classes: Sequence[str],
+    params: Mapping[str, Any],
+    objective: str | None,
+    notes: Sequence[str] = (),
+) -> Evaluation:
+    """Return the evaluation of a run from what was measured.
+
+    Args:
+        objective: the metric by which the sweep selects; None if unknown.
+    """
+    unknown = [f"{name} has no value here: {reason}" for name, reason in found.missing.items()]
+    ends = {LOSS: found.loss_interval, **{name: one.interval for name, one in found.metrics.items()}}
+    common: dict[str, Any] = {
+        "checkpoint": str(weights_file),
+        "run": run,
+        "epoch": epoch,
+        "split": split,
+        "loss": found.loss,
+        "classes": tuple(classes),
+        "params": params,
+        "notes": (*notes, *unknown),
+        "wrong": found.wrong,
+        "metrics": {name: one.value for name, one in found.metrics.items()},
+        "intervals": {name: interval for name, interval in ends.items() if interval is not None},
+        "baselines": {name: one.baseline for name, one in found.metrics.items() if one.baseline is not None},
+        "objective": None if objective is None else without_prefix(objective),
+    }
+    if isinstance(found, Measurement):
+        rows = [sum(row) for row in found.confusion]
+        common["baselines"] = {ACCURACY: max(rows) / sum(rows), **common["baselines"]}
+        return Evaluation(confusion=found.confusion, **common)
+    return LabelEvaluation(
+        confusion=(),
+        total=found.images,
+        right=found.right,
+        thresholds=found.thresholds,
+        counts=found.counts,
+        average_precision=found.average_precision,
+        **{**common, "notes": (*common["notes"], *found.notes)},
     )
 
 
@@ -192,6 +276,10 @@ def _check_fit(path: Path, about: Description, dataset: Dataset) -> None:
             f"{_listed(dataset.classes)} here"
         )
 
+    if dataset.is_multi_label != about.is_multi_label:
+        trained, found = ("several labels", "one") if about.is_multi_label else ("one label", "several")
+        raise CheckpointError(f"{path}: was trained on {trained} an image, but {dataset.name} has {found} here")
+
 
 def _listed(classes: Sequence[str]) -> str:
     names = [name[:_LONGEST_SHOWN] for name in classes[:_MOST_SHOWN]]
@@ -207,13 +295,23 @@ def _part(dataset: Dataset, how: Split, split: str) -> tuple[ImageSet, Tensor]:
         if dataset.test is None:
             raise DataError(f"{dataset.name}: no test images; use --split val or --split train")
         return dataset.test, torch.arange(len(dataset.test))
-    folds = how.folds if how.fold is not None else None
-    ((training, validation),) = dataset.split(how.validation, folds, how.seed, how.fold)
+    training, validation = _split_of(dataset, how)
     if split == "train":
         return dataset.train, training
     if not len(validation):
         raise UsageError("--split val: this sweep held no images out for validation (validation: 0); use --split test")
     return dataset.train, validation
+
+
+def _split_of(dataset: Dataset, how: Split) -> tuple[Tensor, Tensor]:
+    folds = how.folds if how.fold is not None else None
+    (parts,) = dataset.split(how.validation, folds, how.seed, how.fold)
+    return parts
+
+
+def _positions_of_validation(dataset: Dataset, how: Split) -> Tensor:
+    """Return the positions of the run's validation images, which may be none."""
+    return _split_of(dataset, how)[1]
 
 
 def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:

@@ -29,6 +29,7 @@ from cnnsweep.evaluation.evaluate import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.sample_images import sample_images
+from cnnsweep.evaluation.thresholds import Thresholds, stored_thresholds
 from cnnsweep.formatting.numbers import count_text
 from cnnsweep.models.build import build_model
 from cnnsweep.models.logits import LogitsModel, giving_logits
@@ -74,6 +75,7 @@ class Export:
     Attributes:
         images: number of images of the comparison with the model; `source` describes them.
         difference: the largest difference between its logits and the model's.
+        note: a remark on the file's content.
     """
 
     file: Path
@@ -81,6 +83,7 @@ class Export:
     images: int
     source: str
     difference: float
+    note: str | None = None
 
 
 class PixelModel(nn.Module):
@@ -120,7 +123,8 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
     inputs = images if takes_pixels else about.pixels.to_model_input(images, USUAL)
     model = giving_logits(model, about.pixels.to_model_input(images[:1], USUAL), len(about.classes))
     wanted = PixelModel(model, about.pixels).eval() if takes_pixels else model
-    metadata = describe_export(about, takes_pixels=takes_pixels)
+    thresholds = stored_thresholds(weights_file, about) if about.is_multi_label else None
+    metadata = describe_export(about, thresholds, takes_pixels=takes_pixels)
     try:
         with _quiet():
             content, exported = _FORMATS[options.format](wanted, inputs, metadata, about)
@@ -134,11 +138,16 @@ def export_checkpoint(path: Path, options: ExportOptions) -> Export:
             f"{weights_file}: its model cannot be exported to {options.format} ({type(error).__name__}: {reason}){hint}"
         ) from error
     replace_file(options.output, content)
-    return Export(options.output, about.run, len(images), source, difference)
+    note = None if thresholds is None else thresholds.note
+    return Export(options.output, about.run, len(images), source, difference, note)
 
 
-def describe_export(about: Description, *, takes_pixels: bool) -> dict[str, str]:
-    """Return an exported file's metadata as texts: input, output and origin."""
+def describe_export(about: Description, thresholds: Thresholds | None = None, *, takes_pixels: bool) -> dict[str, str]:
+    """Return an exported file's metadata as texts: input, output and origin.
+
+    Args:
+        thresholds: of each label; None for a model of one label an image.
+    """
     channels, height, width = about.image_shape
     mean, std = json.dumps(list(about.pixels.mean)), json.dumps(list(about.pixels.std))
     pixels = "uint8, 0 to 255, as stored; normalised inside"
@@ -152,9 +161,16 @@ def describe_export(about: Description, *, takes_pixels: bool) -> dict[str, str]
         "layout": "NCHW, RGB" if channels == 3 else "NCHW",
         "mean": mean,
         "std": std,
-        "output": f"{_OUTPUT}: (N, {len(about.classes)}), float32; softmax makes probabilities of them",
+        "output": f"{_OUTPUT}: (N, {len(about.classes)}), float32; {_activation(about)}",
         "classes": json.dumps(list(about.classes)),
+        **({} if thresholds is None else {"labels": "several", "thresholds": json.dumps(list(thresholds.values))}),
     }
+
+
+def _activation(about: Description) -> str:
+    if about.is_multi_label:
+        return "sigmoid makes a probability of each, and an image has the labels above their thresholds"
+    return "softmax makes probabilities of them"
 
 
 def _refuse(options: ExportOptions) -> None:

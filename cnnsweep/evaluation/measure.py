@@ -1,28 +1,32 @@
-"""Measurements of a model on images: loss, confusion matrix and most confident mistakes."""
+"""Measurements of a model on images: loss, confusion matrix, metrics with intervals, and misclassified images."""
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
+from cnnsweep.analysis.confusion import Counts
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.datasets.images import ImageSet
+from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.normalize import PixelNormalize
+from cnnsweep.evaluation.bootstrap import Interval, sums_interval
+from cnnsweep.evaluation.metric_values import MetricValue, MetricValues, Outputs, Progress
+from cnnsweep.evaluation.wrong_images import MOST_PICTURES, wrong_images
 from cnnsweep.losses.base import Loss
+from cnnsweep.metrics.base import column_of
 from cnnsweep.metrics.names import ALWAYS
 from cnnsweep.models.logits import logits_of
 from cnnsweep.seeding import kept_generators, seed_step
 from cnnsweep.training.data_module import evaluation_batch_size
-from cnnsweep.training.metric_sums import MetricSums, Predictions
 from cnnsweep.types import Choice
 
-MOST_WRONG = 24  # maximum number of kept images
-_LARGEST_SHOWN = 256  # maximum side in pixels; larger images are reduced
+# Measured in every evaluation beside loss and accuracy: both weigh all classes alike.
+ALSO_MEASURED = ("balanced_accuracy", "macro_f1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,19 @@ class Measurement:
 
     Attributes:
         loss: mean of the run's own loss.
-        metrics: further metrics by name, with finite values.
+        loss_interval: its 95 % interval; None if it is unknown.
         confusion: counts, one row a true class, one column a predicted class.
-        wrong: up to 24 misclassified images, the most confident mistakes first.
+        wrong: misclassified images, in turns of one from each class; the first ones have pictures.
+        metrics: metrics other than loss and accuracy by name, with finite values.
+        missing: for each metric without a value, the reason.
     """
 
     loss: float
+    loss_interval: Interval | None
     confusion: tuple[tuple[int, ...], ...]
     wrong: tuple[WrongImage, ...]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, MetricValue]
+    missing: Mapping[str, str]
 
 
 @torch.inference_mode()
@@ -53,24 +61,66 @@ def measure(
     loss: Loss,
     order: torch.memory_format = torch.channels_last,
     metrics: Sequence[Choice] = (),
+    *,
+    most_wrong: int = MOST_PICTURES,
+    progress: Progress | None = None,
 ) -> Measurement:
     """Measure a model in eval mode on the images at some positions of a set.
 
     Args:
         loss: the loss for held-out images.
         order: memory order of the model.
-        metrics: metrics to measure in addition to loss and accuracy.
+        metrics: metrics to measure in addition to loss, accuracy, balanced accuracy and macro F1.
+        most_wrong: maximum number of misclassified images.
+        progress: called with (activity, done, total) if intervals take long.
 
     Raises:
         UsageError: the code of a metric cannot be imported.
         MetricError: a metric raised.
     """
+    counts = count_labels(images.labels[positions], classes)
+    values = MetricValues(with_usual(metrics), counts)
     with kept_generators(device):
         seed_step(device, 0)  # some models draw in evaluation too
-        return _measure(model.eval(), images, positions, pixels, classes, device, loss, order, metrics)
+        found = _run(model.eval(), images, positions, pixels, classes, device, loss, order, values)
+    confused = Counts("", tuple(classes), found.confusion())
+    labels, losses = found.labels.cpu(), found.losses.cpu().double()
+    mean_loss = float(losses.mean())
+    own = values.values(Outputs(found.logits, found.labels, confused), progress)
+    wrong = wrong_images(images, classes, positions, labels, found.predicted.cpu(), found.probability.cpu(), most_wrong)
+    return Measurement(
+        mean_loss,
+        sums_interval(lambda sums, count: sums / count, losses, labels, mean_loss, (0.0, math.inf)),
+        confused.confusion,
+        tuple(wrong),
+        own,
+        values.missing,
+    )
 
 
-def _measure(
+def with_usual(metrics: Sequence[Choice]) -> list[Choice]:
+    """Return the metrics of an evaluation: the usual ones first, none twice, without loss and accuracy."""
+    by_name = {column_of(choice): choice for choice in (*map(Choice, ALSO_MEASURED), *metrics)}
+    return [choice for name, choice in by_name.items() if name not in ALWAYS]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Values of all images, on the device: (N,) each, and logits (N, classes) if they are needed."""
+
+    classes: int
+    labels: Tensor
+    predicted: Tensor
+    probability: Tensor
+    losses: Tensor
+    logits: Tensor | None
+
+    def confusion(self) -> tuple[tuple[int, ...], ...]:
+        pairs = torch.bincount(self.labels * self.classes + self.predicted, minlength=self.classes**2)
+        return tuple(tuple(row) for row in pairs.view(self.classes, self.classes).tolist())
+
+
+def _run(
     model: nn.Module,
     images: ImageSet,
     positions: Tensor,
@@ -79,68 +129,16 @@ def _measure(
     device: torch.device,
     loss: Loss,
     order: torch.memory_format,
-    metrics: Sequence[Choice],
-) -> Measurement:
-    loss_sum = torch.zeros((), dtype=torch.float32 if device.type == "mps" else torch.float64, device=device)
-    pairs = torch.zeros(len(classes) ** 2, dtype=torch.int64, device=device)
-    surest, sums = _SurestMistakes(), MetricSums(metrics)
+    values: MetricValues,
+) -> _Found:
+    parts: list[tuple[Tensor, ...]] = []
     chunks = torch.split(positions, evaluation_batch_size(images.image_shape))
-    for chunk, (batch, labels) in zip(chunks, images.batches(chunks, device), strict=True):
+    for batch, labels in images.batches(chunks, device):
         logits = logits_of(model(pixels.to_model_input(batch, order)), len(classes)).float()
-        loss_sum += loss.per_example(logits, labels).sum(dtype=loss_sum.dtype)
-        pairs += torch.bincount(labels * len(classes) + logits.argmax(1), minlength=len(pairs))
-        surest.look_at(logits, labels, chunk)
-        sums.add(Predictions(logits[None], labels[None]))
-    confusion = pairs.view(len(classes), len(classes)).tolist()
-    mean_loss = loss_sum.item() / len(positions)
-    (values,) = sums.values([mean_loss], len(positions))
-    return Measurement(
-        mean_loss,
-        tuple(tuple(row) for row in confusion),
-        tuple(surest.wrong_images(images, classes)),
-        {name: value for name, value in values.items() if name not in ALWAYS and value is not None},
-    )
-
-
-class _SurestMistakes:
-    """The most confident mistakes so far; they stay on the device, so that nothing waits for it."""
-
-    def __init__(self) -> None:
-        self._found: tuple[Tensor, ...] = ()  # probability (-1: none), position, label, predicted class
-
-    def look_at(self, logits: Tensor, labels: Tensor, positions: Tensor) -> None:
-        probability, predicted = logits.softmax(1).max(1)
-        probability = torch.where(predicted == labels, -1.0, probability.nan_to_num(0.0))
-        batch = (probability, positions.to(labels.device), labels, predicted)
-        both = tuple(map(torch.cat, zip(self._found, batch, strict=True))) if self._found else batch
-        first = both[0].sort(descending=True, stable=True).indices[:MOST_WRONG]  # equal on all devices
-        self._found = tuple(values[first] for values in both)
-
-    def wrong_images(self, images: ImageSet, classes: Sequence[str]) -> list[WrongImage]:
-        if not self._found:
-            return []
-        probability, position, label, predicted = (values.cpu() for values in self._found)
-        count = int((probability >= 0).sum())
-        if not count:
-            return []
-        pictures, _ = next(iter(images.batches([position[:count]], torch.device("cpu"))))
-        return [
-            WrongImage(
-                index=int(position[place]),
-                label=classes[int(label[place])],
-                predicted=classes[int(predicted[place])],
-                probability=float(probability[place]),
-                png=_as_png(pictures[place]),
-            )
-            for place in range(count)
-        ]
-
-
-def _as_png(pixels: Tensor) -> bytes:
-    """Return (C, H, W) uint8 as a PNG file; for other channel counts than 1 and 3, the first displayable channels."""
-    shown = pixels[:3] if len(pixels) >= 3 else pixels[:1]
-    picture = Image.fromarray(shown[0].numpy() if len(shown) == 1 else shown.permute(1, 2, 0).contiguous().numpy())
-    picture.thumbnail((_LARGEST_SHOWN, _LARGEST_SHOWN))
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
+        predicted = logits.argmax(1)
+        probability = logits.softmax(1).gather(1, predicted[:, None])[:, 0].nan_to_num(0.0)
+        values.add(logits, labels)
+        kept = (logits,) if values.needs_logits else ()
+        parts.append((labels, predicted, probability, loss.per_image(logits, labels), *kept))
+    labels, predicted, probability, losses, *logits_kept = map(torch.cat, zip(*parts, strict=True))
+    return _Found(len(classes), labels, predicted, probability, losses, logits_kept[0] if logits_kept else None)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import FailFast, Field, PlainValidator, Strict, TypeAdapter, ValidationInfo
 
@@ -92,6 +92,8 @@ class Description:
         white: the value that images of more than 8 bits have for 255.
         loss_function: cross-entropy in all older checkpoints, which do not name it.
         metrics: those recorded beside loss and accuracy; without those of the user's own code, unless it is allowed.
+        labels: the number of labels that an image may have.
+        metric: the one by which the sweep selects; None in older checkpoints.
     """
 
     run: str
@@ -107,6 +109,13 @@ class Description:
     white: Annotated[Whole, Field(ge=255, lt=2**31)] = FULL_WHITE
     loss_function: Annotated[Choice, _as(Choice)] = CROSS_ENTROPY
     metrics: Annotated[tuple[Annotated[Choice, _as(Choice)], ...], FailFast(), null_as(())] = ()
+    labels: Literal["one", "several"] = "one"
+    metric: str | None = None
+
+    @property
+    def is_multi_label(self) -> bool:
+        """True if an image may have any number of labels."""
+        return self.labels == "several"
 
 
 _DESCRIPTION = TypeAdapter(Description)
@@ -123,6 +132,7 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: DataModule, run: Ru
         **_unusual_loss(run.hyperparameters.loss_function),
         "image_shape": list(dataset.train.image_shape),
         "classes": list(dataset.classes),
+        **({"labels": "several"} if dataset.is_multi_label else {}),
         "pixels": {"mean": list(pixels.mean), "std": list(pixels.std)},
         **({} if dataset.white == FULL_WHITE else {"white": dataset.white}),
         "dataset": {"name": spec.dataset_choice.name, "arguments": dict(spec.dataset_choice.arguments)},
@@ -139,6 +149,7 @@ def make_model_card(spec: SweepSpec, dataset: Dataset, task: DataModule, run: Ru
             if spec.metrics
             else {}
         ),
+        "metric": spec.metric,
     }
 
 

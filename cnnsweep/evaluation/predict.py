@@ -17,6 +17,7 @@ from cnnsweep.errors import CheckpointError, DataError
 from cnnsweep.evaluation.evaluate import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.restore import restore_model
+from cnnsweep.evaluation.thresholds import Thresholds, stored_thresholds
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.logits import LogitsModel
@@ -46,7 +47,11 @@ class PredictionOptions:
 
 
 class Predictor:
-    """A checkpoint's model, in eval mode on a device, with the format of its images."""
+    """A checkpoint's model, in eval mode on a device, with the format of its images.
+
+    Attributes:
+        thresholds: of each label; None for a model of one label an image.
+    """
 
     def __init__(self, path: Path, options: PredictionOptions) -> None:
         """Restore the model.
@@ -67,6 +72,9 @@ class Predictor:
         self._file = weights_file
         self._options = options
         self._device = choose_device(options.device)
+        self.thresholds: Thresholds | None = (
+            stored_thresholds(weights_file, self.about) if self.about.is_multi_label else None
+        )
         model = restore_model(weights_file, checkpoint.weights, self.about).eval()
         about = self.about
         self._order = memory_order(about.model, about.image_shape, len(about.classes), self._device)
@@ -74,6 +82,8 @@ class Predictor:
 
     def predict(self, images: Tensor) -> Tensor:
         """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
+
+        Those of one label an image sum to 1; with several, each is by itself.
 
         Raises:
             DataError: type or shape differs from the model's training images.
@@ -85,7 +95,8 @@ class Predictor:
                 f"of (N, {shape}), as the model {self.about.run} was trained on"
             )
         model = LogitsModel(self.model, len(self.about.classes))
-        return predict(model, images, self.about.pixels, self._device, self._order)
+        logits = predict_logits(model, images, self.about.pixels, self._device, self._order)
+        return logits.sigmoid() if self.about.is_multi_label else logits.softmax(1)
 
     def predict_files(self, files: Sequence[Path]) -> Iterator[Picture]:
         """Yield the prediction for each picture, in order; an unreadable one has an error in place of probabilities.
@@ -116,10 +127,10 @@ class Predictor:
 
 
 @torch.inference_mode()
-def predict(
+def predict_logits(
     model: nn.Module, images: Tensor, pixels: PixelNormalize, device: torch.device, order: torch.memory_format
 ) -> Tensor:
-    """Return the probability of every class (N, classes), on the CPU, for uint8 images (N, C, H, W).
+    """Return the logits (N, classes) float32, on the CPU, for uint8 images (N, C, H, W).
 
     Args:
         model: a model that returns logits.
@@ -129,7 +140,7 @@ def predict(
     with kept_generators(device):
         seed_step(device, 0)  # some models draw in evaluation too
         parts = [
-            model(pixels.to_model_input(part.to(device), order)).float().softmax(1).cpu()
+            model(pixels.to_model_input(part.to(device), order)).float().cpu()
             for part in torch.split(images, evaluation_batch_size(shape))
         ]
     return torch.cat(parts)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from cnnsweep.analysis.evaluation import Evaluation
 from cnnsweep.errors import CnnSweepError
 from cnnsweep.evaluation.evaluation_file import record_evaluation
 from cnnsweep.evaluation.tensorboard import evaluation_summary
-from cnnsweep.report.evaluation import Evaluation, evaluation_file
+from cnnsweep.report.evaluation_json import evaluation_file
 from cnnsweep.storage.lock import locked
 from cnnsweep.storage.paths import RunPaths, SweepPaths
 from cnnsweep.storage.state import read_state
@@ -41,6 +42,8 @@ def note_tests(
                 "images": one.images,
                 "correct": one.correct,
                 "refit": refit,
+                "metrics": dict(one.metrics),
+                "intervals": {name: list(ends) for name, ends in one.known_intervals.items()},
             }
             for one in tested
             # Weights elsewhere name their run only in their own header.

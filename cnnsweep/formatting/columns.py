@@ -10,7 +10,7 @@ from rich.text import Text
 from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, align_points, is_unused, metric_header, metric_text
-from cnnsweep.metrics.names import is_accuracy
+from cnnsweep.metrics.names import is_share
 from cnnsweep.metrics.objective import Objective
 
 GAP = 2  # spaces between two columns
@@ -104,7 +104,7 @@ def metric_column(metric: str, objective: Objective, values: Sequence[float | No
     """Return the column of a metric; the deciding one is highlighted and kept longest."""
     decides = metric == objective.metric
     # After the deciding accuracy, its loss is the most useful; the training metrics are dropped first.
-    drop = 2 if decides else 10 if metric == objective.tie_breaker else 12 if is_accuracy(metric) else 14
+    drop = 2 if decides else 10 if metric == objective.tie_breaker else 12 if is_share(metric) else 14
     texts = align_points([metric_text(metric, value) for value in values])
     cells = [Text(text, f"{style} bold" if decides else style) for text, style in zip(texts, styles, strict=True)]
     header = metric_header(metric, objective.metric, objective.mode)

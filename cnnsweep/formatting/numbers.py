@@ -6,19 +6,19 @@ from functools import cache
 from typing import Any
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.names import ACCURACY, is_accuracy, is_on_validation, without_prefix
+from cnnsweep.metrics.names import ACCURACY, is_on_validation, range_of, without_prefix
 
 UNKNOWN = "–"
 _PARTING = frozenset("[]{},:'\"")
 
 
 def metric_text(metric: str, value: float | None) -> str:
-    """Return an accuracy with four decimals or a loss with four significant digits; a dash for a missing value."""
+    """Return a value with four decimals if its range is bounded, else with four digits; a dash for a missing value."""
     if value is None:
         return UNKNOWN
     if not math.isfinite(value):
         return str(value)
-    return f"{value:.4f}" if is_accuracy(metric) else _four_digits(value)
+    return f"{value:.4f}" if math.isfinite(range_of(metric)[1]) else _four_digits(value)
 
 
 def metric_texts(metric: str, values: Sequence[float | None]) -> list[str]:

@@ -24,9 +24,10 @@ def cost_view(charts: Sequence[CostChart]) -> Chart | None:
 def _view(chart: CostChart) -> View:
     kind = "log" if chart.is_log else "linear"
     series = [*chart.others, *([chart.efficient] if chart.efficient.points else [])]
+    up = axis(chart_text(chart.metric), tickformat=tick_format(chart.metric))
     figure = {
         "data": [_trace(chart.metric, one) for one in series],
-        "layout": layout(axis(chart.axis, type=kind), axis(chart.metric, tickformat=tick_format(chart.metric))),
+        "layout": layout(axis(chart.axis, type=kind), up),
     }
     rows = [[point.words, point.cost_text, metric_text(chart.metric, point.mean)] for point in chart.efficient.points]
     table = DataTable(["efficient trial", chart.cost, chart.metric], rows)
@@ -35,7 +36,7 @@ def _view(chart: CostChart) -> View:
 
 def _trace(metric: str, series: CostSeries) -> dict[str, Any]:
     texts = [
-        f"{chart_text(point.words, 160)}<br>{metric} {metric_text(metric, point.mean)}, {point.cost_text}"
+        f"{chart_text(point.words, 160)}<br>{chart_text(metric)} {metric_text(metric, point.mean)}, {point.cost_text}"
         for point in series.points
     ]
     look: dict[str, Any] = {

@@ -35,7 +35,7 @@ def effects_view(chart: EffectsChart) -> Chart:
     figure = {
         "data": traces,
         "layout": layout(
-            axis(f"mean {chart.metric}", tickformat=tick_format(chart.metric), nticks=6),
+            axis(f"mean {chart_text(chart.metric)}", tickformat=tick_format(chart.metric), nticks=6),
             y,
             showlegend=False,
             shapes=[_separator(place) for place in separators[:-1]],
@@ -72,7 +72,7 @@ def _trace(metric: str, group: EffectGroup, places: Sequence[int]) -> dict[str, 
 
 def _hover(metric: str, name: str, row: EffectRow) -> str:
     difference = [f"to the best {chart_text(row.difference_text)}"] if row.difference_text else []
-    mean = f"mean {metric} {metric_text(metric, row.mean)}"
+    mean = f"mean {chart_text(metric)} {metric_text(metric, row.mean)}"
     return "<br>".join([chart_text(f"{name} = {row.value}"), mean, *difference, row.runs])
 
 

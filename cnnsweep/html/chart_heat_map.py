@@ -30,7 +30,7 @@ def _view(one: HeatMap) -> View:
     heat = {
         **{"type": "heatmap", "z": one.table, "colorscale": scale_of(one.mode)},
         **{"text": texts, "hovertext": hovers, "hoverinfo": "text", "xgap": 2, "ygap": 2},
-        "colorbar": {"thickness": 12, "outlinewidth": 0, "title": {"text": one.metric, "side": "right"}},
+        "colorbar": {"thickness": 12, "outlinewidth": 0, "title": {"text": chart_text(one.metric), "side": "right"}},
         **({"texttemplate": "%{text}"} if len(hovers) * len(hovers[0]) <= MOST_WRITTEN else {}),
     }
     figure = {"data": [heat], "layout": layout(_category(one.across), _category(one.up))}

@@ -39,7 +39,7 @@ def _view(chart: LearningChart) -> View:
         "data": traces,
         "layout": layout(
             epoch_axis(chart.last_epoch),
-            axis(chart.metric, tickformat=tick_format(chart.metric)),
+            axis(chart_text(chart.metric), tickformat=tick_format(chart.metric)),
             legend={**LEGEND, "traceorder": "reversed"},
         ),
     }

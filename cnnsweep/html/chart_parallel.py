@@ -39,7 +39,7 @@ def _lines(chart: ParallelChart) -> list[dict[str, Any]]:
         ys: list[float | None] = []
         texts: list[str] = []
         for number in numbers:
-            mean = f"{chart.metric} {metric_text(chart.metric, chart.means[number])}"
+            mean = f"{chart_text(chart.metric)} {metric_text(chart.metric, chart.means[number])}"
             xs += [*range(len(chart.axes)), None]
             ys += [*(axis.places[number] for axis in chart.axes), None]
             texts += [*[""] * (len(chart.axes) - 1), f"{chart_text(chart.words[number], 160)}<br>{mean}", ""]
@@ -55,7 +55,7 @@ def _lines(chart: ParallelChart) -> list[dict[str, Any]]:
 
 def _colour_bar(chart: ParallelChart) -> dict[str, Any]:
     bar = {
-        "title": {"text": chart.metric, "side": "right"},
+        "title": {"text": chart_text(chart.metric), "side": "right"},
         "thickness": 12,
         "outlinewidth": 0,
         "tickformat": tick_format(chart.metric),

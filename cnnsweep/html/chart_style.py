@@ -7,7 +7,7 @@ All colours remain distinct for colour-blind readers (Okabe and Ito, 2008); line
 from collections.abc import Mapping
 from typing import Any
 
-from cnnsweep.metrics.names import is_accuracy
+from cnnsweep.metrics.names import is_share
 
 SERIES = ("colour:series-1", "colour:series-2", "colour:series-3", "colour:series-4", "colour:series-5")
 BANDS = ("colour:band-1", "colour:band-2", "colour:band-3", "colour:band-4", "colour:band-5")
@@ -71,4 +71,4 @@ def count_axis(title: str, most: float) -> dict[str, Any]:
 def tick_format(metric: str) -> str:
     """Return plotly's format of a metric's ticks."""
     # Enough digits for the ticks at any zoom; trailing zeros are omitted.
-    return ".8~f" if is_accuracy(metric) else ".8~g"
+    return ".8~f" if is_share(metric) else ".8~g"

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnsweep.analysis.axes import has_replicates
-from cnnsweep.analysis.chart_classes import IMAGES
+from cnnsweep.analysis.confusion import IMAGES
 from cnnsweep.analysis.intervals import interval_cells
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.results import Results
+from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, metric_text
+from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
 from cnnsweep.html.evaluations import Evaluated
 from cnnsweep.html.markup import embedded_json, many_lines, text
@@ -131,22 +133,59 @@ def _scrolled(label: str, content: str) -> str:
 
 
 def images_section(evaluated: Evaluated) -> str:
-    """Return images that the best evaluated run misclassifies; empty if none are kept."""
+    """Return images that the best evaluated run misclassifies, by true class; empty if none are kept."""
     name, one = next(((name, one) for name, one in evaluated if one.wrong), ("", None))
     if one is None:
         return ""
-    items = []
+    if isinstance(one, Labelled):
+        return _label_images(name, one.split, one.wrong[:IMAGES_SHOWN])
+    by_class: dict[str, list[WrongImage]] = {}
     for image in one.wrong[:IMAGES_SHOWN]:
-        sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
-        words = f"{image.label}, taken for {image.predicted}{sure}"
-        source = base64.b64encode(image.png).decode("ascii")
-        items.append(
-            f'<figure><img src="data:image/png;base64,{source}" alt="{text(f"image {image.index}: {words}")}" '
-            f"loading=lazy><figcaption>{text(image.label)} <span>→ {text(image.predicted)}{text(sure)}</span>"
-            "</figcaption></figure>"
-        )
-    words = f"{IMAGES[one.split].capitalize()} that {name} takes for another class: true class → predicted class."
-    return f'<p>{text(words)}</p><div class="images">{"".join(items)}</div>'
+        by_class.setdefault(image.label, []).append(image)
+    mistakes = {counts.name: counts.images - counts.correct for counts in one.by_class}
+    groups = [
+        f"<h3>{text(label)}</h3><p>{len(by_class[label]):,} of {text(count_text(mistakes[label], 'wrong image'))}.</p>"
+        f'<div class="images">{"".join(map(_wrong_image, by_class[label]))}</div>'
+        for label in one.classes
+        if label in by_class
+    ]
+    words = (
+        f"{IMAGES[one.split].capitalize()} that {name} takes for another class, by true class, the most confident "
+        "mistakes of each class: file → predicted class."
+    )
+    return f"<p>{text(words)}</p>{''.join(groups)}"
+
+
+def _label_images(name: str, split: str, wrong: Sequence[WrongImage]) -> str:
+    words = (
+        f"{IMAGES[split].capitalize()} with the most certain wrong labels of {name}, in turns of one from each label: "
+        "labels that the image has, and those that are missed and invented."
+    )
+    return f'<p>{text(words)}</p><div class="images">{"".join(map(_label_image, wrong))}</div>'
+
+
+def _label_image(image: WrongImage) -> str:
+    sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
+    parts = (("missed", image.missed), ("invented", image.invented))
+    wrong = "; ".join(f"{kind} {', '.join(names)}" for kind, names in parts if names)
+    described = text(f"{image.name}: {image.label}; {wrong}{sure}")
+    source = base64.b64encode(image.png).decode("ascii")
+    return (
+        f'<figure><img src="data:image/png;base64,{source}" alt="{described}" loading=lazy>'
+        f"<figcaption>{text(image.name)}: {text(image.label)} <span>{text(wrong)}{text(sure)}</span>"
+        "</figcaption></figure>"
+    )
+
+
+def _wrong_image(image: WrongImage) -> str:
+    sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
+    words = f"{image.label}, taken for {image.predicted}{sure}"
+    source = base64.b64encode(image.png).decode("ascii")
+    return (
+        f'<figure><img src="data:image/png;base64,{source}" alt="{text(f"{image.name}: {words}")}" '
+        f"loading=lazy><figcaption>{text(image.name)} <span>→ {text(image.predicted)}{text(sure)}</span>"
+        "</figcaption></figure>"
+    )
 
 
 def runs_section(results: Results, page_folder: Path) -> str:

@@ -9,15 +9,23 @@
             right = logits.log_softmax(-1).gather(-1, targets[..., None]).squeeze(-1)
             return -((1 - right.exp()) ** self.gamma) * right
 
+Where images have several labels, a loss is the mean of `per_label` over the classes; a class without that method gets
+the labels in `per_example`. Weights of classes are applied here, so that all losses have them alike.
+
 `loss` and `val_loss` of a run, in all tables and charts, are means of its own loss, so runs with different losses must
 be compared by accuracy. The key `label_smoothing` of `params` goes to a loss that has a field of that name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import ConfigDict, create_model
+
+from cnnsweep.losses.own_function import GIVEN, PROOF_IMAGES, further_parameters, holds_for_runs
 from cnnsweep.registry import Component, Registry
 from cnnsweep.types import Choice, Hyperparameters
 
@@ -25,11 +33,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LABEL_SMOOTHING = "label_smoothing"
-MeanLoss = Callable[["Tensor", "Tensor"], "Tensor"]  # (K, N, classes), (K, N) -> (K,)
+_proven: dict[tuple[object, ...], bool] = {}  # whether a function takes stacked runs
 
 
 class Loss(Component):
-    """Base of losses."""
+    """Base of losses.
+
+    Attributes:
+        takes_tensors: the formulas also hold where numeric fields are tensors (K, 1) or (K, 1, 1), one number a run, so
+            that runs that differ in them have one formula.
+    """
+
+    takes_tensors: ClassVar[bool] = False
 
     def per_example(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the loss of each example (..., N), for logits (..., N, classes) and labels (..., N) int64.
@@ -39,22 +54,106 @@ class Loss(Component):
         """
         raise NotImplementedError
 
+    def per_label(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss of each label (..., N, classes), for logits and labels 0 or 1 of the same shape and type."""
+        raise NotImplementedError
+
+    @property
+    def has_labels(self) -> bool:
+        """True if it has a form for single labels, to which positive weights apply."""
+        return type(self).per_label is not Loss.per_label
+
+    def per_image(self, logits: Tensor, targets: Tensor, positive: Tensor | None = None) -> Tensor:
+        """Return the loss of each example (..., N), with one label an image or several.
+
+        Args:
+            targets: (..., N) int64, or (..., N, classes) of 0 and 1.
+            positive: (..., classes) weights of the labels that are 1, for several labels alone.
+        """
+        if targets.ndim < logits.ndim:
+            return self.per_example(logits, targets)
+        labels = targets.to(logits.dtype)
+        if not self.has_labels:
+            return self.per_example(logits, labels)
+        each = self.per_label(logits, labels)
+        if positive is not None:
+            each = each * (labels * (positive[..., None, :] - 1) + 1)
+        return each.mean(-1)
+
     def mean(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the mean over the examples, which training minimises: a scalar for a run alone."""
-        return self.per_example(logits, targets).mean(-1)
+        return self.per_image(logits, targets).mean(-1)
+
+    def weighted_mean(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """Return the mean weighted by the class of each example, as `nn.CrossEntropyLoss(weight=...)` defines it.
+
+        Args:
+            weights: (..., classes); with several labels an image those of labels that are 1, as `pos_weight` of
+                `nn.BCEWithLogitsLoss`.
+        """
+        if targets.ndim == logits.ndim:
+            return self.per_image(logits, targets, weights).mean(-1)
+        of_examples = weights.gather(-1, targets)
+        return (self.per_example(logits, targets) * of_examples).sum(-1) / of_examples.sum(-1)
 
     def in_evaluation(self) -> Loss:
         """Return the loss for `val_loss`, without terms that only regularise training."""
         return self
 
-    @classmethod
-    def mean_of(cls, losses: Sequence[Any]) -> MeanLoss | None:
-        """Return one formula for K losses of this class that differ in their fields; None if there is none."""
-        del losses
-        return None
+
+class FunctionLoss(Loss):
+    """Base of losses of a function; its fields are the function's further parameters."""
+
+    model_config = ConfigDict(protected_namespaces=())
+    function: ClassVar[Callable[..., Any]]
+
+    def per_example(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return what the function returns for each example (..., N).
+
+        It gets logits of float32 or float64, and targets (..., N) int64, or of several labels (..., N, classes) of the
+        logits' type.
+        """
+        import torch
+
+        scores = in_full_precision(logits)
+        if scores.ndim == 2 or self._takes_runs(scores, targets):
+            return self.call(scores, targets)
+        return torch.stack([self.call(*of_run) for of_run in zip(scores, targets, strict=True)])
+
+    def call(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Call the function with the arguments of the sweep file."""
+        value: Tensor = type(self).function(logits, targets, **dict(self))
+        return value
+
+    def _takes_runs(self, logits: Tensor, targets: Tensor) -> bool:
+        several = targets.ndim == logits.ndim
+        key = (type(self), repr(dict(self)), logits.shape[-1], several, logits.device)
+        if key not in _proven:
+            _proven[key] = all(holds_for_runs(self.call, logits, images, several=several) for images in PROOF_IMAGES)
+        return _proven[key]
 
 
-LOSSES = Registry("loss", "losses", Loss)
+class _OpenFunctionLoss(FunctionLoss):
+    """Base of losses of a function with `**further`."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+@cache
+def loss_of_function(function: FunctionType, reference: str) -> type[Loss]:
+    """Return the class of losses of a function.
+
+    Raises:
+        UsageError: it does not take logits and targets, or a parameter has a name that is not possible here.
+    """
+    fields, is_open = further_parameters(function, taken=dir(FunctionLoss))
+    base = _OpenFunctionLoss if is_open else FunctionLoss
+    made: type[FunctionLoss] = create_model(reference.rpartition(":")[2], __base__=base, **fields)
+    made.function = function
+    return made
+
+
+LOSSES = Registry("loss", "losses", Loss, of_function=loss_of_function, leading=GIVEN)
 
 
 def make_loss(h: Hyperparameters) -> Loss:
@@ -63,8 +162,17 @@ def make_loss(h: Hyperparameters) -> Loss:
     Raises:
         UsageError: it is unknown or does not take its arguments.
     """
-    has_smoothing = LABEL_SMOOTHING in LOSSES.get(h.loss_function.name).model_fields
-    return LOSSES.make(h.loss_function, **({LABEL_SMOOTHING: h.label_smoothing} if has_smoothing else {}))
+    return loss_of(h.loss_function, h.label_smoothing)
+
+
+def loss_of(choice: Choice, label_smoothing: float = 0.0) -> Loss:
+    """Return a loss, with label smoothing if it has that.
+
+    Raises:
+        UsageError: it is unknown or does not take its arguments.
+    """
+    has_smoothing = LABEL_SMOOTHING in LOSSES.get(choice.name).model_fields
+    return LOSSES.make(choice, **({LABEL_SMOOTHING: label_smoothing} if has_smoothing else {}))
 
 
 def make_evaluation_loss(loss: Choice) -> Loss:
@@ -72,26 +180,6 @@ def make_evaluation_loss(loss: Choice) -> Loss:
     return LOSSES.make(loss).in_evaluation()
 
 
-def mean_of_runs(losses: Sequence[Loss]) -> MeanLoss:
-    """Return the mean loss of each of K runs: by a single formula if all are equal or their class has one."""
-    if all(loss == losses[0] for loss in losses):
-        return losses[0].mean
-    if all(type(loss) is type(losses[0]) for loss in losses) and (formula := losses[0].mean_of(losses)) is not None:
-        return formula
-    return _one_by_one([loss.mean for loss in losses])
-
-
-def per_example_of_runs(losses: Sequence[Loss]) -> MeanLoss:
-    """Return the loss (K, N) of each of K runs' examples."""
-    if all(loss == losses[0] for loss in losses):
-        return losses[0].per_example
-    return _one_by_one([loss.per_example for loss in losses])
-
-
-def _one_by_one(formulas: Sequence[MeanLoss]) -> MeanLoss:
-    def stacked(logits: Tensor, targets: Tensor) -> Tensor:
-        import torch
-
-        return torch.stack([formula(*one) for formula, *one in zip(formulas, logits, targets, strict=True)])
-
-    return stacked
+def in_full_precision(logits: Tensor) -> Tensor:
+    """Return logits of half precision as float32, and others as they are: logarithms need it."""
+    return logits.float() if logits.dtype.itemsize < 4 else logits

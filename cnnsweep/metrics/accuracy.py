@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cnnsweep.metrics.base import Metric
+from cnnsweep.metrics.metric import Metric
+from cnnsweep.types import LabelCounts
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Accuracy(Metric, name="accuracy"):
-    """Share of images that are classified correctly."""
+    """Share of images that are classified correctly; with several labels an image, with all labels right."""
 
     def update(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return the number of correct predictions (K,)."""
+        if targets.ndim == logits.ndim:
+            return ((logits > 0) == (targets > 0)).all(-1).sum(-1)
         return (logits.argmax(-1) == targets).sum(-1)
 
     def compute(self, sums: Tensor, images: int) -> Tensor:
         """Return the share (K,)."""
         return sums.double() / images
+
+    def baseline(self, measured: LabelCounts) -> float | None:
+        """Return the share of the largest class; unknown with several labels an image."""
+        return None if measured.is_multi_label or not measured.images else max(measured.counts) / measured.images

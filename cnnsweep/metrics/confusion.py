@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, ClassVar
 
-from cnnsweep.metrics.base import Metric
+from cnnsweep.metrics.metric import Metric
 from cnnsweep.types import LabelCounts
 
 if TYPE_CHECKING:
@@ -45,16 +45,33 @@ class ConfusionMetric(Metric):
 
     def baseline(self, measured: LabelCounts) -> float | None:
         """Return the value of the most frequent answer."""
-        import torch
-
-        counts = torch.tensor(measured.counts, dtype=torch.float64)
-        if measured.is_multi_label:
-            without = measured.images - counts
-            rows = torch.stack([without, counts], -1)  # (classes, 2)
-            confusion = torch.zeros(1, len(counts), 2, 2, dtype=torch.float64)
-            confusion[0, torch.arange(len(counts)), :, (counts > without).long()] = rows
-        else:
-            confusion = torch.zeros(1, len(counts), len(counts), dtype=torch.float64)
-            confusion[0, :, int(counts.argmax())] = counts
-        value = float(self.of_confusion(confusion))
+        value = float(self.of_confusion(confusion_of_majority(measured)))
         return value if math.isfinite(value) else None
+
+
+def confusion_of_majority(measured: LabelCounts) -> Tensor:
+    """Return the confusion matrix (1, ...) of a model that always gives the most frequent answer."""
+    import torch
+
+    counts = torch.tensor(measured.counts, dtype=torch.float64)
+    if measured.is_multi_label:
+        without = measured.images - counts
+        rows = torch.stack([without, counts], -1)  # (classes, 2)
+        confusion = torch.zeros(1, len(counts), 2, 2, dtype=torch.float64)
+        confusion[0, torch.arange(len(counts)), :, (counts > without).long()] = rows
+    else:
+        confusion = torch.zeros(1, len(counts), len(counts), dtype=torch.float64)
+        confusion[0, :, int(counts.argmax())] = counts
+    return confusion
+
+
+def hits_and_totals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return for each class (K, classes): the images found rightly, those predicted, and those that have it."""
+    if confusion.ndim == 4:  # several labels an image
+        return confusion[..., 1, 1], confusion[..., 1].sum(-1), confusion[..., 1, :].sum(-1)
+    return confusion.diagonal(dim1=-2, dim2=-1), confusion.sum(-2), confusion.sum(-1)
+
+
+def ratio(part: Tensor, whole: Tensor) -> Tensor:
+    """Return the quotient, and 0 for 0 / 0 as scikit-learn and torchmetrics do by default."""
+    return part / whole.where(whole > 0, 1.0)

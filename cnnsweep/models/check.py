@@ -23,12 +23,14 @@ def count_parameters(runs: Sequence[Run], image_shape: Shape, num_classes: int) 
     return {run.id: counts[repr(run.model)] for run in runs}
 
 
-def notes_on_models(models: Iterable[ModelChoice], image_shape: Shape, num_classes: int) -> list[str]:
+def notes_on_models(
+    models: Iterable[ModelChoice], image_shape: Shape, num_classes: int, *, is_multi_label: bool = False
+) -> list[str]:
     """Return warnings about the models as lines."""
     notes: list[str] = []
     for model in {repr(model): model for model in models}.values():
         with contextlib.suppress(Exception):  # user code may raise any error: training reports it
-            notes += notes_on_outputs(model, image_shape, num_classes)
+            notes += notes_on_outputs(model, image_shape, num_classes, is_multi_label=is_multi_label)
             if not is_repeatable(model, image_shape, num_classes):
                 notes.append(
                     f"model {model.name}: gives different values in each call with equal seeds, so that none of "

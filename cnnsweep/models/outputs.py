@@ -21,12 +21,15 @@ _SPREADS = (1.0, 0.3)  # scales of the noise added to the weights; the first mak
 _TRAINING, _EVALUATION = "in training", "in evaluation"
 
 
-def notes_on_outputs(choice: ModelChoice, image_shape: tuple[int, int, int], classes: int) -> list[str]:
+def notes_on_outputs(
+    choice: ModelChoice, image_shape: tuple[int, int, int], classes: int, *, is_multi_label: bool = False
+) -> list[str]:
     """Return notes on a model's outputs, before it trains; none for plain logits.
 
     Args:
         choice: a model that passed `check_model`.
         image_shape: (C, H, W).
+        is_multi_label: the logits go through a sigmoid each.
     """
     if gives_logits(choice, image_shape, classes):
         return []
@@ -34,7 +37,7 @@ def notes_on_outputs(choice: ModelChoice, image_shape: tuple[int, int, int], cla
         order = memory_order(choice, image_shape, classes, torch.device("cpu"))
         model = in_order(build_model(choice, image_shape, classes, seed=0), order, torch.device("cpu"))
         outputs = {mode: _outputs(model, image_shape, training=mode == _TRAINING) for mode in (_TRAINING, _EVALUATION)}
-        notes = [*_left_out(outputs, classes), *_kinds(model, image_shape, classes)]
+        notes = [*_left_out(outputs, classes), *_kinds(model, image_shape, classes, is_multi_label=is_multi_label)]
     return [f"model {choice.name}: {note}" for note in notes]
 
 
@@ -60,7 +63,7 @@ def _left_out(outputs: dict[str, object], classes: int) -> Iterator[str]:
     yield f"forward returns a {type(output).__name__}{where}, of which {name} counts as the logits{ignored}"
 
 
-def _kinds(model: nn.Module, image_shape: tuple[int, int, int], classes: int) -> Iterator[str]:
+def _kinds(model: nn.Module, image_shape: tuple[int, int, int], classes: int, *, is_multi_label: bool) -> Iterator[str]:
     """Yield a note on outputs that are not logits, in training or else in evaluation."""
     if classes < 2:
         return
@@ -68,7 +71,7 @@ def _kinds(model: nn.Module, image_shape: tuple[int, int, int], classes: int) ->
     for mode in (_TRAINING, _EVALUATION):
         found[mode] = _kind(model, image_shape, classes, training=mode == _TRAINING)
     if (kind := found[_TRAINING]) is not None:
-        yield _IN_TRAINING[kind](classes)
+        yield _OF_SEVERAL_LABELS[kind] if is_multi_label else _IN_TRAINING[kind](classes)
     elif (kind := found[_EVALUATION]) is not None and kind != LOG:
         yield (
             f"its outputs in evaluation are not logits as in training ({_WORDS[kind]}), so that val_loss and the "
@@ -139,5 +142,15 @@ _IN_TRAINING: dict[str, Callable[[int], str]] = {
     POSITIVE: lambda _: (
         "no output is ever negative, as after a ReLU, so that a class whose logit is 0 may learn nothing more; leave "
         "the last activation out"
+    ),
+}
+_AGAIN = "; the loss applies a sigmoid to each, so that training is slow; return the logits"
+_OF_SEVERAL_LABELS = {
+    SOFTMAX: f"its outputs sum to 1, as after a softmax, though an image may have several labels or none{_AGAIN}",
+    LOG: f"its outputs are those of a log_softmax, though an image may have several labels or none{_AGAIN}",
+    UNIT: f"every output is from 0 to 1, as after a sigmoid, so that no probability is below 0.5{_AGAIN}",
+    POSITIVE: (
+        "no output is ever negative, as after a ReLU, so that no probability is below 0.5; leave the last activation "
+        "out"
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cnnsweep.analysis.chart_heat_map import HeatMaps
-from cnnsweep.metrics.names import is_accuracy
+from cnnsweep.metrics.names import is_share
 from cnnsweep.plots.style import SCALE, Drawing, Format, in_unit, metric_label, readable_on
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def heat_map(chart: HeatMaps) -> Drawing:
         if len(one.across.texts) <= MOST_WRITTEN:
             for (x, y), mean in means.items():
                 colour = readable_on(scale, (mean - low) / (high - low) if high > low else 0.0)
-                text = f"{mean:.1f}" if is_accuracy(one.metric) else f"{mean:.3g}"
+                text = f"{mean:.1f}" if is_share(one.metric) else f"{mean:.3g}"
                 axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=form.type * 0.85)
         bar = figure.colorbar(image, ax=axes, label=metric_label(one.metric))
         bar.outline.set_visible(False)

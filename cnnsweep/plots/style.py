@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnsweep.formatting.distinct import cut_texts
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.names import LOSS, is_accuracy, is_on_validation, without_prefix
+from cnnsweep.metrics.names import LOSS, is_on_validation, is_share, without_prefix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,13 +141,13 @@ def _settings(form: Format) -> Any:  # a mapping whose keys matplotlib's own typ
 def metric_label(metric: str) -> str:
     """Return a metric's name with its unit: accuracies in percent, losses in nats (natural logarithms)."""
     name = without_prefix(metric)
-    unit = " (%)" if is_accuracy(name) else " (nats)" if name == LOSS else ""
+    unit = " (%)" if is_share(name) else " (nats)" if name == LOSS else ""
     return f"{'validation' if is_on_validation(metric) else 'training'} {name.replace('_', ' ')}{unit}"
 
 
 def in_unit(metric: str, value: float) -> float:
     """Return a value in the unit of `metric_label`."""
-    return value * 100 if is_accuracy(metric) else value
+    return value * 100 if is_share(metric) else value
 
 
 def use_whole_ticks(axes: Axes) -> None:

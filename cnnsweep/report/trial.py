@@ -10,7 +10,7 @@ from cnnsweep.analysis.chart_batches import batch_chart, load_batch_losses
 from cnnsweep.analysis.chart_stopping import stop_words
 from cnnsweep.analysis.find_results import find_named
 from cnnsweep.analysis.results import Results, RunResult
-from cnnsweep.analysis.test_results import test_words
+from cnnsweep.analysis.test_results import deciding_of, test_words
 from cnnsweep.analysis.ties import starred_run
 from cnnsweep.analysis.trials import group_trials, replicate_words
 from cnnsweep.formatting.columns import Column, build_table, metric_column
@@ -77,7 +77,7 @@ def _heading(results: Results, run: RunResult) -> Text:
         text.append(f"{replicates}\n", "dim")
     for test in results.tests:
         if test.run == run.name:
-            text.append(f"tested: {test_words(test)}\n")
+            text.append(f"tested: {test_words(test, deciding_of(results, [test]))}\n")
     return text
 
 

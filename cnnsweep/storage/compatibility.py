@@ -85,9 +85,12 @@ def has_other_spec(history: SweepState, facts: Mapping[str, Any]) -> bool:
 
 
 def _changed_code(last: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
-    """Return a line about each sampler or pruner of the same name, but other code."""
+    """Return a line about each sampler, pruner or metric of the same name, but other code."""
     before, now = last.get("code", {}), facts.get("code", {})
-    return [
+    measured = before.get("metrics", {}), now.get("metrics", {})
+    changed = [name for name, code in measured[1].items() if measured[0].get(name, code) != code]
+    lines = [f"metrics: the code of {name} changed since the last time; measured epochs stay" for name in changed]
+    return lines + [
         f"{key}: the code of {facts[key]['method']} changed since the last time; {_STAYS[key]}"
         for key in _STAYS
         if key in now and last.get(key) is not None and before.get(key, now[key]) != now[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cnnsweep.metrics.names import STANDARD, is_metric_name, recorded_names
+from cnnsweep.metrics.names import STANDARD, info_of, is_metric_name, recorded_names
 from cnnsweep.storage.paths import is_folder_name
 
 _NUMBER = (int, float)
@@ -48,6 +48,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "tested": {
         **dict.fromkeys(("run", "configuration", "split"), str),
         **{"accuracy": _NUMBER, "loss": _VALUE, "images": int, "correct": int, "refit": bool},
+        **{"metrics?": dict, "intervals?": dict},
     },
 }
 
@@ -72,7 +73,7 @@ def check_event(event: Mapping[str, Any]) -> None:
     _check(event, {"time": str, **_FIELDS[kind]})
     if kind == "sweep":
         _check_metrics(event.get("metrics", []))
-        names = recorded_names(one["name"] for one in event.get("metrics", []))
+        names = recorded_names(map(info_of, event.get("metrics", [])))
         if event["metric"] not in names or event["mode"] not in ("min", "max"):
             raise ValueError("there is no such metric or mode")
         if not 1 <= event["threads"] <= _MOST_THREADS:
@@ -90,7 +91,8 @@ def check_event(event: Mapping[str, Any]) -> None:
 
 def _check_metrics(metrics: list[Any]) -> None:
     for metric in metrics:
-        _check(metric, {"name": str, "greater_is_better": bool})
+        flags = dict.fromkeys(("greater_is_better", "on_training?", "on_validation?"), bool)
+        _check(metric, {"name": str, **flags})
         if not is_metric_name(metric["name"]):
             raise ValueError("a metric's name is none")
 

@@ -24,6 +24,7 @@ _DURATIONS = ("epoch_duration", "run_duration")
 _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 _MOST_TIME = 0.01  # the share of the time that goes into tables while a sweep runs
 TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "correct", "time", "refit")
+_LATER_TEST_FIELDS = ("metrics", "intervals")  # earlier journals do not have them
 _FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
 
 
@@ -111,8 +112,13 @@ def make_tables(paths: SweepPaths, history: SweepState) -> dict[str, Any]:
             for run in history.runs.values()
             for record in run.records
         ],
-        "tests": [{key: test[key] for key in TEST_FIELDS} for test in history.tests],
+        "tests": [_test_row(test) for test in history.tests],
     }
+
+
+def _test_row(test: Mapping[str, Any]) -> dict[str, Any]:
+    later = {key: test[key] for key in _LATER_TEST_FIELDS if key in test}
+    return {**{key: test[key] for key in TEST_FIELDS}, **later}
 
 
 def best_run(rows: Sequence[Mapping[str, Any]], objective: Objective) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnsweep.errors import ResultsError
-from cnnsweep.metrics.names import recorded_names
+from cnnsweep.metrics.names import info_of, recorded_names
 from cnnsweep.metrics.objective import BEST, Objective
 from cnnsweep.storage.event_schema import check_event
 from cnnsweep.storage.journal import VERSION, read_journal
@@ -66,7 +66,7 @@ class SweepState:
     @property
     def metrics(self) -> tuple[str, ...]:
         """The recorded metrics by name, in the order of the columns of tables."""
-        return recorded_names(one["name"] for one in (self.sweep or {}).get("metrics", ()))
+        return recorded_names(map(info_of, (self.sweep or {}).get("metrics", ())))
 
     @property
     def elapsed(self) -> float:

@@ -17,10 +17,15 @@ from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.images import ImageSet, to_device
 from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.normalize import PixelNormalize, epoch_order, pixel_normalize
+from cnnsweep.datasets.sampling import balanced_order, repeats
 from cnnsweep.errors import DataError, FusionError, ModelError
+from cnnsweep.metrics.base import describe_metrics
+from cnnsweep.metrics.names import recorded_names
 from cnnsweep.models.build import memory_order
-from cnnsweep.training.check_metric import check_metric
+from cnnsweep.training.check_class_weights import check_classes
+from cnnsweep.training.check_metric import check_metrics, metric_warnings
 from cnnsweep.training.last_batch import why_not_a_single_image
+from cnnsweep.training.metric_sums import MetricSums
 from cnnsweep.types import Choice, LabelCounts, Run, named_classes
 
 
@@ -61,17 +66,18 @@ class DataModule:
         """Split the images, and measure mean and deviation of the training images, for each fold its own.
 
         Raises:
-            UsageError: a metric cannot be used.
+            UsageError: a metric cannot be used, or the one that decides cannot be computed on the held-out images.
         """
-        for choice in spec.metrics:
-            check_metric(choice, len(dataset.classes))
+        check_classes(spec, dataset.classes)
         images = dataset.train
         splits = dataset.split(spec.validation, spec.folds, spec.seed)
         parts = tuple(
             FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
             for training, validation in splits
         )
-        return cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics, dataset.classes)
+        data = cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics, dataset.classes)
+        check_metrics(spec, data.measured_labels, data.class_names)
+        return data
 
     def training_counts(self, run: Run) -> LabelCounts:
         """Return the images of each class that a run trains on."""
@@ -82,7 +88,39 @@ class DataModule:
         return self._counts(self.part(run).validation)
 
     def _counts(self, positions: Tensor) -> LabelCounts:
-        return count_labels(self.images.labels[positions], self.classes or named_classes(self.num_classes))
+        return count_labels(self.images.labels[positions], self.class_names)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, by default their numbers."""
+        return self.classes or named_classes(self.num_classes)
+
+    @property
+    def is_held_out(self) -> bool:
+        """True if images are held out."""
+        return len(self.parts[0].validation) > 0
+
+    @property
+    def measured_labels(self) -> list[Tensor]:
+        """The labels that decide, of each fold: those of the held-out images, or of all where none are held out."""
+        measured = [part.validation if self.is_held_out else part.training for part in self.parts]
+        return [self.images.labels[positions] for positions in measured]
+
+    def metric_warnings(self, spec: SweepSpec) -> list[str]:
+        """Return a line about each metric that is recorded, and cannot be computed on the measured images."""
+        return metric_warnings(spec, self.measured_labels, self.class_names)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The recorded metrics by name, in the order of the columns of tables."""
+        return recorded_names(describe_metrics(self.metrics, is_held_out=self.is_held_out))
+
+    def metric_sums(self, run: Run, *, is_training: bool) -> MetricSums:
+        """Return empty sums of the metrics, for the training or the held-out images of a run."""
+        if not self.metrics:
+            return MetricSums()
+        counts = self.training_counts(run) if is_training else self.validation_counts(run)
+        return MetricSums(self.metrics, counts, scores=not is_training or not self.is_held_out)
 
     def part(self, run: Run) -> FoldData:
         """Return the training and held-out images of a run."""
@@ -121,8 +159,16 @@ class DataModule:
             name = without_folder(run.model.name, run.model.code)
             raise ModelError(f"model {name}: cannot train on a single image ({why}), and {wrong}")
 
+    @property
+    def is_multi_label(self) -> bool:
+        """True if an image may have any number of labels."""
+        return self.images.labels.ndim > 1
+
     def _why_not_a_single_image(self, run: Run) -> str | None:
-        return why_not_a_single_image(run, self.images.image_shape, self.num_classes, self.device, self.precision)
+        labels = torch.zeros(1, *self.images.labels.shape[1:], dtype=self.images.labels.dtype)
+        return why_not_a_single_image(
+            run, self.images.image_shape, self.num_classes, self.device, self.precision, labels
+        )
 
 
 def foresee_single_images(runs: Sequence[Run], task: DataModule) -> list[str]:
@@ -159,7 +205,8 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
         epochs: the epoch of each run.
 
     Yields:
-        Images (N, G·C, H, W) float32 and labels (G, N), on the device; batch g belongs to K/G consecutive runs.
+        Images (N, G·C, H, W) float32 and labels (G, N) or (G, N, classes), on the device; batch g belongs to K/G
+        consecutive runs.
 
     Raises:
         DataError: the images cannot be read.
@@ -173,21 +220,30 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
     if any(task.batch_lengths(run) != lengths for run in runs[1:]):
         raise FusionError("an argument that should change only random draws also decides about training on one image")
     representatives = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
-    orders = torch.stack(
-        [
-            epoch_order(part.training, run.hyperparameters.shuffle, run.hyperparameters.seed, epoch)
-            for run, epoch in representatives
-        ],
-        1,
-    )  # (images, G)
-    chunks = torch.split(orders, lengths)
+    orders = torch.stack([_positions(task, run, epoch) for run, epoch in representatives], 1)  # (images, G)
+    chunks, drawn = torch.split(orders, lengths), torch.split(_items(task, orders, representatives), lengths)
     order = _order(task, runs)
-    for items, (images, labels) in zip(chunks, _read(task, chunks), strict=True):
-        yield part.pixels.to_model_input(_augmented(images, items, representatives), order), labels.t()
+    for items, (images, labels) in zip(drawn, _read(task, chunks), strict=True):
+        yield part.pixels.to_model_input(_augmented(images, items, representatives), order), labels.transpose(0, 1)
+
+
+def _positions(task: DataModule, run: Run, epoch: int) -> Tensor:
+    """Return the images of a run's epoch in their order (images,)."""
+    training, h = task.part(run).training, run.hyperparameters
+    if h.is_balanced:
+        return balanced_order(training, task.images.labels[training], h.seed, epoch)
+    return epoch_order(training, h.shuffle, h.seed, epoch)
+
+
+def _items(task: DataModule, orders: Tensor, representatives: Sequence[tuple[Run, int]]) -> Tensor:
+    """Return the numbers that augmentations draw by (images, G): another one each time that an image is repeated."""
+    if not any(run.hyperparameters.is_balanced and run.hyperparameters.augment for run, _ in representatives):
+        return orders  # each position once
+    return orders + len(task.images) * torch.stack([repeats(order) for order in orders.unbind(1)], 1)
 
 
 def validation_batches(task: DataModule, runs: Sequence[Run]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the held-out images (N, C, H, W) and labels (N,) of one fold, in batches that suit this number of runs.
+    """Yield the held-out images (N, C, H, W) and labels (N, ...) of one fold, in batches that suit this number of runs.
 
     Raises:
         DataError: the images cannot be read.

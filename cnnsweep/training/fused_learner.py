@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.fusion.fused_module import FusedModel
-from cnnsweep.losses.base import make_loss, mean_of_runs, per_example_of_runs
+from cnnsweep.losses.base import make_loss
+from cnnsweep.losses.of_runs import mean_of_runs, per_image_of_runs
 from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.memory_format import in_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
+from cnnsweep.training.class_weights import is_weighted
 from cnnsweep.training.failures import calls_a_model
 from cnnsweep.training.metric_sums import Predictions
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
@@ -40,6 +42,7 @@ class FusedLearner:
         num_classes: int,
         device: torch.device,
         precision: str,
+        class_weights: Tensor | None = None,  # (K, classes), see `class_weights.py`
     ) -> None:
         self._device, self._precision = device, precision
         self._dtype = weight_dtype(precision)
@@ -58,6 +61,7 @@ class FusedLearner:
             variants = _numbered([run.model for run in runs])
             self.model = FusedModel(models, example, variants, alone, num_classes)
         self._runs = list(runs)
+        self._class_weights = None if class_weights is None else class_weights.to(device, self._dtype)
         self._begin()
 
     def train_step(
@@ -84,7 +88,7 @@ class FusedLearner:
         with self._autocast():
             logits = self.model(images.to(self._dtype), 1, training=False)
         scores = logits if self._precision == "fp64" else logits.float()
-        targets = labels.expand(len(self._runs), -1)  # (K, N)
+        targets = labels.expand(len(self._runs), *labels.shape)  # (K, N)
         losses = self._evaluation_losses(scores, targets)  # (K, N)
         return losses.sum(1, dtype=sum_dtype(self._device)), Predictions(logits, targets)
 
@@ -114,6 +118,9 @@ class FusedLearner:
         states = [self._optimizers[position].state_dict() for position in positions]
         self.model.keep(positions)
         self._runs = [self._runs[position] for position in positions]
+        if self._class_weights is not None:
+            are_left = any(is_weighted(run) for run in self._runs)  # as if they alone had begun together
+            self._class_weights = self._class_weights[list(positions)] if are_left else None
         self._begin()
         for optimizer, state in zip(self._optimizers, states, strict=True):
             optimizer.load_state_dict(state)
@@ -127,8 +134,8 @@ class FusedLearner:
             for position, run in enumerate(self._runs)
         ]
         losses = [make_loss(run.hyperparameters) for run in self._runs]
-        self._mean_losses = mean_of_runs(losses)
-        self._evaluation_losses = per_example_of_runs([loss.in_evaluation() for loss in losses])
+        self._mean_losses = mean_of_runs(losses, self._class_weights)
+        self._evaluation_losses = per_image_of_runs([loss.in_evaluation() for loss in losses])
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return autocast(self._device, self._precision)

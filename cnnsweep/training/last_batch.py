@@ -10,6 +10,7 @@ import dataclasses
 import math
 
 import torch
+from torch import Tensor
 
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CnnSweepError
@@ -23,35 +24,40 @@ _known: dict[tuple[object, ...], str | None] = {}  # cached by its inputs: neede
 
 
 def why_not_a_single_image(
-    run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
+    run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str, label: Tensor
 ) -> str | None:
     """Return the reason why a network can train on two images but not on one, in a few words; None if it can.
 
     A training step is tried, on images in the memory order of training.
+
+    Args:
+        label: of one image, (1,) or (1, classes).
     """
-    key = (to_json(dataclasses.asdict(run.model)), image_shape, num_classes, device, precision)
+    key = (to_json(dataclasses.asdict(run.model)), image_shape, num_classes, device, precision, label.ndim)
     if key not in _known:
         # Depends only on the model, not on the first run that needs it.
         run = dataclasses.replace(run, hyperparameters=dataclasses.replace(run.hyperparameters, seed=0))
         with kept_generators(device):
-            why = _failure(1, run, image_shape, num_classes, device, precision)
-            if why is not None and _failure(2, run, image_shape, num_classes, device, precision) is not None:
+            why = _failure(label, run, image_shape, num_classes, device, precision)
+            two = torch.cat((label, label))
+            if why is not None and _failure(two, run, image_shape, num_classes, device, precision) is not None:
                 why = None  # it fails in any case: training reports it
         _known[key] = why
     return _known[key]
 
 
 def _failure(
-    count: int, run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
+    labels: Tensor, run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
 ) -> str | None:
-    """Return the error of a step on this number of images, or None."""
+    """Return the error of a step on as many images as labels, or None."""
     draws = torch.Generator().manual_seed(derive_seed(0, "single image"))
-    pixels = torch.randint(0, 256, (count, 1, *image_shape), dtype=torch.uint8, generator=draws).to(device)
+    pixels = torch.randint(0, 256, (len(labels), 1, *image_shape), dtype=torch.uint8, generator=draws).to(device)
     scale = PixelNormalize((0.5,) * image_shape[0], (0.5,) * image_shape[0])
-    labels = torch.zeros(1, count, dtype=torch.int64, device=device)
     try:
         program = SingleLearner(run, image_shape, num_classes, device, precision)
-        losses, _ = program.train_step(scale.to_model_input(pixels), labels, [0.0], [forward_seed(run, 1, 0)])
+        losses, _ = program.train_step(
+            scale.to_model_input(pixels), labels[None].to(device), [0.0], [forward_seed(run, 1, 0)]
+        )
         loss = losses.item()
     except CnnSweepError:
         return None  # the model cannot be built

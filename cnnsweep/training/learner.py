@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -35,7 +36,7 @@ class Learner(Protocol):
 
         Args:
             images: (N, G·C, H, W) float32.
-            labels: (G, N) int64.
+            labels: (G, N) int64; with several labels an image (G, N, classes) uint8 of 0 and 1.
             rates: each run's learning rate for this step.
             seeds: each run's seed for the draws of the forward pass, such as dropout.
 
@@ -46,7 +47,7 @@ class Learner(Protocol):
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
         """Return the summed losses (K,) float64 and the output behind them, in eval mode.
 
-        All runs get the same images (N, C, H, W) and labels (N,).
+        All runs get the same images (N, C, H, W) and labels (N,) or (N, classes).
         """
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
@@ -70,7 +71,13 @@ class SingleLearner:
     """One run's plain module and stock optimizer, with the interface of K runs."""
 
     def __init__(
-        self, run: Run, image_shape: tuple[int, int, int], num_classes: int, device: torch.device, precision: str
+        self,
+        run: Run,
+        image_shape: tuple[int, int, int],
+        num_classes: int,
+        device: torch.device,
+        precision: str,
+        class_weights: Tensor | None = None,  # (1, classes), see `class_weights.py`
     ) -> None:
         h = run.hyperparameters
         model = build_model(run.model, image_shape, num_classes, h.seed)
@@ -81,8 +88,10 @@ class SingleLearner:
         self.parameters = [p for p in self.model.parameters() if p.requires_grad]
         self.optimizer = RunOptimizer(h, self.parameters, device)
         self.device, self.classes = device, num_classes
-        self.loss = make_loss(h)
-        self.evaluation_loss = self.loss.in_evaluation()
+        loss = make_loss(h)
+        weights = None if class_weights is None else class_weights[0].to(device, self.dtype)
+        self.mean_loss = loss.mean if weights is None else partial(loss.weighted_mean, weights=weights)
+        self.evaluation_loss = loss.in_evaluation()
         self.precision = precision
         self._gradients: list[Tensor | None] = [None] * len(self.parameters)
 
@@ -97,7 +106,7 @@ class SingleLearner:
             parameter.grad = None
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
-            loss = self.loss.mean(logits, targets)
+            loss = self.mean_loss(logits, targets)
         loss.backward()
         self._gradients = [parameter.grad for parameter in self.parameters]
         self.optimizer.step(self._gradients, rates[0])
@@ -110,7 +119,7 @@ class SingleLearner:
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
         scores = logits if self.precision == "fp64" else logits.float()
-        losses = self.evaluation_loss.per_example(scores, labels)
+        losses = self.evaluation_loss.per_image(scores, labels)
         return losses.sum(dtype=sum_dtype(self.device))[None], Predictions(logits[None], labels[None])
 
     def _set_training(self, training: bool) -> None:

@@ -6,12 +6,17 @@ import torch
 from torch import Tensor
 
 from cnnsweep.datasets.memory import free_memory_bytes
+from cnnsweep.metrics.base import make_metric
+from cnnsweep.metrics.confusion import ConfusionMetric
+from cnnsweep.metrics.scores import ScoreMetric
 from cnnsweep.training.data_module import DataModule, training_batches
 from cnnsweep.training.learner import SingleLearner, forward_seed
+from cnnsweep.training.metric_sums import gathered_images
 from cnnsweep.types import Run
 
 _SAMPLE = 2  # images
 _WORKSPACE = 1.5  # gradients of activations, layout changes, and workspaces of convolutions
+_SCORE_COPIES = 2  # as they are gathered, and behind each other
 _SHARE = 0.7  # share of the free memory for a group
 
 
@@ -31,7 +36,18 @@ def run_bytes(run: Run, task: DataModule) -> int:
     # Tensors saved for the backward pass include the weights; the rest grows with the batch.
     longest = max(run.hyperparameters.batch_size, *task.batch_lengths(run))
     activations = max(sum(seen.values()) - weights, 0) / min(_SAMPLE, len(images)) * longest
-    return int(4 * weights + _WORKSPACE * activations)
+    return int(4 * weights + _WORKSPACE * activations) + _metric_bytes(run, task)
+
+
+def _metric_bytes(run: Run, task: DataModule) -> int:
+    """Return the bytes of a run's metrics: gathered logits, the confusion matrix, the scores of all measured images."""
+    kinds = {metric.shared for metric in map(make_metric, task.metrics)}
+    number = 8 if task.precision == "fp64" else 4
+    confusion = 2 * 8 * task.num_classes**2 if ConfusionMetric.shared in kinds else 0
+    scored = task.part(run).validation if task.is_held_out else task.part(run).training
+    scores = _SCORE_COPIES * number * len(scored) * task.num_classes if ScoreMetric.shared in kinds else 0
+    gathered = min(gathered_images(task.num_classes), len(task.part(run).training)) * task.num_classes
+    return confusion + scores + 2 * number * gathered
 
 
 def runs_that_fit(run: Run, task: DataModule) -> int:

@@ -18,12 +18,13 @@ from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.callback import TrainerCallback
+from cnnsweep.training.class_weights import class_weights
 from cnnsweep.training.data_module import DataModule, training_batches, validation_batches
 from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_line
 from cnnsweep.training.fused_learner import FusedLearner
 from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.training.learner_group import LearnerGroup
-from cnnsweep.training.metric_sums import MetricSums, Values, joined
+from cnnsweep.training.metric_sums import Values, joined
 from cnnsweep.training.trial_slots import (
     SlotState,
     TrialSlot,
@@ -108,7 +109,8 @@ def build_learners(group: RunGroup, task: DataModule) -> LearnerGroup:
     about = (task.images.image_shape, task.num_classes, task.device, task.precision)
 
     def build(runs: Sequence[Run]) -> Learner:
-        return SingleLearner(runs[0], *about) if len(runs) == 1 else FusedLearner(runs, *about)
+        weights = class_weights(runs, task)
+        return SingleLearner(runs[0], *about, weights) if len(runs) == 1 else FusedLearner(runs, *about, weights)
 
     runs_of = [[runs[-1] for runs in program] for program in group.programs]
     return LearnerGroup(runs_of, build, is_threaded=group.is_threaded)
@@ -312,7 +314,7 @@ def _train_part(
     lengths = torch.tensor(task.batch_lengths(runs[0]), dtype=torch.float64)
     steps, images_in_all = len(lengths), len(task.part(runs[0]).training)
     losses: list[Tensor] = []
-    sums = MetricSums(task.metrics)
+    sums = task.metric_sums(runs[0], is_training=True)
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
     schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
@@ -337,7 +339,7 @@ def _train_part(
     validation = _validate(program, runs, task)
     all_losses = torch.stack(losses).cpu().double()  # (steps, K)
     mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
-    measured = joined(sums.values(mean_losses, images_in_all), validation)
+    measured = joined(sums.values(mean_losses, images_in_all), validation, task.columns)
     return [_Measured(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
 
 
@@ -347,7 +349,7 @@ def _validate(program: Learner, runs: Sequence[Run], task: DataModule) -> Values
     if not held_out:
         return None
     losses: list[Tensor] = []
-    sums = MetricSums(task.metrics)
+    sums = task.metric_sums(runs[0], is_training=False)
     for batch in validation_batches(task, runs):
         loss, predictions = program.measure(*batch)
         losses.append(loss)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cnnsweep.errors import FusionError
 from cnnsweep.seeding import kept_generators
+from cnnsweep.training.class_weights import class_weights
 from cnnsweep.training.data_module import DataModule, training_batches
 from cnnsweep.training.fused_learner import FusedLearner
 from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
@@ -36,14 +37,16 @@ def check_fused(runs: Sequence[Run], task: DataModule) -> None:
     images, labels = images[:_IMAGES], labels[:, :_IMAGES]
     channels = task.images.image_shape[0]
     with kept_generators(task.device):
-        fused = FusedLearner(runs, *about)
+        weights = class_weights(runs, task)
+        fused = FusedLearner(runs, *about, weights)
         losses = _step(fused, runs, images, labels)
         first = [(images[:count, :channels], labels[0, :count]) for count in (_IMAGES, _FEWER_IMAGES)]
         measured = [fused.measure(*batch)[0] for batch in first]  # all runs are evaluated on the same images
         for position, run in enumerate(runs):
             copy = position * len(labels) // len(runs)
             own = images[:, copy * channels : (copy + 1) * channels]
-            plain = SingleLearner(run, *about)
+            own_weights = None if weights is None else weights[position : position + 1]
+            plain = SingleLearner(run, *about, own_weights)
             loss = _step(plain, [run], own, labels[copy : copy + 1])
             try:
                 _compare("loss", {"": losses[position]}, {"": loss[0]}, tolerance)
@@ -53,7 +56,7 @@ def check_fused(runs: Sequence[Run], task: DataModule) -> None:
                     expected, _ = plain.measure(*batch)
                     _compare("loss in evaluation", {"": losses_of[position]}, {"": expected[0]}, tolerance)
             except FusionError:
-                again = _step(SingleLearner(run, *about), [run], own, labels[copy : copy + 1])
+                again = _step(SingleLearner(run, *about, own_weights), [run], own, labels[copy : copy + 1])
                 if not torch.allclose(again, loss, rtol=tolerance, equal_nan=True):
                     raise FusionError("alone it gives different values each time, with equal seeds") from None
                 raise

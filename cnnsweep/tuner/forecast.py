@@ -164,7 +164,11 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Se
     tasks = {place: DataModule.load(spec, dataset, torch.device(place.device)) for place in set(slots)}
     conditions = Conditions(_speeds(planned, slots, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
-    notes = [*notes_on_models([run.model for run in known.runs], *about), *foreseen]
+    notes = [
+        *notes_on_models([run.model for run in known.runs], *about, is_multi_label=dataset.is_multi_label),
+        *task.metric_warnings(spec),
+        *foreseen,
+    ]
     return _forecast(spec, known, slots, costs, disk, conditions, data=data, notes=notes)
 
 

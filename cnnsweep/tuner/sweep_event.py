@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +13,8 @@ from cnnsweep.config.identity import identity_fields
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import model_names
 from cnnsweep.datasets.dataset import Dataset
-from cnnsweep.metrics.base import describe_metrics
+from cnnsweep.metrics.base import column_of, describe_metrics
+from cnnsweep.metrics.names import fact_of
 from cnnsweep.planning.scheduling import Slot
 from cnnsweep.types import Run
 
@@ -43,7 +43,7 @@ def sweep_facts(
         "places": len(slots),
         "threads": torch.get_num_threads(),
         "overrides": list(overrides),
-        "metrics": [dataclasses.asdict(metric) for metric in describe_metrics(spec.metrics)],
+        "metrics": [fact_of(one) for one in describe_metrics(spec.metrics, is_held_out=bool(spec.validation))],
         "spec": dump_spec(spec),
         **_code_facts(spec),
         **_validation_facts(spec, dataset),
@@ -51,10 +51,12 @@ def sweep_facts(
 
 
 def _code_facts(spec: SweepSpec) -> dict[str, Any]:
-    """Return the hashes of the code of a sampler and a pruner that are not built in, for a resume to compare."""
+    """Return the hashes of the code of sampler, pruner and metrics that are not built in, for a resume to compare."""
     components = {"search": spec.search, "early_stop": spec.early_stop}
     origins = {key: component.origin for key, component in components.items() if component is not None}
-    codes = {key: origin.code for key, origin in origins.items() if origin.code is not None}
+    of_metrics = {column_of(one): one.code for one in spec.metrics if one.code is not None}
+    codes: dict[str, Any] = {key: origin.code for key, origin in origins.items() if origin.code is not None}
+    codes |= {"metrics": of_metrics} if of_metrics else {}
     return {"code": codes} if codes else {}
 
 
@@ -64,8 +66,10 @@ def _validation_facts(spec: SweepSpec, dataset: Dataset) -> dict[str, int | None
     They show whether a model learned anything, and whether a difference is one of a few images.
     """
     held_out = [validation for _, validation in dataset.split(spec.validation, spec.folds, spec.seed)]
-    counts = [torch.bincount(dataset.train.labels[positions]) for positions in held_out if len(positions)]
-    if not counts:
+    if not any(map(len, held_out)):
         return {"validation_images": None, "largest_class": None}
+    if dataset.is_multi_label:
+        return {"validation_images": min(len(positions) for positions in held_out), "largest_class": None}
+    counts = [torch.bincount(dataset.train.labels[positions]) for positions in held_out if len(positions)]
     least = max(counts, key=lambda one: float(one.max() / one.sum()))
     return {"validation_images": int(least.sum()), "largest_class": int(least.max())}

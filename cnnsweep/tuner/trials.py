@@ -15,7 +15,9 @@ from cnnsweep.planning.disk_space import refuse_full_disk
 from cnnsweep.planning.stage import keeps_lockstep
 from cnnsweep.storage.state import SweepState
 from cnnsweep.storage.writer import SweepWriter
+from cnnsweep.training.check_class_weights import check_weighted_losses
 from cnnsweep.training.check_components import check_components, check_searched
+from cnnsweep.training.check_losses import check_losses, check_searched_losses
 from cnnsweep.training.data_module import DataModule, foresee_single_images
 from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.sampling import TrialSource
@@ -41,7 +43,7 @@ class TrialQueue:
     ) -> None:
         self.lockstep = keeps_lockstep(spec)
         self.parameters: dict[str, int] = {}
-        self._image_shape, self._num_classes = (0, 0, 0), 0
+        self._image_shape, self._num_classes, self._is_multi_label = (0, 0, 0), 0, False
         self._spec = spec
         self._early_stop = spec.early_stop
         self._has_histograms = spec.tensorboard.histograms
@@ -78,6 +80,8 @@ class TrialQueue:
             ModelError: a model of the file does not fit. A sampler may suggest some that do not: such a run fails.
         """
         self._image_shape, self._num_classes = dataset.train.image_shape, len(dataset.classes)
+        self._is_multi_label = dataset.is_multi_label
+        check_searched_losses(self._spec, self._num_classes, several=self._is_multi_label)
         check_searched(self._spec)
         named = self._count_parameters(self._named.runs)
         self.parameters = named | self._parameters_if_built([run for run in self.runs if run.id not in named])
@@ -104,7 +108,9 @@ class TrialQueue:
         """Return warnings about models that had none before."""
         new = [run for run in runs if repr(run.model) not in self._checked]
         self._checked.update(repr(run.model) for run in new)
-        return notes_on_models([run.model for run in new], self._image_shape, self._num_classes)
+        return notes_on_models(
+            [run.model for run in new], self._image_shape, self._num_classes, is_multi_label=self._is_multi_label
+        )
 
     def pop_pending(self) -> list[Run]:
         """Return the runs to train now; each only once."""
@@ -145,6 +151,9 @@ class TrialQueue:
 
     def _count_parameters(self, runs: Sequence[Run]) -> dict[str, int]:
         check_components(runs)
+        check_losses(runs, self._num_classes, several=self._is_multi_label)
+        if self._is_multi_label:
+            check_weighted_losses(runs)
         return count_parameters(runs, self._image_shape, self._num_classes)
 
     def _parameters_if_built(self, runs: Sequence[Run]) -> dict[str, int]:

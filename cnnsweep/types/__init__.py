@@ -1,6 +1,17 @@
 """Values shared by the layers: frozen, without torch, so that planning and reports start at once."""
 
-from cnnsweep.types.choices import CONSTANT, CROSS_ENTROPY, Choice, DatasetChoice, ModelChoice, Normalization
+from cnnsweep.types.choices import (
+    BALANCED,
+    CONSTANT,
+    CROSS_ENTROPY,
+    NATURAL,
+    UNWEIGHTED,
+    Choice,
+    ClassWeights,
+    DatasetChoice,
+    ModelChoice,
+    Normalization,
+)
 from cnnsweep.types.labels import LabelCounts, named_classes
 from cnnsweep.types.records import (
     Decision,
@@ -15,9 +26,13 @@ from cnnsweep.types.records import (
 from cnnsweep.types.runs import Hyperparameters, Run, RunGroup, Trajectory, even_sizes
 
 __all__ = [
+    "BALANCED",
     "CONSTANT",
     "CROSS_ENTROPY",
+    "NATURAL",
+    "UNWEIGHTED",
     "Choice",
+    "ClassWeights",
     "DatasetChoice",
     "Decision",
     "EpochRecord",

@@ -53,5 +53,24 @@ class Choice:
     code: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ClassWeights:
+    """Weight of each class in the training loss.
+
+    Attributes:
+        kind: none, balanced, sqrt or given.
+        given: classes with their weights, by class; others have weight 1.
+    """
+
+    kind: str = "none"
+    given: tuple[tuple[str, float], ...] = ()
+
+    def as_written(self) -> str | dict[str, float]:
+        """Return the form of a sweep file: a name, or a mapping."""
+        return dict(self.given) if self.given else self.kind
+
+
 CONSTANT = Choice("constant")
 CROSS_ENTROPY = Choice("cross_entropy")
+UNWEIGHTED = ClassWeights()
+NATURAL, BALANCED = "natural", "balanced"  # sampling

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cnnsweep.types.choices import CROSS_ENTROPY, Choice, ModelChoice
+from cnnsweep.types.choices import BALANCED, CROSS_ENTROPY, NATURAL, UNWEIGHTED, Choice, ClassWeights, ModelChoice
+
+View = tuple[int, tuple[Choice, ...], int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class Hyperparameters:
         augment: random changes to training images, in the order of `augmentations.base.in_order`.
         optimizer_code: the content hash of a user's own file.
         optimizer_arguments: those that are not fields here and differ from their defaults.
+        sampling: natural or balanced.
     """
 
     lr: float
@@ -41,15 +44,23 @@ class Hyperparameters:
     optimizer_code: str | None = None
     optimizer_arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     loss_function: Choice = CROSS_ENTROPY
+    class_weight: ClassWeights = UNWEIGHTED
+    sampling: str = NATURAL
 
     @property
-    def view(self) -> tuple[int, tuple[Choice, ...], int]:
-        """The key of the images in a run's batches: runs that are equal in it see the same ones."""
-        return self.seed if self.shuffle else -1, self.augment, self.seed if self.augment else -1
+    def is_balanced(self) -> bool:
+        """True if an epoch has each class equally often; its order is drawn anyway."""
+        return self.sampling == BALANCED
 
-    def data_key_in(self, epoch: int) -> tuple[tuple[int, tuple[Choice, ...], int], int]:
+    @property
+    def view(self) -> View:
+        """The key of the images in a run's batches: runs that are equal in it see the same ones."""
+        order = self.seed if self.shuffle or self.is_balanced else -1
+        return order, self.augment, self.seed if self.augment else -1, self.sampling
+
+    def data_key_in(self, epoch: int) -> tuple[View, int]:
         """Return the key of an epoch's batches: without shuffling or augmenting, all epochs are alike."""
-        return self.view, epoch if self.shuffle or self.augment else 0
+        return self.view, epoch if self.shuffle or self.is_balanced or self.augment else 0
 
     @property
     def components(self) -> tuple[Choice, ...]:

@@ -257,12 +257,15 @@ def test_classes_stand_with_the_hardest_first_and_those_without_images_are_count
     chart = class_chart([("x", one), ("y", evaluated((1, 0, 0), (0, 1, 0), (0, 0, 1), split="val"))])
     assert chart is not None
     assert chart.runs == ("x",)  # the other is measured on other images
-    assert [(row.name, row.texts) for row in chart.rows] == [("c", ["50.00 %"]), ("a", ["90.00 %"])]
+    assert [(row.label, row.texts()) for row in chart.rows] == [("c (10)", ["50.00 %"]), ("a (10)", ["90.00 %"])]
     assert chart.images == "20 test images"
     assert chart.notes == ("1 class without images.",)
-    share = chart.rows[1].shares[0]
-    assert share is not None
-    assert share.ends == (pytest.approx(0.5958, abs=1e-4), pytest.approx(0.9821, abs=1e-4))  # Wilson, 9 of 10
+    assert chart.rows[1].texts("precision") == ["64.29 %"]  # 9 of the 14 taken for a
+    assert chart.rows[1].texts("f1") == ["75.00 %"]  # 2 * 9 of 10 + 14
+    assert chart.rows[1].ends("recall")[0] == (
+        pytest.approx(0.5958, abs=1e-4),
+        pytest.approx(0.9821, abs=1e-4),
+    )  # Wilson, 9 of 10
     assert class_chart([("x", evaluated((0,)))]) is None
     few = class_chart([("x", one)], most=1)
     assert few is not None
@@ -275,6 +278,9 @@ def test_a_confusion_matrix_names_the_commonest_mistakes() -> None:
     assert chart.run == "x, test images"
     assert chart.pairs == (("c", "a", 5), ("a", "b", 1))
     assert chart.shares == [[0.9, 0.1, 0], [0, 0, 0], [0.5, 0, 0.5]]
+    assert chart.predicted_shares == [[9 / 14, 1, 0], [0, 0, 0], [5 / 14, 0, 1]]
+    assert chart.true_labels == ["a (10)", "b (0)", "c (10)"]
+    assert chart.predicted_labels == ["a (14)", "b (1)", "c (5)"]
     assert chart.diagnostic == "14 of 20 test images are right (70.00 %). Most often c is taken for a: 5 images."
 
 

@@ -146,6 +146,8 @@ def test_dump_holds_every_default() -> None:
         "  # eps: 1.0e-08 (default)\n"
         "  # schedule: constant (default)\n"
         "  # loss_function: cross_entropy (default)\n"
+        "  # class_weight: none (default)\n"
+        "  # sampling: natural (default)\n"
         "  # label_smoothing: 0.0 (default)\n"
         "  # augment: none (default)\n"
     )

@@ -19,12 +19,12 @@ from cnnsweep.samplers.base import SAMPLERS
 ROOT = Path(__file__).parent.parent.parent
 GUIDE = (ROOT / "docs" / "sweep-file.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
-KEYS = [*SweepFile.model_fields, *Params.model_fields]
+KEYS = [*SweepFile.model_fields, *("loss" if key == "loss_function" else key for key in Params.model_fields)]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_example_of_the_guide_is_a_sweep(example: str, tmp_path: Path) -> None:
-    for own in ("data.py", "nets.py", "metrics.py"):
+    for own in ("data.py", "nets.py", "metrics.py", "losses.py"):
         (tmp_path / own).write_text("")
     lines = ("name: s", "dataset: shapes", "model: lenet")
     head = "".join(f"{line}\n" for line in lines if not re.search(f"^{line.split(' ')[0]}", example, re.MULTILINE))

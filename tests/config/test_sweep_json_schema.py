@@ -74,6 +74,8 @@ def holds(keyword: str, value: Any, schema: dict[str, Any]) -> bool:
             return not isinstance(value, list) or (len(value) >= rule if keyword == "minItems" else len(value) <= rule)
         case "uniqueItems":
             return not isinstance(value, list) or all(item not in value[:n] for n, item in enumerate(value))
+        case "minProperties":
+            return not isinstance(value, dict) or len(value) >= rule
         case "required":
             return all(key in value for key in rule)
         case "properties":
@@ -226,6 +228,7 @@ def test_every_key_has_a_description() -> None:
     arguments = {f"model.{argument}" for argument in ConfigurableCNN.model_fields}
     fields = {field for kind in OPTIMIZERS.built_in for field in kind.model_fields}
     arguments |= {f"optimizer.{argument}" for argument in fields - set(FLAT)}
+    arguments |= {"loss", "loss.gamma", "loss.epsilon"}
     assert set(SCHEMA["$defs"]["Params"]["properties"]) == set(Params.model_fields) | arguments
     for section in (SCHEMA, *SCHEMA["$defs"].values()):
         for key, property_ in section["properties"].items():

@@ -55,7 +55,7 @@ def test_required_key_under_another_name_is_one_mistake_and_not_two() -> None:
 def test_what_is_said_otherwise_here_is_explained() -> None:
     found = errors(f"{HEAD}criterion: ce\nkfold: 5\nn_trials: 9\nparams:\n  betas: [0.9, 0.99]\n  gamma: 0.1\n")
     assert [line.split("unknown key; ")[1].split(",")[0] for line in found] == [
-        "did you mean 'loss_function'",
+        "did you mean 'loss'",
         "folds are a kind of validation",
         "how many trials are tried is said with the search",
         "its two numbers are the keys beta1 and beta2",

@@ -216,17 +216,13 @@ IMAGES = "expected uint8 from 0 to 255 or floats from 0 to 1, of shape (N, H, W)
          "Dataset with a length; make a list of its items: `list(...)`"),
         ("yield PIXELS, LABELS", f": returned of type generator; {RETURNS}"),
         ("return [(PIXELS[0], 0.5)] * 3, None", ": train: item 0: the label is of type float; expected a whole number "
-         "from 0"),
+         "from 0, or a list of labels"),
         ("return [(PIXELS[0], 'cat')] * 3, None", ": train: item 0: the label is of type str; expected a whole number "
-         "from 0"),
+         "from 0, or a list of labels"),
         ("return [(PIXELS[0], torch.tensor(0.5))] * 3, None",
-         ": train: item 0: the labels are a float32 tensor of shape "
-         "(1,); expected N whole numbers from 0"),
-        ("return (PIXELS, [[0], [1, 2]]), None",
-         ": train: the labels are a list of 2; expected N whole numbers from 0"),
-        ("return (PIXELS, np.ones((6, 3))), None",
-         ": train: the labels are a float64 array of shape (6, 3); expected N "
-         "whole numbers from 0"),
+         ": train: item 0: the label is a float32 tensor of shape (); expected a whole number from 0, or a list of "
+         "labels"),
+        ("return (PIXELS, [[0], [1, 2]]), None", ": train: 6 images and 2 labels; expected equal numbers, at least 1"),
         ("return ([p for p in PIXELS[:5]] + [PIXELS[5, :4]], LABELS), None", ": train: image 5 is 1×4×4, but image 0 "
          "1×5×4 (channels×height×width); all must be equal"),
         ("return (PIXELS / 127.5 - 1, LABELS), None",

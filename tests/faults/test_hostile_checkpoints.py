@@ -28,7 +28,8 @@ from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
 from cnnsweep.models.base import MODELS
 from cnnsweep.models.build import build_model
 from cnnsweep.models.meta_model import build_meta_model
-from cnnsweep.report.evaluation import evaluation_to_json, render_evaluation
+from cnnsweep.report.evaluation import render_evaluation
+from cnnsweep.report.evaluation_json import evaluation_to_json
 from cnnsweep.storage import best_weights as checkpoints
 from cnnsweep.storage.best_weights import BestCheckpoint, load_best
 from cnnsweep.types import ModelChoice

@@ -14,7 +14,8 @@ from rich.console import Console
 from small_sweeps import tables
 
 from cnnsweep import cli
-from cnnsweep.report.evaluation import Evaluation, TrialEvaluation, render_trial
+from cnnsweep.analysis.evaluation import Evaluation, TrialEvaluation
+from cnnsweep.report.evaluation import render_trial
 
 ESCAPE = "\x1b[31m\x9b1m\x07\u202e[red][/]<b>|"
 IN_YAML = r'"\e[31m\x9b1m\a\u202e[red][/]<b>|"'

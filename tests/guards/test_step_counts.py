@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from cnnsweep.training.data_module import DataModule, FoldData, training_batches
 from cnnsweep.training.fused_learner import FusedLearner
 from cnnsweep.training.learner import Learner, SingleLearner
 from cnnsweep.training.trainer import train_group
-from cnnsweep.types import CONSTANT, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup
+from cnnsweep.types import CONSTANT, Choice, EpochReport, Hyperparameters, ModelChoice, Run, RunGroup
 
 BATCH = 16
 LENET = ModelChoice("lenet", {})
@@ -49,8 +50,8 @@ def make_runs(count: int, hyperparameters: Hyperparameters = ADAM, model: ModelC
     return [Run(f"{n:016}", f"run-{n}", model, own, {}, f"trial-{n}") for n, own in enumerate(each)]
 
 
-def program_of(runs: list[Run]) -> Learner:
-    about = ((1, 28, 28), 10, CPU, "fp32")
+def program_of(runs: list[Run], class_weights: torch.Tensor | None = None) -> Learner:
+    about = ((1, 28, 28), 10, CPU, "fp32", class_weights)
     return SingleLearner(runs[0], *about) if len(runs) == 1 else FusedLearner(runs, *about)
 
 
@@ -66,6 +67,13 @@ def training_step(count: int, hyperparameters: Hyperparameters = ADAM, model: Mo
     runs, (images, labels) = make_runs(count, hyperparameters, model), a_batch()
     program, rates = program_of(runs), [run.hyperparameters.lr for run in runs]
     return counted(lambda: program.train_step(images, labels, rates, list(range(count))))
+
+
+def step_with(count: int, own: list[Hyperparameters], class_weights: torch.Tensor | None = None) -> OperatorCounts:
+    runs, (images, labels) = make_runs(count), a_batch()
+    runs = [dataclasses.replace(run, hyperparameters=own[n % len(own)]) for n, run in enumerate(runs)]
+    program = program_of(runs, class_weights)
+    return counted(partial(program.train_step, images, labels, [0.01] * count, list(range(count))))
 
 
 def evaluation_batch(count: int, model: ModelChoice = LENET) -> OperatorCounts:
@@ -104,6 +112,26 @@ def test_step_of_an_optimizer_without_a_kernel_grows_by_its_own_few_calls():
     """RMSprop has no kernel for all its arithmetic: torch takes six list operations and two notes to its profiler."""
     few, many = training_step(2, RMSPROP), training_step(8, RMSPROP)
     assert (many.calls - few.calls).total() <= (8 - 2) * at_most(8)
+
+
+WITH_LOSS = {
+    "cross_entropy": [ADAM],
+    "smoothing": [dataclasses.replace(ADAM, label_smoothing=share) for share in (0.0, 0.1)],
+    "focal": [dataclasses.replace(ADAM, loss_function=Choice("focal", {"gamma": gamma})) for gamma in (1.0, 2.5)],
+    "binary": [dataclasses.replace(ADAM, loss_function=Choice("binary_cross_entropy"))],
+    "poly": [dataclasses.replace(ADAM, loss_function=Choice("poly", {"epsilon": value})) for value in (2.0, 3.0)],
+}
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+@pytest.mark.parametrize("own", WITH_LOSS.values(), ids=WITH_LOSS)
+def test_losses_and_class_weights_of_many_runs_are_computed_at_once(own, is_weighted):
+    """And nothing waits for the device: weights and numbers are there from the beginning."""
+    few, many = (step_with(count, own, torch.rand(count, 10) if is_weighted else None) for count in (2, 8))
+    grown = many.calls - few.calls
+    assert grown.total() <= (8 - 2) * CALLS_OF_OPTIMIZER["adam"], grown
+    assert not [name for name in many.calls if "item" in name or "local_scalar" in name or "nonzero" in name]
+    assert (many.calls - step_with(8, [ADAM]).calls).total() <= at_most(32)
 
 
 def test_memory_of_a_step_together_is_that_of_its_runs():

@@ -169,9 +169,13 @@ def test_wrong_images_and_classes_of_the_best_evaluated_run_are_shown(pages):
     assert len(images) == 6
     assert images[0]["alt"] == "image 0: T-shirt/top, taken for trouser (90 %)"
     assert images[0]["src"].startswith("data:image/png;base64,")
-    classes = pages["grid"].charts()["classes"][""]
-    assert classes["table"]["rows"][0] == ["bag", "97.00 %", "96.00 %"]  # the hardest; two runs compared
-    assert set(pages["grid"].charts()["confusion"]) == {"0", "1"}
+    classes = pages["grid"].charts()["classes"]["0"]
+    assert classes["table"]["headings"][:2] == ["class", "images"]
+    hardest = classes["table"]["rows"][0]  # two runs compared
+    assert [cell.partition(" (")[0] for cell in hardest] == ["bag", "100", "97.00 %", "96.00 %"]
+    assert hardest[2] == "97.00 % (95 % 91.55 to 98.97 %)"  # Wilson, 97 of 100
+    assert set(pages["grid"].charts()["classes"]) == {"0", "1", "2"}  # recall, precision, F1
+    assert set(pages["grid"].charts()["confusion"]) == {"0,0", "0,1", "1,0", "1,1"}  # of true and of predicted classes
 
 
 def test_hostile_names_stay_text(pages):

@@ -15,8 +15,9 @@ from cnnsweep.config.load import parse_sweep
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.errors import CheckpointError, SpecError
 from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
-from cnnsweep.losses.base import LOSSES, mean_of_runs, per_example_of_runs
+from cnnsweep.losses.base import LOSSES
 from cnnsweep.losses.cross_entropy import CrossEntropy
+from cnnsweep.losses.of_runs import mean_of_runs, per_image_of_runs
 
 CODE = """
 from cnnsweep.losses.base import Loss
@@ -34,7 +35,7 @@ class Focal(Loss):
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[AddedPackage]:
     for package in added_package(tmp_path, LOSSES):
-        package.write(CODE, focal="Focal")
+        package.write(CODE, added="Focal")
         yield package
 
 
@@ -54,7 +55,7 @@ def focal_of(sweep: cnnsweep.Sweep, gamma: float, *, allow_code: bool) -> float:
 
 @pytest.mark.parametrize("is_file", [False, True])
 def test_loss_on_test_images_is_that_of_the_formula_and_code_needs_consent(package, is_file):
-    name = f"{package.file}:Focal" if is_file else "focal"
+    name = f"{package.file}:Focal" if is_file else "added"
     sweep = package.train("added", lr=0.01, loss_function={"name": name, "gamma": 3})
     if is_file:
         with pytest.raises(CheckpointError, match="names code of its own"):
@@ -65,13 +66,13 @@ def test_loss_on_test_images_is_that_of_the_formula_and_code_needs_consent(packa
 
 
 def test_gamma_of_zero_is_cross_entropy(package):
-    added = package.train("added", lr=0.01, loss_function={"name": "focal", "gamma": 0})
+    added = package.train("added", lr=0.01, loss_function={"name": "added", "gamma": 0})
     for mine, theirs in zip(metrics(added), metrics(package.train("known", lr=0.01)), strict=True):
         assert mine == pytest.approx(theirs, rel=1e-9)
 
 
 def test_runs_of_different_losses_train_fused_as_they_do_alone(package):
-    losses = ["cross_entropy", "focal", {"name": "focal", "gamma": 1}]
+    losses = ["cross_entropy", "added", {"name": "added", "gamma": 1}]
     params = {"lr": 0.02, "loss_function": losses, "label_smoothing": 0.1}
     alone, fused = package.train("alone", **params), package.train_fused("fused", **params)
     for mine, theirs in zip(metrics(fused), metrics(alone), strict=True):
@@ -80,7 +81,7 @@ def test_runs_of_different_losses_train_fused_as_they_do_alone(package):
 
 
 def test_a_break_changes_nothing(package):
-    params = {"lr": 0.02, "epochs": 3, "loss_function": "focal"}
+    params = {"lr": 0.02, "epochs": 3, "loss_function": "added"}
     assert metrics(package.train_with_a_break("broken", **params)) == metrics(package.train("whole", **params))
 
 
@@ -89,10 +90,10 @@ def runs_of(params: str) -> list[object]:
 
 
 def test_label_smoothing_counts_for_losses_that_have_it(package):
-    runs = runs_of("loss_function: [cross_entropy, focal], label_smoothing: [0, 0.1]")
+    runs = runs_of("loss_function: [cross_entropy, added], label_smoothing: [0, 0.1]")
     assert [run.hyperparameters.label_smoothing for run in runs] == [0, 0.1, 0]
-    with pytest.raises(SpecError, match=r"label_smoothing: used by none of the losses named \(focal\), only by cross_"):
-        runs_of("loss_function: focal, label_smoothing: 0.1")
+    with pytest.raises(SpecError, match=r"label_smoothing: used by none of the losses named \(added\), only by bin"):
+        runs_of("loss_function: added, label_smoothing: 0.1")
 
 
 def test_cross_entropy_alone_does_not_change_an_id():
@@ -110,12 +111,13 @@ def test_formulas_of_several_runs_are_those_of_each():
             for x, y, share in zip(logits, targets, shares, strict=True)
         ]
         torch.testing.assert_close(mean_of_runs(losses)(logits, targets), torch.stack(expected))
-        each = per_example_of_runs(losses)(logits, targets)
+        each = per_image_of_runs(losses)(logits, targets)
         torch.testing.assert_close(each.mean(1), torch.stack(expected))
 
 
-def test_what_an_own_loss_raises_is_the_users_code(package):
-    package.file.write_text(CODE.replace("right = logits", "right = logits.nothing"))
+def test_what_an_own_loss_raises_in_training_is_the_users_code(package):
+    raising = "logits = logits if len(targets) != 16 else logits.nothing\n        right = logits"
+    package.file.write_text(CODE.replace("right = logits", raising))
     sweep = package.train("broken", lr=0.01, loss_function=f"{package.file}:Focal")
     (run,) = sweep.runs.to_dict("records")
     assert (run["status"], run["failure"]) == ("failed", "your code")

@@ -98,7 +98,7 @@ def test_svg_has_its_text_as_text_with_units(written):
         "accuracy_against_time": ["training time of a run (s)", "validation accuracy (%)"],
         "importance": ["importance (%)"],
         "heat_map": ["validation accuracy (%)"],
-        "class_accuracy": ["accuracy on 40 test images (%)", "trouser"],
+        "class_accuracy": ["recall, precision (%)", "recall", "precision", "trouser (10)"],
         "confusion_matrix": ["predicted class", "true class of 40 test images", "images of the class (%)"],
     }
     for name, expected in labels.items():
@@ -159,7 +159,7 @@ def test_confusion_matrix_and_classes_are_in_percent(grid):
     drawings = make_drawings(grid)
     matrix = axes_of(drawings["confusion matrix"])
     assert matrix.get_images()[0].get_array()[0].tolist() == [80, 20, 0, 0]
-    assert sorted(text.get_text() for text in matrix.texts) == ["20"] * 4 + ["80"] * 4
+    assert sorted(text.get_text() for text in matrix.texts) == ["20\n(2)"] * 4 + ["80\n(8)"] * 4
     points = [line for line in axes_of(drawings["accuracy by class"]).get_lines() if line.get_marker() == "o"]
     assert [line.get_xdata()[0] for line in points] == [80.0] * 4
 

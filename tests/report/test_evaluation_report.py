@@ -2,7 +2,8 @@
 
 from results_by_hand import show
 
-from cnnsweep.report.evaluation import Evaluation, TrialEvaluation, render_evaluation, render_trial
+from cnnsweep.analysis.evaluation import Evaluation, TrialEvaluation
+from cnnsweep.report.evaluation import render_evaluation, render_trial
 
 NAME = "lr=0.0036437,batch_size=44,optimizer=adam,label_smoothing=0.023305,weight_decay=0.00012,seed=0-384e3a"
 

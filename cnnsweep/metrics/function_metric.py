@@ -1,0 +1,119 @@
+"""A metric from a user's function, `my.py:fn`:
+
+    def cost(probabilities, labels, *, missed=5.0):
+        ...
+        return number
+
+    cost.greater_is_better = False
+
+It gets the probabilities (N, classes) of a run and the labels (N,), or (N, classes) of 0 and 1, as tensors on the CPU,
+which scikit-learn's functions take. Its further parameters are keys of the sweep file. More is better, unless the
+attribute says otherwise.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import traceback
+from functools import cache
+from numbers import Real
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import ConfigDict, Field, model_validator
+
+from cnnsweep.errors import MetricError, UsageError
+from cnnsweep.field_types import Plain, mistake
+from cnnsweep.metrics.scores import ScoreMetric
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GREATER = "greater_is_better"
+
+
+class FunctionMetric(ScoreMetric):
+    """Base of metrics from functions."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
+    __pydantic_extra__: dict[str, Plain] = Field(init=False)
+    function: ClassVar[Any] = None
+    reference: ClassVar[str] = ""
+
+    @model_validator(mode="after")
+    def _takes_arguments(self) -> FunctionMetric:
+        try:
+            inspect.signature(self.function).bind(None, None, **self._arguments)
+        except TypeError as error:
+            raise mistake(f"{error}; its further parameters are keys") from None
+        return self
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        return self.__pydantic_extra__ or {}
+
+    def of_scores(self, likely: Tensor, targets: Tensor) -> Tensor:
+        """Return the function's value for each run (K,).
+
+        Raises:
+            MetricError: it raised, or returned no number; the message names the file and line.
+        """
+        import torch
+
+        values = [self._of_run(*run) for run in zip(likely.cpu(), targets.cpu(), strict=True)]
+        return torch.tensor(values, dtype=torch.float64)
+
+    def _of_run(self, likely: Tensor, targets: Tensor) -> float:
+        if not likely.isfinite().all():  # the run has diverged; scikit-learn's functions would raise
+            return math.nan
+        try:
+            value = self.function(likely.clone(), targets.clone(), **self._arguments)
+        except Exception as error:
+            raise MetricError(f"{place_of(error, self.function)}: {type(error).__name__}: {error}") from error
+        number = _as_number(value)
+        if number is None:
+            found = f"{value!r:.60} ({type(value).__name__})"
+            raise MetricError(f"{place_of(None, self.function)}: returned {found}, allowed is one number")
+        return number
+
+
+@cache
+def metric_of_function(function: FunctionType, reference: str) -> type[ScoreMetric]:
+    """Return the metric that calls a function.
+
+    Raises:
+        UsageError: it cannot be called with probabilities and labels, or its direction is neither true nor false.
+    """
+    direction = getattr(function, GREATER, True)
+    if not isinstance(direction, bool):
+        where = f"{place_of(None, function)}: {GREATER}"
+        raise UsageError(f"metric {reference}: {where}: found {direction!r:.60}, allowed is True or False")
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = list(inspect.signature(function).parameters.values())
+    takes_any = any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters)
+    if not takes_any and sum(one.kind in positional for one in parameters) < 2:
+        found = f"{place_of(None, function)}: found {function.__name__}{inspect.signature(function)}"
+        raise UsageError(f"metric {reference}: {found}, allowed is a function (probabilities, labels, ...)")
+    content = {"function": staticmethod(function), "reference": reference, GREATER: direction}
+    annotations = dict.fromkeys(content, ClassVar[Any])
+    about = {"__doc__": function.__doc__, "__module__": function.__module__}
+    return type(function.__name__, (FunctionMetric,), {**content, **about, "__annotations__": annotations})
+
+
+def place_of(error: BaseException | None, function: FunctionType) -> str:
+    """Return file and line in a user's code: of the last call in the function's file, else of its definition."""
+    file, line = function.__code__.co_filename, function.__code__.co_firstlineno
+    calls = [] if error is None else traceback.extract_tb(error.__traceback__)
+    lines = [call.lineno for call in calls if call.filename == file and call.lineno is not None]
+    return f"{file}:{lines[-1] if lines else line}"
+
+
+def _as_number(value: Any) -> float | None:
+    """Return a number, also of a tensor or array of one; None for anything else."""
+    if hasattr(value, "item") and getattr(value, "size", None) is not None:
+        try:
+            value = value.item()
+        except (ValueError, RuntimeError, TypeError):  # of several numbers
+            return None
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
