@@ -97,6 +97,8 @@ def measure_labels(
     is_same = images is validation[0] and torch.equal(positions, validation[1])
     held_out = outputs if is_same else _outputs(model, *validation)[0]
     thresholds, notes = _thresholds(held_out, model.classes)
+    if is_same:
+        notes = (*notes, "the thresholds were chosen on these images, so the metrics at the thresholds are optimistic")
     given = outputs.probabilities > torch.tensor(thresholds, dtype=outputs.probabilities.dtype)
     by_label = counts_of_labels(given, outputs.labels, model.classes)
     counts = count_labels(outputs.labels, model.classes)
@@ -131,7 +133,7 @@ def _outputs(model: LabelModel, images: ImageSet, positions: Tensor) -> tuple[La
         for batch, labels in images.batches(chunks, model.device) if len(positions) else ():
             output = network(model.pixels.to_model_input(batch, model.order))
             logits = logits_of(output, len(model.classes)).float()
-            parts.append((logits, labels, model.loss.per_example(logits, labels)))
+            parts.append((logits, labels, model.loss.per_image(logits, labels)))
     if not parts:
         empty = torch.zeros(0, len(model.classes))
         return LabelOutputs(empty, empty, empty.to(torch.uint8)), torch.zeros(0, dtype=torch.float64)

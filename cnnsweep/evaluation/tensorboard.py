@@ -13,6 +13,8 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 
 from cnnsweep.analysis.chart_classes import ClassChart, class_chart, ends_text, percent_text
 from cnnsweep.analysis.evaluation import Evaluation
+from cnnsweep.analysis.label_rows import HEADINGS, label_rows
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.evaluation.pictures import draw_classes, draw_confusion, draw_mistakes
 from cnnsweep.formatting.escape import safe_text
@@ -36,7 +38,7 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
             pictures["confusion_matrix"] = draw_confusion(evaluation.classes, evaluation.confusion)
     if (chart := class_chart([("", evaluation)])) is not None:
         pictures["classes"] = draw_classes(chart)
-        texts["scores_by_class"] = _classes_text(chart)
+        texts["scores_by_class"] = _labels_text(evaluation) if isinstance(evaluation, Labelled) else _classes_text(chart)
     if shown := [one for one in evaluation.wrong if one.png]:
         pictures["mistakes"] = draw_mistakes(shown)
         texts["wrong_images"] = _mistakes_text(shown)
@@ -45,6 +47,10 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
     for name, text in texts.items():
         values += text_pb(f"{group}/{name}", text).value
     return Summary(value=values)
+
+
+def _labels_text(evaluation: Labelled) -> str:
+    return _table(HEADINGS, label_rows(evaluation))
 
 
 def _classes_text(chart: ClassChart) -> str:

@@ -16,6 +16,7 @@ from cnnsweep.analysis.chart_learning import learning_charts
 from cnnsweep.analysis.chart_parallel import parallel_chart
 from cnnsweep.analysis.chart_stopping import stopping_chart
 from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.trials import Trial, group_trials
 from cnnsweep.formatting.escape import safe_text
@@ -29,10 +30,12 @@ from cnnsweep.html.chart_importance import share_view
 from cnnsweep.html.chart_learning import learning_view
 from cnnsweep.html.chart_parallel import parallel_view
 from cnnsweep.html.chart_stopping import stopping_view
-from cnnsweep.html.evaluations import evaluated_runs
+from cnnsweep.html.evaluations import Evaluated, evaluated_runs
+from cnnsweep.html.labels import label_images, labels_section
 from cnnsweep.html.markup import text
 from cnnsweep.html.plotly_file import plotly_script
 from cnnsweep.html.sections import (
+    IMAGES_SHOWN,
     background_section,
     chart_section,
     images_section,
@@ -40,6 +43,8 @@ from cnnsweep.html.sections import (
     summary_section,
 )
 from cnnsweep.storage.atomic_files import replace_file
+
+_WRONG = "Images that the best model gets wrong"
 
 
 def write_page(results: Results, file: Path) -> None:
@@ -119,8 +124,18 @@ def _chart_sections(results: Results, trials: Sequence[Trial]) -> list[tuple[str
         )
         if notes or any(chart is not None for chart in charts)
     ]
-    images = images_section(evaluated)
-    return [*found, *([("images", "Images that the best model gets wrong", images)] if images else [])]
+    further = {"labels": ("Labels", labels_section(evaluated)), "images": (_WRONG, _wrong_images(evaluated))}
+    return [*found, *((key, heading, content) for key, (heading, content) in further.items() if content)]
+
+
+def _wrong_images(evaluated: Evaluated) -> str:
+    """Return images that the best evaluated run gets wrong; empty if none are kept."""
+    for name, one in evaluated:
+        if isinstance(one, Labelled) and one.wrong:
+            return label_images(name, one.split, one.wrong[:IMAGES_SHOWN])
+        if one.wrong:
+            return images_section(name, one)
+    return ""
 
 
 def _policy(*scripts: str) -> str:

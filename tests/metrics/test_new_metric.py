@@ -149,11 +149,7 @@ def test_a_checkpoint_is_measured_by_it_if_its_code_is_allowed(tmp_path: Path, o
     found = json.loads(command(*arguments, "--allow-code"))
     assert found["metrics"]["TopTwo"] == pytest.approx(best.metrics["val_TopTwo"], abs=1e-6)
     assert found["metrics"]["Missed"] == pytest.approx(best.metrics["val_Missed"], abs=1e-6)
-<<<<<<< HEAD
     assert not {"TopTwo", "Missed"} & set(json.loads(command(*arguments)).get("metrics", {}))
-=======
-    assert not {"TopTwo", "Missed"} & json.loads(command(*arguments))["metrics"].keys()
->>>>>>> h4
 
 
 def test_metrics_of_runs_that_train_fused_are_those_of_each_alone(tmp_path: Path, own: Path):
