@@ -115,7 +115,8 @@ def test_own_class_is_fused_with_others_and_equals_itself_alone(package, name):
 
 def test_optimizers_that_follow_rounding_train_alone_and_the_others_fused(package):
     """Rprop takes the sign of the gradient, which for a bias before batch norm is rounding alone."""
-    params = {"lr": [0.01, 0.02], "optimizer": ["adam", "rprop", "sgd"], "model.batch_norm": True, "model.channels": [[16]]}
+    model = {"model.batch_norm": True, "model.channels": [[16]]}
+    params = {"lr": [0.01, 0.02], "optimizer": ["adam", "rprop", "sgd"], **model}
     alone, fused = package.train("alone", **params), package.train_fused("fused", **params)
     assert _largest_program(package.folder / "fused") == 4
     for mine, theirs in zip(metrics(fused), metrics(alone), strict=True):
