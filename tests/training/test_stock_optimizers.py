@@ -86,6 +86,7 @@ def test_training_with_any_optimizer_leaves_torchs_compiler_alone(request):
     """The compiler takes as long to import as all the rest of torch's Python."""
     code = (
         "import sys; from test_stock_optimizers import *\n"
+        "from cnnsweep.optimizers.base import OPTIMIZERS; from cnnsweep.types import Choice\n"
         "for name in OPTIMIZERS.names:\n"
         "    weights = parameters()\n"
         "    optimizer = OPTIMIZERS.make(Choice(name)).build(weights, 0.1, CPU)\n"
