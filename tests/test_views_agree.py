@@ -188,10 +188,10 @@ def assert_agreement_on_how_the_runs_stand_and_on_the_best(folder: Path, last: s
     best = next(run for run in results.runs if run.name == results.sweep.best)
     starred = [line for line in report(results).splitlines() if line.startswith("★")]
     watched = [line for line in once(folder).splitlines() if line.startswith("★")]
-    chance = results.sweep.chance
+    baseline = results.sweep.baseline
     assert best["val_accuracy"] is not None
-    assert chance is not None
-    assert len(starred) == len(watched) == (best["val_accuracy"] > chance)
+    assert baseline is not None
+    assert len(starred) == len(watched) == (best["val_accuracy"] > baseline.value)
     assert all(f"{best['val_accuracy']:.4f}" in line for line in (*starred, *watched))
 
 

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from cnnsweep.analysis.axes import REPLICATE_AXES, canonical
+from cnnsweep.analysis.baseline import compare_trials
 from cnnsweep.analysis.compare_differences import (
     Distinction,
     choice_warnings,
@@ -42,12 +43,14 @@ class RankedTrial:
             column. Keys that the trial does not use are omitted.
         trial: with its place and ties across all sweeps.
         figures: values of the metric, by split, seed and fold.
+        is_better: than a constant answer; None if that is unknown.
     """
 
     source: Source
     trial: Trial
     values: Mapping[str, Any]
     figures: Mapping[Key, float]
+    is_better: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,13 +153,16 @@ def _all_settings(sources: Sequence[Source], objective: Objective) -> list[Ranke
     found = []
     for source in sources:
         split = splits.setdefault(_split(source) or source.letter, len(splits))
-        for trial in group_trials(_by(source.results, objective)):
-            values = _values(source, trial, keys, knows_models)
-            found.append(RankedTrial(source, trial, values, _figures(source, trial, split)))
+        results = by_metric(source.results, objective)
+        trials = group_trials(results)
+        is_better = compare_trials(results, trials)
+        for trial in trials:
+            values, figures = _values(source, trial, keys, knows_models), _figures(source, trial, split)
+            found.append(RankedTrial(source, trial, values, figures, is_better.get(trial.trial_id)))
     return found
 
 
-def _by(results: Results, objective: Objective) -> Results:
+def by_metric(results: Results, objective: Objective) -> Results:
     """Return results ranked by this metric."""
     sweep = dataclasses.replace(results.sweep, metric=objective.metric, mode=objective.mode)
     return dataclasses.replace(results, sweep=sweep)

@@ -18,7 +18,6 @@ from cnnsweep.config.augment_field import main_field
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.grid import TrialParams
 from cnnsweep.config.hyperparameters import trial_hyperparameters, trial_model
-from cnnsweep.config.own_code import is_function_in_source
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.metrics.objective import BEST
 from cnnsweep.plugins import is_reference
@@ -144,9 +143,8 @@ def _shared_identity(spec: SweepSpec) -> dict[str, Any]:
         "metric": spec.metric,  # with the mode it chooses the best epoch
         "mode": spec.mode,
     }
-    deciding = spec.deciding
-    if deciding is not None and is_reference(deciding.name) and is_function_in_source(deciding.name):
-        identity["metric_code"] = choice_identity(deciding)  # not of a class: those had no part in the first ids
+    if (deciding := spec.deciding) is not None and is_reference(deciding.name):
+        identity["metric_code"] = choice_identity(deciding)  # of those that do not decide, none changes a run
     return identity if spec.scope == BEST else {**identity, "scope": spec.scope}
 
 

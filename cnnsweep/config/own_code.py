@@ -129,15 +129,6 @@ def _assigned(statement: ast.stmt, name: str) -> Any:
     return value.value if is_it and isinstance(value, ast.Constant) else None
 
 
-def is_function_in_source(reference: str) -> bool:
-    """True if the name is defined as a function in the file; nothing is imported."""
-    try:
-        _, tree, own = parse_code(reference)
-    except UNREADABLE:
-        return False
-    return any(isinstance(one, ast.FunctionDef) and one.name == own for one in tree.body)
-
-
 def _parameters(function: ast.FunctionDef, leading: int) -> list[str] | None:
     """Return the parameters of a function that keywords can set; None where it takes any, or is decorated."""
     given = function.args

@@ -228,8 +228,8 @@ class SweepSpec:
         search: the sampler; None for a grid.
         seeds: of each trial; empty where `params` or `seed` have them.
         validation: images held out, as a number (int) or as a share (float) of the training images.
-        metrics: those recorded beside loss and accuracy, the one that decides among them; a function of the user's own
-            that decides is a part of every run's id, others change no run.
+        metrics: those recorded beside loss and accuracy, the one that decides among them; the code of one of the
+            user's own that decides is a part of every run's id, others change no run.
         places: of each metric in the file, by its column: what messages about it begin with.
         folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.

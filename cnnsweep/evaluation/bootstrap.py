@@ -25,7 +25,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cnnsweep.analysis.statistics import CONFIDENCE
+from cnnsweep.analysis.statistics import CONFIDENCE, normal_quantile
 from cnnsweep.metrics.confusion import ConfusionMetric
 
 Interval = tuple[float, float]
@@ -176,15 +176,9 @@ def _half(values: Tensor) -> tuple[Tensor, float | None]:
     """Return the resamples that have a value, and half the interval's width; None if the spread is unknown."""
     known = values[values.isfinite()]
     deviation = float(known.std()) if len(known) >= _FEWEST else 0.0
-    return known, _normal_quantile() * deviation if deviation > 0 else None
+    return known, normal_quantile(_TAILS[1]) * deviation if deviation > 0 else None
 
 
 def _share(odds: float) -> float:
     """Return the share with these log odds."""
     return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
-
-
-def _normal_quantile() -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(_TAILS[1]))

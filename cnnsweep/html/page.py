@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from cnnsweep.analysis.baseline import caution_words
 from cnnsweep.analysis.chart_batches import batch_charts
 from cnnsweep.analysis.chart_classes import class_chart, confusion_charts
 from cnnsweep.analysis.chart_cost import cost_charts
@@ -114,7 +115,9 @@ def _chart_sections(results: Results, trials: Sequence[Trial]) -> list[tuple[str
         cost_view(cost_charts(results, trials)),
     ]
     classes = [drawn(class_view, class_chart(evaluated)), confusion_view(confusion_charts(evaluated))]
+    caution = caution_words(results, trials)
     missing = [f"{NEEDS_OPTUNA[0].upper()}{NEEDS_OPTUNA[1:]}."] if shares is None else []
+    missing += [caution] if caution is not None and any(chart is not None for chart in hyperparameters) else []
     found = [
         (key, heading, chart_section([chart for chart in charts if chart is not None], notes))
         for key, heading, charts, notes in (

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.baseline import is_praised, mark_legend, trials_at_baseline
 from cnnsweep.analysis.confusion import IMAGES
 from cnnsweep.analysis.intervals import interval_cells
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.run_evaluation import RunEvaluation, WrongImage
-from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
+from cnnsweep.analysis.ties import equals_of_best, mark
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
+from cnnsweep.formatting.class_counts import MOST_ROWS, class_table, counts_words, is_unequal
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
@@ -36,7 +38,7 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
         for step in next_steps(results, trials)
     )
     varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, trials))
-    if chance_words(results) is None:
+    if is_praised(results, trials):
         heading, best_line = "The best trial", f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>'
     else:
         heading, best_line = "First in the ranking", f'<p class="first">{text(best)}</p>'
@@ -45,9 +47,24 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
         f"<h3>{heading}</h3>{best_line if best else ''}{_paragraphs(facts)}",
         *([f"<h3>How sure</h3>{_paragraphs(sure)}"] if sure else []),
         *([f"<h3>Further events</h3>{_paragraphs(others)}"] if others else []),
+        *_class_counts(results),
         *([f"<h3>Next steps</h3><ul class=steps>{steps}</ul>"] if steps else []),
         _best_trials(results, trials),
     ])  # fmt: skip
+
+
+def _class_counts(results: Results) -> list[str]:
+    """Return the images of each class: a sentence, and a table, which is closed if it is long or classes are equal."""
+    counts = results.sweep.part_counts
+    if counts is None:
+        return []
+    headings, rows = class_table(counts)
+    is_open = is_unequal(counts) and len(rows) <= MOST_ROWS
+    table = scrolled("Images of each class", table_markup(DataTable(headings, rows)))
+    return [
+        f"<h3>Images of each class</h3><p>{text(f'Images {counts_words(counts)}.')}</p>"
+        f"<details{' open' if is_open else ''}><summary>All classes</summary>{table}</details>"
+    ]
 
 
 def _paragraphs(lines: Sequence[str]) -> str:
@@ -60,12 +77,12 @@ def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
     if not has_replicates(results) or not shown:
         return ""
     metric = results.sweep.objective.metric
-    equal, is_starred = equals_of_best(results, trials), chance_words(results) is None
-    best = chosen_trial(results, trials)
+    equal, is_starred = equals_of_best(results, trials), is_praised(results, trials)
+    best, at_baseline = chosen_trial(results, trials), trials_at_baseline(results, shown)
     intervals = interval_cells(metric, [trial.estimate for trial in shown])
     rows = [
         [
-            f"{mark(trial, best, is_starred).strip()} {trial.place}",
+            f"{mark(trial, best, is_starred, trial.trial_id in at_baseline).strip()} {trial.place}",
             trial_words(results, trial, ", "),
             metric_text(metric, None if trial.estimate is None else trial.estimate.mean),
             interval,
@@ -74,7 +91,9 @@ def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
         for trial, interval in zip(shown, intervals, strict=True)
     ]
     table = table_markup(DataTable(["place", "trial", metric, "95 %", "runs"], rows))
-    return f"<h3>The best trials</h3><p>{text(tie_legend(trials, equal))}.</p>{scrolled('The best trials', table)}"
+    legend = [*([tie_legend(trials, equal)] if is_starred else []), *([mark_legend(results)] if at_baseline else [])]
+    words = f"<p>{text('; '.join(filter(None, legend)))}.</p>" if legend else ""
+    return f"<h3>The best trials</h3>{words}{scrolled('The best trials', table)}"
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:

@@ -64,6 +64,7 @@ def _trial_to_json(one: RankedTrial, metric: str) -> dict[str, Any]:
         "count": len(trial.figures),
         "failed": trial.failed,
         "tied": trial.tied,
+        "is_better_than_baseline": one.is_better,
         "runs": [
             {
                 "run": run.name,

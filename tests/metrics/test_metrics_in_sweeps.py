@@ -46,6 +46,7 @@ def of_one_class():
     return (images, labels * 0), test, names
 """
 FUNCTIONS = """
+from cnnsweep.metrics.accuracy import Accuracy
 from sklearn.metrics import f1_score, log_loss
 
 def cost(probabilities, labels, *, missed=1.0):
@@ -76,6 +77,9 @@ def wrong_way(probabilities, labels):
     return 1.0
 
 setattr(wrong_way, "greater_is_better", False)
+
+class Share(Accuracy):
+    missed: float = 1.0
 """
 
 
@@ -307,13 +311,16 @@ def ids(own: Path, keys: str) -> list[str]:
     return [run.id for run in expand_runs(parse_sweep(f"{SMALL}{keys}\n", "s", folder=own), 100).runs]
 
 
-def test_a_function_that_decides_is_part_of_a_runs_identity(own: Path) -> None:
-    before = {keys: ids(own, keys) for keys in ("metric: own.py:cost", "metrics: [own.py:cost]", "")}
-    assert before["metrics: [own.py:cost]"] == before[""]
-    assert before["metric: own.py:cost"] != ids(own, "metric: {name: own.py:cost, missed: 2}")
+@pytest.mark.parametrize("one", ["cost", "Share"], ids=["function", "class"])
+def test_code_that_decides_is_part_of_a_runs_identity(own: Path, one: str) -> None:
+    decides, recorded = f"metric: own.py:{one}", f"metrics: [own.py:{one}]"
+    before = {keys: ids(own, keys) for keys in (decides, f"{recorded}\nmetric: val_{one}", recorded, "")}
+    assert before[recorded] == before[""]
+    assert before[decides] == before[f"{recorded}\nmetric: val_{one}"]
+    assert before[decides] != ids(own, f"metric: {{name: own.py:{one}, missed: 2}}")
     (own / "own.py").write_text(FUNCTIONS + "\n# edited\n")
-    assert ids(own, "metric: own.py:cost") != before["metric: own.py:cost"]
-    assert ids(own, "metrics: [own.py:cost]") == before[""]
+    assert ids(own, decides) != before[decides]
+    assert ids(own, recorded) == before[""]
 
 
 def test_a_resume_after_an_edit_says_so(own: Path) -> None:
