@@ -113,6 +113,15 @@ def test_own_class_is_fused_with_others_and_equals_itself_alone(package, name):
     assert _largest_program(package.folder / "fused") == 4
 
 
+@pytest.mark.parametrize("name", ["Replacing", "Averaging"])
+def test_runs_that_stay_when_others_of_their_program_end_are_as_alone(package, name):
+    params = {"lr": [0.1, 0.05], "epochs": [2, 3], "schedule": "cosine", "optimizer": named(package, name)}
+    alone, fused = package.train("alone", **params), package.train_fused("fused", **params)
+    assert _largest_program(package.folder / "fused") == 4
+    for mine, theirs in zip(metrics(fused), metrics(alone), strict=True):
+        assert sorted(mine) == pytest.approx(sorted(theirs), rel=1e-9)
+
+
 def test_optimizers_that_follow_rounding_train_alone_and_the_others_fused(package):
     """Rprop takes the sign of the gradient, which for a bias before batch norm is rounding alone."""
     model = {"model.batch_norm": True, "model.channels": [[16]]}
