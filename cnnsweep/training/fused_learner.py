@@ -101,7 +101,6 @@ class FusedLearner:
         return {name: leaf.grad[position] for name, leaf in named if leaf.grad is not None}
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
-        self._optimizers[position].set_training(False)  # as the weights are, with which it is saved
         return self._optimizers[position].state_dict()
 
     def _switch_optimizers(self, is_training: bool) -> None:

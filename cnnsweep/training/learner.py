@@ -57,7 +57,7 @@ class Learner(Protocol):
         """Return the last step's gradients by parameter name."""
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
-        """Return the stock optimizer's state dict."""
+        """Return the stock optimizer's state dict, after `weights`, which switches it to evaluation."""
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         """Restore a run from a checkpoint."""
@@ -138,7 +138,6 @@ class SingleLearner:
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
         assert position == 0
-        self.optimizer.set_training(False)  # as the weights are, with which it is saved
         return self.optimizer.state_dict()
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
