@@ -69,7 +69,7 @@ class AddedPackage:
         return self._run(name, params, fuse=fuse)
 
     def _run(self, name: str, params: Any, **options: Any) -> cnnsweep.Sweep:
-        top = {key: params[key] for key in ("search", "early_stop") if key in params}
+        top = {key: params[key] for key in ("search", "early_stop", "validation") if key in params}
         own = {key: value for key, value in params.items() if key not in top}
         spec = {**BASE, **top, "params": {"batch_size": 16, "epochs": 2, **own}}
         return cnnsweep.run(spec, folder=self.folder / name, device="cpu", jobs=1, threads=1, quiet=True, **options)

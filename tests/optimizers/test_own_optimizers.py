@@ -161,6 +161,16 @@ def test_weights_in_evaluation_are_those_that_are_measured_and_kept(package):
     assert kept["loss"] == pytest.approx(my_val[kept["epoch"] - 1], rel=1e-6)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_weights_in_evaluation_are_kept_where_nothing_is_held_out_too(package, fused):
+    train = package.train_fused if fused else package.train
+    losses = []
+    for name in ("Averaging", "Momentum"):
+        sweep = train(name, lr=[0.1, 0.05], validation=0, optimizer=named(package, name))
+        losses.append(sweep.best.evaluate("test", allow_code=True, quiet=True)["loss"])
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
 def test_groups_keep_the_ratio_of_their_learning_rates(package):
     """Ten times the rate of biases equals ten times the rate of all where nothing else moves."""
     equal = package.train("equal", lr=0.1, optimizer=named(package, "two_rates", biases=1))
