@@ -38,8 +38,8 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
             pictures["confusion_matrix"] = draw_confusion(evaluation.classes, evaluation.confusion)
     if (chart := class_chart([("", evaluation)])) is not None:
         pictures["classes"] = draw_classes(chart)
-        is_of_labels = isinstance(evaluation, Labelled)
-        texts["scores_by_class"] = _labels_text(evaluation) if is_of_labels else _classes_text(chart)
+        labels = evaluation if isinstance(evaluation, Labelled) else None
+        texts["scores_by_class"] = _classes_text(chart) if labels is None else _labels_text(labels)
     if shown := [one for one in evaluation.wrong if one.png]:
         pictures["mistakes"] = draw_mistakes(shown)
         texts["wrong_images"] = _mistakes_text(shown)
