@@ -17,6 +17,7 @@ from cnnsweep.datasets.base import DATASETS
 from cnnsweep.errors import SpecError
 from cnnsweep.models.base import MODELS
 from cnnsweep.models.cnn import ConfigurableCNN
+from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.samplers.base import SAMPLERS
 
@@ -229,7 +230,8 @@ def test_every_key_has_a_description() -> None:
     arguments = {f"model.{argument}" for argument in ConfigurableCNN.model_fields}
     fields = {field for kind in OPTIMIZERS.built_in for field in kind.model_fields}
     arguments |= {f"optimizer.{argument}" for argument in fields - set(FLAT)}
-    arguments |= {"loss", "loss.gamma", "loss.epsilon"}
+    of_losses = {field for kind in LOSSES.built_in for field in kind.model_fields} - {LABEL_SMOOTHING}
+    arguments |= {"loss", *(f"loss.{argument}" for argument in of_losses)}
     assert set(SCHEMA["$defs"]["Params"]["properties"]) == set(Params.model_fields) | arguments
     sections = [part for name, part in SCHEMA["$defs"].items() if name[0].isupper()]  # others are parts of keys
     for section in (SCHEMA, *sections):
