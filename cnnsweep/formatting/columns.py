@@ -10,13 +10,15 @@ from rich.text import Text
 from cnnsweep.formatting.distinct import FEW_DIGITS, cut_texts, distinct_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, align_points, compact_text, is_unused, metric_header, metric_text
-from cnnsweep.metrics.names import is_share
+from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 from cnnsweep.metrics.objective import Objective
 
 GAP = 2  # spaces between two columns
 SHORTEST_CUT = 7  # minimum characters of a cut text
 SHORTEST_COMFORTABLE = 12  # characters of a text with priority over unimportant columns
 LITTLE_IMPORTANCE = 6  # value of `Column.drop` from which columns go before others are cut
+# After the deciding accuracy its loss is the most useful; training metrics go before validation metrics.
+_DROP_OF_METRICS = {on_validation(ACCURACY): 12, on_validation(LOSS): 13, ACCURACY: 14, LOSS: 15}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: two columns may look alike
@@ -112,12 +114,15 @@ def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) 
 def metric_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
     """Return the column of a metric; the deciding one is highlighted and kept longest."""
     decides = metric == objective.metric
-    # After the deciding accuracy, its loss is the most useful; the training metrics are dropped first.
-    drop = 2 if decides else 10 if metric == objective.tie_breaker else 12 if is_share(metric) else 14
+    drop = 2 if decides else 10 if metric == objective.tie_breaker else _DROP_OF_METRICS.get(metric, _drop(metric))
     texts = align_points([metric_text(metric, value) for value in values])
     cells = [Text(text, f"{style} bold" if decides else style) for text, style in zip(texts, styles, strict=True)]
     header = metric_header(metric, objective.metric, objective.mode)
     return Column(header, cells, drop, style="bold" if decides else "dim")
+
+
+def _drop(metric: str) -> int:
+    return 16 if is_on_validation(metric) else 17
 
 
 def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:
