@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,8 @@ class Sweep:
         split: str = "test",
         *,
         refit: bool = False,
+        metrics: str | Sequence[str] | None = None,
+        wrong: int = 12,
         data_root: str | Path = "data",
         device: str | None = None,
         allow_code: bool = False,
@@ -120,6 +123,8 @@ class Sweep:
         Args:
             split: test, val or train.
             refit: first train the trial on training and validation images together.
+            metrics: measure these too, such as `["kappa", "recall[truck]"]`.
+            wrong: number of wrong images to list.
             device: auto, cpu, cuda, cuda:N or mps; of `refit` the sweep's by default.
 
         Raises:
@@ -127,12 +132,14 @@ class Sweep:
             KeyboardInterrupt: the refit was stopped; it resumes with the next call.
         """
         from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen
+        from cnnsweep.evaluation.further_metrics import read_metrics
         from cnnsweep.progress.loading import loading_progress
         from cnnsweep.report.evaluation_json import trial_to_json
 
         measured = self._refit(Path(data_root), device, allow_code, quiet) if refit else self.folder
         with loading_progress(quiet) as loading:
-            options = EvaluationOptions(Path(data_root), split, device or "auto", allow_code, loading)
+            further = read_metrics(metrics, allow_code=allow_code)
+            options = EvaluationOptions(Path(data_root), split, device or "auto", allow_code, loading, further, wrong)
             chosen = evaluate_chosen(measured, options, refit_of=self.folder if refit else None)
         record(chosen.evaluations, self.folder, chosen.trial_id, refit=refit)
         return plain(trial_to_json(chosen))

@@ -96,6 +96,8 @@ class TrainedRun:
         self,
         split: str = "test",
         *,
+        metrics: str | Sequence[str] | None = None,
+        wrong: int = 12,
         data_root: str | Path = "data",
         device: str = "auto",
         allow_code: bool = False,
@@ -105,16 +107,20 @@ class TrainedRun:
 
         Args:
             split: test, val or train.
+            metrics: measure these too, such as `["kappa", "recall[truck]"]`.
+            wrong: number of wrong images to list.
 
         Raises:
             CnnSweepError: the weights or the data are missing or do not fit.
         """
         from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
+        from cnnsweep.evaluation.further_metrics import read_metrics
         from cnnsweep.progress.loading import loading_progress
         from cnnsweep.report.evaluation_json import evaluation_to_json
 
         with loading_progress(quiet) as loading:
-            options = EvaluationOptions(Path(data_root), split, device, allow_code, loading)
+            further = read_metrics(metrics, allow_code=allow_code)
+            options = EvaluationOptions(Path(data_root), split, device, allow_code, loading, further, wrong)
             found = evaluate_checkpoint(self.folder, options)
         record([found], self.folder.parent)
         return plain(evaluation_to_json(found))
