@@ -232,7 +232,8 @@ def test_a_run_that_the_file_no_longer_has_is_never_the_best(tmp_path):
     assert "no longer in the sweep file" in show(lambda console: render_run(after, best.name, console), 120)
     assert "★ best of the sweep" not in show(lambda console: render_run(after, best.name, console), 120)
     # What `evaluate`, `clean` and Python take follows from the same results.
-    from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen, find_checkpoint
+    from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen
+    from cnnsweep.evaluation.find_checkpoint import find_checkpoint
 
     found = evaluate_chosen(folder, EvaluationOptions(folder, device="cpu"))
     assert [one.run for one in found.evaluations] == [after.sweep.best]

@@ -1,10 +1,11 @@
-"""Recall, precision and F1 by class, and confusion matrix, of evaluated runs."""
+"""Recall, precision and F1 by class or label, and confusion matrix, of evaluated runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnsweep.analysis.class_counts import ClassCounts, Interval, ends_of, value_of
 from cnnsweep.analysis.confusion import IMAGES, Confused, Measured
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.formatting.numbers import UNKNOWN, count_text
 
 MOST_CLASSES = 60  # classes in one chart; the hardest if there are more
@@ -64,6 +65,7 @@ class ClassChart:
         rows: the hardest class first.
         together: the counts of all classes together, for each run.
         images: `8,000 test images`.
+        noun: `class`, or `label` of images with several.
     """
 
     runs: tuple[str, ...]
@@ -72,6 +74,7 @@ class ClassChart:
     images: str
     diagnostic: str
     notes: tuple[str, ...]
+    noun: str = "class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,15 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
     # Runs of one split have the same images, so they have the same classes.
     hardest = sorted(known, key=lambda row: min(value or 0.0 for value in row.values("recall")))
     worst, best = hardest[0], hardest[-1]
+    noun, nouns = ("label", "labels") if isinstance(first, Labelled) else ("class", "classes")
     diagnostic = (
-        f"The hardest class is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with {best.texts()[0]}."
+        f"The hardest {noun} is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with {best.texts()[0]}."
     )
     left_out, empty = len(hardest) - most, len(rows) - len(known)
-    more = f"{count_text(left_out, 'more class', 'more classes')} {'is' if left_out == 1 else 'are'} recognised better."
-    without = f"{count_text(empty, 'class', 'classes')} without images."
+    more = (
+        f"{count_text(left_out, f'more {noun}', f'more {nouns}')} {'is' if left_out == 1 else 'are'} recognised better."
+    )
+    without = f"{count_text(empty, noun, nouns)} without images."
     return ClassChart(
         tuple(name for name, _ in alike),
         tuple(hardest[:most]),
@@ -146,6 +152,7 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
         images_text(first),
         diagnostic,
         (*([more] if left_out > 0 else []), *([without] if empty else [])),
+        noun,
     )
 
 

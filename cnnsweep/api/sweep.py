@@ -111,11 +111,11 @@ class Sweep:
         split: str = "test",
         *,
         refit: bool = False,
-        metrics: str | Sequence[str] | None = None,
-        wrong: int = 12,
         data_root: str | Path = "data",
         device: str | None = None,
         allow_code: bool = False,
+        metrics: str | Sequence[str] = (),
+        wrong: int = 0,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best trial with all its seeds, as `cnnsweep evaluate --json`, and record them.
@@ -123,9 +123,9 @@ class Sweep:
         Args:
             split: test, val or train.
             refit: first train the trial on training and validation images together.
-            metrics: measure these too, such as `["kappa", "recall[truck]"]`.
-            wrong: number of wrong images to list.
             device: auto, cpu, cuda, cuda:N or mps; of `refit` the sweep's by default.
+            metrics: names of metrics to measure beside the sweep's, such as `["kappa", "f1[truck]"]`.
+            wrong: name this number of wrong images of each run; at least 24.
 
         Raises:
             CnnSweepError: nothing was trained yet, or the data is missing or does not fit.
@@ -136,9 +136,9 @@ class Sweep:
         from cnnsweep.progress.loading import loading_progress
         from cnnsweep.report.evaluation_json import trial_to_json
 
+        further = read_metrics(metrics, allow_code=allow_code)
         measured = self._refit(Path(data_root), device, allow_code, quiet) if refit else self.folder
         with loading_progress(quiet) as loading:
-            further = read_metrics(metrics, allow_code=allow_code)
             options = EvaluationOptions(Path(data_root), split, device or "auto", allow_code, loading, further, wrong)
             chosen = evaluate_chosen(measured, options, refit_of=self.folder if refit else None)
         record(chosen.evaluations, self.folder, chosen.trial_id, refit=refit)

@@ -188,7 +188,8 @@ def evaluate(
       cnnsweep evaluate runs/fashion --metrics kappa,auroc --wrong 50
       cnnsweep evaluate --checkpoint runs/fashion/<run>/best.safetensors --split val --json
     """
-    from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
+    from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
+    from cnnsweep.evaluation.find_checkpoint import is_sweep
     from cnnsweep.evaluation.further_metrics import read_metrics
     from cnnsweep.evaluation.record import note_evaluations, note_tests
     from cnnsweep.progress.loading import loading_progress

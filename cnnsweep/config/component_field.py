@@ -95,10 +95,12 @@ class ComponentField(ComponentKey):
 
     Args:
         own: the check of own code.
+        by_name: packages whose code counts by its name, not by its content.
         build: makes the value from the checked component.
     """
 
     own: OwnCode = OwnCode.FIELDS
+    by_name: tuple[str, ...] = ()
     build: Callable[[Checked], Any] = as_choice
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -140,7 +142,8 @@ class ComponentField(ComponentKey):
             of_many = f"the name of a {self.registry.kind} (see `{self.see}`), or path.py:name"
             raise not_allowed(name, of_many if self.see else self.one_of_names)
         if is_reference(name):
-            return resolve_code(name, info)
+            origin = resolve_code(name, info)
+            return Origin(name) if name.partition(".")[0] in self.by_name else origin
         if self.registry.knows(name):
             return Origin(name)
         listed = f"`{self.see}` lists what is known; your own code is path.py:name"
@@ -169,8 +172,11 @@ class ComponentField(ComponentKey):
         component = self._component(origin, may_run=False)
         if component is not None:
             return {name: field.default for name, field in component.model_fields.items()}
-        names = fields_in_source(origin.name, origin.code, self.registry.leading)
+        names = self._names_in_source(origin)
         return None if names is None else dict.fromkeys(names)
+
+    def _names_in_source(self, origin: Origin) -> Sequence[str] | None:
+        return fields_in_source(origin.name, origin.code, self.registry.leading, self.registry.from_init)
 
     def is_used_by_some(self, key: str) -> bool:
         """True if some component of the registry has a field."""
@@ -209,7 +215,7 @@ class ComponentField(ComponentKey):
         if component is None:
             if self.own is OwnCode.ANY:
                 return None
-            return fields_in_source(origin.name, origin.code, self.registry.leading)
+            return self._names_in_source(origin)
         return None if component.model_config.get("extra") == "allow" else list(component.model_fields)
 
 

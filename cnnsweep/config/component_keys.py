@@ -11,7 +11,9 @@ from cnnsweep.types import Choice
 
 OPTIMIZER = ComponentField(OPTIMIZERS, "{name: my.py:Lion, cautious: true}", flat=FLAT)
 SCHEDULE = ComponentField(SCHEDULES, "{name: cosine, warmup: 2}")
-LOSS = ComponentField(LOSSES, "{name: my.py:Focal, gamma: 2}", flat=(LABEL_SMOOTHING,))
+LOSS = ComponentField(
+    LOSSES, "{name: my.py:Focal, gamma: 2}", flat=(LABEL_SMOOTHING,), by_name=("torch", "torchvision")
+)
 SAMPLER = ComponentField(
     SAMPLERS,
     "{method: random, runs: 20}",

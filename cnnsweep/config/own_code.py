@@ -80,7 +80,9 @@ def parse_code(reference: str) -> tuple[Path | None, ast.Module, str]:
 
 
 @cache
-def fields_in_source(reference: str, _code: str | None, leading: int = 0) -> tuple[str, ...] | None:
+def fields_in_source(
+    reference: str, _code: str | None, leading: int = 0, from_init: bool = False
+) -> tuple[str, ...] | None:
     """Return the fields of a class, those of its bases first; None where the source does not determine them.
 
     Those of a function are its parameters.
@@ -88,6 +90,7 @@ def fields_in_source(reference: str, _code: str | None, leading: int = 0) -> tup
     Args:
         _code: content hash, which distinguishes versions of the file.
         leading: the number of a function's first parameters, which are no fields.
+        from_init: the parameters of `__init__` are fields, of a class that derives from one of another package.
     """
     try:
         _, tree, name = parse_code(reference)
@@ -95,6 +98,8 @@ def fields_in_source(reference: str, _code: str | None, leading: int = 0) -> tup
         return None
     functions = [one for one in tree.body if isinstance(one, ast.FunctionDef) and one.name == name]
     fields = _parameters(functions[-1], leading) if functions else _fields(name, tree, 0)
+    if fields is None and from_init:
+        fields = _of_init(name, tree, 0)
     return None if fields is None else tuple(dict.fromkeys(fields))
 
 
@@ -143,6 +148,18 @@ def _fields(name: str, tree: ast.Module, depth: int) -> list[str] | None:
             return None
         fields += of_base
     return fields + list(_declared(found[-1]))
+
+
+def _of_init(name: str, tree: ast.Module, depth: int) -> list[str] | None:
+    """Return the parameters of the `__init__` of a class or its first base; None where it is in no file."""
+    found = [one for one in tree.body if isinstance(one, ast.ClassDef) and one.name == name]
+    if not found or found[-1].decorator_list or depth > _DEEPEST:
+        return None
+    for one in found[-1].body:
+        if isinstance(one, ast.FunctionDef) and one.name == "__init__":
+            return _parameters(one, 1)
+    first = found[-1].bases[:1]
+    return _of_init(first[0].id, tree, depth + 1) if first and isinstance(first[0], ast.Name) else None
 
 
 def _declared(definition: ast.ClassDef) -> Iterator[str]:

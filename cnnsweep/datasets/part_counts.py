@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.label_counts import count_label_sets
 from cnnsweep.types import LabelCounts, PartCounts
 
 Splits = Sequence[tuple[Tensor, Tensor]]
@@ -20,9 +21,9 @@ def count_parts(dataset: Dataset, splits: Splits) -> PartCounts:
             largest share of one class among its held-out images is counted: there, a constant answer reaches most.
     """
     labels = dataset.train.labels
-    folds = [(dataset.counts(labels[training]), dataset.counts(labels[held_out])) for training, held_out in splits]
-    fold = max(range(len(folds)), key=lambda number: _largest_share(folds[number][1]))
-    training, validation = folds[fold]
+    folds = [count_label_sets(labels[held_out], dataset.classes) for _, held_out in splits]
+    fold = max(range(len(folds)), key=lambda number: _largest_share(folds[number]))
+    training, validation = count_label_sets(labels[splits[fold][0]], dataset.classes), folds[fold]
     return PartCounts(
         training,
         validation if validation.images else None,
@@ -32,4 +33,6 @@ def count_parts(dataset: Dataset, splits: Splits) -> PartCounts:
 
 
 def _largest_share(counts: LabelCounts) -> float:
-    return max(counts.counts, default=0) / counts.images if counts.images else 0.0
+    """Return the accuracy of a constant answer."""
+    most = max(counts.counts, default=0) if counts.frequent_images is None else counts.frequent_images
+    return most / counts.images if counts.images else 0.0

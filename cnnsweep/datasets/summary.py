@@ -31,7 +31,7 @@ def describe_data(dataset: Dataset, splits: Splits) -> list[str]:
         parts.append(f"{len(validation):,} for validation{' (its own)' if dataset.own_validation else ''}")
     parts.append("none for testing" if dataset.test is None else f"{len(dataset.test):,} for testing")
     return [
-        f"data: {safe_text(dataset.name)}, {_classes(dataset.classes)}; {colour} images of {height}×{width}",
+        f"data: {safe_text(dataset.name)}, {_classes(dataset)}; {colour} images of {height}×{width}",
         f"images: {', '.join(parts)}",
         *(f"images: {line}" for line in dataset.found),
     ]
@@ -69,5 +69,7 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= _MOST_CLASSES else f"{shown} and {len(names) - _MOST_CLASSES:,} more"
 
 
-def _classes(names: Sequence[str]) -> str:
-    return f"{len(names):,} classes ({_listed(names)})"
+def _classes(dataset: Dataset) -> str:
+    """Return `3 classes (cat, dog, elk)`, or `3 labels (…)` if images have several."""
+    kind = "labels" if dataset.is_multi_label else "classes"
+    return f"{len(dataset.classes):,} {kind} ({_listed(dataset.classes)})"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cnnsweep.analysis.confusion import names_text
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.datasets.images import ImageSet
-from cnnsweep.datasets.label_counts import count_labels
+from cnnsweep.datasets.label_counts import count_label_sets, count_labels
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.evaluation.bootstrap import Interval, sums_interval
 from cnnsweep.evaluation.choose_thresholds import choose_thresholds
@@ -43,6 +43,7 @@ class LabelMeasurement:
         thresholds: of each label, chosen on validation images.
         counts: for each label the images that have it, those given it, and those of both; at the thresholds.
         average_precision: of each label; None where no image has it.
+        baseline: the share of the most frequent set of labels: the accuracy of always giving it.
         notes: remarks on the thresholds.
     """
 
@@ -55,6 +56,7 @@ class LabelMeasurement:
     average_precision: tuple[float | None, ...]
     wrong: tuple[WrongImage, ...]
     metrics: Mapping[str, MetricValue]
+    baseline: float
     missing: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -101,7 +103,7 @@ def measure_labels(
         notes = (*notes, "the thresholds were chosen on these images, so the metrics at the thresholds are optimistic")
     given = outputs.probabilities > torch.tensor(thresholds, dtype=outputs.probabilities.dtype)
     by_label = counts_of_labels(given, outputs.labels, model.classes)
-    counts = count_labels(outputs.labels, model.classes)
+    counts = count_label_sets(outputs.labels, model.classes)
     found = label_metrics(metrics, outputs, thresholds, counts, progress)
     mean_loss = float(losses.mean())
     wrong = wrong_label_images(
@@ -117,6 +119,7 @@ def measure_labels(
         average_precisions(outputs),
         tuple(wrong),
         found.values,
+        (counts.frequent_images or 0) / counts.images,
         found.missing,
         notes,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.cells import cell_len, set_cell_size
 
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.baseline import words_of_answer
+from cnnsweep.metrics.baseline import SEVERAL, answer_words, words_of_answer
 from cnnsweep.metrics.names import ACCURACY, is_on_validation, without_prefix
 from cnnsweep.types import LabelCounts, PartCounts
 
@@ -90,22 +90,51 @@ def constant_answer_words(counts: PartCounts, baselines: Mapping[str, float], me
         baselines: see `measure_baselines`.
         metric: the one that decides, whose baseline follows if it is another.
     """
+    if counts.measured.is_multi_label:
+        return _label_answer_words(counts, baselines, metric)
     words = words_of_answer(counts.measured)
-    found = next((name for name in baselines if without_prefix(name) == ACCURACY), None)
+    found = next(iter(_accuracies(baselines)), None)
     share = []
     if found is not None:
-        images = "validation" if is_on_validation(found) else "training"
-        share = [f"is right for {baselines[found] * 100:.2f} % of the {images} images"]
+        share = [f"is right for {baselines[found] * 100:.2f} % of the {_images_of(found)} images"]
     if metric in baselines and metric != found:
         share.append(f"reaches {metric} {baselines[metric]:.4g}")
     return f"{words} {' and '.join(share)}" if share else None
+
+
+def _label_answer_words(counts: PartCounts, baselines: Mapping[str, float], metric: str) -> str | None:
+    """Return the same for several labels an image, where each metric has a constant answer of its own."""
+    facts = {"labels": SEVERAL}
+    found = []
+    for name in dict.fromkeys((*_accuracies(baselines), metric)):
+        if name in baselines and without_prefix(name) == ACCURACY:
+            words = f"is right for {baselines[name] * 100:.2f} % of the {_images_of(name)} images"
+            found.append(f"{words_of_answer(counts.measured)} {words}")
+        elif name in baselines:
+            found.append(f"{answer_words(name, facts)} reaches {name} {baselines[name]:.4g}")
+    return "; ".join(found) or None
+
+
+def _accuracies(baselines: Mapping[str, float]) -> list[str]:
+    return [name for name in baselines if without_prefix(name) == ACCURACY]
+
+
+def _images_of(metric: str) -> str:
+    return "validation" if is_on_validation(metric) else "training"
 
 
 def hidden_classes_words(counts: PartCounts, metric: str) -> str | None:
     """Return a warning if the accuracy decides although classes are very unequal; else None."""
     if not hides_small_classes(metric) or not is_very_unequal(counts):
         return None
+    several = counts.training.is_multi_label
     return (
-        f"{metric} hides the small classes, of {_range(counts.training, is_named=True)} images to train on: consider "
-        "metric: balanced_accuracy or macro_f1"
+        f"{metric} hides the {'rare labels' if several else 'small classes'}, of "
+        f"{_range(counts.training, is_named=True)} images to train on: consider metric: "
+        f"{metric_for_small_classes(counts)} or macro_f1"
     )
+
+
+def metric_for_small_classes(counts: PartCounts) -> str:
+    """Return the metric to rank by where accuracy hides small classes or rare labels."""
+    return "average_precision" if counts.training.is_multi_label else "balanced_accuracy"

@@ -11,7 +11,7 @@ from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.summary import group_failures
 from cnnsweep.analysis.test_results import tests_by_trial
 from cnnsweep.analysis.trials import Trial, best_of, chosen_trial
-from cnnsweep.formatting.class_counts import hides_small_classes, is_very_unequal
+from cnnsweep.formatting.class_counts import hides_small_classes, is_very_unequal, metric_for_small_classes
 from cnnsweep.formatting.distinct import FEW_DIGITS, number_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
@@ -70,9 +70,13 @@ def _unequal(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
     if counts is None or not is_very_unequal(counts) or not (is_hidden or trials_at_baseline(results, trials)):
         return
     keys = [f"{name}: [{values}]" for name, values in BALANCING.items() if name not in sweep.axes]
-    parts = [*(["rank by metric: balanced_accuracy"] if is_hidden else []), *(f"try {key}" for key in keys)]
+    parts = [
+        *([f"rank by metric: {metric_for_small_classes(counts)}"] if is_hidden else []),
+        *(f"try {key}" for key in keys),
+    ]
     if parts:
-        yield Step(f"Classes are unequal: {'; '.join(parts)}.")
+        several = counts.training.is_multi_label
+        yield Step(f"{'Labels' if several else 'Classes'} are unequal: {'; '.join(parts)}.")
 
 
 def _unpraised(results: Results, trials: Sequence[Trial]) -> Step:

@@ -114,7 +114,9 @@ def _chart_sections(results: Results, trials: Sequence[Trial]) -> list[tuple[str
         drawn(parallel_view, parallel_chart(results, trials)),
         cost_view(cost_charts(results, trials)),
     ]
-    classes = [drawn(class_view, class_chart(evaluated)), confusion_view(confusion_charts(evaluated))]
+    by_class = class_chart(evaluated)
+    is_of_labels = by_class is not None and by_class.noun == "label"
+    classes = [drawn(class_view, by_class), confusion_view(confusion_charts(evaluated))]
     caution = caution_words(results, trials)
     missing = [f"{NEEDS_OPTUNA[0].upper()}{NEEDS_OPTUNA[1:]}."] if shares is None else []
     missing += [caution] if caution is not None and any(chart is not None for chart in hyperparameters) else []
@@ -123,12 +125,15 @@ def _chart_sections(results: Results, trials: Sequence[Trial]) -> list[tuple[str
         for key, heading, charts, notes in (
             ("learning", "Learning", learning, unreadable),
             ("settings", "Hyperparameters", hyperparameters, missing),
-            ("classes", "Classes", classes, damaged),
+            ("classes", "Labels" if is_of_labels else "Classes", classes, damaged),
         )
         if notes or any(chart is not None for chart in charts)
     ]
-    further = {"labels": ("Labels", labels_section(evaluated)), "images": (_WRONG, _wrong_images(evaluated))}
-    return [*found, *((key, heading, content) for key, (heading, content) in further.items() if content)]
+    if is_of_labels:
+        key, heading, content = found.pop()
+        found.append((key, heading, f"{content}{labels_section(evaluated)}"))
+    images = _wrong_images(evaluated)
+    return [*found, *([("images", _WRONG, images)] if images else [])]
 
 
 def _wrong_images(evaluated: Evaluated) -> str:

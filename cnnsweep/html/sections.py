@@ -60,10 +60,11 @@ def _class_counts(results: Results) -> list[str]:
         return []
     headings, rows = class_table(counts)
     is_open = is_unequal(counts) and len(rows) <= MOST_ROWS
-    table = scrolled("Images of each class", table_markup(DataTable(headings, rows)))
+    one, all_of_them = ("label", "All labels") if counts.training.is_multi_label else ("class", "All classes")
+    table = scrolled(f"Images of each {one}", table_markup(DataTable(headings, rows)))
     return [
-        f"<h3>Images of each class</h3><p>{text(f'Images {counts_words(counts)}.')}</p>"
-        f"<details{' open' if is_open else ''}><summary>All classes</summary>{table}</details>"
+        f"<h3>Images of each {one}</h3><p>{text(f'Images {counts_words(counts)}.')}</p>"
+        f"<details{' open' if is_open else ''}><summary>{all_of_them}</summary>{table}</details>"
     ]
 
 

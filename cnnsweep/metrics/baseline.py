@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from cnnsweep.metrics.base import column_of, make_metric
 from cnnsweep.metrics.names import (
     ACCURACY,
     ALWAYS,
+    CLASS_METRICS,
     LOSS,
     OF_CLASS,
     as_mapping,
@@ -24,13 +25,16 @@ from cnnsweep.types import Choice, LabelCounts, PartCounts
 _ROUNDING = 1e-9  # of a metric and its baseline, which are computed in another order
 
 _LONGEST_NAME = 30  # of a class
+_MOST_LABELS = 3  # named of a set
 _OF_FREQUENCIES, _OF_SCORES = (LOSS, "nll", "brier"), ("auroc", "average_precision")
 
 SEVERAL = "several"  # the value of `labels` where an image has any number of labels
 ANY_CLASS = "always answering one class"
 LARGEST_CLASS = "always answering the largest class"
-FREQUENT_LABELS = "always giving the most frequent labels"
-FREQUENCIES = "always giving the class frequencies"
+FREQUENT_LABELS = "always giving the most frequent set of labels"
+ALL_LABELS = "always giving all labels"
+SAME_LABELS = "always giving the same labels"
+FREQUENCIES, LABEL_FREQUENCIES = "always giving the class frequencies", "always giving the label frequencies"
 EQUAL_SCORES = "always giving equal scores"
 
 
@@ -120,27 +124,48 @@ def make_baseline(metric: str, mode: str, facts: Mapping[str, Any]) -> Baseline:
 def answer_words(metric: str, facts: Mapping[str, Any]) -> str:
     """Return the constant answer for a metric, such as `always answering 'cat'`, safe to print."""
     name = without_prefix(metric)
+    is_multi_label = facts.get("labels") == SEVERAL
     if name in _OF_FREQUENCIES:
-        return FREQUENCIES
+        return LABEL_FREQUENCIES if is_multi_label else FREQUENCIES
     if name in _OF_SCORES:
         return EQUAL_SCORES
     if (found := as_mapping(name)) is not None:
         return f"always answering the {found['k']} largest classes" if "k" in found else _always(found[OF_CLASS])
+    if is_multi_label:
+        return _label_words(name)
     classes, counts = facts.get("classes"), facts.get("counts")
     if not classes or not counts:
         return LARGEST_CLASS
     measured = counts.get("validation") or counts["training"]
-    is_multi_label = facts.get("labels") == SEVERAL
-    return words_of_answer(LabelCounts(tuple(classes), tuple(measured), sum(measured), is_multi_label))
+    return words_of_answer(LabelCounts(tuple(classes), tuple(measured), sum(measured)))
+
+
+def _label_words(name: str) -> str:
+    if name == ACCURACY:
+        return FREQUENT_LABELS
+    return ALL_LABELS if name.endswith(CLASS_METRICS) else SAME_LABELS
 
 
 def words_of_answer(measured: LabelCounts) -> str:
     """Return the most frequent answer for some images, safe to print."""
     if measured.is_multi_label:
-        return FREQUENT_LABELS
+        return (
+            FREQUENT_LABELS if measured.frequent_labels is None else f"always giving {_set(measured.frequent_labels)}"
+        )
     return ANY_CLASS if measured.largest is None else _always(measured.largest)
 
 
 def _always(name: str) -> str:
+    return f"always answering {_quoted(name)}"
+
+
+def _set(names: Sequence[str]) -> str:
+    """Return the labels, safe to print; of many their number."""
+    if not names:
+        return "no label"
+    return " and ".join(map(_quoted, names)) if len(names) <= _MOST_LABELS else f"the same {len(names):,} labels"
+
+
+def _quoted(name: str) -> str:
     # The representation of a text is in quotes, and escapes all that could control a terminal.
-    return f"always answering {name if len(name) <= _LONGEST_NAME else f'{name[:_LONGEST_NAME]}…'!r}"
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")

@@ -16,12 +16,17 @@ class LabelCounts:
         counts: the number of images of each class; with several labels an image, each label counts.
         images: the number of images.
         is_multi_label: an image has any number of labels: they are (N, classes) of 0 and 1 instead of (N,) int64.
+        frequent_labels: the set of labels that most images have, all of these and no other; None if unknown, and with
+            one label an image.
+        frequent_images: the number of images with exactly this set.
     """
 
     classes: tuple[str, ...]
     counts: tuple[int, ...]
     images: int
     is_multi_label: bool = False
+    frequent_labels: tuple[str, ...] | None = None
+    frequent_images: int | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:

@@ -76,3 +76,16 @@ def test_accuracy_is_said_to_hide_classes_from_a_ratio_of_three():
     assert hidden_classes_words(UNEQUAL, "val_balanced_accuracy") is None
     assert hidden_classes_words(PartCounts(counted(3, 1)), "val_accuracy") is not None
     assert hidden_classes_words(PartCounts(counted(29, 10)), "val_accuracy") is None
+
+
+def test_several_labels_have_words_of_their_own():
+    several = LabelCounts(("cat", "dog"), (90, 9), 100, True, ("cat",), 81)
+    counts, baselines = PartCounts(several, several), {"val_accuracy": 0.81, "val_macro_f1": 0.556}
+    right = "always giving 'cat' is right for 81.00 % of the validation images"
+    assert constant_answer_words(counts, baselines, "val_accuracy") == right
+    both = f"{right}; always giving all labels reaches val_macro_f1 0.556"
+    assert constant_answer_words(counts, baselines, "val_macro_f1") == both
+    hidden = hidden_classes_words(counts, "val_accuracy")
+    assert hidden is not None
+    assert hidden.startswith("val_accuracy hides the rare labels, of 9 (dog) to 90 (cat) images")
+    assert hidden.endswith("consider metric: average_precision or macro_f1")

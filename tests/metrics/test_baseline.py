@@ -8,10 +8,17 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from cnnsweep.datasets.label_counts import count_label_sets
 from cnnsweep.errors import UsageError
 from cnnsweep.losses.base import make_evaluation_loss
 from cnnsweep.losses.baseline import loss_baseline
-from cnnsweep.metrics.baseline import Baseline, deciding_baseline, measure_baselines
+from cnnsweep.metrics.baseline import (
+    Baseline,
+    answer_words,
+    deciding_baseline,
+    measure_baselines,
+    words_of_answer,
+)
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import CROSS_ENTROPY, Choice, LabelCounts, PartCounts
 
@@ -37,9 +44,40 @@ def test_images_of_one_class_have_no_baseline():
     assert measure_baselines((), PartCounts(TRAINING, only_cats)) == {}
 
 
-def test_images_with_several_labels_have_no_baseline_of_the_accuracy():
-    several = LabelCounts(PETS, (9, 2, 1, 0), 10, is_multi_label=True)
-    assert measure_baselines((), PartCounts(several, several)) == {}
+ROWS = torch.tensor([[1, 0, 0], [1, 0, 1], [0, 0, 0], [1, 0, 1], [0, 1, 0]], dtype=torch.uint8)
+
+
+def several_labels():
+    counts = count_label_sets(ROWS, PETS[:3])
+    return PartCounts(counts, counts)
+
+
+def test_accuracy_of_several_labels_is_the_share_of_the_most_frequent_set():
+    assert measure_baselines((), several_labels()) == {"val_accuracy": 2 / 5}
+    unknown = LabelCounts(PETS, (9, 2, 1, 0), 10, is_multi_label=True)
+    assert measure_baselines((), PartCounts(unknown, unknown)) == {}
+
+
+def test_averages_over_labels_have_the_baseline_of_giving_all_labels():
+    names = ("macro_f1", "micro_f1", "weighted_precision", "macro_recall")
+    found = measure_baselines(map(Choice, names), several_labels())
+    macro = sum(2 * count / (5 + count) for count in (3, 1, 2)) / 3
+    assert found == pytest.approx({
+        "val_accuracy": 2 / 5,
+        "val_macro_f1": macro,
+        "val_micro_f1": 2 * 6 / (15 + 6),
+        "val_weighted_precision": (3 * 3 / 5 + 1 / 5 + 2 * 2 / 5) / 6,
+    })  # fmt: skip
+
+
+def test_constant_answers_of_several_labels_are_named():
+    several = {"labels": "several"}
+    assert answer_words("val_accuracy", several) == "always giving the most frequent set of labels"
+    assert answer_words("val_macro_f1", several) == "always giving all labels"
+    assert answer_words("val_nll", several) == "always giving the label frequencies"
+    assert words_of_answer(several_labels().measured) == "always giving 'cat' and 'ship'"
+    nothing = count_label_sets(torch.zeros(2, 3, dtype=torch.uint8), PETS[:3])
+    assert words_of_answer(nothing) == "always giving no label"
 
 
 def test_an_own_metric_has_the_baseline_that_its_class_returns(tmp_path, monkeypatch):
@@ -116,7 +154,7 @@ def test_equal_classes_and_several_labels_have_an_answer_of_their_own():
     ]
     assert words == [
         "always answering one class",
-        "always giving the most frequent labels",
+        "always giving the most frequent set of labels",
         "always answering the largest class",
     ]
 
