@@ -13,9 +13,9 @@ from cnnsweep import cli
 from cnnsweep.analysis.class_counts import ClassCounts
 from cnnsweep.analysis.compare_classes import ClassChange, compare_classes, compare_runs
 from cnnsweep.analysis.run_evaluation import RunEvaluation
+from cnnsweep.cli.options import stdout
 from cnnsweep.errors import UsageError
 from cnnsweep.report.compare_classes import classes_section
-from cnnsweep.report.terminal import stdout
 
 
 def evaluation(*rows: tuple[int, ...], run: str = "x", split: str = "test", classes: str = "abc") -> RunEvaluation:
