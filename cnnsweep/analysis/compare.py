@@ -12,6 +12,7 @@ from typing import Any
 
 from cnnsweep.analysis.axes import REPLICATE_AXES, canonical
 from cnnsweep.analysis.baseline import compare_trials
+from cnnsweep.analysis.compare_classes import ClassComparison, compare_classes
 from cnnsweep.analysis.compare_differences import (
     Distinction,
     choice_warnings,
@@ -75,6 +76,7 @@ class Comparison:
         axes: keys of `RankedTrial.values` that vary within a sweep or between them.
         shared: pairs of equal trials, the second's sweep behind the first's; both have values.
         warnings: reasons why ranks across the sweeps may mislead.
+        classes: recall by class of the best runs of two sweeps; None if not both were measured alike.
     """
 
     objective: Objective
@@ -84,6 +86,7 @@ class Comparison:
     shared: tuple[SharedTrial, ...]
     distinctions: tuple[Distinction, ...]
     warnings: tuple[str, ...]
+    classes: ClassComparison | None = None
 
 
 def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparison:
@@ -119,7 +122,13 @@ def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
         _shared(sources, trials),
         distinctions(sources),
         _warnings(sources, trials, objective),
+        _classes(sources),
     )
+
+
+def _classes(sources: Sequence[Source]) -> ClassComparison | None:
+    measured = [source.evaluation for source in sources if source.evaluation is not None]
+    return compare_classes(*measured) if len(measured) == len(sources) == 2 else None
 
 
 def _recorded(sources: Sequence[Source]) -> tuple[str, ...]:
