@@ -15,9 +15,9 @@ from cnnsweep.config.template import starter_file
 from cnnsweep.config.yaml import read_yaml
 from cnnsweep.datasets.base import DATASETS
 from cnnsweep.errors import SpecError
+from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.models.base import MODELS
 from cnnsweep.models.cnn import ConfigurableCNN
-from cnnsweep.losses.base import LABEL_SMOOTHING, LOSSES
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.samplers.base import SAMPLERS
 
