@@ -16,6 +16,7 @@ from enum import Enum
 from logging import INFO, WARNING
 from typing import Any, ClassVar, Protocol
 
+from cnnsweep.metrics.baseline import Baseline
 from cnnsweep.metrics.objective import Objective
 from cnnsweep.types import Decision, EpochRecord, EpochReport, Run, RunGroup, RunOutcome
 
@@ -63,7 +64,7 @@ class SweepOverview:
         under_way: for a sweep that is only watched.
         elapsed_before: seconds of training by earlier commands.
         elapsed: returns the seconds of training by all commands, as in the report; None uses the display's clock.
-        chance: the validation accuracy of a constant answer (the largest class), if known.
+        baseline: the value of the deciding metric that a constant answer reaches, if known.
     """
 
     name: str
@@ -78,7 +79,7 @@ class SweepOverview:
     under_way: UnderWay | None = None
     elapsed_before: float = 0.0
     elapsed: Callable[[], float] | None = None
-    chance: float | None = None
+    baseline: Baseline | None = None
 
 
 class HasRecord(Protocol):

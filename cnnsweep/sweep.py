@@ -17,7 +17,7 @@ from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import columns, columns_that_vary, expand_runs
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.datasets.load import load_dataset
-from cnnsweep.datasets.summary import describe_data, missing_images
+from cnnsweep.datasets.summary import describe_data
 from cnnsweep.evaluation.after_sweep import evaluate_best_run
 from cnnsweep.evaluation.model_card import make_model_card
 from cnnsweep.executors.factory import executor_config, open_executor, take_slots
@@ -31,6 +31,7 @@ from cnnsweep.training.process_settings import training_process
 from cnnsweep.tuner.callbacks import CallbackList
 from cnnsweep.tuner.failure_limit import MOST_ALIKE
 from cnnsweep.tuner.group_cache import AUTO, Fuse
+from cnnsweep.tuner.label_summary import LabelSummary, summarize_labels
 from cnnsweep.tuner.loop import Tuner
 from cnnsweep.tuner.make_trackers import make_trackers
 from cnnsweep.tuner.sampling import TrialSource
@@ -107,8 +108,8 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
         state = folder.read_state()
         slots = take_slots(config, devices, state)
         trials = TrialQueue(spec, named, source, state, retry_failed=options.retry_failed)
-        dataset = _load_dataset(spec, options, events)
-        facts = sweep_facts(spec, trials.runs, dataset, slots, options.overrides)
+        dataset, labels = _load_dataset(spec, options, events)
+        facts = sweep_facts(spec, trials.runs, dataset, labels, slots, options.overrides)
         changes = folder.check_compatible(state, facts, dataset.fingerprint_before)
         trials.check_models(dataset)
         data = DataModule.load(spec, dataset, devices[0])
@@ -133,15 +134,15 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
     return _result(folder.paths, trials, training)
 
 
-def _load_dataset(spec: SweepSpec, options: SweepOptions, events: Callback) -> Dataset:
-    """Load the data set, and log its size, its parts, and the images that it lacks."""
+def _load_dataset(spec: SweepSpec, options: SweepOptions, events: CallbackList) -> tuple[Dataset, LabelSummary]:
+    """Load the data set, and log its size, its parts, its classes, and the images that it lacks."""
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
-    for line in describe_data(dataset, splits):
+    labels = summarize_labels(spec, dataset, splits)
+    for line in (*describe_data(dataset, splits), *labels.lines):
         events.on_log(line, INFO)
-    for line in missing_images(dataset, splits):
-        events.on_log(line)
-    return dataset
+    events.log_each(labels.warnings)
+    return dataset, labels
 
 
 def _overview(spec: SweepSpec, paths: SweepPaths, device: str, trials: TrialQueue, state: SweepState) -> SweepOverview:

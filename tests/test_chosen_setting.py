@@ -11,7 +11,8 @@ from small_sweeps import SilentDisplay, sweep, tables
 
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.errors import FolderError, UsageError
-from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen, is_sweep
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
+from cnnsweep.evaluation.find_checkpoint import is_sweep
 from cnnsweep.evaluation.record import note_tests
 from cnnsweep.refit import refit_chosen
 from cnnsweep.report.evaluation_json import trial_to_json

@@ -61,6 +61,7 @@ def trained(tmp_path_factory):
 COMMANDS = [
     "run",
     "plan",
+    "augment",
     "report",
     "compare",
     "evaluate",
@@ -146,7 +147,8 @@ def test_run_and_report_print_the_same_json(cnnsweep, small):
         stop = row.pop("stop")
         assert stop is None
         assert row.items() <= ranked[row["run"]].items()
-        assert ranked[row["run"]].keys() - row.keys() == {"rank", *(f"stop_{name}" for name in STOP)}
+        further = {"rank", "is_better_than_baseline", *(f"stop_{name}" for name in STOP)}
+        assert ranked[row["run"]].keys() - row.keys() == further
 
 
 STOP = ("epoch", "value", "threshold", "compared", "rule")

@@ -21,8 +21,9 @@ from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.datasets.shapes import ShapesOptions, draw_shapes
 from cnnsweep.errors import CheckpointError
 from cnnsweep.evaluation import after_sweep as closing
-from cnnsweep.evaluation.evaluate import SPLITS, EvaluationOptions, evaluate_checkpoint, evaluate_chosen
+from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint, evaluate_chosen
 from cnnsweep.evaluation.measure import Measurement, measure
+from cnnsweep.evaluation.parts import SPLITS
 from cnnsweep.evaluation.pictures import draw_confusion, draw_mistakes
 from cnnsweep.evaluation.record import note_evaluations
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES

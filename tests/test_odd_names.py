@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cnnsweep.errors import FolderError
-from cnnsweep.evaluation.evaluate import find_checkpoint
+from cnnsweep.evaluation.find_checkpoint import find_checkpoint
 from cnnsweep.storage.atomic_files import encoded, replace_file, to_json
 from cnnsweep.storage.journal import decode_event, encode_event
 

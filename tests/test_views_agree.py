@@ -188,10 +188,10 @@ def assert_agreement_on_how_the_runs_stand_and_on_the_best(folder: Path, last: s
     best = next(run for run in results.runs if run.name == results.sweep.best)
     starred = [line for line in report(results).splitlines() if line.startswith("★")]
     watched = [line for line in once(folder).splitlines() if line.startswith("★")]
-    chance = results.sweep.chance
+    baseline = results.sweep.baseline
     assert best["val_accuracy"] is not None
-    assert chance is not None
-    assert len(starred) == len(watched) == (best["val_accuracy"] > chance)
+    assert baseline is not None
+    assert len(starred) == len(watched) == (best["val_accuracy"] > baseline.value)
     assert all(f"{best['val_accuracy']:.4f}" in line for line in (*starred, *watched))
 
 
@@ -232,7 +232,8 @@ def test_a_run_that_the_file_no_longer_has_is_never_the_best(tmp_path):
     assert "no longer in the sweep file" in show(lambda console: render_run(after, best.name, console), 120)
     assert "★ best of the sweep" not in show(lambda console: render_run(after, best.name, console), 120)
     # What `evaluate`, `clean` and Python take follows from the same results.
-    from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen, find_checkpoint
+    from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen
+    from cnnsweep.evaluation.find_checkpoint import find_checkpoint
 
     found = evaluate_chosen(folder, EvaluationOptions(folder, device="cpu"))
     assert [one.run for one in found.evaluations] == [after.sweep.best]

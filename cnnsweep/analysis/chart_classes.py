@@ -1,10 +1,11 @@
-"""Recall, precision and F1 by class, and confusion matrix, of evaluated runs."""
+"""Recall, precision and F1 by class or label, and confusion matrix, of evaluated runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnsweep.analysis.class_counts import ClassCounts, Interval, ends_of, value_of
 from cnnsweep.analysis.confusion import IMAGES, Confused, Measured
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.formatting.numbers import UNKNOWN, count_text
 
 MOST_CLASSES = 60  # classes in one chart; the hardest if there are more
@@ -61,9 +62,10 @@ class ClassChart:
 
     Attributes:
         runs: names of the runs, all measured on the same split and classes.
-        rows: the hardest class first.
+        rows: the hardest class of the first run first.
         together: the counts of all classes together, for each run.
         images: `8,000 test images`.
+        noun: `class`, or `label` of images with several.
     """
 
     runs: tuple[str, ...]
@@ -72,6 +74,7 @@ class ClassChart:
     images: str
     diagnostic: str
     notes: tuple[str, ...]
+    noun: str = "class"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +136,15 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
     # Runs of one split have the same images, so they have the same classes.
     hardest = sorted(known, key=lambda row: min(value or 0.0 for value in row.values("recall")))
     worst, best = hardest[0], hardest[-1]
+    noun, nouns = ("label", "labels") if isinstance(first, Labelled) else ("class", "classes")
     diagnostic = (
-        f"The hardest class is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with {best.texts()[0]}."
+        f"The hardest {noun} is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with {best.texts()[0]}."
     )
     left_out, empty = len(hardest) - most, len(rows) - len(known)
-    more = f"{count_text(left_out, 'more class', 'more classes')} {'is' if left_out == 1 else 'are'} recognised better."
-    without = f"{count_text(empty, 'class', 'classes')} without images."
+    more = (
+        f"{count_text(left_out, f'more {noun}', f'more {nouns}')} {'is' if left_out == 1 else 'are'} recognised better."
+    )
+    without = f"{count_text(empty, noun, nouns)} without images."
     return ClassChart(
         tuple(name for name, _ in alike),
         tuple(hardest[:most]),
@@ -146,6 +152,7 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
         images_text(first),
         diagnostic,
         (*([more] if left_out > 0 else []), *([without] if empty else [])),
+        noun,
     )
 
 
@@ -165,6 +172,11 @@ def _comparable(evaluated: Evaluated) -> Evaluated:
     """Return the evaluations with images, and with the first one's split and classes."""
     sound = [(name, one) for name, one in evaluated if one.images]
     return [part for part in sound if (part[1].split, part[1].classes) == (sound[0][1].split, sound[0][1].classes)]
+
+
+def _recalls(row: ClassRow) -> list[float]:
+    """Return the recall of a class in the first run, and those of the others where these are equal."""
+    return [value or 0.0 for value in row.values("recall")]
 
 
 def _known(counts: ClassCounts) -> ClassCounts | None:

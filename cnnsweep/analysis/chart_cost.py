@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cnnsweep.analysis.baseline import is_praised
 from cnnsweep.analysis.pareto import parameters, pareto, training_time
 from cnnsweep.analysis.results import Results
-from cnnsweep.analysis.ties import chance_words
 from cnnsweep.analysis.trials import Trial, all_words
 from cnnsweep.formatting.numbers import count_text, duration_text, metric_text
 
@@ -143,7 +143,7 @@ def _chart(
         CostSeries(first.label, points),
         tuple(one for one in rest if one.points),
         min(costs) > 0 and max(costs) / min(costs) >= LOG_SPAN,
-        bool(points) and points[-1].place == 1 and chance_words(results) is None,
+        bool(points) and points[-1].place == 1 and is_praised(results, trials),
         superlative,
         legend,
     )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from cnnsweep.analysis.baseline import compare_trials, is_praised
 from cnnsweep.analysis.effects import Effect, ValueEffect, best_values, effects, rest_words
 from cnnsweep.analysis.intervals import ends_text
 from cnnsweep.analysis.results import Results
@@ -15,6 +16,7 @@ from cnnsweep.metrics.objective import Objective
 MOST_VALUES = 8  # number of best values of one hyperparameter
 MOST_HYPERPARAMETERS = 20
 UNPAIRED = "~"
+NONE_IS_BETTER = "No trial is better than a constant answer, so the differences show no best value."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +94,12 @@ def effects_chart(results: Results, trials: Sequence[Trial], most: int = MOST_HY
     left_out = len(found) - most
     more = f"{count_text(left_out, 'more hyperparameter')} {'makes' if left_out == 1 else 'make'} smaller differences."
     noise = noise_words(objective, trials)
+    is_any_better = any(compare_trials(results, trials).values()) or is_praised(results, trials)
     return EffectsChart(
         objective.metric,
-        tuple(_group(objective, effect) for effect in found[:most]),
+        tuple(_group(objective, effect, is_any_better) for effect in found[:most]),
         counted + (" alone" if any(run.has_failed for run in results.runs) else ""),
-        _diagnostic(objective, found[0]),
+        _diagnostic(objective, found[0]) if is_any_better else NONE_IS_BETTER,
         (*([more] if left_out > 0 else []), *([f"{noise}."] if noise else [])),
     )
 
@@ -125,9 +128,9 @@ def _diagnostic(objective: Objective, largest: Effect) -> str:
     return f"{largest.name} makes the largest difference: its means lie {apart} apart, best with {best}."
 
 
-def _group(objective: Objective, effect: Effect) -> EffectGroup:
+def _group(objective: Objective, effect: Effect, is_any_better: bool) -> EffectGroup:
     order = objective.rank([value.mean if value.applies else None for value in effect.values])
-    first, leading = effect.values[order[0]], best_values(objective, effect)
+    first, leading = effect.values[order[0]], best_values(objective, effect) if is_any_better else []
     shown, hidden = ([effect.values[n] for n in part] for part in (sorted(order[:MOST_VALUES]), order[MOST_VALUES:]))
     rows = tuple(_row(objective, value, first, any(value is one for one in leading)) for value in shown)
     return EffectGroup(effect.name, rows, effect.spread, rest_words(shown, hidden) if hidden else "")

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnnsweep.analysis.baseline import is_praised
 from cnnsweep.analysis.learning_curves import CurvePoint, learning_curve
 from cnnsweep.analysis.results import Results
-from cnnsweep.analysis.ties import chance_words
 from cnnsweep.analysis.trials import Trial, all_words, trial_words
 from cnnsweep.formatting.numbers import metric_text
 from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
@@ -80,7 +80,7 @@ def _chart(results: Results, trials: Sequence[Trial], metric: str) -> LearningCh
     curves, others = _curves(results, best, metric), _curves(results, rest[::step], metric)
     if all(len(curve.points) < 2 for curve in curves):
         return None
-    first = "best" if chance_words(results) is None else "first"
+    first = "best" if is_praised(results, trials) else "first"
     count = f"the {first} {len(curves)} of {len(placed):,} trials"
     if len(curves) == len(placed):
         count = f"all {len(curves)} trials" if len(curves) > 1 else f"the {first} trial"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cnnsweep.analysis.axes import MANY_VALUES, canonical, in_file_order, is_number, levels_of, trial_axes
+from cnnsweep.analysis.baseline import is_praised
 from cnnsweep.analysis.importance import LOG_SPAN
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.trials import Trial, all_words
@@ -80,7 +81,7 @@ def parallel_chart(results: Results, trials: Sequence[Trial]) -> ParallelChart |
     more = len(names) - MOST_HYPERPARAMETERS
     has = "has" if more == 1 else "have"
     notes = (f"{count_text(more, 'more hyperparameter')} {has} no room.",) if more > 0 else ()
-    diagnostic = f"The best is {words[0]}.{drawn}"
+    diagnostic = f"The {'best' if is_praised(results, trials) else 'first'} is {words[0]}.{drawn}"
     return ParallelChart(objective.metric, objective.mode, tuple(axes), words, means, low, high, diagnostic, notes)
 
 

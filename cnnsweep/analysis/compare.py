@@ -11,6 +11,8 @@ from statistics import fmean
 from typing import Any
 
 from cnnsweep.analysis.axes import REPLICATE_AXES, canonical
+from cnnsweep.analysis.baseline import compare_trials
+from cnnsweep.analysis.compare_classes import ClassComparison, compare_classes
 from cnnsweep.analysis.compare_differences import (
     Distinction,
     choice_warnings,
@@ -42,12 +44,14 @@ class RankedTrial:
             column. Keys that the trial does not use are omitted.
         trial: with its place and ties across all sweeps.
         figures: values of the metric, by split, seed and fold.
+        is_better: than a constant answer; None if that is unknown.
     """
 
     source: Source
     trial: Trial
     values: Mapping[str, Any]
     figures: Mapping[Key, float]
+    is_better: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class Comparison:
         axes: keys of `RankedTrial.values` that vary within a sweep or between them.
         shared: pairs of equal trials, the second's sweep behind the first's; both have values.
         warnings: reasons why ranks across the sweeps may mislead.
+        classes: recall by class of the best runs of two sweeps; None if not both were measured alike.
     """
 
     objective: Objective
@@ -81,6 +86,7 @@ class Comparison:
     shared: tuple[SharedTrial, ...]
     distinctions: tuple[Distinction, ...]
     warnings: tuple[str, ...]
+    classes: ClassComparison | None = None
 
 
 def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparison:
@@ -116,7 +122,13 @@ def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:
         _shared(sources, trials),
         distinctions(sources),
         _warnings(sources, trials, objective),
+        _classes(sources),
     )
+
+
+def _classes(sources: Sequence[Source]) -> ClassComparison | None:
+    measured = [source.evaluation for source in sources if source.evaluation is not None]
+    return compare_classes(*measured) if len(measured) == len(sources) == 2 else None
 
 
 def _recorded(sources: Sequence[Source]) -> tuple[str, ...]:
@@ -151,13 +163,16 @@ def _all_settings(sources: Sequence[Source], objective: Objective) -> list[Ranke
     found = []
     for source in sources:
         split = splits.setdefault(_split(source) or source.letter, len(splits))
-        for trial in group_trials(_by(source.results, objective)):
-            values = _values(source, trial, keys, knows_models)
-            found.append(RankedTrial(source, trial, values, _figures(source, trial, split)))
+        results = by_metric(source.results, objective)
+        trials = group_trials(results)
+        is_better = compare_trials(results, trials)
+        for trial in trials:
+            values, figures = _values(source, trial, keys, knows_models), _figures(source, trial, split)
+            found.append(RankedTrial(source, trial, values, figures, is_better.get(trial.trial_id)))
     return found
 
 
-def _by(results: Results, objective: Objective) -> Results:
+def by_metric(results: Results, objective: Objective) -> Results:
     """Return results ranked by this metric."""
     sweep = dataclasses.replace(results.sweep, metric=objective.metric, mode=objective.mode)
     return dataclasses.replace(results, sweep=sweep)

@@ -6,14 +6,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, FailFast, Field, SkipValidation, StrictBool, ValidationInfo
+from pydantic import AfterValidator, FailFast, Field, SkipValidation, Strict, StrictBool, ValidationInfo
 
-from cnnsweep.analysis.json_reader import FolderName, Metric, Must, Names, Number, Whole, null_as
+from cnnsweep.analysis.json_reader import LARGEST_INTEGER, FolderName, Metric, Must, Names, Number, Whole, null_as
 from cnnsweep.field_types import mistake
 from cnnsweep.formatting.numbers import count_text, epochs_text
+from cnnsweep.metrics.baseline import SEVERAL, Baseline, deciding_baseline, known_baselines, make_baseline
 from cnnsweep.metrics.names import ACCURACY, LOSS, MetricInfo, info_of, is_metric_name, recorded_names
-from cnnsweep.metrics.objective import BEST, LAST, Objective, chance_of, default_mode
-from cnnsweep.types import EpochRecord, FailureKind, RunStatus
+from cnnsweep.metrics.objective import BEST, LAST, Objective, default_mode
+from cnnsweep.types import PARTS, EpochRecord, FailureKind, LabelCounts, PartCounts, RunStatus
 
 
 def _is_possible(correct: int, info: ValidationInfo) -> int:
@@ -42,6 +43,26 @@ class RecordedMetric:
         return info_of(asdict(self))
 
 
+_Counted = Annotated[tuple[Annotated[int, Strict(), Field(ge=0, le=LARGEST_INTEGER)], ...], FailFast()]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Images by class in each part, in the order of the classes; with folds, in the least balanced fold.
+
+    A part that does not exist is empty.
+    """
+
+    training: _Counted
+    validation: Annotated[_Counted, null_as(())] = ()
+    test: Annotated[_Counted, null_as(())] = ()
+
+    @property
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """The parts that exist, by their names."""
+        return {name: counts for name in PARTS if (counts := getattr(self, name))}
+
+
 @dataclass(frozen=True, slots=True)
 class SweepResult:
     """Properties of the whole sweep.
@@ -56,6 +77,9 @@ class SweepResult:
         elapsed: wall-clock seconds of training, over all commands; None if the file lacks it.
         validation_images, largest_class: number of validation images, and of those in the largest class; None if the
             file lacks them.
+        classes, counts: names of the classes, and the images of each by part; none if the file lacks them.
+        known_baselines: values that a constant answer reaches, by column; None if the file lacks them.
+        labels: `several` if an image has any number of labels, else None.
         further_metrics: recorded metrics other than loss and accuracy; none in a file of an earlier version.
     """
 
@@ -84,6 +108,10 @@ class SweepResult:
     elapsed: Number | None = None
     validation_images: Whole | None = None
     largest_class: Whole | None = None
+    classes: Annotated[Names, null_as(())] = ()
+    counts: Counts | None = None
+    known_baselines: Annotated[dict[str, Number] | None, Field(alias="baselines")] = None
+    labels: str | None = None
     further_metrics: Annotated[tuple[RecordedMetric, ...], FailFast(), Field(alias="metrics"), null_as(())] = ()
 
     @property
@@ -108,10 +136,37 @@ class SweepResult:
         return Objective(metric, default_mode(metric, self.metrics))
 
     @property
-    def chance(self) -> float | None:
-        """The validation accuracy of always answering the largest class."""
-        images = {"validation_images": self.validation_images, "largest_class": self.largest_class}
-        return chance_of(images)
+    def baseline(self) -> Baseline | None:
+        """The value of the deciding metric that a constant answer reaches; None if unknown."""
+        return deciding_baseline(self.objective, self._facts)
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """The known baselines of all recorded metrics, in the order of the columns."""
+        known = known_baselines(self._facts)
+        return tuple(make_baseline(name, self.by(name).mode, self._facts) for name in self.recorded if name in known)
+
+    @property
+    def part_counts(self) -> PartCounts | None:
+        """The images by class of each part; None in a file of an earlier version."""
+        if self.counts is None or not self.classes:
+            return None
+        made = {name: self._label_counts(counts) for name, counts in self.counts.parts.items()}
+        return PartCounts(made["training"], made.get("validation"), made.get("test"))
+
+    def _label_counts(self, counts: tuple[int, ...]) -> LabelCounts:
+        return LabelCounts(self.classes, counts, sum(counts), self.labels == SEVERAL)
+
+    @property
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "baselines": self.known_baselines,
+            "classes": self.classes,
+            "counts": None if self.counts is None else self.counts.parts,
+            "labels": self.labels,
+            "validation_images": self.validation_images,
+            "largest_class": self.largest_class,
+        }
 
 
 @dataclass(frozen=True, slots=True)

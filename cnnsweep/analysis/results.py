@@ -74,6 +74,10 @@ def _check_sweep(sweep: SweepResult, file: Path) -> None:
     if sweep.metric not in choices:
         found = f"is {shown(sweep.metric)}, but must be one of {', '.join(choices)}"
         raise refusal(file, "sweep.metric", found)
+    known = {} if sweep.counts is None else {"training": sweep.counts.training, **sweep.counts.parts}
+    for part, counts in known.items():
+        if len(counts) != len(sweep.classes):
+            raise refusal(file, f"sweep.counts.{part}", f"has {len(counts):,} numbers, but must have one a class")
     for axis in sweep.axes:
         if axis not in sweep.hyperparameters:
             raise refusal(file, "sweep.axes", f"{shown(axis)} is not among sweep.hyperparameters")

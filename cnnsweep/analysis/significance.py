@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from cnnsweep.analysis.baseline import is_praised
 from cnnsweep.analysis.intervals import ends_text
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import Difference, difference, more_seeds
@@ -16,9 +17,12 @@ CANNOT_TELL = "Certainty of the best: unknown; this needs two trials with two se
 
 
 def significance_words(results: Results, trials: Sequence[Trial]) -> list[str]:
-    """Return the lead of the best trial and its certainty in words; nothing with fewer than two trials."""
+    """Return the lead of the best trial and its certainty in words.
+
+    Nothing with fewer than two trials, or if the best is no better than a constant answer.
+    """
     known = [trial for trial in trials if trial.estimate is not None]
-    if len(known) < 2:
+    if len(known) < 2 or not is_praised(results, trials):
         return []
     rivals = _judged(trials)
     if rivals is None:
@@ -42,7 +46,7 @@ def significance_words(results: Results, trials: Sequence[Trial]) -> list[str]:
 
 def short_significance_words(results: Results, trials: Sequence[Trial]) -> str | None:
     """Return it in half a line: `statistically tied with 6 of 8 others; 55 % sure to beat the second`."""
-    rivals = _judged(trials)
+    rivals = _judged(trials) if is_praised(results, trials) else None
     if rivals is None:
         return None
     best, second, judged = rivals

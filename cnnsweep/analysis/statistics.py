@@ -6,10 +6,11 @@ SciPy takes a third of a second to import, so it is imported where a quantile is
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import NormalDist, fmean
 from typing import TypeVar
 
 CONFIDENCE = 0.95
+_OF_95 = 1.959963984540054  # the standard normal quantile; `NormalDist` is off in the last bit
 FEWEST_EQUAL = 5  # replicates; fewer may agree only because accuracies are coarse, so their spread is unknown
 FEWEST_IMAGES = 4  # images; a smaller lead is luck at any accuracy
 MOST_SEEDS = 1000  # practical limit of seeds to separate two trials
@@ -197,9 +198,7 @@ def wilson(correct: float, images: float, confidence: float = CONFIDENCE) -> tup
 
     It covers the choice of test images, not the choice of the seed.
     """
-    from scipy.special import ndtri
-
-    z = float(ndtri((1 + confidence) / 2))
+    z = normal_quantile((1 + confidence) / 2)
     share, squared = correct / images, z * z / images
     middle = (share + squared / 2) / (1 + squared)
     half = math.sqrt(share * (1 - share) * squared + squared * squared / 4) / (1 + squared)
@@ -215,13 +214,12 @@ def chance_lead(first: float, second: float, images: int) -> float:
     middle = (first + second) / 2
     variance = 2 * middle * (1 - middle) / images
     # Near 0 and 1 a normal distribution is too narrow: a difference of four images happens there as well.
-    return max(_normal_quantile((1 + CONFIDENCE) / 2) * math.sqrt(max(variance, 0.0)), FEWEST_IMAGES / images)
+    return max(normal_quantile((1 + CONFIDENCE) / 2) * math.sqrt(max(variance, 0.0)), FEWEST_IMAGES / images)
 
 
-def _normal_quantile(probability: float) -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(probability))
+def normal_quantile(probability: float) -> float:
+    """Return the quantile of the standard normal distribution, without SciPy, which training does not import."""
+    return _OF_95 if probability == (1 + CONFIDENCE) / 2 else NormalDist().inv_cdf(probability)
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float | None]:

@@ -1,12 +1,10 @@
-"""Trials exactly equal to the best one, and runs no better than chance: a star alone would hide both."""
+"""Trials exactly equal to the best one, and their marks: a star alone would hide them."""
 
 from collections.abc import Sequence
 
+from cnnsweep.analysis.baseline import AT_BASELINE
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
-from cnnsweep.formatting.numbers import metric_text
-from cnnsweep.metrics.names import ACCURACY, on_validation
-from cnnsweep.metrics.objective import has_learned
 
 TIED_NAMED = 3  # trials named; of more the number is given
 STAR, EQUAL, TIED = "★", "=", "≈"
@@ -33,44 +31,27 @@ def tie_words(results: Results, trials: Sequence[Trial]) -> str | None:
     return f"{who} {verb} exactly the same {metric}: {why}"
 
 
-def mark(trial: Trial, best: Trial | None, is_starred: bool = True) -> str:
-    """Return the mark before a trial: best, exactly equal to the best, or statistically tied with it.
+def mark(trial: Trial, best: Trial | None, is_starred: bool = True, is_at_baseline: bool = False) -> str:
+    """Return the mark before a trial: best, at the baseline, exactly equal to the best, or statistically tied with it.
 
     Args:
         best: the selected trial.
+        is_starred: see `is_praised`.
     """
+    if trial.place == 1 and is_starred:
+        return STAR
+    if is_at_baseline:
+        return AT_BASELINE
     if trial.place == 1:
-        return STAR if is_starred else " "
+        return " "
     if best is not None and is_starred and is_equal(trial, best):
         return EQUAL
     return TIED if trial.tied else " "
 
 
-def chance_words(results: Results) -> str | None:
-    """Return a sentence if no run has learned anything; None if one has, or if that is unknown.
-
-    Always answering the largest class reaches its share of the images; a run without more than that is no candidate.
-    """
-    name = on_validation(ACCURACY)
-    measured = [run for run in results.runs if run[name] is not None and not run.has_failed]
-    chance = results.sweep.chance
-    if not measured or chance is None or any(has_learned(run[name], chance) for run in measured):
-        return None
-    so_far = "" if any(run.is_complete for run in measured) else " so far"
-    return (
-        f"No run has learned anything{so_far}: none has a {name} above {metric_text(name, chance)}, "
-        "the accuracy of always answering the largest class. None of them is marked as the best."
-    )
-
-
-def starred_run(results: Results) -> str | None:
-    """Return the name of the run that is marked as the best; None if no run beats chance."""
-    return None if chance_words(results) else results.sweep.best
-
-
-def equal_runs(results: Results) -> frozenset[str]:
-    """Return the names of runs with exactly the value of the run that is marked as the best."""
-    best = next((run for run in results.runs if run.name == starred_run(results)), None)
+def equal_runs(results: Results, starred: str | None) -> frozenset[str]:
+    """Return the names of runs with exactly the value of the run that is marked as the best, see `starred_run`."""
+    best = next((run for run in results.runs if run.name == starred), None)
     metric = results.sweep.objective.metric
     if best is None or best[metric] is None:
         return frozenset()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from cnnsweep.config.component_errors import Wrong, refused
 from cnnsweep.config.yaml import KeyPath, Position
-from cnnsweep.field_types import JsonSchema, as_int, found, mistake, not_allowed, unknown_name
+from cnnsweep.field_types import JsonSchema, found, mistake, not_allowed, unknown_name
 from cnnsweep.types import ClassWeights
 
 CLASS_WEIGHT = "class_weight"
@@ -58,8 +57,11 @@ def read_class_weights(value: object) -> ClassWeights:
     if wrong:
         raise refused(wrong)
     # Whole numbers look alike in conditions, tables and names: 2 and 2.0.
-    weights: list[tuple[str, Any]] = [(str(name), as_int(weight)) for name, weight in value.items()]
-    return ClassWeights("given", tuple(sorted(weights)))
+    return ClassWeights("given", tuple(sorted((str(name), _plain(weight)) for name, weight in value.items())))
+
+
+def _plain(weight: float) -> float:
+    return int(weight) if float(weight).is_integer() else weight
 
 
 def _is_weight(value: object) -> bool:

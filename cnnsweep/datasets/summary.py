@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.formatting.class_counts import short_class
 from cnnsweep.formatting.escape import safe_text
+from cnnsweep.formatting.numbers import count_text
 
-_MOST_CLASSES, _LONGEST_NAME = 5, 30
-_UNBALANCED = 1.5  # ratio of class sizes beyond which the imbalance is reported
+_MOST_CLASSES = 5
 
 Splits = Sequence[tuple[Tensor, Tensor]]
 
@@ -32,8 +32,8 @@ def describe_data(dataset: Dataset, splits: Splits) -> list[str]:
         parts.append(f"{len(validation):,} for validation{' (its own)' if dataset.own_validation else ''}")
     parts.append("none for testing" if dataset.test is None else f"{len(dataset.test):,} for testing")
     return [
-        f"data: {safe_text(dataset.name)}, {_classes(dataset.classes)}; {colour} images of {height}×{width}",
-        f"images: {', '.join(parts)}{_balance(dataset)}",
+        f"data: {safe_text(dataset.name)}, {_classes(dataset)}; {colour} images of {height}×{width}",
+        f"images: {', '.join(parts)}",
         *(f"images: {line}" for line in dataset.found),
     ]
 
@@ -44,6 +44,7 @@ def missing_images(dataset: Dataset, splits: Splits) -> list[str]:
     With folds, the warning is for the fold that lacks most classes.
     """
     labels = dataset.train.labels
+    whole = dataset.counts(labels)
     parts = {
         "to train on": [labels[training] for training, _ in splits],
         "for validation": [labels[validation] for _, validation in splits],
@@ -55,7 +56,7 @@ def missing_images(dataset: Dataset, splits: Splits) -> list[str]:
         if lacking:
             names = _listed([dataset.classes[label] for label in lacking])
             fold = "in one fold " if len(chosen) > 1 else ""
-            most = max(dataset.counts(labels).counts[label] for label in lacking)
+            most = max(whole.counts[label] for label in lacking)
             found.append(f"{fold}no image is left {part} of {names} (at most {most:,} to train and validate on)")
     return found
 
@@ -65,26 +66,11 @@ def _lacking(labels: Tensor, dataset: Dataset) -> list[int]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(_short(name) for name in names[:_MOST_CLASSES])
+    shown = ", ".join(short_class(name) for name in names[:_MOST_CLASSES])
     return shown if len(names) <= _MOST_CLASSES else f"{shown} and {len(names) - _MOST_CLASSES:,} more"
 
 
-def _short(name: str) -> str:
-    return safe_text(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
-
-
-def _classes(names: Sequence[str]) -> str:
-    return f"{len(names):,} classes ({_listed(names)})"
-
-
-def _balance(dataset: Dataset) -> str:
-    """Return the image counts of the smallest and the largest class, if they differ much."""
-    counts = torch.tensor(dataset.counts(dataset.train.labels).counts)
-    low, high = int(counts.argmin()), int(counts.argmax())
-    least, most = int(counts[low]), int(counts[high])
-    if most <= _UNBALANCED * least:
-        return ""
-    return (
-        f"; of a class {least:,} ({_short(dataset.classes[low])}) to {most:,} ({_short(dataset.classes[high])}) to "
-        "train and validate"
-    )
+def _classes(dataset: Dataset) -> str:
+    """Return `3 classes (cat, dog, elk)`, or `3 labels (…)` if images have several."""
+    one, several = ("label", "labels") if dataset.is_multi_label else ("class", "classes")
+    return f"{count_text(len(dataset.classes), one, several)} ({_listed(dataset.classes)})"

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 from cnnsweep.analysis.results import load_results
 from cnnsweep.datasets.dataset import Dataset
-from cnnsweep.evaluation.evaluate import make_evaluation
+from cnnsweep.evaluation.make_evaluation import make_evaluation
 from cnnsweep.evaluation.measure import Measurement, measure
 from cnnsweep.evaluation.measure_labels import LabelMeasurement, LabelModel, measure_labels
 from cnnsweep.evaluation.record import write_evaluation

@@ -11,8 +11,11 @@ The number of images of each class is fixed, as in a split by class. Three kinds
 
 For the latter two, the ends are those of a normal distribution with the deviation of the resamples, on the scale of log
 odds where the metric is between 0 and 1, of logarithms where it is above 0; percentiles would need more resamples. If
-the resamples show a bias, as of the calibration error, which is too large of few images, the interval is moved by it.
-`benchmarks/coverage.py` measures how often the intervals contain the truth.
+the resamples show a bias, the interval is moved by it.
+
+Resamples of a nearly perfect model, or of few images, spread too little; `rank_interval`, `mistakes` and
+`calibration_interval` widen or replace what they give. `benchmarks/coverage.py` measures how often the intervals
+contain the truth.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cnnsweep.analysis.statistics import CONFIDENCE
+from cnnsweep.analysis.statistics import CONFIDENCE, normal_quantile
 from cnnsweep.metrics.confusion import ConfusionMetric
 
 Interval = tuple[float, float]
@@ -121,6 +124,13 @@ def scores_interval(
     return None if half is None else _scaled(value, half, limits)
 
 
+def join(first: Interval | None, second: Interval | None) -> Interval | None:
+    """Return the interval that contains both, as far as they are known."""
+    if first is None or second is None:
+        return first or second
+    return min(first[0], second[0]), max(first[1], second[1])
+
+
 def _strata(labels: Tensor) -> list[npt.NDArray[np.int64]]:
     """Return the positions of the images of each class that has any; with several labels an image, of all."""
     if labels.ndim > 1:
@@ -176,15 +186,9 @@ def _half(values: Tensor) -> tuple[Tensor, float | None]:
     """Return the resamples that have a value, and half the interval's width; None if the spread is unknown."""
     known = values[values.isfinite()]
     deviation = float(known.std()) if len(known) >= _FEWEST else 0.0
-    return known, _normal_quantile() * deviation if deviation > 0 else None
+    return known, normal_quantile(_TAILS[1]) * deviation if deviation > 0 else None
 
 
 def _share(odds: float) -> float:
     """Return the share with these log odds."""
     return 1 / (1 + math.exp(-odds)) if odds >= 0 else math.exp(odds) / (1 + math.exp(odds))
-
-
-def _normal_quantile() -> float:
-    from scipy.special import ndtri
-
-    return float(ndtri(_TAILS[1]))

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cnnsweep.analysis.confusion import IMAGES
-from cnnsweep.analysis.evaluation import Evaluation, LabelEvaluation, TrialEvaluation
+from cnnsweep.analysis.evaluation import Evaluation, TrialEvaluation
 from cnnsweep.analysis.results import Results, load_results
 from cnnsweep.analysis.trials import Trial, chosen_trial, fold_overlap, group_trials
 from cnnsweep.datasets.dataset import Dataset
-from cnnsweep.datasets.images import ImageSet
 from cnnsweep.datasets.load import load_dataset
-from cnnsweep.errors import CheckpointError, DataError, ResultsError, UsageError
+from cnnsweep.errors import CheckpointError, DataError, UsageError
+from cnnsweep.evaluation.check_fit import check_fit
+from cnnsweep.evaluation.find_checkpoint import find_checkpoint
+from cnnsweep.evaluation.make_evaluation import make_evaluation
 from cnnsweep.evaluation.measure import Measurement, measure
 from cnnsweep.evaluation.measure_labels import LabelMeasurement, LabelModel, measure_labels
-from cnnsweep.evaluation.model_card import Description, Split, describe
+from cnnsweep.evaluation.model_card import Description, describe
+from cnnsweep.evaluation.parts import SPLITS, part_of, validation_positions
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES
 from cnnsweep.losses.base import Loss, make_evaluation_loss
-from cnnsweep.metrics.names import ACCURACY, LOSS, without_prefix
 from cnnsweep.models.build import memory_order
 from cnnsweep.models.memory_format import in_order
-from cnnsweep.storage.paths import RunPaths, SweepPaths, refuse_undecodable
+from cnnsweep.storage.paths import SweepPaths, refuse_undecodable
 from cnnsweep.storage.verified_weights import load_known_best
 from cnnsweep.training.devices import choose_device
 from cnnsweep.types import Choice
-
-SPLITS = ("test", "val", "train")
-_MOST_SHOWN, _LONGEST_SHOWN = 20, 60  # maximum class names in a message, and characters of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,48 +54,6 @@ class EvaluationOptions:
     loading: Callable[[str, int, int], None] | None = None
     metrics: Sequence[Choice] = ()
     most_wrong: int = MOST_PICTURES
-
-
-def is_sweep(path: Path) -> bool:
-    """True for the folder of a sweep, or its results.json."""
-    folder = path.parent if path.name == SweepPaths(path.parent).results_json.name else path
-    return SweepPaths(folder).results_json.is_file() and not RunPaths(folder).best_weights.is_file()
-
-
-def find_checkpoint(path: Path) -> Path:
-    """Return the `best.safetensors` for a file, a run folder, or a sweep folder (then of its best run).
-
-    Raises:
-        CheckpointError: it is missing; the message has the value found and the values allowed.
-        FolderError: its name is not text, so it cannot be opened.
-    """
-    refuse_undecodable(path)
-    if path.is_file():
-        if path.suffix != ".safetensors":
-            raise CheckpointError(f"{path}: not a checkpoint to evaluate; give a best.safetensors, or a run's folder")
-        return path
-    if not path.is_dir():
-        raise CheckpointError(f"{path}: no such file or folder")
-    if (weights := RunPaths(path).best_weights).is_file():
-        return weights
-    if SweepPaths(path).results_json.is_file():
-        return _best_of_sweep(path)
-    raise CheckpointError(
-        f"{path}: holds neither best.safetensors (a run's folder) nor results.json (a sweep's folder)"
-    )
-
-
-def _best_of_sweep(folder: Path) -> Path:
-    try:
-        best = load_results(folder).sweep.best
-    except ResultsError as error:
-        raise CheckpointError(str(error)) from error
-    if best is None:
-        raise CheckpointError(f"{folder}: no run of this sweep has a finished epoch yet")
-    weights = SweepPaths(folder).run(best).best_weights
-    if not weights.is_file():
-        raise CheckpointError(f"{weights}: the best run's checkpoint is missing; give another run's folder")
-    return weights
 
 
 def evaluate_checkpoint(path: Path, options: EvaluationOptions) -> Evaluation:
@@ -154,7 +110,7 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
         model = restore_model(weights_file, checkpoint.weights, about)  # before the slow loading of data
         if dataset is None:
             dataset = load_dataset(about.dataset, options.data_root, options.loading)
-        _check_fit(weights_file, about, dataset)
+        check_fit(weights_file, about, dataset)
         evaluations.append(_evaluate_one(weights_file, about, model, dataset, options, device))
     return evaluations
 
@@ -167,7 +123,7 @@ def _evaluate_one(
     options: EvaluationOptions,
     device: torch.device,
 ) -> Evaluation:
-    images, positions = _part(dataset, about.split, options.split)
+    images, positions = part_of(dataset, about.split, options.split)
     if not len(positions):
         raise DataError(f"{dataset.name}: its {IMAGES[options.split].removesuffix(' images')} part has no images")
     order = memory_order(about.model, about.image_shape, len(about.classes), device)
@@ -177,7 +133,7 @@ def _evaluate_one(
     metrics, most_wrong = (*about.metrics, *options.metrics), max(options.most_wrong, MOST_PICTURES)
     found: Measurement | LabelMeasurement
     if about.is_multi_label:
-        validation = (dataset.train, _positions_of_validation(dataset, about.split))
+        validation = (dataset.train, validation_positions(dataset, about.split))
         found = measure_labels(
             measured, images, positions, validation, metrics, most_wrong=most_wrong, progress=options.loading
         )
@@ -208,110 +164,11 @@ def _evaluate_one(
     )
 
 
-def make_evaluation(
-    found: Measurement | LabelMeasurement,
-    weights_file: Path,
-    *,
-    run: str,
-    epoch: int,
-    split: str,
-    classes: Sequence[str],
-    params: Mapping[str, Any],
-    objective: str | None,
-    notes: Sequence[str] = (),
-) -> Evaluation:
-    """Return the evaluation of a run from what was measured.
-
-    Args:
-        objective: the metric by which the sweep selects; None if unknown.
-    """
-    unknown = [f"{name} has no value here: {reason}" for name, reason in found.missing.items()]
-    ends = {LOSS: found.loss_interval, **{name: one.interval for name, one in found.metrics.items()}}
-    common: dict[str, Any] = {
-        "checkpoint": str(weights_file),
-        "run": run,
-        "epoch": epoch,
-        "split": split,
-        "loss": found.loss,
-        "classes": tuple(classes),
-        "params": params,
-        "notes": (*notes, *unknown),
-        "wrong": found.wrong,
-        "metrics": {name: one.value for name, one in found.metrics.items()},
-        "intervals": {name: interval for name, interval in ends.items() if interval is not None},
-        "baselines": {name: one.baseline for name, one in found.metrics.items() if one.baseline is not None},
-        "objective": None if objective is None else without_prefix(objective),
-    }
-    if isinstance(found, Measurement):
-        rows = [sum(row) for row in found.confusion]
-        common["baselines"] = {ACCURACY: max(rows) / sum(rows), **common["baselines"]}
-        return Evaluation(confusion=found.confusion, **common)
-    return LabelEvaluation(
-        confusion=(),
-        total=found.images,
-        right=found.right,
-        thresholds=found.thresholds,
-        counts=found.counts,
-        average_precision=found.average_precision,
-        **{**common, "notes": (*common["notes"], *found.notes)},
-    )
-
-
 def _loss(path: Path, about: Description) -> Loss:
     try:
         return make_evaluation_loss(about.loss_function)
     except UsageError as error:
         raise CheckpointError(f"{path}: its loss cannot be built ({error})") from error
-
-
-def _check_fit(path: Path, about: Description, dataset: Dataset) -> None:
-    if dataset.train.image_shape != about.image_shape:
-        raise CheckpointError(
-            f"{path}: was trained on images of {_times(about.image_shape)}, but {dataset.name} has "
-            f"{_times(dataset.train.image_shape)} here"
-        )
-    if dataset.classes != about.classes:
-        raise CheckpointError(
-            f"{path}: was trained on the classes {_listed(about.classes)}, but {dataset.name} has "
-            f"{_listed(dataset.classes)} here"
-        )
-
-    if dataset.is_multi_label != about.is_multi_label:
-        trained, found = ("several labels", "one") if about.is_multi_label else ("one label", "several")
-        raise CheckpointError(f"{path}: was trained on {trained} an image, but {dataset.name} has {found} here")
-
-
-def _listed(classes: Sequence[str]) -> str:
-    names = [name[:_LONGEST_SHOWN] for name in classes[:_MOST_SHOWN]]
-    return ", ".join(names) + (f" and {len(classes) - _MOST_SHOWN:,} more" if len(classes) > _MOST_SHOWN else "")
-
-
-def _times(shape: Any) -> str:
-    return "×".join(map(str, shape))
-
-
-def _part(dataset: Dataset, how: Split, split: str) -> tuple[ImageSet, Tensor]:
-    if split == "test":
-        if dataset.test is None:
-            raise DataError(f"{dataset.name}: no test images; use --split val or --split train")
-        return dataset.test, torch.arange(len(dataset.test))
-    training, validation = _split_of(dataset, how)
-    if split == "train":
-        return dataset.train, training
-    if not len(validation):
-        raise UsageError("--split val: this sweep held no images out for validation (validation: 0); use --split test")
-    return dataset.train, validation
-
-
-def _split_of(dataset: Dataset, how: Split) -> tuple[Tensor, Tensor]:
-    folds = how.folds if how.fold is not None else None
-    (parts,) = dataset.split(how.validation, folds, how.seed, how.fold)
-    return parts
-
-
-def _positions_of_validation(dataset: Dataset, how: Split) -> Tensor:
-    """Return the positions of the run's validation images, which may be none."""
-    return _split_of(dataset, how)[1]
 
 
 def _notes(about: Description, dataset: Dataset, split: str) -> list[str]:

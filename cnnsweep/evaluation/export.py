@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CheckpointError, CnnSweepError, UsageError
-from cnnsweep.evaluation.evaluate import find_checkpoint
+from cnnsweep.evaluation.find_checkpoint import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.sample_images import sample_images

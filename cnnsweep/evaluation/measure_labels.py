@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cnnsweep.analysis.confusion import names_text
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.datasets.images import ImageSet
-from cnnsweep.datasets.label_counts import count_labels
+from cnnsweep.datasets.label_counts import count_label_sets, count_labels
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.evaluation.bootstrap import Interval, sums_interval
 from cnnsweep.evaluation.choose_thresholds import choose_thresholds
@@ -43,6 +43,7 @@ class LabelMeasurement:
         thresholds: of each label, chosen on validation images.
         counts: for each label the images that have it, those given it, and those of both; at the thresholds.
         average_precision: of each label; None where no image has it.
+        baseline: the share of the most frequent set of labels: the accuracy of always giving it.
         notes: remarks on the thresholds.
     """
 
@@ -55,6 +56,7 @@ class LabelMeasurement:
     average_precision: tuple[float | None, ...]
     wrong: tuple[WrongImage, ...]
     metrics: Mapping[str, MetricValue]
+    baseline: float
     missing: Mapping[str, str]
     notes: tuple[str, ...]
 
@@ -97,9 +99,11 @@ def measure_labels(
     is_same = images is validation[0] and torch.equal(positions, validation[1])
     held_out = outputs if is_same else _outputs(model, *validation)[0]
     thresholds, notes = _thresholds(held_out, model.classes)
+    if is_same:
+        notes = (*notes, "the thresholds were chosen on these images, so the metrics at the thresholds are optimistic")
     given = outputs.probabilities > torch.tensor(thresholds, dtype=outputs.probabilities.dtype)
     by_label = counts_of_labels(given, outputs.labels, model.classes)
-    counts = count_labels(outputs.labels, model.classes)
+    counts = count_label_sets(outputs.labels, model.classes)
     found = label_metrics(metrics, outputs, thresholds, counts, progress)
     mean_loss = float(losses.mean())
     wrong = wrong_label_images(
@@ -115,6 +119,7 @@ def measure_labels(
         average_precisions(outputs),
         tuple(wrong),
         found.values,
+        (counts.frequent_images or 0) / counts.images,
         found.missing,
         notes,
     )
@@ -131,7 +136,7 @@ def _outputs(model: LabelModel, images: ImageSet, positions: Tensor) -> tuple[La
         for batch, labels in images.batches(chunks, model.device) if len(positions) else ():
             output = network(model.pixels.to_model_input(batch, model.order))
             logits = logits_of(output, len(model.classes)).float()
-            parts.append((logits, labels, model.loss.per_example(logits, labels)))
+            parts.append((logits, labels, model.loss.per_image(logits, labels)))
     if not parts:
         empty = torch.zeros(0, len(model.classes))
         return LabelOutputs(empty, empty, empty.to(torch.uint8)), torch.zeros(0, dtype=torch.float64)

@@ -14,7 +14,7 @@ from cnnsweep.datasets.decode import Form, decode_all, thread_count
 from cnnsweep.datasets.image_files import USUAL_ENDINGS, is_hidden, is_image_name
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.errors import CheckpointError, DataError
-from cnnsweep.evaluation.evaluate import find_checkpoint
+from cnnsweep.evaluation.find_checkpoint import find_checkpoint
 from cnnsweep.evaluation.model_card import Description, describe
 from cnnsweep.evaluation.restore import restore_model
 from cnnsweep.evaluation.thresholds import Thresholds, stored_thresholds

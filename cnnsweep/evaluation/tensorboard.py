@@ -13,6 +13,8 @@ from tensorboard.plugins.text.summary_v2 import text_pb
 
 from cnnsweep.analysis.chart_classes import ClassChart, class_chart, ends_text, percent_text
 from cnnsweep.analysis.evaluation import Evaluation
+from cnnsweep.analysis.label_rows import HEADINGS, label_rows
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.evaluation.pictures import draw_classes, draw_confusion, draw_mistakes
 from cnnsweep.formatting.escape import safe_text
@@ -27,6 +29,7 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
     group = f"evaluation_{evaluation.split}"
     scalars = {ACCURACY: evaluation.accuracy, LOSS: evaluation.loss, **evaluation.metrics}
     pictures: dict[str, Image.Image] = {}
+    # No text has a picture's tag: TensorBoard takes the kind of a tag from its first value.
     texts: dict[str, str] = {}
     if len(evaluation.classes) <= _MOST_CLASSES:
         of_classes = zip(evaluation.classes, evaluation.class_accuracies(), strict=True)
@@ -35,15 +38,20 @@ def evaluation_summary(evaluation: Evaluation) -> Summary:
             pictures["confusion_matrix"] = draw_confusion(evaluation.classes, evaluation.confusion)
     if (chart := class_chart([("", evaluation)])) is not None:
         pictures["classes"] = draw_classes(chart)
-        texts["classes"] = _classes_text(chart)
+        labels = evaluation if isinstance(evaluation, Labelled) else None
+        texts["scores_by_class"] = _classes_text(chart) if labels is None else _labels_text(labels)
     if shown := [one for one in evaluation.wrong if one.png]:
         pictures["mistakes"] = draw_mistakes(shown)
-        texts["mistakes"] = _mistakes_text(shown)
+        texts["wrong_images"] = _mistakes_text(shown)
     values = [Summary.Value(tag=f"{group}/{name}", simple_value=value) for name, value in scalars.items()]
     values += [Summary.Value(tag=f"{group}/{name}", image=_encoded(picture)) for name, picture in pictures.items()]
     for name, text in texts.items():
         values += text_pb(f"{group}/{name}", text).value
     return Summary(value=values)
+
+
+def _labels_text(evaluation: Labelled) -> str:
+    return _table(HEADINGS, label_rows(evaluation))
 
 
 def _classes_text(chart: ClassChart) -> str:

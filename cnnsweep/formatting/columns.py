@@ -7,9 +7,9 @@ from typing import Any, Literal
 from rich.cells import cell_len
 from rich.text import Text
 
-from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts
+from cnnsweep.formatting.distinct import FEW_DIGITS, cut_texts, distinct_texts
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, align_points, is_unused, metric_header, metric_text
+from cnnsweep.formatting.numbers import UNKNOWN, align_points, compact_text, is_unused, metric_header, metric_text
 from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 from cnnsweep.metrics.objective import Objective
 
@@ -32,6 +32,7 @@ class Column:
         narrowest: width to which long cells may be cut before the column is dropped; None forbids cuts.
         style: style of the header.
         short: shorter cells if `cells` do not fit; None without them.
+        stays_different: cells that do not fit are cut so that different ones do not look the same.
         comfortable: the width that the column keeps as long as unimportant columns can be dropped instead.
     """
 
@@ -43,6 +44,7 @@ class Column:
     style: str = "dim"
     short: Sequence[Text] | None = None
     comfortable: int | None = None
+    stays_different: bool = False
     width: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +63,13 @@ class Column:
 
     def cells_for(self, width: int) -> Sequence[Text]:
         """Return the cells for a width in characters."""
-        return self.cells if self.short is None or width >= self.width_of_cells else self.short
+        if width >= self.width_of_cells:
+            return self.cells
+        cells = self.cells if self.short is None else self.short
+        if not self.stays_different:
+            return cells
+        texts = cut_texts([cell.plain for cell in cells], width)
+        return [Text(text, cell.style) for text, cell in zip(texts, cells, strict=True)]
 
     @property
     def width_of_cells(self) -> int:
@@ -93,7 +101,8 @@ def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop
     longest = max((cell.cell_len for cell in cells), default=0)
     narrowest = min(max(SHORTEST_CUT, longest), SHORTEST_CUT + 1)
     comfortable = max(cell_len(header), min(longest, SHORTEST_COMFORTABLE))
-    return Column(header, cells, drop, "left", narrowest, comfortable=comfortable)
+    short = [Text(compact_text(value) or text, style) for value, text, style in zip(values, texts, styles, strict=True)]
+    return Column(header, cells, drop, "left", narrowest, short=short, comfortable=comfortable, stays_different=True)
 
 
 def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) -> list[str]:

@@ -1,23 +1,27 @@
 """Next steps, derived from the results."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cnnsweep.analysis.axes import has_replicates, is_number, trial_axes
+from cnnsweep.analysis.baseline import compare_trials, is_praised, runs_at_baseline, trials_at_baseline
 from cnnsweep.analysis.direction import is_clearly_better
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.summary import group_failures
 from cnnsweep.analysis.test_results import tests_by_trial
-from cnnsweep.analysis.ties import chance_words
 from cnnsweep.analysis.trials import Trial, best_of, chosen_trial
+from cnnsweep.formatting.class_counts import hides_small_classes, is_very_unequal, metric_for_small_classes
 from cnnsweep.formatting.distinct import FEW_DIGITS, number_texts
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text
+from cnnsweep.metrics.baseline import ALL_LABELS
 from cnnsweep.metrics.objective import BEST
 from cnnsweep.report.key_values import quoted
 from cnnsweep.types import FailureKind, RunStatus
 
 MANY_SEEDS = 5
+BALANCING = {"class_weight": "none, balanced", "sampling": "natural, balanced"}  # axes for unequal classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,10 @@ class Step:
 def next_steps(results: Results, trials: Sequence[Trial]) -> list[Step]:
     """Return the next steps, the most urgent first."""
     best = chosen_trial(results, trials)
-    steps = [*_unfinished(results), *_failures(results)]
-    if best is not None:
+    steps = [*_unfinished(results), *_failures(results), *_unequal(results, trials)]
+    if best is not None and not is_praised(results, trials):
+        steps.append(_unpraised(results, trials))
+    elif best is not None:
         steps += [*_longer(results, best), *_values(results, trials, best)]
         steps += [*_seeds(results, trials), *_test(results, best)]
     return steps
@@ -58,25 +64,47 @@ def _failures(results: Results) -> Iterator[Step]:
             yield Step(words, command)
 
 
+def _unequal(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
+    """Suggest a metric, weights and sampling for unequal classes, if accuracy hides the small ones."""
+    sweep, counts = results.sweep, results.sweep.part_counts
+    is_hidden = hides_small_classes(sweep.metric)
+    if counts is None or not is_very_unequal(counts) or not (is_hidden or trials_at_baseline(results, trials)):
+        return
+    keys = [f"{name}: [{values}]" for name, values in BALANCING.items() if name not in sweep.axes]
+    parts = [
+        *([f"rank by metric: {metric_for_small_classes(counts)}"] if is_hidden else []),
+        *(f"try {key}" for key in keys),
+    ]
+    if parts:
+        several = counts.training.is_multi_label
+        yield Step(f"{'Labels' if several else 'Classes'} are unequal: {'; '.join(parts)}.")
+
+
+def _unpraised(results: Results, trials: Sequence[Trial]) -> Step:
+    if any(compare_trials(results, trials).values()):
+        return Step("The first in the ranking is no better than a constant answer: rank by another metric.")
+    if results.sweep.baseline is not None and results.sweep.baseline.words == ALL_LABELS:
+        return Step(f"No run is better than {ALL_LABELS}: rank by average_precision, which needs no threshold.")
+    return Step(
+        "No run is better than a constant answer: check the data and the labels first, then try another lr or model."
+    )
+
+
 def _longer(results: Results, best: Trial) -> Iterator[Step]:
     run = best_of(results, best)
     is_last = run.best_epoch is not None and run.best_epoch == run.epochs_done > 1
-    if (
-        chance_words(results) is None
-        and results.sweep.objective.scope == BEST
-        and run.status is RunStatus.FINISHED
-        and is_last
-    ):
+    if results.sweep.objective.scope == BEST and run.status is RunStatus.FINISHED and is_last:
         yield Step(f"The best run was best in its last epoch, {run.epochs_done}: more epochs may reach more.")
 
 
 def _values(results: Results, trials: Sequence[Trial], best: Trial) -> Iterator[Step]:
     """Suggest values outside a grid, or between its values; a search finds these by itself.
 
-    Only if the best value leads its neighbours by more than chance allows; otherwise there is no direction.
+    Only if the best value leads its neighbours by more than chance allows; otherwise there is no direction. Runs that
+    are no better than a constant answer show none either.
     """
-    if chance_words(results) is not None:
-        return
+    at_baseline = runs_at_baseline(results)
+    learned = dataclasses.replace(results, runs=tuple(run for run in results.runs if run.name not in at_baseline))
     if results.sweep.search is not None and results.sweep.search.get("method") != "grid":
         return
     for name in trial_axes(results):
@@ -88,7 +116,7 @@ def _values(results: Results, trials: Sequence[Trial], best: Trial) -> Iterator[
         texts = dict(zip(values, number_texts(values, FEW_DIGITS), strict=True))
         place = values.index(value)
         beside = values[max(place - 1, 0) : place] + values[place + 1 : place + 2]
-        if not all(is_clearly_better(results, trials, name, value, other) for other in beside):
+        if not all(is_clearly_better(learned, trials, name, value, other) for other in beside):
             continue
         low, high = texts[values[0]], texts[values[-1]]
         shown = f"{safe_text(name)}={texts[value]}"
@@ -102,7 +130,7 @@ def _values(results: Results, trials: Sequence[Trial], best: Trial) -> Iterator[
 
 
 def _seeds(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
-    if len(trials) < 2 or chance_words(results) is not None:
+    if len(trials) < 2:
         return
     if not has_replicates(results):
         yield Step(f"Every trial has one run: train the best few with seeds: {MANY_SEEDS} to measure the noise.")
@@ -111,8 +139,6 @@ def _seeds(results: Results, trials: Sequence[Trial]) -> Iterator[Step]:
 
 
 def _test(results: Results, best: Trial) -> Iterator[Step]:
-    if chance_words(results) is not None:
-        yield Step("No run has learned anything: check the data and the labels first, then try another lr or model.")
-    elif best.trial_id not in tests_by_trial(results):
+    if best.trial_id not in tests_by_trial(results):
         words = "When all choices are made, measure the best trial on the test images, once."
         yield Step(words, f"cnnsweep evaluate {quoted(results.folder)}")

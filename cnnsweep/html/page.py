@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from cnnsweep.analysis.baseline import caution_words
 from cnnsweep.analysis.chart_batches import batch_charts
 from cnnsweep.analysis.chart_classes import class_chart, confusion_charts
 from cnnsweep.analysis.chart_cost import cost_charts
@@ -16,6 +17,7 @@ from cnnsweep.analysis.chart_learning import learning_charts
 from cnnsweep.analysis.chart_parallel import parallel_chart
 from cnnsweep.analysis.chart_stopping import stopping_chart
 from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.trials import Trial, group_trials
 from cnnsweep.formatting.escape import safe_text
@@ -29,10 +31,12 @@ from cnnsweep.html.chart_importance import share_view
 from cnnsweep.html.chart_learning import learning_view
 from cnnsweep.html.chart_parallel import parallel_view
 from cnnsweep.html.chart_stopping import stopping_view
-from cnnsweep.html.evaluations import evaluated_runs
+from cnnsweep.html.evaluations import Evaluated, evaluated_runs
+from cnnsweep.html.labels import label_images, labels_section
 from cnnsweep.html.markup import text
 from cnnsweep.html.plotly_file import plotly_script
 from cnnsweep.html.sections import (
+    IMAGES_SHOWN,
     background_section,
     chart_section,
     images_section,
@@ -40,6 +44,8 @@ from cnnsweep.html.sections import (
     summary_section,
 )
 from cnnsweep.storage.atomic_files import replace_file
+
+_WRONG = "Images that the best model gets wrong"
 
 
 def write_page(results: Results, file: Path) -> None:
@@ -108,19 +114,36 @@ def _chart_sections(results: Results, trials: Sequence[Trial]) -> list[tuple[str
         drawn(parallel_view, parallel_chart(results, trials)),
         cost_view(cost_charts(results, trials)),
     ]
-    classes = [drawn(class_view, class_chart(evaluated)), confusion_view(confusion_charts(evaluated))]
+    by_class = class_chart(evaluated)
+    is_of_labels = by_class is not None and by_class.noun == "label"
+    classes = [drawn(class_view, by_class), confusion_view(confusion_charts(evaluated))]
+    caution = caution_words(results, trials)
     missing = [f"{NEEDS_OPTUNA[0].upper()}{NEEDS_OPTUNA[1:]}."] if shares is None else []
+    missing += [caution] if caution is not None and any(chart is not None for chart in hyperparameters) else []
     found = [
         (key, heading, chart_section([chart for chart in charts if chart is not None], notes))
         for key, heading, charts, notes in (
             ("learning", "Learning", learning, unreadable),
             ("settings", "Hyperparameters", hyperparameters, missing),
-            ("classes", "Classes", classes, damaged),
+            ("classes", "Labels" if is_of_labels else "Classes", classes, damaged),
         )
         if notes or any(chart is not None for chart in charts)
     ]
-    images = images_section(evaluated)
-    return [*found, *([("images", "Images that the best model gets wrong", images)] if images else [])]
+    if is_of_labels:
+        key, heading, content = found.pop()
+        found.append((key, heading, f"{content}{labels_section(evaluated)}"))
+    images = _wrong_images(evaluated)
+    return [*found, *([("images", _WRONG, images)] if images else [])]
+
+
+def _wrong_images(evaluated: Evaluated) -> str:
+    """Return images that the best evaluated run gets wrong; empty if none are kept."""
+    for name, one in evaluated:
+        if isinstance(one, Labelled) and one.wrong:
+            return label_images(name, one.split, one.wrong[:IMAGES_SHOWN])
+        if one.wrong:
+            return images_section(name, one)
+    return ""
 
 
 def _policy(*scripts: str) -> str:

@@ -2,18 +2,20 @@
 
 import os
 import urllib.parse
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cnnsweep.analysis.axes import is_number
+from cnnsweep.analysis.baseline import mark_legend, runs_at_baseline, starred_run
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import places, rank_runs
-from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
+from cnnsweep.analysis.ties import equal_runs
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, is_unused, metric_text, trial_text
 from cnnsweep.html.markup import text
 from cnnsweep.report.former_runs import LABEL
+from cnnsweep.report.ranking import run_mark
 from cnnsweep.types import end_words
 
 WIDEST = 26  # characters of a column; longer text is wrapped
@@ -43,15 +45,18 @@ def run_table(results: Results, page_folder: Path) -> str:
     """
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     ranked, place, best = [*rank_runs(results), *results.former], places(results), starred_run(results)
-    equal = equal_runs(results)
+    equal, at_baseline = equal_runs(results, best), runs_at_baseline(results)
+    marks = {run.name: run_mark(run.name, best, equal, at_baseline) for run in results.runs}
     columns = _columns(results, metrics)
     heads = "".join(_heading(column) for column in columns)
     cells = [_cells(results, run, place.get(run.name), metrics) for run in ranked]
     rows = [
-        _row(results, run, line, columns, page_folder, best, equal) for run, line in zip(ranked, cells, strict=True)
+        _row(results, run, line, columns, page_folder, marks.get(run.name, ""), run.name == best)
+        for run, line in zip(ranked, cells, strict=True)
     ]
     widths = _widths(columns, cells)
     caption = f"All {count_text(len(ranked), 'run')}, the best first"
+    caption += f"; {mark_legend(results)}" if at_baseline else ""
     return (
         f'<table class="runs" style="width: {sum(widths)}ch"><caption>{text(caption)}</caption>\n'
         f"<colgroup>{''.join(f'<col style=width:{width}ch>' for width in widths)}</colgroup>"
@@ -126,11 +131,11 @@ def _row(
     cells: Sequence[_Cell],
     columns: Sequence[_Column],
     page_folder: Path,
-    best: str | None,
-    equal: Collection[str],
+    mark: str,
+    is_best: bool,
 ) -> str:
-    parts = list(_row_parts(results, run, cells, columns, page_folder, best, equal))
-    state = "best" if run.name == best else "failed" if run.has_failed else ""
+    parts = list(_row_parts(results, run, cells, columns, page_folder, mark))
+    state = "best" if is_best else "failed" if run.has_failed else ""
     return f"<tr{f' class={state}' if state else ''}>{''.join(parts)}</tr>\n"
 
 
@@ -140,13 +145,12 @@ def _row_parts(
     cells: Sequence[_Cell],
     columns: Sequence[_Column],
     page_folder: Path,
-    best: str | None,
-    equal: Collection[str],
+    mark: str,
 ) -> Iterator[str]:
     for cell, column in zip(cells, columns, strict=True):
         if column.heading == "run" and cell.shown == run.name:
-            star = f"{STAR} " if run.name == best else f"{EQUAL} " if run.name in equal else ""
-            yield f'<th scope="row">{star}{_link(results.folder / run.name, page_folder, run.name)}</th>'
+            sign = f"{mark} " if mark else ""
+            yield f'<th scope="row">{sign}{_link(results.folder / run.name, page_folder, run.name)}</th>'
             continue
         order = f' data-number="{cell.number!r}"' if cell.number is not None and repr(cell.number) != cell.shown else ""
         yield f"<td{' class=number' if column.is_number else ''}{order}>{text(cell.shown)}</td>"

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.baseline import is_praised, mark_legend, trials_at_baseline
 from cnnsweep.analysis.confusion import IMAGES
 from cnnsweep.analysis.intervals import interval_cells
-from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.results import Results
-from cnnsweep.analysis.run_evaluation import WrongImage
-from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
+from cnnsweep.analysis.run_evaluation import RunEvaluation, WrongImage
+from cnnsweep.analysis.ties import equals_of_best, mark
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
+from cnnsweep.formatting.class_counts import MOST_ROWS, class_table, counts_words, is_unequal
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
-from cnnsweep.html.evaluations import Evaluated
-from cnnsweep.html.markup import embedded_json, many_lines, text
+from cnnsweep.html.markup import embedded_json, many_lines, path, text
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command
 from cnnsweep.html.run_table import run_table
@@ -38,7 +38,7 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
         for step in next_steps(results, trials)
     )
     varied = "".join(f"<dt>{text(name)}</dt><dd>{text(values)}</dd>" for name, values in varied_rows(results, trials))
-    if chance_words(results) is None:
+    if is_praised(results, trials):
         heading, best_line = "The best trial", f'<p class="best"><span aria-hidden="true">★ </span>{text(best)}</p>'
     else:
         heading, best_line = "First in the ranking", f'<p class="first">{text(best)}</p>'
@@ -47,9 +47,25 @@ def summary_section(results: Results, trials: Sequence[Trial]) -> str:
         f"<h3>{heading}</h3>{best_line if best else ''}{_paragraphs(facts)}",
         *([f"<h3>How sure</h3>{_paragraphs(sure)}"] if sure else []),
         *([f"<h3>Further events</h3>{_paragraphs(others)}"] if others else []),
+        *_class_counts(results),
         *([f"<h3>Next steps</h3><ul class=steps>{steps}</ul>"] if steps else []),
         _best_trials(results, trials),
     ])  # fmt: skip
+
+
+def _class_counts(results: Results) -> list[str]:
+    """Return the images of each class: a sentence, and a table, which is closed if it is long or classes are equal."""
+    counts = results.sweep.part_counts
+    if counts is None:
+        return []
+    headings, rows = class_table(counts)
+    is_open = is_unequal(counts) and len(rows) <= MOST_ROWS
+    one, all_of_them = ("label", "All labels") if counts.training.is_multi_label else ("class", "All classes")
+    table = scrolled(f"Images of each {one}", table_markup(DataTable(headings, rows)))
+    return [
+        f"<h3>Images of each {one}</h3><p>{text(f'Images {counts_words(counts)}.')}</p>"
+        f"<details{' open' if is_open else ''}><summary>{all_of_them}</summary>{table}</details>"
+    ]
 
 
 def _paragraphs(lines: Sequence[str]) -> str:
@@ -62,12 +78,12 @@ def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
     if not has_replicates(results) or not shown:
         return ""
     metric = results.sweep.objective.metric
-    equal, is_starred = equals_of_best(results, trials), chance_words(results) is None
-    best = chosen_trial(results, trials)
+    equal, is_starred = equals_of_best(results, trials), is_praised(results, trials)
+    best, at_baseline = chosen_trial(results, trials), trials_at_baseline(results, shown)
     intervals = interval_cells(metric, [trial.estimate for trial in shown])
     rows = [
         [
-            f"{mark(trial, best, is_starred).strip()} {trial.place}",
+            f"{mark(trial, best, is_starred, trial.trial_id in at_baseline).strip()} {trial.place}",
             trial_words(results, trial, ", "),
             metric_text(metric, None if trial.estimate is None else trial.estimate.mean),
             interval,
@@ -75,8 +91,10 @@ def _best_trials(results: Results, trials: Sequence[Trial]) -> str:
         ]
         for trial, interval in zip(shown, intervals, strict=True)
     ]
-    table = _table(DataTable(["place", "trial", metric, "95 %", "runs"], rows))
-    return f"<h3>The best trials</h3><p>{text(tie_legend(trials, equal))}.</p>{_scrolled('The best trials', table)}"
+    table = table_markup(DataTable(["place", "trial", metric, "95 %", "runs"], rows))
+    legend = [*([tie_legend(trials, equal)] if is_starred else []), *([mark_legend(results)] if at_baseline else [])]
+    words = f"<p>{text('; '.join(filter(None, legend)))}.</p>" if legend else ""
+    return f"<h3>The best trials</h3>{words}{scrolled('The best trials', table)}"
 
 
 def chart_section(charts: Sequence[Chart], notes: Sequence[str]) -> str:
@@ -97,7 +115,7 @@ def _chart(chart: Chart) -> str:
     )
     views = {key: _embedded(one) for key, one in chart.views.items()}
     narrowest = f"; min-width: {chart.narrowest}px" if chart.narrowest else ""
-    table = "" if view.table is None else _table(view.table)
+    table = "" if view.table is None else table_markup(view.table)
     return (
         f'<figure class="chart" id="chart-{chart.key}"><h3>{text(chart.title)}</h3>\n'
         f"{f'<form class=choices>{choices}</form>' if choices else ''}"
@@ -106,7 +124,7 @@ def _chart(chart: Chart) -> str:
         f'style="height: {chart.height}px{narrowest}"></div></div>\n'
         f"<figcaption>{text(view.sentence)}</figcaption>{_paragraphs(chart.notes)}\n"
         f"<details{'' if view.table else ' hidden'}><summary>Values of this chart</summary>"
-        f"{_scrolled(f'Values of {chart.title}', table)}</details>\n"
+        f"{scrolled(f'Values of {chart.title}', table)}</details>\n"
         f'<script type="application/json">{embedded_json(views)}</script></figure>'
     )
 
@@ -119,7 +137,8 @@ def _embedded(view: View) -> dict[str, object]:
     return {"sentence": safe_text(view.sentence), "figure": view.figure, "table": table}
 
 
-def _table(table: DataTable) -> str:
+def table_markup(table: DataTable) -> str:
+    """Return a table; the first cell of each row is its heading."""
     heads = "".join(f'<th scope="col">{text(heading)}</th>' for heading in table.headings)
     rows = "".join(
         f'<tr><th scope="row">{text(row[0])}</th>{"".join(f"<td>{text(cell)}</td>" for cell in row[1:])}</tr>'
@@ -128,17 +147,13 @@ def _table(table: DataTable) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _scrolled(label: str, content: str) -> str:
+def scrolled(label: str, content: str) -> str:
+    """Return content that scrolls by itself if it is too wide."""
     return f'<div class="scrolled" tabindex="0" role="region" aria-label="{text(label)}">{content}</div>'
 
 
-def images_section(evaluated: Evaluated) -> str:
-    """Return images that the best evaluated run misclassifies, by true class; empty if none are kept."""
-    name, one = next(((name, one) for name, one in evaluated if one.wrong), ("", None))
-    if one is None:
-        return ""
-    if isinstance(one, Labelled):
-        return _label_images(name, one.split, one.wrong[:IMAGES_SHOWN])
+def images_section(name: str, one: RunEvaluation) -> str:
+    """Return images that a run misclassifies, by true class."""
     by_class: dict[str, list[WrongImage]] = {}
     for image in one.wrong[:IMAGES_SHOWN]:
         by_class.setdefault(image.label, []).append(image)
@@ -156,34 +171,13 @@ def images_section(evaluated: Evaluated) -> str:
     return f"<p>{text(words)}</p>{''.join(groups)}"
 
 
-def _label_images(name: str, split: str, wrong: Sequence[WrongImage]) -> str:
-    words = (
-        f"{IMAGES[split].capitalize()} with the most certain wrong labels of {name}, in turns of one from each label: "
-        "labels that the image has, and those that are missed and invented."
-    )
-    return f'<p>{text(words)}</p><div class="images">{"".join(map(_label_image, wrong))}</div>'
-
-
-def _label_image(image: WrongImage) -> str:
-    sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
-    parts = (("missed", image.missed), ("invented", image.invented))
-    wrong = "; ".join(f"{kind} {', '.join(names)}" for kind, names in parts if names)
-    described = text(f"{image.name}: {image.label}; {wrong}{sure}")
-    source = base64.b64encode(image.png).decode("ascii")
-    return (
-        f'<figure><img src="data:image/png;base64,{source}" alt="{described}" loading=lazy>'
-        f"<figcaption>{text(image.name)}: {text(image.label)} <span>{text(wrong)}{text(sure)}</span>"
-        "</figcaption></figure>"
-    )
-
-
 def _wrong_image(image: WrongImage) -> str:
     sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
     words = f"{image.label}, taken for {image.predicted}{sure}"
     source = base64.b64encode(image.png).decode("ascii")
     return (
         f'<figure><img src="data:image/png;base64,{source}" alt="{text(f"{image.name}: {words}")}" '
-        f"loading=lazy><figcaption>{text(image.name)} <span>→ {text(image.predicted)}{text(sure)}</span>"
+        f"loading=lazy><figcaption>{path(image.name)} <span>→ {text(image.predicted)}{text(sure)}</span>"
         "</figcaption></figure>"
     )
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from cnnsweep.analysis.axes import MANY_VALUES, canonical, has_replicates, in_file_order, is_number, trial_axes
+from cnnsweep.analysis.baseline import baselines_words, few_images_words, unpraised_words
 from cnnsweep.analysis.chart_stopping import saving_words
 from cnnsweep.analysis.intervals import mean_text
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.significance import significance_words
 from cnnsweep.analysis.summary import group_failures, time_words
 from cnnsweep.analysis.test_results import latest_tests, tested_words, tests_by_trial
-from cnnsweep.analysis.ties import chance_words, tie_words
+from cnnsweep.analysis.ties import tie_words
 from cnnsweep.analysis.trials import Trial, best_of, chosen_trial, replicate_words, trial_words
 from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts, number_texts
 from cnnsweep.formatting.escape import safe_text
@@ -85,8 +86,12 @@ def best_words(results: Results, trials: Sequence[Trial]) -> tuple[str, list[str
     which = f"Its best run, {safe_text(run.name)}, reached" if len(trial.runs) > 1 else "It reached"
     epoch = "" if run.best_epoch is None else f" {in_epoch_words(run)}"
     lines.append(f"{which} {metric} {metric_text(metric, run[metric])}{epoch}.")
-    if (chance := chance_words(results)) is not None:
-        lines.insert(0, chance)
+    if (baselines := baselines_words(results)) is not None:
+        lines.append(f"The baseline is {baselines}.")
+    if (few := few_images_words(results, None if found is None else found.mean)) is not None:
+        lines.append(f"{few[0].upper()}{few[1:]}.")
+    if (unpraised := unpraised_words(results, trials)) is not None:
+        lines.insert(0, unpraised)
     elif (tie := tie_words(results, trials)) is not None:
         lines.append(f"Tied: {tie}.")
     tests = tests_by_trial(results).get(trial.trial_id, [])

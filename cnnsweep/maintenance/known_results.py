@@ -15,6 +15,7 @@ from cnnsweep.errors import CnnSweepError
 from cnnsweep.storage.journal import VERSION
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.read_limited import read_bounded
+from cnnsweep.storage.results_tables import LABEL_FIELDS
 
 _FACTS = (
     *("name", "description", "dataset", "model", "validation", "folds", "seed", "metric", "mode", "scope"),
@@ -93,6 +94,7 @@ def _sweep_event(
         "overrides": [],
         "former": former,
         **{name: sweep.get(name) for name in ("validation_images", "largest_class")},
+        **{name: sweep[name] for name in LABEL_FIELDS if sweep.get(name) is not None},
         "spec": read_bounded(paths.frozen_spec, MAX_BYTES).decode("utf-8"),
         "time": sweep["started"],
     }

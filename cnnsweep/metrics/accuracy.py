@@ -25,5 +25,6 @@ class Accuracy(Metric, name="accuracy"):
         return sums.double() / images
 
     def baseline(self, measured: LabelCounts) -> float | None:
-        """Return the share of the largest class; unknown with several labels an image."""
-        return None if measured.is_multi_label or not measured.images else max(measured.counts) / measured.images
+        """Return the share of the largest class; with several labels an image of the most frequent set of labels."""
+        most = measured.frequent_images if measured.is_multi_label else max(measured.counts, default=0)
+        return None if most is None or not measured.images else most / measured.images

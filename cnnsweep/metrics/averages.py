@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr
 
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import nearest_name, quoted
-from cnnsweep.metrics.confusion import ConfusionMetric, hits_and_totals, ratio
+from cnnsweep.metrics.confusion import ConfusionMetric, confusion_of_all_labels, hits_and_totals, ratio
 from cnnsweep.metrics.names import of_class
 from cnnsweep.types import LabelCounts
 
@@ -61,6 +61,15 @@ class AveragedScore(
             return score(hits.sum(-1), predicted.sum(-1), actual.sum(-1))
         counted = actual if average == "weighted" else ((predicted + actual > 0) | (confusion.ndim == 4)).double()
         return ratio((score(hits, predicted, actual) * counted).sum(-1), counted.sum(-1))
+
+    def baseline(self, measured: LabelCounts) -> float | None:
+        """Return the value of the most frequent answer; with several labels an image that of giving all labels.
+
+        All labels for all images have recall 1, so no answer is better: with several labels, there is none of recall.
+        """
+        if not measured.is_multi_label:
+            return super().baseline(measured)
+        return None if self.name.endswith("recall") else float(self.of_confusion(confusion_of_all_labels(measured)))
 
 
 class ClassScore(ConfusionMetric, names="f1 precision recall"):

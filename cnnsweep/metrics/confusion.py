@@ -65,6 +65,16 @@ def confusion_of_majority(measured: LabelCounts) -> Tensor:
     return confusion
 
 
+def confusion_of_all_labels(measured: LabelCounts) -> Tensor:
+    """Return the confusion matrix (1, classes, 2, 2) of a model that gives all labels to all images."""
+    import torch
+
+    counts = torch.tensor(measured.counts, dtype=torch.float64)
+    confusion = torch.zeros(1, len(counts), 2, 2, dtype=torch.float64)
+    confusion[0, :, :, 1] = torch.stack([measured.images - counts, counts], -1)
+    return confusion
+
+
 def hits_and_totals(confusion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return for each class (K, classes): the images found rightly, those predicted, and those that have it."""
     if confusion.ndim == 4:  # several labels an image

@@ -2,10 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from cnnsweep.metrics.names import MetricInfo, is_accuracy, loss_of, without_prefix
 from cnnsweep.types import EpochRecord
@@ -96,21 +95,6 @@ class Objective:
         """Return the positions of trials, from best to worst, like `rank`."""
         losses = [_value(record, self.tie_breaker) for record in records]
         return self.rank([None if record is None else self.value(record) for record in records], losses)
-
-
-def chance_of(facts: Mapping[str, Any]) -> float | None:
-    """Return the validation accuracy of always answering the largest class; None if unknown.
-
-    Args:
-        facts: the facts of the sweep in the journal or results.json.
-    """
-    images, largest = facts.get("validation_images"), facts.get("largest_class")
-    return largest / images if images and largest is not None else None
-
-
-def has_learned(val_accuracy: float | None, chance: float | None) -> bool:
-    """False for a model that is no better than always answering the largest class; True if unknown."""
-    return val_accuracy is None or chance is None or val_accuracy > chance * (1 + 1e-9)
 
 
 def default_mode(metric: str, known: Iterable[MetricInfo] = ()) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnnsweep.optimizers.base import OPTIMIZERS
 from cnnsweep.planning.scheduling import Job, Slot
 from cnnsweep.planning.timeline import Schedule
-from cnnsweep.types import Run, RunGroup
+from cnnsweep.types import PartCounts, Run, RunGroup
 
 # A held-out image needs only the forward pass; forward and backward cost about three times as much.
 _FORWARD_SHARE = 1 / 3
@@ -50,6 +50,8 @@ class Forecast:
         given_s: seconds for an epoch of a run, as given by the user; None if measured.
         data: description of the data set; empty if no data were loaded.
         notes: special properties of the runs, one line each.
+        counts: images by class; None if no data were loaded.
+        baselines: see `measure_baselines`.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Forecast:
     given_s: float | None = None
     data: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    counts: PartCounts | None = None
+    baselines: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def _scale(self) -> float:

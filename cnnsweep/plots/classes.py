@@ -44,9 +44,10 @@ def class_accuracy(chart: ClassChart) -> Drawing:
         grid(axes, "x")
         figure.legend(loc="outside lower center", ncols=2, handletextpad=0.3, columnspacing=1.2)
 
+    everything = "all labels" if chart.noun == "label" else "all classes"
     caption = " ".join([
-        f"Recall and precision by class of the best run on {chart.images}, the hardest first, with 95 % intervals and "
-        f"the number of images; dashed: all classes together, {percent_text(together)}.",
+        f"Recall and precision by {chart.noun} of the best run on {chart.images}, the hardest first, with 95 % "
+        f"intervals and the number of images; dashed: {everything} together, {percent_text(together)}.",
         *chart.notes,
     ])  # fmt: skip
     return Drawing("class_accuracy", caption, draw, rows=max(len(shown) - _ROWS_WITHIN, 0))

@@ -14,6 +14,7 @@ from cnnsweep.analysis.chart_heat_map import heat_maps
 from cnnsweep.analysis.chart_importance import importance_chart
 from cnnsweep.analysis.chart_learning import learning_charts
 from cnnsweep.analysis.importance import FEWEST_TRIALS, importance
+from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.run_evaluation import load_run_evaluation
 from cnnsweep.analysis.trials import best_of, chosen_trial, group_trials
@@ -92,7 +93,7 @@ def make_drawings(results: Results) -> dict[str, Drawing | None]:
     times = [chart for chart in cost_charts(results, trials) if chart.cost == "training time"]
     maps = heat_maps(results, trials, shares, MOST_LEVELS)
     evaluated = [] if evaluation is None else [("", evaluation)]
-    confusion = confusion_charts(evaluated)
+    confusion, is_of_labels = confusion_charts(evaluated), isinstance(evaluation, Labelled)
     return {
         "learning curves": drawn(learning_curves, next(iter(curves), None)),
         "effects": drawn(effects_figure, effects_chart(results, trials, MOST_HYPERPARAMETERS)),
@@ -100,5 +101,5 @@ def make_drawings(results: Results) -> dict[str, Drawing | None]:
         "metric against time": drawn(time_figure, next(iter(times), None)),
         "heat map": drawn(heat_map, maps),
         "accuracy by class": drawn(class_accuracy, class_chart(evaluated, MOST_CLASSES)),
-        "confusion matrix": drawn(confusion_matrix, next(iter(confusion), None)),
+        **({} if is_of_labels else {"confusion matrix": drawn(confusion_matrix, next(iter(confusion), None))}),
     }

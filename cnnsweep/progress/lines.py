@@ -1,5 +1,6 @@
 """Single lines about a run or a sweep, the same in the live display, in plain logs and in quiet mode."""
 
+from cnnsweep.analysis.baseline import no_better_words
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
     count_text,
@@ -68,11 +69,18 @@ def end_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome) -> 
             cause = f"; after {cause[2:]}"  # else the epoch would stand beside that of the metric
         selected = f", {selected_words(progress, row.selected)}" if row.selected else ""
         # The cause last: it may hold numbers and commas of its own.
-        line = f"{run_words(progress, row)}  {outcome.status.value}{took}{selected}{cause}"
+        line = f"{run_words(progress, row)}  {outcome.status.value}{took}{selected}{_baseline(progress, row)}{cause}"
     left = progress.seconds_left()
     if progress.epochs_left and left is not None:
         line += f"  (about {estimate_text(left)} left)"
     return line
+
+
+def _baseline(progress: SweepProgress, row: RunProgress) -> str:
+    baseline = progress.overview.baseline
+    if baseline is None or not progress.is_at_baseline(row):
+        return ""
+    return f", {no_better_words(baseline)}"
 
 
 def selected_words(progress: SweepProgress, selected: EpochRecord) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group
 from rich.text import Text
 
+from cnnsweep.analysis.baseline import AT_BASELINE, legend_of, value_words
 from cnnsweep.formatting.columns import Column, build_table, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
@@ -39,8 +40,10 @@ FAILURES_SHOWN = 3
 
 def picture(progress: SweepProgress, width: int, height: int) -> Group:
     """Return everything but the lines that change with every frame, see `progress_lines`."""
-    blocks = choose_rows(progress, max(height - LINES_AROUND, 1))
-    return Group(title_line(progress), "", runs_table(progress, blocks, width), "", counts_line(progress, blocks))
+    footer = baseline_line(progress)
+    blocks = choose_rows(progress, max(height - LINES_AROUND - len(footer), 1))
+    table = runs_table(progress, blocks, width)
+    return Group(title_line(progress), "", table, "", *footer, counts_line(progress, blocks))
 
 
 def choose_rows(progress: SweepProgress, room: int) -> list[list[RunProgress]]:
@@ -83,6 +86,8 @@ def _sign(progress: SweepProgress, row: RunProgress) -> Text:
     """Return the mark of a row, for terminals without colours or room for the status."""
     if row is progress.best:
         return Text("★", BEST_STYLE)
+    if row.status in (RunStatus.FINISHED, RunStatus.STOPPED) and progress.is_at_baseline(row):
+        return Text(AT_BASELINE, "magenta")
     return Text(SIGNS.get(row.status, " "), STATUS_STYLES[row.status])
 
 
@@ -147,6 +152,16 @@ def counts_line(progress: SweepProgress, blocks: Sequence[Sequence[RunProgress]]
     if progress.runs_to_come:
         parts += [(", ", "dim"), (f"{progress.runs_to_come:,} to come", "dim")]
     return Text.assemble(("+ " if is_partial else "", "dim"), *parts[1:], no_wrap=True, overflow="ellipsis")
+
+
+def baseline_line(progress: SweepProgress) -> list[Text]:
+    """Return the value that a constant answer reaches, and the mark of runs that are no better; nothing if unknown."""
+    baseline = progress.overview.baseline
+    if baseline is None:
+        return []
+    has_marks = any(progress.is_at_baseline(row) and row.status.is_final for row in progress.runs.values())
+    words = legend_of(baseline) if has_marks else f"{baseline.words}: {value_words(baseline)}"
+    return [Text(words, "magenta" if has_marks else "dim", no_wrap=True, overflow="ellipsis")]
 
 
 def progress_lines(progress: SweepProgress, width: int) -> list[Text]:

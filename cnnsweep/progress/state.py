@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cnnsweep.callbacks import RunInfo, SweepOverview
-from cnnsweep.metrics.names import ACCURACY, on_validation
-from cnnsweep.metrics.objective import has_learned
 from cnnsweep.progress.eta import TimeLeft
 from cnnsweep.types import EpochRecord, FailureKind, RunOutcome, RunStatus
 
@@ -87,7 +85,20 @@ class SweepProgress:
     @property
     def best(self) -> RunProgress | None:
         """The leading run; None while there is none, or none that is better than a constant answer."""
-        return self.leaders[0] if self.leaders and self._has_learned(self.leaders[0]) else None
+        if not self.leaders:
+            return None
+        baseline = self.overview.baseline
+        # The accuracy that stands in for a loss does not decide between runs of which one is better than its baseline.
+        is_deciding = baseline is None or baseline.metric == self.overview.objective.metric
+        candidates = self.leaders[:1] if is_deciding else self.leaders
+        return None if all(map(self.is_at_baseline, candidates)) else self.leaders[0]
+
+    def is_at_baseline(self, row: RunProgress) -> bool:
+        """True for a run that is no better than a constant answer; False if that is unknown."""
+        baseline = self.overview.baseline
+        if baseline is None or row.selected is None:
+            return False
+        return not baseline.is_beaten_by(row.selected[baseline.metric])
 
     @property
     def is_tied(self) -> bool:
@@ -219,9 +230,6 @@ class SweepProgress:
         rows = sorted(rows, key=lambda row: row.number)
         order = self.overview.objective.rank_records([row.selected for row in rows])
         return [rows[position] for position in order[:LEADERS]]
-
-    def _has_learned(self, row: RunProgress) -> bool:
-        return row.selected is None or has_learned(row.selected[on_validation(ACCURACY)], self.overview.chance)
 
     def _value(self, selected: EpochRecord | None) -> float | None:
         return None if selected is None else self.overview.objective.value(selected)

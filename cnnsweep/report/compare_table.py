@@ -9,16 +9,18 @@ from rich.table import Table
 from rich.text import Text
 
 from cnnsweep.analysis.axes import has_replicates
-from cnnsweep.analysis.compare import Comparison, RankedTrial
+from cnnsweep.analysis.baseline import AT_BASELINE, unpraised_trial_words
+from cnnsweep.analysis.compare import Comparison, RankedTrial, by_metric
 from cnnsweep.analysis.compare_differences import UNKNOWN_FACT, Distinction
 from cnnsweep.analysis.compare_sources import Source
 from cnnsweep.analysis.intervals import interval_cells, mean_text
-from cnnsweep.analysis.ties import chance_words, is_equal, mark
+from cnnsweep.analysis.ties import is_equal, mark
 from cnnsweep.analysis.trials import replicate_words
 from cnnsweep.formatting.columns import Column, build_table, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, align_points, count_text, trial_text
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
+from cnnsweep.report.compare_classes import classes_section
 from cnnsweep.report.compare_shared import hidden_words, shared_section
 from cnnsweep.report.former_runs import former_words
 from cnnsweep.report.ranking import DEFAULT_TOP, counts_words
@@ -40,7 +42,8 @@ def render_comparison(comparison: Comparison, console: Console, top: int | None 
         console.print(Text(warning, "magenta"))
     console.print()
     console.print(_ranked(comparison, rows, console.width))
-    for section in (shared_section(comparison, rows, console.width), _differences(comparison)):
+    by_class = [] if comparison.classes is None else [classes_section(comparison.classes)]
+    for section in (shared_section(comparison, rows, console.width), *by_class, _differences(comparison)):
         if section is not None:
             console.print()
             console.print(section)
@@ -64,9 +67,10 @@ def _legend(comparison: Comparison) -> RenderableType:
         best = next((one for one in comparison.trials if one.source is source and one.trial.place is not None), None)
         if source.results.former:
             text.append(f"; {former_words(source.results)}", "dim")
-        chance = chance_words(source.results)
-        if chance is not None:
-            text.append(f"\n{chance}", "magenta")
+        by_metric_results = by_metric(results, comparison.objective)
+        unpraised = unpraised_trial_words(by_metric_results, None if best is None else best.trial)
+        if unpraised is not None:
+            text.append(f"\n{unpraised}", "magenta")
         elif best is not None:
             text.append(f"; its best is #{best.trial.place}, {_mean_text(comparison, best)}")
         grid.add_row(Text(source.letter, "bold"), text)
@@ -88,7 +92,7 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
     shown, trials = comparison.trials[:rows], comparison.trials
     if not trials:
         return Text("No run has a metric yet.", "magenta")
-    best, is_starred = trials[0], chance_words(trials[0].source.results) is None
+    best, is_starred = trials[0], trials[0].is_better is not False
     columns = _columns(comparison, shown, is_starred=is_starred)
     parts: list[RenderableType] = [build_table(columns, width)]
     if len(trials) > len(shown):
@@ -104,6 +108,8 @@ def _ranked(comparison: Comparison, rows: int | None, width: int) -> RenderableT
         legend += "no trial is marked as the best"
     else:
         legend += ("★ best mean" if has_intervals else "★ best") + (", = exactly the same" if equal else "")
+    if any(one.is_better is False for one in shown):
+        legend += f", {AT_BASELINE} no better than a constant answer"
     if tied and not is_best_decided:
         legend += ", ≈ may be the best of those with several runs"
     elif len(tied) > 1 + equal:
@@ -131,7 +137,9 @@ def _columns(comparison: Comparison, shown: Sequence[RankedTrial], *, is_starred
     names = [Text(safe_text(one.trial.runs[0].name), style) for one, style in zip(shown, styles, strict=True)]
     interval = _interval_cells(comparison, shown)
     return [
-        Column("", [Text(mark(one.trial, best, is_starred), BEST_STYLE) for one in shown], drop=0),
+        Column(
+            "", [Text(mark(one.trial, best, is_starred, one.is_better is False), BEST_STYLE) for one in shown], drop=0
+        ),
         Column("#", texts([str(one.trial.place or UNKNOWN) for one in shown]), drop=0),
         Column(
             "sweep",

@@ -13,6 +13,7 @@ from cnnsweep.analysis.evaluation import Evaluation, Interval, LabelEvaluation, 
 from cnnsweep.analysis.statistics import Estimate
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text, trials_text
+from cnnsweep.metrics.baseline import FREQUENT_LABELS
 from cnnsweep.metrics.names import ACCURACY, LOSS
 from cnnsweep.report.class_tables import class_tables, wrong_table
 from cnnsweep.report.label_tables import wrong_label_table
@@ -117,9 +118,11 @@ def _right_words(evaluation: Evaluation) -> str:
 def _baseline_words(evaluation: Evaluation, accuracy: float) -> str:
     """Return `; always answering 'cat': 67.92%`, the accuracy of that on the same images."""
     if isinstance(evaluation, LabelEvaluation):
-        return ""
-    name, share = evaluation.majority
-    words = f"always answering {safe_text(repr(name))}: {share:.2%}"
+        share = evaluation.baselines[ACCURACY]
+        words = f"{FREQUENT_LABELS}: {share:.2%}"
+    else:
+        name, share = evaluation.majority
+        words = f"always answering {safe_text(repr(name))}: {share:.2%}"
     return f"; {words}" if accuracy > share else f"; no better than {words}"
 
 

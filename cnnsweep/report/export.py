@@ -7,17 +7,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnnsweep.analysis.axes import has_replicates
+from cnnsweep.analysis.baseline import AT_BASELINE, compare_runs, mark_legend, runs_at_baseline, starred_run
 from cnnsweep.analysis.intervals import ends_text
 from cnnsweep.analysis.results import Results, RunResult, SweepResult
 from cnnsweep.analysis.summary import places, rank_runs
-from cnnsweep.analysis.ties import starred_run
 from cnnsweep.analysis.trials import Trial, group_trials
 from cnnsweep.formatting.csv_text import csv_text
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, duration_text, metric_text, trial_text
 from cnnsweep.report.former_runs import LABEL
-from cnnsweep.types import end_words
+from cnnsweep.types import PARTS, end_words
 
+BETTER = "is_better_than_baseline"
 _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 _STOP_COLUMNS = tuple(f"stop_{name}" for name in _STOP_FIELDS)
 _TRIAL_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "low", "high", "runs", "place", "tied"))
@@ -25,7 +26,7 @@ _TRIAL_COLUMNS = tuple(f"setting_{name}" for name in ("mean", "deviation", "low"
 
 def to_markdown(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return a table with the hyperparameters that vary, metrics rounded; the best run is in bold."""
-    best = starred_run(results)
+    best, at_baseline = starred_run(results), runs_at_baseline(results)
     columns = results.sweep.axes or results.sweep.hyperparameters
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     trials = _settings(results)
@@ -34,7 +35,7 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
     lines = [_markdown_row(header), _markdown_row(["---:" for _ in header[:-1]] + [":---"])]
     for rank, run in _ranked(results, top, sort):
         cells = [
-            UNKNOWN if rank is None else str(rank),
+            (UNKNOWN if rank is None else str(rank)) + (f" {AT_BASELINE}" if run.name in at_baseline else ""),
             *(_markdown(trial_text(run.params[name])) for name in columns),
             run.epochs_text,
             str(run.best_epoch or UNKNOWN),
@@ -45,20 +46,23 @@ def to_markdown(results: Results, top: int | None = None, sort: str | None = Non
         ]
         is_best = run.name == best
         lines.append(_markdown_row([f"**{cell}**" for cell in cells] if is_best else cells))
-    return "\n".join(lines) + "\n"
+    legend = ["", _markdown(mark_legend(results) or "")] if at_baseline else []
+    return "\n".join([*lines, *legend]) + "\n"
 
 
 def to_csv(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return all columns of the runs; texts that a spreadsheet would evaluate as formulas get a leading apostrophe."""
     trials = _settings(results)
-    rows = [_plain_row(rank, run, trials) for rank, run in _ranked(results, top, sort)]
+    is_better = compare_runs(results)
+    rows = [_plain_row(rank, run, trials, is_better.get(run.name)) for rank, run in _ranked(results, top, sort)]
     return csv_text([_column_names(results, trials), *(list(row.values()) for row in rows)])
 
 
 def to_json(results: Results, top: int | None = None, sort: str | None = None) -> str:
     """Return the sweep, and one mapping per run, best first, with the values of `results.json` and a rank."""
     trials = _settings(results)
-    rows = [_plain_row(rank, run, trials) for rank, run in _ranked(results, top, sort)]
+    is_better = compare_runs(results)
+    rows = [_plain_row(rank, run, trials, is_better.get(run.name)) for rank, run in _ranked(results, top, sort)]
     content = {"sweep": _sweep_row(results.sweep), "runs": rows}
     return json.dumps(content, indent=2, allow_nan=False) + "\n"  # pure ASCII cannot control a terminal
 
@@ -66,8 +70,22 @@ def to_json(results: Results, top: int | None = None, sort: str | None = None) -
 def _sweep_row(sweep: SweepResult) -> dict[str, Any]:
     """Return the sweep's values under the names of `results.json`."""
     fields = {field.name: getattr(sweep, field.name) for field in dataclasses.fields(sweep)}
-    del fields["further_metrics"]
-    return {**fields, "metrics": [dataclasses.asdict(metric) for metric in sweep.metrics]}
+    for name in ("further_metrics", "classes", "counts", "known_baselines", "labels"):
+        del fields[name]
+    metrics = [dataclasses.asdict(metric) for metric in sweep.metrics]
+    return {**fields, "metrics": metrics, **_label_facts(sweep)}
+
+
+def _label_facts(sweep: SweepResult) -> dict[str, Any]:
+    """Return the fields on the labels that the file has."""
+    counts = None if sweep.counts is None else {name: sweep.counts.parts.get(name) for name in PARTS}
+    known = {
+        "classes": list(sweep.classes) or None,
+        "counts": counts,
+        "baselines": sweep.known_baselines,
+        "labels": sweep.labels,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _ranked(results: Results, top: int | None, sort: str | None) -> list[tuple[int | None, RunResult]]:
@@ -120,12 +138,13 @@ def _column_names(results: Results, trials: Mapping[str, Trial]) -> list[str]:
         "checkpoint",
         "in_file",
         *_STOP_COLUMNS,
+        BETTER,
         *(_TRIAL_COLUMNS if trials else ()),
     ]
     return [*names, *results.sweep.hyperparameters]
 
 
-def _plain_row(rank: int | None, run: RunResult, trials: Mapping[str, Trial]) -> dict[str, Any]:
+def _plain_row(rank: int | None, run: RunResult, trials: Mapping[str, Trial], is_better: bool | None) -> dict[str, Any]:
     stop = run.stop
     return {
         "rank": rank,
@@ -145,6 +164,7 @@ def _plain_row(rank: int | None, run: RunResult, trials: Mapping[str, Trial]) ->
         "checkpoint": run.checkpoint,
         "in_file": run.in_file,
         **{f"stop_{name}": None if stop is None else getattr(stop, name) for name in _STOP_FIELDS},
+        BETTER: is_better,
         **(_trial_cells(trials.get(run.trial_id)) if trials else {}),
         **run.params,
     }

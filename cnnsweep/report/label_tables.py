@@ -6,11 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cnnsweep.analysis.chart_classes import class_chart, ends_text
+from cnnsweep.analysis.label_rows import HEADINGS, label_rows
 from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.run_evaluation import WrongImage
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN
 
 _WIDEST_FILE = 60  # characters
 _ROOM_FOR_INTERVALS = 96  # characters
@@ -21,25 +20,20 @@ def label_table(evaluation: Labelled, width: int) -> RenderableType | None:
 
     Intervals of the recall need room.
     """
-    chart = class_chart([("", evaluation)])
-    if chart is None:
+    rows = label_rows(evaluation)
+    if not rows:
         return None
     has_ends = width >= _ROOM_FOR_INTERVALS
     words = "; 95 % intervals of the recall" if has_ends else ""
+    words += f", {evaluation.runs} runs together" if evaluation.runs > 1 else ""
     title = Text.assemble(("By label", "bold"), (f"  the hardest first, at the chosen thresholds{words}", "dim"))
     table = Table(box=None, padding=(0, 1))
-    table.add_column("label", overflow="fold")
-    for heading in ("images", "recall", *(["95 %"] if has_ends else []), "precision", "F1", "AP", "threshold"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in chart.rows:
-        place = evaluation.classes.index(row.name)
-        (recall,), (precision,), (f1,) = (row.texts(score) for score in ("recall", "precision", "f1"))
-        ends, found = [ends_text(row.ends("recall")[0])] if has_ends else [], evaluation.average_precision[place]
-        average = UNKNOWN if found is None else f"{found:.4f}"
-        threshold = f"{evaluation.thresholds[place]:.3f}" if evaluation.thresholds else UNKNOWN
-        cells = (f"{row.images:,}", recall, *ends, precision, f1, average, threshold)
-        table.add_row(Text(safe_text(row.name)), *cells)
-    return Group(title, table, *map(Text, chart.notes))
+    shown = [place for place, heading in enumerate(HEADINGS) if has_ends or heading != "95 %"]
+    for place in shown:
+        table.add_column(HEADINGS[place], justify="right" if place else "left", overflow="fold", no_wrap=bool(place))
+    for row in rows:
+        table.add_row(*(Text(safe_text(row[place])) for place in shown))
+    return Group(title, table)
 
 
 def wrong_label_table(wrong: Sequence[WrongImage], width: int) -> Table:

@@ -15,6 +15,7 @@ from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import bytes_text, count_text, estimate_text
 from cnnsweep.planning.cost import Forecast, GroupCost
 from cnnsweep.report.timeline import end_text, percent_text, render_bars, schedule_to_json
+from cnnsweep.types import PartCounts
 
 
 def render_plan(forecast: Forecast, console: Console, now: datetime) -> None:
@@ -99,10 +100,23 @@ def plan_to_json(forecast: Forecast, simulated: Sequence[dict[str, Any]] = ()) -
         "stops_early": forecast.stops_early,
         "data": list(forecast.data),
         "notes": list(forecast.notes),
+        "classes": _classes_to_json(forecast.counts),
+        "baselines": dict(forecast.baselines),
     }
     schedule = None if forecast.schedule is None else schedule_to_json(forecast.schedule)
     placed = {"schedule": schedule, **({"simulated": list(simulated)} if simulated else {})}
     return json.dumps({**about, **whole, "groups": groups, **placed}, indent=2, ensure_ascii=False)
+
+
+def _classes_to_json(counts: PartCounts | None) -> list[dict[str, Any]]:
+    """Return the images of each class by part; empty if no data were loaded."""
+    if counts is None:
+        return []
+    parts = {name: part.counts for name, part in counts.parts.items()}
+    return [
+        {"name": name, **{part: numbers[position] for part, numbers in parts.items()}}
+        for position, name in enumerate(counts.training.classes)
+    ]
 
 
 def _alike(costs: Sequence[GroupCost]) -> list[list[GroupCost]]:

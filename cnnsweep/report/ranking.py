@@ -1,13 +1,14 @@
 """The ranked table of a sweep whose trials have one run each, for a terminal of any width."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cnnsweep.analysis.baseline import AT_BASELINE, mark_legend, runs_at_baseline, starred_run
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.summary import places, rank_runs
-from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs, starred_run
+from cnnsweep.analysis.ties import EQUAL, STAR, equal_runs
 from cnnsweep.formatting.columns import Column, build_table, fit_columns, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import UNKNOWN, count_text, duration_text, trials_text
@@ -23,11 +24,15 @@ ONE_RUN = "One run per trial: differences may be noise of the seed; check with `
 def ranking(results: Results, top: int | None, sort: str | None, width: int) -> RenderableType:
     """Return the table of the first `top` runs (20 if None, all if 0), and the number of those left out."""
     ranked = rank_runs(results, sort)
-    equal = equal_runs(results)
+    best, at_baseline = starred_run(results), runs_at_baseline(results)
+    equal = equal_runs(results, best)
+    marks = {run.name: run_mark(run.name, best, equal, at_baseline) for run in ranked}
     shown = ranked[: (DEFAULT_TOP if top is None else top) or None]
-    parts = table_parts(results, _columns(results, shown, equal), len(ranked) - len(shown), width)
+    parts = table_parts(results, _columns(results, shown, marks), len(ranked) - len(shown), width)
     if equal:
         parts.append(Text(EQUAL_LEGEND.format(results.sweep.objective.metric), "dim"))
+    if any(run.name in at_baseline for run in shown):
+        parts.append(Text(mark_legend(results) or "", "dim"))
     if len({run.trial_id for run in results.runs}) > 1:
         parts.append(Text(ONE_RUN, "dim"))
     return Group(*parts)
@@ -46,14 +51,13 @@ def table_parts(results: Results, columns: Sequence[Column], rest: int, width: i
     return parts
 
 
-def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]) -> list[Column]:
-    sweep, place, best = results.sweep, places(results), starred_run(results)
-    styles = [_style(run, best) for run in runs]
-    marks = [STAR if run.name == best else EQUAL if run.name in equal else " " for run in runs]
+def _columns(results: Results, runs: Sequence[RunResult], marks: Mapping[str, str]) -> list[Column]:
+    sweep, place = results.sweep, places(results)
+    styles = [_style(run, marks[run.name] == STAR) for run in runs]
     names = [Text(safe_text(run.name), style) for run, style in zip(runs, styles, strict=True)]
     metrics = [metric for metric in results.sweep.recorded if any(run[metric] is not None for run in results.runs)]
     return [
-        Column("", [Text(mark, BEST_STYLE) for mark in marks], drop=0),
+        Column("", [Text(marks[run.name] or " ", BEST_STYLE) for run in runs], drop=0),
         Column(
             "#", [Text(str(place.get(run.name, UNKNOWN)), style) for run, style in zip(runs, styles, strict=True)], 0
         ),
@@ -66,6 +70,13 @@ def _columns(results: Results, runs: Sequence[RunResult], equal: Collection[str]
         Column("time", [Text(_time(run), "dim") for run in runs], drop=20),
         *_status_column(runs),
     ]
+
+
+def run_mark(name: str, best: str | None, equal: Collection[str], at_baseline: Collection[str]) -> str:
+    """Return the mark before a run: best, at the baseline, or exactly equal to the best; empty for any other."""
+    if name == best:
+        return STAR
+    return AT_BASELINE if name in at_baseline else EQUAL if name in equal else ""
 
 
 def _curve_column(results: Results, runs: Sequence[RunResult], styles: Sequence[str]) -> list[Column]:
@@ -86,8 +97,8 @@ def _best_epoch_column(runs: Sequence[RunResult]) -> list[Column]:
     return [Column("best at", [Text(str(run.best_epoch or UNKNOWN)) for run in runs], drop=8)]
 
 
-def _style(run: RunResult, best: str | None) -> str:
-    if run.name == best:
+def _style(run: RunResult, is_best: bool) -> str:
+    if is_best:
         return "green"
     return "dim" if run.has_failed or run.status is RunStatus.WAITING else ""
 

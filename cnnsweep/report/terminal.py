@@ -7,6 +7,7 @@ from rich.text import Text
 
 from cnnsweep.analysis import chart_learning
 from cnnsweep.analysis.axes import has_replicates, trial_axes
+from cnnsweep.analysis.baseline import baselines_words, caution_words, few_images_words, unpraised_words
 from cnnsweep.analysis.chart_cost import cost_charts
 from cnnsweep.analysis.chart_effects import effects_chart, noise_words
 from cnnsweep.analysis.chart_importance import importance_chart, interaction_chart
@@ -18,7 +19,7 @@ from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.significance import short_significance_words
 from cnnsweep.analysis.summary import time_words
 from cnnsweep.analysis.test_results import tested, tests_by_trial
-from cnnsweep.analysis.ties import chance_words, tie_words
+from cnnsweep.analysis.ties import tie_words
 from cnnsweep.analysis.trials import (
     Trial,
     best_of,
@@ -26,6 +27,7 @@ from cnnsweep.analysis.trials import (
     group_trials,
     replicate_words,
 )
+from cnnsweep.formatting.class_counts import class_lines
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import (
     UNKNOWN,
@@ -85,7 +87,12 @@ def render_report(results: Results, console: Console, top: int | None = None, so
 def _sections(results: Results, trials: Sequence[Trial], width: int) -> Iterator[RenderableType]:
     if (stopped := stopping_chart(results, trials)) is not None:
         yield stopping_table(stopped, width)
-    if (found := effects_chart(results, trials)) is not None:
+    if (counts := results.sweep.part_counts) is not None:
+        yield Text("\n".join(class_lines(counts)), "dim")
+    found = effects_chart(results, trials)
+    if found is not None and (caution := caution_words(results, trials)) is not None:
+        yield Text(caution, "magenta")
+    if found is not None:
         yield effects_table(found, width)
     elif (noise := noise_words(results.sweep.objective, trials)) is not None:
         yield Text(noise)
@@ -198,22 +205,31 @@ def print_best(results: Results, trials: Sequence[Trial], console: Console) -> N
     axes = trial_axes(results)
     names = axes or [name for name in sweep.hyperparameters if run.params[name] is not None]
     known = {name: value for name, value in run.params.items() if name in trial.params}
-    chance = chance_words(results)
-    if chance is not None:
-        console.print(Text(chance, "magenta"))
-    label, style = ("best", BEST_STYLE) if chance is None else ("first", "")
+    unpraised = unpraised_words(results, trials)
+    if unpraised is not None:
+        console.print(Text(unpraised, "magenta"))
+    label, style = ("best", BEST_STYLE) if unpraised is None else ("first", "")
     print_fact(console, label, trials_text(known, names, ", ") or safe_text(run.name), style)
     figures = [f"{metric} {metric_text(metric, run[metric])}" for metric in _metric_first(results, run)]
     figures[-1] += f" {_epoch_words(results, run)}"
     if len(trial.runs) > 1:
         print_fact(console, "", _mean_words(results, trial))
     print_list(console, "best run" if len(trial.runs) > 1 else "", figures)
-    if (tie := tie_words(results, trials)) is not None and chance is None:
+    _print_baseline(results, trial, console)
+    if (tie := tie_words(results, trials)) is not None and unpraised is None:
         print_fact(console, "tied", tie)
     if run.checkpoint:
         print_fact(console, "checkpoint", safe_text(results.folder / run.checkpoint))
         if trial.trial_id not in tests_by_trial(results):
             print_fact(console, "test it", f"cnnsweep evaluate {quoted(results.folder)}")
+
+
+def _print_baseline(results: Results, trial: Trial, console: Console) -> None:
+    """Print what a constant answer reaches, and a lead over it that may be luck."""
+    if (words := baselines_words(results)) is not None:
+        print_fact(console, "baseline", words)
+    if (few := few_images_words(results, None if trial.estimate is None else trial.estimate.mean)) is not None:
+        print_fact(console, "", few, "magenta")
 
 
 def _mean_words(results: Results, trial: Trial) -> str:

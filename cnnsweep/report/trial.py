@@ -6,12 +6,12 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cnnsweep.analysis.baseline import mark_legend, runs_at_baseline, starred_run
 from cnnsweep.analysis.chart_batches import batch_chart, load_batch_losses
 from cnnsweep.analysis.chart_stopping import stop_words
 from cnnsweep.analysis.find_results import find_named
 from cnnsweep.analysis.results import Results, RunResult
 from cnnsweep.analysis.test_results import deciding_of, test_words
-from cnnsweep.analysis.ties import starred_run
 from cnnsweep.analysis.trials import group_trials, replicate_words
 from cnnsweep.formatting.columns import Column, build_table, metric_column
 from cnnsweep.formatting.escape import safe_text
@@ -75,6 +75,8 @@ def _heading(results: Results, run: RunResult) -> Text:
         text.append(f": {safe_text(run.cause)}")
     if run.name == starred_run(results):
         text.append("  ★ best of the sweep", BEST_STYLE)
+    elif run.name in runs_at_baseline(results):
+        text.append(f"  {mark_legend(results)}", "magenta")
     if not run.in_file:
         text.append(f"  {LABEL}", "magenta")
     epochs = run_epochs_words(run)

@@ -7,11 +7,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from cnnsweep.analysis.axes import trial_axes
+from cnnsweep.analysis.baseline import is_praised, mark_legend, trials_at_baseline
 from cnnsweep.analysis.intervals import interval_cells
 from cnnsweep.analysis.learning_curves import learning_curve
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.significance import significance_words
-from cnnsweep.analysis.ties import chance_words, equals_of_best, mark
+from cnnsweep.analysis.ties import equals_of_best, mark
 from cnnsweep.analysis.trials import Trial, chosen_trial, sort_trials
 from cnnsweep.formatting.columns import Column, metric_column, setting_column
 from cnnsweep.formatting.escape import safe_text
@@ -39,11 +40,13 @@ def trials_table(
     shown = ordered[: (DEFAULT_TOP if top is None else top) or None]
     parts = table_parts(results, _columns(results, shown, trials), len(ordered) - len(shown), width)
     estimates = [trial.estimate for trial in shown]
-    is_starred, equal = chance_words(results) is None, equals_of_best(results, trials)
+    is_starred, equal = is_praised(results, trials), equals_of_best(results, trials)
     has_ends = any(".." in cell for cell in interval_cells(results.sweep.objective.metric, estimates))
     legend = "95 %: interval of the mean" if has_ends else "mean ± half its 95 % interval"
     legend += "; sd: of a run" + (f"; {tie_legend(trials, equal)}" if is_starred else "")
     parts.append(Text(legend, "dim"))
+    if trials_at_baseline(results, shown):
+        parts.append(Text(mark_legend(results) or "", "dim"))
     if any(trial.failed for trial in trials):
         parts.append(Text("Trials with a failed run come last: their other seeds are a biased sample.", "dim"))
     words = [] if brief else significance_words(results, trials)
@@ -61,7 +64,9 @@ def tie_legend(trials: Sequence[Trial], equal: Sequence[Trial]) -> str:
 
 def _columns(results: Results, shown: Sequence[Trial], trials: Sequence[Trial]) -> list[Column]:
     objective, metric = results.sweep.objective, results.sweep.objective.metric
-    is_starred, best = chance_words(results) is None, chosen_trial(results, trials)
+    is_starred, best = is_praised(results, trials), chosen_trial(results, trials)
+    at_baseline = trials_at_baseline(results, shown)
+    marks = [mark(trial, best, is_starred, trial.trial_id in at_baseline) for trial in shown]
     styles = [_style(trial, is_starred) for trial in shown]
 
     def texts(write: Callable[[Trial], str | None], align: bool = True) -> list[Text]:
@@ -83,7 +88,7 @@ def _columns(results: Results, shown: Sequence[Trial], trials: Sequence[Trial]) 
     written = align_points(interval_cells(metric, [trial.estimate for trial in shown]))
     interval = [Text(text, style) for text, style in zip(written, styles, strict=True)]
     return [
-        Column("", [Text(mark(trial, best, is_starred), BEST_STYLE) for trial in shown], drop=0),
+        Column("", [Text(one, BEST_STYLE) for one in marks], drop=0),
         Column("#", texts(lambda trial: str(trial.place or UNKNOWN)), drop=0),
         *(setting_column(axis, [trial.params.get(axis) for trial in shown], styles, drop=4) for axis in axes),
         *([] if axes else [Column("run", names, drop=4, justify="left", narrowest=12)]),

@@ -27,6 +27,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
             "code?": dict,
         },
         **dict.fromkeys(("validation_images?", "largest_class?"), (int, type(None))),
+        **{"classes?": list, "counts?": dict, "baselines?": dict, "labels?": str},
     },
     "run": {
         **{"run": str, "name": str, "settings": dict, "parameters": int, "configuration?": str},
@@ -76,6 +77,7 @@ def check_event(event: Mapping[str, Any]) -> None:
         names = recorded_names(map(info_of, event.get("metrics", [])))
         if event["metric"] not in names or event["mode"] not in ("min", "max"):
             raise ValueError("there is no such metric or mode")
+        _check_labels(event)
         if not 1 <= event["threads"] <= _MOST_THREADS:
             raise ValueError("'threads' is out of range")
     elif kind == "epoch":
@@ -95,6 +97,26 @@ def _check_metrics(metrics: list[Any]) -> None:
         _check(metric, {"name": str, **flags})
         if not is_metric_name(metric["name"]):
             raise ValueError("a metric's name is none")
+
+
+def _check_labels(event: Mapping[str, Any]) -> None:
+    classes = event.get("classes", [])
+    if not all(isinstance(name, str) for name in classes):
+        raise ValueError("'classes' are no names")
+    counts = event.get("counts", {})
+    if "counts" in event and not isinstance(counts.get("training"), list):
+        raise ValueError("'counts' lack the training images")
+    for images in counts.values():
+        if images is None:
+            continue
+        if not isinstance(images, list) or not all(_is_whole(count) and count >= 0 for count in images):
+            raise ValueError("'counts' are no numbers of images")
+        if len(images) != len(classes):
+            raise ValueError("'counts' do not match 'classes'")
+    if not all(
+        isinstance(value, _NUMBER) and not isinstance(value, bool) for value in event.get("baselines", {}).values()
+    ):
+        raise ValueError("'baselines' are no numbers")
 
 
 def _check_round(picks: list[Any], trial_ids: list[Any]) -> None:

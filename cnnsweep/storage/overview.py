@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cnnsweep.callbacks import RunInfo, SweepOverview, UnderWay
-from cnnsweep.metrics.objective import chance_of
+from cnnsweep.metrics.baseline import deciding_baseline
 from cnnsweep.storage.state import SweepState
 
 
@@ -33,5 +33,5 @@ def make_overview(
         under_way=under_way,
         elapsed_before=state.time.before,
         elapsed=lambda: state.elapsed,
-        chance=chance_of(state.sweep),
+        baseline=deciding_baseline(state.objective, state.sweep),
     )

@@ -24,6 +24,7 @@ _DURATIONS = ("epoch_duration", "run_duration")
 _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 _MOST_TIME = 0.01  # the share of the time that goes into tables while a sweep runs
 TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "correct", "time", "refit")
+LABEL_FIELDS = ("classes", "counts", "baselines", "labels")
 _LATER_TEST_FIELDS = ("metrics", "intervals")  # earlier journals do not have them
 _FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
 
@@ -105,6 +106,7 @@ def make_tables(paths: SweepPaths, history: SweepState) -> dict[str, Any]:
             "validation_images": sweep.get("validation_images"),
             "largest_class": sweep.get("largest_class"),
             "metrics": sweep.get("metrics", []),
+            **{name: sweep[name] for name in LABEL_FIELDS if name in sweep},  # journals of earlier versions lack them
         },
         "runs": runs,
         "epochs": [

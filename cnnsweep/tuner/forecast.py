@@ -15,7 +15,7 @@ import torch
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import expand_runs
 from cnnsweep.datasets.load import load_dataset
-from cnnsweep.datasets.summary import describe_data, missing_images
+from cnnsweep.datasets.summary import describe_data
 from cnnsweep.errors import ModelError
 from cnnsweep.executors.base import TASK, Executor, ExecutorSetup
 from cnnsweep.executors.factory import ExecutorFactory, describe_slots, executor_config, take_slots
@@ -36,6 +36,7 @@ from cnnsweep.training.memory_estimate import run_bytes
 from cnnsweep.training.process_settings import training_process
 from cnnsweep.tuner.group_cache import OFF, Fuse, PlannedGroup
 from cnnsweep.tuner.grouping import choose_groups, foreseen_job
+from cnnsweep.tuner.label_summary import summarize_labels
 from cnnsweep.tuner.sampling import TrialSource
 from cnnsweep.types import Run, RunGroup, Trajectory
 
@@ -132,7 +133,7 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
 def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Sequence[Slot]) -> Forecast:
     dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
-    data = (*describe_data(dataset, splits), *missing_images(dataset, splits))
+    labels = summarize_labels(spec, dataset, splits)
     about = dataset.train.image_shape, len(dataset.classes)
     parameters = count_parameters(known.runs, *about)
     task = DataModule.load(spec, dataset, torch.device(slots[0].device))
@@ -165,11 +166,14 @@ def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Se
     conditions = Conditions(_speeds(planned, slots, tasks), startup_s)
     disk = disk_bytes(missing, parameters, len(task.parts[0].training), histograms=spec.tensorboard.histograms)
     notes = [
+        *labels.warnings,
         *notes_on_models([run.model for run in known.runs], *about, is_multi_label=dataset.is_multi_label),
         *task.metric_warnings(spec),
         *foreseen,
     ]
-    return _forecast(spec, known, slots, costs, disk, conditions, data=data, notes=notes)
+    forecast = _forecast(spec, known, slots, costs, disk, conditions, notes=notes)
+    data = (*describe_data(dataset, splits), *labels.lines)
+    return dataclasses.replace(forecast, data=data, counts=labels.counts, baselines=labels.baselines)
 
 
 def _forecast(
@@ -180,7 +184,6 @@ def _forecast(
     disk: int | None,
     conditions: Conditions,
     given_s: float | None = None,
-    data: tuple[str, ...] = (),
     notes: Sequence[str] = (),
 ) -> Forecast:
     forecast = Forecast(
@@ -195,7 +198,6 @@ def _forecast(
         lockstep=keeps_lockstep(spec),
         slots=tuple(slots),
         given_s=given_s,
-        data=data,
         notes=(*([] if known.note is None else [known.note]), *notes),
     )
     if len(slots) == 1 or all(cost.seconds is None for cost in costs):

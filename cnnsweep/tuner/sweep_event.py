@@ -14,13 +14,20 @@ from cnnsweep.config.schema import SweepSpec
 from cnnsweep.config.trials import model_names
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.metrics.base import column_of, describe_metrics
+from cnnsweep.metrics.baseline import SEVERAL
 from cnnsweep.metrics.names import fact_of
 from cnnsweep.planning.scheduling import Slot
-from cnnsweep.types import Run
+from cnnsweep.tuner.label_summary import LabelSummary
+from cnnsweep.types import PARTS, Run
 
 
 def sweep_facts(
-    spec: SweepSpec, runs: Sequence[Run], dataset: Dataset, slots: Sequence[Slot], overrides: Sequence[str]
+    spec: SweepSpec,
+    runs: Sequence[Run],
+    dataset: Dataset,
+    labels: LabelSummary,
+    slots: Sequence[Slot],
+    overrides: Sequence[str],
 ) -> dict[str, Any]:
     """Return the fields of the event."""
     return {
@@ -46,7 +53,7 @@ def sweep_facts(
         "metrics": [fact_of(one) for one in describe_metrics(spec.metrics, is_held_out=bool(spec.validation))],
         "spec": dump_spec(spec),
         **_code_facts(spec),
-        **_validation_facts(spec, dataset),
+        **_label_facts(labels),
     }
 
 
@@ -60,16 +67,18 @@ def _code_facts(spec: SweepSpec) -> dict[str, Any]:
     return {"code": codes} if codes else {}
 
 
-def _validation_facts(spec: SweepSpec, dataset: Dataset) -> dict[str, int | None]:
-    """Return the fields on the validation images: their number and largest class; with folds, of the least balanced.
+def _label_facts(labels: LabelSummary) -> dict[str, Any]:
+    """Return the fields on the labels: images by class, and the baselines; with folds, of the least balanced one.
 
     They show whether a model learned anything, and whether a difference is one of a few images.
     """
-    held_out = [validation for _, validation in dataset.split(spec.validation, spec.folds, spec.seed)]
-    if not any(map(len, held_out)):
-        return {"validation_images": None, "largest_class": None}
-    if dataset.is_multi_label:
-        return {"validation_images": min(len(positions) for positions in held_out), "largest_class": None}
-    counts = [torch.bincount(dataset.train.labels[positions]) for positions in held_out if len(positions)]
-    least = max(counts, key=lambda one: float(one.max() / one.sum()))
-    return {"validation_images": int(least.sum()), "largest_class": int(least.max())}
+    parts, known = labels.counts, labels.counts.parts
+    held_out = parts.validation
+    return {
+        "validation_images": None if held_out is None else held_out.images,
+        "largest_class": None if held_out is None or held_out.is_multi_label else max(held_out.counts),
+        "classes": list(parts.training.classes),
+        "counts": {name: list(known[name].counts) if name in known else None for name in PARTS},
+        "baselines": dict(labels.baselines),
+        **({"labels": SEVERAL} if parts.training.is_multi_label else {}),
+    }

@@ -12,7 +12,7 @@ from cnnsweep.types.choices import (
     ModelChoice,
     Normalization,
 )
-from cnnsweep.types.labels import LabelCounts, named_classes
+from cnnsweep.types.labels import PARTS, LabelCounts, PartCounts, named_classes
 from cnnsweep.types.records import (
     Decision,
     EpochRecord,
@@ -30,6 +30,7 @@ __all__ = [
     "CONSTANT",
     "CROSS_ENTROPY",
     "NATURAL",
+    "PARTS",
     "UNWEIGHTED",
     "Choice",
     "ClassWeights",
@@ -42,6 +43,7 @@ __all__ = [
     "LabelCounts",
     "ModelChoice",
     "Normalization",
+    "PartCounts",
     "PruneDecision",
     "Run",
     "RunGroup",

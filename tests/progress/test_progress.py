@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sweeps_by_hand import Clock, make_overview, make_record, make_runs, train
 
+from cnnsweep.metrics.baseline import Baseline
 from cnnsweep.metrics.objective import LAST, Objective, mean_of_last
 from cnnsweep.progress.state import SweepProgress
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus
@@ -44,7 +45,11 @@ def test_equal_figures_are_decided_by_the_loss_and_said_to_be_tied() -> None:
 
 def test_nobody_leads_who_is_no_better_than_the_largest_class() -> None:
     runs = make_runs(2)
-    progress = SweepProgress(dataclasses.replace(make_overview(runs), chance=0.795))
+    progress = SweepProgress(
+        dataclasses.replace(
+            make_overview(runs), baseline=Baseline("val_accuracy", 0.795, "max", "always answering 'cat'")
+        )
+    )
     train(progress, runs[0], [0.8])  # of validation images 0.795
     assert progress.best is None
     train(progress, runs[1], [0.81])

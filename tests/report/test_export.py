@@ -43,7 +43,8 @@ def test_csv_holds_every_column_of_the_ranked_runs(tmp_path: Path) -> None:
         "rank", "run", "id", "configuration", "fold", "status", "failure", "cause", "epochs_done", "epochs_planned",
         "best_epoch", "loss", "accuracy", "val_loss", "val_accuracy", "run_duration", "parameters", "checkpoint",
         "in_file", "stop_epoch", "stop_value",
-        "stop_threshold", "stop_compared", "stop_rule", "lr", "channels", "epochs", "optimizer",
+        "stop_threshold", "stop_compared", "stop_rule", "is_better_than_baseline",
+            "lr", "channels", "epochs", "optimizer",
     ]  # fmt: skip
     assert (rows[1]["rank"], rows[1]["val_accuracy"], rows[1]["cause"], rows[1]["lr"]) == ("2", "0.1", "", "0.01")
     assert rows[0]["channels"] == "[6, 12]"
@@ -65,7 +66,7 @@ def test_json_holds_the_plain_values(tmp_path: Path) -> None:
     assert [row["note"] for row in rows] == [*HOSTILE, "\x9b数\u202e"]
     expected = content["runs"][0]
     stop = dict.fromkeys(["stop_epoch", "stop_value", "stop_threshold", "stop_compared", "stop_rule"])
-    new = {"epochs_planned": 3, "in_file": True}
+    new = {"epochs_planned": 3, "in_file": True, "is_better_than_baseline": None}
     more = {"rank": 1, "configuration": expected["id"], "fold": None, "failure": None, **new}
     assert rows[0] == {**more, **stop, **expected}
     assert rows[0]["loss"] is None

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from results_by_hand import Content, fail_run, load, make_content, make_replicates, show
 
+from cnnsweep.analysis.baseline import unpraised_words
 from cnnsweep.analysis.compare import compare_sweeps
 from cnnsweep.analysis.direction import is_clearly_better
 from cnnsweep.analysis.effects import effects
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.statistics import chance_lead
 from cnnsweep.analysis.summary import rank_runs
-from cnnsweep.analysis.ties import chance_words, tie_words
+from cnnsweep.analysis.ties import tie_words
 from cnnsweep.analysis.trials import group_trials
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.sections import summary_section
@@ -217,15 +218,17 @@ def test_where_the_number_of_images_is_not_known_one_run_shows_no_direction(tmp_
 
 def test_runs_at_the_share_of_the_largest_class_get_a_warning_and_no_star(tmp_path: Path) -> None:
     results = load(tmp_path, with_figures({"lr": [1e-9, 1e-8, 1e-7]}, [0.1, 0.1, 0.0999]))
-    words = chance_words(results)
+    words = unpraised_words(results, group_trials(results))
     assert words is not None
-    assert words.startswith("No run has learned anything: none has a val_accuracy above 0.1000")
+    assert words.startswith(
+        "No run is better than always answering the largest class: none has a val_accuracy above 0.1000"
+    )
     text = report(results)
     assert words.split(",")[0] in text.replace("\n", " ")
     assert "★" not in text
     assert "tied" not in text
     page = summary_section(results, group_trials(results))
-    assert "No run has learned anything" in page
+    assert "No run is better than" in page
     assert "★" not in page
     assert "The best trial" not in page
     assert "★" not in show(lambda console: render_run(results, "run-1", console), 100).partition("epoch")[0]
@@ -236,18 +239,19 @@ def test_runs_at_the_share_of_the_largest_class_get_a_warning_and_no_star(tmp_pa
 
 def test_one_run_that_beats_chance_is_the_best(tmp_path: Path) -> None:
     results = load(tmp_path, with_figures({"lr": [1e-9, 1e-8]}, [0.1, 0.1001]))
-    assert chance_words(results) is None
+    assert unpraised_words(results, group_trials(results)) is None
     assert "★" in report(results)
     content = with_figures({"lr": [1e-9, 1e-8]}, [0.1, 0.1])
     content["sweep"].update(validation_images=None, largest_class=None)  # an old file: nobody knows
-    assert chance_words(load(tmp_path / "old", content)) is None
+    old = load(tmp_path / "old", content)
+    assert unpraised_words(old, group_trials(old)) is None
 
 
 def test_a_comparison_gives_no_star_to_a_sweep_that_learned_nothing(tmp_path: Path) -> None:
     for name, figures in (("a", [0.1, 0.1]), ("b", [0.09, 0.1])):
         load(tmp_path / name, with_figures({"lr": [1, 2]}, figures))
     text = show(lambda console: render_comparison(compare_sweeps([tmp_path / "a", tmp_path / "b"]), console), 120)
-    assert text.count("No run has learned anything") == 2
+    assert text.count("No run is better than") == 2
     assert not any(line.startswith("★") for line in text.splitlines())
 
 

@@ -128,9 +128,10 @@ def test_training_and_validation_share_a_chart(ask):
 def test_the_best_runs_confusion_matrix_and_mistakes_are_pictures(ask, folder):
     best = tables(folder)["sweep"]["best"]
     for run, tags in ask("plugin/images/tags").items():
-        pictures = {"evaluation_val/confusion_matrix", "evaluation_val/mistakes"} if run == best else set()
+        names = ("classes", "confusion_matrix", "mistakes") if run == best else ()
+        pictures = {f"evaluation_val/{name}" for name in names}
         assert set(tags) == {"images"} | pictures
-    for tag in ("images", "evaluation_val/confusion_matrix", "evaluation_val/mistakes"):
+    for tag in ("images", "evaluation_val/classes", "evaluation_val/confusion_matrix", "evaluation_val/mistakes"):
         (entry,) = ask("plugin/images/images", run=best, tag=tag, sample=0)
         with Image.open(io.BytesIO(ask(f"plugin/images/individualImage?{entry['query']}"))) as picture:
             assert min(picture.size) > 20
@@ -152,3 +153,12 @@ def test_a_run_that_trains_has_its_row_before_it_ends(tmp_path):
     assert plugins() == ["_hparams_/experiment", "_hparams_/session_start_info"]
     sweep(tmp_path, overrides=["params.lr=0.01"])
     assert plugins() == ["_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"]
+
+
+def test_the_best_runs_classes_and_wrong_images_are_texts_too(ask, folder):
+    best = tables(folder)["sweep"]["best"]
+    tags = ask("plugin/text/tags")
+    assert {"evaluation_val/scores_by_class", "evaluation_val/wrong_images"} <= set(tags[best])
+    (entry,) = ask("plugin/text/text", run=best, tag="evaluation_val/scores_by_class")
+    assert "<table>" in entry["text"]
+    assert "circle" in entry["text"]
