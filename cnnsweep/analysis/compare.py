@@ -27,7 +27,7 @@ from cnnsweep.analysis.statistics import Difference, difference
 from cnnsweep.analysis.trials import Trial, fold_overlap, group_trials, order_settings
 from cnnsweep.errors import UsageError
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.metrics.names import CHOICES, is_on_validation, written_column
+from cnnsweep.metrics.names import CHOICES, is_on_validation, meant_column
 from cnnsweep.metrics.objective import Objective, default_mode
 from cnnsweep.optimizers.base import FLAT, OPTIMIZERS
 from cnnsweep.plugins import is_reference
@@ -104,9 +104,10 @@ def compare_sweeps(paths: Sequence[Path], metric: str | None = None) -> Comparis
     if metric is None:
         return compare(sources)
     known = _recorded(sources)
-    if (recorded := written_column(metric, known)) is None:
+    measured = {name for name in known if any(run[name] is not None for one in sources for run in one.results.runs)}
+    if (column := meant_column(metric, known, measured)) is None:
         raise UsageError(f"--metric: found '{safe_text(metric)}', allowed are {', '.join(known)}")
-    return compare(sources, recorded)
+    return compare(sources, column)
 
 
 def compare(sources: Sequence[Source], metric: str | None = None) -> Comparison:

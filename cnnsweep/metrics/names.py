@@ -145,6 +145,16 @@ def written_column(text: str, recorded: Iterable[str]) -> str | None:
     return next((name for name in (text, VALIDATION + text) if name in columns), None)
 
 
+def meant_column(text: str, recorded: Iterable[str], measured: Iterable[str]) -> str | None:
+    """Return the recorded column that a metric's name means, as in a sweep file: on held-out images where possible.
+
+    Loss and accuracy mean the training images.
+    """
+    if text not in STANDARD and (held_out := on_validation(text)) in set(measured):
+        return held_out
+    return written_column(text, recorded)
+
+
 def is_metric_name(text: str) -> bool:
     """True for a valid column name in every table, without the prefix.
 

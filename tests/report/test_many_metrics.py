@@ -6,7 +6,7 @@ import pytest
 from results_by_hand import Content, load, make_content, show
 
 from cnnsweep.analysis.results import Results
-from cnnsweep.metrics.names import in_a_line, on_validation
+from cnnsweep.metrics.names import in_a_line, meant_column, on_validation
 from cnnsweep.report.terminal import render_report, render_run
 
 MACRO, FURTHER = "val_macro_f1", ["balanced_accuracy", "macro_f1", "f1[a b]", "kappa", "auroc", "nll"]
@@ -102,3 +102,13 @@ def test_a_metric_of_validation_images_alone_has_a_curve_of_these(tmp_path: Path
 def test_the_deciding_metric_of_training_images_stays_beside_that_of_held_out_images() -> None:
     columns = ["loss", "val_loss", "kappa", "val_kappa", "mcc", "val_mcc", "nll"]
     assert in_a_line(columns, "mcc") == ["mcc", "loss", "val_loss", "val_kappa", "val_mcc", "nll"]
+
+
+def test_a_name_without_prefix_means_the_held_out_images_except_for_loss_and_accuracy() -> None:
+    recorded = ["loss", "accuracy", "val_loss", "val_accuracy", "kappa", "val_kappa", "val_auroc"]
+    meant = {name: meant_column(name, recorded, recorded) for name in ("loss", "accuracy", "kappa", "auroc", "mcc")}
+    assert meant == {
+        **{"loss": "loss", "accuracy": "accuracy"},
+        **{"kappa": "val_kappa", "auroc": "val_auroc", "mcc": None},
+    }
+    assert meant_column("kappa", recorded, ["loss", "kappa"]) == "kappa"  # nothing is held out
