@@ -77,13 +77,14 @@ MODELS = (
     Model("100 classes of 20, good", (20,) * 100, (0.9,) * 100),
 )
 # Classes, and the distance of a class's scores from those of others, in deviations.
-SCORES = (
-    ("10 classes of 30, good", (30,) * 10, 3.0),
-    ("10 classes of 30, poor", (30,) * 10, 1.5),
-    ("300/100/30/10, good", (300, 100, 30, 10), 3.0),
-    ("300/100/30/10, poor", (300, 100, 30, 10), 1.5),
-    ("90/30/9, good", (90, 30, 9), 3.0),
-    ("90/30/9, poor", (90, 30, 9), 1.5),
+SCORES = tuple(
+    (f"{name}, {quality}", sizes, distance)
+    for name, sizes in (
+        ("10 classes of 30", (30,) * 10),
+        ("300/100/30/10", (300, 100, 30, 10)),
+        ("90/30/9", (90, 30, 9)),
+    )
+    for quality, distance in (("poor", 1.5), ("good", 3.0), ("nearly perfect", 5.0))
 )
 
 

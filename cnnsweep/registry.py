@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, create_model
@@ -97,16 +96,23 @@ class Registry(Generic[C]):
         kind: singular, for messages: `optimizer`.
         package: the package of `cnnsweep` whose files hold them: `optimizers`.
         base: the class that they derive from.
-        of_function: makes a class of a user's own function, from the function and its reference; None where only
-            classes will do.
+        of_code: makes a class of a user's own function or other object, from it and its reference, or returns None
+            where it cannot; None where only classes will do.
         leading: the number of such a function's first parameters, which are no keys of the sweep file.
+        constructor: the number of first parameters after `self` that are no keys, in the constructor of a class that
+            `of_code` takes; None where it takes no classes.
+        given: names of further parameters that are no keys.
+        others: what `of_code` takes, for messages.
     """
 
     kind: str
     package: str
     base: type[C]
-    of_function: Callable[[FunctionType, str], type[C]] | None = None
+    of_code: Callable[[Any, str], type[C] | None] | None = None
     leading: int = 0
+    constructor: int | None = None
+    given: tuple[str, ...] = ()
+    others: str = "a function"
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -191,13 +197,14 @@ class Registry(Generic[C]):
         return {point.name: point for point in points if point.name not in self._modules}
 
     def _checked(self, value: Any, name: str) -> type[C]:
-        if self.of_function is not None and isinstance(value, FunctionType):
-            return self.of_function(value, name)
-        if not (isinstance(value, type) and issubclass(value, self.base)):
+        if isinstance(value, type) and issubclass(value, self.base):
+            return value
+        made = None if self.of_code is None else self.of_code(value, name)
+        if made is None:
             base = f"{self.base.__module__}.{self.base.__qualname__}"
-            function = "" if self.of_function is None else "a function, or "
-            raise UsageError(f"{self.kind} {name}: found {value!r:.60}, allowed is {function}a subclass of {base}")
-        return value
+            other = "" if self.of_code is None else f"{self.others}, or "
+            raise UsageError(f"{self.kind} {name}: found {value!r:.60}, allowed is {other}a subclass of {base}")
+        return made
 
 
 @cache

@@ -62,7 +62,7 @@ class ClassChart:
 
     Attributes:
         runs: names of the runs, all measured on the same split and classes.
-        rows: the hardest class first.
+        rows: the hardest class of the first run first.
         together: the counts of all classes together, for each run.
         images: `8,000 test images`.
         noun: `class`, or `label` of images with several.
@@ -172,6 +172,11 @@ def _comparable(evaluated: Evaluated) -> Evaluated:
     """Return the evaluations with images, and with the first one's split and classes."""
     sound = [(name, one) for name, one in evaluated if one.images]
     return [part for part in sound if (part[1].split, part[1].classes) == (sound[0][1].split, sound[0][1].classes)]
+
+
+def _recalls(row: ClassRow) -> list[float]:
+    """Return the recall of a class in the first run, and those of the others where these are equal."""
+    return [value or 0.0 for value in row.values("recall")]
 
 
 def _known(counts: ClassCounts) -> ClassCounts | None:

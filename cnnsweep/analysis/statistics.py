@@ -10,6 +10,7 @@ from statistics import NormalDist, fmean
 from typing import TypeVar
 
 CONFIDENCE = 0.95
+_OF_95 = 1.959963984540054  # the standard normal quantile; `NormalDist` is off in the last bit
 FEWEST_EQUAL = 5  # replicates; fewer may agree only because accuracies are coarse, so their spread is unknown
 FEWEST_IMAGES = 4  # images; a smaller lead is luck at any accuracy
 MOST_SEEDS = 1000  # practical limit of seeds to separate two trials
@@ -218,7 +219,7 @@ def chance_lead(first: float, second: float, images: int) -> float:
 
 def normal_quantile(probability: float) -> float:
     """Return the quantile of the standard normal distribution, without SciPy, which training does not import."""
-    return NormalDist().inv_cdf(probability)
+    return _OF_95 if probability == (1 + CONFIDENCE) / 2 else NormalDist().inv_cdf(probability)
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float | None]:

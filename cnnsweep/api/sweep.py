@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,8 @@ class Sweep:
         data_root: str | Path = "data",
         device: str | None = None,
         allow_code: bool = False,
+        metrics: str | Sequence[str] = (),
+        wrong: int = 0,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best trial with all its seeds, as `cnnsweep evaluate --json`, and record them.
@@ -121,18 +124,22 @@ class Sweep:
             split: test, val or train.
             refit: first train the trial on training and validation images together.
             device: auto, cpu, cuda, cuda:N or mps; of `refit` the sweep's by default.
+            metrics: names of metrics to measure beside the sweep's, such as `["kappa", "f1[truck]"]`.
+            wrong: name this number of wrong images of each run; at least 24.
 
         Raises:
             CnnSweepError: nothing was trained yet, or the data is missing or does not fit.
             KeyboardInterrupt: the refit was stopped; it resumes with the next call.
         """
         from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_chosen
+        from cnnsweep.evaluation.further_metrics import read_metrics
         from cnnsweep.progress.loading import loading_progress
         from cnnsweep.report.evaluation_json import trial_to_json
 
+        further = read_metrics(metrics, allow_code=allow_code)
         measured = self._refit(Path(data_root), device, allow_code, quiet) if refit else self.folder
         with loading_progress(quiet) as loading:
-            options = EvaluationOptions(Path(data_root), split, device or "auto", allow_code, loading)
+            options = EvaluationOptions(Path(data_root), split, device or "auto", allow_code, loading, further, wrong)
             chosen = evaluate_chosen(measured, options, refit_of=self.folder if refit else None)
         record(chosen.evaluations, self.folder, chosen.trial_id, refit=refit)
         return plain(trial_to_json(chosen))

@@ -99,22 +99,28 @@ class TrainedRun:
         data_root: str | Path = "data",
         device: str = "auto",
         allow_code: bool = False,
+        metrics: str | Sequence[str] = (),
+        wrong: int = 0,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best weights, as `cnnsweep evaluate --json` prints them, and record them.
 
         Args:
             split: test, val or train.
+            metrics: names of metrics to measure beside the sweep's, such as `["kappa", "f1[truck]"]`.
+            wrong: name this number of wrong images; at least 24.
 
         Raises:
             CnnSweepError: the weights or the data are missing or do not fit.
         """
         from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
+        from cnnsweep.evaluation.further_metrics import read_metrics
         from cnnsweep.progress.loading import loading_progress
         from cnnsweep.report.evaluation_json import evaluation_to_json
 
+        further = read_metrics(metrics, allow_code=allow_code)
         with loading_progress(quiet) as loading:
-            options = EvaluationOptions(Path(data_root), split, device, allow_code, loading)
+            options = EvaluationOptions(Path(data_root), split, device, allow_code, loading, further, wrong)
             found = evaluate_checkpoint(self.folder, options)
         record([found], self.folder.parent)
         return plain(evaluation_to_json(found))

@@ -17,7 +17,10 @@ def _by_alias(aliases: Mapping[str, str]) -> dict[str, str]:
 
 
 _KEY_OF = _by_alias(KEYS)
-_VALUE_OF = _by_alias(VALUES)
+_VALUES_OF: dict[str, list[str]] = {}  # a name may mean values of several keys: nll a metric, and a loss
+for _value, _names in VALUES.items():
+    for _alias in (plain(_value), *_names.split()):
+        _VALUES_OF.setdefault(_alias, []).append(_value)
 _PART_KEY_OF = {part: _by_alias(aliases) for part, aliases in PARTS.items()}
 
 
@@ -62,5 +65,4 @@ def usual_axis(name: str) -> str:
 
 def usual_value(name: str, known: Collection[str]) -> str | None:
     """Return the known value that other tools call by this name."""
-    value = _VALUE_OF.get(plain(name))
-    return value if value in known else None
+    return next((value for value in _VALUES_OF.get(plain(name), ()) if value in known), None)

@@ -22,11 +22,12 @@ from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic import ValidationInfo as Info
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from cnnsweep.config.aliases import plain
 from cnnsweep.config.component_errors import Wrong, refused, validated
 from cnnsweep.config.component_schema import ComponentKey
 from cnnsweep.config.own_code import content_hash, fields_in_source, may_import, resolve_code
 from cnnsweep.errors import UsageError
-from cnnsweep.field_types import mistake, not_allowed, unknown_name
+from cnnsweep.field_types import mistake, not_allowed, quoted, unknown_name
 from cnnsweep.plugins import is_reference
 from cnnsweep.registry import Component, Origin
 from cnnsweep.types import Choice
@@ -95,10 +96,12 @@ class ComponentField(ComponentKey):
 
     Args:
         own: the check of own code.
+        by_name: packages whose code counts by its name, not by its content.
         build: makes the value from the checked component.
     """
 
     own: OwnCode = OwnCode.FIELDS
+    by_name: tuple[str, ...] = ()
     build: Callable[[Checked], Any] = as_choice
 
     def __get_pydantic_core_schema__(self, _source: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -140,9 +143,14 @@ class ComponentField(ComponentKey):
             of_many = f"the name of a {self.registry.kind} (see `{self.see}`), or path.py:name"
             raise not_allowed(name, of_many if self.see else self.one_of_names)
         if is_reference(name):
-            return resolve_code(name, info)
+            origin = resolve_code(name, info)
+            return Origin(name) if name.partition(".")[0] in self.by_name else origin
         if self.registry.knows(name):
             return Origin(name)
+        if self.any_case and self.registry.knows(name.lower()):
+            return Origin(name.lower())
+        if reason := self.refused.get(plain(name)):
+            raise mistake(f"found {quoted(name)}, {reason}")
         listed = f"`{self.see}` lists what is known; your own code is path.py:name"
         allowed = f"allowed are {', '.join(self.names)}, or path.py:Name" if self.names else "your own is path.py:Name"
         raise unknown_name(name, self.names, listed if self.see else allowed)
@@ -169,8 +177,12 @@ class ComponentField(ComponentKey):
         component = self._component(origin, may_run=False)
         if component is not None:
             return {name: field.default for name, field in component.model_fields.items()}
-        names = fields_in_source(origin.name, origin.code, self.registry.leading)
+        names = self._names_in_source(origin)
         return None if names is None else dict.fromkeys(names)
+
+    def _names_in_source(self, origin: Origin) -> tuple[str, ...] | None:
+        own = self.registry
+        return fields_in_source(origin.name, origin.code, own.leading, own.constructor, own.given)
 
     def is_used_by_some(self, key: str) -> bool:
         """True if some component of the registry has a field."""
@@ -209,7 +221,7 @@ class ComponentField(ComponentKey):
         if component is None:
             if self.own is OwnCode.ANY:
                 return None
-            return fields_in_source(origin.name, origin.code, self.registry.leading)
+            return self._names_in_source(origin)
         return None if component.model_config.get("extra") == "allow" else list(component.model_fields)
 
 

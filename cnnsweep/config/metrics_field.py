@@ -13,12 +13,14 @@ from pydantic_core import CoreSchema, core_schema
 from cnnsweep.config.component_errors import Wrong, refused
 from cnnsweep.config.component_field import ComponentField, ComponentList
 from cnnsweep.config.own_code import attribute_value
-from cnnsweep.field_types import JsonSchema, mistake, not_allowed, unknown_name
+from cnnsweep.field_types import JsonSchema, mistake, nearest_name, not_allowed, quoted, unknown_name
 from cnnsweep.metrics.base import METRICS, column_of
 from cnnsweep.metrics.names import (
     ALWAYS,
     CHOICES,
     CLASS_METRICS,
+    LOSS,
+    TOP_K,
     MetricInfo,
     as_mapping,
     is_built_in_name,
@@ -26,9 +28,11 @@ from cnnsweep.metrics.names import (
     is_on_validation,
     of_class,
     on_validation,
+    split_class,
     without_prefix,
 )
 from cnnsweep.plugins import is_reference
+from cnnsweep.registry import Origin
 from cnnsweep.types import Choice
 
 _TAKEN = frozenset(  # columns of tables, and words that are keys elsewhere
@@ -38,6 +42,7 @@ _TAKEN = frozenset(  # columns of tables, and words that are keys elsewhere
         *("steps", "duration", "name"),
     )
 )
+TOP_5 = "top_5"  # the example of `top_k`
 _OTHER_TEXTS: JsonSchema = {
     "type": "string",
     "pattern": rf"^(top_[1-9]\d*|({'|'.join(CLASS_METRICS)})\[.+\])$",
@@ -55,13 +60,43 @@ class MetricField(ComponentField):
             return super().read(value, info)
         if value in CLASS_METRICS:
             raise mistake(f"found '{value}', which is of one class: write {of_class(value, 'truck')}, or macro_{value}")
+        if value == LOSS:
+            raise mistake(f"{value} is recorded anyway; leave it out")
         own = without_prefix(value)
+        _check_brackets(own)
         if is_on_validation(value) and not is_reference(value) and (as_mapping(own) or METRICS.knows(own)):
             raise mistake(f"found '{value}'; write {own}: it is measured on validation images anyway")
         return super().read(as_mapping(value) or value, info)
 
+    def find(self, name: object, info: Info) -> Origin:
+        """Return a known name, or that of own code with the hash of its content.
+
+        Raises:
+            PydanticCustomError: it is neither.
+        """
+        if isinstance(name, str) and (mapping := as_mapping(name)):
+            arguments = ", ".join(f"{key}: {item}" for key, item in mapping.items())
+            raise mistake(f"found {quoted(name)}; write it without a mapping, or as {{{arguments}}}")
+        if isinstance(name, str) and not is_reference(name) and not self.registry.knows(name):
+            raise unknown_name(name, (*self.names, TOP_5), f"allowed are {_listed()}, or path.py:name")
+        return super().find(name, info)
+
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         return {"anyOf": [*super().__get_pydantic_json_schema__(schema, handler)["anyOf"], _OTHER_TEXTS]}
+
+
+def _check_brackets(text: str) -> None:
+    """Refuse brackets that do not hold the class of a metric of one class.
+
+    Raises:
+        PydanticCustomError: they do not.
+    """
+    kind, bracket, _ = text.partition("[")
+    if not bracket or is_reference(text) or (kind in CLASS_METRICS and split_class(text)[1] is not None):
+        return
+    nearest = nearest_name(kind.strip(), CLASS_METRICS)
+    known = [of_class(one, "class") for one in CLASS_METRICS if nearest in (None, one)]
+    raise mistake(f"found {quoted(text)}; of one class {'is' if nearest else 'are'} {', '.join(known)}")
 
 
 METRIC = MetricField(METRICS, "{name: mine.py:Recall, k: 5}", left_out=tuple(ALWAYS))
@@ -145,17 +180,18 @@ class MetricName:
         if isinstance(value, dict):
             return self._named("", METRIC.read(value, info), further or ())
         if not isinstance(value, str):
-            raise not_allowed(value, f"one of {_listed(columns)}, or a mapping such as {METRIC.example}")
+            raise not_allowed(value, f"one of {_allowed(columns)}, or a mapping such as {METRIC.example}")
         if value in CHOICES or without_prefix(value) in columns:
             return DecidingMetric(value)
         prefix = "val_" if is_on_validation(value) and not is_reference(value) else ""
         own = value.removeprefix(prefix)
-        if is_reference(own) or as_mapping(own) or METRICS.knows(own):
+        if is_reference(own) or "[" in own or as_mapping(own) or METRICS.knows(own):
             return self._named(prefix, METRIC.read(own, info), further or ())
         if further is None:  # a mistake in `metrics` has its own message
             return DecidingMetric(value)
-        names = dict.fromkeys([*CHOICES, *_both(columns), *_both(METRIC.names)])
-        raise unknown_name(value, tuple(names), f"allowed are {_listed(columns)}, or path.py:name")
+        of_all = [name for name in (*METRIC.names, TOP_5) if name not in CLASS_METRICS]
+        names = dict.fromkeys([*CHOICES, *_both(columns), *_both(of_all)])
+        raise unknown_name(value, tuple(names), f"allowed are {_allowed(columns)}, or path.py:name")
 
     def _named(self, prefix: str, choice: Choice, further: tuple[Choice, ...]) -> DecidingMetric:
         column = column_of(choice)
@@ -170,10 +206,14 @@ def _both(columns: Iterable[str]) -> list[str]:
     return [name for column in columns for name in (on_validation(column), column)]
 
 
-def _listed(columns: Iterable[str]) -> str:
-    names = [name for name in METRIC.names if name not in CLASS_METRICS and not name.startswith("top_")]
-    examples = ["top_5", *(of_class(kind, "class") for kind in CLASS_METRICS)]
-    return ", ".join(dict.fromkeys([*CHOICES, *_both(columns), *names, *examples]))
+def _allowed(columns: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys([*CHOICES, *_both(columns), _listed()]))
+
+
+def _listed() -> str:
+    """Return the built-in metrics as a sweep file spells them."""
+    names = [name for name in METRIC.names if name not in CLASS_METRICS and name != TOP_K]
+    return ", ".join([*names, TOP_5, *(of_class(kind, "class") for kind in CLASS_METRICS)])
 
 
 def foreseen(metrics: tuple[Choice, ...]) -> list[MetricInfo]:

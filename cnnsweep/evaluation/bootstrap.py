@@ -11,8 +11,11 @@ The number of images of each class is fixed, as in a split by class. Three kinds
 
 For the latter two, the ends are those of a normal distribution with the deviation of the resamples, on the scale of log
 odds where the metric is between 0 and 1, of logarithms where it is above 0; percentiles would need more resamples. If
-the resamples show a bias, as of the calibration error, which is too large of few images, the interval is moved by it.
-`benchmarks/coverage.py` measures how often the intervals contain the truth.
+the resamples show a bias, the interval is moved by it.
+
+Resamples of a nearly perfect model, or of few images, spread too little; `rank_interval`, `mistakes` and
+`calibration_interval` widen or replace what they give. `benchmarks/coverage.py` measures how often the intervals
+contain the truth.
 """
 
 from __future__ import annotations
@@ -127,6 +130,13 @@ def batches_of_scores(scores: Tensor) -> int:
 
 def _scores_at_once(scores: Tensor) -> int:
     return max(1, _MOST_NUMBERS // max(scores.numel(), 1))
+
+
+def join(first: Interval | None, second: Interval | None) -> Interval | None:
+    """Return the interval that contains both, as far as they are known."""
+    if first is None or second is None:
+        return first or second
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
 def _strata(labels: Tensor) -> list[npt.NDArray[np.int64]]:

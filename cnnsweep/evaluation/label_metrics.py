@@ -11,8 +11,8 @@ from torch import Tensor
 
 from cnnsweep.analysis.class_counts import ClassCounts, ends_of, score_of_class
 from cnnsweep.analysis.statistics import wilson
-from cnnsweep.evaluation.bootstrap import FEW_RESAMPLES, Interval, batches_of_scores, scores_interval, sums_interval
-from cnnsweep.evaluation.metric_values import ACTIVITY, MetricValue, Progress, is_share_of_images
+from cnnsweep.evaluation.bootstrap import FEW_RESAMPLES, Interval, batches_of_scores, sums_interval
+from cnnsweep.evaluation.metric_values import ACTIVITY, MetricValue, Progress, is_share_of_images, score_interval
 from cnnsweep.metrics.base import Metric, column_of, make_metric
 from cnnsweep.metrics.names import ACCURACY, ALWAYS, AT_THRESHOLDS, range_of
 from cnnsweep.metrics.scores import ScoreMetric
@@ -108,7 +108,7 @@ def _interval(name: str, metric: Metric, value: float, outputs: LabelOutputs, co
     if isinstance(metric, ScoreMetric):
         if _is_long(outputs.probabilities):
             return None
-        return guarded(name, scores_interval, metric.of_scores, outputs.probabilities, labels, value, limits)
+        return guarded(name, score_interval, metric, name, outputs.probabilities, labels, value)
     first = guarded(name, metric.update, outputs.logits[:1, None], labels[:1, None])
     if first.numel() * len(labels) > _MOST_SUMS:
         return None

@@ -16,6 +16,7 @@ from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.datasets.normalize import PixelNormalize
 from cnnsweep.evaluation.bootstrap import Interval, sums_interval
 from cnnsweep.evaluation.metric_values import MetricValue, MetricValues, Outputs, Progress
+from cnnsweep.evaluation.mistakes import ImageLosses, most_likely_other, with_mistakes
 from cnnsweep.evaluation.wrong_images import MOST_PICTURES, wrong_images
 from cnnsweep.losses.base import Loss
 from cnnsweep.metrics.base import column_of
@@ -25,6 +26,7 @@ from cnnsweep.seeding import kept_generators, seed_step
 from cnnsweep.training.data_module import evaluation_batch_size
 from cnnsweep.types import Choice
 
+_LIMITS = (0.0, math.inf)  # of the loss
 # Measured in every evaluation beside loss and accuracy: both weigh all classes alike.
 ALSO_MEASURED = ("balanced_accuracy", "macro_f1")
 
@@ -86,11 +88,13 @@ def measure(
     confused = Counts("", tuple(classes), found.confusion())
     labels, losses = found.labels.cpu(), found.losses.cpu().double()
     mean_loss = float(losses.mean())
+    of_images = ImageLosses(losses, found.mistaken.cpu().double(), (found.predicted != found.labels).cpu())
+    drawn = sums_interval(lambda sums, count: sums / count, losses, labels, mean_loss, _LIMITS)
     own = values.values(Outputs(found.logits, found.labels, confused), progress)
     wrong = wrong_images(images, classes, positions, labels, found.predicted.cpu(), found.probability.cpu(), most_wrong)
     return Measurement(
         mean_loss,
-        sums_interval(lambda sums, count: sums / count, losses, labels, mean_loss, (0.0, math.inf)),
+        with_mistakes(drawn, mean_loss, of_images, _LIMITS) if math.isfinite(mean_loss) else None,
         confused.confusion,
         tuple(wrong),
         own,
@@ -106,13 +110,18 @@ def with_usual(metrics: Sequence[Choice]) -> list[Choice]:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Values of all images, on the device: (N,) each, and logits (N, classes) if they are needed."""
+    """Values of all images, on the device: (N,) each, and logits (N, classes) if they are needed.
+
+    Attributes:
+        mistaken: the loss if the label were the most likely other class.
+    """
 
     classes: int
     labels: Tensor
     predicted: Tensor
     probability: Tensor
     losses: Tensor
+    mistaken: Tensor
     logits: Tensor | None
 
     def confusion(self) -> tuple[tuple[int, ...], ...]:
@@ -139,6 +148,9 @@ def _run(
         probability = logits.softmax(1).gather(1, predicted[:, None])[:, 0].nan_to_num(0.0)
         values.add(logits, labels)
         kept = (logits,) if values.needs_logits else ()
-        parts.append((labels, predicted, probability, loss.per_image(logits, labels), *kept))
-    labels, predicted, probability, losses, *logits_kept = map(torch.cat, zip(*parts, strict=True))
-    return _Found(len(classes), labels, predicted, probability, losses, logits_kept[0] if logits_kept else None)
+        both = [loss.per_image(logits, of) for of in (labels, most_likely_other(logits, labels))]
+        parts.append((labels, predicted, probability, *both, *kept))
+    labels, predicted, probability, losses, mistaken, *logits_kept = map(torch.cat, zip(*parts, strict=True))
+    return _Found(
+        len(classes), labels, predicted, probability, losses, mistaken, logits_kept[0] if logits_kept else None
+    )

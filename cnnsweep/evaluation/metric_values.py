@@ -16,11 +16,16 @@ from cnnsweep.evaluation.bootstrap import (
     Interval,
     confusion_interval,
     draw_confusions,
+    join,
     scores_interval,
     sums_interval,
 )
+from cnnsweep.evaluation.calibration_interval import bins_of, calibration_interval
+from cnnsweep.evaluation.mistakes import ImageLosses, most_likely_other, with_mistakes
+from cnnsweep.evaluation.rank_interval import rank_interval
 from cnnsweep.metrics.base import Metric, column_of, make_metric
 from cnnsweep.metrics.confusion import ConfusionMetric
+from cnnsweep.metrics.likelihood import CalibrationError
 from cnnsweep.metrics.names import ACCURACY, range_of
 from cnnsweep.metrics.scores import ScoreMetric, probabilities
 from cnnsweep.training.metric_sums import guarded
@@ -84,6 +89,8 @@ class MetricValues:
                 self._metrics[name] = metric
         self._sums: dict[str, list[Tensor]] = {name: [] for name, one in self._metrics.items() if _is_of_sums(one)}
         self._each: dict[str, list[Tensor]] = {name: [] for name in self._sums}
+        self._mistaken: dict[str, list[Tensor]] = {name: [] for name in self._sums}
+        self._is_wrong: list[Tensor] = []
 
     @property
     def needs_logits(self) -> bool:
@@ -92,12 +99,15 @@ class MetricValues:
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Add a batch: logits (N, classes) and labels (N,); nothing waits for the device."""
+        other = most_likely_other(logits, labels) if self._sums else labels
+        self._is_wrong.append(logits.argmax(1) != labels)
         for name, parts in self._sums.items():
             update = self._metrics[name].update
             parts.append(guarded(name, update, logits[None], labels[None]))
             if math.prod(parts[0].shape) * self._counts.images <= _MOST_SUMS:
                 # Each image as a run of its own, for the bootstrap.
                 self._each[name].append(guarded(name, update, logits[:, None], labels[:, None]))
+                self._mistaken[name].append(guarded(name, update, logits[:, None], other[:, None]))
 
     def values(
         self, outputs: Outputs, progress: Progress | None = None, *, has_intervals: bool = True
@@ -136,19 +146,37 @@ class MetricValues:
             if not drawn:
                 drawn.append(draw_confusions(_matrix(outputs.confused)))
             return guarded(name, confusion_interval, metric, value, drawn[0])
-        limits = range_of(name)
         if isinstance(metric, ScoreMetric):
-            return guarded(name, scores_interval, metric.of_scores, _likely(outputs), outputs.labels, value, limits)
+            return guarded(name, score_interval, metric, name, _likely(outputs), outputs.labels, value)
         if not self._each[name]:
             return None
-        each = torch.cat(self._each[name]).cpu()
+        return self._interval_of_sums(name, metric, value, outputs.labels.cpu())
+
+    def _interval_of_sums(self, name: str, metric: Metric, value: float, labels: Tensor) -> Interval | None:
+        each, limits = torch.cat(self._each[name]).cpu(), range_of(name)
         if each.ndim == 1 and is_share_of_images(each, value):
             return wilson(int(each.sum()), len(each))
-        return guarded(name, sums_interval, metric.compute, each, outputs.labels.cpu(), value, limits)
+        if isinstance(metric, CalibrationError):
+            return calibration_interval(*bins_of(each))
+        found = guarded(name, sums_interval, metric.compute, each, labels, value, limits)
+        own, mistaken = (
+            guarded(name, metric.compute, sums.cpu(), 1).double() for sums in (each, torch.cat(self._mistaken[name]))
+        )
+        if not math.isclose(float(own.mean()), value, rel_tol=1e-6):
+            return found  # not a mean over the images
+        return with_mistakes(found, value, ImageLosses(own, mistaken, torch.cat(self._is_wrong).cpu()), limits)
 
 
 def _is_of_sums(metric: Metric) -> bool:
     return not isinstance(metric, ConfusionMetric | ScoreMetric)
+
+
+def score_interval(metric: ScoreMetric, name: str, likely: Tensor, labels: Tensor, value: float) -> Interval | None:
+    """Return the interval of a metric of all scores: of resamples, and of AUROC and average precision at least
+    the one that follows from the numbers of images.
+    """
+    drawn = scores_interval(metric.of_scores, likely, labels, value, range_of(name))
+    return join(drawn, rank_interval(metric, likely, labels))
 
 
 def _is_slow(metric: Metric, outputs: Outputs) -> bool:

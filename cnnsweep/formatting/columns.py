@@ -7,16 +7,18 @@ from typing import Any, Literal
 from rich.cells import cell_len
 from rich.text import Text
 
-from cnnsweep.formatting.distinct import FEW_DIGITS, distinct_texts
+from cnnsweep.formatting.distinct import FEW_DIGITS, cut_texts, distinct_texts
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, align_points, is_unused, metric_header, metric_text
-from cnnsweep.metrics.names import is_share
+from cnnsweep.formatting.numbers import UNKNOWN, align_points, compact_text, is_unused, metric_header, metric_text
+from cnnsweep.metrics.names import ACCURACY, LOSS, is_on_validation, on_validation
 from cnnsweep.metrics.objective import Objective
 
 GAP = 2  # spaces between two columns
 SHORTEST_CUT = 7  # minimum characters of a cut text
 SHORTEST_COMFORTABLE = 12  # characters of a text with priority over unimportant columns
 LITTLE_IMPORTANCE = 6  # value of `Column.drop` from which columns go before others are cut
+# After the deciding accuracy its loss is the most useful; training metrics go before validation metrics.
+_DROP_OF_METRICS = {on_validation(ACCURACY): 12, on_validation(LOSS): 13, ACCURACY: 14, LOSS: 15}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: two columns may look alike
@@ -30,6 +32,7 @@ class Column:
         narrowest: width to which long cells may be cut before the column is dropped; None forbids cuts.
         style: style of the header.
         short: shorter cells if `cells` do not fit; None without them.
+        stays_different: cells that do not fit are cut so that different ones do not look the same.
         comfortable: the width that the column keeps as long as unimportant columns can be dropped instead.
     """
 
@@ -41,6 +44,7 @@ class Column:
     style: str = "dim"
     short: Sequence[Text] | None = None
     comfortable: int | None = None
+    stays_different: bool = False
     width: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +63,13 @@ class Column:
 
     def cells_for(self, width: int) -> Sequence[Text]:
         """Return the cells for a width in characters."""
-        return self.cells if self.short is None or width >= self.width_of_cells else self.short
+        if width >= self.width_of_cells:
+            return self.cells
+        cells = self.cells if self.short is None else self.short
+        if not self.stays_different:
+            return cells
+        texts = cut_texts([cell.plain for cell in cells], width)
+        return [Text(text, cell.style) for text, cell in zip(texts, cells, strict=True)]
 
     @property
     def width_of_cells(self) -> int:
@@ -91,7 +101,8 @@ def setting_column(name: str, values: Sequence[Any], styles: Sequence[str], drop
     longest = max((cell.cell_len for cell in cells), default=0)
     narrowest = min(max(SHORTEST_CUT, longest), SHORTEST_CUT + 1)
     comfortable = max(cell_len(header), min(longest, SHORTEST_COMFORTABLE))
-    return Column(header, cells, drop, "left", narrowest, comfortable=comfortable)
+    short = [Text(compact_text(value) or text, style) for value, text, style in zip(values, texts, styles, strict=True)]
+    return Column(header, cells, drop, "left", narrowest, short=short, comfortable=comfortable, stays_different=True)
 
 
 def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) -> list[str]:
@@ -103,12 +114,15 @@ def _setting_texts(name: str, values: Sequence[Any], digits: int | None = None) 
 def metric_column(metric: str, objective: Objective, values: Sequence[float | None], styles: Sequence[str]) -> Column:
     """Return the column of a metric; the deciding one is highlighted and kept longest."""
     decides = metric == objective.metric
-    # After the deciding accuracy, its loss is the most useful; the training metrics are dropped first.
-    drop = 2 if decides else 10 if metric == objective.tie_breaker else 12 if is_share(metric) else 14
+    drop = 2 if decides else 10 if metric == objective.tie_breaker else _DROP_OF_METRICS.get(metric, _drop(metric))
     texts = align_points([metric_text(metric, value) for value in values])
     cells = [Text(text, f"{style} bold" if decides else style) for text, style in zip(texts, styles, strict=True)]
     header = metric_header(metric, objective.metric, objective.mode)
     return Column(header, cells, drop, style="bold" if decides else "dim")
+
+
+def _drop(metric: str) -> int:
+    return 16 if is_on_validation(metric) else 17
 
 
 def fit_columns(columns: Sequence[Column], width: int) -> list[tuple[Column, int]]:

@@ -107,6 +107,15 @@ def trial_text(value: Any) -> str:
     return f"'{text}'" if isinstance(value, str) and _reads_as_another_value(value) else text
 
 
+def compact_text(value: Any) -> str:
+    """Return a mapping with little room, `focal,gamma=2` or `cat=2,dog=1`; an empty text for anything else."""
+    if not isinstance(value, Mapping):
+        return ""
+    texts = {key: trial_text(part) for key, part in value.items()}
+    is_name = isinstance(value.get("name"), str)
+    return ",".join(text if is_name and key == "name" else f"{safe_text(key)}={text}" for key, text in texts.items())
+
+
 def _part_text(value: Any) -> str:
     """Return a value inside a list or mapping, where some characters would separate it."""
     text = trial_text(value)

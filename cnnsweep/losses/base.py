@@ -19,13 +19,13 @@ be compared by accuracy. The key `label_smoothing` of `params` goes to a loss th
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
-from types import FunctionType
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ConfigDict, create_model
+from pydantic import ConfigDict, PrivateAttr, create_model
 
-from cnnsweep.losses.own_function import GIVEN, PROOF_IMAGES, further_parameters, holds_for_runs
+from cnnsweep.losses.own_loss import GIVEN, OwnLoss, is_own_loss, made_of_lists
+from cnnsweep.losses.proven_form import Form, by_image, form_of, of_all_runs
 from cnnsweep.registry import Component, Registry
 from cnnsweep.types import Choice, Hyperparameters
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LABEL_SMOOTHING = "label_smoothing"
-_proven: dict[tuple[object, ...], bool] = {}  # whether a function takes stacked runs
+_forms: dict[tuple[object, ...], Form] = {}  # of users' losses, proven once a process
 
 
 class Loss(Component):
@@ -101,14 +101,29 @@ class Loss(Component):
         return self
 
 
-class FunctionLoss(Loss):
-    """Base of losses of a function; its fields are the function's further parameters."""
+class UserLoss(Loss):
+    """Base of losses of users' functions and modules; the fields are their arguments."""
 
     model_config = ConfigDict(protected_namespaces=())
-    function: ClassVar[Callable[..., Any]]
+    own: ClassVar[OwnLoss]
+    _trains: bool = PrivateAttr(default=True)
+
+    @cached_property
+    def _text(self) -> str:
+        return repr((dict(self), self._trains))
+
+    @cached_property
+    def _made(self) -> dict[tuple[Any, ...], Callable[[Tensor, Tensor], Tensor]]:
+        return {}
+
+    def in_evaluation(self) -> Loss:
+        """Return the loss whose module is in eval mode."""
+        copied = self.model_copy()
+        copied._trains = False
+        return copied
 
     def per_example(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Return what the function returns for each example (..., N).
+        """Return the user's loss of each example (..., N).
 
         It gets logits of float32 or float64, and targets (..., N) int64, or of several labels (..., N, classes) of the
         logits' type.
@@ -116,44 +131,65 @@ class FunctionLoss(Loss):
         import torch
 
         scores = in_full_precision(logits)
-        if scores.ndim == 2 or self._takes_runs(scores, targets):
-            return self.call(scores, targets)
-        return torch.stack([self.call(*of_run) for of_run in zip(scores, targets, strict=True)])
+        form = self._form(scores, several=targets.ndim == logits.ndim)
+        if form is Form.IMAGES:
+            return by_image(self._call, scores, targets)
+        if scores.ndim == 2:
+            return self._call(scores, targets)
+        if form is Form.RUNS:
+            return of_all_runs(self._call, scores, targets)
+        return torch.stack([self._call(*of_run) for of_run in zip(scores, targets, strict=True)])
 
-    def call(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Call the function with the arguments of the sweep file."""
-        value: Tensor = type(self).function(logits, targets, **dict(self))
-        return value
+    def made_for(self, logits: Tensor, *, several: bool) -> Callable[[Tensor, Tensor], Tensor]:
+        """Return the user's function or module, made once for a device and precision."""
+        key = logits.device, logits.dtype, self._trains
+        if key not in self._made:
+            make = partial(self.own.made, device=logits.device, dtype=logits.dtype, training=self._trains)
+            self._made[key] = made_of_lists(make, dict(self), logits, several=several)
+        return self._made[key]
 
-    def _takes_runs(self, logits: Tensor, targets: Tensor) -> bool:
+    def _call(self, logits: Tensor, targets: Tensor) -> Tensor:
         several = targets.ndim == logits.ndim
-        key = (type(self), repr(dict(self)), logits.shape[-1], several, logits.device)
-        if key not in _proven:
-            _proven[key] = all(holds_for_runs(self.call, logits, images, several=several) for images in PROOF_IMAGES)
-        return _proven[key]
+        value = self.made_for(logits, several=several)(logits, targets)
+        is_per_label = several and getattr(value, "shape", None) == logits.shape
+        return value.mean(-1) if is_per_label else value
+
+    def _form(self, logits: Tensor, *, several: bool) -> Form:
+        key = (type(self), self._text, logits.shape[-1], several, logits.device)
+        if key not in _forms:
+            _forms[key] = form_of(self._call, logits, several=several)
+        return _forms[key]
 
 
-class _OpenFunctionLoss(FunctionLoss):
+class _OpenUserLoss(UserLoss):
     """Base of losses of a function with `**further`."""
 
     model_config = ConfigDict(extra="allow")
 
 
-@cache
-def loss_of_function(function: FunctionType, reference: str) -> type[Loss]:
-    """Return the class of losses of a function.
+def loss_of_code(value: Any, reference: str) -> type[Loss] | None:
+    """Return the class of losses of a function, a module or a class of modules; None for anything else.
 
     Raises:
-        UsageError: it does not take logits and targets, or a parameter has a name that is not possible here.
+        UsageError: it does not take logits and targets, or an argument has a name that is not possible here.
     """
-    fields, is_open = further_parameters(function, taken=dir(FunctionLoss))
-    base = _OpenFunctionLoss if is_open else FunctionLoss
-    made: type[FunctionLoss] = create_model(reference.rpartition(":")[2], __base__=base, **fields)
-    made.function = function
+    return _class_of(value, reference) if is_own_loss(value) else None
+
+
+@cache
+def _class_of(value: Any, reference: str) -> type[UserLoss]:
+    own = OwnLoss(value)
+    fields, is_open = own.fields(taken=dir(UserLoss))
+    made: type[UserLoss] = create_model(
+        reference.rpartition(":")[2], __base__=_OpenUserLoss if is_open else UserLoss, **fields
+    )
+    made.own = own
     return made
 
 
-LOSSES = Registry("loss", "losses", Loss, of_function=loss_of_function, leading=GIVEN)
+LOSSES = Registry(
+    "loss", "losses", Loss, of_code=loss_of_code, leading=GIVEN, constructor=0, others="a function, a torch.nn.Module"
+)
 
 
 def make_loss(h: Hyperparameters) -> Loss:
@@ -183,3 +219,10 @@ def make_evaluation_loss(loss: Choice) -> Loss:
 def in_full_precision(logits: Tensor) -> Tensor:
     """Return logits of half precision as float32, and others as they are: logarithms need it."""
     return logits.float() if logits.dtype.itemsize < 4 else logits
+
+
+def smallest(values: Tensor) -> float:
+    """Return the smallest normal number: the slope of a power below 1, and of a logarithm, is infinite at 0."""
+    import torch
+
+    return torch.finfo(values.dtype).tiny

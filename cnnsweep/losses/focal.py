@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from cnnsweep.field_types import Number
-from cnnsweep.losses.base import Loss, in_full_precision
+from cnnsweep.losses.base import Loss, in_full_precision, smallest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,11 +36,4 @@ class Focal(Loss, name="focal"):
     def _share(self, right: Tensor) -> Tensor:
         """Return how much an example counts, by the logarithm of the probability of its label."""
         wrong = -right.expm1()  # 1 - p, exact where p is near 1
-        return wrong.clamp_min(_smallest(wrong)) ** self.gamma
-
-
-def _smallest(values: Tensor) -> float:
-    """Return the smallest normal number: the slope of a power below 1 is infinite at 0."""
-    import torch
-
-    return torch.finfo(values.dtype).tiny
+        return wrong.clamp_min(smallest(wrong)) ** self.gamma

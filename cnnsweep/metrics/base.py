@@ -41,7 +41,7 @@ from cnnsweep.types import Choice
 
 __all__ = ["METRICS", "Metric", "column_of", "describe_metrics", "make_metric"]
 
-METRICS = Registry("metric", "metrics", Metric, of_function=metric_of_function, leading=2)
+METRICS = Registry("metric", "metrics", Metric, of_code=metric_of_function, leading=2)
 
 
 def make_metric(choice: Choice) -> Metric:

@@ -79,12 +79,14 @@ class FunctionMetric(ScoreMetric):
 
 
 @cache
-def metric_of_function(function: FunctionType, reference: str) -> type[ScoreMetric]:
-    """Return the metric that calls a function.
+def metric_of_function(function: Any, reference: str) -> type[ScoreMetric] | None:
+    """Return the metric that calls a function; None for anything else.
 
     Raises:
         UsageError: it cannot be called with probabilities and labels, or its direction is neither true nor false.
     """
+    if not isinstance(function, FunctionType):
+        return None
     direction = getattr(function, GREATER, True)
     if not isinstance(direction, bool):
         where = f"{place_of(None, function)}: {GREATER}"

@@ -111,7 +111,13 @@ class CalibrationError(LikelihoodMetric, name="ece"):
 
     def compute(self, sums: Tensor, images: int) -> Tensor:
         """Return the error (K,)."""
-        return (sums[:, _RIGHT].double() - sums[:, _CONFIDENCE].double()).abs().sum(-1) / images
+        confidence, right = self.bins_of(sums.double())
+        return (right - confidence).abs().sum(-1) / images
+
+    @staticmethod
+    def bins_of(sums: Tensor) -> tuple[Tensor, Tensor]:
+        """Return of the images in each bin (K, bins) the sum of their confidence, and the number of right ones."""
+        return sums[:, _CONFIDENCE], sums[:, _RIGHT]
 
     def problem(self, measured: LabelCounts) -> str | None:
         """Return the reason if images have several labels."""

@@ -23,7 +23,7 @@ CLASS_METRICS = ("f1", "precision", "recall")
 AT_THRESHOLDS = "_at_thresholds"  # end of the name of a metric at the chosen thresholds of several labels
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_@\[\]-]{0,59}")
-_TOP = re.compile(r"top_(\d{1,9})")
+_TOP = re.compile(r"top_(0|[1-9]\d{0,8})")
 _SHARES = re.compile(
     r"(macro|weighted|micro)_(f1|precision|recall)|(f1|precision|recall)\[.*\]|top_\d+|auroc|average_precision|ece"
 )
@@ -128,10 +128,31 @@ def recorded_names(metrics: Iterable[MetricInfo]) -> tuple[str, ...]:
     return (*STANDARD, *(column for metric in metrics if metric.name not in ALWAYS for column in metric.columns))
 
 
+def in_a_line(measured: Iterable[str], deciding: str) -> list[str]:
+    """Return the columns that a sentence names: the deciding one, the standard ones, others on held-out images.
+
+    Without held-out images, those on training images take their place. Tables have all.
+    """
+    columns = dict.fromkeys(measured)
+    seen = {name for name in columns if not is_on_validation(name) and on_validation(name) in columns}
+    named = [name for name in columns if name in STANDARD or name == deciding or name not in seen]
+    return sorted(named, key=lambda name: (name != deciding, name not in STANDARD))
+
+
 def written_column(text: str, recorded: Iterable[str]) -> str | None:
     """Return the recorded column that an option names; without the prefix, one on validation images alone will do."""
     columns = set(recorded)
     return next((name for name in (text, VALIDATION + text) if name in columns), None)
+
+
+def meant_column(text: str, recorded: Iterable[str], measured: Iterable[str]) -> str | None:
+    """Return the recorded column that a metric's name means, as in a sweep file: on held-out images where possible.
+
+    Loss and accuracy mean the training images.
+    """
+    if text not in STANDARD and (held_out := on_validation(text)) in set(measured):
+        return held_out
+    return written_column(text, recorded)
 
 
 def is_metric_name(text: str) -> bool:

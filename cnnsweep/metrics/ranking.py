@@ -29,12 +29,16 @@ class RankMetric(ScoreMetric):
 
     def of_shared(self, scores: Scores) -> Tensor:
         """Return the mean over the classes of each run (K,)."""
+        values = self.of_classes(scores)
+        return values.nanmean(1).where(scores.likely.isfinite().all(-1).all(-1), float("nan"))
+
+    def of_classes(self, scores: Scores) -> Tensor:
+        """Return the value of each class (K, classes); NaN where it has none."""
         import torch
 
         if _SORTED not in scores.derived:
             scores.derived[_SORTED] = list(_sorted_by_class(scores.likely, scores.targets))
-        values = torch.stack([self._of_sorted(*part) for part in scores.derived[_SORTED]], 1)  # (K, classes)
-        return values.nanmean(1).where(scores.likely.isfinite().all(-1).all(-1), float("nan"))
+        return torch.stack([self._of_sorted(*part) for part in scores.derived[_SORTED]], 1)
 
     def _of_sorted(self, is_positive: Tensor, first: Tensor, last: Tensor) -> Tensor:
         """Return the value of a class for each run (K,); NaN where it has none.

@@ -11,6 +11,7 @@ from cnnsweep.formatting.numbers import (
     short_name,
     trials_text,
 )
+from cnnsweep.metrics.names import STANDARD
 from cnnsweep.metrics.objective import BEST, LAST
 from cnnsweep.progress.state import FAILURES, RunProgress, SweepProgress
 from cnnsweep.types import EpochRecord, RunOutcome, RunStatus, end_words
@@ -35,13 +36,16 @@ def failure_line(progress: SweepProgress, row: RunProgress, outcome: RunOutcome)
 
 
 def epoch_line(progress: SweepProgress, record: EpochRecord) -> str:
-    """Return one line with the metrics of an epoch; it ends in `best` if by this epoch the run leads the sweep."""
+    """Return one line with the loss, the accuracy and the deciding metric of an epoch.
+
+    It ends in `best` if by this epoch the run leads the sweep.
+    """
     row = progress.runs[record.run_id]
     digits = len(str(progress.epochs_total))
     metrics = [
         f"{short_name(metric).replace(' ', '_')} {metric_text(metric, value)}"
-        for metric, value in record.metrics.items()
-        if value is not None
+        for metric in dict.fromkeys([*STANDARD, progress.overview.objective.metric])
+        if (value := record[metric]) is not None
     ]
     parts = [
         f"[{progress.epochs_done:>{digits}}/{progress.epochs_total}] {run_words(progress, row)}",

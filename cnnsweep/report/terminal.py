@@ -36,7 +36,7 @@ from cnnsweep.formatting.numbers import (
     trial_text,
     trials_text,
 )
-from cnnsweep.metrics.names import is_on_validation
+from cnnsweep.metrics.names import in_a_line, is_on_validation
 from cnnsweep.metrics.objective import BEST, LAST
 from cnnsweep.progress.live_table import BEST_STYLE
 from cnnsweep.report.cost_table import cost_tables
@@ -45,7 +45,8 @@ from cnnsweep.report.effects_table import effects_table
 from cnnsweep.report.failures import print_failures
 from cnnsweep.report.former_runs import print_former
 from cnnsweep.report.importance_table import share_bars
-from cnnsweep.report.key_values import print_fact, quoted
+from cnnsweep.report.key_values import print_fact, print_list, quoted
+from cnnsweep.report.metrics_table import MOST_PLOTS, PLOTS_LEFT_OUT
 from cnnsweep.report.ranking import counts_words, ranking
 from cnnsweep.report.run_status import in_epoch_words, run_epochs_words
 from cnnsweep.report.stopping import stopping_table
@@ -98,8 +99,11 @@ def _sections(results: Results, trials: Sequence[Trial], width: int) -> Iterator
     yield from _shares(results, trials, width)
     if (costs := cost_tables(cost_charts(results, trials), results.sweep.objective, width)) is not None:
         yield costs
-    if (curves := learning_plots(learning_charts(results, trials), width)) is not None:
+    charts = learning_charts(results, trials)
+    if (curves := learning_plots(charts[:MOST_PLOTS], width)) is not None:
         yield curves
+    if len(charts) > MOST_PLOTS:
+        yield Text(PLOTS_LEFT_OUT.format(count_text(len(charts) - MOST_PLOTS, "more metric")), "dim")
 
 
 def _shares(results: Results, trials: Sequence[Trial], width: int) -> Iterator[RenderableType]:
@@ -207,12 +211,10 @@ def print_best(results: Results, trials: Sequence[Trial], console: Console) -> N
     label, style = ("best", BEST_STYLE) if unpraised is None else ("first", "")
     print_fact(console, label, trials_text(known, names, ", ") or safe_text(run.name), style)
     figures = [f"{metric} {metric_text(metric, run[metric])}" for metric in _metric_first(results, run)]
-    in_epoch = f"{', '.join(figures)} {_epoch_words(results, run)}"
+    figures[-1] += f" {_epoch_words(results, run)}"
     if len(trial.runs) > 1:
         print_fact(console, "", _mean_words(results, trial))
-        print_fact(console, "best run", in_epoch)
-    else:
-        print_fact(console, "", in_epoch)
+    print_list(console, "best run" if len(trial.runs) > 1 else "", figures)
     _print_baseline(results, trial, console)
     if (tie := tie_words(results, trials)) is not None and unpraised is None:
         print_fact(console, "tied", tie)
@@ -246,9 +248,9 @@ def _epoch_words(results: Results, run: RunResult) -> str:
 
 
 def _metric_first(results: Results, run: RunResult) -> list[str]:
-    """Return the names of the measured metrics, the deciding one first."""
+    """Return the names of the measured metrics for a line, the deciding one first."""
     measured = [metric for metric in results.sweep.recorded if run[metric] is not None]
-    return sorted(measured, key=lambda metric: metric != results.sweep.objective.metric)
+    return in_a_line(measured, results.sweep.objective.metric)
 
 
 def learning_plots(charts: Sequence[LearningChart], width: int) -> RenderableType | None:

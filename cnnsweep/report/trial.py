@@ -16,13 +16,17 @@ from cnnsweep.analysis.trials import group_trials, replicate_words
 from cnnsweep.formatting.columns import Column, build_table, metric_column
 from cnnsweep.formatting.escape import safe_text
 from cnnsweep.formatting.numbers import count_text, duration_text, metric_text, trial_text
-from cnnsweep.metrics.names import ACCURACY, LOSS, on_validation
+from cnnsweep.metrics.names import ACCURACY, LOSS, on_validation, without_prefix
 from cnnsweep.progress.live_table import BEST_STYLE, STATUS_STYLES
 from cnnsweep.report.curves import Curve, Plot, draw_side_by_side
 from cnnsweep.report.former_runs import LABEL
+from cnnsweep.report.metrics_table import MOST_PLOTS, PLOTS_LEFT_OUT, metrics_table
 from cnnsweep.report.run_status import run_epochs_words
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.types import end_words
+
+_TRAINING, _VALIDATION = "t", "v"  # labels of curves
+_IMAGES = {_TRAINING: "training", _VALIDATION: "validation"}
 
 
 def render_run(results: Results, run: str, console: Console) -> None:
@@ -42,10 +46,16 @@ def render_run(results: Results, run: str, console: Console) -> None:
     console.print()
     if results.epochs[found.name]:
         console.print(_epochs(results, found, console.width))
-    plots = [*_epoch_plots(results, found), *_batch_plot(losses, found)]
-    if plots:
+    if (table := metrics_table(results, found)) is not None:
+        console.print()
+        console.print(table)
+    of_metrics = _epoch_plots(results, found)
+    if plots := [*of_metrics[:MOST_PLOTS], *_batch_plot(losses, found)]:
         console.print()
         console.print(draw_side_by_side(plots, console.width))
+    if len(of_metrics) > MOST_PLOTS:
+        left_out = count_text(len(of_metrics) - MOST_PLOTS, "more metric")
+        console.print(Text(PLOTS_LEFT_OUT.format(left_out), "dim"))
 
 
 def find_run(results: Results, wanted: str) -> RunResult:
@@ -128,18 +138,19 @@ def _epochs(results: Results, run: RunResult, width: int) -> Text:
 
 
 def _epoch_plots(results: Results, run: RunResult) -> list[Plot]:
-    """Return each metric over the epochs, training (t) against validation (v)."""
-    rows = results.epochs[run.name]
+    """Return each metric over the epochs, training (t) against validation (v); the deciding one first."""
+    rows, decides = results.epochs[run.name], without_prefix(results.sweep.objective.metric)
+    names = dict.fromkeys((ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics)))
     plots = []
-    for name in (ACCURACY, LOSS, *(metric.name for metric in results.sweep.metrics)):
+    for name in sorted(names, key=lambda name: name != decides):
         curves = []
-        for metric, label, colour in ((on_validation(name), "v", "green"), (name, "t", "cyan")):
+        for metric, label, colour in ((on_validation(name), _VALIDATION, "green"), (name, _TRAINING, "cyan")):
             points = [(row.epoch, y) for row in rows if (y := row[metric]) is not None]
             if len(points) > 1:
                 xs, ys = zip(*points, strict=True)
                 curves.append(Curve(label, xs, ys, colour))
         if curves:
-            words = "t training, v validation" if len(curves) > 1 else "training"
+            words = "t training, v validation" if len(curves) > 1 else _IMAGES[curves[0].label]
             plots.append(Plot(f"{name} by epoch ({words})", tuple(curves)))
     return plots
 

@@ -6,14 +6,16 @@ import contextlib
 import inspect
 import traceback
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.errors import UsageError
-from cnnsweep.losses.base import LOSSES, FunctionLoss, Loss, loss_of
+from cnnsweep.losses.base import LOSSES, Loss, UserLoss, loss_of
 from cnnsweep.samplers.space import Interval
 from cnnsweep.seeding import kept_generators, seed_python
 from cnnsweep.types import Choice, Run
@@ -56,63 +58,144 @@ def check_searched_losses(spec: SweepSpec, classes: int, *, several: bool) -> No
 def _try(loss: Loss, choice: Choice, classes: int, *, several: bool) -> None:
     for in_use in (loss, loss.in_evaluation()):
         for count in [count for count in _IMAGES if count != classes or count == 1]:
-            if (problem := _problem(in_use, count, classes, several=several)) is not None:
-                place, text = problem
-                raise UsageError(f"{place}loss {without_folder(choice.name, choice.code)}: {text}")
+            if (problem := _problem_on_devices(in_use, count, classes, several=several)) is not None:
+                raise UsageError(f"{problem.place}loss {without_folder(choice.name, choice.code)}: {problem.text}")
 
 
-def _problem(loss: Loss, images: int, classes: int, *, several: bool) -> tuple[str, str] | None:
-    """Return the place in the user's code and what is wrong; None where nothing is."""
+@dataclass(frozen=True)
+class _Problem:
+    """Mistake in a loss, with its place in the user's code."""
+
+    place: str
+    text: str
+    is_raised: bool = False
+
+
+def _problem_on_devices(loss: Loss, images: int, classes: int, *, several: bool) -> _Problem | None:
+    """Return what is wrong; what raises is tried on a GPU too, since some code is written for one alone."""
+    problem = _problem(loss, images, classes, torch.device("cpu"), several=several)
+    if problem is not None and problem.is_raised and torch.cuda.is_available():
+        on_gpu = _problem(loss, images, classes, torch.device("cuda"), several=several)
+        return on_gpu if on_gpu is None or not on_gpu.is_raised else problem
+    return problem
+
+
+def _problem(loss: Loss, images: int, classes: int, device: torch.device, *, several: bool) -> _Problem | None:
+    """Return what is wrong; None where nothing is."""
     random = torch.Generator().manual_seed(0)
-    leaf = torch.randn(images, classes, generator=random, requires_grad=True)
+    leaf = torch.randn(images, classes, generator=random).to(device).requires_grad_()
     shape = (images, classes) if several else (images,)
-    labels = torch.randint(0, 2 if several else classes, shape, generator=random)
+    labels = torch.randint(0, 2 if several else classes, shape, generator=random).to(device)
+    if several:
+        labels[0], labels[-1] = 0, 1  # an image without any label, and one with all
     targets = labels.float() if several else labels
     file, line = _defined(loss)
     place = f"{file}:{line}: " if file else ""
     seen = f"logits {tuple(leaf.shape)} and targets {tuple(targets.shape)} {'of 0 and 1' if several else 'int64'}"
     try:
+        if (text := _module_problem(loss, leaf, targets)) is not None:
+            return _Problem(place, text)
         logits, given = leaf * 1, targets.clone()  # not a leaf, as in training
         value = _seeded(loss, logits, given)
         again = _seeded(loss, leaf * 1, targets.clone())
     except Exception as error:
-        return _raised(error, file) or place, f"raised {type(error).__name__}: {error}, for {seen}"
-    if not isinstance(value, Tensor):
-        return place, f"returned {type(value).__name__}, allowed is a tensor with one value an image, ({images},)"
-    if value.shape != (images,):
-        return place, _wrong_shape(value, images, seen)
-    if not (torch.equal(logits, leaf) and torch.equal(given, targets)):
+        raised = f"raised {type(error).__name__}: {_first_line(error)}, for {seen}"
+        return _Problem(_raised(error, file) or place, raised, is_raised=True)
+    text = _value_problem(value, images, seen)
+    if text is None and not (torch.equal(logits, leaf) and torch.equal(given, targets)):
         changed = "targets" if torch.equal(logits, leaf) else "logits"
-        return place, f"changes its {changed} in place, which other code uses; change a copy, `{changed}.clone()`"
+        text = f"changes its {changed} in place, which other code uses; change a copy, `{changed}.clone()`"
+    if text is None and not torch.equal(value, again):
+        text = "gives other values for the same logits each time, with equal seeds too; draw with torch alone"
+    text = text or _gradient_problem(value, leaf)
+    return None if text is None else _Problem(place, text)
+
+
+def _module_problem(loss: Loss, logits: Tensor, targets: Tensor) -> str | None:
+    """Return what a module may not have: parameters that train, and a state that its calls change."""
+    module = loss.made_for(logits, several=targets.ndim == 2) if isinstance(loss, UserLoss) else None
+    if not isinstance(module, nn.Module):
+        return None
+    learned = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
+    if learned:
+        return (
+            f"has parameters of its own to train ({', '.join(learned)}), allowed is a loss without any: the network's "
+            "are trained and stored; a constant is a buffer, `self.register_buffer`"
+        )
+    states: list[dict[str, Any]] = []
+    for _ in range(2):
+        with kept_generators():
+            torch.manual_seed(0)
+            seed_python(0)
+            module(logits * 1, targets.clone())
+        states.append(_state(module))
+    first, second = states
+    changed = [name for name in first if name in second and not _is_same(first[name], second[name])]
+    if changed:
+        return (
+            f"changes its {', '.join(changed)} in each call, so that a resumed run would differ; allowed is a loss "
+            "that depends on logits and targets alone"
+        )
+    return None
+
+
+def _state(module: nn.Module) -> dict[str, Any]:
+    """Return the numbers and tensors that a module has, by name."""
+    found: dict[str, Any] = {}
+    for path, one in module.named_modules():
+        values = {**vars(one), **dict(one.named_buffers(recurse=False))}
+        for name, value in values.items():
+            if isinstance(value, Tensor | int | float):
+                key = f"{path}.{name}" if path else name
+                found[key] = value.detach().clone() if isinstance(value, Tensor) else value
+    return found
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return one.shape == other.shape and torch.equal(one.nan_to_num(), other.nan_to_num())
+    return type(one) is type(other) and one == other
+
+
+def _value_problem(value: object, images: int, seen: str) -> str | None:
+    if not isinstance(value, Tensor):
+        return f"returned {type(value).__name__}, allowed is a tensor with one value an image, ({images},)"
+    if value.shape != (images,):
+        return _wrong_shape(value, images, seen)
     if not value.is_floating_point():
-        return place, f"returned {value.dtype}, allowed is a floating-point number an image"
+        return f"returned {value.dtype}, allowed is a floating-point number an image"
     if not bool(value.isfinite().all()):
-        return place, f"is {float(value[~value.isfinite()][0].detach())} for random {seen}, allowed is a finite number"
-    if not torch.equal(value, again):
-        return place, "gives other values for the same logits each time, with equal seeds too; draw with torch alone"
-    return _gradient_problem(place, value, leaf)
+        return f"is {float(value[~value.isfinite()][0].detach())} for random {seen}, allowed is a finite number"
+    return None
 
 
-def _gradient_problem(place: str, value: Tensor, leaf: Tensor) -> tuple[str, str] | None:
-    advice = "compute with torch's operations on logits, without detach, no_grad, item or argmax"
+def _gradient_problem(value: Tensor, leaf: Tensor) -> str | None:
+    none = "has no gradient; compute with torch's operations on logits, without detach, no_grad, item or argmax"
     if not value.requires_grad:
-        return place, f"has no gradient; {advice}"
+        return none
     try:
         (gradient,) = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
     except Exception as error:
-        return place, f"its gradient raised {type(error).__name__}: {error}"
+        return f"its gradient raised {type(error).__name__}: {_first_line(error)}"
     if gradient is None or (len(value) > 1 and not bool(gradient.any())):
-        return place, f"has no gradient; {advice}"
+        return none
     if not bool(gradient.isfinite().all()):
-        return place, "its gradient is infinite or NaN for random logits, allowed are finite numbers"
+        return "its gradient is infinite or NaN for random logits, allowed are finite numbers"
     return None
 
 
 def _wrong_shape(value: Tensor, images: int, seen: str) -> str:
     allowed = f"allowed is one value an image, ({images},)"
     if value.ndim == 0 and images > 1:
-        return f"returned a single number for {seen}, {allowed}: no mean or sum over them, as with reduction='none'"
+        return (
+            f"returned a single number for {seen}, {allowed}: no mean or sum over them, as with reduction='none' (a "
+            "mean or sum of values that an image has by itself will do); weights of classes are `class_weight`"
+        )
     return f"returned the shape {tuple(value.shape)} for {seen}, {allowed}"
+
+
+def _first_line(error: Exception) -> str:
+    return f"{error}".strip().partition("\n")[0]
 
 
 def _seeded(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
@@ -123,10 +206,11 @@ def _seeded(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _defined(loss: Loss) -> tuple[str, int]:
-    """Return file and first line of the user's function or class; empty where they are not known."""
-    code: object = inspect.unwrap(type(loss).function) if isinstance(loss, FunctionLoss) else type(loss)
+    """Return file and first line of the user's code; empty where they are not known."""
+    if isinstance(loss, UserLoss):
+        return ("", 0) if loss.own.is_of_torch else loss.own.defined
     try:
-        return str(inspect.getsourcefile(code) or ""), max(1, inspect.getsourcelines(code)[1])  # type: ignore[arg-type]
+        return str(inspect.getsourcefile(type(loss)) or ""), max(1, inspect.getsourcelines(type(loss))[1])
     except (OSError, TypeError):
         return "", 0
 

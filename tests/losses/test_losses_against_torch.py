@@ -52,6 +52,19 @@ def poly_of_labels(logits: Tensor, labels: Tensor) -> Tensor:
     return -right.log() + 2.5 * (1 - right)
 
 
+def asymmetric(gamma_neg: float, gamma_pos: float, clip: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return equations 4 to 7 of the paper, by probabilities."""
+
+    def each(logits: Tensor, labels: Tensor) -> Tensor:
+        likely = logits.sigmoid()
+        shifted = (likely - clip).clamp_min(0)
+        of_ones = (1 - likely) ** gamma_pos * likely.log()
+        of_zeros = shifted**gamma_neg * (1 - shifted).log()
+        return -(labels * of_ones + (1 - labels) * of_zeros)
+
+    return each
+
+
 def smoothed(labels: Tensor, share: float, answers: int) -> Tensor:
     return labels * (1 - share) + share / answers
 
@@ -74,6 +87,7 @@ ONE_LABEL = {
         lambda x, y: nn.BCEWithLogitsLoss(reduction="none")(x, smoothed(one_hot(y), 0.1, CLASSES)).mean(1),
     ),
     "poly": (make("poly", epsilon=2.5), poly_by_probabilities),
+    "asymmetric": (make("asymmetric"), lambda x, y: asymmetric(4, 1, 0.05)(x, one_hot(y)).mean(-1)),
 }
 SEVERAL = {
     "cross_entropy": (make("cross_entropy"), nn.BCEWithLogitsLoss(reduction="none")),
@@ -85,6 +99,17 @@ SEVERAL = {
     "focal": (make("focal"), lambda x, y: sigmoid_focal_loss(x, y, alpha=-1, gamma=2)),
     "focal 3.5": (make("focal", gamma=3.5), lambda x, y: sigmoid_focal_loss(x, y, alpha=-1, gamma=3.5)),
     "poly": (make("poly", epsilon=2.5), poly_of_labels),
+    "asymmetric": (make("asymmetric"), asymmetric(4, 1, 0.05)),
+    "asymmetric 2 0": (make("asymmetric", gamma_neg=2, gamma_pos=0, clip=0.2), asymmetric(2, 0, 0.2)),
+    "asymmetric without a clip": (make("asymmetric", gamma_neg=3, clip=0), asymmetric(3, 1, 0)),
+    "asymmetric as focal": (
+        make("asymmetric", gamma_neg=2, gamma_pos=2, clip=0),
+        lambda x, y: sigmoid_focal_loss(x, y, alpha=-1, gamma=2),
+    ),
+    "asymmetric as binary": (
+        make("asymmetric", gamma_neg=0, gamma_pos=0, clip=0),
+        nn.BCEWithLogitsLoss(reduction="none"),
+    ),
 }
 
 
@@ -159,6 +184,7 @@ DIFFERENT = {
     "poly": [make("poly", epsilon=epsilon) for epsilon in (-1, 0, 3)],
     "cross_entropy": [make("cross_entropy", label_smoothing=share) for share in (0, 0.1, 0.3)],
     "binary": [make("binary_cross_entropy", label_smoothing=share) for share in (0, 0.1, 0.3)],
+    "asymmetric": [make("asymmetric"), make("asymmetric", clip=0, gamma_pos=0), make("asymmetric", gamma_neg=1.5)],
     "all": [make("focal"), make("cross_entropy", label_smoothing=0.1), make("binary_cross_entropy")],
 }
 
@@ -179,7 +205,7 @@ def test_runs_of_different_losses_have_each_their_own(losses, targets, weights):
     torch.testing.assert_close(together, torch.stack(expected), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["focal", "poly", "cross_entropy", "binary_cross_entropy"])
+@pytest.mark.parametrize("name", ["focal", "poly", "cross_entropy", "binary_cross_entropy", "asymmetric"])
 @pytest.mark.parametrize("targets", [TARGETS, LABELS], ids=["one label", "several"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 def test_extreme_logits_give_finite_losses_and_gradients(name, targets, dtype):

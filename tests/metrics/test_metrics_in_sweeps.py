@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,21 @@ def test_a_name_becomes_a_column_and_a_direction(own: Path, written: str, metric
         ("metrics: [val_auroc]", "found 'val_auroc'; write auroc"),
         ("metric: val_auroc\nvalidation: 0", "nothing is held out; allowed are accuracy and loss and auroc"),
         ("metric: [auroc]", "found a list, allowed is one of val_accuracy"),
+        ("metrics: [top_0]", "allowed is a whole number from 1 to"),
+        ("metrics: [top_05]", "metrics: unknown 'top_05'; did you mean 'top_5'?"),
+        ("metric: {name: top_3}", "found 'top_3'; write it without a mapping, or as {name: top_k, k: 3}"),
+        ("metric: 'recall[]'", "metric: found 'recall[]'; of one class is recall[class]"),
+        ("metric: 'val_Recall[0]'", "metric: found 'Recall[0]'; of one class is recall[class]"),
+        ("metrics: ['kappa[0]']", "found 'kappa[0]'; of one class are f1[class], precision[class], recall[class]"),
+        ("metric: val_val_f1", "metric: unknown 'val_val_f1'; did you mean 'val_macro_f1'?"),
+        ("metric: null", "metric: found nothing, allowed is one of val_accuracy"),
+        ("metric: [kappa]", "metric: found a list, allowed is one of val_accuracy"),
+        ("metric: {name: recall}", "metric.of_class: missing; add for example `of_class: truck`"),
+        ("metrics: [top_3, {name: top_k, k: 3}]", "'top_3' is there twice"),
+        ("metrics: [loss]", "metrics: loss is recorded anyway; leave it out"),
+        ("metrics: [mAP]", "metrics: unknown 'mAP'; did you mean 'average_precision'?"),
+        ("metrics: [log_loss]", "metrics: unknown 'log_loss'; did you mean 'nll'?"),
+        ("params: {loss: nll}", "unknown 'nll'; did you mean 'cross_entropy'?"),
         ("metric: own.py:none", "'none'"),
         ("metric: {name: own.py:cost, mised: 2}", "metric.mised: unknown key; did you mean 'missed'?"),
         ("metrics: [own.py:cost]\nmetric: {name: own.py:cost, missed: 2}", "'cost' is among `metrics` too"),
@@ -236,7 +252,9 @@ def test_classes_may_have_any_name(own: Path) -> None:
     assert "val_f1[a b]" in api.load(own / "a").runs.columns
     for name in names:
         assert name in command("report", own / "a", "--sort", f"val_{name}", "--format", "csv").replace('""', '"')
-        assert "against" in command("compare", own / "a", own / "b", "--metric", f"val_{name}")
+        for written in (name, f"val_{name}"):
+            metric = json.loads(command("compare", own / "a", own / "b", "--metric", written, "--json"))["metric"]
+            assert metric == f"val_{name}"
     assert "val f1[a b]" in command("report", own / "a", "--sort", "f1[a b]")
     page = own / "page.html"
     command("report", own / "a", "--html", page)
@@ -305,6 +323,17 @@ def test_functions_that_cannot_be_used_are_refused_before_training(own: Path, na
     line = next(n for n, text in enumerate(FUNCTIONS.splitlines(), 1) if f"{words}(" in text or f"{words}]" in text)
     assert f"own.py:{line}{rest}" in str(error.value)
     assert not (own / "s" / "results.json").exists()
+
+
+def test_a_slow_function_is_named_before_training(own: Path) -> None:
+    (own / "own.py").write_text(
+        f"import time\n{FUNCTIONS}\ndef slow(likely, labels):\n    time.sleep(0.3)\n    return 1\n"
+    )
+    keys = "metrics: [own.py:slow, own.py:f1s, kappa]\nvalidation: 0.5\n"
+    (line,) = load(SMALL + keys, own).metric_warnings(parse_sweep(SMALL + keys, "s", folder=own))
+    assert re.fullmatch(
+        r"metric slow: takes 0\.\d s for \d+ images, and is called for every run after every epoch", line
+    )
 
 
 def ids(own: Path, keys: str) -> list[str]:

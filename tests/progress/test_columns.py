@@ -66,3 +66,20 @@ def test_numbers_are_written_shorter_where_there_is_little_room_but_never_cut() 
     assert [cell.plain for cell in column.cells_for(10)] == ["0.024263", "8.7412e-05", "–"]
     assert [cell.plain for cell in column.cells_for(9)] == ["0.02426", "8.741e-05", "–"]
     assert column.least == 9
+
+
+def test_mappings_have_a_short_form_in_which_different_ones_differ():
+    weights = ["none", {"cat": 2, "dog": 1, "elk": 5}, {"cat": 2, "dog": 1, "elk": 6.5}, "balanced"]
+    losses = [{"name": "focal", "gamma": 1}, "poly", {"name": "focal", "gamma": 2.5}, "poly"]
+    styles = [""] * len(weights)
+
+    def shown(values: list[object], width: int) -> list[str]:
+        return [cell.plain for cell in setting_column("class_weight", values, styles, 1).cells_for(width)]
+
+    assert shown(weights, 30) == ["none", "{cat: 2, dog: 1, elk: 5}", "{cat: 2, dog: 1, elk: 6.5}", "balanced"]
+    assert shown(weights, 20) == ["none", "cat=2,dog=1,elk=5", "cat=2,dog=1,elk=6.5", "balanced"]
+    assert shown(losses, 14) == ["focal,gamma=1", "poly", "focal,gamma=2…", "poly"]
+    for width in range(8, 30):
+        texts = shown(weights, width)
+        assert len(set(texts)) == len(texts)
+        assert max(map(len, texts)) <= width

@@ -1,7 +1,8 @@
+import dataclasses
 import io
 
 import pytest
-from sweeps_by_hand import make_overview, make_record, make_run, make_runs, train
+from sweeps_by_hand import Epoch, make_overview, make_record, make_run, make_runs, train
 
 from cnnsweep.metrics.objective import BEST, LAST, Objective, mean_of_last
 from cnnsweep.progress.choose import choose_display
@@ -49,6 +50,20 @@ def test_every_line_of_a_small_sweep() -> None:
     ]
     assert left == "  (about 1 s left)"  # the clock of this test hardly moves
     assert elapsed.endswith(" s")
+
+
+def test_the_line_of_an_epoch_has_the_usual_metrics_and_the_deciding_one() -> None:
+    stream, runs, macro = io.StringIO(), make_runs(1), "val_macro_f1"
+    display = PlainDisplay(stream)
+    display.on_sweep_start(make_overview(runs, ("lr",), Objective(macro, "max")))
+    record = make_record(runs[0], 1, 0.851)
+    record = dataclasses.replace(record, metrics={**record.metrics, "macro_f1": 0.7, macro: 0.75, "val_kappa": 0.5})
+    display.on_epoch_end([Epoch(record)])
+    line = stream.getvalue().splitlines()[-1]
+    assert line == (
+        "[1/3] run 1/1 lr=0.1  epoch 1/3  loss 0.1613  acc 0.8510  val_loss 0.1694  val_acc 0.8460  "
+        "val_macro_f1 0.7500  1.3 s  best"
+    )
 
 
 def test_validation_is_not_mentioned_where_there_is_none() -> None:

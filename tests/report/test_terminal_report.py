@@ -42,7 +42,8 @@ Ranked by val_accuracy, higher is better; each run at its best epoch.
 One run per trial: differences may be noise of the seed; check with `seeds: 5`.
 
 best        lr=0.01, shuffle=true
-            val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 1 of 1
+            val_accuracy 0.8000, loss 0.5000, accuracy 0.8100,
+            val_loss 0.6000 in epoch 1 of 1
 checkpoint  fashion/run-1/best.safetensors
 test it     cnnsweep evaluate fashion
 
@@ -74,7 +75,8 @@ def test_final_summary_names_the_next_commands(folder: Path) -> None:
 One run per trial: differences may be noise of the seed; check with `seeds: 5`.
 
 best        lr=0.01
-            val_accuracy 0.8000, loss 0.5000, accuracy 0.8100, val_loss 0.6000 in epoch 3 of 3
+            val_accuracy 0.8000, loss 0.5000, accuracy 0.8100,
+            val_loss 0.6000 in epoch 3 of 3
 checkpoint  fashion/run-1/best.safetensors
 test it     cnnsweep evaluate fashion
 

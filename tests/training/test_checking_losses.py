@@ -22,7 +22,11 @@ GOOD = "functional.cross_entropy(logits, targets, reduction='none')"
 # Each body, its line of the mistake after `def`, and the words of the message.
 WRONG = {
     "raises": ("return logits.nothing", 1, r"raised AttributeError: .* for logits \(7, 3\) and targets \(7,\) int64"),
-    "mean": ("return functional.cross_entropy(logits, targets)", 0, r"single number .* \(7,\): .* reduction='none'"),
+    "batch": (
+        "return functional.cross_entropy(logits, targets, logits.new_tensor([1, 2, 3]))",
+        0,
+        r"single number .* \(7,\): .* reduction='none' .* weights of classes are `class_weight`",
+    ),
     "shape": ("return logits", 0, r"returned the shape \(7, 3\) .* allowed is one value an image, \(7,\)"),
     "squeezed": (f"return {GOOD}.squeeze()", 0, r"returned the shape \(\) for logits \(1, 3\) .* \(1,\)"),
     "text": ("return 'loss'", 0, "returned str, allowed is a tensor"),
@@ -66,6 +70,8 @@ def test_a_wrong_function_is_refused_with_its_line(tmp_path, body, line, words):
         f"return {GOOD} * (1 + random.random()) * (1 + numpy.random.rand())",
         "return -logits.log_softmax(-1).gather(-1, targets[..., None]).squeeze(-1)",
         "logits = logits.clone().mul_(2)\n    return " + GOOD,
+        "return functional.cross_entropy(logits, targets)",  # the mean of the values that images have
+        "return functional.cross_entropy(logits, targets, reduction='sum')",
     ],
 )
 def test_a_right_function_is_taken(tmp_path, body):
@@ -76,7 +82,7 @@ def test_a_right_function_is_taken(tmp_path, body):
 
 SIGNATURES = {
     "(logits)": "takes 1 arguments by position, allowed is a function of logits and targets",
-    "(logits, targets, mean=1)": "the parameter 'mean' needs another name",
+    "(logits, targets, mean)": "the parameter 'mean' needs another name",
     "(logits, targets, *, gamma)": "needs the argument 'gamma'",
     "(logits, targets, gamma=1)": "takes no argument 'beta'; it takes gamma",
 }
@@ -114,11 +120,16 @@ def test_with_several_labels_a_function_gets_zeros_and_ones(tmp_path):
     right = "functional.binary_cross_entropy_with_logits(logits, targets, reduction='none')"
     file.write_text(
         f"{HEAD}def fn(logits, targets):\n    return {right}.mean(-1)\n\n"
-        f"def each(logits, targets):\n    return {right}\n"
+        f"def each(logits, targets):\n    return {right}\n\n"
+        f"def column(logits, targets):\n    return {right}.mean(-1, keepdim=True)\n\n"
+        f"def of_present(logits, targets):\n    return {right}.mean(-1) / targets.sum(-1)\n"
     )
     checked(file, several=True)
-    with pytest.raises(UsageError, match=r"the shape \(7, 3\) for logits \(7, 3\) and targets \(7, 3\) of 0 and 1"):
-        checked(file, "each", several=True)
+    checked(file, "each", several=True)  # the mean over the labels is taken here
+    with pytest.raises(UsageError, match=r"the shape \(7, 1\) for logits \(7, 3\) and targets \(7, 3\) of 0 and 1"):
+        checked(file, "column", several=True)
+    with pytest.raises(UsageError, match=r"is inf for random logits .* of 0 and 1"):
+        checked(file, "of_present", several=True)
     weighted = dataclasses.replace(ADAM, class_weight=ClassWeights("balanced"))
     check_weighted_losses(make_runs(weighted))
     own = dataclasses.replace(weighted, loss_function=Choice(f"{file}:fn", {}, "hash"))
@@ -141,7 +152,7 @@ def run(folder: Path, **more: object) -> cnnsweep.Sweep:
 
 
 def test_a_search_over_a_wrong_function_does_not_begin(tmp_path):
-    (tmp_path / "losses.py").write_text(f"{HEAD}def fn(logits, targets, gamma):\n    return logits.mean() * gamma\n")
+    (tmp_path / "losses.py").write_text(f"{HEAD}def fn(logits, targets, gamma):\n    return logits.std() * gamma\n")
     losses = ["focal", {"name": f"{tmp_path}/losses.py:fn", "gamma": 2}]
     search = {"method": "random", "runs": 2}
     with pytest.raises(UsageError, match="returned a single number"):
