@@ -119,6 +119,14 @@ def test_resamples_keep_the_number_of_images_of_each_class_and_are_the_same_agai
     assert (weights[:, 9:].sum(1) == 4).all()
 
 
+def test_precision_of_a_class_that_is_never_answered_is_unknown():
+    counts = coverage.LabelCounts(("a", "b"), (10, 5), 15)
+    choices = [Choice(name, {"of_class": "b"}) for name in ("precision", "recall")]
+    values = coverage._values(choices, counts, coverage.np.array([[10, 0], [5, 0]]))
+    assert values["precision[b]"] == (0.0, None)
+    assert values["recall[b]"] == (0.0, pytest.approx((0.0, 0.4345), abs=1e-3))
+
+
 # Nearly perfect models, and small classes.
 
 
