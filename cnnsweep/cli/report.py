@@ -182,7 +182,7 @@ def evaluate(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Measure these too, such as kappa,auroc,f1\\[truck].", metavar="NAME,…", show_default="the sweep's"
+            help="Measure these too, such as kappa,auroc,f1[truck].", metavar="NAME,…", show_default="the sweep's"
         ),
     ] = None,
     wrong: Annotated[int, typer.Option(min=0, help="List this number of wrong images.", metavar="N")] = 12,
