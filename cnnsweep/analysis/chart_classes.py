@@ -134,11 +134,13 @@ def class_chart(evaluated: Evaluated, most: int = MOST_CLASSES) -> ClassChart | 
     ]
     known = [row for row in rows if any(row.counts)]
     # Runs of one split have the same images, so they have the same classes.
-    hardest = sorted(known, key=lambda row: min(value or 0.0 for value in row.values("recall")))
+    hardest = sorted(known, key=_recalls)
     worst, best = hardest[0], hardest[-1]
     noun, nouns = ("label", "labels") if isinstance(first, Labelled) else ("class", "classes")
+    of = f" of {alike[0][0]}" if len(alike) > 1 else ""
     diagnostic = (
-        f"The hardest {noun} is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with {best.texts()[0]}."
+        f"The hardest {noun}{of} is {worst.name} with {worst.texts()[0]}, the easiest {best.name} with "
+        f"{best.texts()[0]}."
     )
     left_out, empty = len(hardest) - most, len(rows) - len(known)
     more = (

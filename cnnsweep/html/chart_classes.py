@@ -34,7 +34,7 @@ def _score_view(chart: ClassChart, score: str) -> View:
     traces = [_class_trace(chart, score, number, places) for number in range(len(chart.runs))]
     names = chart_texts([row.label for row in chart.rows], 28)
     y = {"tickvals": places, "ticktext": names, "automargin": True,
-         "range": [0.6 - len(places), 0.6], "fixedrange": True, "zeroline": False}  # fmt: skip
+         "range": [0.35 - len(places), 0.65], "fixedrange": True, "zeroline": False}  # fmt: skip
     x = axis(f"{_NAMES[score]} on {chart.images}", tickformat=".6~%")
     figure = {"data": traces, "layout": layout(x, y, showlegend=len(chart.runs) > 1)}
     taken = "given a label" if chart.noun == "label" else "taken for a class"
