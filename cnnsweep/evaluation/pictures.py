@@ -57,7 +57,7 @@ def draw_classes(chart: ClassChart) -> Image.Image:
     picture = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(picture)
     font, small = ImageFont.load_default(_TEXT), ImageFont.load_default(_SMALL)
-    draw.text((_MARGIN, _MARGIN), "class (images)", "black", font)
+    draw.text((_MARGIN, _MARGIN), f"{chart.noun} (images)", "black", font)
     for number, (score, color) in enumerate(_SCORES.items()):
         draw.text((left + number * 80, _MARGIN), score, color, font)
     bottom = top + _ROW * len(chart.rows)

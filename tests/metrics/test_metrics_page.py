@@ -11,7 +11,7 @@ from small_sweeps import SMALL, SilentDisplay, sweep
 
 from cnnsweep.metrics.base import METRICS, make_metric
 from cnnsweep.metrics.metric import ONE_LABEL_ONLY, Metric
-from cnnsweep.metrics.names import CLASS_METRICS, TOP_K, as_mapping, range_of
+from cnnsweep.metrics.names import CLASS_METRICS, TOP_K, as_mapping, is_share, range_of
 from cnnsweep.types import Choice, LabelCounts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
@@ -78,3 +78,9 @@ def test_an_example_of_the_page_trains(number: int, tmp_path: Path, monkeypatch:
     (record, *_) = display.records
     assert len(record.metrics) >= 6
     assert not [name for name, value in record.metrics.items() if value is None and name.startswith("val_")]
+
+
+def test_a_name_of_ones_own_says_nothing_about_its_range() -> None:
+    assert [is_share(name) for name in ("val_accuracy", "balanced_accuracy", "accuracy_at_thresholds")] == [True] * 3
+    assert not is_share("val_my_accuracy")
+    assert range_of("my_accuracy") == (-math.inf, math.inf)

@@ -90,6 +90,19 @@ def test_the_view_of_a_run_has_every_metric_of_its_best_epoch(results: Results) 
     assert "metrics of epoch" not in show(lambda console: render_run(plain(results), "run-1", console))
 
 
+def test_the_view_of_a_run_has_the_values_of_a_constant_answer(tmp_path: Path) -> None:
+    content = content_of(["macro_f1", "kappa"])
+    content["sweep"]["baselines"] = {"val_accuracy": 0.25, "val_macro_f1": 0.1}
+    lines = show(lambda console: render_run(load(tmp_path / "s", content), "run-1", console)).splitlines()
+    first = lines.index("metrics of epoch 3  training  validation  constant answer")
+    assert lines[first + 1 : first + 5] == [
+        "loss                  0.5000      0.6000                –",
+        "accuracy              0.8100      0.8000           0.2500",
+        "macro_f1              0.8100      0.8000           0.1000",
+        "kappa                 0.8100      0.8000                –",
+    ]
+
+
 def plain(results: Results) -> Results:
     return load(results.folder, make_content({"lr": [0.01, 0.001]}))
 
