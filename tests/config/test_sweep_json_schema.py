@@ -225,7 +225,7 @@ def test_own_code_is_valid_beside_the_known_names() -> None:
 def test_every_key_has_a_description() -> None:
     assert set(SCHEMA["properties"]) == set(SweepFile.model_fields)
     arguments = {f"model.{argument}" for argument in ConfigurableCNN.model_fields}
-    arguments |= {"loss", "loss.gamma", "loss.epsilon"}
+    arguments |= {"loss", *(f"loss.{field}" for field in ("gamma", "epsilon", "gamma_neg", "gamma_pos", "clip"))}
     assert set(SCHEMA["$defs"]["Params"]["properties"]) == set(Params.model_fields) | arguments
     for section in (SCHEMA, *SCHEMA["$defs"].values()):
         for key, property_ in section["properties"].items():
