@@ -17,7 +17,6 @@ from cnnsweep.analysis.chart_learning import learning_charts
 from cnnsweep.analysis.chart_parallel import parallel_chart
 from cnnsweep.analysis.chart_stopping import stopping_chart
 from cnnsweep.analysis.importance import NEEDS_OPTUNA, importance
-from cnnsweep.analysis.labelled import Labelled
 from cnnsweep.analysis.results import Results
 from cnnsweep.analysis.trials import Trial, group_trials
 from cnnsweep.formatting.escape import safe_text
@@ -31,18 +30,17 @@ from cnnsweep.html.chart_importance import share_view
 from cnnsweep.html.chart_learning import learning_view
 from cnnsweep.html.chart_parallel import parallel_view
 from cnnsweep.html.chart_stopping import stopping_view
-from cnnsweep.html.evaluations import Evaluated, evaluated_runs
-from cnnsweep.html.labels import label_images, labels_section
+from cnnsweep.html.evaluations import evaluated_runs
+from cnnsweep.html.labels import labels_section
 from cnnsweep.html.markup import text
 from cnnsweep.html.plotly_file import plotly_script
 from cnnsweep.html.sections import (
-    IMAGES_SHOWN,
     background_section,
     chart_section,
-    images_section,
     runs_section,
     summary_section,
 )
+from cnnsweep.html.wrong_images import images_section
 from cnnsweep.storage.atomic_files import replace_file
 
 _WRONG = "Images that the best model gets wrong"
@@ -132,18 +130,8 @@ def _chart_sections(results: Results, trials: Sequence[Trial]) -> list[tuple[str
     if is_of_labels:
         key, heading, content = found.pop()
         found.append((key, heading, f"{content}{labels_section(evaluated)}"))
-    images = _wrong_images(evaluated)
+    images = images_section(evaluated)
     return [*found, *([("images", _WRONG, images)] if images else [])]
-
-
-def _wrong_images(evaluated: Evaluated) -> str:
-    """Return images that the best evaluated run gets wrong; empty if none are kept."""
-    for name, one in evaluated:
-        if isinstance(one, Labelled) and one.wrong:
-            return label_images(name, one.split, one.wrong[:IMAGES_SHOWN])
-        if one.wrong:
-            return images_section(name, one)
-    return ""
 
 
 def _policy(*scripts: str) -> str:

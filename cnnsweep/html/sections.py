@@ -1,22 +1,19 @@
 """The parts of the page, as HTML."""
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 
 from cnnsweep.analysis.axes import has_replicates
 from cnnsweep.analysis.baseline import is_praised, mark_legend, trials_at_baseline
-from cnnsweep.analysis.confusion import IMAGES
 from cnnsweep.analysis.intervals import interval_cells
 from cnnsweep.analysis.results import Results
-from cnnsweep.analysis.run_evaluation import RunEvaluation, WrongImage
 from cnnsweep.analysis.ties import equals_of_best, mark
 from cnnsweep.analysis.trials import Trial, chosen_trial, trial_words
 from cnnsweep.formatting.class_counts import MOST_ROWS, class_table, counts_words, is_unequal
 from cnnsweep.formatting.escape import safe_text
-from cnnsweep.formatting.numbers import UNKNOWN, count_text, metric_text
+from cnnsweep.formatting.numbers import UNKNOWN, metric_text
 from cnnsweep.html.chart import Chart, DataTable, View
-from cnnsweep.html.markup import embedded_json, many_lines, path, text
+from cnnsweep.html.markup import embedded_json, many_lines, text
 from cnnsweep.html.next_steps import next_steps
 from cnnsweep.html.reproduce import environment_facts, frozen_spec, reproducing_command
 from cnnsweep.html.run_table import run_table
@@ -24,7 +21,6 @@ from cnnsweep.html.summary import best_words, other_words, significance_sentence
 from cnnsweep.report.trials_table import tie_legend
 
 TRIALS_SHOWN = 10
-IMAGES_SHOWN = 24
 CLASSES_SHOWN = 1000
 MANY_RUNS = 300  # number of rows above which a browser lays out slowly
 REM_A_ROW = 1.7
@@ -155,36 +151,6 @@ def table_markup(table: DataTable) -> str:
 def scrolled(label: str, content: str) -> str:
     """Return content that scrolls by itself if it is too wide."""
     return f'<div class="scrolled" tabindex="0" role="region" aria-label="{text(label)}">{content}</div>'
-
-
-def images_section(name: str, one: RunEvaluation) -> str:
-    """Return images that a run misclassifies, by true class."""
-    by_class: dict[str, list[WrongImage]] = {}
-    for image in one.wrong[:IMAGES_SHOWN]:
-        by_class.setdefault(image.label, []).append(image)
-    mistakes = {counts.name: counts.images - counts.correct for counts in one.by_class}
-    groups = [
-        f"<h3>{text(label)}</h3><p>{len(by_class[label]):,} of {text(count_text(mistakes[label], 'wrong image'))}.</p>"
-        f'<div class="images">{"".join(map(_wrong_image, by_class[label]))}</div>'
-        for label in one.classes
-        if label in by_class
-    ]
-    words = (
-        f"{IMAGES[one.split].capitalize()} that {name} takes for another class, by true class, the most confident "
-        "mistakes of each class: file → predicted class."
-    )
-    return f"<p>{text(words)}</p>{''.join(groups)}"
-
-
-def _wrong_image(image: WrongImage) -> str:
-    sure = "" if image.probability is None else f" ({image.probability * 100:.0f} %)"
-    words = f"{image.label}, taken for {image.predicted}{sure}"
-    source = base64.b64encode(image.png).decode("ascii")
-    return (
-        f'<figure><img src="data:image/png;base64,{source}" alt="{text(f"{image.name}: {words}")}" '
-        f"loading=lazy><figcaption>{path(image.name)} <span>→ {text(image.predicted)}{text(sure)}</span>"
-        "</figcaption></figure>"
-    )
 
 
 def runs_section(results: Results, page_folder: Path) -> str:
