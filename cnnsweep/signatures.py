@@ -50,6 +50,11 @@ def arguments_of(make: Callable[..., Any], leading: int) -> Arguments:
     )
 
 
+def refused_signature(make: Callable[..., Any], allowed: str) -> str:
+    """Return the signature that was found and the allowed parameters, in the words of a message."""
+    return f"found {make.__name__}{inspect.signature(make)}, allowed is {make.__name__}({allowed})"
+
+
 def component_of(
     code: Any, arguments: Arguments, base: type[Any], *, name: str, about: str, given: Collection[str] = ()
 ) -> type[Any]:

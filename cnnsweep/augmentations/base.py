@@ -24,7 +24,6 @@ A user's function of a batch is one too, `augment: my.py:darken`; its keyword ar
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import PurePath
@@ -38,7 +37,7 @@ from cnnsweep.errors import UsageError
 from cnnsweep.field_types import Number, OneOf
 from cnnsweep.registry import Component, Registry
 from cnnsweep.seeding import kept_generators, new_generator, seed_step
-from cnnsweep.signatures import Arguments, arguments_of, component_of
+from cnnsweep.signatures import Arguments, arguments_of, component_of, refused_signature
 from cnnsweep.types import Choice
 
 if TYPE_CHECKING:
@@ -164,9 +163,8 @@ def _checked_arguments(function: FunctionType, place: str) -> tuple[Arguments, b
     images, *second = arguments_of(function, 0).by_position[:2] or [None]
     arguments = arguments_of(function, 1 + len(second))
     if images is None or second not in ([], [GENERATOR]) or GENERATOR in arguments.defaults:
-        name = function.__name__
-        found = f"found {name}{inspect.signature(function)}"
-        raise UsageError(f"{place}: {found}, allowed is {name}(images, {GENERATOR}, ...), or {name}(images, *, ...)")
+        problem = refused_signature(function, f"images, {GENERATOR}, ...")
+        raise UsageError(f"{place}: {problem}, or {function.__name__}(images, *, ...)")
     return arguments, bool(second)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnsweep.errors import UsageError
 from cnnsweep.seeding import kept_generators
-from cnnsweep.signatures import Arguments, arguments_of
+from cnnsweep.signatures import Arguments, arguments_of, refused_signature
 
 if TYPE_CHECKING:
     import torch
@@ -70,10 +70,7 @@ class OwnLoss:
         leading = 0 if self.is_class else GIVEN
         arguments = arguments_of(self.value, leading)
         if not arguments.can_take(leading):
-            raise UsageError(
-                f"{about}: takes {len(arguments.by_position)} arguments by position, allowed is a function of logits "
-                "and targets, and further arguments with names"
-            )
+            raise UsageError(f"{about}: {refused_signature(self.value, 'logits, targets, ...')}")
         if arguments.defaults.get(REDUCTION, inspect.Parameter.empty) is inspect.Parameter.empty:
             return arguments
         return replace(arguments, defaults={**arguments.defaults, REDUCTION: "none"})

@@ -26,7 +26,7 @@ from cnnsweep.code_place import defined_at, raised_at, what_raised
 from cnnsweep.errors import MetricError, UsageError
 from cnnsweep.field_types import Plain, mistake
 from cnnsweep.metrics.scores import ScoreMetric
-from cnnsweep.signatures import arguments_of
+from cnnsweep.signatures import arguments_of, refused_signature
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,8 +93,8 @@ def metric_of_function(function: Any, reference: str) -> type[ScoreMetric] | Non
         where = f"{defined_at(function)}{GREATER}"
         raise UsageError(f"metric {reference}: {where}: found {direction!r:.60}, allowed is True or False")
     if not arguments_of(function, 0).can_take(2):
-        found = f"{defined_at(function)}found {function.__name__}{inspect.signature(function)}"
-        raise UsageError(f"metric {reference}: {found}, allowed is a function (probabilities, labels, ...)")
+        problem = refused_signature(function, "probabilities, labels, ...")
+        raise UsageError(f"metric {reference}: {defined_at(function)}{problem}")
     content = {"function": staticmethod(function), "reference": reference, GREATER: direction}
     annotations = dict.fromkeys(content, ClassVar[Any])
     about = {"__doc__": function.__doc__, "__module__": function.__module__}

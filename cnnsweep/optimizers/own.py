@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
+from cnnsweep.code_place import defined_at
 from cnnsweep.errors import UsageError
-from cnnsweep.signatures import Arguments, arguments_of
+from cnnsweep.signatures import Arguments, arguments_of, refused_signature
 
 LR = "lr"
 NEEDS_CLOSURE = "needs a closure that computes the loss several times a step; a step here has one batch's gradients"
@@ -39,7 +41,9 @@ def checked_arguments(make: Callable[..., Any], reference: str) -> Arguments:
     """
     arguments = arguments_of(make, 1)
     if not arguments.can_take(1):
-        raise UsageError(f"optimizer {reference}: its first parameter has to take the parameters of the model")
+        raise UsageError(
+            f"{defined_at(make)}optimizer {PurePath(reference).name}: {refused_signature(make, 'params, lr, ...')}"
+        )
     if LR not in arguments.defaults and not arguments.takes_any:
         raise UsageError(f"optimizer {reference}: takes no argument 'lr', so the learning rate would have no effect")
     return arguments

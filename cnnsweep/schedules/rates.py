@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable
 from numbers import Real
+from pathlib import PurePath
 from typing import Any
 
+from cnnsweep.code_place import defined_at
 from cnnsweep.errors import UsageError
-from cnnsweep.signatures import Arguments, arguments_of
+from cnnsweep.signatures import Arguments, arguments_of, refused_signature
 
 GIVEN = ("step", "steps", "epochs", "lr")
 RATES = "a number of at least 0"
@@ -25,5 +27,6 @@ def checked_arguments(function: Callable[..., Any], reference: str) -> Arguments
     """
     arguments = arguments_of(function, len(GIVEN))
     if not arguments.can_take(len(GIVEN)):
-        raise UsageError(f"schedule {reference}: has to take {', '.join(GIVEN)} as its first parameters")
+        problem = refused_signature(function, f"{', '.join(GIVEN)}, ...")
+        raise UsageError(f"{defined_at(function)}schedule {PurePath(reference).name}: {problem}")
     return arguments

@@ -1,4 +1,4 @@
-"""Trial of users' own losses before training: on random logits, with the shapes of training."""
+"""Check of users' own losses before training: on random logits, with the shapes of training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trial of optimizers before training: some steps on a few small weights, and a resume in between."""
+"""Check of optimizers before training: some steps on a few small weights, and a resume in between."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trial of users' own schedules before training, over steps from the first to the last."""
+"""Check of users' own schedules before training, over steps from the first to the last."""
 
 from __future__ import annotations
 

@@ -308,7 +308,7 @@ def test_functions_are_measured_like_built_in_metrics(own: Path) -> None:
             "own.py:{nan}: returned nan for random probabilities of 30 measured images, allowed is a finite number",
         ),
         ("raises", "own.py:{99}: raised IndexError: index 99"),
-        ("alone", "own.py:{alone}: found alone(probabilities), allowed is a function (probabilities, labels, ...)"),
+        ("alone", "own.py:{alone}: found alone(probabilities), allowed is alone(probabilities, labels, ...)"),
         (
             "wrong_way",
             "own.py:{wrong_way}: its attribute greater_is_better is False, which the source does not show; write `mo",
