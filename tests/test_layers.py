@@ -25,7 +25,7 @@ LAYERS = [
     ["optimizers", "schedules", "augmentations", "losses", "metrics"],
     ["registry", "signatures"],
     ["field_types"],
-    ["plugins", "seeding", "scalars"],
+    ["plugins", "code_place", "seeding", "scalars"],
     ["types"],
     ["errors", "_version"],
 ]

@@ -24,19 +24,21 @@ A user's function of a batch is one too, `augment: my.py:darken`; its keyword ar
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import PurePath
 from types import FunctionType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, create_model
+from pydantic import ConfigDict
 
-from cnnsweep.augmentations.function_fields import arguments_of, place_of, takes_any, takes_generator
+from cnnsweep.code_place import defined_at
 from cnnsweep.errors import UsageError
 from cnnsweep.field_types import Number, OneOf
 from cnnsweep.registry import Component, Registry
 from cnnsweep.seeding import kept_generators, new_generator, seed_step
+from cnnsweep.signatures import Arguments, arguments_of, component_of
 from cnnsweep.types import Choice
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ FIRST = ("flip", "crop", "cutout")  # augmentations of the first version, in the
 APPLIED = (
     *("resized_crop", "crop", "flip", "vertical_flip", "rotate", "trivial", "rand", "color_jitter", "cutout", "erase"),
 )
+GENERATOR = "generator"
 Draw = Callable[[int], "Tensor"]
 Probability = Annotated[float, Number(least=0, most=1)]
 Interpolation = Annotated[str, OneOf(("nearest", "bilinear"))]
@@ -104,8 +107,10 @@ class Move(Augmentation):
 class OwnFunction(Augmentation):
     """Base of a user's functions, which draw for a whole batch; their keyword arguments are fields."""
 
+    model_config = ConfigDict(protected_namespaces=())
     function: ClassVar[FunctionType]
-    place: ClassVar[str] = ""  # the reference, then file and line
+    takes_generator: ClassVar[bool]
+    place: ClassVar[str] = ""  # file and line, then the reference
 
     def of_batch(self, images: Tensor, seed: int) -> Tensor:
         """Return what the function makes of a batch (N, C, H, W) uint8, of which it gets a copy.
@@ -117,7 +122,7 @@ class OwnFunction(Augmentation):
         """
         with kept_generators(images.device):
             seed_step(images.device, seed)
-            generator = [new_generator(images.device, seed)] if takes_generator(self.function) else []
+            generator = [new_generator(images.device, seed)] if self.takes_generator else []
             changed: Tensor = self.function(images.clone(), *generator, **dict(self))
         allowed = _kind_of(images)
         if (found := _kind_of(changed)) != allowed:
@@ -128,7 +133,7 @@ class OwnFunction(Augmentation):
 class _OpenFunction(OwnFunction):
     """Base of functions that take any keyword argument."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
 
 
 def _kind_of(images: Any) -> str:
@@ -145,13 +150,24 @@ def of_function(function: FunctionType, reference: str) -> type[OwnFunction]:
     Raises:
         UsageError: its parameters do not fit.
     """
-    place = f"augmentation {PurePath(reference).name}: {place_of(function)}"
-    fields = arguments_of(function, place, taken=dir(OwnFunction))
-    base = _OpenFunction if takes_any(function) else OwnFunction
-    made = create_model(function.__name__, __base__=base, __doc__=function.__doc__, **fields)
+    place = f"{defined_at(function)}augmentation {PurePath(reference).name}"
+    arguments, takes_generator = _checked_arguments(function, place)
+    base = _OpenFunction if arguments.takes_any else OwnFunction
+    made: type[OwnFunction] = component_of(function, arguments, base, name=function.__name__, about=place)
     made.function = staticmethod(function)  # type: ignore[assignment]  # a class would bind it
-    made.place = place
+    made.takes_generator, made.place = takes_generator, place
     return made
+
+
+def _checked_arguments(function: FunctionType, place: str) -> tuple[Arguments, bool]:
+    """Return the further arguments of a function `f(images, generator, ...)`, and whether it takes the generator."""
+    images, *second = arguments_of(function, 0).by_position[:2] or [None]
+    arguments = arguments_of(function, 1 + len(second))
+    if images is None or second not in ([], [GENERATOR]) or GENERATOR in arguments.defaults:
+        name = function.__name__
+        found = f"found {name}{inspect.signature(function)}"
+        raise UsageError(f"{place}: {found}, allowed is {name}(images, {GENERATOR}, ...), or {name}(images, *, ...)")
+    return arguments, bool(second)
 
 
 def _of_code(value: Any, reference: str) -> type[Augmentation] | None:

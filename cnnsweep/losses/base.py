@@ -22,11 +22,13 @@ from collections.abc import Callable
 from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import ConfigDict, PrivateAttr, create_model
+from pydantic import ConfigDict, PrivateAttr
 
+from cnnsweep.code_place import defined_at
 from cnnsweep.losses.own_loss import GIVEN, OwnLoss, is_own_loss, made_of_lists
 from cnnsweep.losses.proven_form import Form, by_image, form_of, of_all_runs
 from cnnsweep.registry import Component, Registry
+from cnnsweep.signatures import component_of
 from cnnsweep.types import Choice, Hyperparameters
 
 if TYPE_CHECKING:
@@ -179,10 +181,11 @@ def loss_of_code(value: Any, reference: str) -> type[Loss] | None:
 @cache
 def _class_of(value: Any, reference: str) -> type[UserLoss]:
     own = OwnLoss(value)
-    fields, is_open = own.fields(taken=dir(UserLoss))
-    made: type[UserLoss] = create_model(
-        reference.rpartition(":")[2], __base__=_OpenUserLoss if is_open else UserLoss, **fields
-    )
+    name = reference.rpartition(":")[2]
+    about = f"{defined_at(own.code)}loss {name}"
+    arguments = own.arguments(about)
+    base = _OpenUserLoss if arguments.takes_any else UserLoss
+    made: type[UserLoss] = component_of(value, arguments, base, name=name, about=about)
     made.own = own
     return made
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from cnnsweep.errors import UsageError
 from cnnsweep.seeding import kept_generators
+from cnnsweep.signatures import Arguments, arguments_of
 
 if TYPE_CHECKING:
     import torch
@@ -49,47 +50,33 @@ class OwnLoss:
         return f"{getattr(self.value, '__module__', '')}".partition(".")[0] in ("torch", "torchvision")
 
     @property
-    def defined(self) -> tuple[str, int]:
-        """File and first line; empty where they are not known."""
-        code = inspect.unwrap(self.value) if callable(self.value) else self.value
-        code = code if isinstance(code, type | FunctionType) else type(code)
-        try:
-            return str(inspect.getsourcefile(code) or ""), max(1, inspect.getsourcelines(code)[1])
-        except (OSError, TypeError):
-            return "", 0
+    def code(self) -> Any:
+        """The user's code, whose lines messages name; None for torch's."""
+        return None if self.is_of_torch else self.value
 
-    def fields(self, taken: Collection[str]) -> tuple[dict[str, Any], bool]:
-        """Return its parameters as fields for pydantic, and whether any other name will do.
-
-        Those after logits and targets of a function, and those of a class's `__init__`.
+    def arguments(self, about: str) -> Arguments:
+        """Return its parameters after logits and targets, or those of a class's `__init__`.
 
         Args:
-            taken: names that no field can have; a parameter with a default is left out then.
+            about: what a message begins with.
 
         Raises:
-            UsageError: it does not take logits and targets, or a parameter without a default has such a name.
+            UsageError: it does not take logits and targets.
         """
         if not isinstance(self.value, type | FunctionType):
-            return {}, False
-        place = "{}:{}: ".format(*self.defined) if self.defined[0] else ""
-        name = f"{place}loss {self.value.__name__}"
+            return Arguments()
         if self.value.__name__ in _LOGARITHMS and self.is_of_torch:
-            raise UsageError(f"loss {self.value.__name__}: is of log-probabilities; of logits it is cross_entropy")
-        parameters = list(inspect.signature(self.value).parameters.values())
+            raise UsageError(f"{about}: is of log-probabilities; of logits it is cross_entropy")
         leading = 0 if self.is_class else GIVEN
-        positional = [one for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-        if len(positional) < leading and not any(one.kind is one.VAR_POSITIONAL for one in parameters):
+        arguments = arguments_of(self.value, leading)
+        if not arguments.can_take(leading):
             raise UsageError(
-                f"{name}: takes {len(positional)} arguments by position, allowed is a function of logits and targets, "
-                "and further arguments with names"
+                f"{about}: takes {len(arguments.by_position)} arguments by position, allowed is a function of logits "
+                "and targets, and further arguments with names"
             )
-        further = [*positional[leading:], *(one for one in parameters if one.kind is one.KEYWORD_ONLY)]
-        hidden = [one for one in further if one.name in taken or one.name.startswith("_")]
-        for one in hidden:
-            if one.default is one.empty:
-                raise UsageError(f"{name}: the parameter '{one.name}' needs another name; this one has a meaning here")
-        fields = {one.name: (Any, _default(one)) for one in further if one not in hidden}
-        return fields, any(one.kind is one.VAR_KEYWORD for one in parameters)
+        if arguments.defaults.get(REDUCTION, inspect.Parameter.empty) is inspect.Parameter.empty:
+            return arguments
+        return replace(arguments, defaults={**arguments.defaults, REDUCTION: "none"})
 
     def made(
         self, arguments: Mapping[str, Any], device: torch.device, dtype: torch.dtype, *, training: bool
@@ -111,12 +98,6 @@ def is_own_loss(value: object) -> bool:
     if isinstance(value, type):
         return issubclass(value, nn.Module)
     return callable(value)
-
-
-def _default(parameter: inspect.Parameter) -> Any:
-    if parameter.default is parameter.empty:
-        return ...
-    return "none" if parameter.name == REDUCTION else parameter.default
 
 
 def _moved(module: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:

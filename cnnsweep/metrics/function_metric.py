@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import traceback
 from functools import cache
 from numbers import Real
 from types import FunctionType
@@ -23,9 +22,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
 
+from cnnsweep.code_place import defined_at, raised_at, what_raised
 from cnnsweep.errors import MetricError, UsageError
 from cnnsweep.field_types import Plain, mistake
 from cnnsweep.metrics.scores import ScoreMetric
+from cnnsweep.signatures import arguments_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,11 +71,11 @@ class FunctionMetric(ScoreMetric):
         try:
             value = self.function(likely.clone(), targets.clone(), **self._arguments)
         except Exception as error:
-            raise MetricError(f"{place_of(error, self.function)}: {type(error).__name__}: {error}") from error
+            raise MetricError(f"{raised_at(error, self.function)}{what_raised(error)}") from error
         number = _as_number(value)
         if number is None:
             found = f"{value!r:.60} ({type(value).__name__})"
-            raise MetricError(f"{place_of(None, self.function)}: returned {found}, allowed is one number")
+            raise MetricError(f"{defined_at(self.function)}returned {found}, allowed is one number")
         return number
 
 
@@ -89,26 +90,15 @@ def metric_of_function(function: Any, reference: str) -> type[ScoreMetric] | Non
         return None
     direction = getattr(function, GREATER, True)
     if not isinstance(direction, bool):
-        where = f"{place_of(None, function)}: {GREATER}"
+        where = f"{defined_at(function)}{GREATER}"
         raise UsageError(f"metric {reference}: {where}: found {direction!r:.60}, allowed is True or False")
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = list(inspect.signature(function).parameters.values())
-    takes_any = any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters)
-    if not takes_any and sum(one.kind in positional for one in parameters) < 2:
-        found = f"{place_of(None, function)}: found {function.__name__}{inspect.signature(function)}"
+    if not arguments_of(function, 0).can_take(2):
+        found = f"{defined_at(function)}found {function.__name__}{inspect.signature(function)}"
         raise UsageError(f"metric {reference}: {found}, allowed is a function (probabilities, labels, ...)")
     content = {"function": staticmethod(function), "reference": reference, GREATER: direction}
     annotations = dict.fromkeys(content, ClassVar[Any])
     about = {"__doc__": function.__doc__, "__module__": function.__module__}
     return type(function.__name__, (FunctionMetric,), {**content, **about, "__annotations__": annotations})
-
-
-def place_of(error: BaseException | None, function: FunctionType) -> str:
-    """Return file and line in a user's code: of the last call in the function's file, else of its definition."""
-    file, line = function.__code__.co_filename, function.__code__.co_firstlineno
-    calls = [] if error is None else traceback.extract_tb(error.__traceback__)
-    lines = [call.lineno for call in calls if call.filename == file and call.lineno is not None]
-    return f"{file}:{lines[-1] if lines else line}"
 
 
 def _as_number(value: Any) -> float | None:

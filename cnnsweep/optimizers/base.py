@@ -126,7 +126,9 @@ class _OpenOptimizer(OwnOptimizer):
 def _of_function(make: Callable[..., Any], reference: str) -> type[Optimizer]:
     arguments = checked_arguments(make, reference)
     base = _OpenOptimizer if arguments.takes_any else OwnOptimizer
-    made: type[OwnOptimizer] = component_of(make, arguments, base, (LR, "make"))
+    made: type[OwnOptimizer] = component_of(
+        make, arguments, base, name=make.__name__, about=f"optimizer {reference}", given=(LR, "make")
+    )
     made.make = staticmethod(make)
     return made
 

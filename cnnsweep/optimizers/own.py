@@ -38,7 +38,7 @@ def checked_arguments(make: Callable[..., Any], reference: str) -> Arguments:
         UsageError: it does not take parameters and lr.
     """
     arguments = arguments_of(make, 1)
-    if not arguments.by_position:
+    if not arguments.can_take(1):
         raise UsageError(f"optimizer {reference}: its first parameter has to take the parameters of the model")
     if LR not in arguments.defaults and not arguments.takes_any:
         raise UsageError(f"optimizer {reference}: takes no argument 'lr', so the learning rate would have no effect")

@@ -117,7 +117,9 @@ class _OpenSchedule(OwnSchedule):
 def _of_function(function: Callable[..., Any], reference: str) -> type[Schedule]:
     arguments = checked_arguments(function, reference)
     base = _OpenSchedule if arguments.takes_any else OwnSchedule
-    made: type[OwnSchedule] = component_of(function, arguments, base, ("function",))
+    made: type[OwnSchedule] = component_of(
+        function, arguments, base, name=function.__name__, about=f"schedule {reference}", given=("function",)
+    )
     made.function = staticmethod(function)
     return made
 

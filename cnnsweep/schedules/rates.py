@@ -24,6 +24,6 @@ def checked_arguments(function: Callable[..., Any], reference: str) -> Arguments
         UsageError: it does not take these.
     """
     arguments = arguments_of(function, len(GIVEN))
-    if arguments.by_position < len(GIVEN):
+    if not arguments.can_take(len(GIVEN)):
         raise UsageError(f"schedule {reference}: has to take {', '.join(GIVEN)} as its first parameters")
     return arguments

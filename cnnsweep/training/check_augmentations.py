@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import traceback
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +10,8 @@ from torch import Tensor
 from cnnsweep.augmentations.augment import augment
 from cnnsweep.augmentations.base import AUGMENTATIONS, OwnFunction
 from cnnsweep.augmentations.mix import Mix
+from cnnsweep.code_place import defined_at, raised_at, what_raised
+from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.dataset import Dataset
 from cnnsweep.errors import UsageError
@@ -27,12 +29,13 @@ def check_augmentations(spec: SweepSpec, dataset: Dataset, device: torch.device)
     image_shape = dataset.train.image_shape
     for choice in distinct_augmentations(spec):
         made = AUGMENTATIONS.make(choice)
-        place = made.place if isinstance(made, OwnFunction) else f"augmentation {choice.name}"
+        is_custom = not AUGMENTATIONS.is_built_in(choice.name)
+        place = f"{defined_at(_code(choice)) if is_custom else ''}{_about(choice)}"
         if (why := made.refusal(image_shape)) is not None:
             raise UsageError(f"{place}: {why}")
         if isinstance(made, Mix) and len(dataset.classes) < 2:
             raise UsageError(f"{place}: mixes labels, and the data set has 1 class; name another augmentation")
-        if not AUGMENTATIONS.is_built_in(choice.name):
+        if is_custom:
             for size in _SIZES:
                 _check(choice, place, (size, *image_shape), device)
 
@@ -52,7 +55,7 @@ def augment_values(spec: SweepSpec) -> list[tuple[Choice, ...]]:
 def _check(choice: Choice, place: str, shape: tuple[int, ...], device: torch.device) -> None:
     random = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=random).to(device)
-    first, again = (_changed(choice, place, images) for _ in range(2))
+    first, again = (_changed(choice, images) for _ in range(2))
     if first.shape != images.shape or first.dtype != images.dtype:
         found = f"{str(first.dtype).removeprefix('torch.')} {tuple(first.shape)}"
         raise UsageError(f"{place}: returned images {found}, allowed is uint8 {tuple(images.shape)}")
@@ -63,19 +66,20 @@ def _check(choice: Choice, place: str, shape: tuple[int, ...], device: torch.dev
         )
 
 
-def _changed(choice: Choice, place: str, images: Tensor) -> Tensor:
+def _changed(choice: Choice, images: Tensor) -> Tensor:
     items = torch.arange(len(images), device=images.device)
     try:
         return augment(images, items, (choice,), seed=0, epoch=1)
     except UsageError:
         raise
     except Exception as error:
-        raise UsageError(f"{place}: {_cause(error, choice)}") from error
+        raise UsageError(f"{raised_at(error, _code(choice))}{_about(choice)}: {what_raised(error)}") from error
 
 
-def _cause(error: Exception, choice: Choice) -> str:
-    """Return an error in one line, with the last line of the user's own file on its way."""
-    text = f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")
-    file = choice.name.rpartition(":")[0]
-    own = [one for one in traceback.extract_tb(error.__traceback__) if one.filename == file]
-    return f"raised {text}" + (f" ({own[-1].filename}:{own[-1].lineno})" if own else "")
+def _code(choice: Choice) -> Any:
+    made = AUGMENTATIONS.make(choice)
+    return made.function if isinstance(made, OwnFunction) else type(made)
+
+
+def _about(choice: Choice) -> str:
+    return f"augmentation {without_folder(choice.name, choice.code)}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cnnsweep.code_place import defined_at, raised_at, what_raised
 from cnnsweep.config.dump import without_folder
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.errors import UsageError
@@ -89,8 +88,8 @@ def _problem(loss: Loss, images: int, classes: int, device: torch.device, *, sev
     if several:
         labels[0], labels[-1] = 0, 1  # an image without any label, and one with all
     targets = labels.float() if several else labels
-    file, line = _defined(loss)
-    place = f"{file}:{line}: " if file else ""
+    code = _code(loss)
+    place = defined_at(code)
     seen = f"logits {tuple(leaf.shape)} and targets {tuple(targets.shape)} {'of 0 and 1' if several else 'int64'}"
     try:
         if (text := _module_problem(loss, leaf, targets)) is not None:
@@ -99,8 +98,7 @@ def _problem(loss: Loss, images: int, classes: int, device: torch.device, *, sev
         value = _seeded(loss, logits, given)
         again = _seeded(loss, leaf * 1, targets.clone())
     except Exception as error:
-        raised = f"raised {type(error).__name__}: {_first_line(error)}, for {seen}"
-        return _Problem(_raised(error, file) or place, raised, is_raised=True)
+        return _Problem(raised_at(error, code), f"{what_raised(error)}, for {seen}", is_raised=True)
     text = _value_problem(value, images, seen)
     if text is None and not (torch.equal(logits, leaf) and torch.equal(given, targets)):
         changed = "targets" if torch.equal(logits, leaf) else "logits"
@@ -176,7 +174,7 @@ def _gradient_problem(value: Tensor, leaf: Tensor) -> str | None:
     try:
         (gradient,) = torch.autograd.grad(value.sum(), leaf, allow_unused=True)
     except Exception as error:
-        return f"its gradient raised {type(error).__name__}: {_first_line(error)}"
+        return f"its gradient {what_raised(error)}"
     if gradient is None or (len(value) > 1 and not bool(gradient.any())):
         return none
     if not bool(gradient.isfinite().all()):
@@ -194,10 +192,6 @@ def _wrong_shape(value: Tensor, images: int, seen: str) -> str:
     return f"returned the shape {tuple(value.shape)} for {seen}, {allowed}"
 
 
-def _first_line(error: Exception) -> str:
-    return f"{error}".strip().partition("\n")[0]
-
-
 def _seeded(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
     with kept_generators():
         torch.manual_seed(0)
@@ -205,17 +199,6 @@ def _seeded(loss: Loss, logits: Tensor, targets: Tensor) -> Tensor:
         return loss.per_image(logits, targets)
 
 
-def _defined(loss: Loss) -> tuple[str, int]:
-    """Return file and first line of the user's code; empty where they are not known."""
-    if isinstance(loss, UserLoss):
-        return ("", 0) if loss.own.is_of_torch else loss.own.defined
-    try:
-        return str(inspect.getsourcefile(type(loss)) or ""), max(1, inspect.getsourcelines(type(loss))[1])
-    except (OSError, TypeError):
-        return "", 0
-
-
-def _raised(error: Exception, file: str) -> str:
-    """Return the place of the user's file at which an error was raised; empty where it is not in it."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if file and frame.filename == file]
-    return f"{file}:{frames[-1].lineno}: " if frames else ""
+def _code(loss: Loss) -> Any:
+    """Return the code whose lines messages name."""
+    return loss.own.code if isinstance(loss, UserLoss) else type(loss)

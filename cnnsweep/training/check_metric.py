@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from cnnsweep.code_place import defined_at
 from cnnsweep.config.own_code import attribute_value
 from cnnsweep.config.schema import SweepSpec
 from cnnsweep.datasets.label_counts import count_labels
 from cnnsweep.errors import CnnSweepError, MetricError, Problem, SpecError, UsageError
 from cnnsweep.formatting.numbers import count_text, duration_text
 from cnnsweep.metrics.base import Metric, column_of, make_metric
-from cnnsweep.metrics.function_metric import GREATER, FunctionMetric, place_of
+from cnnsweep.metrics.function_metric import GREATER, FunctionMetric
 from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.scores import ScoreMetric, probabilities
 from cnnsweep.plugins import is_reference
@@ -113,7 +114,7 @@ def _check_direction(spec: SweepSpec, choice: Choice, metric: FunctionMetric) ->
     if hasattr(metric.function, GREATER) and (spec.mode == "max") is not metric.greater_is_better:
         mode = "max" if metric.greater_is_better else "min"
         text = f"its attribute {GREATER} is {metric.greater_is_better}, which the source does not show"
-        raise UsageError(f"metric {choice.name}: {place_of(None, metric.function)}: {text}; write `mode: {mode}`")
+        raise UsageError(f"metric {choice.name}: {defined_at(metric.function)}{text}; write `mode: {mode}`")
 
 
 def _few_labels(labels: Tensor, classes: int) -> Tensor:
@@ -130,7 +131,7 @@ def _check_scores(choice: Choice, metric: ScoreMetric, labels: Tensor, classes: 
     if values.shape != (1,):
         raise UsageError(f"metric {choice.name}: returned values {tuple(values.shape)} for 1 run, allowed are (1,)")
     if not torch.isfinite(values).all():
-        where = f"{place_of(None, metric.function)}: " if isinstance(metric, FunctionMetric) else ""
+        where = defined_at(metric.function) if isinstance(metric, FunctionMetric) else ""
         found = f"returned {values.item()} for random probabilities of {len(labels):,} measured images"
         raise UsageError(f"metric {choice.name}: {where}{found}, allowed is a finite number")
 

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cnnsweep.code_place import defined_at, raised_at, what_raised
 from cnnsweep.config.dump import without_folder
 from cnnsweep.errors import CnnSweepError, UsageError
 from cnnsweep.optimizers.base import OPTIMIZERS, OwnOptimizer, make_optimizer
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.seeding import kept_generators, seed_step
 from cnnsweep.storage.checkpoint import decode_optimizer, encode_last, on_cpu
-from cnnsweep.training.code_place import defined_at, raised_at
 from cnnsweep.types import EpochRecord, Hyperparameters
 
 _STEPS, _RESUMED_AFTER = 16, 13  # some change nothing in their first ten
@@ -57,7 +57,7 @@ def check_optimizer(h: Hyperparameters) -> None:
         raise UsageError(f"{defined_at(code) if is_custom else ''}{about}{error}") from error
     except Exception as error:
         place = raised_at(error, code) if is_custom else ""
-        raise UsageError(f"{place}{about}raised {type(error).__name__}: {_one_line(error)}") from error
+        raise UsageError(f"{place}{about}{what_raised(error)}") from error
     if all(map(torch.equal, weights, before)):
         raise UsageError(f"{defined_at(code)}{about}its steps change no weight; {_RESUMED_AFTER} were tried")
     if (problem := _problem_of_resume(h, optimizer, weights, saved)) is not None:
@@ -78,7 +78,7 @@ def _problem_of_resume(
         _train(again, resumed, h.lr, rest)
         _train(optimizer, weights, h.lr, rest)
     except Exception as error:
-        return f"its state cannot be saved and loaded: {type(error).__name__}: {_one_line(error)}"
+        return f"saving and loading its state {what_raised(error)}"
     pairs = zip(resumed, weights, strict=True)
     if all(torch.allclose(*pair, rtol=_TOLERANCE, atol=_TOLERANCE * h.lr, equal_nan=True) for pair in pairs):
         return None
@@ -101,7 +101,3 @@ def _weights() -> list[Tensor]:
     weights = [torch.randn(shape, generator=random) * (len(shape) > 1) for shape in _SHAPES]
     weights[0] = weights[0].contiguous(memory_format=torch.channels_last)
     return weights
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

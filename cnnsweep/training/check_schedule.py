@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from cnnsweep.code_place import defined_at, raised_at, what_raised
 from cnnsweep.config.dump import without_folder
 from cnnsweep.errors import UsageError
 from cnnsweep.plugins import is_reference
 from cnnsweep.schedules.base import SCHEDULES, OwnSchedule, Schedule
 from cnnsweep.schedules.rates import RATES, is_rate
-from cnnsweep.training.code_place import defined_at, raised_at
 from cnnsweep.types import Hyperparameters
 
 _STEPS_PER_EPOCH = (1, 7, 100)
@@ -45,8 +45,7 @@ def _check(h: Hyperparameters, most: int) -> None:
     except UsageError:
         raise
     except Exception as error:
-        text = " ".join(str(error).split())
-        raise UsageError(f"{raised_at(error, code)}{about}raised {type(error).__name__}: {text}") from error
+        raise UsageError(f"{raised_at(error, code)}{about}{what_raised(error)}") from error
 
 
 def _values(schedule: Schedule, h: Hyperparameters, most: int) -> Iterator[tuple[str, object]]:

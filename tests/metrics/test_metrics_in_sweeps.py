@@ -307,7 +307,7 @@ def test_functions_are_measured_like_built_in_metrics(own: Path) -> None:
             "nan",
             "own.py:{nan}: returned nan for random probabilities of 30 measured images, allowed is a finite number",
         ),
-        ("raises", "own.py:{99}: IndexError: index 99"),
+        ("raises", "own.py:{99}: raised IndexError: index 99"),
         ("alone", "own.py:{alone}: found alone(probabilities), allowed is a function (probabilities, labels, ...)"),
         (
             "wrong_way",

@@ -222,7 +222,7 @@ WRONG = {
         "        for p in self.param_groups[0]['params']:\n"
         "            self.state[p]['seen'] = {1, 2}\n"
         "            p.sub_(p.grad)",
-        "wrong.py:3: optimizer wrong.py:Wrong: its state cannot be saved and loaded: TypeError",
+        "wrong.py:3: optimizer wrong.py:Wrong: saving and loading its state raised TypeError",
     ),
 }
 

@@ -82,7 +82,7 @@ def test_a_right_function_is_taken(tmp_path, body):
 
 SIGNATURES = {
     "(logits)": "takes 1 arguments by position, allowed is a function of logits and targets",
-    "(logits, targets, mean)": "the parameter 'mean' needs another name",
+    "(logits, targets, mean)": "the argument 'mean' needs another name",
     "(logits, targets, *, gamma)": "needs the argument 'gamma'",
     "(logits, targets, gamma=1)": "takes no argument 'beta'; it takes gamma",
 }
