@@ -101,6 +101,7 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     return dataclasses.replace(
         spec,
         description=f"the best trial of {spec.name}, trained on training and validation images",
+        dataset_choice=dataclasses.replace(spec.dataset_choice, subset=None),  # of all images, as its name says
         model=runs[0].model,
         axes=axes,
         zips=(),

@@ -136,7 +136,7 @@ def run_sweep(spec: SweepSpec, options: SweepOptions, callbacks: Sequence[Callba
 
 def _load_dataset(spec: SweepSpec, options: SweepOptions, events: CallbackList) -> tuple[Dataset, LabelSummary]:
     """Load the data set, and log its size, its parts, its classes, and the images that it lacks."""
-    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
+    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading, seed=spec.seed)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     labels = summarize_labels(spec, dataset, splits)
     for line in (*describe_data(dataset, splits), *labels.lines):

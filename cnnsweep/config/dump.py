@@ -137,7 +137,9 @@ def _space(spec: SweepSpec) -> dict[str, Any]:
 
 
 def _written_dataset(dataset: DatasetChoice) -> dict[str, Any]:
-    return {"name": dataset.name, "normalize": _written_normalization(dataset.normalize), **dataset.arguments}
+    subset = {} if dataset.subset is None else {"subset": dataset.subset}
+    normalize = _written_normalization(dataset.normalize)
+    return {"name": dataset.name, "normalize": normalize, **subset, **dataset.arguments}
 
 
 def _written_normalization(normalize: Normalization) -> str | Mapping[str, Any]:

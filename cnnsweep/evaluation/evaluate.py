@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -109,7 +109,8 @@ def _evaluate(weights_files: Sequence[Path], options: EvaluationOptions) -> list
         about = describe(weights_file, checkpoint.description, options.data_root, allow_code=options.allow_code)
         model = restore_model(weights_file, checkpoint.weights, about)  # before the slow loading of data
         if dataset is None:
-            dataset = load_dataset(about.dataset, options.data_root, options.loading)
+            chosen = replace(about.dataset, subset=about.split.subset)
+            dataset = load_dataset(chosen, options.data_root, options.loading, seed=about.split.seed)
         check_fit(weights_file, about, dataset)
         evaluations.append(_evaluate_one(weights_file, about, model, dataset, options, device))
     return evaluations

@@ -52,6 +52,7 @@ def sweep_facts(
         "overrides": list(overrides),
         "metrics": [fact_of(one) for one in describe_metrics(spec.metrics, is_held_out=bool(spec.validation))],
         "spec": dump_spec(spec),
+        **({} if spec.dataset_choice.subset is None else {"subset": spec.dataset_choice.subset}),
         **_code_facts(spec),
         **_label_facts(labels),
     }
