@@ -49,7 +49,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "tested": {
         **dict.fromkeys(("run", "configuration", "split"), str),
         **{"accuracy": _NUMBER, "loss": _VALUE, "images": int, "correct": int, "refit": bool},
-        **{"metrics?": dict, "intervals?": dict},
+        **{"metrics?": dict, "intervals?": dict, "tta?": str},
     },
 }
 
