@@ -35,6 +35,13 @@ def generator(seed: int, purpose: str, *counters: int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *counters))
 
 
+def new_generator(device: torch.device, seed: int) -> torch.Generator:
+    """Return a fresh generator on a device."""
+    import torch
+
+    return torch.Generator(device).manual_seed(seed)
+
+
 def seed_python(seed: int) -> None:
     """Seed the generators outside torch that user code may use: Python's own, and NumPy's global one."""
     import numpy

@@ -8,6 +8,7 @@ from pathlib import Path
 COMMANDS = [
     "run",
     "plan",
+    "augment",
     "report",
     "compare",
     "evaluate",

@@ -61,6 +61,7 @@ def trained(tmp_path_factory):
 COMMANDS = [
     "run",
     "plan",
+    "augment",
     "report",
     "compare",
     "evaluate",

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from cnnsweep.augmentations.base import AUGMENTATIONS, Augmentation, Move, in_order, stream_name
+from cnnsweep.augmentations.base import AUGMENTATIONS, Augmentation, Move, OwnFunction, in_order, stream_name
+from cnnsweep.augmentations.mix import Mix, draw_mix
 from cnnsweep.augmentations.moving import moved
-from cnnsweep.seeding import uniform_per_item
+from cnnsweep.seeding import derive_seed, uniform_per_item
 from cnnsweep.types import Choice
 
 # Streams of the first three: one stream of five numbers per image, of which each has its own. This table is closed:
@@ -54,13 +55,14 @@ class Draws:
         return self._drawn[stream, count]
 
 
-def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int, epoch: int) -> Tensor:
-    """Return the images, changed by each of the augmentations in the order of `in_order`.
+def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int, epoch: int, step: int = 0) -> Tensor:
+    """Return the images, changed by each of the augmentations in the order of `in_order`, and mixed at last.
 
     Args:
         images: (N, C, H, W) uint8; not changed.
         items: (N,) int64 positions in the data set, on the same device. An image's changes depend on
-            (seed, epoch, item) alone, not on its batch.
+            (seed, epoch, item) alone, not on its batch, but for a user's function of a batch and for a mix.
+        step: the number of the batch in its epoch; these two depend on it.
 
     Returns:
         (N, C, H, W) uint8; `images` itself when no augmentation is given.
@@ -68,19 +70,24 @@ def augment(images: Tensor, items: Tensor, choices: Sequence[Choice], seed: int,
     if not choices:
         return images
     draws = Draws(seed, epoch, items)
-    steps = [(one, functools.partial(draws.of, stream)) for stream, one in _make(tuple(choices))]
     changed = images
-    for is_move, together in itertools.groupby(steps, key=lambda step: isinstance(step[0], Move)):
+    for is_move, together in itertools.groupby(_make(tuple(choices)), key=lambda one: isinstance(one[1], Move)):
+        named = [(one, functools.partial(draws.of, stream), stream) for stream, one in together]
         if is_move:
-            changed = moved(changed, list(together))  # type: ignore[arg-type]
+            changed = moved(changed, [(move, draw) for move, draw, _ in named])  # type: ignore[misc]
             continue
         changed = images.clone(memory_format=torch.contiguous_format) if changed is images else changed
-        for augmentation, draw in together:
-            changed = augmentation.apply(changed, draw)
-    return changed
+        for augmentation, draw, stream in named:
+            if isinstance(augmentation, OwnFunction):
+                changed = augmentation.of_batch(changed, derive_seed(seed, f"{_FIRST_STREAM}.{stream}", epoch, step))
+            else:
+                changed = augmentation.apply(changed, draw)
+    mix = draw_mix(choices, seed, epoch, step, (images.shape[2], images.shape[3]))
+    return changed if mix is None else mix.of_images(changed)
 
 
 @functools.lru_cache(maxsize=256)
 def _make(choices: tuple[Choice, ...]) -> list[tuple[str, Augmentation]]:
-    """Return the augmentations in the order of their application, each with the name of its stream."""
-    return [(stream_name(one), AUGMENTATIONS.make(one)) for one in in_order(choices)]
+    """Return the augmentations of images in the order of their application, each with the name of its stream."""
+    made = [(stream_name(one), AUGMENTATIONS.make(one)) for one in in_order(choices)]
+    return [(stream, one) for stream, one in made if not isinstance(one, Mix)]

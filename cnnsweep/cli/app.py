@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cnnsweep._version import __version__
+from cnnsweep.cli import augment as drawing
 from cnnsweep.cli import export as using
 from cnnsweep.cli import init as starting
 from cnnsweep.cli import maintenance as tending
@@ -66,7 +67,7 @@ def _root(
 
 
 for command in (
-    *(training.run, training.plan),
+    *(training.run, training.plan, drawing.augment),
     *(looking.report, looking.compare, looking.evaluate),
     *(using.export, using.predict),
     watching.watch,

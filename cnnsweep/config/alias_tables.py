@@ -62,7 +62,7 @@ KEYS: Mapping[str, str] = {
 
 # Advice for keys that have no equal here.
 ADVICE: Mapping[str, str] = {
-    **dict.fromkeys(("betas", "adambetas"), "adam's two are the keys beta1 and beta2, under params"),
+    **dict.fromkeys(("betas", "adambetas"), "its two numbers are the keys beta1 and beta2, under params"),
     **dict.fromkeys(
         ("warmup", "warmupepochs", "gamma", "stepsize", "milestones", "etamin", "lrgamma", "lrstepsize", "tmax"),
         "it is part of the schedule, as in `schedule: {name: cosine, warmup: 2}` or "
@@ -112,8 +112,8 @@ ADVICE: Mapping[str, str] = {
         ("jobs", "parallel", "njobs", "maxparallel", "concurrency"), "it is said on the command line, with --jobs"
     ),
     **dict.fromkeys(
-        ("amsgrad", "dampening", "centered"),
-        "this option of the optimizer cannot be set: it has torch's default",
+        ("amsgrad", "dampening", "centered", "rho", "momentumdecay", "initialaccumulatorvalue", "nssteps"),
+        "it is an argument of the optimizer, as in `optimizer: {name: adam, amsgrad: true}` under params",
     ),
 }  # fmt: skip
 
@@ -138,8 +138,13 @@ _SCHEDULE = {
     "warmup": "warmupepochs nwarmup warmupsteps",
     "final": "etamin minlr finallr endlr minratio",
     "peak": "pctstart peakat",
-    "every": "stepsize step interval period epochs",
+    "every": "stepsize step interval period epochs t0",
     "factor": "gamma decay rate",
+    "growth": "tmult",
+    "power": "exponent degree",
+    "patience": "wait",
+    "threshold": "mindelta tolerance minimprovement",
+    "metric": "monitor mode",
 }
 _DATASET = {
     "name": "type kind dataset",
@@ -204,6 +209,10 @@ VALUES = {
     "constant": "none off fixed flat",
     "cosine": "cosineannealing cosineannealinglr cosinelr cosinedecay",
     "one_cycle": "onecyclelr onecyclepolicy",
+    "adam": "adma adamm",  # to which adamax would be nearer
+    "polynomial": "polynomiallr poly polynomialdecay linear linearlr lineardecay",
+    "restarts": "cosineannealingwarmrestarts sgdr warmrestarts cosinerestarts cosinewithrestarts",
+    "plateau": "reducelronplateau reduceonplateau",
     "step": "steplr multistep multisteplr stepdecay exponential exponentiallr",
     "cross_entropy": "ce crossentropyloss categoricalcrossentropy xent nll softmax",
     "focal": "focalloss sigmoidfocalloss",
@@ -212,9 +221,17 @@ VALUES = {
     "fp32": "float32 float full single",
     "bf16": "bfloat16 mixed amp fp16 float16 half",
     "fp64": "float64 double",
-    "flip": "horizontalflip hflip randomhorizontalflip mirror",
+    "flip": "horizontalflip hflip randomhorizontalflip mirror fliplr",
     "crop": "randomcrop pad",
-    "cutout": "randomerasing erasing",
+    "vertical_flip": "verticalflip vflip randomverticalflip flipud",
+    "rotate": "randomrotation rotation",
+    "resized_crop": "randomresizedcrop resizedcrop rrc",
+    "color_jitter": "colorjitter colourjitter jitter randomcolorjitter",
+    "mixup": "mix mixupalpha",
+    "cutmix": "cutmixup cutmixalpha",
+    "erase": "randomerasing erasing randomerase",
+    "trivial": "trivialaugment trivialaugmentwide ta",
+    "rand": "randaugment randaug ra",
     "fashion_mnist": "fashion fmnist",
     "cifar10": "cifar",
     "image_folder": "folder images photos custom",

@@ -22,8 +22,9 @@ _USUAL = object()  # an augmentation that is named without a size
 
 
 def main_field(name: str) -> str | None:
-    """Return the field that a bare value sets: the first one; None for own code, and where there is none."""
-    return None if is_reference(name) else next(iter(AUGMENTATIONS.get(name).model_fields), None)
+    """Return the field that a bare value sets: the first one; None for own code, flags, and where there is none."""
+    augmentation = None if is_reference(name) else AUGMENTATIONS.get(name)
+    return None if augmentation is None or augmentation.is_flag else next(iter(augmentation.model_fields), None)
 
 
 class Augment:
@@ -48,10 +49,10 @@ class Augment:
 def _schema_of(name: str) -> JsonSchema:
     augmentation = AUGMENTATIONS.get(name)
     fields, main = described_fields(augmentation.model_json_schema(), name), main_field(name)
-    if main is None:
-        return {"type": "boolean", "description": augmentation.summary()}
     mapping = {"type": "object", "properties": fields, "additionalProperties": False}
-    return {"anyOf": [fields[main], mapping], "description": fields[main]["description"]}
+    forms = [{"type": "boolean"}, *([] if main is None else [fields[main]]), *([mapping] if fields else [])]
+    described = augmentation.summary() if main is None else fields[main]["description"]
+    return {"anyOf": forms, "description": described}
 
 
 def _allowed() -> str:
@@ -104,7 +105,7 @@ def _choice(key: str, given: Any, info: Info) -> Choice | None:
             arguments = given
         elif given is _USUAL:
             arguments = {}
-        elif main is not None:
+        elif main is not None and not _is_switch(given, origin.name, main):
             arguments = {main: given}
         elif _flag().validate_python(given):
             arguments = {}
@@ -119,6 +120,11 @@ def _choice(key: str, given: Any, info: Info) -> Choice | None:
         raise refused([(() if is_bare else path, one, item) for path, one, item in again(error)]) from None
     is_off = not is_reference(choice.name) and AUGMENTATIONS.make(choice).changes_nothing
     return None if is_off else choice
+
+
+def _is_switch(given: Any, name: str, main: str) -> bool:
+    """True for `true` and `false` as a value of an augmentation whose first field is no flag itself."""
+    return isinstance(given, bool) and AUGMENTATIONS.get(name).model_fields[main].annotation is not bool
 
 
 @cache

@@ -22,6 +22,7 @@ from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.metrics.base import describe_metrics
 from cnnsweep.metrics.names import recorded_names
 from cnnsweep.models.build import memory_order
+from cnnsweep.training.check_augmentations import check_augmentations
 from cnnsweep.training.check_class_weights import check_classes
 from cnnsweep.training.check_metric import check_metrics, metric_warnings
 from cnnsweep.training.last_batch import why_not_a_single_image
@@ -66,10 +67,12 @@ class DataModule:
         """Split the images, and measure mean and deviation of the training images, for each fold its own.
 
         Raises:
-            UsageError: a metric cannot be used, or the one that decides cannot be computed on the held-out images.
+            UsageError: an augmentation or a metric cannot be used, or the metric that decides cannot be computed on
+                the held-out images.
         """
         check_classes(spec, dataset.classes)
         images = dataset.train
+        check_augmentations(spec, dataset, device)
         splits = dataset.split(spec.validation, spec.folds, spec.seed)
         parts = tuple(
             FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
@@ -107,7 +110,7 @@ class DataModule:
         return [self.images.labels[positions] for positions in measured]
 
     def metric_warnings(self, spec: SweepSpec) -> list[str]:
-        """Return a line about each metric that is recorded, and cannot be computed on the measured images."""
+        """Return a line about each metric that is recorded and cannot be computed, or is slow."""
         return metric_warnings(spec, self.measured_labels, self.class_names)
 
     @property
@@ -219,12 +222,13 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
     lengths = task.batch_lengths(runs[0])
     if any(task.batch_lengths(run) != lengths for run in runs[1:]):
         raise FusionError("an argument that should change only random draws also decides about training on one image")
-    representatives = _one_of_each_batch(list(zip(runs, epochs, strict=True)))
+    representatives = one_of_each_batch(list(zip(runs, epochs, strict=True)))
     orders = torch.stack([_positions(task, run, epoch) for run, epoch in representatives], 1)  # (images, G)
     chunks, drawn = torch.split(orders, lengths), torch.split(_items(task, orders, representatives), lengths)
     order = _order(task, runs)
-    for items, (images, labels) in zip(drawn, _read(task, chunks), strict=True):
-        yield part.pixels.to_model_input(_augmented(images, items, representatives), order), labels.transpose(0, 1)
+    for step, (items, (images, labels)) in enumerate(zip(drawn, _read(task, chunks), strict=True)):
+        augmented = _augmented(images, items, representatives, step)
+        yield part.pixels.to_model_input(augmented, order), labels.transpose(0, 1)
 
 
 def _positions(task: DataModule, run: Run, epoch: int) -> Tensor:
@@ -281,14 +285,14 @@ def evaluation_batch_size(image_shape: tuple[int, int, int], runs: int = 1) -> i
     return max(16, min(alone, 4 * alone // runs))
 
 
-def _one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
+def one_of_each_batch(runs: Sequence[tuple[Run, int]]) -> Sequence[tuple[Run, int]]:
     """Return G of K runs with their epochs; each represents K/G consecutive runs with the same augmented images."""
     views = (run.hyperparameters.data_key_in(epoch) for run, epoch in runs)
     lengths = [len(list(same)) for _, same in itertools.groupby(views)]
     return runs[:: math.gcd(*lengths)]
 
 
-def _augmented(images: Tensor, items: Tensor, representatives: Sequence[tuple[Run, int]]) -> Tensor:
+def _augmented(images: Tensor, items: Tensor, representatives: Sequence[tuple[Run, int]], step: int) -> Tensor:
     """Return the images (N, G, C, H, W), each batch with the augmentation of its run in its epoch."""
     hows = [run.hyperparameters.augment for run, _ in representatives]
     if not any(hows):
@@ -296,7 +300,7 @@ def _augmented(images: Tensor, items: Tensor, representatives: Sequence[tuple[Ru
     items = to_device(items, images.device)
     return torch.stack(
         [
-            augment(images[:, g], items[:, g], how, run.hyperparameters.seed, epoch)
+            augment(images[:, g], items[:, g], how, run.hyperparameters.seed, epoch, step)
             for g, (how, (run, epoch)) in enumerate(zip(hows, representatives, strict=True))
         ],
         1,

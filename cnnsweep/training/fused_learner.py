@@ -17,6 +17,7 @@ from cnnsweep.models.memory_format import in_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.training.class_weights import is_weighted
 from cnnsweep.training.failures import calls_a_model
+from cnnsweep.training.label_mix import LabelMix, mixed_mean
 from cnnsweep.training.metric_sums import Predictions
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 from cnnsweep.types import ModelChoice, Run
@@ -65,16 +66,21 @@ class FusedLearner:
         self._begin()
 
     def train_step(
-        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
+        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int], mix: LabelMix | None = None
     ) -> tuple[Tensor, Predictions]:
         runs, copies = len(self._runs), len(labels)
+        self._switch_optimizers(True)
         self.model.generators.seed(seeds)
         for parameter in self._leaves:
             parameter.grad = None
         with self._autocast():
             logits = self.model(images.to(self._dtype), copies, training=True)  # (K, N, classes)
             targets = labels.repeat_interleave(runs // copies, 0) if copies < runs else labels  # (K, N)
-            losses = self._mean_losses(logits, targets)  # (K,)
+            if mix is None:
+                losses = self._mean_losses(logits, targets)  # (K,)
+            else:
+                of_runs = mix.for_runs(runs)
+                losses = mixed_mean(self._mean_losses, logits, targets, of_runs.others, of_runs.shares)
         losses.sum().backward()  # the sum, so that each run's gradient is that of its own loss
         gradients = [[None] * runs if leaf.grad is None else leaf.grad.unbind(0) for leaf in self._leaves]
         for optimizer, rate, *of_run in zip(self._optimizers, rates, *gradients, strict=True):
@@ -83,6 +89,7 @@ class FusedLearner:
 
     @torch.inference_mode()
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
+        self._switch_optimizers(False)
         with self._autocast():
             logits = self.model(images.to(self._dtype), 1, training=False)
         scores = logits if self._precision == "fp64" else logits.float()
@@ -91,6 +98,7 @@ class FusedLearner:
         return losses.sum(1, dtype=sum_dtype(self._device)), Predictions(logits, targets)
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
+        self._optimizers[position].set_training(False)
         return self.model.state_of(position)
 
     def gradients(self, position: int) -> Mapping[str, Tensor]:
@@ -99,6 +107,10 @@ class FusedLearner:
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
         return self._optimizers[position].state_dict()
+
+    def _switch_optimizers(self, is_training: bool) -> None:
+        for optimizer in self._optimizers:
+            optimizer.set_training(is_training)
 
     @torch.no_grad()
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:

@@ -16,6 +16,7 @@ from cnnsweep.models.memory_format import in_order
 from cnnsweep.optimizers.fused_step import RunOptimizer
 from cnnsweep.seeding import derive_seed, seed_step
 from cnnsweep.training.failures import calls_a_model
+from cnnsweep.training.label_mix import LabelMix, mixed_mean
 from cnnsweep.training.metric_sums import Predictions
 from cnnsweep.training.precision import autocast, sum_dtype, weight_dtype
 from cnnsweep.types import Run
@@ -30,7 +31,7 @@ class Learner(Protocol):
     """
 
     def train_step(
-        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
+        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int], mix: LabelMix | None = None
     ) -> tuple[Tensor, Predictions]:
         """Update the weights by one batch.
 
@@ -39,6 +40,7 @@ class Learner(Protocol):
             labels: (G, N) int64; with several labels an image (G, N, classes) uint8 of 0 and 1.
             rates: each run's learning rate for this step.
             seeds: each run's seed for the draws of the forward pass, such as dropout.
+            mix: the labels of the images that are mixed into these.
 
         Returns:
             The mean loss of each run (K,) before the step, and the output behind it.
@@ -57,7 +59,7 @@ class Learner(Protocol):
         """Return the last step's gradients by parameter name."""
 
     def optimizer_state(self, position: int) -> Mapping[str, Any]:
-        """Return the stock optimizer's state dict."""
+        """Return the stock optimizer's state dict, after `weights`, which switches it to evaluation."""
 
     def restore(self, position: int, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any]) -> None:
         """Restore a run from a checkpoint."""
@@ -96,16 +98,20 @@ class SingleLearner:
         self._gradients: list[Tensor | None] = [None] * len(self.parameters)
 
     def train_step(
-        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int]
+        self, images: Tensor, labels: Tensor, rates: Sequence[float], seeds: Sequence[int], mix: LabelMix | None = None
     ) -> tuple[Tensor, Predictions]:
         targets = labels[0]
         seed_step(self.device, seeds[0])
         self._set_training(True)
+        self.optimizer.set_training(True)
         for parameter in self.parameters:
             parameter.grad = None
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
-            loss = self.mean_loss(logits, targets)
+            if mix is None:
+                loss = self.mean_loss(logits, targets)
+            else:
+                loss = mixed_mean(self.mean_loss, logits, targets, mix.others[0], mix.shares[0])
         loss.backward()
         self._gradients = [parameter.grad for parameter in self.parameters]
         self.optimizer.step(self._gradients, rates[0])
@@ -114,6 +120,7 @@ class SingleLearner:
     @torch.inference_mode()
     def measure(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Predictions]:
         self._set_training(False)
+        self.optimizer.set_training(False)
         with autocast(self.device, self.precision):
             logits = logits_of(self.model(images.to(self.dtype, memory_format=self.order)), self.classes)
         scores = logits if self.precision == "fp64" else logits.float()
@@ -126,6 +133,7 @@ class SingleLearner:
 
     def weights(self, position: int) -> Mapping[str, Tensor]:
         assert position == 0
+        self.optimizer.set_training(False)
         return self.model.state_dict()
 
     def gradients(self, position: int) -> Mapping[str, Tensor]:

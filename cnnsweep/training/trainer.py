@@ -12,6 +12,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from cnnsweep.augmentations.mix import has_mix
 from cnnsweep.errors import FolderError
 from cnnsweep.metrics.names import LOSS, on_validation
 from cnnsweep.schedules.base import SCHEDULES
@@ -19,9 +20,10 @@ from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.callback import TrainerCallback
 from cnnsweep.training.class_weights import class_weights
-from cnnsweep.training.data_module import DataModule, training_batches, validation_batches
+from cnnsweep.training.data_module import DataModule, one_of_each_batch, training_batches, validation_batches
 from cnnsweep.training.failures import failed_outcome, is_out_of_memory, one_line
 from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.label_mix import label_mix
 from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.training.learner_group import LearnerGroup
 from cnnsweep.training.metric_sums import Values, joined
@@ -262,6 +264,7 @@ def _reports(
             programs.restore(position, trial_slot.checkpoint.weights, trial_slot.checkpoint.optimizer)
             continue
         trial_slot.epochs_done = number
+        trial_slot.history.append(measured.metrics)
         batch_losses, weights = measured.batch_losses.float(), programs.weights(position)
         divergence = _divergence(batch_losses, measured.metrics[on_validation(LOSS)], weights)
         optimizer, gradients = programs.optimizer_state(position), programs.gradients(position)
@@ -305,7 +308,8 @@ def _train_part(
     epoch: _Epoch, task: DataModule, callback: TrainerCallback, programs: LearnerGroup, program: Learner, part: slice
 ) -> Sequence[_Measured | None]:
     """Train the runs of one learner for an epoch and evaluate them on the held-out images of their fold."""
-    runs, epochs = [trial_slot.run for trial_slot in epoch.trial_slots[part]], epoch.numbers[part]
+    slots, epochs = epoch.trial_slots[part], epoch.numbers[part]
+    runs = [trial_slot.run for trial_slot in slots]
     if epoch.is_done(part):  # it only waits: no other learner depends on it
         return [None] * len(runs)
     ids = epoch.run_ids(part)
@@ -316,15 +320,23 @@ def _train_part(
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
     schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
+    mixing = one_of_each_batch(own) if any(has_mix(run.hyperparameters.augment) for run in runs) else []
+    # One that is ahead of the others trains along once more, with the rates that it had.
+    factors = [
+        schedule.lr_factor(trial_slot.history[: number - 1])
+        for schedule, trial_slot, number in zip(schedules, slots, epochs, strict=True)
+    ]
     for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
         rates = [
             schedule.lr_at((number - 1) * steps + step, steps, run.hyperparameters.epochs, run.hyperparameters.lr)
-            for schedule, (run, number) in zip(schedules, own, strict=True)
+            * factor
+            for schedule, factor, (run, number) in zip(schedules, factors, own, strict=True)
         ]
         seeds = [forward_seed(run, number, step) for run, number in own]
-        loss, predictions = program.train_step(images, labels, rates, seeds)
+        mix = label_mix(mixing, step, labels, task.images.image_shape[1:])
+        loss, predictions = program.train_step(images, labels, rates, seeds, mix)
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         sums.add(predictions)
         callback.on_batch_end(ids, min(epochs), step + 1, steps)

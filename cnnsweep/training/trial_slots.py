@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cnnsweep.storage.checkpoint import LastCheckpoint
 from cnnsweep.training.learner_group import LearnerGroup
@@ -35,6 +35,7 @@ class TrialSlot:
             epoch ahead. They train along, so that the learner, and with it every rounding, equals that of an
             uninterrupted sweep; then `checkpoint` is restored. A learner that is ahead as a whole only waits.
         along: the last epoch for which it trains along without members, with meaningless weights.
+        history: the metrics of each epoch done.
     """
 
     run: Run
@@ -43,6 +44,7 @@ class TrialSlot:
     epochs_done: int = 0
     checkpoint: LastCheckpoint | None = None
     along: int = 0
+    history: list[Mapping[str, float | None]] = field(default_factory=list)
 
     @property
     def progress(self) -> int:
@@ -67,6 +69,7 @@ def resume(
     trial_slot.checkpoint = checkpoints.get(last_of_all.run.id)
     if trial_slot.checkpoint is not None:
         trial_slot.epochs_done = trial_slot.checkpoint.record.epoch
+        trial_slot.history = list(trial_slot.checkpoint.history)
         programs.restore(position, trial_slot.checkpoint.weights, trial_slot.checkpoint.optimizer)
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from cnnsweep.errors import FusionError
 from cnnsweep.seeding import kept_generators
 from cnnsweep.training.class_weights import class_weights
-from cnnsweep.training.data_module import DataModule, training_batches
+from cnnsweep.training.data_module import DataModule, one_of_each_batch, training_batches
 from cnnsweep.training.fused_learner import FusedLearner
+from cnnsweep.training.label_mix import LabelMix, label_mix
 from cnnsweep.training.learner import Learner, SingleLearner, forward_seed
 from cnnsweep.types import Run
 
@@ -35,19 +36,22 @@ def check_fused(runs: Sequence[Run], task: DataModule) -> None:
     about = (task.images.image_shape, task.num_classes, task.device, precision)
     images, labels = next(training_batches(task, runs, [1] * len(runs)))
     images, labels = images[:_IMAGES], labels[:, :_IMAGES]
+    representatives = one_of_each_batch([(run, 1) for run in runs])
+    mix = label_mix(representatives, 0, labels, task.images.image_shape[1:])
     channels = task.images.image_shape[0]
     with kept_generators(task.device):
         weights = class_weights(runs, task)
         fused = FusedLearner(runs, *about, weights)
-        losses = _step(fused, runs, images, labels)
+        losses = _step(fused, runs, images, labels, mix)
         first = [(images[:count, :channels], labels[0, :count]) for count in (_IMAGES, _FEWER_IMAGES)]
         measured = [fused.measure(*batch)[0] for batch in first]  # all runs are evaluated on the same images
         for position, run in enumerate(runs):
             copy = position * len(labels) // len(runs)
             own = images[:, copy * channels : (copy + 1) * channels]
             own_weights = None if weights is None else weights[position : position + 1]
+            batch_of_run = own, labels[copy : copy + 1], None if mix is None else mix.part(copy)
             plain = SingleLearner(run, *about, own_weights)
-            loss = _step(plain, [run], own, labels[copy : copy + 1])
+            loss = _step(plain, [run], *batch_of_run)
             try:
                 _compare("loss", {"": losses[position]}, {"": loss[0]}, tolerance)
                 _compare("gradient", fused.gradients(position), plain.gradients(0), tolerance)
@@ -56,15 +60,15 @@ def check_fused(runs: Sequence[Run], task: DataModule) -> None:
                     expected, _ = plain.measure(*batch)
                     _compare("loss in evaluation", {"": losses_of[position]}, {"": expected[0]}, tolerance)
             except FusionError:
-                again = _step(SingleLearner(run, *about, own_weights), [run], own, labels[copy : copy + 1])
+                again = _step(SingleLearner(run, *about, own_weights), [run], *batch_of_run)
                 if not torch.allclose(again, loss, rtol=tolerance, equal_nan=True):
                     raise FusionError("alone it gives different values each time, with equal seeds") from None
                 raise
 
 
-def _step(program: Learner, runs: Sequence[Run], images: Tensor, labels: Tensor) -> Tensor:
+def _step(program: Learner, runs: Sequence[Run], images: Tensor, labels: Tensor, mix: LabelMix | None) -> Tensor:
     rates = [run.hyperparameters.lr for run in runs]
-    losses, _ = program.train_step(images.clone(), labels, rates, [forward_seed(run, 1, 0) for run in runs])
+    losses, _ = program.train_step(images.clone(), labels, rates, [forward_seed(run, 1, 0) for run in runs], mix)
     return losses
 
 
