@@ -77,7 +77,7 @@ def refit_chosen(
 def _code_of(spec: SweepSpec, run: Run) -> list[str]:
     """Return the names of all code that retraining a run may import."""
     names = [choice.name for choice in (*run.hyperparameters.components, *spec.metrics)]
-    return [run.model.name, spec.dataset_choice.name, *names, *(tracker.name for tracker in spec.trackers)]
+    return [run.model.name, spec.dataset_choice.name, *names, *(one.name for one in (*spec.trackers, *spec.callbacks))]
 
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:

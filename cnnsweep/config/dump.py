@@ -116,6 +116,8 @@ def _top_level(spec: SweepSpec) -> dict[str, Any]:
     entries |= {"device": spec.device, "precision": spec.precision, "tensorboard": spec.tensorboard.model_dump()}
     if spec.trackers != DEFAULT_TRACKERS:
         entries["trackers"] = [as_written(choice) for choice in spec.trackers]
+    if spec.callbacks:
+        entries["callbacks"] = [as_written(choice) for choice in spec.callbacks]
     return entries
 
 

@@ -16,6 +16,7 @@ _MUST_AGREE = (
 )
 # By the key of a sampler's and a pruner's code: what its former version has decided.
 _STAYS = {"search": "trials that it has chosen stay", "early_stop": "runs that it has stopped stay stopped"}
+_STAYS_BY_NAME = {"metrics": "measured epochs stay", "callbacks": "trained epochs stay"}
 # The meaning of a journal without these: it is from before they were written, or a subset is not used.
 _SINCE = {"folds": None, "scope": BEST, "subset": None}
 
@@ -86,11 +87,14 @@ def has_other_spec(history: SweepState, facts: Mapping[str, Any]) -> bool:
 
 
 def _changed_code(last: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
-    """Return a line about each sampler, pruner or metric of the same name, but other code."""
+    """Return a line about each sampler, pruner, metric or callback of the same name, but other code."""
     before, now = last.get("code", {}), facts.get("code", {})
-    measured = before.get("metrics", {}), now.get("metrics", {})
-    changed = [name for name, code in measured[1].items() if measured[0].get(name, code) != code]
-    lines = [f"metrics: the code of {name} changed since the last time; measured epochs stay" for name in changed]
+    lines = [
+        f"{key}: the code of {name} changed since the last time; {stays}"
+        for key, stays in _STAYS_BY_NAME.items()
+        for name, code in now.get(key, {}).items()
+        if before.get(key, {}).get(name, code) != code
+    ]
     return lines + [
         f"{key}: the code of {facts[key]['method']} changed since the last time; {_STAYS[key]}"
         for key in _STAYS
