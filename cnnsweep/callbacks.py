@@ -151,8 +151,9 @@ class Callback:
             reports: at least one, all of one epoch. The tensors are valid until the next step.
 
         Returns:
-            Decisions by run id, or their texts such as "stop"; runs without one continue. STOP ends a run early;
-            without a pruner it resumes when the sweep is run again. INTERRUPT stops the whole sweep, as Ctrl-C does.
+            Decisions by run id, or their texts such as "stop"; runs without one continue. STOP ends a run early; if the
+            sweep file has neither pruner nor callbacks, it resumes when the sweep is run again. INTERRUPT stops the
+            whole sweep, as Ctrl-C does.
         """
 
     def on_run_end(self, outcome: RunOutcome) -> None:

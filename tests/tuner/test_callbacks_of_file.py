@@ -66,6 +66,10 @@ def test_it_stops_runs(tmp_path: Path) -> None:
     content = tables(tmp_path / "out")
     assert [row["status"] for row in content["runs"]] == ["stopped"] * 2
     assert [row["epoch"] for row in content["epochs"]] == [1, 1]
+    train(tmp_path, "[{name: my.py:Limit, epoch: 1}]")
+    assert [row["epoch"] for row in tables(tmp_path / "out")["epochs"]] == [1, 1]  # they stay stopped
+    train(tmp_path, "[]")
+    assert [row["status"] for row in tables(tmp_path / "out")["runs"]] == ["finished"] * 2
 
 
 @pytest.mark.parametrize(
