@@ -137,7 +137,7 @@ def _scale(group: Mapping[str, Any], lr: float) -> float:
     """Return a group's learning rate as a multiple of the run's."""
     if "lr" not in group:
         raise UsageError("its parameter groups have no 'lr', so the learning rate would have no effect")
-    return float(group["lr"]) / lr
+    return float(group["lr"]) / lr if lr else 1.0
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from cnnsweep.datasets.dataset import Dataset
+from cnnsweep.datasets.fingerprint import digest_labels
 from cnnsweep.datasets.load import load_dataset
 from cnnsweep.datasets.splits import fold_indices, split_indices
 from cnnsweep.errors import DataError
@@ -106,6 +107,11 @@ def test_classes_that_all_or_no_images_have_are_said(load: Load) -> None:
         "1 to 2 labels an image, 1.50 on average; 0 images without any",
         "no image has the label b, c: nothing to learn",
         "every image has the label d: nothing to learn",
+    )
+    each = load("return (PIXELS, [['b'], ['a'], ['b'], ['a']]), None").found
+    assert each[:2] == (
+        "1 label for every image",
+        "to learn them as classes, put the images into class folders, or give one number for each",
     )
 
 
@@ -208,3 +214,10 @@ def test_batches_of_any_shape_have_a_row_of_labels_for_each_image(load: Load) ->
     ((images, labels),) = train.batches([positions], torch.device("cpu"))
     assert images.shape == (3, 2, 1, 5, 4)
     assert np.array_equal(labels, np.array(ROWS)[positions])
+
+
+def test_labels_that_do_not_lie_in_a_row_have_the_digest_of_their_values() -> None:
+    pairs = torch.tensor([[2, 0], [1, 0], [0, 0]])
+    assert digest_labels(pairs[:, 0]) == digest_labels(torch.tensor([2, 1, 0]))
+    rows = torch.tensor(ROWS, dtype=torch.uint8)
+    assert digest_labels(rows.t().contiguous().t()) == digest_labels(rows)

@@ -362,6 +362,18 @@ def test_a_resume_after_an_edit_says_so(own: Path) -> None:
     assert "metrics: the code of cost changed since the last time; measured epochs stay" in display.messages
 
 
+def test_a_resume_after_an_edit_of_the_deciding_metric_trains_again(own: Path) -> None:
+    chosen = [f"metric={own}/own.py:cost", HALF]
+    sweep(own / "s", overrides=chosen)
+    (own / "own.py").write_text(FUNCTIONS + "\n# edited\n")
+    display = SilentDisplay()
+    sweep(own / "s", display=display, overrides=chosen)
+    assert len(display.records) == 4
+    assert (
+        "metrics: the code of cost changed since the last time; it decides, so all runs train again" in display.messages
+    )
+
+
 def test_predictions_are_gathered_before_metrics_are_updated(monkeypatch: pytest.MonkeyPatch) -> None:
     from cnnsweep.metrics.confusion import ConfusionMetric
 
