@@ -114,14 +114,9 @@ class Sweep:
         data_root: str | Path = "data",
         device: str | None = None,
         allow_code: bool = False,
-<<<<<<< HEAD
-        metrics: str | Sequence[str] = (),
-        wrong: int = 0,
-        tta: str | None = None,
-=======
         metrics: str | Sequence[str] | None = None,
         wrong: int = 12,
->>>>>>> main
+        tta: str | None = None,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best trial with all its seeds, as `cnnsweep evaluate --json`, and record them.

@@ -101,14 +101,9 @@ class TrainedRun:
         data_root: str | Path = "data",
         device: str = "auto",
         allow_code: bool = False,
-<<<<<<< HEAD
-        metrics: str | Sequence[str] = (),
-        wrong: int = 0,
-        tta: str | None = None,
-=======
         metrics: str | Sequence[str] | None = None,
         wrong: int = 12,
->>>>>>> main
+        tta: str | None = None,
         quiet: bool = False,
     ) -> dict[str, Any]:
         """Return the metrics of the best weights, as `cnnsweep evaluate --json` prints them, and record them.

@@ -90,21 +90,13 @@ def has_other_spec(history: SweepState, facts: Mapping[str, Any]) -> bool:
 def _changed_code(last: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
     """Return a line about each sampler, pruner, metric or callback of the same name, but other code."""
     before, now = last.get("code", {}), facts.get("code", {})
-<<<<<<< HEAD
+    decides = without_prefix(facts["metric"])
     lines = [
-        f"{key}: the code of {name} changed since the last time; {stays}"
+        f"{key}: the code of {name} changed since the last time; "
+        + ("it decides, so all runs train again" if (key, name) == ("metrics", decides) else stays)
         for key, stays in _STAYS_BY_NAME.items()
         for name, code in now.get(key, {}).items()
         if before.get(key, {}).get(name, code) != code
-=======
-    measured = before.get("metrics", {}), now.get("metrics", {})
-    changed = [name for name, code in measured[1].items() if measured[0].get(name, code) != code]
-    decides = without_prefix(facts["metric"])
-    lines = [
-        f"metrics: the code of {name} changed since the last time; "
-        + ("it decides, so all runs train again" if name == decides else "measured epochs stay")
-        for name in changed
->>>>>>> main
     ]
     return lines + [
         f"{key}: the code of {facts[key]['method']} changed since the last time; {_STAYS[key]}"
