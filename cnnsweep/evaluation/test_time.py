@@ -82,7 +82,8 @@ def written_tta(tta: str | None) -> str | None:
 def untrained_note(params: Mapping[str, Any], tta: str | None) -> str | None:
     """Return a note if a run was not trained on mirror images like these, as far as its parameters tell."""
     augment = params.get("augment", "none")
-    text = augment if isinstance(augment, str) else " ".join(map(str, augment or ()))
+    # The parameters are those of a checkpoint's header, in which a stranger may have written anything.
+    text = " ".join(map(str, augment)) if isinstance(augment, list | dict) else str(augment)
     if is_reference(text):
         return None  # the user's own function may mirror images
     unknown = [name for name in tta_names(tta) if name not in text.replace("+", " ").split()]

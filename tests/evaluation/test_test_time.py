@@ -66,7 +66,14 @@ def test_unknown_ones_are_refused(tta: str, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("augment", "is_noted"),
-    [("crop+flip", False), ({"flip": True}, False), ("my.py:fn", False), ("crop", True), ("vertical_flip", True)],
+    [
+        ("crop+flip", False),
+        ({"flip": True}, False),
+        ("my.py:fn", False),
+        ("crop", True),
+        ("vertical_flip", True),
+        (7, True),
+    ],
 )
 def test_a_note_says_that_mirror_images_were_not_trained_on(augment: object, is_noted: bool) -> None:
     assert (untrained_note({"augment": augment}, "flip") is not None) == is_noted
