@@ -77,7 +77,7 @@ def refit_chosen(
 def _code_of(spec: SweepSpec, run: Run) -> list[str]:
     """Return the names of all code that retraining a run may import."""
     names = [choice.name for choice in (*run.hyperparameters.components, *spec.metrics)]
-    return [run.model.name, spec.dataset_choice.name, *names, *(tracker.name for tracker in spec.trackers)]
+    return [run.model.name, spec.dataset_choice.name, *names, *(one.name for one in (*spec.trackers, *spec.callbacks))]
 
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
@@ -101,6 +101,7 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     return dataclasses.replace(
         spec,
         description=f"the best trial of {spec.name}, trained on training and validation images",
+        dataset_choice=dataclasses.replace(spec.dataset_choice, subset=None),  # of all images, as its name says
         model=runs[0].model,
         axes=axes,
         zips=(),

@@ -232,6 +232,7 @@ class TestResult:
         refit: it was retrained on all training images.
         metrics: those beside loss and accuracy; empty in files of an earlier version.
         intervals: 95 % intervals by metric.
+        tta: test-time augmentation; None without any.
     """
 
     __test__ = False  # pytest would collect the class by its name
@@ -246,6 +247,7 @@ class TestResult:
     refit: Annotated[StrictBool, null_as(False)] = False
     metrics: Annotated[Mapping[str, Number], null_as({})] = field(default_factory=dict)
     intervals: Annotated[Mapping[str, tuple[Number, Number]], null_as({})] = field(default_factory=dict)
+    tta: str | None = None
 
     @property
     def values(self) -> dict[str, float]:

@@ -57,8 +57,8 @@ def load_sweep(
         path: the sweep file; code that it names as `path.py:name` is looked for from its folder.
         overrides: `KEY=VALUE` options of the command line, such as `params.lr=[0.1, 0.01]`.
         try_model: builds own models, and those of torchvision that have arguments.
-        allow_code: import samplers, pruners and trackers that the file names as code of its own; models and data sets
-            are not imported here.
+        allow_code: import samplers, pruners, trackers and callbacks that the file names as code of its own; models and
+            data sets are not imported here.
 
     Raises:
         SpecError: with all mistakes, in the file's order, each with line and column.
@@ -228,6 +228,7 @@ def _resolved(sweep: SweepFile, axes: Mapping[str, Values], rules: SpaceRules, d
         tensorboard=sweep.tensorboard,
         metrics=metrics,
         trackers=sweep.trackers,
+        callbacks=sweep.callbacks,
         places=_metric_places(sweep, document),
         class_places=class_places(document.key_places),
     )

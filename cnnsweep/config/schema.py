@@ -11,7 +11,16 @@ from pydantic_core import CoreSchema, core_schema
 from cnnsweep.config.augment_field import Augment
 from cnnsweep.config.axis import Axis, MappingAxis, Values
 from cnnsweep.config.class_weight_field import ClassWeightField
-from cnnsweep.config.component_keys import DEFAULT_TRACKERS, LOSS, OPTIMIZER, PRUNER, SAMPLER, SCHEDULE, TRACKER_LIST
+from cnnsweep.config.component_keys import (
+    CALLBACK_LIST,
+    DEFAULT_TRACKERS,
+    LOSS,
+    OPTIMIZER,
+    PRUNER,
+    SAMPLER,
+    SCHEDULE,
+    TRACKER_LIST,
+)
 from cnnsweep.config.component_schema import CLOSED
 from cnnsweep.config.conditions import Condition
 from cnnsweep.config.dataset_field import DATASET
@@ -210,6 +219,11 @@ class SweepFile(BaseModel):
         description="programs that show the metrics: a list of names, mappings with options, or your own path.py:Name",
         json_schema_extra={"default": ["tensorboard"]},
     )
+    callbacks: Annotated[tuple[Choice, ...], CALLBACK_LIST] = Field(
+        default=(),
+        description="your own callbacks, which get the events of the sweep: a list of path.py:Name, or mappings",
+        json_schema_extra={"default": []},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +273,7 @@ class SweepSpec:
     tensorboard: TensorBoard
     metrics: tuple[Choice, ...] = ()
     trackers: tuple[Choice, ...] = DEFAULT_TRACKERS
+    callbacks: tuple[Choice, ...] = ()
     places: Mapping[str, Problem] = field(default_factory=dict, compare=False)
     class_places: Mapping[str, Position] = field(default_factory=dict, compare=False)
 

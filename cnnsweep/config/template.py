@@ -75,6 +75,7 @@ params:  # a list is an axis of the sweep, a single value is the same for every 
 # precision: fp32  # or bf16
 # tensorboard: true  # or false, or {{batch_loss: true, images: true, graph: true, histograms: true, hparams: true}}
 # trackers: [tensorboard]  # programs that show the metrics; [] for none, or your own path.py:Name
+# callbacks: []  # your own code that gets the events, and may end runs: [path.py:Name]
 """
 
 

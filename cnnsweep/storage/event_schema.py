@@ -27,7 +27,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
             "code?": dict,
         },
         **dict.fromkeys(("validation_images?", "largest_class?"), (int, type(None))),
-        **{"classes?": list, "counts?": dict, "baselines?": dict, "labels?": str},
+        **{"subset?": _NUMBER, "classes?": list, "counts?": dict, "baselines?": dict, "labels?": str},
     },
     "run": {
         **{"run": str, "name": str, "settings": dict, "parameters": int, "configuration?": str},
@@ -49,7 +49,7 @@ _FIELDS: Mapping[str, Mapping[str, type | tuple[type, ...]]] = {
     "tested": {
         **dict.fromkeys(("run", "configuration", "split"), str),
         **{"accuracy": _NUMBER, "loss": _VALUE, "images": int, "correct": int, "refit": bool},
-        **{"metrics?": dict, "intervals?": dict},
+        **{"metrics?": dict, "intervals?": dict, "tta?": str},
     },
 }
 

@@ -25,7 +25,7 @@ _STOP_FIELDS = ("epoch", "value", "threshold", "compared", "rule")
 _MOST_TIME = 0.01  # the share of the time that goes into tables while a sweep runs
 TEST_FIELDS = ("run", "configuration", "split", "accuracy", "loss", "images", "correct", "time", "refit")
 LABEL_FIELDS = ("classes", "counts", "baselines", "labels")
-_LATER_TEST_FIELDS = ("metrics", "intervals")  # earlier journals do not have them
+_LATER_TEST_FIELDS = ("metrics", "intervals", "tta")  # earlier journals do not have them
 _FAILED = (RunStatus.DIVERGED, RunStatus.FAILED)
 
 

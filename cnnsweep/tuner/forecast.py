@@ -131,7 +131,7 @@ def _known_runs(spec: SweepSpec, options: ForecastOptions) -> _Known:
 
 
 def _measure(spec: SweepSpec, options: ForecastOptions, known: _Known, slots: Sequence[Slot]) -> Forecast:
-    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading)
+    dataset = load_dataset(spec.dataset_choice, options.data_root, options.loading, seed=spec.seed)
     splits = dataset.split(spec.validation, spec.folds, spec.seed)
     labels = summarize_labels(spec, dataset, splits)
     about = dataset.train.image_shape, len(dataset.classes)

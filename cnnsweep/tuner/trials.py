@@ -45,7 +45,7 @@ class TrialQueue:
         self.parameters: dict[str, int] = {}
         self._image_shape, self._num_classes, self._is_multi_label = (0, 0, 0), 0, False
         self._spec = spec
-        self._early_stop = spec.early_stop
+        self._stops_runs = spec.early_stop is not None or bool(spec.callbacks)
         self._has_histograms = spec.tensorboard.histograms
         self._retry_failed = retry_failed
         self._source = source
@@ -146,7 +146,7 @@ class TrialQueue:
     def _is_pending(self, run: Run) -> bool:
         status = self._history.runs[run.id].status
         if status is RunStatus.STOPPED:
-            return self._early_stop is None  # a file without a pruner means that pruned runs resume
+            return not self._stops_runs  # a file without pruner and callbacks means that stopped runs resume
         return not status.is_final or (self._retry_failed and status in (RunStatus.FAILED, RunStatus.DIVERGED))
 
     def _count_parameters(self, runs: Sequence[Run]) -> dict[str, int]:
