@@ -17,14 +17,14 @@ from cnnsweep.config.trials import columns, expand_runs
 from cnnsweep.errors import CheckpointError, FolderError, UsageError
 from cnnsweep.metrics.names import without_prefix
 from cnnsweep.metrics.objective import BEST, LAST, default_mode
+from cnnsweep.planning.batching import is_of_one_length
 from cnnsweep.plugins import is_reference
-from cnnsweep.schedules.base import depends_on_length
 from cnnsweep.storage.atomic_files import make_folder
 from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import read_state
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
 from cnnsweep.tuner.sampling import TrialSource
-from cnnsweep.types import Choice, Run
+from cnnsweep.types import OR_NONE, Choice, Run
 
 _NO_LIMIT = 10**9  # the sweep was trained, so its size was confirmed
 
@@ -35,7 +35,7 @@ def refit_chosen(
     """Train the best trial of a sweep, with its seeds, on all training images.
 
     No validation images are left to select an epoch. So each run trains for the best number of epochs before: the
-    median over its seeds and folds, or all epochs if the learning rate schedule depends on its length.
+    median over its seeds and folds, or all epochs if the learning rate schedule or `swa` depends on its length.
 
     Args:
         folder: the folder of the sweep.
@@ -82,7 +82,7 @@ def _code_of(spec: SweepSpec, run: Run) -> list[str]:
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:
     epochs = [result.best_epoch for result in results if result.best_epoch is not None]
-    if spec.scope != BEST or depends_on_length(run.hyperparameters.schedule) or not epochs:
+    if spec.scope != BEST or is_of_one_length(run.hyperparameters) or not epochs:
         return run.hyperparameters.epochs
     return round(median(epochs))
 
@@ -95,8 +95,8 @@ def _refit_spec(spec: SweepSpec, runs: Sequence[Run], epochs: int) -> SweepSpec:
     h = runs[0].hyperparameters
     if "optimizer" in values:  # with all of its arguments, including `optimizer.<argument>`
         values["optimizer"] = Choice(h.optimizer, h.optimizer_arguments, h.optimizer_code)
-    # Values that the optimizer does not use are None; of the others only `grad_clip` may be None.
-    axes = {key: (value,) for key, value in values.items() if value is not None or key == "grad_clip"}
+    # Values that the optimizer does not use are None; of the others only these may be None.
+    axes = {key: (value,) for key, value in values.items() if value is not None or key in OR_NONE}
     metric = without_prefix(spec.metric)
     return dataclasses.replace(
         spec,

@@ -30,6 +30,10 @@ from cnnsweep.training.metric_sums import MetricSums
 from cnnsweep.types import Choice, LabelCounts, Run, named_classes
 
 
+NO_BATCH = ("drop_last leaves no batch of {} training images, since batch_size is {}; take a smaller batch_size, or "
+            "drop_last: false")
+
+
 @dataclass(frozen=True, slots=True)
 class FoldData:
     """Training and held-out images, of the sweep or of one fold.
@@ -139,12 +143,19 @@ class DataModule:
             `last_batch.py`.
         """
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        if run.hyperparameters.drop_last:
+            return None
         is_left_over = images > batch_size > 1 and images % batch_size == 1
         return self._why_not_a_single_image(run) if is_left_over else None
 
     def batch_lengths(self, run: Run) -> list[int]:
-        """Return the number of images in each batch of an epoch; the last may have fewer, or one more."""
+        """Return the number of images in each batch of an epoch; the last may have fewer, or one more.
+
+        With `drop_last` all have the same number.
+        """
         images, batch_size = len(self.part(run).training), run.hyperparameters.batch_size
+        if run.hyperparameters.drop_last:
+            return [batch_size] * (images // batch_size)
         lengths = [min(batch_size, images - start) for start in range(0, images, batch_size)]
         if self.why_last_image_joins(run) is not None:
             lengths[-2:] = [batch_size + 1]
@@ -214,17 +225,21 @@ def training_batches(task: DataModule, runs: Sequence[Run], epochs: Sequence[int
     Raises:
         DataError: the images cannot be read.
         FusionError: only some of their models can train on a single image.
-        ModelError: all batches have one image, and the network cannot train on that.
+        ModelError: all batches have one image, and the network cannot train on that; or there is no batch.
     """
     assert len({run.fold for run in runs}) == 1
     part = task.part(runs[0])
     task.refuse_single_images(runs[0])
     lengths = task.batch_lengths(runs[0])
+    if not lengths:
+        raise ModelError(NO_BATCH.format(len(part.training), runs[0].hyperparameters.batch_size))
     if any(task.batch_lengths(run) != lengths for run in runs[1:]):
         raise FusionError("an argument that should change only random draws also decides about training on one image")
     representatives = one_of_each_batch(list(zip(runs, epochs, strict=True)))
     orders = torch.stack([_positions(task, run, epoch) for run, epoch in representatives], 1)  # (images, G)
-    chunks, drawn = torch.split(orders, lengths), torch.split(_items(task, orders, representatives), lengths)
+    items_of_all = _items(task, orders, representatives)
+    count = sum(lengths)
+    chunks, drawn = torch.split(orders[:count], lengths), torch.split(items_of_all[:count], lengths)
     order = _order(task, runs)
     for step, (items, (images, labels)) in enumerate(zip(drawn, _read(task, chunks), strict=True)):
         augmented = _augmented(images, items, representatives, step)

@@ -18,6 +18,7 @@ from cnnsweep.metrics.names import LOSS, on_validation
 from cnnsweep.schedules.base import SCHEDULES
 from cnnsweep.seeding import kept_generators
 from cnnsweep.storage.checkpoint import LastCheckpoint
+from cnnsweep.training.accumulation import optimizer_steps, step_parts
 from cnnsweep.training.callback import TrainerCallback
 from cnnsweep.training.class_weights import class_weights
 from cnnsweep.training.data_module import DataModule, one_of_each_batch, training_batches, validation_batches
@@ -289,7 +290,7 @@ class _Measured:
     """Metrics of an epoch of one run, on the CPU.
 
     Attributes:
-        batch_losses: (steps,) float64.
+        batch_losses: (batches,) float64.
         metrics: see `EpochRecord`.
         rate: the learning rate of the last step.
     """
@@ -311,30 +312,33 @@ def _train_part(
     if epoch.is_done(part):  # it only waits: no other learner depends on it
         return [None] * len(runs)
     ids = epoch.run_ids(part)
-    lengths = torch.tensor(task.batch_lengths(runs[0]), dtype=torch.float64)
-    steps, images_in_all = len(lengths), len(task.part(runs[0]).training)
+    lengths = task.batch_lengths(runs[0])
+    batches, images_in_all = len(lengths), sum(lengths)
+    parts = step_parts(lengths, runs[0].hyperparameters.accumulate)
+    steps = optimizer_steps(parts)
     losses: list[Tensor] = []
     sums = task.metric_sums(runs[0], is_training=True)
     rates: list[float] = []
     own = list(zip(runs, epochs, strict=True))
     schedules = [SCHEDULES.make(run.hyperparameters.schedule) for run in runs]
     mixing = one_of_each_batch(own) if any(has_mix(run.hyperparameters.augment) for run in runs) else []
-    for step, (images, labels) in enumerate(training_batches(task, runs, epochs)):
+    for batch, (images, labels) in enumerate(training_batches(task, runs, epochs)):
         if programs.is_cancelled:
             raise _CancelledError
         rates = [
-            schedule.lr_at((number - 1) * steps + step, steps, run.hyperparameters.epochs, run.hyperparameters.lr)
+            schedule.lr_at((number - 1) * steps + parts[batch].step, steps, run.hyperparameters.epochs, run.hyperparameters.lr)
             for schedule, (run, number) in zip(schedules, own, strict=True)
         ]
-        seeds = [forward_seed(run, number, step) for run, number in own]
-        mix = label_mix(mixing, step, labels, task.images.image_shape[1:])
-        loss, predictions = program.train_step(images, labels, rates, seeds, mix)
+        seeds = [forward_seed(run, number, batch) for run, number in own]
+        mix = label_mix(mixing, batch, labels, task.images.image_shape[1:])
+        loss, predictions = program.train_step(images, labels, rates, seeds, mix, parts[batch])
         losses.append(loss)  # stays on the device: reading it here would wait for every step
         sums.add(predictions)
-        callback.on_batch_end(ids, min(epochs), step + 1, steps)
+        callback.on_batch_end(ids, min(epochs), batch + 1, batches)
     validation = _validate(program, runs, task)
-    all_losses = torch.stack(losses).cpu().double()  # (steps, K)
-    mean_losses = (lengths @ all_losses / images_in_all).tolist()  # weighted: the last batch may be shorter
+    all_losses = torch.stack(losses).cpu().double()  # (batches, K)
+    weights = torch.tensor(lengths, dtype=torch.float64)  # the last batch may be shorter
+    mean_losses = (weights @ all_losses / images_in_all).tolist()
     measured = joined(sums.values(mean_losses, images_in_all), validation, task.columns)
     return [_Measured(all_losses[:, position], metrics, rates[position]) for position, metrics in enumerate(measured)]
 

@@ -5,6 +5,7 @@ from cnnsweep.types.choices import (
     CONSTANT,
     CROSS_ENTROPY,
     NATURAL,
+    OR_NONE,
     UNWEIGHTED,
     Choice,
     ClassWeights,
@@ -14,6 +15,9 @@ from cnnsweep.types.choices import (
 )
 from cnnsweep.types.labels import PARTS, LabelCounts, PartCounts, named_classes
 from cnnsweep.types.records import (
+    EMA,
+    PLAIN,
+    SWA,
     Decision,
     EpochRecord,
     EpochReport,
@@ -30,8 +34,12 @@ __all__ = [
     "CONSTANT",
     "CROSS_ENTROPY",
     "NATURAL",
+    "OR_NONE",
     "PARTS",
+    "PLAIN",
+    "SWA",
     "UNWEIGHTED",
+    "EMA",
     "Choice",
     "ClassWeights",
     "DatasetChoice",

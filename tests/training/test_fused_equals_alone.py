@@ -475,7 +475,7 @@ def test_a_failure_on_one_thread_stops_the_others_and_is_the_cause(task, monkeyp
     steps = []
     step = SingleLearner.train_step
 
-    def train_step(self, images, labels, rates, seeds, mix=None):
+    def train_step(self, images, labels, rates, seeds, *further):
         steps.append(rates[0])
         if rates[0] == 0.05:
             raise ValueError("a bug")
