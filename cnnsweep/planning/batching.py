@@ -22,8 +22,8 @@ def runs_of_a_kind(
     """Return the runs that may train together, by batch key, in order of first appearance.
 
     Runs have one batch key if they have equal models except for dropout, equal batch size, `accumulate`, `drop_last`,
-    `freeze_bn` and fold, and have trained the same number of epochs; optimizers may differ. Runs with the same batches are neighbours, so that they can share
-    them.
+    `freeze_bn` and fold, and have trained the same number of epochs; optimizers may differ. Runs with the same batches
+    are neighbours, so that they can share them.
 
     Args:
         epochs_done: by run id; missing for a run that has not started.

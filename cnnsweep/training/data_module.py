@@ -20,7 +20,8 @@ from cnnsweep.datasets.normalize import PixelNormalize, epoch_order, pixel_norma
 from cnnsweep.datasets.sampling import balanced_order, repeats
 from cnnsweep.errors import DataError, FusionError, ModelError
 from cnnsweep.metrics.base import describe_metrics
-from cnnsweep.metrics.names import recorded_names
+from cnnsweep.metrics.names import ACCURACY, on_validation, recorded_names
+from cnnsweep.metrics.objective import Objective
 from cnnsweep.models.build import memory_order
 from cnnsweep.training.check_augmentations import check_augmentations
 from cnnsweep.training.check_class_weights import check_classes
@@ -29,9 +30,11 @@ from cnnsweep.training.last_batch import why_not_a_single_image
 from cnnsweep.training.metric_sums import MetricSums
 from cnnsweep.types import Choice, LabelCounts, Run, named_classes
 
-
-NO_BATCH = ("drop_last leaves no batch of {} training images, since batch_size is {}; take a smaller batch_size, or "
-            "drop_last: false")
+_USUAL = Objective(on_validation(ACCURACY), "max")
+NO_BATCH = (
+    "drop_last leaves no batch of {} training images, since batch_size is {}; take a smaller batch_size, or "
+    "drop_last: false"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class DataModule:
         parts: one for each fold, in order; a single one without k-fold.
         metrics: recorded metrics other than loss and accuracy.
         classes: names of the classes; empty for their numbers.
+        objective: the metric that decides; it chooses between a run's weights and their averages.
     """
 
     images: ImageSet
@@ -65,6 +69,7 @@ class DataModule:
     precision: str
     metrics: tuple[Choice, ...] = ()
     classes: tuple[str, ...] = ()
+    objective: Objective = _USUAL
 
     @classmethod
     def load(cls, spec: SweepSpec, dataset: Dataset, device: torch.device) -> DataModule:
@@ -82,7 +87,8 @@ class DataModule:
             FoldData(training, validation, pixel_normalize(spec.dataset_choice.normalize, images, training))
             for training, validation in splits
         )
-        data = cls(images, parts, len(dataset.classes), device, spec.precision, spec.metrics, dataset.classes)
+        about = spec.precision, spec.metrics, dataset.classes, spec.objective
+        data = cls(images, parts, len(dataset.classes), device, *about)
         check_metrics(spec, data.measured_labels, data.class_names)
         return data
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cnnsweep.losses.base import make_loss
-from cnnsweep.models.batch_norm import freeze_batch_norm
+from cnnsweep.models.batch_norm import forget_statistics, freeze_batch_norm
 from cnnsweep.models.build import build_model, memory_order
 from cnnsweep.models.logits import logits_of
 from cnnsweep.models.memory_format import in_order
@@ -149,6 +149,18 @@ class SingleLearner:
         scores = logits if self.precision == "fp64" else logits.float()
         losses = self.evaluation_loss.per_image(scores, labels)
         return losses.sum(dtype=sum_dtype(self.device))[None], Predictions(logits[None], labels[None])
+
+    def forget_statistics(self) -> bool:
+        """Prepare to estimate batch-norm statistics anew; False if the model has none."""
+        return forget_statistics(self.model)
+
+    @torch.no_grad()
+    def estimate_statistics(self, images: Tensor, seed: int) -> None:
+        """Add a batch to the batch-norm statistics."""
+        seed_step(self.device, seed)
+        self._set_training(True)
+        with autocast(self.device, self.precision):
+            self.model(images.to(self.dtype, memory_format=self.order))
 
     def _averaged(self) -> Callable[[], Mapping[str, Tensor]]:
         """Return what gives the present tensors of the average; a model may put new ones in place of its buffers."""

@@ -94,9 +94,7 @@ class WeightAverages:
             own.copy_(state["weights"][name])
 
 
-def with_average(
-    optimizer: Mapping[str, Any], averages: WeightAverages | None, position: int
-) -> dict[str, Any]:
+def with_average(optimizer: Mapping[str, Any], averages: WeightAverages | None, position: int) -> dict[str, Any]:
     """Return the state of an optimizer, with the average of its run where there is one."""
     state = None if averages is None else averages.state(position)
     return dict(optimizer) if state is None else {**optimizer, EMA: state}

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 PLAIN, EMA, SWA = "plain", "ema", "swa"  # weights: as trained, and their averages
+WEIGHTS = (PLAIN, EMA, SWA)
 
 
 class RunStatus(StrEnum):

@@ -138,7 +138,10 @@ def assert_same_training(fused: Collector, alone: Collector) -> None:
         assert len(fused.reports[run_id]) == len(expected)
         for mine, theirs in zip(fused.reports[run_id], expected, strict=True):
             about = f"{run_id} epoch {theirs.record.epoch}"
-            untimed = {"epoch_duration", "run_duration"}
+            untimed = {"epoch_duration", "run_duration", "others"}
+            assert mine.record.others.keys() == theirs.record.others.keys(), about
+            for weights, metrics in theirs.record.others.items():
+                assert mine.record.others[weights] == pytest.approx(metrics, rel=TOLERANCE), about
             for field in {f.name for f in dataclasses.fields(theirs.record)} - untimed:
                 value, other = getattr(mine.record, field), getattr(theirs.record, field)
                 assert value == (pytest.approx(other, rel=TOLERANCE) if isinstance(other, float | dict) else other), (
