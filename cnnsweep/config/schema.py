@@ -243,6 +243,7 @@ class SweepSpec:
         places: of each metric in the file, by its column: what messages about it begin with.
         folds: number of parts of the training images, each held out once; None for a single split.
         early_stop: the pruner, if there is one.
+        key_places: where the file first names each key of `params`, for messages.
         class_places: where the file names each class of `class_weight`, for messages.
     """
 
@@ -270,6 +271,7 @@ class SweepSpec:
     metrics: tuple[Choice, ...] = ()
     trackers: tuple[Choice, ...] = DEFAULT_TRACKERS
     places: Mapping[str, Problem] = field(default_factory=dict, compare=False)
+    key_places: Mapping[str, Position] = field(default_factory=dict, compare=False)
     class_places: Mapping[str, Position] = field(default_factory=dict, compare=False)
 
     @property
