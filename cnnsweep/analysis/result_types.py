@@ -184,7 +184,7 @@ class Stop:
 class RunResult:
     """One run, with its selected metrics; `run["val_loss"]` is None if it was not measured or not finite.
 
-    `trial_id` is the same for runs that differ only by seed or fold; `best_epoch` is the epoch of the kept weights, which
+    `trial_id` is the same for runs that differ only by seed or fold; `best_epoch` is that of the kept weights, which
     `weights` names: plain, or the average ema or swa. `epochs_planned` is None if unknown. `in_file` is False for a run
     that was removed from the sweep file: it is excluded from every choice.
     """
