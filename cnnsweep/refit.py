@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
@@ -24,7 +25,7 @@ from cnnsweep.storage.paths import SweepPaths
 from cnnsweep.storage.state import read_state
 from cnnsweep.sweep import SweepOptions, SweepResult, run_sweep
 from cnnsweep.tuner.sampling import TrialSource
-from cnnsweep.types import OR_NONE, Choice, Run
+from cnnsweep.types import EMA, OR_NONE, SWA, Choice, Run
 
 _NO_LIMIT = 10**9  # the sweep was trained, so its size was confirmed
 
@@ -36,6 +37,8 @@ def refit_chosen(
 
     No validation images are left to select an epoch. So each run trains for the best number of epochs before: the
     median over its seeds and folds, or all epochs if the learning rate schedule or `swa` depends on its length.
+
+    Nothing would choose between the weights and their averages either: only those are averaged that most runs kept.
 
     Args:
         folder: the folder of the sweep.
@@ -63,7 +66,8 @@ def refit_chosen(
         raise UsageError(
             "--refit: the sweep names code of its own, which would be run; add --allow-code if you trust it"
         )
-    chosen = [run for run in results.runs if run.trial_id == best.trial_id]
+    chosen = [result for result in results.runs if result.trial_id == best.trial_id]
+    runs = [_with_kept_weights(run, chosen) for run in runs]
     refit = _refit_spec(spec, runs, _epochs(spec, runs[0], chosen))
     refit = refit if device is None else dataclasses.replace(refit, device=device)
     target = results.folder / "refit" / best.trial_id
@@ -78,6 +82,14 @@ def _code_of(spec: SweepSpec, run: Run) -> list[str]:
     """Return the names of all code that retraining a run may import."""
     names = [choice.name for choice in (*run.hyperparameters.components, *spec.metrics)]
     return [run.model.name, spec.dataset_choice.name, *names, *(tracker.name for tracker in spec.trackers)]
+
+
+def _with_kept_weights(run: Run, results: Sequence[RunResult]) -> Run:
+    """Return a run with the one average of its weights, or none, that was kept by most runs of its trial."""
+    ((kept, _),) = Counter(result.weights for result in results).most_common(1)
+    h = run.hyperparameters
+    own = dataclasses.replace(h, ema=h.ema if kept == EMA else None, swa=h.swa if kept == SWA else None)
+    return dataclasses.replace(run, hyperparameters=own)
 
 
 def _epochs(spec: SweepSpec, run: Run, results: Sequence[RunResult]) -> int:

@@ -16,8 +16,10 @@ from cnnsweep.evaluation.evaluate import EvaluationOptions, evaluate_checkpoint
 from cnnsweep.maintenance.check_sweep import check_sweep, find_sweep
 from cnnsweep.maintenance.diagnostic import has_problems
 from cnnsweep.maintenance.repair import repair_sweep
+from cnnsweep.refit import refit_chosen
 from cnnsweep.report.run_status import in_epoch_words
 from cnnsweep.storage.best_weights import load_best
+from cnnsweep.sweep import SweepOptions
 
 AVERAGED = SMALL.replace("dropout: 0.2", "batch_norm: true").replace(
     "  lr: [0.01, 0.001]\n", "  lr: 0.1\n  optimizer: sgd\n  momentum: 0.9\n"
@@ -132,3 +134,17 @@ def test_what_needs_the_data_or_the_model_is_refused_before_training(tmp_path):
     assert "small.yaml:8:3  params.drop_last: drop_last leaves no batch of 54 training images" in said
     assert "small.yaml:9:3  params.freeze_bn: model cnn has no batch-norm layer to freeze" in said
     assert not list((tmp_path / "small").glob("*/last.safetensors"))
+
+
+def test_refit_averages_what_was_kept(whole, tmp_path):
+    folder = tmp_path / "small"
+    sweep(folder, AVERAGED, overrides=BY_LOSS)
+    options = SweepOptions(folder, folder, fuse="off")
+    refit_chosen(folder, options, [SilentDisplay()], device=None, allow_code=False)
+    (best,) = (row for row in tables(folder)["runs"] if row["run"] == tables(folder)["sweep"]["best"])
+    ((row,),) = (tables(path)["runs"] for path in (folder / "refit").iterdir())
+    averages = {name: row[name] for name in ("ema", "swa") if row[name] is not None}
+    kept_before = best.get("weights", "plain")
+    assert kept_before != "plain"
+    assert averages == {kept_before: best[kept_before]}
+    assert row["weights"] == kept_before

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-PLAIN, EMA, SWA = "plain", "ema", "swa"  # weights: as trained, and their averages
+PLAIN: Final = "plain"  # weights as trained, and their averages
+EMA: Final = "ema"
+SWA: Final = "swa"
 WEIGHTS = (PLAIN, EMA, SWA)
 
 
